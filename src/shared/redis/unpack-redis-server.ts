@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+export interface Unpacked {
+  file: string
+  libraryPath: string
+}
+
+interface UnpackOptions {
+  cacheDir: string
+  isUsable: (file: string, libraryPath: string) => Promise<boolean>
+  onProgress: (message: string) => void
+  env?: NodeJS.ProcessEnv
+}
+
+/**
+ * On Debian and Ubuntu: Redis from the distribution's own archive, unpacked into the cache folder by any user, nothing
+ * installed into the system. The first success is remembered. `undefined` where this is not possible.
+ */
+export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacked | undefined> {
+  if (process.platform !== 'linux') return undefined
+  const home = join(options.cacheDir, `redis-${await systemName()}-${process.arch}`)
+
+  const remembered = await locate(home)
+  if (remembered && (await options.isUsable(remembered.file, remembered.libraryPath))) return remembered
+  if (!(await hasApt(options.env))) return undefined
+
+  options.onProgress('no Redis found: unpacking one from the package archive into the cache folder')
+  await mkdir(options.cacheDir, { recursive: true })
+  // A folder of our own, moved into place when it is whole: two at once cannot spoil each other.
+  const work = await mkdtemp(join(options.cacheDir, 'unpacking-'))
+  try {
+    const root = join(work, 'root')
+    await download(work, root, options.env)
+    const unpacked = await locate(root)
+    if (!unpacked || !(await runsHere(unpacked, options))) {
+      options.onProgress('the unpacked Redis does not run on this system')
+      return undefined
+    }
+    await rename(root, home).catch(async () => {
+      // Somebody else was first, or what was remembered has become unusable.
+      const theirs = await locate(home)
+      if (theirs && (await options.isUsable(theirs.file, theirs.libraryPath))) return
+      await rename(home, join(work, 'unusable'))
+      await rename(root, home)
+    })
+    return await locate(home)
+  } catch (error) {
+    options.onProgress(`Redis could not be unpacked: ${firstLine(error)}`)
+    return undefined
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** A home folder may be shared by machines: a binary of one system is not tried on another. */
+async function systemName(): Promise<string> {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const field = (name: string) => new RegExp(`^${name}="?([\\w.-]+)`, 'm').exec(text)?.[1]
+  return `${field('ID') ?? 'linux'}-${field('VERSION_ID') ?? 'unknown'}`
+}
+
+async function hasApt(env: NodeJS.ProcessEnv | undefined): Promise<boolean> {
+  return run('/bin/sh', ['-c', 'command -v apt-get && command -v dpkg-deb'], env ? { env } : {}).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function download(work: string, root: string, env: NodeJS.ProcessEnv | undefined): Promise<void> {
+  const lists = join(work, 'lists')
+  const cache = join(work, 'cache')
+  const debs = join(work, 'debs')
+  await Promise.all(
+    [join(lists, 'partial'), join(cache, 'archives', 'partial'), debs, root].map((folder) =>
+      mkdir(folder, { recursive: true }),
+    ),
+  )
+  const settings = {
+    'Dir::State::Lists': lists,
+    'Dir::Cache': cache,
+    'Acquire::Languages': 'none',
+    'Acquire::Retries': '1',
+    'Acquire::http::Timeout': '10',
+    'Acquire::https::Timeout': '10',
+    // The folders are ours alone, so root must not hand the download to the _apt user; nor may we need the system's lock.
+    'APT::Sandbox::User': 'root',
+    'Debug::NoLocking': '1',
+  }
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+  const apt = (args: string[]) =>
+    run('apt-get', ['-q', ...options, ...args], {
+      cwd: debs,
+      timeout: 120_000,
+      maxBuffer: 16 * 1024 * 1024,
+      ...(env && { env }),
+    })
+
+  await apt(['update'])
+  // A dry run tells which packages this very system lacks.
+  const plan = await apt(['--simulate', '--no-install-recommends', 'install', 'redis-server'])
+  const names = [...plan.stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => (name === undefined ? [] : [name]))
+  await apt(['download', ...names])
+  for (const file of await readdir(debs)) await run('dpkg-deb', ['-x', join(debs, file), root])
+}
+
+async function locate(root: string): Promise<Unpacked | undefined> {
+  const libraries = join(root, 'usr', 'lib')
+  const folders = await readdir(libraries).catch(() => [])
+  const triplet = folders.find((name) => name.includes('-linux-gnu'))
+  if (triplet === undefined) return undefined
+  return { file: join(root, 'usr', 'bin', 'redis-server'), libraryPath: join(libraries, triplet) }
+}
+
+async function runsHere({ file, libraryPath }: Unpacked, options: UnpackOptions): Promise<boolean> {
+  const { stdout } = await run('ldd', [file], { env: { PATH: '/usr/bin:/bin', LD_LIBRARY_PATH: libraryPath } })
+  return !stdout.includes('not found') && options.isUsable(file, libraryPath)
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.split('\n').find((line) => line.startsWith('E:')) ?? text.split('\n')[0] ?? text
+}
