@@ -1,0 +1,63 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { TestProject } from 'vitest/node'
+
+import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/shared/redis/find-redis-server.ts'
+import { provideRedis } from '../../src/shared/redis/provide-redis.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** One Redis for all test files: each keeps to its own key prefix. */
+    redisUrl: string
+    /** How test/support/redis.ts starts servers of its own. */
+    redisServer: RedisServer | null
+  }
+}
+
+/** A developer's settings must not steer the tests, nor the tests spend real money. TEST_* are the ways in. */
+const OURS =
+  /^(REPLICATE|SIMULATOR|REDIS|VITE)_|^(ROLE|HOST|PORT|HEALTH_PORT|DATA_DIR|KEY_PREFIX|PUBLIC_URL|DEV_API_KEY|ADMIN_PASSWORD|LOG_LEVEL)$/
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const cacheDir = process.env['XDG_CACHE_HOME']
+  for (const name of Object.keys(process.env)) if (OURS.test(name)) delete process.env[name]
+
+  const options = { onProgress: say, ...(cacheDir !== undefined && { cacheDir: join(cacheDir, 'genqueue') }) }
+  const binary = await findRedisBinary(options)
+  const server = binary ?? (await findRedisImage(options)) ?? null
+  project.provide('redisServer', server)
+
+  const given = process.env['TEST_REDIS_URL']
+  if (given !== undefined) {
+    project.provide('redisUrl', given)
+    return async () => {}
+  }
+  if (server?.kind === 'docker') {
+    const { GenericContainer } = await import('testcontainers')
+    const container = await new GenericContainer(server.image)
+      .withCommand(['redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--maxmemory-policy', 'noeviction'])
+      .withExposedPorts(6379)
+      .start()
+    project.provide('redisUrl', `redis://${container.getHost()}:${container.getMappedPort(6379)}`)
+    return async () => void (await container.stop())
+  }
+
+  const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'genqueue-tests-')))
+  const redis = await provideRedis({
+    ...options,
+    dataDir,
+    ...(binary?.kind === 'binary' && binary.libraryPath === undefined && { redisServerBin: binary.file }),
+    extraFlags: ['--enable-debug-command', 'local'],
+  })
+  project.provide('redisUrl', redis.url)
+  return async () => {
+    await redis.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+function say(message: string): void {
+  process.stderr.write(`tests: ${message}\n`)
+}
