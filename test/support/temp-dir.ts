@@ -4,13 +4,19 @@ import { join } from 'node:path'
 
 import { afterAll } from 'vitest'
 
+import { stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
+
 const made: string[] = []
 
-afterAll(() => {
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+afterAll(async () => {
+  for (const folder of made.splice(0)) {
+    // A service that a test killed may have left its Redis here.
+    await stopLeftoverRedis(folder).catch(() => {})
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
 })
 
-/** A folder of its own, removed when the test file that imports this has ended. */
+/** A folder of its own, removed when the test file that imports this has ended; also good as a DATA_DIR. */
 export function tempDir(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'genqueue-test-')))
   made.push(folder)

@@ -11,6 +11,8 @@ export interface ProvideRedisOptions extends FindOptions {
   dataDir: string
   /** Added to the server's command line; for tests. */
   extraFlags?: string[]
+  /** How long a Redis of ours may be silent before that is an error, in milliseconds (10,000). */
+  patience?: number
 }
 
 export interface ProvidedRedis {
@@ -46,7 +48,7 @@ export async function provideRedis(options: ProvideRedisOptions): Promise<Provid
   await mkdir(folder, { recursive: true })
   const dir = await realpath(folder)
 
-  const running = await findRunning(dir, options.onProgress)
+  const running = await findRunning(dir, options.patience)
   if (running) return provided(dir, running, true)
   return provided(dir, await start(dir, await chooseServer(options), options), false)
 }
@@ -77,16 +79,16 @@ async function chooseServer(options: ProvideRedisOptions): Promise<RedisServer> 
   )
 }
 
-async function findRunning(dir: string, say: (message: string) => void = () => {}): Promise<Instance | undefined> {
+async function findRunning(dir: string, patience = 10_000): Promise<Instance | undefined> {
   const kept = await readInstance(dir)
   if (!kept) return undefined
-  for (const deadline = performance.now() + 10_000; ; await delay(50)) {
+  for (let deadline = performance.now() + patience; ; await delay(50)) {
     const state = await probe(kept.port)
-    const alive = (await processIdentity(kept.pid)) === kept.identity
     if (state.answers && state.dir === dir) {
       if (!state.loading) return kept
-      if (performance.now() > deadline) say('Redis is still reading its files')
-    } else if (!alive) {
+      // Reading a long append-only file takes as long as it takes.
+      deadline = performance.now() + patience
+    } else if ((await processIdentity(kept.pid)) !== kept.identity) {
       return undefined
     } else if (performance.now() > deadline) {
       // It lives but is silent (stopped, or stuck): a second server on its files would ruin them.

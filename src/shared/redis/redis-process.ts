@@ -2,11 +2,9 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-
-import { Redis } from 'ioredis'
 
 import { type RedisServer, serverEnv } from './find-redis-server.ts'
 
@@ -111,50 +109,32 @@ export type RedisProbe = { answers: false } | { answers: true; loading: boolean;
 
 /** Who answers on this port of this machine? */
 export async function probe(port: number): Promise<RedisProbe> {
-  const answer = await withRedis(port, async (redis) => {
-    const dir = await redis.config('GET', 'dir')
-    const ready = await redis.ping().then(
-      () => true,
-      () => false,
-    )
-    return { dir: configValue(dir), ready }
-  })
-  return answer === undefined ? { answers: false } : { answers: true, loading: !answer.ready, dir: answer.dir ?? '' }
+  const reply = await converse(port, ['CONFIG GET dir', 'PING', 'QUIT'])
+  const dir = /^\*2\r\n\$3\r\ndir\r\n\$\d+\r\n(.*)\r\n/.exec(reply)?.[1]
+  return dir === undefined ? { answers: false } : { answers: true, loading: !reply.includes('\r\n+PONG'), dir }
 }
 
-/** Asks Redis to write its files and end. Its answer is the closed connection, so there is nothing to wait for here. */
+/** Asks Redis to write its files and end. Its answer is the closed connection; whether it is gone, the caller watches. */
 export async function shutdownRedis(port: number): Promise<void> {
-  await withRedis(port, (redis) => redis.shutdown())
+  await converse(port, ['SHUTDOWN'])
 }
 
-/** One short conversation; `undefined` when nobody answers, or not in our language. */
-async function withRedis<T>(port: number, talk: (redis: Redis) => Promise<T>): Promise<T | undefined> {
-  const redis = new Redis({
-    host: '127.0.0.1',
-    port,
-    lazyConnect: true,
-    enableReadyCheck: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: 2_000,
-    commandTimeout: 2_000,
-    retryStrategy: () => null,
+/**
+ * Says some commands and returns all that comes back until the other side hangs up; what it said so far when it does
+ * not within a second. Bare sockets: a client library is made to come back, and here the end is what we wait for.
+ */
+async function converse(port: number, commands: string[]): Promise<string> {
+  return new Promise((resolve) => {
+    let reply = ''
+    const socket = connect({ host: '127.0.0.1', port }, () =>
+      socket.write(commands.map((line) => `${line}\r\n`).join('')),
+    )
+    socket.setEncoding('utf8')
+    socket.setTimeout(1_000, () => socket.destroy())
+    socket.on('data', (text: string) => (reply += text))
+    socket.on('error', () => {})
+    socket.on('close', () => resolve(reply))
   })
-  redis.on('error', () => {})
-  try {
-    await redis.connect()
-    return await talk(redis)
-  } catch {
-    return undefined
-  } finally {
-    redis.disconnect()
-  }
-}
-
-/** `CONFIG GET` answers with a list in RESP2 and a map in RESP3. */
-function configValue(reply: unknown): string | undefined {
-  if (Array.isArray(reply)) return typeof reply[1] === 'string' ? reply[1] : undefined
-  if (reply instanceof Map) return configValue([...reply].flat())
-  return typeof reply === 'object' && reply !== null ? configValue(Object.entries(reply).flat()) : undefined
 }
 
 /** A port that nobody listens on: the wished one if it is free. */

@@ -1,0 +1,201 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+
+import { Redis } from 'ioredis'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+import { dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
+import { processIdentity } from '../../src/shared/redis/process-identity.ts'
+import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
+import { spawnNode, spawnProcess } from '../support/spawn-process.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const OWNER = join(import.meta.dirname, '../fixtures/redis-owner.ts')
+const READY = /^ready (redis:\S+) adopted=(\w+)/
+
+describe('a Redis of our own', () => {
+  it('keeps what was written, and its port, from one run to the next', async () => {
+    const dataDir = tempDir()
+    const first = await provideRedis({ dataDir })
+    expect(first.adopted).toBe(false)
+    await withRedis(first.url, async (redis) => {
+      await redis.set('job', 'accepted')
+      const settings = await redis.info('persistence')
+      expect(settings).toContain('aof_enabled:1')
+      expect(await redis.config('GET', 'maxmemory-policy')).toContain('noeviction')
+      expect(await redis.config('GET', 'bind')).toContain('127.0.0.1')
+    })
+    await first.stop()
+    await first.stop()
+    await expect(withRedis(first.url, (redis) => redis.ping())).rejects.toThrow(/closed|ECONNREFUSED/)
+
+    const second = await provideRedis({ dataDir })
+    expect(second).toMatchObject({ url: first.url, adopted: false })
+    expect(await withRedis(second.url, (redis) => redis.get('job'))).toBe('accepted')
+    await second.stop()
+  })
+
+  it('is adopted, data and all, after its owner was killed', async () => {
+    const dataDir = tempDir()
+    const first = spawnNode(OWNER, [dataDir])
+    const [, url = ''] = await first.waitForLine(READY)
+    await withRedis(url, (redis) => redis.set('job', 'accepted'))
+    await first.kill('SIGKILL')
+
+    const second = spawnNode(OWNER, [dataDir])
+    const ready = await second.waitForLine(READY)
+    expect(ready.slice(1, 3)).toEqual([url, 'true'])
+    expect(await withRedis(url, (redis) => redis.get('job'))).toBe('accepted')
+
+    // The one who adopted it also ends it.
+    expect(await second.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    await expect(withRedis(url, (redis) => redis.ping())).rejects.toThrow(/closed|ECONNREFUSED/)
+    expect(await dataDirHolder(dataDir)).toBeUndefined()
+  })
+
+  it('takes another port when somebody else has its own by now', async () => {
+    const dataDir = tempDir()
+    const first = await provideRedis({ dataDir })
+    await withRedis(first.url, (redis) => redis.set('job', 'accepted'))
+    await first.stop()
+    const stranger = createServer().listen(Number(new URL(first.url).port), '127.0.0.1')
+    onTestFinished(() => void stranger.close())
+
+    const second = await provideRedis({ dataDir })
+    expect(second.url).not.toBe(first.url)
+    expect(await withRedis(second.url, (redis) => redis.get('job'))).toBe('accepted')
+    await second.stop()
+  })
+
+  it('never starts a second server beside a silent one', async () => {
+    const dataDir = tempDir()
+    const redis = await provideRedis({ dataDir })
+    const pid = await withRedis(redis.url, async (client) =>
+      Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]),
+    )
+    process.kill(pid, 'SIGSTOP')
+    try {
+      await expect(provideRedis({ dataDir, patience: 200 })).rejects.toThrow(`Redis (pid ${pid}`)
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await redis.stop()
+  })
+
+  it('can be ended when its owner is gone', async () => {
+    const dataDir = tempDir()
+    const owner = spawnNode(OWNER, [dataDir])
+    const [, url = ''] = await owner.waitForLine(READY)
+    await owner.kill('SIGKILL')
+    expect(await stopLeftoverRedis(dataDir)).toBe(true)
+    expect(await stopLeftoverRedis(dataDir)).toBe(false)
+    await expect(withRedis(url, (redis) => redis.ping())).rejects.toThrow(/closed|ECONNREFUSED/)
+  })
+
+  it('refuses a named server that is not one, or is too old, and says which', async () => {
+    const folder = tempDir()
+    await expect(provideRedis({ dataDir: folder, redisServerBin: '/nowhere/redis-server' })).rejects.toThrow(
+      'REDIS_SERVER_BIN=/nowhere/redis-server',
+    )
+    const old = fakeServer(folder, '6.2.14')
+    await expect(provideRedis({ dataDir: folder, redisServerBin: old })).rejects.toThrow('version 6.2.14')
+  })
+
+  it('skips an installed server that is too old, and names the cures when nothing can be had', async () => {
+    const folder = tempDir()
+    const bin = join(folder, 'bin')
+    mkdirSync(bin)
+    const old = fakeServer(bin, '6.2.14')
+    const said: string[] = []
+    // A PATH without apt-get and docker: nothing can be unpacked or run.
+    const options = { dataDir: folder, cacheDir: join(folder, 'cache'), env: { PATH: bin } }
+    const outcome = await provideRedis({ ...options, onProgress: (message) => said.push(message) }).catch(
+      (error: unknown) => error,
+    )
+    expect(said.join('\n')).toContain(`${old} is version 6.2.14: skipped`)
+    // Where the machine has one in a well-known place, that one serves.
+    if (outcome instanceof Error) {
+      for (const cure of ['docker compose up', 'REDIS_URL', 'REDIS_SERVER_BIN']) expect(outcome.message).toContain(cure)
+    } else {
+      expect(outcome).toMatchObject({ embedded: true })
+      await stopLeftoverRedis(folder)
+    }
+  })
+})
+
+describe('the lock of the data folder', () => {
+  it('is held by one process, whose pid the second one hears', async () => {
+    const dataDir = tempDir()
+    const owner = spawnNode(OWNER, [dataDir])
+    await owner.waitForLine(READY)
+    expect(await dataDirHolder(dataDir)).toBe(owner.pid)
+    await expect(lockDataDir(dataDir)).rejects.toThrow(`${dataDir} is in use by process ${owner.pid}`)
+
+    const second = spawnNode(OWNER, [dataDir])
+    expect((await second.exited).code).not.toBe(0)
+    expect(second.stderr).toContain(`process ${owner.pid}`)
+
+    await owner.kill('SIGTERM')
+    const lock = await lockDataDir(dataDir)
+    await lock.release()
+  })
+
+  it('is taken over from a process that was killed, and from another program with the same pid', async () => {
+    const dataDir = tempDir()
+    const stranger = spawnProcess('sleep', ['60'])
+    for (const holder of [
+      { pid: 2 ** 22 + 1, identity: 'gone' },
+      { pid: stranger.pid, identity: 'an earlier life of this pid' },
+    ]) {
+      writeFileSync(join(dataDir, 'genqueue.lock'), JSON.stringify(holder))
+      const lock = await lockDataDir(dataDir)
+      expect(await dataDirHolder(dataDir)).toBe(process.pid)
+      await lock.release()
+    }
+    writeFileSync(join(dataDir, 'genqueue.lock'), 'half a l')
+    await (await lockDataDir(dataDir)).release()
+    expect(existsSync(join(dataDir, 'genqueue.lock'))).toBe(false)
+    expect(readdirSync(dataDir)).toEqual([])
+  })
+
+  it('goes to exactly one of many who come at once, stale lock or none', async () => {
+    const dataDir = tempDir()
+    for (const stale of [false, true]) {
+      if (stale) writeFileSync(join(dataDir, 'genqueue.lock'), JSON.stringify({ pid: 2 ** 22 + 1, identity: 'gone' }))
+      const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataDir(dataDir)))
+      const winners = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+      expect(winners).toHaveLength(1)
+      await winners[0]?.release()
+    }
+  })
+})
+
+describe('the identity of a process', () => {
+  it('is the same for one life and gone after it', async () => {
+    const child = spawnProcess('sleep', ['60'])
+    const identity = await processIdentity(child.pid)
+    expect(identity).toBeTruthy()
+    expect(await processIdentity(child.pid)).toBe(identity)
+    await child.kill('SIGKILL')
+    expect(await processIdentity(child.pid)).toBeUndefined()
+  })
+})
+
+async function withRedis<T>(url: string, talk: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+  redis.on('error', () => {})
+  try {
+    await redis.connect()
+    return await talk(redis)
+  } finally {
+    redis.disconnect()
+  }
+}
+
+function fakeServer(folder: string, version: string): string {
+  const file = join(folder, 'redis-server')
+  writeFileSync(file, `#!/bin/sh\necho "Redis server v=${version} sha=00000000:0 malloc=libc bits=64 build=0"\n`)
+  chmodSync(file, 0o755)
+  return file
+}
