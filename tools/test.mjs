@@ -1,0 +1,63 @@
+// `npm test`: the checks, then all tests. With arguments (`npm test -- test/unit`) they go to vitest, and only it runs.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const wishes = process.argv.slice(2)
+
+const checksOk = wishes.length > 0 || (await run([join(root, 'tools', 'check.mjs')])) === 0
+
+const folder = mkdtempSync(join(tmpdir(), 'genqueue-report-'))
+const report = join(folder, 'report.json')
+const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+const code = await run([
+  vitest,
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...wishes,
+])
+const { passed, failed, skipped } = count(report)
+rmSync(folder, { recursive: true, force: true })
+
+// On a developer's machine a test may be skipped for a while; CI must have run everything.
+const tooFew = process.env.CI === 'true' && skipped > 0
+if (!checksOk) console.log('The checks failed: see above.')
+if (tooFew) console.log(`${skipped} skipped: with CI=true nothing may be skipped.`)
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = checksOk && code === 0 && failed === 0 && passed > 0 && !tooFew ? 0 : 1
+
+/** Single tests; a file that could not even be loaded counts as one that failed. */
+function count(file) {
+  try {
+    const { testResults } = JSON.parse(readFileSync(file, 'utf8'))
+    const tests = testResults.flatMap(({ assertionResults, status }) =>
+      assertionResults.length === 0 && status === 'failed' ? [{ status: 'failed' }] : assertionResults,
+    )
+    const having = (...wanted) => tests.filter(({ status }) => wanted.includes(status)).length
+    return {
+      passed: having('passed'),
+      failed: having('failed'),
+      skipped: having('skipped', 'pending', 'todo', 'disabled'),
+    }
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+}
+
+function run(args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
+    // Ctrl-C reaches the child by itself; we stay to report.
+    const wait = () => {}
+    process.on('SIGINT', wait)
+    child.on('error', () => resolve(1))
+    child.on('close', (code) => {
+      process.off('SIGINT', wait)
+      resolve(code ?? 1)
+    })
+  })
+}
