@@ -6,20 +6,20 @@ import { join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 
 const checks = [
-  ['lint', 'oxlint', ['--type-aware', '--deny-warnings']],
-  ['types', 'tsc', ['-p', '.']],
-  ['types of the page', 'tsc', ['-p', 'src/studio'], 'src/studio/tsconfig.json'],
-  ['dead code', 'knip', ['--no-progress']],
-  ['format', 'oxfmt', ['--check']],
+  { name: 'lint', tool: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
+  { name: 'types', tool: 'tsc', args: ['-p', '.'] },
+  { name: 'types of the page', tool: 'tsc', args: ['-p', 'src/studio'], needs: 'src/studio/tsconfig.json' },
+  { name: 'dead code', tool: 'knip', args: ['--no-progress'] },
+  { name: 'format', tool: 'oxfmt', args: ['--check'] },
 ]
 
-const queue = checks.filter(([, , , needs]) => needs === undefined || existsSync(join(root, needs)))
+const queue = checks.filter(({ needs }) => needs === undefined || existsSync(join(root, needs)))
 const failed = []
 
 /** Each uses a core well, so as many at a time as two cores keep busy. */
 async function worker() {
   for (let check = queue.shift(); check; check = queue.shift()) {
-    const [name, tool, args] = check
+    const { name, tool, args } = check
     const begun = performance.now()
     const { code, output } = await run(tool, args)
     const seconds = ((performance.now() - begun) / 1000).toFixed(1)

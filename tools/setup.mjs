@@ -11,6 +11,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -89,14 +90,17 @@ function install() {
  * may it take the script that called us for its own (npm_lifecycle_*); settings (npm_config_*) it shall keep.
  */
 function outside() {
-  const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.startsWith(modules + sep))
+  const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => !isInside(folder))
   const env = { ...process.env, PATH: path.join(delimiter) }
   for (const name of Object.keys(env)) {
     if (/^(npm_lifecycle_|npm_package_|npm_command$|INIT_CWD$)/.test(name)) delete env[name]
   }
-  const isOurs = (file) => file === undefined || file.startsWith(modules + sep)
-  const node = [env.npm_node_execpath, process.execPath].find((file) => !isOurs(file)) ?? 'node'
+  const node = [env.npm_node_execpath, process.execPath].find((file) => file && !isInside(file)) ?? 'node'
   return { node, env }
+}
+
+function isInside(file) {
+  return file.startsWith(modules + sep)
 }
 
 // --- Node
@@ -104,7 +108,7 @@ function outside() {
 function checkNode() {
   // node_modules/.bin comes first for npm scripts; where npm has no Node for this platform, the machine's own serves.
   const hasOwn = existsSync(ownNode)
-  if (!hasOwn || process.execPath.startsWith(modules + sep)) return requireNode(process.version, 'this machine')
+  if (!hasOwn || isInside(process.execPath)) return requireNode(process.version, 'this machine')
   const { stdout, error } = spawnSync(ownNode, ['--version'], { encoding: 'utf8', shell: process.platform === 'win32' })
   if (error || !stdout) throw new Error(`${relative(root, ownNode)} does not run on this system. ${cure()}`)
   return requireNode(stdout.trim(), relative(root, ownNode))
@@ -162,9 +166,9 @@ function alone(work) {
   const lock = join(root, 'dist', '.setup.lock')
   for (let waited = false; !tryCreate(lock); waited = true) {
     const holder = Number(read(lock))
-    if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true })
-    if (!waited && holder > 0 && isAlive(holder)) say(`waiting for another set-up (process ${holder})`)
-    pause(200)
+    if (!waited) say(`waiting for another set-up (process ${holder})`)
+    if (isAbandoned(lock, holder)) rmSync(lock, { force: true })
+    else pause(200)
   }
   try {
     work()
@@ -182,6 +186,15 @@ function tryCreate(lock) {
   } catch (error) {
     if (error.code === 'EEXIST') return false
     throw error
+  }
+}
+
+/** Its process is gone, or, should another program have got the pid, it is older than any set-up lasts. */
+function isAbandoned(lock, holder) {
+  try {
+    return (holder > 0 && !isAlive(holder)) || Date.now() - statSync(lock).mtimeMs > 15 * 60_000
+  } catch {
+    return false
   }
 }
 

@@ -4,6 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+// Ctrl-C reaches vitest by itself; we stay to report.
+process.on('SIGINT', () => {})
+
 const root = join(import.meta.dirname, '..')
 const wishes = process.argv.slice(2)
 
@@ -51,13 +54,7 @@ function count(file) {
 function run(args) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
-    // Ctrl-C reaches the child by itself; we stay to report.
-    const wait = () => {}
-    process.on('SIGINT', wait)
     child.on('error', () => resolve(1))
-    child.on('close', (code) => {
-      process.off('SIGINT', wait)
-      resolve(code ?? 1)
-    })
+    child.on('close', (code) => resolve(code ?? 1))
   })
 }
