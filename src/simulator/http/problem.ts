@@ -1,0 +1,92 @@
+import type { InvalidField } from '../models/validate-input.ts'
+import type { Reply } from './reply.ts'
+
+/** Every error body of the API is built here: the subset of RFC 7807 that Replicate answers. */
+
+interface Problem {
+  title?: string
+  detail: string
+  status: number
+  invalid_fields?: InvalidField[]
+  retry_after?: number
+}
+
+const problem = (body: Problem, headers: Record<string, string> = {}): Reply => ({
+  kind: 'json',
+  status: body.status,
+  body,
+  headers,
+  problem: true,
+})
+
+export const unauthenticated = () =>
+  problem({ title: 'Unauthenticated', detail: 'You did not pass a valid authentication token', status: 401 })
+
+export const insufficientCredit = () =>
+  problem({
+    title: 'Insufficient credit',
+    detail:
+      'You have insufficient credit to run this model. Go to https://replicate.com/account/billing#billing to purchase credit. Once you purchase credit, please wait a few minutes before trying again.',
+    status: 402,
+  })
+
+export const forbidden = () =>
+  problem({ title: 'Forbidden', detail: 'You do not have permission to perform this action.', status: 403 })
+
+/** The body of a 404 is not confirmed. */
+export const notFound = (what: string) => problem({ detail: `${what} not found`, status: 404 })
+
+export const methodNotAllowed = (method: string) => problem({ detail: `Method "${method}" not allowed.`, status: 405 })
+
+export const malformed = (detail: string) => problem({ title: 'Bad request', detail, status: 400 })
+
+export const tooLarge = () =>
+  problem({ title: 'Request too large', detail: 'The request body is too large', status: 413 })
+
+export const invalidVersion = () =>
+  problem({
+    title: 'Invalid version or not permitted',
+    detail: "The specified version does not exist (or perhaps you don't have permission to use it?)",
+    status: 422,
+  })
+
+/** As Replicate says it: one "- field: what" line for each field. */
+export const invalidInput = (fields: InvalidField[]) =>
+  problem({
+    detail: fields.map(({ field, description }) => `- ${field === '' ? '' : `${field}: `}${description}\n`).join(''),
+    status: 422,
+    title: 'Input validation failed',
+    invalid_fields: fields,
+  })
+
+export const invalidHeader = (name: string, detail: string) =>
+  problem({ title: `Invalid ${name} header`, detail, status: 422 })
+
+export const unprocessable = (title: string, fields: { field: string; description: string }[]) =>
+  problem({
+    title,
+    detail: fields.map(({ field, description }) => `${field}: ${description}`).join('; '),
+    status: 422,
+    invalid_fields: fields.map((one) => ({ type: 'invalid', ...one })),
+  })
+
+export type RetryHint = 'header' | 'body' | 'text' | 'none'
+
+/** @param hints where the waiting time is told */
+export function throttled(seconds: number, hints: readonly RetryHint[]): Reply {
+  const inText = hints.includes('text') || hints.includes('body')
+  return problem(
+    {
+      detail: `Request was throttled.${inText ? ` Your rate limit resets in ~${seconds}s.` : ''}`,
+      status: 429,
+      ...(hints.includes('body') ? { retry_after: seconds } : {}),
+    },
+    hints.includes('header') ? { 'retry-after': String(seconds) } : {},
+  )
+}
+
+export const serverError = (status: number) =>
+  problem({ title: 'Internal server error', detail: 'An unexpected error occurred.', status })
+
+/** For a status that nothing above stands for. */
+export const otherStatus = (status: number) => problem({ detail: `Simulated answer ${status}`, status })

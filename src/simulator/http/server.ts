@@ -1,0 +1,131 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pipeline } from 'node:stream/promises'
+import { Readable } from 'node:stream'
+import { methodNotAllowed, notFound, serverError } from './problem.ts'
+import type { Reply } from './reply.ts'
+import { createRouter, type Route } from './router.ts'
+
+export interface HttpServer {
+  port: number
+  stop(): Promise<void>
+}
+
+/** Listens, finds the route, writes the reply: the only file that knows sockets. */
+export async function startHttpServer(
+  { host, port }: { host: string; port: number },
+  routes: readonly Route[],
+  log: (line: object) => void,
+): Promise<HttpServer> {
+  const match = createRouter(routes)
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      log({ event: 'request_failed', url: request.url, error: error instanceof Error ? error.stack : String(error) })
+      if (!response.headersSent) void write(request, response, serverError(500))
+      else response.destroy()
+    })
+  })
+  server.keepAliveTimeout = 65_000
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const method = request.method ?? 'GET'
+    const url = URL.parse(`http://simulator${request.url ?? '/'}`)
+    const found = url === null ? null : match(method, url.pathname)
+    if (url === null || found === null) return write(request, response, notFound('Resource'))
+    if (found === 'wrong method') return write(request, response, methodNotAllowed(method))
+    const reply = await found.handler({
+      method,
+      path: url.pathname,
+      params: found.params,
+      query: url.searchParams,
+      headers: request.headers,
+      origin: originOf(request),
+      readBody: (limit) => readBody(request, limit),
+    })
+    return write(request, response, reply)
+  }
+
+  await listen(server, host, port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const busy = error.code === 'EADDRINUSE'
+      reject(busy ? new Error(`port ${port} on ${host} is already in use`, { cause: error }) : error)
+    })
+    server.listen(port, host, () => {
+      server.removeAllListeners('error')
+      resolve()
+    })
+  })
+}
+
+const HOST = /^[a-z0-9.\-_[\]:]+$/i
+
+/** URLs in answers are built on the host that the client used. */
+function originOf({ headers, socket }: IncomingMessage): string {
+  const host = headers.host
+  if (host !== undefined && HOST.test(host)) return `http://${host}`
+  const address = socket.localAddress ?? '127.0.0.1'
+  return `http://${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`
+}
+
+async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | 'too large'> {
+  if (Number(request.headers['content-length'] ?? 0) > limit) return 'too large'
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > limit) return 'too large'
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+async function write(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
+  const isHead = request.method === 'HEAD'
+  switch (reply.kind) {
+    case 'cut':
+      return cutOff(request, response, reply)
+    case 'empty':
+      response.writeHead(reply.status, closing(request, reply.headers)).end()
+      return
+    case 'json': {
+      const type = reply.problem ? 'application/problem+json' : 'application/json'
+      const body = `${JSON.stringify(reply.body)}${reply.problem ? '\n' : ''}`
+      const headers = { 'content-type': type, 'content-length': String(Buffer.byteLength(body)), ...reply.headers }
+      response.writeHead(reply.status, closing(request, headers)).end(isHead ? undefined : body)
+      return
+    }
+    case 'bytes': {
+      const length: Record<string, string> =
+        reply.body instanceof Readable ? {} : { 'content-length': String(Buffer.byteLength(reply.body)) }
+      response.writeHead(reply.status, closing(request, { ...length, ...reply.headers }))
+      if (isHead) response.end()
+      else if (reply.body instanceof Readable) await pipeline(reply.body, response)
+      else response.end(reply.body)
+    }
+  }
+}
+
+/** A body that was not read to its end would be taken for the next request. */
+const closing = (request: IncomingMessage, headers: Record<string, string>): Record<string, string> =>
+  request.complete || request.method === 'GET' || request.method === 'HEAD'
+    ? headers
+    : { ...headers, connection: 'close' }
+
+function cutOff(request: IncomingMessage, response: ServerResponse, { after }: Extract<Reply, { kind: 'cut' }>): void {
+  const reset = () => void request.socket.resetAndDestroy()
+  if (after === undefined) return reset()
+  response.writeHead(after.status, after.headers)
+  response.write(after.part, () => setImmediate(reset))
+}

@@ -1,0 +1,197 @@
+import type { Habits } from './habits.ts'
+import { fileToken, messageId } from './identifiers.ts'
+import type { Catalogue } from './models/catalogue.ts'
+import type { Model } from './models/model.ts'
+import type { PredictionBook } from './prediction-book.ts'
+import { plannedEnd, type Prediction, type RunEnd, startedAtOf, type WebhookEvent } from './prediction.ts'
+import { contentMarks, type ViewContext, webhookBodyOf } from './prediction-view.ts'
+import { metricsOf } from './run-content.ts'
+import { billedSecondsOf, costOf } from './run-plan.ts'
+import type { WebhookSender } from './webhook-sender.ts'
+
+/**
+ * Moves predictions along. A run is where `createdAt` and its plan say; timers only make the moments of change felt:
+ * announce the start, announce what is new, write down the end. After a restart `resume` sets the same timers again.
+ */
+export interface LifeCycle {
+  begin(prediction: Prediction): void
+  /** The user cancels. A prediction that is over stays as it is. */
+  cancel(prediction: Prediction): void
+  /** Resolves when the prediction is over, or after the time. */
+  waitForEnd(prediction: Prediction, ms: number): Promise<void>
+  /** Goes on with what another process has left. */
+  resume(): void
+  forget(): void
+  stop(): void
+}
+
+interface Parts {
+  book: PredictionBook
+  catalogue: Catalogue
+  webhooks: WebhookSender
+  habits: () => Habits
+  log: (line: object) => void
+}
+
+interface Running {
+  timer: NodeJS.Timeout | undefined
+  /** What was announced last, and when. */
+  output: number
+  logs: number
+  announcedAt: number
+}
+
+/** `output` and `logs` webhooks come at most this often. */
+const THROTTLE_MS = 500
+/** What the shortest run shows as `predict_time`, as recorded for a cancel right after the create. */
+const CANCELED_BEFORE_START_MS = 0.003
+
+export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Parts): LifeCycle {
+  const running = new Map<string, Running>()
+  const waiters = new Map<string, Set<() => void>>()
+
+  function contextOf(prediction: Prediction, model: Model, now: number): ViewContext {
+    const token = fileToken(book.identity.privateKey, prediction.id)
+    return { model, now, origin: prediction.origin, fileToken: token }
+  }
+
+  function step(prediction: Prediction): void {
+    const run = running.get(prediction.id)
+    const model = catalogue.byName(prediction.model)
+    if (run === undefined || model === undefined || prediction.end !== null) return
+    const now = Date.now()
+    const end = plannedEnd(prediction)
+    const startedAt = startedAtOf(prediction)
+    if (startedAt !== null && startedAt <= now && (end === null || end.startedAt !== null)) {
+      announceStart(prediction, model, startedAt)
+    }
+    if (end !== null && end.at <= now) {
+      if (end.status === 'succeeded') announceProgress(prediction, model, run, end.at)
+      return finish(prediction, model, end)
+    }
+    announceProgress(prediction, model, run, now)
+    schedule(prediction, run, nextStepAt(prediction, startedAt, end, now) - now)
+  }
+
+  function nextStepAt(prediction: Prediction, startedAt: number | null, end: RunEnd | null, now: number): number {
+    const endAt = end?.at ?? Infinity
+    if (startedAt !== null && startedAt > now) return Math.min(startedAt, endAt)
+    return startedAt !== null && watchesProgress(prediction) ? Math.min(now + THROTTLE_MS, endAt) : endAt
+  }
+
+  function schedule(prediction: Prediction, run: Running, ms: number): void {
+    if (ms === Infinity) return
+    run.timer = setTimeout(() => step(prediction), Math.ceil(Math.max(0, ms)))
+  }
+
+  function announceStart(prediction: Prediction, model: Model, startedAt: number): void {
+    if (prediction.startAnnounced) return
+    book.markStartAnnounced(prediction)
+    announce('start', prediction, model, startedAt, 0, habits().start_status)
+  }
+
+  function announceProgress(prediction: Prediction, model: Model, run: Running, now: number): void {
+    if (!watchesProgress(prediction) || now - run.announcedAt < THROTTLE_MS) return
+    const marks = contentMarks(prediction, contextOf(prediction, model, now))
+    for (const event of ['output', 'logs'] as const) {
+      if (!prediction.events.includes(event) || marks[event] <= run[event]) continue
+      run[event] = marks[event]
+      run.announcedAt = now
+      announce(event, prediction, model, now, marks[event])
+    }
+  }
+
+  function finish(prediction: Prediction, model: Model, end: RunEnd): void {
+    const seconds = end.startedAt === null ? 0 : (end.at - end.startedAt) / 1000
+    const total = (end.at - prediction.createdAt) / 1000
+    const metrics =
+      end.startedAt === null
+        ? {}
+        : metricsOf(prediction, model, { succeeded: end.status === 'succeeded', seconds, total })
+    const billedSeconds = billedSecondsOf(prediction, end.status, seconds)
+    const cost = billedSeconds === 0 ? 0 : costOf(model, billedSeconds, metrics)
+    clearTimeout(running.get(prediction.id)?.timer)
+    running.delete(prediction.id)
+    book.end(prediction, { end, metrics, billedSeconds, cost })
+    log({ event: 'prediction_ended', prediction: prediction.id, status: end.status, seconds })
+    announceEnd(prediction, model)
+    for (const wake of waiters.get(prediction.id) ?? []) wake()
+    waiters.delete(prediction.id)
+  }
+
+  function announceEnd(prediction: Prediction, model: Model): void {
+    const silent = prediction.end?.status === 'aborted' && !habits().completed_on_aborted
+    const settled = () => book.markSettled(prediction)
+    if (prediction.webhook === null || !prediction.events.includes('completed') || silent) return settled()
+    announce('completed', prediction, model, Date.now(), 0, undefined, settled)
+  }
+
+  function announce(
+    event: WebhookEvent,
+    prediction: Prediction,
+    model: Model,
+    now: number,
+    sequence: number,
+    status?: string,
+    settled?: () => void,
+  ): void {
+    if (prediction.webhook === null || !prediction.events.includes(event)) return
+    const id = messageId(book.identity.privateKey, prediction.id, event, sequence)
+    const body = webhookBodyOf(prediction, contextOf(prediction, model, now), status)
+    webhooks.send({ id, event, url: prediction.webhook, body, prediction: prediction.id }, settled)
+  }
+
+  function begin(prediction: Prediction): void {
+    running.set(prediction.id, { timer: undefined, output: 0, logs: 0, announcedAt: 0 })
+    step(prediction)
+  }
+
+  function forget(): void {
+    for (const { timer } of running.values()) clearTimeout(timer)
+    running.clear()
+    for (const wake of [...waiters.values()].flatMap((set) => [...set])) wake()
+    waiters.clear()
+  }
+
+  return {
+    begin,
+    cancel(prediction) {
+      const model = catalogue.byName(prediction.model)
+      if (model === undefined || prediction.end !== null) return
+      const now = Date.now()
+      const planned = plannedEnd(prediction)
+      if (planned !== null && planned.at <= now) return finish(prediction, model, planned)
+      const startedAt = startedAtOf(prediction)
+      const ran = startedAt !== null && startedAt <= now
+      const end = ran ? { at: now, startedAt } : { at: now + CANCELED_BEFORE_START_MS, startedAt: now }
+      finish(prediction, model, { status: 'canceled', ...end })
+    },
+    waitForEnd(prediction, ms) {
+      if (prediction.end !== null) return Promise.resolve()
+      return new Promise((resolve) => {
+        const wakers = waiters.get(prediction.id) ?? new Set()
+        waiters.set(prediction.id, wakers)
+        const timer = setTimeout(wake, ms)
+        function wake(): void {
+          clearTimeout(timer)
+          wakers.delete(wake)
+          resolve()
+        }
+        wakers.add(wake)
+      })
+    },
+    resume() {
+      for (const prediction of book.all()) {
+        const model = catalogue.byName(prediction.model)
+        if (model === undefined) continue
+        if (prediction.end === null) begin(prediction)
+        else if (!prediction.settled) announceEnd(prediction, model)
+      }
+    },
+    forget,
+    stop: forget,
+  }
+}
+
+const watchesProgress = ({ webhook, events }: Prediction) =>
+  webhook !== null && (events.includes('output') || events.includes('logs'))

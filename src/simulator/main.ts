@@ -1,0 +1,46 @@
+import { readSettings, type Settings, SettingsError, usage } from './options.ts'
+import { type Simulator, startSimulator } from './start-simulator.ts'
+
+/** `npm run simulator -- --port 4010` */
+
+const print = (text: string) => void process.stdout.write(`${text}\n`)
+
+async function main(): Promise<void> {
+  const settings = readSettings(process.argv.slice(2))
+  if (settings === null) return print(usage())
+  const { data, ...options } = settings
+  const simulator = await startSimulator({ ...options, dataDir: data ?? null })
+  print(greeting(simulator, settings))
+  stopOnSignal(simulator)
+}
+
+function greeting({ url, apiUrl }: Simulator, settings: Settings): string {
+  return [
+    `Simulator of Replicate's API: ${apiUrl}`,
+    `Books and faults:             ${url}/_sim/books, ${url}/_sim/faults`,
+    `Data:                         ${settings.data ?? 'in memory only (--data <folder> keeps it)'}`,
+    '',
+    'Try it:',
+    `  curl -s ${apiUrl}/models/black-forest-labs/flux-schnell/predictions -H 'Authorization: Bearer any' -H 'Content-Type: application/json' -H 'Prefer: wait' -d '{"input":{"prompt":"a lighthouse at sunset"}}'`,
+  ].join('\n')
+}
+
+function stopOnSignal(simulator: Simulator): void {
+  const stop = () => {
+    process.once('SIGINT', () => process.exit(130))
+    process.once('SIGTERM', () => process.exit(143))
+    void simulator.stop().then(() => process.exit(0))
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+}
+
+try {
+  await main()
+} catch (error) {
+  const expected = error instanceof SettingsError || !(error instanceof TypeError)
+  process.stderr.write(
+    `simulator: ${error instanceof Error ? (expected ? error.message : error.stack) : String(error)}\n`,
+  )
+  process.exitCode = 1
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { BUILT_IN_MODELS } from './built-in.ts'
+import { type DeploymentDefinition, type Model, type ModelFile, modelFileSchema, toModel } from './model.ts'
+import { createValidator, type InvalidField } from './validate-input.ts'
+
+export interface Catalogue {
+  models: Model[]
+  deployments: DeploymentDefinition[]
+  byName(name: string): Model | undefined
+  /** By the 64 hex digits of a version. */
+  byVersion(version: string): Model | undefined
+  deployment(name: string): { deployment: DeploymentDefinition; model: Model } | undefined
+  validate(model: Model, input: unknown): InvalidField[]
+  /** The input without the fields that the model does not know: the real API drops them silently. */
+  known(model: Model, input: Record<string, unknown>): Record<string, unknown>
+}
+
+/** @param more a path to a file of models, or its content; a model of the same name replaces a built-in one */
+export function createCatalogue(more?: string | ModelFile): Catalogue {
+  const files = [
+    BUILT_IN_MODELS,
+    ...(more === undefined ? [] : [typeof more === 'string' ? readModelFile(more) : more]),
+  ]
+  const parsed = files.map((file) => parseModelFile(file, typeof more === 'string' ? more : 'the models given'))
+  const models = new Map(parsed.flatMap((file) => file.models.map((data) => [data.name, toModel(data)] as const)))
+  const versions = new Map([...models.values()].map((model) => [model.version, model] as const))
+  const deployments = new Map(parsed.flatMap((file) => file.deployments.map((one) => [one.name, one] as const)))
+  for (const { name, model } of deployments.values()) {
+    if (!models.has(model)) throw new Error(`deployment ${name} names the model ${model}, which is not there`)
+  }
+  const validators = new Map(
+    [...models.values()].map((model) => [model.name, createValidator(model.inputSchema)] as const),
+  )
+  return {
+    models: [...models.values()],
+    deployments: [...deployments.values()],
+    byName: (name) => models.get(name),
+    byVersion: (version) => versions.get(version),
+    deployment(name) {
+      const deployment = deployments.get(name)
+      const model = models.get(deployment?.model ?? '')
+      return deployment === undefined || model === undefined ? undefined : { deployment, model }
+    },
+    validate: (model, input) => validators.get(model.name)?.(input, 'input') ?? [],
+    known(model, input) {
+      const properties = model.inputSchema['properties']
+      if (typeof properties !== 'object' || properties === null) return input
+      return Object.fromEntries(Object.entries(input).filter(([name]) => Object.hasOwn(properties, name)))
+    },
+  }
+}
+
+function readModelFile(path: string): ModelFile {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ModelFile
+  } catch (cause) {
+    throw new Error(`cannot read models from ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
+  }
+}
+
+function parseModelFile(file: ModelFile, from: string) {
+  const parsed = modelFileSchema.safeParse(file)
+  if (parsed.success) return parsed.data
+  throw new Error(`the models of ${from} are not valid:\n${z.prettifyError(parsed.error)}`)
+}

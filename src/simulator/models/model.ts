@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+
+/** A model as data: what `--models` files contain, and what the built-in ones are written in. */
+
+const NAME = /^[a-z0-9][a-z0-9._-]*\/[a-z0-9][a-z0-9._-]*$/i
+const name = z.string().regex(NAME, 'expected "owner/name"')
+const seconds = z.union([z.number().nonnegative(), z.tuple([z.number().nonnegative(), z.number().nonnegative()])])
+
+const output = z.discriminatedUnion('kind', [
+  /** Pictures drawn from `prompt` and `seed`: an array of URLs, or with `single` one URL. */
+  z.strictObject({ kind: z.literal('pictures'), single: z.boolean().default(false) }),
+  /** An array of token strings that grows while the run goes on. */
+  z.strictObject({ kind: z.literal('text') }),
+  /** One string; `{field}` stands for that field of the input. */
+  z.strictObject({ kind: z.literal('string'), template: z.string() }),
+  /** Any JSON value. */
+  z.strictObject({ kind: z.literal('json'), value: z.unknown() }),
+])
+
+export const modelSchema = z.strictObject({
+  name,
+  description: z.string().default(''),
+  /** Official models are called by name and hide their version. */
+  official: z.boolean().default(true),
+  version: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits')
+    .optional(),
+  input_schema: z.looseObject({ type: z.literal('object').default('object') }),
+  /** One number, or a range that each run takes its own time from. */
+  run_seconds: seconds.default([1, 3]),
+  start_seconds: seconds.default([0.05, 0.4]),
+  output,
+  /** US dollars. Nothing in Replicate's API tells a price: it only serves the books. */
+  price: z
+    .strictObject({ per: z.enum(['second', 'output', 'thousand_tokens']), usd: z.number().nonnegative() })
+    .default({ per: 'second', usd: 0.001 }),
+})
+
+export const deploymentSchema = z.strictObject({ name, model: name })
+
+export const modelFileSchema = z.strictObject({
+  models: z.array(modelSchema).default([]),
+  deployments: z.array(deploymentSchema).default([]),
+})
+
+export type ModelFile = z.input<typeof modelFileSchema>
+export type DeploymentDefinition = z.output<typeof deploymentSchema>
+export type InputSchema = { [key: string]: unknown }
+
+export interface Model {
+  name: string
+  description: string
+  official: boolean
+  version: string
+  inputSchema: InputSchema
+  runSeconds: [number, number]
+  startSeconds: [number, number]
+  output: z.output<typeof output>
+  price: { per: 'second' | 'output' | 'thousand_tokens'; usd: number }
+}
+
+export function toModel(data: z.output<typeof modelSchema>): Model {
+  return {
+    name: data.name,
+    description: data.description,
+    official: data.official,
+    version: data.version ?? createHash('sha256').update(data.name).digest('hex'),
+    inputSchema: data.input_schema,
+    runSeconds: range(data.run_seconds),
+    startSeconds: range(data.start_seconds),
+    output: data.output,
+    price: data.price,
+  }
+}
+
+const range = (value: number | [number, number]): [number, number] =>
+  typeof value === 'number' ? [value, value] : [Math.min(...value), Math.max(...value)]

@@ -1,0 +1,63 @@
+import type { Model } from './model.ts'
+
+type Json = { [key: string]: unknown }
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What a model version shows as `openapi_schema`: enums stand beside Input and are referred to, as Cog writes them. */
+export function openapiSchemaOf(model: Model): Json {
+  const { input, enums } = splitEnums(model.inputSchema)
+  return {
+    openapi: '3.0.2',
+    info: { title: 'Cog', version: '0.1.0' },
+    paths: {},
+    components: {
+      schemas: {
+        Input: { title: 'Input', ...input },
+        Output: outputSchemaOf(model),
+        Status: {
+          enum: ['starting', 'processing', 'succeeded', 'canceled', 'failed'],
+          type: 'string',
+          title: 'Status',
+          description: 'An enumeration.',
+        },
+        ...enums,
+      },
+    },
+  }
+}
+
+function splitEnums(schema: Json): { input: Json; enums: Json } {
+  const enums: Json = {}
+  const properties: Json = {}
+  for (const [name, property] of Object.entries(isObject(schema['properties']) ? schema['properties'] : {})) {
+    if (!isObject(property) || !Array.isArray(property['enum'])) {
+      properties[name] = property
+      continue
+    }
+    const { enum: values, type, title: _, ...rest } = property
+    enums[name] = { enum: values, type, title: name, description: 'An enumeration.' }
+    properties[name] = { allOf: [{ $ref: `#/components/schemas/${name}` }], ...rest }
+  }
+  return { input: { ...schema, properties }, enums }
+}
+
+export function outputSchemaOf(model: Model): Json {
+  const uri = { type: 'string', format: 'uri' }
+  switch (model.output.kind) {
+    case 'pictures':
+      return model.output.single ? { ...uri, title: 'Output' } : { type: 'array', items: uri, title: 'Output' }
+    case 'text':
+      return {
+        type: 'array',
+        items: { type: 'string' },
+        title: 'Output',
+        'x-cog-array-type': 'iterator',
+        'x-cog-array-display': 'concatenate',
+      }
+    case 'string':
+      return { type: 'string', title: 'Output' }
+    case 'json':
+      return { title: 'Output' }
+  }
+}

@@ -1,0 +1,127 @@
+import { parseArgs } from 'node:util'
+
+/** The simulator's settings: flags win over `SIMULATOR_*`. The only file of it that reads the environment. */
+
+export interface Settings {
+  port: number
+  host: string
+  speed: number
+  createsPerMinute: number
+  readsPerMinute: number
+  burst?: number
+  data?: string
+  models?: string
+  seed?: number
+}
+
+/** What was read and what was expected: meant for the person who started the simulator. */
+export class SettingsError extends Error {
+  override name = 'SettingsError'
+}
+
+interface Setting {
+  flag: string
+  expects: string
+  help: string
+  fallback?: string
+}
+
+const SETTINGS: Record<keyof Settings, Setting> = {
+  port: {
+    flag: 'port',
+    expects: 'a whole number from 0 to 65535',
+    fallback: '4010',
+    help: 'where to listen; 0: any free port',
+  },
+  host: { flag: 'host', expects: 'a host name or address', fallback: '127.0.0.1', help: 'where to listen' },
+  speed: { flag: 'speed', expects: 'a number above 0', fallback: '1', help: 'divides run times, nothing else' },
+  createsPerMinute: {
+    flag: 'creates-per-minute',
+    expects: 'a number above 0',
+    fallback: '600',
+    help: 'budget of creates',
+  },
+  readsPerMinute: {
+    flag: 'reads-per-minute',
+    expects: 'a number above 0',
+    fallback: '3000',
+    help: 'budget of everything else',
+  },
+  burst: {
+    flag: 'burst',
+    expects: 'a whole number from 1',
+    help: "size of both buckets; default: a minute's worth of each",
+  },
+  data: { flag: 'data', expects: 'a folder', help: 'keeps the books here; default: in memory only' },
+  models: { flag: 'models', expects: 'a JSON file', help: 'more models and deployments' },
+  seed: {
+    flag: 'seed',
+    expects: 'a whole number',
+    help: "repeatable run times; default: the data folder's, or random",
+  },
+}
+
+const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
+
+export function usage(): string {
+  const lines = Object.values(SETTINGS).map(({ flag, help, fallback }) => {
+    const byDefault = fallback === undefined ? '' : ` (${fallback})`
+    return `  --${flag.padEnd(20)} ${variableOf(flag).padEnd(30)} ${help}${byDefault}`
+  })
+  return `Usage: npm run simulator -- [flags]\n\n${lines.join('\n')}\n  --help\n`
+}
+
+/** @returns null when help was asked for */
+export function readSettings(args: string[], environment: NodeJS.ProcessEnv = process.env): Settings | null {
+  const flags = parseFlags(args)
+  if (flags['help'] === true) return null
+  const read = (name: keyof Settings) => {
+    const { flag, fallback } = SETTINGS[name]
+    const [given, variable] = [flags[flag], environment[variableOf(flag)]]
+    if (typeof given === 'string') return { value: given, from: `--${flag}` }
+    if (variable !== undefined && variable !== '') return { value: variable, from: variableOf(flag) }
+    return fallback === undefined ? null : { value: fallback, from: `--${flag}` }
+  }
+  const number = (name: keyof Settings, isValid: (value: number) => boolean): number | undefined => {
+    const found = read(name)
+    if (found === null) return undefined
+    const value = found.value.trim() === '' ? Number.NaN : Number(found.value)
+    if (Number.isFinite(value) && isValid(value)) return value
+    throw new SettingsError(`${found.from} is "${found.value}", expected ${SETTINGS[name].expects}`)
+  }
+  const text = (name: keyof Settings): string | undefined => {
+    const found = read(name)
+    if (found === null || found.value.trim() !== '') return found?.value
+    throw new SettingsError(`${found.from} is empty, expected ${SETTINGS[name].expects}`)
+  }
+  const above0 = (value: number) => value > 0
+  const optional = {
+    burst: number('burst', (value) => Number.isInteger(value) && value >= 1),
+    data: text('data'),
+    models: text('models'),
+    seed: number('seed', Number.isSafeInteger),
+  }
+  return {
+    port: number('port', (value) => Number.isInteger(value) && value >= 0 && value <= 65_535) ?? 0,
+    host: text('host') ?? '',
+    speed: number('speed', above0) ?? 1,
+    createsPerMinute: number('createsPerMinute', above0) ?? 1,
+    readsPerMinute: number('readsPerMinute', above0) ?? 1,
+    ...withoutUndefined(optional),
+  }
+}
+
+type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> }
+
+const withoutUndefined = <T extends object>(values: T) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>
+
+function parseFlags(args: string[]) {
+  const options = Object.fromEntries(Object.values(SETTINGS).map(({ flag }) => [flag, { type: 'string' as const }]))
+  try {
+    return parseArgs({ args, options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: false })
+      .values as Record<string, string | boolean | undefined>
+  } catch (error) {
+    throw new SettingsError(error instanceof Error ? error.message : String(error))
+  }
+}

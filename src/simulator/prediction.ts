@@ -1,0 +1,97 @@
+/** The vocabulary of the simulator. Times are milliseconds since 1970, with a fraction where Replicate shows nanoseconds. */
+
+export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'] as const
+export type PredictionStatus = (typeof PREDICTION_STATUSES)[number]
+export type FinalStatus = Exclude<PredictionStatus, 'starting' | 'processing'>
+
+export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
+export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
+
+/** What was decided when the prediction was created. With `createdAt` it tells where the run is at any moment. */
+export interface RunPlan {
+  /** From creation to the start of the run; null: it never starts. */
+  startAfterMs: number | null
+  runForMs: number
+  /** With a text the run ends `failed`. */
+  error: string | null
+  /** Bytes of extra logs. */
+  extraLogBytes: number
+}
+
+export interface RunEnd {
+  status: FinalStatus
+  at: number
+  startedAt: number | null
+}
+
+/** One prediction, as the journal keeps it. */
+export interface Prediction {
+  id: string
+  createdAt: number
+  /** `owner/name` of the model in the catalogue. */
+  model: string
+  /** 64 hex digits, or `hidden` when the model was called by its name. */
+  version: string
+  /** `owner/name`, when it was created through a deployment. */
+  deployment: string | null
+  input: Record<string, unknown>
+  seed: number
+  /** Scheme, host and port that the creator used: webhooks carry URLs on it. */
+  origin: string
+  webhook: string | null
+  events: WebhookEvent[]
+  deadlineAt: number | null
+  plan: RunPlan
+  end: RunEnd | null
+  /** By how much the movable clock made it older. */
+  agedMs: number
+  /** Input, output and logs are gone. */
+  removed: boolean
+  /** What was announced by webhook already: survives a restart. */
+  startAnnounced: boolean
+  /** The last webhook was delivered, given up, or there is none to send. */
+  settled: boolean
+  /** Kept when input and output are gone. */
+  metrics: Record<string, number>
+  billedSeconds: number
+  /** In US dollars. */
+  cost: number
+}
+
+/** Replicate removes input, output, logs and files one hour after creation. */
+export const REMOVED_AFTER_MS = 3_600_000
+
+export function startedAtOf(prediction: Prediction): number | null {
+  if (prediction.end !== null) return prediction.end.startedAt
+  const { startAfterMs } = prediction.plan
+  return startAfterMs === null ? null : prediction.createdAt + startAfterMs
+}
+
+export function statusAt(prediction: Prediction, now: number): PredictionStatus {
+  if (prediction.end !== null) return prediction.end.status
+  const startedAt = startedAtOf(prediction)
+  return startedAt !== null && now >= startedAt ? 'processing' : 'starting'
+}
+
+/** How far the run is, from 0 to 1. */
+export function progressAt(prediction: Prediction, now: number): number {
+  const startedAt = startedAtOf(prediction)
+  if (startedAt === null) return 0
+  if (prediction.end?.status === 'succeeded') return 1
+  const until = prediction.end === null ? now : prediction.end.at
+  return Math.min(1, Math.max(0, (until - startedAt) / Math.max(prediction.plan.runForMs, 0.001)))
+}
+
+/** The end that the plan and the deadline lead to; null when neither ever ends it. */
+export function plannedEnd(prediction: Prediction): RunEnd | null {
+  const startedAt = startedAtOf(prediction)
+  const { deadlineAt, plan } = prediction
+  const doneAt = startedAt === null ? Infinity : startedAt + plan.runForMs
+  if (deadlineAt !== null && deadlineAt < doneAt) {
+    return startedAt !== null && startedAt < deadlineAt
+      ? { status: 'canceled', at: deadlineAt, startedAt }
+      : { status: 'aborted', at: deadlineAt, startedAt: null }
+  }
+  if (startedAt === null) return null
+  return { status: plan.error === null ? 'succeeded' : 'failed', at: doneAt, startedAt }
+}

@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import { habitsSchema } from '../habits.ts'
+import { malformed, tooLarge, unprocessable } from '../http/problem.ts'
+import { empty, json, type Reply } from '../http/reply.ts'
+import type { Handler, Route, SimulatorRequest } from '../http/router.ts'
+import { type Prediction, statusAt } from '../prediction.ts'
+import type { Services } from './services.ts'
+
+/** `/_sim`: what a test may see and change behind the API's back. */
+export function adminRoutes(services: Services): Route[] {
+  return [
+    { method: 'GET', path: '/_sim/books', handler: () => json(200, showBooks(services)) },
+    { method: 'GET', path: '/_sim/faults', handler: () => json(200, services.faults.all()) },
+    { method: 'POST', path: '/_sim/faults', handler: changeFaults(services) },
+    { method: 'DELETE', path: '/_sim/faults', handler: clearFaults(services) },
+    { method: 'GET', path: '/_sim/habits', handler: () => json(200, services.habits.current) },
+    { method: 'POST', path: '/_sim/habits', handler: changeHabits(services) },
+    { method: 'POST', path: '/_sim/clock', handler: advanceClock(services) },
+    { method: 'POST', path: '/_sim/secret', handler: () => json(200, { key: services.book.changeSecret() }) },
+    { method: 'POST', path: '/_sim/reset', handler: reset(services) },
+  ]
+}
+
+function showBooks({ book }: Services) {
+  const now = Date.now()
+  const predictions = [...book.all()]
+  const spend = predictions.reduce((sum, { cost }) => sum + cost, 0)
+  return {
+    predictions: predictions.map((prediction) => showRow(prediction, now)),
+    counts: book.counts,
+    webhooks: book.webhooks,
+    spend: Math.round(spend * 1_000_000) / 1_000_000,
+  }
+}
+
+const showRow = (prediction: Prediction, now: number) => ({
+  id: prediction.id,
+  created_at: new Date(prediction.createdAt).toISOString(),
+  model: prediction.model,
+  status: statusAt(prediction, now),
+  webhook: prediction.webhook,
+  billed_seconds: prediction.billedSeconds,
+})
+
+function changeFaults({ faults }: Services): Handler {
+  return withJson((body) => {
+    const wrong = faults.merge(body)
+    return wrong.length > 0 ? unprocessable('Unknown or invalid fault', wrong) : json(200, faults.all())
+  })
+}
+
+function clearFaults({ faults }: Services): Handler {
+  return () => {
+    faults.clear()
+    return json(200, faults.all())
+  }
+}
+
+function changeHabits({ habits }: Services): Handler {
+  return withJson((body) => {
+    const changes = z.record(z.string(), z.unknown()).safeParse(body)
+    const parsed = habitsSchema.safeParse({ ...habits.current, ...changes.data })
+    if (!changes.success || !parsed.success)
+      return unprocessable('Invalid habits', fieldsOf(changes.error ?? parsed.error))
+    habits.current = parsed.data
+    return json(200, habits.current)
+  })
+}
+
+const clockSchema = z.strictObject({
+  advance_seconds: z
+    .number()
+    .nonnegative()
+    .max(86_400 * 366),
+})
+
+/** Ages what exists: it moves no timestamps and ends no run. */
+function advanceClock({ book, files }: Services): Handler {
+  return withJson((body) => {
+    const parsed = clockSchema.safeParse(body)
+    if (!parsed.success) return unprocessable('Invalid clock', fieldsOf(parsed.error))
+    book.age(parsed.data.advance_seconds * 1000)
+    const removed = book.removeExpired(Date.now())
+    files.forget(removed)
+    return json(200, { advanced_seconds: parsed.data.advance_seconds, removed: removed.length })
+  })
+}
+
+function reset({ book, faults, lifeCycle, webhooks, files, buckets }: Services): Handler {
+  return () => {
+    lifeCycle.forget()
+    webhooks.forget()
+    faults.clear()
+    book.reset()
+    files.forgetAll()
+    buckets.creates.refill()
+    buckets.reads.refill()
+    return empty(204)
+  }
+}
+
+const BODY_LIMIT = 1_000_000
+
+function withJson(handler: (body: unknown) => Reply): Handler {
+  return async (request: SimulatorRequest) => {
+    const body = await request.readBody(BODY_LIMIT)
+    if (body === 'too large') return tooLarge()
+    try {
+      return handler(JSON.parse(body.toString('utf8')))
+    } catch (error) {
+      if (error instanceof SyntaxError) return malformed('The request body is not valid JSON')
+      throw error
+    }
+  }
+}
+
+const fieldsOf = (error: z.ZodError | undefined) =>
+  (error?.issues ?? []).map((issue) => ({
+    field: [...issue.path.map(String), ...(issue.code === 'unrecognized_keys' ? issue.keys : [])].join('.'),
+    description: issue.message,
+  }))

@@ -1,0 +1,196 @@
+import { newPredictionId } from '../identifiers.ts'
+import { invalidHeader, invalidInput, invalidVersion, malformed, notFound, tooLarge } from '../http/problem.ts'
+import { cut, json, type Reply } from '../http/reply.ts'
+import type { Handler, SimulatorRequest } from '../http/router.ts'
+import type { Model } from '../models/model.ts'
+import { createValidator, type InvalidField } from '../models/validate-input.ts'
+import { type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
+import { planRun } from '../run-plan.ts'
+import { hashOf } from '../seeded-random.ts'
+import { garbage, pause, statusReply, withoutWebhooks } from './guards.ts'
+import { parseCancelAfter, parsePrefer } from './request-headers.ts'
+import type { Services } from './services.ts'
+import { showPrediction } from './show-prediction.ts'
+
+/** The three ways to create a prediction: by version, by the name of an official model, through a deployment. */
+
+interface Target {
+  model: Model
+  version: string
+  deployment: string | null
+}
+
+type FindTarget = (request: SimulatorRequest, body: CreateBody) => Target | Reply
+
+interface CreateBody {
+  version?: string
+  input: Record<string, unknown>
+  webhook?: string
+  webhook_events_filter?: WebhookEvent[]
+  stream?: boolean
+}
+
+const bodySchema = (required: string[]) => ({
+  type: 'object',
+  required,
+  properties: {
+    ...(required.includes('version') ? { version: { type: 'string' } } : {}),
+    input: { type: 'object' },
+    webhook: { type: 'string', format: 'uri' },
+    webhook_events_filter: { type: 'array', items: { type: 'string', enum: WEBHOOK_EVENTS } },
+    stream: { type: 'boolean' },
+  },
+  additionalProperties: false,
+})
+
+const validateBody = createValidator(bodySchema(['input']))
+const validateVersionedBody = createValidator(bodySchema(['version', 'input']))
+
+export function createByVersion(services: Services): Handler {
+  const { catalogue } = services
+  return creation(services, validateVersionedBody, (_request, { version = '' }) => {
+    const [name, digits] = version.split(':')
+    const official = digits === undefined ? catalogue.byName(version) : undefined
+    if (official?.official === true) return { model: official, version: 'hidden', deployment: null }
+    const model = catalogue.byVersion(digits ?? version)
+    if (model === undefined || (digits !== undefined && model.name !== name)) return invalidVersion()
+    return { model, version: model.version, deployment: null }
+  })
+}
+
+export function createByModel(services: Services): Handler {
+  return creation(services, validateBody, ({ params }) => {
+    const model = services.catalogue.byName(`${params['owner']}/${params['name']}`)
+    return model?.official === true ? { model, version: 'hidden', deployment: null } : notFound('Model')
+  })
+}
+
+export function createByDeployment(services: Services): Handler {
+  return creation(services, validateBody, ({ params }) => {
+    const found = services.catalogue.deployment(`${params['owner']}/${params['name']}`)
+    if (found === undefined) return notFound('Deployment')
+    return { model: found.model, version: found.model.version, deployment: found.deployment.name }
+  })
+}
+
+/** Around every create: what can go wrong before it is accepted, and what can go wrong with the answer. */
+function creation(
+  services: Services,
+  validate: (body: unknown, field: string) => InvalidField[],
+  findTarget: FindTarget,
+): Handler {
+  const { faults, habits, lifeCycle } = services
+  return async (request) => {
+    const body = await readJson(request, habits.current.max_body_bytes)
+    const delay = faults.strike('create', 'delay')
+    if (delay !== null) await pause(services, delay.seconds)
+    if (faults.strike('create', 'cut_before_accept') !== null) return cut
+    const status = faults.strike('create', 'status')
+    if (status !== null) return statusReply(status)
+    if ('kind' in body) return body
+    const accepted = accept(services, request, body.value, validate, findTarget)
+    if ('kind' in accepted) return accepted
+    lifeCycle.begin(accepted)
+    if (faults.strike('create', 'cut_after_accept') !== null) return cut
+    if (faults.strike('create', 'garbage') !== null) return garbage(201)
+    const reply = await answer(services, request, accepted)
+    return faults.strike('create', 'hide_webhook') === null ? reply : withoutWebhooks(reply)
+  }
+}
+
+function accept(
+  services: Services,
+  request: SimulatorRequest,
+  value: unknown,
+  validate: (body: unknown, field: string) => InvalidField[],
+  findTarget: FindTarget,
+): Prediction | Reply {
+  const wrong = validate(value, '')
+  if (wrong.length > 0) return invalidInput(wrong)
+  const body = value as CreateBody
+  const target = findTarget(request, body)
+  if ('kind' in target) return target
+  const { book, catalogue, habits } = services
+  const wrongInput = [
+    ...catalogue.validate(target.model, body.input),
+    ...wrongWebhook(body, habits.current.http_webhooks),
+  ]
+  if (wrongInput.length > 0) return invalidInput(wrongInput)
+  const cancelAfterMs = parseCancelAfter(request.headers['cancel-after'])
+  if (cancelAfterMs === 'invalid') {
+    return invalidHeader('Cancel-After', 'Expected a duration of at least 5 seconds, like 30, 90s, 5m or 1h30m45s.')
+  }
+  const prediction = newPrediction(services, request, body, target, cancelAfterMs)
+  book.add(prediction)
+  return prediction
+}
+
+function newPrediction(
+  { book, catalogue, faults, speed }: Services,
+  request: SimulatorRequest,
+  body: CreateBody,
+  { model, version, deployment }: Target,
+  cancelAfterMs: number | null,
+): Prediction {
+  const createdAt = Date.now()
+  const seed = hashOf(`${book.identity.seed}.${book.nextSequence()}`)
+  const plan = planRun(model, seed, speed)
+  const failure = faults.strike('predictions', 'fail')
+  const huge = faults.strike('predictions', 'huge_logs')
+  return {
+    id: newPredictionId(),
+    createdAt,
+    model: model.name,
+    version,
+    deployment,
+    input: catalogue.known(model, body.input),
+    seed,
+    origin: request.origin,
+    webhook: body.webhook ?? null,
+    events: body.webhook_events_filter ?? ['output', 'completed'],
+    deadlineAt: cancelAfterMs === null ? null : createdAt + cancelAfterMs,
+    plan: {
+      ...plan,
+      startAfterMs: faults.strike('predictions', 'starting_forever') === null ? plan.startAfterMs : null,
+      error: failure?.error ?? null,
+      extraLogBytes: huge?.bytes ?? 0,
+    },
+    end: null,
+    agedMs: 0,
+    removed: false,
+    startAnnounced: false,
+    settled: false,
+    metrics: {},
+    billedSeconds: 0,
+    cost: 0,
+  }
+}
+
+async function answer(services: Services, request: SimulatorRequest, prediction: Prediction): Promise<Reply> {
+  const prefer = parsePrefer(request.headers.prefer)
+  if (prefer === null) return json(201, showPrediction(services, prediction, request.origin))
+  await services.lifeCycle.waitForEnd(prediction, prefer.seconds * 1000)
+  const code = prediction.end === null ? services.habits.current.unfinished_wait_code : 201
+  const view = showPrediction(services, prediction, request.origin)
+  return json(code, view, {
+    'preference-applied': prefer.applied,
+    ...(prediction.end === null ? { location: `${request.origin}/v1/predictions/${prediction.id}` } : {}),
+  })
+}
+
+function wrongWebhook({ webhook }: CreateBody, allowsHttp: boolean): InvalidField[] {
+  if (webhook === undefined) return []
+  const protocol = URL.parse(webhook)?.protocol
+  if (protocol === 'https:' || (protocol === 'http:' && allowsHttp)) return []
+  return [{ type: 'format', field: 'webhook', description: 'Must be an HTTPS URL' }]
+}
+
+async function readJson(request: SimulatorRequest, limit: number): Promise<{ value: unknown } | Reply> {
+  const body = await request.readBody(limit)
+  if (body === 'too large') return tooLarge()
+  try {
+    return { value: JSON.parse(body.toString('utf8')) as unknown }
+  } catch {
+    return malformed('The request body is not valid JSON')
+  }
+}

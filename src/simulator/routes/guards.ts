@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StatusFault } from '../faults.ts'
+import {
+  forbidden,
+  insufficientCredit,
+  notFound,
+  otherStatus,
+  type RetryHint,
+  serverError,
+  throttled,
+  unauthenticated,
+} from '../http/problem.ts'
+import { cut, html, json, type Reply } from '../http/reply.ts'
+import type { Handler } from '../http/router.ts'
+import type { Services } from './services.ts'
+
+/** The steps around a handler: `authenticated(services, limited(services, 'reads', faulty(services, 'get', handler)))`. */
+
+const TOKEN = /^(bearer|token) +\S+$/i
+
+/** Any token will do, but there must be one. */
+export const authenticated =
+  (handler: Handler): Handler =>
+  (request) =>
+    TOKEN.test(request.headers.authorization ?? '') ? handler(request) : unauthenticated()
+
+export const limited =
+  ({ buckets, book, habits }: Services, bucket: keyof Services['buckets'], handler: Handler): Handler =>
+  async (request) => {
+    const { allowed, remaining, resetSeconds } = buckets[bucket].take()
+    const headers = { 'ratelimit-remaining': String(remaining), 'ratelimit-reset': String(Math.max(1, resetSeconds)) }
+    if (allowed) return withHeaders(await handler(request), headers)
+    book.count('throttled')
+    const hints: RetryHint[] = habits.current.retry_after_header ? ['body', 'header'] : ['body']
+    return withHeaders(throttled(Math.max(1, resetSeconds), hints), headers)
+  }
+
+/** Groups of faults that strike any answer of a route in the same ways. */
+export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models'
+
+export const faulty =
+  (services: Services, group: AnswerGroup, handler: Handler): Handler =>
+  async (request) => {
+    const { faults } = services
+    const delay = faults.strike(group, 'delay')
+    if (delay !== null) await pause(services, delay.seconds)
+    if (faults.strike(group, 'cut') !== null) return cut
+    if (group === 'get' && faults.strike('get', 'not_found') !== null) return notFound('Prediction')
+    const status = faults.strike(group, 'status')
+    if (status !== null) return statusReply(status)
+    const reply = await handler(request)
+    if (faults.strike(group, 'garbage') !== null) return garbage(200)
+    return faults.strike(group, 'hide_webhook') === null ? reply : withoutWebhooks(reply)
+  }
+
+export const pause = (services: Services, seconds: number): Promise<void> =>
+  sleep(seconds * 1000, undefined, { signal: services.stopping }).catch(() => undefined)
+
+/** A 2xx that no client can read. */
+export const garbage = (status: number): Reply => ({
+  kind: 'bytes',
+  status,
+  body: '{"id": "h57pag03m5rm',
+  headers: { 'content-type': 'application/json' },
+})
+
+const HTML_TITLES: Record<number, string> = {
+  502: '502 Bad Gateway',
+  503: '503 Service Temporarily Unavailable',
+  504: '504 Gateway Time-out',
+}
+
+export function statusReply({ code, html: asPage, hint, retry_after: seconds }: StatusFault): Reply {
+  if (asPage ?? HTML_TITLES[code] !== undefined) return html(code, HTML_TITLES[code] ?? `${code} Error`)
+  switch (code) {
+    case 401:
+      return unauthenticated()
+    case 402:
+      return insufficientCredit()
+    case 403:
+      return forbidden()
+    case 404:
+      return notFound('Resource')
+    case 429:
+      return throttled(seconds, hint === 'header' ? ['header'] : [hint])
+    default:
+      return code >= 500 ? serverError(code) : otherStatus(code)
+  }
+}
+
+export function withoutWebhooks(reply: Reply): Reply {
+  if (reply.kind !== 'json') return reply
+  const body = JSON.parse(JSON.stringify(reply.body, (key, value: unknown) => (key === 'webhook' ? undefined : value)))
+  return json(reply.status, body, reply.headers)
+}
+
+function withHeaders(reply: Reply, headers: Record<string, string>): Reply {
+  if (reply.kind === 'cut') return reply
+  return { ...reply, headers: { ...headers, ...reply.headers } }
+}

@@ -1,0 +1,78 @@
+import { json } from '../http/reply.ts'
+import type { Handler, Route } from '../http/router.ts'
+import { getAccount, getWebhookSecret, listHardware } from './account.ts'
+import { adminRoutes } from './admin.ts'
+import { createByDeployment, createByModel, createByVersion } from './create-prediction.ts'
+import { getFile } from './files.ts'
+import { type AnswerGroup, authenticated, faulty, limited } from './guards.ts'
+import {
+  getDeployment,
+  getModel,
+  getReadme,
+  getVersion,
+  listDeployments,
+  listExamples,
+  listModels,
+  listVersions,
+} from './models.ts'
+import { cancelPrediction, getPrediction, listPredictions } from './predictions.ts'
+import type { Services } from './services.ts'
+
+/** Everything that the simulator answers. */
+export function routesOf(services: Services): Route[] {
+  const { book } = services
+  const creating = (handler: Handler) =>
+    counted(() => book.count('create_requests'), authenticated(limited(services, 'creates', handler)))
+  const other = (group: AnswerGroup, handler: Handler) =>
+    authenticated(limited(services, 'reads', faulty(services, group, handler)))
+  const model = '/v1/models/:owner/:name'
+  return [
+    { method: 'POST', path: '/v1/predictions', handler: creating(createByVersion(services)) },
+    { method: 'POST', path: `${model}/predictions`, handler: creating(createByModel(services)) },
+    {
+      method: 'POST',
+      path: '/v1/deployments/:owner/:name/predictions',
+      handler: creating(createByDeployment(services)),
+    },
+    {
+      method: 'GET',
+      path: '/v1/predictions/:id',
+      handler: counted(() => book.count('gets'), other('get', getPrediction(services))),
+    },
+    {
+      method: 'GET',
+      path: '/v1/predictions',
+      handler: counted(() => book.count('lists'), other('list', listPredictions(services))),
+    },
+    {
+      method: 'POST',
+      path: '/v1/predictions/:id/cancel',
+      handler: counted(() => book.count('cancels'), other('cancel', cancelPrediction(services))),
+    },
+    { method: 'GET', path: '/v1/webhooks/default/secret', handler: other('secret', getWebhookSecret(services)) },
+    { method: 'GET', path: '/v1/account', handler: other('account', getAccount) },
+    { method: 'GET', path: '/v1/hardware', handler: other('models', listHardware) },
+    { method: 'GET', path: '/v1/models', handler: other('models', listModels(services)) },
+    { method: 'GET', path: model, handler: other('models', getModel(services)) },
+    { method: 'GET', path: `${model}/versions`, handler: other('models', listVersions(services)) },
+    { method: 'GET', path: `${model}/versions/:version`, handler: other('models', getVersion(services)) },
+    { method: 'GET', path: `${model}/readme`, handler: other('models', getReadme(services)) },
+    { method: 'GET', path: `${model}/examples`, handler: other('models', listExamples(services)) },
+    { method: 'GET', path: '/v1/deployments', handler: other('models', listDeployments(services)) },
+    { method: 'GET', path: '/v1/deployments/:owner/:name', handler: other('models', getDeployment(services)) },
+    { method: 'GET', path: '/files/:token/:name', handler: getFile(services) },
+    ...adminRoutes(services),
+    {
+      method: 'GET',
+      path: '/',
+      handler: () => json(200, { simulates: 'https://api.replicate.com/v1', api: '/v1', admin: '/_sim/books' }),
+    },
+  ]
+}
+
+const counted =
+  (count: () => void, handler: Handler): Handler =>
+  (request) => {
+    count()
+    return handler(request)
+  }

@@ -1,0 +1,102 @@
+import { invalidInput, notFound } from '../http/problem.ts'
+import { json, type Reply } from '../http/reply.ts'
+import type { Handler } from '../http/router.ts'
+import type { Prediction } from '../prediction.ts'
+import type { Services } from './services.ts'
+import { showPrediction } from './show-prediction.ts'
+
+export function getPrediction(services: Services): Handler {
+  return ({ params, origin }) => {
+    const prediction = services.book.find(params['id'] ?? '')
+    return prediction === undefined ? notFound('Prediction') : json(200, showPrediction(services, prediction, origin))
+  }
+}
+
+/** Cancelling what is over changes nothing: the real answer is not confirmed. */
+export function cancelPrediction(services: Services): Handler {
+  return ({ params, origin }) => {
+    const prediction = services.book.find(params['id'] ?? '')
+    if (prediction === undefined) return notFound('Prediction')
+    services.lifeCycle.cancel(prediction)
+    return json(200, showPrediction(services, prediction, origin))
+  }
+}
+
+const PAGE = 100
+
+/** What a page asks for: kept in the cursor, so `next` needs no other parameter. */
+interface Window {
+  after: number
+  before: number
+  /** The last row of the page before. */
+  from: string | null
+}
+
+/** Newest first, 100 a page. */
+export function listPredictions(services: Services): Handler {
+  return ({ query, origin }) => {
+    const window = windowOf(query)
+    if ('kind' in window) return window
+    const page = rowsOf(services.book.newestFirst(), window)
+    const last = page[PAGE - 1]
+    const next = page.length > PAGE && last !== undefined ? encode({ ...window, from: last.id }) : null
+    return json(200, {
+      next: next === null ? null : `${origin}/v1/predictions?cursor=${next}`,
+      previous: null,
+      results: page.slice(0, PAGE).map((prediction) => showPrediction(services, prediction, origin)),
+    })
+  }
+}
+
+/** A page and, when there is more, one row of the next. */
+function rowsOf(predictions: Iterable<Prediction>, { after, before, from }: Window): Prediction[] {
+  const rows: Prediction[] = []
+  let reached = from === null
+  for (const prediction of predictions) {
+    if (prediction.createdAt < after || rows.length > PAGE) break
+    if (reached && prediction.createdAt < before) rows.push(prediction)
+    reached ||= prediction.id === from
+  }
+  return rows
+}
+
+function windowOf(query: URLSearchParams): Window | Reply {
+  const cursor = query.get('cursor')
+  if (cursor !== null) return decode(cursor) ?? wrongParameter('cursor', 'Invalid cursor')
+  const source = query.get('source')
+  if (source !== null && source !== 'web') return wrongParameter('source', 'source must be one of the following: "web"')
+  const after = timeOf(query, 'created_after', -Infinity)
+  const before = timeOf(query, 'created_before', Infinity)
+  if (Number.isNaN(after)) return wrongParameter('created_after', "Does not match format 'date-time'")
+  if (Number.isNaN(before)) return wrongParameter('created_before', "Does not match format 'date-time'")
+  // Nothing is ever created on a website here.
+  return { after: source === 'web' ? Infinity : after, before, from: null }
+}
+
+const wrongParameter = (field: string, description: string) => invalidInput([{ type: 'format', field, description }])
+
+function timeOf(query: URLSearchParams, name: string, otherwise: number): number {
+  const value = query.get(name)
+  if (value === null) return otherwise
+  // A plus sign that was not escaped arrives as a space.
+  return Date.parse(value.replace(' ', '+'))
+}
+
+const encode = ({ after, before, from }: Window) =>
+  Buffer.from(
+    JSON.stringify([Number.isFinite(after) ? after : null, Number.isFinite(before) ? before : null, from]),
+  ).toString('base64url')
+
+function decode(cursor: string): Window | null {
+  try {
+    const [after, before, from] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
+    if (typeof from !== 'string') return null
+    return {
+      after: typeof after === 'number' ? after : -Infinity,
+      before: typeof before === 'number' ? before : Infinity,
+      from,
+    }
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,24 @@
+import type { Faults } from '../faults.ts'
+import type { Habits } from '../habits.ts'
+import type { LifeCycle } from '../life-cycle.ts'
+import type { Catalogue } from '../models/catalogue.ts'
+import type { OutputFiles } from '../output-files.ts'
+import type { PredictionBook } from '../prediction-book.ts'
+import type { TokenBucket } from '../token-bucket.ts'
+import type { WebhookSender } from '../webhook-sender.ts'
+
+/** What the routes work with. */
+export interface Services {
+  book: PredictionBook
+  catalogue: Catalogue
+  lifeCycle: LifeCycle
+  webhooks: WebhookSender
+  faults: Faults
+  files: OutputFiles
+  /** Unconfirmed behaviour, changed at run time by `POST /_sim/habits`. */
+  habits: { current: Habits }
+  buckets: { creates: TokenBucket; reads: TokenBucket }
+  speed: number
+  /** Aborted when the simulator stops: nothing waits longer. */
+  stopping: AbortSignal
+}

@@ -1,0 +1,37 @@
+import type { Model } from './models/model.ts'
+import type { Prediction, RunPlan } from './prediction.ts'
+import { seededRandom } from './seeded-random.ts'
+
+/** How long a run will take: by the model's times, the prediction's seed and the simulator's speed. */
+export function planRun(model: Model, seed: number, speed: number): RunPlan {
+  const random = seededRandom('run', model.name, seed)
+  return {
+    startAfterMs: (random.between(...model.startSeconds) * 1000) / speed,
+    runForMs: (random.between(...model.runSeconds) * 1000) / speed,
+    error: null,
+    extraLogBytes: 0,
+  }
+}
+
+/** Dollars for what a run made; who pays for what is in `billedSecondsOf`. */
+export function costOf(model: Model, seconds: number, metrics: Record<string, number>): number {
+  const { per, usd } = model.price
+  switch (per) {
+    case 'second':
+      return seconds * usd
+    case 'output':
+      return (metrics['image_output_count'] ?? 1) * usd
+    case 'thousand_tokens':
+      return ((metrics['output_token_count'] ?? 0) / 1000) * usd
+  }
+}
+
+/**
+ * Replicate's rules: aborted is free; on public models failed is free and canceled costs the time that it ran; a
+ * deployment costs whatever it ran.
+ */
+export function billedSecondsOf(prediction: Pick<Prediction, 'deployment'>, status: string, seconds: number): number {
+  if (status === 'aborted') return 0
+  if (status === 'failed' && prediction.deployment === null) return 0
+  return seconds
+}

@@ -1,0 +1,104 @@
+import { createFaults } from './faults.ts'
+import { habitsSchema, type HabitsInput } from './habits.ts'
+import { startHttpServer } from './http/server.ts'
+import { noJournal, openJournal } from './journal.ts'
+import { createLifeCycle } from './life-cycle.ts'
+import { createCatalogue } from './models/catalogue.ts'
+import type { ModelFile } from './models/model.ts'
+import { createOutputFiles } from './output-files.ts'
+import { openPredictionBook } from './prediction-book.ts'
+import { routesOf } from './routes/index.ts'
+import type { Services } from './routes/services.ts'
+import { createTokenBucket } from './token-bucket.ts'
+import { createWebhookSender } from './webhook-sender.ts'
+
+export interface SimulatorOptions {
+  /** Default 127.0.0.1. */
+  host?: string
+  /** 0: any free port. */
+  port: number
+  /** Where the journal lives; null: in memory only. */
+  dataDir: string | null
+  /** Divides run times, nothing else. Default 1. */
+  speed?: number
+  /** Default 600. */
+  createsPerMinute?: number
+  /** Everything but creates. Default 3000. */
+  readsPerMinute?: number
+  /** Default: a minute's worth of each bucket. */
+  burst?: number
+  /** More models: a file, or its content. */
+  models?: string | ModelFile
+  /** Default: the one of the data folder, else a random one. */
+  seed?: number
+  /** Behaviour of Replicate that is not confirmed. */
+  habits?: HabitsInput
+  log?: (line: object) => void
+}
+
+export interface Simulator {
+  /** http://127.0.0.1:4010 */
+  url: string
+  /** What a client takes as its base URL: `url` and `/v1`. */
+  apiUrl: string
+  port: number
+  /** Leaves nothing running. With a data folder, the next simulator goes on from here. */
+  stop(): Promise<void>
+}
+
+const SWEEP_MS = 2000
+
+export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
+  const { host = '127.0.0.1', port, dataDir, log = () => undefined } = options
+  const { createsPerMinute = 600, readsPerMinute = 3000 } = options
+  const catalogue = createCatalogue(options.models)
+  const { journal, entries } = dataDir === null ? { journal: noJournal, entries: [] } : openJournal(dataDir)
+  const book = openPredictionBook(journal, entries, options.seed)
+  const habits = { current: habitsSchema.parse(options.habits ?? {}) }
+  const faults = createFaults(book.identity.seed)
+  const stopping = new AbortController()
+  const webhooks = createWebhookSender({
+    secret: () => book.identity.webhookSecret,
+    habits: () => habits.current,
+    faults,
+    count: (name) => book.countWebhook(name),
+    log,
+  })
+  const lifeCycle = createLifeCycle({ book, catalogue, webhooks, habits: () => habits.current, log })
+  const files = createOutputFiles(book, catalogue)
+  const services: Services = {
+    book,
+    catalogue,
+    lifeCycle,
+    webhooks,
+    faults,
+    files,
+    habits,
+    buckets: {
+      creates: createTokenBucket(createsPerMinute, options.burst ?? createsPerMinute),
+      reads: createTokenBucket(readsPerMinute, options.burst ?? readsPerMinute),
+    },
+    speed: options.speed ?? 1,
+    stopping: stopping.signal,
+  }
+  const server = await startHttpServer({ host, port }, routesOf(services), log).catch((error: unknown) => {
+    book.close()
+    throw error
+  })
+  const sweep = setInterval(() => files.forget(book.removeExpired(Date.now())), SWEEP_MS)
+  lifeCycle.resume()
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`
+  return {
+    url,
+    apiUrl: `${url}/v1`,
+    port: server.port,
+    async stop() {
+      clearInterval(sweep)
+      stopping.abort()
+      lifeCycle.stop()
+      await server.stop()
+      await webhooks.stop()
+      book.close()
+    },
+  }
+}
