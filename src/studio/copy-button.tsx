@@ -1,0 +1,37 @@
+import { useState } from 'react'
+import { Check, Copy } from './icons.tsx'
+
+/** `navigator.clipboard` is missing on pages served over plain http. */
+async function copyText(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text)
+  const area = document.createElement('textarea')
+  area.value = text
+  area.className = 'off-screen'
+  document.body.append(area)
+  area.select()
+  document.execCommand('copy')
+  area.remove()
+}
+
+export function CopyButton({ text, what, children }: { text: string; what: string; children?: string }) {
+  const [copied, setCopied] = useState(false)
+  const copy = () => {
+    const shown = () => {
+      setCopied(true)
+      setTimeout(() => setCopied(false), 1_500)
+    }
+    void copyText(text).then(shown, () => undefined)
+  }
+  return (
+    <button
+      type="button"
+      className={children ? 'button' : 'icon-button small'}
+      onClick={copy}
+      aria-label={copied ? `${what} copied` : `Copy ${what}`}
+      title={`Copy ${what}`}
+    >
+      {copied ? <Check /> : <Copy />}
+      {children && <span>{copied ? 'Copied' : children}</span>}
+    </button>
+  )
+}

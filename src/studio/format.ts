@@ -1,0 +1,89 @@
+import type { Job, Json } from '../client/types.ts'
+
+/** "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units, so that it can be read at a glance. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1_000
+  if (seconds < 10) return `${seconds.toFixed(1)} s`
+  if (seconds < 60) return `${Math.floor(seconds)} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} m ${String(Math.floor(seconds % 60)).padStart(2, '0')} s`
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} m`
+}
+
+/** For a clock that runs: no tenths, which would only flicker. */
+export function runningFor(ms: number): string {
+  return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : duration(ms)
+}
+
+export function between(from: string | null, to: string | null): number | null {
+  return from === null || to === null ? null : Date.parse(to) - Date.parse(from)
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+const SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' })
+
+export function clockTime(iso: string): string {
+  return SECONDS.format(new Date(iso))
+}
+
+/** The time for today, the day for anything before. */
+export function whenShort(iso: string, now: number): string {
+  const date = new Date(iso)
+  return new Date(now).toDateString() === date.toDateString() ? TIME.format(date) : DAY.format(date)
+}
+
+export function whenFull(iso: string): string {
+  return FULL.format(new Date(iso))
+}
+
+export function bytes(count: number): string {
+  if (count < 1_000) return `${count} B`
+  if (count < 1_000_000) return `${Math.round(count / 1_000)} kB`
+  return `${(count / 1_000_000).toFixed(1)} MB`
+}
+
+/** What a person would call this run: its prompt, or whatever text it was given. */
+export function titleOf(job: Job): string {
+  const input = job.input ?? {}
+  for (const name of ['prompt', 'text', 'message', 'query']) {
+    const value = input[name]
+    if (typeof value === 'string' && value.trim() !== '') return value.trim()
+  }
+  const text = Object.values(input).find((value) => typeof value === 'string' && value !== '' && !isAddress(value))
+  return typeof text === 'string' ? text : sourceOf(job)
+}
+
+/** The model, deployment or version that was asked. */
+export function sourceOf(job: Job): string {
+  return job.deployment ?? job.model ?? job.version?.slice(0, 12) ?? 'unknown model'
+}
+
+export function shortSourceOf(job: Job): string {
+  return sourceOf(job).split('/').at(-1) ?? ''
+}
+
+export function isAddress(text: string): boolean {
+  return /^(https?:\/\/|\/v1\/|data:)/.test(text)
+}
+
+/** Field names as people read them: `num_outputs` -> "Num outputs". */
+export function humanize(name: string): string {
+  const words = name.replaceAll('_', ' ').trim()
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+export function plain(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** Width over height of the picture that will come: a guess until it is there. */
+export function expectedRatio(job: Job): number {
+  const input = job.input ?? {}
+  const words = typeof input['aspect_ratio'] === 'string' ? /^(\d+):(\d+)$/.exec(input['aspect_ratio']) : null
+  if (words) return Number(words[1]) / Number(words[2])
+  const { width, height } = input
+  if (typeof width === 'number' && typeof height === 'number' && width > 0 && height > 0) return width / height
+  return 1
+}

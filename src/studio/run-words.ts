@@ -1,0 +1,156 @@
+import { isFinal } from '../client/client.ts'
+import type { Billed, Job, JobPhase } from '../client/types.ts'
+
+/** The shapes of `StatusIcon`. */
+export type Shape =
+  | 'waiting'
+  | 'sending'
+  | 'question'
+  | 'starting'
+  | 'running'
+  | 'saving'
+  | 'stopping'
+  | 'done'
+  | 'failed'
+  | 'canceled'
+
+interface PhaseWords {
+  word: string
+  shape: Shape
+  headline: string
+  detail: string
+}
+
+const PHASES: Record<JobPhase, PhaseWords> = {
+  queued: {
+    word: 'Queued',
+    shape: 'waiting',
+    headline: 'Waiting in the queue',
+    detail: 'It is written down and will be sent to Replicate as soon as a worker is free.',
+  },
+  submitting: {
+    word: 'Sending',
+    shape: 'sending',
+    headline: 'Being sent to Replicate',
+    detail: 'The request is on its way. It is sent once.',
+  },
+  unknown: {
+    word: 'Not known',
+    shape: 'question',
+    headline: 'It is not known whether Replicate received this job',
+    detail:
+      'It is never sent twice. The service reads Replicate’s own list until it finds the prediction, or knows that there is none. That takes minutes, at most about an hour.',
+  },
+  created: {
+    word: 'Starting',
+    shape: 'starting',
+    headline: 'Starting up',
+    detail: 'Replicate has accepted it and is getting a machine ready. A model that was asleep can take minutes.',
+  },
+  running: { word: 'Running', shape: 'running', headline: 'Running', detail: 'The model is at work.' },
+  stopping: {
+    word: 'Stopping',
+    shape: 'stopping',
+    headline: 'Stopping',
+    detail: 'Replicate has been asked to stop. If the result is faster than the stop, it is kept.',
+  },
+  storing: {
+    word: 'Saving',
+    shape: 'saving',
+    headline: 'Saving the files',
+    detail: 'The model is done. Its files are being copied here before Replicate removes them.',
+  },
+  succeeded: { word: 'Succeeded', shape: 'done', headline: 'Succeeded', detail: '' },
+  failed: { word: 'Failed', shape: 'failed', headline: 'Failed', detail: '' },
+  canceled: { word: 'Canceled', shape: 'canceled', headline: 'Canceled', detail: '' },
+}
+
+const BY_STATUS = { queued: 'queued', starting: 'created', processing: 'running' } as const
+
+/** A phase that this page does not know yet is told by the job's public status. */
+export function wordsFor(job: Pick<Job, 'phase' | 'status'>): PhaseWords {
+  const known = (PHASES as Partial<Record<string, PhaseWords>>)[job.phase]
+  if (known) return known
+  const status = job.status
+  return PHASES[status === 'queued' || status === 'starting' || status === 'processing' ? BY_STATUS[status] : status]
+}
+
+const WAITS: Record<string, string> = {
+  budget: 'This account’s creates per minute are used up for the moment.',
+  rate_limited: 'Replicate asked for a pause.',
+  outcome: 'The answer to the request did not arrive.',
+}
+
+export function whyItWaits(job: Job): string | null {
+  if (!job.waiting_for) return null
+  return job.waiting_for.detail || WAITS[job.waiting_for.reason] || null
+}
+
+/** The last moment that is known for what it is doing now; null when no time was recorded for it. */
+export function sinceWhen(job: Job): { word: string; at: string } {
+  if (job.phase === 'created' && job.submitted_at) return { word: 'since', at: job.submitted_at }
+  if (job.phase === 'running' && job.started_at) return { word: 'since', at: job.started_at }
+  if (job.phase === 'queued') return { word: 'since', at: job.created_at }
+  return { word: 'accepted', at: job.created_at }
+}
+
+/** What pressing Cancel means now; null when it is not possible. */
+export function costOfCanceling(job: Job): string | null {
+  if (isFinal(job)) return null
+  switch (job.phase) {
+    case 'queued':
+      return 'Canceling is free: it has not been sent to Replicate.'
+    case 'submitting':
+    case 'unknown':
+      return 'Canceling stops it at Replicate if it arrived there; then the time used is billed.'
+    case 'created':
+    case 'running':
+      return 'Canceling stops it. The time used until then is billed by Replicate.'
+    case 'storing':
+    case 'stopping':
+    case 'succeeded':
+    case 'failed':
+    case 'canceled':
+      return null
+    default:
+      return 'Canceling stops it. The time used until then may be billed by Replicate.'
+  }
+}
+
+export const BILLED: Record<Billed, string> = {
+  no: 'Not billed by Replicate.',
+  yes: 'Billed by Replicate.',
+  unknown: 'It is not known whether Replicate billed it.',
+}
+
+interface Advice {
+  what: string
+  /** The button that comes first. */
+  first: 'again' | 'edit'
+}
+
+const ADVICE: Record<string, Advice> = {
+  timeout: { what: 'It ran longer than its time limit. Try again, or give it less to do.', first: 'again' },
+  start_within_expired: {
+    what: 'Replicate did not start it in time. Try again when there is less to do.',
+    first: 'again',
+  },
+  outcome_unknown: {
+    what: 'Look at the predictions in Replicate’s dashboard before you try again: it may have run, and been paid for.',
+    first: 'again',
+  },
+  output_not_stored: { what: 'The model succeeded, but its files could not be saved here. Try again.', first: 'again' },
+  canceled_upstream: { what: 'Somebody stopped it at Replicate. Try again if that was not meant.', first: 'again' },
+  provider_lost: { what: 'Replicate does not know this prediction any more. Try again.', first: 'again' },
+}
+
+export function adviceFor(job: Job): Advice {
+  const error = job.error
+  const known = error ? ADVICE[error.code] : undefined
+  if (known) return known
+  if (job.status === 'canceled') return { what: 'It was canceled on request. You can run it again.', first: 'again' }
+  if (error && !error.retryable) {
+    return { what: 'The same input will most likely fail again. Change the input and run it anew.', first: 'edit' }
+  }
+  return { what: 'This may pass. Try again with the same input.', first: 'again' }
+}

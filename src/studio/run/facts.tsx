@@ -1,0 +1,109 @@
+import type { ReactNode } from 'react'
+import type { Job, Json } from '../../client/types.ts'
+import { CopyButton } from '../copy-button.tsx'
+import { humanize, plain } from '../format.ts'
+
+/** What went in and what is known about it, as data. */
+export function Facts({ job }: { job: Job }) {
+  const metrics = Object.entries(job.metrics)
+  const metadata = Object.entries(job.metadata)
+  return (
+    <>
+      <section className="card" aria-labelledby="input-title">
+        <h2 className="card-title" id="input-title">
+          Input
+        </h2>
+        {job.input === null ? (
+          <p className="muted">It has been removed after its time.</p>
+        ) : (
+          <dl className="facts">
+            {Object.entries(job.input).map(([name, value]) => (
+              <Fact key={name} name={humanize(name)}>
+                <Value value={value} />
+              </Fact>
+            ))}
+          </dl>
+        )}
+      </section>
+      <section className="card" aria-labelledby="details-title">
+        <h2 className="card-title" id="details-title">
+          Details
+        </h2>
+        <dl className="facts">
+          {job.model && <Fact name="Model">{job.model}</Fact>}
+          {job.deployment && <Fact name="Deployment">{job.deployment}</Fact>}
+          {job.version && (
+            <Fact name="Version">
+              <Id text={job.version} what="version" />
+            </Fact>
+          )}
+          <Fact name="Prediction">
+            {job.prediction_id ? (
+              <Id text={job.prediction_id} what="prediction id" />
+            ) : (
+              <span className="muted">none yet</span>
+            )}
+          </Fact>
+          <Fact name="Attempt">{job.attempt === 0 ? <span className="muted">none yet</span> : job.attempt}</Fact>
+          {metrics.map(([name, value]) => (
+            <Fact key={name} name={humanize(name)}>
+              <span className="tabular">{metric(name, value)}</span>
+            </Fact>
+          ))}
+          {metadata.map(([name, value]) => (
+            <Fact key={name} name={humanize(name)}>
+              <Value value={value} />
+            </Fact>
+          ))}
+        </dl>
+      </section>
+      <details className="card raw">
+        <summary>Job as JSON</summary>
+        <pre className="code" tabIndex={0}>
+          {JSON.stringify(job, null, 2)}
+        </pre>
+        <CopyButton text={JSON.stringify(job, null, 2)} what="job as JSON">
+          Copy
+        </CopyButton>
+      </details>
+    </>
+  )
+}
+
+function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function Id({ text, what }: { text: string; what: string }) {
+  return (
+    <span className="id">
+      <code title={text}>{text}</code>
+      <CopyButton text={text} what={what} />
+    </span>
+  )
+}
+
+const LONG = 400
+
+function Value({ value }: { value: Json }) {
+  const text = plain(value)
+  if (text.length <= LONG) return <span dir="auto">{text}</span>
+  return (
+    <details className="long-value">
+      <summary dir="auto">{text.slice(0, 160)}…</summary>
+      <span dir="auto">{text.slice(0, 20_000)}</span>
+    </details>
+  )
+}
+
+/** Replicate's times are in seconds. */
+function metric(name: string, value: Json): string {
+  if (typeof value !== 'number') return plain(value)
+  const number = value.toLocaleString(undefined, { maximumFractionDigits: 3 })
+  return /(_time|seconds)$/.test(name) ? `${number} s` : number
+}

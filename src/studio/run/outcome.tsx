@@ -1,0 +1,41 @@
+import type { Job } from '../../client/types.ts'
+import { StatusIcon } from '../icons.tsx'
+import { adviceFor, BILLED, wordsFor } from '../run-words.ts'
+import { RunAgain } from './status-card.tsx'
+
+/** Every failure tells what happened, whether it was billed, and what to do, with the button for it. */
+export function Outcome({ job }: { job: Job }) {
+  if (job.status !== 'failed' && job.status !== 'canceled') return null
+  const advice = adviceFor(job)
+  const { shape, headline } = wordsFor(job)
+  return (
+    <section className={`outcome outcome-${job.status}`} aria-label="What happened">
+      <StatusIcon shape={shape} size={20} />
+      <div className="outcome-words">
+        <h2>{headline}</h2>
+        {job.error && (
+          <>
+            <p className="outcome-message">{job.error.message}</p>
+            <dl className="outcome-facts">
+              <div>
+                <dt>Code</dt>
+                <dd>
+                  <code>{job.error.code}</code>
+                </dd>
+              </div>
+              <div>
+                <dt>Cost</dt>
+                <dd>{BILLED[job.error.billed]}</dd>
+              </div>
+              <div>
+                <dt>What to do</dt>
+                <dd>{advice.what}</dd>
+              </div>
+            </dl>
+          </>
+        )}
+        <RunAgain job={job} first={advice.first} />
+      </div>
+    </section>
+  )
+}

@@ -1,0 +1,168 @@
+import { useState } from 'react'
+import { isFinal } from '../../client/client.ts'
+import type { Artifact, Job, Json } from '../../client/types.ts'
+import { CopyButton } from '../copy-button.tsx'
+import { bytes, expectedRatio, titleOf } from '../format.ts'
+import { Download, FileIcon, Sound } from '../icons.tsx'
+import { fileName, mediaKind } from '../media.ts'
+import { wordsFor } from '../run-words.ts'
+import { Progress } from '../sheet/tile.tsx'
+
+/** What came of it, in its own kind; everything is shown as data, never as markup. */
+export function Result({ job }: { job: Job }) {
+  if (job.artifacts.length > 0) {
+    return (
+      <section aria-label="Result" className={job.artifacts.length > 1 ? 'result result-many' : 'result'}>
+        {job.artifacts.map((artifact, at) => (
+          <ArtifactView key={artifact.id} job={job} artifact={artifact} at={at} />
+        ))}
+        {!onlyFiles(job.output) && <JsonView job={job} />}
+      </section>
+    )
+  }
+  if (typeof job.output === 'string' && job.output !== '') return <TextView job={job} text={job.output} />
+  if (job.output !== null && job.output !== '') return <JsonView job={job} />
+  if (!isFinal(job)) return <Developing job={job} />
+  if (job.status !== 'succeeded') return null
+  return (
+    <section className="notice" aria-label="Result">
+      <p className="muted">
+        {job.input === null ? 'The output has been removed after its time.' : 'The model gave no output.'}
+      </p>
+    </section>
+  )
+}
+
+/** The output says nothing that the files do not. */
+function onlyFiles(output: Json): boolean {
+  if (output === null || typeof output === 'string') return true
+  return Array.isArray(output) && output.every((each) => typeof each === 'string')
+}
+
+function Developing({ job }: { job: Job }) {
+  const ratio = expectedRatio(job)
+  return (
+    <section aria-label="Result" className="result">
+      <div className="stage">
+        <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
+          <p className="print-note">{wordsFor(job).word}…</p>
+          <Progress job={job} />
+        </div>
+      </div>
+    </section>
+  )
+}
+
+function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at: number }) {
+  const [size, setSize] = useState<string | null>(null)
+  const kind = mediaKind(artifact.media_type)
+  const name = fileName(job.id, artifact, at, job.artifacts.length)
+  const facts = [artifact.media_type, size, bytes(artifact.bytes)].filter((each) => each !== null)
+  return (
+    <figure className="artifact">
+      {kind === 'image' && <ImageView job={job} artifact={artifact} onSize={setSize} />}
+      {kind === 'video' && (
+        <div className="stage">
+          <video src={artifact.url} controls playsInline preload="metadata" />
+        </div>
+      )}
+      {kind === 'audio' && (
+        <div className="stage stage-sound">
+          <Sound />
+          <audio src={artifact.url} controls preload="metadata" />
+        </div>
+      )}
+      {kind === 'file' && (
+        <div className="stage stage-file">
+          <FileIcon />
+          <p>{name}</p>
+        </div>
+      )}
+      <figcaption>
+        <span className="muted tabular">{facts.join(' · ')}</span>
+        <a className="button" href={artifact.url} download={name}>
+          <Download />
+          Download
+        </a>
+      </figcaption>
+    </figure>
+  )
+}
+
+function ImageView({ job, artifact, onSize }: { job: Job; artifact: Artifact; onSize: (size: string) => void }) {
+  const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
+  const [ratio, setRatio] = useState(expectedRatio(job))
+  if (state === 'broken') {
+    return (
+      <div className="stage stage-file">
+        <p>The picture cannot be loaded. Reload the page to get a fresh address.</p>
+      </div>
+    )
+  }
+  return (
+    <a className="stage" href={artifact.url} target="_blank" rel="noreferrer" title="Open in a new tab">
+      <span className="print" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
+        <img
+          src={artifact.url}
+          alt={titleOf(job).slice(0, 240)}
+          className={state === 'shown' ? 'shown' : ''}
+          onLoad={(event) => {
+            const { naturalWidth, naturalHeight } = event.currentTarget
+            setRatio(naturalWidth / naturalHeight || 1)
+            onSize(`${naturalWidth} × ${naturalHeight}`)
+            setState('shown')
+          }}
+          onError={() => setState('broken')}
+        />
+      </span>
+    </a>
+  )
+}
+
+function TextView({ job, text }: { job: Job; text: string }) {
+  return (
+    <section aria-label="Result" className="result">
+      <div className="text-result">
+        {!isFinal(job) && <Progress job={job} />}
+        <p dir="auto" aria-busy={!isFinal(job)}>
+          {text}
+        </p>
+      </div>
+      {isFinal(job) && <TextActions text={text} name={`${job.id}.txt`} type="text/plain" />}
+    </section>
+  )
+}
+
+function JsonView({ job }: { job: Job }) {
+  const text = JSON.stringify(job.output, null, 2)
+  return (
+    <section aria-label="Output as JSON" className="result">
+      <pre className="text-result code" tabIndex={0}>
+        {text}
+      </pre>
+      <TextActions text={text} name={`${job.id}.json`} type="application/json" />
+    </section>
+  )
+}
+
+function TextActions({ text, name, type }: { text: string; name: string; type: string }) {
+  const save = () => {
+    const url = URL.createObjectURL(new Blob([text], { type }))
+    const link = document.createElement('a')
+    link.href = url
+    link.download = name
+    link.click()
+    URL.revokeObjectURL(url)
+  }
+  return (
+    <div className="buttons">
+      <CopyButton text={text} what="output">
+        Copy
+      </CopyButton>
+      <button type="button" className="button" onClick={save}>
+        <Download />
+        Download
+      </button>
+    </div>
+  )
+}

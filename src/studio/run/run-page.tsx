@@ -1,0 +1,149 @@
+import { useEffect, useState } from 'react'
+import { isFinal } from '../../client/client.ts'
+import type { Job } from '../../client/types.ts'
+import { CopyButton } from '../copy-button.tsx'
+import { sourceOf, titleOf } from '../format.ts'
+import { ArrowDown, ArrowLeft, ArrowUp } from '../icons.tsx'
+import { go, leave, Link, runPath } from '../router.tsx'
+import { useJob, useSheet, words } from '../runs.ts'
+import { wordsFor } from '../run-words.ts'
+import { useStudio } from '../studio-context.ts'
+import { useWhileVisible } from '../use-while-visible.ts'
+import { Facts } from './facts.tsx'
+import { Outcome } from './outcome.tsx'
+import { Result } from './result.tsx'
+import { StatusCard } from './status-card.tsx'
+import { Timeline } from './timeline.tsx'
+
+export function RunPage({ id }: { id: string }) {
+  const { runs } = useStudio()
+  const job = useJob(id)
+  const [problem, setProblem] = useState<string | null>(null)
+
+  useEffect(() => {
+    let current = true
+    scrollTo(0, 0)
+    runs.read(id).then(
+      () => current && setProblem(null),
+      (error: unknown) => current && setProblem(words(error)),
+    )
+    return () => void (current = false)
+  }, [runs, id])
+
+  // A final run does not change: following it would only hold a connection. Everything is followed instead, so that
+  // the page still knows whether it is live.
+  const known = job !== undefined
+  const final = known && isFinal(job)
+  useWhileVisible(() => (known && !final ? runs.followOne(id) : runs.followAll()), [runs, id, known, final])
+  useRunKeys(id)
+
+  useEffect(() => {
+    document.title = job ? `${wordsFor(job).word} · ${titleOf(job).slice(0, 60)}` : 'Run · genqueue'
+  }, [job])
+
+  if (!job) {
+    return (
+      <main className="notice">
+        {problem ? (
+          <>
+            <h1>This run cannot be shown</h1>
+            <p>{problem}</p>
+            <p>
+              <Link href="/">All runs</Link>
+            </p>
+          </>
+        ) : (
+          <p className="muted">Reading the run…</p>
+        )}
+      </main>
+    )
+  }
+  return <Run job={job} />
+}
+
+function Run({ job }: { job: Job }) {
+  return (
+    <main className="run">
+      <RunBar id={job.id} />
+      <header className="run-head">
+        <h1 dir="auto">{titleOf(job)}</h1>
+        <p className="run-sub muted">
+          <span>{sourceOf(job)}</span>
+          <span className="run-id">
+            <code>{job.id}</code>
+            <CopyButton text={job.id} what="run id" />
+          </span>
+        </p>
+      </header>
+      <div className="run-main">
+        <Outcome job={job} />
+        <Result job={job} />
+      </div>
+      <aside className="run-side" aria-label="Status and details">
+        <StatusCard job={job} />
+        <Timeline job={job} />
+        <Facts job={job} />
+      </aside>
+    </main>
+  )
+}
+
+function neighbours(ids: readonly string[], id: string): { newer: string | undefined; older: string | undefined } {
+  const at = ids.indexOf(id)
+  return at === -1 ? { newer: undefined, older: undefined } : { newer: ids[at - 1], older: ids[at + 1] }
+}
+
+function RunBar({ id }: { id: string }) {
+  const { ids } = useSheet()
+  const { newer, older } = neighbours(ids, id)
+  return (
+    <nav className="run-bar" aria-label="Runs">
+      <button type="button" className="quiet back" onClick={leave}>
+        <ArrowLeft />
+        Runs
+      </button>
+      <span className="bar-space" />
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Newer run"
+        title="Newer run (←)"
+        disabled={!newer}
+        onClick={() => newer && go(runPath(newer), { replace: true })}
+      >
+        <ArrowUp />
+      </button>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Older run"
+        title="Older run (→)"
+        disabled={!older}
+        onClick={() => older && go(runPath(older), { replace: true })}
+      >
+        <ArrowDown />
+      </button>
+    </nav>
+  )
+}
+
+/** Esc leaves, left and right go to the newer and the older run. */
+function useRunKeys(id: string): void {
+  const { runs } = useStudio()
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || event.shiftKey) return
+      if ((event.target as HTMLElement).matches('input, textarea, select, video, audio')) return
+      if (event.key === 'Escape') {
+        leave()
+        return
+      }
+      const { newer, older } = neighbours(runs.sheet().ids, id)
+      const next = event.key === 'ArrowLeft' ? newer : event.key === 'ArrowRight' ? older : undefined
+      // Replaced, so that Esc and back lead to the sheet and not through every run that was looked at.
+      if (next) go(runPath(next), { replace: true })
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [runs, id])
+}

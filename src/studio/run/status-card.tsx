@@ -1,0 +1,171 @@
+import { useEffect, useState } from 'react'
+import { isFinal } from '../../client/client.ts'
+import type { Job } from '../../client/types.ts'
+import { serviceNow, useSeconds } from '../clock.ts'
+import { between, clockTime, duration, runningFor } from '../format.ts'
+import { Again, Pencil, StatusIcon, Stop } from '../icons.tsx'
+import { go, Link, runPath } from '../router.tsx'
+import { words } from '../runs.ts'
+import { costOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
+import { Progress } from '../sheet/tile.tsx'
+import { useStudio } from '../studio-context.ts'
+import { requestOf, useSubmit } from '../submit.ts'
+import { useTypical } from './typical.ts'
+
+/** What it is doing, since when, why it waits, and what can be done about it. */
+export function StatusCard({ job }: { job: Job }) {
+  const { word, headline, shape } = wordsFor(job)
+  const final = isFinal(job)
+  const total = between(job.created_at, job.completed_at)
+  return (
+    <section className={`card status-card status-card-${job.status}`} aria-label="Status">
+      <div className="status-line">
+        <StatusIcon shape={shape} size={20} />
+        <h2 aria-live="polite">{final || headline.length < 28 ? headline : word}</h2>
+        <span className="elapsed big">{total === null ? <Ticking since={job.created_at} /> : duration(total)}</span>
+      </div>
+      {!final && <Doing job={job} />}
+      <Actions job={job} />
+    </section>
+  )
+}
+
+function Ticking({ since }: { since: string }) {
+  useSeconds(true)
+  return <>{runningFor(serviceNow() - Date.parse(since))}</>
+}
+
+function Doing({ job }: { job: Job }) {
+  const { headline, detail } = wordsFor(job)
+  const since = sinceWhen(job)
+  const wait = whyItWaits(job)
+  const typical = useTypical(job)
+  return (
+    <>
+      <Progress job={job} />
+      <div className="status-words">
+        {headline.length >= 28 && <p className="status-strong">{headline}.</p>}
+        {wait && <p className="status-strong">{wait}</p>}
+        {job.waiting_for?.until && <Until at={job.waiting_for.until} />}
+        {!(job.phase === 'queued' && wait) && <p>{detail}</p>}
+        <p className="muted">
+          {since.word === 'since' ? 'Since' : 'Accepted at'} <span className="tabular">{clockTime(since.at)}</span>
+          {since.word === 'since' && since.at !== job.created_at && (
+            <>
+              {' '}
+              (<Ticking since={since.at} />)
+            </>
+          )}
+          {job.attempt > 1 && ` · attempt ${job.attempt}`}
+        </p>
+        {typical && (
+          <p className="muted">
+            Such runs take <span className="tabular">{duration(typical.half)}</span>, nine of ten at most{' '}
+            <span className="tabular">{duration(typical.most)}</span>
+          </p>
+        )}
+      </div>
+    </>
+  )
+}
+
+function Until({ at }: { at: string }) {
+  useSeconds(true)
+  const left = Date.parse(at) - serviceNow()
+  if (left <= 0) return <p className="muted">It goes on any moment.</p>
+  return (
+    <p className="muted">
+      Expected to go on in <span className="tabular">{runningFor(left)}</span>
+    </p>
+  )
+}
+
+function Actions({ job }: { job: Job }) {
+  return isFinal(job) ? job.status === 'succeeded' && <RunAgain job={job} first={null} /> : <Cancel job={job} />
+}
+
+function Cancel({ job }: { job: Job }) {
+  const { client, runs } = useStudio()
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<string | null>(null)
+  const cost = costOfCanceling(job)
+  useEffect(() => setProblem(null), [job.phase])
+
+  async function cancel(): Promise<void> {
+    setBusy(true)
+    setProblem(null)
+    try {
+      runs.accept(await client.cancel(job.id))
+    } catch (error) {
+      setProblem(words(error))
+      // It was refused because the run moved on: show where it is.
+      await runs.read(job.id).catch(() => undefined)
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  return (
+    <div className="actions">
+      {cost && (
+        <button type="button" className="button" disabled={busy} onClick={() => void cancel()} aria-describedby="cost">
+          <Stop />
+          {busy ? 'Canceling…' : 'Cancel'}
+        </button>
+      )}
+      <p className="muted action-note" id="cost">
+        {cost ?? (job.phase === 'storing' ? 'Too late to cancel: the model has done its work.' : '')}
+      </p>
+      {problem && (
+        <p className="field-error" role="alert">
+          {problem}
+        </p>
+      )}
+    </div>
+  )
+}
+
+/** The same request as a new job, or its input in the composer. `first` says which of the two is advised. */
+export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | null }) {
+  const { submit, sending, refusal } = useSubmit()
+  if (job.input === null)
+    return <p className="muted">Its input has been removed after its time; it cannot be run again.</p>
+  const again = async () => {
+    const next = await submit(requestOf(job))
+    if (next) go(runPath(next.id))
+  }
+  return (
+    <div className="actions">
+      <div className="buttons">
+        <button
+          type="button"
+          className={first === 'again' ? 'button primary' : 'button'}
+          disabled={sending}
+          onClick={() => void again()}
+        >
+          <Again />
+          {sending ? 'Sending…' : first === null ? 'Run again' : 'Try again'}
+        </button>
+        {job.model && (
+          <Link
+            className={first === 'edit' ? 'button primary' : 'button'}
+            href={`/new?from=${encodeURIComponent(job.id)}`}
+          >
+            <Pencil />
+            Edit and run
+          </Link>
+        )}
+      </div>
+      {refusal && (
+        <div className="field-error" role="alert">
+          <p>{refusal.message}</p>
+          {refusal.errors.map(({ pointer, detail }) => (
+            <p key={pointer + detail}>
+              <code>{pointer}</code> {detail}
+            </p>
+          ))}
+        </div>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,41 @@
+import { useEffect, useState } from 'react'
+import type { Job } from '../../client/types.ts'
+import { between, sourceOf } from '../format.ts'
+import { useStudio } from '../studio-context.ts'
+
+export interface Typical {
+  /** ms; half of the runs took at most this. */
+  half: number
+  /** ms; nine of ten took at most this. */
+  most: number
+}
+
+/** Fewer runs than this say nothing. */
+const ENOUGH = 5
+
+/** How long the last successful runs of the same model took from start to end; null while too few are known. */
+export function useTypical(job: Job): Typical | null {
+  const { client, runs } = useStudio()
+  const [typical, setTypical] = useState<Typical | null>(null)
+  const source = sourceOf(job)
+  useEffect(() => {
+    let current = true
+    client.list({ status: 'succeeded', limit: 100 }).then(
+      (page) => {
+        if (!current) return
+        const took = page.data
+          .filter((each) => sourceOf(each) === source)
+          .flatMap((each) => between(each.created_at, each.completed_at) ?? [])
+          .sort((a, b) => a - b)
+        if (took.length >= ENOUGH) setTypical({ half: rank(took, 0.5), most: rank(took, 0.9) })
+      },
+      () => undefined,
+    )
+    return () => void (current = false)
+  }, [client, runs, source])
+  return typical
+}
+
+function rank(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0
+}

@@ -1,0 +1,228 @@
+import { useSyncExternalStore } from 'react'
+import { ApiError, isFinal, type Client, type StreamState } from '../client/client.ts'
+import type { Artifact, Job, JobStatus } from '../client/types.ts'
+import { useStudio } from './studio-context.ts'
+
+const PAGE = 60
+/** Signed addresses are good for an hour: an address younger than this is kept, so that pictures are not loaded anew. */
+const ADDRESS_KEPT_MS = 45 * 60_000
+
+/** The contact sheet: which runs, newest first, and how far they are loaded. */
+export interface Sheet {
+  status: JobStatus | null
+  ids: readonly string[]
+  state: 'loading' | 'ready' | 'failed'
+  cursor: string | null
+  loadingMore: boolean
+  problem: string | null
+}
+
+export type Runs = ReturnType<typeof createRuns>
+
+/**
+ * What the page knows of the runs. One map of jobs, fed by every answer and event, and one list over it. Listeners are
+ * kept by job, so that an event renders one tile and not ten thousand.
+ */
+export function createRuns(client: Client) {
+  const jobs = new Map<string, Job>()
+  const addresses = new Map<string, { url: string; at: number }>()
+  const byJob = new Map<string, Set<() => void>>()
+  const bySheet = new Set<() => void>()
+  const byConnection = new Set<() => void>()
+  let connection: StreamState = 'connecting'
+  let sheet: Sheet = { status: null, ids: [], state: 'loading', cursor: null, loadingMore: false, problem: null }
+  let shown = false
+
+  function setSheet(change: Partial<Sheet>): void {
+    sheet = { ...sheet, ...change }
+    for (const listener of bySheet) listener()
+  }
+
+  function setConnection(state: StreamState): void {
+    if (connection === state) return
+    connection = state
+    for (const listener of byConnection) listener()
+  }
+
+  function keepAddress(artifact: Artifact): Artifact {
+    const kept = addresses.get(artifact.id)
+    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS) return { ...artifact, url: kept.url }
+    addresses.set(artifact.id, { url: artifact.url, at: Date.now() })
+    return artifact
+  }
+
+  /** False when the news is older than what is known. Progress comes without a revision of its own. */
+  function remember(job: Job): boolean {
+    const known = jobs.get(job.id)
+    if (known && known.rev > job.rev) return false
+    if (known && known.rev === job.rev && (known.progress ?? 0) > (job.progress ?? 0)) return false
+    jobs.set(job.id, { ...job, artifacts: job.artifacts.map(keepAddress) })
+    for (const listener of byJob.get(job.id) ?? []) listener()
+    return true
+  }
+
+  function newerThan(a: Job, b: Job): boolean {
+    return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
+  }
+
+  function place(job: Job): void {
+    if (sheet.state !== 'ready') return
+    const at = sheet.ids.indexOf(job.id)
+    const belongs = sheet.status === null || sheet.status === job.status
+    if (at !== -1) {
+      if (!belongs) setSheet({ ids: sheet.ids.filter((id) => id !== job.id) })
+      return
+    }
+    if (!belongs) return
+    const before = sheet.ids.findIndex((id) => {
+      const other = jobs.get(id)
+      return other !== undefined && newerThan(job, other)
+    })
+    // Older than everything loaded: it comes with its page.
+    if (before === -1 && sheet.cursor !== null) return
+    const ids = [...sheet.ids]
+    ids.splice(before === -1 ? ids.length : before, 0, job.id)
+    setSheet({ ids })
+  }
+
+  function accept(job: Job): void {
+    if (remember(job)) place(job)
+  }
+
+  async function loadFirst(): Promise<void> {
+    const { status } = sheet
+    try {
+      const page = await client.list({ limit: PAGE, ...(status ? { status } : {}) })
+      if (sheet.status !== status) return
+      for (const job of page.data) remember(job)
+      const ids = page.data.map((job) => job.id)
+      const last = ids.at(-1)
+      const seam = last === undefined ? -1 : sheet.ids.indexOf(last)
+      // The pages that were loaded before stay when the new first page reaches them; else there is a gap, so start over.
+      if (sheet.state === 'ready' && seam !== -1) {
+        setSheet({ ids: [...ids, ...sheet.ids.slice(seam + 1)], problem: null })
+        await readAnew(sheet.ids.slice(ids.length))
+      } else {
+        setSheet({ ids, cursor: page.next_cursor, state: 'ready', problem: null })
+      }
+    } catch (error) {
+      if (sheet.status !== status) return
+      if (sheet.state !== 'ready') setSheet({ state: 'failed', problem: words(error) })
+    }
+  }
+
+  /** Catches up with runs outside of the first page that were not final when the connection dropped. */
+  async function readAnew(ids: readonly string[]): Promise<void> {
+    const open = ids.filter((id) => {
+      const job = jobs.get(id)
+      return job !== undefined && !isFinal(job)
+    })
+    for (const id of open.slice(0, 50)) {
+      try {
+        accept(await client.get(id))
+      } catch {
+        return
+      }
+    }
+  }
+
+  return {
+    job: (id: string): Job | undefined => jobs.get(id),
+    all: (): Iterable<Job> => jobs.values(),
+    sheet: (): Sheet => sheet,
+    connection: (): StreamState => connection,
+    accept,
+
+    onJob: (id: string, listener: () => void): (() => void) => {
+      const listeners = byJob.get(id) ?? new Set()
+      byJob.set(id, listeners)
+      listeners.add(listener)
+      return () => {
+        listeners.delete(listener)
+        if (listeners.size === 0) byJob.delete(id)
+      }
+    },
+    onSheet: (listener: () => void): (() => void) => {
+      bySheet.add(listener)
+      return () => void bySheet.delete(listener)
+    },
+    onConnection: (listener: () => void): (() => void) => {
+      byConnection.add(listener)
+      return () => void byConnection.delete(listener)
+    },
+
+    /** Shows the sheet of one status, or of all; what is already loaded stays and is caught up with. */
+    show: (status: JobStatus | null): void => {
+      if (!shown || sheet.status !== status) {
+        setSheet({ status, ids: [], state: 'loading', cursor: null, loadingMore: false, problem: null })
+      }
+      shown = true
+      void loadFirst()
+    },
+
+    refresh: loadFirst,
+
+    more: async (): Promise<void> => {
+      const { cursor, status } = sheet
+      if (cursor === null || sheet.loadingMore || sheet.state !== 'ready') return
+      setSheet({ loadingMore: true })
+      try {
+        const page = await client.list({ limit: PAGE, cursor, ...(status ? { status } : {}) })
+        if (sheet.cursor !== cursor || sheet.status !== status) return
+        for (const job of page.data) remember(job)
+        const known = new Set(sheet.ids)
+        const added = page.data.map((job) => job.id).filter((id) => !known.has(id))
+        setSheet({ ids: [...sheet.ids, ...added], cursor: page.next_cursor, loadingMore: false, problem: null })
+      } catch (error) {
+        setSheet({ loadingMore: false, problem: words(error) })
+      }
+    },
+
+    /** Reads one run; rejects with what the service said. */
+    read: async (id: string): Promise<Job> => {
+      accept(await client.get(id))
+      return jobs.get(id) as Job
+    },
+
+    /** Follows everything; each time the connection opens the list is read, so that nothing falls into a gap. */
+    followAll: (): (() => void) =>
+      client.changes({
+        onJob: accept,
+        onReset: () => void loadFirst(),
+        onState: (state) => {
+          setConnection(state)
+          if (state === 'open') void loadFirst()
+        },
+      }),
+
+    followOne: (id: string): (() => void) =>
+      client.events(id, accept, {
+        onState: (state) => {
+          setConnection(state)
+          if (state === 'open') void client.get(id).then(accept, () => undefined)
+        },
+      }),
+  }
+}
+
+export function words(error: unknown): string {
+  return error instanceof ApiError || error instanceof Error ? error.message : String(error)
+}
+
+export function useJob(id: string): Job | undefined {
+  const { runs } = useStudio()
+  return useSyncExternalStore(
+    (listener) => runs.onJob(id, listener),
+    () => runs.job(id),
+  )
+}
+
+export function useSheet(): Sheet {
+  const { runs } = useStudio()
+  return useSyncExternalStore(runs.onSheet, runs.sheet)
+}
+
+export function useConnection(): StreamState {
+  const { runs } = useStudio()
+  return useSyncExternalStore(runs.onConnection, runs.connection)
+}

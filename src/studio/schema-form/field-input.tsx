@@ -1,0 +1,294 @@
+import { useEffect, useRef, useState, type KeyboardEvent } from 'react'
+import type { Json } from '../../client/types.ts'
+import { plain } from '../format.ts'
+import type { Field } from './fields.ts'
+
+interface Props {
+  field: Field
+  /** undefined: not set, the model's default applies. */
+  value: Json | undefined
+  onChange: (value: Json | undefined) => void
+  error: string | null
+  placeholder?: string | undefined
+  autoFocus?: boolean
+}
+
+/** One field of a form, with its label, its description and its error. */
+export function FieldInput(props: Props) {
+  const { field, error } = props
+  const id = `field-${field.name}`
+  const noteId = `${id}-note`
+  const grouped = field.kind === 'ratio' || field.kind === 'segments'
+  const note = error ?? field.description
+  const described = note ? noteId : undefined
+  const label = (
+    <>
+      {field.title}
+      {!field.required && field.kind === 'url' && <span className="field-optional"> optional</span>}
+    </>
+  )
+  return (
+    <div className={`field field-${field.kind}${error ? ' has-error' : ''}`}>
+      {grouped ? (
+        <fieldset aria-describedby={described}>
+          <legend>{label}</legend>
+          <Choices {...props} id={id} />
+        </fieldset>
+      ) : (
+        <>
+          <label htmlFor={id}>{label}</label>
+          <Control {...props} id={id} describedBy={described} />
+        </>
+      )}
+      {note && (
+        <p id={noteId} className={error ? 'field-error' : 'field-note'}>
+          {note}
+        </p>
+      )}
+    </div>
+  )
+}
+
+function Choices({ field, value, onChange, id }: Props & { id: string }) {
+  const chosen = value ?? field.default
+  return (
+    <div className={field.kind === 'ratio' ? 'ratios' : 'segments'}>
+      {field.choices.map((choice) => (
+        <label key={choice} className="choice">
+          <input
+            type="radio"
+            name={id}
+            checked={chosen === choice}
+            onChange={() => onChange(choice === field.default ? undefined : choice)}
+          />
+          {field.kind === 'ratio' && <RatioShape ratio={String(choice)} />}
+          <span>{choice}</span>
+        </label>
+      ))}
+    </div>
+  )
+}
+
+/** The aspect ratio as a small frame: all of the same area, so that none looks more important. */
+function RatioShape({ ratio }: { ratio: string }) {
+  const [across = 1, down = 1] = ratio.split(':').map(Number)
+  const width = Math.min(26, Math.sqrt((200 * across) / down))
+  const height = Math.min(26, Math.sqrt((200 * down) / across))
+  return (
+    <svg width="28" height="28" viewBox="0 0 28 28" aria-hidden="true" focusable="false">
+      <rect x={14 - width / 2} y={14 - height / 2} width={width} height={height} rx="2" />
+    </svg>
+  )
+}
+
+function Control({
+  field,
+  value,
+  onChange,
+  error,
+  placeholder,
+  autoFocus = false,
+  id,
+  describedBy,
+}: Props & { id: string; describedBy: string | undefined }) {
+  const shared = { id, 'aria-invalid': error !== null, 'aria-describedby': describedBy, autoFocus }
+  const hint = placeholder ?? (field.default === undefined ? undefined : plain(field.default))
+  const text = typeof value === 'string' ? value : ''
+  switch (field.kind) {
+    case 'long-text':
+      return <GrowingText {...shared} text={text} placeholder={hint} onText={(next) => onChange(next || undefined)} />
+    case 'text':
+    case 'url':
+      return (
+        <input
+          {...shared}
+          type={field.kind === 'url' ? 'url' : 'text'}
+          value={text}
+          placeholder={field.kind === 'url' ? 'https://' : hint}
+          spellCheck={field.kind === 'text'}
+          onChange={(event) => onChange(event.target.value || undefined)}
+        />
+      )
+    case 'switch':
+      return (
+        <input
+          {...shared}
+          type="checkbox"
+          role="switch"
+          className="switch"
+          checked={(value ?? field.default) === true}
+          onChange={(event) =>
+            onChange(event.target.checked === (field.default ?? false) ? undefined : event.target.checked)
+          }
+        />
+      )
+    case 'select':
+      return (
+        <select
+          {...shared}
+          value={String(value ?? field.default ?? '')}
+          onChange={(event) => {
+            const choice = field.choices.find((each) => String(each) === event.target.value)
+            onChange(choice === field.default ? undefined : choice)
+          }}
+        >
+          {field.default === undefined && (
+            <option value="">{field.required ? 'Choose…' : 'As the model decides'}</option>
+          )}
+          {field.choices.map((choice) => (
+            <option key={choice} value={String(choice)}>
+              {choice}
+            </option>
+          ))}
+        </select>
+      )
+    case 'slider':
+      return <Slider {...shared} field={field} value={value} onChange={onChange} />
+    case 'number':
+      return <NumberInput {...shared} field={field} value={value} onChange={onChange} />
+    case 'url-list':
+      return <Lines {...shared} value={value} onChange={onChange} />
+    case 'json':
+    case 'ratio':
+    case 'segments':
+      return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
+  }
+}
+
+interface SharedProps {
+  id: string
+  'aria-invalid': boolean
+  'aria-describedby': string | undefined
+  autoFocus: boolean
+}
+
+function GrowingText({
+  text,
+  onText,
+  ...rest
+}: SharedProps & { text: string; onText: (text: string) => void; placeholder: string | undefined }) {
+  return <textarea {...rest} rows={3} value={text} onChange={(event) => onText(event.target.value)} />
+}
+
+function Slider({ field, value, onChange, ...rest }: SharedProps & Pick<Props, 'field' | 'value' | 'onChange'>) {
+  const fallback = typeof field.default === 'number' ? field.default : (field.minimum ?? 0)
+  const current = typeof value === 'number' ? value : fallback
+  const set = (next: number) => onChange(next === field.default ? undefined : next)
+  return (
+    <div className="slider">
+      <input
+        {...rest}
+        type="range"
+        min={field.minimum ?? undefined}
+        max={field.maximum ?? undefined}
+        step={field.step}
+        value={current}
+        onChange={(event) => set(event.target.valueAsNumber)}
+      />
+      <NumberInput
+        id={`${rest.id}-number`}
+        aria-invalid={rest['aria-invalid']}
+        aria-describedby={rest['aria-describedby']}
+        aria-label={`${field.title}, as a number`}
+        autoFocus={false}
+        field={field}
+        value={value}
+        onChange={onChange}
+      />
+    </div>
+  )
+}
+
+/** Keeps what is typed as text, so that "1." and "-" can be on their way to a number. */
+function NumberInput({
+  field,
+  value,
+  onChange,
+  ...rest
+}: SharedProps & Pick<Props, 'field' | 'value' | 'onChange'> & { 'aria-label'?: string }) {
+  const outer = typeof value === 'number' ? String(value) : ''
+  const [text, setText] = useState(outer)
+  useEffect(
+    () => setText((now) => (now !== '' && Number(now) === Number(outer) && outer !== '' ? now : outer)),
+    [outer],
+  )
+  return (
+    <input
+      {...rest}
+      inputMode={field.integer ? 'numeric' : 'decimal'}
+      value={text}
+      placeholder={field.default === undefined ? (field.name === 'seed' ? 'random' : '') : plain(field.default)}
+      onChange={(event) => {
+        setText(event.target.value)
+        const next = event.target.value.trim()
+        if (next === '') onChange(undefined)
+        else if (Number.isFinite(Number(next))) onChange(Number(next))
+      }}
+      onBlur={() => setText(outer)}
+    />
+  )
+}
+
+function Lines({ value, onChange, ...rest }: SharedProps & Pick<Props, 'value' | 'onChange'>) {
+  const [text, setText] = useState(Array.isArray(value) ? value.join('\n') : '')
+  return (
+    <textarea
+      {...rest}
+      rows={2}
+      value={text}
+      placeholder="https://, one on each line"
+      spellCheck={false}
+      onChange={(event) => {
+        setText(event.target.value)
+        const lines = event.target.value.split('\n').flatMap((line) => (line.trim() ? [line.trim()] : []))
+        onChange(lines.length > 0 ? lines : undefined)
+      }}
+    />
+  )
+}
+
+function JsonText({
+  value,
+  onChange,
+  hint,
+  ...rest
+}: SharedProps & Pick<Props, 'value' | 'onChange'> & { hint: string | undefined }) {
+  const [text, setText] = useState(value === undefined ? '' : JSON.stringify(value))
+  const [broken, setBroken] = useState(false)
+  return (
+    <textarea
+      {...rest}
+      aria-invalid={broken || rest['aria-invalid']}
+      className="code"
+      rows={2}
+      value={text}
+      placeholder={hint ?? 'JSON'}
+      spellCheck={false}
+      onChange={(event) => {
+        setText(event.target.value)
+        if (event.target.value.trim() === '') {
+          setBroken(false)
+          onChange(undefined)
+          return
+        }
+        try {
+          onChange(JSON.parse(event.target.value) as Json)
+          setBroken(false)
+        } catch {
+          setBroken(true)
+        }
+      }}
+    />
+  )
+}
+
+/** Ctrl or Cmd with Enter, from any field. */
+export function useSubmitKey(submit: () => void): (event: KeyboardEvent) => void {
+  const latest = useRef(submit)
+  latest.current = submit
+  return (event) => {
+    if (event.key !== 'Enter' || !(event.metaKey || event.ctrlKey)) return
+    event.preventDefault()
+    latest.current()
+  }
+}

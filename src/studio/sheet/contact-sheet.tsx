@@ -1,0 +1,278 @@
+import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState } from 'react'
+import type { Job } from '../../client/types.ts'
+import { sourceOf, titleOf } from '../format.ts'
+import { humanize } from '../format.ts'
+import { Plus, Search } from '../icons.tsx'
+import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
+import { useSheet } from '../runs.ts'
+import { SAMPLES, type Sample } from '../samples.ts'
+import { useStudio } from '../studio-context.ts'
+import { useSubmit } from '../submit.ts'
+import { useWhileVisible } from '../use-while-visible.ts'
+import { Tile } from './tile.tsx'
+
+/** Where the sheet was left, by address: coming back finds the same place and the same tile. */
+const left = new Map<string, { scroll: number; runId: string | null }>()
+
+export function ContactSheet() {
+  const { runs } = useStudio()
+  const address = useAddress()
+  const sheet = useSheet()
+  const box = useRef<HTMLDivElement>(null)
+
+  useEffect(() => runs.show(address.status), [runs, address.status])
+  useWhileVisible(() => runs.followAll(), [runs])
+  useEffect(() => void (document.title = 'genqueue'), [])
+
+  const search = useDeferredValue(address.search.trim().toLowerCase())
+  const ids = search ? sheet.ids.filter((id) => matches(runs.job(id), search)) : sheet.ids
+  const empty = sheet.state === 'ready' && sheet.ids.length === 0
+
+  useKeptPlace(sheet.state === 'ready')
+  useSheetKeys(box)
+
+  return (
+    <section className="sheet" aria-labelledby="sheet-title">
+      <div className="sheet-head">
+        <h1 id="sheet-title">Runs</h1>
+        <Filters />
+        <SearchBox />
+      </div>
+      {sheet.state === 'loading' && <SheetSkeleton />}
+      {sheet.state === 'failed' && (
+        <div className="notice">
+          <p>The runs cannot be read. {sheet.problem}</p>
+          <button type="button" className="button" onClick={() => void runs.refresh()}>
+            Try again
+          </button>
+        </div>
+      )}
+      {empty && (address.status === null ? <FirstVisit /> : <NoneOfStatus status={address.status} />)}
+      {search && !empty && sheet.state === 'ready' && (
+        <p className="muted sheet-found" role="status">
+          {ids.length} of the {sheet.ids.length} loaded runs
+        </p>
+      )}
+      <div className="tiles" ref={box} role="list" aria-label="Runs, newest first">
+        {ids.map((id) => (
+          <Tile key={id} id={id} />
+        ))}
+      </div>
+      <MoreOnScroll />
+      <Link className="button primary new-run" href="/new">
+        <Plus />
+        New run
+      </Link>
+    </section>
+  )
+}
+
+function matches(job: Job | undefined, search: string): boolean {
+  if (!job) return false
+  return `${titleOf(job)} ${sourceOf(job)} ${job.id} ${job.prediction_id ?? ''}`.toLowerCase().includes(search)
+}
+
+function Filters() {
+  const { status } = useAddress()
+  return (
+    <nav className="filters" aria-label="Filter by status">
+      {[null, ...STATUSES].map((each) => (
+        <Link
+          key={each ?? 'all'}
+          href={withQuery({ status: each })}
+          className="filter"
+          aria-current={each === status ? 'page' : undefined}
+        >
+          {each === null ? 'All' : humanize(each)}
+        </Link>
+      ))}
+    </nav>
+  )
+}
+
+function SearchBox() {
+  const { search } = useAddress()
+  const [text, setText] = useState(search)
+  useEffect(() => setText(search), [search])
+  return (
+    <div className="search">
+      <Search />
+      <input
+        type="search"
+        id="search"
+        value={text}
+        placeholder="Filter the loaded runs"
+        aria-label="Filter the loaded runs by prompt, model or id"
+        spellCheck={false}
+        onChange={(event) => {
+          setText(event.target.value)
+          amend({ q: event.target.value })
+        }}
+        onKeyDown={(event) => {
+          // The id of a run opens it, loaded or not.
+          const id = /\bjob_[0-9A-Za-z]{26}\b/.exec(text)?.[0]
+          if (event.key === 'Enter' && id) go(runPath(id))
+          if (event.key === 'Escape') {
+            amend({ q: null })
+            event.currentTarget.blur()
+          }
+        }}
+      />
+      <kbd aria-hidden="true">/</kbd>
+    </div>
+  )
+}
+
+function FirstVisit() {
+  const { submit, sending, refusal } = useSubmit()
+  const [busy, setBusy] = useState<Sample | null>(null)
+  const run = async (sample: Sample) => {
+    setBusy(sample)
+    await submit({ model: sample.model, input: sample.input })
+    setBusy(null)
+  }
+  return (
+    <div className="first-visit">
+      <h2>Nothing has run yet</h2>
+      <p className="muted">Write a prompt, or begin with one of these. It appears here and develops while you watch.</p>
+      <ul className="samples">
+        {SAMPLES.map((sample) => (
+          <li key={sample.text}>
+            <button type="button" className="sample" disabled={sending} onClick={() => void run(sample)}>
+              <span className="sample-kind">{sample.kind}</span>
+              <span className="sample-text">“{sample.text}”</span>
+              <span className="sample-foot">
+                <span className="muted">{sample.model.split('/')[1]}</span>
+                <span className="sample-go">{busy === sample ? 'Sending…' : 'Run'}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {refusal && (
+        <p className="composer-problem" role="alert">
+          {refusal.message}
+        </p>
+      )}
+    </div>
+  )
+}
+
+function NoneOfStatus({ status }: { status: string }) {
+  return (
+    <div className="first-visit">
+      <h2>{status === 'failed' ? 'Nothing has failed' : `No run is ${status} now`}</h2>
+      <p className="muted">
+        {status === 'succeeded' || status === 'failed' || status === 'canceled'
+          ? 'Runs appear here when they end this way.'
+          : 'Runs appear here while they are in this state, and move on by themselves.'}{' '}
+        <Link href={withQuery({ status: null })}>All runs</Link>
+      </p>
+    </div>
+  )
+}
+
+function SheetSkeleton() {
+  return (
+    <div className="tiles" aria-hidden="true">
+      {Array.from({ length: 8 }, (_, at) => (
+        <div key={at} className="tile skeleton">
+          <div className="frame" />
+          <div className="skeleton-line" />
+        </div>
+      ))}
+    </div>
+  )
+}
+
+/** Loads the next page before the end is reached. */
+function MoreOnScroll() {
+  const { runs } = useStudio()
+  const { cursor, loadingMore, problem, ids } = useSheet()
+  const end = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    if (!end.current || cursor === null || problem) return
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) void runs.more()
+      },
+      { rootMargin: '1200px' },
+    )
+    observer.observe(end.current)
+    return () => observer.disconnect()
+  }, [runs, cursor, problem])
+  return (
+    <div ref={end} className="sheet-end">
+      {problem && ids.length > 0 && (
+        <button type="button" className="button" onClick={() => void runs.more()}>
+          Load older runs
+        </button>
+      )}
+      {loadingMore && <span className="muted">Loading older runs…</span>}
+    </div>
+  )
+}
+
+function useKeptPlace(ready: boolean): void {
+  const restored = useRef(false)
+  const { href } = location
+  useLayoutEffect(() => {
+    if (!ready || restored.current) return
+    restored.current = true
+    const place = left.get(href)
+    scrollTo(0, place?.scroll ?? 0)
+    if (place?.runId) document.getElementById(place.runId)?.focus({ preventScroll: true })
+  }, [ready, href])
+  useLayoutEffect(() => {
+    // Read while the sheet still stands: when it is taken down the page has already moved.
+    const keep = () => {
+      const { activeElement } = document
+      const runId = activeElement?.id.startsWith('job_') ? activeElement.id : null
+      left.set(location.href, { scroll: scrollY, runId })
+    }
+    addEventListener('scrollend', keep)
+    addEventListener('focusin', keep)
+    return () => {
+      removeEventListener('scrollend', keep)
+      removeEventListener('focusin', keep)
+    }
+  }, [])
+}
+
+const MOVES: Record<string, [across: number, down: number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+}
+
+/** `/` searches, arrows go through the runs, Esc leaves a field. */
+function useSheetKeys(box: React.RefObject<HTMLDivElement | null>): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return
+      const target = event.target as HTMLElement
+      const typing = target.matches('input, textarea, select, summary')
+      if (event.key === 'Escape' && typing) target.blur()
+      if (typing) return
+      if (event.key === '/') {
+        event.preventDefault()
+        document.getElementById('search')?.focus()
+        return
+      }
+      const move = MOVES[event.key]
+      if (!move || !box.current) return
+      const links = [...box.current.querySelectorAll<HTMLElement>('.tile-link')]
+      const at = links.indexOf(document.activeElement as HTMLElement)
+      if (at === -1 && target !== document.body) return
+      const columns = getComputedStyle(box.current).gridTemplateColumns.split(' ').length
+      const next = at === -1 ? 0 : at + move[0] + move[1] * columns
+      const link = links[next]
+      if (!link) return
+      event.preventDefault()
+      link.focus()
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [box])
+}

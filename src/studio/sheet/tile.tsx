@@ -1,0 +1,176 @@
+import { memo, useState } from 'react'
+import { isFinal } from '../../client/client.ts'
+import type { Artifact, Job } from '../../client/types.ts'
+import { serviceNow, useSeconds } from '../clock.ts'
+import { between, duration, expectedRatio, runningFor, shortSourceOf, titleOf, whenFull, whenShort } from '../format.ts'
+import { FileIcon, Sound, StatusIcon } from '../icons.tsx'
+import { mediaKind } from '../media.ts'
+import { Link, runPath } from '../router.tsx'
+import { useJob } from '../runs.ts'
+import { whyItWaits, wordsFor } from '../run-words.ts'
+
+/** One run on the contact sheet. It renders on news of its own job only. */
+export const Tile = memo(function Tile({ id }: { id: string }) {
+  const job = useJob(id)
+  if (!job) return null
+  const title = titleOf(job)
+  const { word, shape } = wordsFor(job)
+  return (
+    <article className={`tile tile-${job.status}`} role="listitem">
+      <Frame job={job} />
+      <div className="caption">
+        <Link id={job.id} href={runPath(job.id)} className="tile-link" title={title}>
+          {title}
+        </Link>
+        <span className="caption-row">
+          <span className="tile-status">
+            <StatusIcon shape={shape} size={14} />
+            {word}
+          </span>
+          <Elapsed job={job} />
+        </span>
+        <span className="caption-row muted">
+          <span className="caption-model">{shortSourceOf(job)}</span>
+          <time dateTime={job.created_at} title={whenFull(job.created_at)}>
+            {whenShort(job.created_at, serviceNow())}
+          </time>
+        </span>
+      </div>
+    </article>
+  )
+})
+
+function Elapsed({ job }: { job: Job }) {
+  const running = !isFinal(job)
+  useSeconds(running)
+  const total = between(job.created_at, job.completed_at)
+  return (
+    <span className="elapsed">
+      {total === null ? runningFor(serviceNow() - Date.parse(job.created_at)) : duration(total)}
+    </span>
+  )
+}
+
+function Frame({ job }: { job: Job }) {
+  const ratio = expectedRatio(job)
+  const pictures = job.artifacts.filter((artifact) => mediaKind(artifact.media_type) === 'image')
+  const first = job.artifacts[0]
+  const moving = !isFinal(job)
+  if (pictures.length > 1) {
+    return (
+      <div className="frame frame-many">
+        {pictures.slice(0, 4).map((artifact) => (
+          <Picture key={artifact.id} artifact={artifact} job={job} ratio={ratio} />
+        ))}
+      </div>
+    )
+  }
+  const [picture] = pictures
+  if (picture) {
+    return (
+      <div className="frame">
+        <Picture artifact={picture} job={job} ratio={ratio} />
+      </div>
+    )
+  }
+  if (first) {
+    return (
+      <div className="frame frame-plain">
+        <Media artifact={first} />
+      </div>
+    )
+  }
+  if (job.status === 'failed' || job.status === 'canceled') {
+    return (
+      <div className="frame frame-plain frame-note">
+        <StatusIcon shape={wordsFor(job).shape} size={20} />
+        <p>{job.error?.message ?? wordsFor(job).headline}</p>
+      </div>
+    )
+  }
+  if (typeof job.output === 'string' && job.output !== '') {
+    return (
+      <div className="frame frame-plain frame-text">
+        <p>{job.output.slice(0, 600)}</p>
+        {moving && <Progress job={job} />}
+      </div>
+    )
+  }
+  if (job.status === 'succeeded') {
+    return (
+      <div className="frame frame-plain frame-text frame-code">
+        <p>{job.output === null ? 'No output' : JSON.stringify(job.output, null, 1).slice(0, 400)}</p>
+      </div>
+    )
+  }
+  const wait = whyItWaits(job)
+  return (
+    <div className="frame">
+      <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
+        {wait && <p className="print-note">{wait}</p>}
+        <Progress job={job} />
+      </div>
+    </div>
+  )
+}
+
+/** A thin line: as far as the model says, or moving while it says nothing. Still while it waits its turn. */
+export function Progress({ job }: { job: Job }) {
+  if (isFinal(job) || job.status === 'queued') return null
+  if (job.progress === null || job.phase === 'storing' || job.phase === 'stopping') {
+    return <span className="progress progress-unsure" aria-hidden="true" />
+  }
+  return <progress className="progress" max={1} value={job.progress} aria-label="Progress" />
+}
+
+function Picture({ artifact, job, ratio }: { artifact: Artifact; job: Job; ratio: number }) {
+  const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
+  const [real, setReal] = useState(ratio)
+  if (state === 'broken') {
+    return (
+      <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
+        <p className="print-note">The picture cannot be loaded</p>
+      </div>
+    )
+  }
+  return (
+    <div className="print" style={{ aspectRatio: real }} data-tall={real < 1}>
+      <img
+        src={artifact.url}
+        alt={titleOf(job).slice(0, 140)}
+        loading="lazy"
+        decoding="async"
+        className={state === 'shown' ? 'shown' : ''}
+        onLoad={(event) => {
+          const { naturalWidth, naturalHeight } = event.currentTarget
+          if (naturalWidth > 0 && naturalHeight > 0) setReal(naturalWidth / naturalHeight)
+          setState('shown')
+        }}
+        onError={() => setState('broken')}
+      />
+    </div>
+  )
+}
+
+/** Sound and video play in place, above the link that covers the tile. */
+function Media({ artifact }: { artifact: Artifact }) {
+  switch (mediaKind(artifact.media_type)) {
+    case 'video':
+      return <video className="tile-media" src={artifact.url} controls playsInline preload="metadata" />
+    case 'audio':
+      return (
+        <>
+          <Sound />
+          <audio className="tile-media" src={artifact.url} controls preload="none" />
+        </>
+      )
+    case 'image':
+    case 'file':
+      return (
+        <>
+          <FileIcon />
+          <p className="muted">{artifact.media_type}</p>
+        </>
+      )
+  }
+}

@@ -1,0 +1,104 @@
+import { useEffect, useState, type ReactNode } from 'react'
+import type { Readiness } from '../client/client.ts'
+import { HalfMoon, Logo, Moon, Sun } from './icons.tsx'
+import { Link } from './router.tsx'
+import { useConnection } from './runs.ts'
+import { session } from './session.ts'
+import { useStudio } from './studio-context.ts'
+import { useTheme, type Theme } from './theme.ts'
+import { useWhileVisible } from './use-while-visible.ts'
+
+const HEALTH_EVERY_MS = 60_000
+
+export function Shell({ children }: { children: ReactNode }) {
+  const connection = useConnection()
+  return (
+    <>
+      <header className="bar">
+        <Link href="/" className="wordmark" aria-label="genqueue, all runs">
+          <Logo />
+          <span>genqueue</span>
+        </Link>
+        <Health />
+        <span className="bar-space" />
+        <LiveMark />
+        <a className="quiet" href="/admin/queues">
+          Queues
+        </a>
+        <ThemeSwitch />
+        <SignOut />
+      </header>
+      <div role="status" className="banner-place">
+        {connection === 'lost' && <p className="banner">Connection lost, catching up…</p>}
+      </div>
+      {children}
+    </>
+  )
+}
+
+/** Whether what stands on the page is what the service knows now. */
+function LiveMark() {
+  const connection = useConnection()
+  const word = { connecting: 'Connecting', open: 'Live', lost: 'Reconnecting' }[connection]
+  return (
+    <span className={`live live-${connection}`}>
+      <span className="live-dot" />
+      {word}
+    </span>
+  )
+}
+
+function Health() {
+  const { client } = useStudio()
+  const [health, setHealth] = useState<Readiness | null>(null)
+  useWhileVisible(() => {
+    const ask = () => void client.readiness().then(setHealth, () => setHealth(null))
+    ask()
+    const timer = setInterval(ask, HEALTH_EVERY_MS)
+    return () => clearInterval(timer)
+  }, [client])
+  if (!health) return null
+  if (health.status === 'ready' || health.status === 'ok') {
+    return health.version ? <span className="version">{health.version}</span> : null
+  }
+  return (
+    <a className="unhealthy" href="/readyz">
+      Service {health.status.replaceAll('_', ' ')}
+    </a>
+  )
+}
+
+const THEMES: Record<Theme, { icon: ReactNode; word: string; next: string }> = {
+  system: { icon: <HalfMoon />, word: 'as the system', next: 'light' },
+  light: { icon: <Sun />, word: 'light', next: 'dark' },
+  dark: { icon: <Moon />, word: 'dark', next: 'as the system' },
+}
+
+export function ThemeSwitch() {
+  const { theme, next } = useTheme()
+  const { icon, word, next: nextWord } = THEMES[theme]
+  return (
+    <button
+      type="button"
+      className="icon-button"
+      onClick={next}
+      aria-label={`Theme: ${word}. Switch to ${nextWord}`}
+      title={`Theme: ${word}`}
+    >
+      {icon}
+    </button>
+  )
+}
+
+function SignOut() {
+  const { client } = useStudio()
+  const [possible, setPossible] = useState(false)
+  useEffect(() => setPossible(session.byKey()), [])
+  if (!possible) return null
+  const leave = () => void client.signOut().then(session.left, session.left)
+  return (
+    <button type="button" className="quiet" onClick={leave}>
+      Sign out
+    </button>
+  )
+}

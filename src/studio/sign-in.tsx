@@ -1,0 +1,63 @@
+import { useState, type FormEvent } from 'react'
+import { ApiError, type Client } from '../client/client.ts'
+import { Logo } from './icons.tsx'
+import { session } from './session.ts'
+import { ThemeSwitch } from './shell.tsx'
+
+export function SignIn({ client }: { client: Client }) {
+  const [key, setKey] = useState('')
+  const [problem, setProblem] = useState<string | null>(null)
+  const [busy, setBusy] = useState(false)
+
+  async function enter(): Promise<void> {
+    setBusy(true)
+    setProblem(null)
+    try {
+      await client.signIn(key.trim())
+      session.entered()
+    } catch (error) {
+      const refused = error instanceof ApiError && error.status === 401
+      setProblem(refused ? 'This key is not known here.' : error instanceof Error ? error.message : String(error))
+      setBusy(false)
+    }
+  }
+
+  const submit = (event: FormEvent) => {
+    event.preventDefault()
+    void enter()
+  }
+
+  return (
+    <main className="sign-in">
+      <form className="sign-in-card" onSubmit={submit}>
+        <h1 className="wordmark">
+          <Logo />
+          <span>genqueue</span>
+        </h1>
+        <p className="muted">Sign in with an API key of this service.</p>
+        <div className="field">
+          <label htmlFor="key">API key</label>
+          <input
+            id="key"
+            type="password"
+            autoComplete="off"
+            spellCheck={false}
+            autoFocus
+            required
+            value={key}
+            onChange={(event) => setKey(event.target.value)}
+            aria-invalid={problem !== null}
+            aria-describedby="key-note"
+          />
+          <p id="key-note" className={problem ? 'field-error' : 'field-note'} role={problem ? 'alert' : undefined}>
+            {problem ?? 'It is exchanged for a cookie and kept nowhere in this browser.'}
+          </p>
+        </div>
+        <button type="submit" className="button primary wide" disabled={busy}>
+          {busy ? 'Signing in…' : 'Sign in'}
+        </button>
+      </form>
+      <ThemeSwitch />
+    </main>
+  )
+}
