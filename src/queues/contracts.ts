@@ -1,0 +1,50 @@
+import { z } from 'zod'
+
+/**
+ * The queues and what their jobs say. A job is a doorbell: "look at this". The records are the truth, so a payload holds
+ * ids only, a job that fails or is lost is rung again by the sweep, and finished jobs are not kept: an id that is kept in
+ * any state swallows the next add.
+ */
+
+const jobId = z.string().regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/)
+
+export const submitPayload = z.object({ v: z.literal(1), job: jobId })
+export const pollPayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
+export const cancelPayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
+export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
+
+export const QUEUES = {
+  submit: {
+    description: 'Creates predictions: one job here is one POST to Replicate, within the account budget.',
+    concurrency: 25,
+  },
+  sweep: {
+    description: 'Every second: takes whatever is due and rings for it again; cleans up old jobs.',
+    concurrency: 1,
+  },
+  poll: {
+    description: 'Asks Replicate about predictions whose webhook has not come, and cancels the unwanted.',
+    concurrency: 20,
+  },
+  store: {
+    description: 'Copies output files before Replicate deletes them.',
+    concurrency: 8,
+  },
+} as const
+
+export type QueueName = keyof typeof QUEUES
+
+/** Job names within the poll queue. */
+export const POLL = 'poll'
+export const CANCEL = 'cancel'
+
+/** In the poll queue a cancel goes before any poll. */
+export const PRIORITY = { cancel: 1, poll: 10 } as const
+
+/** Deterministic ids: ringing twice for the same thing is one job. BullMQ forbids `:` in them. */
+export const doorbellId = {
+  submit: (job: string): string => `submit-${job}`,
+  poll: (job: string, attempt: number): string => `poll-${job}-${attempt}`,
+  cancel: (job: string, effect: string): string => `cancel-${job}-${effect.replaceAll(':', '-')}`,
+  store: (job: string, attempt: number): string => `store-${job}-${attempt}`,
+}

@@ -1,0 +1,57 @@
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import type { Effect } from '../shared/jobs/job.ts'
+import { effectKey } from '../shared/jobs/job.ts'
+import type { Doorbells } from '../shared/jobs/ports.ts'
+import type { Logger } from '../shared/logger.ts'
+import { CANCEL, doorbellId, POLL, PRIORITY, QUEUES, type QueueName } from './contracts.ts'
+
+export type Queues = Record<QueueName, Queue>
+
+/** A lost doorbell is rung again by the sweep; a kept one would swallow it. */
+const ONCE = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const
+
+/**
+ * The queues as producers see them. Both skip flags are needed for an add that fails at once when Redis is down, and
+ * works again afterwards (docs/design.md, "Redis").
+ */
+export function createQueues(redis: Redis, prefix: string, log: Logger): Queues {
+  const open = (name: QueueName): Queue => {
+    const queue = new Queue(name, {
+      connection: redis,
+      prefix,
+      skipWaitingForReady: true,
+      skipVersionCheck: true,
+      defaultJobOptions: ONCE,
+    })
+    queue.on('error', (error) => log.debug({ err: error, queue: name }, 'queue error'))
+    return queue
+  }
+  return Object.fromEntries((Object.keys(QUEUES) as QueueName[]).map((name) => [name, open(name)])) as Queues
+}
+
+export async function closeQueues(queues: Queues): Promise<void> {
+  await Promise.all(Object.values(queues).map((queue) => queue.close()))
+}
+
+export function createDoorbells(queues: Queues): Doorbells {
+  return {
+    async submit(job) {
+      await queues.submit.add('submit', { v: 1, job }, { ...ONCE, jobId: doorbellId.submit(job) })
+    },
+    async poll(job, attempt) {
+      const options = { ...ONCE, jobId: doorbellId.poll(job, attempt), priority: PRIORITY.poll }
+      await queues.poll.add(POLL, { v: 1, job, attempt }, options)
+    },
+    async effect(job, effect: Effect) {
+      if (effect.kind === 'store') {
+        const { attempt } = effect
+        await queues.store.add('store', { v: 1, job, attempt }, { ...ONCE, jobId: doorbellId.store(job, attempt) })
+      } else {
+        const key = effectKey(effect)
+        const options = { ...ONCE, jobId: doorbellId.cancel(job, key), priority: PRIORITY.cancel }
+        await queues.poll.add(CANCEL, { v: 1, job, effect: key }, options)
+      }
+    },
+  }
+}

@@ -1,0 +1,207 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import { z } from 'zod'
+
+/** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
+
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/
+
+export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
+
+const port = (name: string) =>
+  z.coerce
+    .number({ error: `${name}: a port number, 0 to 65535` })
+    .int()
+    .min(0)
+    .max(65_535)
+const rate = z.coerce.number().int().min(1).max(1_000_000)
+const url = (protocols: RegExp) => z.url({ protocol: protocols })
+
+const variables = {
+  ROLE: z.enum(['all', 'api', 'worker']).default('all').describe('all, api or worker'),
+  HOST: z.string().min(1).default('127.0.0.1').describe('an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),
+  PORT: port('PORT').default(3000).describe('a port number, 0 to 65535 (0: any free one)'),
+  HEALTH_PORT: port('HEALTH_PORT').optional().describe('a port number for the health of a worker, 0 to 65535'),
+  DATA_DIR: z.string().min(1).default('.data').describe('a folder'),
+  REDIS_URL: url(/^rediss?$/)
+    .optional()
+    .describe('redis://host:port or rediss://host:port'),
+  REDIS_SERVER_BIN: z.string().min(1).optional().describe('the path of a redis-server, 7.0 or newer'),
+  KEY_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,40}$/)
+    .default('genqueue')
+    .describe('1 to 40 characters of A-Z a-z 0-9 _ -'),
+  REPLICATE_API_TOKEN: z.string().min(1).optional().describe('a token of your Replicate account'),
+  REPLICATE_BASE_URL: url(/^https?$/)
+    .default('https://api.replicate.com/v1')
+    .describe('an http(s) URL that ends in /v1'),
+  REPLICATE_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/=]{16,}$/)
+    .optional()
+    .describe('whsec_ and base64; leave it out to fetch it from Replicate'),
+  REPLICATE_CREATES_PER_MINUTE: rate.default(600).describe('a whole number, 1 or more'),
+  REPLICATE_CREATE_BURST: z.coerce.number().int().min(1).max(10_000).optional().describe('a whole number, 1 or more'),
+  REPLICATE_READS_PER_MINUTE: rate.default(3000).describe('a whole number, 1 or more'),
+  PUBLIC_URL: url(/^https?$/)
+    .optional()
+    .describe('the http(s) URL at which Replicate reaches this service'),
+  DEV_API_KEY: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{16,200}$/)
+    .optional()
+    .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
+  ADMIN_PASSWORD: z.string().min(8).max(200).optional().describe('8 to 200 characters'),
+  SIMULATOR_PORT: port('SIMULATOR_PORT').default(4010).describe('a port number, 0 to 65535 (0: any free one)'),
+  SIMULATOR_SPEED: z.coerce
+    .number()
+    .positive()
+    .max(10_000)
+    .default(1)
+    .describe('a number above 0; 10 runs ten times as fast'),
+  SIMULATOR_CREATES_PER_MINUTE: rate.optional().describe('a whole number, 1 or more'),
+  SIMULATOR_READS_PER_MINUTE: rate.optional().describe('a whole number, 1 or more'),
+  SIMULATOR_BURST: rate.optional().describe('a whole number, 1 or more'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('fatal, error, warn, info, debug, trace or silent'),
+} as const
+
+const schema = z.object(variables)
+
+/** Values that must not be printed when they are wrong. */
+const SECRET = new Set([
+  'REPLICATE_API_TOKEN',
+  'REPLICATE_WEBHOOK_SECRET',
+  'DEV_API_KEY',
+  'ADMIN_PASSWORD',
+  'REDIS_URL',
+])
+
+export interface Config {
+  role: 'all' | 'api' | 'worker'
+  host: string
+  port: number
+  healthPort: number | null
+  /** absolute */
+  dataDir: string
+  redisUrl: string | null
+  redisServerBin: string | null
+  keyPrefix: string
+  replicate: {
+    /** null: the simulator */
+    token: string | null
+    baseUrl: string
+    webhookSecret: string | null
+    createsPerMinute: number
+    createBurst: number
+    readsPerMinute: number
+  }
+  publicUrl: string | null
+  devApiKey: string | null
+  adminPassword: string | null
+  simulator: {
+    port: number
+    speed: number
+    createsPerMinute: number | null
+    readsPerMinute: number | null
+    burst: number | null
+  }
+  logLevel: string
+}
+
+/** All variables that the service reads. */
+export const VARIABLE_NAMES = Object.keys(variables)
+
+function problem(name: string, value: string | undefined): string {
+  const expected = name in variables ? variables[name as keyof typeof variables].description : undefined
+  const read = value === undefined ? 'nothing' : SECRET.has(name) ? `${value.length} characters` : JSON.stringify(value)
+  return `${name}: read ${read}, expected ${expected ?? 'another value'}`
+}
+
+/**
+ * Reads a configuration from variables, as they stand in an environment. Empty values count as not set. Throws a
+ * ConfigError that names each wrong variable, what was read and what is expected.
+ */
+export function parseConfig(raw: Record<string, string | undefined>): Config {
+  const given = Object.fromEntries(
+    Object.entries(raw).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  )
+  const parsed = schema.safeParse(given)
+  if (!parsed.success) {
+    const names = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))]
+    throw new ConfigError(names.map((name) => problem(name, given[name])).join('\n'))
+  }
+  const env = parsed.data
+  const wrong: string[] = []
+  if (env.ROLE !== 'all' && !env.REDIS_URL)
+    wrong.push(`REDIS_URL: read nothing, expected redis://host:port: role ${env.ROLE} provides no Redis of its own`)
+  if (env.ROLE !== 'all' && !env.REPLICATE_API_TOKEN)
+    wrong.push(`REPLICATE_API_TOKEN: read nothing, expected a token: role ${env.ROLE} provides no simulator`)
+  if (!isLoopback(env.HOST) && env.DEV_API_KEY && env.DEV_API_KEY.length < 32)
+    wrong.push(
+      `DEV_API_KEY: read ${env.DEV_API_KEY.length} characters, expected 32 or more because HOST is not loopback`,
+    )
+  if (!new URL(env.REPLICATE_BASE_URL).pathname.replace(/\/+$/, '').endsWith('/v1'))
+    wrong.push(problem('REPLICATE_BASE_URL', env.REPLICATE_BASE_URL))
+  if (wrong.length > 0) throw new ConfigError(wrong.join('\n'))
+
+  const perMinute = env.REPLICATE_CREATES_PER_MINUTE
+  return {
+    role: env.ROLE,
+    host: env.HOST,
+    port: env.PORT,
+    healthPort: env.HEALTH_PORT ?? null,
+    dataDir: resolve(env.DATA_DIR),
+    redisUrl: env.REDIS_URL ?? null,
+    redisServerBin: env.REDIS_SERVER_BIN ?? null,
+    keyPrefix: env.KEY_PREFIX,
+    replicate: {
+      token: env.REPLICATE_API_TOKEN ?? null,
+      baseUrl: env.REPLICATE_BASE_URL.replace(/\/+$/, ''),
+      webhookSecret: env.REPLICATE_WEBHOOK_SECRET ?? null,
+      createsPerMinute: perMinute,
+      // A second's worth absorbs the jitter of the workers without being felt upstream.
+      createBurst: env.REPLICATE_CREATE_BURST ?? Math.max(1, Math.ceil(perMinute / 60)),
+      readsPerMinute: env.REPLICATE_READS_PER_MINUTE,
+    },
+    publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    devApiKey: env.DEV_API_KEY ?? null,
+    adminPassword: env.ADMIN_PASSWORD ?? null,
+    simulator: {
+      port: env.SIMULATOR_PORT,
+      speed: env.SIMULATOR_SPEED,
+      createsPerMinute: env.SIMULATOR_CREATES_PER_MINUTE ?? null,
+      readsPerMinute: env.SIMULATOR_READS_PER_MINUTE ?? null,
+      burst: env.SIMULATOR_BURST ?? null,
+    },
+    logLevel: env.LOG_LEVEL,
+  }
+}
+
+function readDotEnv(file: string): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    throw new ConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** `overrides` win over the environment, which wins over `.env` in the working folder. */
+export function loadConfig(overrides: Record<string, string | undefined> = {}): Config {
+  return parseConfig({ ...readDotEnv('.env'), ...process.env, ...overrides })
+}
+
+/** What a search for programs needs of the environment: nobody else reads it. */
+export function searchEnvironment(): Record<string, string | undefined> {
+  const { PATH, HOME, XDG_CACHE_HOME, DOCKER_HOST, TMPDIR } = process.env
+  return { PATH, HOME, XDG_CACHE_HOME, DOCKER_HOST, TMPDIR }
+}

@@ -1,0 +1,59 @@
+/**
+ * Every error that a client can see, by its stable code. `retryable`: whether the same request can succeed later.
+ * docs/errors.md is written from this list (a test compares them).
+ */
+export const ERRORS = {
+  invalid_json: { status: 400, title: 'The body is not valid JSON', retryable: false },
+  body_too_complex: { status: 400, title: 'The body is nested too deeply or has too many values', retryable: false },
+  invalid_idempotency_key: { status: 400, title: 'The idempotency key is not acceptable', retryable: false },
+  invalid_header: { status: 400, title: 'A header is not acceptable', retryable: false },
+  unauthenticated: { status: 401, title: 'No valid credentials', retryable: false },
+  forbidden: { status: 403, title: 'Not allowed', retryable: false },
+  cross_site: { status: 403, title: 'The request comes from another site', retryable: false },
+  invalid_signature: { status: 401, title: 'The signature is missing or wrong', retryable: false },
+  link_expired: { status: 403, title: 'The link is wrong or has expired', retryable: false },
+  not_found: { status: 404, title: 'Not found', retryable: false },
+  model_not_found: { status: 404, title: 'There is no such model', retryable: false },
+  method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
+  not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
+  body_too_large: { status: 413, title: 'The body is too large', retryable: false },
+  unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },
+  range_not_satisfiable: { status: 416, title: 'The range is outside of the file', retryable: false },
+  invalid_request: { status: 422, title: 'The request is not valid', retryable: false },
+  idempotency_key_reused: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
+  too_many_streams: { status: 429, title: 'Too many event streams are open', retryable: true },
+  too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
+  internal: { status: 500, title: 'Something went wrong here', retryable: true },
+  upstream_unavailable: { status: 503, title: 'Replicate does not answer', retryable: true },
+  unavailable: { status: 503, title: 'A part that this needs does not answer', retryable: true },
+  accept_unknown: { status: 503, title: 'It is not known whether the job was accepted', retryable: true },
+  capacity: { status: 503, title: 'No room for new work', retryable: true },
+} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** What is wrong with one part of a request. `pointer` is a JSON pointer into the body, e.g. `/input/prompt`. */
+export interface FieldError {
+  pointer: string
+  code: string
+  detail: string
+}
+
+export class ServiceError extends Error {
+  override name = 'ServiceError'
+  readonly code: ErrorCode
+  readonly fields: FieldError[]
+  /** s; sent as Retry-After */
+  readonly retryAfter: number | null
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { fields?: FieldError[]; retryAfter?: number; cause?: unknown } = {},
+  ) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.fields = options.fields ?? []
+    this.retryAfter = options.retryAfter ?? null
+  }
+}

@@ -1,0 +1,148 @@
+--[[
+  The only writer of jobs: checks everything, then only writes that cannot fail.
+
+  Input:
+    KEYS[1]   the job's hash
+    KEYS[2]   the account's hash (create budget, pause)
+    KEYS[3..] every other key that a guard or a write names, by its index
+
+    ARGV[1]   commit id; remembered on the job, so that a repeat of this very commit answers "repeated"
+    ARGV[2]   the revision that the decision was made on; '' when the job must not exist yet
+    ARGV[3]   not after: ms; '' for no limit
+    ARGV[4]   create budget: microseconds per token; '' when this commit takes none
+    ARGV[5]   create budget: tolerance in microseconds (tokens that may come at once, less one, times ARGV[4])
+    ARGV[6..] guards and writes, each: name, key index, number of arguments, arguments
+              guards:  free (the key must not exist) | mine value (must not exist, or hold just this value)
+              writes:  hset field value ... | hset_in field ms | hdel field | hincrby field n | hmax_in field ms field value
+                       set value | del | zadd score member | zadd_in ms member | zrem member
+                       sadd member | srem member | xadd maxlen field value ...
+              `_in` counts ms from this commit.
+
+  Output: { status, now ms, detail }
+    applied | repeated | stale (detail: the revision found) | taken (detail: what the key holds) | too_late
+    limited | paused (detail: ms to wait)
+
+  Values are opaque here: JSON is never parsed. Time is that of Redis.
+]]
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local function answer(status, detail)
+  return { status, whole(now), detail or '' }
+end
+
+-- What each operation needs its key to be.
+local type_of = {
+  hset = 'hash', hset_in = 'hash', hdel = 'hash', hincrby = 'hash', hmax_in = 'hash',
+  set = 'string', mine = 'string',
+  zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
+  sadd = 'set', srem = 'set', xadd = 'stream',
+}
+
+-- 1. Checks. Nothing is written before all have passed.
+local job_type = redis.call('TYPE', KEYS[1]).ok
+if job_type ~= 'none' and job_type ~= 'hash' then
+  return redis.error_reply('WRONGTYPE the job is a ' .. job_type)
+end
+local known = redis.call('HMGET', KEYS[1], 'rev', 'commits')
+local revision, commits = known[1] or '', known[2] or ''
+if string.find(' ' .. commits .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
+  return answer('repeated', revision)
+end
+if revision ~= ARGV[2] then
+  return answer('stale', revision)
+end
+if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then
+  return answer('too_late')
+end
+
+local at = 6
+while at <= #ARGV do
+  local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
+  local wanted = type_of[name]
+  if wanted then
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= wanted then
+      return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
+    end
+  end
+  if name == 'free' and redis.call('EXISTS', key) == 1 then
+    return answer('taken', redis.call('GET', key))
+  end
+  if name == 'mine' then
+    local holder = redis.call('GET', key)
+    if holder and holder ~= ARGV[at + 3] then
+      return answer('taken', holder)
+    end
+  end
+  at = at + 3 + count
+end
+
+local next_arrival
+if ARGV[4] ~= '' then
+  local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival')
+  local paused_until = tonumber(account[1] or '0')
+  if paused_until > now then
+    return answer('paused', whole(paused_until - now))
+  end
+  -- GCRA: the theoretical arrival time moves by one interval a token and may run ahead by the tolerance.
+  local arrival = math.max(tonumber(account[2] or '0'), now_us)
+  local early = arrival - tonumber(ARGV[5]) - now_us
+  if early > 0 then
+    return answer('limited', whole(math.ceil(early / 1000)))
+  end
+  next_arrival = arrival + tonumber(ARGV[4])
+end
+
+-- 2. Writes.
+if next_arrival then
+  redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
+end
+local remembered = { ARGV[1] }
+for id in string.gmatch(commits, '%S+') do
+  if #remembered < 8 then
+    remembered[#remembered + 1] = id
+  end
+end
+redis.call('HSET', KEYS[1], 'rev', whole(tonumber(revision == '' and '0' or revision) + 1), 'commits', table.concat(remembered, ' '))
+
+at = 6
+while at <= #ARGV do
+  local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
+  local first, second = ARGV[at + 3], ARGV[at + 4]
+  if name == 'hset' then
+    redis.call('HSET', key, unpack(ARGV, at + 3, at + 2 + count))
+  elseif name == 'hset_in' then
+    redis.call('HSET', key, first, whole(now + tonumber(second)))
+  elseif name == 'hdel' then
+    redis.call('HDEL', key, first)
+  elseif name == 'hincrby' then
+    redis.call('HINCRBY', key, first, second)
+  elseif name == 'hmax_in' then
+    if now + tonumber(second) > tonumber(redis.call('HGET', key, first) or '0') then
+      redis.call('HSET', key, first, whole(now + tonumber(second)), ARGV[at + 5], ARGV[at + 6])
+    end
+  elseif name == 'set' then
+    redis.call('SET', key, first)
+  elseif name == 'del' then
+    redis.call('DEL', key)
+  elseif name == 'zadd' then
+    redis.call('ZADD', key, first, second)
+  elseif name == 'zadd_in' then
+    redis.call('ZADD', key, whole(now + tonumber(first)), second)
+  elseif name == 'zrem' then
+    redis.call('ZREM', key, first)
+  elseif name == 'sadd' then
+    redis.call('SADD', key, first)
+  elseif name == 'srem' then
+    redis.call('SREM', key, first)
+  elseif name == 'xadd' then
+    redis.call('XADD', key, 'MAXLEN', '~', first, '*', unpack(ARGV, at + 4, at + 2 + count))
+  end
+  at = at + 3 + count
+end
+return answer('applied')

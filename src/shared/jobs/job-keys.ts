@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto'
+import type { Status } from './job.ts'
+
+/** Every Redis key of a deployment, under one hash tag, so that one script may touch them all. */
+export function createJobKeys(prefix: string) {
+  const tag = `{${prefix}}`
+  return {
+    tag,
+    job: (id: string) => `${tag}:job:${id}`,
+    /** hash: `<n>.<field>` */
+    attempts: (id: string) => `${tag}:job:${id}:attempts`,
+    /** hash: effect key -> JSON */
+    outbox: (id: string) => `${tag}:job:${id}:outbox`,
+    /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
+    due: `${tag}:due`,
+    /** sorted set: id of each final job by the time of its next clean-up, ms */
+    retention: `${tag}:retention`,
+    /** sorted sets, all scores 0: ids are ULIDs, so their order is that of creation */
+    tenantJobs: (tenant: string) => `${tag}:tenant:${tenant}:jobs`,
+    tenantStatus: (tenant: string, status: Status) => `${tag}:tenant:${tenant}:jobs:${status}`,
+    /** hash: phase -> number of jobs */
+    phases: `${tag}:phases`,
+    /** hash: counters for metrics */
+    counters: `${tag}:counters`,
+    /** set: `<job>:<n>` of each attempt whose prediction is open */
+    open: (account: string) => `${tag}:account:${account}:open`,
+    /** hash: create budget and pause */
+    account: (account: string) => `${tag}:account:${account}`,
+    readBudget: (account: string) => `${tag}:account:${account}:reads`,
+    /** string: `<job>:<n>` */
+    prediction: (account: string, id: string) => `${tag}:prediction:${account}:${id}`,
+    /** string: JSON `{ job, body }` */
+    idempotency: (entry: string) => `${tag}:idempotency:${entry}`,
+    /** stream of transitions */
+    events: `${tag}:events`,
+    /** channel of progress */
+    progress: `${tag}:progress`,
+    /** stream of authentic webhooks that we could not use */
+    deadLetters: `${tag}:dead-letters`,
+    /** hash: id, token key of this deployment */
+    deployment: `${tag}:deployment`,
+    /** prefix of BullMQ's keys */
+    queues: `${tag}:queue`,
+  }
+}
+
+export type JobKeys = ReturnType<typeof createJobKeys>
+
+/** The name of an idempotency entry: its parts may be long or secret, so only their digest is kept. */
+export const idempotencyEntry = (tenant: string, route: string, key: string): string =>
+  createHash('sha256')
+    .update(JSON.stringify([tenant, route, key]))
+    .digest('base64url')

@@ -1,0 +1,155 @@
+/**
+ * The vocabulary of jobs and attempts (docs/glossary.md). Plain values: what Redis keeps, what the rules decide on.
+ * Times are milliseconds of the Redis clock; durations are seconds where a customer sees them.
+ */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type JsonObject = { [key: string]: Json }
+
+export const FINAL_PHASES = ['succeeded', 'failed', 'canceled'] as const
+export const PHASES = [
+  'queued',
+  'submitting',
+  'unknown',
+  'created',
+  'running',
+  'stopping',
+  'storing',
+  ...FINAL_PHASES,
+] as const
+export type Phase = (typeof PHASES)[number]
+export type FinalPhase = (typeof FINAL_PHASES)[number]
+
+export const STATUSES = ['queued', 'starting', 'processing', ...FINAL_PHASES] as const
+export type Status = (typeof STATUSES)[number]
+
+export const isFinal = (phase: Phase): phase is FinalPhase => (FINAL_PHASES as readonly Phase[]).includes(phase)
+
+export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
+export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
+
+/** Whether Replicate charges for what happened (its billing rules for public models). */
+export type Billed = 'no' | 'yes' | 'unknown'
+
+export interface JobError {
+  code: string
+  message: string
+  retryable: boolean
+  billed: Billed
+}
+
+/** Why a job is being stopped while a prediction may be running. */
+export interface Stop {
+  reason: 'canceled' | 'timeout'
+  requested_at: number
+}
+
+/** A copied output file. `key` is its place in the artifact store. */
+export interface ArtifactRecord {
+  id: string
+  key: string
+  media_type: string
+  bytes: number
+  sha256: string
+}
+
+export interface JobRecord {
+  v: 1
+  id: string
+  /** Grows by one with each commit. */
+  rev: number
+  tenant: string
+  account: string
+  phase: Phase
+  status: Status
+  /** Number of the newest attempt, 0 before the first. */
+  attempt: number
+  model: string | null
+  version: string | null
+  deployment: string | null
+  prediction_id: string | null
+  input: JsonObject | null
+  metadata: JsonObject
+  webhook_events: WebhookEvent[]
+  /** s */
+  timeout: number
+  /** s */
+  start_within: number
+  /** Files stand as their artifact's id. */
+  output: Json
+  artifacts: ArtifactRecord[]
+  progress: number | null
+  error: JobError | null
+  metrics: JsonObject
+  stop: Stop | null
+  /** Redis key part of the idempotency entry that names this job. */
+  idempotency: string | null
+  created_at: number
+  submitted_at: number | null
+  /** When upstream created the current prediction. */
+  prediction_created_at: number | null
+  started_at: number | null
+  completed_at: number | null
+}
+
+/**
+ * One POST to Replicate. `intended`: the permit is out; `unknown`: its outcome is not known; `open`: a prediction
+ * exists and is not final; `closed`: nothing can come of it any more.
+ */
+export type AttemptState = 'intended' | 'unknown' | 'open' | 'closed'
+
+export interface AttemptRecord {
+  v: 1
+  n: number
+  account: string
+  state: AttemptState
+  /** The id of the commit that wrote the intent: its author alone may POST. */
+  claim: string
+  intended_at: number
+  prediction_id: string | null
+  /** How it ended, or why nothing is known: `not_sent`, `rate_limited`, `succeeded`, `connection_reset`, … */
+  outcome: string | null
+  /** Who brought the final news: webhook, poll, cancel or create. */
+  finished_by: Cause | null
+  /** The newest webhook that changed something. */
+  webhook_id: string | null
+  /** Predictions beyond the owned one that carried this attempt's token. */
+  orphans: string[]
+  closed_at: number | null
+}
+
+/** What made a transition happen. */
+export const CAUSES = ['api', 'create', 'webhook', 'poll', 'cancel', 'worker', 'sweep'] as const
+export type Cause = (typeof CAUSES)[number]
+
+/**
+ * Work that a commit owes to the world: a row of the outbox, written with the change and removed by the commit that
+ * records its result.
+ */
+export type Effect =
+  | {
+      v: 1
+      kind: 'store'
+      attempt: number
+      /** What upstream answered; null when it is too large for the record: then the store job asks again. */
+      output: Json
+      output_pending: boolean
+      /** ms; Replicate removes the files then. */
+      expires_at: number
+      /** ms; not stored by then: the job fails. */
+      give_up_at: number
+    }
+  | { v: 1; kind: 'cancel'; attempt: number; prediction_id: string; requested_at: number }
+
+export const effectKey = (effect: Effect): string =>
+  effect.kind === 'store' ? `store:${effect.attempt}` : `cancel:${effect.attempt}:${effect.prediction_id}`
+
+/** All that a decision may look at. */
+export interface JobState {
+  job: JobRecord
+  attempts: AttemptRecord[]
+  effects: Effect[]
+}
+
+export const attemptOf = (state: JobState, n: number): AttemptRecord | undefined =>
+  state.attempts.find((attempt) => attempt.n === n)

@@ -1,0 +1,189 @@
+import { monotonicFactory, ulid } from 'ulid'
+import type { Logger } from '../logger.ts'
+import type { Prediction } from '../replicate/prediction.ts'
+import { progressFromLogs } from '../replicate/progress-from-logs.ts'
+import type { Cause, JobRecord, JobState, JsonObject, WebhookEvent } from './job.ts'
+import type { Doorbells, JobStore } from './ports.ts'
+import type { Timings } from './timings.ts'
+import { transition, type Commit, type Ignored, type JobEvent } from './transitions.ts'
+
+export interface LifecycleOptions {
+  store: JobStore
+  doorbells: Doorbells
+  timings: Timings
+  log: Logger
+  /** Whether webhooks can reach this deployment. */
+  webhooks: () => boolean
+}
+
+/** What a job needs to be accepted; already validated. */
+export interface NewJob {
+  tenant: string
+  account: string
+  model: string | null
+  version: string | null
+  deployment: string | null
+  input: JsonObject
+  metadata: JsonObject
+  webhook_events: WebhookEvent[]
+  timeout: number
+  start_within: number
+}
+
+export type AcceptResult =
+  | { kind: 'accepted'; job: JobRecord }
+  | { kind: 'replayed'; job: JobRecord }
+  | { kind: 'key_reused' }
+  | { kind: 'too_late' }
+
+export type ApplyResult =
+  | { kind: 'applied'; state: JobState }
+  | { kind: 'ignored'; reason: Ignored['reason']; state: JobState }
+  | { kind: 'missing' }
+  | { kind: 'limited' | 'paused'; waitMs: number }
+  | { kind: 'taken'; holder: string }
+
+/** More lost races than this in a row mean that something is wrong with the record, not with the timing. */
+const MAX_RACES = 50
+
+/** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
+export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
+  const nextUlid = monotonicFactory()
+
+  /** A lost doorbell costs time only: the sweep rings again. */
+  const ring = async (what: string, sound: () => Promise<void>): Promise<void> => {
+    try {
+      await sound()
+    } catch (error) {
+      log.warn({ err: error, what }, 'doorbell not rung; the sweep will')
+    }
+  }
+
+  async function announce(before: JobRecord, state: JobState, commit: Commit, cause: Cause): Promise<void> {
+    const { job } = state
+    if (before.phase !== job.phase)
+      log.info(
+        { job: job.id, attempt: job.attempt, prediction: job.prediction_id, from: before.phase, to: job.phase, cause },
+        `job ${job.phase}`,
+      )
+    if (commit.orphans)
+      log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'a prediction that no attempt owns came to light')
+    if (commit.pause) log.warn({ ...commit.pause, job: job.id }, 'creation is paused')
+    await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
+  }
+
+  /**
+   * Loads the job, decides, commits; decides again when somebody was faster. Throws when Redis does not answer: then it
+   * is not known whether the commit happened.
+   */
+  async function apply(
+    id: string,
+    event: JobEvent | ((commitId: string) => JobEvent),
+    cause: Cause,
+  ): Promise<ApplyResult> {
+    for (let race = 0; race < MAX_RACES; race++) {
+      const commitId = ulid()
+      const { now, state } = await store.load(id)
+      if (state === null) return { kind: 'missing' }
+      const context = { now, cause, timings, webhooks: webhooks() }
+      const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
+      if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
+      const result = await store.commit(state, decision, commitId)
+      switch (result.status) {
+        case 'applied':
+          await announce(state.job, result.state, decision, cause)
+          return { kind: 'applied', state: result.state }
+        case 'repeated': {
+          const again = await store.load(id)
+          if (again.state === null) return { kind: 'missing' }
+          await announce(state.job, again.state, decision, cause)
+          return { kind: 'applied', state: again.state }
+        }
+        case 'limited':
+        case 'paused':
+          return { kind: result.status, waitMs: result.waitMs }
+        case 'taken':
+          return { kind: 'taken', holder: result.holder }
+        case 'too_late':
+        case 'stale':
+          break
+      }
+    }
+    throw new Error(`job ${id} changed ${MAX_RACES} times while one change was being decided`)
+  }
+
+  return {
+    apply,
+
+    /** `idempotency`: the entry's name and the digest of the canonical body. */
+    async accept(
+      request: NewJob,
+      id: string,
+      idempotency: { entry: string; body: string } | null,
+    ): Promise<AcceptResult> {
+      const job: JobRecord = {
+        v: 1,
+        id,
+        rev: 0,
+        ...request,
+        phase: 'queued',
+        status: 'queued',
+        attempt: 0,
+        prediction_id: null,
+        output: null,
+        artifacts: [],
+        progress: null,
+        error: null,
+        metrics: {},
+        stop: null,
+        idempotency: idempotency?.entry ?? null,
+        created_at: 0,
+        submitted_at: null,
+        prediction_created_at: null,
+        started_at: null,
+        completed_at: null,
+      }
+      const result = await store.create(job, idempotency, ulid())
+      if (result.status === 'taken') {
+        const known = idempotency && (await store.idempotent(idempotency.entry))
+        const first = known && (await store.read(known.job))
+        if (!known || !first) return { kind: 'too_late' }
+        return known.body === idempotency.body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
+      }
+      if (result.status === 'too_late') return { kind: 'too_late' }
+      const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
+      if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
+      log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
+      await ring('submit', () => doorbells.submit(id))
+      return { kind: 'accepted', job: accepted }
+    },
+
+    /** `job_<ulid>`, growing within this process. */
+    newJobId: (): string => `job_${nextUlid()}`,
+
+    /** A prediction as somebody saw it: changes the job, or at least moves its progress. */
+    async observe(
+      id: string,
+      attempt: number,
+      prediction: Prediction,
+      cause: Cause,
+      webhookId?: string,
+    ): Promise<ApplyResult> {
+      const result = await apply(
+        id,
+        { type: 'observed', attempt, prediction, ...(webhookId === undefined ? {} : { webhook_id: webhookId }) },
+        cause,
+      )
+      if (result.kind === 'ignored' && result.reason === 'no_news' && prediction.logs) {
+        const progress = progressFromLogs(prediction.logs)
+        if (progress !== null && progress !== result.state.job.progress)
+          await store.progress(id, result.state.job.tenant, progress).catch((error: unknown) => {
+            log.debug({ err: error, job: id }, 'progress not written')
+          })
+      }
+      return result
+    },
+  }
+}
+
+export type Lifecycle = ReturnType<typeof createLifecycle>

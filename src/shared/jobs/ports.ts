@@ -1,0 +1,82 @@
+import type { Effect, JobRecord, JobState, Status } from './job.ts'
+import type { Commit, PauseReason } from './transitions.ts'
+
+/** How a commit ended. */
+export type CommitResult =
+  | { status: 'applied'; state: JobState }
+  /** This very commit had been applied before: a reply was lost and the command came twice. */
+  | { status: 'repeated' }
+  /** Somebody else was faster: load and decide again. */
+  | { status: 'stale' }
+  | { status: 'too_late' }
+  /** No token of the create budget now. */
+  | { status: 'limited'; waitMs: number }
+  /** Creation is paused for the account. */
+  | { status: 'paused'; waitMs: number }
+  /** A key that must be ours belongs to another: an idempotency entry, a prediction. */
+  | { status: 'taken'; holder: string }
+
+export interface Snapshot {
+  /** ms, Redis clock */
+  now: number
+  state: JobState | null
+}
+
+export type DueMember =
+  | { kind: 'job'; member: string; job: string }
+  | { kind: 'attempt'; member: string; job: string; attempt: number }
+  | { kind: 'effect'; member: string; job: string; effect: string }
+
+/** Figures for metrics. */
+export interface Counts {
+  phases: Record<string, number>
+  counters: Record<string, number>
+  due: number
+  overdue: number
+  deadLetters: number
+}
+
+export interface Pause {
+  reason: PauseReason
+  /** ms */
+  until: number
+}
+
+export interface JobStore {
+  load(id: string): Promise<Snapshot>
+  /** A view without attempts and effects; null when there is no such job. */
+  read(id: string): Promise<JobRecord | null>
+  /** Newest first. `before`: the id that ended the last page. */
+  list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
+  /** Writes a new job. The entry is the idempotency entry and the digest of the body. */
+  create(job: JobRecord, idempotency: { entry: string; body: string } | null, commitId: string): Promise<CommitResult>
+  commit(state: JobState, commit: Commit, commitId: string): Promise<CommitResult>
+  /** What an idempotency entry names. */
+  idempotent(entry: string): Promise<{ job: string; body: string } | null>
+  progress(id: string, tenant: string, progress: number): Promise<void>
+  claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
+  /** Moves a due member that is still in the index. */
+  rearm(member: DueMember, inMs: number): Promise<void>
+  /** Takes a member out of the index: its job is gone, or it needs no look any more. */
+  dropDue(member: DueMember): Promise<void>
+  /** Final jobs whose next clean-up is due. */
+  claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
+  /** Removes what a final job need not keep any more. */
+  purge(state: JobState, stage: PurgeStage, commitId: string): Promise<void>
+  /** How many predictions are open on the account. */
+  openPredictions(account: string): Promise<number>
+  pause(account: string): Promise<Pause | null>
+  /** An authentic webhook that could not be used, kept for the operator. */
+  deadLetter(letter: { reason: string; job: string; prediction: string; webhook_id: string }): Promise<void>
+  counts(): Promise<Counts>
+}
+
+/** What goes first, next and last of a final job: the prediction index, input and output, everything. */
+export type PurgeStage = 'index' | 'payload' | 'all'
+
+/** BullMQ jobs say "look at this" and prove nothing: losing one costs time, never a job. */
+export interface Doorbells {
+  submit(job: string): Promise<void>
+  poll(job: string, attempt: number): Promise<void>
+  effect(job: string, effect: Effect): Promise<void>
+}

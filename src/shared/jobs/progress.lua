@@ -1,0 +1,15 @@
+--[[
+  Progress is lossy on purpose: at most one write a second for a job, no revision, nothing for a job that does not run.
+
+  Input:   KEYS[1] the job's hash, ARGV[1] progress 0..1, ARGV[2] channel, ARGV[3] message
+  Output:  1 when written, else 0
+]]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local job = redis.call('HMGET', KEYS[1], 'phase', 'progress_at')
+if job[1] ~= 'running' or now - tonumber(job[2] or '0') < 1000 then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'progress', ARGV[1], 'progress_at', string.format('%.0f', now))
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1

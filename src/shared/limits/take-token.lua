@@ -1,0 +1,16 @@
+--[[
+  One token of a smooth budget (GCRA): the theoretical arrival time moves by one interval a token and may run ahead by
+  the tolerance.
+
+  Input:   KEYS[1] a string (theoretical arrival time, microseconds), ARGV[1] interval, ARGV[2] tolerance (microseconds)
+  Output:  0 when taken, else the ms to wait
+]]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local early = arrival - tonumber(ARGV[2]) - now
+if early > 0 then
+  return math.ceil(early / 1000)
+end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival + tonumber(ARGV[1])))
+return 0

@@ -1,0 +1,51 @@
+import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino'
+import pretty from 'pino-pretty'
+
+export type Logger = PinoLogger
+
+/** Secrets that may stand inside a text: Replicate tokens, webhook secrets, our own keys, tokens in URLs. */
+const SECRETS = /\b(?:r8_|whsec_|gq_)[A-Za-z0-9+/=_-]{8,}|([?&]token=)[A-Za-z0-9_-]+/g
+
+const scrub = (text: string): string =>
+  text.replace(SECRETS, (_match, prefix: string | undefined) => `${prefix ?? ''}[redacted]`)
+
+/**
+ * JSON lines, or readable ones on a terminal. Bodies, prompts and keys are never logged; should a secret get into an
+ * error's text, it is cut out.
+ */
+export function createLogger(options: { level: string; readable: boolean; destination?: DestinationStream }): Logger {
+  const settings = {
+    level: options.level,
+    base: null,
+    redact: {
+      paths: [
+        '*.authorization',
+        '*.cookie',
+        '*.webhook',
+        '*.input',
+        '*.token',
+        '*.key',
+        '*.secret',
+        '*.password',
+        'headers.authorization',
+        'headers.cookie',
+      ],
+      censor: '[redacted]',
+    },
+    serializers: {
+      err: (error: unknown) =>
+        error instanceof Error
+          ? {
+              type: error.name,
+              message: scrub(error.message),
+              stack: scrub(error.stack ?? ''),
+              ...(error.cause instanceof Error ? { cause: scrub(`${error.cause.name}: ${error.cause.message}`) } : {}),
+            }
+          : scrub(String(error)),
+    },
+  }
+  const readable = (): DestinationStream =>
+    pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true })
+  const destination = options.destination ?? (options.readable ? readable() : undefined)
+  return destination ? pino(settings, destination) : pino(settings)
+}

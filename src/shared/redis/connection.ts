@@ -1,0 +1,99 @@
+import { Redis } from 'ioredis'
+import type { Logger } from '../logger.ts'
+
+/**
+ * Two kinds of connection (docs/design.md, "Redis"): producers answer a person and fail fast; consumers wait for Redis
+ * to come back. The one who opens a connection closes it.
+ */
+
+function attend(redis: Redis, name: string, log: Logger): Redis {
+  let down = false
+  redis.on('error', (error) => {
+    if (!down) log.error({ err: error, connection: name }, 'Redis does not answer')
+    down = true
+  })
+  redis.on('ready', () => {
+    if (down) log.info({ connection: name }, 'Redis answers again')
+    down = false
+  })
+  return redis
+}
+
+/** Commands fail at once when Redis is down, and after two seconds when it is silent. */
+export function producerConnection(url: string, log: Logger): Redis {
+  return attend(
+    new Redis(url, {
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      commandTimeout: 2000,
+      connectionName: 'genqueue-producer',
+      retryStrategy: (times) => Math.min(times * 100, 1000),
+    }),
+    'producer',
+    log,
+  )
+}
+
+/** For blocking reads and BullMQ workers: commands wait as long as it takes. */
+export function consumerConnection(url: string, name: string, log: Logger): Redis {
+  return attend(
+    new Redis(url, {
+      maxRetriesPerRequest: null,
+      connectionName: `genqueue-${name}`,
+      retryStrategy: (times) => Math.min(times * 100, 2000),
+    }),
+    name,
+    log,
+  )
+}
+
+/** Resolves when the connection can be used; rejects with what Redis said when it cannot within `timeoutMs`. */
+export async function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
+  if (redis.status === 'ready') return
+  await new Promise<void>((resolve, reject) => {
+    let last: Error | undefined
+    const onError = (error: Error): void => {
+      last = error
+    }
+    const timer = setTimeout(() => {
+      redis.off('error', onError)
+      reject(new Error(`Redis does not answer${last ? `: ${last.message}` : ''}`, { cause: last }))
+    }, timeoutMs)
+    redis.on('error', onError)
+    redis.once('ready', () => {
+      clearTimeout(timer)
+      redis.off('error', onError)
+      resolve()
+    })
+  })
+}
+
+export interface RedisHealth {
+  ok: boolean
+  problems: string[]
+}
+
+/** What Redis must be for the promises to hold: 7.0 or newer, never evicting, writing its files. */
+export async function checkRedis(redis: Redis): Promise<RedisHealth> {
+  const info = await redis.info()
+  const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? ''
+  const problems: string[] = []
+  const version = field('redis_version')
+  if (Number.parseInt(version, 10) < 7) problems.push(`Redis ${version} is too old: 7.0 or newer is needed`)
+  const policy = field('maxmemory_policy')
+  if (policy !== 'noeviction')
+    problems.push(`maxmemory-policy is ${policy}: set it to noeviction, or Redis will silently drop jobs`)
+  if (field('aof_enabled') !== '1')
+    problems.push('appendonly is off: a restart of Redis would lose accepted jobs; set appendonly yes')
+  return { ok: problems.length === 0, problems }
+}
+
+/** Ends a connection without waiting for a Redis that does not answer. */
+export async function closeConnection(redis: Redis): Promise<void> {
+  try {
+    if (redis.status === 'ready') await redis.quit()
+    else redis.disconnect()
+  } catch {
+    redis.disconnect()
+  }
+}

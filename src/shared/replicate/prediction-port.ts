@@ -1,0 +1,55 @@
+import type { JsonObject, WebhookEvent } from '../jobs/job.ts'
+import type { Prediction } from './prediction.ts'
+
+/** What a create sends. Exactly one of model, version, deployment is not null. */
+export interface CreateRequest {
+  model: string | null
+  version: string | null
+  deployment: string | null
+  input: JsonObject
+  webhook: string
+  events: WebhookEvent[]
+  /** s; Replicate ends the prediction itself after that */
+  cancelAfter: number
+}
+
+/** Why upstream surely created nothing. */
+export type Refusal =
+  /** DNS, refused, connect timeout, TLS: no byte was sent. */
+  | { class: 'unreachable'; message: string }
+  | { class: 'rate_limited'; message: string; retryAfterMs: number }
+  /** 401, 402: the account's fault, not the job's. */
+  | { class: 'account'; status: number; message: string }
+  /** 400, 403, 404, 413, 422: the job's, the model's or the preset's fault. */
+  | { class: 'rejected'; status: number; message: string }
+
+export type CreateOutcome =
+  | { kind: 'created'; prediction: Prediction }
+  | { kind: 'not_created'; refusal: Refusal }
+  /** Perhaps a prediction exists, perhaps not. */
+  | { kind: 'unknown'; reason: string }
+
+export type ReadOutcome =
+  | { kind: 'prediction'; prediction: Prediction }
+  | { kind: 'not_found' }
+  | { kind: 'rate_limited'; retryAfterMs: number }
+  | { kind: 'failed'; reason: string }
+
+export interface UpstreamModel {
+  name: string
+  description: string | null
+  version: string | null
+  input_schema: JsonObject
+  schemas: JsonObject
+}
+
+export interface PredictionPort {
+  /** One request, sent once: at most one prediction comes of it. */
+  create(request: CreateRequest): Promise<CreateOutcome>
+  get(id: string): Promise<ReadOutcome>
+  cancel(id: string): Promise<ReadOutcome>
+  /** The signing secret of the account's webhooks, `whsec_...`; throws when it cannot be had. */
+  webhookSecret(timeout: number): Promise<string>
+  /** null: there is no such model. Throws when upstream does not answer. */
+  model(name: string): Promise<UpstreamModel | null>
+}

@@ -1,0 +1,253 @@
+import Replicate from 'replicate'
+import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
+import { z } from 'zod'
+import type { JsonObject } from '../jobs/job.ts'
+import { predictionSchema } from './prediction.ts'
+import type { CreateOutcome, CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
+import { retryHintMs } from './retry-hint.ts'
+
+/**
+ * Replicate over its official client, disarmed. As shipped (1.4.0) the client sends a create up to six times when the
+ * socket drops, and six times at once on a 429; each copy may be billed. So every call gets a client of its own whose
+ * `fetch` remembers its first outcome and gives it to every further try: one request leaves, whatever the client does
+ * (docs/adr/0001-one-request-per-create.md).
+ */
+
+interface Answer {
+  status: number
+  headers: { get(name: string): string | null }
+  body: string
+}
+/** What became of one request. `not_connected`: no byte of it was sent. */
+type Outcome =
+  | { kind: 'answer'; answer: Answer }
+  | { kind: 'not_connected'; reason: string }
+  | { kind: 'broken'; reason: string }
+
+/** Raised while connecting, so that the outcome is certain: nothing was sent. */
+class NotConnectedError extends Error {
+  override name = 'NotConnectedError'
+}
+
+/** Predictions carry logs and inputs, but not without end. */
+const MAX_BODY = 16 * 1024 * 1024
+
+export interface ReplicateAdapterOptions {
+  token: string
+  /** Ends in `/v1`, as in the official client. */
+  baseUrl: string
+  /** ms */
+  connectTimeout: number
+  createTimeout: number
+  readTimeout: number
+}
+
+export function createReplicateAdapter(options: ReplicateAdapterOptions): PredictionPort & { close(): Promise<void> } {
+  const agentWith = (pipelining: number): Agent => {
+    const connect = buildConnector({ timeout: options.connectTimeout })
+    return new Agent({
+      pipelining,
+      connect: (target, callback) => {
+        connect(target, (...result) => {
+          const [error, socket] = result
+          if (error) callback(new NotConnectedError(error.message, { cause: error }), null)
+          else if (socket) callback(null, socket)
+        })
+      },
+    })
+  }
+  // A create takes a connection of its own: on a kept one, a reset cannot be told from a request that was taken.
+  const creates = agentWith(0)
+  const reads = agentWith(1)
+
+  async function request(
+    path: string,
+    init: { method: string; headers?: Record<string, string>; data?: object; timeout: number; agent: Agent },
+  ): Promise<Outcome> {
+    const signal = AbortSignal.timeout(init.timeout)
+    let first: Promise<Answer> | undefined
+    const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
+      first ??= send(String(url), fetchInit ?? {}, init.agent)
+      const { status, headers, body } = await first
+      const visible = new Response(status === 204 || status === 304 ? null : body, {
+        status: status < 200 ? 500 : status,
+      })
+      const type = headers.get('content-type')
+      if (type) visible.headers.set('content-type', type)
+      return visible
+    }
+    const client = new Replicate({ auth: options.token, baseUrl: options.baseUrl, fetch: once, useFileOutput: false })
+    const { method, headers = {}, data } = init
+    try {
+      await client.request(path, { method, headers, signal, ...(data ? { data } : {}) })
+    } catch (error) {
+      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
+    }
+    try {
+      if (!first) return { kind: 'not_connected', reason: 'the client sent no request' }
+      return { kind: 'answer', answer: await first }
+    } catch (error) {
+      return whatBroke(error)
+    }
+  }
+
+  const read = async (path: string, method: 'GET' | 'POST', timeout = options.readTimeout): Promise<Outcome> =>
+    request(path, { method, timeout, agent: reads })
+
+  async function readPrediction(path: string, method: 'GET' | 'POST'): Promise<ReadOutcome> {
+    const outcome = await read(path, method)
+    if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+    const { status, headers, body } = outcome.answer
+    if (status === 404) return { kind: 'not_found' }
+    if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+    if (status < 200 || status > 299) return { kind: 'failed', reason: `status ${status}` }
+    const prediction = parsePrediction(body)
+    return prediction
+      ? { kind: 'prediction', prediction }
+      : { kind: 'failed', reason: 'an answer that is no prediction' }
+  }
+
+  return {
+    async create(create) {
+      const { path, headers, data } = createCall(create)
+      return createOutcome(
+        await request(path, { method: 'POST', headers, data, timeout: options.createTimeout, agent: creates }),
+      )
+    },
+    get: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}`, 'GET'),
+    cancel: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}/cancel`, 'POST'),
+
+    async webhookSecret(timeout) {
+      const outcome = await read('/webhooks/default/secret', 'GET', timeout)
+      if (outcome.kind !== 'answer') throw new Error(`the webhook secret cannot be fetched: ${outcome.reason}`)
+      if (outcome.answer.status !== 200)
+        throw new Error(`the webhook secret cannot be fetched: status ${outcome.answer.status}`)
+      return z.object({ key: z.string().startsWith('whsec_') }).parse(JSON.parse(outcome.answer.body)).key
+    },
+
+    async model(name) {
+      const outcome = await read(`/models/${name}`, 'GET')
+      if (outcome.kind !== 'answer') throw new Error(outcome.reason)
+      if (outcome.answer.status === 404) return null
+      if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
+      return toModel(modelSchema.parse(JSON.parse(outcome.answer.body)))
+    },
+
+    async close() {
+      await Promise.all([creates.close(), reads.close()])
+    },
+  }
+}
+
+function createCall({ model, version, deployment, input, webhook, events, cancelAfter }: CreateRequest) {
+  const path = model
+    ? `/models/${model}/predictions`
+    : deployment
+      ? `/deployments/${deployment}/predictions`
+      : '/predictions'
+  const data = { ...(version ? { version } : {}), input, webhook, webhook_events_filter: events }
+  return { path, headers: { 'Cancel-After': `${cancelAfter}s` }, data }
+}
+
+async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<Answer> {
+  const { method = 'GET', headers, body, signal } = init
+  const response = await undiciFetch(url, {
+    method,
+    headers: headers as Record<string, string>,
+    body: typeof body === 'string' ? body : null,
+    signal: signal ?? null,
+    redirect: 'manual',
+    dispatcher,
+  })
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength
+    if (size > MAX_BODY) throw new Error(`an answer of more than ${MAX_BODY} bytes`)
+    chunks.push(chunk)
+  }
+  return { status: response.status, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }
+}
+
+function whatBroke(error: unknown): Outcome {
+  const chain: Error[] = []
+  for (let at = error; at instanceof Error && chain.length < 8; at = at.cause) chain.push(at)
+  const unconnected = chain.find((link) => link instanceof NotConnectedError)
+  const last = chain.at(-1)
+  const code = last && 'code' in last && typeof last.code === 'string' ? last.code : last?.name
+  if (unconnected) return { kind: 'not_connected', reason: `${code ?? 'error'}: ${unconnected.message}` }
+  return { kind: 'broken', reason: code ?? 'error' }
+}
+
+/** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
+const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
+
+function createOutcome(outcome: Outcome): CreateOutcome {
+  if (outcome.kind === 'not_connected')
+    return { kind: 'not_created', refusal: { class: 'unreachable', message: outcome.reason } }
+  if (outcome.kind === 'broken') return { kind: 'unknown', reason: outcome.reason }
+  const { status, headers, body } = outcome.answer
+  if (status >= 200 && status < 300) {
+    const prediction = parsePrediction(body)
+    return prediction
+      ? { kind: 'created', prediction }
+      : { kind: 'unknown', reason: `status ${status} without a prediction` }
+  }
+  if (status === 429)
+    return {
+      kind: 'not_created',
+      refusal: {
+        class: 'rate_limited',
+        message: problemDetail(body) ?? 'Replicate limits the rate of requests.',
+        retryAfterMs: retryHintMs(headers, body, Date.now()),
+      },
+    }
+  const message = problemDetail(body)
+  if (!REFUSED.has(status) || message === null) return { kind: 'unknown', reason: `status ${status}` }
+  return {
+    kind: 'not_created',
+    refusal: { class: status === 401 || status === 402 ? 'account' : 'rejected', status, message },
+  }
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
+
+const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
+
+/** Upstream's own words, or null when the body is no problem document. */
+function problemDetail(body: string): string | null {
+  const problem = problemSchema.safeParse(parseJson(body)).data
+  const words = problem?.detail ?? problem?.title ?? null
+  return words === null ? null : words.trim().slice(0, 2000)
+}
+
+const modelSchema = z.object({
+  owner: z.string(),
+  name: z.string(),
+  description: z.string().nullish(),
+  latest_version: z
+    .object({
+      id: z.string(),
+      openapi_schema: z.object({ components: z.object({ schemas: z.record(z.string(), z.custom<JsonObject>()) }) }),
+    })
+    .nullish(),
+})
+
+function toModel({ owner, name, description, latest_version }: z.output<typeof modelSchema>) {
+  const schemas = latest_version?.openapi_schema.components.schemas ?? {}
+  return {
+    name: `${owner}/${name}`,
+    description: description ?? null,
+    version: latest_version?.id ?? null,
+    input_schema: schemas.Input ?? { type: 'object', properties: {} },
+    schemas,
+  }
+}

@@ -1,0 +1,48 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+
+/**
+ * Standard Webhooks, the receiving side: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64
+ * after `whsec_`. The official client's validateWebhook checks no timestamp and compares with `===`; it serves as an
+ * oracle in the tests.
+ */
+
+export const TOLERANCE_S = 300
+const MAX_SIGNATURES = 10
+
+export interface SignedRequest {
+  id: string | undefined
+  timestamp: string | undefined
+  signature: string | undefined
+  body: Buffer
+}
+
+const secretKey = (secret: string): Buffer => Buffer.from(secret.replace(/^whsec_/, ''), 'base64')
+
+/** Exactly 32 bytes of strict base64, else null: a shorter signature must never match a prefix. */
+function decodeSignature(text: string): Buffer | null {
+  if (!/^[A-Za-z0-9+/]{43}=$/.test(text)) return null
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.length === 32 && bytes.toString('base64') === text ? bytes : null
+}
+
+/** True when one signature of the header was made with one of the secrets, at most five minutes from `nowMs`. */
+export function verifySignature(request: SignedRequest, secrets: readonly string[], nowMs: number): boolean {
+  const { id, timestamp, signature, body } = request
+  if (!id || !/^[A-Za-z0-9_-]{1,128}$/.test(id)) return false
+  if (!timestamp || !/^\d{1,12}$/.test(timestamp)) return false
+  if (Math.abs(nowMs / 1000 - Number(timestamp)) > TOLERANCE_S) return false
+  if (!signature || signature.length > 2048) return false
+  const given = signature
+    .split(' ')
+    .slice(0, MAX_SIGNATURES)
+    .flatMap((part) => {
+      const bytes = part.startsWith('v1,') ? decodeSignature(part.slice(3)) : null
+      return bytes ? [bytes] : []
+    })
+  let valid = false
+  for (const secret of secrets) {
+    const expected = createHmac('sha256', secretKey(secret)).update(`${id}.${timestamp}.`).update(body).digest()
+    for (const bytes of given) if (timingSafeEqual(bytes, expected)) valid = true
+  }
+  return valid
+}

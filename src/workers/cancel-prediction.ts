@@ -1,0 +1,44 @@
+import { effectKey } from '../shared/jobs/job.ts'
+import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+
+export interface CancelDependencies {
+  store: JobStore
+  lifecycle: Lifecycle
+  upstream: PredictionPort
+  reads: Budget
+  timings: Timings
+  log: Logger
+}
+
+/** Carries out one cancel effect; tried again until upstream takes it. The answer is news of the prediction. */
+export function createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }: CancelDependencies) {
+  return async (id: string, key: string, signal: AbortSignal): Promise<void> => {
+    const member: DueMember = { kind: 'effect', member: `effect:${id}:${key}`, job: id, effect: key }
+    const { now, state } = await store.load(id)
+    const effect = state?.effects.find((one) => effectKey(one) === key)
+    if (!effect || effect.kind !== 'cancel') return
+    const { attempt, prediction_id } = effect
+    await reads.take(signal)
+    const outcome = await upstream.cancel(prediction_id)
+    switch (outcome.kind) {
+      case 'prediction':
+        await lifecycle.observe(id, attempt, outcome.prediction, 'cancel')
+        await lifecycle.apply(id, { type: 'cancel_done', attempt, prediction_id }, 'cancel')
+        return
+      case 'not_found':
+        await lifecycle.apply(id, { type: 'cancel_done', attempt, prediction_id }, 'cancel')
+        return
+      case 'rate_limited':
+        await store.rearm(member, outcome.retryAfterMs)
+        return
+      case 'failed':
+        log.warn({ job: id, attempt, prediction: prediction_id, reason: outcome.reason }, 'the cancel did not arrive')
+        await store.rearm(member, ageBased(now - effect.requested_at, timings.retryEffect))
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import { WaitingError, Worker, type Job } from 'bullmq'
+import type { Redis } from 'ioredis'
+import {
+  CANCEL,
+  cancelPayload,
+  pollPayload,
+  QUEUES,
+  storePayload,
+  submitPayload,
+  type QueueName,
+} from '../queues/contracts.ts'
+import type { Queues } from '../queues/producer.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { Logger } from '../shared/logger.ts'
+
+export interface Processors {
+  submit: (job: string, stopping: AbortSignal) => Promise<void>
+  sweep: (stopping: AbortSignal) => Promise<void>
+  poll: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
+  cancel: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
+  store: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
+}
+
+export interface StartWorkersOptions {
+  /** Waits for Redis as long as it takes; BullMQ opens blocking connections beside it. */
+  redis: Redis
+  prefix: string
+  queues: Queues
+  processors: Processors
+  timings: Timings
+  /** ms that running work has to end when the workers stop */
+  stopWithin: number
+  log: Logger
+}
+
+export interface RunningWorkers {
+  /** When each queue last took a job, ms; for health. */
+  lastActive(): Record<QueueName, number>
+  stop(): Promise<void>
+}
+
+/**
+ * A killed worker's job starts again when its lock ends. However often that happens, it says nothing about the
+ * customer's job: the record decides.
+ */
+const RECOVERY = { lockDuration: 15_000, stalledInterval: 10_000, maxStalledCount: 1_000_000 } as const
+
+const SCHEDULER = 'sweep'
+
+/** The only place that makes BullMQ workers. */
+export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
+  const { redis, prefix, queues, processors, timings, log } = options
+  /** Ends every wait at once: for the budget, for a pause. */
+  const waits = new AbortController()
+  /** Ends running work too. */
+  const work = new AbortController()
+  const active = Object.fromEntries(Object.keys(QUEUES).map((name) => [name, Date.now()])) as Record<QueueName, number>
+
+  const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
+    const processor = async (job: Job, token?: string): Promise<void> => {
+      active[name] = Date.now()
+      try {
+        await run(job)
+      } catch (error) {
+        if (waits.signal.aborted) {
+          await job.moveToWait(token)
+          throw new WaitingError()
+        }
+        throw error
+      } finally {
+        active[name] = Date.now()
+      }
+    }
+    const worker = new Worker(name, processor, {
+      connection: redis,
+      prefix,
+      concurrency: QUEUES[name].concurrency,
+      ...RECOVERY,
+    })
+    worker.on('error', (error) => log.debug({ err: error, queue: name }, 'worker error'))
+    worker.on('failed', (job, error) => {
+      log.warn({ err: error, queue: name, doorbell: job?.id }, 'a doorbell failed; the sweep rings again')
+    })
+    return worker
+  }
+
+  const workers = [
+    open('submit', async ({ data }) => {
+      const { job } = submitPayload.parse(data)
+      await processors.submit(job, waits.signal)
+    }),
+    open('sweep', () => processors.sweep(waits.signal)),
+    open('poll', async ({ name, data }) => {
+      if (name === CANCEL) {
+        const { job, effect } = cancelPayload.parse(data)
+        await processors.cancel(job, effect, waits.signal)
+      } else {
+        const { job, attempt } = pollPayload.parse(data)
+        await processors.poll(job, attempt, waits.signal)
+      }
+    }),
+    open('store', async ({ data }) => {
+      const { job, attempt } = storePayload.parse(data)
+      await processors.store(job, attempt, work.signal)
+    }),
+  ]
+  await Promise.all(workers.map((worker) => worker.waitUntilReady()))
+  // At every start: an upsert also repairs a chain whose job was lost.
+  await queues.sweep.upsertJobScheduler(
+    SCHEDULER,
+    { every: timings.sweepInterval },
+    { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } },
+  )
+
+  return {
+    lastActive: () => ({ ...active }),
+    async stop() {
+      waits.abort(new Error('the worker stops'))
+      const closed = Promise.all(workers.map((worker) => worker.close()))
+      const deadline = setTimeout(() => work.abort(new Error('the worker stops')), options.stopWithin)
+      try {
+        await closed
+      } finally {
+        clearTimeout(deadline)
+      }
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { JobError, JobRecord } from '../shared/jobs/job.ts'
+import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { JobEvent } from '../shared/jobs/transitions.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
+import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+
+export interface SubmitDependencies {
+  lifecycle: Lifecycle
+  upstream: PredictionPort
+  tokens: WebhookTokens
+  timings: Timings
+  log: Logger
+  /** Monotonic, ms. */
+  clock: () => number
+}
+
+/** How long a waiting worker sleeps at most before it looks again: a pause may have been lifted. */
+const LONGEST_NAP_MS = 5_000
+
+/**
+ * Creates the prediction of one job, once (docs/design.md, "Submit, paid once"). The intent is committed before a byte
+ * is sent and is a permit: its first byte leaves within `permit`, measured from before the commit was sent, or never. A
+ * worker that finds somebody else's intent does nothing.
+ */
+export function createSubmitJob({ lifecycle, upstream, tokens, timings, log, clock }: SubmitDependencies) {
+  // One worker of a process waits for the budget at a time, in the order of arrival: the others would only ask in vain.
+  let line: Promise<unknown> = Promise.resolve()
+
+  interface Permit {
+    job: JobRecord
+    claim: string
+    /** Monotonic, from before the commit was sent. */
+    asked: number
+  }
+
+  /** The permit to POST, or null when the job needs no POST any more. Waits for the budget. */
+  async function intend(id: string, signal: AbortSignal): Promise<Permit | null> {
+    for (;;) {
+      signal.throwIfAborted()
+      let claim = ''
+      let asked = clock()
+      const result = await lifecycle.apply(
+        id,
+        (commitId) => {
+          claim = commitId
+          asked = clock()
+          return { type: 'intend', claim }
+        },
+        'worker',
+      )
+      if (result.kind === 'applied') return { job: result.state.job, claim, asked }
+      if (result.kind !== 'limited' && result.kind !== 'paused') return null
+      await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
+    }
+  }
+
+  function inLine<T>(work: () => Promise<T>): Promise<T> {
+    const turn = line.then(work)
+    line = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** True when the job is back in the line and wants another POST. */
+  async function submitOnce(id: string, signal: AbortSignal): Promise<boolean> {
+    const permit = await inLine(() => intend(id, signal))
+    if (permit === null) return false
+    const { job, claim, asked } = permit
+    const { attempt } = job
+    if (clock() - asked > timings.permit - timings.connectTimeout) {
+      log.warn({ job: id, attempt }, 'the permit ran out before the request; nothing was sent')
+      await lifecycle.apply(id, { type: 'not_sent', attempt, claim }, 'worker')
+      return true
+    }
+    const outcome = await upstream.create({
+      model: job.model,
+      version: job.version,
+      deployment: job.deployment,
+      input: job.input ?? {},
+      webhook: tokens.url(id, attempt),
+      events: job.webhook_events,
+      cancelAfter: job.timeout,
+    })
+    const result = await (outcome.kind === 'created'
+      ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
+      : lifecycle.apply(id, eventOf(outcome, attempt, claim, timings), 'create'))
+    if (outcome.kind === 'unknown')
+      log.warn({ job: id, attempt, reason: outcome.reason }, 'it is not known whether the create arrived')
+    return result.kind === 'applied' && result.state.job.phase === 'queued'
+  }
+
+  return async (id: string, signal: AbortSignal): Promise<void> => {
+    while (await submitOnce(id, signal));
+  }
+}
+
+/** What a create that brought no prediction means for the job. */
+function eventOf(
+  outcome: Exclude<CreateOutcome, { kind: 'created' }>,
+  attempt: number,
+  claim: string,
+  timings: Timings,
+): JobEvent {
+  if (outcome.kind === 'unknown') return { type: 'lost', attempt, claim, reason: outcome.reason }
+  const { refusal } = outcome
+  const base = { type: 'refused', attempt, claim } as const
+  switch (refusal.class) {
+    case 'rate_limited':
+      return {
+        ...base,
+        outcome: 'rate_limited',
+        error: null,
+        pause: { for: refusal.retryAfterMs, reason: 'rate_limited' },
+      }
+    case 'unreachable':
+      return {
+        ...base,
+        outcome: 'unreachable',
+        error: null,
+        pause: { for: timings.unreachablePause, reason: 'unreachable' },
+      }
+    case 'account':
+      return {
+        ...base,
+        outcome: `refused_${refusal.status}`,
+        error: null,
+        pause: { for: timings.accountPause, reason: 'account' },
+      }
+    case 'rejected':
+      return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), pause: null }
+  }
+}
+
+const REJECTION_CODES: Record<number, string> = {
+  403: 'model_forbidden',
+  404: 'model_not_found',
+  413: 'input_too_large',
+  422: 'input_rejected',
+}
+
+const rejection = (refusal: Extract<Refusal, { class: 'rejected' }>): JobError => ({
+  code: REJECTION_CODES[refusal.status] ?? 'request_rejected',
+  message: refusal.message,
+  retryable: false,
+  billed: 'no',
+})
