@@ -1,0 +1,33 @@
+# One image for all roles and for the simulator. Node runs the TypeScript sources directly: what runs is what was tested.
+FROM node:24-bookworm-slim AS base
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY tools/node-runtime tools/node-runtime
+
+FROM base AS modules
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --loglevel=error
+
+FROM base AS page
+RUN --mount=type=cache,target=/root/.npm npm ci --include=dev --loglevel=error
+COPY tsconfig.json ./
+COPY src/client src/client
+COPY src/studio src/studio
+RUN node_modules/.bin/vite build --config src/studio/vite.config.ts
+
+FROM node:24-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
+# Made here with its owner: a new volume takes both over.
+RUN mkdir /data && chown node:node /data
+COPY package.json LICENSE ./
+COPY --from=modules /app/node_modules node_modules
+COPY --from=page /app/dist/studio dist/studio
+COPY src src
+USER node
+VOLUME /data
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# A worker answers on HEALTH_PORT, an api on PORT.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT || process.env.PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "src/main.ts"]
