@@ -31,8 +31,11 @@ export interface JobError {
 
 /** Why a job that is not final does not move: the account's budget, a pause that upstream asked for, … */
 export interface WaitingFor {
-  /** `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `outcome` (it is not known whether the create arrived). */
-  reason: 'budget' | 'rate_limited' | 'outcome'
+  /**
+   * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `unreachable` (no connection to Replicate),
+   * `account` (it refuses the token or the credit), `outcome` (it is not known whether the create arrived).
+   */
+  reason: 'budget' | 'rate_limited' | 'unreachable' | 'account' | 'outcome'
   detail: string
   /** When it is expected to go on. */
   until: string | null
