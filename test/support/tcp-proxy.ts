@@ -1,0 +1,148 @@
+import { type Server, type Socket, connect, createServer } from 'node:net'
+
+import { afterAll } from 'vitest'
+
+export type Direction = 'to-target' | 'to-client'
+
+export interface TcpProxy {
+  readonly port: number
+  /** Connections that are open now. */
+  readonly connections: number
+  /** Every byte arrives this many milliseconds later, in both directions. */
+  latency(milliseconds: number): void
+  /** Connections open and stay open, and nothing arrives until `heal`: then everything does, as TCP would have it. */
+  blackHole(): void
+  /** Each connection is reset once this many bytes have gone that way, counted from now. */
+  cutAfter(bytes: number, direction?: Direction): void
+  /** Nobody listens any more; what is open stays open. */
+  refuse(): Promise<void>
+  /** Resets what is open. */
+  resetAll(): void
+  /** Switches every fault off. */
+  heal(): Promise<void>
+  stop(): Promise<void>
+}
+
+interface Pair {
+  client: Socket
+  target: Socket
+}
+
+const running = new Set<TcpProxy>()
+
+afterAll(async () => {
+  await Promise.all([...running].map((proxy) => proxy.stop()))
+})
+
+/** A port that leads to another one, with the faults of a network on demand. It ends with the test file at the latest. */
+export async function startTcpProxy(target: { host?: string; port: number }): Promise<TcpProxy> {
+  const pairs = new Set<Pair>()
+  let delay = 0
+  let hole = false
+  let cut: { bytes: number; direction: Direction } | undefined
+  let spent = new WeakMap<Pair, number>()
+
+  const accept = (client: Socket) => {
+    const pair = { client, target: connect({ host: target.host ?? '127.0.0.1', port: target.port }) }
+    pairs.add(pair)
+    forward(pair, 'to-target')
+    forward(pair, 'to-client')
+    if (hole) hold(pair)
+  }
+
+  const forward = (pair: Pair, direction: Direction) => {
+    const [from, to] = direction === 'to-target' ? [pair.client, pair.target] : [pair.target, pair.client]
+    // One after the other, also when the latency becomes smaller in between.
+    let lastDue = 0
+    const later = (work: () => void) => {
+      const now = performance.now()
+      lastDue = Math.max(lastDue, now + delay)
+      if (lastDue <= now) work()
+      else setTimeout(work, lastDue - now)
+    }
+    from.setNoDelay(true)
+    from.on('error', () => reset(pair))
+    from.on('close', () => pairs.delete(pair))
+    from.on('end', () => later(() => to.end()))
+    from.on('data', (chunk: Buffer) => {
+      const left = remaining(pair, direction)
+      later(() => to.write(chunk.subarray(0, left)))
+      if (left > chunk.length) {
+        if (cut?.direction === direction) spent.set(pair, (spent.get(pair) ?? 0) + chunk.length)
+      } else later(() => setImmediate(() => reset(pair)))
+    })
+  }
+
+  const remaining = (pair: Pair, direction: Direction) =>
+    cut?.direction === direction ? cut.bytes - (spent.get(pair) ?? 0) : Number.POSITIVE_INFINITY
+
+  const reset = (pair: Pair) => {
+    pairs.delete(pair)
+    for (const socket of [pair.client, pair.target]) if (!socket.destroyed) socket.resetAndDestroy()
+  }
+  const hold = ({ client, target }: Pair) => {
+    client.pause()
+    target.pause()
+  }
+
+  const server = createServer(accept)
+  const port = await listen(server, 0)
+  const proxy: TcpProxy = {
+    port,
+    get connections() {
+      return pairs.size
+    },
+    latency: (milliseconds) => void (delay = milliseconds),
+    blackHole() {
+      hole = true
+      pairs.forEach(hold)
+    },
+    cutAfter(bytes, direction = 'to-client') {
+      cut = { bytes, direction }
+      spent = new WeakMap()
+      // What is over already does not wait for another byte.
+      if (bytes === 0) proxy.resetAll()
+    },
+    async refuse() {
+      if (server.listening) await close(server)
+    },
+    resetAll: () => pairs.forEach(reset),
+    async heal() {
+      delay = 0
+      hole = false
+      cut = undefined
+      for (const { client, target } of pairs) {
+        client.resume()
+        target.resume()
+      }
+      if (!server.listening) await listen(server, port)
+    },
+    async stop() {
+      running.delete(proxy)
+      await proxy.refuse()
+      proxy.resetAll()
+    },
+  }
+  running.add(proxy)
+  return proxy
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject)
+      const address = server.address()
+      resolve(typeof address === 'object' && address !== null ? address.port : 0)
+    })
+  })
+}
+
+/** Stops listening; open connections are none of its business. */
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close()
+    // "close" comes only after the last connection; the port is free at once.
+    setImmediate(resolve)
+  })
+}
