@@ -1,4 +1,11 @@
 import { seededRandom } from '../seeded-random.ts'
+import { Palette } from './brush.ts'
+import { abstract, animal, portrait, stillLife } from './figures.ts'
+import { desert, forest, meadow, mountains, sea } from './landscapes.ts'
+import { moodOf } from './mood.ts'
+import { city, space } from './places.ts'
+import { readPrompt, type Scene } from './read-prompt.ts'
+import { type Stage, vignette } from './scenery.ts'
 
 export interface Canvas {
   prompt: string
@@ -7,8 +14,31 @@ export interface Canvas {
   height: number
 }
 
+const SCENES: Record<Scene, (stage: Stage) => string> = {
+  mountain: mountains,
+  sea,
+  forest,
+  desert,
+  city,
+  meadow,
+  space,
+  'still life': stillLife,
+  portrait,
+  animal,
+  abstract,
+}
+
+/**
+ * A picture as SVG: the words of the prompt choose scene, hour and colours, the seed everything else. No text is drawn
+ * (a machine may have no fonts), so nothing of the prompt ever becomes markup.
+ */
 export function composePicture({ prompt, seed, width, height }: Canvas): string {
   const random = seededRandom('picture', prompt, seed)
-  const hue = Math.floor(random.next() * 360)
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><defs><linearGradient id="g" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="hsl(${hue},60%,70%)"/><stop offset="1" stop-color="hsl(${(hue + 60) % 360},60%,40%)"/></linearGradient></defs><rect width="100%" height="100%" fill="url(#g)"/></svg>`
+  const wish = readPrompt(prompt)
+  const mood = moodOf(wish, random)
+  const palette = new Palette()
+  const stage: Stage = { random, palette, mood, wish, width, height, unit: Math.min(width, height) }
+  const content = `${SCENES[wish.scene](stage)}${vignette(stage)}`
+  const size = `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>${palette.toString()}${content}</svg>`
 }
