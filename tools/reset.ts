@@ -1,24 +1,40 @@
 // `npm run reset`: empties the data folder. Refuses while something works in it.
-import { readdir, rm } from 'node:fs/promises'
-import { join, parse, resolve } from 'node:path'
+import { readdir, realpath, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, relative } from 'node:path'
 
+import { loadConfig } from '../src/shared/config.ts'
 import { lockDataDir } from '../src/shared/redis/data-dir-lock.ts'
 import { stopLeftoverRedis } from '../src/shared/redis/provide-redis.ts'
 
-const dataDir = resolve(process.env['DATA_DIR'] ?? '.data')
+async function reset(): Promise<void> {
+  // The data folder belongs to role all, whatever role the settings name.
+  const { dataDir } = loadConfig({ ROLE: 'all' })
+  const folder = await realpath(dataDir).catch(() => undefined)
+  if (folder === undefined) return console.log(`${dataDir} does not exist: nothing to do`)
+  for (const precious of [process.cwd(), homedir()]) {
+    if (isWithin(folder, await realpath(precious)))
+      throw new Error(`${folder} holds ${precious}: this is no data folder`)
+  }
+
+  const lock = await lockDataDir(folder)
+  try {
+    await stopLeftoverRedis(folder)
+    for (const name of await readdir(folder)) {
+      if (name !== 'genqueue.lock') await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
+    }
+  } finally {
+    await lock.release()
+  }
+  console.log(`${folder} is empty`)
+}
+
+function isWithin(folder: string, path: string): boolean {
+  return !relative(folder, path).startsWith('..')
+}
 
 try {
-  if (dataDir === parse(dataDir).root) throw new Error(`${dataDir} is no data folder`)
-  const lock = await lockDataDir(dataDir)
-  await stopLeftoverRedis(dataDir)
-  const entries = await readdir(dataDir)
-  await Promise.all(
-    entries
-      .filter((name) => name !== 'genqueue.lock')
-      .map((name) => rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5 })),
-  )
-  await lock.release()
-  console.log(`${dataDir} is empty`)
+  await reset()
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
