@@ -10,6 +10,7 @@ import { processIdentity } from '../../src/shared/redis/process-identity.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 import { spawnNode, spawnProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const OWNER = join(import.meta.dirname, '../fixtures/redis-owner.ts')
 const READY = /^ready (redis:\S+) adopted=(\w+)/
@@ -71,9 +72,7 @@ describe('a Redis of our own', () => {
   it('never starts a second server beside a silent one', async () => {
     const dataDir = tempDir()
     const redis = await provideRedis({ dataDir })
-    const pid = await withRedis(redis.url, async (client) =>
-      Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]),
-    )
+    const pid = await processId(redis.url)
     process.kill(pid, 'SIGSTOP')
     try {
       await expect(provideRedis({ dataDir, patience: 200 })).rejects.toThrow(`Redis (pid ${pid}`)
@@ -81,6 +80,21 @@ describe('a Redis of our own', () => {
       process.kill(pid, 'SIGCONT')
     }
     await redis.stop()
+  })
+
+  it('is started again when it dies, on the same port and files', async () => {
+    const dataDir = tempDir()
+    const said: string[] = []
+    const redis = await provideRedis({ dataDir, onProgress: (message) => said.push(message) })
+    const pid = await processId(redis.url)
+    await withRedis(redis.url, (client) => client.set('job', 'accepted'))
+    process.kill(pid, 'SIGKILL')
+    const next = await waitFor('another life', () => processId(redis.url).then((found) => found !== pid && found))
+    expect(await withRedis(redis.url, (client) => client.get('job'))).toBe('accepted')
+    await waitFor('the news', () => said.includes('Redis had ended and was started again'))
+
+    await redis.stop()
+    expect(await processIdentity(next)).toBeUndefined()
   })
 
   it('can be ended when its owner is gone', async () => {
@@ -191,6 +205,11 @@ async function withRedis<T>(url: string, talk: (redis: Redis) => Promise<T>): Pr
   } finally {
     redis.disconnect()
   }
+}
+
+async function processId(url: string): Promise<number> {
+  const info = await withRedis(url, (redis) => redis.info('server'))
+  return Number(/process_id:(\d+)/.exec(info)?.[1])
 }
 
 function fakeServer(folder: string, version: string): string {

@@ -31,6 +31,10 @@ interface Instance {
   identity: string
 }
 
+/** How often it is looked after, and the longest wait between attempts to start it again; milliseconds. */
+const CHECK_INTERVAL = 1_000
+const MAX_PAUSE = 30_000
+
 const CURES = [
   'docker compose up       (everything in containers)',
   'brew install redis      (macOS)',
@@ -49,8 +53,7 @@ export async function provideRedis(options: ProvideRedisOptions): Promise<Provid
   const dir = await realpath(folder)
 
   const running = await findRunning(dir, options.patience)
-  if (running) return provided(dir, running, true)
-  return provided(dir, await start(dir, await chooseServer(options), options), false)
+  return keepAlive(dir, running ?? (await start(dir, options)), running !== undefined, options)
 }
 
 /** Ends the Redis that a dead owner left running for this folder; false when there is none. */
@@ -62,13 +65,46 @@ export async function stopLeftoverRedis(dataDir: string): Promise<boolean> {
   return true
 }
 
-function provided(dir: string, instance: Instance, adopted: boolean): ProvidedRedis {
+/** Nobody else restarts this Redis when it dies: out of memory, or killed by mistake. Its files hold what it promised. */
+function keepAlive(dir: string, first: Instance, adopted: boolean, options: ProvideRedisOptions): ProvidedRedis {
+  const say = options.onProgress ?? (() => {})
+  const stopping = new AbortController()
+  let current = first
+
+  const restart = async () => {
+    for (let pause = 100; !stopping.signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE)) {
+      try {
+        current = await start(dir, options, first.port)
+        return say('Redis had ended and was started again')
+      } catch (error) {
+        say(`Redis has ended and does not start: ${error instanceof Error ? error.message : String(error)}`)
+        await pauseFor(pause, stopping.signal)
+      }
+    }
+  }
+  const watch = async () => {
+    while (!stopping.signal.aborted) {
+      if (await isGone(current)) await restart()
+      else await pauseFor(CHECK_INTERVAL, stopping.signal)
+    }
+  }
+
+  const watching = watch()
   return {
-    url: `redis://127.0.0.1:${instance.port}`,
+    url: `redis://127.0.0.1:${first.port}`,
     embedded: true,
     adopted,
-    stop: () => stopInstance(dir, instance),
+    async stop() {
+      stopping.abort()
+      await watching
+      await stopInstance(dir, current)
+    },
   }
+}
+
+/** Does not keep the process alive. */
+async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, { signal, ref: false }).catch(() => {})
 }
 
 async function chooseServer(options: ProvideRedisOptions): Promise<RedisServer> {
@@ -88,7 +124,7 @@ async function findRunning(dir: string, patience = 10_000): Promise<Instance | u
       if (!state.loading) return kept
       // Reading a long append-only file takes as long as it takes.
       deadline = performance.now() + patience
-    } else if ((await processIdentity(kept.pid)) !== kept.identity) {
+    } else if (await isGone(kept)) {
       return undefined
     } else if (performance.now() > deadline) {
       // It lives but is silent (stopped, or stuck): a second server on its files would ruin them.
@@ -99,10 +135,11 @@ async function findRunning(dir: string, patience = 10_000): Promise<Instance | u
   }
 }
 
-async function start(dir: string, server: RedisServer, options: ProvideRedisOptions): Promise<Instance> {
+async function start(dir: string, options: ProvideRedisOptions, onPort?: number): Promise<Instance> {
+  const server = await chooseServer(options)
   const kept = await readInstance(dir)
   for (let tries = 1; ; tries++) {
-    const port = await freePort(kept?.port)
+    const port = onPort ?? (await freePort(kept?.port))
     const redis = await launchRedis({
       server,
       dir,
@@ -119,20 +156,23 @@ async function start(dir: string, server: RedisServer, options: ProvideRedisOpti
     } catch (error) {
       const portWasTaken =
         error instanceof Error && /address already in use|port is already allocated/i.test(error.message)
-      if (!portWasTaken || tries === 3) throw error
+      if (!portWasTaken || onPort !== undefined || tries === 3) throw error
     }
   }
 }
 
 async function stopInstance(dir: string, instance: Instance): Promise<void> {
-  const isGone = async () => (await processIdentity(instance.pid)) !== instance.identity
-  if (await isGone()) return
-  // Whoever else listens there by now is not ours to stop.
-  const state = await probe(instance.port)
-  if (state.answers && state.dir === dir) await shutdownRedis(instance.port)
-  for (const deadline = performance.now() + 15_000; !(await isGone()); await delay(10)) {
+  for (const deadline = performance.now() + 15_000; !(await isGone(instance));) {
+    // Whoever else listens there by now is not ours to stop.
+    const state = await probe(instance.port)
+    if (state.answers && state.dir === dir) await shutdownRedis(instance.port)
     if (performance.now() > deadline) throw new Error(`Redis (pid ${instance.pid}) does not end`)
+    await delay(10)
   }
+}
+
+async function isGone(instance: Instance): Promise<boolean> {
+  return (await processIdentity(instance.pid)) !== instance.identity
 }
 
 async function readInstance(dir: string): Promise<Instance | undefined> {
