@@ -73,12 +73,6 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
     schedule(prediction, run, nextStepAt(prediction, startedAt, end, now) - now)
   }
 
-  function nextStepAt(prediction: Prediction, startedAt: number | null, end: RunEnd | null, now: number): number {
-    const endAt = end?.at ?? Infinity
-    if (startedAt !== null && startedAt > now) return Math.min(startedAt, endAt)
-    return startedAt !== null && watchesProgress(prediction) ? Math.min(now + THROTTLE_MS, endAt) : endAt
-  }
-
   function schedule(prediction: Prediction, run: Running, ms: number): void {
     if (ms === Infinity) return
     run.timer = setTimeout(() => step(prediction), Math.ceil(Math.max(0, ms)))
@@ -195,3 +189,9 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
 
 const watchesProgress = ({ webhook, events }: Prediction) =>
   webhook !== null && (events.includes('output') || events.includes('logs'))
+
+function nextStepAt(prediction: Prediction, startedAt: number | null, end: RunEnd | null, now: number): number {
+  const endAt = end?.at ?? Infinity
+  if (startedAt !== null && startedAt > now) return Math.min(startedAt, endAt)
+  return startedAt !== null && watchesProgress(prediction) ? Math.min(now + THROTTLE_MS, endAt) : endAt
+}

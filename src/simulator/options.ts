@@ -94,27 +94,24 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     if (found === null || found.value.trim() !== '') return found?.value
     throw new SettingsError(`${found.from} is empty, expected ${SETTINGS[name].expects}`)
   }
-  const above0 = (value: number) => value > 0
-  const optional = {
-    burst: number('burst', (value) => Number.isInteger(value) && value >= 1),
-    data: text('data'),
-    models: text('models'),
-    seed: number('seed', Number.isSafeInteger),
-  }
+  const burst = number('burst', (value) => Number.isInteger(value) && value >= 1)
+  const seed = number('seed', Number.isSafeInteger)
+  const data = text('data')
+  const models = text('models')
   return {
     port: number('port', (value) => Number.isInteger(value) && value >= 0 && value <= 65_535) ?? 0,
     host: text('host') ?? '',
     speed: number('speed', above0) ?? 1,
     createsPerMinute: number('createsPerMinute', above0) ?? 1,
     readsPerMinute: number('readsPerMinute', above0) ?? 1,
-    ...withoutUndefined(optional),
+    ...(burst === undefined ? {} : { burst }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(data === undefined ? {} : { data }),
+    ...(models === undefined ? {} : { models }),
   }
 }
 
-type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> }
-
-const withoutUndefined = <T extends object>(values: T) =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>
+const above0 = (value: number) => value > 0
 
 function parseFlags(args: string[]) {
   const options = Object.fromEntries(Object.values(SETTINGS).map(({ flag }) => [flag, { type: 'string' as const }]))

@@ -94,7 +94,7 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
     whole: new Map(),
   }
   state.identity.privateKey = newWebhookSecret()
-  for (const entry of entries) apply(state, entry as Entry)
+  for (const entry of entries) if (isEntry(entry)) apply(state, entry)
   if (seed !== undefined) state.identity.seed = seed
   journal.rewrite(entriesOf(state))
 
@@ -119,7 +119,7 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
     markStartAnnounced: ({ id }) => commit({ t: 'start_announced', id }),
     markSettled: ({ id }) => commit({ t: 'settled', id }),
     find: (id) => state.predictions.get(id),
-    newestFirst: () => [...state.predictions.values()].reverse(),
+    newestFirst: () => [...state.predictions.values()].toReversed(),
     all: () => state.predictions.values(),
     age: (ms) => commit({ t: 'aged', ms }),
     removeExpired(now) {
@@ -142,6 +142,10 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
     close: () => journal.close(),
   }
 }
+
+/** The journal is written by this file only: what has a known type has its form. */
+const isEntry = (value: unknown): value is Entry =>
+  typeof value === 'object' && value !== null && 't' in value && typeof value.t === 'string'
 
 const ageOf = (prediction: Prediction, now: number) => now - prediction.createdAt + prediction.agedMs
 

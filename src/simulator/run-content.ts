@@ -30,22 +30,22 @@ export function runContentAt(
 }
 
 function outputAt(prediction: Prediction, model: Model, progress: number, fileUrl: (name: string) => string): unknown {
-  switch (model.output.kind) {
-    case 'pictures': {
-      if (progress < PICTURES_AT) return null
-      const urls = pictureNames(prediction).map(fileUrl)
-      return model.output.single ? (urls[0] ?? null) : urls
-    }
-    case 'text': {
-      const tokens = tokensOf(prediction)
-      const written = Math.floor(tokens.length * ((progress - THINKING) / (1 - THINKING)))
-      return progress < 1 && written <= 0 ? null : tokens.slice(0, progress >= 1 ? tokens.length : written)
-    }
-    case 'string':
-      return progress < 1 ? null : fill(model.output.template, prediction.input)
-    case 'json':
-      return progress < 1 ? null : model.output.value
+  const { output } = model
+  if (output.kind === 'text') return textAt(prediction, progress)
+  if (output.kind === 'pictures') {
+    if (progress < PICTURES_AT) return null
+    const urls = pictureNames(prediction).map(fileUrl)
+    return output.single ? (urls[0] ?? null) : urls
   }
+  if (progress < 1) return null
+  return output.kind === 'string' ? fill(output.template, prediction.input) : output.value
+}
+
+function textAt(prediction: Prediction, progress: number): string[] | null {
+  const tokens = tokensOf(prediction)
+  if (progress >= 1) return tokens
+  const written = Math.floor(tokens.length * ((progress - THINKING) / (1 - THINKING)))
+  return written <= 0 ? null : tokens.slice(0, written)
 }
 
 /** The files of a picture run: `out-0.webp`, `out-1.webp`, … */

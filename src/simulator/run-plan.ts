@@ -16,14 +16,12 @@ export function planRun(model: Model, seed: number, speed: number): RunPlan {
 /** Dollars for what a run made; who pays for what is in `billedSecondsOf`. */
 export function costOf(model: Model, seconds: number, metrics: Record<string, number>): number {
   const { per, usd } = model.price
-  switch (per) {
-    case 'second':
-      return seconds * usd
-    case 'output':
-      return (metrics['image_output_count'] ?? 1) * usd
-    case 'thousand_tokens':
-      return ((metrics['output_token_count'] ?? 0) / 1000) * usd
+  const units = {
+    second: seconds,
+    output: metrics['image_output_count'] ?? 1,
+    thousand_tokens: (metrics['output_token_count'] ?? 0) / 1000,
   }
+  return units[per] * usd
 }
 
 /**

@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
 import { methodNotAllowed, notFound, serverError } from './problem.ts'
@@ -47,7 +46,7 @@ export async function startHttpServer(
 
   await listen(server, host, port)
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -67,6 +66,12 @@ function listen(server: Server, host: string, port: number): Promise<void> {
       resolve()
     })
   })
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no port')
+  return address.port
 }
 
 const HOST = /^[a-z0-9.\-_[\]:]+$/i

@@ -51,9 +51,9 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
   }
 }
 
-function readModelFile(path: string): ModelFile {
+function readModelFile(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ModelFile
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
     throw new Error(`cannot read models from ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
@@ -61,7 +61,7 @@ function readModelFile(path: string): ModelFile {
   }
 }
 
-function parseModelFile(file: ModelFile, from: string) {
+function parseModelFile(file: unknown, from: string) {
   const parsed = modelFileSchema.safeParse(file)
   if (parsed.success) return parsed.data
   throw new Error(`the models of ${from} are not valid:\n${z.prettifyError(parsed.error)}`)

@@ -42,22 +42,19 @@ function splitEnums(schema: Json): { input: Json; enums: Json } {
   return { input: { ...schema, properties }, enums }
 }
 
-export function outputSchemaOf(model: Model): Json {
-  const uri = { type: 'string', format: 'uri' }
-  switch (model.output.kind) {
-    case 'pictures':
-      return model.output.single ? { ...uri, title: 'Output' } : { type: 'array', items: uri, title: 'Output' }
-    case 'text':
-      return {
-        type: 'array',
-        items: { type: 'string' },
-        title: 'Output',
-        'x-cog-array-type': 'iterator',
-        'x-cog-array-display': 'concatenate',
-      }
-    case 'string':
-      return { type: 'string', title: 'Output' }
-    case 'json':
-      return { title: 'Output' }
+const URI = { type: 'string', format: 'uri' }
+
+export function outputSchemaOf({ output }: Model): Json {
+  const schemas: Record<Model['output']['kind'], Json> = {
+    pictures: output.kind === 'pictures' && output.single ? URI : { type: 'array', items: URI },
+    text: {
+      type: 'array',
+      items: { type: 'string' },
+      'x-cog-array-type': 'iterator',
+      'x-cog-array-display': 'concatenate',
+    },
+    string: { type: 'string' },
+    json: {},
   }
+  return { title: 'Output', ...schemas[output.kind] }
 }

@@ -21,9 +21,10 @@ export class Palette {
     return this.add((id) => `<linearGradient id="${id}" x1="0" y1="0" ${direction}>${stopsOf(stops)}</linearGradient>`)
   }
 
-  radial(stops: readonly Stop[], centre: Point = { x: 0.5, y: 0.5 }): string {
+  radial(stops: readonly Stop[], centre: Point = { x: 0.5, y: 0.5 }, r = 0.5): string {
     return this.add(
-      (id) => `<radialGradient id="${id}" cx="${centre.x}" cy="${centre.y}" r="0.5">${stopsOf(stops)}</radialGradient>`,
+      (id) =>
+        `<radialGradient id="${id}" cx="${centre.x}" cy="${centre.y}" r="${r}">${stopsOf(stops)}</radialGradient>`,
     )
   }
 

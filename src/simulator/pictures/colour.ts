@@ -7,11 +7,15 @@ export interface Colour {
 
 export const colour = (l: number, c: number, h: number): Colour => ({ l, c, h: (h + 720) % 360 })
 
-/** From `a` (0) to `b` (1), by the shorter way around the circle of hues. */
+/** From `a` (0) to `b` (1) in a straight line: far hues meet in a quiet grey, not in a third hue. */
 export function mix(a: Colour, b: Colour, share: number): Colour {
-  const turn = ((b.h - a.h + 540) % 360) - 180
-  return colour(a.l + (b.l - a.l) * share, a.c + (b.c - a.c) * share, a.h + turn * share)
+  const from = plane(a)
+  const to = plane(b)
+  const [x, y] = [from.x + (to.x - from.x) * share, from.y + (to.y - from.y) * share]
+  return colour(a.l + (b.l - a.l) * share, Math.hypot(x, y), (Math.atan2(y, x) * 180) / Math.PI)
 }
+
+const plane = ({ c, h }: Colour) => ({ x: c * Math.cos((h * Math.PI) / 180), y: c * Math.sin((h * Math.PI) / 180) })
 
 export const lighter = (from: Colour, by: number): Colour => ({ ...from, l: Math.min(1, Math.max(0, from.l + by)) })
 

@@ -1,4 +1,4 @@
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { composePicture } from './compose-picture.ts'
 
 export interface PictureRequest {
@@ -21,14 +21,13 @@ export async function drawPicture(request: PictureRequest): Promise<Buffer> {
   const svg = composePicture({ prompt: request.prompt, seed: request.seed, width, height })
   const picture = sharp(Buffer.from(svg)).flatten({ background: '#888' })
   const quality = Math.max(1, Math.min(100, Math.round(request.quality)))
-  switch (request.format) {
-    case 'png':
-      return picture.png({ compressionLevel: 4 }).toBuffer()
-    case 'jpg':
-      return picture.jpeg({ quality }).toBuffer()
-    case 'webp':
-      return picture.webp({ quality, effort: 1 }).toBuffer()
-  }
+  return ENCODERS[request.format](picture, quality).toBuffer()
+}
+
+const ENCODERS: Record<PictureRequest['format'], (picture: Sharp, quality: number) => Sharp> = {
+  png: (picture) => picture.png({ compressionLevel: 4 }),
+  jpg: (picture, quality) => picture.jpeg({ quality }),
+  webp: (picture, quality) => picture.webp({ quality, effort: 1 }),
 }
 
 /** Width and height of about so many megapixels. */
@@ -36,6 +35,7 @@ export function sizeOf(aspectRatio: string, megapixels: number): { width: number
   const [, across = '1', down = '1'] = /^(\d{1,3}):(\d{1,3})$/.exec(aspectRatio) ?? []
   const ratio = Math.min(4, Math.max(0.25, Number(across) / Math.max(1, Number(down))))
   const pixels = (megapixels > 0 ? Math.min(megapixels, 4) : 1) * 1024 * 1024
-  const side = (length: number) => Math.max(STEP, Math.round(length / STEP) * STEP)
   return { width: side(Math.sqrt(pixels * ratio)), height: side(Math.sqrt(pixels / ratio)) }
 }
+
+const side = (length: number) => Math.max(STEP, Math.round(length / STEP) * STEP)

@@ -58,7 +58,9 @@ interface Coat {
 function coat({ mood, random, wish }: Stage): Coat {
   const natural: Record<Animal, Colour> = {
     cat: random.pick([colour(0.45, 0.03, 60), colour(0.7, 0.13, 62), colour(0.55, 0.015, 260)]),
-    fox: colour(0.66, 0.17, 48),
+    fox: wish.has(/\bwol(f|ves)\b/)
+      ? colour(0.55, 0.02, 255)
+      : colour(0.66, wish.has(/\b(dogs?|pupp\w+)\b/) ? 0.09 : 0.17, 55),
     bird: colour(0.6, 0.16, random.between(0, 360)),
     whale: colour(0.42, 0.07, 250),
     rabbit: colour(0.74, 0.04, 70),
@@ -94,7 +96,7 @@ const ANIMALS: Record<Exclude<Animal, 'whale'>, (coat: Coat, stage: Stage) => st
       shape('M31 30L28 6L45 19ZM69 30L72 6L55 19Z', main),
       shape('M33 24L31.5 12L41 20ZM67 24L68.5 12L59 20Z', colour(0.76, 0.08, 20)),
       ellipse({ x: 50, y: 34 }, 22, 19, main),
-      repeat(3, (i) => stroke(`M${46 + i * 4} 17V${23}`, dark, 1.8)),
+      repeat(3, (i) => stroke(`M${46 + i * 4} 17V23`, dark, 1.8)),
       ellipse({ x: 50, y: 42 }, 10, 7.5, light),
       eyes({ x: 41, y: 33 }, { x: 59, y: 33 }, 4.6, eye),
       shape('M47.5 38.5H52.5L50 41.5Z', colour(0.62, 0.12, 15)),
@@ -213,13 +215,14 @@ function whaleAtSea(stage: Stage): string {
 export function portrait(stage: Stage): string {
   const { random, mood, width, height, unit, palette, wish } = stage
   const skin = colour(random.between(0.48, 0.84), 0.065, random.between(48, 64))
-  const hair = random.pick([
+  const anyHair = random.pick([
     colour(0.22, 0.03, 50),
     colour(0.4, 0.08, 50),
     colour(0.7, 0.1, 80),
     colour(0.5, 0.13, 40),
     colour(0.75, 0.01, 90),
   ])
+  const hair = wish.has(/\b(old|elderly|grand\w+)\b/) ? colour(0.85, 0.01, 90) : anyHair
   const cloth = wish.colour ?? mood.accent
   const long =
     wish.has(/\b(wom[ae]n|girls?|queen|dancer)\b/) || (!wish.has(/\b(m[ae]n|boys?|king)\b/) && random.chance(0.5))

@@ -62,12 +62,12 @@ function snowOn({ random, mood }: Stage, line: Point[], base: number, rise: numb
   return patches
     .filter((points) => points.length > 2)
     .map((points) => {
-      const under = [...points].reverse().map((at, i) => {
+      const torn = points.filter((_, i) => i % 3 === 0 || i === points.length - 1)
+      const under = torn.toReversed().map((at, i) => {
         const depth = (limit - at.y) * (i % 2 === 0 ? random.between(0.75, 1) : random.between(0.3, 0.55))
         return { x: at.x + random.between(-2, 2), y: at.y + Math.max(2, depth) }
       })
-      const half = points.slice(Math.floor(points.length / 2))
-      const shade = [...half, ...under.slice(0, half.length).map((at) => ({ x: at.x, y: at.y }))]
+      const shade = [...points.slice(Math.floor(points.length / 2)), ...under.slice(0, Math.ceil(under.length / 2))]
       return `${shape(polygon([...points, ...under]), white)}${shape(polygon(shade), mix(white, rock, 0.5), 0.45)}`
     })
     .join('')
@@ -193,7 +193,7 @@ export function desert(stage: Stage): string {
       [0.5, near],
       [1, lighter(near, -0.1)],
     ])
-    return `${shape(downTo(curve(line), width, height), lit)}${duneShade(stage, line, near)}`
+    return `${shape(downTo(curve(line), width, height), lit)}${wind(stage, line, near)}`
   })
   const plants = repeat(random.integer(1, 4), (i) => {
     const near = random.between(0, 1)
@@ -208,22 +208,15 @@ export function desert(stage: Stage): string {
   return `${sky(stage, lightAt(stage, 0.24, 0.42), 0.12)}${birds(stage, random.integer(0, 4))}${mesas}${dunes}${plants}`
 }
 
-/** The side of a dune that lies in the shadow. */
-function duneShade({ random, palette, height }: Stage, line: Point[], near: Colour): string {
-  let crest = line[0] ?? { x: 0, y: 0 }
-  for (const at of line.slice(3, -3)) if (at.y < crest.y) crest = at
-  const after = line.filter(({ x }) => x >= crest.x).slice(0, 9)
-  const last = after.at(-1)
-  if (last === undefined || after.length < 4) return ''
-  const lean = random.between(0.05, 0.12) * height
-  const shade = palette.linear([
-    [0, lighter({ ...near, h: near.h - 20 }, -0.2), 0.75],
-    [1, lighter(near, -0.16), 0.05],
-  ])
-  return shape(
-    `${curve(after)}L${last.x} ${last.y + lean}Q${crest.x + lean} ${crest.y + lean * 1.2} ${crest.x - lean * 0.6} ${crest.y + lean * 2}Q${crest.x - lean * 0.1} ${crest.y + lean} ${crest.x} ${crest.y}Z`,
-    shade,
-  )
+/** The lines that the wind draws on a dune: they follow its crest. */
+function wind({ random, unit, height }: Stage, crest: Point[], near: Colour): string {
+  return repeat(7, (i) => {
+    const from = random.integer(0, 14)
+    const part = crest.slice(from, from + random.integer(5, 10))
+    const below = height * (0.012 + i * 0.011)
+    const line = part.map(({ x, y }) => ({ x, y: y + below }))
+    return stroke(curve(line), lighter(near, i % 2 === 0 ? 0.07 : -0.07), unit * 0.0025, 0.4)
+  })
 }
 
 function cactus({ random }: Stage, foot: Point, tall: number, fill: Colour): string {
@@ -278,7 +271,7 @@ export function meadow(stage: Stage): string {
 }
 
 function petalTint({ random, mood }: Stage): Colour {
-  const hue = mood.accent.h + random.pick([0, 0, 0, 25, -25, 60])
+  const hue = mood.accent.h + random.pick([0, 0, 0, 25, -25, -45])
   const white = random.chance(0.15)
   return white
     ? colour(0.96, 0.01, 90)

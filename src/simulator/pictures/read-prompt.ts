@@ -45,11 +45,9 @@ const SCENE_WORDS: [Scene, RegExp][] = [
     'city',
     /\b(city|cities|skyline|streets?|skyscrapers?|town|buildings?|cyberpunk|metropolis|tokyo|new york|paris|london|downtown|office)\b/,
   ],
-  [
-    'sea',
-    /\b(sea|ocean|beach|coast|waves?|boats?|ships?|sail\w*|lighthouse|island|harbou?r|lake|river|surf\w*|underwater)\b/,
-  ],
-  ['mountain', /\b(mountains?|alps|alpine|peaks?|volcano|hik\w+|cliffs?|valley|glacier|snow\w*|cabin)\b/],
+  ['sea', /\b(sea|ocean|beach|coast|waves?|boats?|ships?|sail\w*|lighthouse|harbou?r|surf\w*|underwater)\b/],
+  ['mountain', /\b(mountains?|alps|alpine|peaks?|volcano|hik\w+|cliffs?|valley|glacier|cabin)\b/],
+  ['sea', /\b(lakes?|rivers?|islands?|water)\b/],
   ['desert', /\b(deserts?|dunes?|sahara|cactus|cacti|canyon|camels?|pyramids?|oasis)\b/],
   ['forest', /\b(forests?|woods?|trees?|jungle|pines?|woodland|rainforest|path)\b/],
   [
@@ -64,6 +62,7 @@ const SCENE_WORDS: [Scene, RegExp][] = [
     'portrait',
     /\b(portraits?|wom[ae]n|m[ae]n|girls?|boys?|person|people|faces?|child(ren)?|headshot|selfie|queen|king|warrior|samurai|dancer)\b/,
   ],
+  ['mountain', /\bsnow\w*/],
   ['abstract', /\b(abstract|pattern|geometric|bauhaus|minimal\w*|logo|icon|gradient|shapes?)\b/],
 ]
 
@@ -79,14 +78,14 @@ const HOUR_WORDS: [Hour, RegExp][] = [
 ]
 
 const COLOURS: [RegExp, Colour][] = [
-  [/\b(red|crimson|scarlet|ruby)\b/, colour(0.58, 0.22, 27)],
+  [/\b(red|crimson|scarlet|ruby|poppies|poppy)\b/, colour(0.58, 0.22, 27)],
   [/\b(orange|amber)\b/, colour(0.72, 0.18, 55)],
-  [/\b(yellow|gold|golden)\b/, colour(0.86, 0.17, 92)],
+  [/\b(yellow|gold|sunflowers?|daffodils?)\b/, colour(0.86, 0.17, 92)],
   [/\b(green|emerald|lime)\b/, colour(0.66, 0.17, 148)],
   [/\b(teal|turquoise|cyan|aqua)\b/, colour(0.74, 0.12, 200)],
   [/\b(blue|azure|navy|sapphire)\b/, colour(0.58, 0.18, 255)],
   [/\b(purple|violet|lavender|indigo)\b/, colour(0.6, 0.18, 300)],
-  [/\b(pink|magenta|rose)\b/, colour(0.72, 0.18, 355)],
+  [/\b(pink|magenta|roses?|tulips?)\b/, colour(0.72, 0.18, 355)],
   [/\b(white|silver)\b/, colour(0.95, 0.01, 90)],
   [/\b(black)\b/, colour(0.25, 0.01, 270)],
 ]

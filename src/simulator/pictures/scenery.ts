@@ -129,7 +129,7 @@ function aurora({ random, palette, width, height, wish, mood }: Stage): string {
       x: (k / 8) * width * 1.1 - width * 0.05,
       y: y + random.between(-0.05, 0.05) * height,
     }))
-    const back = line.map((point) => ({ x: point.x, y: point.y + height * random.between(0.16, 0.28) })).reverse()
+    const back = line.map((point) => ({ x: point.x, y: point.y + height * random.between(0.16, 0.28) })).toReversed()
     return shape(`${curve(line)}${curve(back).replace('M', 'L')}Z`, fill)
   })
 }
@@ -185,7 +185,7 @@ export function pine(random: SeededRandom, foot: Point, height: number, fill: Co
         { x: foot.x + direction * reach * 0.5, y: y - height * 0.02 },
       ]
     }).flat()
-  const outline = [...points, ...side(1), ...side(-1).reverse()]
+  const outline = [...points, ...side(1), ...side(-1).toReversed()]
   const trunk = rect(foot.x - height * 0.02, foot.y - height * 0.12, height * 0.04, height * 0.13, lighter(fill, -0.06))
   return `${trunk}${shape(polygon(outline), fill)}`
 }
@@ -225,14 +225,13 @@ export function birds({ random, width, height, unit, mood }: Stage, count: numbe
 /** Darkens the corners a little. */
 export function vignette({ palette, width, height }: Stage): string {
   const dark = colour(0.1, 0.02, 280)
-  return rect(
-    0,
-    0,
-    width,
-    height,
-    palette.radial([
-      [0.7, dark, 0],
-      [1, dark, 0.22],
-    ]),
+  const corners = palette.radial(
+    [
+      [0.55, dark, 0],
+      [1, dark, 0.3],
+    ],
+    { x: 0.5, y: 0.5 },
+    0.75,
   )
+  return rect(0, 0, width, height, corners)
 }

@@ -106,8 +106,8 @@ function accept(
   findTarget: FindTarget,
 ): Prediction | Reply {
   const wrong = validate(value, '')
-  if (wrong.length > 0) return invalidInput(wrong)
-  const body = value as CreateBody
+  if (!isCreateBody(value, wrong)) return invalidInput(wrong)
+  const body = value
   const target = findTarget(request, body)
   if ('kind' in target) return target
   const { book, catalogue, habits } = services
@@ -124,6 +124,9 @@ function accept(
   book.add(prediction)
   return prediction
 }
+
+/** What the schema found nothing wrong with has the form that the schema says. */
+const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
 
 function newPrediction(
   { book, catalogue, faults, speed }: Services,

@@ -89,7 +89,9 @@ const encode = ({ after, before, from }: Window) =>
 
 function decode(cursor: string): Window | null {
   try {
-    const [after, before, from] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+    if (!Array.isArray(parts)) return null
+    const [after, before, from]: unknown[] = parts
     if (typeof from !== 'string') return null
     return {
       after: typeof after === 'number' ? after : -Infinity,
