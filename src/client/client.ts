@@ -100,16 +100,7 @@ export function createClient(options: ClientOptions) {
   async function call<T>(path: string, init?: Parameters<typeof send>[1]): Promise<T> {
     const response = await send(path, init)
     if (!response.ok) throw await problemOf(response)
-    if (response.status === 204) return undefined as T
-    try {
-      return (await response.json()) as T
-    } catch (cause) {
-      throw new NetworkError(cause)
-    }
-  }
-
-  function json(body: unknown, extra: Record<string, string> = {}): Parameters<typeof send>[1] {
-    return { method: 'POST', headers: { 'content-type': 'application/json', ...extra }, body: JSON.stringify(body) }
+    return bodyOf<T>(response)
   }
 
   return {
@@ -140,7 +131,7 @@ export function createClient(options: ClientOptions) {
           send(`/v1/jobs/${encodeURIComponent(id)}/events`, { headers: streamHeaders(lastEventId), signal }),
         onEvent: (event) => {
           if (event.type !== 'job') return true
-          const job = JSON.parse(event.data) as Job
+          const job: Job = JSON.parse(event.data)
           onJob(job)
           return !isFinal(job)
         },
@@ -153,7 +144,10 @@ export function createClient(options: ClientOptions) {
       followStream({
         open: (lastEventId, signal) => send('/v1/events', { headers: streamHeaders(lastEventId), signal }),
         onEvent: (event) => {
-          if (event.type === 'job') handlers.onJob(JSON.parse(event.data) as Job)
+          if (event.type === 'job') {
+            const job: Job = JSON.parse(event.data)
+            handlers.onJob(job)
+          }
           if (event.type === 'reset') handlers.onReset?.()
           return true
         },
@@ -168,9 +162,24 @@ export function createClient(options: ClientOptions) {
 
     /** A service that is not ready answers 503 with the same body, so the status code is not looked at. */
     readiness: async (): Promise<Readiness> => {
-      const body = (await (await send('/readyz')).json()) as Partial<Readiness>
+      const body = await bodyOf<Partial<Readiness>>(await send('/readyz'))
       return { status: body.status ?? 'unknown', version: body.version ?? null, checks: body.checks ?? {} }
     },
+  }
+}
+
+function json(body: unknown, extra: Record<string, string> = {}) {
+  return { method: 'POST', headers: { 'content-type': 'application/json', ...extra }, body: JSON.stringify(body) }
+}
+
+/** 204 has no body. A body that breaks off is a connection that broke. The service's types are taken at their word. */
+async function bodyOf<T>(response: Response): Promise<T> {
+  try {
+    const text = await response.text()
+    const value: T = JSON.parse(text === '' ? 'null' : text)
+    return value
+  } catch (cause) {
+    throw new NetworkError(cause)
   }
 }
 
@@ -181,8 +190,8 @@ function streamHeaders(lastEventId: string | null): Record<string, string> {
 }
 
 async function problemOf(response: Response): Promise<ApiError> {
-  const body: unknown = await response.json().catch(() => null)
-  const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>
+  const body = await bodyOf<Partial<Problem> | null>(response).catch(() => null)
+  const problem = typeof body === 'object' && body !== null ? body : {}
   return new ApiError({
     type: problem.type ?? 'about:blank',
     title: problem.title ?? `HTTP ${response.status}`,

@@ -40,11 +40,12 @@ function CurrentPage() {
       )
     case 'sheet':
     case 'new':
-      return (
-        <main className={`desk desk-${address.page}`}>
-          <Composer />
-          <ContactSheet />
-        </main>
-      )
+      break
   }
+  return (
+    <main className={`desk desk-${address.page}`}>
+      <Composer />
+      <ContactSheet />
+    </main>
+  )
 }

@@ -5,7 +5,7 @@ import { amend, go, Link, runPath, useAddress } from './router.tsx'
 import { words } from './runs.ts'
 import { samplePromptFor } from './samples.ts'
 import { checkInput, fieldOfPointer, parseInput, type FieldErrors } from './schema-form/check-input.ts'
-import { FieldInput, useSubmitKey } from './schema-form/field-input.tsx'
+import { FieldInput } from './schema-form/field-input.tsx'
 import { fieldsOf, type Field } from './schema-form/fields.ts'
 import { useStudio } from './studio-context.ts'
 import { useSubmit } from './submit.ts'
@@ -35,48 +35,48 @@ export function Composer() {
   const address = useAddress()
   const [models, setModels] = useState<readonly Model[]>([])
   const [looked, setLooked] = useState<Model | null>(null)
-  const [problem, setProblem] = useState<string | null>(null)
+  const [failure, setFailure] = useState<{ of: string; message: string } | null>(null)
 
   const name = address.model ?? models[0]?.name ?? null
   const plainName = name?.split(':')[0] ?? null
   const model = models.find((each) => each.name === plainName) ?? (looked?.name === plainName ? looked : null)
+  const problem = failure && (failure.of === 'models' || failure.of === name) ? failure.message : null
 
   useEffect(() => {
     let current = true
     client.models().then(
       (known) => current && setModels(known),
-      (error: unknown) => current && setProblem(words(error)),
+      (error: unknown) => current && setFailure({ of: 'models', message: words(error) }),
     )
     return () => void (current = false)
   }, [client])
 
   // A model that is not among the known ones is looked up by its name.
   useEffect(() => {
-    if (!plainName || model || models.length === 0) return
+    if (!name || !plainName || model || models.length === 0) return undefined
     let current = true
-    setProblem(null)
     client.model(plainName).then(
       (found) => current && setLooked(found),
-      (error: unknown) => current && setProblem(words(error)),
+      (error: unknown) => current && setFailure({ of: name, message: words(error) }),
     )
     return () => void (current = false)
-  }, [client, plainName, model, models.length])
+  }, [client, name, plainName, model, models.length])
 
   // "Edit and run": the input of another run becomes the draft.
   const { from } = address
   useEffect(() => {
-    if (!from) return
+    if (!from) return undefined
     let current = true
     const fill = async () => {
       const job = runs.job(from) ?? (await runs.read(from))
       if (!current) return
-      const source = job.model ?? models[0]?.name
+      const source = job.version?.includes(':') ? job.version : job.model
       if (source) keepDraft(source, job.input ?? {})
-      amend({ from: null, model: source ?? null })
+      amend({ from: null, model: source })
     }
-    fill().catch((error: unknown) => current && setProblem(words(error)))
+    fill().catch((error: unknown) => current && setFailure({ of: 'models', message: words(error) }))
     return () => void (current = false)
-  }, [from, runs, models])
+  }, [from, runs])
 
   return (
     <section className="composer" aria-label="New run">
@@ -90,10 +90,7 @@ export function Composer() {
         models={models}
         chosen={name}
         description={model?.description ?? null}
-        onChoose={(chosen) => {
-          setProblem(null)
-          amend({ model: chosen })
-        }}
+        onChoose={(chosen) => amend({ model: chosen })}
       />
       {problem && (
         <p className="composer-problem" role="alert">
@@ -108,6 +105,15 @@ export function Composer() {
 
 function targetOf(name: string): Pick<JobRequest, 'model' | 'version'> {
   return name.includes(':') ? { version: name } : { model: name }
+}
+
+/** The aspect ratio is always said, so that the picture has its place before it is there. */
+function shapeOf(fields: readonly Field[]): JsonObject {
+  return Object.fromEntries(
+    fields.flatMap((field) =>
+      field.kind === 'ratio' && field.default !== undefined ? [[field.name, field.default]] : [],
+    ),
+  )
 }
 
 function RunForm({ model, name, focus }: { model: Model; name: string; focus: boolean }) {
@@ -156,13 +162,14 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
 
   async function run(): Promise<void> {
     if (sending || 'problem' in parsed) return
-    const found = checkInput(fields, parsed.input)
+    const input = json === null ? { ...shapeOf(fields), ...parsed.input } : parsed.input
+    const found = checkInput(fields, input)
     setErrors(found)
     if (Object.keys(found).length > 0) {
       focusFirstError()
       return
     }
-    const job = await submit({ ...targetOf(name), input: parsed.input })
+    const job = await submit({ ...targetOf(name), input, webhook_events: ['output', 'logs'] })
     if (!job) {
       focusFirstError()
       return
@@ -176,7 +183,6 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
     requestAnimationFrame(() => form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
   }
 
-  const onKeyDown = useSubmitKey(() => void run())
   const problems = json !== null && 'input' in parsed ? schemaNotes(fields, parsed.input, shownErrors) : []
 
   return (
@@ -184,13 +190,27 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
       ref={form}
       className="run-form"
       noValidate
-      onKeyDown={onKeyDown}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' || !(event.metaKey || event.ctrlKey)) return
+        event.preventDefault()
+        void run()
+      }}
       onSubmit={(event) => {
         event.preventDefault()
         void run()
       }}
     >
       <div className="run-fields">
+        {fields.length > 0 && (
+          <button
+            type="button"
+            className="quiet json-toggle"
+            disabled={'problem' in parsed}
+            onClick={() => setJson(json === null ? JSON.stringify(draft, null, 2) : null)}
+          >
+            {json === null ? 'Edit as JSON' : 'Back to the form'}
+          </button>
+        )}
         {json === null ? (
           <>
             {important.map((field, at) => (
@@ -250,16 +270,6 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
               ))}
             </div>
           </div>
-        )}
-        {fields.length > 0 && (
-          <button
-            type="button"
-            className="quiet json-toggle"
-            disabled={'problem' in parsed}
-            onClick={() => setJson(json === null ? JSON.stringify(draft, null, 2) : null)}
-          >
-            {json === null ? 'Edit as JSON' : 'Back to the form'}
-          </button>
         )}
       </div>
       <div className="run-foot">

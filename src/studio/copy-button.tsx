@@ -15,18 +15,16 @@ async function copyText(text: string): Promise<void> {
 
 export function CopyButton({ text, what, children }: { text: string; what: string; children?: string }) {
   const [copied, setCopied] = useState(false)
-  const copy = () => {
-    const shown = () => {
-      setCopied(true)
-      setTimeout(() => setCopied(false), 1_500)
-    }
-    void copyText(text).then(shown, () => undefined)
+  const copy = async () => {
+    await copyText(text)
+    setCopied(true)
+    setTimeout(() => setCopied(false), 1_500)
   }
   return (
     <button
       type="button"
       className={children ? 'button' : 'icon-button small'}
-      onClick={copy}
+      onClick={() => void copy()}
       aria-label={copied ? `${what} copied` : `Copy ${what}`}
       title={`Copy ${what}`}
     >

@@ -70,7 +70,7 @@ export function isAddress(text: string): boolean {
 
 /** Field names as people read them: `num_outputs` -> "Num outputs". */
 export function humanize(name: string): string {
-  const words = name.replaceAll('_', ' ').trim()
+  const words = name.replaceAll('_', ' ').trim().replace(/^num /, 'number of ')
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
@@ -78,12 +78,12 @@ export function plain(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Width over height of the picture that will come: a guess until it is there. */
-export function expectedRatio(job: Job): number {
+/** Width over height of the picture that was asked for; null when the input does not say. */
+export function expectedRatio(job: Job): number | null {
   const input = job.input ?? {}
   const words = typeof input['aspect_ratio'] === 'string' ? /^(\d+):(\d+)$/.exec(input['aspect_ratio']) : null
   if (words) return Number(words[1]) / Number(words[2])
   const { width, height } = input
   if (typeof width === 'number' && typeof height === 'number' && width > 0 && height > 0) return width / height
-  return 1
+  return null
 }

@@ -15,7 +15,7 @@ import './styles/run.css'
 const watched: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
   learnClock(response.headers.get('date'))
-  if (response.status === 401 && !String(input).endsWith('/v1/session')) session.refused()
+  if (response.status === 401 && !(typeof input === 'string' && input.endsWith('/v1/session'))) session.refused()
   return response
 }
 

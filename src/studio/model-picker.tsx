@@ -24,7 +24,7 @@ export function ModelPicker({ models, chosen, description, onChoose }: Props) {
   const other = ADDRESS.test(search.trim()) && !models.some((model) => model.name === search.trim())
 
   useEffect(() => {
-    if (!open) return
+    if (!open) return undefined
     const outside = (event: Event) => {
       if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false)
     }
@@ -59,7 +59,7 @@ export function ModelPicker({ models, chosen, description, onChoose }: Props) {
     if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return
     event.preventDefault()
     const stops = [...(box.current?.querySelectorAll<HTMLElement>('[data-stop]') ?? [])]
-    const at = stops.indexOf(document.activeElement as HTMLElement)
+    const at = stops.findIndex((stop) => stop === document.activeElement)
     stops.at((at + (event.key === 'ArrowDown' ? 1 : -1) + stops.length) % stops.length)?.focus()
   }
 

@@ -74,8 +74,8 @@ export function withQuery(changes: Record<string, string | null>): string {
 
 /** Back to where the person came from, or to the sheet when this page was opened by its address. */
 export function leave(): void {
-  const state = history.state as { inside?: boolean } | null
-  if (state?.inside) history.back()
+  const state: unknown = history.state
+  if (typeof state === 'object' && state !== null && 'inside' in state) history.back()
   else go('/')
 }
 

@@ -19,6 +19,8 @@ interface PhaseWords {
   shape: Shape
   headline: string
   detail: string
+  /** What stands in the empty frame. */
+  waiting: string
 }
 
 const PHASES: Record<JobPhase, PhaseWords> = {
@@ -26,18 +28,21 @@ const PHASES: Record<JobPhase, PhaseWords> = {
     word: 'Queued',
     shape: 'waiting',
     headline: 'Waiting in the queue',
+    waiting: 'Waiting in the queue',
     detail: 'It is written down and will be sent to Replicate as soon as a worker is free.',
   },
   submitting: {
     word: 'Sending',
     shape: 'sending',
     headline: 'Being sent to Replicate',
+    waiting: 'Being sent to Replicate',
     detail: 'The request is on its way. It is sent once.',
   },
   unknown: {
-    word: 'Not known',
+    word: 'Unconfirmed',
     shape: 'question',
     headline: 'It is not known whether Replicate received this job',
+    waiting: 'Not confirmed by Replicate. It is never sent twice',
     detail:
       'It is never sent twice. The service reads Replicate’s own list until it finds the prediction, or knows that there is none. That takes minutes, at most about an hour.',
   },
@@ -45,24 +50,27 @@ const PHASES: Record<JobPhase, PhaseWords> = {
     word: 'Starting',
     shape: 'starting',
     headline: 'Starting up',
+    waiting: 'Starting up',
     detail: 'Replicate has accepted it and is getting a machine ready. A model that was asleep can take minutes.',
   },
-  running: { word: 'Running', shape: 'running', headline: 'Running', detail: 'The model is at work.' },
+  running: { word: 'Running', shape: 'running', headline: 'Running', waiting: '', detail: 'The model is at work.' },
   stopping: {
     word: 'Stopping',
     shape: 'stopping',
     headline: 'Stopping',
+    waiting: 'Stopping',
     detail: 'Replicate has been asked to stop. If the result is faster than the stop, it is kept.',
   },
   storing: {
     word: 'Saving',
     shape: 'saving',
     headline: 'Saving the files',
+    waiting: 'Saving the files',
     detail: 'The model is done. Its files are being copied here before Replicate removes them.',
   },
-  succeeded: { word: 'Succeeded', shape: 'done', headline: 'Succeeded', detail: '' },
-  failed: { word: 'Failed', shape: 'failed', headline: 'Failed', detail: '' },
-  canceled: { word: 'Canceled', shape: 'canceled', headline: 'Canceled', detail: '' },
+  succeeded: { word: 'Succeeded', shape: 'done', headline: 'Succeeded', waiting: '', detail: '' },
+  failed: { word: 'Failed', shape: 'failed', headline: 'Failed', waiting: '', detail: '' },
+  canceled: { word: 'Canceled', shape: 'canceled', headline: 'Canceled', waiting: '', detail: '' },
 }
 
 const BY_STATUS = { queued: 'queued', starting: 'created', processing: 'running' } as const
@@ -78,19 +86,27 @@ export function wordsFor(job: Pick<Job, 'phase' | 'status'>): PhaseWords {
 const WAITS: Record<string, string> = {
   budget: 'This account’s creates per minute are used up for the moment.',
   rate_limited: 'Replicate asked for a pause.',
+  unreachable: 'Replicate cannot be reached.',
+  account: 'Replicate refuses the account: check the token and the credit.',
   outcome: 'The answer to the request did not arrive.',
 }
 
+/** In the service's own words. That the outcome is not known is already told by the phase. */
 export function whyItWaits(job: Job): string | null {
-  if (!job.waiting_for) return null
+  if (!job.waiting_for || job.waiting_for.reason === 'outcome') return null
   return job.waiting_for.detail || WAITS[job.waiting_for.reason] || null
+}
+
+/** What a tile says while it waits: only what is out of the ordinary. */
+export function shortWait(job: Job): string | null {
+  if (job.phase === 'unknown') return wordsFor(job).waiting
+  return job.waiting_for && job.waiting_for.reason !== 'budget' ? whyItWaits(job) : null
 }
 
 /** The last moment that is known for what it is doing now; null when no time was recorded for it. */
 export function sinceWhen(job: Job): { word: string; at: string } {
-  if (job.phase === 'created' && job.submitted_at) return { word: 'since', at: job.submitted_at }
+  if (job.phase !== 'queued' && job.submitted_at && !job.started_at) return { word: 'since', at: job.submitted_at }
   if (job.phase === 'running' && job.started_at) return { word: 'since', at: job.started_at }
-  if (job.phase === 'queued') return { word: 'since', at: job.created_at }
   return { word: 'accepted', at: job.created_at }
 }
 
@@ -124,33 +140,72 @@ export const BILLED: Record<Billed, string> = {
 }
 
 interface Advice {
+  headline: string
   what: string
   /** The button that comes first. */
   first: 'again' | 'edit'
 }
 
 const ADVICE: Record<string, Advice> = {
-  timeout: { what: 'It ran longer than its time limit. Try again, or give it less to do.', first: 'again' },
+  prediction_failed: {
+    headline: 'The model failed',
+    what: 'If the message speaks of the input, change it; else try again.',
+    first: 'again',
+  },
+  timeout: {
+    headline: 'It took too long',
+    what: 'It reached its time limit and was stopped. Try again, or give it less to do.',
+    first: 'again',
+  },
   start_within_expired: {
-    what: 'Replicate did not start it in time. Try again when there is less to do.',
+    headline: 'It was not started in time',
+    what: 'Try again when there is less to do, or allow it to wait longer.',
     first: 'again',
   },
   outcome_unknown: {
+    headline: 'It is not known what became of it',
     what: 'Look at the predictions in Replicate’s dashboard before you try again: it may have run, and been paid for.',
     first: 'again',
   },
-  output_not_stored: { what: 'The model succeeded, but its files could not be saved here. Try again.', first: 'again' },
-  canceled_upstream: { what: 'Somebody stopped it at Replicate. Try again if that was not meant.', first: 'again' },
-  provider_lost: { what: 'Replicate does not know this prediction any more. Try again.', first: 'again' },
+  output_not_stored: {
+    headline: 'The files could not be saved',
+    what: 'The model succeeded, but its files are lost. Try again.',
+    first: 'again',
+  },
+  canceled_upstream: {
+    headline: 'It was stopped at Replicate',
+    what: 'Somebody else stopped it. Try again if that was not meant.',
+    first: 'again',
+  },
+  provider_lost: {
+    headline: 'Replicate lost it',
+    what: 'Replicate does not know this prediction any more. Try again.',
+    first: 'again',
+  },
+  model_not_found: {
+    headline: 'There is no such model',
+    what: 'Check the name. A model that is not official needs its version: owner/name:version.',
+    first: 'edit',
+  },
+  model_forbidden: {
+    headline: 'The account may not use this model',
+    what: 'Ask for access to it at Replicate, or choose another.',
+    first: 'edit',
+  },
+  input_rejected: {
+    headline: 'Replicate did not accept the input',
+    what: 'Change what the message names and run it anew.',
+    first: 'edit',
+  },
+  canceled: { headline: 'Canceled', what: 'It was canceled on request. You can run it again.', first: 'again' },
 }
 
 export function adviceFor(job: Job): Advice {
-  const error = job.error
-  const known = error ? ADVICE[error.code] : undefined
+  const known = job.error ? ADVICE[job.error.code] : undefined
   if (known) return known
-  if (job.status === 'canceled') return { what: 'It was canceled on request. You can run it again.', first: 'again' }
-  if (error && !error.retryable) {
-    return { what: 'The same input will most likely fail again. Change the input and run it anew.', first: 'edit' }
+  const { headline } = wordsFor(job)
+  if (job.error && !job.error.retryable) {
+    return { headline, what: 'The same input would fail again. Change it and run it anew.', first: 'edit' }
   }
-  return { what: 'This may pass. Try again with the same input.', first: 'again' }
+  return { headline, what: 'This may pass. Try again with the same input.', first: 'again' }
 }

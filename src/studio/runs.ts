@@ -39,7 +39,8 @@ export function createRuns(client: Client) {
   }
 
   function setConnection(state: StreamState): void {
-    if (connection === state) return
+    // One stream follows another when the page changes; that is no news to anybody.
+    if (connection === state || state === 'connecting') return
     connection = state
     for (const listener of byConnection) listener()
   }
@@ -59,10 +60,6 @@ export function createRuns(client: Client) {
     jobs.set(job.id, { ...job, artifacts: job.artifacts.map(keepAddress) })
     for (const listener of byJob.get(job.id) ?? []) listener()
     return true
-  }
-
-  function newerThan(a: Job, b: Job): boolean {
-    return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
   }
 
   function place(job: Job): void {
@@ -156,8 +153,10 @@ export function createRuns(client: Client) {
       if (!shown || sheet.status !== status) {
         setSheet({ status, ids: [], state: 'loading', cursor: null, loadingMore: false, problem: null })
       }
+      const begins = sheet.state !== 'ready'
       shown = true
-      void loadFirst()
+      // A sheet that is loaded is caught up with when its stream opens.
+      if (begins) void loadFirst()
     },
 
     refresh: loadFirst,
@@ -180,8 +179,9 @@ export function createRuns(client: Client) {
 
     /** Reads one run; rejects with what the service said. */
     read: async (id: string): Promise<Job> => {
-      accept(await client.get(id))
-      return jobs.get(id) as Job
+      const job = await client.get(id)
+      accept(job)
+      return jobs.get(id) ?? job
     },
 
     /** Follows everything; each time the connection opens the list is read, so that nothing falls into a gap. */
@@ -195,14 +195,13 @@ export function createRuns(client: Client) {
         },
       }),
 
-    followOne: (id: string): (() => void) =>
-      client.events(id, accept, {
-        onState: (state) => {
-          setConnection(state)
-          if (state === 'open') void client.get(id).then(accept, () => undefined)
-        },
-      }),
+    /** Follows one run; its stream begins with the whole job, so nothing needs to be read beside it. */
+    followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
   }
+}
+
+function newerThan(a: Job, b: Job): boolean {
+  return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
 }
 
 export function words(error: unknown): string {

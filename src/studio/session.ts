@@ -14,24 +14,24 @@ function tell(): void {
 
 export const session = {
   /** The service answered 401. */
-  refused(): void {
+  refused: (): void => {
     if (needed) return
     needed = true
     tell()
   },
-  entered(): void {
+  entered: (): void => {
     needed = false
     epoch += 1
     remember(true)
     tell()
   },
-  left(): void {
+  left: (): void => {
     needed = true
     remember(false)
     tell()
   },
   /** On a machine of one's own nobody signs in, and signing out would mean nothing. */
-  byKey(): boolean {
+  byKey: (): boolean => {
     try {
       return localStorage.getItem(SIGNED_IN_BY_KEY) !== null
     } catch {

@@ -6,7 +6,7 @@ import { useConnection } from './runs.ts'
 import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
 import { useTheme, type Theme } from './theme.ts'
-import { useWhileVisible } from './use-while-visible.ts'
+import { usePageVisible } from './page-visible.ts'
 
 const HEALTH_EVERY_MS = 60_000
 
@@ -51,12 +51,14 @@ function LiveMark() {
 function Health() {
   const { client } = useStudio()
   const [health, setHealth] = useState<Readiness | null>(null)
-  useWhileVisible(() => {
+  const visible = usePageVisible()
+  useEffect(() => {
+    if (!visible) return undefined
     const ask = () => void client.readiness().then(setHealth, () => setHealth(null))
     ask()
     const timer = setInterval(ask, HEALTH_EVERY_MS)
     return () => clearInterval(timer)
-  }, [client])
+  }, [client, visible])
   if (!health) return null
   if (health.status === 'ready' || health.status === 'ok') {
     return health.version ? <span className="version">{health.version}</span> : null
@@ -92,8 +94,7 @@ export function ThemeSwitch() {
 
 function SignOut() {
   const { client } = useStudio()
-  const [possible, setPossible] = useState(false)
-  useEffect(() => setPossible(session.byKey()), [])
+  const [possible] = useState(session.byKey)
   if (!possible) return null
   const leave = () => void client.signOut().then(session.left, session.left)
   return (

@@ -70,17 +70,18 @@ function refusalOf(error: unknown): Refusal {
 
 /** The same request again, as a new job. */
 export function requestOf(job: Job): JobRequest {
-  const target: Partial<JobRequest> = job.deployment
-    ? { deployment: job.deployment }
-    : job.model
-      ? { model: job.model }
-      : { version: job.version ?? '' }
   return {
-    ...target,
+    ...targetOf(job),
     input: job.input ?? {},
     timeout: job.timeout,
     start_within: job.start_within,
     webhook_events: job.webhook_events,
     metadata: job.metadata,
   }
+}
+
+function targetOf({ deployment, model, version }: Job): Pick<JobRequest, 'deployment' | 'model' | 'version'> {
+  if (deployment) return { deployment }
+  if (!version) return model ? { model } : {}
+  return { version: model && !version.includes(':') ? `${model}:${version}` : version }
 }

@@ -7,15 +7,19 @@ import { RunAgain } from './status-card.tsx'
 export function Outcome({ job }: { job: Job }) {
   if (job.status !== 'failed' && job.status !== 'canceled') return null
   const advice = adviceFor(job)
-  const { shape, headline } = wordsFor(job)
+  const { shape } = wordsFor(job)
   return (
     <section className={`outcome outcome-${job.status}`} aria-label="What happened">
       <StatusIcon shape={shape} size={20} />
       <div className="outcome-words">
-        <h2>{headline}</h2>
+        <h2>{advice.headline}</h2>
         {job.error && (
           <>
-            <p className="outcome-message">{job.error.message}</p>
+            {job.status === 'failed' && (
+              <p className="outcome-message" dir="auto">
+                {job.error.message}
+              </p>
+            )}
             <dl className="outcome-facts">
               <div>
                 <dt>Code</dt>

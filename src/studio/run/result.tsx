@@ -2,9 +2,10 @@ import { useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { bytes, expectedRatio, titleOf } from '../format.ts'
+import { bytes, expectedRatio } from '../format.ts'
 import { Download, FileIcon, Sound } from '../icons.tsx'
 import { fileName, mediaKind } from '../media.ts'
+import { Picture, Print } from '../picture.tsx'
 import { wordsFor } from '../run-words.ts'
 import { Progress } from '../sheet/tile.tsx'
 
@@ -40,14 +41,13 @@ function onlyFiles(output: Json): boolean {
 }
 
 function Developing({ job }: { job: Job }) {
-  const ratio = expectedRatio(job)
   return (
     <section aria-label="Result" className="result">
       <div className="stage">
-        <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
-          <p className="print-note">{wordsFor(job).word}…</p>
+        <Print ratio={expectedRatio(job) ?? 16 / 9} blank>
+          <span className="print-note">{wordsFor(job).waiting}</span>
           <Progress job={job} />
-        </div>
+        </Print>
       </div>
     </section>
   )
@@ -60,7 +60,11 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
   const facts = [artifact.media_type, size, bytes(artifact.bytes)].filter((each) => each !== null)
   return (
     <figure className="artifact">
-      {kind === 'image' && <ImageView job={job} artifact={artifact} onSize={setSize} />}
+      {kind === 'image' && (
+        <a className="stage" href={artifact.url} target="_blank" rel="noreferrer" title="Open in a new tab">
+          <Picture job={job} artifact={artifact} onSize={(width, height) => setSize(`${width} × ${height}`)} />
+        </a>
+      )}
       {kind === 'video' && (
         <div className="stage">
           <video src={artifact.url} controls playsInline preload="metadata" />
@@ -86,36 +90,6 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
         </a>
       </figcaption>
     </figure>
-  )
-}
-
-function ImageView({ job, artifact, onSize }: { job: Job; artifact: Artifact; onSize: (size: string) => void }) {
-  const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
-  const [ratio, setRatio] = useState(expectedRatio(job))
-  if (state === 'broken') {
-    return (
-      <div className="stage stage-file">
-        <p>The picture cannot be loaded. Reload the page to get a fresh address.</p>
-      </div>
-    )
-  }
-  return (
-    <a className="stage" href={artifact.url} target="_blank" rel="noreferrer" title="Open in a new tab">
-      <span className="print" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
-        <img
-          src={artifact.url}
-          alt={titleOf(job).slice(0, 240)}
-          className={state === 'shown' ? 'shown' : ''}
-          onLoad={(event) => {
-            const { naturalWidth, naturalHeight } = event.currentTarget
-            setRatio(naturalWidth / naturalHeight || 1)
-            onSize(`${naturalWidth} × ${naturalHeight}`)
-            setState('shown')
-          }}
-          onError={() => setState('broken')}
-        />
-      </span>
-    </a>
   )
 }
 

@@ -8,7 +8,7 @@ import { go, leave, Link, runPath } from '../router.tsx'
 import { useJob, useSheet, words } from '../runs.ts'
 import { wordsFor } from '../run-words.ts'
 import { useStudio } from '../studio-context.ts'
-import { useWhileVisible } from '../use-while-visible.ts'
+import { usePageVisible } from '../page-visible.ts'
 import { Facts } from './facts.tsx'
 import { Outcome } from './outcome.tsx'
 import { Result } from './result.tsx'
@@ -34,7 +34,11 @@ export function RunPage({ id }: { id: string }) {
   // the page still knows whether it is live.
   const known = job !== undefined
   const final = known && isFinal(job)
-  useWhileVisible(() => (known && !final ? runs.followOne(id) : runs.followAll()), [runs, id, known, final])
+  const visible = usePageVisible()
+  useEffect(() => {
+    if (!visible) return undefined
+    return known && !final ? runs.followOne(id) : runs.followAll()
+  }, [runs, id, known, final, visible])
   useRunKeys(id)
 
   useEffect(() => {
@@ -133,7 +137,7 @@ function useRunKeys(id: string): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || event.shiftKey) return
-      if ((event.target as HTMLElement).matches('input, textarea, select, video, audio')) return
+      if (event.target instanceof Element && event.target.matches('input, textarea, select, video, audio')) return
       if (event.key === 'Escape') {
         leave()
         return

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
@@ -72,7 +72,7 @@ function Doing({ job }: { job: Job }) {
 function Until({ at }: { at: string }) {
   useSeconds(true)
   const left = Date.parse(at) - serviceNow()
-  if (left <= 0) return <p className="muted">It goes on any moment.</p>
+  if (left <= 0) return <p className="muted">It should go on any moment.</p>
   return (
     <p className="muted">
       Expected to go on in <span className="tabular">{runningFor(left)}</span>
@@ -87,9 +87,8 @@ function Actions({ job }: { job: Job }) {
 function Cancel({ job }: { job: Job }) {
   const { client, runs } = useStudio()
   const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState<string | null>(null)
+  const [problem, setProblem] = useState<{ phase: string; message: string } | null>(null)
   const cost = costOfCanceling(job)
-  useEffect(() => setProblem(null), [job.phase])
 
   async function cancel(): Promise<void> {
     setBusy(true)
@@ -97,7 +96,7 @@ function Cancel({ job }: { job: Job }) {
     try {
       runs.accept(await client.cancel(job.id))
     } catch (error) {
-      setProblem(words(error))
+      setProblem({ phase: job.phase, message: words(error) })
       // It was refused because the run moved on: show where it is.
       await runs.read(job.id).catch(() => undefined)
     } finally {
@@ -116,9 +115,9 @@ function Cancel({ job }: { job: Job }) {
       <p className="muted action-note" id="cost">
         {cost ?? (job.phase === 'storing' ? 'Too late to cancel: the model has done its work.' : '')}
       </p>
-      {problem && (
+      {problem?.phase === job.phase && (
         <p className="field-error" role="alert">
-          {problem}
+          {problem.message}
         </p>
       )}
     </div>
@@ -146,7 +145,7 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
           <Again />
           {sending ? 'Sending…' : first === null ? 'Run again' : 'Try again'}
         </button>
-        {job.model && (
+        {(job.model ?? job.version?.includes(':')) && (
           <Link
             className={first === 'edit' ? 'button primary' : 'button'}
             href={`/new?from=${encodeURIComponent(job.id)}`}

@@ -15,24 +15,23 @@ const ENOUGH = 5
 
 /** How long the last successful runs of the same model took from start to end; null while too few are known. */
 export function useTypical(job: Job): Typical | null {
-  const { client, runs } = useStudio()
+  const { client } = useStudio()
   const [typical, setTypical] = useState<Typical | null>(null)
   const source = sourceOf(job)
   useEffect(() => {
     let current = true
-    client.list({ status: 'succeeded', limit: 100 }).then(
-      (page) => {
-        if (!current) return
-        const took = page.data
-          .filter((each) => sourceOf(each) === source)
-          .flatMap((each) => between(each.created_at, each.completed_at) ?? [])
-          .sort((a, b) => a - b)
-        if (took.length >= ENOUGH) setTypical({ half: rank(took, 0.5), most: rank(took, 0.9) })
-      },
-      () => undefined,
-    )
+    const look = async () => {
+      const page = await client.list({ status: 'succeeded', limit: 100 })
+      const took = page.data
+        .filter((each) => sourceOf(each) === source)
+        .flatMap((each) => between(each.created_at, each.completed_at) ?? [])
+        .sort((a, b) => a - b)
+      if (current && took.length >= ENOUGH) setTypical({ half: rank(took, 0.5), most: rank(took, 0.9) })
+    }
+    // It only adds to the page; without it the line is missing.
+    look().catch(() => undefined)
     return () => void (current = false)
-  }, [client, runs, source])
+  }, [client, source])
   return typical
 }
 

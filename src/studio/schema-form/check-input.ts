@@ -43,7 +43,7 @@ export function fieldOfPointer(pointer: string): string | null {
 export function parseInput(text: string): { input: JsonObject } | { problem: string } {
   if (text.trim() === '') return { input: {} }
   try {
-    const value = JSON.parse(text) as Json
+    const value: Json = JSON.parse(text)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return { problem: 'The input must be an object: { … }' }
     }

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from 'react'
+import { useState } from 'react'
 import type { Json } from '../../client/types.ts'
 import { plain } from '../format.ts'
 import type { Field } from './fields.ts'
@@ -126,7 +126,7 @@ function Control({
       return (
         <select
           {...shared}
-          value={String(value ?? field.default ?? '')}
+          value={plain(value ?? field.default ?? '')}
           onChange={(event) => {
             const choice = field.choices.find((each) => String(each) === event.target.value)
             onChange(choice === field.default ? undefined : choice)
@@ -151,8 +151,9 @@ function Control({
     case 'json':
     case 'ratio':
     case 'segments':
-      return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
+      break
   }
+  return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
 }
 
 interface SharedProps {
@@ -199,7 +200,7 @@ function Slider({ field, value, onChange, ...rest }: SharedProps & Pick<Props, '
   )
 }
 
-/** Keeps what is typed as text, so that "1." and "-" can be on their way to a number. */
+/** Keeps what is typed as text until it is left, so that "1." and "-" can be on their way to a number. */
 function NumberInput({
   field,
   value,
@@ -207,30 +208,26 @@ function NumberInput({
   ...rest
 }: SharedProps & Pick<Props, 'field' | 'value' | 'onChange'> & { 'aria-label'?: string }) {
   const outer = typeof value === 'number' ? String(value) : ''
-  const [text, setText] = useState(outer)
-  useEffect(
-    () => setText((now) => (now !== '' && Number(now) === Number(outer) && outer !== '' ? now : outer)),
-    [outer],
-  )
+  const [typed, setTyped] = useState<string | null>(null)
   return (
     <input
       {...rest}
       inputMode={field.integer ? 'numeric' : 'decimal'}
-      value={text}
+      value={typed ?? outer}
       placeholder={field.default === undefined ? (field.name === 'seed' ? 'random' : '') : plain(field.default)}
       onChange={(event) => {
-        setText(event.target.value)
+        setTyped(event.target.value)
         const next = event.target.value.trim()
         if (next === '') onChange(undefined)
         else if (Number.isFinite(Number(next))) onChange(Number(next))
       }}
-      onBlur={() => setText(outer)}
+      onBlur={() => setTyped(null)}
     />
   )
 }
 
 function Lines({ value, onChange, ...rest }: SharedProps & Pick<Props, 'value' | 'onChange'>) {
-  const [text, setText] = useState(Array.isArray(value) ? value.join('\n') : '')
+  const [text, setText] = useState(Array.isArray(value) ? value.map(plain).join('\n') : '')
   return (
     <textarea
       {...rest}
@@ -272,7 +269,8 @@ function JsonText({
           return
         }
         try {
-          onChange(JSON.parse(event.target.value) as Json)
+          const parsed: Json = JSON.parse(event.target.value)
+          onChange(parsed)
           setBroken(false)
         } catch {
           setBroken(true)
@@ -280,15 +278,4 @@ function JsonText({
       }}
     />
   )
-}
-
-/** Ctrl or Cmd with Enter, from any field. */
-export function useSubmitKey(submit: () => void): (event: KeyboardEvent) => void {
-  const latest = useRef(submit)
-  latest.current = submit
-  return (event) => {
-    if (event.key !== 'Enter' || !(event.metaKey || event.ctrlKey)) return
-    event.preventDefault()
-    latest.current()
-  }
 }

@@ -69,6 +69,12 @@ function stepOf(range: number): number {
   return range <= 20 ? 0.1 : 1
 }
 
+/** Most titles are only the name in Title Case, made by a machine; those read better as a sentence. */
+function titleOf(name: string, title: Json | undefined): string {
+  const written = typeof title === 'string' && title.toLowerCase().replaceAll(' ', '_') !== name.toLowerCase()
+  return written ? title : humanize(name)
+}
+
 function fieldOf(name: string, schema: JsonObject, required: boolean): Field {
   const type = schema['type']
   const integer = type === 'integer'
@@ -93,7 +99,7 @@ function fieldOf(name: string, schema: JsonObject, required: boolean): Field {
   else if (type === 'array' && isObject(schema['items']) && schema['items']['format'] === 'uri') kind = 'url-list'
   return {
     name,
-    title: typeof schema['title'] === 'string' ? schema['title'] : humanize(name),
+    title: titleOf(name, schema['title']),
     description: typeof schema['description'] === 'string' ? schema['description'] : null,
     kind,
     required,

@@ -1,17 +1,16 @@
-import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState } from 'react'
+import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
 import type { Job } from '../../client/types.ts'
-import { sourceOf, titleOf } from '../format.ts'
-import { humanize } from '../format.ts'
+import { humanize, sourceOf, titleOf } from '../format.ts'
 import { Plus, Search } from '../icons.tsx'
 import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
 import { useSheet } from '../runs.ts'
 import { SAMPLES, type Sample } from '../samples.ts'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
-import { useWhileVisible } from '../use-while-visible.ts'
+import { usePageVisible } from '../page-visible.ts'
 import { Tile } from './tile.tsx'
 
-/** Where the sheet was left, by address: coming back finds the same place and the same tile. */
+/** Where each sheet was left, by its status: coming back finds the same place and the same tile. */
 const left = new Map<string, { scroll: number; runId: string | null }>()
 
 export function ContactSheet() {
@@ -19,16 +18,17 @@ export function ContactSheet() {
   const address = useAddress()
   const sheet = useSheet()
   const box = useRef<HTMLDivElement>(null)
+  const visible = usePageVisible()
 
   useEffect(() => runs.show(address.status), [runs, address.status])
-  useWhileVisible(() => runs.followAll(), [runs])
+  useEffect(() => (visible ? runs.followAll() : undefined), [runs, visible])
   useEffect(() => void (document.title = 'genqueue'), [])
 
   const search = useDeferredValue(address.search.trim().toLowerCase())
   const ids = search ? sheet.ids.filter((id) => matches(runs.job(id), search)) : sheet.ids
   const empty = sheet.state === 'ready' && sheet.ids.length === 0
 
-  useKeptPlace(sheet.state === 'ready')
+  useKeptPlace(address.status ?? 'all', sheet.state === 'ready')
   useSheetKeys(box)
 
   return (
@@ -59,10 +59,12 @@ export function ContactSheet() {
         ))}
       </div>
       <MoreOnScroll />
-      <Link className="button primary new-run" href="/new">
-        <Plus />
-        New run
-      </Link>
+      <div className="new-run-bar">
+        <Link className="button primary wide" href="/new">
+          <Plus />
+          New run
+        </Link>
+      </div>
     </section>
   )
 }
@@ -92,8 +94,8 @@ function Filters() {
 
 function SearchBox() {
   const { search } = useAddress()
-  const [text, setText] = useState(search)
-  useEffect(() => setText(search), [search])
+  const [typed, setTyped] = useState<string | null>(null)
+  const text = typed ?? search
   return (
     <div className="search">
       <Search />
@@ -105,14 +107,16 @@ function SearchBox() {
         aria-label="Filter the loaded runs by prompt, model or id"
         spellCheck={false}
         onChange={(event) => {
-          setText(event.target.value)
+          setTyped(event.target.value)
           amend({ q: event.target.value })
         }}
+        onBlur={() => setTyped(null)}
         onKeyDown={(event) => {
           // The id of a run opens it, loaded or not.
           const id = /\bjob_[0-9A-Za-z]{26}\b/.exec(text)?.[0]
           if (event.key === 'Enter' && id) go(runPath(id))
           if (event.key === 'Escape') {
+            setTyped('')
             amend({ q: null })
             event.currentTarget.blur()
           }
@@ -191,7 +195,7 @@ function MoreOnScroll() {
   const { cursor, loadingMore, problem, ids } = useSheet()
   const end = useRef<HTMLDivElement>(null)
   useEffect(() => {
-    if (!end.current || cursor === null || problem) return
+    if (!end.current || cursor === null || problem) return undefined
     const observer = new IntersectionObserver(
       (entries) => {
         if (entries.some((entry) => entry.isIntersecting)) void runs.more()
@@ -213,22 +217,22 @@ function MoreOnScroll() {
   )
 }
 
-function useKeptPlace(ready: boolean): void {
-  const restored = useRef(false)
-  const { href } = location
+function useKeptPlace(key: string, ready: boolean): void {
+  const restored = useRef<string | null>(null)
   useLayoutEffect(() => {
-    if (!ready || restored.current) return
-    restored.current = true
-    const place = left.get(href)
+    if (!ready || restored.current === key) return
+    restored.current = key
+    const place = left.get(key)
     scrollTo(0, place?.scroll ?? 0)
-    if (place?.runId) document.getElementById(place.runId)?.focus({ preventScroll: true })
-  }, [ready, href])
+    const tile = place?.runId ? document.getElementById(place.runId) : null
+    tile?.focus({ preventScroll: true })
+    tile?.scrollIntoView({ block: 'nearest' })
+  }, [ready, key])
   useLayoutEffect(() => {
-    // Read while the sheet still stands: when it is taken down the page has already moved.
+    // Noted while the sheet stands: when it is taken down the page has already moved.
     const keep = () => {
-      const { activeElement } = document
-      const runId = activeElement?.id.startsWith('job_') ? activeElement.id : null
-      left.set(location.href, { scroll: scrollY, runId })
+      const runId = document.activeElement?.id.startsWith('job_') ? document.activeElement.id : null
+      left.set(key, { scroll: scrollY, runId })
     }
     addEventListener('scrollend', keep)
     addEventListener('focusin', keep)
@@ -236,7 +240,7 @@ function useKeptPlace(ready: boolean): void {
       removeEventListener('scrollend', keep)
       removeEventListener('focusin', keep)
     }
-  }, [])
+  }, [key])
 }
 
 const MOVES: Record<string, [across: number, down: number]> = {
@@ -247,11 +251,11 @@ const MOVES: Record<string, [across: number, down: number]> = {
 }
 
 /** `/` searches, arrows go through the runs, Esc leaves a field. */
-function useSheetKeys(box: React.RefObject<HTMLDivElement | null>): void {
+function useSheetKeys(box: RefObject<HTMLDivElement | null>): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return
-      const target = event.target as HTMLElement
+      const target = event.target instanceof HTMLElement ? event.target : document.body
       const typing = target.matches('input, textarea, select, summary')
       if (event.key === 'Escape' && typing) target.blur()
       if (typing) return
@@ -263,7 +267,7 @@ function useSheetKeys(box: React.RefObject<HTMLDivElement | null>): void {
       const move = MOVES[event.key]
       if (!move || !box.current) return
       const links = [...box.current.querySelectorAll<HTMLElement>('.tile-link')]
-      const at = links.indexOf(document.activeElement as HTMLElement)
+      const at = links.findIndex((link) => link === document.activeElement)
       if (at === -1 && target !== document.body) return
       const columns = getComputedStyle(box.current).gridTemplateColumns.split(' ').length
       const next = at === -1 ? 0 : at + move[0] + move[1] * columns

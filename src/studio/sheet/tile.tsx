@@ -1,13 +1,14 @@
-import { memo, useState } from 'react'
+import { memo } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { between, duration, expectedRatio, runningFor, shortSourceOf, titleOf, whenFull, whenShort } from '../format.ts'
 import { FileIcon, Sound, StatusIcon } from '../icons.tsx'
 import { mediaKind } from '../media.ts'
+import { Picture, Print } from '../picture.tsx'
 import { Link, runPath } from '../router.tsx'
 import { useJob } from '../runs.ts'
-import { whyItWaits, wordsFor } from '../run-words.ts'
+import { shortWait, wordsFor } from '../run-words.ts'
 
 /** One run on the contact sheet. It renders on news of its own job only. */
 export const Tile = memo(function Tile({ id }: { id: string }) {
@@ -52,7 +53,6 @@ function Elapsed({ job }: { job: Job }) {
 }
 
 function Frame({ job }: { job: Job }) {
-  const ratio = expectedRatio(job)
   const pictures = job.artifacts.filter((artifact) => mediaKind(artifact.media_type) === 'image')
   const first = job.artifacts[0]
   const moving = !isFinal(job)
@@ -60,7 +60,7 @@ function Frame({ job }: { job: Job }) {
     return (
       <div className="frame frame-many">
         {pictures.slice(0, 4).map((artifact) => (
-          <Picture key={artifact.id} artifact={artifact} job={job} ratio={ratio} />
+          <Picture key={artifact.id} artifact={artifact} job={job} lazy />
         ))}
       </div>
     )
@@ -69,7 +69,7 @@ function Frame({ job }: { job: Job }) {
   if (picture) {
     return (
       <div className="frame">
-        <Picture artifact={picture} job={job} ratio={ratio} />
+        <Picture key={picture.id} artifact={picture} job={job} lazy />
       </div>
     )
   }
@@ -103,13 +103,13 @@ function Frame({ job }: { job: Job }) {
       </div>
     )
   }
-  const wait = whyItWaits(job)
+  const wait = shortWait(job)
   return (
     <div className="frame">
-      <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
-        {wait && <p className="print-note">{wait}</p>}
+      <Print ratio={expectedRatio(job) ?? 1} blank>
+        {wait && <span className="print-note">{wait}</span>}
         <Progress job={job} />
-      </div>
+      </Print>
     </div>
   )
 }
@@ -123,54 +123,24 @@ export function Progress({ job }: { job: Job }) {
   return <progress className="progress" max={1} value={job.progress} aria-label="Progress" />
 }
 
-function Picture({ artifact, job, ratio }: { artifact: Artifact; job: Job; ratio: number }) {
-  const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
-  const [real, setReal] = useState(ratio)
-  if (state === 'broken') {
+/** Sound and video play in place, above the link that covers the tile. */
+function Media({ artifact }: { artifact: Artifact }) {
+  const kind = mediaKind(artifact.media_type)
+  if (kind === 'video') {
+    return <video className="tile-media" src={artifact.url} controls playsInline preload="metadata" />
+  }
+  if (kind === 'audio') {
     return (
-      <div className="print print-blank" style={{ aspectRatio: ratio }} data-tall={ratio < 1}>
-        <p className="print-note">The picture cannot be loaded</p>
-      </div>
+      <>
+        <Sound />
+        <audio className="tile-media" src={artifact.url} controls preload="none" />
+      </>
     )
   }
   return (
-    <div className="print" style={{ aspectRatio: real }} data-tall={real < 1}>
-      <img
-        src={artifact.url}
-        alt={titleOf(job).slice(0, 140)}
-        loading="lazy"
-        decoding="async"
-        className={state === 'shown' ? 'shown' : ''}
-        onLoad={(event) => {
-          const { naturalWidth, naturalHeight } = event.currentTarget
-          if (naturalWidth > 0 && naturalHeight > 0) setReal(naturalWidth / naturalHeight)
-          setState('shown')
-        }}
-        onError={() => setState('broken')}
-      />
-    </div>
+    <>
+      <FileIcon />
+      <p className="muted">{artifact.media_type}</p>
+    </>
   )
-}
-
-/** Sound and video play in place, above the link that covers the tile. */
-function Media({ artifact }: { artifact: Artifact }) {
-  switch (mediaKind(artifact.media_type)) {
-    case 'video':
-      return <video className="tile-media" src={artifact.url} controls playsInline preload="metadata" />
-    case 'audio':
-      return (
-        <>
-          <Sound />
-          <audio className="tile-media" src={artifact.url} controls preload="none" />
-        </>
-      )
-    case 'image':
-    case 'file':
-      return (
-        <>
-          <FileIcon />
-          <p className="muted">{artifact.media_type}</p>
-        </>
-      )
-  }
 }

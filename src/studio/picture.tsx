@@ -1,0 +1,56 @@
+import { useState, type ReactNode } from 'react'
+import type { Artifact, Job } from '../client/types.ts'
+import { expectedRatio, titleOf } from './format.ts'
+
+declare module 'react' {
+  interface CSSProperties {
+    /** Width over height; read by `.print`. */
+    '--ratio'?: number
+  }
+}
+
+/** The frame that a picture develops in: it has the picture's shape before the picture is there. */
+export function Print({ ratio, blank = false, children }: { ratio: number; blank?: boolean; children: ReactNode }) {
+  return (
+    <span className={blank ? 'print print-blank' : 'print'} style={{ '--ratio': ratio }}>
+      {children}
+    </span>
+  )
+}
+
+interface PictureProps {
+  job: Job
+  artifact: Artifact
+  lazy?: boolean
+  onSize?: (width: number, height: number) => void
+}
+
+export function Picture({ job, artifact, lazy = false, onSize }: PictureProps) {
+  const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
+  const [ratio, setRatio] = useState(() => expectedRatio(job) ?? 1)
+  if (state === 'broken') {
+    return (
+      <Print ratio={ratio} blank>
+        <span className="print-note">The picture cannot be loaded</span>
+      </Print>
+    )
+  }
+  return (
+    <Print ratio={ratio}>
+      <img
+        src={artifact.url}
+        alt={titleOf(job).slice(0, 200)}
+        loading={lazy ? 'lazy' : 'eager'}
+        decoding="async"
+        className={state === 'shown' ? 'shown' : ''}
+        onLoad={(event) => {
+          const { naturalWidth, naturalHeight } = event.currentTarget
+          if (naturalWidth > 0 && naturalHeight > 0) setRatio(naturalWidth / naturalHeight)
+          onSize?.(naturalWidth, naturalHeight)
+          setState('shown')
+        }}
+        onError={() => setState('broken')}
+      />
+    </Print>
+  )
+}
