@@ -17,7 +17,7 @@ export type RedisServer = { kind: 'binary'; file: string; libraryPath?: string }
 export interface FindOptions {
   /** REDIS_SERVER_BIN: used or refused, never replaced silently. */
   redisServerBin?: string
-  /** Default `~/.cache/genqueue`. */
+  /** Default: `genqueue` in XDG_CACHE_HOME of `env`, or in `~/.cache`. */
   cacheDir?: string
   /** What the children see; default is our own environment. */
   env?: NodeJS.ProcessEnv
@@ -48,7 +48,7 @@ export async function findRedisBinary(options: FindOptions): Promise<RedisServer
   }
 
   const unpacked = await unpackRedisServer({
-    cacheDir: options.cacheDir ?? join(homedir(), '.cache', 'genqueue'),
+    cacheDir: options.cacheDir ?? join(cacheHome(options.env), 'genqueue'),
     isUsable: async (file, libraryPath) => {
       const version = await versionOf(file, libraryPath)
       return version !== undefined && isNewEnough(version)
@@ -70,6 +70,10 @@ export async function findRedisImage(options: FindOptions): Promise<RedisServer 
   } catch {
     return undefined
   }
+}
+
+function cacheHome(env: NodeJS.ProcessEnv | undefined): string {
+  return env?.['XDG_CACHE_HOME'] || join(env?.['HOME'] || homedir(), '.cache')
 }
 
 async function installedServers(env: NodeJS.ProcessEnv | undefined): Promise<string[]> {
