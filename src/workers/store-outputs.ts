@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { artifactId } from '../shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
 import { OutputFetchError, type OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
@@ -66,23 +67,22 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
   async function copyAll(job: JobRecord, effect: StoreEffect, signal: AbortSignal) {
     const output = await outputOf(job, effect, signal)
     const plan = planOutput(output)
-    const name = job.id.replace(/^job_/, '')
-    const artifactId = (index: number): string => `art_${name}_${effect.attempt}_${index}`
+    const idOf = (index: number): string => artifactId(job.id, effect.attempt, index)
     const keyOf = (index: number): string => `${job.tenant}/${job.id}/${effect.attempt}/${index}`
     const copied: ArtifactRecord[] = []
     for (const [index, source] of plan.files.entries()) {
       const key = keyOf(index)
-      copied.push({ id: artifactId(index), key, ...(await copyFile(source, key, signal)) })
+      copied.push({ id: idOf(index), key, ...(await copyFile(source, key, signal)) })
     }
-    const rendered = plan.render(artifactId)
+    const rendered = plan.render(idOf)
     const text = typeof rendered === 'string' ? rendered : JSON.stringify(rendered)
     if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT) return { output: rendered, artifacts: copied }
     const index = copied.length
     const mediaType = typeof rendered === 'string' ? 'text/plain; charset=utf-8' : 'application/json'
     const body = Readable.from([Buffer.from(text)])
     const stored = await artifacts.put(keyOf(index), body, { maxBytes: limits.maxBytes })
-    copied.push({ id: artifactId(index), key: keyOf(index), ...stored, media_type: mediaType })
-    return { output: artifactId(index), artifacts: copied }
+    copied.push({ id: idOf(index), key: keyOf(index), ...stored, media_type: mediaType })
+    return { output: idOf(index), artifacts: copied }
   }
 
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {

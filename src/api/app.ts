@@ -1,0 +1,264 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import helmet from 'helmet'
+import { ServiceError } from '../shared/errors.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { Metrics } from '../shared/metrics.ts'
+import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
+import type { Auth } from './auth.ts'
+import { errorResponse, toServiceError } from './error-response.ts'
+import type { ApiRequest, ApiResponse, Route } from './http.ts'
+import { MAX_BODY_BYTES, parseJsonBody } from './json-body.ts'
+import { adminRouter } from './routes/admin.ts'
+import type { WebhookReceiver } from './routes/webhooks.ts'
+import { sendEvents } from './send-events.ts'
+import type { Throttle } from './throttle.ts'
+
+export interface AppOptions {
+  routes: Route[]
+  auth: Auth
+  throttle: Throttle
+  /** null: this listener takes no webhooks. */
+  webhooks: WebhookReceiver | null
+  /** null: the board is closed. */
+  board: Express | null
+  /** The built page; null when it was not built. */
+  studioDir: string | null
+  /** `GET /` signs in by itself: only on a loopback bind with a Redis of our own. */
+  autoSession: boolean
+  metrics: Metrics
+  log: Logger
+}
+
+export const BOARD_PATH = '/admin/queues'
+
+/** Logs, inputs and text outputs make a webhook long. */
+const MAX_WEBHOOK_BYTES = '8mb'
+
+/** The Express edge: everything inside works with plain requests and answers. */
+export function createApp(options: AppOptions): Express {
+  const { auth, log, metrics } = options
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+
+  const sendError = (response: Response, error: unknown): void => {
+    const known = toServiceError(error)
+    if (known.code === 'internal') log.error({ err: error }, 'a request failed')
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    const { status, headers, body } = errorResponse(known)
+    // Whatever is still coming is not read: a client that goes on sending loses the connection.
+    if (status === 413) response.setHeader('connection', 'close')
+    response
+      .status(status)
+      .set(headers)
+      .send(Buffer.from(JSON.stringify(body)))
+  }
+
+  app.use(measure(metrics))
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        directives: {
+          'default-src': ["'self'"],
+          'img-src': ["'self'", 'data:', 'blob:'],
+          'media-src': ["'self'"],
+          'style-src': ["'self'"],
+          'script-src': ["'self'"],
+          'connect-src': ["'self'"],
+          'object-src': ["'none'"],
+          'base-uri': ["'none'"],
+          'form-action': ["'self'"],
+          'frame-ancestors': ["'none'"],
+          'upgrade-insecure-requests': null,
+        },
+      },
+      strictTransportSecurity: false,
+    }),
+  )
+
+  const webhookBody = express.raw({ type: () => true, inflate: false, limit: MAX_WEBHOOK_BYTES })
+  const { webhooks } = options
+  if (webhooks)
+    app.post(WEBHOOK_PATH, async (request, response) => {
+      try {
+        const { query, headers } = toRequest(request)
+        const body = await readBody(webhookBody, request, response)
+        response.status(await webhooks({ query, headers, body })).end()
+      } catch (error) {
+        sendError(response, error)
+      }
+    })
+
+  if (options.board)
+    app.use(
+      adminRouter({
+        auth,
+        throttle: options.throttle,
+        board: options.board,
+        boardPath: BOARD_PATH,
+        toRequest,
+        sendError,
+      }),
+    )
+
+  const jsonBody = express.raw({ type: () => true, inflate: false, limit: MAX_BODY_BYTES })
+  for (const route of options.routes) {
+    const path = route.path
+    const handle = async (request: Request, response: Response): Promise<void> => {
+      try {
+        const asked = toRequest(request)
+        const principal = route.scope === null ? null : auth.require(asked, route.scope)
+        if (route.method === 'POST') asked.body = await readJson(jsonBody, request, response)
+        const answer =
+          route.scope === null
+            ? await route.handle(asked)
+            : await route.handle({ ...asked, principal: principal ?? { tenant: '', scopes: [] } })
+        sendAnswer(response, answer, log)
+      } catch (error) {
+        sendError(response, error)
+      }
+    }
+    if (route.method === 'GET') app.get(path, handle)
+    else if (route.method === 'POST') app.post(path, handle)
+    else app.delete(path, handle)
+  }
+  const paths = [...new Set(options.routes.map(({ path }) => path))]
+  for (const path of paths)
+    app.all(path, (request, response) => {
+      const allowed = options.routes.filter((route) => route.path === path).map(({ method }) => method)
+      response.setHeader('allow', allowed.join(', '))
+      sendError(response, new ServiceError('method_not_allowed', `${request.method} is not possible here.`))
+    })
+
+  mountStudio(app, options)
+
+  app.use((_request, response) => {
+    sendError(response, new ServiceError('not_found', 'There is nothing here.'))
+  })
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    sendError(response, bodyError(error))
+  })
+  return app
+}
+
+/** The page. Its routes are its own; what looks like a file is a file or missing. */
+function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions): void {
+  if (studioDir === null) return
+  const index = readFileSync(join(studioDir, 'index.html'))
+  app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
+  app.use(express.static(studioDir, { index: false, maxAge: 0 }))
+  app.get(['/', '/new', '/runs/:id'], (request, response) => {
+    const asked = toRequest(request)
+    if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
+      response.setHeader('set-cookie', auth.openSession(asked.secure))
+    response.setHeader('cache-control', 'no-store')
+    response.type('html').send(index)
+  })
+}
+
+function toRequest(request: Request): ApiRequest {
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
+  )
+  const at = request.originalUrl.indexOf('?')
+  return {
+    method: request.method,
+    path: request.path,
+    params: Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)])),
+    query: new URLSearchParams(at === -1 ? '' : request.originalUrl.slice(at)),
+    headers,
+    body: undefined,
+    ip: request.ip ?? '',
+    secure: request.secure,
+  }
+}
+
+function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void {
+  if ('events' in answer) {
+    sendEvents(response, answer.events)
+    return
+  }
+  response.status(answer.status)
+  if (!('stream' in answer)) response.setHeader('cache-control', 'no-store')
+  response.set(answer.headers ?? {})
+  if ('stream' in answer) {
+    const { stream } = answer
+    stream.on('error', (error) => {
+      log.error({ err: error }, 'a file could not be read')
+      response.destroy()
+    })
+    response.on('close', () => stream.destroy())
+    stream.pipe(response)
+    return
+  }
+  if (answer.body === undefined) response.end()
+  else if (typeof answer.body === 'string') response.send(answer.body)
+  else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
+}
+
+type BodyParser = ReturnType<typeof express.raw>
+
+/** The raw body; null when it is larger than the parser takes. */
+function readBody(parser: BodyParser, request: Request, response: Response): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    parser(request, response, (error?: unknown) => {
+      if (error === undefined) {
+        const body: unknown = request.body
+        resolve(Buffer.isBuffer(body) ? body : Buffer.alloc(0))
+        return
+      }
+      const known = bodyError(error)
+      if (known instanceof ServiceError && known.code === 'body_too_large') resolve(null)
+      else reject(known)
+    })
+  })
+}
+
+async function readJson(parser: BodyParser, request: Request, response: Response): Promise<unknown> {
+  const body = await readBody(parser, request, response)
+  if (body === null) throw new ServiceError('body_too_large', `A body may have ${MAX_BODY_BYTES} bytes.`)
+  if (body.length === 0) return undefined
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';')
+  const charset = parameters.map((part) => part.trim()).find((part) => part.startsWith('charset='))
+  if (type.trim() !== 'application/json' || (charset && !/^charset="?utf-8"?$/.test(charset)))
+    throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
+  return parseJsonBody(body)
+}
+
+/** What went wrong while a body was read, in our words. */
+function bodyError(error: unknown): unknown {
+  if (!(error instanceof Error) || !('type' in error) || typeof error.type !== 'string') return error
+  switch (error.type) {
+    case 'entity.too.large':
+      return new ServiceError('body_too_large', 'The body is too large.')
+    case 'encoding.unsupported':
+      return new ServiceError('unsupported_media_type', 'Compressed bodies are not accepted.')
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return new ServiceError('invalid_json', 'The body ended early.')
+    default:
+      return error
+  }
+}
+
+function measure(metrics: Metrics) {
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const begun = performance.now()
+    response.on('finish', () => {
+      const route: unknown = (request as { route?: { path?: unknown } }).route?.path
+      const labels = {
+        method: request.method,
+        route: typeof route === 'string' ? route : 'other',
+        status: `${Math.floor(response.statusCode / 100)}xx`,
+      }
+      metrics.request(labels, (performance.now() - begun) / 1000)
+    })
+    next()
+  }
+}

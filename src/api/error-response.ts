@@ -1,0 +1,56 @@
+import { STATUS_CODES } from 'node:http'
+import { ERRORS, ServiceError } from '../shared/errors.ts'
+import type { ProblemResponse } from './http.ts'
+
+/** The one builder of error bodies (RFC 9457); a test greps for others. */
+export function errorResponse(error: ServiceError): ProblemResponse {
+  const { status, title } = ERRORS[error.code]
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(error.retryAfter === null ? {} : { 'retry-after': String(Math.ceil(error.retryAfter)) }),
+      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    },
+    body: {
+      type: `urn:genqueue:error:${error.code}`,
+      title: title || STATUS_CODES[status] || 'Error',
+      status,
+      detail: error.message,
+      code: error.code,
+      ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+    },
+  }
+}
+
+/** What a client is told of an error that is not its own: nothing but the kind. */
+export function toServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error
+  if (isRedisTrouble(error))
+    return new ServiceError('unavailable', 'The queue does not answer. Nothing was changed.', {
+      retryAfter: 2,
+      cause: error,
+    })
+  if (isOutOfMemory(error))
+    return new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', {
+      retryAfter: 30,
+      cause: error,
+    })
+  return new ServiceError('internal', 'The request could not be handled.', { cause: error })
+}
+
+/** Redis surely did not run the command: it was never written to a socket. */
+export const isSurelyNotSent = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("Stream isn't writeable")
+
+/** Redis is away or silent; the command may have run. */
+export const isRedisTrouble = (error: unknown): boolean =>
+  error instanceof Error &&
+  (isSurelyNotSent(error) ||
+    ['MaxRetriesPerRequestError', 'ClusterAllFailedError'].includes(error.name) ||
+    /^(Command timed out|Connection is closed|Connection is in|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN)/.test(
+      error.message,
+    ) ||
+    ('code' in error && ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND'].includes(String(error.code))))
+
+export const isOutOfMemory = (error: unknown): boolean => error instanceof Error && /^OOM /.test(error.message)

@@ -1,0 +1,58 @@
+import type { Readable } from 'node:stream'
+import type { Problem } from '../client/types.ts'
+import type { Principal, Scope } from './auth.ts'
+
+/** A request as handlers see it: plain values, no Express. */
+export interface ApiRequest {
+  method: string
+  path: string
+  params: Record<string, string>
+  query: URLSearchParams
+  /** Lower-case names. */
+  headers: Record<string, string | undefined>
+  /** The parsed JSON body; undefined without one. */
+  body: unknown
+  /** Remote address, for throttling. */
+  ip: string
+  secure: boolean
+}
+
+/** A request of somebody who may: `principal` is checked before the handler runs. */
+export interface OwnedRequest extends ApiRequest {
+  principal: Principal
+}
+
+export type ApiResponse =
+  | { status: number; headers?: Record<string, string>; body?: unknown }
+  | { status: number; headers: Record<string, string>; stream: Readable }
+  | { events: EventSource }
+
+export interface ProblemResponse {
+  status: number
+  headers: Record<string, string>
+  body: Problem
+}
+
+export interface ServerEvent {
+  id: string
+  event: string
+  data: unknown
+}
+
+/** Starts sending; answers how to stop. `end` closes the stream. */
+export type EventSource = (send: (event: ServerEvent) => void, end: () => void) => () => void
+
+/** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
+export type Route =
+  | {
+      method: 'GET' | 'POST' | 'DELETE'
+      path: string
+      scope: Scope
+      handle: (request: OwnedRequest) => Promise<ApiResponse>
+    }
+  | {
+      method: 'GET' | 'POST' | 'DELETE'
+      path: string
+      scope: null
+      handle: (request: ApiRequest) => Promise<ApiResponse>
+    }

@@ -1,0 +1,86 @@
+import type { Job, WaitingFor } from '../client/types.ts'
+import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
+import type { JobRecord, Json } from '../shared/jobs/job.ts'
+import type { Pause } from '../shared/jobs/ports.ts'
+
+export interface JobViewOptions {
+  links: ArtifactLinks
+  createsPerMinute: number
+}
+
+const time = (ms: number): string => new Date(ms).toISOString()
+const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
+
+const PAUSE_WORDS: Record<Pause['reason'], string> = {
+  rate_limited: 'Replicate limits the rate of new predictions.',
+  unreachable: 'Replicate cannot be reached.',
+  account: 'Replicate refuses the account: check the token and the credit.',
+}
+
+/** A record as its owner sees it. `pause`: of the job's account, when creation is paused. */
+export function createJobView({ links, createsPerMinute }: JobViewOptions) {
+  function waitingFor(job: JobRecord, pause: Pause | null): WaitingFor | null {
+    if (job.phase === 'unknown')
+      return {
+        reason: 'outcome',
+        detail: 'It is not known whether Replicate received this job. It is never sent twice; its webhook settles it.',
+        until: null,
+      }
+    if (job.phase !== 'queued') return null
+    if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: time(pause.until) }
+    return {
+      reason: 'budget',
+      detail: `Waiting for its turn: at most ${createsPerMinute} predictions are created a minute.`,
+      until: null,
+    }
+  }
+
+  /** Files stand in the output as the id of their artifact. */
+  function withLinks(output: Json, urls: ReadonlyMap<string, string>): Json {
+    if (typeof output === 'string') return urls.get(output) ?? output
+    if (Array.isArray(output)) return output.map((item) => withLinks(item, urls))
+    if (output !== null && typeof output === 'object')
+      return Object.fromEntries(Object.entries(output).map(([key, item]) => [key, withLinks(item, urls)]))
+    return output
+  }
+
+  return (job: JobRecord, pause: Pause | null): Job => {
+    const artifacts = job.artifacts.map(({ id, media_type, bytes, sha256 }) => ({
+      id,
+      url: links.path(id),
+      media_type,
+      bytes,
+      sha256,
+    }))
+    return {
+      id: job.id,
+      status: job.status,
+      phase: job.phase,
+      attempt: job.attempt,
+      tenant: job.tenant,
+      preset: null,
+      model: job.model,
+      version: job.version,
+      deployment: job.deployment,
+      prediction_id: job.prediction_id,
+      input: job.input,
+      output: withLinks(job.output, new Map(artifacts.map(({ id, url }) => [id, url]))),
+      artifacts,
+      progress: job.progress,
+      error: job.error,
+      metrics: job.metrics,
+      metadata: job.metadata,
+      webhook_events: job.webhook_events,
+      waiting_for: waitingFor(job, pause),
+      timeout: job.timeout,
+      start_within: job.start_within,
+      rev: job.rev,
+      created_at: time(job.created_at),
+      submitted_at: timeOrNull(job.submitted_at),
+      started_at: timeOrNull(job.started_at),
+      completed_at: timeOrNull(job.completed_at),
+    }
+  }
+}
+
+export type JobView = ReturnType<typeof createJobView>

@@ -1,0 +1,95 @@
+import { ServiceError, type FieldError } from '../shared/errors.ts'
+
+/** Limits on what a body may look like (docs/api.md). */
+export const MAX_BODY_BYTES = 96 * 1024
+const MAX_DEPTH = 32
+const MAX_VALUES = 10_000
+const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
+
+/**
+ * Parses a JSON body that a stranger sent: UTF-8 without BOM, bounded in depth and number of values before anything
+ * recursive touches it, free of keys that mean something to JavaScript, of numbers that cannot be kept exactly and of
+ * characters that cannot be stored. Nothing of the body is echoed.
+ */
+export function parseJsonBody(bytes: Buffer): unknown {
+  const text = decode(bytes)
+  checkShape(text)
+  const wrong: FieldError[] = []
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    throw new ServiceError('invalid_json', 'The body is not valid JSON.')
+  }
+  walk(body, '', wrong)
+  if (wrong.length > 0)
+    throw new ServiceError('invalid_request', 'The body holds values that cannot be accepted.', { fields: wrong })
+  return body
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    if (!text.startsWith('\uFEFF')) return text
+  } catch {
+    // falls through: the same answer for every body that is not plain UTF-8
+  }
+  throw new ServiceError('invalid_json', 'The body is not UTF-8 without a byte order mark.')
+}
+
+/** Counts nesting and values by scanning, so that a deep body costs no stack. */
+function checkShape(text: string): void {
+  let depth = 0
+  let values = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (inString) {
+      if (char === 0x5c) at++
+      else if (char === 0x22) inString = false
+    } else if (char === 0x22) inString = true
+    else if (char === 0x5b || char === 0x7b) {
+      values++
+      if (++depth > MAX_DEPTH)
+        throw new ServiceError('body_too_complex', `The body is nested more than ${MAX_DEPTH} levels deep.`)
+    } else if (char === 0x5d || char === 0x7d) depth--
+    else if (char === 0x2c && ++values > MAX_VALUES)
+      throw new ServiceError('body_too_complex', `The body has more than ${MAX_VALUES} values.`)
+  }
+}
+
+/** Lone surrogates and NUL cannot be stored or passed on unharmed. */
+const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
+
+export const pointerSegment = (key: string | number): string =>
+  `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+
+function walk(value: unknown, pointer: string, wrong: FieldError[]): void {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+      wrong.push({ pointer, code: 'number_out_of_range', detail: 'The number cannot be kept exactly.' })
+  } else if (typeof value === 'string') {
+    if (unstorable(value))
+      wrong.push({ pointer, code: 'invalid_characters', detail: 'NUL and lone surrogates are not accepted.' })
+  } else if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) walk(item, pointer + pointerSegment(index), wrong)
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, item] of Object.entries(value)) {
+      const at = pointer + pointerSegment(key)
+      if (FORBIDDEN_KEYS.has(key))
+        wrong.push({ pointer: at, code: 'forbidden_key', detail: `${key} is not accepted as a key.` })
+      else if (unstorable(key))
+        wrong.push({ pointer, code: 'invalid_characters', detail: 'A key holds NUL or lone surrogates.' })
+      else walk(item, at, wrong)
+    }
+  }
+}
+
+/** The same text for the same JSON value, whatever the order of its keys. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  )
+}

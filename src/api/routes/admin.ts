@@ -1,0 +1,104 @@
+import express, { Router, type Request, type Response } from 'express'
+import helmet from 'helmet'
+import { z } from 'zod'
+import type { Auth } from '../auth.ts'
+import type { ApiRequest } from '../http.ts'
+import type { Throttle } from '../throttle.ts'
+import { ServiceError } from '../../shared/errors.ts'
+
+export interface AdminRouterOptions {
+  auth: Auth
+  throttle: Throttle
+  board: express.Express
+  boardPath: string
+  toRequest: (request: Request) => ApiRequest
+  sendError: (response: Response, error: unknown) => void
+}
+
+const bodySchema = z.object({ password: z.string().min(1).max(200) })
+
+const page = (message: string): string => `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>genqueue admin</title>
+<link rel="stylesheet" href="/admin/login.css"></head>
+<body><main><h1>genqueue queues</h1>${message ? `<p role="alert">${message}</p>` : ''}
+<form method="post" action="/admin/login"><label for="password">Admin password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
+<button type="submit">Sign in</button></form></main></body></html>`
+
+const STYLE = `body{font:16px/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}
+main{width:min(22rem,90vw)}h1{font-size:1.25rem}label{display:block;margin-bottom:.5rem}
+input,button{font:inherit;width:100%;box-sizing:border-box;padding:.625rem .75rem;border-radius:.5rem;border:1px solid #8888}
+button{margin-top:1rem;background:#4f46e5;color:#fff;border:0;cursor:pointer}p[role=alert]{color:#c2410c}
+@media (prefers-color-scheme:dark){body{background:#111214;color:#e8e8ea}p[role=alert]{color:#fdba74}}`
+
+/** Login and Bull Board. A session of its own, read-only queues, and nothing without the session. */
+export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendError }: AdminRouterOptions): Router {
+  const router = Router()
+
+  router.get('/admin/login.css', (_request, response) => {
+    response.type('css').send(STYLE)
+  })
+
+  router.get('/admin/login', (_request, response) => {
+    response.type('html').send(page(''))
+  })
+
+  const bodies = [express.urlencoded({ extended: false, limit: '2kb' }), express.json({ limit: '2kb' })]
+  router.post('/admin/login', ...bodies, (request, response) => {
+    try {
+      const asked = toRequest(request)
+      const { origin } = asked.headers
+      if (!auth.hostAllowed(asked) || (origin !== undefined && !auth.fromOwnPage(asked)))
+        throw new ServiceError('cross_site', 'The login only works from its own page.')
+      throttle.check(asked.ip)
+      const body = bodySchema.safeParse(request.body)
+      const cookie = body.success ? auth.adminSignIn(body.data.password, asked.secure) : null
+      if (cookie === null) {
+        throttle.fail(asked.ip)
+        response.status(401).type('html').send(page('That is not the password.'))
+        return
+      }
+      response.setHeader('set-cookie', cookie)
+      response.redirect(303, boardPath)
+    } catch (error) {
+      sendError(response, error)
+    }
+  })
+
+  router.use(
+    boardPath,
+    (request, response, next) => {
+      const asked = toRequest(request)
+      if (!auth.isAdmin(asked)) {
+        if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html'))
+          response.redirect(303, '/admin/login')
+        else sendError(response, new ServiceError('unauthenticated', 'Sign in at /admin/login.'))
+        return
+      }
+      if (!auth.fromOwnPage(asked)) {
+        sendError(response, new ServiceError('cross_site', 'The board only works from its own page.'))
+        return
+      }
+      next()
+    },
+    helmet({
+      contentSecurityPolicy: {
+        directives: {
+          // The board's own page styles its elements inline; scripts stay those of this origin.
+          'default-src': ["'self'"],
+          'style-src': ["'self'", "'unsafe-inline'"],
+          'font-src': ["'self'", 'data:'],
+          'img-src': ["'self'", 'data:'],
+          'script-src': ["'self'"],
+          'worker-src': ["'self'"],
+          'connect-src': ["'self'"],
+          'frame-ancestors': ["'none'"],
+          'upgrade-insecure-requests': null,
+        },
+      },
+    }),
+    board,
+  )
+  return router
+}

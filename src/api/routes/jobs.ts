@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto'
+import type { Job } from '../../client/types.ts'
+import { ServiceError } from '../../shared/errors.ts'
+import type { EventHub } from '../../shared/events/event-hub.ts'
+import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
+import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/job.ts'
+import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
+import type { JobStore } from '../../shared/jobs/ports.ts'
+import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import type { JobView } from '../job-view.ts'
+import { canonicalJson } from '../json-body.ts'
+import { JOB_ID, jobRequestSchema, listQuerySchema, parseWith, queryObject, waitQuerySchema } from '../schemas.ts'
+import type { EventStreams } from '../event-streams.ts'
+
+export interface JobRoutesDependencies {
+  store: JobStore
+  lifecycle: Lifecycle
+  hub: EventHub
+  streams: EventStreams
+  view: JobView
+  account: string
+}
+
+const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
+
+const SUBMIT = 'POST /v1/jobs'
+
+/** Jobs: submit, look, list, wait, watch, cancel. */
+export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
+  const { store, lifecycle, hub, streams, view, account } = dependencies
+
+  const show = async (job: JobRecord): Promise<Job> =>
+    view(job, job.phase === 'queued' ? await store.pause(account) : null)
+
+  /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
+  async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
+    const id = params.id ?? ''
+    const job = JOB_ID.test(id) ? await store.read(id) : null
+    if (job === null || job.tenant !== principal.tenant) throw notFound()
+    return job
+  }
+
+  /** The job when it is final, or as it is when the time is over. */
+  async function untilFinal(id: string, seconds: number): Promise<JobRecord> {
+    let wake = (): void => undefined
+    const stop = hub.onJob(id, () => wake())
+    const deadline = Date.now() + seconds * 1000
+    try {
+      for (;;) {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        const job = await store.read(id)
+        if (job === null) throw notFound()
+        const left = deadline - Date.now()
+        if (isFinal(job.phase) || left <= 0) return job
+        let timer: NodeJS.Timeout | undefined
+        // Progress and lost events apart, a change always wakes; the second look each 5 s is for a reader that is away.
+        const nap = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, Math.min(left, 5000))
+        })
+        await Promise.race([changed, nap])
+        clearTimeout(timer)
+      }
+    } finally {
+      stop()
+    }
+  }
+
+  async function submit(request: OwnedRequest): Promise<ApiResponse> {
+    const body = parseWith(jobRequestSchema, request.body)
+    const { tenant } = request.principal
+    const key = idempotencyKey(request)
+    const wait = preferredWait(request)
+    const id = lifecycle.newJobId()
+    const events = WEBHOOK_EVENTS.filter(
+      (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),
+    )
+    const idempotency =
+      key === null
+        ? null
+        : {
+            entry: idempotencyEntry(tenant, SUBMIT, key),
+            body: createHash('sha256').update(canonicalJson(request.body)).digest('base64url'),
+          }
+    const result = await lifecycle
+      .accept(
+        {
+          tenant,
+          account,
+          model: body.model ?? null,
+          version: body.version ?? null,
+          deployment: body.deployment ?? null,
+          input: body.input,
+          metadata: body.metadata,
+          webhook_events: events,
+          timeout: body.timeout,
+          start_within: body.start_within,
+        },
+        id,
+        idempotency,
+      )
+      .catch((error: unknown) => {
+        if (!isRedisTrouble(error) || isSurelyNotSent(error)) throw error
+        throw new ServiceError(
+          'accept_unknown',
+          `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
+          { retryAfter: 3, cause: error },
+        )
+      })
+    if (result.kind === 'key_reused')
+      throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
+    if (result.kind === 'too_late')
+      throw new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
+    const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
+    const job = wait === null ? result.job : await untilFinal(result.job.id, wait)
+    return {
+      status: wait !== null && isFinal(job.phase) ? 200 : 202,
+      headers: {
+        location: `/v1/jobs/${job.id}`,
+        ...(wait === null ? {} : { 'preference-applied': `wait=${wait}` }),
+        ...replayed,
+      },
+      body: await show(job),
+    }
+  }
+
+  async function get(request: OwnedRequest): Promise<ApiResponse> {
+    const { wait } = parseWith(waitQuerySchema, queryObject(request.query))
+    const job = await owned(request)
+    return { status: 200, body: await show(wait === undefined ? job : await untilFinal(job.id, wait)) }
+  }
+
+  async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
+    const { limit, cursor, status } = parseWith(listQuerySchema, queryObject(query))
+    const jobs = await store.list(principal.tenant, {
+      limit: limit + 1,
+      ...(status === undefined ? {} : { status }),
+      ...(cursor === undefined ? {} : { before: cursor }),
+    })
+    const page = jobs.slice(0, limit)
+    const pause = page.some((job) => job.phase === 'queued') ? await store.pause(account) : null
+    return {
+      status: 200,
+      body: {
+        data: page.map((job) => view(job, pause)),
+        next_cursor: jobs.length > limit ? (page.at(-1)?.id ?? null) : null,
+      },
+    }
+  }
+
+  async function cancel(request: OwnedRequest): Promise<ApiResponse> {
+    const { id } = await owned(request)
+    const result = await lifecycle.apply(id, { type: 'cancel' }, 'api')
+    if (result.kind === 'missing') throw notFound()
+    if (result.kind !== 'applied' && result.kind !== 'ignored') throw new Error(`cancel ended as ${result.kind}`)
+    const { job } = result.state
+    if (result.kind === 'ignored' && result.reason === 'storing')
+      throw new ServiceError('not_cancelable', 'The prediction has succeeded; its outputs are being stored.')
+    if (result.kind === 'ignored' && job.phase !== 'canceled' && result.reason === 'final')
+      throw new ServiceError('not_cancelable', `The job is already ${job.status}.`)
+    return { status: isFinal(job.phase) ? 200 : 202, body: await show(job) }
+  }
+
+  async function events(request: OwnedRequest): Promise<ApiResponse> {
+    const last = request.headers['last-event-id']
+    if (last !== undefined && !/^\d{1,15}$/.test(last))
+      throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
+    const { id } = await owned(request)
+    return streams.ofJob(request.principal.tenant, id, show)
+  }
+
+  return [
+    { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', handle: submit },
+    { method: 'GET', path: '/v1/jobs', scope: 'jobs:read', handle: list },
+    { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', handle: get },
+    { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', handle: events },
+    { method: 'POST', path: '/v1/jobs/:id/cancel', scope: 'jobs:write', handle: cancel },
+    {
+      method: 'GET',
+      path: '/v1/events',
+      scope: 'jobs:read',
+      handle: async (request) =>
+        streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null, show),
+    },
+  ]
+}
+
+function idempotencyKey(request: OwnedRequest): string | null {
+  const key = request.headers['idempotency-key']
+  if (key === undefined) return null
+  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+    throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')
+  return key
+}
+
+/** `Prefer: wait=n`, n 1 to 60; other preferences are not ours and ignored, as RFC 7240 wants. */
+function preferredWait(request: OwnedRequest): number | null {
+  for (const part of request.headers.prefer?.split(',') ?? []) {
+    const match = /^\s*wait\s*(?:=\s*"?(\d+)"?)?\s*$/.exec(part)
+    if (!match) continue
+    const seconds = match[1] === undefined ? 60 : Number(match[1])
+    if (seconds < 1 || seconds > 60)
+      throw new ServiceError('invalid_header', 'Prefer: wait=n takes a whole number of seconds, 1 to 60.')
+    return seconds
+  }
+  return null
+}

@@ -1,0 +1,34 @@
+import { ServiceError } from '../../shared/errors.ts'
+import type { Auth } from '../auth.ts'
+import type { ApiRequest, ApiResponse, Route } from '../http.ts'
+import { parseWith, signInSchema } from '../schemas.ts'
+import type { Throttle } from '../throttle.ts'
+
+/** Signing in with a key: Studio keeps no key, only the cookie that it is exchanged for. */
+export function sessionRoutes(auth: Auth, throttle: Throttle): Route[] {
+  function requireOwnPage(request: ApiRequest): void {
+    if (!auth.fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
+  }
+
+  async function signIn(request: ApiRequest): Promise<ApiResponse> {
+    requireOwnPage(request)
+    throttle.check(request.ip)
+    const { key } = parseWith(signInSchema, request.body)
+    const cookie = auth.signIn(key, request.secure)
+    if (cookie === null) {
+      throttle.fail(request.ip)
+      throw new ServiceError('unauthenticated', 'The API key is not valid.')
+    }
+    return { status: 204, headers: { 'set-cookie': cookie } }
+  }
+
+  async function signOut(request: ApiRequest): Promise<ApiResponse> {
+    requireOwnPage(request)
+    return { status: 204, headers: { 'set-cookie': auth.signOut(request.secure) } }
+  }
+
+  return [
+    { method: 'POST', path: '/v1/session', scope: null, handle: signIn },
+    { method: 'DELETE', path: '/v1/session', scope: null, handle: signOut },
+  ]
+}

@@ -1,0 +1,336 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Redis } from 'ioredis'
+import { createApp } from './api/app.ts'
+import { createAuth } from './api/auth.ts'
+import { createEventStreams } from './api/event-streams.ts'
+import { createJobView } from './api/job-view.ts'
+import { artifactRoutes } from './api/routes/artifacts.ts'
+import { healthRoutes } from './api/routes/health.ts'
+import { jobRoutes } from './api/routes/jobs.ts'
+import { modelRoutes } from './api/routes/models.ts'
+import { sessionRoutes } from './api/routes/session.ts'
+import { createWebhookReceiver } from './api/routes/webhooks.ts'
+import { startServer, type RunningServer } from './api/server.ts'
+import { createThrottle } from './api/throttle.ts'
+import { createBoard } from './queues/board.ts'
+import { QUEUES } from './queues/contracts.ts'
+import { closeQueues, createDoorbells, createQueues, type Queues } from './queues/producer.ts'
+import { createArtifactLinks } from './shared/artifacts/artifact-links.ts'
+import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
+import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
+import { isLoopback, type Config } from './shared/config.ts'
+import { startEventHub } from './shared/events/event-hub.ts'
+import type { HealthCheck } from './shared/health.ts'
+import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
+import { createLifecycle } from './shared/jobs/lifecycle.ts'
+import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
+import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
+import { createRedisBudget } from './shared/limits/redis-budget.ts'
+import type { Logger } from './shared/logger.ts'
+import { createMetrics } from './shared/metrics.ts'
+import {
+  checkRedis,
+  closeConnection,
+  consumerConnection,
+  producerConnection,
+  untilReady,
+} from './shared/redis/connection.ts'
+import { loadDeployment, type Deployment } from './shared/redis/deployment.ts'
+import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
+import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
+import { createWebhookSecrets } from './shared/replicate/webhook-secrets.ts'
+import { createWebhookTokens } from './shared/replicate/webhook-token.ts'
+import { createCancelPrediction } from './workers/cancel-prediction.ts'
+import { createPollPrediction } from './workers/poll-prediction.ts'
+import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
+import { createStoreOutputs } from './workers/store-outputs.ts'
+import { createSubmitJob } from './workers/submit-job.ts'
+import { createSweep } from './workers/sweep.ts'
+
+/** The only file that builds adapters, and the only one that may import everything. */
+
+/** What a service needs beyond its configuration: resolved by whoever starts it. */
+export interface ServiceOptions {
+  config: Config
+  redisUrl: string
+  /** `role: all` fills these in from the simulator when no token is set. */
+  replicate: { token: string; baseUrl: string }
+  devApiKey: string | null
+  adminPassword: string | null
+  /** Local browsers are signed in by themselves. */
+  autoSession: boolean
+  timings?: Partial<Timings>
+  log: Logger
+}
+
+export interface Service {
+  /** null without an api */
+  url: string | null
+  healthUrl: string | null
+  /** Whether Replicate can call us; otherwise jobs finish by polling. */
+  webhooks: boolean
+  stop(): Promise<void>
+}
+
+const ACCOUNT = 'default'
+const READY_WITHIN_MS = 10_000
+const STOP_WITHIN_MS = 10_000
+const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
+const COPY_TIMEOUT_MS = 120_000
+const LOGIN_FAILURES_PER_MINUTE = 10
+
+export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
+/** What api and workers both stand on, over one connection. */
+function buildCore(
+  redis: Redis,
+  keys: JobKeys,
+  deployment: Deployment,
+  publicUrl: () => string | null,
+  options: ServiceOptions,
+) {
+  const { config, log } = options
+  const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
+  const queues = createQueues(redis, keys.queues, log)
+  const doorbells = createDoorbells(queues)
+  const webhooks = (): boolean => publicUrl() !== null
+  const { createsPerMinute, createBurst } = config.replicate
+  const store = createRedisJobStore({
+    redis,
+    keys,
+    timings,
+    creates: { perMinute: createsPerMinute, burst: createBurst },
+  })
+  return {
+    redis,
+    keys,
+    deployment,
+    timings,
+    queues,
+    doorbells,
+    store,
+    webhooks,
+    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks }),
+    tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
+    upstream: createReplicateAdapter({ ...options.replicate, ...timings }),
+    artifacts: createDiskArtifactStore(join(config.dataDir, 'artifacts')),
+  }
+}
+
+type Core = ReturnType<typeof buildCore>
+
+const queueCounts = (queues: Queues) => async (): Promise<Record<string, Record<string, number>>> =>
+  Object.fromEntries(
+    await Promise.all(Object.entries(queues).map(async ([name, queue]) => [name, await queue.getJobCounts()] as const)),
+  )
+
+const redisCheck =
+  (redis: Redis): HealthCheck =>
+  async () => {
+    const { ok, problems } = await checkRedis(redis)
+    return { ok, detail: ok ? 'answers' : problems.join('; ') }
+  }
+
+/** Everything but the listener, so that the public address may be known before the first job is. */
+async function buildApi(core: Core, options: ServiceOptions) {
+  const { config, log } = options
+  const { redis, keys, store, lifecycle, artifacts, upstream, deployment, queues } = core
+  const reader = consumerConnection(options.redisUrl, 'events', log)
+  const subscriber = consumerConnection(options.redisUrl, 'progress', log)
+  const hub = await startEventHub({ reader, subscriber, redis, keys, log })
+  const streams = createEventStreams({ hub, store, epoch: deployment.id, limits: { perTenant: 500, total: 5000 }, log })
+  const links = createArtifactLinks(deployment.key)
+  const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
+  const metrics = createMetrics({ store, queueCounts: queueCounts(queues), account: ACCOUNT })
+  const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
+  const auth = createAuth({
+    devApiKey: options.devApiKey,
+    adminPassword: options.adminPassword,
+    key: deployment.key,
+    allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
+  })
+  const secrets = createWebhookSecrets({
+    configured: config.replicate.webhookSecret,
+    fetch: (timeoutMs) => upstream.webhookSecret(timeoutMs),
+  })
+  // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
+  if (core.webhooks()) void secrets.refresh()
+  const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
+  const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
+  const app = createApp({
+    routes: [
+      ...jobRoutes({ store, lifecycle, hub, streams, view, account: ACCOUNT }),
+      ...modelRoutes(createModelCatalogue(upstream)),
+      ...artifactRoutes({ store, artifacts, links, auth }),
+      ...sessionRoutes(auth, throttle),
+      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(redis) }, metrics }),
+    ],
+    auth,
+    throttle,
+    webhooks: createWebhookReceiver({
+      lifecycle,
+      store,
+      secrets,
+      tokens: core.tokens,
+      count: (result) => metrics.webhook(result),
+      log,
+    }),
+    board: options.adminPassword === null ? null : createBoard(queues, '/admin/queues'),
+    studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
+    autoSession: options.autoSession,
+    metrics,
+    log,
+  })
+  return { app, metrics, stop: () => hub.stop() }
+}
+
+async function buildWorkers(
+  core: Core,
+  options: ServiceOptions,
+): Promise<{ workers: RunningWorkers; stop(): Promise<void> }> {
+  const { config, log } = options
+  const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
+  const readsPerMinute = config.replicate.readsPerMinute
+  const reads = createRedisBudget({
+    redis,
+    key: keys.readBudget(ACCOUNT),
+    perMinute: readsPerMinute,
+    burst: Math.max(1, Math.ceil(readsPerMinute / 60)),
+  })
+  const fetcher = createOutputFetcher({
+    upstreamBaseUrl: options.replicate.baseUrl,
+    connectTimeout: timings.connectTimeout,
+  })
+  const poll = createPollPrediction({ store, lifecycle, upstream, reads, readsPerMinute, timings, webhooks, log })
+  const workers = await startWorkers({
+    redis,
+    prefix: keys.queues,
+    queues,
+    timings,
+    stopWithin: STOP_WITHIN_MS,
+    log,
+    processors: {
+      submit: createSubmitJob({ lifecycle, upstream, tokens, timings, log, clock: () => performance.now() }),
+      sweep: createSweep({ store, lifecycle, doorbells, artifacts, timings, log }),
+      poll,
+      cancel: createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }),
+      store: createStoreOutputs({
+        store,
+        lifecycle,
+        artifacts,
+        fetcher,
+        upstream,
+        reads,
+        timings,
+        limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
+        log,
+      }),
+    },
+  })
+  return {
+    workers,
+    async stop() {
+      await workers.stop()
+      await fetcher.close()
+    },
+  }
+}
+
+const workerCheck =
+  (workers: RunningWorkers, queues: Queues): HealthCheck =>
+  async () => {
+    const last = workers.lastActive().sweep
+    const silent = Date.now() - last
+    const waiting = (await queues.sweep.getJobCounts('waiting', 'delayed', 'active')) as Record<string, number>
+    return {
+      ok: silent < 60_000,
+      detail: `swept ${Math.round(silent / 1000)} s ago (${JSON.stringify(waiting)})`,
+    }
+  }
+
+/** A listener for a worker: health and metrics only. */
+async function startHealth(
+  core: Core,
+  workers: RunningWorkers,
+  options: ServiceOptions,
+): Promise<RunningServer | null> {
+  const { config, log } = options
+  if (config.healthPort === null) return null
+  const metrics = createMetrics({ store: core.store, queueCounts: queueCounts(core.queues), account: ACCOUNT })
+  const app = createApp({
+    routes: healthRoutes({
+      version: VERSION,
+      checks: { redis: redisCheck(core.redis), workers: workerCheck(workers, core.queues) },
+      metrics,
+    }),
+    auth: createAuth({ devApiKey: null, adminPassword: null, key: core.deployment.key, allowedHosts: null }),
+    throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
+    webhooks: null,
+    board: null,
+    studioDir: null,
+    autoSession: false,
+    metrics,
+    log,
+  })
+  return startServer(app, { host: config.host, port: config.healthPort, portVariable: 'HEALTH_PORT' })
+}
+
+/** Builds and starts what the role asks for; whatever was started is stopped in reverse, also when a later part fails. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, log } = options
+  const stops: { name: string; stop: () => Promise<unknown> }[] = []
+  const stop = async (): Promise<void> => {
+    for (const { name, stop: stopPart } of stops.splice(0).reverse())
+      await stopPart().catch((error: unknown) => log.warn({ err: error, part: name }, 'did not stop cleanly'))
+  }
+  try {
+    const keys = createJobKeys(config.keyPrefix)
+    const producer = producerConnection(options.redisUrl, log)
+    stops.push({ name: 'redis', stop: () => closeConnection(producer) })
+    await untilReady(producer, READY_WITHIN_MS)
+    for (const problem of (await checkRedis(producer)).problems) log.error({ problem }, `Redis: ${problem}`)
+    const deployment = await loadDeployment(producer, keys.deployment)
+
+    let publicUrl = config.publicUrl
+    let url: string | null = null
+    let healthUrl: string | null = null
+    const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
+
+    if (config.role !== 'worker') {
+      const core = buildCore(producer, keys, deployment, () => publicUrl, options)
+      stops.push(
+        { name: 'queues', stop: () => closeQueues(core.queues) },
+        { name: 'upstream', stop: core.upstream.close },
+      )
+      const api = await buildApi(core, options)
+      stops.push({ name: 'events', stop: api.stop })
+      const server = await startServer(api.app, { host: config.host, port: config.port, portVariable: 'PORT' })
+      stops.push({ name: 'server', stop: () => server.stop(2000) })
+      url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${server.port}`
+      // A local upstream reaches us where we listen; Replicate needs PUBLIC_URL.
+      if (publicUrl === null && upstreamIsLocal && isLoopback(config.host)) publicUrl = url
+    }
+    if (config.role !== 'api') {
+      const redis = consumerConnection(options.redisUrl, 'workers', log)
+      stops.push({ name: 'worker redis', stop: () => closeConnection(redis) })
+      await untilReady(redis, READY_WITHIN_MS)
+      const core = buildCore(redis, keys, deployment, () => publicUrl, options)
+      stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
+      stops.push({ name: 'worker upstream', stop: core.upstream.close })
+      const workers = await buildWorkers(core, options)
+      stops.push({ name: 'workers', stop: workers.stop })
+      const health = await startHealth(core, workers.workers, options)
+      if (health) {
+        stops.push({ name: 'health', stop: () => health.stop(1000) })
+        healthUrl = `http://${config.host}:${health.port}`
+      }
+    }
+    log.debug({ queues: Object.keys(QUEUES), deployment: deployment.id }, 'composed')
+    return { url, healthUrl, webhooks: publicUrl !== null, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}

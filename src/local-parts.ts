@@ -1,0 +1,90 @@
+import { join } from 'node:path'
+import { ConfigError, isLoopback, searchEnvironment, type Config } from './shared/config.ts'
+import { localCredentials } from './shared/local-credentials.ts'
+import type { Logger } from './shared/logger.ts'
+import { lockDataDir } from './shared/redis/data-dir-lock.ts'
+import { provideRedis } from './shared/redis/provide-redis.ts'
+import { startSimulator, type Simulator } from './simulator/start-simulator.ts'
+
+/** What role `all` provides beside the service, so that it runs on a bare machine. */
+export interface LocalParts {
+  redisUrl: string
+  replicate: { token: string; baseUrl: string }
+  simulator: Simulator | null
+  devApiKey: string | null
+  adminPassword: string | null
+  autoSession: boolean
+  /** Parts that were made here, for the greeting. */
+  made: { apiKey: boolean; adminPassword: boolean }
+  stop(): Promise<void>
+}
+
+/** Redis, simulator and credentials, as far as the configuration does not name them. Started in this order, stopped in reverse. */
+export async function provideLocalParts(config: Config, log: Logger): Promise<LocalParts> {
+  const stops: (() => Promise<void>)[] = []
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one()
+  }
+  try {
+    const provides = config.role === 'all'
+    let { redisUrl } = config
+    const embedded = provides && redisUrl === null
+    if (provides) {
+      const lock = await lockDataDir(config.dataDir)
+      stops.push(lock.release)
+    }
+    if (redisUrl === null) {
+      const redis = await provideRedis({
+        dataDir: config.dataDir,
+        ...(config.redisServerBin === null ? {} : { redisServerBin: config.redisServerBin }),
+        env: searchEnvironment(),
+        onProgress: (message) => log.info(message),
+      })
+      stops.push(() => redis.stop())
+      redisUrl = redis.url
+      log.info({ url: redis.url, adopted: redis.adopted }, 'Redis runs')
+    }
+
+    const local = embedded && isLoopback(config.host)
+    const made = { apiKey: local && config.devApiKey === null, adminPassword: local && config.adminPassword === null }
+    const credentials = made.apiKey || made.adminPassword ? await localCredentials(config.dataDir) : null
+    const devApiKey = config.devApiKey ?? credentials?.apiKey ?? null
+    if (devApiKey === null && config.role !== 'worker')
+      throw new ConfigError(
+        'DEV_API_KEY: read nothing, expected 16 to 200 characters of A-Z a-z 0-9 _ - (32 or more off loopback): without it nobody could use the API',
+      )
+
+    let { token, baseUrl } = config.replicate
+    let simulator: Simulator | null = null
+    if (provides && token === null) {
+      const { port, speed, createsPerMinute, readsPerMinute, burst } = config.simulator
+      simulator = await startSimulator({
+        port,
+        dataDir: join(config.dataDir, 'simulator'),
+        speed,
+        ...(createsPerMinute === null ? {} : { createsPerMinute }),
+        ...(readsPerMinute === null ? {} : { readsPerMinute }),
+        ...(burst === null ? {} : { burst }),
+        log: (line) => log.debug(line, 'simulator'),
+      })
+      stops.push(simulator.stop)
+      token = 'simulator'
+      baseUrl = simulator.apiUrl
+    }
+    if (token === null) throw new ConfigError('REPLICATE_API_TOKEN: read nothing, expected a token')
+
+    return {
+      redisUrl,
+      replicate: { token, baseUrl },
+      simulator,
+      devApiKey,
+      adminPassword: config.adminPassword ?? credentials?.adminPassword ?? null,
+      autoSession: local,
+      made,
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}

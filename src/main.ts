@@ -1,0 +1,85 @@
+import { parseArgs } from 'node:util'
+import { startService, VERSION, type Service } from './compose.ts'
+import { greeting } from './greeting.ts'
+import { provideLocalParts, type LocalParts } from './local-parts.ts'
+import { ConfigError, isLoopback, loadConfig, type Config } from './shared/config.ts'
+import { createLogger, type Logger } from './shared/logger.ts'
+
+/** role -> config -> compose -> start -> wait for a signal -> stop */
+
+/** A create under way is worth waiting for; beyond this, ending hard is the same as being killed, which loses nothing. */
+const STOP_DEADLINE_MS = 40_000
+
+function readConfig(): Config {
+  const { values } = parseArgs({ options: { role: { type: 'string' } }, strict: true })
+  return loadConfig(values.role === undefined ? {} : { ROLE: values.role })
+}
+
+function warn(config: Config, parts: LocalParts, log: Logger): void {
+  if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
+    log.warn({ host: config.host }, 'DEV_API_KEY has every right and HOST is not loopback: keep it secret')
+  if (parts.adminPassword === null && config.role !== 'worker')
+    log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
+  if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')
+}
+
+function onSignals(stop: () => Promise<void>, log: Logger): void {
+  let stopping = false
+  const handle = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      log.warn({ signal }, 'ending at once')
+      process.exit(130)
+    }
+    stopping = true
+    log.info({ signal }, 'stopping')
+    const deadline = setTimeout(() => {
+      log.error('did not stop in time; ending')
+      process.exit(1)
+    }, STOP_DEADLINE_MS)
+    deadline.unref()
+    stop().then(
+      () => {
+        log.info('stopped')
+        process.exit(0)
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'did not stop cleanly')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGINT', handle)
+  process.on('SIGTERM', handle)
+}
+
+async function main(): Promise<void> {
+  const config = readConfig()
+  const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
+  log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
+  let parts: LocalParts | undefined
+  let service: Service | undefined
+  onSignals(async () => {
+    await service?.stop()
+    await parts?.stop()
+  }, log)
+  try {
+    parts = await provideLocalParts(config, log)
+    warn(config, parts, log)
+    service = await startService({ config, ...parts, log })
+    process.stdout.write(greeting(config, parts, service))
+  } catch (error) {
+    await parts?.stop()
+    throw error
+  }
+}
+
+/** What a person must mend is told in words; a stack helps only with our own mistakes. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return `The configuration is wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
+  return error instanceof Error ? error.message : String(error)
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`\ngenqueue could not start. ${explain(error)}\n`)
+  process.exit(1)
+})

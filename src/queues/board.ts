@@ -1,0 +1,66 @@
+import { createBullBoard } from '@bull-board/api'
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import { ExpressAdapter } from '@bull-board/express'
+import { QUEUES, type QueueName } from './contracts.ts'
+import type { Queues } from './producer.ts'
+
+/** Fields whose text may quote what a customer sent or where this runs. */
+const HIDDEN = new Set(['failedReason', 'stacktrace', 'logs', 'returnValue', 'returnvalue', 'progress'])
+
+/** Job data holds ids only; errors and whatever else could quote a prompt are cut from every answer of the board. */
+function redact(value: unknown, depth = 0): unknown {
+  if (depth > 20) return '[redacted]'
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key,
+      HIDDEN.has(key) && item !== null && item !== undefined ? emptied(item) : redact(item, depth + 1),
+    ]),
+  )
+}
+
+const emptied = (value: unknown): unknown =>
+  Array.isArray(value) ? [] : typeof value === 'string' ? '[redacted]' : typeof value === 'number' ? 0 : null
+
+const SHOWN_FIELDS = new Set(['v', 'job', 'attempt', 'effect'])
+
+const visibleData = (data: unknown): unknown =>
+  typeof data === 'object' && data !== null
+    ? Object.fromEntries(Object.entries(data).map(([key, item]) => [key, SHOWN_FIELDS.has(key) ? item : '[redacted]']))
+    : '[redacted]'
+
+/** Bull Board as an Express router for `basePath`: read-only, redacted. Access is the caller's business. */
+export function createBoard(queues: Queues, basePath: string) {
+  const serverAdapter = new ExpressAdapter()
+  serverAdapter.setBasePath(basePath)
+  const adapters = Object.entries(queues).map(([name, queue]) => {
+    const adapter = new BullMQAdapter(queue, {
+      readOnlyMode: true,
+      allowRetries: false,
+      description: QUEUES[name as QueueName].description,
+    })
+    adapter.setFormatter('data', visibleData)
+    return adapter
+  })
+  createBullBoard({
+    queues: adapters,
+    serverAdapter,
+    options: {
+      uiConfig: {
+        boardTitle: 'genqueue',
+        hideRedisDetails: true,
+        showWorkers: false,
+        hideDocsLink: true,
+        pollingInterval: { showSetting: true },
+        miscLinks: [{ text: 'Studio', url: '/' }],
+      },
+      handlerHooks: {
+        after: (_context, result) => ({ ...result, body: redact(result.body) as typeof result.body }),
+      },
+    },
+  })
+  const router = serverAdapter.getRouter()
+  router.disable('x-powered-by')
+  return router
+}

@@ -1,0 +1,39 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+
+const VALID_MS = 60 * 60 * 1000
+/** Links stay the same for a while, so that a browser that sees a job again does not load its pictures again. */
+const STEP_MS = 15 * 60 * 1000
+
+/** Signed paths to artifacts: valid for at least an hour, for whoever holds them. */
+export function createArtifactLinks(key: Buffer) {
+  const sign = (id: string, expires: string): string =>
+    createHmac('sha256', key).update(`artifact:${id}:${expires}`).digest().subarray(0, 16).toString('base64url')
+  return {
+    path(id: string, now = Date.now()): string {
+      const expires = String((Math.ceil((now + VALID_MS) / STEP_MS) * STEP_MS) / 1000)
+      return `/v1/artifacts/${id}?expires=${expires}&signature=${sign(id, expires)}`
+    },
+    valid(id: string, expires: string, signature: string, now = Date.now()): boolean {
+      const expected = Buffer.from(sign(id, expires))
+      const given = Buffer.from(signature)
+      return given.length === expected.length && timingSafeEqual(given, expected) && Number(expires) * 1000 > now
+    },
+  }
+}
+
+export type ArtifactLinks = ReturnType<typeof createArtifactLinks>
+
+export interface ArtifactPlace {
+  job: string
+  attempt: number
+  index: number
+}
+
+/** `art_<ulid>_<attempt>_<index>`: where an artifact belongs; null when it is not an id of ours. */
+export function parseArtifactId(id: string): ArtifactPlace | null {
+  const match = /^art_([0-9A-HJKMNP-TV-Z]{26})_(\d{1,6})_(\d{1,4})$/.exec(id)
+  return match ? { job: `job_${match[1]}`, attempt: Number(match[2]), index: Number(match[3]) } : null
+}
+
+export const artifactId = (job: string, attempt: number, index: number): string =>
+  `art_${job.replace(/^job_/, '')}_${attempt}_${index}`

@@ -1,0 +1,127 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import type { Logger } from '../logger.ts'
+
+/** A change of a job, as the event stream tells it. `stream` is null for progress, which is not a transition. */
+export interface JobChange {
+  job: string
+  tenant: string
+  stream: string | null
+}
+
+export type Unsubscribe = () => void
+
+export interface EventHub {
+  onJob(job: string, listener: () => void): Unsubscribe
+  onTenant(tenant: string, listener: (change: JobChange) => void): Unsubscribe
+  /** What a tenant missed since a stream id; null when the stream does not reach back so far. */
+  since(tenant: string, stream: string): Promise<JobChange[] | null>
+  /** The newest stream id. */
+  position(): Promise<string>
+  stop(): Promise<void>
+}
+
+const BLOCK_MS = 5_000
+const READ_COUNT = 500
+const MAX_REPLAY = 2_000
+
+const fieldsSchema = z
+  .array(z.string())
+  .transform((flat) =>
+    Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]])),
+  )
+  .pipe(z.object({ job: z.string(), tenant: z.string() }))
+const entriesSchema = z.array(z.tuple([z.string(), fieldsSchema]))
+const streamsSchema = z.array(z.tuple([z.string(), entriesSchema])).nullable()
+const progressSchema = z.object({ job: z.string(), tenant: z.string() })
+
+/**
+ * One blocking reader of the event stream for a whole process; listeners share it. It resumes from its last id, so a
+ * lost connection loses nothing that the stream still holds.
+ */
+export async function startEventHub(options: {
+  /** For blocking reads: used by nobody else. */
+  reader: Redis
+  /** In subscriber mode: used by nobody else. */
+  subscriber: Redis
+  /** For ordinary commands. */
+  redis: Redis
+  keys: JobKeys
+  log: Logger
+}): Promise<EventHub> {
+  const { reader, subscriber, redis, keys, log } = options
+  const jobs = new Map<string, Set<() => void>>()
+  const tenants = new Map<string, Set<(change: JobChange) => void>>()
+  let stopped = false
+
+  const tell = (change: JobChange): void => {
+    for (const listener of jobs.get(change.job) ?? []) listener()
+    for (const listener of tenants.get(change.tenant) ?? []) listener(change)
+  }
+
+  const listen = <L>(map: Map<string, Set<L>>, key: string, listener: L): Unsubscribe => {
+    const set = map.get(key) ?? new Set<L>()
+    map.set(key, set.add(listener))
+    return () => {
+      set.delete(listener)
+      if (set.size === 0 && map.get(key) === set) map.delete(key)
+    }
+  }
+
+  const position = async (): Promise<string> => {
+    const [newest] = entriesSchema.parse(await redis.xrevrange(keys.events, '+', '-', 'COUNT', 1))
+    return newest?.[0] ?? '0-0'
+  }
+
+  let last = await position()
+  const readAll = async (): Promise<void> => {
+    while (!stopped) {
+      try {
+        const reply = await reader.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', keys.events, last)
+        for (const [, entries] of streamsSchema.parse(reply) ?? [])
+          for (const [stream, { job, tenant }] of entries) {
+            last = stream
+            tell({ job, tenant, stream })
+          }
+      } catch (error) {
+        if (stopped) return
+        log.warn({ err: error }, 'the event stream cannot be read')
+        await new Promise((resolve) => setTimeout(resolve, 250))
+      }
+    }
+  }
+
+  await subscriber.subscribe(keys.progress)
+  subscriber.on('message', (_channel, message) => {
+    const change = progressSchema.safeParse(JSON.parse(message))
+    if (change.success) tell({ ...change.data, stream: null })
+  })
+  const reading = readAll()
+
+  return {
+    onJob: (job, listener) => listen(jobs, job, listener),
+    onTenant: (tenant, listener) => listen(tenants, tenant, listener),
+    position,
+    async since(tenant, stream) {
+      const [oldest] = entriesSchema.parse(await redis.xrange(keys.events, '-', '+', 'COUNT', 1))
+      if (oldest && compareIds(stream, oldest[0]) < 0) return null
+      const entries = entriesSchema.parse(await redis.xrange(keys.events, `(${stream}`, '+', 'COUNT', MAX_REPLAY))
+      if (entries.length === MAX_REPLAY) return null
+      return entries.flatMap(([id, change]) => (change.tenant === tenant ? [{ ...change, stream: id }] : []))
+    },
+    async stop() {
+      stopped = true
+      reader.disconnect()
+      subscriber.disconnect()
+      await reading
+    },
+  }
+}
+
+/** Stream ids are `<ms>-<sequence>`. */
+function compareIds(a: string, b: string): number {
+  const [aMs = 0, aSeq = 0] = a.split('-').map(Number)
+  const [bMs = 0, bSeq = 0] = b.split('-').map(Number)
+  return aMs - bMs || aSeq - bSeq
+}

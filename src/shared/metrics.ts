@@ -1,0 +1,102 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { JobStore } from './jobs/ports.ts'
+
+export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
+
+/**
+ * The figures of one process, and those that all processes share, read from Redis at each scrape. Labels are few and
+ * fixed: never an id, a model or a key.
+ */
+export function createMetrics(options: { store: JobStore; queueCounts: QueueCounts; account: string }) {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const { store, queueCounts, account } = options
+
+  const shared = { registers: [registry] }
+  const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Jobs kept, by phase', labelNames: ['phase'], ...shared })
+  const finished = new Gauge({
+    name: 'genqueue_jobs_finished_total',
+    help: 'Jobs that became final, by status',
+    labelNames: ['status'],
+    ...shared,
+  })
+  const finishedBy = new Gauge({
+    name: 'genqueue_finished_by_total',
+    help: 'Jobs by who brought the final news',
+    labelNames: ['source'],
+    ...shared,
+  })
+  const orphans = new Gauge({
+    name: 'genqueue_orphan_predictions_total',
+    help: 'Predictions that no attempt owned; the goal is 0',
+    ...shared,
+  })
+  const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
+  const due = new Gauge({ name: 'genqueue_due', help: 'Members of the due index', labelNames: ['state'], ...shared })
+  const paused = new Gauge({
+    name: 'genqueue_creation_paused_seconds',
+    help: 'How long creation stays paused',
+    ...shared,
+  })
+  const letters = new Gauge({
+    name: 'genqueue_dead_letters',
+    help: 'Authentic webhooks that could not be used',
+    ...shared,
+  })
+  const queue = new Gauge({
+    name: 'genqueue_queue_jobs',
+    help: 'Doorbells in BullMQ, by queue and state',
+    labelNames: ['queue', 'state'],
+    ...shared,
+  })
+
+  async function readShared(): Promise<void> {
+    const [counts, inFlight, pause, queues] = await Promise.all([
+      store.counts(),
+      store.openPredictions(account),
+      store.pause(account),
+      queueCounts(),
+    ])
+    for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
+    for (const [name, value] of Object.entries(counts.counters)) {
+      const [kind, label = ''] = name.split(':')
+      if (kind === 'jobs') finished.set({ status: label }, value)
+      if (kind === 'finished_by') finishedBy.set({ source: label }, value)
+    }
+    orphans.set(counts.counters.orphan_predictions ?? 0)
+    open.set(inFlight)
+    due.set({ state: 'overdue' }, counts.overdue)
+    due.set({ state: 'waiting' }, counts.due - counts.overdue)
+    letters.set(counts.deadLetters)
+    paused.set(pause ? Math.max(0, (pause.until - Date.now()) / 1000) : 0)
+    for (const [name, states] of Object.entries(queues))
+      for (const [state, value] of Object.entries(states)) queue.set({ queue: name, state }, value)
+  }
+
+  const webhooks = new Counter({
+    name: 'genqueue_webhooks_total',
+    help: 'Webhooks from Replicate, by what came of them',
+    labelNames: ['result'],
+    ...shared,
+  })
+  const requests = new Histogram({
+    name: 'genqueue_http_request_seconds',
+    help: 'Answers of this service',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    ...shared,
+  })
+
+  return {
+    webhook: (result: string): void => webhooks.inc({ result }),
+    request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
+      requests.observe(labels, seconds),
+    contentType: registry.contentType,
+    async render(): Promise<string> {
+      await readShared()
+      return registry.metrics()
+    },
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

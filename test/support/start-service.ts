@@ -1,0 +1,83 @@
+import { Redis } from 'ioredis'
+import { startService as composeService, type Service } from '../../src/compose.ts'
+import { parseConfig } from '../../src/shared/config.ts'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import type { Timings } from '../../src/shared/jobs/timings.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import { startSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/start-simulator.ts'
+import { createClient } from '../../src/client/client.ts'
+import { freshPrefix, testRedisUrl } from './redis.ts'
+import { tempDir } from './temp-dir.ts'
+import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'
+
+export const TEST_KEY = 'test-key-0123456789-0123456789-0123456789'
+export const TEST_ADMIN_PASSWORD = 'correct horse'
+
+export interface TestService {
+  url: string
+  simulator: SimulatorAdmin & { url: string; apiUrl: string }
+  client: ReturnType<typeof createClient>
+  /** A connection of the test's own. */
+  redis: Redis
+  keys: JobKeys
+  stop(): Promise<void>
+}
+
+export interface TestServiceOptions {
+  /** Variables of the configuration, e.g. `REPLICATE_CREATES_PER_MINUTE`. */
+  env?: Record<string, string>
+  timings?: Partial<Timings>
+  simulator?: Partial<SimulatorOptions>
+  redisUrl?: string
+  /** false: as if nobody could reach us. */
+  webhooks?: boolean
+  autoSession?: boolean
+}
+
+/** The whole service in this process, on its own key prefix, with a simulator of its own. */
+export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
+  const redisUrl = options.redisUrl ?? testRedisUrl()
+  const prefix = freshPrefix()
+  const simulator: Simulator = await startSimulator({
+    port: 0,
+    dataDir: null,
+    speed: 10,
+    createsPerMinute: 60_000,
+    readsPerMinute: 60_000,
+    ...options.simulator,
+  })
+  const config = parseConfig({
+    PORT: '0',
+    DATA_DIR: await tempDir(),
+    KEY_PREFIX: prefix,
+    REPLICATE_CREATES_PER_MINUTE: '60000',
+    REPLICATE_READS_PER_MINUTE: '60000',
+    LOG_LEVEL: 'fatal',
+    ...(options.webhooks === false ? { HOST: '0.0.0.0' } : {}),
+    ...options.env,
+  })
+  const service: Service = await composeService({
+    config,
+    redisUrl,
+    replicate: { token: 'test', baseUrl: simulator.apiUrl },
+    devApiKey: TEST_KEY,
+    adminPassword: TEST_ADMIN_PASSWORD,
+    autoSession: options.autoSession ?? true,
+    ...(options.timings ? { timings: options.timings } : {}),
+    log: createLogger({ level: config.logLevel, readable: false }),
+  })
+  const url = (service.url ?? '').replace('0.0.0.0', '127.0.0.1')
+  const redis = new Redis(redisUrl)
+  return {
+    url,
+    simulator: { ...simulatorAdmin(simulator.url), url: simulator.url, apiUrl: simulator.apiUrl },
+    client: createClient({ baseUrl: url, key: TEST_KEY }),
+    redis,
+    keys: createJobKeys(prefix),
+    async stop() {
+      await service.stop()
+      await simulator.stop()
+      redis.disconnect()
+    },
+  }
+}
