@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Job } from '../../src/client/types.ts'
+import { finished, inPhase, submitMany } from '../support/finished.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const SCHNELL = 'black-forest-labs/flux-schnell'
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+
+let service: TestService
+beforeAll(async () => {
+  service = await startService({ timings: { pollWithWebhooks: { first: 300, min: 300, max: 1000 } } })
+})
+afterAll(() => service.stop())
+
+const post = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(service.url + path, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+
+describe('a job', () => {
+  test('ends with a stored picture, finished by webhook', async () => {
+    const response = await post('/v1/jobs', { model: SCHNELL, input: { prompt: 'a red apple', output_format: 'png' } })
+    expect(response.status).toBe(202)
+    const accepted = (await response.json()) as Job
+    expect(response.headers.get('location')).toBe(`/v1/jobs/${accepted.id}`)
+    expect(accepted).toMatchObject({ status: 'queued', phase: 'queued', tenant: 'default', attempt: 0 })
+
+    const job = await finished(service, accepted.id)
+    expect(job).toMatchObject({ status: 'succeeded', attempt: 1, error: null, progress: 1 })
+    expect(job.metrics.predict_time).toBeGreaterThan(0)
+    const [artifact] = job.artifacts
+    expect(job.output).toEqual([artifact?.url])
+
+    const file = await fetch(service.url + artifact?.url)
+    const bytes = Buffer.from(await file.arrayBuffer())
+    expect(file.headers.get('content-type')).toBe('image/png')
+    expect(file.headers.get('x-content-type-options')).toBe('nosniff')
+    expect(bytes.subarray(1, 4).toString()).toBe('PNG')
+    expect(bytes.length).toBe(artifact?.bytes)
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifact?.sha256)
+
+    const part = await fetch(service.url + artifact?.url, { headers: { range: 'bytes=1-3' } })
+    expect(part.status).toBe(206)
+    expect(await part.text()).toBe('PNG')
+    const beyond = await fetch(service.url + artifact?.url, { headers: { range: `bytes=${bytes.length}-` } })
+    expect(beyond.status).toBe(416)
+
+    const mine = (await service.simulator.books()).predictions.filter((row) => row.webhook?.includes(job.id))
+    expect(mine).toHaveLength(1)
+  })
+
+  test('answers within the wait when it is asked to', async () => {
+    const response = await post('/v1/jobs', { version: HELLO, input: { text: 'Ada' } }, { prefer: 'wait=20' })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('preference-applied')).toBe('wait=20')
+    expect(await response.json()).toMatchObject({ status: 'succeeded', output: 'hello Ada', artifacts: [] })
+  })
+
+  test('joins the tokens of a text', async () => {
+    const { id } = await service.client.submit({
+      model: 'google/gemini-3-pro',
+      input: { prompt: 'An outline about tides' },
+      webhook_events: ['output', 'logs'],
+    })
+    const job = await finished(service, id)
+    expect(job.status).toBe('succeeded')
+    expect(typeof job.output).toBe('string')
+    expect(String(job.output).length).toBeGreaterThan(100)
+    expect(job.webhook_events).toEqual(['start', 'output', 'logs', 'completed'])
+  })
+
+  test("fails with upstream's words when the input or the model is wrong", async () => {
+    const wrong = await service.client.submit({ model: SCHNELL, input: { prompt: 'x', num_outputs: 99 } })
+    expect(await finished(service, wrong.id)).toMatchObject({
+      status: 'failed',
+      error: {
+        code: 'input_rejected',
+        retryable: false,
+        billed: 'no',
+        message: expect.stringContaining('num_outputs'),
+      },
+    })
+    const unknown = await service.client.submit({ model: 'nobody/nothing', input: {} })
+    expect(await finished(service, unknown.id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'model_not_found', billed: 'no' },
+    })
+  })
+
+  test('fails when the prediction fails, and tells why', async () => {
+    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'CUDA out of memory' } } })
+    const { id } = await service.client.submit({ model: SCHNELL, input: { prompt: 'x' } })
+    expect(await finished(service, id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'prediction_failed', message: 'CUDA out of memory', billed: 'no', retryable: true },
+    })
+  })
+
+  test('is accepted once for an idempotency key', async () => {
+    const body = { version: HELLO, input: { text: 'once' }, metadata: { b: 1, a: 2 } }
+    const key = { 'idempotency-key': 'order-1' }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post('/v1/jobs', body, key)))
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(202))
+    const ids = new Set(await Promise.all(answers.map(async (answer) => ((await answer.json()) as Job).id)))
+    expect(ids.size).toBe(1)
+    expect(answers.filter((answer) => answer.headers.get('idempotent-replayed') === 'true')).toHaveLength(19)
+
+    const reordered = await post('/v1/jobs', { metadata: { a: 2, b: 1 }, input: { text: 'once' }, version: HELLO }, key)
+    expect(reordered.headers.get('idempotent-replayed')).toBe('true')
+    const other = await post('/v1/jobs', { ...body, input: { text: 'twice' } }, key)
+    expect(other.status).toBe(422)
+    expect(await other.json()).toMatchObject({ code: 'idempotency_key_reused' })
+    const bad = await post('/v1/jobs', body, { 'idempotency-key': 'x'.repeat(256) })
+    expect(bad.status).toBe(400)
+  })
+
+  test('streams its changes and ends with the last', async () => {
+    const { id } = await service.client.submit({ model: SCHNELL, input: { prompt: 'streamed' } })
+    const response = await fetch(`${service.url}/v1/jobs/${id}/events`, {
+      headers: { authorization: `Bearer ${TEST_KEY}` },
+    })
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    const events = (await response.text()).split('\n\n').filter((block) => block.includes('event: job'))
+    const seen = events.map((block) => JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? '{}') as Job)
+    const ids = events.map((block) => Number(/^id: (\d+)$/m.exec(block)?.[1]))
+    expect(seen.at(-1)?.status).toBe('succeeded')
+    expect(seen.map(({ rev }) => rev)).toEqual(ids)
+    expect(ids).toEqual([...ids].sort((a, b) => a - b))
+    const order = ['queued', 'starting', 'processing', 'succeeded']
+    const statuses = seen.map(({ status }) => order.indexOf(status))
+    expect(statuses).toEqual([...statuses].sort((a, b) => a - b))
+  })
+
+  test('is listed newest first, by pages and by status', async () => {
+    const ids = await submitMany(service, 5, (i) => ({ version: HELLO, input: { text: `page ${i}` } }))
+    for (const id of ids) await finished(service, id)
+    const first = await service.client.list({ limit: 3 })
+    const second = await service.client.list({ limit: 3, cursor: first.next_cursor ?? '' })
+    const listed = [...first.data, ...second.data].map(({ id }) => id)
+    expect(listed).toEqual([...listed].sort().reverse())
+    expect(new Set(listed)).toEqual(new Set(listed.slice(0, 6)))
+    expect(listed.slice(0, 5)).toEqual([...ids].reverse())
+    const failed = await service.client.list({ status: 'failed', limit: 100 })
+    expect(failed.data.every(({ status }) => status === 'failed')).toBe(true)
+  })
+})
+
+describe('a cancel', () => {
+  test('of a running prediction stops it upstream', async () => {
+    const { id } = await service.client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'long' } })
+    await inPhase(service, id, 'running')
+    const asked = await service.client.cancel(id)
+    expect(asked.phase).toBe('stopping')
+    expect(asked.status).toBe('processing')
+    const job = await finished(service, id)
+    expect(job).toMatchObject({ status: 'canceled', error: { code: 'canceled', billed: 'yes' } })
+    const row = (await service.simulator.books()).predictions.find(({ id }) => id === job.prediction_id)
+    expect(row?.status).toBe('canceled')
+    expect((await service.client.cancel(id)).status).toBe('canceled')
+  })
+
+  test('of a finished job is refused', async () => {
+    const { id } = await service.client.submit({ version: HELLO, input: { text: 'done' } })
+    await finished(service, id)
+    const response = await post(`/v1/jobs/${id}/cancel`, {})
+    expect(response.status).toBe(409)
+    expect(await response.json()).toMatchObject({ code: 'not_cancelable' })
+  })
+})
+
+describe('when the answer of a create is lost', () => {
+  test('the webhook adopts the prediction; it is never created twice', async () => {
+    await service.simulator.faults({ create: { cut_after_accept: { next: 1 } } })
+    const { id } = await service.client.submit({ model: SCHNELL, input: { prompt: 'cut' } })
+    expect(await finished(service, id)).toMatchObject({ status: 'succeeded', attempt: 1 })
+    const rows = (await service.simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+    expect(rows).toHaveLength(1)
+  })
+
+  test('and the webhooks too, the job stays open and says so', async () => {
+    await service.simulator.faults({ create: { cut_after_accept: { next: 1 } }, webhooks: { drop: 1 } })
+    const { id } = await service.client.submit({ version: HELLO, input: { text: 'lost' } })
+    const job = await inPhase(service, id, 'unknown')
+    expect(job).toMatchObject({ status: 'queued', waiting_for: { reason: 'outcome' } })
+    const rows = await waitFor('the prediction to end upstream', async () => {
+      const all = (await service.simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+      return all.every(({ status }) => status === 'succeeded') && all
+    })
+    expect(rows).toHaveLength(1)
+    await service.simulator.faults({ webhooks: null })
+  })
+
+  test('and nothing was created, the job goes back into the line', async () => {
+    await service.simulator.faults({ create: { status: { next: 1, code: 429, retry_after: 1, hint: 'body' } } })
+    const { id } = await service.client.submit({ version: HELLO, input: { text: 'limited' } })
+    const job = await finished(service, id)
+    expect(job).toMatchObject({ status: 'succeeded', attempt: 2 })
+    const rows = (await service.simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+    expect(rows).toHaveLength(1)
+  })
+})
+
+test('with every webhook lost, 50 of 50 jobs finish by polling, each created once', async () => {
+  await service.simulator.faults({ webhooks: { drop: 1 } })
+  const before = (await service.simulator.books()).counts.created
+  const ids = await submitMany(service, 50, (i) => ({
+    model: SCHNELL,
+    input: { prompt: `silent ${i}`, megapixels: '0.25' },
+  }))
+  const jobs = await Promise.all(ids.map((id) => finished(service, id, 40_000)))
+  expect(jobs.map(({ status }) => status)).toEqual(Array(50).fill('succeeded'))
+  expect((await service.simulator.books()).counts.created - before).toBe(50)
+  await service.simulator.faults({ webhooks: null })
+})
