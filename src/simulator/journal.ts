@@ -23,13 +23,16 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
   const entries = existsSync(path) ? readEntries(path) : []
   let file = openSync(path, 'a')
   let grown = 0
+  let isOpen = true
   const journal: Journal = {
     append(entry) {
+      if (!isOpen) return
       const line = `${JSON.stringify(entry)}\n`
       appendFileSync(file, line)
       grown += line.length
     },
     rewrite(lines) {
+      if (!isOpen) return
       const next = `${path}.next`
       writeLines(next, lines)
       closeSync(file)
@@ -38,7 +41,10 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
       grown = 0
     },
     isLong: () => grown > LONG_BYTES,
-    close: () => closeSync(file),
+    close() {
+      if (isOpen) closeSync(file)
+      isOpen = false
+    },
   }
   return { journal, entries }
 }

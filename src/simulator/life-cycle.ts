@@ -48,6 +48,7 @@ const CANCELED_BEFORE_START_MS = 0.003
 
 export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Parts): LifeCycle {
   const running = new Map<string, Running>()
+  let isStopped = false
   const waiters = new Map<string, Set<() => void>>()
 
   function contextOf(prediction: Prediction, model: Model, now: number): ViewContext {
@@ -136,6 +137,7 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
   }
 
   function begin(prediction: Prediction): void {
+    if (isStopped) return
     running.set(prediction.id, { timer: undefined, output: 0, logs: 0, announcedAt: 0 })
     step(prediction)
   }
@@ -161,7 +163,7 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
       finish(prediction, model, { status: 'canceled', ...end })
     },
     waitForEnd(prediction, ms) {
-      if (prediction.end !== null) return Promise.resolve()
+      if (prediction.end !== null || isStopped) return Promise.resolve()
       return new Promise((resolve) => {
         const wakers = waiters.get(prediction.id) ?? new Set()
         waiters.set(prediction.id, wakers)
@@ -183,7 +185,10 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
       }
     },
     forget,
-    stop: forget,
+    stop() {
+      isStopped = true
+      forget()
+    },
   }
 }
 

@@ -6,7 +6,8 @@ import { seededRandom } from './seeded-random.ts'
 export function planRun(model: Model, seed: number, speed: number): RunPlan {
   const random = seededRandom('run', model.name, seed)
   return {
-    startAfterMs: (random.between(...model.startSeconds) * 1000) / speed,
+    // Never 0: a new prediction is always `starting`.
+    startAfterMs: Math.max(0.001, (random.between(...model.startSeconds) * 1000) / speed),
     runForMs: (random.between(...model.runSeconds) * 1000) / speed,
     error: null,
     extraLogBytes: 0,

@@ -43,8 +43,10 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   /** Messages that wait until the last one of their prediction was sent. */
   const heldBack = new Map<string, WebhookMessage[]>()
   let abort = new AbortController()
+  let isStopped = false
 
   function later(ms: number, action: () => void): void {
+    if (isStopped) return
     const timer = setTimeout(() => {
       timers.delete(timer)
       action()
@@ -53,6 +55,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   }
 
   function enqueue(task: () => Promise<void>): void {
+    if (isStopped) return
     waiting.push(task)
     pump()
   }
@@ -173,6 +176,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
     send,
     forget,
     async stop() {
+      isStopped = true
       forget()
       await Promise.allSettled(inFlight)
       await agent.destroy()

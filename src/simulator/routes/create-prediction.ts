@@ -90,10 +90,12 @@ function creation(
     if ('kind' in body) return body
     const accepted = accept(services, request, body.value, validate, findTarget)
     if ('kind' in accepted) return accepted
+    // What a create answers is how the prediction was born, however fast the run is.
+    const newborn = showPrediction(services, accepted, request.origin, accepted.createdAt)
     lifeCycle.begin(accepted)
     if (faults.strike('create', 'cut_after_accept') !== null) return cut
     if (faults.strike('create', 'garbage') !== null) return garbage(201)
-    const reply = await answer(services, request, accepted)
+    const reply = await answer(services, request, accepted, newborn)
     return faults.strike('create', 'hide_webhook') === null ? reply : withoutWebhooks(reply)
   }
 }
@@ -169,9 +171,14 @@ function newPrediction(
   }
 }
 
-async function answer(services: Services, request: SimulatorRequest, prediction: Prediction): Promise<Reply> {
+async function answer(
+  services: Services,
+  request: SimulatorRequest,
+  prediction: Prediction,
+  newborn: object,
+): Promise<Reply> {
   const prefer = parsePrefer(request.headers.prefer)
-  if (prefer === null) return json(201, showPrediction(services, prediction, request.origin))
+  if (prefer === null) return json(201, newborn)
   await services.lifeCycle.waitForEnd(prediction, prefer.seconds * 1000)
   const code = prediction.end === null ? services.habits.current.unfinished_wait_code : 201
   const view = showPrediction(services, prediction, request.origin)

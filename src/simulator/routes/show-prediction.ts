@@ -3,10 +3,15 @@ import type { Prediction } from '../prediction.ts'
 import { viewOf } from '../prediction-view.ts'
 import type { Services } from './services.ts'
 
-/** A prediction as it is at this moment, with URLs for the client that asked. */
-export function showPrediction({ book, catalogue }: Services, prediction: Prediction, origin: string) {
+/** A prediction as it is at a moment, with URLs for the client that asked. */
+export function showPrediction(
+  { book, catalogue }: Services,
+  prediction: Prediction,
+  origin: string,
+  now = Date.now(),
+) {
   const model = catalogue.byName(prediction.model)
   if (model === undefined) throw new Error(`the model ${prediction.model} of ${prediction.id} is not known any more`)
   const token = fileToken(book.identity.privateKey, prediction.id)
-  return viewOf(prediction, { model, now: Date.now(), origin, fileToken: token })
+  return viewOf(prediction, { model, now, origin, fileToken: token })
 }

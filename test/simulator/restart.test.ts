@@ -1,0 +1,95 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { startSimulator } from '../../src/simulator/start-simulator.ts'
+import { spawnNode } from '../support/spawn-process.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { callsTo, finished, FLUX, GEMINI, simulatorFor, temporaryFolder, withCalls } from './support/simulator.ts'
+import { isOver, webhookReceiver } from './support/webhook-receiver.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/simulator/main.ts', import.meta.url))
+
+async function spawnSimulator(...flags: string[]) {
+  const child = spawnNode(MAIN, flags)
+  const [, url = ''] = await child.waitForLine(/(http:\/\/127\.0\.0\.1:\d+)\/v1$/)
+  return { child, url, ...callsTo(url) }
+}
+
+describe('kill -9', () => {
+  test('runs go on by their created_at, owed webhooks arrive, the books are continuous', async () => {
+    const [folder, receiver] = [temporaryFolder(), await webhookReceiver()]
+    const first = await spawnSimulator('--port', '0', '--data', folder, '--speed', '20')
+    const webhook = { webhook: receiver.url, webhook_events_filter: ['start', 'completed'] }
+    const short = await first.post(FLUX, { input: { prompt: 'a boat', seed: 5 }, ...webhook })
+    await receiver.completed(short.body.id)
+    receiver.answer = { status: 503 }
+    const owed = await first.post(FLUX, { input: { prompt: 'owed' }, ...webhook })
+    await receiver.next((one) => isOver(one) && one.body.id === owed.body.id)
+    const long = await first.post(GEMINI, { input: { prompt: 'bees' }, ...webhook })
+    await receiver.next((one) => one.body.id === long.body.id)
+    const secret = (await first.get('webhooks/default/secret')).body.key
+    const { body: before } = await first.get(`predictions/${short.body.id}`)
+    const books = await first.books()
+    await first.child.kill('SIGKILL')
+    receiver.answer = { status: 200 }
+    const heard = receiver.received.length
+
+    const second = await spawnSimulator('--port', '0', '--data', folder, '--speed', '20')
+    expect((await second.get('webhooks/default/secret')).body.key).toBe(secret)
+    const last = await waitFor('the owed webhook', () =>
+      receiver.received.slice(heard).find((one) => one.body.id === owed.body.id),
+    )
+    const firstTry = receiver.received.find((one) => isOver(one) && one.body.id === owed.body.id)
+    expect(last.headers['webhook-id']).toBe(firstTry?.headers['webhook-id'])
+    expect(last.raw).toBe(firstTry?.raw)
+    const end = await waitFor('the end of the long run', () =>
+      receiver.received.find((one) => isOver(one) && one.body.id === long.body.id),
+    )
+    expect(end.body.created_at).toBe(long.body.created_at)
+    expect(end.body.metrics.predict_time).toBeLessThan(7)
+    expect(receiver.received.filter((one) => !isOver(one) && one.body.id === long.body.id)).toHaveLength(1)
+    const { body: after } = await second.get(`predictions/${short.body.id}`)
+    expect(after.completed_at).toBe(before.completed_at)
+    expect(after.logs).toBe(before.logs)
+    expect((await fetch(after.output[0])).status).toBe(200)
+
+    const now = await second.books()
+    expect(now.predictions.map((one: { id: string }) => one.id)).toEqual(
+      books.predictions.map((one: { id: string }) => one.id),
+    )
+    expect(now.counts).toMatchObject({ create_requests: 3, created: 3, gets: 2 })
+    expect(now.webhooks.sent).toBeGreaterThan(books.webhooks.sent)
+    expect(now.spend).toBeGreaterThan(books.spend)
+    expect(await second.child.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  })
+})
+
+test('a run that ended while nobody was there ended when it was planned to', async () => {
+  const folder = temporaryFolder()
+  const options = { port: 0, dataDir: folder, speed: 2 }
+  const first = withCalls(await startSimulator(options))
+  const { body } = await first.create({ prompt: 'x' }, {}, { 'cancel-after': '5' })
+  await first.post('/_sim/clock', { advance_seconds: 3590 })
+  await first.stop()
+  const stopped = Date.now()
+  await waitFor('the planned end', () => Date.now() > stopped + 1500)
+  const second = await simulatorFor({ dataDir: folder })
+  const done = await finished(second, body.id)
+  expect(done.status).toBe('succeeded')
+  expect(Date.parse(done.completed_at)).toBeLessThan(stopped + 1500)
+  const { body: clock } = await second.post('/_sim/clock', { advance_seconds: 10 })
+  expect(clock.removed).toBe(1)
+})
+
+describe('the command', () => {
+  test('refuses what is wrong on stderr, and names it', async () => {
+    const child = spawnNode(MAIN, ['--port', 'abc'])
+    expect((await child.exited).code).toBe(1)
+    expect(child.stderr).toBe('simulator: --port is "abc", expected a whole number from 0 to 65535\n')
+  })
+
+  test('a busy port is named', async () => {
+    const simulator = await simulatorFor()
+    const second = startSimulator({ port: simulator.port, dataDir: null })
+    await expect(second).rejects.toThrow(`port ${simulator.port} on 127.0.0.1 is already in use`)
+  })
+})
