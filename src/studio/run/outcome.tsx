@@ -38,7 +38,7 @@ export function Outcome({ job }: { job: Job }) {
             </dl>
           </>
         )}
-        <RunAgain job={job} first={advice.first} />
+        <RunAgain job={job} first={job.status === 'failed' ? advice.first : null} />
       </div>
     </section>
   )

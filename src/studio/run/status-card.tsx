@@ -143,7 +143,7 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
           onClick={() => void again()}
         >
           <Again />
-          {sending ? 'Sending…' : first === null ? 'Run again' : 'Try again'}
+          {sending ? 'Sending…' : job.status === 'failed' ? 'Try again' : 'Run again'}
         </button>
         {(job.model ?? job.version?.includes(':')) && (
           <Link

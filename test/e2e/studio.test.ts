@@ -1,0 +1,344 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Job } from '../../src/client/types.ts'
+import { launchBrowser } from '../support/browser.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** Studio in a real browser, against the real service and the simulator. Every wait is for something that is seen. */
+
+const SECONDS = 1_000
+const DESKTOP = { width: 1280, height: 800 }
+const PHONE = { width: 390, height: 844 }
+
+let service: TestService
+let browser: Browser
+
+beforeAll(async () => {
+  ;[service, browser] = await Promise.all([startService(), launchBrowser()])
+}, 120 * SECONDS)
+
+afterAll(async () => {
+  await browser?.close()
+  await service?.stop()
+})
+
+/** What no visit may leave behind: a script error, a breach of the page's policy, a byte from another origin. */
+let complaints: string[] = []
+
+beforeEach(() => {
+  complaints = []
+})
+
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()))
+  await service.simulator.faults({ predictions: null })
+  expect(complaints).toEqual([])
+})
+
+async function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: DESKTOP, baseURL: service.url, locale: 'en-GB', ...options })
+  const page = await context.newPage()
+  page.setDefaultTimeout(20 * SECONDS)
+  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) complaints.push(message.text())
+  })
+  page.on('dialog', (dialog) => {
+    complaints.push(`dialog: ${dialog.message()}`)
+    void dialog.dismiss()
+  })
+  page.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url())
+    if (protocol.startsWith('http') && origin !== new URL(service.url).origin)
+      complaints.push(`foreign: ${request.url()}`)
+  })
+  await page.goto(path)
+  return page
+}
+
+/** Through the page's own form, as a person would. */
+async function run(page: Page, prompt: string): Promise<void> {
+  await page.getByLabel('Prompt', { exact: true }).fill(prompt)
+  await page.keyboard.press('Control+Enter')
+}
+
+const tile = (page: Page, prompt: string): Locator => page.getByRole('listitem').filter({ hasText: prompt }).first()
+
+async function open(page: Page, prompt: string): Promise<void> {
+  await tile(page, prompt).getByRole('link').click()
+  await page.getByRole('heading', { level: 1, name: prompt }).waitFor()
+}
+
+const status = (page: Page, word: string): Promise<void> =>
+  page.getByRole('region', { name: 'Status' }).getByRole('heading', { name: word }).waitFor()
+
+/** The part of the browser's HTMLImageElement that is needed; the types of the DOM are not those of a server. */
+interface ImageElement {
+  decode(): Promise<void>
+  naturalWidth: number
+}
+
+/** A picture counts as seen when the browser has decoded it. */
+async function seesPicture(image: Locator): Promise<void> {
+  await image.waitFor()
+  await image.scrollIntoViewIfNeeded()
+  const width = await image.evaluate(async (element: ImageElement) => {
+    await element.decode()
+    return element.naturalWidth
+  })
+  expect(width).toBeGreaterThan(0)
+}
+
+/** A run that is already there when the page is opened. */
+async function finishedRun(prompt: string): Promise<Job> {
+  const { id } = await service.client.submit({
+    model: 'black-forest-labs/flux-schnell',
+    input: { prompt, aspect_ratio: '16:9' },
+  })
+  return waitFor('the run to succeed', async () => {
+    const job = await service.client.get(id)
+    return job.status === 'succeeded' && job
+  })
+}
+
+describe('a first visit', () => {
+  test('needs no login, and one click on a sample makes a picture', async () => {
+    const page = await visit('/')
+    await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
+    await page.getByRole('button', { name: /A picture/ }).click()
+    const first = tile(page, 'A lighthouse in morning fog')
+    await first.getByText('Succeeded').waitFor()
+    await seesPicture(first.getByRole('img'))
+  })
+})
+
+describe('a run', () => {
+  test('is submitted, moves without a reload, shows its picture and gives it away', async () => {
+    const page = await visit('/')
+    await page.evaluate('void (window.sameDocument = true)')
+    await run(page, 'A paper boat on a rainy street')
+    const mine = tile(page, 'A paper boat on a rainy street')
+    await mine.getByText('Succeeded').waitFor()
+    await seesPicture(mine.getByRole('img'))
+
+    await open(page, 'A paper boat on a rainy street')
+    await status(page, 'Succeeded')
+    await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
+    expect(await page.evaluate('window.sameDocument')).toBe(true)
+
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download' }).click(),
+    ])
+    expect(download.suggestedFilename()).toMatch(/^\w+\.(webp|png|jpg)$/)
+    expect((await readFile(await download.path())).byteLength).toBeGreaterThan(500)
+  })
+
+  test('tells where it is while it is under way, then ends when it is canceled', async () => {
+    await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
+    const page = await visit('/')
+    await run(page, 'A clock without hands')
+    await tile(page, 'A clock without hands').getByText('Starting').waitFor()
+
+    await open(page, 'A clock without hands')
+    await status(page, 'Starting up')
+    await page.getByText('Replicate has accepted it').waitFor()
+    await page.getByText(/time used until then is billed/).waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await status(page, 'Canceled')
+    await page.getByRole('button', { name: 'Run again' }).waitFor()
+  })
+
+  test('tells what went wrong, what it cost, and succeeds when tried again', async () => {
+    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The lens cap was on' } } })
+    const page = await visit('/')
+    await run(page, 'A portrait of a lighthouse keeper')
+    const mine = tile(page, 'A portrait of a lighthouse keeper')
+    await mine.getByText('Failed').waitFor()
+    await mine.getByText('The lens cap was on').waitFor()
+
+    await open(page, 'A portrait of a lighthouse keeper')
+    const failed = page.url()
+    const told = page.getByRole('region', { name: 'What happened' })
+    await told.getByText('The lens cap was on').waitFor()
+    await told.getByText('Not billed by Replicate.').waitFor()
+    await told.getByRole('button', { name: 'Try again' }).click()
+    await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== failed)
+    await status(page, 'Succeeded')
+    await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
+  })
+
+  test('survives a reload, and back leads to the sheet with its filter', async () => {
+    const page = await visit('/?status=succeeded')
+    await page.getByRole('link', { name: 'Succeeded', exact: true }).waitFor()
+    const first = page.getByRole('listitem').first()
+    await first.waitFor()
+    const title = (await first.getByRole('link').textContent()) ?? ''
+    await first.getByRole('link').click()
+    await page.getByRole('heading', { level: 1, name: title }).waitFor()
+
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: title }).waitFor()
+    await status(page, 'Succeeded')
+
+    await page.goBack()
+    await page.getByRole('listitem').first().waitFor()
+    expect(new URL(page.url()).search).toBe('?status=succeeded')
+    expect(await page.getByRole('navigation').locator('[aria-current=page]').textContent()).toBe('Succeeded')
+  })
+
+  test('shows a hostile prompt as the text that it is', async () => {
+    const hostile = '<script>alert(1)</script><img src=x onerror=alert(2)>'
+    const page = await visit('/')
+    await run(page, hostile)
+    await tile(page, hostile).getByText('Succeeded').waitFor()
+    await open(page, hostile)
+    await status(page, 'Succeeded')
+    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe(hostile)
+    expect(await page.locator('[onerror], main script').count()).toBe(0)
+  })
+})
+
+describe('the form', () => {
+  test('says what is missing beside its field, and sends nothing', async () => {
+    const page = await visit('/')
+    const sent: string[] = []
+    page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()))
+    await page.getByRole('button', { name: 'Run', exact: true }).click()
+    const prompt = page.getByLabel('Prompt', { exact: true })
+    await page.getByText('Required').waitFor()
+    expect(await prompt.getAttribute('aria-invalid')).toBe('true')
+    expect(await prompt.and(page.locator(':focus')).count()).toBe(1)
+    expect(sent).toEqual([])
+  })
+
+  test('shows the service’s own words when it refuses', async () => {
+    const page = await visit('/')
+    await page.getByLabel('Prompt', { exact: true }).fill('x'.repeat(70_000))
+    await page.getByRole('button', { name: 'Run', exact: true }).click()
+    const alert = page.getByRole('alert')
+    await alert.waitFor()
+    expect(await alert.textContent()).toMatch(/bytes|large/i)
+  })
+
+  test('offers another model by its name, and keeps the choice in the address', async () => {
+    const page = await visit('/')
+    await page.getByRole('button', { name: /^Model/ }).click()
+    await page.getByLabel('Search models, or give any owner/name').fill('gemini')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/model=google\/gemini-3-pro/)
+    await page.getByLabel('Prompt', { exact: true }).fill('Why only once?')
+    await page.reload()
+    expect(await page.getByLabel('Prompt', { exact: true }).inputValue()).toBe('Why only once?')
+    await page.getByRole('button', { name: 'Edit as JSON' }).click()
+    expect(JSON.parse(await page.getByLabel('Input as JSON').inputValue())).toEqual({ prompt: 'Why only once?' })
+  })
+})
+
+describe('the page', () => {
+  test('says when the connection is lost, and catches up', async () => {
+    const page = await visit('/')
+    await page.getByText('Live', { exact: true }).waitFor()
+    await page.route('**/v1/events', (route) => route.abort())
+    await page.reload()
+    await page.getByText('Connection lost, catching up…').waitFor()
+    await service.client.submit({ model: 'black-forest-labs/flux-schnell', input: { prompt: 'Sent behind its back' } })
+    await page.unroute('**/v1/events')
+    await page.getByText('Live', { exact: true }).waitFor()
+    await tile(page, 'Sent behind its back').getByText('Succeeded').waitFor()
+    expect(await page.getByText('Connection lost, catching up…').count()).toBe(0)
+  })
+
+  test('is driven by the keyboard', async () => {
+    const page = await visit('/')
+    await page.getByRole('listitem').first().waitFor()
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('/')
+    const search = page.getByRole('searchbox')
+    expect(await search.and(page.locator(':focus')).count()).toBe(1)
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('ArrowRight')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/runs\/job_/)
+    const newest = page.url()
+    await page.getByRole('region', { name: 'Status' }).waitFor()
+    await page.getByRole('button', { name: 'Older run' }).and(page.locator(':enabled')).waitFor()
+    await page.keyboard.press('ArrowRight')
+    await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== newest)
+    await page.keyboard.press('Escape')
+    await page.waitForURL((url) => url.pathname === '/')
+  })
+
+  test('fits a phone: one column, nothing to the side', async () => {
+    const page = await visit('/', { viewport: PHONE, hasTouch: true, isMobile: true })
+    const job = await finishedRun('A very long word: ' + 'lighthouse'.repeat(20))
+    for (const path of ['/', '/new', `/runs/${job.id}`]) {
+      await page.goto(path)
+      const there =
+        path === '/new' ? page.getByLabel('Prompt', { exact: true }) : page.getByRole('heading', { level: 1 })
+      await there.waitFor()
+      const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+      expect([path, wide]).toEqual([path, 0])
+    }
+    await page.goto('/')
+    await page.getByRole('link', { name: 'New run' }).click()
+    await run(page, 'From a phone')
+    await tile(page, 'From a phone').getByText('Succeeded').waitFor()
+    expect(new URL(page.url()).pathname).toBe('/')
+  })
+
+  test.each(['light', 'dark'] as const)('leaves axe nothing serious to say in %s', async (colorScheme) => {
+    const page = await visit('/', { colorScheme })
+    const job = await finishedRun(`Fog, seen ${colorScheme}`)
+    await service.simulator.faults({ predictions: { fail: { next: 1 } } })
+    await page.goto('/')
+    await run(page, `Rain, seen ${colorScheme}`)
+    await tile(page, `Rain, seen ${colorScheme}`).getByText('Failed').waitFor()
+    await page.getByText('More options').click()
+    expect(await serious(page)).toEqual([])
+    await open(page, `Rain, seen ${colorScheme}`)
+    expect(await serious(page)).toEqual([])
+    await page.goto(`/runs/${job.id}`)
+    await status(page, 'Succeeded')
+    expect(await serious(page)).toEqual([])
+  })
+
+  test('keeps no key where scripts can read it', async () => {
+    const page = await visit('/')
+    await page.getByRole('listitem').first().waitFor()
+    expect(await page.evaluate('document.cookie')).toBe('')
+    const stored = await page.evaluate<string>('JSON.stringify([localStorage, sessionStorage])')
+    expect(stored).not.toContain(TEST_KEY)
+  })
+
+  test('remembers the theme that was chosen', async () => {
+    const page = await visit('/', { colorScheme: 'light' })
+    const background = () => page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
+    const light = await background()
+    await page.getByRole('button', { name: /^Theme: as the system/ }).click()
+    await page.getByRole('button', { name: /^Theme: light/ }).click()
+    await page.getByRole('button', { name: /^Theme: dark/ }).waitFor()
+    const dark = await background()
+    expect(dark).not.toBe(light)
+    await page.reload()
+    expect(await background()).toBe(dark)
+  })
+})
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+interface AxeResult {
+  violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]
+}
+
+async function serious(page: Page): Promise<string[]> {
+  // Not a script tag, which the page's policy would refuse.
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate<AxeResult>('axe.run()')
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
+}
