@@ -15,7 +15,7 @@ interface Holder {
  * Takes the data folder for this process, so that one owner starts and stops what lives in it. A lock whose process
  * is gone (also when another program has its pid by now) is taken over. Rejects with the holder's pid otherwise.
  */
-export async function lockDataDir(dataDir: string): Promise<{ release(): Promise<void> }> {
+export async function lockDataDir(dataDir: string): Promise<{ release: () => Promise<void> }> {
   await mkdir(dataDir, { recursive: true })
   const folder = await realpath(dataDir)
   const file = join(folder, LOCK_FILE)

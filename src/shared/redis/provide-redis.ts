@@ -21,7 +21,7 @@ export interface ProvidedRedis {
   /** It was already running for this folder: the one who started it died. */
   adopted: boolean
   /** Ends Redis with its files written, and waits until it is gone. Repeating it is harmless. */
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 /** What is kept in the folder, so that the next start finds the server, or at least its port. */
