@@ -1,4 +1,4 @@
-import { ulid } from 'ulid'
+import { randomUUID } from 'node:crypto'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
@@ -96,7 +96,7 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
     const stage: PurgeStage =
       age >= timings.keepJob && settled ? 'all' : age >= timings.keepPayload ? 'payload' : 'index'
     if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
-    await store.purge(state, stage, ulid())
+    await store.purge(state, stage, randomUUID())
   }
 
   async function cleanOld(): Promise<void> {

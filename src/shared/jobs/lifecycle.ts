@@ -1,4 +1,5 @@
-import { monotonicFactory, ulid } from 'ulid'
+import { randomUUID } from 'node:crypto'
+import { monotonicFactory } from 'ulid'
 import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
@@ -82,7 +83,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     cause: Cause,
   ): Promise<ApplyResult> {
     for (let race = 0; race < MAX_RACES; race++) {
-      const commitId = ulid()
+      const commitId = randomUUID()
       const { now, state } = await store.load(id)
       if (state === null) return { kind: 'missing' }
       const context = { now, cause, timings, webhooks: webhooks() }
@@ -143,7 +144,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         started_at: null,
         completed_at: null,
       }
-      const result = await store.create(job, idempotency, ulid())
+      const result = await store.create(job, idempotency, randomUUID())
       if (result.status === 'taken') {
         const known = idempotency && (await store.idempotent(idempotency.entry))
         const first = known && (await store.read(known.job))

@@ -1,0 +1,87 @@
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { createClient } from '../../src/client/client.ts'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { freePort } from './free-port.ts'
+import { freshPrefix, testRedisUrl } from './redis.ts'
+import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'
+import { spawnNode, type SpawnedProcess } from './spawn-process.ts'
+import { tempDir } from './temp-dir.ts'
+import { TEST_KEY } from './start-service.ts'
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const SIMULATOR = join(import.meta.dirname, '../../src/simulator/main.ts')
+
+export interface Fleet {
+  /** One for each api. */
+  clients: ReturnType<typeof createClient>[]
+  urls: string[]
+  simulator: SimulatorAdmin & { url: string }
+  redis: Redis
+  keys: JobKeys
+  apis: SpawnedProcess[]
+  workers: SpawnedProcess[]
+  /** One more worker. */
+  addWorker(): Promise<SpawnedProcess>
+  stop(): Promise<void>
+}
+
+/** The service as it is run in production: a simulator, apis and workers, each a process of its own. */
+export async function startProcesses(options: {
+  apis: number
+  workers: number
+  env?: Record<string, string>
+  simulatorArgs?: string[]
+}): Promise<Fleet> {
+  const dataDir = tempDir()
+  const prefix = freshPrefix()
+  const redisUrl = testRedisUrl()
+  const simulatorPort = await freePort()
+  const simulator = spawnNode(SIMULATOR, ['--port', String(simulatorPort), ...(options.simulatorArgs ?? [])])
+  await simulator.waitForLine(/\/v1/)
+  const simulatorUrl = `http://127.0.0.1:${simulatorPort}`
+  const ports: number[] = []
+  for (let i = 0; i < options.apis; i++) ports.push(await freePort())
+  const env = {
+    REDIS_URL: redisUrl,
+    KEY_PREFIX: prefix,
+    DATA_DIR: dataDir,
+    REPLICATE_API_TOKEN: 'test',
+    REPLICATE_BASE_URL: `${simulatorUrl}/v1`,
+    PUBLIC_URL: `http://127.0.0.1:${ports[0]}`,
+    DEV_API_KEY: TEST_KEY,
+    LOG_LEVEL: 'info',
+    ...options.env,
+  }
+  const apis = ports.map((port) =>
+    spawnNode(MAIN, ['--role', 'api'], { env: { ...env, PORT: String(port) }, cwd: dataDir }),
+  )
+  const addWorker = async (): Promise<SpawnedProcess> => {
+    const worker = spawnNode(MAIN, ['--role', 'worker'], { env, cwd: dataDir })
+    await worker.waitForLine(/is running/)
+    return worker
+  }
+  const workers = await Promise.all(Array.from({ length: options.workers }, addWorker))
+  await Promise.all(apis.map((api) => api.waitForLine(/is running/)))
+  const redis = new Redis(redisUrl)
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  return {
+    clients: urls.map((baseUrl) => createClient({ baseUrl, key: TEST_KEY })),
+    urls,
+    simulator: { ...simulatorAdmin(simulatorUrl), url: simulatorUrl },
+    redis,
+    keys: createJobKeys(prefix),
+    apis,
+    workers,
+    addWorker: async () => {
+      const worker = await addWorker()
+      workers.push(worker)
+      return worker
+    },
+    async stop() {
+      await Promise.all([...apis, ...workers].map((one) => one.kill('SIGTERM')))
+      await simulator.kill('SIGTERM')
+      redis.disconnect()
+    },
+  }
+}
