@@ -58,8 +58,8 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
 
   function step(prediction: Prediction): void {
     const run = running.get(prediction.id)
-    const model = catalogue.byName(prediction.model)
-    if (run === undefined || model === undefined || prediction.end !== null) return
+    if (run === undefined || prediction.end !== null) return
+    const model = catalogue.ofPrediction(prediction)
     const now = Date.now()
     const end = plannedEnd(prediction)
     const startedAt = startedAtOf(prediction)
@@ -152,8 +152,8 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
   return {
     begin,
     cancel(prediction) {
-      const model = catalogue.byName(prediction.model)
-      if (model === undefined || prediction.end !== null) return
+      if (prediction.end !== null) return
+      const model = catalogue.ofPrediction(prediction)
       const now = Date.now()
       const planned = plannedEnd(prediction)
       if (planned !== null && planned.at <= now) return finish(prediction, model, planned)
@@ -178,10 +178,8 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
     },
     resume() {
       for (const prediction of book.all()) {
-        const model = catalogue.byName(prediction.model)
-        if (model === undefined) continue
         if (prediction.end === null) begin(prediction)
-        else if (!prediction.settled) announceEnd(prediction, model)
+        else if (!prediction.settled) announceEnd(prediction, catalogue.ofPrediction(prediction))
       }
     },
     forget,

@@ -1,4 +1,4 @@
-import { readSettings, type Settings, SettingsError, usage } from './options.ts'
+import { readSettings, type Settings, usage } from './options.ts'
 import { type Simulator, startSimulator } from './start-simulator.ts'
 
 /** `npm run simulator -- --port 4010` */
@@ -38,9 +38,6 @@ function stopOnSignal(simulator: Simulator): void {
 try {
   await main()
 } catch (error) {
-  const expected = error instanceof SettingsError || !(error instanceof TypeError)
-  process.stderr.write(
-    `simulator: ${error instanceof Error ? (expected ? error.message : error.stack) : String(error)}\n`,
-  )
+  process.stderr.write(`simulator: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1
 }

@@ -80,3 +80,13 @@ test('account, models, versions, hardware, and errors it understands', async () 
   const create = client.predictions.create({ model: 'black-forest-labs/flux-schnell', input: {} })
   await expect(create).rejects.toThrow(/422 .*prompt is required/)
 })
+
+test('pays six times for one create when the socket drops: why a service must not use it as it is', async () => {
+  const simulator = await simulatorFor()
+  await simulator.faults({ create: { cut_after_accept: { next: 5 } } })
+  await clientOf(simulator.apiUrl).predictions.create({
+    model: 'black-forest-labs/flux-schnell',
+    input: { prompt: 'x' },
+  })
+  expect((await simulator.books()).counts).toMatchObject({ create_requests: 6, created: 6 })
+})

@@ -50,7 +50,7 @@ describe('cancel', () => {
   })
 
   test('while running: pays for the time, keeps what was written; again: no change', async () => {
-    const simulator = await simulatorFor({ speed: 40 })
+    const simulator = await simulatorFor({ speed: 20 })
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } })
     await waitFor('some text', async () => (await simulator.get(`predictions/${body.id}`)).body.output?.length > 3)
     const canceled = await simulator.post(`predictions/${body.id}/cancel`)

@@ -80,6 +80,17 @@ test('a run that ended while nobody was there ended when it was planned to', asy
   expect(clock.removed).toBe(1)
 })
 
+test('predictions of a model that is not described any more are still listed, and end', async () => {
+  const folder = temporaryFolder()
+  const model = { name: 'acme/stamp', input_schema: {}, run_seconds: 0.2, output: { kind: 'text' } } as const
+  const first = withCalls(await startSimulator({ port: 0, dataDir: folder, models: { models: [model] } }))
+  const { body } = await first.post('models/acme/stamp/predictions', { input: {} })
+  await first.stop()
+  const second = await simulatorFor({ dataDir: folder })
+  expect(await finished(second, body.id)).toMatchObject({ status: 'succeeded', model: 'acme/stamp' })
+  expect((await second.get('predictions')).body.results).toHaveLength(1)
+})
+
 describe('the command', () => {
   test('refuses what is wrong on stderr, and names it', async () => {
     const child = spawnNode(MAIN, ['--port', 'abc'])

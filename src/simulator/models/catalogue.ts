@@ -1,13 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { BUILT_IN_MODELS } from './built-in.ts'
-import { type DeploymentDefinition, type Model, type ModelFile, modelFileSchema, toModel } from './model.ts'
+import {
+  type DeploymentDefinition,
+  type Model,
+  type ModelFile,
+  modelFileSchema,
+  modelSchema,
+  toModel,
+} from './model.ts'
 import { createValidator, type InvalidField } from './validate-input.ts'
 
 export interface Catalogue {
   models: Model[]
   deployments: DeploymentDefinition[]
   byName(name: string): Model | undefined
+  /** The model of a prediction; when it is not described any more, one that makes nothing. */
+  ofPrediction(prediction: { model: string }): Model
   /** By the 64 hex digits of a version. */
   byVersion(version: string): Model | undefined
   deployment(name: string): { deployment: DeploymentDefinition; model: Model } | undefined
@@ -36,6 +45,7 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
     models: [...models.values()],
     deployments: [...deployments.values()],
     byName: (name) => models.get(name),
+    ofPrediction: ({ model }) => models.get(model) ?? forgotten(model),
     byVersion: (version) => versions.get(version),
     deployment(name) {
       const deployment = deployments.get(name)
@@ -50,6 +60,10 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
     },
   }
 }
+
+/** A data folder may hold predictions of a model file that was left out of this start. */
+const forgotten = (name: string): Model =>
+  toModel(modelSchema.parse({ name, input_schema: {}, output: { kind: 'json', value: null } }))
 
 function readModelFile(path: string): unknown {
   try {

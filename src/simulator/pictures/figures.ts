@@ -231,7 +231,7 @@ export function portrait(stage: Stage): string {
     [1, mood.sky[2]],
   ])
   const disc = circle(
-    { x: width / 2, y: height * 0.44 },
+    { x: width / 2, y: height * 1.02 - unit * 0.58 },
     unit * 0.36,
     palette.linear([
       [0, lighter(mood.accent, 0.08)],

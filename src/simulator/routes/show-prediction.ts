@@ -10,8 +10,6 @@ export function showPrediction(
   origin: string,
   now = Date.now(),
 ) {
-  const model = catalogue.byName(prediction.model)
-  if (model === undefined) throw new Error(`the model ${prediction.model} of ${prediction.id} is not known any more`)
   const token = fileToken(book.identity.privateKey, prediction.id)
-  return viewOf(prediction, { model, now, origin, fileToken: token })
+  return viewOf(prediction, { model: catalogue.ofPrediction(prediction), now, origin, fileToken: token })
 }
