@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { join, relative } from 'node:path'
 
 import { loadConfig } from '../src/shared/config.ts'
-import { lockDataDir } from '../src/shared/redis/data-dir-lock.ts'
+import { LOCK_FILE, lockDataDir } from '../src/shared/redis/data-dir-lock.ts'
 import { stopLeftoverRedis } from '../src/shared/redis/provide-redis.ts'
 
 async function reset(): Promise<void> {
@@ -21,7 +21,7 @@ async function reset(): Promise<void> {
   try {
     await stopLeftoverRedis(folder)
     for (const name of await readdir(folder)) {
-      if (name !== 'genqueue.lock') await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
+      if (name !== LOCK_FILE) await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
     }
   } finally {
     await lock.release()

@@ -1,11 +1,13 @@
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { TestProject } from 'vitest/node'
 
 import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/shared/redis/find-redis-server.ts'
-import { provideRedis } from '../../src/shared/redis/provide-redis.ts'
+import { LOCK_FILE, dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
+import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -19,6 +21,8 @@ declare module 'vitest' {
 /** A developer's settings must not steer the tests, nor the tests spend real money. TEST_* are the ways in. */
 const OURS =
   /^(REPLICATE|SIMULATOR|REDIS|VITE)_|^(ROLE|HOST|PORT|HEALTH_PORT|DATA_DIR|KEY_PREFIX|PUBLIC_URL|DEV_API_KEY|ADMIN_PASSWORD|LOG_LEVEL)$/
+
+const FOLDER = 'genqueue-tests-'
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const cacheDir = process.env['XDG_CACHE_HOME']
@@ -44,7 +48,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return async () => void (await container.stop())
   }
 
-  const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'genqueue-tests-')))
+  await sweepLeftovers()
+  const dataDir = await realpath(await mkdtemp(join(tmpdir(), FOLDER)))
+  const lock = await lockDataDir(dataDir)
   const redis = await provideRedis({
     ...options,
     dataDir,
@@ -54,6 +60,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('redisUrl', redis.url)
   return async () => {
     await redis.stop()
+    await lock.release()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+/** A run that was killed leaves its Redis behind; its lock tells that nobody needs it any more. */
+async function sweepLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const dataDir = join(tmpdir(), name)
+    if (!name.startsWith(FOLDER) || !existsSync(join(dataDir, LOCK_FILE)) || (await dataDirHolder(dataDir))) continue
+    await stopLeftoverRedis(dataDir).catch(() => {})
     await rm(dataDir, { recursive: true, force: true })
   }
 }

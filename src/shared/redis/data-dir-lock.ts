@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { processIdentity } from './process-identity.ts'
 
-const LOCK_FILE = 'genqueue.lock'
+export const LOCK_FILE = 'genqueue.lock'
 
 interface Holder {
   pid: number
