@@ -282,7 +282,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options
   const stops: { name: string; stop: () => Promise<unknown> }[] = []
   const stop = async (): Promise<void> => {
-    for (const { name, stop: stopPart } of stops.splice(0).reverse())
+    for (const { name, stop: stopPart } of stops.splice(0).toReversed())
       await stopPart().catch((error: unknown) => log.warn({ err: error, part: name }, 'did not stop cleanly'))
   }
   try {

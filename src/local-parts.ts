@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { ConfigError, isLoopback, searchEnvironment, type Config } from './shared/config.ts'
+import { ConfigError, isLoopback, childEnvironment, type Config } from './shared/config.ts'
 import { localCredentials } from './shared/local-credentials.ts'
 import type { Logger } from './shared/logger.ts'
 import { lockDataDir } from './shared/redis/data-dir-lock.ts'
@@ -23,7 +23,7 @@ export interface LocalParts {
 export async function provideLocalParts(config: Config, log: Logger): Promise<LocalParts> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
-    for (const one of stops.splice(0).reverse()) await one()
+    for (const one of stops.splice(0).toReversed()) await one()
   }
   try {
     const provides = config.role === 'all'
@@ -37,7 +37,7 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
       const redis = await provideRedis({
         dataDir: config.dataDir,
         ...(config.redisServerBin === null ? {} : { redisServerBin: config.redisServerBin }),
-        env: searchEnvironment(),
+        env: childEnvironment(),
         onProgress: (message) => log.info(message),
       })
       stops.push(() => redis.stop())

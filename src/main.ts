@@ -23,14 +23,18 @@ function warn(config: Config, parts: LocalParts, log: Logger): void {
   if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')
 }
 
+/** Ctrl-C reaches us twice, from the terminal and from npm: only a later signal is a second wish. */
+const SAME_WISH_MS = 1_000
+
 function onSignals(stop: () => Promise<void>, log: Logger): void {
-  let stopping = false
+  let since: number | undefined
   const handle = (signal: NodeJS.Signals): void => {
-    if (stopping) {
+    if (since !== undefined) {
+      if (performance.now() - since < SAME_WISH_MS) return
       log.warn({ signal }, 'ending at once')
       process.exit(130)
     }
-    stopping = true
+    since = performance.now()
     log.info({ signal }, 'stopping')
     const deadline = setTimeout(() => {
       log.error('did not stop in time; ending')

@@ -53,4 +53,4 @@ export const isRedisTrouble = (error: unknown): boolean =>
     ) ||
     ('code' in error && ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND'].includes(String(error.code))))
 
-export const isOutOfMemory = (error: unknown): boolean => error instanceof Error && /^OOM /.test(error.message)
+export const isOutOfMemory = (error: unknown): boolean => error instanceof Error && error.message.startsWith('OOM ')

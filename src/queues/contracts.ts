@@ -34,6 +34,14 @@ export const QUEUES = {
 
 export type QueueName = keyof typeof QUEUES
 
+/** One value for each queue. */
+export const forEachQueue = <T>(make: (name: QueueName) => T): Record<QueueName, T> => ({
+  submit: make('submit'),
+  sweep: make('sweep'),
+  poll: make('poll'),
+  store: make('store'),
+})
+
 /** Job names within the poll queue. */
 export const POLL = 'poll'
 export const CANCEL = 'cancel'

@@ -4,7 +4,7 @@ import type { Effect } from '../shared/jobs/job.ts'
 import { effectKey } from '../shared/jobs/job.ts'
 import type { Doorbells } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
-import { CANCEL, doorbellId, POLL, PRIORITY, QUEUES, type QueueName } from './contracts.ts'
+import { CANCEL, doorbellId, forEachQueue, POLL, PRIORITY, type QueueName } from './contracts.ts'
 
 export type Queues = Record<QueueName, Queue>
 
@@ -27,7 +27,7 @@ export function createQueues(redis: Redis, prefix: string, log: Logger): Queues 
     queue.on('error', (error) => log.debug({ err: error, queue: name }, 'queue error'))
     return queue
   }
-  return Object.fromEntries((Object.keys(QUEUES) as QueueName[]).map((name) => [name, open(name)])) as Queues
+  return forEachQueue(open)
 }
 
 export async function closeQueues(queues: Queues): Promise<void> {

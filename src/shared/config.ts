@@ -121,7 +121,7 @@ export interface Config {
 export const VARIABLE_NAMES = Object.keys(variables)
 
 function problem(name: string, value: string | undefined): string {
-  const expected = name in variables ? variables[name as keyof typeof variables].description : undefined
+  const expected = Object.entries(variables).find(([known]) => known === name)?.[1].description
   const read = value === undefined ? 'nothing' : SECRET.has(name) ? `${value.length} characters` : JSON.stringify(value)
   return `${name}: read ${read}, expected ${expected ?? 'another value'}`
 }
@@ -200,8 +200,7 @@ export function loadConfig(overrides: Record<string, string | undefined> = {}): 
   return parseConfig({ ...readDotEnv('.env'), ...process.env, ...overrides })
 }
 
-/** What a search for programs needs of the environment: nobody else reads it. */
-export function searchEnvironment(): Record<string, string | undefined> {
-  const { PATH, HOME, XDG_CACHE_HOME, DOCKER_HOST, TMPDIR } = process.env
-  return { PATH, HOME, XDG_CACHE_HOME, DOCKER_HOST, TMPDIR }
+/** The environment for programs that are started here (apt, docker, redis-server): nobody else reads it. */
+export function childEnvironment(): Record<string, string | undefined> {
+  return { ...process.env }
 }

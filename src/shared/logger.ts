@@ -46,6 +46,7 @@ export function createLogger(options: { level: string; readable: boolean; destin
   }
   const readable = (): DestinationStream =>
     pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true })
-  const destination = options.destination ?? (options.readable ? readable() : undefined)
-  return destination ? pino(settings, destination) : pino(settings)
+  // Lines that come while one is being written go out together: a busy process does not wait for its log.
+  const json = (): DestinationStream => pino.destination({ dest: 1, sync: false })
+  return pino(settings, options.destination ?? (options.readable ? readable() : json()))
 }

@@ -25,14 +25,19 @@ function greeting({ url, apiUrl }: Simulator, settings: Settings): string {
   ].join('\n')
 }
 
+/** Ctrl-C reaches us twice, from the terminal and from npm: only a later signal is a second wish. */
+const SAME_WISH_MS = 1_000
+
 function stopOnSignal(simulator: Simulator): void {
+  let since: number | undefined
   const stop = () => {
-    process.once('SIGINT', () => process.exit(130))
-    process.once('SIGTERM', () => process.exit(143))
-    void simulator.stop().then(() => process.exit(0))
+    if (since === undefined) {
+      since = performance.now()
+      void simulator.stop().then(() => process.exit(0))
+    } else if (performance.now() - since > SAME_WISH_MS) process.exit(130)
   }
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
 }
 
 try {

@@ -108,12 +108,9 @@ function targetOf(name: string): Pick<JobRequest, 'model' | 'version'> {
 }
 
 /** The aspect ratio is always said, so that the picture has its place before it is there. */
-function shapeOf(fields: readonly Field[]): JsonObject {
-  return Object.fromEntries(
-    fields.flatMap((field) =>
-      field.kind === 'ratio' && field.default !== undefined ? [[field.name, field.default]] : [],
-    ),
-  )
+function shapeOf(fields: readonly Field[], input: JsonObject): JsonObject {
+  const unsaid = fields.filter((field) => field.kind === 'ratio' && input[field.name] === undefined)
+  return Object.fromEntries(unsaid.flatMap(({ name, default: usual }) => (usual === undefined ? [] : [[name, usual]])))
 }
 
 function RunForm({ model, name, focus }: { model: Model; name: string; focus: boolean }) {
@@ -162,7 +159,7 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
 
   async function run(): Promise<void> {
     if (sending || 'problem' in parsed) return
-    const input = json === null ? { ...shapeOf(fields), ...parsed.input } : parsed.input
+    const input = json === null ? { ...parsed.input, ...shapeOf(fields, parsed.input) } : parsed.input
     const found = checkInput(fields, input)
     setErrors(found)
     if (Object.keys(found).length > 0) {

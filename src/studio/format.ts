@@ -1,8 +1,9 @@
 import type { Job, Json } from '../client/types.ts'
 
-/** "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units, so that it can be read at a glance. */
+/** "40 ms", "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units, so that it can be read at a glance. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1_000
+  if (seconds < 0.1) return `${Math.round(seconds * 1_000)} ms`
   if (seconds < 10) return `${seconds.toFixed(1)} s`
   if (seconds < 60) return `${Math.floor(seconds)} s`
   const minutes = Math.floor(seconds / 60)

@@ -9,10 +9,19 @@ declare module 'react' {
   }
 }
 
+interface PrintProps {
+  ratio: number
+  /** Nothing to see yet, or not any more. */
+  blank?: boolean
+  /** Something is being made. */
+  live?: boolean
+  children: ReactNode
+}
+
 /** The frame that a picture develops in: it has the picture's shape before the picture is there. */
-export function Print({ ratio, blank = false, children }: { ratio: number; blank?: boolean; children: ReactNode }) {
+export function Print({ ratio, blank = false, live = false, children }: PrintProps) {
   return (
-    <span className={blank ? 'print print-blank' : 'print'} style={{ '--ratio': ratio }}>
+    <span className={`print${blank ? ' print-blank' : ''}${live ? ' print-live' : ''}`} style={{ '--ratio': ratio }}>
       {children}
     </span>
   )

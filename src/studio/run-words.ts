@@ -53,7 +53,13 @@ const PHASES: Record<JobPhase, PhaseWords> = {
     waiting: 'Starting up',
     detail: 'Replicate has accepted it and is getting a machine ready. A model that was asleep can take minutes.',
   },
-  running: { word: 'Running', shape: 'running', headline: 'Running', waiting: '', detail: 'The model is at work.' },
+  running: {
+    word: 'Running',
+    shape: 'running',
+    headline: 'Running',
+    waiting: 'Running',
+    detail: 'The model is at work.',
+  },
   stopping: {
     word: 'Stopping',
     shape: 'stopping',

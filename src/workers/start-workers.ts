@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import {
   CANCEL,
   cancelPayload,
+  forEachQueue,
   pollPayload,
   QUEUES,
   storePayload,
@@ -54,7 +55,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   const waits = new AbortController()
   /** Ends running work too. */
   const work = new AbortController()
-  const active = Object.fromEntries(Object.keys(QUEUES).map((name) => [name, Date.now()])) as Record<QueueName, number>
+  const active = forEachQueue(() => Date.now())
 
   const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
     const processor = async (job: Job, token?: string): Promise<void> => {

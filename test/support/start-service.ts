@@ -48,7 +48,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
   })
   const config = parseConfig({
     PORT: '0',
-    DATA_DIR: await tempDir(),
+    DATA_DIR: tempDir(),
     KEY_PREFIX: prefix,
     REPLICATE_CREATES_PER_MINUTE: '60000',
     REPLICATE_READS_PER_MINUTE: '60000',

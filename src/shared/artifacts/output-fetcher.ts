@@ -30,15 +30,17 @@ export class OutputFetchError extends Error {
 export function createOutputFetcher(options: { upstreamBaseUrl: string; connectTimeout: number }): OutputFetcher {
   const upstream = new URL(options.upstreamBaseUrl).origin
   const connect = buildConnector({ timeout: options.connectTimeout })
-  const guarded = new Agent({
-    connect: (target, callback) => {
-      resolvePublicAddress(target.hostname).then(
-        (address) =>
-          connect({ ...target, hostname: address, servername: target.servername || target.hostname }, callback),
-        (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
-      )
-    },
-  })
+  const connectChecked: buildConnector.connector = (target, callback) => {
+    const begin = async (): Promise<void> => {
+      const address = await resolvePublicAddress(target.hostname)
+      connect({ ...target, hostname: address, servername: target.servername || target.hostname }, callback)
+    }
+    begin().catch((error: unknown) => {
+      // oxlint-disable-next-line promise/no-callback-in-promise -- undici's connectors are callbacks
+      callback(error instanceof Error ? error : new Error(String(error)), null)
+    })
+  }
+  const guarded = new Agent({ connect: connectChecked })
   const trusted = new Agent({ connect: { timeout: options.connectTimeout } })
 
   return {

@@ -77,15 +77,21 @@ export function applyChanges<T extends object>(record: T, changes: object, now: 
   }
 }
 
-const NEW_ATTEMPT: Omit<AttemptRecord, 'n' | 'account' | 'state' | 'claim' | 'intended_at'> = {
+/** An attempt before its intent fills it in. */
+const newAttempt = (n: number): AttemptRecord => ({
   v: 1,
+  n,
+  account: '',
+  state: 'intended',
+  claim: '',
+  intended_at: 0,
   prediction_id: null,
   outcome: null,
   finished_by: null,
   webhook_id: null,
   orphans: [],
   closed_at: null,
-}
+})
 
 /** What `commit` makes of `state`, as the script will have written it at `now`. */
 export function applyCommit(state: JobState, commit: Commit, now: number): JobState {
@@ -93,7 +99,7 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
   const attempts = [...state.attempts]
   if (attempt) {
     const at = attempts.findIndex(({ n }) => n === attempt.n)
-    const before = attempts[at] ?? ({ ...NEW_ATTEMPT, n: attempt.n } as AttemptRecord)
+    const before = attempts[at] ?? newAttempt(attempt.n)
     attempts.splice(at === -1 ? attempts.length : at, 1, applyChanges(before, attempt.changes, now))
   }
   return {

@@ -17,7 +17,7 @@ import {
  */
 
 const json = z.custom<Json>((value) => value !== undefined)
-const jsonObject = z.record(z.string(), json) as z.ZodType<JsonObject>
+const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
 const error = z.object({
   code: z.string(),
   message: z.string(),
@@ -77,7 +77,7 @@ const attemptSchema: z.ZodType<AttemptRecord> = z.object({
   webhook_id: z.string().nullable().default(null),
   orphans: z.array(z.string()).default([]),
   closed_at: z.number().nullable().default(null),
-}) as z.ZodType<AttemptRecord>
+})
 
 const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
   z.object({
@@ -121,8 +121,10 @@ export class NewerRecordError extends Error {
   override name = 'NewerRecordError'
 }
 
-export const encodeField = (field: string, value: unknown): string =>
-  WORDS.has(field) ? String(value ?? '') : JSON.stringify(value ?? null)
+export const encodeField = (field: string, value: unknown): string => {
+  if (!WORDS.has(field)) return JSON.stringify(value ?? null)
+  return typeof value === 'string' ? value : ''
+}
 
 const decodeField = (field: string, text: string): unknown => {
   if (WORDS.has(field)) return text === '' ? null : text

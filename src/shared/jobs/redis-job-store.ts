@@ -47,18 +47,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     input: CommitScriptInput,
     head: [commitId: string, revision: string, notAfter: string, interval: string, tolerance: string],
   ): Promise<{ result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }; now: number }> {
-    const reply = commitReply.parse(await script(redis, input.keys, [...head, ...input.operations]))
-    const [status, now, detail] = reply
+    const [status, now, detail] = commitReply.parse(await script(redis, input.keys, [...head, ...input.operations]))
     clockOffset = now - Date.now()
-    switch (status) {
-      case 'limited':
-      case 'paused':
-        return { result: { status, waitMs: Number(detail) }, now }
-      case 'taken':
-        return { result: { status, holder: detail }, now }
-      default:
-        return { result: { status }, now }
-    }
+    if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now }
+    if (status === 'taken') return { result: { status, holder: detail }, now }
+    return { result: { status }, now }
   }
 
   async function load(id: string): ReturnType<JobStore['load']> {
@@ -167,12 +160,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         redis.zcount(keys.due, '-inf', now),
         redis.xlen(keys.deadLetters),
       ])
-      const numbers = (row: Record<string, string>): Record<string, number> =>
-        Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)]))
       return { phases: numbers(phases), counters: numbers(counters), due, overdue, deadLetters }
     },
   }
 }
+
+const numbers = (row: Record<string, string>): Record<string, number> =>
+  Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)]))
 
 /** `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`; anything else is not ours and left alone. */
 function parseDueMember(member: string): DueMember[] {

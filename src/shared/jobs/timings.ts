@@ -52,7 +52,7 @@ export const DEFAULT_TIMINGS: Timings = {
   intentSilence: 40 * SECOND,
   sweepInterval: 1 * SECOND,
   dueLease: 30 * SECOND,
-  ringAgain: { min: 5 * SECOND, max: 5 * MINUTE },
+  ringAgain: { min: 10 * SECOND, max: 5 * MINUTE },
   pollWithWebhooks: { first: 5 * SECOND, min: 5 * SECOND, max: 60 * SECOND },
   pollOnly: { first: 1 * SECOND, min: 1 * SECOND, max: 15 * SECOND },
   timeoutGrace: 30 * SECOND,

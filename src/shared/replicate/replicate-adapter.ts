@@ -43,10 +43,11 @@ export interface ReplicateAdapterOptions {
 }
 
 export function createReplicateAdapter(options: ReplicateAdapterOptions): PredictionPort & { close(): Promise<void> } {
-  const agentWith = (pipelining: number): Agent => {
+  const agentWith = (keepAliveTimeout: number): Agent => {
     const connect = buildConnector({ timeout: options.connectTimeout })
     return new Agent({
-      pipelining,
+      keepAliveTimeout,
+      keepAliveMaxTimeout: keepAliveTimeout,
       connect: (target, callback) => {
         connect(target, (...result) => {
           const [error, socket] = result
@@ -56,9 +57,10 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       },
     })
   }
-  // A create takes a connection of its own: on a kept one, a reset cannot be told from a request that was taken.
-  const creates = agentWith(0)
-  const reads = agentWith(1)
+  // On a kept connection a reset cannot be told from a request that was taken, so a create only uses one that was busy
+  // a moment ago: long before the other side would close it for being idle.
+  const creates = agentWith(1_000)
+  const reads = agentWith(4_000)
 
   async function request(
     path: string,
@@ -67,7 +69,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     const signal = AbortSignal.timeout(init.timeout)
     let first: Promise<Answer> | undefined
     const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
-      first ??= send(String(url), fetchInit ?? {}, init.agent)
+      first ??= send(url instanceof Request ? url.url : String(url), fetchInit ?? {}, init.agent)
       const { status, headers, body } = await first
       const visible = new Response(status === 204 || status === 304 ? null : body, {
         status: status < 200 ? 500 : status,
@@ -153,7 +155,7 @@ async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<
   const { method = 'GET', headers, body, signal } = init
   const response = await undiciFetch(url, {
     method,
-    headers: headers as Record<string, string>,
+    headers: Object.fromEntries(new Headers(headers)),
     body: typeof body === 'string' ? body : null,
     signal: signal ?? null,
     redirect: 'manual',

@@ -44,9 +44,12 @@ function Developing({ job }: { job: Job }) {
   return (
     <section aria-label="Result" className="result">
       <div className="stage">
-        <Print ratio={expectedRatio(job) ?? 16 / 9} blank>
-          <span className="print-note">{wordsFor(job).waiting}</span>
-          <Progress job={job} />
+        <Print ratio={expectedRatio(job) ?? 16 / 9} blank live={job.status !== 'queued'}>
+          {job.progress !== null && job.phase === 'running' ? (
+            <span className="print-share">{Math.round(job.progress * 100)} %</span>
+          ) : (
+            <span className="print-note">{wordsFor(job).waiting}</span>
+          )}
         </Print>
       </div>
     </section>
