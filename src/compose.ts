@@ -7,6 +7,7 @@ import { createAuth } from './api/auth.ts'
 import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
+import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
@@ -166,6 +167,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, throttle),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(redis) }, metrics }),
+      ...docsRoutes(),
     ],
     auth,
     throttle,
