@@ -143,8 +143,6 @@ export function planCommit(
     if (attempt.changes.state === 'closed') input.add('srem', keys.open(job.account), `${job.id}:${attempt.n}`)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
     else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
-  } else if (due.attempt !== undefined && due.attempt !== null) {
-    input.dueAt(keys.due, dueAttempt(job.id, job.attempt), due.attempt)
   }
 
   for (const effect of effects.add)

@@ -43,6 +43,7 @@ export interface Commit {
   job: JobChanges
   attempt?: { n: number; changes: AttemptChanges }
   effects: { add: Effect[]; remove: string[] }
+  /** `attempt`: of the attempt that the commit names; null: it needs no look any more. */
   due: { job?: Moment; attempt?: Moment | null }
   /** The commit takes a token of the account's create budget, or is refused. */
   takesBudget?: true
@@ -425,10 +426,13 @@ const tickStopping: Rule<'tick'> = (state, event, context) => {
 }
 
 const cancelDone: Rule<'cancel_done'> = (state, { attempt, prediction_id }) => {
-  const remove = cancelsOf(state, attempt, prediction_id)
-  return remove.length > 0
-    ? commit({}, { effects: { add: [], remove }, due: { attempt: { in: 1000 } } })
-    : ignored('no_news')
+  const effects = { add: [], remove: cancelsOf(state, attempt, prediction_id) }
+  if (effects.remove.length === 0) return ignored('no_news')
+  const record = attemptOf(state, attempt)
+  // Upstream took the cancel but may not have ended the prediction yet: look again soon.
+  return record?.state === 'open' && record.prediction_id === prediction_id
+    ? commit({}, { attempt: { n: attempt, changes: {} }, effects, due: { attempt: { in: 1000 } } })
+    : commit({}, { effects })
 }
 
 // --- storing ------------------------------------------------------------------------------------------------------
@@ -440,6 +444,12 @@ const stored: Rule<'stored'> = (_state, { attempt, output, artifacts }) =>
     { phase: 'succeeded', status: 'succeeded', output, artifacts, error: null, completed_at: NOW },
     { effects: { add: [], remove: [storeKey(attempt)] } },
   )
+
+/** The owned prediction has told everything; another one with our token is nobody's. */
+const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, { now }) => {
+  const record = attemptOf(state, attempt)
+  return record && record.prediction_id !== prediction.id ? orphan(state, record, prediction, now) : ignored('storing')
+}
 
 const notStored: Rule<'not_stored'> = (_state, { attempt, message }) =>
   commit(failed('output_not_stored', message, true, 'yes'), { effects: { add: [], remove: [storeKey(attempt)] } })
@@ -487,7 +497,8 @@ export const transitions: Record<Phase, Row> = {
   queued: {
     ...nothingNew,
     intend,
-    observed: ignore('unknown_attempt'),
+    // Every attempt so far is closed as not created: what surfaces for one is nobody's.
+    observed: (state, event, context) => lateAttempt.observed(state, event, context),
     cancel_done: cancelDone,
     cancel: () => commit(canceled('no')),
     tick: tickQueued,
@@ -499,7 +510,7 @@ export const transitions: Record<Phase, Row> = {
   stopping: { ...outcomeOpen, cancel: ignore('stopping'), tick: tickStopping },
   storing: {
     ...nothingNew,
-    observed: ignore('storing'),
+    observed: observedWhileStoring,
     cancel_done: cancelDone,
     stored,
     not_stored: notStored,
@@ -587,9 +598,9 @@ export function transition(state: JobState, event: JobEvent, context: Transition
     case 'observed':
       return (late ? lateAttempt : transitions[job.phase]).observed(state, event, context)
     case 'stored':
-      return late ? ignored('final') : transitions[job.phase].stored(state, event, context)
+      return late ? ignored('no_news') : transitions[job.phase].stored(state, event, context)
     case 'not_stored':
-      return late ? ignored('final') : transitions[job.phase].not_stored(state, event, context)
+      return late ? ignored('no_news') : transitions[job.phase].not_stored(state, event, context)
     case 'cancel_done':
       return transitions[job.phase].cancel_done(state, event, context)
     case 'cancel':

@@ -1,0 +1,139 @@
+import type { AttemptRecord, JobRecord, JobState, Phase, Status } from '../../../src/shared/jobs/job.ts'
+import { DEFAULT_TIMINGS } from '../../../src/shared/jobs/timings.ts'
+import type { TransitionContext } from '../../../src/shared/jobs/transitions.ts'
+import type { Prediction } from '../../../src/shared/replicate/prediction.ts'
+
+export const NOW = 1_800_000_000_000
+export const JOB = 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV'
+/** The commit that wrote the intent of attempt 1. */
+export const CLAIM = 'claim-1'
+/** The prediction of attempt 1. */
+export const OWN = 'own-prediction'
+
+export const context = (now: number): TransitionContext => ({
+  now,
+  cause: 'webhook',
+  timings: DEFAULT_TIMINGS,
+  webhooks: true,
+})
+
+export const prediction = (status: string, changes: Partial<Prediction> = {}): Prediction => ({
+  id: OWN,
+  status,
+  output: null,
+  error: null,
+  created_at: NOW,
+  started_at: status === 'starting' || status === 'queued2' ? null : NOW + 1000,
+  completed_at: ['starting', 'processing', 'queued2'].includes(status) ? null : NOW + 5000,
+  ...changes,
+})
+
+const STATUS_OF: Record<Phase, Status> = {
+  queued: 'queued',
+  submitting: 'queued',
+  unknown: 'queued',
+  created: 'starting',
+  running: 'processing',
+  stopping: 'processing',
+  storing: 'processing',
+  succeeded: 'succeeded',
+  failed: 'failed',
+  canceled: 'canceled',
+}
+
+export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRecord => ({
+  v: 1,
+  id: JOB,
+  rev: 3,
+  tenant: 'default',
+  account: 'default',
+  phase,
+  status: STATUS_OF[phase],
+  attempt: 0,
+  model: 'owner/name',
+  version: null,
+  deployment: null,
+  prediction_id: null,
+  input: { prompt: 'a red apple' },
+  metadata: {},
+  webhook_events: ['start', 'completed'],
+  timeout: 600,
+  start_within: 86_400,
+  output: null,
+  artifacts: [],
+  progress: null,
+  error: null,
+  metrics: {},
+  stop: null,
+  idempotency: null,
+  created_at: NOW,
+  submitted_at: null,
+  prediction_created_at: null,
+  started_at: null,
+  completed_at: null,
+  ...changes,
+})
+
+export const attemptRecord = (changes: Partial<AttemptRecord> = {}): AttemptRecord => ({
+  v: 1,
+  n: 1,
+  account: 'default',
+  state: 'intended',
+  claim: CLAIM,
+  intended_at: NOW,
+  prediction_id: null,
+  outcome: null,
+  finished_by: null,
+  webhook_id: null,
+  orphans: [],
+  closed_at: null,
+  ...changes,
+})
+
+const submitted = { attempt: 1, submitted_at: NOW }
+const created = { ...submitted, prediction_id: OWN, prediction_created_at: NOW }
+const ended = { ...created, completed_at: NOW + 6000 }
+const open = attemptRecord({ state: 'open', prediction_id: OWN })
+const closed = (outcome: string): AttemptRecord =>
+  attemptRecord({ state: 'closed', prediction_id: OWN, outcome, finished_by: 'webhook', closed_at: NOW + 5000 })
+
+/** A job as it typically is in a phase: with the attempt, and the effects, that led there. */
+export function stateIn(phase: Phase): JobState {
+  switch (phase) {
+    case 'queued':
+      return { job: jobRecord(phase), attempts: [], effects: [] }
+    case 'submitting':
+      return { job: jobRecord(phase, submitted), attempts: [attemptRecord()], effects: [] }
+    case 'unknown':
+      return { job: jobRecord(phase, submitted), attempts: [attemptRecord({ state: 'unknown' })], effects: [] }
+    case 'created':
+    case 'running':
+      return { job: jobRecord(phase, created), attempts: [open], effects: [] }
+    case 'stopping':
+      return {
+        job: jobRecord(phase, { ...created, stop: { reason: 'canceled', requested_at: NOW } }),
+        attempts: [open],
+        effects: [{ v: 1, kind: 'cancel', attempt: 1, prediction_id: OWN, requested_at: NOW }],
+      }
+    case 'storing':
+      return {
+        job: jobRecord(phase, created),
+        attempts: [closed('succeeded')],
+        effects: [
+          {
+            v: 1,
+            kind: 'store',
+            attempt: 1,
+            output: ['https://replicate.delivery/out.webp'],
+            output_pending: false,
+            expires_at: NOW + DEFAULT_TIMINGS.outputLifetime,
+            give_up_at: NOW + DEFAULT_TIMINGS.storeDeadline,
+          },
+        ],
+      }
+    case 'succeeded':
+    case 'failed':
+    case 'canceled':
+      return { job: jobRecord(phase, ended), attempts: [closed(phase)], effects: [] }
+  }
+}
