@@ -6,6 +6,8 @@ declare module 'react' {
   interface CSSProperties {
     /** Width over height; read by `.print`. */
     '--ratio'?: number
+    /** Of the contact sheet; read by `.tile-block`. */
+    '--columns'?: number
   }
 }
 

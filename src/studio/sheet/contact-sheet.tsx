@@ -1,4 +1,4 @@
-import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
+import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { Job } from '../../client/types.ts'
 import { humanize, sourceOf, titleOf } from '../format.ts'
 import { Plus, Search } from '../icons.tsx'
@@ -8,7 +8,7 @@ import { SAMPLES, type Sample } from '../samples.ts'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
 import { usePageVisible } from '../page-visible.ts'
-import { Tile } from './tile.tsx'
+import { TileGrid } from './tile-grid.tsx'
 
 /** Where each sheet was left, by its status: coming back finds the same place and the same tile. */
 const left = new Map<string, { scroll: number; runId: string | null }>()
@@ -17,7 +17,6 @@ export function ContactSheet() {
   const { runs } = useStudio()
   const address = useAddress()
   const sheet = useSheet()
-  const box = useRef<HTMLDivElement>(null)
   const visible = usePageVisible()
 
   useEffect(() => runs.show(address.status), [runs, address.status])
@@ -29,7 +28,7 @@ export function ContactSheet() {
   const empty = sheet.state === 'ready' && sheet.ids.length === 0
 
   useKeptPlace(address.status ?? 'all', sheet.state === 'ready')
-  useSheetKeys(box)
+  useSheetKeys()
 
   return (
     <section className="sheet" aria-labelledby="sheet-title">
@@ -53,11 +52,7 @@ export function ContactSheet() {
           {ids.length} of the {sheet.ids.length} loaded runs
         </p>
       )}
-      <div className="tiles" ref={box} role="list" aria-label="Runs, newest first">
-        {ids.map((id) => (
-          <Tile key={id} id={id} />
-        ))}
-      </div>
+      <TileGrid ids={ids} />
       <MoreOnScroll />
       <div className="new-run-bar">
         <Link className="button primary wide" href="/new">
@@ -178,7 +173,7 @@ function NoneOfStatus({ status }: { status: string }) {
 
 function SheetSkeleton() {
   return (
-    <div className="tiles" aria-hidden="true">
+    <div className="tiles-skeleton" aria-hidden="true">
       {Array.from({ length: 8 }, (_, at) => (
         <div key={at} className="tile skeleton">
           <div className="frame" />
@@ -243,40 +238,18 @@ function useKeptPlace(key: string, ready: boolean): void {
   }, [key])
 }
 
-const MOVES: Record<string, [across: number, down: number]> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-}
-
-/** `/` searches, arrows go through the runs, Esc leaves a field. */
-function useSheetKeys(box: RefObject<HTMLDivElement | null>): void {
+/** `/` searches, Esc leaves a field. */
+function useSheetKeys(): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return
-      const target = event.target instanceof HTMLElement ? event.target : document.body
-      const typing = target.matches('input, textarea, select, summary')
-      if (event.key === 'Escape' && typing) target.blur()
-      if (typing) return
-      if (event.key === '/') {
-        event.preventDefault()
-        document.getElementById('search')?.focus()
-        return
-      }
-      const move = MOVES[event.key]
-      if (!move || !box.current) return
-      const links = [...box.current.querySelectorAll<HTMLElement>('.tile-link')]
-      const at = links.findIndex((link) => link === document.activeElement)
-      if (at === -1 && target !== document.body) return
-      const columns = getComputedStyle(box.current).gridTemplateColumns.split(' ').length
-      const next = at === -1 ? 0 : at + move[0] + move[1] * columns
-      const link = links[next]
-      if (!link) return
+      const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select')
+      if (event.key === 'Escape' && typing) event.target.blur()
+      if (event.key !== '/' || typing) return
       event.preventDefault()
-      link.focus()
+      document.getElementById('search')?.focus()
     }
     addEventListener('keydown', onKey)
     return () => removeEventListener('keydown', onKey)
-  }, [box])
+  }, [])
 }

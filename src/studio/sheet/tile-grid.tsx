@@ -1,0 +1,86 @@
+import { memo, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
+import { Tile } from './tile.tsx'
+
+/** px; as in sheet.css. */
+const NARROWEST = 192
+const GAP = 16
+/** A square, three lines below it, and the space to the next row. */
+const BELOW_FRAME = 64 + 24
+const ROWS_PER_BLOCK = 8
+
+/**
+ * The tiles, in blocks of whole rows. The browser skips a block that is out of sight with one look, so that ten thousand
+ * runs scroll like a hundred. Every run stays in the document: the browser's own search and the keyboard find it.
+ */
+export function TileGrid({ ids }: { ids: readonly string[] }) {
+  const box = useRef<HTMLDivElement>(null)
+  const { columns, width } = useColumns(box)
+  useArrowKeys(box, columns)
+  const size = columns * ROWS_PER_BLOCK
+  const blocks = Array.from({ length: Math.ceil(ids.length / size) }, (_, at) => ids.slice(at * size, (at + 1) * size))
+  const rowHeight = width / columns + BELOW_FRAME
+  return (
+    <div ref={box} className="tiles" role="list" aria-label="Runs, newest first" style={{ '--columns': columns }}>
+      {width > 0 &&
+        blocks.map((block, at) => (
+          <Block key={at} ids={block.join(' ')} height={Math.round(Math.ceil(block.length / columns) * rowHeight)} />
+        ))}
+    </div>
+  )
+}
+
+/** `ids` as one string: a block renders only when it holds other runs than before. */
+const Block = memo(function Block({ ids, height }: { ids: string; height: number }) {
+  return (
+    <div className="tile-block" style={{ containIntrinsicBlockSize: `auto ${height}px` }}>
+      {ids.split(' ').map((id) => (
+        <Tile key={id} id={id} />
+      ))}
+    </div>
+  )
+})
+
+/** Coming back, the sheet stands at once as it was left; the very first time it waits for its measure, unseen. */
+let lastWidth = 0
+
+function useColumns(box: RefObject<HTMLDivElement | null>): { columns: number; width: number } {
+  const [width, setWidth] = useState(lastWidth)
+  useLayoutEffect(() => {
+    if (!box.current) return undefined
+    const observer = new ResizeObserver(([entry]) => {
+      if (!entry) return
+      lastWidth = entry.contentRect.width
+      setWidth(lastWidth)
+    })
+    observer.observe(box.current)
+    return () => observer.disconnect()
+  }, [box])
+  return { width, columns: Math.max(1, Math.floor((width + GAP) / (NARROWEST + GAP))) }
+}
+
+const MOVES: Record<string, [across: number, down: number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+}
+
+/** Arrows go through the runs, beginning with the newest. */
+function useArrowKeys(box: RefObject<HTMLDivElement | null>, columns: number): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const move = MOVES[event.key]
+      if (!move || !box.current || event.defaultPrevented) return
+      if (event.metaKey || event.ctrlKey || event.altKey || event.shiftKey) return
+      const links = [...box.current.querySelectorAll<HTMLElement>('.tile-link')]
+      const at = links.findIndex((link) => link === document.activeElement)
+      if (at === -1 && event.target !== document.body) return
+      const link = links[at === -1 ? 0 : at + move[0] + move[1] * columns]
+      if (!link) return
+      event.preventDefault()
+      link.focus()
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [box, columns])
+}
