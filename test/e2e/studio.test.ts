@@ -42,6 +42,7 @@ async function visit(path: string, options: BrowserContextOptions = {}): Promise
   const context = await browser.newContext({ viewport: DESKTOP, baseURL: service.url, locale: 'en-GB', ...options })
   const page = await context.newPage()
   page.setDefaultTimeout(20 * SECONDS)
+  const own = new URL(options.baseURL ?? service.url).origin
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
   page.on('console', (message) => {
     if (/content security policy/i.test(message.text())) complaints.push(message.text())
@@ -52,8 +53,7 @@ async function visit(path: string, options: BrowserContextOptions = {}): Promise
   })
   page.on('request', (request) => {
     const { origin, protocol } = new URL(request.url())
-    if (protocol.startsWith('http') && origin !== new URL(service.url).origin)
-      complaints.push(`foreign: ${request.url()}`)
+    if (protocol.startsWith('http') && origin !== own) complaints.push(`foreign: ${request.url()}`)
   })
   await page.goto(path)
   return page
@@ -199,6 +199,32 @@ describe('a run', () => {
     await status(page, 'Succeeded')
     expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe(hostile)
     expect(await page.locator('[onerror], main script').count()).toBe(0)
+  })
+})
+
+describe('where a key is needed', () => {
+  test('asks for it, says when it is wrong, and lets in and out again', async () => {
+    const guarded = await startService({ autoSession: false })
+    try {
+      const page = await visit('/', { baseURL: guarded.url })
+      const key = page.getByLabel('API key')
+      await key.fill('not-a-key')
+      await page.keyboard.press('Enter')
+      await page.getByRole('alert').getByText('This key is not known here.').waitFor()
+      expect(await serious(page)).toEqual([])
+      await key.fill(TEST_KEY)
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
+      await page.reload()
+      await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
+      expect(await page.evaluate<string>('JSON.stringify([localStorage, sessionStorage])')).not.toContain(TEST_KEY)
+      await page.getByRole('button', { name: 'Sign out' }).click()
+      await key.waitFor()
+      await page.reload()
+      await key.waitFor()
+    } finally {
+      await guarded.stop()
+    }
   })
 })
 
