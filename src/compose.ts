@@ -43,8 +43,11 @@ import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
 import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
 import { createWebhookSecrets } from './shared/replicate/webhook-secrets.ts'
 import { createWebhookTokens } from './shared/replicate/webhook-token.ts'
+import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
+import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
+import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
@@ -81,6 +84,7 @@ const STOP_WITHIN_MS = 10_000
 const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
 const COPY_TIMEOUT_MS = 120_000
 const LOGIN_FAILURES_PER_MINUTE = 10
+const RESUBMISSIONS = 2
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
@@ -103,6 +107,7 @@ function buildCore(
     keys,
     timings,
     creates: { perMinute: createsPerMinute, burst: createBurst },
+    account: ACCOUNT,
   })
   return {
     redis,
@@ -113,7 +118,7 @@ function buildCore(
     doorbells,
     store,
     webhooks,
-    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks }),
+    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks, resubmissions: RESUBMISSIONS }),
     tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
     upstream: createReplicateAdapter({ ...options.replicate, ...timings }),
     artifacts: createDiskArtifactStore(join(config.dataDir, 'artifacts')),
@@ -205,7 +210,7 @@ async function buildWorkers(
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
   })
-  const poll = createPollPrediction({ store, lifecycle, upstream, reads, readsPerMinute, timings, webhooks, log })
+  const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -214,9 +219,20 @@ async function buildWorkers(
     stopWithin: STOP_WITHIN_MS,
     log,
     processors: {
-      submit: createSubmitJob({ lifecycle, upstream, tokens, timings, log, clock: () => performance.now() }),
+      submit: createSubmitJob({
+        store,
+        account: ACCOUNT,
+        lifecycle,
+        upstream,
+        tokens,
+        timings,
+        log,
+        clock: () => performance.now(),
+      }),
       sweep: createSweep({ store, lifecycle, doorbells, artifacts, timings, log }),
-      poll,
+      poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
+      window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
+      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),
       cancel: createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }),
       store: createStoreOutputs({
         store,

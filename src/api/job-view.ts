@@ -13,7 +13,8 @@ const timeOrNull = (ms: number | null): string | null => (ms === null ? null : t
 
 const PAUSE_WORDS: Record<Pause['reason'], string> = {
   rate_limited: 'Replicate limits the rate of new predictions.',
-  unreachable: 'Replicate cannot be reached.',
+  upstream: 'Replicate is in trouble; creation goes on when it is well again.',
+  storage: 'Outputs cannot be stored right now.',
   account: 'Replicate refuses the account: check the token and the credit.',
 }
 
@@ -26,7 +27,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
         detail: 'It is not known whether Replicate received this job. It is never sent twice; its webhook settles it.',
         until: null,
       }
-    if (job.phase !== 'queued') return null
+    if (job.phase !== 'queued' && job.phase !== 'resubmitting') return null
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: time(pause.until) }
     return {
       reason: 'budget',
@@ -64,7 +65,11 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       deployment: job.deployment,
       prediction_id: job.prediction_id,
       input: job.input,
-      output: withLinks(job.output, new Map(artifacts.map(({ id, url }) => [id, url]))),
+      retry_of: job.retry_of,
+      output: withLinks(
+        job.phase === 'running' ? job.partial : job.output,
+        new Map(artifacts.map(({ id, url }) => [id, url])),
+      ),
       artifacts,
       progress: job.progress,
       error: job.error,
@@ -72,6 +77,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       metadata: job.metadata,
       webhook_events: job.webhook_events,
       waiting_for: waitingFor(job, pause),
+      on_unknown: job.on_unknown,
       timeout: job.timeout,
       start_within: job.start_within,
       rev: job.rev,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ServiceError } from '../shared/errors.ts'
-import { STATUSES, WEBHOOK_EVENTS, type JsonObject } from '../shared/jobs/job.ts'
+import { ON_UNKNOWN, STATUSES, WEBHOOK_EVENTS, type JsonObject } from '../shared/jobs/job.ts'
 import { pointerSegment } from './json-body.ts'
 
 /** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
@@ -35,6 +35,7 @@ export const jobRequestSchema = z
     start_within: z.number().int().min(1).max(604_800).default(86_400),
     webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length).default([]),
     metadata: jsonObject(MAX_METADATA_BYTES).default({}),
+    on_unknown: z.enum(ON_UNKNOWN).default('fail'),
   })
   .refine(({ model, version, deployment }) => [model, version, deployment].filter(Boolean).length === 1, {
     error: 'Exactly one of model, version and deployment is needed.',
@@ -52,7 +53,10 @@ export const listQuerySchema = z.strictObject({
   status: z.enum(STATUSES).optional(),
 })
 
-export const waitQuerySchema = z.strictObject({ wait: z.coerce.number().int().min(1).max(60).optional() })
+export const getQuerySchema = z.strictObject({
+  wait: z.coerce.number().int().min(1).max(60).optional(),
+  include: z.literal('history').optional(),
+})
 
 export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
 

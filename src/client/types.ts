@@ -11,6 +11,7 @@ export type JobPhase =
   | 'unknown'
   | 'created'
   | 'running'
+  | 'resubmitting'
   | 'stopping'
   | 'storing'
   | 'succeeded'
@@ -32,10 +33,11 @@ export interface JobError {
 /** Why a job that is not final does not move: the account's budget, a pause that upstream asked for, … */
 export interface WaitingFor {
   /**
-   * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `unreachable` (no connection to Replicate),
-   * `account` (it refuses the token or the credit), `outcome` (it is not known whether the create arrived).
+   * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is in trouble),
+   * `account` (it refuses the token or the credit), `storage` (outputs cannot be stored), `outcome` (it is not known
+   * whether the create arrived).
    */
-  reason: 'budget' | 'rate_limited' | 'unreachable' | 'account' | 'outcome'
+  reason: 'budget' | 'rate_limited' | 'upstream' | 'account' | 'storage' | 'outcome'
   detail: string
   /** When it is expected to go on. */
   until: string | null
@@ -73,6 +75,8 @@ export interface Job {
   prediction_id: string | null
   /** null after retention removed it */
   input: JsonObject | null
+  /** The job that this one tries again. */
+  retry_of: string | null
   /** In the model's own shape; files appear as the `url` of their artifact; token arrays are joined to one string. */
   output: Json
   artifacts: Artifact[]
@@ -84,6 +88,10 @@ export interface Job {
   metadata: JsonObject
   webhook_events: WebhookEvent[]
   waiting_for: WaitingFor | null
+  /** What to do when it stays undecidable whether a create arrived. */
+  on_unknown: 'fail' | 'retry'
+  /** With `?include=history`: what happened, oldest first, the newest 100. */
+  history?: HistoryEntry[]
   /** seconds */
   timeout: number
   /** seconds */
@@ -94,6 +102,20 @@ export interface Job {
   submitted_at: string | null
   started_at: string | null
   completed_at: string | null
+}
+
+export interface HistoryEntry {
+  at: string
+  phase: JobPhase
+  status: JobStatus
+  /** What brought the change: api, create, webhook, poll, list, cancel, worker or sweep. */
+  cause: string
+  attempt: number
+  prediction: string | null
+  /** intended, unknown, open or closed, when that changed. */
+  attempt_state?: string
+  note?: string
+  error?: string
 }
 
 export interface Page<T> {
@@ -117,6 +139,8 @@ export interface JobRequest {
   /** Which of Replicate's events to subscribe; `start` and `completed` always are. `output` and `logs` feed live progress. */
   webhook_events?: WebhookEvent[]
   metadata?: JsonObject
+  /** Default `fail`: better one job failed than one prediction paid for twice. */
+  on_unknown?: 'fail' | 'retry'
 }
 
 /** JSON Schema of a model's input, as Replicate publishes it (`x-order`, enums by `allOf`/`$ref` under `schemas`). */
@@ -124,6 +148,8 @@ export interface Model {
   /** `owner/name` */
   name: string
   description: string | null
+  /** Official models run by name; any other needs its `version`. */
+  official: boolean
   version: string | null
   /** The `Input` schema. `$ref: "#/components/schemas/X"` resolves in `schemas`. */
   input_schema: JsonObject

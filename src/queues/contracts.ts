@@ -11,6 +11,14 @@ const jobId = z.string().regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/)
 export const submitPayload = z.object({ v: z.literal(1), job: jobId })
 export const pollPayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 export const cancelPayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
+export const adoptPayload = z.object({ v: z.literal(1), account: z.string().max(64) })
+/** `after`, `before`: when the predictions were created, ms. */
+export const windowPayload = z.object({
+  v: z.literal(1),
+  account: z.string().max(64),
+  after: z.number(),
+  before: z.number(),
+})
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 
 export const QUEUES = {
@@ -45,14 +53,17 @@ export const forEachQueue = <T>(make: (name: QueueName) => T): Record<QueueName,
 /** Job names within the poll queue. */
 export const POLL = 'poll'
 export const CANCEL = 'cancel'
+export const ADOPT = 'adopt'
+export const WINDOW = 'window'
 
-/** In the poll queue a cancel goes before any poll. */
-export const PRIORITY = { cancel: 1, poll: 10 } as const
+/** In the poll queue a cancel goes first, then what may decide about another create, then polls. */
+export const PRIORITY = { cancel: 1, adopt: 5, poll: 10 } as const
 
 /** Deterministic ids: ringing twice for the same thing is one job. BullMQ forbids `:` in them. */
 export const doorbellId = {
   submit: (job: string): string => `submit-${job}`,
   poll: (job: string, attempt: number): string => `poll-${job}-${attempt}`,
   cancel: (job: string, effect: string): string => `cancel-${job}-${effect.replaceAll(':', '-')}`,
+  adopt: (account: string): string => `adopt-${account}`,
   store: (job: string, attempt: number): string => `store-${job}-${attempt}`,
 }

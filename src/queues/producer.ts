@@ -4,7 +4,7 @@ import type { Effect } from '../shared/jobs/job.ts'
 import { effectKey } from '../shared/jobs/job.ts'
 import type { Doorbells } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
-import { CANCEL, doorbellId, forEachQueue, POLL, PRIORITY, type QueueName } from './contracts.ts'
+import { ADOPT, CANCEL, doorbellId, forEachQueue, POLL, PRIORITY, WINDOW, type QueueName } from './contracts.ts'
 
 export type Queues = Record<QueueName, Queue>
 
@@ -42,6 +42,14 @@ export function createDoorbells(queues: Queues): Doorbells {
     async poll(job, attempt) {
       const options = { ...ONCE, jobId: doorbellId.poll(job, attempt), priority: PRIORITY.poll }
       await queues.poll.add(POLL, { v: 1, job, attempt }, options)
+    },
+    async adopt(account) {
+      const options = { ...ONCE, jobId: doorbellId.adopt(account), priority: PRIORITY.adopt }
+      await queues.poll.add(ADOPT, { v: 1, account }, options)
+    },
+    async window(account, { after, before }) {
+      // No id: another window may wait already, for another time. A lost one costs a lease.
+      await queues.poll.add(WINDOW, { v: 1, account, after, before }, { ...ONCE, priority: PRIORITY.poll })
     },
     async effect(job, effect: Effect) {
       if (effect.kind === 'store') {

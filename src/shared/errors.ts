@@ -16,6 +16,7 @@ export const ERRORS = {
   model_not_found: { status: 404, title: 'There is no such model', retryable: false },
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
+  not_retryable: { status: 409, title: 'The job cannot be tried again', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },
   range_not_satisfiable: { status: 416, title: 'The range is outside of the file', retryable: false },

@@ -1,6 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { JobStore } from './jobs/ports.ts'
 
+const AT_RISK_MS = 15 * 60_000
+
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 
 /**
@@ -38,6 +40,16 @@ export function createMetrics(options: { store: JobStore; queueCounts: QueueCoun
     help: 'How long creation stays paused',
     ...shared,
   })
+  const atRisk = new Gauge({
+    name: 'genqueue_artifacts_at_risk',
+    help: 'Outputs that Replicate removes within 15 minutes and that are not copied yet',
+    ...shared,
+  })
+  const unknown = new Gauge({
+    name: 'genqueue_outcomes_unknown',
+    help: 'Creates of which it is not known whether they arrived',
+    ...shared,
+  })
   const letters = new Gauge({
     name: 'genqueue_dead_letters',
     help: 'Authentic webhooks that could not be used',
@@ -51,12 +63,16 @@ export function createMetrics(options: { store: JobStore; queueCounts: QueueCoun
   })
 
   async function readShared(): Promise<void> {
-    const [counts, inFlight, pause, queues] = await Promise.all([
+    const [counts, inFlight, pause, queues, risk, unknowns] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.pause(account),
       queueCounts(),
+      store.artifactsAtRisk(AT_RISK_MS),
+      store.unknownAttempts(account),
     ])
+    atRisk.set(risk)
+    unknown.set(unknowns.length)
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
     for (const [name, value] of Object.entries(counts.counters)) {
       const [kind, label = ''] = name.split(':')

@@ -1,6 +1,8 @@
 import { WaitingError, Worker, type Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import {
+  ADOPT,
+  adoptPayload,
   CANCEL,
   cancelPayload,
   forEachQueue,
@@ -8,6 +10,8 @@ import {
   QUEUES,
   storePayload,
   submitPayload,
+  WINDOW,
+  windowPayload,
   type QueueName,
 } from '../queues/contracts.ts'
 import type { Queues } from '../queues/producer.ts'
@@ -19,6 +23,8 @@ export interface Processors {
   sweep: (stopping: AbortSignal) => Promise<void>
   poll: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
   cancel: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
+  adopt: (account: string, stopping: AbortSignal) => Promise<void>
+  window: (account: string, created: { after: number; before: number }, stopping: AbortSignal) => Promise<void>
   store: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
 }
 
@@ -95,6 +101,11 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       if (name === CANCEL) {
         const { job, effect } = cancelPayload.parse(data)
         await processors.cancel(job, effect, waits.signal)
+      } else if (name === ADOPT) {
+        await processors.adopt(adoptPayload.parse(data).account, waits.signal)
+      } else if (name === WINDOW) {
+        const { account, after, before } = windowPayload.parse(data)
+        await processors.window(account, { after, before }, waits.signal)
       } else {
         const { job, attempt } = pollPayload.parse(data)
         await processors.poll(job, attempt, waits.signal)

@@ -85,6 +85,14 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     return { output: idOf(index), artifacts: copied }
   }
 
+  /** A disk that has been failing for a while: no new predictions whose outputs could not be kept. */
+  async function storageTrouble(account: string): Promise<void> {
+    const since = await store.storageFailed()
+    if (since < timings.storageTrouble) return
+    log.error({ for_ms: since }, 'outputs cannot be stored; creation is paused')
+    await store.pauseCreation(account, timings.troublePause.longest, 'storage')
+  }
+
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
     const { now, state } = await store.load(id)
     const effect = state?.effects.find((one): one is StoreEffect => one.kind === 'store' && one.attempt === attempt)
@@ -92,11 +100,13 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     try {
       const result = await copyAll(state.job, effect, signal)
       await lifecycle.apply(id, { type: 'stored', attempt, ...result }, 'worker')
+      await store.storageWorked()
     } catch (error) {
       if (signal.aborted) throw error
       const gone = error instanceof OutputGoneError || (error instanceof OutputFetchError && error.gone)
       const reason = error instanceof Error ? error.message : String(error)
       log.warn({ job: id, attempt, err: error, gone }, 'the output is not stored yet')
+      if (isStorageTrouble(error)) await storageTrouble(state.job.account)
       if (gone || now >= effect.give_up_at) {
         const where = planOutput(effect.output).files.filter((file) => file.startsWith('http'))
         const message = `The output could not be copied: ${reason}.${
@@ -112,3 +122,9 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     }
   }
 }
+
+/** Our side of the copy failed: the disk is full, broken or read-only. */
+const isStorageTrouble = (error: unknown): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  ['ENOSPC', 'EIO', 'EROFS', 'EDQUOT', 'EACCES', 'EPERM', 'ENOTDIR', 'EMFILE'].includes(String(error.code))

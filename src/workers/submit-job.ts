@@ -2,12 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { JobError, JobRecord } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
-import type { JobEvent } from '../shared/jobs/transitions.ts'
+import type { JobEvent } from '../shared/jobs/decision.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 
 export interface SubmitDependencies {
+  store: JobStore
+  account: string
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens
@@ -17,15 +21,27 @@ export interface SubmitDependencies {
   clock: () => number
 }
 
+type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
+
 /** How long a waiting worker sleeps at most before it looks again: a pause may have been lifted. */
 const LONGEST_NAP_MS = 5_000
+const PROBE_NAP_MS = 250
 
 /**
  * Creates the prediction of one job, once (docs/design.md, "Submit, paid once"). The intent is committed before a byte
  * is sent and is a permit: its first byte leaves within `permit`, measured from before the commit was sent, or never. A
  * worker that finds somebody else's intent does nothing.
  */
-export function createSubmitJob({ lifecycle, upstream, tokens, timings, log, clock }: SubmitDependencies) {
+export function createSubmitJob({
+  store,
+  account,
+  lifecycle,
+  upstream,
+  tokens,
+  timings,
+  log,
+  clock,
+}: SubmitDependencies) {
   // One worker of a process waits for the budget at a time, in the order of arrival: the others would only ask in vain.
   let line: Promise<unknown> = Promise.resolve()
 
@@ -52,9 +68,33 @@ export function createSubmitJob({ lifecycle, upstream, tokens, timings, log, clo
         'worker',
       )
       if (result.kind === 'applied') return { job: result.state.job, claim, asked }
+      if (result.kind === 'probing') {
+        await probe()
+        await delay(PROBE_NAP_MS, undefined, { signal })
+        continue
+      }
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
+  }
+
+  /** After trouble: asks whether upstream is well, one process at a time; then one create may pass. */
+  async function probe(): Promise<void> {
+    if (!(await store.beginProbe(account))) return
+    const found = await upstream.account()
+    log.warn({ found }, 'creation stands still; asked whether Replicate is well')
+    await store.endProbe(
+      account,
+      found === 'well' ? { well: true } : { well: false, reason: found === 'refused' ? 'account' : 'upstream' },
+    )
+  }
+
+  /** 403 and 404 are the model's fault, unless upstream does not know the account either. */
+  async function judged(outcome: Uncreated): Promise<Uncreated> {
+    if (outcome.kind !== 'not_created' || outcome.refusal.class !== 'rejected') return outcome
+    const { status, message } = outcome.refusal
+    if ((status !== 403 && status !== 404) || (await upstream.account()) !== 'refused') return outcome
+    return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
   function inLine<T>(work: () => Promise<T>): Promise<T> {
@@ -85,10 +125,10 @@ export function createSubmitJob({ lifecycle, upstream, tokens, timings, log, clo
     })
     const result = await (outcome.kind === 'created'
       ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
-      : lifecycle.apply(id, eventOf(outcome, attempt, claim, timings), 'create'))
+      : lifecycle.apply(id, eventOf(await judged(outcome), attempt, claim), 'create'))
     if (outcome.kind === 'unknown')
       log.warn({ job: id, attempt, reason: outcome.reason }, 'it is not known whether the create arrived')
-    return result.kind === 'applied' && result.state.job.phase === 'queued'
+    return result.kind === 'applied' && waitsForIntent(result.state)
   }
 
   return async (id: string, signal: AbortSignal): Promise<void> => {
@@ -96,40 +136,25 @@ export function createSubmitJob({ lifecycle, upstream, tokens, timings, log, clo
   }
 }
 
-/** What a create that brought no prediction means for the job. */
-function eventOf(
-  outcome: Exclude<CreateOutcome, { kind: 'created' }>,
-  attempt: number,
-  claim: string,
-  timings: Timings,
-): JobEvent {
+/** What a create that brought no prediction means for the job and for the account. */
+function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
   if (outcome.kind === 'unknown') return { type: 'lost', attempt, claim, reason: outcome.reason }
   const { refusal } = outcome
-  const base = { type: 'refused', attempt, claim } as const
+  const base = { type: 'refused', attempt, claim, error: null, pause: null } as const
   switch (refusal.class) {
     case 'rate_limited':
       return {
         ...base,
         outcome: 'rate_limited',
-        error: null,
         pause: { for: refusal.retryAfterMs, reason: 'rate_limited' },
+        health: null,
       }
     case 'unreachable':
-      return {
-        ...base,
-        outcome: 'unreachable',
-        error: null,
-        pause: { for: timings.unreachablePause, reason: 'unreachable' },
-      }
+      return { ...base, outcome: 'unreachable', health: 'fault' }
     case 'account':
-      return {
-        ...base,
-        outcome: `refused_${refusal.status}`,
-        error: null,
-        pause: { for: timings.accountPause, reason: 'account' },
-      }
+      return { ...base, outcome: `refused_${refusal.status}`, health: 'refused' }
     case 'rejected':
-      return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), pause: null }
+      return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), health: 'healthy' }
   }
 }
 

@@ -5,7 +5,16 @@ import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import type { Logger } from '../shared/logger.ts'
+
+interface OpenAttempt {
+  job: string
+  attempt: number
+  account: string
+  /** When its prediction was created, ms. */
+  created: number
+}
 
 export interface SweepDependencies {
   store: JobStore
@@ -18,6 +27,8 @@ export interface SweepDependencies {
 
 const BATCH = 200
 const AT_ONCE = 25
+/** From so many open predictions on, listing takes fewer requests than asking for each. */
+const WINDOW_FROM = 4
 /** A sweep ends after so many batches, so that the next one starts on time. */
 const MAX_BATCHES = 20
 
@@ -32,12 +43,13 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
     if (result.kind !== 'ignored') return
     const { job } = result.state
     if (isFinal(job.phase)) return store.dropDue(member)
-    if (job.phase === 'queued') await doorbells.submit(job.id)
+    if (waitsForIntent(result.state)) await doorbells.submit(job.id)
     await store.rearm(member, untilNextLook(result.state, now))
   }
 
   /** ms until time itself may change the job, or its doorbell should be rung again. */
-  function untilNextLook({ job }: JobState, now: number): number {
+  function untilNextLook(state: JobState, now: number): number {
+    const { job } = state
     switch (job.phase) {
       case 'created':
       case 'running': {
@@ -51,13 +63,21 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
     }
   }
 
-  async function visitAttempt(member: DueMember & { kind: 'attempt' }, now: number): Promise<void> {
+  async function visitAttempt(member: DueMember & { kind: 'attempt' }, now: number): Promise<OpenAttempt | undefined> {
     const { state } = await store.load(member.job)
     const record = state && attemptOf(state, member.attempt)
-    if (!record || record.state === 'closed') return store.dropDue(member)
-    if (record.state === 'open') return doorbells.poll(member.job, member.attempt)
+    if (!state || !record || record.state === 'closed') {
+      await store.dropDue(member)
+      return undefined
+    }
+    if (record.state === 'open') {
+      const created = state.job.prediction_created_at ?? record.intended_at
+      return { job: member.job, attempt: member.attempt, account: record.account, created }
+    }
     const result = await lifecycle.apply(member.job, { type: 'tick', attempt: member.attempt }, 'sweep')
-    if (result.kind === 'ignored') await store.rearm(member, ageBased(now - record.intended_at, timings.ringAgain))
+    if (record.state === 'unknown') await doorbells.adopt(record.account)
+    else if (result.kind === 'ignored') await store.rearm(member, ageBased(now - record.intended_at, timings.ringAgain))
+    return undefined
   }
 
   async function visitEffect(member: DueMember & { kind: 'effect' }): Promise<void> {
@@ -67,23 +87,39 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
     await doorbells.effect(member.job, effect)
   }
 
-  async function visit(member: DueMember, now: number): Promise<void> {
+  /** The open attempt that wants a look at upstream, if the member is one. */
+  async function visit(member: DueMember, now: number): Promise<OpenAttempt | undefined> {
     try {
-      if (member.kind === 'job') await visitJob(member, now)
-      else if (member.kind === 'attempt') await visitAttempt(member, now)
-      else await visitEffect(member)
+      if (member.kind === 'attempt') return await visitAttempt(member, now)
+      await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
     } catch (error) {
       // The lease brings it back. One bad record must not keep the others from being looked at.
       if (error instanceof NewerRecordError) log.debug({ member: member.member }, 'left to a newer release')
       else log.error({ err: error, member: member.member }, 'what was due could not be looked at')
+    }
+    return undefined
+  }
+
+  /** One by one, or by listing when that takes fewer requests. */
+  async function askUpstream(open: OpenAttempt[]): Promise<void> {
+    for (const account of new Set(open.map((one) => one.account))) {
+      const mine = open.filter((one) => one.account === account)
+      const created = mine.map((one) => one.created)
+      if (mine.length >= WINDOW_FROM)
+        await doorbells.window(account, { after: Math.min(...created), before: Math.max(...created) })
+      else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt)))
     }
   }
 
   async function takeDue(signal: AbortSignal): Promise<void> {
     for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch++) {
       const { now, members } = await store.claimDue(BATCH)
-      for (let at = 0; at < members.length; at += AT_ONCE)
-        await Promise.all(members.slice(at, at + AT_ONCE).map((member) => visit(member, now)))
+      const open: OpenAttempt[] = []
+      for (let at = 0; at < members.length; at += AT_ONCE) {
+        const found = await Promise.all(members.slice(at, at + AT_ONCE).map((member) => visit(member, now)))
+        for (const one of found) if (one) open.push(one)
+      }
+      await askUpstream(open)
       if (members.length < BATCH) return
     }
   }

@@ -4,13 +4,13 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/job.ts'
-import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
+import type { Lifecycle, NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
-import { canonicalJson } from '../json-body.ts'
-import { JOB_ID, jobRequestSchema, listQuerySchema, parseWith, queryObject, waitQuerySchema } from '../schemas.ts'
+import { canonicalJson } from '../../shared/canonical-json.ts'
+import { JOB_ID, jobRequestSchema, listQuerySchema, parseWith, queryObject, getQuerySchema } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 
 export interface JobRoutesDependencies {
@@ -24,7 +24,7 @@ export interface JobRoutesDependencies {
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
-const SUBMIT = 'POST /v1/jobs'
+const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
@@ -68,68 +68,76 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     }
   }
 
-  async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const body = parseWith(jobRequestSchema, request.body)
+  /** Accepts a job, waits for it when asked to, and answers it. */
+  async function accept(
+    request: OwnedRequest,
+    job: Omit<NewJob, 'tenant' | 'account'>,
+    scope: { route: string; body: unknown },
+  ): Promise<ApiResponse> {
     const { tenant } = request.principal
     const key = idempotencyKey(request)
     const wait = preferredWait(request)
     const id = lifecycle.newJobId()
-    const events = WEBHOOK_EVENTS.filter(
-      (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),
-    )
     const idempotency =
-      key === null
-        ? null
-        : {
-            entry: idempotencyEntry(tenant, SUBMIT, key),
-            body: createHash('sha256').update(canonicalJson(request.body)).digest('base64url'),
-          }
-    const result = await lifecycle
-      .accept(
-        {
-          tenant,
-          account,
-          model: body.model ?? null,
-          version: body.version ?? null,
-          deployment: body.deployment ?? null,
-          input: body.input,
-          metadata: body.metadata,
-          webhook_events: events,
-          timeout: body.timeout,
-          start_within: body.start_within,
-        },
-        id,
-        idempotency,
+      key === null ? null : { entry: idempotencyEntry(tenant, scope.route, key), body: digest(scope.body) }
+    const result = await lifecycle.accept({ ...job, tenant, account }, id, idempotency).catch((error: unknown) => {
+      if (!isRedisTrouble(error) || isSurelyNotSent(error)) throw error
+      throw new ServiceError(
+        'accept_unknown',
+        `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
+        { retryAfter: 3, cause: error },
       )
-      .catch((error: unknown) => {
-        if (!isRedisTrouble(error) || isSurelyNotSent(error)) throw error
-        throw new ServiceError(
-          'accept_unknown',
-          `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
-          { retryAfter: 3, cause: error },
-        )
-      })
+    })
     if (result.kind === 'key_reused')
       throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
     if (result.kind === 'too_late')
       throw new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
     const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
-    const job = wait === null ? result.job : await untilFinal(result.job.id, wait)
+    const now = wait === null ? result.job : await untilFinal(result.job.id, wait)
     return {
-      status: wait !== null && isFinal(job.phase) ? 200 : 202,
+      status: wait !== null && isFinal(now.phase) ? 200 : 202,
       headers: {
-        location: `/v1/jobs/${job.id}`,
+        location: `/v1/jobs/${now.id}`,
         ...(wait === null ? {} : { 'preference-applied': `wait=${wait}` }),
         ...replayed,
       },
-      body: await show(job),
+      body: await show(now),
     }
   }
 
+  async function submit(request: OwnedRequest): Promise<ApiResponse> {
+    const body = parseWith(jobRequestSchema, request.body)
+    const { model = null, version = null, deployment = null, ...rest } = body
+    const webhook_events = WEBHOOK_EVENTS.filter(
+      (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),
+    )
+    const job = { ...rest, model, version, deployment, webhook_events, retry_of: null }
+    return accept(request, job, { route: 'POST /v1/jobs', body: request.body })
+  }
+
+  /** A new job like the old one, which it names. */
+  async function retry(request: OwnedRequest): Promise<ApiResponse> {
+    const old = await owned(request)
+    if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
+    if (old.input === null)
+      throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
+    const { model, version, deployment, input, metadata, webhook_events, timeout, start_within, on_unknown } = old
+    const job = { model, version, deployment, input, metadata, webhook_events, timeout, start_within, on_unknown }
+    return accept(request, { ...job, retry_of: old.id }, { route: 'POST /v1/jobs/:id/retry', body: old.id })
+  }
+
   async function get(request: OwnedRequest): Promise<ApiResponse> {
-    const { wait } = parseWith(waitQuerySchema, queryObject(request.query))
+    const { wait, include } = parseWith(getQuerySchema, queryObject(request.query))
     const job = await owned(request)
-    return { status: 200, body: await show(wait === undefined ? job : await untilFinal(job.id, wait)) }
+    const body = await show(wait === undefined ? job : await untilFinal(job.id, wait))
+    return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
+  }
+
+  async function historyOf(id: string): Promise<object[]> {
+    return (await store.history(id)).map(({ at, entry }) => ({
+      at: new Date(at).toISOString(),
+      ...(typeof entry === 'object' ? entry : {}),
+    }))
   }
 
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
@@ -177,6 +185,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', handle: get },
     { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', handle: events },
     { method: 'POST', path: '/v1/jobs/:id/cancel', scope: 'jobs:write', handle: cancel },
+    { method: 'POST', path: '/v1/jobs/:id/retry', scope: 'jobs:write', handle: retry },
     {
       method: 'GET',
       path: '/v1/events',

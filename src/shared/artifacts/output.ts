@@ -44,6 +44,17 @@ export function planOutput(output: Json): OutputPlan {
   return { render, files }
 }
 
+/** How much of a growing text is shown before it is complete. Characters. */
+const MAX_PARTIAL = 4000
+
+/** What a text model has said so far: the beginning; null when the output is no text. */
+export function partialText(output: Json): string | null {
+  const tokens = Array.isArray(output) ? output : [output]
+  if (tokens.length === 0 || !tokens.every((token) => typeof token === 'string')) return null
+  const text = tokens.join('')
+  return text === '' || tokens.every(isFile) ? null : text.slice(0, MAX_PARTIAL)
+}
+
 /** What can be final at once: nothing to copy and small enough for the record. */
 export function inlineOutput(output: Json): { value: Json } | null {
   const plan = planOutput(output)

@@ -1,9 +1,9 @@
-import type { AttemptRecord, JobRecord, JobState } from './job.ts'
+import type { AttemptRecord, Cause, JobRecord, JobState } from './job.ts'
 import { effectKey, isFinal } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { encodeField } from './record-codec.ts'
 import type { Timings } from './timings.ts'
-import type { Commit, Moment } from './transitions.ts'
+import type { AttemptChanges, Commit, Health, Moment } from './decision.ts'
 
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
@@ -68,6 +68,74 @@ function announce(input: CommitScriptInput, keys: JobKeys, job: JobRecord, rev: 
   input.add('xadd', keys.events, keepEvents, 'job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase)
 }
 
+/** Moves an attempt between the sets that follow from its state. */
+function moveAttempt(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { job, attempts }: JobState,
+  { n, changes }: { n: number; changes: AttemptChanges },
+): void {
+  const before = attempts.find((one) => one.n === n)
+  if (changes.state === undefined || changes.state === before?.state) return
+  const member = `${job.id}:${n}`
+  if (before?.state === 'open') input.add('srem', keys.open(job.account), member)
+  if (before?.state === 'unknown') input.add('zrem', keys.unknown(job.account), member)
+  if (changes.state === 'open') input.add('sadd', keys.open(job.account), member)
+  if (changes.state === 'unknown') input.add('zadd', keys.unknown(job.account), before?.intended_at ?? 0, member)
+}
+
+/** Causes by which we found out what a webhook should have told. */
+const ASKED: ReadonlySet<Cause> = new Set(['poll', 'list'])
+
+/** So many faults in a row, or outcomes that are unknown at once, stop creation for the account. */
+const FAULT_LIMIT = 3
+const UNKNOWN_LIMIT = 10
+
+function judgeHealth(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  account: string,
+  health: Health | undefined,
+  { troublePause }: Timings,
+): void {
+  const { first, longest } = troublePause
+  if (health === 'healthy') input.add('healthy', keys.account(account))
+  if (health === 'refused') input.add('fault', keys.account(account), 1, first, longest, 'account')
+  if (health === 'fault')
+    input
+      .add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
+      .add('crowd', keys.unknown(account), UNKNOWN_LIMIT, longest)
+}
+
+/** How many entries of a job's history are kept. */
+const KEEP_HISTORY = 100
+
+/** One line of history for each change that a person would want to read about. */
+function remember(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { job, attempts }: JobState,
+  after: JobRecord,
+  commit: Commit,
+  cause: Cause,
+): void {
+  const { attempt, note } = commit
+  const from = attempts.find(({ n }) => n === attempt?.n)?.state
+  const to = attempt?.changes.state
+  if (after.phase === job.phase && to === from && note === undefined) return
+  const entry = {
+    phase: after.phase,
+    status: after.status,
+    cause,
+    attempt: attempt?.n ?? after.attempt,
+    prediction: attempt?.changes.prediction_id ?? after.prediction_id,
+    ...(to === undefined || to === from ? {} : { attempt_state: to }),
+    ...(note === undefined ? {} : { note }),
+    ...(after.error && after.error !== job.error ? { error: after.error.code } : {}),
+  }
+  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+}
+
 /** The record with its changes applied; moments become ms once `now` is known. */
 export function applyChanges<T extends object>(record: T, changes: object, now: number): T {
   const entries = Object.entries(changes).filter(([, value]) => value !== undefined)
@@ -90,6 +158,8 @@ const newAttempt = (n: number): AttemptRecord => ({
   finished_by: null,
   webhook_id: null,
   orphans: [],
+  absent_since: null,
+  missing_since: null,
   closed_at: null,
 })
 
@@ -120,6 +190,7 @@ export interface PlanOptions {
 export function planCommit(
   state: JobState,
   commit: Commit,
+  cause: Cause,
   { keys, timings, keepEvents }: PlanOptions,
 ): CommitScriptInput {
   const { job } = state
@@ -139,18 +210,21 @@ export function planCommit(
     const known = state.attempts.some(({ n }) => n === attempt.n)
     const changes = known ? attempt.changes : { v: 1, ...attempt.changes }
     setFields(input, keys.attempts(job.id), `${attempt.n}.`, changes)
-    if (attempt.changes.state === 'open') input.add('sadd', keys.open(job.account), `${job.id}:${attempt.n}`)
-    if (attempt.changes.state === 'closed') input.add('srem', keys.open(job.account), `${job.id}:${attempt.n}`)
+    moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
     else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
   }
 
-  for (const effect of effects.add)
+  for (const effect of effects.add) {
+    if (effect.kind === 'store') input.add('zadd', keys.storing, effect.expires_at, `${job.id}:${effect.attempt}`)
     input
       .add('hset', keys.outbox(job.id), effectKey(effect), JSON.stringify(effect))
       .dueAt(keys.due, dueEffect(job.id, effectKey(effect)), { in: timings.ringAgain.min })
-  for (const key of effects.remove)
+  }
+  for (const key of effects.remove) {
+    if (key.startsWith('store:')) input.add('zrem', keys.storing, `${job.id}:${key.slice('store:'.length)}`)
     input.add('hdel', keys.outbox(job.id), key).add('zrem', keys.due, dueEffect(job.id, key))
+  }
 
   if (isFinal(after.phase)) {
     if (!isFinal(job.phase)) {
@@ -164,16 +238,15 @@ export function planCommit(
     input.dueAt(keys.due, dueJob(job.id), due.job)
   }
 
+  if (commit.restartsClock)
+    input.setMoment(keys.job(job.id), 'start_since', { in: 0 }).add('hset_paused', keys.job(job.id), 'start_paused')
   if (commit.orphans) input.add('hincrby', keys.counters, 'orphan_predictions', commit.orphans)
-  if (commit.pause)
-    input.add(
-      'hmax_in',
-      keys.account(job.account),
-      'paused_until',
-      commit.pause.for,
-      'pause_reason',
-      commit.pause.reason,
-    )
+  if (commit.pause) input.add('pause', keys.account(job.account), commit.pause.for, commit.pause.reason)
+  if (cause === 'webhook') input.add('hset', keys.account(job.account), 'silence', 0)
+  else if (ASKED.has(cause) && attempt?.changes.state === 'closed')
+    input.add('hincrby', keys.account(job.account), 'silence', 1)
+  judgeHealth(input, keys, job.account, commit.health, timings)
+  remember(input, keys, state, after, commit, cause)
   announce(input, keys, after, job.rev + 1, keepEvents)
   return input
 }
@@ -190,12 +263,15 @@ export function planCreate(
       .add('free', keys.idempotency(idempotency.entry))
       .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ job: job.id, body: idempotency.body }))
   const { rev: _rev, ...fields } = job
-  setFields(input, keys.job(job.id), '', { ...fields, created_at: { in: 0 } })
+  setFields(input, keys.job(job.id), '', { ...fields, created_at: { in: 0 }, start_since: { in: 0 } })
+  input.add('hset_paused', keys.job(job.id), 'start_paused')
   input
     .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
     .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
     .add('hincrby', keys.phases, job.phase, 1)
     .dueAt(keys.due, dueJob(job.id), { in: timings.ringAgain.min })
+  const entry = { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null }
+  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
   announce(input, keys, job, 1, keepEvents)
   return input
 }
@@ -223,5 +299,6 @@ export function planPurge(
     .add('zrem', keys.retention, job.id)
     .add('del', keys.attempts(job.id))
     .add('del', keys.outbox(job.id))
+    .add('del', keys.history(job.id))
     .add('del', keys.job(job.id))
 }

@@ -11,16 +11,19 @@
     ARGV[3]   not after: ms; '' for no limit
     ARGV[4]   create budget: microseconds per token; '' when this commit takes none
     ARGV[5]   create budget: tolerance in microseconds (tokens that may come at once, less one, times ARGV[4])
-    ARGV[6..] guards and writes, each: name, key index, number of arguments, arguments
+    ARGV[6]   ramp: ms over which creation comes back to its full rate after trouble
+    ARGV[7..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  free (the key must not exist) | mine value (must not exist, or hold just this value)
-              writes:  hset field value ... | hset_in field ms | hdel field | hincrby field n | hmax_in field ms field value
+              writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member | zrem member
-                       sadd member | srem member | xadd maxlen field value ...
-              `_in` counts ms from this commit.
+                       sadd member | srem member | xadd maxlen field value ... | rpush_now cap text
+              on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
+              `_in` counts ms from this commit; `_paused` is the reading of the account's pause clock.
 
   Output: { status, now ms, detail }
     applied | repeated | stale (detail: the revision found) | taken (detail: what the key holds) | too_late
     limited | paused (detail: ms to wait)
+    probing (creation stands still until GET /account answers and one create is let through)
 
   Values are opaque here: JSON is never parsed. Time is that of Redis.
 ]]
@@ -37,10 +40,11 @@ end
 
 -- What each operation needs its key to be.
 local type_of = {
-  hset = 'hash', hset_in = 'hash', hdel = 'hash', hincrby = 'hash', hmax_in = 'hash',
+  hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash',
   set = 'string', mine = 'string',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
-  sadd = 'set', srem = 'set', xadd = 'stream',
+  sadd = 'set', srem = 'set', xadd = 'stream', rpush_now = 'list',
+  crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash',
 }
 
 -- 1. Checks. Nothing is written before all have passed.
@@ -60,7 +64,7 @@ if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then
   return answer('too_late')
 end
 
-local at = 6
+local at = 7
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
@@ -84,10 +88,20 @@ end
 
 local next_arrival
 if ARGV[4] ~= '' then
-  local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival')
+  local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival', 'half_open', 'probe', 'ramp_from')
   local paused_until = tonumber(account[1] or '0')
   if paused_until > now then
     return answer('paused', whole(paused_until - now))
+  end
+  if account[3] and not account[4] then
+    return answer('probing')
+  end
+  -- After trouble the rate grows from a tenth to the whole.
+  local interval = tonumber(ARGV[4])
+  local ramped = now - tonumber(account[5] or '0')
+  local ramp = tonumber(ARGV[6])
+  if ramped < ramp then
+    interval = interval / math.max(0.1, ramped / ramp)
   end
   -- GCRA: the theoretical arrival time moves by one interval a token and may run ahead by the tolerance.
   local arrival = math.max(tonumber(account[2] or '0'), now_us)
@@ -95,13 +109,15 @@ if ARGV[4] ~= '' then
   if early > 0 then
     return answer('limited', whole(math.ceil(early / 1000)))
   end
-  next_arrival = arrival + tonumber(ARGV[4])
+  next_arrival = arrival + interval
 end
 
 -- 2. Writes.
 if next_arrival then
   redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
+  redis.call('HDEL', KEYS[2], 'probe')
 end
+
 local remembered = { ARGV[1] }
 for id in string.gmatch(commits, '%S+') do
   if #remembered < 8 then
@@ -110,7 +126,7 @@ for id in string.gmatch(commits, '%S+') do
 end
 redis.call('HSET', KEYS[1], 'rev', whole(tonumber(revision == '' and '0' or revision) + 1), 'commits', table.concat(remembered, ' '))
 
-at = 6
+at = 7
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local first, second = ARGV[at + 3], ARGV[at + 4]
@@ -122,10 +138,27 @@ while at <= #ARGV do
     redis.call('HDEL', key, first)
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
-  elseif name == 'hmax_in' then
-    if now + tonumber(second) > tonumber(redis.call('HGET', key, first) or '0') then
-      redis.call('HSET', key, first, whole(now + tonumber(second)), ARGV[at + 5], ARGV[at + 6])
+  elseif name == 'hset_paused' then
+    redis.call('HSET', key, first, whole(pause_clock(KEYS[2], now)))
+  elseif name == 'pause' then
+    pause_creation(key, now, tonumber(first), second)
+  elseif name == 'healthy' then
+    if redis.call('HDEL', key, 'half_open') == 1 then
+      redis.call('HSET', key, 'ramp_from', whole(now))
     end
+    redis.call('HDEL', key, 'faults', 'trips', 'probe')
+  elseif name == 'fault' then
+    local faults = redis.call('HINCRBY', key, 'faults', 1)
+    if faults >= tonumber(first) or redis.call('HEXISTS', key, 'half_open') == 1 then
+      trip(key, now, tonumber(second), tonumber(ARGV[at + 5]), ARGV[at + 6])
+    end
+  elseif name == 'crowd' then
+    if redis.call('ZCARD', key) >= tonumber(first) and redis.call('HEXISTS', KEYS[2], 'half_open') == 0 then
+      trip(KEYS[2], now, tonumber(second), tonumber(second), 'upstream')
+    end
+  elseif name == 'rpush_now' then
+    redis.call('RPUSH', key, whole(now) .. ' ' .. second)
+    redis.call('LTRIM', key, -tonumber(first), -1)
   elseif name == 'set' then
     redis.call('SET', key, first)
   elseif name == 'del' then

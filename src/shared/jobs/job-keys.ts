@@ -22,6 +22,18 @@ export function createJobKeys(prefix: string) {
     phases: `${tag}:phases`,
     /** hash: counters for metrics */
     counters: `${tag}:counters`,
+    /** list: what happened to the job, newest last, `<ms> <JSON>` */
+    history: (id: string) => `${tag}:job:${id}:history`,
+    /** sorted set: `<job>:<n>` of each attempt whose outcome is unknown, by its intent, ms */
+    unknown: (account: string) => `${tag}:account:${account}:unknown`,
+    /** sorted set: predictions of the account that are not ours, by when they were found, ms */
+    foreign: (account: string) => `${tag}:account:${account}:foreign`,
+    /** sorted set: `<job>:<n>` of each output that is not copied yet, by its expiry, ms */
+    storing: `${tag}:storing`,
+    /** hash: since when storage fails */
+    storage: `${tag}:storage`,
+    /** hash: how long runs of a model take, number of runs by bucket */
+    runTimes: (model: string) => `${tag}:runtimes:${model}`,
     /** set: `<job>:<n>` of each attempt whose prediction is open */
     open: (account: string) => `${tag}:account:${account}:open`,
     /** hash: create budget and pause */

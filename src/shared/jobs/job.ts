@@ -13,6 +13,7 @@ export const PHASES = [
   'unknown',
   'created',
   'running',
+  'resubmitting',
   'stopping',
   'storing',
   ...FINAL_PHASES,
@@ -43,6 +44,9 @@ export interface Stop {
   reason: 'canceled' | 'timeout'
   requested_at: number
 }
+
+export const ON_UNKNOWN = ['fail', 'retry'] as const
+export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
 /** A copied output file. `key` is its place in the artifact store. */
 export interface ArtifactRecord {
@@ -75,10 +79,21 @@ export interface JobRecord {
   timeout: number
   /** s */
   start_within: number
+  /** When `start_within` began, ms, and what the account's pause clock read then. */
+  start_since: number
+  start_paused: number
+  /** What to do when it stays undecidable whether a create arrived. */
+  on_unknown: OnUnknown
+  /** Predictions of this job that failed for reasons of the platform and were made anew. */
+  resubmissions: number
+  /** The job that this one tries again. */
+  retry_of: string | null
   /** Files stand as their artifact's id. */
   output: Json
   artifacts: ArtifactRecord[]
   progress: number | null
+  /** The beginning of a text that is still growing; lossy, written beside the commits. */
+  partial: string | null
   error: JobError | null
   metrics: JsonObject
   stop: Stop | null
@@ -115,11 +130,15 @@ export interface AttemptRecord {
   webhook_id: string | null
   /** Predictions beyond the owned one that carried this attempt's token. */
   orphans: string[]
+  /** Begin of the first complete listing that did not show a prediction of this attempt, ms. */
+  absent_since: number | null
+  /** When upstream first answered 404 for the prediction, ms. */
+  missing_since: number | null
   closed_at: number | null
 }
 
 /** What made a transition happen. */
-export const CAUSES = ['api', 'create', 'webhook', 'poll', 'cancel', 'worker', 'sweep'] as const
+export const CAUSES = ['api', 'create', 'webhook', 'poll', 'list', 'cancel', 'worker', 'sweep'] as const
 export type Cause = (typeof CAUSES)[number]
 
 /**

@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { monotonicFactory } from 'ulid'
 import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
+import { partialText } from '../artifacts/output.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
-import type { Cause, JobRecord, JobState, JsonObject, WebhookEvent } from './job.ts'
-import type { Doorbells, JobStore } from './ports.ts'
+import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
-import { transition, type Commit, type Ignored, type JobEvent } from './transitions.ts'
+import type { Commit, Ignored, JobEvent } from './decision.ts'
+import { SILENT_FROM, type Doorbells, type JobStore } from './ports.ts'
+import { waitsForIntent } from './rules-submit.ts'
+import { transition } from './transitions.ts'
 
 export interface LifecycleOptions {
   store: JobStore
@@ -15,6 +18,8 @@ export interface LifecycleOptions {
   log: Logger
   /** Whether webhooks can reach this deployment. */
   webhooks: () => boolean
+  /** How often a prediction that failed for reasons of the platform is made anew. */
+  resubmissions: number
 }
 
 /** What a job needs to be accepted; already validated. */
@@ -29,6 +34,8 @@ export interface NewJob {
   webhook_events: WebhookEvent[]
   timeout: number
   start_within: number
+  on_unknown: OnUnknown
+  retry_of: string | null
 }
 
 export type AcceptResult =
@@ -42,13 +49,16 @@ export type ApplyResult =
   | { kind: 'ignored'; reason: Ignored['reason']; state: JobState }
   | { kind: 'missing' }
   | { kind: 'limited' | 'paused'; waitMs: number }
+  | { kind: 'probing' }
   | { kind: 'taken'; holder: string }
 
 /** More lost races than this in a row mean that something is wrong with the record, not with the timing. */
 const MAX_RACES = 50
 
+const RUN_TIMES_FRESH_MS = 30_000
+
 /** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
-export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
+export function createLifecycle({ store, doorbells, timings, log, webhooks, resubmissions }: LifecycleOptions) {
   const nextUlid = monotonicFactory()
 
   /** A lost doorbell costs time only: the sweep rings again. */
@@ -70,7 +80,30 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     if (commit.orphans)
       log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'a prediction that no attempt owns came to light')
     if (commit.pause) log.warn({ ...commit.pause, job: job.id }, 'creation is paused')
+    if (job.phase !== before.phase && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
+  }
+
+  /** When webhooks stop or start coming, the operator should read it once. */
+  let silent = false
+  function tellSilence(silence: number, cause: Cause): void {
+    const now = cause === 'webhook' ? false : silent || silence >= SILENT_FROM
+    if (now !== silent && webhooks())
+      log.warn(now ? 'webhooks do not come; predictions are looked after by polling' : 'webhooks come again')
+    silent = now
+  }
+
+  /** p90 of the job's model, kept for a while: it only decides when the first poll is due. */
+  const runTimes = new Map<string, { at: number; expected: number | null }>()
+  async function expectedRun(job: JobRecord): Promise<number | null> {
+    const model = modelOf(job)
+    if (!webhooks() || model === null) return null
+    const known = runTimes.get(model)
+    if (known && Date.now() - known.at < RUN_TIMES_FRESH_MS) return known.expected
+    const expected = await store.expectedRun(model)
+    if (runTimes.size > 1000) runTimes.clear()
+    runTimes.set(model, { at: Date.now(), expected })
+    return expected
   }
 
   /**
@@ -84,15 +117,25 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
   ): Promise<ApplyResult> {
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = randomUUID()
-      const { now, state } = await store.load(id)
+      const { now, paused, silence, state } = await store.load(id)
       if (state === null) return { kind: 'missing' }
-      const context = { now, cause, timings, webhooks: webhooks() }
+      const expected = await expectedRun(state.job)
+      const context = {
+        now,
+        paused,
+        cause,
+        timings,
+        webhooks: webhooks() && silence < SILENT_FROM,
+        expected,
+        resubmissions,
+      }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
       if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
-      const result = await store.commit(state, decision, commitId)
+      const result = await store.commit(state, decision, cause, commitId)
       switch (result.status) {
         case 'applied':
           await announce(state.job, result.state, decision, cause)
+          tellSilence(silence, cause)
           return { kind: 'applied', state: result.state }
         case 'repeated': {
           const again = await store.load(id)
@@ -103,6 +146,8 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         case 'limited':
         case 'paused':
           return { kind: result.status, waitMs: result.waitMs }
+        case 'probing':
+          return { kind: 'probing' }
         case 'taken':
           return { kind: 'taken', holder: result.holder }
         case 'too_late':
@@ -134,6 +179,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         output: null,
         artifacts: [],
         progress: null,
+        partial: null,
         error: null,
         metrics: {},
         stop: null,
@@ -143,6 +189,9 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         prediction_created_at: null,
         started_at: null,
         completed_at: null,
+        start_since: 0,
+        start_paused: 0,
+        resubmissions: 0,
       }
       const result = await store.create(job, idempotency, randomUUID())
       if (result.status === 'taken') {
@@ -175,16 +224,28 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         { type: 'observed', attempt, prediction, ...(webhookId === undefined ? {} : { webhook_id: webhookId }) },
         cause,
       )
-      if (result.kind === 'ignored' && result.reason === 'no_news' && prediction.logs) {
-        const progress = progressFromLogs(prediction.logs)
-        if (progress !== null && progress !== result.state.job.progress)
-          await store.progress(id, result.state.job.tenant, progress).catch((error: unknown) => {
+      if (result.kind === 'ignored' && result.reason === 'no_news') {
+        const { job } = result.state
+        const progress = prediction.logs ? progressFromLogs(prediction.logs) : null
+        const partial = partialText(prediction.output)
+        if ((progress !== null && progress !== job.progress) || (partial !== null && partial !== job.partial))
+          await store.progress(id, job.tenant, { progress, partial }).catch((error: unknown) => {
             log.debug({ err: error, job: id }, 'progress not written')
+          })
+      }
+      if (result.kind === 'applied' && prediction.status === 'succeeded') {
+        const model = modelOf(result.state.job)
+        const from = prediction.created_at ?? result.state.job.prediction_created_at
+        if (model !== null && from !== null && prediction.completed_at !== null)
+          await store.rememberRun(model, prediction.completed_at - from).catch((error: unknown) => {
+            log.debug({ err: error, model }, 'run time not remembered')
           })
       }
       return result
     },
   }
 }
+
+const modelOf = (job: JobRecord): string | null => job.model ?? job.deployment ?? job.version
 
 export type Lifecycle = ReturnType<typeof createLifecycle>

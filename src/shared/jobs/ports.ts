@@ -1,5 +1,5 @@
-import type { Effect, JobRecord, JobState, Status } from './job.ts'
-import type { Commit, PauseReason } from './transitions.ts'
+import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
+import type { Commit, PauseReason } from './decision.ts'
 
 /** How a commit ended. */
 export type CommitResult =
@@ -13,12 +13,18 @@ export type CommitResult =
   | { status: 'limited'; waitMs: number }
   /** Creation is paused for the account. */
   | { status: 'paused'; waitMs: number }
+  /** Creation stands still until upstream is found well again. */
+  | { status: 'probing' }
   /** A key that must be ours belongs to another: an idempotency entry, a prediction. */
   | { status: 'taken'; holder: string }
 
 export interface Snapshot {
   /** ms, Redis clock */
   now: number
+  /** The account's pause clock, ms. */
+  paused: number
+  /** Predictions that were found final by asking since the last webhook came. */
+  silence: number
   state: JobState | null
 }
 
@@ -42,6 +48,9 @@ export interface Pause {
   until: number
 }
 
+/** So many predictions found final by asking, and no webhook among them: webhooks do not come. */
+export const SILENT_FROM = 5
+
 export interface JobStore {
   load(id: string): Promise<Snapshot>
   /** A view without attempts and effects; null when there is no such job. */
@@ -50,10 +59,35 @@ export interface JobStore {
   list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
   /** Writes a new job. The entry is the idempotency entry and the digest of the body. */
   create(job: JobRecord, idempotency: { entry: string; body: string } | null, commitId: string): Promise<CommitResult>
-  commit(state: JobState, commit: Commit, commitId: string): Promise<CommitResult>
+  commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
   /** What an idempotency entry names. */
   idempotent(entry: string): Promise<{ job: string; body: string } | null>
-  progress(id: string, tenant: string, progress: number): Promise<void>
+  /** Lossy: what a running prediction shows of itself. */
+  progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
+  history(id: string): Promise<{ at: number; entry: unknown }[]>
+  /** Attempts whose outcome is unknown, oldest first. */
+  unknownAttempts(account: string): Promise<{ job: string; attempt: number; intended_at: number }[]>
+  /** Which of these predictions no attempt of ours owns and nobody else's are known to be. */
+  unowned(account: string, predictions: string[]): Promise<string[]>
+  /** The open attempts of ours that own some of these predictions. */
+  openOwners(account: string, predictions: string[]): Promise<Map<string, { job: string; attempt: number }>>
+  rememberForeign(account: string, prediction: string): Promise<void>
+  /** Whether webhooks have been missing lately. */
+  webhooksSilent(account: string): Promise<boolean>
+  /** ms, Redis clock */
+  now(): Promise<number>
+  /** p90 of a model's runs, ms; null when too few are known. */
+  expectedRun(model: string): Promise<number | null>
+  rememberRun(model: string, ms: number): Promise<void>
+  /** One try of a half-open account: true when it is the caller's. */
+  beginProbe(account: string): Promise<boolean>
+  endProbe(account: string, result: { well: true } | { well: false; reason: PauseReason }): Promise<void>
+  /** Storing failed or worked; answers for how long it has been failing, ms. */
+  storageFailed(): Promise<number>
+  storageWorked(): Promise<void>
+  pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
+  /** Outputs that upstream removes within `ms` and that are not copied yet. */
+  artifactsAtRisk(ms: number): Promise<number>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /** Moves a due member that is still in the index. */
   rearm(member: DueMember, inMs: number): Promise<void>
@@ -78,5 +112,9 @@ export type PurgeStage = 'index' | 'payload' | 'all'
 export interface Doorbells {
   submit(job: string): Promise<void>
   poll(job: string, attempt: number): Promise<void>
+  /** Look for the predictions of unknown outcomes. */
+  adopt(account: string): Promise<void>
+  /** Look at many open predictions by listing. */
+  window(account: string, created: { after: number; before: number }): Promise<void>
   effect(job: string, effect: Effect): Promise<void>
 }

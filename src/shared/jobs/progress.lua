@@ -1,7 +1,8 @@
 --[[
   Progress is lossy on purpose: at most one write a second for a job, no revision, nothing for a job that does not run.
 
-  Input:   KEYS[1] the job's hash, ARGV[1] progress 0..1, ARGV[2] channel, ARGV[3] message
+  Input:   KEYS[1] the job's hash, ARGV[1] progress 0..1 or '', ARGV[2] partial text or '', ARGV[3] channel,
+           ARGV[4] message
   Output:  1 when written, else 0
 ]]
 local time = redis.call('TIME')
@@ -10,6 +11,12 @@ local job = redis.call('HMGET', KEYS[1], 'phase', 'progress_at')
 if job[1] ~= 'running' or now - tonumber(job[2] or '0') < 1000 then
   return 0
 end
-redis.call('HSET', KEYS[1], 'progress', ARGV[1], 'progress_at', string.format('%.0f', now))
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[1], 'progress_at', string.format('%.0f', now))
+if ARGV[1] ~= '' then
+  redis.call('HSET', KEYS[1], 'progress', ARGV[1])
+end
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'partial', ARGV[2])
+end
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1

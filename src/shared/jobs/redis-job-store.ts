@@ -4,26 +4,42 @@ import { loadScript } from '../redis/script.ts'
 import { applyCommit, planCommit, planCreate, planPurge, type CommitScriptInput } from './commit-plan.ts'
 import type { JobRecord, JobState } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
-import type { CommitResult, DueMember, JobStore } from './ports.ts'
+import { SILENT_FROM, type CommitResult, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
+import { runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { Timings } from './timings.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
-const loadJob = loadScript(here('load.lua'), ['no-writes'])
+const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
+const pauseClock = [limits('pause-clock.lua')]
+const loadJob = loadScript(here('load.lua'), ['no-writes'], pauseClock)
 /** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
-const commitNewWork = loadScript(here('commit.lua'))
-const commitAlways = loadScript(here('commit.lua'), ['allow-oom'])
+const commitNewWork = loadScript(here('commit.lua'), [], pauseClock)
+const commitAlways = loadScript(here('commit.lua'), ['allow-oom'], pauseClock)
 const claimDue = loadScript(here('claim-due.lua'), ['allow-oom'])
 const writeProgress = loadScript(here('progress.lua'))
+const beginProbe = loadScript(limits('begin-probe.lua'), ['allow-oom'])
+const endProbe = loadScript(limits('end-probe.lua'), ['allow-oom'], pauseClock)
+const pauseAccount = loadScript(limits('pause.lua'), ['allow-oom'], pauseClock)
 
 const commitReply = z.tuple([
-  z.enum(['applied', 'repeated', 'stale', 'taken', 'too_late', 'limited', 'paused']),
+  z.enum(['applied', 'repeated', 'stale', 'taken', 'too_late', 'limited', 'paused', 'probing']),
   z.coerce.number(),
   z.coerce.string(),
 ])
-const loadReply = z.tuple([z.coerce.number(), z.array(z.string()), z.array(z.string()), z.array(z.string())])
+const loadReply = z.tuple([
+  z.coerce.number(),
+  z.coerce.number(),
+  z.coerce.number(),
+  z.array(z.string()),
+  z.array(z.string()),
+  z.array(z.string()),
+])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
-const pauseSchema = z.object({ reason: z.enum(['rate_limited', 'unreachable', 'account']), until: z.coerce.number() })
+const pauseSchema = z.object({
+  reason: z.enum(['rate_limited', 'upstream', 'account', 'storage']),
+  until: z.coerce.number(),
+})
 
 export interface RedisJobStoreOptions {
   redis: Redis
@@ -31,6 +47,7 @@ export interface RedisJobStoreOptions {
   timings: Timings
   /** Tokens per minute and how many may come at once. */
   creates: { perMinute: number; burst: number }
+  account: string
   keepEvents?: number
 }
 
@@ -47,7 +64,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     input: CommitScriptInput,
     head: [commitId: string, revision: string, notAfter: string, interval: string, tolerance: string],
   ): Promise<{ result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }; now: number }> {
-    const [status, now, detail] = commitReply.parse(await script(redis, input.keys, [...head, ...input.operations]))
+    const [status, now, detail] = commitReply.parse(
+      await script(redis, input.keys, [...head, String(timings.ramp), ...input.operations]),
+    )
     clockOffset = now - Date.now()
     if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now }
     if (status === 'taken') return { result: { status, holder: detail }, now }
@@ -55,12 +74,19 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   }
 
   async function load(id: string): ReturnType<JobStore['load']> {
-    const reply = loadReply.parse(await loadJob(redis, [keys.job(id), keys.attempts(id), keys.outbox(id)], []))
-    const [now, jobFields, attemptFields, outboxFields] = reply
+    const reply = loadReply.parse(
+      await loadJob(redis, [keys.job(id), keys.attempts(id), keys.outbox(id), keys.account(options.account)], []),
+    )
+    const [now, paused, silence, jobFields, attemptFields, outboxFields] = reply
     clockOffset = now - Date.now()
     const job = decodeJob(jobFields)
-    if (job === null) return { now, state: null }
-    return { now, state: { job, attempts: decodeAttempts(attemptFields), effects: decodeEffects(outboxFields) } }
+    if (job === null) return { now, paused, silence, state: null }
+    return {
+      now,
+      paused,
+      silence,
+      state: { job, attempts: decodeAttempts(attemptFields), effects: decodeEffects(outboxFields) },
+    }
   }
 
   async function readMany(ids: string[]): Promise<JobRecord[]> {
@@ -94,8 +120,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { status: 'applied', state }
     },
 
-    async commit(state, commit, commitId) {
-      const input = planCommit(state, commit, planOptions)
+    async commit(state, commit, cause, commitId) {
+      const input = planCommit(state, commit, cause, planOptions)
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
       const script = commit.takesBudget ? commitNewWork : commitAlways
       const head = [commitId, String(state.job.rev), '', perToken, tolerance] as const
@@ -108,9 +134,101 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return text === null ? null : idempotencySchema.parse(JSON.parse(text))
     },
 
-    async progress(id, tenant, progress) {
-      await writeProgress(redis, [keys.job(id)], [String(progress), keys.progress, JSON.stringify({ job: id, tenant })])
+    async progress(id, tenant, { progress, partial }) {
+      const shown = [progress === null ? '' : String(progress), partial ?? '']
+      await writeProgress(redis, [keys.job(id)], [...shown, keys.progress, JSON.stringify({ job: id, tenant })])
     },
+
+    async history(id) {
+      const lines = await redis.lrange(keys.history(id), 0, -1)
+      return lines.map((line) => {
+        const at = line.indexOf(' ')
+        return { at: Number(line.slice(0, at)), entry: JSON.parse(line.slice(at + 1)) as unknown }
+      })
+    },
+
+    async unknownAttempts(account) {
+      const flat = await redis.zrangebyscore(keys.unknown(account), '-inf', '+inf', 'WITHSCORES')
+      return Array.from({ length: flat.length / 2 }, (_, i) => {
+        const [job = '', n] = (flat[2 * i] ?? '').split(':')
+        return { job, attempt: Number(n), intended_at: Number(flat[2 * i + 1]) }
+      })
+    },
+
+    async unowned(account, predictions) {
+      if (predictions.length === 0) return []
+      const [owners, foreign] = await Promise.all([
+        redis.mget(predictions.map((id) => keys.prediction(account, id))),
+        redis.zmscore(keys.foreign(account), predictions),
+      ])
+      return predictions.filter((_id, i) => owners[i] === null && foreign[i] === null)
+    },
+
+    async openOwners(account, predictions) {
+      const owners = new Map<string, { job: string; attempt: number }>()
+      if (predictions.length === 0) return owners
+      const members = await redis.mget(predictions.map((id) => keys.prediction(account, id)))
+      const known = predictions.flatMap((id, i) => (members[i] ? [{ id, member: members[i] }] : []))
+      if (known.length === 0) return owners
+      const open = await redis.smismember(keys.open(account), ...known.map(({ member }) => member))
+      for (const [i, { id, member }] of known.entries()) {
+        const [job = '', n] = member.split(':')
+        if (open[i] === 1) owners.set(id, { job, attempt: Number(n) })
+      }
+      return owners
+    },
+
+    async rememberForeign(account, prediction) {
+      const now = Date.now() + clockOffset
+      await redis
+        .pipeline()
+        .zadd(keys.foreign(account), String(now), prediction)
+        .zremrangebyscore(keys.foreign(account), '-inf', String(now - 2 * timings.outputLifetime))
+        .exec()
+    },
+
+    async webhooksSilent(account) {
+      return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
+    },
+
+    async now() {
+      const [seconds, micros] = await redis.time()
+      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+    },
+
+    async expectedRun(model) {
+      return runTimeQuantile(numbers(await redis.hgetall(keys.runTimes(model))), 0.9)
+    },
+
+    async rememberRun(model, ms) {
+      await redis.hincrby(keys.runTimes(model), String(runTimeBucket(ms)), 1)
+    },
+
+    async beginProbe(account) {
+      return Number(await beginProbe(redis, [keys.account(account)], [String(timings.readTimeout)])) === 1
+    },
+
+    async endProbe(account, result) {
+      const { first, longest } = timings.troublePause
+      const args = [result.well ? '1' : '0', String(first), String(longest), result.well ? '' : result.reason]
+      await endProbe(redis, [keys.account(account)], args)
+    },
+
+    async storageFailed() {
+      const now = Date.now() + clockOffset
+      await redis.hsetnx(keys.storage, 'failing_since', String(Math.round(now)))
+      return now - Number(await redis.hget(keys.storage, 'failing_since'))
+    },
+
+    async storageWorked() {
+      await redis.del(keys.storage)
+    },
+
+    async pauseCreation(account, ms, reason) {
+      await pauseAccount(redis, [keys.account(account)], [String(ms), reason])
+    },
+
+    artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(Date.now() + clockOffset + ms))),
 
     async claimDue(limit) {
       const reply = z

@@ -29,9 +29,24 @@ export interface Timings {
   outputLifetime: number
   /** Last moment to have copied the outputs, from the prediction's end. */
   storeDeadline: number
-  /** Pause of creation after Replicate could not be reached, or refused the account. */
-  unreachablePause: number
-  accountPause: number
+  /** First pause of creation after upstream trouble or a refusal of the account; doubled up to the longest. */
+  troublePause: { first: number; longest: number }
+  /** How long creation takes to come back to its full rate after trouble. */
+  ramp: number
+  /** How far the clocks of upstream and Redis may be apart. */
+  clockSkew: number
+  /** Upstream's listing may lag behind its creates by this much. */
+  listingLag: number
+  /** Two complete listings this far apart, neither showing a prediction: it does not exist. */
+  listingGap: number
+  /** Between two listings for the same unknown outcome: half of its age, within these bounds. */
+  listAgain: { min: number; max: number }
+  /** After the intent: what is undecided by then stays so. */
+  undecidable: number
+  /** A 404 for a known prediction that lasts this long is final. */
+  lostAfter: number
+  /** Storage failing for so long stops creation. */
+  storageTrouble: number
   /** Retention of final jobs. */
   keepPredictionIndex: number
   keepPayload: number
@@ -60,8 +75,15 @@ export const DEFAULT_TIMINGS: Timings = {
   retryEffect: { min: 1 * SECOND, max: 30 * SECOND },
   outputLifetime: 1 * HOUR,
   storeDeadline: 55 * MINUTE,
-  unreachablePause: 5 * SECOND,
-  accountPause: 30 * SECOND,
+  troublePause: { first: 5 * SECOND, longest: 60 * SECOND },
+  ramp: 60 * SECOND,
+  clockSkew: 30 * SECOND,
+  listingLag: 60 * SECOND,
+  listingGap: 60 * SECOND,
+  listAgain: { min: 5 * SECOND, max: 60 * SECOND },
+  undecidable: 50 * MINUTE,
+  lostAfter: 60 * SECOND,
+  storageTrouble: 5 * MINUTE,
   keepPredictionIndex: 2 * HOUR,
   keepPayload: 24 * HOUR,
   keepJob: 7 * 24 * HOUR,

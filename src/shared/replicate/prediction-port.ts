@@ -35,8 +35,22 @@ export type ReadOutcome =
   | { kind: 'rate_limited'; retryAfterMs: number }
   | { kind: 'failed'; reason: string }
 
+export interface ListedPage {
+  predictions: Prediction[]
+  /** null: that was the last page */
+  cursor: string | null
+}
+export type ListOutcome =
+  | ({ kind: 'page' } & ListedPage)
+  | { kind: 'rate_limited'; retryAfterMs: number }
+  | { kind: 'failed'; reason: string }
+
+/** `refused`: upstream answers, but not to this account. */
+export type AccountOutcome = 'well' | 'refused' | 'away'
+
 export interface UpstreamModel {
   name: string
+  official: boolean
   description: string | null
   version: string | null
   input_schema: JsonObject
@@ -48,6 +62,9 @@ export interface PredictionPort {
   create(request: CreateRequest): Promise<CreateOutcome>
   get(id: string): Promise<ReadOutcome>
   cancel(id: string): Promise<ReadOutcome>
+  /** One page of the account's predictions, newest first; a row that cannot be read makes the page fail. */
+  list(window: { after: number; before: number; cursor: string | null }): Promise<ListOutcome>
+  account(): Promise<AccountOutcome>
   /** The signing secret of the account's webhooks, `whsec_...`; throws when it cannot be had. */
   webhookSecret(timeout: number): Promise<string>
   /** null: there is no such model. Throws when upstream does not answer. */

@@ -22,6 +22,7 @@ export const predictionSchema = z.object({
   status: z.string().max(64),
   model: z.string().nullish(),
   version: z.string().nullish(),
+  input: z.record(z.string(), json).nullish().catch(null),
   output: json.nullish().transform((value) => value ?? null),
   error: z
     .unknown()

@@ -119,6 +119,30 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     get: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}`, 'GET'),
     cancel: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}/cancel`, 'POST'),
 
+    async list({ after, before, cursor }) {
+      const window = cursor
+        ? { cursor }
+        : { created_after: new Date(after).toISOString(), created_before: new Date(before).toISOString() }
+      const outcome = await read(`/predictions?${new URLSearchParams(window)}`, 'GET')
+      if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+      const { status, headers, body } = outcome.answer
+      if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+      if (status !== 200) return { kind: 'failed', reason: `status ${status}` }
+      const page = pageSchema.safeParse(parseJson(body)).data
+      if (!page) return { kind: 'failed', reason: 'an answer that is no page of predictions' }
+      const next = page.next ? new URL(page.next, options.baseUrl).searchParams.get('cursor') : null
+      if (page.next && next === null) return { kind: 'failed', reason: 'a next page without a cursor' }
+      return { kind: 'page', predictions: page.results, cursor: next }
+    },
+
+    async account() {
+      const outcome = await read('/account', 'GET')
+      if (outcome.kind !== 'answer') return 'away'
+      const { status } = outcome.answer
+      if (status === 200) return 'well'
+      return status === 401 || status === 402 || status === 403 ? 'refused' : 'away'
+    },
+
     async webhookSecret(timeout) {
       const outcome = await read('/webhooks/default/secret', 'GET', timeout)
       if (outcome.kind !== 'answer') throw new Error(`the webhook secret cannot be fetched: ${outcome.reason}`)
@@ -222,6 +246,8 @@ const parseJson = (text: string): unknown => {
 
 const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
 
+const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })
+
 const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
 
 /** Upstream's own words, or null when the body is no problem document. */
@@ -235,6 +261,7 @@ const modelSchema = z.object({
   owner: z.string(),
   name: z.string(),
   description: z.string().nullish(),
+  is_official: z.boolean().nullish(),
   latest_version: z
     .object({
       id: z.string(),
@@ -243,11 +270,12 @@ const modelSchema = z.object({
     .nullish(),
 })
 
-function toModel({ owner, name, description, latest_version }: z.output<typeof modelSchema>) {
+function toModel({ owner, name, description, is_official, latest_version }: z.output<typeof modelSchema>) {
   const schemas = latest_version?.openapi_schema.components.schemas ?? {}
   return {
     name: `${owner}/${name}`,
     description: description ?? null,
+    official: is_official ?? false,
     version: latest_version?.id ?? null,
     input_schema: schemas.Input ?? { type: 'object', properties: {} },
     schemas,

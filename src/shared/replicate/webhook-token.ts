@@ -8,6 +8,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 export interface WebhookTokens {
   url(job: string, attempt: number): string
   valid(job: string, attempt: number, token: string): boolean
+  /** What a webhook URL names, when its token is ours. */
+  read(url: string): { job: string; attempt: number } | null
 }
 
 export const WEBHOOK_PATH = '/webhooks/replicate'
@@ -24,6 +26,11 @@ export function createWebhookTokens(options: {
       .digest()
       .subarray(0, 16)
       .toString('base64url')
+  const valid = (job: string, attempt: number, token: string): boolean => {
+    const expected = Buffer.from(tokenOf(job, attempt))
+    const given = Buffer.from(token)
+    return given.length === expected.length && timingSafeEqual(given, expected)
+  }
   return {
     url(job, attempt) {
       const base = options.publicUrl() ?? `https://${options.deployment.toLowerCase()}.invalid`
@@ -33,10 +40,12 @@ export function createWebhookTokens(options: {
       url.searchParams.set('token', tokenOf(job, attempt))
       return url.href
     },
-    valid(job, attempt, token) {
-      const expected = Buffer.from(tokenOf(job, attempt))
-      const given = Buffer.from(token)
-      return given.length === expected.length && timingSafeEqual(given, expected)
+    valid,
+    read(text) {
+      if (!URL.canParse(text)) return null
+      const query = new URL(text).searchParams
+      const [job, attempt, token] = [query.get('job') ?? '', Number(query.get('attempt')), query.get('token') ?? '']
+      return Number.isSafeInteger(attempt) && valid(job, attempt, token) ? { job, attempt } : null
     },
   }
 }

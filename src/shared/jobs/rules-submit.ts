@@ -1,0 +1,162 @@
+import {
+  canceled,
+  closed,
+  commit,
+  failed,
+  ignored,
+  NOW,
+  stopped,
+  type Commit,
+  type Decision,
+  type Rule,
+  type TransitionContext,
+} from './decision.ts'
+import { attemptOf, type AttemptRecord, type JobState } from './job.ts'
+import type { Timings } from './timings.ts'
+
+/** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
+
+/** The job waits for its next POST: nothing of an earlier one can come any more. */
+export const waitsForIntent = ({ job, attempts }: JobState): boolean =>
+  job.phase === 'queued' ||
+  (job.phase === 'resubmitting' && attempts.find(({ n }) => n === job.attempt)?.state === 'closed')
+
+export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
+  const { job } = state
+  if (!waitsForIntent(state)) return ignored('no_news')
+  const n = job.attempt + 1
+  return commit(
+    { ...(job.phase === 'queued' ? { phase: 'submitting' } : {}), attempt: n, submitted_at: NOW, prediction_id: null },
+    {
+      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
+      due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
+      takesBudget: true,
+    },
+  )
+}
+
+/** The deadline for getting started; pauses that are ours do not count. */
+export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
+  const waited = now - job.start_since - Math.max(0, paused - job.start_paused)
+  return waited >= job.start_within * 1000
+    ? commit(failed('start_within_expired', `The job could not be started within ${job.start_within} s.`, true, 'no'))
+    : ignored('not_yet')
+}
+
+export const cancelWaiting: Rule<'cancel'> = () => commit(canceled('no'))
+
+/** Only its author may say what became of an intent, and only while no prediction was found for it. */
+export const speaksForIntent = (attempt: AttemptRecord | undefined, claim: string): attempt is AttemptRecord =>
+  attempt !== undefined &&
+  attempt.claim === claim &&
+  attempt.prediction_id === null &&
+  (attempt.state === 'intended' || attempt.state === 'unknown')
+
+/** The attempt is settled as "nothing was created": back into the line, or the end of a stop. */
+export function backInLine(
+  state: JobState,
+  n: number,
+  outcome: string,
+  context: TransitionContext,
+  rest: Partial<Commit> = {},
+): Commit {
+  const settled = { ...rest, attempt: { n, changes: closed(outcome, null) } }
+  if (state.job.phase === 'stopping') return commit(stopped(state.job, 'no'), { ...settled, due: { attempt: null } })
+  const wait = Math.max(rest.pause?.for ?? 0, context.timings.ringAgain.min)
+  return commit(state.job.phase === 'resubmitting' ? {} : { phase: 'queued', status: 'queued' }, {
+    ...settled,
+    due: { job: { in: wait }, attempt: null },
+  })
+}
+
+export const notSent: Rule<'not_sent'> = (state, { attempt, claim }, context) =>
+  speaksForIntent(attemptOf(state, attempt), claim)
+    ? backInLine(state, attempt, 'not_sent', context)
+    : ignored('not_the_claim')
+
+export const refused: Rule<'refused'> = (state, event, context) => {
+  if (!speaksForIntent(attemptOf(state, event.attempt), event.claim)) return ignored('not_the_claim')
+  const rest = {
+    ...(event.pause ? { pause: event.pause } : {}),
+    ...(event.health ? { health: event.health } : {}),
+    note: event.outcome,
+  }
+  if (event.error === null || state.job.phase === 'stopping')
+    return backInLine(state, event.attempt, event.outcome, context, rest)
+  const { code, message, retryable, billed } = event.error
+  return commit(failed(code, message, retryable, billed), {
+    ...rest,
+    attempt: { n: event.attempt, changes: closed(event.outcome, 'create') },
+    due: { attempt: null },
+  })
+}
+
+const becomesUnknown = (state: JobState, n: number, reason: string, { timings }: TransitionContext): Commit =>
+  commit(state.job.phase === 'submitting' ? { phase: 'unknown' } : {}, {
+    attempt: { n, changes: { state: 'unknown', outcome: reason } },
+    due: {
+      attempt: { in: timings.listAgain.min },
+      ...(state.job.phase === 'submitting' ? { job: { in: timings.ringAgain.min } } : {}),
+    },
+    health: 'fault',
+    note: reason,
+  })
+
+export const lost: Rule<'lost'> = (state, { attempt, claim, reason }, context) => {
+  const record = attemptOf(state, attempt)
+  if (!speaksForIntent(record, claim)) return ignored('not_the_claim')
+  return record.state === 'unknown' ? ignored('no_news') : becomesUnknown(state, attempt, reason, context)
+}
+
+/** Time and an attempt without a prediction: its author fell silent, or nobody will ever know. */
+export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
+  const record = attemptOf(state, attempt ?? state.job.attempt)
+  if (record?.state === 'intended' && context.now >= record.intended_at + context.timings.intentSilence)
+    return becomesUnknown(state, record.n, 'author_silent', context)
+  if (record?.state === 'unknown' && context.now >= record.intended_at + context.timings.undecidable)
+    return undecidable(state, record, context)
+  return ignored('not_yet')
+}
+
+/** The job's policy decides. By now `Cancel-After` has surely ended whatever may have been created. */
+function undecidable(state: JobState, record: AttemptRecord, context: TransitionContext): Commit {
+  const { job } = state
+  const settled = { attempt: { n: record.n, changes: closed('undecided', 'sweep') }, due: { attempt: null } }
+  if (job.phase === 'stopping') return commit(stopped(job, 'unknown'), settled)
+  if (job.on_unknown === 'retry') return backInLine(state, record.n, 'undecided', context)
+  return commit(
+    failed('outcome_unknown', 'It could not be found out whether Replicate received the job.', true, 'unknown'),
+    settled,
+  )
+}
+
+/** When a listing may count as evidence: after the last moment at which the POST could have arrived and shown. */
+export const listingCounts = (intendedAt: number, began: number, timings: Timings): boolean =>
+  began >= intendedAt + timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag
+
+/** Two complete listings that count, far enough apart, and the prediction does not exist. */
+export function judgeAbsence(
+  state: JobState,
+  { attempt, began }: { attempt: number; began: number },
+  { timings }: TransitionContext,
+): 'absent' | Decision {
+  const record = attemptOf(state, attempt)
+  if (record?.state !== 'unknown') return ignored('no_news')
+  if (!listingCounts(record.intended_at, began, timings)) return ignored('not_yet')
+  if (record.absent_since === null)
+    return commit(
+      {},
+      {
+        attempt: { n: attempt, changes: { absent_since: began } },
+        due: { attempt: { in: timings.listingGap + timings.listAgain.min } },
+      },
+    )
+  return began >= record.absent_since + timings.listingGap ? 'absent' : ignored('not_yet')
+}
+
+export const notListed: Rule<'not_listed'> = (state, event, context) => {
+  const verdict = judgeAbsence(state, event, context)
+  return verdict === 'absent'
+    ? backInLine(state, event.attempt, 'not_created', context, { note: 'not_created' })
+    : verdict
+}

@@ -1,0 +1,232 @@
+import { inlineOutput, MAX_INLINE_OUTPUT } from '../artifacts/output.ts'
+import { classifyFailure } from '../replicate/failure-classes.ts'
+import { isTerminal, type Prediction, type TerminalStatus } from '../replicate/prediction.ts'
+import { progressFromLogs } from '../replicate/progress-from-logs.ts'
+import {
+  closed,
+  commit,
+  failed,
+  ignored,
+  NOW,
+  stopped,
+  type AttemptChanges,
+  type Commit,
+  type Decision,
+  type JobChanges,
+  type Rule,
+  type TransitionContext,
+} from './decision.ts'
+import { attemptOf, effectKey, type AttemptRecord, type Effect, type JobRecord, type JobState } from './job.ts'
+
+/** Rules of what upstream tells about predictions, whoever brings the news. */
+
+export const cancelEffect = (attempt: number, predictionId: string, now: number): Effect => ({
+  v: 1,
+  kind: 'cancel',
+  attempt,
+  prediction_id: predictionId,
+  requested_at: now,
+})
+
+export const cancelsOf = (state: JobState, attempt: number, predictionId: string): string[] =>
+  state.effects
+    .filter((e) => e.kind === 'cancel' && e.attempt === attempt && e.prediction_id === predictionId)
+    .map(effectKey)
+
+/** A prediction with our token that no attempt owns: recorded, cancelled upstream, counted. */
+export function orphan(state: JobState, record: AttemptRecord, prediction: Prediction, now: number): Decision {
+  if (record.orphans.includes(prediction.id)) {
+    const settled = isTerminal(prediction.status) ? cancelsOf(state, record.n, prediction.id) : []
+    return settled.length > 0 ? commit({}, { effects: { add: [], remove: settled } }) : ignored('no_news')
+  }
+  return commit(
+    {},
+    {
+      attempt: { n: record.n, changes: { orphans: [...record.orphans, prediction.id] } },
+      effects: {
+        add: isTerminal(prediction.status) ? [] : [cancelEffect(record.n, prediction.id, now)],
+        remove: [],
+      },
+      orphans: 1,
+      note: 'orphan',
+    },
+  )
+}
+
+const predictionTimes = (job: JobRecord, prediction: Prediction): JobChanges => ({
+  prediction_created_at: job.prediction_created_at ?? prediction.created_at ?? NOW,
+  ...(prediction.started_at === null ? {} : { started_at: prediction.started_at }),
+})
+
+/** When to look first: by webhook it should be over by then; without webhooks, soon. */
+export function firstPoll({ webhooks, expected, timings }: TransitionContext): number {
+  if (!webhooks) return timings.pollOnly.first
+  const { first, max } = timings.pollWithWebhooks
+  return Math.max(first, Math.min(expected ?? 0, max) + (expected === null ? 0 : first))
+}
+
+export const observed: Rule<'observed'> = (state, event, context) => {
+  const { job } = state
+  const { prediction } = event
+  const record = attemptOf(state, event.attempt)
+  if (record === undefined) return ignored('unknown_attempt')
+  if (record.prediction_id !== null && record.prediction_id !== prediction.id)
+    return orphan(state, record, prediction, context.now)
+  if (record.state === 'closed')
+    return record.prediction_id === null ? orphan(state, record, prediction, context.now) : ignored('no_news')
+
+  const adopts = record.prediction_id === null
+  const attempt: AttemptChanges = {
+    ...(adopts ? { prediction_id: prediction.id, state: 'open', outcome: null } : {}),
+    ...(event.webhook_id === undefined ? {} : { webhook_id: event.webhook_id }),
+    ...(record.missing_since === null ? {} : { missing_since: null }),
+  }
+  const before: JobRecord = adopts ? { ...job, prediction_created_at: null, started_at: null } : job
+  const seen: JobChanges = { prediction_id: prediction.id, ...predictionTimes(before, prediction) }
+  const health = adopts ? { health: 'healthy' as const } : {}
+
+  if (isTerminal(prediction.status)) {
+    const end = ending(state, event.attempt, prediction, prediction.status, context)
+    return {
+      ...end,
+      ...health,
+      job: { ...seen, metrics: prediction.metrics ?? {}, ...end.job },
+      attempt: { n: event.attempt, changes: { ...attempt, ...closed(prediction.status, context.cause) } },
+      effects: { add: end.effects.add, remove: cancelsOf(state, event.attempt, prediction.id) },
+      due: { ...end.due, attempt: null },
+    }
+  }
+
+  const poll = { in: firstPoll(context) }
+  if (job.phase === 'stopping')
+    return adopts
+      ? commit(seen, {
+          ...health,
+          attempt: { n: event.attempt, changes: attempt },
+          effects: { add: [cancelEffect(event.attempt, prediction.id, context.now)], remove: [] },
+          due: { attempt: poll },
+        })
+      : ignored('no_news')
+
+  const runs = prediction.status === 'processing'
+  if (!adopts && (!runs || job.phase === 'running')) return ignored('no_news')
+  return commit(
+    {
+      ...seen,
+      ...(runs
+        ? { phase: 'running', status: 'processing' }
+        : job.phase === 'resubmitting'
+          ? {}
+          : { phase: 'created', status: 'starting' }),
+      ...(prediction.logs ? { progress: progressFromLogs(prediction.logs) } : {}),
+    },
+    {
+      ...health,
+      attempt: { n: event.attempt, changes: attempt },
+      due: adopts ? { job: { in: job.timeout * 1000 + context.timings.timeoutGrace }, attempt: poll } : {},
+    },
+  )
+}
+
+/** The owned prediction is final upstream: what that makes of the job. */
+function ending(
+  { job }: JobState,
+  attempt: number,
+  prediction: Prediction,
+  status: TerminalStatus,
+  context: TransitionContext,
+): Commit {
+  const { now, timings } = context
+  const ran = prediction.started_at !== null || job.phase === 'running' ? 'yes' : 'no'
+  switch (status) {
+    case 'succeeded':
+      return success(attempt, prediction, context)
+    case 'failed':
+      return failure(job, prediction, context)
+    case 'canceled': {
+      if (job.stop) return commit(stopped(job, ran))
+      const from = prediction.created_at ?? job.prediction_created_at ?? now
+      const until = prediction.completed_at ?? now
+      return commit(
+        until >= from + job.timeout * 1000 - Math.min(1000, timings.timeoutGrace)
+          ? failed('timeout', `The prediction did not end within ${job.timeout} s.`, true, ran)
+          : failed('canceled_upstream', 'The prediction was canceled at Replicate, not by genqueue.', true, ran),
+      )
+    }
+    case 'aborted':
+      return commit(
+        job.stop
+          ? stopped(job, 'no')
+          : failed('timeout', `The prediction did not begin within ${job.timeout} s of its creation.`, true, 'no'),
+      )
+  }
+}
+
+/** A failure of the platform is made good inside the job; one of the model or the input is the customer's to know. */
+function failure(job: JobRecord, prediction: Prediction, { timings, resubmissions }: TransitionContext): Commit {
+  if (job.stop) return commit(stopped(job, 'no'))
+  const { code, resubmit } = classifyFailure(prediction.error)
+  if (resubmit && job.resubmissions < resubmissions)
+    return commit(
+      { phase: 'resubmitting', status: 'processing', resubmissions: job.resubmissions + 1, progress: null },
+      { due: { job: { in: timings.ringAgain.min } }, restartsClock: true, note: code },
+    )
+  return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', true, 'no'))
+}
+
+function success(attempt: number, prediction: Prediction, { now, timings }: TransitionContext): Commit {
+  if (prediction.data_removed && prediction.output === null)
+    return commit(
+      failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
+    )
+  const inline = inlineOutput(prediction.output)
+  if (inline)
+    return commit({
+      phase: 'succeeded',
+      status: 'succeeded',
+      output: inline.value,
+      progress: 1,
+      error: null,
+      completed_at: NOW,
+    })
+  const tooLarge = Buffer.byteLength(JSON.stringify(prediction.output)) > MAX_INLINE_OUTPUT
+  return commit(
+    { phase: 'storing', status: 'processing', progress: 1 },
+    {
+      effects: {
+        add: [
+          {
+            v: 1,
+            kind: 'store',
+            attempt,
+            output: tooLarge ? null : prediction.output,
+            output_pending: tooLarge,
+            expires_at: (prediction.created_at ?? now) + timings.outputLifetime,
+            give_up_at: (prediction.completed_at ?? now) + timings.storeDeadline,
+          },
+        ],
+        remove: [],
+      },
+      due: { job: { in: timings.ringAgain.max } },
+    },
+  )
+}
+
+/** 404 for a prediction that we know, for a while, while upstream knows the account: it is gone. */
+export const missing: Rule<'missing'> = (state, { attempt }, { now, timings }) => {
+  const record = attemptOf(state, attempt)
+  if (record?.state !== 'open') return ignored('no_news')
+  if (record.missing_since === null)
+    return commit(
+      {},
+      { attempt: { n: attempt, changes: { missing_since: NOW } }, due: { attempt: { in: timings.lostAfter } } },
+    )
+  if (now < record.missing_since + timings.lostAfter) return ignored('not_yet')
+  const lost = { attempt: { n: attempt, changes: closed('provider_lost', 'poll') }, due: { attempt: null } }
+  return commit(
+    state.job.stop
+      ? stopped(state.job, 'unknown')
+      : failed('provider_lost', 'Replicate does not know the prediction any more.', true, 'unknown'),
+    lost,
+  )
+}

@@ -1,0 +1,14 @@
+--[[
+  While creation stands half open, one process at a time may try whether upstream is well again.
+
+  Input:   KEYS[1] the account's hash, ARGV[1] lease ms
+  Output:  1 when the caller may try, else 0
+]]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local account = redis.call('HMGET', KEYS[1], 'half_open', 'probe', 'paused_until', 'probe_lease')
+if not account[1] or account[2] or tonumber(account[3] or '0') > now or tonumber(account[4] or '0') > now then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'probe_lease', string.format('%.0f', now + tonumber(ARGV[1])))
+return 1

@@ -1,0 +1,124 @@
+import { attemptOf, type JobRecord } from '../shared/jobs/job.ts'
+import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { listingCounts } from '../shared/jobs/rules-submit.ts'
+import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { Prediction } from '../shared/replicate/prediction.ts'
+import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { canonicalJson } from '../shared/canonical-json.ts'
+import { listAll } from './list-window.ts'
+
+export interface AdoptDependencies {
+  store: JobStore
+  lifecycle: Lifecycle
+  upstream: PredictionPort
+  tokens: WebhookTokens
+  reads: Budget
+  timings: Timings
+  log: Logger
+}
+
+interface Unknown {
+  job: string
+  attempt: number
+  intended_at: number
+}
+
+/**
+ * Looks for the predictions of creates whose outcome is unknown, all of an account at once: lists what upstream made
+ * since the oldest, reads every prediction that nobody owns, and adopts the one whose webhook URL carries our job,
+ * attempt and token. A complete listing that shows none is evidence that there is none.
+ */
+export function createAdoptUnknown(dependencies: AdoptDependencies) {
+  const { store, lifecycle, upstream, tokens, reads, timings, log } = dependencies
+  const memberOf = ({ job, attempt }: Unknown): DueMember => ({
+    kind: 'attempt',
+    member: `attempt:${job}:${attempt}`,
+    job,
+    attempt,
+  })
+
+  /** Reads the predictions that nobody owns. `blind`: those that do not tell whose they are; null: one was not read. */
+  async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
+    const blind: Prediction[] = []
+    for (const id of await store.unowned(account, ids)) {
+      await reads.take(signal)
+      const outcome = await upstream.get(id)
+      if (outcome.kind === 'not_found') continue
+      if (outcome.kind !== 'prediction') return null
+      const { prediction } = outcome
+      const target = prediction.webhook ? tokens.read(prediction.webhook) : null
+      if (target) await lifecycle.observe(target.job, target.attempt, prediction, 'list')
+      else if (prediction.webhook) await store.rememberForeign(account, id)
+      else blind.push(prediction)
+    }
+    return blind
+  }
+
+  const couldBe = ({ intended_at }: Unknown, job: JobRecord, prediction: Prediction): boolean => {
+    const at = prediction.created_at ?? Number.NaN
+    const until = intended_at + timings.permit + timings.createTimeout + timings.clockSkew
+    return (
+      at >= intended_at - timings.clockSkew &&
+      at <= until &&
+      (job.model === null || prediction.model === job.model) &&
+      canonicalJson(prediction.input ?? {}) === canonicalJson(job.input ?? {})
+    )
+  }
+
+  /** Second best, when upstream hides the webhook: model, input and time, and only when nothing is ambiguous. */
+  async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {
+    if (blind.length !== unknowns.length) return
+    for (const unknown of unknowns) {
+      const job = await store.read(unknown.job)
+      const matches = job ? blind.filter((prediction) => couldBe(unknown, job, prediction)) : []
+      const [only] = matches
+      if (matches.length === 1 && only) {
+        log.warn({ ...unknown, prediction: only.id }, 'adopted by model, input and time: upstream hides the webhook')
+        await lifecycle.observe(unknown.job, unknown.attempt, only, 'list')
+      }
+    }
+  }
+
+  async function look(account: string, unknowns: Unknown[], signal: AbortSignal): Promise<void> {
+    const began = await store.now()
+    const times = unknowns.map(({ intended_at }) => intended_at)
+    const listed = await listAll(
+      { upstream, reads },
+      {
+        after: Math.min(...times) - timings.clockSkew - timings.listingLag,
+        before: Math.max(...times) + timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag,
+      },
+      signal,
+    )
+    if (listed === null) {
+      log.warn({ account }, 'the predictions could not be listed')
+      return
+    }
+    const blind = await readUnowned(
+      account,
+      listed.map(({ id }) => id),
+      signal,
+    )
+    if (blind === null) return
+    if (blind.length > 0) return matchBlind(unknowns, blind)
+    for (const { job, attempt, intended_at } of unknowns)
+      if (listingCounts(intended_at, began, timings))
+        await lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list')
+  }
+
+  return async (account: string, signal: AbortSignal): Promise<void> => {
+    const unknowns = await store.unknownAttempts(account)
+    if (unknowns.length === 0) return
+    await look(account, unknowns, signal)
+    const now = await store.now()
+    for (const unknown of await store.unknownAttempts(account)) {
+      const { state } = await store.load(unknown.job)
+      if (state && attemptOf(state, unknown.attempt)?.state === 'unknown')
+        await store.rearm(memberOf(unknown), ageBased(now - unknown.intended_at, timings.listAgain))
+    }
+  }
+}

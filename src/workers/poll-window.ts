@@ -1,0 +1,49 @@
+import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import { isTerminal } from '../shared/replicate/prediction.ts'
+import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import { listAll } from './list-window.ts'
+import type { NextPoll } from './next-poll.ts'
+
+export interface WindowDependencies {
+  store: JobStore
+  lifecycle: Lifecycle
+  upstream: PredictionPort
+  reads: Budget
+  timings: Timings
+  nextPoll: NextPoll
+  log: Logger
+}
+
+/**
+ * Looks at many open predictions by listing the time in which they were created: a hundred for one request. Rows carry
+ * the whole prediction, so every open one of the window is served, due or not.
+ */
+export function createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }: WindowDependencies) {
+  return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
+    const { clockSkew } = timings
+    const window = { after: created.after - clockSkew, before: created.before + clockSkew }
+    const listed = await listAll({ upstream, reads }, window, signal)
+    if (listed === null) {
+      log.warn({ account }, 'the predictions could not be listed')
+      return
+    }
+    const owners = await store.openOwners(
+      account,
+      listed.map(({ id }) => id),
+    )
+    const now = await store.now()
+    for (const prediction of listed) {
+      const owner = owners.get(prediction.id)
+      if (!owner) continue
+      const { job, attempt } = owner
+      await lifecycle.observe(job, attempt, prediction, 'list')
+      if (isTerminal(prediction.status)) continue
+      const member: DueMember = { kind: 'attempt', member: `attempt:${job}:${attempt}`, job, attempt }
+      await store.rearm(member, await nextPoll(now - (prediction.created_at ?? now)))
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import type { Timings } from '../../src/shared/jobs/timings.ts'
+
+/** The protocols of docs/design.md with durations that a test can wait for; their order among each other is kept. */
+export const SHORT_TIMINGS: Partial<Timings> = {
+  permit: 1000,
+  connectTimeout: 400,
+  createTimeout: 1000,
+  readTimeout: 1000,
+  intentSilence: 2500,
+  sweepInterval: 100,
+  dueLease: 1000,
+  ringAgain: { min: 300, max: 2000 },
+  pollWithWebhooks: { first: 300, min: 300, max: 1000 },
+  pollOnly: { first: 200, min: 200, max: 1000 },
+  timeoutGrace: 500,
+  stopBound: 3000,
+  retryEffect: { min: 200, max: 1000 },
+  troublePause: { first: 300, longest: 1500 },
+  ramp: 1000,
+  clockSkew: 100,
+  listingLag: 100,
+  listingGap: 400,
+  listAgain: { min: 200, max: 600 },
+  undecidable: 20_000,
+  lostAfter: 600,
+  storageTrouble: 1000,
+}
