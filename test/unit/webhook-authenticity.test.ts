@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { validateWebhook } from 'replicate'
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, test } from 'vitest'
