@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { freePort } from '../support/free-port.ts'
@@ -18,6 +18,12 @@ const blocks = (page: string, kind: string): string[] =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```(\S[^\n]*)\n([^]*?)^```/gm)]
     .filter(([, words]) => words === kind)
     .map(([, , block = '']) => block)
+
+/** The machine's own, without the Node that npm scripts bring: what a person's shell has. */
+const PATH = (process.env.PATH ?? '')
+  .split(delimiter)
+  .filter((folder) => !folder.includes('node_modules'))
+  .join(delimiter)
 
 /** The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. */
 function copyOfProject(): string {
@@ -39,6 +45,7 @@ describe('what is told to type on a bare machine', () => {
   const type = async (script: string): Promise<string> => {
     const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', script.replaceAll(':3000', `:${port}`)], {
       cwd: project,
+      env: { PATH },
     })
     const { code } = await shell.exited
     expect(code, `${script}\n${shell.stdout}${shell.stderr}`).toBe(0)
@@ -55,7 +62,7 @@ describe('what is told to type on a bare machine', () => {
     const offline = { npm_config_registry: 'http://127.0.0.1:9/', npm_config_offline: 'true' }
     running = spawnProcess('sh', ['-c', start], {
       cwd: project,
-      env: { ...offline, PORT: String(port), SIMULATOR_PORT: '0', SIMULATOR_SPEED: '10', LOG_LEVEL: 'warn' },
+      env: { PATH, ...offline, PORT: String(port), SIMULATOR_PORT: '0', SIMULATOR_SPEED: '10', LOG_LEVEL: 'warn' },
     })
     await running.waitForLine(/Try it:/, { timeout: 60_000 })
     return async () => {

@@ -221,6 +221,23 @@ describe('docs/openapi.yaml', () => {
     expect(expected.length).toBeGreaterThan(15)
   })
 
+  test('names every operation once, and every parameter of its path', () => {
+    const { parameters } = document.components
+    const ids: string[] = []
+    for (const [path, item] of Object.entries(document.paths))
+      for (const method of METHODS) {
+        const operation = item[method]
+        if (!operation) continue
+        ids.push(operation.operationId)
+        const named = operation.parameters
+          .map((one) => ('$ref' in one ? parameters[String(one.$ref).split('/').at(-1) ?? ''] : one))
+          .flatMap((one) => (one && !('$ref' in one) && one.in === 'path' ? [one.name] : []))
+        expect(named, path).toEqual(groups(path, /\{(\w+)\}/g))
+        expect(document.tags.map(({ name }) => name)).toContain(operation.tags[0])
+      }
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
   test('asks of a submission what the code asks', () => {
     const coded = z.toJSONSchema(jobRequestSchema, { io: 'input', unrepresentable: 'any' })
     const described = schemas['JobRequest']?.properties ?? {}
