@@ -10,7 +10,15 @@ import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { canonicalJson } from '../json-body.ts'
-import { JOB_ID, jobRequestSchema, listQuerySchema, parseWith, queryObject, waitQuerySchema } from '../schemas.ts'
+import {
+  JOB_ID,
+  jobRequestSchema,
+  listQuerySchema,
+  parseBody,
+  parseWith,
+  queryObject,
+  waitQuerySchema,
+} from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 
 export interface JobRoutesDependencies {
@@ -69,7 +77,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const body = parseWith(jobRequestSchema, request.body)
+    const body = parseBody(jobRequestSchema, request.body)
     const { tenant } = request.principal
     const key = idempotencyKey(request)
     const wait = preferredWait(request)
