@@ -1,4 +1,4 @@
-import express, { Router, type Request, type Response } from 'express'
+import { Router, type Express, type Request, type Response } from 'express'
 import helmet from 'helmet'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
@@ -10,7 +10,7 @@ import { ServiceError } from '../../shared/errors.ts'
 export interface AdminRouterOptions {
   auth: Auth
   throttle: Throttle
-  board: express.Express
+  board: Express
   boardPath: string
   toRequest: (request: Request) => ApiRequest
   sendError: (response: Response, error: unknown) => void
