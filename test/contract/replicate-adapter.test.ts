@@ -8,9 +8,9 @@ import { freePort } from '../support/free-port.ts'
 import { simulatorAdmin } from '../support/simulator-admin.ts'
 
 const TOKEN = 'r8_token-of-the-test'
-const ends: (() => Promise<unknown> | unknown)[] = []
+const ends: (() => unknown)[] = []
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
+  for (const end of ends.splice(0).toReversed()) await end()
 })
 
 const adapterFor = (
