@@ -10,6 +10,7 @@ import type { Auth } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import type { ApiRequest, ApiResponse, Route } from './http.ts'
 import { MAX_BODY_BYTES, parseJsonBody } from './json-body.ts'
+import { dropBody, readBody } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
 import { sendEvents } from './send-events.ts'
@@ -34,7 +35,7 @@ export interface AppOptions {
 export const BOARD_PATH = '/admin/queues'
 
 /** Logs, inputs and text outputs make a webhook long. */
-const MAX_WEBHOOK_BYTES = '8mb'
+const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
@@ -52,12 +53,11 @@ export function createApp(options: AppOptions): Express {
       return
     }
     const { status, headers, body } = errorResponse(known)
-    // Whatever is still coming is not read: a client that goes on sending loses the connection.
-    if (status === 413) response.setHeader('connection', 'close')
     response
       .status(status)
       .set(headers)
       .send(Buffer.from(JSON.stringify(body)))
+    dropBody(response.req)
   }
 
   app.use(measure(metrics))
@@ -82,13 +82,12 @@ export function createApp(options: AppOptions): Express {
     }),
   )
 
-  const webhookBody = express.raw({ type: () => true, inflate: false, limit: MAX_WEBHOOK_BYTES })
   const { webhooks } = options
   if (webhooks)
     app.post(WEBHOOK_PATH, async (request, response) => {
       try {
         const { query, headers } = toRequest(request)
-        const body = await readBody(webhookBody, request, response)
+        const body = await readBody(request, MAX_WEBHOOK_BYTES)
         response.status(await webhooks({ query, headers, body })).end()
       } catch (error) {
         sendError(response, error)
@@ -107,14 +106,13 @@ export function createApp(options: AppOptions): Express {
       }),
     )
 
-  const jsonBody = express.raw({ type: () => true, inflate: false, limit: MAX_BODY_BYTES })
   for (const route of options.routes) {
     const path = route.path
     const handle = async (request: Request, response: Response): Promise<void> => {
       try {
         const asked = toRequest(request)
         const principal = route.scope === null ? null : auth.require(asked, route.scope)
-        if (route.method === 'POST') asked.body = await readJson(jsonBody, request, response)
+        if (route.method === 'POST') asked.body = await readJson(request)
         const answer =
           route.scope === null
             ? await route.handle(asked)
@@ -142,7 +140,7 @@ export function createApp(options: AppOptions): Express {
     sendError(response, new ServiceError('not_found', 'There is nothing here.'))
   })
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    sendError(response, bodyError(error))
+    sendError(response, edgeError(error))
   })
   return app
 }
@@ -166,6 +164,7 @@ function toRequest(request: Request): ApiRequest {
   const headers = Object.fromEntries(
     Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
   )
+  for (const name of ['authorization', 'host']) headers[name] = everyValue(request, name)
   const at = request.originalUrl.indexOf('?')
   return {
     method: request.method,
@@ -177,6 +176,12 @@ function toRequest(request: Request): ApiRequest {
     ip: request.ip ?? '',
     secure: request.secure,
   }
+}
+
+/** Node keeps the first of two headers; nobody knows which one a part in between took, so both are told. */
+function everyValue({ rawHeaders }: Request, name: string): string | undefined {
+  const values = rawHeaders.filter((_value, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
+  return values.length === 0 ? undefined : values.join(', ')
 }
 
 function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void {
@@ -202,26 +207,8 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
 }
 
-type BodyParser = ReturnType<typeof express.raw>
-
-/** The raw body; null when it is larger than the parser takes. */
-function readBody(parser: BodyParser, request: Request, response: Response): Promise<Buffer | null> {
-  return new Promise((resolve, reject) => {
-    parser(request, response, (error?: unknown) => {
-      if (error === undefined) {
-        const body: unknown = request.body
-        resolve(Buffer.isBuffer(body) ? body : Buffer.alloc(0))
-        return
-      }
-      const known = bodyError(error)
-      if (known instanceof ServiceError && known.code === 'body_too_large') resolve(null)
-      else reject(known)
-    })
-  })
-}
-
-async function readJson(parser: BodyParser, request: Request, response: Response): Promise<unknown> {
-  const body = await readBody(parser, request, response)
+async function readJson(request: Request): Promise<unknown> {
+  const body = await readBody(request, MAX_BODY_BYTES)
   if (body === null) throw new ServiceError('body_too_large', `A body may have ${MAX_BODY_BYTES} bytes.`)
   if (body.length === 0) return undefined
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';')
@@ -231,17 +218,17 @@ async function readJson(parser: BodyParser, request: Request, response: Response
   return parseJsonBody(body)
 }
 
-/** What went wrong while a body was read, in our words. */
-function bodyError(error: unknown): unknown {
-  if (!(error instanceof Error) || !('type' in error) || typeof error.type !== 'string') return error
-  switch (error.type) {
-    case 'entity.too.large':
+/** What Express and the board could not read, in our words. */
+function edgeError(error: unknown): unknown {
+  if (!(error instanceof Error) || !('status' in error)) return error
+  if (error instanceof URIError) return new ServiceError('not_found', 'There is nothing here.')
+  switch (error.status) {
+    case 400:
+      return new ServiceError('invalid_json', 'The body cannot be read.')
+    case 413:
       return new ServiceError('body_too_large', 'The body is too large.')
-    case 'encoding.unsupported':
-      return new ServiceError('unsupported_media_type', 'Compressed bodies are not accepted.')
-    case 'request.aborted':
-    case 'request.size.invalid':
-      return new ServiceError('invalid_json', 'The body ended early.')
+    case 415:
+      return new ServiceError('unsupported_media_type', 'The body is not of an accepted type.')
     default:
       return error
   }

@@ -2,6 +2,9 @@ import { STATUS_CODES } from 'node:http'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
 import type { ProblemResponse } from './http.ts'
 
+/** A body can hold thousands of mistakes; the first few are enough to mend it. */
+export const MAX_FIELDS = 20
+
 /** The one builder of error bodies (RFC 9457); a test greps for others. */
 export function errorResponse(error: ServiceError): ProblemResponse {
   const { status, title } = ERRORS[error.code]
@@ -18,7 +21,7 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       status,
       detail: error.message,
       code: error.code,
-      ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+      ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),
     },
   }
 }

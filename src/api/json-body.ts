@@ -1,4 +1,5 @@
 import { ServiceError, type FieldError } from '../shared/errors.ts'
+import { MAX_FIELDS } from './error-response.ts'
 
 /** Limits on what a body may look like (docs/api.md). */
 export const MAX_BODY_BYTES = 96 * 1024
@@ -61,10 +62,12 @@ function checkShape(text: string): void {
 /** Lone surrogates and NUL cannot be stored or passed on unharmed. */
 const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
 
+/** Keys longer than any of ours are cut: a body must not make its answer many times its size. */
 export const pointerSegment = (key: string | number): string =>
-  `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  `/${String(key).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 function walk(value: unknown, pointer: string, wrong: FieldError[]): void {
+  if (wrong.length >= MAX_FIELDS) return
   if (typeof value === 'number') {
     if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
       wrong.push({ pointer, code: 'number_out_of_range', detail: 'The number cannot be kept exactly.' })

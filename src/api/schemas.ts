@@ -62,6 +62,12 @@ export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
 
 export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 
+/** A body that must be there. */
+export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  if (body === undefined) throw new ServiceError('invalid_json', 'A JSON body is needed.')
+  return parseWith(schema, body)
+}
+
 /** Parses with a schema; throws `invalid_request` with a pointer for each wrong field. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
   const parsed = schema.safeParse(value)

@@ -19,16 +19,9 @@ export function createLogger(options: { level: string; readable: boolean; destin
     base: null,
     redact: {
       paths: [
-        '*.authorization',
-        '*.cookie',
+        ...['authorization', 'cookie', 'input', 'token', 'secret', 'password'].flatMap((name) => [name, `*.${name}`]),
         '*.webhook',
-        '*.input',
-        '*.token',
         '*.key',
-        '*.secret',
-        '*.password',
-        'headers.authorization',
-        'headers.cookie',
       ],
       censor: '[redacted]',
     },

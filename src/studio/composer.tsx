@@ -122,6 +122,10 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
   const [unfolded, setUnfolded] = useState(false)
   const [last, setLast] = useState<string | null>(null)
   const form = useRef<HTMLFormElement>(null)
+  // Where there is room for it the prompt is ready to be typed, unless a tile that was come back to has the focus.
+  const [takesFocus] = useState(
+    () => focus || (document.activeElement === document.body && matchMedia('(min-width: 56rem)').matches),
+  )
 
   const parsed = json === null ? { input: draft } : parseInput(json)
   const important = fields.filter((field) => field.important)
@@ -218,7 +222,7 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
                 onChange={(value) => set(field, value)}
                 error={shownErrors[field.name] ?? null}
                 placeholder={at === 0 ? (samplePromptFor(name) ?? undefined) : undefined}
-                autoFocus={at === 0 && (focus || matchMedia('(min-width: 56rem)').matches)}
+                autoFocus={at === 0 && takesFocus}
               />
             ))}
             {others.length > 0 && (

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyCommit, planCommit, planCreate, type CommitScriptInput } from '../../src/shared/jobs/commit-plan.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'

@@ -1,7 +1,8 @@
-import express, { Router, type Request, type Response } from 'express'
+import { Router, type Express, type Request, type Response } from 'express'
 import helmet from 'helmet'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
+import { readBody } from '../read-body.ts'
 import type { ApiRequest } from '../http.ts'
 import type { Throttle } from '../throttle.ts'
 import { ServiceError } from '../../shared/errors.ts'
@@ -9,12 +10,13 @@ import { ServiceError } from '../../shared/errors.ts'
 export interface AdminRouterOptions {
   auth: Auth
   throttle: Throttle
-  board: express.Express
+  board: Express
   boardPath: string
   toRequest: (request: Request) => ApiRequest
   sendError: (response: Response, error: unknown) => void
 }
 
+const MAX_LOGIN_BYTES = 2048
 const bodySchema = z.object({ password: z.string().min(1).max(200) })
 
 const page = (message: string): string => `<!doctype html>
@@ -32,6 +34,23 @@ input,button{font:inherit;width:100%;box-sizing:border-box;padding:.625rem .75re
 button{margin-top:1rem;background:#4f46e5;color:#fff;border:0;cursor:pointer}p[role=alert]{color:#c2410c}
 @media (prefers-color-scheme:dark){body{background:#111214;color:#e8e8ea}p[role=alert]{color:#fdba74}}`
 
+/** The field `password` of a form or of JSON; null when the body is anything else. */
+async function passwordOf(request: Request): Promise<string | null> {
+  const body = await readBody(request, MAX_LOGIN_BYTES)
+  if (body === null) throw new ServiceError('body_too_large', `A login may have ${MAX_LOGIN_BYTES} bytes.`)
+  const text = body.toString('utf8')
+  const fields = request.is('application/json') ? parsed(text) : Object.fromEntries(new URLSearchParams(text))
+  return bodySchema.safeParse(fields).data?.password ?? null
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
 /** Login and Bull Board. A session of its own, read-only queues, and nothing without the session. */
 export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendError }: AdminRouterOptions): Router {
   const router = Router()
@@ -44,16 +63,15 @@ export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendE
     response.type('html').send(page(''))
   })
 
-  const bodies = [express.urlencoded({ extended: false, limit: '2kb' }), express.json({ limit: '2kb' })]
-  router.post('/admin/login', ...bodies, (request, response) => {
+  router.post('/admin/login', async (request, response) => {
     try {
       const asked = toRequest(request)
       const { origin } = asked.headers
       if (!auth.hostAllowed(asked) || (origin !== undefined && !auth.fromOwnPage(asked)))
         throw new ServiceError('cross_site', 'The login only works from its own page.')
       throttle.check(asked.ip)
-      const body = bodySchema.safeParse(request.body)
-      const cookie = body.success ? auth.adminSignIn(body.data.password, asked.secure) : null
+      const password = await passwordOf(request)
+      const cookie = password === null ? null : auth.adminSignIn(password, asked.secure)
       if (cookie === null) {
         throttle.fail(asked.ip)
         response.status(401).type('html').send(page('That is not the password.'))

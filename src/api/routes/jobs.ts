@@ -10,7 +10,15 @@ import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
-import { JOB_ID, jobRequestSchema, listQuerySchema, parseWith, queryObject, getQuerySchema } from '../schemas.ts'
+import {
+  getQuerySchema,
+  JOB_ID,
+  jobRequestSchema,
+  listQuerySchema,
+  parseBody,
+  parseWith,
+  queryObject,
+} from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 
 export interface JobRoutesDependencies {
@@ -106,7 +114,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const body = parseWith(jobRequestSchema, request.body)
+    const body = parseBody(jobRequestSchema, request.body)
     const { model = null, version = null, deployment = null, ...rest } = body
     const webhook_events = WEBHOOK_EVENTS.filter(
       (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),

@@ -1,7 +1,7 @@
 import { ServiceError } from '../../shared/errors.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
-import { parseWith, signInSchema } from '../schemas.ts'
+import { parseBody, signInSchema } from '../schemas.ts'
 import type { Throttle } from '../throttle.ts'
 
 /** Signing in with a key: Studio keeps no key, only the cookie that it is exchanged for. */
@@ -13,7 +13,7 @@ export function sessionRoutes(auth: Auth, throttle: Throttle): Route[] {
   async function signIn(request: ApiRequest): Promise<ApiResponse> {
     requireOwnPage(request)
     throttle.check(request.ip)
-    const { key } = parseWith(signInSchema, request.body)
+    const { key } = parseBody(signInSchema, request.body)
     const cookie = auth.signIn(key, request.secure)
     if (cookie === null) {
       throttle.fail(request.ip)

@@ -172,5 +172,12 @@ export function decodeAttempts(flat: readonly string[]): AttemptRecord[] {
     .map((n) => attemptSchema.parse({ n, ...decodeFields(byNumber.get(n) ?? []) }))
 }
 
+const versionSchema = z.object({ v: z.number() })
+
 export const decodeEffects = (flat: readonly string[]): Effect[] =>
-  pairs(flat).map(([, text]) => effectSchema.parse(JSON.parse(text)))
+  pairs(flat).map(([, text]) => {
+    const effect: unknown = JSON.parse(text)
+    const { v } = versionSchema.parse(effect)
+    if (v > 1) throw new NewerRecordError(`an effect of version ${v}`)
+    return effectSchema.parse(effect)
+  })

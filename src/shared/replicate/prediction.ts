@@ -26,6 +26,7 @@ export const predictionSchema = z.object({
   output: json.nullish().transform((value) => value ?? null),
   error: z
     .unknown()
+    .optional()
     .transform((value) =>
       value === null || value === undefined ? null : typeof value === 'string' ? value : JSON.stringify(value),
     ),

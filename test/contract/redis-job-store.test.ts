@@ -1,0 +1,495 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { ulid } from 'ulid'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { isFinal, PHASES, STATUSES, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
+import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
+import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
+import { transition, type Commit, type JobEvent } from '../../src/shared/jobs/transitions.ts'
+import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
+import { jobRecord, prediction } from '../unit/support/job-states.ts'
+
+interface Scene {
+  redis: Redis
+  keys: JobKeys
+  store: JobStore
+  timings: Timings
+}
+
+const open: Redis[] = []
+function scene(options: { url?: string; timings?: Partial<Timings>; perMinute?: number; burst?: number } = {}): Scene {
+  const redis = new Redis(options.url ?? testRedisUrl())
+  open.push(redis)
+  const keys = createJobKeys(freshPrefix())
+  const timings = { ...DEFAULT_TIMINGS, ...options.timings }
+  const creates = { perMinute: options.perMinute ?? 60_000, burst: options.burst ?? 1000 }
+  return { redis, keys, timings, store: createRedisJobStore({ redis, keys, timings, creates, keepEvents: 10_000 }) }
+}
+afterAll(() => {
+  for (const redis of open) redis.disconnect()
+})
+
+const newJob = (changes: Partial<JobRecord> = {}): JobRecord => ({
+  ...jobRecord('queued'),
+  id: `job_${ulid()}`,
+  rev: 0,
+  created_at: 0,
+  ...changes,
+})
+
+async function accepted({ store }: Scene, changes: Partial<JobRecord> = {}): Promise<JobState> {
+  const result = await store.create(newJob(changes), null, randomUUID())
+  if (result.status !== 'applied') throw new Error(`not accepted: ${result.status}`)
+  return result.state
+}
+
+const decide = ({ timings }: Scene, state: JobState, event: JobEvent, now = Date.now()): Commit => {
+  const decision = transition(state, event, { now, cause: 'webhook', timings, webhooks: true })
+  if (decision.kind === 'ignored') throw new Error(`${event.type} was ignored: ${decision.reason}`)
+  return decision
+}
+
+/** Loads, decides, commits. */
+async function happen(at: Scene, id: string, event: JobEvent, commitId: string = randomUUID()): Promise<CommitResult> {
+  const { now, state } = await at.store.load(id)
+  if (!state) throw new Error('there is no such job')
+  return at.store.commit(state, decide(at, state, event, now), commitId)
+}
+
+/** Every key of the deployment with what it holds. */
+async function dump({ redis, keys }: Pick<Scene, 'redis' | 'keys'>): Promise<Record<string, string>> {
+  const found: Record<string, string> = {}
+  let cursor = '0'
+  do {
+    const [next, names] = await redis.scan(cursor, 'MATCH', `${keys.tag}*`, 'COUNT', 1000)
+    cursor = next
+    for (const name of names) found[name] = (await redis.dumpBuffer(name))?.toString('base64') ?? ''
+  } while (cursor !== '0')
+  return found
+}
+
+let shared: Scene
+beforeAll(() => {
+  shared = scene()
+})
+
+describe('a new job', () => {
+  test('is read as it was written, at the time of Redis', async () => {
+    const job = newJob({ input: { list: [], big: 1e15, text: 'ü\n' }, metadata: { empty: {} } })
+    const result = await shared.store.create(job, null, 'c1')
+    if (result.status !== 'applied') throw new Error(result.status)
+    const { state, now } = await shared.store.load(job.id)
+    expect(state).toEqual(result.state)
+    expect(state?.job).toEqual({ ...job, rev: 1, created_at: expect.any(Number) })
+    expect(Math.abs(now - (state?.job.created_at ?? 0))).toBeLessThan(1000)
+    expect(await shared.store.read(job.id)).toEqual(state?.job)
+  })
+
+  test('that was written already answers repeated to the same commit, stale to another', async () => {
+    const job = newJob()
+    expect((await shared.store.create(job, null, 'once')).status).toBe('applied')
+    const before = await dump(shared)
+    expect((await shared.store.create(job, null, 'once')).status).toBe('repeated')
+    expect((await shared.store.create(job, null, 'other')).status).toBe('stale')
+    expect(await dump(shared)).toEqual(before)
+  })
+
+  test('takes its idempotency entry, or is told who holds it', async () => {
+    const [first, second] = [newJob(), newJob()]
+    const entry = { entry: randomUUID(), body: 'digest' }
+    expect((await shared.store.create(first, entry, 'a')).status).toBe('applied')
+    const before = await dump(shared)
+    const taken = await shared.store.create(second, entry, 'b')
+    expect(taken).toEqual({ status: 'taken', holder: JSON.stringify({ job: first.id, body: 'digest' }) })
+    expect(await dump(shared)).toEqual(before)
+    expect(await shared.store.idempotent(entry.entry)).toEqual({ job: first.id, body: 'digest' })
+  })
+
+  test('that comes after its time is not written', async () => {
+    const late = scene({ timings: { acceptWithin: -1000 } })
+    expect((await late.store.create(newJob(), null, 'a')).status).toBe('too_late')
+    expect(await dump(late)).toEqual({})
+  })
+})
+
+describe('a commit', () => {
+  test('leaves in Redis exactly what it answers', async () => {
+    const { job } = await accepted(shared)
+    const events: JobEvent[] = [
+      { type: 'intend', claim: 'c1' },
+      { type: 'observed', attempt: 1, prediction: prediction('starting', { id: job.id }) },
+      { type: 'observed', attempt: 1, prediction: prediction('processing', { id: job.id }), webhook_id: 'msg_1' },
+      { type: 'observed', attempt: 1, prediction: prediction('failed', { id: `${job.id}-twin` }) },
+      { type: 'cancel' },
+      { type: 'observed', attempt: 1, prediction: prediction('succeeded', { id: job.id, output: ['https://x/y'] }) },
+      { type: 'stored', attempt: 1, output: ['art_1'], artifacts: [] },
+    ]
+    for (const event of events) {
+      const result = await happen(shared, job.id, event)
+      if (result.status !== 'applied') throw new Error(`${event.type}: ${result.status}`)
+      expect((await shared.store.load(job.id)).state).toEqual(result.state)
+    }
+  })
+
+  test('that comes twice answers repeated, for the last eight', async () => {
+    const { job } = await accepted(shared)
+    const state = (await shared.store.load(job.id)).state
+    if (!state) throw new Error('no state')
+    const commit = decide(shared, state, { type: 'intend', claim: 'first' })
+    expect((await shared.store.commit(state, commit, 'first')).status).toBe('applied')
+    expect((await shared.store.commit(state, commit, 'first')).status).toBe('repeated')
+    for (let i = 0; i < 7; i++) {
+      const twin = prediction('failed', { id: `${job.id}-${i}`, created_at: 0 })
+      if (i === 0)
+        await happen(shared, job.id, {
+          type: 'observed',
+          attempt: 1,
+          prediction: { ...twin, id: job.id, status: 'starting' },
+        })
+      else await happen(shared, job.id, { type: 'observed', attempt: 1, prediction: twin })
+      expect((await shared.store.commit(state, commit, 'first')).status).toBe('repeated')
+    }
+    await happen(shared, job.id, { type: 'cancel' })
+    expect((await shared.store.commit(state, commit, 'first')).status).toBe('stale')
+  })
+
+  test('on an older revision is stale and writes nothing', async () => {
+    const { job } = await accepted(shared)
+    const { state } = await shared.store.load(job.id)
+    if (!state) throw new Error('no state')
+    await happen(shared, job.id, { type: 'cancel' })
+    const before = await dump(shared)
+    expect((await shared.store.commit(state, decide(shared, state, { type: 'intend', claim: 'x' }), 'x')).status).toBe(
+      'stale',
+    )
+    expect(await dump(shared)).toEqual(before)
+  })
+
+  test('among many at the same moment is the only one', async () => {
+    const { job } = await accepted(shared)
+    const { state } = await shared.store.load(job.id)
+    if (!state) throw new Error('no state')
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        shared.store.commit(state, decide(shared, state, { type: 'intend', claim: `c${i}` }), `c${i}`),
+      ),
+    )
+    expect(results.filter(({ status }) => status === 'applied')).toHaveLength(1)
+    expect(results.filter(({ status }) => status === 'stale')).toHaveLength(49)
+  })
+
+  test.each(['due', 'phases', 'events', 'attempts', 'outbox', 'tenantStatus', 'job'] as const)(
+    'checks the type of %s before it writes anything',
+    async (which) => {
+      const at = scene()
+      const { job } = await accepted(at, { tenant: 't' })
+      await happen(at, job.id, { type: 'intend', claim: 'c1' })
+      const { state } = await at.store.load(job.id)
+      if (!state) throw new Error('no state')
+      const key = {
+        due: at.keys.due,
+        phases: at.keys.phases,
+        events: at.keys.events,
+        attempts: at.keys.attempts(job.id),
+        outbox: at.keys.outbox(job.id),
+        tenantStatus: at.keys.tenantStatus('t', 'processing'),
+        job: at.keys.job(job.id),
+      }[which]
+      await at.redis.del(key)
+      await at.redis.lpush(key, 'a list')
+      const before = await dump(at)
+      const done = prediction('succeeded', { id: 'p', output: ['https://x/y'] })
+      const commit = decide(at, state, { type: 'observed', attempt: 1, prediction: done })
+      await expect(at.store.commit(state, commit, 'x')).rejects.toThrow(/WRONGTYPE/)
+      expect(await dump(at)).toEqual(before)
+    },
+  )
+
+  test('does not take a prediction that another attempt owns', async () => {
+    const at = scene()
+    const [one, two] = [await accepted(at), await accepted(at)]
+    const same = prediction('starting', { id: 'same' })
+    for (const { job } of [one, two]) await happen(at, job.id, { type: 'intend', claim: job.id })
+    await happen(at, one.job.id, { type: 'observed', attempt: 1, prediction: same })
+    const before = await dump(at)
+    expect(await happen(at, two.job.id, { type: 'observed', attempt: 1, prediction: same })).toEqual({
+      status: 'taken',
+      holder: `${one.job.id}:1`,
+    })
+    expect(await dump(at)).toEqual(before)
+  })
+
+  test('works after SCRIPT FLUSH', async () => {
+    const { job } = await accepted(shared)
+    await shared.redis.script('FLUSH')
+    expect((await happen(shared, job.id, { type: 'intend', claim: 'c' })).status).toBe('applied')
+    await shared.redis.script('FLUSH')
+    expect((await shared.store.claimDue(1)).now).toBeGreaterThan(0)
+  })
+})
+
+describe('the create budget', () => {
+  test('never gives more than limit and burst in any window, and wastes little', async () => {
+    const [perMinute, burst] = [6000, 7]
+    const at = scene({ perMinute, burst })
+    const states = await Promise.all(Array.from({ length: 150 }, () => accepted(at)))
+    const times: number[] = []
+    await Promise.all(
+      states.map(async (state) => {
+        for (let asked = 0; asked < 1000; asked++) {
+          const result = await at.store.commit(state, decide(at, state, { type: 'intend', claim: 'c' }), randomUUID())
+          if (result.status === 'applied') {
+            times.push(result.state.job.submitted_at ?? 0)
+            return
+          }
+          if (result.status !== 'limited') throw new Error(result.status)
+          expect(result.waitMs).toBeGreaterThan(0)
+          await new Promise((resolve) => setTimeout(resolve, result.waitMs * Math.random() * 0.2))
+        }
+      }),
+    )
+    times.sort((a, b) => a - b)
+    expect(times).toHaveLength(150)
+    for (let from = 0; from < times.length; from++)
+      for (let to = from; to < times.length; to++) {
+        const window = (times[to] ?? 0) - (times[from] ?? 0) + 1
+        expect(to - from + 1).toBeLessThanOrEqual(burst + Math.ceil((window * perMinute) / 60_000))
+      }
+    const span = (times.at(-1) ?? 0) - (times[0] ?? 0)
+    expect(span).toBeLessThan(((150 - burst) * 60_000) / perMinute + 1000)
+  })
+
+  test('a refusal takes no token and writes nothing', async () => {
+    const at = scene({ perMinute: 1, burst: 1 })
+    const [one, two] = [await accepted(at), await accepted(at)]
+    expect((await happen(at, one.job.id, { type: 'intend', claim: 'a' })).status).toBe('applied')
+    const before = await dump(at)
+    for (let i = 0; i < 3; i++) {
+      const result = await happen(at, two.job.id, { type: 'intend', claim: 'b' })
+      expect(result).toMatchObject({ status: 'limited', waitMs: expect.any(Number) })
+      if (result.status === 'limited') expect(result.waitMs).toBeGreaterThan(59_000)
+    }
+    expect(await dump(at)).toEqual(before)
+  })
+
+  test('a pause holds creation for all, and the longest is kept', async () => {
+    const at = scene()
+    const jobs = await Promise.all(Array.from({ length: 3 }, () => accepted(at)))
+    const refuse = async (job: JobState | undefined, wait: number, reason: 'rate_limited' | 'account') => {
+      const id = job?.job.id ?? ''
+      const { state } = await at.store.load(id)
+      return happen(at, id, {
+        type: 'refused',
+        attempt: 1,
+        claim: state?.attempts[0]?.claim ?? '',
+        outcome: 'x',
+        error: null,
+        pause: { for: wait, reason },
+      })
+    }
+    for (const { job } of jobs.slice(0, 2)) await happen(at, job.id, { type: 'intend', claim: job.id })
+    await refuse(jobs[0], 60_000, 'rate_limited')
+    const first = await at.store.pause('default')
+    expect(first).toMatchObject({ reason: 'rate_limited' })
+    await refuse(jobs[1], 1000, 'account')
+    expect(await at.store.pause('default')).toEqual(first)
+    const result = await happen(at, jobs[2]?.job.id ?? '', { type: 'intend', claim: 'c' })
+    expect(result.status).toBe('paused')
+    if (result.status === 'paused') expect(result.waitMs).toBeGreaterThan(55_000)
+    // What is not a create goes on.
+    expect((await happen(at, jobs[2]?.job.id ?? '', { type: 'cancel' })).status).toBe('applied')
+  })
+})
+
+/** What the indexes should hold, counted anew from the records. */
+async function recount({ redis, keys, store }: Scene, ids: string[]) {
+  const phases: Record<string, number> = {}
+  const due: string[] = []
+  const openAttempts: string[] = []
+  const byStatus: Record<string, string[]> = {}
+  const retention: string[] = []
+  for (const id of ids) {
+    const { state } = await store.load(id)
+    if (!state) continue
+    phases[state.job.phase] = (phases[state.job.phase] ?? 0) + 1
+    const list = (byStatus[state.job.status] ??= [])
+    list.push(id)
+    if (isFinal(state.job.phase)) retention.push(id)
+    else due.push(`job:${id}`)
+    for (const { n, state: is } of state.attempts) {
+      if (is !== 'closed') due.push(`attempt:${id}:${n}`)
+      if (is === 'open') openAttempts.push(`${id}:${n}`)
+    }
+    for (const effect of Object.keys(await redis.hgetall(keys.outbox(id)))) due.push(`effect:${id}:${effect}`)
+  }
+  for (const list of Object.values(byStatus)) list.sort()
+  return { phases, due: due.sort(), open: openAttempts.sort(), byStatus, retention: retention.sort() }
+}
+
+async function indexes({ redis, keys, store }: Scene) {
+  const counts = await store.counts()
+  const byStatus: Record<string, string[]> = {}
+  for (const status of STATUSES) {
+    const ids = await redis.zrange(keys.tenantStatus('default', status), '0', '-1')
+    if (ids.length > 0) byStatus[status] = ids
+  }
+  return {
+    phases: Object.fromEntries(Object.entries(counts.phases).filter(([, n]) => n !== 0)),
+    due: (await redis.zrange(keys.due, '0', '-1')).sort(),
+    open: (await redis.smembers(keys.open('default'))).sort(),
+    byStatus,
+    retention: (await redis.zrange(keys.retention, '0', '-1')).sort(),
+  }
+}
+
+test('indexes, counters and the due index equal a recount after any sequence of commits', async () => {
+  const at = scene()
+  let seed = 42
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
+    return (seed >>> 8) % below
+  }
+  const ids: string[] = []
+  for (let i = 0; i < 12; i++) ids.push((await accepted(at)).job.id)
+  const events = (id: string, state: JobState): JobEvent[] => {
+    const attempt = Math.max(state.job.attempt, 1)
+    const claim = state.attempts.find(({ n }) => n === attempt)?.claim ?? ''
+    const own = { id: `${id}-${attempt}`, created_at: Date.now() }
+    return [
+      { type: 'intend', claim: randomUUID() },
+      { type: 'not_sent', attempt, claim },
+      { type: 'lost', attempt, claim, reason: 'ECONNRESET' },
+      { type: 'observed', attempt, prediction: prediction('starting', own) },
+      { type: 'observed', attempt, prediction: prediction('processing', own) },
+      { type: 'observed', attempt, prediction: prediction('succeeded', { ...own, output: ['https://x/y'] }) },
+      { type: 'observed', attempt, prediction: prediction('failed', own) },
+      { type: 'observed', attempt, prediction: prediction('starting', { ...own, id: `${id}-twin` }) },
+      { type: 'cancel' },
+      { type: 'cancel_done', attempt, prediction_id: random(2) === 0 ? own.id : `${id}-twin` },
+      { type: 'stored', attempt, output: [], artifacts: [] },
+      { type: 'tick' },
+    ]
+  }
+  const seen = new Set<string>()
+  for (let step = 0; step < 500; step++) {
+    const id = ids[random(ids.length)] ?? ''
+    const { now, state } = await at.store.load(id)
+    if (!state) throw new Error('no state')
+    const choices = events(id, state)
+    const event = choices[random(choices.length)]
+    if (!event) continue
+    const later = random(10) === 0 ? now + 60 * 60_000 : now
+    const decision = transition(state, event, { now: later, cause: 'poll', timings: at.timings, webhooks: true })
+    if (decision.kind === 'commit') await at.store.commit(state, decision, randomUUID())
+    seen.add((await at.store.read(id))?.phase ?? '')
+    if (step % 50 === 49) expect(await indexes(at)).toEqual(await recount(at, ids))
+    if (isFinal(state.job.phase) && random(4) === 0) {
+      ids.splice(ids.indexOf(id), 1)
+      for (const stage of ['index', 'payload', 'all'] as const) {
+        const { state: final } = await at.store.load(id)
+        if (final?.attempts.every((one) => one.state === 'closed') && final.effects.length === 0)
+          await at.store.purge(final, stage, randomUUID())
+        else ids.push(id)
+        if (ids.includes(id)) break
+      }
+      ids.push((await accepted(at)).job.id)
+    }
+  }
+  expect([...seen].sort()).toEqual([...PHASES].sort())
+  const listed = await at.store.list('default', { limit: 1000 })
+  expect(listed.map(({ id }) => id)).toEqual([...ids].sort().toReversed())
+})
+
+describe('the due index', () => {
+  test('gives what is due, leases it, and gives it again when the lease ends', async () => {
+    const at = scene({ timings: { dueLease: 60, ringAgain: { min: 0, max: 0 } } })
+    const { job } = await accepted(at)
+    const member = { kind: 'job', member: `job:${job.id}`, job: job.id }
+    expect((await at.store.claimDue(10)).members).toEqual([member])
+    expect((await at.store.claimDue(10)).members).toEqual([])
+    await expect.poll(async () => (await at.store.claimDue(10)).members, { interval: 10 }).toEqual([member])
+  })
+
+  test('a member that is gone is not brought back by a late rearm', async () => {
+    const at = scene()
+    const { job } = await accepted(at)
+    await happen(at, job.id, { type: 'cancel' })
+    await at.store.rearm({ kind: 'job', member: `job:${job.id}`, job: job.id }, 0)
+    expect(await at.redis.zrange(at.keys.due, '0', '-1')).toEqual([])
+  })
+})
+
+test('progress is written at most once a second, only while the job runs, and changes no revision', async () => {
+  const { job } = await accepted(shared)
+  await shared.store.progress(job.id, 'default', 0.1)
+  expect((await shared.store.read(job.id))?.progress).toBeNull()
+  await happen(shared, job.id, { type: 'intend', claim: 'c' })
+  const running = await happen(shared, job.id, {
+    type: 'observed',
+    attempt: 1,
+    prediction: prediction('processing', { id: job.id }),
+  })
+  await shared.store.progress(job.id, 'default', 0.2)
+  await shared.store.progress(job.id, 'default', 0.3)
+  const read = await shared.store.read(job.id)
+  expect(read?.progress).toBe(0.2)
+  expect(running.status === 'applied' && running.state.job.rev).toBe(read?.rev)
+})
+
+test('the stages of a purge remove the prediction index, the payload, and then everything', async () => {
+  const at = scene()
+  const other = await accepted(at)
+  const untouched = Object.keys(await dump(at))
+  const job = newJob()
+  await at.store.create(job, { entry: 'entry', body: 'b' }, randomUUID())
+  await at.redis.hset(at.keys.job(job.id), 'idempotency', 'entry')
+  await happen(at, job.id, { type: 'intend', claim: 'c' })
+  await happen(at, job.id, { type: 'observed', attempt: 1, prediction: prediction('failed', { id: 'p1' }) })
+  const purge = async (stage: 'index' | 'payload' | 'all') => {
+    const { state } = await at.store.load(job.id)
+    if (!state) throw new Error('no state')
+    await at.store.purge(state, stage, randomUUID())
+  }
+
+  expect(await at.redis.exists(at.keys.prediction('default', 'p1'))).toBe(1)
+  await purge('index')
+  expect(await at.redis.exists(at.keys.prediction('default', 'p1'))).toBe(0)
+  expect((await at.store.read(job.id))?.input).not.toBeNull()
+
+  await purge('payload')
+  expect(await at.store.read(job.id)).toMatchObject({ input: null, output: null, status: 'failed' })
+  expect(await at.store.idempotent('entry')).toBeNull()
+
+  await purge('all')
+  expect(await at.store.read(job.id)).toBeNull()
+  const left = await dump(at)
+  expect(Object.keys(left).filter((key) => key.includes(job.id))).toEqual([])
+  expect(await at.redis.zrange(at.keys.retention, '0', '-1')).toEqual([])
+  expect((await at.store.list('default', { limit: 10 })).map(({ id }) => id)).toEqual([other.job.id])
+  expect(untouched.filter((key) => !(key in left))).toEqual([])
+})
+
+test('a full Redis takes no new work, and lets what runs come to its end', async () => {
+  const own = await startOwnRedis({ extraFlags: ['--maxmemory-policy', 'noeviction'] })
+  const at = scene({ url: own.url })
+  const [running, waiting] = [await accepted(at), await accepted(at)]
+  await happen(at, running.job.id, { type: 'intend', claim: 'c' })
+  await at.redis.config('SET', 'maxmemory', '1mb')
+  await expect(at.redis.set('x', 'y')).rejects.toThrow(/OOM/)
+
+  await expect(at.store.create(newJob(), null, randomUUID())).rejects.toThrow(/OOM/)
+  await expect(happen(at, waiting.job.id, { type: 'intend', claim: 'd' })).rejects.toThrow(/OOM/)
+  const done = prediction('succeeded', { id: 'p', output: ['https://x/y'] })
+  expect((await happen(at, running.job.id, { type: 'observed', attempt: 1, prediction: done })).status).toBe('applied')
+  expect((await happen(at, running.job.id, { type: 'stored', attempt: 1, output: [], artifacts: [] })).status).toBe(
+    'applied',
+  )
+  expect((await happen(at, waiting.job.id, { type: 'cancel' })).status).toBe('applied')
+  expect((await at.store.claimDue(10)).now).toBeGreaterThan(0)
+  const { state } = await at.store.load(running.job.id)
+  if (state) await at.store.purge(state, 'all', randomUUID())
+  expect(await at.store.read(running.job.id)).toBeNull()
+  await own.stop()
+})

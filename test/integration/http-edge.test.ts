@@ -1,0 +1,573 @@
+import { createHmac } from 'node:crypto'
+import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Job, Problem } from '../../src/client/types.ts'
+import { ERRORS } from '../../src/shared/errors.ts'
+import { finished } from '../support/finished.ts'
+import { startService, TEST_ADMIN_PASSWORD, TEST_KEY, type TestService } from '../support/start-service.ts'
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const RIGHT = { version: HELLO, input: { text: 'Ada' } }
+const AUTHORIZED = { authorization: `Bearer ${TEST_KEY}` }
+
+let service: TestService
+beforeAll(async () => {
+  service = await startService()
+})
+afterAll(() => service.stop())
+
+interface Answer {
+  status: number
+  headers: Headers
+  problem: Problem
+  text: string
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(service.url + path, { redirect: 'manual', ...init })
+  const text = await response.text()
+  const problem = (response.headers.get('content-type') ?? '').includes('json')
+    ? (JSON.parse(text) as Problem)
+    : ({} as Problem)
+  return { status: response.status, headers: response.headers, problem, text }
+}
+
+const submit = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Answer> =>
+  ask('/v1/jobs', { method: 'POST', body, headers: { ...AUTHORIZED, 'content-type': 'application/json', ...headers } })
+const submitJson = (body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
+  submit(JSON.stringify(body), headers)
+
+/** Bytes as they are, and what came back until the other side closed, or `enough` was seen. */
+function raw(bytes: string | string[], enough = /never/): Promise<string> {
+  const { port } = new URL(service.url)
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    let answer = ''
+    const end = (): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.on('data', (chunk) => {
+      answer += chunk.toString()
+      if (enough.test(answer)) end()
+    })
+    socket.on('error', end)
+    socket.on('close', end)
+    for (const part of [bytes].flat()) socket.write(part)
+  })
+}
+
+function expectProblem(answer: Answer, status: number, code: keyof typeof ERRORS): void {
+  expect({ status: answer.status, code: answer.problem.code, text: answer.text }).toMatchObject({ status, code })
+  expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  expect(answer.problem).toEqual({
+    type: expect.stringContaining(code),
+    title: ERRORS[code].title,
+    status,
+    detail: expect.any(String),
+    code,
+    ...(answer.problem.errors ? { errors: expect.any(Array) } : {}),
+  })
+}
+
+describe('a body', () => {
+  test.each([
+    ['empty', ''],
+    ['cut', '{"version": "'],
+    ['with a byte order mark', `\uFEFF${JSON.stringify(RIGHT)}`],
+    ['no JSON', 'prompt=secret-prompt'],
+    ['no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+  ])('that is %s is 400 and not echoed', async (_what, body) => {
+    const answer = await submit(body)
+    expectProblem(answer, 400, 'invalid_json')
+    expect(answer.text).not.toContain('secret-prompt')
+  })
+
+  test.each([
+    ['5000 levels', '['.repeat(5000) + ']'.repeat(5000), 400, 'body_too_complex'],
+    ['too many values', `[${'1,'.repeat(40_000)}1]`, 400, 'body_too_complex'],
+    ['a number of 90,000 digits', `{"timeout": ${'9'.repeat(90_000)}}`, 422, 'invalid_request'],
+  ] as const)('of %s is refused at once', async (_what, body, status, code) => {
+    const begun = performance.now()
+    expectProblem(await submit(body), status, code)
+    expect(performance.now() - begun).toBeLessThan(250)
+  })
+
+  test('of 10 MB is refused before it was sent', async () => {
+    const answer = await raw(
+      `POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\n\r\n{"input":`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+    expect(answer).toContain('body_too_large')
+  })
+
+  test('that never ends is refused, and its connection closed', async () => {
+    const chunk = `${(16_384).toString(16)}\r\n${'x'.repeat(16_384)}\r\n`
+    const answer = await raw([
+      `POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+      ...Array.from({ length: 8 }, () => chunk),
+    ])
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
+  test.each([
+    ['gzip', gzipSync(JSON.stringify(RIGHT))],
+    ['br', Buffer.from('x')],
+    ['deflate', Buffer.from('x')],
+  ])('in %s is not unpacked', async (encoding, body) => {
+    expectProblem(await submit(body, { 'content-encoding': encoding }), 415, 'unsupported_media_type')
+  })
+
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/json; charset=utf-7',
+    'application/jsonx',
+    '',
+  ])('of type %j is not accepted', async (type) => {
+    expectProblem(await submitJson(RIGHT, { 'content-type': type }), 415, 'unsupported_media_type')
+  })
+
+  test.each(['application/json; charset=utf-8', 'Application/JSON', 'application/json;charset="UTF-8"'])(
+    'of type %j is accepted',
+    async (type) => {
+      expect((await submitJson(RIGHT, { 'content-type': type })).status).toBe(202)
+    },
+  )
+
+  test('may not name the prototype, which stays as it is', async () => {
+    for (const key of ['__proto__', 'constructor', 'prototype']) {
+      const answer = await submit(`{"version":"${HELLO}","input":{"text":"x"},"metadata":{"${key}":{"polluted":1}}}`)
+      expectProblem(answer, 422, 'invalid_request')
+      expect(answer.problem.errors).toMatchObject([{ pointer: `/metadata/${key}`, code: 'forbidden_key' }])
+    }
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+    expect((await ask('/livez', { headers: { __proto__x: '1' } })).status).toBe(200)
+  })
+
+  test('with thousands of mistakes is answered with some of them', async () => {
+    const many = await submit(`{"input":{"${'k'.repeat(30_000)}":[${'1e999,'.repeat(9000)}1]}}`)
+    expectProblem(many, 422, 'invalid_request')
+    expect(many.text.length).toBeLessThan(10_000)
+    const unknown = await submitJson(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`field${i}`, 1])))
+    expectProblem(unknown, 422, 'invalid_request')
+    expect(unknown.text.length).toBeLessThan(10_000)
+  })
+})
+
+describe('a field', () => {
+  const wrong: [what: string, change: object, pointer: string][] = [
+    ['an unknown one', { webhook: 'https://x.example' }, '/webhook'],
+    ['a priority', { priority: 1 }, '/priority'],
+    ['Replicate’s own at the top', { webhook_events_filter: ['start'] }, '/webhook_events_filter'],
+    ['input as text', { input: 'x' }, '/input'],
+    ['input as a list', { input: [] }, '/input'],
+    ['input null', { input: null }, '/input'],
+    ['metadata as a list', { metadata: [] }, '/metadata'],
+    ['metadata too large', { metadata: { x: 'x'.repeat(5000) } }, '/metadata'],
+    ['input too large', { input: { text: 'x'.repeat(70_000) } }, '/input'],
+    ['a version of 63 digits', { version: HELLO.slice(1) }, '/version'],
+    ['a version as a list', { version: [HELLO] }, '/version'],
+    ['a timeout of 4', { timeout: 4 }, '/timeout'],
+    ['a negative timeout', { timeout: -1 }, '/timeout'],
+    ['a timeout without end', { timeout: 1e12 }, '/timeout'],
+    ['a timeout of 5.5', { timeout: 5.5 }, '/timeout'],
+    ['a timeout as text', { timeout: '60' }, '/timeout'],
+    ['start_within 0', { start_within: 0 }, '/start_within'],
+    ['start_within of a month', { start_within: 30 * 86_400 }, '/start_within'],
+    ['an event that is none', { webhook_events: ['end'] }, '/webhook_events/0'],
+    ['events without end', { webhook_events: Array(50).fill('start') }, '/webhook_events'],
+  ]
+  test.each(wrong)('that is wrong is named: %s', async (_what, change, pointer) => {
+    const answer = await submitJson({ ...RIGHT, ...change })
+    expectProblem(answer, 422, 'invalid_request')
+    expect(answer.problem.errors).toMatchObject([{ pointer, code: expect.stringMatching(/^[a-z_]+$/) }])
+  })
+
+  test.each(['../../etc', 'a', 'a/b/c', 'a/b?x=1', 'a/../b', '-a/b', 'a/b\r\nHost: x', 'a%2fb/c', 'ä/b'])(
+    'model %j is refused',
+    async (model) => {
+      const answer = await submitJson({ model, input: {} })
+      expectProblem(answer, 422, 'invalid_request')
+      expect(answer.problem.errors).toMatchObject([{ pointer: '/model' }])
+    },
+  )
+
+  test('that says what to run is needed once', async () => {
+    expectProblem(await submitJson({ input: {} }), 422, 'invalid_request')
+    expectProblem(await submitJson({ ...RIGHT, model: 'a/b' }), 422, 'invalid_request')
+  })
+
+  test.each(['null', '1', '"x"', '[]'])('is missing in %s', async (body) => {
+    expectProblem(await submit(body), 422, 'invalid_request')
+  })
+
+  test('webhook inside the input is the model’s business', async () => {
+    const input = { text: 'x', webhook: 'https://evil.example', webhook_events_filter: ['completed'] }
+    const accepted = await submitJson({ version: HELLO, input })
+    expect(accepted.status).toBe(202)
+    const job = await finished(service, (JSON.parse(accepted.text) as Job).id)
+    const mine = (await service.simulator.books()).predictions.filter(({ webhook }) => webhook?.includes(job.id))
+    expect(mine).toHaveLength(1)
+    expect(mine[0]?.webhook).toContain(service.url)
+  })
+})
+
+describe('line breaks of a customer', () => {
+  test('end no header, no event and no line early', async () => {
+    const text = 'a\r\nSet-Cookie: x=1\r\n\r\nevent: forged\ndata: {}\n\n'
+    const accepted = await submitJson({ version: HELLO, input: { text }, metadata: { 'a\nb': text } })
+    expect(accepted.status).toBe(202)
+    const { id } = JSON.parse(accepted.text) as Job
+    const stream = await ask(`/v1/jobs/${id}/events`, { headers: AUTHORIZED })
+    const names = [...stream.text.matchAll(/^event: (.*)$/gm)].map(([, name]) => name)
+    expect(new Set(names)).toEqual(new Set(['job']))
+    expect(stream.text.split('\n').every((line) => /^(id|event|data|retry): |^:|^$/.test(line))).toBe(true)
+    const { metadata, output } = await finished(service, id)
+    expect(metadata).toEqual({ 'a\nb': text })
+    expect(output).toBe(`hello ${text}`)
+  })
+})
+
+describe('an id', () => {
+  test.each([
+    '..%2f..%2fetc%2fpasswd',
+    'a:b',
+    '0',
+    'bull:x',
+    '*',
+    'job_*',
+    `job_${'0'.repeat(26)}`,
+    `job_${'0'.repeat(26)}%0a`,
+    "'%20OR%201=1",
+    '")redis.call("FLUSHALL")--',
+    'x'.repeat(10_000),
+    '%00',
+  ])('%s is not found, and touches nothing', async (id) => {
+    const before = await service.redis.dbsize()
+    for (const path of [`/v1/jobs/${id}`, `/v1/jobs/${id}/events`, `/v1/artifacts/${id}`])
+      expectProblem(await ask(path, { headers: AUTHORIZED }), 404, 'not_found')
+    expectProblem(await ask(`/v1/jobs/${id}/cancel`, { method: 'POST', headers: AUTHORIZED }), 404, 'not_found')
+    expect(await service.redis.dbsize()).toBe(before)
+  })
+
+  test.each(['%', '%zz', '%E0%A4%A', '%c0%ae'])('%s is no path', async (id) => {
+    const answer = await ask(`/v1/jobs/${id}`, { headers: AUTHORIZED })
+    expect([400, 404]).toContain(answer.status)
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  })
+
+  test('that climbs is not found', async () => {
+    const answer = await raw(
+      `GET /v1/jobs/%2e%2e HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nConnection: close\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /)
+  })
+
+  test('of another tenant is as unknown as one that was made up', async () => {
+    const accepted = await submitJson(RIGHT)
+    const { id } = JSON.parse(accepted.text) as Job
+    await finished(service, id)
+    await service.redis.hset(service.keys.job(id), 'tenant', 'somebody-else')
+    const foreign = await ask(`/v1/jobs/${id}`, { headers: AUTHORIZED })
+    const unknown = await ask(`/v1/jobs/job_${'7'.repeat(26)}`, { headers: AUTHORIZED })
+    expectProblem(foreign, 404, 'not_found')
+    expect(foreign.text).toBe(unknown.text)
+    expectProblem(await ask(`/v1/jobs/${id}/events`, { headers: AUTHORIZED }), 404, 'not_found')
+    expectProblem(await ask(`/v1/jobs/${id}/cancel`, { method: 'POST', headers: AUTHORIZED }), 404, 'not_found')
+  })
+})
+
+describe('a key', () => {
+  test.each([
+    ['none', {}],
+    ['a wrong one', { authorization: `Bearer ${TEST_KEY}x` }],
+    ['an empty one', { authorization: 'Bearer ' }],
+    ['another scheme', { authorization: `Basic ${Buffer.from(`x:${TEST_KEY}`).toString('base64')}` }],
+    ['two in one', { authorization: `Bearer ${TEST_KEY}, Bearer ${TEST_KEY}` }],
+    ['one in the wrong place', { 'x-api-key': TEST_KEY }],
+    ['a long one', { authorization: `Bearer ${'x'.repeat(5000)}` }],
+  ])('that is %s is 401', async (_what, headers) => {
+    const before = await service.redis.zcard(service.keys.tenantJobs('default'))
+    for (const path of ['/v1/jobs', '/v1/models', '/v1/events', `/v1/artifacts/art_${'0'.repeat(26)}_1_0`])
+      expectProblem(await ask(path, { headers }), 401, 'unauthenticated')
+    const answer = await ask('/v1/jobs', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(RIGHT),
+    })
+    expectProblem(answer, 401, 'unauthenticated')
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+    expect(await service.redis.zcard(service.keys.tenantJobs('default'))).toBe(before)
+  })
+
+  test('in the query counts for nothing', async () => {
+    expectProblem(await ask(`/v1/models?key=${TEST_KEY}&authorization=Bearer%20${TEST_KEY}`), 401, 'unauthenticated')
+  })
+
+  test('sent in two headers is refused: nobody knows which one another part would take', async () => {
+    const answer = await raw(
+      `GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nAuthorization: Bearer wrong\r\nConnection: close\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /)
+  })
+
+  test('in a header of 1 MB is refused by its size', async () => {
+    const answer = await raw(
+      `GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${'x'.repeat(1_000_000)}\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 431 /)
+  })
+})
+
+describe('an idempotency key', () => {
+  const withKey = (key: string, body: unknown = RIGHT): Promise<Answer> => submitJson(body, { 'idempotency-key': key })
+
+  test.each([
+    ['empty', ''],
+    ['of 256 characters', 'x'.repeat(256)],
+    ['that is not ASCII', 'schl\u00fcssel'],
+    ['with a tab', 'a\tb'],
+  ])('that is %s is 400', async (_what, key) => {
+    expectProblem(await withKey(key), 400, 'invalid_idempotency_key')
+  })
+
+  test('of 255 printable characters is one', async () => {
+    const key = '~ '.repeat(127) + '!'
+    const first = await withKey(key)
+    const second = await withKey(key)
+    expect([first.status, second.status]).toEqual([202, 202])
+    expect((JSON.parse(second.text) as Job).id).toBe((JSON.parse(first.text) as Job).id)
+    expectProblem(await withKey(key, { ...RIGHT, timeout: 60 }), 422, 'idempotency_key_reused')
+  })
+
+  test('of a request that was refused is still free', async () => {
+    expect((await withKey('free-again', { input: {} })).status).toBe(422)
+    expect((await withKey('free-again')).status).toBe(202)
+  })
+})
+
+describe('a session', () => {
+  const origin = (): string => service.url
+  async function cookie(): Promise<string> {
+    const response = await fetch(`${service.url}/v1/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin: origin() },
+      body: JSON.stringify({ key: TEST_KEY }),
+    })
+    expect(response.status).toBe(204)
+    return (response.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+  }
+  const post = (headers: Record<string, string>): Promise<Answer> =>
+    ask('/v1/jobs', {
+      method: 'POST',
+      body: JSON.stringify(RIGHT),
+      headers: { 'content-type': 'application/json', ...headers },
+    })
+
+  test('works from its own page', async () => {
+    expect((await post({ cookie: await cookie(), origin: origin() })).status).toBe(202)
+    expect((await ask('/v1/jobs', { headers: { cookie: await cookie() } })).status).toBe(200)
+  })
+
+  test.each([
+    ['another site', { origin: 'https://evil.example' }],
+    ['a page without an origin', { origin: 'null' }],
+    ['nobody knows where', {}],
+    ['this host on another port', { origin: 'http://127.0.0.1:1' }],
+  ])('does not work from %s', async (_where, headers) => {
+    const before = await service.redis.zcard(service.keys.tenantJobs('default'))
+    expectProblem(await post({ cookie: await cookie(), ...headers }), 403, 'cross_site')
+    expect(await service.redis.zcard(service.keys.tenantJobs('default'))).toBe(before)
+  })
+
+  test('works under no other host name', async () => {
+    const value = await cookie()
+    const answer = await raw(
+      `GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\nCookie: ${value}\r\nConnection: close\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /)
+  })
+
+  test('that is forged, or of another kind, is none', async () => {
+    const value = await cookie()
+    const [name = '', ticket = ''] = value.split('=')
+    const [text = '', signature = ''] = ticket.split('.')
+    const changed = Buffer.from(text, 'base64url').toString().replace('"expires":', '"expires":9')
+    const forged = [
+      `${name}=${Buffer.from(changed).toString('base64url')}.${signature}`,
+      `${name}=${text}.${'A'.repeat(signature.length)}`,
+      `${name}=${text}`,
+      `${name}=${text}.${signature}.x`,
+      `${name}=`,
+      `gq_admin=${ticket}`,
+    ]
+    for (const one of forged) expectProblem(await ask('/v1/jobs', { headers: { cookie: one } }), 401, 'unauthenticated')
+  })
+
+  test('that has expired is none', async () => {
+    const key = Buffer.from((await service.redis.hget(service.keys.deployment, 'key')) ?? '', 'base64url')
+    const make = (expires: number): string => {
+      const text = Buffer.from(JSON.stringify({ kind: 'studio', expires })).toString('base64url')
+      return `gq_session=${text}.${createHmac('sha256', key).update(`session:${text}`).digest('base64url')}`
+    }
+    const now = Math.floor(Date.now() / 1000)
+    expect((await ask('/v1/jobs', { headers: { cookie: make(now + 60) } })).status).toBe(200)
+    expectProblem(await ask('/v1/jobs', { headers: { cookie: make(now - 1) } }), 401, 'unauthenticated')
+  })
+
+  test('is not given for a wrong key, nor to another site', async () => {
+    const signIn = (key: string, from: string): Promise<Answer> =>
+      ask('/v1/session', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', origin: from },
+        body: JSON.stringify({ key }),
+      })
+    const wrong = await signIn('wrong', origin())
+    expectProblem(wrong, 401, 'unauthenticated')
+    expect(wrong.headers.get('set-cookie')).toBeNull()
+    expectProblem(await signIn(TEST_KEY, 'https://evil.example'), 403, 'cross_site')
+  })
+
+  test('opens by itself only for a browser of this machine, with nobody in between', async () => {
+    const opened = async (headers: string): Promise<boolean> =>
+      /set-cookie: gq_session=/i.test(await raw(`GET / HTTP/1.1\r\n${headers}\r\nConnection: close\r\n\r\n`))
+    expect(await opened('Host: 127.0.0.1')).toBe(true)
+    expect(await opened('Host: localhost:3000')).toBe(true)
+    expect(await opened('Host: evil.example')).toBe(false)
+    expect(await opened('Host: localhost\r\nX-Forwarded-For: 1.2.3.4')).toBe(false)
+    expect(await opened('Host: localhost\r\nForwarded: for=1.2.3.4')).toBe(false)
+    expect(await opened('Host: localhost\r\nVia: 1.1 proxy')).toBe(false)
+  })
+})
+
+describe('an artifact', () => {
+  test('is opened by its own link only', async () => {
+    const { id } = await service.client.submit({
+      model: 'black-forest-labs/flux-schnell',
+      input: { prompt: 'x', megapixels: '0.25' },
+    })
+    const job = await finished(service, id)
+    const link = job.artifacts[0]?.url ?? ''
+    const url = new URL(link, service.url)
+    const forge = (change: (target: URL) => void): string => {
+      const target = new URL(url)
+      change(target)
+      return target.pathname + target.search
+    }
+    expect((await fetch(url)).status).toBe(200)
+    const later = String(Number(url.searchParams.get('expires')) + 3600)
+    for (const path of [
+      forge((target) => target.searchParams.set('expires', later)),
+      forge((target) => target.searchParams.set('signature', 'A'.repeat(22))),
+      forge((target) => target.searchParams.delete('expires')),
+      forge((target) => (target.pathname = target.pathname.replace(/_0$/, '_1'))),
+    ])
+      expectProblem(await ask(path), 403, 'link_expired')
+    expectProblem(await ask(url.pathname), 401, 'unauthenticated')
+    expect((await ask(url.pathname, { headers: AUTHORIZED })).status).toBe(200)
+    expectProblem(await ask(`/v1/artifacts/art_${'0'.repeat(26)}_1_0`, { headers: AUTHORIZED }), 404, 'not_found')
+  })
+})
+
+describe('a preference, a position, a query', () => {
+  test.each(['wait=0', 'wait=61', 'wait=99999999999999999999'])('Prefer: %s is refused', async (prefer) => {
+    expectProblem(await submitJson(RIGHT, { prefer }), 400, 'invalid_header')
+  })
+
+  test('that is not ours is ignored', async () => {
+    const answer = await submitJson(RIGHT, { prefer: 'respond-async, handling=lenient' })
+    expect([answer.status, answer.headers.get('preference-applied')]).toEqual([202, null])
+  })
+
+  test.each(['x', '1e3', '-1', '9'.repeat(10_000), '0x1', '1 2'])('Last-Event-ID %s is refused', async (id) => {
+    const accepted = await submitJson(RIGHT)
+    const { id: job } = JSON.parse(accepted.text) as Job
+    const headers = { ...AUTHORIZED, 'last-event-id': id }
+    expectProblem(await ask(`/v1/jobs/${job}/events`, { headers }), 400, 'invalid_header')
+    expectProblem(await ask('/v1/events', { headers }), 400, 'invalid_header')
+  })
+
+  test.each([
+    'limit=0',
+    'limit=101',
+    'limit=x',
+    'limit=1&limit=2',
+    'cursor=job_',
+    'cursor=*',
+    'status=done',
+    'colour=red',
+  ])('of a list: %s is refused', async (query) => {
+    expectProblem(await ask(`/v1/jobs?${query}`, { headers: AUTHORIZED }), 422, 'invalid_request')
+  })
+})
+
+describe('what is not there', () => {
+  test.each([
+    '/v1/nothing',
+    '/v1',
+    '/admin/nothing',
+    '/assets/nothing.js',
+    '/../package.json',
+    '/.env',
+    '/%2e%2e/package.json',
+  ])('%s is 404', async (path) => {
+    expectProblem(await ask(path, { headers: AUTHORIZED }), 404, 'not_found')
+  })
+
+  test.each([
+    ['PUT', '/v1/jobs', 'POST, GET'],
+    ['PATCH', '/v1/jobs/job_x', 'GET'],
+    ['DELETE', '/v1/jobs', 'POST, GET'],
+    ['POST', '/livez', 'GET'],
+    ['GET', '/v1/session', 'POST, DELETE'],
+  ])('%s %s is 405 and says what is', async (method, path, allow) => {
+    const answer = await ask(path, { method, headers: AUTHORIZED })
+    expectProblem(answer, 405, 'method_not_allowed')
+    expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(allow.split(', ').sort())
+  })
+})
+
+describe('every answer', () => {
+  test.each(['/', '/v1/jobs', '/livez', '/admin/login', '/nothing'])(
+    'of %s carries the headers of a careful server',
+    async (path) => {
+      const { headers } = await ask(path)
+      expect(headers.get('x-powered-by')).toBeNull()
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+      expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'")
+      expect(headers.get('access-control-allow-origin')).toBeNull()
+    },
+  )
+})
+
+describe('guessing the admin password', () => {
+  const guess = (password: string, headers: Record<string, string> = {}): Promise<Answer> =>
+    ask('/admin/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ password }),
+    })
+
+  test('with a body that is none is refused, not a failure of ours', async () => {
+    for (const [body, type] of [
+      ['{', 'application/json'],
+      ['x'.repeat(3000), 'application/x-www-form-urlencoded'],
+      ['{}', 'application/json; charset=utf-7'],
+    ] as const) {
+      const { status } = await ask('/admin/login', { method: 'POST', headers: { 'content-type': type }, body })
+      expect([400, 401, 413, 415]).toContain(status)
+    }
+  })
+
+  test('is slowed down, whatever a stranger writes into X-Forwarded-For', async () => {
+    const statuses: number[] = []
+    for (let i = 0; i < 15; i++) statuses.push((await guess(`wrong ${i}`, { 'x-forwarded-for': `10.0.0.${i}` })).status)
+    expect(statuses.slice(0, 5)).toEqual(Array(5).fill(401))
+    expect(statuses.slice(-2)).toEqual([429, 429])
+    const answer = await guess(TEST_ADMIN_PASSWORD, { 'x-forwarded-for': '10.9.9.9' })
+    expectProblem(answer, 429, 'too_many_attempts')
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  })
+})

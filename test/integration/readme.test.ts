@@ -1,0 +1,110 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { freePort } from '../support/free-port.ts'
+import { spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+/**
+ * What README.md and docs/api.md tell to type is typed: every `sh bare` block, in a copy of the project, in this order,
+ * without a network. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
+ * address; `npm test` is the command that runs this.
+ */
+
+const root = join(import.meta.dirname, '../..')
+
+const blocks = (page: string, kind: string): string[] =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/^```(\S[^\n]*)\n([^]*?)^```/gm)]
+    .filter(([, words]) => words === kind)
+    .map(([, , block = '']) => block)
+
+/** The machine's own, without the Node that npm scripts bring: what a person's shell has. */
+const PATH = (process.env.PATH ?? '')
+  .split(delimiter)
+  .filter((folder) => !folder.includes('node_modules'))
+  .join(delimiter)
+
+/** The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. */
+function copyOfProject(): string {
+  const copy = tempDir()
+  const leave = new Set(['node_modules', '.git', '.data', '.env', 'test', 'bench'])
+  for (const name of readdirSync(root).filter((entry) => !leave.has(entry)))
+    cpSync(join(root, name), join(copy, name), { recursive: true, filter: (file) => !file.endsWith('.setup.lock') })
+  mkdirSync(join(copy, 'node_modules'))
+  for (const name of readdirSync(join(root, 'node_modules')))
+    symlinkSync(join(root, 'node_modules', name), join(copy, 'node_modules', name))
+  return copy
+}
+
+describe('what is told to type on a bare machine', () => {
+  let project: string
+  let port: number
+  let running: SpawnedProcess
+
+  const type = async (script: string): Promise<string> => {
+    const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', script.replaceAll(':3000', `:${port}`)], {
+      cwd: project,
+      env: { PATH },
+    })
+    const { code } = await shell.exited
+    expect(code, `${script}\n${shell.stdout}${shell.stderr}`).toBe(0)
+    return shell.stdout
+  }
+
+  beforeAll(async () => {
+    const [start = '', ...rest] = blocks('README.md', 'sh bare')
+    expect(start).toBe('npm start\n')
+    expect(rest.length).toBeGreaterThan(0)
+    project = copyOfProject()
+    port = await freePort()
+    // No proxy leads anywhere: whatever wants the network fails at once.
+    const offline = { npm_config_registry: 'http://127.0.0.1:9/', npm_config_offline: 'true' }
+    running = spawnProcess('sh', ['-c', start], {
+      cwd: project,
+      env: { PATH, ...offline, PORT: String(port), SIMULATOR_PORT: '0', SIMULATOR_SPEED: '10', LOG_LEVEL: 'warn' },
+    })
+    await running.waitForLine(/Try it:/, { timeout: 60_000 })
+    return async () => {
+      const lock = readFileSync(join(project, '.data', 'genqueue.lock'), 'utf8')
+      process.kill(Number(/\d+/.exec(lock)?.[0]), 'SIGTERM')
+      await running.exited
+    }
+  }, 90_000)
+
+  test('README.md: the service starts, and a first job brings a picture', async () => {
+    expect(running.stdout).toMatch(/Studio +http:/)
+    const answer = await type(blocks('README.md', 'sh bare').slice(1).join('\n'))
+    const job = z.looseObject({ status: z.string(), output: z.array(z.string()) }).parse(JSON.parse(answer))
+    expect(job.status).toBe('succeeded')
+    const [sample = ''] = blocks('README.md', 'json')
+    expect(Object.keys(job)).toEqual(expect.arrayContaining(Object.keys(JSON.parse(sample))))
+    const page = await fetch(`http://127.0.0.1:${port}/`)
+    expect(await page.text()).toContain('<title>')
+  })
+
+  test('the greeting’s own line works as it is printed', async () => {
+    const [, line = ''] = running.stdout.split('Try it:')
+    const answer = z.looseObject({ status: z.string() }).parse(JSON.parse(await type(line)))
+    expect(answer.status).toBe('succeeded')
+  })
+
+  test('docs/api.md: every request is answered', async () => {
+    const all = blocks('docs/api.md', 'sh bare')
+    expect(all.length).toBeGreaterThan(6)
+    const said = await type(all.join('\n'))
+    expect(said).toContain('event: job')
+    expect(said).toContain('"status":"canceled"')
+    expect(readFileSync(join(project, 'fox.webp')).subarray(0, 4).toString()).toBe('RIFF')
+    expect(readFileSync(join(project, 'head.bin'))).toHaveLength(12)
+    const [sample = ''] = blocks('docs/api.md', 'json')
+    const real: unknown = JSON.parse(readFileSync(join(project, 'job.json'), 'utf8'))
+    expect(Object.keys(JSON.parse(sample))).toEqual(Object.keys(z.record(z.string(), z.unknown()).parse(real)))
+  })
+})
+
+test('the picture of README.md is there, and small', () => {
+  const file = join(root, 'docs/images/studio.png')
+  expect(existsSync(file)).toBe(true)
+  expect(readFileSync(file).byteLength).toBeLessThan(400_000)
+})

@@ -1,0 +1,318 @@
+import { randomUUID } from 'node:crypto'
+import { Webhook } from 'standardwebhooks'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createWebhookReceiver } from '../../src/api/routes/webhooks.ts'
+import type { Job } from '../../src/client/types.ts'
+import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
+import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import { createWebhookSecrets } from '../../src/shared/replicate/webhook-secrets.ts'
+import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { inPhase } from '../support/finished.ts'
+import { startOwnRedis } from '../support/redis.ts'
+import { startService, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+/** The sweep does not ask by itself while a test runs. */
+const QUIET = { pollWithWebhooks: { first: 600_000, min: 600_000, max: 600_000 } }
+
+let service: TestService
+let secret: string
+let tokens: WebhookTokens
+/** As Replicate sends: the signing side of the standard library, with the account's secret. */
+let signer: Webhook
+
+beforeAll(async () => {
+  service = await startService({ timings: QUIET })
+  // Only this test sends webhooks, and predictions never end by themselves.
+  await service.simulator.faults({ webhooks: { drop: 1 }, predictions: { starting_forever: { probability: 1 } } })
+  const response = await fetch(`${service.simulator.apiUrl}/webhooks/default/secret`, {
+    headers: { authorization: 'Bearer test' },
+  })
+  secret = ((await response.json()) as { key: string }).key
+  signer = new Webhook(secret)
+  tokens = await tokensOf(service)
+})
+afterAll(() => service.stop())
+
+async function tokensOf({ redis, keys, url }: TestService): Promise<WebhookTokens> {
+  const [deployment = '', key = ''] = await redis.hmget(keys.deployment, 'id', 'key')
+  return createWebhookTokens({
+    deployment: deployment ?? '',
+    key: Buffer.from(key ?? '', 'base64url'),
+    publicUrl: () => url,
+  })
+}
+
+interface Sent {
+  url: string
+  body: string
+  headers: Record<string, string>
+}
+
+/** A signed webhook about a prediction. */
+function signed(url: string, body: object | string, options: { at?: Date; id?: string; by?: Webhook } = {}): Sent {
+  const { at = new Date(), id = `msg_${randomUUID()}`, by = signer } = options
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  return {
+    url,
+    body: text,
+    headers: {
+      'content-type': 'application/json',
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'webhook-signature': by.sign(id, at, text),
+    },
+  }
+}
+
+const post = async ({ url, body, headers }: Sent): Promise<number> => {
+  const response = await fetch(url, { method: 'POST', body, headers })
+  await response.arrayBuffer()
+  return response.status
+}
+
+async function waiting(at = service): Promise<Job & { prediction_id: string }> {
+  const { id } = await at.client.submit({ version: HELLO, input: { text: 'x' } })
+  const job = await inPhase(at, id, 'created')
+  if (job.prediction_id === null) throw new Error('no prediction')
+  return { ...job, prediction_id: job.prediction_id }
+}
+
+const about = (job: { prediction_id: string }, status: string, changes: object = {}) => ({
+  id: job.prediction_id,
+  status,
+  output: status === 'succeeded' ? 'hello x' : null,
+  error: status === 'failed' ? 'E000' : null,
+  created_at: new Date().toISOString(),
+  started_at: status === 'starting' ? null : new Date().toISOString(),
+  completed_at: ['succeeded', 'failed', 'canceled'].includes(status) ? new Date().toISOString() : null,
+  ...changes,
+})
+
+const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
+
+describe('a webhook that is not authentic changes nothing', () => {
+  const cases: [what: string, change: (sent: Sent, job: Job) => Sent][] = [
+    ['without a signature', (sent) => ({ ...sent, headers: { 'content-type': 'application/json' } })],
+    [
+      'with a forged signature',
+      ({ headers, ...sent }) => ({
+        ...sent,
+        headers: { ...headers, 'webhook-signature': `v1,${Buffer.alloc(32).toString('base64')}` },
+      }),
+    ],
+    [
+      'signed with another secret',
+      (sent) => signed(sent.url, sent.body, { by: new Webhook(`whsec_${Buffer.alloc(24).toString('base64')}`) }),
+    ],
+    ['with another body', (sent) => ({ ...sent, body: sent.body.replace('hello x', 'hello y') })],
+    ['with another id', ({ headers, ...sent }) => ({ ...sent, headers: { ...headers, 'webhook-id': 'msg_other' } })],
+    ['replayed after five minutes', (sent) => signed(sent.url, sent.body, { at: new Date(Date.now() - 301_000) })],
+    ['from the future', (sent) => signed(sent.url, sent.body, { at: new Date(Date.now() + 310_000) })],
+    [
+      'with a later time than was signed',
+      ({ headers, ...sent }) => ({
+        ...sent,
+        headers: { ...headers, 'webhook-timestamp': String(Number(headers['webhook-timestamp']) + 1) },
+      }),
+    ],
+    ['rightly signed, with a wrong token', (sent) => signed(sent.url.replace(/token=.{4}/, 'token=AAAA'), sent.body)],
+    ['rightly signed, without a token', (sent) => signed(sent.url.replace(/token=.*/, ''), sent.body)],
+    ['rightly signed, for another attempt', (sent) => signed(sent.url.replace('attempt=1', 'attempt=2'), sent.body)],
+    ['rightly signed, with two jobs', (sent, job) => signed(`${sent.url}&job=${job.id.replace(/.$/, '0')}`, sent.body)],
+  ]
+  test.each(cases)('%s: 401', async (_what, change) => {
+    const job = await waiting()
+    const before = await deadLetters()
+    const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+    expect(await post(change(sent, job))).toBe(401)
+    expect(await service.client.get(job.id)).toEqual(job)
+    expect(await deadLetters()).toBe(before)
+    // The same, untouched, is taken.
+    expect(await post(sent)).toBe(200)
+    expect((await service.client.get(job.id)).status).toBe('succeeded')
+  })
+})
+
+describe('an authentic webhook', () => {
+  test('finishes the job at once, and says so', async () => {
+    const job = await waiting()
+    expect(await post(signed(tokens.url(job.id, 1), about(job, 'processing')))).toBe(200)
+    expect((await service.client.get(job.id)).status).toBe('processing')
+    expect(await post(signed(tokens.url(job.id, 1), about(job, 'failed')))).toBe(200)
+    expect(await service.client.get(job.id)).toMatchObject({ status: 'failed', error: { message: 'E000' } })
+  })
+
+  test('fifty times at once is one finish', async () => {
+    const job = await waiting()
+    const before = Number(await service.redis.hget(service.keys.counters, 'jobs:succeeded'))
+    const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+    const answers = await Promise.all(Array.from({ length: 50 }, () => post(sent)))
+    expect(answers).toEqual(Array(50).fill(200))
+    const done = await service.client.get(job.id)
+    expect(done).toMatchObject({ status: 'succeeded', output: 'hello x', rev: job.rev + 1 })
+    expect(Number(await service.redis.hget(service.keys.counters, 'jobs:succeeded'))).toBe(before + 1)
+  })
+
+  test('that comes late or out of order is taken and changes nothing', async () => {
+    const job = await waiting()
+    await post(signed(tokens.url(job.id, 1), about(job, 'succeeded')))
+    const done = await service.client.get(job.id)
+    for (const status of ['starting', 'processing', 'failed', 'canceled', 'succeeded'])
+      expect(await post(signed(tokens.url(job.id, 1), about(job, status)))).toBe(200)
+    expect(await service.client.get(job.id)).toEqual(done)
+  })
+
+  test('for a job that was canceled leaves it canceled', async () => {
+    const job = await waiting()
+    expect((await service.client.cancel(job.id)).phase).toBe('stopping')
+    await post(signed(tokens.url(job.id, 1), about(job, 'canceled')))
+    const canceled = await service.client.get(job.id)
+    expect(canceled.status).toBe('canceled')
+    expect(await post(signed(tokens.url(job.id, 1), about(job, 'succeeded')))).toBe(200)
+    expect(await service.client.get(job.id)).toEqual(canceled)
+  })
+
+  test('about another prediction of the attempt is an orphan, and is cancelled upstream', async () => {
+    const job = await waiting()
+    const before = Number(await service.redis.hget(service.keys.counters, 'orphan_predictions'))
+    const twin = await waiting()
+    const cancels = (await service.simulator.books()).counts.cancels
+    expect(await post(signed(tokens.url(job.id, 1), about(twin, 'processing')))).toBe(200)
+    expect(Number(await service.redis.hget(service.keys.counters, 'orphan_predictions'))).toBe(before + 1)
+    await waitFor('the cancel', async () => (await service.simulator.books()).counts.cancels > cancels)
+    expect(await service.client.get(job.id)).toMatchObject({ phase: 'created', prediction_id: job.prediction_id })
+  })
+
+  test('about an unknown job is taken and kept as a dead letter', async () => {
+    const before = await deadLetters()
+    const gone = `job_${'7'.repeat(26)}`
+    expect(await post(signed(tokens.url(gone, 1), about({ prediction_id: 'p1' }, 'succeeded')))).toBe(200)
+    expect(await deadLetters()).toBe(before + 1)
+  })
+
+  test.each([
+    ['no JSON', 'this is not JSON'],
+    ['JSON of something else', '{"hello": "world"}'],
+    ['a list', '[]'],
+    ['empty', ''],
+    ['without an id', '{"status": "succeeded"}'],
+    ['deep', `{"id": ${'['.repeat(5000)}${']'.repeat(5000)}, "status": "succeeded"}`],
+  ])('that is %s is taken and kept as a dead letter, and the prediction is asked for', async (_what, body) => {
+    const job = await waiting()
+    const [letters, gets] = [await deadLetters(), (await service.simulator.books()).counts.gets]
+    expect(await post(signed(tokens.url(job.id, 1), body))).toBe(200)
+    expect(await deadLetters()).toBe(letters + 1)
+    await waitFor('a GET', async () => (await service.simulator.books()).counts.gets > gets)
+    expect((await service.client.get(job.id)).phase).toBe('created')
+  })
+
+  test('too large is refused; only with the right token the prediction is asked for at once', async () => {
+    const job = await waiting()
+    const { gets } = (await service.simulator.books()).counts
+    const body = JSON.stringify(about(job, 'succeeded', { logs: 'x'.repeat(9_000_000) }))
+    const due = (): Promise<string | null> => service.redis.zscore(service.keys.due, `attempt:${job.id}:1`)
+    const before = await due()
+    expect(await post(signed(tokens.url(job.id, 1).replace(/token=.{4}/, 'token=AAAA'), body))).toBe(413)
+    expect(await due()).toBe(before)
+    expect(await post(signed(tokens.url(job.id, 1), body))).toBe(413)
+    await waitFor('a GET', async () => (await service.simulator.books()).counts.gets > gets)
+  })
+
+  test('of 5 MB is taken', async () => {
+    const job = await waiting()
+    const logs = 'line of a log\n'.repeat(350_000)
+    expect(await post(signed(tokens.url(job.id, 1), about(job, 'succeeded', { logs })))).toBe(200)
+    expect((await service.client.get(job.id)).status).toBe('succeeded')
+  })
+
+  test('in a compressed body is refused', async () => {
+    const job = await waiting()
+    const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+    expect(await post({ ...sent, headers: { ...sent.headers, 'content-encoding': 'gzip' } })).toBe(415)
+  })
+})
+
+describe('the signing secret', () => {
+  function receiver(answers: (string | Error)[]) {
+    const { redis, keys } = service
+    const timings = { ...DEFAULT_TIMINGS, ...QUIET }
+    const store = createRedisJobStore({ redis, keys, timings, creates: { perMinute: 600, burst: 10 } })
+    const log = createLogger({ level: 'silent', readable: false })
+    const doorbells = { submit: async () => {}, poll: async () => {}, effect: async () => {} }
+    let now = 0
+    const secrets = createWebhookSecrets({
+      configured: null,
+      now: () => now,
+      fetch: async () => {
+        const answer = answers.length > 1 ? answers.shift() : answers[0]
+        if (typeof answer !== 'string') throw answer
+        return answer
+      },
+    })
+    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
+    const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, log })
+    return {
+      pass: (ms: number) => (now += ms),
+      async receive({ url, headers, body }: Sent): Promise<number | string> {
+        try {
+          return await receive({ query: new URL(url).searchParams, headers, body: Buffer.from(body) })
+        } catch (error) {
+          return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        }
+      },
+    }
+  }
+
+  test('that nobody knows is no reason to refuse an event for good', async () => {
+    const job = await waiting()
+    const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+    const { receive, pass } = receiver([new Error('away'), secret])
+    expect(await receive(sent)).toBe('upstream_unavailable')
+    expect(await receive(sent)).toBe('upstream_unavailable')
+    pass(1000)
+    expect(await receive(sent)).toBe(200)
+    expect((await service.client.get(job.id)).status).toBe('succeeded')
+  })
+
+  test('may rotate: old and new count while it does, the old one not after the next', async () => {
+    const make = (fill: number): string => `whsec_${Buffer.alloc(24, fill).toString('base64')}`
+    const [first, second, third] = [make(1), make(2), make(3)]
+    const { receive, pass } = receiver([first, second, third])
+    const job = await waiting()
+    const by = (key: string): Sent => signed(tokens.url(job.id, 1), about(job, 'starting'), { by: new Webhook(key) })
+    expect(await receive(by(first))).toBe(200)
+    // Not known yet, and the last look was less than a minute ago.
+    expect(await receive(by(second))).toBe('invalid_signature')
+    pass(60_000)
+    expect(await receive(by(second))).toBe(200)
+    expect(await receive(by(first))).toBe(200)
+    pass(60_000)
+    expect(await receive(by(third))).toBe(200)
+    expect(await receive(by(second))).toBe(200)
+    expect(await receive(by(first))).toBe('invalid_signature')
+  })
+})
+
+test('when Redis does not answer: 503, so that Replicate tries again, and then it counts', async () => {
+  const redis = await startOwnRedis()
+  const other = await startService({ redisUrl: redis.url, timings: QUIET })
+  await other.simulator.faults({ webhooks: { drop: 1 }, predictions: { starting_forever: { probability: 1 } } })
+  const answer = await fetch(`${other.simulator.apiUrl}/webhooks/default/secret`, {
+    headers: { authorization: 'Bearer x' },
+  })
+  const by = new Webhook(((await answer.json()) as { key: string }).key)
+  const theirs = await tokensOf(other)
+  const job = await waiting(other)
+  const sent = signed(theirs.url(job.id, 1), about(job, 'succeeded'), { by })
+  redis.pause()
+  expect(await post(sent)).toBe(503)
+  redis.resume()
+  await waitFor('the webhook to be taken', async () => (await post(sent)) === 200)
+  await waitFor('the job to be final', async () => (await other.client.get(job.id)).status === 'succeeded')
+  await other.stop()
+  await redis.stop()
+})

@@ -1,0 +1,192 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, isLoopback, parseConfig, VARIABLE_NAMES } from '../../src/shared/config.ts'
+import { spawnNode } from '../support/spawn-process.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+const messageOf = (variables: Record<string, string>): string => {
+  try {
+    parseConfig(variables)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  throw new Error('the configuration was taken')
+}
+
+describe('without any variable', () => {
+  test('everything has a value that runs on a bare machine', () => {
+    expect(parseConfig({})).toEqual({
+      role: 'all',
+      host: '127.0.0.1',
+      port: 3000,
+      healthPort: null,
+      dataDir: resolve('.data'),
+      redisUrl: null,
+      redisServerBin: null,
+      keyPrefix: 'genqueue',
+      replicate: {
+        token: null,
+        baseUrl: 'https://api.replicate.com/v1',
+        webhookSecret: null,
+        createsPerMinute: 600,
+        createBurst: 10,
+        readsPerMinute: 3000,
+      },
+      publicUrl: null,
+      devApiKey: null,
+      adminPassword: null,
+      simulator: { port: 4010, speed: 1, createsPerMinute: null, readsPerMinute: null, burst: null },
+      logLevel: 'info',
+    })
+  })
+
+  test('an empty value counts as none', () => {
+    expect(parseConfig(Object.fromEntries(VARIABLE_NAMES.map((name) => [name, ' '])))).toEqual(parseConfig({}))
+  })
+})
+
+/** One right value for each variable, and where it shows. */
+const RIGHT: Record<string, { value: string; as: object }> = {
+  ROLE: { value: 'all', as: { role: 'all' } },
+  HOST: { value: '0.0.0.0', as: { host: '0.0.0.0' } },
+  PORT: { value: '0', as: { port: 0 } },
+  HEALTH_PORT: { value: '65535', as: { healthPort: 65_535 } },
+  DATA_DIR: { value: 'here', as: { dataDir: resolve('here') } },
+  REDIS_URL: {
+    value: 'rediss://user:pass@redis.internal:6380/2',
+    as: { redisUrl: 'rediss://user:pass@redis.internal:6380/2' },
+  },
+  REDIS_SERVER_BIN: { value: '/opt/redis-server', as: { redisServerBin: '/opt/redis-server' } },
+  KEY_PREFIX: { value: 'a_B-9', as: { keyPrefix: 'a_B-9' } },
+  REPLICATE_API_TOKEN: { value: 'r8_x', as: { replicate: { token: 'r8_x' } } },
+  REPLICATE_BASE_URL: {
+    value: 'http://127.0.0.1:4010/v1/',
+    as: { replicate: { baseUrl: 'http://127.0.0.1:4010/v1' } },
+  },
+  REPLICATE_WEBHOOK_SECRET: { value: SECRET, as: { replicate: { webhookSecret: SECRET } } },
+  REPLICATE_CREATES_PER_MINUTE: { value: '90', as: { replicate: { createsPerMinute: 90, createBurst: 2 } } },
+  REPLICATE_CREATE_BURST: { value: '7', as: { replicate: { createBurst: 7 } } },
+  REPLICATE_READS_PER_MINUTE: { value: '1', as: { replicate: { readsPerMinute: 1 } } },
+  PUBLIC_URL: { value: 'https://gq.example/base/', as: { publicUrl: 'https://gq.example/base' } },
+  DEV_API_KEY: { value: 'k'.repeat(16), as: { devApiKey: 'k'.repeat(16) } },
+  ADMIN_PASSWORD: { value: 'correct horse', as: { adminPassword: 'correct horse' } },
+  SIMULATOR_PORT: { value: '4011', as: { simulator: { port: 4011 } } },
+  SIMULATOR_SPEED: { value: '0.5', as: { simulator: { speed: 0.5 } } },
+  SIMULATOR_CREATES_PER_MINUTE: { value: '60', as: { simulator: { createsPerMinute: 60 } } },
+  SIMULATOR_READS_PER_MINUTE: { value: '60', as: { simulator: { readsPerMinute: 60 } } },
+  SIMULATOR_BURST: { value: '60', as: { simulator: { burst: 60 } } },
+  LOG_LEVEL: { value: 'silent', as: { logLevel: 'silent' } },
+}
+
+const WRONG: [name: string, value: string][] = [
+  ['ROLE', 'both'],
+  ['PORT', 'abc'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '80.5'],
+  ['HEALTH_PORT', 'x'],
+  ['REDIS_URL', 'http://localhost:6379'],
+  ['REDIS_URL', 'localhost:6379'],
+  ['KEY_PREFIX', 'a{b}'],
+  ['KEY_PREFIX', 'a:b'],
+  ['KEY_PREFIX', 'x'.repeat(41)],
+  ['REPLICATE_BASE_URL', 'ftp://x/v1'],
+  ['REPLICATE_BASE_URL', 'https://api.replicate.com'],
+  ['REPLICATE_WEBHOOK_SECRET', 'hunter2'],
+  ['REPLICATE_CREATES_PER_MINUTE', '0'],
+  ['REPLICATE_CREATES_PER_MINUTE', '1.5'],
+  ['REPLICATE_CREATES_PER_MINUTE', 'many'],
+  ['REPLICATE_CREATE_BURST', '0'],
+  ['REPLICATE_READS_PER_MINUTE', '-3'],
+  ['PUBLIC_URL', 'gq.example'],
+  ['DEV_API_KEY', 'too short'],
+  ['DEV_API_KEY', `with a blank ${'x'.repeat(20)}`],
+  ['ADMIN_PASSWORD', 'short'],
+  ['SIMULATOR_PORT', '1e9'],
+  ['SIMULATOR_SPEED', '0'],
+  ['SIMULATOR_SPEED', 'Infinity'],
+  ['SIMULATOR_CREATES_PER_MINUTE', '0'],
+  ['SIMULATOR_READS_PER_MINUTE', '0'],
+  ['SIMULATOR_BURST', '0'],
+  ['LOG_LEVEL', 'loud'],
+]
+const SECRETS = new Set([
+  'REPLICATE_API_TOKEN',
+  'REPLICATE_WEBHOOK_SECRET',
+  'DEV_API_KEY',
+  'ADMIN_PASSWORD',
+  'REDIS_URL',
+])
+
+describe('a variable', () => {
+  test('of each name is tested here', () => {
+    expect(Object.keys(RIGHT).sort()).toEqual([...VARIABLE_NAMES].sort())
+  })
+
+  test.each(Object.entries(RIGHT))('%s is read', (name, { value, as }) => {
+    const host = name === 'HOST' ? {} : { HOST: '127.0.0.1' }
+    expect(parseConfig({ ...host, [name]: value })).toMatchObject(as)
+  })
+
+  test.each(WRONG)('%s=%s is named with what is expected, and shown unless it is secret', (name, value) => {
+    const message = messageOf({ [name]: value })
+    expect(message.split('\n')).toHaveLength(1)
+    expect(message).toMatch(new RegExp(`^${name}: read .+, expected .+`))
+    if (SECRETS.has(name)) {
+      expect(message).not.toContain(value)
+      expect(message).toContain(`${value.length} characters`)
+    } else expect(message).toContain(JSON.stringify(value))
+  })
+
+  test('that is wrong does not hide another', () => {
+    expect(messageOf({ PORT: 'x', LOG_LEVEL: 'loud', ROLE: 'both' }).split('\n')).toHaveLength(3)
+  })
+})
+
+describe('what only makes sense together', () => {
+  test.each(['api', 'worker'])('role %s needs a Redis and an account', (ROLE) => {
+    const message = messageOf({ ROLE })
+    expect(message).toContain('REDIS_URL: read nothing')
+    expect(message).toContain('REPLICATE_API_TOKEN: read nothing')
+    expect(parseConfig({ ROLE, REDIS_URL: 'redis://r:6379', REPLICATE_API_TOKEN: 'r8_x' }).role).toBe(ROLE)
+  })
+
+  test('off loopback the key must be long', () => {
+    const message = messageOf({ HOST: '0.0.0.0', DEV_API_KEY: 'k'.repeat(31) })
+    expect(message).toBe('DEV_API_KEY: read 31 characters, expected 32 or more because HOST is not loopback')
+    expect(parseConfig({ HOST: '0.0.0.0', DEV_API_KEY: 'k'.repeat(32) }).host).toBe('0.0.0.0')
+  })
+
+  test.each([
+    ['localhost', true],
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['[::1]', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['127.0.0.1.evil.example', false],
+    ['localhost.evil.example', false],
+    ['192.168.0.1', false],
+  ])('%s is loopback: %s', (host, loopback) => {
+    expect(isLoopback(host)).toBe(loopback)
+  })
+})
+
+test('arguments win over the environment, which wins over .env', async () => {
+  const cwd = tempDir()
+  mkdirSync(cwd, { recursive: true })
+  writeFileSync(join(cwd, '.env'), 'PORT=1111\nLOG_LEVEL=debug\nKEY_PREFIX="from-file" # a comment\n')
+  const module = JSON.stringify(join(import.meta.dirname, '../../src/shared/config.ts'))
+  const entry = join(cwd, 'print.mjs')
+  writeFileSync(
+    entry,
+    `import { loadConfig } from ${module}\nconsole.log(JSON.stringify(loadConfig({ LOG_LEVEL: 'warn' })))\n`,
+  )
+  const child = spawnNode(entry, [], { cwd, env: { PORT: '2222', LOG_LEVEL: 'error' } })
+  await child.exited
+  expect(JSON.parse(child.stdout)).toMatchObject({ port: 2222, logLevel: 'warn', keyPrefix: 'from-file' })
+})

@@ -1,0 +1,140 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { canonicalJson, parseJsonBody } from '../../src/api/json-body.ts'
+import { ServiceError } from '../../src/shared/errors.ts'
+
+const refusal = (body: string | Buffer): ServiceError => {
+  try {
+    parseJsonBody(Buffer.from(body))
+  } catch (error) {
+    if (error instanceof ServiceError) return error
+    throw error
+  }
+  throw new Error('the body was taken')
+}
+
+describe('a body that is not JSON', () => {
+  test.each([
+    ['empty', ''],
+    ['cut', '{"model": "a'],
+    ['with a byte order mark', '\uFEFF{}'],
+    ['with something behind it', '{} {}'],
+    ['of single quotes', "{'a': 1}"],
+    ['of NaN', '{"a": NaN}'],
+    ['of closing brackets', ']]]]'],
+    ['of blanks', '   '],
+    ['of bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+    ['in UTF-16', Buffer.from('{"a":1}', 'utf16le')],
+  ])('%s is refused, and not echoed', (_what, body) => {
+    const error = refusal(body)
+    expect(error.code).toBe('invalid_json')
+    expect(error.message).toMatch(/^The body is not (valid JSON|UTF-8 without a byte order mark)\.$/)
+  })
+})
+
+describe('a body that would cost too much', () => {
+  test.each([
+    ['arrays in 5000 levels', '['.repeat(5000) + ']'.repeat(5000), 'body_too_complex'],
+    ['objects in 5000 levels', '{"a":'.repeat(5000) + '1' + '}'.repeat(5000), 'body_too_complex'],
+    ['arrays that never close', '['.repeat(100_000), 'body_too_complex'],
+    ['100,000 values', `[${'1,'.repeat(100_000)}1]`, 'body_too_complex'],
+    ['100,000 keys', `{${Array.from({ length: 100_000 }, (_, i) => `"k${i}":1`).join(',')}}`, 'body_too_complex'],
+    ['a number of a million digits', `{"a": ${'9'.repeat(1_000_000)}}`, 'invalid_request'],
+    ['a text that never ends', `{"a": "${'\\"'.repeat(500_000)}`, 'invalid_json'],
+    [
+      '10,000 forbidden numbers below one long key',
+      `{"${'k'.repeat(50_000)}":[${'1e999,'.repeat(9000)}1]}`,
+      'invalid_request',
+    ],
+  ])('%s: refused in less than 50 ms', (_what, body, code) => {
+    const bytes = Buffer.from(body)
+    const begun = performance.now()
+    expect(refusal(bytes).code).toBe(code)
+    expect(performance.now() - begun).toBeLessThan(50)
+  })
+
+  test('32 levels and 10,000 values are taken', () => {
+    expect(parseJsonBody(Buffer.from('['.repeat(32) + ']'.repeat(32)))).toBeInstanceOf(Array)
+    expect(parseJsonBody(Buffer.from(`[${'1,'.repeat(9999)}1]`))).toHaveLength(10_000)
+    expect(refusal('['.repeat(33) + ']'.repeat(33)).code).toBe('body_too_complex')
+  })
+
+  test('brackets and commas within text count for nothing', () => {
+    const text = `[{,"\\${'['.repeat(2000)}`
+    expect(parseJsonBody(Buffer.from(JSON.stringify({ text })))).toEqual({ text })
+  })
+})
+
+describe('a value that cannot be kept', () => {
+  test.each([
+    ['1e400', 'number_out_of_range'],
+    ['-1e400', 'number_out_of_range'],
+    ['9007199254740993', 'number_out_of_range'],
+    ['1e300', 'number_out_of_range'],
+    ['"a\\u0000b"', 'invalid_characters'],
+    ['"\\ud800"', 'invalid_characters'],
+  ])('%s is refused with its place', (value, code) => {
+    expect(refusal(`{"input": {"list": [0, ${value}]}}`).fields).toMatchObject([{ pointer: '/input/list/1', code }])
+  })
+
+  test('and a key is refused with the place of its object', () => {
+    expect(refusal('{"a": {"\\ud800": 1}}').fields).toMatchObject([{ pointer: '/a', code: 'invalid_characters' }])
+  })
+
+  test.each(['__proto__', 'constructor', 'prototype'])('under the key %s is refused, at any depth', (key) => {
+    expect(refusal(`{"${key}": {"polluted": 1}}`).fields).toMatchObject([{ pointer: `/${key}`, code: 'forbidden_key' }])
+    expect(refusal(`{"metadata": [{"${key}": 1}]}`).fields).toMatchObject([
+      { pointer: `/metadata/0/${key}`, code: 'forbidden_key' },
+    ])
+    expect(refusal(`{"\\u005f_proto__": 1}`).fields).toMatchObject([{ code: 'forbidden_key' }])
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  })
+
+  test('has a pointer in the escapes of RFC 6901', () => {
+    expect(refusal('{"a/b~c": 1e999}').fields).toMatchObject([{ pointer: '/a~1b~0c' }])
+  })
+
+  test.each([
+    '0',
+    '-0',
+    '9007199254740991',
+    '-9007199254740991',
+    '0.1',
+    '1e-400',
+    '"\\ud83d\\ude00"',
+    '"ü\\n"',
+    'null',
+  ])('is not %s', (value) => {
+    expect(parseJsonBody(Buffer.from(`{"a": ${value}}`))).toEqual({ a: JSON.parse(value) as unknown })
+  })
+})
+
+test('any acceptable JSON value is taken as it is', () => {
+  const forbidden = /__proto__|constructor|prototype/
+  fc.assert(
+    fc.property(fc.json({ maxDepth: 8 }), (text) => {
+      if (forbidden.test(text) || text.includes('\\u0000')) return
+      const value = JSON.parse(text) as unknown
+      try {
+        expect(parseJsonBody(Buffer.from(text))).toEqual(value)
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error
+        expect(error.fields.every(({ code }) => code === 'number_out_of_range' || code === 'invalid_characters')).toBe(
+          true,
+        )
+      }
+    }),
+  )
+})
+
+test('canonical JSON does not depend on the order of keys, and differs for different values', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+      const reversed = Object.fromEntries(Object.entries(value).toReversed())
+      expect(canonicalJson(reversed)).toBe(canonicalJson(value))
+      expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)))
+    }),
+  )
+  expect(canonicalJson([1, 2])).not.toBe(canonicalJson([2, 1]))
+  expect(canonicalJson({ a: [{ c: 1, b: 2 }] })).toBe(canonicalJson({ a: [{ b: 2, c: 1 }] }))
+})

@@ -1,0 +1,153 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  CAUSES,
+  PHASES,
+  STATUSES,
+  WEBHOOK_EVENTS,
+  type AttemptRecord,
+  type Effect,
+  type JobRecord,
+} from '../../src/shared/jobs/job.ts'
+import {
+  decodeAttempts,
+  decodeEffects,
+  decodeJob,
+  encodeField,
+  NewerRecordError,
+} from '../../src/shared/jobs/record-codec.ts'
+import { jobRecord } from './support/job-states.ts'
+
+const word = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed())
+const orNull = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
+const whole = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+/** As JSON keeps it: no -0. A `__proto__` key is refused where it could come in. */
+const json = fc
+  .jsonValue()
+  .filter((value) => !JSON.stringify(value).includes('__proto__'))
+  .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['output'])
+const object = fc
+  .dictionary(fc.string(), json)
+  .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['metadata'])
+
+const jobs: fc.Arbitrary<JobRecord> = fc.record({
+  v: fc.constant(1 as const),
+  id: word,
+  rev: whole,
+  tenant: word,
+  account: word,
+  phase: fc.constantFrom(...PHASES),
+  status: fc.constantFrom(...STATUSES),
+  attempt: whole,
+  model: orNull(word),
+  version: orNull(word),
+  deployment: orNull(word),
+  prediction_id: orNull(word),
+  input: orNull(object),
+  metadata: object,
+  webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
+  timeout: whole,
+  start_within: whole,
+  output: json,
+  artifacts: fc.array(fc.record({ id: word, key: word, media_type: word, bytes: whole, sha256: fc.string() }), {
+    maxLength: 3,
+  }),
+  progress: orNull(fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0)),
+  error: orNull(
+    fc.record({
+      code: fc.string(),
+      message: fc.string(),
+      retryable: fc.boolean(),
+      billed: fc.constantFrom('no' as const, 'yes' as const, 'unknown' as const),
+    }),
+  ),
+  metrics: object,
+  stop: orNull(fc.record({ reason: fc.constantFrom('canceled' as const, 'timeout' as const), requested_at: whole })),
+  idempotency: orNull(word),
+  created_at: whole,
+  submitted_at: orNull(whole),
+  prediction_created_at: orNull(whole),
+  started_at: orNull(whole),
+  completed_at: orNull(whole),
+})
+
+const attempts: fc.Arbitrary<Omit<AttemptRecord, 'n'>> = fc.record({
+  v: fc.constant(1 as const),
+  account: word,
+  state: fc.constantFrom('intended' as const, 'unknown' as const, 'open' as const, 'closed' as const),
+  claim: word,
+  intended_at: whole,
+  prediction_id: orNull(word),
+  outcome: orNull(word),
+  finished_by: orNull(fc.constantFrom(...CAUSES)),
+  webhook_id: orNull(word),
+  orphans: fc.array(word, { maxLength: 3 }),
+  closed_at: orNull(whole),
+})
+
+const effects: fc.Arbitrary<Effect> = fc.oneof(
+  fc.record({
+    v: fc.constant(1 as const),
+    kind: fc.constant('store' as const),
+    attempt: whole,
+    output: json,
+    output_pending: fc.boolean(),
+    expires_at: whole,
+    give_up_at: whole,
+  }),
+  fc.record({
+    v: fc.constant(1 as const),
+    kind: fc.constant('cancel' as const),
+    attempt: whole,
+    prediction_id: word,
+    requested_at: whole,
+  }),
+)
+
+const hash = (fields: object, prefix = ''): string[] =>
+  Object.entries(fields).flatMap(([name, value]) => [prefix + name, encodeField(name, value)])
+
+describe('a record', () => {
+  test('of a job is read as it was written', () => {
+    fc.assert(
+      fc.property(jobs, (job) => {
+        expect(decodeJob([...hash(job), 'commits', 'a b c', 'progress_at', '123'])).toEqual(job)
+      }),
+    )
+  })
+
+  test('of attempts is read as it was written, in order', () => {
+    fc.assert(
+      fc.property(fc.array(attempts, { maxLength: 12 }), (list) => {
+        const records = list.map((attempt, index) => ({ n: index + 1, ...attempt }))
+        const fields = records.toReversed().flatMap(({ n, ...rest }) => hash(rest, `${n}.`))
+        expect(decodeAttempts(fields)).toEqual(records)
+      }),
+    )
+  })
+
+  test('of an effect is read as it was written', () => {
+    fc.assert(
+      fc.property(effects, (effect) => {
+        expect(decodeEffects(['key', JSON.stringify(effect)])).toEqual([JSON.parse(JSON.stringify(effect))])
+      }),
+    )
+  })
+
+  test('that does not exist is none', () => {
+    expect(decodeJob([])).toBeNull()
+    expect(decodeAttempts([])).toEqual([])
+    expect(decodeEffects([])).toEqual([])
+  })
+
+  test('of a newer release is left alone, whatever else it says', () => {
+    expect(() => decodeJob(hash({ ...jobRecord('queued'), v: 2, phase: 'dreaming' }))).toThrow(NewerRecordError)
+    expect(() => decodeAttempts(['1.v', '2', '1.state', 'dreaming'])).toThrow(NewerRecordError)
+    expect(() => decodeEffects(['store:1', '{"v":2,"kind":"dream"}'])).toThrow(NewerRecordError)
+  })
+
+  test('that is broken is an error, never a guess', () => {
+    expect(() => decodeJob(hash({ ...jobRecord('queued'), phase: 'dreaming' }))).toThrow()
+    expect(() => decodeJob(['id', 'job_1'])).toThrow()
+  })
+})

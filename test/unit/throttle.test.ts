@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { createThrottle } from '../../src/api/throttle.ts'
+import { ServiceError } from '../../src/shared/errors.ts'
+
+function scene(failuresPerMinute = 3) {
+  let now = 1_000_000
+  const throttle = createThrottle({ failuresPerMinute, now: () => now })
+  const check = (address: string): ServiceError | null => {
+    try {
+      throttle.check(address)
+      return null
+    } catch (error) {
+      if (error instanceof ServiceError) return error
+      throw error
+    }
+  }
+  return { throttle, check, pass: (ms: number) => (now += ms) }
+}
+
+test('so many failures of an address a minute, then a pause for the rest of it', () => {
+  const { throttle, check, pass } = scene()
+  for (let i = 0; i < 3; i++) {
+    expect(check('a')).toBeNull()
+    throttle.fail('a')
+  }
+  pass(20_000)
+  expect(check('a')).toMatchObject({ code: 'too_many_attempts', retryAfter: 40 })
+  expect(check('b')).toBeNull()
+  pass(40_000)
+  expect(check('a')).toBeNull()
+  throttle.fail('a')
+  expect(check('a')).toBeNull()
+})
+
+test('failures of an earlier minute do not count', () => {
+  const { throttle, check, pass } = scene()
+  throttle.fail('a')
+  throttle.fail('a')
+  pass(60_000)
+  throttle.fail('a')
+  expect(check('a')).toBeNull()
+})
+
+test('remembers a bounded number of addresses', () => {
+  const { throttle, check } = scene(1)
+  for (let i = 0; i < 50_000; i++) throttle.fail(`10.0.${i}`)
+  throttle.fail('last')
+  expect(check('last')).not.toBeNull()
+})
