@@ -26,6 +26,7 @@ import { startEventHub } from './shared/events/event-hub.ts'
 import type { HealthCheck } from './shared/health.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
 import { createLifecycle } from './shared/jobs/lifecycle.ts'
+import type { JobStore } from './shared/jobs/ports.ts'
 import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
 import { createRedisBudget } from './shared/limits/redis-budget.ts'
@@ -38,6 +39,7 @@ import {
   producerConnection,
   untilReady,
 } from './shared/redis/connection.ts'
+import { watchCapacity } from './shared/redis/capacity.ts'
 import { loadDeployment, type Deployment } from './shared/redis/deployment.ts'
 import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
 import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
@@ -52,6 +54,7 @@ import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
 import { createSweep } from './workers/sweep.ts'
+import { startWatchdog } from './workers/watchdog.ts'
 
 /** The only file that builds adapters, and the only one that may import everything. */
 
@@ -66,6 +69,8 @@ export interface ServiceOptions {
   /** Local browsers are signed in by themselves. */
   autoSession: boolean
   timings?: Partial<Timings>
+  /** The workers stopped taking jobs although Redis answers. */
+  onWedged?: () => void
   log: Logger
 }
 
@@ -163,11 +168,12 @@ async function buildApi(core: Core, options: ServiceOptions) {
   })
   // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
   if (core.webhooks()) void secrets.refresh()
+  const capacity = watchCapacity(redis, log)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, view, account: ACCOUNT }),
+      ...jobRoutes({ store, lifecycle, hub, streams, view, account: ACCOUNT, full: capacity.full }),
       ...modelRoutes(createModelCatalogue(upstream)),
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, throttle),
@@ -190,7 +196,11 @@ async function buildApi(core: Core, options: ServiceOptions) {
     metrics,
     log,
   })
-  return { app, metrics, stop: () => hub.stop() }
+  const stop = async (): Promise<void> => {
+    capacity.stop()
+    await hub.stop()
+  }
+  return { app, metrics, stop }
 }
 
 async function buildWorkers(
@@ -256,31 +266,24 @@ async function buildWorkers(
   }
 }
 
+/** Sweeps are shared by all workers: one in the last minute, anywhere, shows that jobs are taken. */
 const workerCheck =
-  (workers: RunningWorkers, queues: Queues): HealthCheck =>
+  (store: JobStore): HealthCheck =>
   async () => {
-    const last = workers.lastActive().sweep
-    const silent = Date.now() - last
-    const waiting = (await queues.sweep.getJobCounts('waiting', 'delayed', 'active')) as Record<string, number>
-    return {
-      ok: silent < 60_000,
-      detail: `swept ${Math.round(silent / 1000)} s ago (${JSON.stringify(waiting)})`,
-    }
+    const ago = await store.sweptAgo()
+    const seconds = ago === null ? null : Math.round(ago / 1000)
+    return { ok: seconds !== null && seconds < 60, detail: seconds === null ? 'never swept' : `swept ${seconds} s ago` }
   }
 
 /** A listener for a worker: health and metrics only. */
-async function startHealth(
-  core: Core,
-  workers: RunningWorkers,
-  options: ServiceOptions,
-): Promise<RunningServer | null> {
+async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
   const { config, log } = options
   if (config.healthPort === null) return null
   const metrics = createMetrics({ store: core.store, queueCounts: queueCounts(core.queues), account: ACCOUNT })
   const app = createApp({
     routes: healthRoutes({
       version: VERSION,
-      checks: { redis: redisCheck(core.redis), workers: workerCheck(workers, core.queues) },
+      checks: { redis: redisCheck(core.redis), workers: workerCheck(core.store) },
       metrics,
     }),
     auth: createAuth({ devApiKey: null, adminPassword: null, key: core.deployment.key, allowedHosts: null }),
@@ -339,7 +342,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'worker upstream', stop: core.upstream.close })
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
-      const health = await startHealth(core, workers.workers, options)
+      const stopWatchdog = startWatchdog(core.store, log, options.onWedged ?? (() => undefined))
+      stops.push({ name: 'watchdog', stop: async () => stopWatchdog() })
+      const health = await startHealth(core, options)
       if (health) {
         stops.push({ name: 'health', stop: () => health.stop(1000) })
         healthUrl = `http://${config.host}:${health.port}`

@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   try {
     parts = await provideLocalParts(config, log)
     warn(config, parts, log)
-    service = await startService({ config, ...parts, log })
+    service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
     process.stdout.write(greeting(config, parts, service))
   } catch (error) {
     await parts?.stop()

@@ -148,7 +148,7 @@ export function createApp(options: AppOptions): Express {
 /** The page. Its routes are its own; what looks like a file is a file or missing. */
 function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions): void {
   if (studioDir === null) return
-  const index = readFileSync(join(studioDir, 'index.html'))
+  const index = join(studioDir, 'index.html')
   app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
   app.get(['/', '/new', '/runs/:id'], (request, response) => {
@@ -156,7 +156,8 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
     if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
       response.setHeader('set-cookie', auth.openSession(asked.secure))
     response.setHeader('cache-control', 'no-store')
-    response.type('html').send(index)
+    // Read each time: the page may have been built anew.
+    response.type('html').send(readFileSync(index))
   })
 }
 

@@ -24,7 +24,8 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
     if (job.phase === 'unknown')
       return {
         reason: 'outcome',
-        detail: 'It is not known whether Replicate received this job. It is never sent twice; its webhook settles it.',
+        detail:
+          'It is not known whether Replicate received this job. It is not sent again before that is found out: by its webhook, or by listing.',
         until: null,
       }
     if (job.phase !== 'queued' && job.phase !== 'resubmitting') return null

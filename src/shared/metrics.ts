@@ -16,19 +16,19 @@ export function createMetrics(options: { store: JobStore; queueCounts: QueueCoun
 
   const shared = { registers: [registry] }
   const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Jobs kept, by phase', labelNames: ['phase'], ...shared })
-  const finished = new Gauge({
+  const finished = new Counter({
     name: 'genqueue_jobs_finished_total',
     help: 'Jobs that became final, by status',
     labelNames: ['status'],
     ...shared,
   })
-  const finishedBy = new Gauge({
+  const finishedBy = new Counter({
     name: 'genqueue_finished_by_total',
     help: 'Jobs by who brought the final news',
     labelNames: ['source'],
     ...shared,
   })
-  const orphans = new Gauge({
+  const orphans = new Counter({
     name: 'genqueue_orphan_predictions_total',
     help: 'Predictions that no attempt owned; the goal is 0',
     ...shared,
@@ -74,12 +74,14 @@ export function createMetrics(options: { store: JobStore; queueCounts: QueueCoun
     atRisk.set(risk)
     unknown.set(unknowns.length)
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
+    // The totals live in Redis, shared by all processes: each scrape shows them as they are.
+    for (const counter of [finished, finishedBy, orphans]) counter.reset()
     for (const [name, value] of Object.entries(counts.counters)) {
       const [kind, label = ''] = name.split(':')
-      if (kind === 'jobs') finished.set({ status: label }, value)
-      if (kind === 'finished_by') finishedBy.set({ source: label }, value)
+      if (kind === 'jobs') finished.inc({ status: label }, value)
+      if (kind === 'finished_by') finishedBy.inc({ source: label }, value)
     }
-    orphans.set(counts.counters.orphan_predictions ?? 0)
+    orphans.inc(counts.counters.orphan_predictions ?? 0)
     open.set(inFlight)
     due.set({ state: 'overdue' }, counts.overdue)
     due.set({ state: 'waiting' }, counts.due - counts.overdue)

@@ -28,6 +28,8 @@ export interface JobRoutesDependencies {
   streams: EventStreams
   view: JobView
   account: string
+  /** Redis has no room for new work. */
+  full: () => boolean
 }
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
@@ -36,7 +38,7 @@ const digest = (body: unknown): string => createHash('sha256').update(canonicalJ
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, view, account } = dependencies
+  const { store, lifecycle, hub, streams, view, account, full } = dependencies
 
   const show = async (job: JobRecord): Promise<Job> =>
     view(job, job.phase === 'queued' ? await store.pause(account) : null)
@@ -82,6 +84,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     job: Omit<NewJob, 'tenant' | 'account'>,
     scope: { route: string; body: unknown },
   ): Promise<ApiResponse> {
+    if (full())
+      throw new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', { retryAfter: 30 })
     const { tenant } = request.principal
     const key = idempotencyKey(request)
     const wait = preferredWait(request)

@@ -18,6 +18,8 @@ export function createJobKeys(prefix: string) {
     /** sorted sets, all scores 0: ids are ULIDs, so their order is that of creation */
     tenantJobs: (tenant: string) => `${tag}:tenant:${tenant}:jobs`,
     tenantStatus: (tenant: string, status: Status) => `${tag}:tenant:${tenant}:jobs:${status}`,
+    /** string: when the sweep last ran anywhere, ms */
+    swept: `${tag}:swept`,
     /** hash: phase -> number of jobs */
     phases: `${tag}:phases`,
     /** hash: counters for metrics */

@@ -89,6 +89,8 @@ export interface JobStore {
   /** Outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
+  /** How long ago the sweep last took something, in any process, ms; null: never. */
+  sweptAgo(): Promise<number | null>
   /** Moves a due member that is still in the index. */
   rearm(member: DueMember, inMs: number): Promise<void>
   /** Takes a member out of the index: its job is gone, or it needs no look any more. */

@@ -233,9 +233,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async claimDue(limit) {
       const reply = z
         .array(z.string())
-        .parse(await claimDue(redis, [keys.due], [String(timings.dueLease), String(limit)]))
+        .parse(await claimDue(redis, [keys.due, keys.swept], [String(timings.dueLease), String(limit)]))
       const [now = '0', ...members] = reply
       return { now: Number(now), members: members.flatMap(parseDueMember) }
+    },
+
+    async sweptAgo() {
+      const at = await redis.get(keys.swept)
+      return at === null ? null : Date.now() + clockOffset - Number(at)
     },
 
     async rearm({ member }, inMs) {
@@ -248,7 +253,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async claimRetention(limit) {
       const args = [String(timings.dueLease), String(limit)]
-      const [now = '0', ...ids] = z.array(z.string()).parse(await claimDue(redis, [keys.retention], args))
+      const [now = '0', ...ids] = z.array(z.string()).parse(await claimDue(redis, [keys.retention, keys.swept], args))
       return { now: Number(now), ids }
     },
 

@@ -123,7 +123,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       const window = cursor
         ? { cursor }
         : { created_after: new Date(after).toISOString(), created_before: new Date(before).toISOString() }
-      const outcome = await read(`/predictions?${new URLSearchParams(window)}`, 'GET')
+      const outcome = await read(`/predictions?${new URLSearchParams(window).toString()}`, 'GET')
       if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
       const { status, headers, body } = outcome.answer
       if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }

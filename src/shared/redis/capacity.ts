@@ -1,0 +1,32 @@
+import type { Redis } from 'ioredis'
+import type { Logger } from '../logger.ts'
+
+/** Whether Redis has room for new work. */
+export interface Capacity {
+  full(): boolean
+  stop(): void
+}
+
+const LOOK_MS = 2_000
+/** Of maxmemory: the rest belongs to the jobs that were accepted already. */
+const FULL_FROM = 0.75
+
+/** Looks at Redis' memory every two seconds; without maxmemory there is no limit to keep to. */
+export function watchCapacity(redis: Redis, log: Logger): Capacity {
+  let full = false
+  const look = async (): Promise<void> => {
+    const info = await redis.info('memory')
+    const figure = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
+    const [used, most] = [figure('used_memory'), figure('maxmemory')]
+    const now = most > 0 && used >= most * FULL_FROM
+    if (now !== full)
+      log.warn({ used, maxmemory: most }, now ? 'Redis is filling up: new jobs are refused' : 'Redis has room again')
+    full = now
+  }
+  // Redis that does not answer is told by the request that needs it.
+  const attempt = (): void => void look().catch(() => undefined)
+  attempt()
+  const timer = setInterval(attempt, LOOK_MS)
+  timer.unref()
+  return { full: () => full, stop: () => clearInterval(timer) }
+}
