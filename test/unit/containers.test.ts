@@ -10,6 +10,8 @@ import { VARIABLE_NAMES } from '../../src/shared/config.ts'
 const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 
+const groupsOf = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, group = '']) => group)
+
 const service = z.object({
   environment: z.record(z.string(), z.string()).default({}),
   env_file: z.string().optional(),
@@ -40,6 +42,19 @@ describe('the image', () => {
     const entries = commands.map((command) => z.array(z.string()).parse(JSON.parse(command))[1] ?? '')
     expect(entries).toEqual(['src/main.ts', 'src/simulator/main.ts'])
     for (const entry of entries) expect(existsSync(join(root, entry)), entry).toBe(true)
+  })
+
+  it('takes what it copies from what the build may see', () => {
+    const seen = groupsOf(read('.dockerignore'), /^!(\S+)$/gm)
+    const copied = groupsOf(read('Dockerfile'), /^COPY (?!--from)(.+) \S+$/gm).flatMap((names) => names.split(' '))
+    expect(copied).toContain('docs/openapi.yaml')
+    for (const name of copied) {
+      expect(existsSync(join(root, name)), name).toBe(true)
+      expect(
+        seen.some((one) => name === one || name.startsWith(`${one}/`)),
+        name,
+      ).toBe(true)
+    }
   })
 })
 
