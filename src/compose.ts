@@ -19,6 +19,7 @@ import { createBoard } from './queues/board.ts'
 import { QUEUES } from './queues/contracts.ts'
 import { closeQueues, createDoorbells, createQueues, type Queues } from './queues/producer.ts'
 import { createArtifactLinks } from './shared/artifacts/artifact-links.ts'
+import type { ArtifactStore } from './shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
 import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
 import { isLoopback, type Config } from './shared/config.ts'
@@ -42,6 +43,7 @@ import {
 import { watchCapacity } from './shared/redis/capacity.ts'
 import { loadDeployment, type Deployment } from './shared/redis/deployment.ts'
 import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
+import type { PredictionPort } from './shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
 import { createWebhookSecrets } from './shared/replicate/webhook-secrets.ts'
 import { createWebhookTokens } from './shared/replicate/webhook-token.ts'
@@ -69,9 +71,23 @@ export interface ServiceOptions {
   /** Local browsers are signed in by themselves. */
   autoSession: boolean
   timings?: Partial<Timings>
+  /** Puts something around the ports: for composition roots that watch or disturb what passes. */
+  wrap?: PortWraps
   /** The workers stopped taking jobs although Redis answers. */
   onWedged?: () => void
   log: Logger
+}
+
+export interface PortWraps {
+  store(store: JobStore): JobStore
+  upstream(upstream: PredictionPort): PredictionPort
+  artifacts(artifacts: ArtifactStore): ArtifactStore
+}
+
+const UNWRAPPED: PortWraps = {
+  store: (store) => store,
+  upstream: (upstream) => upstream,
+  artifacts: (artifacts) => artifacts,
 }
 
 export interface Service {
@@ -101,19 +117,22 @@ function buildCore(
   publicUrl: () => string | null,
   options: ServiceOptions,
 ) {
-  const { config, log } = options
+  const { config, log, wrap = UNWRAPPED } = options
   const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
   const queues = createQueues(redis, keys.queues, log)
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
   const { createsPerMinute, createBurst } = config.replicate
-  const store = createRedisJobStore({
-    redis,
-    keys,
-    timings,
-    creates: { perMinute: createsPerMinute, burst: createBurst },
-    account: ACCOUNT,
-  })
+  const store = wrap.store(
+    createRedisJobStore({
+      redis,
+      keys,
+      timings,
+      creates: { perMinute: createsPerMinute, burst: createBurst },
+      account: ACCOUNT,
+    }),
+  )
+  const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
   return {
     redis,
     keys,
@@ -125,8 +144,9 @@ function buildCore(
     webhooks,
     lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks, resubmissions: RESUBMISSIONS }),
     tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
-    upstream: createReplicateAdapter({ ...options.replicate, ...timings }),
-    artifacts: createDiskArtifactStore(join(config.dataDir, 'artifacts')),
+    upstream: wrap.upstream(upstream),
+    closeUpstream: upstream.close,
+    artifacts: wrap.artifacts(createDiskArtifactStore(join(config.dataDir, 'artifacts'))),
   }
 }
 
@@ -323,7 +343,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const core = buildCore(producer, keys, deployment, () => publicUrl, options)
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
-        { name: 'upstream', stop: core.upstream.close },
+        { name: 'upstream', stop: core.closeUpstream },
       )
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
@@ -339,7 +359,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       await untilReady(redis, READY_WITHIN_MS)
       const core = buildCore(redis, keys, deployment, () => publicUrl, options)
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
-      stops.push({ name: 'worker upstream', stop: core.upstream.close })
+      stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
       const stopWatchdog = startWatchdog(core.store, log, options.onWedged ?? (() => undefined))

@@ -46,11 +46,8 @@ export interface RunningWorkers {
   stop(): Promise<void>
 }
 
-/**
- * A killed worker's job starts again when its lock ends. However often that happens, it says nothing about the
- * customer's job: the record decides.
- */
-const RECOVERY = { lockDuration: 15_000, stalledInterval: 10_000, maxStalledCount: 1_000_000 } as const
+/** However often a killed worker's job starts again, it says nothing about the customer's job: the record decides. */
+const MAX_STALLED = 1_000_000
 
 const SCHEDULER = 'sweep'
 
@@ -82,7 +79,9 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       connection: redis,
       prefix,
       concurrency: QUEUES[name].concurrency,
-      ...RECOVERY,
+      lockDuration: timings.doorbellLock,
+      stalledInterval: timings.doorbellCheck,
+      maxStalledCount: MAX_STALLED,
     })
     worker.on('error', (error) => log.debug({ err: error, queue: name }, 'worker error'))
     worker.on('failed', (job, error) => {

@@ -9,6 +9,8 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   intentSilence: 2500,
   sweepInterval: 100,
   dueLease: 1000,
+  doorbellLock: 2000,
+  doorbellCheck: 1000,
   ringAgain: { min: 300, max: 2000 },
   pollWithWebhooks: { first: 300, min: 300, max: 1000 },
   pollOnly: { first: 200, min: 200, max: 1000 },

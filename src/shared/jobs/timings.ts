@@ -14,6 +14,10 @@ export interface Timings {
   sweepInterval: number
   /** For how long a claimed due member rests before the sweep takes it again. */
   dueLease: number
+  /** A doorbell that a dead worker held is answered by another one when its lock has ended, */
+  doorbellLock: number
+  /** at the next check. */
+  doorbellCheck: number
   /** A waiting job's doorbell is rung again after its age, within these bounds. */
   ringAgain: { min: number; max: number }
   /** Next look at a prediction: a share of its age, within bounds; the bounds differ with and without webhooks. */
@@ -67,6 +71,8 @@ export const DEFAULT_TIMINGS: Timings = {
   intentSilence: 40 * SECOND,
   sweepInterval: 1 * SECOND,
   dueLease: 30 * SECOND,
+  doorbellLock: 15 * SECOND,
+  doorbellCheck: 10 * SECOND,
   ringAgain: { min: 10 * SECOND, max: 5 * MINUTE },
   pollWithWebhooks: { first: 5 * SECOND, min: 5 * SECOND, max: 60 * SECOND },
   pollOnly: { first: 1 * SECOND, min: 1 * SECOND, max: 15 * SECOND },
