@@ -103,8 +103,10 @@ export function Composer() {
   )
 }
 
-function targetOf(name: string): Pick<JobRequest, 'model' | 'version'> {
-  return name.includes(':') ? { version: name } : { model: name }
+/** Only official models run by their name; any other needs a version, and its newest is meant when none was said. */
+function targetOf(name: string, { official, version }: Model): Pick<JobRequest, 'model' | 'version'> {
+  if (name.includes(':')) return { version: name }
+  return official || version === null ? { model: name } : { version: `${name}:${version}` }
 }
 
 /** The aspect ratio is always said, so that the picture has its place before it is there. */
@@ -170,7 +172,7 @@ function RunForm({ model, name, focus }: { model: Model; name: string; focus: bo
       focusFirstError()
       return
     }
-    const job = await submit({ ...targetOf(name), input, webhook_events: ['output', 'logs'] })
+    const job = await submit({ ...targetOf(name, model), input, webhook_events: ['output', 'logs'] })
     if (!job) {
       focusFirstError()
       return

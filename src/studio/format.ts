@@ -58,7 +58,8 @@ export function titleOf(job: Job): string {
 
 /** The model, deployment or version that was asked. */
 export function sourceOf(job: Job): string {
-  return job.deployment ?? job.model ?? job.version?.slice(0, 12) ?? 'unknown model'
+  const [name, digits] = job.version?.split(':') ?? []
+  return job.deployment ?? job.model ?? (digits ? name : name?.slice(0, 12)) ?? 'unknown model'
 }
 
 export function shortSourceOf(job: Job): string {

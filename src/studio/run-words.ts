@@ -1,5 +1,5 @@
 import { isFinal } from '../client/client.ts'
-import type { Billed, Job, JobPhase } from '../client/types.ts'
+import type { Billed, Job, JobPhase, WaitingFor } from '../client/types.ts'
 
 /** The shapes of `StatusIcon`. */
 export type Shape =
@@ -60,6 +60,14 @@ const PHASES: Record<JobPhase, PhaseWords> = {
     waiting: 'Running',
     detail: 'The model is at work.',
   },
+  resubmitting: {
+    word: 'Retrying',
+    shape: 'starting',
+    headline: 'Being run once more',
+    waiting: 'Being run once more',
+    detail:
+      'The prediction failed for a reason of Replicate’s platform, which is not billed. The same request is made again.',
+  },
   stopping: {
     word: 'Stopping',
     shape: 'stopping',
@@ -89,18 +97,20 @@ export function wordsFor(job: Pick<Job, 'phase' | 'status'>): PhaseWords {
   return PHASES[status === 'queued' || status === 'starting' || status === 'processing' ? BY_STATUS[status] : status]
 }
 
-const WAITS: Record<string, string> = {
+const WAITS: Record<WaitingFor['reason'], string> = {
   budget: 'This account’s creates per minute are used up for the moment.',
   rate_limited: 'Replicate asked for a pause.',
-  unreachable: 'Replicate cannot be reached.',
+  upstream: 'Replicate is in trouble. It goes on when Replicate is well again.',
   account: 'Replicate refuses the account: check the token and the credit.',
+  storage: 'Outputs cannot be stored right now, so none are made.',
   outcome: 'The answer to the request did not arrive.',
 }
 
 /** In the service's own words. That the outcome is not known is already told by the phase. */
 export function whyItWaits(job: Job): string | null {
   if (!job.waiting_for || job.waiting_for.reason === 'outcome') return null
-  return job.waiting_for.detail || WAITS[job.waiting_for.reason] || null
+  const known: Partial<Record<string, string>> = WAITS
+  return job.waiting_for.detail || known[job.waiting_for.reason] || null
 }
 
 /** What a tile says while it waits: only what is out of the ordinary. */
@@ -124,6 +134,7 @@ export function costOfCanceling(job: Job): string | null {
       return 'Canceling is free: it has not been sent to Replicate.'
     case 'submitting':
     case 'unknown':
+    case 'resubmitting':
       return 'Canceling stops it at Replicate if it arrived there; then the time used is billed.'
     case 'created':
     case 'running':
@@ -152,12 +163,38 @@ interface Advice {
   first: 'again' | 'edit'
 }
 
+const PLATFORM: Advice = {
+  headline: 'Replicate’s platform failed',
+  what: 'It was made anew already and failed again, for no fault of the input. Try again later.',
+  first: 'again',
+}
+
 const ADVICE: Record<string, Advice> = {
   prediction_failed: {
     headline: 'The model failed',
     what: 'If the message speaks of the input, change it; else try again.',
     first: 'again',
   },
+  content_flagged: {
+    headline: 'The content was flagged',
+    what: 'The model refuses this input, or what it made of it. Change the input.',
+    first: 'edit',
+  },
+  out_of_memory: {
+    headline: 'The model ran out of memory',
+    what: 'Ask for less: a smaller picture, fewer outputs, a shorter text.',
+    first: 'edit',
+  },
+  file_upload_failed: {
+    headline: 'A file did not get to Replicate or from it',
+    what: 'If the input names a file, see that it can be fetched; else try again.',
+    first: 'again',
+  },
+  platform_interrupted: PLATFORM,
+  platform_error: PLATFORM,
+  platform_start_timeout: PLATFORM,
+  platform_busy: PLATFORM,
+  platform_unhealthy: PLATFORM,
   timeout: {
     headline: 'It took too long',
     what: 'It reached its time limit and was stopped. Try again, or give it less to do.',

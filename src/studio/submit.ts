@@ -77,6 +77,7 @@ export function requestOf(job: Job): JobRequest {
     start_within: job.start_within,
     webhook_events: job.webhook_events,
     metadata: job.metadata,
+    on_unknown: job.on_unknown,
   }
 }
 
