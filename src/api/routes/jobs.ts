@@ -32,6 +32,9 @@ export interface JobRoutesDependencies {
   full: () => boolean
 }
 
+/** A pause of creation may be what holds the job up. */
+const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase === 'resubmitting'
+
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
 const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
@@ -40,8 +43,7 @@ const digest = (body: unknown): string => createHash('sha256').update(canonicalJ
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   const { store, lifecycle, hub, streams, view, account, full } = dependencies
 
-  const show = async (job: JobRecord): Promise<Job> =>
-    view(job, job.phase === 'queued' ? await store.pause(account) : null)
+  const show = async (job: JobRecord): Promise<Job> => view(job, waits(job) ? await store.pause(account) : null)
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
   async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
@@ -160,7 +162,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       ...(cursor === undefined ? {} : { before: cursor }),
     })
     const page = jobs.slice(0, limit)
-    const pause = page.some((job) => job.phase === 'queued') ? await store.pause(account) : null
+    const pause = page.some(waits) ? await store.pause(account) : null
     return {
       status: 200,
       body: {
