@@ -264,6 +264,27 @@ describe('the form', () => {
   })
 })
 
+describe('a model that is not official', () => {
+  test('is run by its version, because its name alone is not enough', async () => {
+    const page = await visit('/?model=replicate/hello-world')
+    const [sent] = await Promise.all([
+      page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/jobs')),
+      page
+        .getByLabel('Text', { exact: true })
+        .fill('from a community')
+        .then(() => page.keyboard.press('Control+Enter')),
+    ])
+    expect(sent.postDataJSON()).toMatchObject({
+      version: expect.stringMatching(/^replicate\/hello-world:[0-9a-f]{64}$/),
+    })
+    await page.getByRole('link', { name: 'Open the run' }).click()
+    await page.getByRole('heading', { level: 1, name: 'from a community' }).waitFor()
+    await status(page, 'Succeeded')
+    await page.getByRole('region', { name: 'Result' }).getByText('hello from a community').waitFor()
+    await page.getByText('replicate/hello-world', { exact: true }).first().waitFor()
+  })
+})
+
 describe('the page', () => {
   test('says when the connection is lost, and catches up', async () => {
     const page = await visit('/')
@@ -319,7 +340,7 @@ describe('the page', () => {
   test.each(['light', 'dark'] as const)('leaves axe nothing serious to say in %s', async (colorScheme) => {
     const page = await visit('/', { colorScheme })
     const job = await finishedRun(`Fog, seen ${colorScheme}`)
-    await service.simulator.faults({ predictions: { fail: { next: 1 } } })
+    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The film tore' } } })
     await page.goto('/')
     await run(page, `Rain, seen ${colorScheme}`)
     await tile(page, `Rain, seen ${colorScheme}`).getByText('Failed').waitFor()
