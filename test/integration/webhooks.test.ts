@@ -240,9 +240,16 @@ describe('the signing secret', () => {
   function receiver(answers: (string | Error)[]) {
     const { redis, keys } = service
     const timings = { ...DEFAULT_TIMINGS, ...QUIET }
-    const store = createRedisJobStore({ redis, keys, timings, creates: { perMinute: 600, burst: 10 } })
+    const store = createRedisJobStore({
+      redis,
+      keys,
+      timings,
+      creates: { perMinute: 600, burst: 10 },
+      account: 'default',
+    })
     const log = createLogger({ level: 'silent', readable: false })
-    const doorbells = { submit: async () => {}, poll: async () => {}, effect: async () => {} }
+    const nothing = async (): Promise<void> => {}
+    const doorbells = { submit: nothing, poll: nothing, adopt: nothing, window: nothing, effect: nothing }
     let now = 0
     const secrets = createWebhookSecrets({
       configured: null,
@@ -253,7 +260,7 @@ describe('the signing secret', () => {
         return answer
       },
     })
-    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
+    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true, resubmissions: 1 })
     const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, log })
     return {
       pass: (ms: number) => (now += ms),

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalJson, parseJsonBody } from '../../src/api/json-body.ts'
+import { parseJsonBody } from '../../src/api/json-body.ts'
+import { canonicalJson } from '../../src/shared/canonical-json.ts'
 import { ServiceError } from '../../src/shared/errors.ts'
 
 const refusal = (body: string | Buffer): ServiceError => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   CAUSES,
+  ON_UNKNOWN,
   PHASES,
   STATUSES,
   WEBHOOK_EVENTS,
@@ -48,11 +49,17 @@ const jobs: fc.Arbitrary<JobRecord> = fc.record({
   webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
   timeout: whole,
   start_within: whole,
+  start_since: whole,
+  start_paused: whole,
+  on_unknown: fc.constantFrom(...ON_UNKNOWN),
+  resubmissions: whole,
+  retry_of: orNull(word),
   output: json,
   artifacts: fc.array(fc.record({ id: word, key: word, media_type: word, bytes: whole, sha256: fc.string() }), {
     maxLength: 3,
   }),
   progress: orNull(fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0)),
+  partial: orNull(word),
   error: orNull(
     fc.record({
       code: fc.string(),
@@ -82,6 +89,8 @@ const attempts: fc.Arbitrary<Omit<AttemptRecord, 'n'>> = fc.record({
   finished_by: orNull(fc.constantFrom(...CAUSES)),
   webhook_id: orNull(word),
   orphans: fc.array(word, { maxLength: 3 }),
+  absent_since: orNull(whole),
+  missing_since: orNull(whole),
   closed_at: orNull(whole),
 })
 

@@ -1,6 +1,6 @@
-import type { AttemptRecord, JobRecord, JobState, Phase, Status } from '../../../src/shared/jobs/job.ts'
+import type { AttemptRecord, AttemptState, JobRecord, JobState, Phase, Status } from '../../../src/shared/jobs/job.ts'
+import type { TransitionContext } from '../../../src/shared/jobs/decision.ts'
 import { DEFAULT_TIMINGS } from '../../../src/shared/jobs/timings.ts'
-import type { TransitionContext } from '../../../src/shared/jobs/transitions.ts'
 import type { Prediction } from '../../../src/shared/replicate/prediction.ts'
 
 export const NOW = 1_800_000_000_000
@@ -10,11 +10,15 @@ export const CLAIM = 'claim-1'
 /** The prediction of attempt 1. */
 export const OWN = 'own-prediction'
 
-export const context = (now: number): TransitionContext => ({
+export const context = (now: number, changes: Partial<TransitionContext> = {}): TransitionContext => ({
   now,
+  paused: 0,
   cause: 'webhook',
   timings: DEFAULT_TIMINGS,
   webhooks: true,
+  expected: null,
+  resubmissions: 2,
+  ...changes,
 })
 
 export const prediction = (status: string, changes: Partial<Prediction> = {}): Prediction => ({
@@ -34,6 +38,7 @@ const STATUS_OF: Record<Phase, Status> = {
   unknown: 'queued',
   created: 'starting',
   running: 'processing',
+  resubmitting: 'processing',
   stopping: 'processing',
   storing: 'processing',
   succeeded: 'succeeded',
@@ -59,9 +64,15 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,
+  start_since: NOW,
+  start_paused: 0,
+  on_unknown: 'fail',
+  resubmissions: 0,
+  retry_of: null,
   output: null,
   artifacts: [],
   progress: null,
+  partial: null,
   error: null,
   metrics: {},
   stop: null,
@@ -86,6 +97,8 @@ export const attemptRecord = (changes: Partial<AttemptRecord> = {}): AttemptReco
   finished_by: null,
   webhook_id: null,
   orphans: [],
+  absent_since: null,
+  missing_since: null,
   closed_at: null,
   ...changes,
 })
@@ -109,6 +122,8 @@ export function stateIn(phase: Phase): JobState {
     case 'created':
     case 'running':
       return { job: jobRecord(phase, created), attempts: [open], effects: [] }
+    case 'resubmitting':
+      return { job: jobRecord(phase, { ...created, resubmissions: 1 }), attempts: [closed('failed')], effects: [] }
     case 'stopping':
       return {
         job: jobRecord(phase, { ...created, stop: { reason: 'canceled', requested_at: NOW } }),
@@ -137,3 +152,21 @@ export function stateIn(phase: Phase): JobState {
       return { job: jobRecord(phase, ended), attempts: [closed(phase)], effects: [] }
   }
 }
+
+/** How far the second attempt of a job that is made anew has come; its number is 2, its claim `CLAIM`, its prediction `OWN`. */
+export function resubmitting(how: 'intended' | 'unknown' | 'open'): JobState {
+  const first = attemptRecord({ state: 'closed', claim: 'claim-0', prediction_id: 'first', outcome: 'failed' })
+  const started = how === 'open' ? { prediction_id: OWN, prediction_created_at: NOW } : {}
+  return {
+    job: jobRecord('resubmitting', { attempt: 2, submitted_at: NOW, resubmissions: 1, ...started }),
+    attempts: [first, attemptRecord({ n: 2, state: how, prediction_id: how === 'open' ? OWN : null })],
+    effects: [],
+  }
+}
+
+/** A job that ended while the outcome of its attempt was in this state. */
+export const outlived = (how: AttemptState): JobState => ({
+  job: jobRecord('canceled', { attempt: 1, completed_at: NOW }),
+  attempts: [attemptRecord({ state: how, prediction_id: how === 'open' || how === 'closed' ? OWN : null })],
+  effects: [],
+})
