@@ -41,6 +41,7 @@ import {
   untilReady,
 } from './shared/redis/connection.ts'
 import { watchCapacity } from './shared/redis/capacity.ts'
+import { strictDurability } from './shared/redis/durability.ts'
 import { loadDeployment, type Deployment } from './shared/redis/deployment.ts'
 import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
 import type { PredictionPort } from './shared/replicate/prediction-port.ts'
@@ -54,6 +55,7 @@ import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
+import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
 import { createSweep } from './workers/sweep.ts'
 import { startWatchdog } from './workers/watchdog.ts'
@@ -115,6 +117,7 @@ function buildCore(
   keys: JobKeys,
   deployment: Deployment,
   publicUrl: () => string | null,
+  confirmDurable: () => Promise<void>,
   options: ServiceOptions,
 ) {
   const { config, log, wrap = UNWRAPPED } = options
@@ -130,6 +133,7 @@ function buildCore(
       timings,
       creates: { perMinute: createsPerMinute, burst: createBurst },
       account: ACCOUNT,
+      confirmDurable,
     }),
   )
   const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
@@ -137,6 +141,8 @@ function buildCore(
     redis,
     keys,
     deployment,
+    /** Redis still holds the deployment that this process began with. */
+    sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
     timings,
     queues,
     doorbells,
@@ -158,9 +164,11 @@ const queueCounts = (queues: Queues) => async (): Promise<Record<string, Record<
   )
 
 const redisCheck =
-  (redis: Redis): HealthCheck =>
+  ({ redis, sameDeployment }: Core): HealthCheck =>
   async () => {
-    const { ok, problems } = await checkRedis(redis)
+    const { problems } = await checkRedis(redis)
+    if (!(await sameDeployment())) problems.push('Redis holds another deployment, or has lost its data')
+    const ok = problems.length === 0
     return { ok, detail: ok ? 'answers' : problems.join('; ') }
   }
 
@@ -197,7 +205,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...modelRoutes(createModelCatalogue(upstream)),
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, throttle),
-      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(redis) }, metrics }),
+      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
       ...docsRoutes(),
     ],
     auth,
@@ -250,6 +258,17 @@ async function buildWorkers(
     log,
     processors: {
       submit: createSubmitJob({
+        recover: createRecoverIntents({
+          store,
+          lifecycle,
+          upstream,
+          tokens,
+          reads,
+          account: ACCOUNT,
+          timings,
+          sameDeployment: core.sameDeployment,
+          log,
+        }),
         store,
         account: ACCOUNT,
         lifecycle,
@@ -303,7 +322,7 @@ async function startHealth(core: Core, options: ServiceOptions): Promise<Running
   const app = createApp({
     routes: healthRoutes({
       version: VERSION,
-      checks: { redis: redisCheck(core.redis), workers: workerCheck(core.store) },
+      checks: { redis: redisCheck(core), workers: workerCheck(core.store) },
       metrics,
     }),
     auth: createAuth({ devApiKey: null, adminPassword: null, key: core.deployment.key, allowedHosts: null }),
@@ -334,13 +353,16 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const problem of (await checkRedis(producer)).problems) log.error({ problem }, `Redis: ${problem}`)
     const deployment = await loadDeployment(producer, keys.deployment)
 
+    const durability = async (redis: Redis): Promise<() => Promise<void>> =>
+      config.durability === 'strict' ? strictDurability(redis) : () => Promise.resolve()
+
     let publicUrl = config.publicUrl
     let url: string | null = null
     let healthUrl: string | null = null
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
-      const core = buildCore(producer, keys, deployment, () => publicUrl, options)
+      const core = buildCore(producer, keys, deployment, () => publicUrl, await durability(producer), options)
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
         { name: 'upstream', stop: core.closeUpstream },
@@ -357,7 +379,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const redis = consumerConnection(options.redisUrl, 'workers', log)
       stops.push({ name: 'worker redis', stop: () => closeConnection(redis) })
       await untilReady(redis, READY_WITHIN_MS)
-      const core = buildCore(redis, keys, deployment, () => publicUrl, options)
+      const core = buildCore(redis, keys, deployment, () => publicUrl, await durability(redis), options)
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       const workers = await buildWorkers(core, options)

@@ -38,6 +38,7 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
         dataDir: config.dataDir,
         ...(config.redisServerBin === null ? {} : { redisServerBin: config.redisServerBin }),
         env: childEnvironment(),
+        ...(config.durability === 'strict' ? { extraFlags: ['--appendfsync', 'always'] } : {}),
         onProgress: (message) => log.info(message),
       })
       stops.push(() => redis.stop())

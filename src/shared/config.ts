@@ -32,6 +32,7 @@ const variables = {
     .optional()
     .describe('redis://host:port or rediss://host:port'),
   REDIS_SERVER_BIN: z.string().min(1).optional().describe('the path of a redis-server, 7.0 or newer'),
+  DURABILITY: z.enum(['everysec', 'strict']).default('everysec').describe('everysec or strict'),
   KEY_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,40}$/)
@@ -94,6 +95,8 @@ export interface Config {
   dataDir: string
   redisUrl: string | null
   redisServerBin: string | null
+  /** strict: accepted jobs and intents are on disk before anybody acts on them */
+  durability: 'everysec' | 'strict'
   keyPrefix: string
   replicate: {
     /** null: the simulator */
@@ -162,6 +165,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     dataDir: resolve(env.DATA_DIR),
     redisUrl: env.REDIS_URL ?? null,
     redisServerBin: env.REDIS_SERVER_BIN ?? null,
+    durability: env.DURABILITY,
     keyPrefix: env.KEY_PREFIX,
     replicate: {
       token: env.REPLICATE_API_TOKEN ?? null,

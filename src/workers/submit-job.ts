@@ -7,11 +7,14 @@ import type { JobStore } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
+import { ScriptUnknownError } from '../shared/redis/script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import type { RecoverIntents } from './recover-intents.ts'
 
 export interface SubmitDependencies {
   store: JobStore
   account: string
+  recover: RecoverIntents
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens
@@ -35,6 +38,7 @@ const PROBE_NAP_MS = 250
 export function createSubmitJob({
   store,
   account,
+  recover,
   lifecycle,
   upstream,
   tokens,
@@ -58,15 +62,25 @@ export function createSubmitJob({
       signal.throwIfAborted()
       let claim = ''
       let asked = clock()
-      const result = await lifecycle.apply(
-        id,
-        (commitId) => {
-          claim = commitId
-          asked = clock()
-          return { type: 'intend', claim }
-        },
-        'worker',
-      )
+      const result = await lifecycle
+        .apply(
+          id,
+          (commitId) => {
+            claim = commitId
+            asked = clock()
+            return { type: 'intend', claim }
+          },
+          'worker',
+        )
+        .catch((error: unknown) => {
+          if (error instanceof ScriptUnknownError) return null
+          throw error
+        })
+      if (result === null) {
+        const { retryInMs } = await recover(signal)
+        await delay(retryInMs, undefined, { signal })
+        continue
+      }
       if (result.kind === 'applied') return { job: result.state.job, claim, asked }
       if (result.kind === 'probing') {
         await probe()

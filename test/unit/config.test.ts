@@ -60,6 +60,7 @@ const RIGHT: Record<string, { value: string; as: object }> = {
     as: { redisUrl: 'rediss://user:pass@redis.internal:6380/2' },
   },
   REDIS_SERVER_BIN: { value: '/opt/redis-server', as: { redisServerBin: '/opt/redis-server' } },
+  DURABILITY: { value: 'strict', as: { durability: 'strict' } },
   KEY_PREFIX: { value: 'a_B-9', as: { keyPrefix: 'a_B-9' } },
   REPLICATE_API_TOKEN: { value: 'r8_x', as: { replicate: { token: 'r8_x' } } },
   REPLICATE_BASE_URL: {

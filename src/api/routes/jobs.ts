@@ -6,6 +6,7 @@ import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/job.ts'
 import type { Lifecycle, NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
+import { NotDurableError } from '../../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
@@ -95,7 +96,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const idempotency =
       key === null ? null : { entry: idempotencyEntry(tenant, scope.route, key), body: digest(scope.body) }
     const result = await lifecycle.accept({ ...job, tenant, account }, id, idempotency).catch((error: unknown) => {
-      if (!isRedisTrouble(error) || isSurelyNotSent(error)) throw error
+      if (!(error instanceof NotDurableError) && (!isRedisTrouble(error) || isSurelyNotSent(error))) throw error
       throw new ServiceError(
         'accept_unknown',
         `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,

@@ -1,5 +1,5 @@
-import type { AttemptRecord, Cause, JobRecord, JobState } from './job.ts'
-import { effectKey, isFinal } from './job.ts'
+import type { Cause, JobRecord, JobState } from './job.ts'
+import { effectKey, isFinal, newAttempt } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { encodeField } from './record-codec.ts'
 import type { Timings } from './timings.ts'
@@ -144,24 +144,6 @@ export function applyChanges<T extends object>(record: T, changes: object, now: 
     ...Object.fromEntries(entries.map(([field, value]) => [field, isMoment(value) ? now + value.in : value])),
   }
 }
-
-/** An attempt before its intent fills it in. */
-const newAttempt = (n: number): AttemptRecord => ({
-  v: 1,
-  n,
-  account: '',
-  state: 'intended',
-  claim: '',
-  intended_at: 0,
-  prediction_id: null,
-  outcome: null,
-  finished_by: null,
-  webhook_id: null,
-  orphans: [],
-  absent_since: null,
-  missing_since: null,
-  closed_at: null,
-})
 
 /** What `commit` makes of `state`, as the script will have written it at `now`. */
 export function applyCommit(state: JobState, commit: Commit, now: number): JobState {

@@ -137,6 +137,24 @@ export interface AttemptRecord {
   closed_at: number | null
 }
 
+/** An attempt before its intent fills it in. */
+export const newAttempt = (n: number): AttemptRecord => ({
+  v: 1,
+  n,
+  account: '',
+  state: 'intended',
+  claim: '',
+  intended_at: 0,
+  prediction_id: null,
+  outcome: null,
+  finished_by: null,
+  webhook_id: null,
+  orphans: [],
+  absent_since: null,
+  missing_since: null,
+  closed_at: null,
+})
+
 /** What made a transition happen. */
 export const CAUSES = ['api', 'create', 'webhook', 'poll', 'list', 'cancel', 'worker', 'sweep'] as const
 export type Cause = (typeof CAUSES)[number]

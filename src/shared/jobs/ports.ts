@@ -89,6 +89,11 @@ export interface JobStore {
   /** Outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
+  /**
+   * After a commit that takes budget threw ScriptUnknownError, and Redis' memory was checked against upstream's: intents
+   * are taken again.
+   */
+  allowIntents(): Promise<void>
   /** How long ago the sweep last took something, in any process, ms; null: never. */
   sweptAgo(): Promise<number | null>
   /** Moves a due member that is still in the index. */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { loadScript } from '../redis/script.ts'
+import { guardedScript, loadScript } from '../redis/script.ts'
 import { applyCommit, planCommit, planCreate, planPurge, type CommitScriptInput } from './commit-plan.ts'
 import type { JobRecord, JobState } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
@@ -12,15 +12,17 @@ import type { Timings } from './timings.ts'
 const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
 const pauseClock = [limits('pause-clock.lua')]
-const loadJob = loadScript(here('load.lua'), ['no-writes'], pauseClock)
+const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 /** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
-const commitNewWork = loadScript(here('commit.lua'), [], pauseClock)
-const commitAlways = loadScript(here('commit.lua'), ['allow-oom'], pauseClock)
-const claimDue = loadScript(here('claim-due.lua'), ['allow-oom'])
+const commitNewWork = loadScript(here('commit.lua'), { includes: pauseClock })
+const commitAlways = loadScript(here('commit.lua'), { flags: ['allow-oom'], includes: pauseClock })
+/** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
+const commitIntent = guardedScript(here('commit.lua'), { includes: pauseClock })
+const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
-const beginProbe = loadScript(limits('begin-probe.lua'), ['allow-oom'])
-const endProbe = loadScript(limits('end-probe.lua'), ['allow-oom'], pauseClock)
-const pauseAccount = loadScript(limits('pause.lua'), ['allow-oom'], pauseClock)
+const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
+const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
 const commitReply = z.tuple([
   z.enum(['applied', 'repeated', 'stale', 'taken', 'too_late', 'limited', 'paused', 'probing']),
@@ -49,6 +51,8 @@ export interface RedisJobStoreOptions {
   creates: { perMinute: number; burst: number }
   account: string
   keepEvents?: number
+  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  confirmDurable?: () => Promise<void>
 }
 
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
@@ -72,6 +76,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     if (status === 'taken') return { result: { status, holder: detail }, now }
     return { result: { status }, now }
   }
+
+  const confirm = options.confirmDurable ?? (() => Promise.resolve())
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
@@ -115,6 +121,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const input = planCreate(job, idempotency, planOptions)
       const notAfter = String(Date.now() + clockOffset + timings.acceptWithin)
       const { result, now } = await run(commitNewWork, input, [commitId, '', notAfter, '', ''])
+      if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
       const state: JobState = { job: { ...job, rev: 1, created_at: now }, attempts: [], effects: [] }
       return { status: 'applied', state }
@@ -123,9 +130,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async commit(state, commit, cause, commitId) {
       const input = planCommit(state, commit, cause, planOptions)
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
-      const script = commit.takesBudget ? commitNewWork : commitAlways
+      const script = commit.takesBudget ? commitIntent.run : commitAlways
       const head = [commitId, String(state.job.rev), '', perToken, tolerance] as const
       const { result, now } = await run(script, input, [...head])
+      if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       return result.status === 'applied' ? { status: 'applied', state: applyCommit(state, commit, now) } : result
     },
 
@@ -237,6 +245,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const [now = '0', ...members] = reply
       return { now: Number(now), members: members.flatMap(parseDueMember) }
     },
+
+    allowIntents: () => commitIntent.load(redis),
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)

@@ -1,8 +1,8 @@
 import { isTerminal } from '../replicate/prediction.ts'
 import { closed, commit, ignored, type Row } from './decision.ts'
 import { attemptOf } from './job.ts'
-import { judgeAbsence, lost, speaksForIntent, tickIntent } from './rules-submit.ts'
-import { cancelEffect, cancelsOf, missing, orphan } from './rules-upstream.ts'
+import { judgeAbsence, lost, speaksForIntent, tickIntent, waitsForIntent } from './rules-submit.ts'
+import { cancelEffect, cancelsOf, missing, orphan, recovered } from './rules-upstream.ts'
 
 /** News of an attempt that the job does not depend on any more: only its own record changes. */
 export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed' | 'not_listed' | 'missing' | 'tick'> =
@@ -24,9 +24,11 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
           )
         : ignored('not_the_claim'),
     lost,
-    observed: (state, { attempt, prediction, webhook_id }, context) => {
+    observed: (state, event, context) => {
+      const { attempt, prediction, webhook_id } = event
       const record = attemptOf(state, attempt)
-      if (record === undefined) return ignored('unknown_attempt')
+      if (record === undefined)
+        return waitsForIntent(state) ? recovered(state, event, context) : ignored('unknown_attempt')
       if (record.state === 'closed' && record.prediction_id === prediction.id) return ignored('final')
       if (record.state === 'closed' || (record.prediction_id !== null && record.prediction_id !== prediction.id))
         return orphan(state, record, prediction, context.now)

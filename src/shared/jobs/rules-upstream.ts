@@ -16,7 +16,15 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
-import { attemptOf, effectKey, type AttemptRecord, type Effect, type JobRecord, type JobState } from './job.ts'
+import {
+  attemptOf,
+  effectKey,
+  newAttempt,
+  type AttemptRecord,
+  type Effect,
+  type JobRecord,
+  type JobState,
+} from './job.ts'
 
 /** Rules of what upstream tells about predictions, whoever brings the news. */
 
@@ -126,6 +134,37 @@ export const observed: Rule<'observed'> = (state, event, context) => {
       due: adopts ? { job: { in: job.timeout * 1000 + context.timings.timeoutGrace }, attempt: poll } : {},
     },
   )
+}
+
+/**
+ * A prediction of the attempt that would come next: Redis lost the intent (a crash can cost its last second), so the job
+ * stands in the line although it was sent. It is adopted as if the intent were there.
+ */
+export const recovered: Rule<'observed'> = (state, event, context) => {
+  const { job } = state
+  const n = event.attempt
+  if (n !== job.attempt + 1) return ignored('unknown_attempt')
+  const intent: AttemptChanges = {
+    account: job.account,
+    state: 'intended',
+    claim: 'recovered',
+    intended_at: event.prediction.created_at ?? context.now,
+    orphans: [],
+  }
+  const lost: AttemptRecord = { ...newAttempt(n), intended_at: event.prediction.created_at ?? context.now }
+  const remembered: JobState = {
+    ...state,
+    job: { ...job, phase: 'unknown', attempt: n },
+    attempts: [...state.attempts, lost],
+  }
+  const decision = observed(remembered, event, context)
+  if (decision.kind === 'ignored' || !decision.attempt) return decision
+  return {
+    ...decision,
+    job: { attempt: n, submitted_at: lost.intended_at, ...decision.job },
+    attempt: { n, changes: { ...intent, ...decision.attempt.changes } },
+    note: 'recovered',
+  }
 }
 
 /** The owned prediction is final upstream: what that makes of the job. */

@@ -37,6 +37,8 @@ export interface Timings {
   troublePause: { first: number; longest: number }
   /** How long creation takes to come back to its full rate after trouble. */
   ramp: number
+  /** How far back predictions are listed after Redis was started anew. */
+  recoveryWindow: number
   /** How far the clocks of upstream and Redis may be apart. */
   clockSkew: number
   /** Upstream's listing may lag behind its creates by this much. */
@@ -83,6 +85,7 @@ export const DEFAULT_TIMINGS: Timings = {
   storeDeadline: 55 * MINUTE,
   troublePause: { first: 5 * SECOND, longest: 60 * SECOND },
   ramp: 60 * SECOND,
+  recoveryWindow: 5 * MINUTE,
   clockSkew: 30 * SECOND,
   listingLag: 60 * SECOND,
   listingGap: 60 * SECOND,

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { loadScript } from '../redis/script.ts'
 
-const takeToken = loadScript(new URL('take-token.lua', import.meta.url), ['allow-oom'])
+const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'] })
 
 /** A budget of requests per minute, shared by all processes. */
 export interface Budget {

@@ -4,21 +4,71 @@ import type { Redis } from 'ioredis'
 
 export type ScriptFlag = 'allow-oom' | 'no-writes'
 
+export interface ScriptOptions {
+  flags?: readonly ScriptFlag[]
+  /** Lua files that stand before it. */
+  includes?: readonly URL[]
+}
+
+export interface GuardedScript {
+  /** Throws ScriptUnknownError when the server does not know the script. */
+  run(redis: Redis, keys: string[], args: string[]): Promise<unknown>
+  /** Makes the server know it. */
+  load(redis: Redis): Promise<void>
+}
+
+/** The server does not know a guarded script: it is another run of Redis than the one that was made to know it. */
+export class ScriptUnknownError extends Error {
+  override name = 'ScriptUnknownError'
+}
+
+function readScript(
+  file: URL,
+  { flags = [], includes = [] }: ScriptOptions,
+  remark = '',
+): { source: string; sha: string } {
+  const head = `#!lua${flags.length > 0 ? ` flags=${flags.join(',')}` : ''}`
+  const parts = [...includes, file].map((part) => readFileSync(part, 'utf8'))
+  const source = [head, ...parts, remark].join('\n')
+  return { source, sha: createHash('sha1').update(source).digest('hex') }
+}
+
+const isUnknown = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT')
+
 /**
  * A Lua file, after the files that it includes, as a function: one EVALSHA, and one EVAL when the server does not know
  * the script (after a restart or a SCRIPT FLUSH). Redis refuses a script at once when memory is full, unless it is
  * flagged `allow-oom` (Redis 7).
  */
-export function loadScript(file: URL, flags: readonly ScriptFlag[] = [], includes: readonly URL[] = []) {
-  const head = `#!lua${flags.length > 0 ? ` flags=${flags.join(',')}` : ''}`
-  const source = [head, ...[...includes, file].map((part) => readFileSync(part, 'utf8'))].join('\n')
-  const sha = createHash('sha1').update(source).digest('hex')
+export function loadScript(file: URL, options: ScriptOptions = {}) {
+  const { source, sha } = readScript(file, options)
   return async (redis: Redis, keys: string[], args: string[]): Promise<unknown> => {
     try {
       return await redis.evalsha(sha, keys.length, ...keys, ...args)
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
+      if (!isUnknown(error)) throw error
       return await redis.eval(source, keys.length, ...keys, ...args)
     }
+  }
+}
+
+/**
+ * The same, but never loaded by itself. Redis keeps scripts in memory only, so a server that does not know this one was
+ * started anew since: whoever needs to act on that does so, and then loads it.
+ */
+export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedScript {
+  const { source, sha } = readScript(file, options, '-- guarded')
+  return {
+    async run(redis, keys, args) {
+      try {
+        return await redis.evalsha(sha, keys.length, ...keys, ...args)
+      } catch (error) {
+        if (isUnknown(error)) throw new ScriptUnknownError('Redis was started anew', { cause: error })
+        throw error
+      }
+    },
+    async load(redis) {
+      await redis.script('LOAD', source)
+    },
   }
 }

@@ -1,0 +1,318 @@
+import { parseArtifactId } from '../artifacts/artifact-links.ts'
+import { isTerminal } from '../replicate/prediction.ts'
+import {
+  attemptOf,
+  effectKey,
+  isFinal,
+  STATUSES,
+  type AttemptRecord,
+  type AttemptState,
+  type JobRecord,
+  type JobState,
+  type Json,
+  type Phase,
+  type Status,
+} from '../jobs/job.ts'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import type { Timings } from '../jobs/timings.ts'
+import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
+
+/** A job with everything in Redis that names it, all of one moment. */
+export interface LoadedJob {
+  /** ms, Redis clock */
+  now: number
+  state: JobState
+  /** Names of the outbox rows, as they stand there. */
+  outbox: string[]
+  inTenantIndex: boolean
+  inStatusIndexes: Status[]
+  /** Score; null: not in it. */
+  retention: number | null
+  /** Score of `job:<id>`, `attempt:<id>:<n>` and `effect:<id>:<key>`, as far as they are due. */
+  due: Map<string, number>
+  /** Numbers of the attempts in the set. */
+  open: Set<number>
+  unknown: Map<number, number>
+  storing: Map<number, number>
+  /** What the prediction index says about each prediction that the attempts own. */
+  owners: Map<string, string | null>
+  /** The job that its idempotency entry names. */
+  idempotency: string | null
+}
+
+export interface CheckOptions {
+  keys: JobKeys
+  timings: Timings
+  quiescent: boolean
+}
+
+const STATUSES_OF: Record<Phase, readonly Status[]> = {
+  queued: ['queued'],
+  submitting: ['queued'],
+  unknown: ['queued'],
+  created: ['starting'],
+  running: ['processing'],
+  resubmitting: ['processing'],
+  stopping: ['queued', 'starting', 'processing'],
+  storing: ['processing'],
+  succeeded: ['succeeded'],
+  failed: ['failed'],
+  canceled: ['canceled'],
+}
+
+/** Where the newest attempt may be; `none`: there may be no attempt yet. */
+const STATES_OF: Record<Phase, readonly (AttemptState | 'none')[]> = {
+  queued: ['none', 'closed'],
+  submitting: ['intended'],
+  unknown: ['unknown'],
+  created: ['open'],
+  running: ['open'],
+  resubmitting: ['intended', 'unknown', 'open', 'closed'],
+  stopping: ['intended', 'unknown', 'open'],
+  storing: ['closed'],
+  succeeded: ['closed'],
+  // A stop does not wait for ever: what surfaces later changes the attempt only.
+  failed: ['none', 'intended', 'unknown', 'open', 'closed'],
+  canceled: ['none', 'intended', 'unknown', 'open', 'closed'],
+}
+
+type Say = (invariant: Invariant, id: string, detail: string, fix?: Command[]) => Problem
+
+/** The invariants that one job, its attempts, rows and index entries can break by themselves. */
+export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
+  const { job } = loaded.state
+  const say: Say = (invariant, id, detail, fix = []) => ({
+    invariant,
+    id,
+    detail,
+    repairable: fix.length > 0,
+    fix,
+    guard: { job: job.id, rev: String(job.rev) },
+  })
+  return [
+    ...checkRecord(job, say),
+    ...checkAttempts(loaded.state, say),
+    ...checkEffects(loaded, say),
+    ...checkIndexes(loaded, options, say),
+    ...checkDue(loaded, options, say),
+    ...checkAttemptSets(loaded, options, say),
+    ...checkOwners(loaded, options, say),
+    ...checkIdempotency(loaded, options, say),
+    ...(options.quiescent ? checkRest(loaded, say) : []),
+  ]
+}
+
+function checkRecord(job: JobRecord, say: Say): Problem[] {
+  const problems: Problem[] = []
+  if (!STATUSES_OF[job.phase].includes(job.status))
+    problems.push(say('status_fits_phase', job.id, `phase ${job.phase}, status ${job.status}`))
+  if (job.phase === 'stopping' && job.stop === null)
+    problems.push(say('status_fits_phase', job.id, 'it is stopping and nobody asked for it'))
+  if (job.stop !== null && job.phase !== 'stopping' && job.phase !== 'storing' && !isFinal(job.phase))
+    problems.push(say('status_fits_phase', job.id, `a stop was asked for and the phase is ${job.phase}`))
+  const final = isFinal(job.phase)
+  if (final !== (job.completed_at !== null))
+    problems.push(say('final_complete', job.id, `${job.phase}, completed_at ${job.completed_at ?? 'missing'}`))
+  const failed = job.phase === 'failed' || job.phase === 'canceled'
+  if (failed !== (job.error !== null))
+    problems.push(say('final_complete', job.id, `${job.phase}, error ${job.error?.code ?? 'missing'}`))
+  const known = new Set(job.artifacts.map(({ id }) => id))
+  for (const id of artifactIds(job.output))
+    if (!known.has(id)) problems.push(say('artifact_stored', job.id, `the output names ${id}, which has no record`))
+  return problems
+}
+
+function artifactIds(output: Json): string[] {
+  if (typeof output === 'string') return parseArtifactId(output) ? [output] : []
+  if (output === null || typeof output !== 'object') return []
+  return Object.values(output).flatMap(artifactIds)
+}
+
+function checkAttempts({ job, attempts }: JobState, say: Say): Problem[] {
+  const problems: Problem[] = []
+  if (attempts.some(({ n }, i) => n !== i + 1))
+    problems.push(say('attempts_in_order', job.id, `attempts ${attempts.map(({ n }) => n).join(', ')}`))
+  const newest = attempts.at(-1)
+  if (job.attempt !== (newest?.n ?? 0))
+    problems.push(say('attempts_in_order', job.id, `attempt ${job.attempt} of ${newest?.n ?? 0}`))
+  for (const attempt of attempts) {
+    if (attempt !== newest && attempt.state !== 'closed')
+      problems.push(say('one_attempt_open', attemptId(job.id, attempt.n), `${attempt.state}, and not the newest`))
+    const wrong = inconsistency(attempt)
+    if (wrong) problems.push(say('attempt_consistent', attemptId(job.id, attempt.n), wrong))
+  }
+  const state = newest?.state ?? 'none'
+  if (!STATES_OF[job.phase].includes(state))
+    problems.push(say('attempt_fits_phase', job.id, `${job.phase}, newest attempt ${state}`))
+  else if ((job.phase === 'succeeded' || job.phase === 'storing') && newest?.outcome !== 'succeeded')
+    problems.push(say('attempt_fits_phase', job.id, `${job.phase}, newest attempt ${newest?.outcome ?? 'open'}`))
+  const names = job.prediction_id !== null || ['created', 'running', 'storing', 'succeeded'].includes(job.phase)
+  if (names && job.prediction_id !== (newest?.prediction_id ?? null))
+    problems.push(
+      say(
+        'attempt_fits_phase',
+        job.id,
+        `prediction ${job.prediction_id ?? 'missing'}, that of the newest attempt ${newest?.prediction_id ?? 'missing'}`,
+      ),
+    )
+  return problems
+}
+
+function inconsistency({ claim, state, prediction_id, outcome, closed_at }: AttemptRecord): string | null {
+  if (claim === '') return 'it has no claim'
+  const mustOwn = state === 'open' || (outcome !== null && isTerminal(outcome))
+  if (mustOwn && prediction_id === null) return `${state}${outcome ? `, ${outcome}` : ''} without a prediction`
+  if ((state === 'intended' || state === 'unknown') && prediction_id !== null) return `${state} with a prediction`
+  if ((state === 'closed') !== (closed_at !== null)) return `${state}, closed_at ${closed_at ?? 'missing'}`
+  if (state === 'closed' && outcome === null) return 'closed without an outcome'
+  return null
+}
+
+function checkEffects({ state, outbox }: LoadedJob, say: Say): Problem[] {
+  const { job, effects } = state
+  const problems: Problem[] = []
+  for (const effect of effects) {
+    const key = effectKey(effect)
+    const id = `${job.id}:${key}`
+    if (!outbox.includes(key)) problems.push(say('effect_fits', id, `stands under another name`))
+    if (!attemptOf(state, effect.attempt)) problems.push(say('effect_fits', id, 'there is no such attempt'))
+    if (effect.kind === 'store' && (job.phase !== 'storing' || effect.attempt !== job.attempt))
+      problems.push(say('effect_fits', id, `the job is ${job.phase}, attempt ${job.attempt}`))
+  }
+  if (job.phase === 'storing' && !effects.some(({ kind }) => kind === 'store'))
+    problems.push(say('effect_fits', job.id, 'it stores, and nothing in the outbox says what'))
+  return problems
+}
+
+function checkIndexes({ state, now, ...loaded }: LoadedJob, { keys, timings }: CheckOptions, say: Say): Problem[] {
+  const { job } = state
+  const problems: Problem[] = []
+  if (!loaded.inTenantIndex)
+    problems.push(
+      say('indexed', job.id, 'not in the index of its tenant', [['zadd', keys.tenantJobs(job.tenant), '0', job.id]]),
+    )
+  for (const status of STATUSES) {
+    const listed = loaded.inStatusIndexes.includes(status)
+    const key = keys.tenantStatus(job.tenant, status)
+    if (listed && status !== job.status)
+      problems.push(say('indexed', job.id, `${job.status}, but in the index of ${status}`, [['zrem', key, job.id]]))
+    if (!listed && status === job.status)
+      problems.push(say('indexed', job.id, `not in the index of ${status}`, [['zadd', key, '0', job.id]]))
+  }
+  const final = isFinal(job.phase)
+  if (final && loaded.retention === null) {
+    const at = String(Math.round(Math.max(now, (job.completed_at ?? now) + timings.keepPredictionIndex)))
+    problems.push(
+      say('retention', job.id, 'final, and no clean-up waits for it', [['zadd', keys.retention, 'NX', at, job.id]]),
+    )
+  }
+  if (!final && loaded.retention !== null)
+    problems.push(say('retention', job.id, `${job.phase}, and to be cleaned up`, [['zrem', keys.retention, job.id]]))
+  return problems
+}
+
+function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  const { job, attempts, effects } = state
+  const problems: Problem[] = []
+  const expect = (open: boolean, member: string, id: string, what: string): void => {
+    if (open && !due.has(member))
+      problems.push(say('due', id, `${what}, and no due time`, [['zadd', keys.due, 'NX', String(now), member]]))
+    if (!open && due.has(member)) problems.push(say('due_member_open', member, `${what}`, [['zrem', keys.due, member]]))
+  }
+  expect(!isFinal(job.phase), `job:${job.id}`, job.id, job.phase)
+  for (const { n, state: at } of attempts)
+    expect(at !== 'closed', `attempt:${job.id}:${n}`, attemptId(job.id, n), `the attempt is ${at}`)
+  for (const effect of effects) {
+    const key = effectKey(effect)
+    expect(true, `effect:${job.id}:${key}`, `${job.id}:${key}`, 'the row is in the outbox')
+  }
+  return problems
+}
+
+function checkAttemptSets({ state, open, unknown, storing }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  const { job, attempts, effects } = state
+  const problems: Problem[] = []
+  for (const { n, state: at, intended_at } of attempts) {
+    const id = attemptId(job.id, n)
+    if (at === 'open' && !open.has(n))
+      problems.push(say('open_set', id, 'open, but not in the set', [['sadd', keys.open(job.account), id]]))
+    if (at !== 'open' && open.has(n))
+      problems.push(say('open_set', id, `${at}, but in the set`, [['srem', keys.open(job.account), id]]))
+    if (at === 'unknown' && unknown.get(n) !== intended_at)
+      problems.push(
+        say('unknown_set', id, `unknown since ${intended_at}, in the set: ${unknown.get(n) ?? 'missing'}`, [
+          ['zadd', keys.unknown(job.account), String(intended_at), id],
+        ]),
+      )
+    if (at !== 'unknown' && unknown.has(n))
+      problems.push(say('unknown_set', id, `${at}, but in the set`, [['zrem', keys.unknown(job.account), id]]))
+    const store = effects.find((effect) => effect.kind === 'store' && effect.attempt === n)
+    if (store?.kind === 'store' && storing.get(n) !== store.expires_at)
+      problems.push(
+        say('storing_set', id, `removed at ${store.expires_at}, in the set: ${storing.get(n) ?? 'missing'}`, [
+          ['zadd', keys.storing, String(store.expires_at), id],
+        ]),
+      )
+    if (!store && storing.has(n))
+      problems.push(say('storing_set', id, 'nothing to store, but in the set', [['zrem', keys.storing, id]]))
+  }
+  return problems
+}
+
+function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: CheckOptions, say: Say): Problem[] {
+  const { job, attempts } = state
+  const problems: Problem[] = []
+  const seen = new Set<string>()
+  // The index of a final job goes first.
+  const forgotten = job.completed_at !== null && now >= job.completed_at + timings.keepPredictionIndex
+  for (const { n, prediction_id } of attempts) {
+    if (prediction_id === null) continue
+    const id = attemptId(job.id, n)
+    if (seen.has(prediction_id))
+      problems.push(say('prediction_owned_once', id, `${prediction_id} has an attempt already`))
+    seen.add(prediction_id)
+    const owner = owners.get(prediction_id) ?? null
+    if (owner === null && !forgotten)
+      problems.push(
+        say('prediction_owned_once', id, `${prediction_id} is not in the index`, [
+          ['set', keys.prediction(job.account, prediction_id), id, 'NX'],
+        ]),
+      )
+    if (owner !== null && owner !== id)
+      problems.push(say('prediction_owned_once', id, `the index gives ${prediction_id} to ${owner}`))
+  }
+  return problems
+}
+
+function checkIdempotency({ state, idempotency, now }: LoadedJob, { timings }: CheckOptions, say: Say): Problem[] {
+  const { job } = state
+  if (job.idempotency === null || idempotency === job.id) return []
+  // It goes with the input.
+  if (idempotency === null && job.completed_at !== null && now >= job.completed_at + timings.keepPayload) return []
+  return [say('idempotent', job.id, `its entry names ${idempotency ?? 'no job'}`)]
+}
+
+function checkRest({ state }: LoadedJob, say: Say): Problem[] {
+  const { job, attempts, effects } = state
+  return [
+    ...(isFinal(job.phase) ? [] : [say('at_rest', job.id, job.phase)]),
+    ...attempts
+      .filter((attempt) => attempt.state !== 'closed')
+      .map((attempt) => say('at_rest', attemptId(job.id, attempt.n), attempt.state)),
+    ...effects.map((effect) => say('at_rest', `${job.id}:${effectKey(effect)}`, 'owed')),
+  ]
+}
+
+/** What an index other than those of one tenant names. */
+export type IndexMember =
+  | { kind: 'job'; job: string }
+  | { kind: 'attempt'; job: string; attempt: number }
+  | { kind: 'effect'; job: string; effect: string }
+
+/** Why an index should not name this; null when it may. What is there but over is found from the job's side. */
+export function ghost(member: IndexMember, loaded: LoadedJob | null): string | null {
+  if (loaded === null) return 'there is no such job'
+  if (member.kind === 'attempt' && !attemptOf(loaded.state, member.attempt)) return 'the job has no such attempt'
+  if (member.kind === 'effect' && !loaded.outbox.includes(member.effect)) return 'the outbox has no such row'
+  return null
+}

@@ -1,0 +1,150 @@
+import { isTerminal, type Prediction } from '../replicate/prediction.ts'
+import type { WebhookTokens } from '../replicate/webhook-token.ts'
+import { isFinal, type AttemptRecord, type JobState } from '../jobs/job.ts'
+import type { Timings } from '../jobs/timings.ts'
+import { attemptId, type Invariant, type Problem } from './finding.ts'
+
+/** What the comparison with upstream needs to know of one attempt. */
+export interface AttemptFacts {
+  job: JobState['job']
+  attempt: AttemptRecord
+  /** Predictions that are being cancelled. */
+  canceling: string[]
+}
+
+export interface UpstreamView {
+  /** ms, Redis clock: before the list was asked for, and so before any job was read */
+  began: number
+  predictions: Prediction[]
+  tokens: WebhookTokens
+}
+
+const say = (invariant: Invariant, id: string, detail: string): Problem => ({
+  invariant,
+  id,
+  detail,
+  repairable: false,
+  fix: [],
+  guard: null,
+})
+
+/** Upstream's books against ours. `facts` by `<job>:<n>`, at least of every attempt of the last hour. */
+export function checkUpstream(
+  { began, predictions, tokens }: UpstreamView,
+  facts: ReadonlyMap<string, AttemptFacts>,
+  { timings, quiescent }: { timings: Timings; quiescent: boolean },
+): Problem[] {
+  const byId = new Map(predictions.map((one) => [one.id, one]))
+  const problems: Problem[] = []
+  for (const prediction of predictions) problems.push(...checkToken(prediction))
+  for (const one of facts.values()) problems.push(...checkFound(one), ...checkAgreement(one))
+  return [...problems, ...checkLive()]
+
+  function checkToken(prediction: Prediction): Problem[] {
+    const target = prediction.webhook ? tokens.read(prediction.webhook) : null
+    if (!target) return []
+    const id = attemptId(target.job, target.attempt)
+    const known = facts.get(id)
+    if (!known) {
+      // Older ones may be of jobs that were cleaned up.
+      const recent = (prediction.created_at ?? began) > began - timings.outputLifetime
+      return recent ? [say('prediction_ours', prediction.id, `carries the token of ${id}, which does not exist`)] : []
+    }
+    const { prediction_id, orphans, state, outcome } = known.attempt
+    if (prediction_id === prediction.id || orphans.includes(prediction.id)) return []
+    // Its outcome is being found out.
+    if (prediction_id === null && (state === 'intended' || state === 'unknown')) return []
+    const holder = prediction_id === null ? `is closed as ${outcome ?? 'nothing'}` : `owns ${prediction_id}`
+    return [say('prediction_ours', prediction.id, `an orphan that is not counted: ${id} ${holder}`)]
+  }
+
+  /** Upstream keeps a prediction for an hour, and may show it a while after its creation. */
+  function checkFound({ attempt, job }: AttemptFacts): Problem[] {
+    const { prediction_id, intended_at, outcome, n } = attempt
+    if (prediction_id === null || byId.has(prediction_id) || outcome === 'provider_lost') return []
+    const shown = timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag
+    if (!quiescent && intended_at + shown > began) return []
+    if (intended_at < began - timings.outputLifetime + shown) return []
+    return [say('prediction_found', attemptId(job.id, n), `upstream does not list ${prediction_id}`)]
+  }
+
+  function checkAgreement({ job, attempt }: AttemptFacts): Problem[] {
+    const { prediction_id, outcome, n } = attempt
+    const prediction = prediction_id === null ? undefined : byId.get(prediction_id)
+    if (!prediction) return []
+    const { status } = prediction
+    const id = attemptId(job.id, n)
+    // It was listed before we looked: it may have ended in between.
+    if (!isTerminal(status) && !quiescent) return []
+    if (outcome !== null && isTerminal(outcome) && outcome !== status)
+      return [say('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
+    if (!isFinal(job.phase) || n !== job.attempt) return []
+    const excused = job.error?.code === 'output_not_stored' || job.error?.billed === 'unknown'
+    if ((job.phase === 'succeeded') !== (status === 'succeeded') && !excused)
+      return [say('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} upstream`)]
+    return []
+  }
+
+  /** Each prediction that an attempt owns had ended before the next one was made. */
+  function checkLive(): Problem[] {
+    const ofJob = Map.groupBy(
+      [...facts.values()].flatMap((one) => {
+        const prediction = byId.get(one.attempt.prediction_id ?? '')
+        return prediction ? [{ ...one, prediction }] : []
+      }),
+      ({ job }) => job.id,
+    )
+    const found: Problem[] = []
+    for (const [id, owned] of ofJob) {
+      const inOrder = owned.toSorted((a, b) => a.attempt.n - b.attempt.n)
+      for (const [i, { prediction, canceling }] of inOrder.entries()) {
+        const next = inOrder[i + 1]?.prediction
+        if (!next || canceling.includes(prediction.id)) continue
+        const ended = prediction.completed_at ?? (isTerminal(prediction.status) ? 0 : Infinity)
+        if (ended > (next.created_at ?? Infinity))
+          found.push(say('one_live_prediction', id, `${prediction.id} had not ended when ${next.id} was made`))
+      }
+    }
+    return found
+  }
+}
+
+/** Replays the token bucket of the commits over the intents of the last hour. */
+export function checkBudget(
+  intents: { id: string; at: number }[],
+  { perMinute, burst }: { perMinute: number; burst: number },
+): Problem[] {
+  const interval = 60_000 / perMinute
+  let arrival = 0
+  for (const { id, at } of intents.toSorted((a, b) => a.at - b.at)) {
+    arrival = Math.max(arrival, at)
+    // Intents are kept in whole ms.
+    if (arrival - interval * (burst - 1) - at > 1)
+      return [
+        say(
+          'create_budget',
+          id,
+          `one create too many at ${new Date(at).toISOString()}: ${perMinute}/min, burst ${burst}`,
+        ),
+      ]
+    arrival += interval
+  }
+  return []
+}
+
+/** Counters against a recount. `moved`: so many jobs may have changed while they were counted. */
+export function checkCounters(
+  key: string,
+  counters: Record<string, number>,
+  recount: ReadonlyMap<string, number>,
+  moved: number,
+): Problem[] {
+  return [...new Set([...Object.keys(counters), ...recount.keys()])].flatMap((phase) => {
+    const found = recount.get(phase) ?? 0
+    const said = counters[phase] ?? 0
+    if (Math.abs(said - found) <= moved) return []
+    const fix: Problem['fix'] = moved === 0 ? [['hincrby', key, phase, String(found - said)]] : []
+    const detail = `the counter says ${said}, there are ${found}`
+    return [{ invariant: 'counted' as const, id: phase, detail, repairable: fix.length > 0, fix, guard: null }]
+  })
+}

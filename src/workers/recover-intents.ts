@@ -1,0 +1,85 @@
+import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { Prediction } from '../shared/replicate/prediction.ts'
+import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { listAll } from './list-window.ts'
+
+export interface RecoverDependencies {
+  store: JobStore
+  lifecycle: Lifecycle
+  upstream: PredictionPort
+  tokens: WebhookTokens
+  reads: Budget
+  account: string
+  timings: Timings
+  /** Whether Redis still holds the deployment that this process started with. */
+  sameDeployment: () => Promise<boolean>
+  log: Logger
+}
+
+const RETRY_MS = 2_000
+
+/**
+ * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in
+ * the line although its prediction exists. So nothing is created before one complete listing of the last minutes was
+ * read, and every prediction in it that carries our token found its job. Answers true when intents may be taken again.
+ */
+export function createRecoverIntents(dependencies: RecoverDependencies) {
+  const { store, lifecycle, upstream, tokens, reads, account, timings, sameDeployment, log } = dependencies
+  let running: Promise<boolean> | undefined
+
+  /** The prediction with its webhook; null when it is gone, undefined when it could not be read. */
+  async function withWebhook(prediction: Prediction, signal: AbortSignal): Promise<Prediction | null | undefined> {
+    if (prediction.webhook) return prediction
+    await reads.take(signal)
+    const outcome = await upstream.get(prediction.id)
+    if (outcome.kind === 'not_found') return null
+    return outcome.kind === 'prediction' ? outcome.prediction : undefined
+  }
+
+  async function recover(signal: AbortSignal): Promise<boolean> {
+    const now = await store.now()
+    if (!(await sameDeployment())) {
+      log.fatal('Redis holds another deployment, or lost its data: nothing is created until that is mended')
+      return false
+    }
+    log.warn('Redis was started anew: looking for predictions that it may have forgotten')
+    const window = { after: now - timings.recoveryWindow, before: now + timings.clockSkew }
+    const listed = await listAll({ upstream, reads }, window, signal)
+    if (listed === null) return false
+    const unowned = new Set(
+      await store.unowned(
+        account,
+        listed.map(({ id }) => id),
+      ),
+    )
+    let found = 0
+    for (const row of listed) {
+      if (!unowned.has(row.id)) continue
+      const prediction = await withWebhook(row, signal)
+      if (prediction === undefined) return false
+      const target = prediction?.webhook ? tokens.read(prediction.webhook) : null
+      if (!prediction || !target) continue
+      const result = await lifecycle.observe(target.job, target.attempt, prediction, 'list')
+      if (result.kind === 'applied') found++
+      if (result.kind === 'missing')
+        await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
+    }
+    await store.allowIntents()
+    log.warn({ listed: listed.length, adopted: found }, 'creation goes on')
+    return true
+  }
+
+  return async (signal: AbortSignal): Promise<{ retryInMs: number }> => {
+    running ??= recover(signal).finally(() => {
+      running = undefined
+    })
+    return { retryInMs: (await running) ? 0 : RETRY_MS }
+  }
+}
+
+export type RecoverIntents = ReturnType<typeof createRecoverIntents>

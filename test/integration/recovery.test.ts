@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { finished, inPhase } from '../support/finished.ts'
+import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { startService, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const GEMINI = 'google/gemini-3-pro'
+
+describe('the recovery gate', () => {
+  let redis: OwnRedis
+  let service: TestService
+  beforeAll(async () => {
+    redis = await startOwnRedis()
+    service = await startService({ redisUrl: redis.url, timings: SHORT_TIMINGS })
+  })
+  afterAll(async () => {
+    await service.stop()
+    await redis.stop()
+  })
+
+  test('after a restart nothing is created before one complete listing was read', async () => {
+    const first = await service.client.submit({ version: HELLO, input: { text: 'before' } })
+    expect((await finished(service, first.id)).status).toBe('succeeded')
+    const listed = (await service.simulator.books()).counts.lists
+    expect(listed).toBeGreaterThan(0)
+
+    await redis.kill()
+    await redis.start()
+    const second = await waitFor('a job to be accepted again', async () =>
+      service.client.submit({ version: HELLO, input: { text: 'after' } }).catch(() => undefined),
+    )
+    expect(await finished(service, second.id)).toMatchObject({ status: 'succeeded' })
+    expect((await service.simulator.books()).counts.lists).toBeGreaterThan(listed)
+  })
+
+  test('a prediction whose intent Redis forgot is adopted by its job, not made again', async () => {
+    await service.simulator.faults({ webhooks: { drop: 1 } })
+    const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'forgotten intent' } })
+    const running = await inPhase(service, id, 'created', 'running')
+    // What a crash that loses the last moments leaves behind: the job in the line, nothing of its attempt.
+    const { keys } = service
+    const prediction = running.prediction_id ?? ''
+    await service.redis
+      .multi()
+      .hset(keys.job(id), 'phase', 'queued', 'status', 'queued', 'attempt', '0', 'prediction_id', '', 'rev', '1')
+      .hset(keys.job(id), 'submitted_at', 'null', 'prediction_created_at', 'null', 'started_at', 'null')
+      .del(keys.attempts(id), keys.prediction('default', prediction))
+      .srem(keys.open('default'), `${id}:1`)
+      .zrem(keys.due, `attempt:${id}:1`)
+      .hincrby(keys.phases, running.phase, -1)
+      .hincrby(keys.phases, 'queued', 1)
+      .zrem(keys.tenantStatus('default', running.status), id)
+      .zadd(keys.tenantStatus('default', 'queued'), 0, id)
+      .zadd(keys.due, 0, `job:${id}`)
+      .script('FLUSH')
+      .exec()
+    const job = await waitFor('the prediction to be adopted', async () => {
+      const now = await service.client.get(id)
+      return now.prediction_id === prediction && now
+    })
+    expect(job).toMatchObject({ attempt: 1 })
+    await service.simulator.faults({ webhooks: null })
+    await service.client.cancel(id)
+    await finished(service, id)
+    const rows = (await service.simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+    expect(rows).toHaveLength(1)
+  })
+
+  test('a Redis that lost its data is not ready, and nothing is created from it', async () => {
+    const before = (await service.simulator.books()).counts.created
+    await service.redis.flushall()
+    const ready = await waitFor('not to be ready', async () => {
+      const response = await fetch(`${service.url}/readyz`)
+      return response.status === 503 && ((await response.json()) as { checks: { redis: { detail: string } } })
+    })
+    expect(ready.checks.redis.detail).toContain('lost its data')
+    expect((await service.simulator.books()).counts.created).toBe(before)
+  })
+})
+
+describe('strict durability', () => {
+  test('needs a Redis that writes at once, or can say when it has', async () => {
+    const lax = await startOwnRedis()
+    const strict = { DURABILITY: 'strict' }
+    const version = await waitFor('Redis', async () => lax.url)
+    const started = startService({ redisUrl: version, env: strict, timings: SHORT_TIMINGS })
+    const outcome = await started.then(
+      async (service) => {
+        // Redis 7.2 and newer confirm each write.
+        const { id } = await service.client.submit({ version: HELLO, input: { text: 'strict' } })
+        const { status } = await finished(service, id)
+        await service.stop()
+        return status
+      },
+      (error: unknown) => String(error),
+    )
+    expect(outcome).toMatch(/^succeeded$|DURABILITY: strict needs Redis 7\.2/)
+    await lax.stop()
+  })
+
+  test('works with appendfsync always', async () => {
+    const redis = await startOwnRedis({ extraFlags: ['--appendfsync', 'always'] })
+    const service = await startService({
+      redisUrl: redis.url,
+      env: { DURABILITY: 'strict' },
+      timings: SHORT_TIMINGS,
+    })
+    const { id } = await service.client.submit({ version: HELLO, input: { text: 'strict' } })
+    expect((await finished(service, id)).status).toBe('succeeded')
+    await service.stop()
+    await redis.stop()
+  })
+})
