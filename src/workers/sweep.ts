@@ -4,7 +4,7 @@ import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
-import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import { ageBased, withinStart, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
 export interface SweepDependencies {
@@ -39,6 +39,8 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
   /** ms until time itself may change the job, or its doorbell should be rung again. */
   function untilNextLook({ job }: JobState, now: number): number {
     switch (job.phase) {
+      case 'queued':
+        return withinStart(job, now, ageBased(now - job.created_at, timings.ringAgain)) + 100
       case 'created':
       case 'running': {
         const from = job.prediction_created_at ?? job.submitted_at ?? job.created_at

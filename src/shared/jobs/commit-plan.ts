@@ -195,7 +195,7 @@ export function planCreate(
     .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
     .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
     .add('hincrby', keys.phases, job.phase, 1)
-    .dueAt(keys.due, dueJob(job.id), { in: timings.ringAgain.min })
+    .dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
   announce(input, keys, job, 1, keepEvents)
   return input
 }

@@ -68,6 +68,10 @@ export const DEFAULT_TIMINGS: Timings = {
   acceptWithin: 2 * SECOND,
 }
 
+/** A wait of a queued job, cut where its time to be started ends. */
+export const withinStart = (job: { created_at: number; start_within: number }, now: number, wait: number): number =>
+  Math.min(wait, Math.max(0, job.created_at + job.start_within * 1000 - now))
+
 /** A wait that grows with age: half of it, kept within bounds. */
 export const ageBased = (age: number, bounds: { min: number; max: number }): number =>
   Math.min(bounds.max, Math.max(bounds.min, age / 2))

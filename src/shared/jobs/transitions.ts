@@ -16,7 +16,7 @@ import {
   type Json,
   type Phase,
 } from './job.ts'
-import type { Timings } from './timings.ts'
+import { withinStart, type Timings } from './timings.ts'
 
 /**
  * The state machine of a job: one pure table decides. `transition(state, event, context)` answers the changes to
@@ -172,29 +172,31 @@ const speaksForIntent = (attempt: AttemptRecord | undefined, claim: string): att
   attempt.prediction_id === null &&
   (attempt.state === 'intended' || attempt.state === 'unknown')
 
-const notSent: Rule<'not_sent'> = (state, { attempt, claim }, { timings }) => {
+const notSent: Rule<'not_sent'> = (state, { attempt, claim }, { now, timings }) => {
   if (!speaksForIntent(attemptOf(state, attempt), claim)) return ignored('not_the_claim')
   const settled = { n: attempt, changes: closed('not_sent', null) }
   return state.job.phase === 'stopping'
     ? commit(stopped(state.job, 'no'), { attempt: settled, due: { attempt: null } })
     : commit(
         { phase: 'queued', status: 'queued' },
-        { attempt: settled, due: { job: { in: timings.ringAgain.min }, attempt: null } },
+        { attempt: settled, due: { job: { in: withinStart(state.job, now, timings.ringAgain.min) }, attempt: null } },
       )
 }
 
-const refused: Rule<'refused'> = (state, event, { timings }) => {
+const refused: Rule<'refused'> = (state, event, { now, timings }) => {
   if (!speaksForIntent(attemptOf(state, event.attempt), event.claim)) return ignored('not_the_claim')
   const rest = {
     attempt: { n: event.attempt, changes: closed(event.outcome, 'create' as const) },
     ...(event.pause ? { pause: event.pause } : {}),
   }
   if (state.job.phase === 'stopping') return commit(stopped(state.job, 'no'), { ...rest, due: { attempt: null } })
-  if (event.error === null)
+  if (event.error === null) {
+    const wait = Math.max(event.pause?.for ?? 0, timings.ringAgain.min)
     return commit(
       { phase: 'queued', status: 'queued' },
-      { ...rest, due: { job: { in: Math.max(event.pause?.for ?? 0, timings.ringAgain.min) }, attempt: null } },
+      { ...rest, due: { job: { in: withinStart(state.job, now, wait) }, attempt: null } },
     )
+  }
   const { code, message, retryable, billed } = event.error
   return commit(failed(code, message, retryable, billed), { ...rest, due: { attempt: null } })
 }
