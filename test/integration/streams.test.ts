@@ -15,17 +15,19 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-let readers: AbortController[] = []
+/** With its response: a response that nobody holds is closed when it is collected. */
+const readers: { leave: AbortController; response: Response | null }[] = []
 const leaveAll = (): void => {
-  for (const reader of readers.splice(0)) reader.abort()
+  for (const { leave } of readers.splice(0)) leave.abort()
 }
 afterEach(() => leaveAll())
 
 async function open(path: string): Promise<number> {
-  const reader = new AbortController()
+  const reader: (typeof readers)[number] = { leave: new AbortController(), response: null }
   readers.push(reader)
   const headers = { authorization: `Bearer ${TEST_KEY}` }
-  return (await fetch(service.url + path, { headers, signal: reader.signal })).status
+  reader.response = await fetch(service.url + path, { headers, signal: reader.leave.signal })
+  return reader.response.status
 }
 
 test('a key opens so many streams and no more, until one is closed', async () => {
