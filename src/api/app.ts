@@ -200,7 +200,9 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
       response.destroy()
     })
     response.on('close', () => stream.destroy())
-    stream.pipe(response)
+    // Whoever left while the file was being opened closes it nonetheless.
+    if (response.destroyed) stream.destroy()
+    else stream.pipe(response)
     return
   }
   if (answer.body === undefined) response.end()

@@ -40,4 +40,6 @@ export function sendEvents(response: Response, source: EventSource): void {
   write('retry: 1000\n\n')
   stop = source((event) => write(format(event)), end)
   if (over) stop()
+  // A reader may have left while the stream was being prepared: its `close` is over then.
+  else if (response.destroyed || response.req.method === 'HEAD') end()
 }

@@ -1,4 +1,4 @@
-import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Budget } from '../shared/limits/budget.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 

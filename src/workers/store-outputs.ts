@@ -7,7 +7,7 @@ import { attemptOf, type ArtifactRecord, type Effect, type JobRecord, type Json 
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
-import type { Budget } from '../shared/limits/redis-budget.ts'
+import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 

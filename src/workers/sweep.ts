@@ -4,8 +4,8 @@ import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
-import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
+import { ageBased, withinStart, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
 interface OpenAttempt {
@@ -50,6 +50,7 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
   /** ms until time itself may change the job, or its doorbell should be rung again. */
   function untilNextLook(state: JobState, now: number): number {
     const { job } = state
+    if (waitsForIntent(state)) return withinStart(job, now, ageBased(now - job.start_since, timings.ringAgain)) + 100
     switch (job.phase) {
       case 'created':
       case 'running': {

@@ -98,6 +98,15 @@ export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendE
         sendError(response, new ServiceError('cross_site', 'The board only works from its own page.'))
         return
       }
+      // One rule here: the board's own read-only mode is a check in each of its routes, and some answer 200.
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.setHeader('allow', 'GET, HEAD')
+        sendError(
+          response,
+          new ServiceError('method_not_allowed', 'The board only shows; jobs are changed by the API.'),
+        )
+        return
+      }
       next()
     },
     helmet({

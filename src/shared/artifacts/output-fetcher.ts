@@ -64,6 +64,11 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
         await response.body?.cancel()
         throw new OutputFetchError(`${url.host} answered ${response.status}`, [404, 410].includes(response.status))
       }
+      const encoding = response.headers.get('content-encoding')
+      if (encoding !== null && encoding !== 'identity') {
+        await response.body.cancel()
+        throw new OutputFetchError(`${url.host} answered in ${encoding}, which was not asked for`, false)
+      }
       const length = response.headers.get('content-length')
       return { body: response.body, bytes: length === null ? null : Number(length) }
     },

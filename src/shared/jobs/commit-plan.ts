@@ -251,7 +251,7 @@ export function planCreate(
     .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
     .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
     .add('hincrby', keys.phases, job.phase, 1)
-    .dueAt(keys.due, dueJob(job.id), { in: timings.ringAgain.min })
+    .dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
   const entry = { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null }
   input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
   announce(input, keys, job, 1, keepEvents)

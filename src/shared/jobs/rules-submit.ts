@@ -12,7 +12,7 @@ import {
   type TransitionContext,
 } from './decision.ts'
 import { attemptOf, type AttemptRecord, type JobState } from './job.ts'
-import type { Timings } from './timings.ts'
+import { withinStart, type Timings } from './timings.ts'
 
 /** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
@@ -65,7 +65,7 @@ export function backInLine(
   const wait = Math.max(rest.pause?.for ?? 0, context.timings.ringAgain.min)
   return commit(state.job.phase === 'resubmitting' ? {} : { phase: 'queued', status: 'queued' }, {
     ...settled,
-    due: { job: { in: wait }, attempt: null },
+    due: { job: { in: withinStart(state.job, context.now, wait) }, attempt: null },
   })
 }
 

@@ -99,6 +99,12 @@ export const DEFAULT_TIMINGS: Timings = {
   acceptWithin: 2 * SECOND,
 }
 
+/** A wait of a job in the line, cut where its time to be started ends; pauses may have moved that later. */
+export const withinStart = (job: { start_since: number; start_within: number }, now: number, wait: number): number => {
+  const left = job.start_since + job.start_within * 1000 - now
+  return left > 0 ? Math.min(wait, left) : wait
+}
+
 /** A wait that grows with age: half of it, kept within bounds. */
 export const ageBased = (age: number, bounds: { min: number; max: number }): number =>
   Math.min(bounds.max, Math.max(bounds.min, age / 2))

@@ -1,14 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { loadScript } from '../redis/script.ts'
+import type { Budget } from './budget.ts'
 
 const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'] })
-
-/** A budget of requests per minute, shared by all processes. */
-export interface Budget {
-  /** Waits for a token; rejects when `signal` aborts first. */
-  take(signal: AbortSignal): Promise<void>
-}
 
 export function createRedisBudget(options: { redis: Redis; key: string; perMinute: number; burst: number }): Budget {
   const interval = 60_000_000 / options.perMinute

@@ -1,0 +1,227 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ERRORS } from '../src/shared/errors.ts'
+
+/** Who may import whom (docs/design.md), and the things that only one place may do. */
+
+const ROOT = resolve(import.meta.dirname, '..')
+
+interface Import {
+  file: string
+  /** A path below the root, or the name of a package. */
+  target: string
+  typeOnly: boolean
+}
+
+const sources = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+  .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+  .sort()
+const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
+/** Without comments, so that a word about a rule does not break it. */
+const codeOf = (file: string): string => textOf(file).replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+
+const STATEMENT = /^(?:import|export)\s+(type\s+)?(?:([^;'"={}]*(?:\{[^}]*\})?)\s*from\s+)?'([^']+)'/gm
+const DYNAMIC = /\bimport\(\s*'([^']+)'\s*\)/g
+
+function importsOf(file: string): Import[] {
+  const code = codeOf(file)
+  const found: Import[] = []
+  const add = (from: string, typeOnly: boolean): void => {
+    const target = from.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), from)) : from
+    found.push({ file, target, typeOnly })
+  }
+  for (const [, type, names = '', from = ''] of code.matchAll(STATEMENT)) {
+    const listed = /^\{(.*)\}$/s
+      .exec(names)?.[1]
+      ?.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean)
+    add(
+      from,
+      type !== undefined ||
+        (listed !== undefined && listed.length > 0 && listed.every((name) => name.startsWith('type '))),
+    )
+  }
+  for (const [, from = ''] of code.matchAll(DYNAMIC)) add(from, false)
+  return found
+}
+const imports = sources.flatMap(importsOf)
+
+const below =
+  (folder: string) =>
+  (file: string): boolean =>
+    file.startsWith(`src/${folder}/`)
+/** The import statements of a file that break a rule, as text. */
+const offences = (applies: (file: string) => boolean, allowed: (one: Import) => boolean): string[] =>
+  imports.filter((one) => applies(one.file) && !allowed(one)).map(({ file, target }) => `${file} imports ${target}`)
+
+const isPackage = (target: string): boolean => !target.startsWith('src/') && !target.startsWith('..')
+/** The one description of the shapes of the API. */
+const CLIENT_TYPES = 'src/client/types.ts'
+/** Where parts are put together. */
+const COMPOSITION = new Set(['src/compose.ts', 'src/local-parts.ts'])
+
+test('the reader of imports sees them', () => {
+  expect(imports.length).toBeGreaterThan(200)
+  expect(imports).toContainEqual({ file: 'src/compose.ts', target: 'src/api/app.ts', typeOnly: false })
+  expect(imports).toContainEqual({ file: 'src/shared/jobs/ports.ts', target: 'src/shared/jobs/job.ts', typeOnly: true })
+  for (const { target } of imports)
+    if (!isPackage(target) && !target.includes('?')) expect(existsSync(join(ROOT, target)), target).toBe(true)
+})
+
+describe('imports go down only', () => {
+  const from =
+    (...allowed: string[]) =>
+    (one: Import): boolean =>
+      isPackage(one.target) || allowed.some((path) => one.target.startsWith(path))
+
+  test('shared imports nothing above it', () => {
+    expect(offences(below('shared'), from('src/shared/'))).toEqual([])
+  })
+
+  test('queues import shared', () => {
+    expect(offences(below('queues'), from('src/queues/', 'src/shared/'))).toEqual([])
+  })
+
+  test('workers import queues and shared, never the api', () => {
+    expect(offences(below('workers'), from('src/workers/', 'src/queues/', 'src/shared/'))).toEqual([])
+  })
+
+  test('the api imports queues, shared and the types of its own answers, never the workers', () => {
+    const allowed = from('src/api/', 'src/queues/', 'src/shared/')
+    expect(offences(below('api'), (one) => allowed(one) || (one.target === CLIENT_TYPES && one.typeOnly))).toEqual([])
+  })
+
+  test('the client imports nothing at all', () => {
+    expect(offences(below('client'), ({ target }) => target.startsWith('src/client/'))).toEqual([])
+  })
+
+  test('Studio and the command line import the client', () => {
+    for (const part of ['studio', 'cli']) expect(offences(below(part), from(`src/${part}/`, 'src/client/'))).toEqual([])
+  })
+
+  test('the simulator imports nothing of the service, and is started by the composition only', () => {
+    expect(offences(below('simulator'), from('src/simulator/'))).toEqual([])
+    const users = imports.filter(({ file, target }) => target.startsWith('src/simulator/') && !below('simulator')(file))
+    expect(users.filter(({ file }) => !COMPOSITION.has(file))).toEqual([])
+  })
+
+  test('nobody imports what starts everything', () => {
+    const users = imports.filter(({ target }) => ['src/main.ts', 'src/simulator/main.ts'].includes(target))
+    expect(users).toEqual([])
+    const composers = imports.filter(({ target, typeOnly }) => target === 'src/compose.ts' && !typeOnly)
+    expect(composers.map(({ file }) => file)).toEqual(['src/main.ts'])
+  })
+})
+
+describe('an adapter', () => {
+  /** A file of a domain folder that is named after a technology. */
+  const isAdapter = (file: string): boolean =>
+    /^src\/shared\/(?!redis\/)[^/]+\/(?:redis|disk|s3|replicate)-[a-z-]+\.ts$/.test(file)
+
+  test('is known to the composition only', () => {
+    expect(sources.filter(isAdapter)).toContain('src/shared/jobs/redis-job-store.ts')
+    expect(
+      offences(
+        (file) => !COMPOSITION.has(file),
+        ({ target }) => !isAdapter(target),
+      ),
+    ).toEqual([])
+  })
+
+  test('is the only one in its folder that knows the technology', () => {
+    const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
+    const folders = ['jobs', 'replicate', 'artifacts', 'limits']
+    const inDomain = (file: string): boolean => folders.some((folder) => below(`shared/${folder}`)(file))
+    /** Fetches outputs for whichever store there is. */
+    const fetcher = 'src/shared/artifacts/output-fetcher.ts'
+    expect(
+      offences(
+        (file) => inDomain(file) && !isAdapter(file) && file !== fetcher,
+        ({ target }) => !technology.test(target),
+      ),
+    ).toEqual([])
+  })
+})
+
+test('vocabulary and decisions touch neither a technology nor the outside', () => {
+  const pure = [
+    ...['job', 'transitions', 'timings', 'ports', 'lifecycle', 'commit-plan', 'record-codec', 'job-keys'].map(
+      (name) => `src/shared/jobs/${name}.ts`,
+    ),
+    ...[
+      'prediction',
+      'prediction-port',
+      'progress-from-logs',
+      'retry-hint',
+      'webhook-signature',
+      'webhook-token',
+      'webhook-secrets',
+    ].map((name) => `src/shared/replicate/${name}.ts`),
+    ...['output', 'artifact-links'].map((name) => `src/shared/artifacts/${name}.ts`),
+    'src/shared/errors.ts',
+  ]
+  for (const file of pure) expect(sources).toContain(file)
+  // Hashes and random ids are arithmetic.
+  const allowed = /^(?:zod|ulid|node:crypto)$/
+  expect(
+    offences(
+      (file) => pure.includes(file),
+      ({ target, typeOnly }) => typeOnly || !isPackage(target) || allowed.test(target),
+    ),
+  ).toEqual([])
+  for (const file of pure)
+    expect(codeOf(file), file).not.toMatch(/(?<![.\w])(?:fetch|setTimeout|setInterval)\(|\bprocess\./)
+})
+
+describe('only one place', () => {
+  const filesWith = (pattern: RegExp, except = /^$/): string[] =>
+    sources.filter((file) => !except.test(file) && pattern.test(codeOf(file)))
+
+  test('reads the environment', () => {
+    expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual(['src/shared/config.ts', 'src/simulator/options.ts'])
+  })
+
+  test('builds the bodies of errors', () => {
+    const other = /^src\/(?:simulator|client|studio)\//
+    expect(filesWith(/problem\+json/, other)).toEqual(['src/api/error-response.ts'])
+    expect(filesWith(/urn:genqueue:error/, other)).toEqual(['src/api/error-response.ts'])
+    expect(filesWith(/\.status\(\s*[45]\d\d\s*\)\.(?:json|send)\(/, other)).toEqual([])
+  })
+
+  test('makes BullMQ workers', () => {
+    expect(filesWith(/\bnew Worker\(/)).toEqual(['src/workers/start-workers.ts'])
+  })
+
+  test('makes BullMQ queues', () => {
+    expect(filesWith(/\bnew Queue\(/)).toEqual(['src/queues/producer.ts'])
+  })
+
+  test('opens connections to Redis', () => {
+    expect(filesWith(/\bnew Redis\(/)).toEqual(['src/shared/redis/connection.ts'])
+  })
+
+  test('runs Lua', () => {
+    expect(filesWith(/\.eval(?:sha)?\(/)).toEqual(['src/shared/redis/script.ts'])
+  })
+})
+
+test('nothing searches the keyspace, and only programs end the process', () => {
+  const searching =
+    /\bredis\s*\.(?:keys|scan|scanStream|sscan|hscan|flushall|flushdb)\(|redis\.call\('(?:KEYS|SCAN|FLUSH)/i
+  expect(sources.filter((file) => searching.test(codeOf(file)))).toEqual([])
+  const exits = sources.filter((file) => /process\.exit\(/.test(codeOf(file)))
+  expect(exits.filter((file) => !file.endsWith('/main.ts'))).toEqual([])
+})
+
+test('every error code is in the one list, and in the documentation with its status', () => {
+  const used = new Set<string>()
+  for (const file of sources.filter((one) => below('api')(one) || below('shared')(one)))
+    for (const [, code = ''] of codeOf(file).matchAll(/new ServiceError\(\s*'([a-z_]+)'/g)) used.add(code)
+  expect([...used].filter((code) => !(code in ERRORS))).toEqual([])
+  expect(used.size).toBeGreaterThan(10)
+  const documented = textOf('docs/errors.md')
+  for (const [code, { status }] of Object.entries(ERRORS)) expect(documented).toContain(`| \`${code}\` | ${status} |`)
+})

@@ -1,0 +1,86 @@
+import { connect } from 'node:net'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const MOST = 500
+
+let service: TestService
+let job: string
+beforeAll(async () => {
+  service = await startService()
+  await service.simulator.faults({ predictions: { starting_forever: { probability: 1 } } })
+  job = (await service.client.submit({ version: HELLO, input: { text: 'x' } })).id
+})
+afterAll(() => service.stop())
+
+/** With its response: a response that nobody holds is closed when it is collected. */
+const readers: { leave: AbortController; response: Response | null }[] = []
+const leaveAll = (): void => {
+  for (const { leave } of readers.splice(0)) leave.abort()
+}
+afterEach(() => leaveAll())
+
+async function open(path: string): Promise<number> {
+  const reader: (typeof readers)[number] = { leave: new AbortController(), response: null }
+  readers.push(reader)
+  const headers = { authorization: `Bearer ${TEST_KEY}` }
+  reader.response = await fetch(service.url + path, { headers, signal: reader.leave.signal })
+  return reader.response.status
+}
+
+test('a key opens so many streams and no more, until one is closed', async () => {
+  const statuses = await Promise.all(
+    Array.from({ length: MOST + 20 }, (_, i) => open(i % 2 ? '/v1/events' : `/v1/jobs/${job}/events`)),
+  )
+  expect(statuses.filter((status) => status === 200)).toHaveLength(MOST)
+  expect(statuses.filter((status) => status === 429)).toHaveLength(20)
+  leaveAll()
+  await waitFor('a place', async () => (await open('/v1/events')) === 200)
+})
+
+test('readers that left before the first byte hold no place', async () => {
+  const { port } = new URL(service.url)
+  const come = (method: string): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect(Number(port), '127.0.0.1', () => {
+        socket.write(
+          `${method} /v1/jobs/${job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\n`,
+          () => socket.resetAndDestroy(),
+        )
+      })
+      socket.on('close', () => resolve())
+      socket.on('error', () => undefined)
+    })
+  for (let round = 0; round < 12; round++) await Promise.all(Array.from({ length: 50 }, () => come('GET')))
+  const statuses = await waitFor('places for everyone', async () => {
+    const all = await Promise.all(Array.from({ length: MOST }, () => open(`/v1/jobs/${job}/events`)))
+    if (all.every((status) => status === 200)) return all
+    leaveAll()
+    return undefined
+  })
+  expect(statuses).toHaveLength(MOST)
+})
+
+test('HEAD tells what a stream would be, and ends', async () => {
+  const headers = { authorization: `Bearer ${TEST_KEY}` }
+  const response = await fetch(`${service.url}/v1/jobs/${job}/events`, {
+    method: 'HEAD',
+    headers,
+    signal: AbortSignal.timeout(2000),
+  })
+  expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
+  const socket = await new Promise<string>((resolve) => {
+    const { port } = new URL(service.url)
+    let received = ''
+    const one = connect(Number(port), '127.0.0.1')
+    one.on('data', (chunk) => (received += chunk.toString()))
+    one.on('close', () => resolve(received))
+    one.setTimeout(2000, () => one.destroy())
+    one.write(
+      `HEAD /v1/jobs/${job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\nGET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`,
+    )
+  })
+  expect(socket).toContain('"status":"ok"')
+})
