@@ -10,7 +10,7 @@ const BEFORE_REMOVAL_MS = 20 * 60_000
 
 /** Half of the read budget is for polls: with many predictions open each is asked less often. */
 export function createNextPoll(options: {
-  store: JobStore
+  store: Pick<JobStore, 'openPredictions' | 'webhooksSilent'>
   account: string
   readsPerMinute: number
   timings: Timings

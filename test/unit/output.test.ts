@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { inlineOutput, MAX_INLINE_OUTPUT, planOutput } from '../../src/shared/artifacts/output.ts'
+import { inlineOutput, MAX_INLINE_OUTPUT, partialText, planOutput } from '../../src/shared/artifacts/output.ts'
 import type { Json } from '../../src/shared/jobs/job.ts'
 
 const A = 'https://replicate.delivery/a.webp'
@@ -68,5 +68,31 @@ describe('what can be final at once', () => {
     expect(inlineOutput('ü'.repeat(MAX_INLINE_OUTPUT / 2))).toBeNull()
     // 10,000 tokens of JSON are more than the limit, their text is not.
     expect(inlineOutput(Array.from({ length: 10_000 }, () => 'abc'))).not.toBeNull()
+  })
+})
+
+describe('the beginning of a growing text', () => {
+  test.each<[what: string, output: Json, shown: string | null]>([
+    ['tokens', ['Once', ' upon', ' a'], 'Once upon a'],
+    ['one text', 'Once upon', 'Once upon'],
+    ['tokens that speak of a file', ['see ', A], `see ${A}`],
+    ['nothing yet', [], null],
+    ['no output', null, null],
+    ['empty tokens', ['', ''], null],
+    ['a file', A, null],
+    ['files', [A, B], null],
+    ['a data URI', [DATA], null],
+    ['numbers', [1, 2], null],
+    ['text and numbers', ['a', 1], null],
+    ['an object', { text: 'a' }, null],
+  ])('of %s', (_what, output, shown) => {
+    expect(partialText(output)).toBe(shown)
+  })
+
+  test('is cut, and never inside a character', () => {
+    expect(partialText(Array.from({ length: 5000 }, () => 'ab'))).toBe('ab'.repeat(2000))
+    const cut = partialText(['a', '\u{1F34E}'.repeat(3000)])
+    expect(cut?.isWellFormed()).toBe(true)
+    expect(cut).toBe(`a${'\u{1F34E}'.repeat(1999)}`)
   })
 })

@@ -52,7 +52,9 @@ export function partialText(output: Json): string | null {
   const tokens = Array.isArray(output) ? output : [output]
   if (tokens.length === 0 || !tokens.every((token) => typeof token === 'string')) return null
   const text = tokens.join('')
-  return text === '' || tokens.every(isFile) ? null : text.slice(0, MAX_PARTIAL)
+  if (text === '' || tokens.every(isFile)) return null
+  // Never half of a character.
+  return text.slice(0, MAX_PARTIAL).replace(/[\uD800-\uDBFF]$/, '')
 }
 
 /** What can be final at once: nothing to copy and small enough for the record. */

@@ -1,0 +1,73 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+
+const tokensOf = (deployment: string, key: string, publicUrl: string | null = 'https://queue.example/base/') =>
+  createWebhookTokens({ deployment, key: Buffer.from(key), publicUrl: () => publicUrl })
+const tokens = tokensOf('Dep1', 'key')
+
+describe('a webhook URL', () => {
+  test('names its job and attempt to the deployment that made it', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 10_000 }), (job, attempt) => {
+        const wellFormed = job.toWellFormed()
+        expect(tokens.read(tokens.url(wellFormed, attempt))).toEqual({ job: wellFormed, attempt })
+      }),
+    )
+  })
+
+  test('names them when nobody can reach us, on a host that never resolves', () => {
+    const unreachable = tokensOf('Dep1', 'key', null)
+    const url = unreachable.url('job_1', 2)
+    expect(new URL(url).host).toBe('dep1.invalid')
+    expect(unreachable.read(url)).toEqual({ job: 'job_1', attempt: 2 })
+    // The address may change while predictions run.
+    expect(tokens.read(url)).toEqual({ job: 'job_1', attempt: 2 })
+  })
+
+  test('of another deployment, or by another key, is not ours', () => {
+    const url = tokens.url('job_1', 1)
+    expect(tokensOf('Dep2', 'key').read(url)).toBeNull()
+    expect(tokensOf('Dep1', 'other').read(url)).toBeNull()
+  })
+
+  test.each([
+    ['another job', (url: URL) => url.searchParams.set('job', 'job_2')],
+    ['another attempt', (url: URL) => url.searchParams.set('attempt', '2')],
+    ['no job', (url: URL) => url.searchParams.delete('job')],
+    ['no attempt', (url: URL) => url.searchParams.delete('attempt')],
+    ['an attempt that is no number', (url: URL) => url.searchParams.set('attempt', 'one')],
+    ['half an attempt', (url: URL) => url.searchParams.set('attempt', '1.5')],
+    ['an endless attempt', (url: URL) => url.searchParams.set('attempt', 'Infinity')],
+    ['no token', (url: URL) => url.searchParams.delete('token')],
+    ['an empty token', (url: URL) => url.searchParams.set('token', '')],
+    [
+      'a shorter token',
+      (url: URL) => url.searchParams.set('token', (url.searchParams.get('token') ?? '').slice(0, -1)),
+    ],
+    ['a token of other bytes', (url: URL) => url.searchParams.set('token', 'ü'.repeat(11))],
+  ])('with %s names nothing', (_what, change) => {
+    const url = new URL(tokens.url('job_1', 1))
+    change(url)
+    expect(tokens.read(url.href)).toBeNull()
+  })
+
+  test.each(['', 'not a url', '/webhooks/replicate?job=job_1', 'https://somebody.example/hook', 'https://['])(
+    'of somebody else names nothing: %j',
+    (url) => {
+      expect(tokens.read(url)).toBeNull()
+    },
+  )
+
+  test('that anybody made up names nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((query) => `https://x.example/?${query}`),
+        ),
+        (url) => tokens.read(url) === null,
+      ),
+    )
+  })
+})
