@@ -1,24 +1,21 @@
-import type { Redis } from 'ioredis'
+import { createHash } from 'node:crypto'
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
+import type { ArtifactRecord } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import type { Timings } from '../jobs/timings.ts'
-import type { Prediction } from '../replicate/prediction.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
+import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
+import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
+import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
+import { attemptId, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
+import { entryJob, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
 
-/** A promise of the design that does not hold. */
-export interface Finding {
-  /** One of the names in invariants.ts. */
-  invariant: string
-  /** Of the job, attempt, member or prediction that breaks it. */
-  id: string
-  detail: string
-  repairable: boolean
-}
+export type { Finding } from './finding.ts'
 
 export interface AuditOptions {
-  /** A connection of the auditor's own: repairs use WATCH. */
-  redis: Redis
+  source: AuditSource
   keys: JobKeys
+  /** Whose predictions `upstream` lists, and whose budget `creates` is. */
   account: string
   timings?: Timings
   /** What upstream has: the account's predictions, at least those of the last hour. */
@@ -37,7 +34,7 @@ export interface AuditReport {
   /** What is wrong; after a repair, what still is. */
   findings: Finding[]
   repaired: Finding[]
-  /** Records of a newer release: left alone. */
+  /** Ids of records of a newer release: left alone. */
   skipped: string[]
   jobs: number
   attempts: number
@@ -45,9 +42,245 @@ export interface AuditReport {
   predictions: number | null
 }
 
-export async function runAudit(_options: AuditOptions): Promise<AuditReport> {
-  return { findings: [], repaired: [], skipped: [], jobs: 0, attempts: 0, predictions: null }
+/** Jobs that are read at the same time. */
+const AT_ONCE = 50
+
+/**
+ * Looks at every record, index, counter and due time, and at upstream's list, and tells every invariant that does not
+ * hold. It may run beside a working service: each job is judged with what names it at one moment.
+ */
+export async function runAudit(options: AuditOptions): Promise<AuditReport> {
+  const { source } = options
+  const began = await source.now()
+  const listed = options.upstream && (await options.upstream.list())
+  const audit = createWalk(options, began)
+  await audit.walk()
+  const checks = { timings: options.timings ?? DEFAULT_TIMINGS, quiescent: options.quiescent ?? false }
+  const problems = [
+    ...audit.problems,
+    ...(options.upstream && listed
+      ? checkUpstream({ began, predictions: listed, tokens: options.upstream.tokens }, audit.facts, checks)
+      : []),
+    ...(options.creates ? checkBudget(audit.intents, options.creates) : []),
+  ]
+  const repaired = new Set<Problem>()
+  if (options.repair)
+    for (const problem of problems) if (problem.repairable && (await source.repair(problem))) repaired.add(problem)
+  return {
+    findings: problems.filter((problem) => !repaired.has(problem)).map(asFinding),
+    repaired: [...repaired].map(asFinding),
+    skipped: audit.skipped,
+    jobs: audit.jobs(),
+    attempts: audit.attempts(),
+    predictions: listed?.length ?? null,
+  }
 }
 
-/** The broken invariants of a deployment; none when all is well. */
-export const auditDeployment = async (options: AuditOptions): Promise<Finding[]> => (await runAudit(options)).findings
+const asFinding = ({ invariant, id, detail, repairable }: Problem): Finding => ({ invariant, id, detail, repairable })
+
+function createWalk(options: AuditOptions, began: number) {
+  const { source, keys, account, artifacts } = options
+  const checks = {
+    keys,
+    timings: options.timings ?? DEFAULT_TIMINGS,
+    quiescent: options.quiescent ?? false,
+  }
+  const since = began - checks.timings.outputLifetime
+  const problems: Problem[] = []
+  const skipped: string[] = []
+  /** Tenant of every job that was read; null: it could not be read. */
+  const tenants = new Map<string, string | null>()
+  const phases = new Map<string, number>()
+  const facts = new Map<string, AttemptFacts>()
+  const intents: { id: string; at: number }[] = []
+  let attempts = 0
+
+  function say(invariant: Invariant, id: string, detail: string, fix: Command[] = [], guard: Problem['guard'] = null) {
+    problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
+  }
+
+  async function visitJob(id: string): Promise<void> {
+    const result = await source.load(id)
+    if (result.kind === 'missing') return
+    phases.set(result.phase, (phases.get(result.phase) ?? 0) + 1)
+    tenants.set(id, null)
+    if (result.kind === 'newer') skipped.push(id)
+    if (result.kind === 'broken') say('record_readable', id, result.detail)
+    if (result.kind !== 'job') return
+    const { loaded } = result
+    tenants.set(id, loaded.state.job.tenant)
+    problems.push(...checkJob(loaded, checks))
+    rememberAttempts(loaded)
+    if (artifacts && loaded.state.job.phase === 'succeeded') await checkFiles(loaded, artifacts)
+  }
+
+  /** Older ones cannot be compared with upstream any more. */
+  function rememberAttempts({ state }: LoadedJob): void {
+    const { job } = state
+    attempts += state.attempts.length
+    const canceling = state.effects.flatMap((effect) => (effect.kind === 'cancel' ? [effect.prediction_id] : []))
+    for (const attempt of state.attempts) {
+      if (attempt.account !== account) continue
+      const ended = attempt.outcome !== null && isTerminal(attempt.outcome)
+      if (attempt.state === 'closed' && ended && (attempt.closed_at ?? 0) < since) continue
+      facts.set(attemptId(job.id, attempt.n), { job, attempt, canceling })
+      if (attempt.intended_at >= since) intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at })
+    }
+  }
+
+  async function checkFiles({ state, now }: LoadedJob, store: Pick<ArtifactStore, 'open'>): Promise<void> {
+    const { job } = state
+    // Files of an old job go before its record does.
+    if (now >= (job.completed_at ?? now) + checks.timings.keepJob) return
+    for (const artifact of job.artifacts) {
+      const wrong = await compareFile(store, artifact)
+      if (wrong !== null) say('artifact_stored', job.id, `${artifact.id}: ${wrong}`)
+    }
+  }
+
+  async function visitAll(names: KeyNames): Promise<void> {
+    const ids = [...names.jobs]
+    for (let at = 0; at < ids.length; at += AT_ONCE) await Promise.all(ids.slice(at, at + AT_ONCE).map(visitJob))
+  }
+
+  /** Reads an index and tells each member that names nothing. */
+  async function visitIndex(
+    kind: 'zset' | 'set',
+    key: string,
+    read: (member: string) => IndexMember | null,
+  ): Promise<void> {
+    for await (const page of source.members(kind, key))
+      for (const member of page) {
+        const target = read(member)
+        if (target === null) say('index_member_exists', member, `${key} holds what nobody can read`)
+        else if (target.kind !== 'job' || !tenants.has(target.job)) await visitMember(kind, key, member, target)
+      }
+  }
+
+  async function visitMember(kind: 'zset' | 'set', key: string, member: string, target: IndexMember): Promise<void> {
+    const result = await source.load(target.job)
+    if (result.kind === 'newer' || result.kind === 'broken') return
+    const why = ghost(target, result.kind === 'job' ? result.loaded : null)
+    if (why === null) return
+    const rev = revisionOf(result)
+    // It may have been taken out, rightly, between our two looks.
+    if (!(await source.holds(kind, key, member)) || (await source.revision(target.job)) !== rev) return
+    say('index_member_exists', member, `${key}: ${why}`, [[kind === 'set' ? 'srem' : 'zrem', key, member]], {
+      job: target.job,
+      rev,
+    })
+  }
+
+  async function visitIndexes(names: KeyNames): Promise<void> {
+    for (const { key, tenant } of names.tenants) {
+      await visitIndex('zset', key, (job) => ({ kind: 'job', job }))
+      for await (const page of source.members('zset', key))
+        for (const job of page) {
+          const other = tenants.get(job)
+          if (typeof other === 'string' && other !== tenant)
+            say('indexed', job, `a job of ${other} in ${key}`, [['zrem', key, job]])
+        }
+    }
+    await visitIndex('zset', keys.retention, (job) => ({ kind: 'job', job }))
+    await visitIndex('zset', keys.due, readDue)
+    await visitIndex('zset', keys.storing, readAttempt)
+    for (const key of names.open) await visitIndex('set', key, readAttempt)
+    for (const key of names.unknown) await visitIndex('zset', key, readAttempt)
+  }
+
+  /** Keys that name a job: they go when it goes. */
+  async function visitPointers(names: KeyNames): Promise<void> {
+    for (const [id, parts] of names.parts)
+      if (!tenants.has(id) && (await source.load(id)).kind === 'missing')
+        for (const part of parts) say('record_complete', id, `its ${part} is still there`)
+    for (const { key, id } of names.predictions) await visitPrediction(key, id)
+    for (const { key, entry } of names.idempotency) {
+      const text = await source.text(key)
+      if (text === null) continue
+      const job = entryJob(text)
+      const result = await source.load(job)
+      const gone = result.kind === 'missing'
+      if (!gone && (result.kind !== 'job' || result.loaded.state.job.idempotency === entry)) continue
+      if ((await source.text(key)) === text)
+        say('idempotent', entry, gone ? `names ${job}, which does not exist` : `names ${job}, which does not name it`)
+    }
+  }
+
+  async function visitPrediction(key: string, id: string): Promise<void> {
+    const owner = await source.text(key)
+    const target = owner === null ? null : readAttempt(owner)
+    if (owner === null) return
+    if (target === null) return say('prediction_owned_once', id, `the index gives it to ${owner}`)
+    const result = await source.load(target.job)
+    if (result.kind === 'newer' || result.kind === 'broken') return
+    const attempt = result.kind === 'job' ? result.loaded.state.attempts.find(({ n }) => n === target.attempt) : null
+    if (attempt?.prediction_id === id || (await source.text(key)) !== owner) return
+    const rev = revisionOf(result)
+    const gone = result.kind === 'missing'
+    say(
+      'prediction_owned_once',
+      id,
+      `the index gives it to ${owner}, which ${gone ? 'does not exist' : `owns ${attempt?.prediction_id ?? 'none'}`}`,
+      gone ? [['del', key]] : [],
+      { job: target.job, rev },
+    )
+  }
+
+  return {
+    problems,
+    skipped,
+    facts,
+    intents,
+    jobs: () => tenants.size,
+    attempts: () => attempts,
+
+    async walk(): Promise<void> {
+      const [event, before] = await Promise.all([source.lastEvent(), source.counters()])
+      const names = await source.names()
+      await visitAll(names)
+      const after = await source.counters()
+      const drift = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+        .map((phase) => Math.abs((after[phase] ?? 0) - (before[phase] ?? 0)))
+        .reduce((sum, one) => sum + one, 0)
+      const moved = (await source.eventsSince(event)) + drift
+      problems.push(...checkCounters(keys.phases, after, phases, moved))
+      await visitIndexes(names)
+      await visitPointers(names)
+      if (!checks.quiescent) return
+      const due = await source.dueCount()
+      if (due > 0) say('at_rest', 'due', `${due} members are due`)
+    },
+  }
+}
+
+const revisionOf = (result: Loaded): string => (result.kind === 'job' ? String(result.loaded.state.job.rev) : '')
+
+function readAttempt(member: string): (IndexMember & { kind: 'attempt' }) | null {
+  const match = /^([^:]+):(\d+)$/.exec(member)
+  return match?.[1] && match[2] ? { kind: 'attempt', job: match[1], attempt: Number(match[2]) } : null
+}
+
+function readDue(member: string): IndexMember | null {
+  const [kind, job, ...rest] = member.split(':')
+  if (!job) return null
+  if (kind === 'job') return { kind, job }
+  if (kind === 'attempt' && rest.length === 1) return { kind, job, attempt: Number(rest[0]) }
+  if (kind === 'effect' && rest.length > 0) return { kind, job, effect: rest.join(':') }
+  return null
+}
+
+async function compareFile(
+  store: Pick<ArtifactStore, 'open'>,
+  { key, bytes, sha256 }: ArtifactRecord,
+): Promise<string | null> {
+  const file = await store.open(key)
+  if (file === null) return 'the file is not there'
+  const hash = createHash('sha256')
+  let size = 0
+  for await (const chunk of file as AsyncIterable<Uint8Array>) {
+    hash.update(chunk)
+    size += chunk.byteLength
+  }
+  if (size !== bytes) return `the file has ${size} bytes, recorded are ${bytes}`
+  return hash.digest('hex') === sha256 ? null : 'the file has another SHA-256 than recorded'
+}

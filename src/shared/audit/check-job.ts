@@ -217,7 +217,7 @@ function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: S
   const expect = (open: boolean, member: string, id: string, what: string): void => {
     if (open && !due.has(member))
       problems.push(say('due', id, `${what}, and no due time`, [['zadd', keys.due, 'NX', String(now), member]]))
-    if (!open && due.has(member)) problems.push(say('due_member_open', member, `${what}`, [['zrem', keys.due, member]]))
+    if (!open && due.has(member)) problems.push(say('due_member_open', member, what, [['zrem', keys.due, member]]))
   }
   expect(!isFinal(job.phase), `job:${job.id}`, job.id, job.phase)
   for (const { n, state: at } of attempts)

@@ -1,0 +1,208 @@
+import type { ChainableCommander, Redis } from 'ioredis'
+import { z } from 'zod'
+import { effectKey, STATUSES, type JobState } from '../jobs/job.ts'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import { decodeAttempts, decodeEffects, decodeJob, NewerRecordError } from '../jobs/record-codec.ts'
+import { entryJob, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
+import type { LoadedJob } from './check-job.ts'
+import type { Problem } from './finding.ts'
+
+const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
+const score = z.union([z.null(), z.coerce.number()])
+const text = z.string().nullable()
+
+/** A job may change between two looks; after so many times it is left for another audit. */
+const MAX_LOOKS = 20
+
+/** Walks with SCAN: Redis goes on serving. The connection is the auditor's own: repairs use WATCH. */
+export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: JobKeys }): AuditSource {
+  async function run(transaction: ChainableCommander): Promise<unknown[]> {
+    const replies = (await transaction.exec()) ?? []
+    return replies.map(([error, reply]) => {
+      if (error) throw error
+      return reply
+    })
+  }
+
+  async function now(): Promise<number> {
+    const [seconds, micros] = await redis.time()
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+  }
+
+  async function load(id: string): Promise<Loaded> {
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const [job, attempts, outbox] = await run(
+        redis.multi().hgetall(keys.job(id)).hgetall(keys.attempts(id)).hgetall(keys.outbox(id)),
+      )
+      const fields = flatten.parse(job)
+      if (fields.length === 0) return { kind: 'missing' }
+      const phase = fields[fields.indexOf('phase') + 1] ?? ''
+      try {
+        const record = decodeJob(fields)
+        if (record === null) return { kind: 'missing' }
+        const rows = flatten.parse(outbox)
+        const state: JobState = {
+          job: record,
+          attempts: decodeAttempts(flatten.parse(attempts)),
+          effects: decodeEffects(rows),
+        }
+        const names = rows.filter((_, i) => i % 2 === 0)
+        const loaded = await lookAround(state, names)
+        if (loaded) return { kind: 'job', phase, loaded }
+      } catch (error) {
+        if (error instanceof NewerRecordError) return { kind: 'newer', phase }
+        if (error instanceof z.ZodError || error instanceof SyntaxError)
+          return { kind: 'broken', phase, detail: firstIssue(error) }
+        throw error
+      }
+    }
+    throw new Error(`job ${id} changed ${MAX_LOOKS} times while it was being read`)
+  }
+
+  /** Everything that names the job, in one transaction; null when the job has changed since it was read. */
+  async function lookAround(state: JobState, outbox: string[]): Promise<LoadedJob | null> {
+    const { job, attempts, effects } = state
+    const ids = attempts.map(({ n }) => `${job.id}:${n}`)
+    const dueNames = [
+      `job:${job.id}`,
+      ...ids.map((id) => `attempt:${id}`),
+      ...effects.map((effect) => `effect:${job.id}:${effectKey(effect)}`),
+    ]
+    const owned = [...new Set(attempts.flatMap(({ prediction_id }) => prediction_id ?? []))]
+    const all = redis
+      .multi()
+      .time()
+      .hget(keys.job(job.id), 'rev')
+      .zscore(keys.tenantJobs(job.tenant), job.id)
+      .zscore(keys.retention, job.id)
+      .get(keys.idempotency(job.idempotency ?? ''))
+    for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
+    for (const name of dueNames) all.zscore(keys.due, name)
+    for (const id of ids) all.sismember(keys.open(job.account), id)
+    for (const id of ids) all.zscore(keys.unknown(job.account), id)
+    for (const id of ids) all.zscore(keys.storing, id)
+    for (const id of owned) all.get(keys.prediction(job.account, id))
+    const replies = await run(all)
+    const take = <T>(schema: z.ZodType<T>): T => schema.parse(replies.shift())
+    const scores = <K>(names: readonly K[]): Map<K, number> =>
+      new Map(
+        names.flatMap((name): [K, number][] => {
+          const found = take(score)
+          return found === null ? [] : [[name, found]]
+        }),
+      )
+    const [seconds = 0, micros = 0] = take(z.array(z.coerce.number()))
+    if (take(text) !== String(job.rev)) return null
+    const numbers = attempts.map(({ n }) => n)
+    const inTenantIndex = take(score) !== null
+    const retention = take(score)
+    const entry = take(text)
+    return {
+      now: seconds * 1000 + Math.floor(micros / 1000),
+      state,
+      outbox,
+      inTenantIndex,
+      retention,
+      idempotency: entry === null ? null : entryJob(entry),
+      inStatusIndexes: [...scores(STATUSES).keys()],
+      due: scores(dueNames),
+      open: new Set(numbers.filter(() => take(z.number()) === 1)),
+      unknown: scores(numbers),
+      storing: scores(numbers),
+      owners: new Map(owned.map((id) => [id, take(text)])),
+    }
+  }
+
+  const members = (kind: 'zset' | 'set', key: string): AsyncIterable<string[]> =>
+    kind === 'set' ? redis.sscanStream(key, { count: 500 }) : evens(redis.zscanStream(key, { count: 500 }))
+
+  return {
+    now,
+    load,
+
+    async names(): Promise<KeyNames> {
+      const names: KeyNames = {
+        jobs: new Set(),
+        parts: new Map(),
+        tenants: [],
+        open: [],
+        unknown: [],
+        predictions: [],
+        idempotency: [],
+      }
+      const pages: AsyncIterable<string[]> = redis.scanStream({ match: `${keys.tag}:*`, count: 1000 })
+      const seen = new Set<string>()
+      for await (const page of pages)
+        for (const key of page) {
+          if (key.startsWith(`${keys.queues}:`) || seen.has(key)) continue
+          seen.add(key)
+          sortIn(names, key, key.slice(keys.tag.length + 1).split(':'))
+        }
+      return names
+    },
+
+    members,
+
+    async holds(kind: 'zset' | 'set', key: string, member: string): Promise<boolean> {
+      return kind === 'set' ? (await redis.sismember(key, member)) === 1 : (await redis.zscore(key, member)) !== null
+    },
+
+    revision: async (id: string): Promise<string> => (await redis.hget(keys.job(id), 'rev')) ?? '',
+
+    text: (key: string): Promise<string | null> => redis.get(key),
+
+    async counters(): Promise<Record<string, number>> {
+      return z.record(z.string(), z.coerce.number()).parse(await redis.hgetall(keys.phases))
+    },
+
+    /** Id of the newest transition. */
+    async lastEvent(): Promise<string> {
+      const [newest] = await redis.xrevrange(keys.events, '+', '-', 'COUNT', 1)
+      return newest?.[0] ?? '0-0'
+    },
+
+    async eventsSince(id: string): Promise<number> {
+      return (await redis.xrange(keys.events, `(${id}`, '+')).length
+    },
+
+    dueCount: (): Promise<number> => redis.zcard(keys.due),
+
+    /** Whether the repair was made: not when the job has moved on since it was looked at. */
+    async repair({ fix, guard }: Problem): Promise<boolean> {
+      if (guard) {
+        await redis.watch(keys.job(guard.job))
+        if (((await redis.hget(keys.job(guard.job), 'rev')) ?? '') !== guard.rev) {
+          await redis.unwatch()
+          return false
+        }
+      }
+      const transaction = redis.multi()
+      for (const [name, ...args] of fix) transaction.call(name, ...args)
+      const replies = await transaction.exec()
+      for (const [error] of replies ?? []) if (error) throw error
+      return replies !== null
+    },
+  }
+}
+
+function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]): void {
+  const [part] = rest
+  if (kind === 'job' && part === undefined) names.jobs.add(id)
+  else if (kind === 'job' && part) names.parts.set(id, [...(names.parts.get(id) ?? []), part])
+  else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
+  else if (kind === 'account' && part === 'open') names.open.push(key)
+  else if (kind === 'account' && part === 'unknown') names.unknown.push(key)
+  else if (kind === 'prediction') names.predictions.push({ key, id: rest.join(':') })
+  else if (kind === 'idempotency') names.idempotency.push({ key, entry: [id, ...rest].join(':') })
+}
+
+/** ZSCAN answers member, score, member, … */
+async function* evens(pages: AsyncIterable<string[]>): AsyncIterable<string[]> {
+  for await (const page of pages) yield page.filter((_, i) => i % 2 === 0)
+}
+
+function firstIssue(error: z.ZodError | SyntaxError): string {
+  if (error instanceof SyntaxError) return error.message
+  const [issue] = error.issues
+  return issue ? `${issue.path.join('.')}: ${issue.message}` : error.message
+}

@@ -1,0 +1,51 @@
+import type { Redis } from 'ioredis'
+import { runAudit, type AuditOptions, type AuditReport, type Finding } from '../../src/shared/audit/audit.ts'
+import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { loadDeployment } from '../../src/shared/redis/deployment.ts'
+import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
+import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { listAll } from '../../src/workers/list-window.ts'
+import type { TestService } from './start-service.ts'
+
+export type Auditable = Omit<AuditOptions, 'source' | 'account'> & { redis: Redis; account?: string }
+
+/** The report of an audit; over a connection of its own, because it watches keys while it repairs. */
+export async function auditReport({ redis, ...options }: Auditable): Promise<AuditReport> {
+  const own = redis.duplicate()
+  try {
+    return await runAudit({
+      account: 'default',
+      ...options,
+      source: createRedisAuditSource({ redis: own, keys: options.keys }),
+    })
+  } finally {
+    own.disconnect()
+  }
+}
+
+/** The broken invariants of a deployment; none when all is well. */
+export const auditDeployment = async (options: Auditable): Promise<Finding[]> => (await auditReport(options)).findings
+
+/** All that the simulator lists, with the deployment's tokens: the `upstream` of an audit. */
+export async function simulatorBooks(
+  service: Pick<TestService, 'redis' | 'keys'> & { simulator: { apiUrl: string } },
+): Promise<NonNullable<AuditOptions['upstream']>> {
+  const { id, key } = await loadDeployment(service.redis, service.keys.deployment)
+  return {
+    tokens: createWebhookTokens({ deployment: id, key, publicUrl: () => null }),
+    async list() {
+      const { apiUrl } = service.simulator
+      const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: 'auditor', baseUrl: apiUrl })
+      const reads = { take: () => Promise.resolve() }
+      const window = { after: Date.now() - DEFAULT_TIMINGS.outputLifetime, before: Date.now() + 60_000 }
+      try {
+        const listed = await listAll({ upstream, reads }, window, new AbortController().signal)
+        if (listed === null) throw new Error('the simulator could not be listed')
+        return listed
+      } finally {
+        await upstream.close()
+      }
+    },
+  }
+}
