@@ -1,37 +1,57 @@
 import { describe, expect, test } from 'vitest'
-import { effectKey, isFinal, PHASES, type JobState, type Phase } from '../../src/shared/jobs/job.ts'
+import { effectKey, isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition, type Commit, type Decision, type JobEvent } from '../../src/shared/jobs/transitions.ts'
-import { attemptRecord, CLAIM, context, jobRecord, NOW, OWN, prediction, stateIn } from './support/job-states.ts'
+import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
+import { transition } from '../../src/shared/jobs/transitions.ts'
+import {
+  attemptRecord,
+  CLAIM,
+  context,
+  jobRecord,
+  NOW,
+  outlived,
+  OWN,
+  prediction,
+  resubmitting,
+  stateIn,
+} from './support/job-states.ts'
 
 /**
  * The whole table, one test for each cell. A cell tells the phase that the event leads to (`> phase`; `> =` stays in
- * it), or why the event is ignored. Events are news of the current attempt, by the holder of its claim.
+ * it), or why the event is ignored. Events are news of attempt 1, by the holder of its claim: in `queued` that is an
+ * attempt that Redis forgot, in `resubmitting` the one that failed.
  */
 const TABLE = `
-event          | queued          | submitting  | unknown     | created       | running       | stopping      | storing       | succeeded     | failed        | canceled
-intend         | > submitting    | no_news     | no_news     | no_news       | no_news       | no_news       | no_news       | no_news       | no_news       | no_news
-not_sent       | not_the_claim   | > queued    | > queued    | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
-limited        | not_the_claim   | > queued    | > queued    | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
-rejected       | not_the_claim   | > failed    | > failed    | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
-lost           | not_the_claim   | > unknown   | no_news     | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
-starting       | unknown_attempt | > created   | > created   | no_news       | no_news       | no_news       | storing       | final         | final         | final
-processing     | unknown_attempt | > running   | > running   | > running     | no_news       | no_news       | storing       | final         | final         | final
-strange        | unknown_attempt | > created   | > created   | no_news       | no_news       | no_news       | storing       | final         | final         | final
-succeeded_text | unknown_attempt | > succeeded | > succeeded | > succeeded   | > succeeded   | > succeeded   | storing       | final         | final         | final
-succeeded_file | unknown_attempt | > storing   | > storing   | > storing     | > storing     | > storing     | storing       | final         | final         | final
-succeeded_gone | unknown_attempt | > failed    | > failed    | > failed      | > failed      | > failed      | storing       | final         | final         | final
-failed         | unknown_attempt | > failed    | > failed    | > failed      | > failed      | > canceled    | storing       | final         | final         | final
-canceled       | unknown_attempt | > failed    | > failed    | > failed      | > failed      | > canceled    | storing       | final         | final         | final
-aborted        | unknown_attempt | > failed    | > failed    | > failed      | > failed      | > canceled    | storing       | final         | final         | final
-stored         | no_news         | no_news     | no_news     | no_news       | no_news       | no_news       | > succeeded   | no_news       | no_news       | no_news
-not_stored     | no_news         | no_news     | no_news     | no_news       | no_news       | no_news       | > failed      | no_news       | no_news       | no_news
-cancel_done    | no_news         | no_news     | no_news     | no_news       | no_news       | > =           | no_news       | no_news       | no_news       | no_news
-cancel         | > canceled      | > stopping  | > stopping  | > stopping    | > stopping    | stopping      | storing       | final         | final         | final
-tick_early     | not_yet         | not_yet     | not_yet     | not_yet       | not_yet       | not_yet       | not_yet       | final         | final         | final
-tick_late      | > failed        | > unknown   | not_yet     | > stopping    | > stopping    | > canceled    | not_yet       | final         | final         | final
+event           | queued         | submitting     | unknown        | created        | running        | resubmitting  | stopping      | storing       | succeeded     | failed        | canceled
+intend          | > submitting   | no_news        | no_news        | no_news        | no_news        | > =           | no_news       | no_news       | no_news       | no_news       | no_news
+not_sent        | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
+limited         | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
+rejected        | not_the_claim  | > failed       | > failed       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
+lost            | not_the_claim  | > unknown      | no_news        | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
+starting        | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
+processing      | > running      | > running      | > running      | > running      | no_news        | no_news       | no_news       | storing       | final         | final         | final
+strange         | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
+succeeded_text  | > succeeded    | > succeeded    | > succeeded    | > succeeded    | > succeeded    | no_news       | > succeeded   | storing       | final         | final         | final
+succeeded_file  | > storing      | > storing      | > storing      | > storing      | > storing      | no_news       | > storing     | storing       | final         | final         | final
+succeeded_gone  | > failed       | > failed       | > failed       | > failed       | > failed       | no_news       | > failed      | storing       | final         | final         | final
+failed          | > failed       | > failed       | > failed       | > failed       | > failed       | no_news       | > canceled    | storing       | final         | final         | final
+failed_platform | > resubmitting | > resubmitting | > resubmitting | > resubmitting | > resubmitting | no_news       | > canceled    | storing       | final         | final         | final
+canceled        | > failed       | > failed       | > failed       | > failed       | > failed       | no_news       | > canceled    | storing       | final         | final         | final
+aborted         | > failed       | > failed       | > failed       | > failed       | > failed       | no_news       | > canceled    | storing       | final         | final         | final
+not_listed      | no_news        | no_news        | > =            | no_news        | no_news        | no_news       | no_news       | no_news       | no_news       | no_news       | no_news
+missing         | no_news        | no_news        | no_news        | > =            | > =            | no_news       | > =           | no_news       | no_news       | no_news       | no_news
+stored          | no_news        | no_news        | no_news        | no_news        | no_news        | no_news       | no_news       | > succeeded   | no_news       | no_news       | no_news
+not_stored      | no_news        | no_news        | no_news        | no_news        | no_news        | no_news       | no_news       | > failed      | no_news       | no_news       | no_news
+cancel_done     | no_news        | no_news        | no_news        | no_news        | no_news        | no_news       | > =           | no_news       | no_news       | no_news       | no_news
+cancel          | > canceled     | > stopping     | > stopping     | > stopping     | > stopping     | > canceled    | stopping      | storing       | final         | final         | final
+tick_early      | not_yet        | not_yet        | not_yet        | not_yet        | not_yet        | not_yet       | not_yet       | not_yet       | final         | final         | final
+tick_late       | > failed       | > unknown      | > failed       | > stopping     | > stopping     | > failed      | > canceled    | not_yet       | final         | final         | final
 `
+
+/** From here on a listing is evidence about an attempt that was intended at `NOW`. */
+const LISTED =
+  DEFAULT_TIMINGS.permit + DEFAULT_TIMINGS.createTimeout + DEFAULT_TIMINGS.clockSkew + DEFAULT_TIMINGS.listingLag
 
 const EVENTS: Record<string, JobEvent> = {
   intend: { type: 'intend', claim: 'another-commit' },
@@ -43,6 +63,7 @@ const EVENTS: Record<string, JobEvent> = {
     outcome: 'rate_limited',
     error: null,
     pause: { for: 30_000, reason: 'rate_limited' },
+    health: null,
   },
   rejected: {
     type: 'refused',
@@ -51,6 +72,7 @@ const EVENTS: Record<string, JobEvent> = {
     outcome: 'refused_422',
     error: { code: 'input_rejected', message: 'no', retryable: false, billed: 'no' },
     pause: null,
+    health: 'healthy',
   },
   lost: { type: 'lost', attempt: 1, claim: CLAIM, reason: 'ECONNRESET' },
   starting: { type: 'observed', attempt: 1, prediction: prediction('starting') },
@@ -64,8 +86,15 @@ const EVENTS: Record<string, JobEvent> = {
   },
   succeeded_gone: { type: 'observed', attempt: 1, prediction: prediction('succeeded', { data_removed: true }) },
   failed: { type: 'observed', attempt: 1, prediction: prediction('failed', { error: 'out of memory' }) },
+  failed_platform: {
+    type: 'observed',
+    attempt: 1,
+    prediction: prediction('failed', { error: 'Prediction interrupted; please retry (code: PA)' }),
+  },
   canceled: { type: 'observed', attempt: 1, prediction: prediction('canceled') },
   aborted: { type: 'observed', attempt: 1, prediction: prediction('aborted', { started_at: null }) },
+  not_listed: { type: 'not_listed', attempt: 1, began: NOW + LISTED },
+  missing: { type: 'missing', attempt: 1 },
   stored: { type: 'stored', attempt: 1, output: ['art_1'], artifacts: [] },
   not_stored: { type: 'not_stored', attempt: 1, message: 'gone' },
   cancel_done: { type: 'cancel_done', attempt: 1, prediction_id: OWN },
@@ -74,19 +103,97 @@ const EVENTS: Record<string, JobEvent> = {
   tick_late: { type: 'tick' },
 }
 
+/** While a job is made anew, its newest attempt tells where it stands. A cell tells phase and state of the attempt. */
+const RESUBMITTING = `
+event           | intended               | unknown                | open
+intend          | no_news                | no_news                | no_news
+not_sent        | > resubmitting closed  | > resubmitting closed  | not_the_claim
+limited         | > resubmitting closed  | > resubmitting closed  | not_the_claim
+rejected        | > failed closed        | > failed closed        | not_the_claim
+lost            | > resubmitting unknown | no_news                | not_the_claim
+starting        | > resubmitting open    | > resubmitting open    | no_news
+processing      | > running open         | > running open         | > running open
+strange         | > resubmitting open    | > resubmitting open    | no_news
+succeeded_text  | > succeeded closed     | > succeeded closed     | > succeeded closed
+succeeded_file  | > storing closed       | > storing closed       | > storing closed
+succeeded_gone  | > failed closed        | > failed closed        | > failed closed
+failed          | > failed closed        | > failed closed        | > failed closed
+failed_platform | > resubmitting closed  | > resubmitting closed  | > resubmitting closed
+canceled        | > failed closed        | > failed closed        | > failed closed
+aborted         | > failed closed        | > failed closed        | > failed closed
+not_listed      | no_news                | > resubmitting unknown | no_news
+missing         | no_news                | no_news                | > resubmitting open
+stored          | no_news                | no_news                | no_news
+not_stored      | no_news                | no_news                | no_news
+cancel_done     | no_news                | no_news                | no_news
+cancel          | > stopping intended    | > stopping unknown     | > stopping open
+tick_early      | not_yet                | not_yet                | not_yet
+tick_late       | > resubmitting unknown | > failed closed        | > stopping open
+`
+
+/** News of an attempt that its job does not wait for any more. A cell tells the state of the attempt; the job stays. */
+const OUTLIVED = `
+event           | intended         | unknown          | open             | closed
+not_sent        | closed           | closed           | not_the_claim    | not_the_claim
+limited         | closed           | closed           | not_the_claim    | not_the_claim
+rejected        | closed           | closed           | not_the_claim    | not_the_claim
+lost            | unknown          | no_news          | not_the_claim    | not_the_claim
+starting        | open             | open             | no_news          | final
+processing      | open             | open             | no_news          | final
+strange         | open             | open             | no_news          | final
+succeeded_text  | closed           | closed           | closed           | final
+succeeded_file  | closed           | closed           | closed           | final
+succeeded_gone  | closed           | closed           | closed           | final
+failed          | closed           | closed           | closed           | final
+failed_platform | closed           | closed           | closed           | final
+canceled        | closed           | closed           | closed           | final
+aborted         | closed           | closed           | closed           | final
+not_listed      | no_news          | unknown          | no_news          | no_news
+missing         | no_news          | no_news          | open             | no_news
+stored          | no_news          | no_news          | no_news          | no_news
+not_stored      | no_news          | no_news          | no_news          | no_news
+cancel_done     | no_news          | no_news          | no_news          | no_news
+tick_early      | not_yet          | not_yet          | not_yet          | no_news
+tick_late       | unknown          | closed           | not_yet          | no_news
+`
+
 const LONG_AFTER = NOW + 8 * 24 * 3600 * 1000
 
-const [header = [], ...rows] = TABLE.trim()
-  .split('\n')
-  .map((line) => line.split('|').map((cell) => cell.trim()))
-const cells = rows.flatMap(([event = '', ...expected]) =>
-  expected.map((cell, i) => ({ event, phase: header[i + 1] as Phase, expected: cell })),
-)
+function cellsOf<Column extends string>(table: string, columns: readonly Column[]) {
+  const [header = [], ...rows] = table
+    .trim()
+    .split('\n')
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+  return {
+    header: header.slice(1),
+    events: rows.map(([event = '']) => event),
+    cells: rows.flatMap(([event = '', ...expected]) =>
+      columns.map((column, i) => ({ event, column, expected: expected[i] ?? '' })),
+    ),
+  }
+}
+const ATTEMPT_STATES = ['intended', 'unknown', 'open', 'closed'] as const
+const whole = cellsOf(TABLE, PHASES)
+const anew = cellsOf(RESUBMITTING, ['intended', 'unknown', 'open'])
+const late = cellsOf(OUTLIVED, ATTEMPT_STATES)
 
-test('the table has a cell for each phase and each event', () => {
-  expect(header.slice(1)).toEqual([...PHASES])
-  expect(rows.map(([event]) => event).sort()).toEqual(Object.keys(EVENTS).sort())
+test('the tables have a cell for each phase or state, and each event', () => {
+  expect(whole.header).toEqual([...PHASES])
+  expect(anew.header).toEqual(['intended', 'unknown', 'open'])
+  expect(late.header).toEqual([...ATTEMPT_STATES])
+  const events = Object.keys(EVENTS).sort()
+  expect(whole.events.sort()).toEqual(events)
+  expect(anew.events.sort()).toEqual(events)
+  expect([...late.events, 'cancel', 'intend'].sort()).toEqual(events)
 })
+
+/** `attempt`: which one the event is news of. */
+function eventNamed(name: string, attempt = 1): JobEvent {
+  const event = EVENTS[name]
+  if (!event) throw new Error(`there is no event ${name}`)
+  return 'attempt' in event ? { ...event, attempt } : event
+}
+const timeOf = (event: string): number => (event === 'tick_late' ? LONG_AFTER : NOW)
 
 const outcome = (state: JobState, decision: Decision): string => {
   if (decision.kind === 'ignored') return decision.reason
@@ -95,23 +202,45 @@ const outcome = (state: JobState, decision: Decision): string => {
 }
 
 describe('each cell', () => {
-  test.for(cells)('$phase + $event: $expected', ({ event, phase, expected }) => {
-    const state = stateIn(phase)
-    const asked = EVENTS[event]
-    if (!asked) throw new Error(`there is no event ${event}`)
-    const decision = transition(state, asked, context(event === 'tick_late' ? LONG_AFTER : NOW))
+  test.for(whole.cells)('$column + $event: $expected', ({ event, column, expected }) => {
+    const state = stateIn(column)
+    const decision = transition(state, eventNamed(event), context(timeOf(event)))
     expect(outcome(state, decision)).toBe(expected)
-    if (isFinal(phase)) expect(decision.kind).toBe('ignored')
+    if (isFinal(column)) expect(decision.kind).toBe('ignored')
+  })
+
+  test.for(anew.cells)('resubmitting, attempt $column + $event: $expected', ({ event, column, expected }) => {
+    const state = resubmitting(column)
+    const decision = transition(state, eventNamed(event, 2), context(timeOf(event)))
+    if (decision.kind === 'ignored') return expect(decision.reason).toBe(expected)
+    const { job, attempts } = applyCommit(state, decision, NOW)
+    expect(`> ${job.phase} ${attempts[1]?.state}`).toBe(expected)
+    expect(attempts[0]).toEqual(state.attempts[0])
+  })
+
+  test.for(late.cells)('late, attempt $column + $event: $expected', ({ event, column, expected }) => {
+    const state = outlived(column)
+    const asked = eventNamed(event)
+    const decision = transition(
+      state,
+      asked.type === 'tick' ? { type: 'tick', attempt: 1 } : asked,
+      context(timeOf(event)),
+    )
+    if (decision.kind === 'ignored') return expect(decision.reason).toBe(expected)
+    expect(decision.job).toEqual({})
+    const [attempt] = applyCommit(state, decision, NOW).attempts
+    expect(attempt?.state).toBe(expected)
+    expect(decision.due.attempt === null).toBe(expected === 'closed')
   })
 })
 
-const decide = (state: JobState, event: JobEvent, now = NOW): Commit => {
-  const decision = transition(state, event, context(now))
+const decide = (state: JobState, event: JobEvent, now = NOW, changes: Partial<TransitionContext> = {}): Commit => {
+  const decision = transition(state, event, context(now, changes))
   if (decision.kind !== 'commit') throw new Error(`${event.type} was ignored: ${decision.reason}`)
   return decision
 }
-const after = (state: JobState, event: JobEvent, now = NOW): JobState =>
-  applyCommit(state, decide(state, event, now), now)
+const after = (state: JobState, event: JobEvent, now = NOW, changes: Partial<TransitionContext> = {}): JobState =>
+  applyCommit(state, decide(state, event, now, changes), now)
 const observe = (seen = prediction('starting')): JobEvent => ({
   type: 'observed',
   attempt: 1,
@@ -338,7 +467,7 @@ describe('a stop', () => {
   test('keeps an attempt due whose POST is lost', () => {
     const commit = decide(unsent, { type: 'lost', attempt: 1, claim: CLAIM, reason: 'ECONNRESET' })
     expect(commit.job).toEqual({})
-    expect(commit.due.attempt).toEqual({ in: DEFAULT_TIMINGS.ringAgain.min })
+    expect(commit.due.attempt).toEqual({ in: DEFAULT_TIMINGS.listAgain.min })
   })
 
   test('looks again soon once upstream took the cancel', () => {
@@ -392,5 +521,254 @@ describe('an end', () => {
       const decision = transition(running, observe(prediction('failed')), { ...context(NOW), cause })
       expect(decision).toMatchObject({ attempt: { changes: { finished_by: cause, state: 'closed' } } })
     }
+  })
+})
+
+describe('an unknown outcome', () => {
+  const unknown = stateIn('unknown')
+  const listed = (began: number): JobEvent => ({ type: 'not_listed', attempt: 1, began })
+  const { listingGap, undecidable } = DEFAULT_TIMINGS
+
+  test('of our own is a fault of upstream, and is looked for by listing', () => {
+    const commit = decide(stateIn('submitting'), eventNamed('lost'))
+    expect(commit).toMatchObject({ health: 'fault', due: { attempt: { in: DEFAULT_TIMINGS.listAgain.min } } })
+  })
+
+  test('is not judged by a listing that began before everything sent must show', () => {
+    expect(transition(unknown, listed(NOW + LISTED - 1), context(NOW + LISTED))).toEqual({
+      kind: 'ignored',
+      reason: 'not_yet',
+    })
+  })
+
+  test('is known not to exist by two complete listings, far enough apart', () => {
+    const once = after(unknown, listed(NOW + LISTED))
+    expect(once).toMatchObject({ job: { phase: 'unknown' }, attempts: [{ absent_since: NOW + LISTED }] })
+    for (const began of [NOW, NOW + LISTED, NOW + LISTED + listingGap - 1])
+      expect(transition(once, listed(began), context(began))).toEqual({ kind: 'ignored', reason: 'not_yet' })
+    const commit = decide(once, listed(NOW + LISTED + listingGap))
+    expect(commit).toMatchObject({ job: { phase: 'queued' }, due: { attempt: null }, note: 'not_created' })
+    const twice = applyCommit(once, commit, NOW + LISTED + listingGap)
+    expect(twice.attempts).toMatchObject([{ state: 'closed', outcome: 'not_created' }])
+    expect(after(twice, { type: 'intend', claim: 'c2' }).job).toMatchObject({ phase: 'submitting', attempt: 2 })
+  })
+
+  test('is adopted after the first of the two', () => {
+    const once = after(unknown, listed(NOW + LISTED))
+    const adopted = after(once, observe(prediction('processing')))
+    expect(adopted).toMatchObject({ job: { phase: 'running' }, attempts: [{ state: 'open' }] })
+    expect(transition(adopted, listed(NOW + LISTED + listingGap), context(NOW)).kind).toBe('ignored')
+  })
+
+  test.each(['intended', 'unknown'] as const)('of a stop (%s) that never was ends it for free', (how) => {
+    const stopping = after({ ...unknown, attempts: [attemptRecord({ state: how })] }, { type: 'cancel' })
+    const lost = how === 'unknown' ? stopping : after(stopping, eventNamed('lost'))
+    const twice = after(after(lost, listed(NOW + LISTED)), listed(NOW + LISTED + listingGap))
+    expect(twice).toMatchObject({
+      job: { phase: 'canceled', error: { billed: 'no' } },
+      attempts: [{ state: 'closed' }],
+    })
+  })
+
+  test.each(['unknown', 'stopping'] as const)(
+    'that stays undecidable ends a job in %s, with an unknown bill',
+    (phase) => {
+      const state: JobState = {
+        ...unknown,
+        job: jobRecord(phase, {
+          attempt: 1,
+          ...(phase === 'stopping' ? { stop: { reason: 'canceled', requested_at: NOW + undecidable } } : {}),
+        }),
+      }
+      expect(transition(state, { type: 'tick', attempt: 1 }, context(NOW + undecidable - 1)).kind).toBe('ignored')
+      const { job, attempts } = after(state, { type: 'tick', attempt: 1 }, NOW + undecidable)
+      expect(job.error).toMatchObject({ code: phase === 'unknown' ? 'outcome_unknown' : 'canceled', billed: 'unknown' })
+      expect(attempts).toMatchObject([{ state: 'closed', outcome: 'undecided' }])
+    },
+  )
+
+  test('that stays undecidable is made anew when the job says so; what then surfaces is cancelled', () => {
+    const state = { ...unknown, job: { ...unknown.job, on_unknown: 'retry' as const } }
+    const waiting = after(state, { type: 'tick' }, NOW + undecidable)
+    expect(waiting).toMatchObject({ job: { phase: 'queued' }, attempts: [{ state: 'closed', outcome: 'undecided' }] })
+    const next = after(waiting, { type: 'intend', claim: 'c2' })
+    expect(decide(next, observe())).toMatchObject({ orphans: 1, effects: { add: [{ kind: 'cancel', attempt: 1 }] } })
+  })
+
+  test('of an attempt that outlived its job is closed by two listings, too', () => {
+    const state = outlived('unknown')
+    const once = after(state, listed(NOW + LISTED))
+    expect(after(once, listed(NOW + LISTED + listingGap))).toMatchObject({
+      job: { phase: 'canceled' },
+      attempts: [{ state: 'closed', outcome: 'not_created', finished_by: 'list' }],
+    })
+  })
+})
+
+describe('a prediction that upstream does not know', () => {
+  const { lostAfter } = DEFAULT_TIMINGS
+  const missing: JobEvent = { type: 'missing', attempt: 1 }
+  const once = after(stateIn('running'), missing)
+
+  test('is asked for again, and is lost when it stays so', () => {
+    const commit = decide(stateIn('running'), missing)
+    expect(commit).toMatchObject({ job: {}, due: { attempt: { in: lostAfter } } })
+    expect(once.attempts).toMatchObject([{ state: 'open', missing_since: NOW }])
+    expect(transition(once, missing, context(NOW + lostAfter - 1)).kind).toBe('ignored')
+    expect(after(once, missing, NOW + lostAfter)).toMatchObject({
+      job: { phase: 'failed', error: { code: 'provider_lost', billed: 'unknown' } },
+      attempts: [{ state: 'closed', outcome: 'provider_lost' }],
+    })
+  })
+
+  test.each<[where: string, state: JobState]>([
+    ['while it runs', stateIn('running')],
+    ['before it runs', stateIn('created')],
+    ['while it is being stopped', stateIn('stopping')],
+    [
+      'while the job is made anew',
+      {
+        ...resubmitting('open'),
+        attempts: stateIn('running').attempts,
+        job: { ...resubmitting('open').job, attempt: 1 },
+      },
+    ],
+    ['after its job', outlived('open')],
+  ])('for a moment is not lost the next time, %s', (_where, state) => {
+    const blip = after(state, missing)
+    const status = state.job.phase === 'running' ? 'processing' : 'starting'
+    const seen = after(blip, observe(prediction(status)))
+    expect(seen.attempts).toMatchObject([{ missing_since: null }])
+    expect(seen.job).toEqual({ ...blip.job, rev: blip.job.rev + 1 })
+    // Then there is no news in it any more.
+    expect(transition(seen, observe(prediction(status)), context(NOW)).kind).toBe('ignored')
+    const again = decide(seen, missing, NOW + 10 * lostAfter)
+    expect(again.attempt?.changes.state).toBeUndefined()
+  })
+
+  test('needs no cancel any more, and ends a stop with an unknown bill', () => {
+    const gone = after(after(stateIn('stopping'), missing), missing, NOW + lostAfter)
+    expect(gone).toMatchObject({ job: { phase: 'canceled', error: { billed: 'unknown' } }, effects: [] })
+  })
+
+  test('leaves a job that is final as it is', () => {
+    const gone = after(after(outlived('open'), missing), missing, NOW + lostAfter)
+    expect(gone.job).toEqual({ ...outlived('open').job, rev: gone.job.rev })
+    expect(gone.attempts).toMatchObject([{ state: 'closed', outcome: 'provider_lost' }])
+  })
+})
+
+describe('a job that is made anew', () => {
+  const platform = eventNamed('failed_platform')
+
+  test('begins its time to be started anew, by the clock of the pauses, and shows nothing of the failed run', () => {
+    const running = stateIn('running')
+    const shown = { ...running, job: { ...running.job, progress: 0.5, partial: 'Once upon' } }
+    const next = after(shown, platform, NOW + 7000, { paused: 5000 })
+    expect(next.job).toMatchObject({
+      phase: 'resubmitting',
+      status: 'processing',
+      resubmissions: 1,
+      start_since: NOW + 7000,
+      start_paused: 5000,
+      progress: null,
+      partial: null,
+    })
+  })
+
+  test('is so as often as it may be, and then fails by the class of the error', () => {
+    const running = stateIn('running')
+    const twice = { ...running, job: { ...running.job, resubmissions: 2 } }
+    expect(after(twice, platform).job).toMatchObject({
+      phase: 'failed',
+      error: { code: 'platform_interrupted', billed: 'no', retryable: true },
+    })
+    expect(after(running, platform, NOW, { resubmissions: 0 }).job.phase).toBe('failed')
+  })
+
+  test('by a next attempt keeps its public status and forgets the failed prediction', () => {
+    const intended = after(stateIn('resubmitting'), { type: 'intend', claim: 'c2' })
+    expect(intended.job).toMatchObject({ phase: 'resubmitting', status: 'processing', attempt: 2, prediction_id: null })
+    const started = after(intended, { ...observe(prediction('starting', { id: 'p2' })), attempt: 2 } as JobEvent)
+    expect(started.job).toMatchObject({
+      phase: 'resubmitting',
+      status: 'processing',
+      prediction_id: 'p2',
+      started_at: null,
+    })
+  })
+
+  test('takes news of a next attempt that Redis forgot, and its status does not go back', () => {
+    const news = { ...observe(prediction('starting', { id: 'p2' })), attempt: 2 } as JobEvent
+    const { job, attempts } = after(stateIn('resubmitting'), news)
+    expect(job).toMatchObject({ phase: 'resubmitting', status: 'processing', attempt: 2, prediction_id: 'p2' })
+    expect(attempts[1]).toMatchObject({ n: 2, state: 'open', prediction_id: 'p2', claim: 'recovered' })
+  })
+
+  test('ends free when it is canceled between two attempts', () => {
+    expect(after(stateIn('resubmitting'), { type: 'cancel' }).job).toMatchObject({
+      phase: 'canceled',
+      error: { billed: 'no' },
+    })
+  })
+
+  test('is stopped by its timeout, counted from the creation of the newest prediction', () => {
+    const state = resubmitting('open')
+    const due = NOW + state.job.timeout * 1000 + DEFAULT_TIMINGS.timeoutGrace
+    expect(transition(state, { type: 'tick' }, context(due - 1)).kind).toBe('ignored')
+    expect(after(state, { type: 'tick' }, due)).toMatchObject({
+      job: { phase: 'stopping', stop: { reason: 'timeout' } },
+      effects: [{ kind: 'cancel', attempt: 2, prediction_id: OWN }],
+    })
+  })
+})
+
+describe('the time to be started', () => {
+  const waiting = (phase: 'queued' | 'resubmitting'): JobState => {
+    const state = stateIn(phase)
+    return { ...state, job: { ...state.job, start_within: 60, start_since: NOW, start_paused: 10_000 } }
+  }
+
+  test.each(['queued', 'resubmitting'] as const)('of a job in %s does not count pauses', (phase) => {
+    const expires = (now: number, paused: number): boolean =>
+      transition(waiting(phase), { type: 'tick' }, context(now, { paused })).kind === 'commit'
+    expect(expires(NOW + 59_999, 10_000)).toBe(false)
+    expect(expires(NOW + 60_000, 10_000)).toBe(true)
+    expect(expires(NOW + 60_000, 10_001)).toBe(false)
+    expect(expires(NOW + 90_000, 40_001)).toBe(false)
+    expect(expires(NOW + 90_000, 40_000)).toBe(true)
+    // A clock that was lost adds nothing.
+    expect(expires(NOW + 60_000, 0)).toBe(true)
+  })
+})
+
+describe('the first look at a prediction', () => {
+  const { pollOnly, pollWithWebhooks } = DEFAULT_TIMINGS
+  const first = (changes: Partial<TransitionContext>) =>
+    decide(stateIn('submitting'), observe(), NOW, changes).due.attempt
+
+  test.each<[when: string, changes: Partial<TransitionContext>, ms: number]>([
+    ['comes soon without webhooks', { webhooks: false, expected: 60_000 }, pollOnly.first],
+    ['comes early while nobody knows how long runs take', { expected: null }, pollWithWebhooks.first],
+    ['comes a little after the expected end', { expected: 20_000 }, 20_000 + pollWithWebhooks.first],
+    ['does not come sooner for runs of no time', { expected: 1 }, pollWithWebhooks.first + 1],
+    ['comes in time, however long runs take', { expected: 3_600_000 }, pollWithWebhooks.max + pollWithWebhooks.first],
+  ])('%s', (_when, changes, ms) => {
+    expect(first(changes)).toEqual({ in: ms })
+  })
+})
+
+describe('health', () => {
+  test.each<[what: string, event: string, health: Commit['health']]>([
+    ['a prediction that came to be', 'starting', 'healthy'],
+    ['a refusal of the request', 'rejected', 'healthy'],
+    ['a limit', 'limited', undefined],
+    ['a lost answer', 'lost', 'fault'],
+  ])('of upstream by %s', (_what, event, health) => {
+    expect(decide(stateIn('submitting'), eventNamed(event)).health).toBe(health)
+  })
+
+  test('is not told by later news of a prediction', () => {
+    expect(decide(stateIn('created'), eventNamed('processing')).health).toBeUndefined()
   })
 })

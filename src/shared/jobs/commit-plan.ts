@@ -220,8 +220,6 @@ export function planCommit(
     input.dueAt(keys.due, dueJob(job.id), due.job)
   }
 
-  if (commit.restartsClock)
-    input.setMoment(keys.job(job.id), 'start_since', { in: 0 }).add('hset_paused', keys.job(job.id), 'start_paused')
   if (commit.orphans) input.add('hincrby', keys.counters, 'orphan_predictions', commit.orphans)
   if (commit.pause) input.add('pause', keys.account(job.account), commit.pause.for, commit.pause.reason)
   if (cause === 'webhook') input.add('hset', keys.account(job.account), 'silence', 0)

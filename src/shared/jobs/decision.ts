@@ -35,8 +35,6 @@ export interface Commit {
   due: { job?: Moment; attempt?: Moment | null }
   /** The commit takes a token of the account's create budget, or is refused. */
   takesBudget?: true
-  /** `start_within` begins anew. */
-  restartsClock?: true
   /** Creation stops for every job of the account, ms from the commit. */
   pause?: { for: number; reason: PauseReason }
   health?: Health

@@ -2,7 +2,7 @@ import { isTerminal } from '../replicate/prediction.ts'
 import { closed, commit, ignored, type Row } from './decision.ts'
 import { attemptOf } from './job.ts'
 import { judgeAbsence, lost, speaksForIntent, tickIntent, waitsForIntent } from './rules-submit.ts'
-import { cancelEffect, cancelsOf, missing, orphan, recovered } from './rules-upstream.ts'
+import { cancelEffect, cancelsOf, missing, orphan, recovered, seenAgain } from './rules-upstream.ts'
 
 /** News of an attempt that the job does not depend on any more: only its own record changes. */
 export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed' | 'not_listed' | 'missing' | 'tick'> =
@@ -34,7 +34,7 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
         return orphan(state, record, prediction, context.now)
       const surfaced = record.prediction_id === null
       const ended = isTerminal(prediction.status)
-      if (!surfaced && !ended) return ignored('no_news')
+      if (!surfaced && !ended) return seenAgain(record)
       return commit(
         {},
         {

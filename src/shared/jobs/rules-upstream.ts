@@ -73,6 +73,10 @@ export function firstPoll({ webhooks, expected, timings }: TransitionContext): n
   return Math.max(first, Math.min(expected ?? 0, max) + (expected === null ? 0 : first))
 }
 
+/** The prediction shows what is known of it; only that upstream knows it at all may be news. */
+export const seenAgain = ({ n, missing_since }: AttemptRecord): Decision =>
+  missing_since === null ? ignored('no_news') : commit({}, { attempt: { n, changes: { missing_since: null } } })
+
 export const observed: Rule<'observed'> = (state, event, context) => {
   const { job } = state
   const { prediction } = event
@@ -114,10 +118,10 @@ export const observed: Rule<'observed'> = (state, event, context) => {
           effects: { add: [cancelEffect(event.attempt, prediction.id, context.now)], remove: [] },
           due: { attempt: poll },
         })
-      : ignored('no_news')
+      : seenAgain(record)
 
   const runs = prediction.status === 'processing'
-  if (!adopts && (!runs || job.phase === 'running')) return ignored('no_news')
+  if (!adopts && (!runs || job.phase === 'running')) return seenAgain(record)
   return commit(
     {
       ...seen,
@@ -154,7 +158,7 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   const lost: AttemptRecord = { ...newAttempt(n), intended_at: event.prediction.created_at ?? context.now }
   const remembered: JobState = {
     ...state,
-    job: { ...job, phase: 'unknown', attempt: n },
+    job: { ...job, phase: job.phase === 'resubmitting' ? job.phase : 'unknown', attempt: n },
     attempts: [...state.attempts, lost],
   }
   const decision = observed(remembered, event, context)
@@ -202,13 +206,22 @@ function ending(
 }
 
 /** A failure of the platform is made good inside the job; one of the model or the input is the customer's to know. */
-function failure(job: JobRecord, prediction: Prediction, { timings, resubmissions }: TransitionContext): Commit {
+function failure(job: JobRecord, prediction: Prediction, context: TransitionContext): Commit {
+  const { timings, resubmissions, paused } = context
   if (job.stop) return commit(stopped(job, 'no'))
   const { code, resubmit } = classifyFailure(prediction.error)
   if (resubmit && job.resubmissions < resubmissions)
     return commit(
-      { phase: 'resubmitting', status: 'processing', resubmissions: job.resubmissions + 1, progress: null },
-      { due: { job: { in: timings.ringAgain.min } }, restartsClock: true, note: code },
+      {
+        phase: 'resubmitting',
+        status: 'processing',
+        resubmissions: job.resubmissions + 1,
+        progress: null,
+        partial: null,
+        start_since: NOW,
+        start_paused: paused,
+      },
+      { due: { job: { in: timings.ringAgain.min } }, note: code },
     )
   return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', true, 'no'))
 }
@@ -261,7 +274,11 @@ export const missing: Rule<'missing'> = (state, { attempt }, { now, timings }) =
       { attempt: { n: attempt, changes: { missing_since: NOW } }, due: { attempt: { in: timings.lostAfter } } },
     )
   if (now < record.missing_since + timings.lostAfter) return ignored('not_yet')
-  const lost = { attempt: { n: attempt, changes: closed('provider_lost', 'poll') }, due: { attempt: null } }
+  const lost = {
+    attempt: { n: attempt, changes: closed('provider_lost', 'poll') },
+    effects: { add: [], remove: cancelsOf(state, attempt, record.prediction_id ?? '') },
+    due: { attempt: null },
+  }
   return commit(
     state.job.stop
       ? stopped(state.job, 'unknown')
