@@ -18,11 +18,13 @@ import { createThrottle } from './api/throttle.ts'
 import { createBoard } from './queues/board.ts'
 import { QUEUES } from './queues/contracts.ts'
 import { closeQueues, createDoorbells, createQueues, type Queues } from './queues/producer.ts'
+import { runAudit, type AuditReport } from './shared/audit/audit.ts'
+import { createRedisAuditSource } from './shared/audit/redis-audit-source.ts'
 import { createArtifactLinks } from './shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from './shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
 import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
-import { isLoopback, type Config } from './shared/config.ts'
+import { ConfigError, isLoopback, type Config } from './shared/config.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
 import type { HealthCheck } from './shared/health.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
@@ -30,6 +32,7 @@ import { createLifecycle } from './shared/jobs/lifecycle.ts'
 import type { JobStore } from './shared/jobs/ports.ts'
 import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
+import type { Budget } from './shared/limits/budget.ts'
 import { createRedisBudget } from './shared/limits/redis-budget.ts'
 import type { Logger } from './shared/logger.ts'
 import { createMetrics } from './shared/metrics.ts'
@@ -42,7 +45,8 @@ import {
 } from './shared/redis/connection.ts'
 import { watchCapacity } from './shared/redis/capacity.ts'
 import { strictDurability } from './shared/redis/durability.ts'
-import { loadDeployment, type Deployment } from './shared/redis/deployment.ts'
+import { findDeployment, loadDeployment, type Deployment } from './shared/redis/deployment.ts'
+import { runningRedisUrl } from './shared/redis/provide-redis.ts'
 import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
 import type { PredictionPort } from './shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
@@ -50,6 +54,7 @@ import { createWebhookSecrets } from './shared/replicate/webhook-secrets.ts'
 import { createWebhookTokens } from './shared/replicate/webhook-token.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
+import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
@@ -231,6 +236,14 @@ async function buildApi(core: Core, options: ServiceOptions) {
   return { app, metrics, stop }
 }
 
+const createReadBudget = (redis: Redis, keys: JobKeys, perMinute: number): Budget =>
+  createRedisBudget({
+    redis,
+    key: keys.readBudget(ACCOUNT),
+    perMinute,
+    burst: Math.max(1, Math.ceil(perMinute / 60)),
+  })
+
 async function buildWorkers(
   core: Core,
   options: ServiceOptions,
@@ -238,12 +251,7 @@ async function buildWorkers(
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
-  const reads = createRedisBudget({
-    redis,
-    key: keys.readBudget(ACCOUNT),
-    perMinute: readsPerMinute,
-    burst: Math.max(1, Math.ceil(readsPerMinute / 60)),
-  })
+  const reads = createReadBudget(redis, keys, readsPerMinute)
   const fetcher = createOutputFetcher({
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
@@ -396,6 +404,65 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     return { url, healthUrl, webhooks: publicUrl !== null, stop }
   } catch (error) {
     await stop()
+    throw error
+  }
+}
+
+/** What an operator may do with a deployment from outside, whether its processes run or not. */
+export interface OperatorTools {
+  audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
+  close(): Promise<void>
+}
+
+/** Connects to what is there, and starts or changes nothing. */
+export async function openForOperators(config: Config, log: Logger): Promise<OperatorTools> {
+  const redisUrl = config.redisUrl ?? (await runningRedisUrl(config.dataDir))
+  if (redisUrl === null)
+    throw new ConfigError(`REDIS_URL: read nothing, and no Redis runs for DATA_DIR ${config.dataDir}`)
+  const redis = producerConnection(redisUrl, log)
+  try {
+    await untilReady(redis, READY_WITHIN_MS)
+    const keys = createJobKeys(config.keyPrefix)
+    const deployment = await findDeployment(redis, keys.deployment)
+    if (!deployment)
+      throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, and Redis holds no deployment of this name`)
+    const { token, createsPerMinute, createBurst, readsPerMinute } = config.replicate
+    const creates = { perMinute: createsPerMinute, burst: createBurst }
+    // Without a token the predictions are the simulator's.
+    const baseUrl = token === null ? `http://127.0.0.1:${config.simulator.port}/v1` : config.replicate.baseUrl
+    const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
+    const confirmDurable = (): Promise<void> => Promise.resolve()
+    const timings = DEFAULT_TIMINGS
+    const store = createRedisJobStore({ redis, keys, timings, creates, account: ACCOUNT, confirmDurable })
+    const reads = createReadBudget(redis, keys, readsPerMinute)
+    const list = async () => {
+      const now = await store.now()
+      const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
+      const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
+      return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
+    }
+    const artifacts = createDiskArtifactStore(join(config.dataDir, 'artifacts'))
+    return {
+      audit: ({ files, ...options }) =>
+        runAudit({
+          ...options,
+          source: createRedisAuditSource({ redis, keys }),
+          keys,
+          account: ACCOUNT,
+          creates,
+          upstream: {
+            list,
+            tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl: () => null }),
+          },
+          ...(files ? { artifacts } : {}),
+        }),
+      async close() {
+        await upstream.close()
+        await closeConnection(redis)
+      },
+    }
+  } catch (error) {
+    await closeConnection(redis)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
-import type { ArtifactRecord } from '../jobs/job.ts'
+import { RECOVERED, type ArtifactRecord } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
 import { isTerminal, type Prediction } from '../replicate/prediction.ts'
@@ -18,8 +18,8 @@ export interface AuditOptions {
   /** Whose predictions `upstream` lists, and whose budget `creates` is. */
   account: string
   timings?: Timings
-  /** What upstream has: the account's predictions, at least those of the last hour. */
-  upstream?: { list(): Promise<Prediction[]>; tokens: WebhookTokens }
+  /** What upstream has: the account's predictions, at least those of the last hour; null when it does not answer. */
+  upstream?: { list(): Promise<Prediction[] | null>; tokens: WebhookTokens }
   /** Stored files are read and compared with their records. */
   artifacts?: Pick<ArtifactStore, 'open'>
   /** The create budget in force during the last hour. */
@@ -124,7 +124,9 @@ function createWalk(options: AuditOptions, began: number) {
       const ended = attempt.outcome !== null && isTerminal(attempt.outcome)
       if (attempt.state === 'closed' && ended && (attempt.closed_at ?? 0) < since) continue
       facts.set(attemptId(job.id, attempt.n), { job, attempt, canceling })
-      if (attempt.intended_at >= since) intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at })
+      // Redis forgot the intent of a recovered one: when it was is not known.
+      if (attempt.intended_at >= since && attempt.claim !== RECOVERED)
+        intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at })
     }
   }
 

@@ -137,6 +137,9 @@ export interface AttemptRecord {
   closed_at: number | null
 }
 
+/** The claim of an attempt whose intent Redis forgot and upstream remembered. */
+export const RECOVERED = 'recovered'
+
 /** An attempt before its intent fills it in. */
 export const newAttempt = (n: number): AttemptRecord => ({
   v: 1,

@@ -20,6 +20,7 @@ import {
   attemptOf,
   effectKey,
   newAttempt,
+  RECOVERED,
   type AttemptRecord,
   type Effect,
   type JobRecord,
@@ -151,7 +152,7 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   const intent: AttemptChanges = {
     account: job.account,
     state: 'intended',
-    claim: 'recovered',
+    claim: RECOVERED,
     intended_at: event.prediction.created_at ?? context.now,
     orphans: [],
   }

@@ -13,7 +13,13 @@ export interface Deployment {
 export async function loadDeployment(redis: Redis, hash: string): Promise<Deployment> {
   await redis.hsetnx(hash, 'id', `dep${ulid().toLowerCase()}`)
   await redis.hsetnx(hash, 'key', randomBytes(32).toString('base64url'))
+  const deployment = await findDeployment(redis, hash)
+  if (!deployment) throw new Error(`${hash} holds no deployment`)
+  return deployment
+}
+
+/** null: no service has used this Redis under this prefix yet. */
+export async function findDeployment(redis: Redis, hash: string): Promise<Deployment | null> {
   const [id, key] = await redis.hmget(hash, 'id', 'key')
-  if (!id || !key) throw new Error(`${hash} holds no deployment`)
-  return { id, key: Buffer.from(key, 'base64url') }
+  return id && key ? { id, key: Buffer.from(key, 'base64url') } : null
 }

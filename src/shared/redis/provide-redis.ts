@@ -56,6 +56,13 @@ export async function provideRedis(options: ProvideRedisOptions): Promise<Provid
   return keepAlive(dir, running ?? (await start(dir, options)), running !== undefined, options)
 }
 
+/** Where the Redis of a data folder listens, whoever started it; null when none runs. */
+export async function runningRedisUrl(dataDir: string): Promise<string | null> {
+  const dir = await realpath(join(dataDir, 'redis')).catch(() => undefined)
+  const running = dir === undefined ? undefined : await findRunning(dir)
+  return running === undefined ? null : `redis://127.0.0.1:${running.port}`
+}
+
 /** Ends the Redis that a dead owner left running for this folder; false when there is none. */
 export async function stopLeftoverRedis(dataDir: string): Promise<boolean> {
   const dir = await realpath(join(dataDir, 'redis')).catch(() => undefined)
