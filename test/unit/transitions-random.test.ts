@@ -2,25 +2,44 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyCommit, planCommit, planCreate, type CommitScriptInput } from '../../src/shared/jobs/commit-plan.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { attemptOf, isFinal, PHASES, type JobState, type Phase, type Status } from '../../src/shared/jobs/job.ts'
+import {
+  attemptOf,
+  isFinal,
+  PHASES,
+  type JobState,
+  type OnUnknown,
+  type Phase,
+  type Status,
+} from '../../src/shared/jobs/job.ts'
+import type { Commit, JobEvent } from '../../src/shared/jobs/decision.ts'
+import { waitsForIntent } from '../../src/shared/jobs/rules-submit.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition, type Commit, type JobEvent } from '../../src/shared/jobs/transitions.ts'
+import { transition } from '../../src/shared/jobs/transitions.ts'
 import { isTerminal, TERMINAL_STATUSES, type Prediction } from '../../src/shared/replicate/prediction.ts'
-import { JOB, jobRecord, NOW, prediction } from './support/job-states.ts'
+import { context, JOB, jobRecord, NOW, prediction } from './support/job-states.ts'
 
 /**
  * One job against an honest Replicate, with everything in any order: workers that POST and die, answers that are lost or
- * late, webhooks that are early, doubled, reordered or old, cancels, ticks of the sweep, time that jumps, and lies told by
- * those who hold no claim. After each step the promises are checked; the due index is what the planned commits make it.
+ * late, listings, passing 404s, webhooks that are early, doubled, reordered or old, failures of the platform, cancels,
+ * ticks of the sweep, pauses, time that jumps, and lies told by those who hold no claim. After each step the promises are checked; the due index is what the planned commits make it.
  */
 
 const keys = createJobKeys('test')
 const planOptions = { keys, timings: DEFAULT_TIMINGS, keepEvents: 1000 }
 const RANK: Record<Status, number> = { queued: 0, starting: 1, processing: 2, succeeded: 3, failed: 3, canceled: 3 }
 
+const { permit: PERMIT, createTimeout, clockSkew, listingLag } = DEFAULT_TIMINGS
+/** From the intent to the last moment at which its POST may arrive. */
+const ARRIVES_WITHIN = PERMIT + createTimeout
+/** From then on a listing shows what there is. */
+const SHOWS_AFTER = ARRIVES_WITHIN + clockSkew + listingLag
+const MAX_RESUBMISSIONS = 2
+const PLATFORM = 'Prediction interrupted (code: PA)'
+
 interface Permit {
   attempt: number
   claim: string
+  at: number
   /** What upstream made of its POST; null while it was not sent. */
   posted: string | null
   /** Its author has told upstream's refusal, or that nothing was sent: then it never POSTs. */
@@ -29,7 +48,9 @@ interface Permit {
 
 class World {
   now = NOW
-  state: JobState = { job: { ...jobRecord('queued'), rev: 1 }, attempts: [], effects: [] }
+  /** What the account's pause clock reads. */
+  paused = 0
+  state: JobState
   readonly due = new Map<string, number>()
   readonly permits: Permit[] = []
   /** Everything that upstream ever told, oldest first; the newest of an id is its state. */
@@ -38,9 +59,18 @@ class World {
   readonly heard = new Map<string, boolean>()
   readonly cancelsTaken = new Set<string>()
   orphansCounted = 0
+  /** The prediction of which upstream just told something. */
+  seenLast: string | null = null
+  /** Somebody made a second prediction of one POST. */
+  twins = false
   private made = 0
 
-  constructor() {
+  constructor(on_unknown: OnUnknown = 'fail') {
+    this.state = {
+      job: { ...jobRecord('queued', { on_unknown, start_within: 2 * 3600 }), rev: 1 },
+      attempts: [],
+      effects: [],
+    }
     this.write(planCreate(this.state.job, null, planOptions))
   }
 
@@ -59,19 +89,19 @@ class World {
   }
 
   apply(event: JobEvent): Commit | null {
-    const decision = transition(this.state, event, {
-      now: this.now,
-      cause: 'webhook',
-      timings: DEFAULT_TIMINGS,
-      webhooks: true,
-    })
+    const decision = transition(
+      this.state,
+      event,
+      context(this.now, { paused: this.paused, resubmissions: MAX_RESUBMISSIONS }),
+    )
     if (event.type === 'observed' && attemptOf(this.state, event.attempt)) {
       const { id, status } = event.prediction
       this.heard.set(id, isTerminal(status) || (this.heard.get(id) ?? false))
     }
+    this.seenLast = event.type === 'observed' ? event.prediction.id : null
     if (event.type === 'cancel_done') this.cancelsTaken.add(event.prediction_id)
     if (decision.kind === 'ignored') return null
-    this.write(planCommit(this.state, decision, planOptions))
+    this.write(planCommit(this.state, decision, 'webhook', planOptions))
     this.state = applyCommit(this.state, decision, this.now)
     this.orphansCounted += decision.orphans ?? 0
     return decision
@@ -96,17 +126,18 @@ class World {
   intend(): void {
     const claim = `claim-${this.permits.length + 1}`
     const commit = this.apply({ type: 'intend', claim })
-    if (commit?.attempt) this.permits.push({ attempt: commit.attempt.n, claim, posted: null, withdrawn: false })
+    if (commit?.attempt)
+      this.permits.push({ attempt: commit.attempt.n, claim, at: this.now, posted: null, withdrawn: false })
   }
 
   post(permit: Permit): void {
-    if (permit.posted !== null || permit.withdrawn) return
+    if (permit.posted !== null || permit.withdrawn || this.now > permit.at + ARRIVES_WITHIN) return
     permit.posted = this.newId()
     this.tell(permit.attempt, prediction('starting', { id: permit.posted, created_at: this.now, started_at: null }))
   }
 
   /** The next thing that upstream does with a prediction. */
-  advance(id: string, status: (typeof TERMINAL_STATUSES)[number] | 'processing'): void {
+  advance(id: string, status: (typeof TERMINAL_STATUSES)[number] | 'processing', error: string | null = null): void {
     const newest = this.newest(id)
     if (!newest || isTerminal(newest.prediction.status)) return
     const started_at = status === 'aborted' ? null : (newest.prediction.started_at ?? this.now)
@@ -116,8 +147,32 @@ class World {
       status,
       started_at,
       completed_at: status === 'processing' ? null : this.now,
+      error,
       output: status === 'succeeded' ? (files ? ['https://replicate.delivery/x.png'] : 'text') : null,
     })
+  }
+
+  /** Time, in which upstream ends by itself what ran for as long as it may. */
+  pass(ms: number): void {
+    this.now += ms
+    for (const id of this.ids()) {
+      const from = this.newest(id)?.prediction.created_at ?? 0
+      if (this.now >= from + this.state.job.timeout * 1000) this.advance(id, 'canceled')
+    }
+  }
+
+  /** One complete listing: shows every prediction of the attempt that was made by then. */
+  list(attempt: number): void {
+    const found = this.ids().flatMap((id) => this.newest(id) ?? [])
+    const mine = found.filter((told) => told.attempt === attempt)
+    for (const told of mine) this.apply({ type: 'observed', ...told })
+    if (mine.length === 0) this.apply({ type: 'not_listed', attempt, began: this.now })
+  }
+
+  /** Predictions that our own POSTs made and that run. */
+  live(): string[] {
+    const posted = new Set(this.permits.map((permit) => permit.posted))
+    return this.ids().filter((id) => posted.has(id) && !isTerminal(this.newest(id)?.prediction.status ?? ''))
   }
 }
 
@@ -156,6 +211,7 @@ const STEPS: Record<string, Step> = {
       attempt,
       claim,
       outcome: 'refused',
+      health: null,
       ...(number % 4 === 0 ? { error, pause: null } : { error: null, pause }),
     })
   },
@@ -165,7 +221,7 @@ const STEPS: Record<string, Step> = {
     const events: JobEvent[] = [
       { type: 'not_sent', attempt, claim: 'nobody' },
       { type: 'lost', attempt, claim: 'nobody', reason: 'x' },
-      { type: 'refused', attempt, claim: 'nobody', outcome: 'x', error: null, pause: null },
+      { type: 'refused', attempt, claim: 'nobody', outcome: 'x', error: null, pause: null, health: null },
     ]
     for (const event of events) world.apply(event)
     expect(world.state).toBe(before)
@@ -173,6 +229,19 @@ const STEPS: Record<string, Step> = {
   processing: (world, pick) => world.advance(pick(world.ids()) ?? '', 'processing'),
   end: (world, pick, number) =>
     world.advance(pick(world.ids()) ?? '', TERMINAL_STATUSES[number % TERMINAL_STATUSES.length] ?? 'failed'),
+  platform: (world, pick) => world.advance(pick(world.ids()) ?? '', 'failed', PLATFORM),
+  list: (world, pick) => {
+    const attempt = pick(world.state.attempts)
+    if (attempt) world.list(attempt.n)
+  },
+  missing: (world, pick) => {
+    const attempt = pick(world.state.attempts)
+    if (attempt) world.apply({ type: 'missing', attempt: attempt.n })
+  },
+  pause: (world) => {
+    world.pass(30_000)
+    world.paused += 30_000
+  },
   webhook: (world, pick) => {
     const told = pick(world.told)
     if (told) world.apply({ type: 'observed', ...told, webhook_id: 'msg_1' })
@@ -183,8 +252,9 @@ const STEPS: Record<string, Step> = {
   },
   /** Somebody's proxy sent our POST twice, or upstream told a refusal and created after all. */
   twin: withPermit((world, permit) => {
-    if (permit.posted !== null || permit.withdrawn)
-      world.tell(permit.attempt, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
+    if (permit.posted === null && !permit.withdrawn) return
+    world.twins = true
+    world.tell(permit.attempt, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
   }),
   cancel: (world) => world.apply({ type: 'cancel' }),
   cancel_done: (world, pick) => {
@@ -207,32 +277,67 @@ const STEPS: Record<string, Step> = {
     if (attempt) world.apply({ type: 'tick', attempt: attempt.n })
   },
   second: (world) => {
-    world.now += 1000
+    world.pass(1000)
   },
   minute: (world) => {
-    world.now += 60_000
+    world.pass(60_000)
   },
   hour: (world) => {
-    world.now += 3_600_000
+    world.pass(3_600_000)
   },
 }
 
 const steps = fc.array(
   fc.record({
-    name: fc.constantFrom(...Object.keys(STEPS), 'intend', 'post', 'webhook', 'poll', 'processing', 'end'),
+    name: fc.constantFrom(
+      ...Object.keys(STEPS),
+      'intend',
+      'intend',
+      'post',
+      'post',
+      'webhook',
+      'poll',
+      'processing',
+      'end',
+      'platform',
+      'list',
+    ),
     number: fc.nat(1000),
   }),
   { minLength: 1, maxLength: 60, size: 'max' },
 )
 
 function run(sequence: { name: string; number: number }[], check: (world: World, before: JobState) => unknown): World {
-  const world = new World()
+  const world = new World(sequence.length % 2 === 0 ? 'fail' : 'retry')
   for (const { name, number } of sequence) {
     const before = world.state
     STEPS[name]?.(world, (from) => from[number % Math.max(from.length, 1)], number)
     check(world, before)
   }
   return world
+}
+
+/** What happens in any case when everybody does their work for a while. */
+function goOn(world: World): void {
+  if (waitsForIntent(world.state)) world.intend()
+  for (const permit of world.permits) world.post(permit)
+  for (const id of world.ids()) {
+    world.advance(id, 'succeeded')
+    const told = world.newest(id)
+    if (told) world.apply({ type: 'observed', ...told })
+  }
+  STEPS.stored?.(world, () => undefined, 0)
+  for (const { n, state } of world.state.attempts) {
+    if (state === 'intended') {
+      world.pass(DEFAULT_TIMINGS.intentSilence)
+      world.apply({ type: 'tick', attempt: n })
+    }
+    if (state === 'closed' || state === 'open') continue
+    world.pass(SHOWS_AFTER)
+    world.list(n)
+    world.pass(DEFAULT_TIMINGS.listingGap)
+    world.list(n)
+  }
 }
 
 const property = (check: (world: World, before: JobState) => unknown): void => {
@@ -268,20 +373,59 @@ describe('whatever happens in whatever order', () => {
     })
   })
 
-  test('a next attempt only comes after the last is closed as not created', () => {
+  test('a next attempt only comes after the last is closed: not created, undecided where that is wanted, or failed', () => {
     property(({ state }, before) => {
-      if (state.job.attempt > before.job.attempt)
-        for (const attempt of before.attempts) {
-          expect(attempt.state).toBe('closed')
-          expect(attempt.prediction_id).toBeNull()
-        }
+      if (state.job.attempt === before.job.attempt) return
+      for (const attempt of before.attempts) {
+        expect(attempt.state).toBe('closed')
+        const ends = ['not_sent', 'refused', 'not_created', ...(before.job.on_unknown === 'retry' ? ['undecided'] : [])]
+        expect(attempt.prediction_id === null ? ends : ['failed']).toContain(attempt.outcome)
+      }
+      expect(waitsForIntent(before)).toBe(true)
     })
   })
 
-  test('at most one attempt is not closed, and at most one POST was answered with a prediction', () => {
+  test('only the newest attempt is not closed, and never do two predictions live', () => {
+    property((world) => {
+      const { job, attempts } = world.state
+      for (const attempt of attempts) if (attempt.n !== job.attempt) expect(attempt.state).toBe('closed')
+      if (!world.twins) expect(world.live().length).toBeLessThanOrEqual(1)
+    })
+  })
+
+  test('a POST made a prediction once, once more for each failure of the platform, and for what stays undecided', () => {
     property(({ state, permits }) => {
-      expect(state.attempts.filter(({ state: one }) => one !== 'closed').length).toBeLessThanOrEqual(1)
-      expect(permits.filter(({ posted }) => posted !== null).length).toBeLessThanOrEqual(1)
+      const posted = permits.filter(({ posted: id }) => id !== null)
+      const undecided = state.attempts.filter(({ outcome }) => outcome === 'undecided').length
+      expect(posted.length).toBeLessThanOrEqual(1 + state.job.resubmissions + undecided)
+      expect(new Set(posted.map(({ attempt }) => attempt)).size).toBe(posted.length)
+      expect(state.job.resubmissions).toBeLessThanOrEqual(MAX_RESUBMISSIONS)
+    })
+  })
+
+  test('the time to be started ends the job when it is over, pauses not counted, and begins anew with a next prediction', () => {
+    property(({ state, now, paused }, before) => {
+      if (state.job.phase === 'resubmitting' && before.job.resubmissions < state.job.resubmissions)
+        expect(state.job).toMatchObject({ start_since: now, start_paused: paused })
+      else expect(state.job.start_since).toBe(before.job.start_since)
+      const over = ({ job }: JobState): boolean =>
+        now - job.start_since - (paused - job.start_paused) >= job.start_within * 1000
+      if (waitsForIntent(state))
+        expect(transition(state, { type: 'tick' }, context(now, { paused })).kind === 'commit').toBe(over(state))
+      if (state.job.error?.code === 'start_within_expired' && !isFinal(before.job.phase))
+        expect(over(before)).toBe(true)
+    })
+  })
+
+  test('a 404 is held against a prediction only until it is seen again', () => {
+    property((world, before) => {
+      for (const { n, outcome } of world.state.attempts)
+        if (outcome === 'provider_lost' && attemptOf(before, n)?.state === 'open')
+          expect(world.now - (attemptOf(before, n)?.missing_since ?? world.now)).toBeGreaterThanOrEqual(
+            DEFAULT_TIMINGS.lostAfter,
+          )
+      for (const { prediction_id, state: is, missing_since } of world.state.attempts)
+        if (is === 'open' && world.seenLast === prediction_id) expect(missing_since).toBeNull()
     })
   })
 
@@ -347,20 +491,26 @@ describe('whatever happens in whatever order', () => {
     )
   })
 
-  test('these stories reach every phase', () => {
+  test('these stories reach every phase, every end of an attempt, and a third attempt', () => {
     const seen = new Set<Phase>()
-    property(({ state }) => seen.add(state.job.phase))
+    const ends = new Set<string>()
+    let attempts = 0
+    property(({ state }) => {
+      seen.add(state.job.phase)
+      for (const { state: is, outcome } of state.attempts) if (is === 'closed') ends.add(outcome ?? '')
+      attempts = Math.max(attempts, state.job.attempt)
+    })
     expect([...seen].sort()).toEqual([...PHASES].sort())
+    const upstream = [...TERMINAL_STATUSES, 'provider_lost']
+    expect([...ends].sort()).toEqual([...upstream, 'not_created', 'not_sent', 'refused', 'undecided'].sort())
+    expect(attempts).toBeGreaterThanOrEqual(3)
   })
 
-  test('the job ends once upstream has ended, is asked, and the outputs are stored', () => {
+  test('the job ends once upstream has ended, is asked or lists, and the outputs are stored', () => {
     fc.assert(
       fc.property(steps, (sequence) => {
         const world = run(sequence, () => undefined)
-        if (!world.permits.some(({ posted }) => posted !== null)) return
-        for (const id of world.ids()) world.advance(id, 'succeeded')
-        for (const told of world.told) world.apply({ type: 'observed', ...told })
-        STEPS.stored?.(world, () => undefined, 0)
+        for (let round = 0; round < 8; round++) goOn(world)
         expect(isFinal(world.state.job.phase)).toBe(true)
         for (const attempt of world.state.attempts) expect(attempt.state).toBe('closed')
         expect(world.state.effects).toEqual([])
