@@ -1,0 +1,124 @@
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
+import { freePort } from '../support/free-port.ts'
+import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { simulatorAdmin, type SimulatorAdmin } from '../support/simulator-admin.ts'
+import { spawnNode, type SpawnedProcess } from '../support/spawn-process.ts'
+import { TEST_KEY } from '../support/start-service.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import type { Strike } from './borders.ts'
+
+const ENTRY = join(import.meta.dirname, 'process-entry.ts')
+const SIMULATOR = join(import.meta.dirname, '../../src/simulator/main.ts')
+const PREFIX = 'chaos'
+
+export interface ChaosFleet {
+  redis: OwnRedis
+  /** A connection of the harness's own, past the proxies; its commands wait while Redis is away. */
+  inspect: Redis
+  keys: JobKeys
+  simulator: SimulatorAdmin & { url: string; clearFaults(): Promise<void> }
+  apiUrl: string
+  dataDir: string
+  timings: Timings
+  creates: { perMinute: number; burst: number }
+  proxies: { apiRedis: TcpProxy; workerRedis: TcpProxy; upstream: TcpProxy }
+  /** Starts a process and waits for nothing. */
+  spawn(role: 'api' | 'worker', strike?: Strike | null): SpawnedProcess
+  stop(): Promise<void>
+}
+
+export interface FleetOptions {
+  seed?: number
+  timings?: Partial<Timings>
+  createsPerMinute?: number
+  simulatorSpeed?: number
+  logLevel?: string
+}
+
+/** Redis, the simulator and the proxies between the parts; the api and the workers are the caller's to start and to kill. */
+export async function startChaosFleet(options: FleetOptions = {}): Promise<ChaosFleet> {
+  const { seed = 1, createsPerMinute = 3000, simulatorSpeed = 10 } = options
+  const dataDir = tempDir()
+  const redis = await startOwnRedis()
+  const [simulatorPort, apiPort] = [await freePort(), await freePort()]
+  const flags = {
+    port: simulatorPort,
+    seed,
+    speed: simulatorSpeed,
+    'creates-per-minute': 600_000,
+    'reads-per-minute': 600_000,
+  }
+  const simulator = spawnNode(
+    SIMULATOR,
+    Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
+  )
+  await simulator.waitForLine(/\/v1/)
+  const [apiRedis, workerRedis, upstream] = await Promise.all([
+    startTcpProxy({ port: redis.port }),
+    startTcpProxy({ port: redis.port }),
+    startTcpProxy({ port: simulatorPort }),
+  ])
+  const apiUrl = `http://127.0.0.1:${apiPort}`
+  const simulatorUrl = `http://127.0.0.1:${simulatorPort}`
+  const env = {
+    KEY_PREFIX: PREFIX,
+    DATA_DIR: dataDir,
+    PORT: String(apiPort),
+    REPLICATE_API_TOKEN: 'test',
+    REPLICATE_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
+    REPLICATE_CREATES_PER_MINUTE: String(createsPerMinute),
+    REPLICATE_READS_PER_MINUTE: '60000',
+    PUBLIC_URL: apiUrl,
+    DEV_API_KEY: TEST_KEY,
+    LOG_LEVEL: options.logLevel ?? 'warn',
+  }
+  const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, ...options.timings }
+  const inspect = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
+  inspect.on('error', () => undefined)
+  return {
+    redis,
+    inspect,
+    keys: createJobKeys(PREFIX),
+    simulator: {
+      ...simulatorAdmin(simulatorUrl),
+      url: simulatorUrl,
+      async clearFaults() {
+        await fetch(`${simulatorUrl}/_sim/faults`, { method: 'DELETE' })
+      },
+    },
+    apiUrl,
+    dataDir,
+    timings,
+    creates: { perMinute: createsPerMinute, burst: Math.max(1, Math.ceil(createsPerMinute / 60)) },
+    proxies: { apiRedis, workerRedis, upstream },
+    spawn(role, strike = null) {
+      const { port } = role === 'api' ? apiRedis : workerRedis
+      return spawnNode(
+        ENTRY,
+        [
+          '--role',
+          role,
+          '--timings',
+          JSON.stringify(timings),
+          ...(strike === null ? [] : ['--strike', JSON.stringify(strike)]),
+        ],
+        { env: { ...env, REDIS_URL: `redis://127.0.0.1:${port}` }, cwd: dataDir },
+      )
+    },
+    async stop() {
+      inspect.disconnect()
+      await Promise.all([apiRedis.stop(), workerRedis.stop(), upstream.stop()])
+      await simulator.kill('SIGKILL')
+      redis.resume()
+      await redis.kill()
+    },
+  }
+}
+
+/** Waits until a process that was just spawned serves. */
+export const running = (one: SpawnedProcess): Promise<unknown> => one.waitForLine(/^chaos: running$/)

@@ -1,0 +1,38 @@
+import { parseArgs } from 'node:util'
+import { startService } from '../../src/compose.ts'
+import { loadConfig } from '../../src/shared/config.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import type { Timings } from '../../src/shared/jobs/timings.ts'
+import { strikeAt, type Strike } from './borders.ts'
+
+/** One api or worker as src/main.ts runs it, with the durations and the strike that the harness asks for. */
+
+const { values } = parseArgs({
+  options: { role: { type: 'string' }, timings: { type: 'string' }, strike: { type: 'string' } },
+})
+const config = loadConfig({ ROLE: values.role })
+const log = createLogger({ level: config.logLevel, readable: false })
+const timings = JSON.parse(values.timings ?? '{}') as Partial<Timings>
+const strike = values.strike === undefined ? null : (JSON.parse(values.strike) as Strike)
+
+let stop = async (): Promise<void> => undefined
+process.on('SIGTERM', () => {
+  stop().then(
+    () => process.exit(0),
+    () => process.exit(1),
+  )
+})
+const service = await startService({
+  config,
+  redisUrl: config.redisUrl ?? '',
+  replicate: { token: config.replicate.token ?? '', baseUrl: config.replicate.baseUrl },
+  devApiKey: config.devApiKey,
+  adminPassword: null,
+  autoSession: false,
+  timings,
+  onWedged: () => process.exit(1),
+  ...(strike === null ? {} : { wrap: strikeAt(strike) }),
+  log,
+})
+stop = service.stop
+process.stdout.write('chaos: running\n')

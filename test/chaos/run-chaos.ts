@@ -1,0 +1,107 @@
+import { waitFor } from '../support/wait-for.ts'
+import { isFinal } from '../../src/shared/jobs/job.ts'
+import { startChaosFleet, type ChaosFleet } from './fleet.ts'
+import { injectFaults } from './inject.ts'
+import { startLoad } from './load.ts'
+import { describeFault, firstStrikes, planFaults } from './plan.ts'
+import { supervise, type Supervised } from './supervised.ts'
+import { judge, readAll, tell, type Verdict } from './verdict.ts'
+
+export interface ChaosOptions {
+  seed: number
+  jobs: number
+  /** For how long jobs are submitted and faults injected, s. */
+  seconds: number
+  /** How long everything may take to come to rest afterwards, s. */
+  settle: number
+  say: (text: string) => void
+}
+
+export interface ChaosReport extends Verdict {
+  faults: Record<string, number>
+  restarts: Record<string, number>
+  struck: Record<string, number>
+}
+
+/** How many stuck jobs a failure tells in full. */
+const TELL = 5
+
+async function untilRest(fleet: ChaosFleet, processes: Supervised[], seconds: number): Promise<void> {
+  const { inspect, keys } = fleet
+  try {
+    await waitFor(
+      'every job to be final and nothing to be due',
+      async () => {
+        const phases = await inspect.hgetall(keys.phases)
+        const open = Object.entries(phases).filter(
+          ([phase, n]) => Number(n) !== 0 && !['succeeded', 'failed', 'canceled'].includes(phase),
+        )
+        return open.length === 0 && (await inspect.zcard(keys.due)) === 0
+      },
+      { timeout: seconds * 1000, interval: 200 },
+    )
+  } catch (error) {
+    const stuck = (await readAll(fleet)).filter(
+      ({ job, attempts, effects }) =>
+        !isFinal(job.phase) || effects.length > 0 || attempts.some(({ state }) => state !== 'closed'),
+    )
+    const due = await inspect.zrange(keys.due, '0', '19', 'WITHSCORES')
+    const account = await inspect.hgetall(keys.account('default'))
+    const words = processes.map(({ name, words }) => `${name}:\n${words.slice(-15).join('\n')}`)
+    throw new Error(
+      `${stuck.length} jobs did not come to rest within ${seconds} s:\n  ${await tell(fleet, stuck.slice(0, TELL))}\ndue: ${due.join(' ')}\naccount: ${JSON.stringify(account)}\n${words.join('\n')}`,
+      { cause: error },
+    )
+  }
+}
+
+/** One run: a load of jobs, a plan of faults, rest, and the verdict. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const { seed, jobs, seconds, settle, say } = options
+  const length = seconds * 1000
+  say(`chaos: seed ${seed}, ${jobs} jobs, faults for ${seconds} s`)
+  const fleet = await startChaosFleet({ seed, createsPerMinute: Math.max(3000, Math.ceil((jobs / seconds) * 60 * 3)) })
+  const first = firstStrikes(seed)
+  const processes = [
+    supervise(fleet, 'api', 'api', first.api),
+    supervise(fleet, 'worker-1', 'worker', first['worker-1']),
+    supervise(fleet, 'worker-2', 'worker', first['worker-2']),
+  ]
+  const plan = planFaults(seed, length)
+  try {
+    await waitFor('the api to serve', async () => (await fetch(`${fleet.apiUrl}/livez`)).ok, { timeout: 20_000 })
+    const load = startLoad({ apiUrl: fleet.apiUrl, seed, jobs, length })
+    const faults = injectFaults(fleet, processes, plan)
+    await faults.done
+    say(`chaos: the faults have ended, ${load.orders.filter(({ ids }) => ids.size > 0).length} orders are answered`)
+    let answered = false
+    void load.submitted.then(() => (answered = true))
+    await waitFor('every order to be answered', () => answered, { timeout: settle * 1000 })
+    await untilRest(fleet, processes, settle)
+    const verdict = await judge(fleet, load.orders)
+    load.stop()
+    verdict.violations.push(...load.complaints)
+    if (verdict.violations.length > 0) {
+      const named = (await readAll(fleet)).filter(({ job }) => verdict.violations.some((text) => text.includes(job.id)))
+      say(`chaos: the jobs of the violations:\n  ${await tell(fleet, named.slice(0, TELL))}`)
+    }
+    return {
+      ...verdict,
+      faults: Object.fromEntries([...faults.counts].sort()),
+      restarts: total(processes.map(({ ends }) => ends)),
+      struck: total(processes.map(({ struck }) => struck)),
+    }
+  } catch (error) {
+    say(`chaos: seed ${seed} failed; its plan:\n${plan.map(describeFault).join('\n')}`)
+    throw error
+  } finally {
+    await Promise.all(processes.map((one) => one.stop()))
+    await fleet.stop()
+  }
+}
+
+function total(maps: ReadonlyMap<string, number>[]): Record<string, number> {
+  const sum: Record<string, number> = {}
+  for (const map of maps) for (const [key, n] of map) sum[key] = (sum[key] ?? 0) + n
+  return sum
+}
