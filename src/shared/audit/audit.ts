@@ -59,7 +59,12 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
   const problems = [
     ...audit.problems,
     ...(options.upstream && listed
-      ? checkUpstream({ began, predictions: listed, tokens: options.upstream.tokens }, audit.facts, checks)
+      ? checkUpstream(
+          { began, predictions: listed, tokens: options.upstream.tokens },
+          audit.facts,
+          audit.unread,
+          checks,
+        )
       : []),
     ...(options.creates ? checkBudget(audit.intents, options.creates) : []),
   ]
@@ -88,8 +93,9 @@ function createWalk(options: AuditOptions, began: number) {
   const since = began - checks.timings.outputLifetime
   const problems: Problem[] = []
   const skipped: string[] = []
-  /** Tenant of every job that was read; null: it could not be read. */
-  const tenants = new Map<string, string | null>()
+  /** Tenant of every job that was read. */
+  const tenants = new Map<string, string>()
+  const unread = new Set<string>()
   const phases = new Map<string, number>()
   const facts = new Map<string, AttemptFacts>()
   const intents: { id: string; at: number }[] = []
@@ -99,11 +105,13 @@ function createWalk(options: AuditOptions, began: number) {
     problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
   }
 
+  const isKnown = (id: string): boolean => tenants.has(id) || unread.has(id)
+
   async function visitJob(id: string): Promise<void> {
     const result = await source.load(id)
     if (result.kind === 'missing') return
     phases.set(result.phase, (phases.get(result.phase) ?? 0) + 1)
-    tenants.set(id, null)
+    if (result.kind !== 'job') unread.add(id)
     if (result.kind === 'newer') skipped.push(id)
     if (result.kind === 'broken') say('record_readable', id, result.detail)
     if (result.kind !== 'job') return
@@ -155,7 +163,7 @@ function createWalk(options: AuditOptions, began: number) {
       for (const member of page) {
         const target = read(member)
         if (target === null) say('index_member_exists', member, `${key} holds what nobody can read`)
-        else if (target.kind !== 'job' || !tenants.has(target.job)) await visitMember(kind, key, member, target)
+        else if (target.kind !== 'job' || !isKnown(target.job)) await visitMember(kind, key, member, target)
       }
   }
 
@@ -179,7 +187,7 @@ function createWalk(options: AuditOptions, began: number) {
       for await (const page of source.members('zset', key))
         for (const job of page) {
           const other = tenants.get(job)
-          if (typeof other === 'string' && other !== tenant)
+          if (other !== undefined && other !== tenant)
             say('indexed', job, `a job of ${other} in ${key}`, [['zrem', key, job]])
         }
     }
@@ -193,7 +201,7 @@ function createWalk(options: AuditOptions, began: number) {
   /** Keys that name a job: they go when it goes. */
   async function visitPointers(names: KeyNames): Promise<void> {
     for (const [id, parts] of names.parts)
-      if (!tenants.has(id) && (await source.load(id)).kind === 'missing')
+      if (!isKnown(id) && (await source.load(id)).kind === 'missing')
         for (const part of parts) say('record_complete', id, `its ${part} is still there`)
     for (const { key, id } of names.predictions) await visitPrediction(key, id)
     for (const { key, entry } of names.idempotency) {
@@ -233,7 +241,8 @@ function createWalk(options: AuditOptions, began: number) {
     skipped,
     facts,
     intents,
-    jobs: () => tenants.size,
+    unread,
+    jobs: () => tenants.size + unread.size,
     attempts: () => attempts,
 
     async walk(): Promise<void> {

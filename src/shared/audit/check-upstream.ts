@@ -32,6 +32,8 @@ const say = (invariant: Invariant, id: string, detail: string): Problem => ({
 export function checkUpstream(
   { began, predictions, tokens }: UpstreamView,
   facts: ReadonlyMap<string, AttemptFacts>,
+  /** Jobs whose records could not be read: what they own is not known. */
+  unread: ReadonlySet<string>,
   { timings, quiescent }: { timings: Timings; quiescent: boolean },
 ): Problem[] {
   const byId = new Map(predictions.map((one) => [one.id, one]))
@@ -42,7 +44,7 @@ export function checkUpstream(
 
   function checkToken(prediction: Prediction): Problem[] {
     const target = prediction.webhook ? tokens.read(prediction.webhook) : null
-    if (!target) return []
+    if (!target || unread.has(target.job)) return []
     const id = attemptId(target.job, target.attempt)
     const known = facts.get(id)
     if (!known) {
