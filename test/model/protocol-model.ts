@@ -1,0 +1,354 @@
+import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
+import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
+import { isFinal, type AttemptState, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { transition } from '../../src/shared/jobs/transitions.ts'
+import { isTerminal, type Prediction } from '../../src/shared/replicate/prediction.ts'
+
+/**
+ * A small world around the real table of transitions: one job, two workers that are told of it any number of times, an
+ * upstream, and everything that can go wrong between them, at every step and in every order. `moves` lists what can
+ * happen next; exploring all of it is the test's part.
+ */
+
+export interface Faults {
+  crashes: number
+  lostAnswers: number
+  lostReplies: number
+  cancels: number
+  platformFailures: number
+}
+
+/** What is deliberately wrong, to see that the exploration would notice. */
+export type Mutant = 'none' | 'posts_on_found_intent' | 'no_compare' | 'no_permit_clock' | 'no_commit_id'
+
+interface Worker {
+  step: 'idle' | 'loaded' | 'permit' | 'answered' | 'reply_lost'
+  /** What it decides on: the state as it was loaded. */
+  seen: JobState | null
+  attempt: number
+  claim: string
+  outcome: 'created' | 'unknown' | 'refused' | 'not_sent' | null
+  prediction: string | null
+}
+
+interface UpstreamPrediction {
+  id: string
+  attempt: number
+  status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled'
+  /** Statuses that it went through: any of them may arrive by webhook at any time. */
+  told: string[]
+}
+
+export interface World {
+  state: JobState
+  workers: Worker[]
+  predictions: UpstreamPrediction[]
+  /** Attempts whose permit and request have surely run out. */
+  expired: number[]
+  claims: number
+  left: Faults
+}
+
+const CREATED: JobRecord = {
+  v: 1,
+  id: 'job_01HZZZZZZZZZZZZZZZZZZZZZZZ',
+  rev: 1,
+  tenant: 'default',
+  account: 'default',
+  phase: 'queued',
+  status: 'queued',
+  attempt: 0,
+  model: 'owner/model',
+  version: null,
+  deployment: null,
+  prediction_id: null,
+  input: {},
+  metadata: {},
+  webhook_events: ['start', 'completed'],
+  timeout: 600,
+  start_within: 86_400,
+  start_since: 0,
+  start_paused: 0,
+  on_unknown: 'fail',
+  resubmissions: 0,
+  retry_of: null,
+  output: null,
+  artifacts: [],
+  progress: null,
+  partial: null,
+  error: null,
+  metrics: {},
+  stop: null,
+  idempotency: null,
+  created_at: 0,
+  submitted_at: null,
+  prediction_created_at: null,
+  started_at: null,
+  completed_at: null,
+}
+
+const IDLE: Worker = { step: 'idle', seen: null, attempt: 0, claim: '', outcome: null, prediction: null }
+
+export const begin = (left: Faults): World => ({
+  state: { job: CREATED, attempts: [], effects: [] },
+  workers: [IDLE, IDLE],
+  predictions: [],
+  expired: [],
+  claims: 0,
+  left,
+})
+
+/** Time is a choice of the exploration: an event that needs time to have passed brings it along. */
+const context = (cause: Cause, now = 0): TransitionContext => ({
+  now,
+  paused: 0,
+  cause,
+  timings: DEFAULT_TIMINGS,
+  webhooks: true,
+  expected: null,
+  resubmissions: 1,
+})
+const LATE = 10 * DEFAULT_TIMINGS.outputLifetime
+
+function decide(state: JobState, event: JobEvent, cause: Cause, now?: number): JobState | null {
+  const decision = transition(state, event, context(cause, now))
+  return decision.kind === 'commit' ? applyCommit(state, decision, 0) : null
+}
+
+const asPrediction = ({ id, status }: { id: string; status: string }): Prediction => ({
+  id,
+  status,
+  output: 'text',
+  error: status === 'failed' ? 'Prediction interrupted; please retry (code: PA)' : null,
+  created_at: 0,
+  started_at: status === 'starting' ? null : 0,
+  completed_at: isTerminal(status) ? 0 : null,
+})
+
+const replace = <T>(list: readonly T[], at: number, item: T): T[] => list.map((one, i) => (i === at ? item : one))
+
+const attemptState = (world: World, n: number): AttemptState | undefined =>
+  world.state.attempts.find((one) => one.n === n)?.state
+
+/** Everything that can happen next: a name and the world after it. */
+export function moves(world: World, mutant: Mutant): [string, World][] {
+  const next: [string, World][] = []
+  const go = (name: string, change: Partial<World>): void => void next.push([name, { ...world, ...change }])
+  const happen = (name: string, event: JobEvent, cause: Cause, rest: Partial<World> = {}, now?: number): void => {
+    const state = decide(world.state, event, cause, now)
+    if (state) go(name, { ...rest, state })
+    else if (Object.keys(rest).length > 0) go(name, rest)
+  }
+  const spend = (fault: keyof Faults): { left: Faults } => ({ left: { ...world.left, [fault]: world.left[fault] - 1 } })
+
+  for (const [w, worker] of world.workers.entries()) {
+    const become = (change: Partial<Worker>): { workers: Worker[] } => ({
+      workers: replace(world.workers, w, { ...worker, ...change }),
+    })
+    if (worker.step !== 'idle' && world.left.crashes > 0)
+      go(`worker ${w} dies`, { ...spend('crashes'), workers: replace(world.workers, w, IDLE) })
+
+    switch (worker.step) {
+      case 'idle':
+        if (!isFinal(world.state.job.phase)) go(`worker ${w} loads`, become({ step: 'loaded', seen: world.state }))
+        break
+      case 'loaded': {
+        const seen = worker.seen ?? world.state
+        const claim = `claim-${world.claims}`
+        const intended = decide(seen, { type: 'intend', claim }, 'worker')
+        if (intended === null) {
+          const found = seen.attempts.find((one) => one.state === 'intended')
+          if (mutant === 'posts_on_found_intent' && found)
+            go(`worker ${w} takes a found intent`, become({ step: 'permit', attempt: found.n, claim: found.claim }))
+          go(`worker ${w} has nothing to do`, { workers: replace(world.workers, w, IDLE) })
+          break
+        }
+        if (seen.job.rev !== world.state.job.rev && mutant !== 'no_compare') {
+          go(`worker ${w} is stale`, { workers: replace(world.workers, w, IDLE) })
+          break
+        }
+        const permit = become({ step: 'permit', seen: null, attempt: intended.job.attempt, claim })
+        go(`worker ${w} intends`, { ...permit, state: intended, claims: world.claims + 1 })
+        if (world.left.lostReplies > 0)
+          go(`worker ${w} intends, and the reply is lost`, {
+            ...spend('lostReplies'),
+            ...become({ step: 'reply_lost', seen: null, attempt: intended.job.attempt, claim }),
+            state: intended,
+            claims: world.claims + 1,
+          })
+        break
+      }
+      case 'reply_lost':
+        // The client sends the command again: by its id the repeat is known, and answered like the first.
+        if (mutant === 'no_commit_id') go(`worker ${w} is told "stale"`, { workers: replace(world.workers, w, IDLE) })
+        else go(`worker ${w} is told "applied"`, become({ step: 'permit' }))
+        break
+      case 'permit': {
+        const { attempt } = worker
+        if (world.expired.includes(attempt) && mutant !== 'no_permit_clock') {
+          go(`worker ${w} is too late to post`, become({ step: 'answered', outcome: 'not_sent' }))
+          break
+        }
+        const id = `p${world.predictions.length}`
+        const predictions = [...world.predictions, { id, attempt, status: 'starting' as const, told: ['starting'] }]
+        go(`worker ${w} posts`, { ...become({ step: 'answered', outcome: 'created', prediction: id }), predictions })
+        go(`worker ${w} is refused`, become({ step: 'answered', outcome: 'refused' }))
+        if (world.left.lostAnswers > 0) {
+          go(`worker ${w} posts, the answer is lost`, {
+            ...spend('lostAnswers'),
+            ...become({ step: 'answered', outcome: 'unknown' }),
+            predictions,
+          })
+          go(`worker ${w}'s post is lost`, {
+            ...spend('lostAnswers'),
+            ...become({ step: 'answered', outcome: 'unknown' }),
+          })
+        }
+        break
+      }
+      case 'answered': {
+        const { attempt, claim, outcome } = worker
+        const rest = { workers: replace(world.workers, w, IDLE) }
+        const made = world.predictions.find(({ id }) => id === worker.prediction)
+        if (outcome === 'created' && made)
+          happen(
+            `worker ${w} tells created`,
+            { type: 'observed', attempt, prediction: asPrediction({ ...made, status: 'starting' }) },
+            'create',
+            rest,
+          )
+        if (outcome === 'unknown')
+          happen(`worker ${w} tells lost`, { type: 'lost', attempt, claim, reason: 'reset' }, 'create', rest)
+        if (outcome === 'not_sent')
+          happen(`worker ${w} tells not sent`, { type: 'not_sent', attempt, claim }, 'worker', rest)
+        if (outcome === 'refused')
+          happen(
+            `worker ${w} tells refused`,
+            { type: 'refused', attempt, claim, outcome: 'rate_limited', error: null, pause: null, health: null },
+            'create',
+            rest,
+          )
+        break
+      }
+    }
+  }
+
+  for (const [p, prediction] of world.predictions.entries()) {
+    const become = (status: UpstreamPrediction['status']): void =>
+      go(`${prediction.id} becomes ${status}`, {
+        predictions: replace(world.predictions, p, { ...prediction, status, told: [...prediction.told, status] }),
+        ...(status === 'failed' ? spend('platformFailures') : {}),
+      })
+    if (prediction.status === 'starting') become('processing')
+    if (!isTerminal(prediction.status)) become('canceled')
+    if (prediction.status === 'processing') {
+      become('succeeded')
+      if (world.left.platformFailures > 0) become('failed')
+    }
+    for (const status of prediction.told)
+      happen(
+        `webhook ${prediction.id} ${status}`,
+        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction({ id: prediction.id, status }) },
+        'webhook',
+      )
+    const cancel = world.state.effects.find((one) => one.kind === 'cancel' && one.prediction_id === prediction.id)
+    if (cancel) {
+      const status = isTerminal(prediction.status) ? prediction.status : 'canceled'
+      happen(
+        `cancel ${prediction.id}`,
+        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction({ id: prediction.id, status }) },
+        'cancel',
+        {
+          predictions: replace(world.predictions, p, {
+            ...prediction,
+            status,
+            told: [...new Set([...prediction.told, status])],
+          }),
+        },
+      )
+      happen(
+        `cancel of ${prediction.id} done`,
+        { type: 'cancel_done', attempt: prediction.attempt, prediction_id: prediction.id },
+        'cancel',
+      )
+    }
+    if (attemptState(world, prediction.attempt) === 'unknown')
+      happen(
+        `listing shows ${prediction.id}`,
+        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) },
+        'list',
+      )
+  }
+
+  for (const { n, state, absent_since } of world.state.attempts) {
+    const posted = world.predictions.some(({ attempt }) => attempt === n)
+    if (state !== 'closed' && !world.expired.includes(n)) go(`permit ${n} runs out`, { expired: [...world.expired, n] })
+    if (state === 'intended' && world.expired.includes(n))
+      happen(`intent ${n} is silent`, { type: 'tick', attempt: n }, 'sweep', {}, DEFAULT_TIMINGS.intentSilence + 1)
+    if (state === 'unknown' && world.expired.includes(n) && !posted) {
+      const began =
+        absent_since === null ? DEFAULT_TIMINGS.intentSilence * 10 : absent_since + DEFAULT_TIMINGS.listingGap
+      happen(`listing without ${n}`, { type: 'not_listed', attempt: n, began }, 'list')
+    }
+    // By then Cancel-After has ended whatever there may be.
+    const lives = world.predictions.some(({ attempt, status }) => attempt === n && !isTerminal(status))
+    if (state === 'unknown' && world.expired.includes(n) && !lives)
+      happen(`nobody will know of ${n}`, { type: 'tick', attempt: n }, 'sweep', {}, LATE)
+  }
+
+  if (world.left.cancels > 0) happen('the customer cancels', { type: 'cancel' }, 'api', spend('cancels'))
+  if (world.state.job.stop) happen('the stop took too long', { type: 'tick' }, 'sweep', {}, LATE)
+  return next
+}
+
+/** What must hold in every state; the first broken promise in words. */
+export function broken(before: World, after: World): string | null {
+  const live = after.predictions.filter(({ status }) => !isTerminal(status))
+  const unstopped = live.filter(
+    ({ id }) => !after.state.effects.some((one) => one.kind === 'cancel' && one.prediction_id === id),
+  )
+  const { job, attempts } = after.state
+  if (live.length > 1) return `two live predictions: ${live.map(({ id }) => id).join(', ')}`
+  for (const { n } of attempts)
+    if (after.predictions.filter(({ attempt }) => attempt === n).length > 1) return `two predictions for attempt ${n}`
+  if (isFinal(before.state.job.phase) && before.state.job.phase !== job.phase) return 'a final state changed'
+  const order = ['queued', 'starting', 'processing', 'succeeded']
+  const rank = (status: string): number => (order.includes(status) ? order.indexOf(status) : 3)
+  if (rank(job.status) < rank(before.state.job.status))
+    return `status fell from ${before.state.job.status} to ${job.status}`
+  const succeeded = after.predictions.filter(({ status }) => status === 'succeeded')
+  if (succeeded.length > 1) return 'two predictions succeeded for one job'
+  if (job.phase === 'succeeded' && succeeded.length === 0) return 'succeeded without a prediction that did'
+  if (unstopped.length > 0 && isFinal(job.phase) && attempts.every(({ state }) => state === 'closed'))
+    return `a live prediction that nobody looks after: ${unstopped.map(({ id }) => id).join(', ')}`
+  return null
+}
+
+/** Nothing is owed any more. */
+export const atRest = ({ state, predictions }: World): boolean =>
+  isFinal(state.job.phase) &&
+  state.attempts.every((one) => one.state === 'closed') &&
+  state.effects.length === 0 &&
+  predictions.every(({ status }) => isTerminal(status))
+
+/** Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices. */
+export function keyOf({ state, workers, predictions, expired, left }: World): string {
+  const { job, attempts, effects } = state
+  return JSON.stringify([
+    [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
+    attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
+    effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
+    workers.map(({ step, seen, attempt, outcome, prediction, claim }) => [
+      step,
+      seen && [seen.job.rev === job.rev, seen.job.phase, seen.job.attempt],
+      attempt,
+      outcome,
+      prediction,
+      attempts.findIndex((one) => one.claim === claim),
+    ]),
+    predictions.map(({ attempt, status, told }) => [attempt, status, told]),
+    expired,
+    left,
+  ])
+}
