@@ -12,7 +12,8 @@
     ARGV[4]   create budget: microseconds per token; '' when this commit takes none
     ARGV[5]   create budget: tolerance in microseconds (tokens that may come at once, less one, times ARGV[4])
     ARGV[6]   ramp: ms over which creation comes back to its full rate after trouble
-    ARGV[7..] guards and writes, each: name, key index, number of arguments, arguments
+    ARGV[7]   ms that the one create of a half-open account may take, until its outcome is known
+    ARGV[8..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  free (the key must not exist) | mine value (must not exist, or hold just this value)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member | zrem member
@@ -21,7 +22,7 @@
               `_in` counts ms from this commit; `_paused` is the reading of the account's pause clock.
 
   Output: { status, now ms, detail }
-    applied | repeated | stale (detail: the revision found) | taken (detail: what the key holds) | too_late
+    applied (detail: the reading of `hset_paused`) | repeated | stale (detail: the revision found) | taken (detail: what the key holds) | too_late
     limited | paused (detail: ms to wait)
     probing (creation stands still until GET /account answers and one create is let through)
 
@@ -52,6 +53,10 @@ local job_type = redis.call('TYPE', KEYS[1]).ok
 if job_type ~= 'none' and job_type ~= 'hash' then
   return redis.error_reply('WRONGTYPE the job is a ' .. job_type)
 end
+local account_type = redis.call('TYPE', KEYS[2]).ok
+if account_type ~= 'none' and account_type ~= 'hash' then
+  return redis.error_reply('WRONGTYPE the account is a ' .. account_type)
+end
 local known = redis.call('HMGET', KEYS[1], 'rev', 'commits')
 local revision, commits = known[1] or '', known[2] or ''
 if string.find(' ' .. commits .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
@@ -64,7 +69,7 @@ if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then
   return answer('too_late')
 end
 
-local at = 7
+local at = 8
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
@@ -115,7 +120,9 @@ end
 -- 2. Writes.
 if next_arrival then
   redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
-  redis.call('HDEL', KEYS[2], 'probe')
+  if redis.call('HDEL', KEYS[2], 'probe') == 1 then
+    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])))
+  end
 end
 
 local remembered = { ARGV[1] }
@@ -126,7 +133,8 @@ for id in string.gmatch(commits, '%S+') do
 end
 redis.call('HSET', KEYS[1], 'rev', whole(tonumber(revision == '' and '0' or revision) + 1), 'commits', table.concat(remembered, ' '))
 
-at = 7
+local paused_at
+at = 8
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local first, second = ARGV[at + 3], ARGV[at + 4]
@@ -139,9 +147,11 @@ while at <= #ARGV do
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then
-    redis.call('HSET', key, first, whole(pause_clock(KEYS[2], now)))
+    paused_at = whole(pause_clock(KEYS[2], now))
+    redis.call('HSET', key, first, paused_at)
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
+    redis.call('HDEL', key, 'probe_lease')
   elseif name == 'healthy' then
     if redis.call('HDEL', key, 'half_open') == 1 then
       redis.call('HSET', key, 'ramp_from', whole(now))
@@ -149,7 +159,10 @@ while at <= #ARGV do
     redis.call('HDEL', key, 'faults', 'trips', 'probe')
   elseif name == 'fault' then
     local faults = redis.call('HINCRBY', key, 'faults', 1)
-    if faults >= tonumber(first) or redis.call('HEXISTS', key, 'half_open') == 1 then
+    -- While a tripped account is paused this is old news: of a create that was under way when it tripped.
+    local half_open = redis.call('HEXISTS', key, 'half_open') == 1
+    local paused = tonumber(redis.call('HGET', key, 'paused_until') or '0') > now
+    if (half_open and not paused) or (not half_open and faults >= tonumber(first)) then
       trip(key, now, tonumber(second), tonumber(ARGV[at + 5]), ARGV[at + 6])
     end
   elseif name == 'crowd' then
@@ -178,4 +191,4 @@ while at <= #ARGV do
   end
   at = at + 3 + count
 end
-return answer('applied')
+return answer('applied', paused_at)

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { guardedScript, loadScript } from '../redis/script.ts'
 import { applyCommit, planCommit, planCreate, planPurge, type CommitScriptInput } from './commit-plan.ts'
-import type { JobRecord, JobState } from './job.ts'
+import type { JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type CommitResult, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
@@ -67,14 +67,23 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     script: typeof commitAlways,
     input: CommitScriptInput,
     head: [commitId: string, revision: string, notAfter: string, interval: string, tolerance: string],
-  ): Promise<{ result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }; now: number }> {
+  ): Promise<{
+    result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
+    now: number
+    detail: string
+  }> {
     const [status, now, detail] = commitReply.parse(
-      await script(redis, input.keys, [...head, String(timings.ramp), ...input.operations]),
+      await script(redis, input.keys, [
+        ...head,
+        String(timings.ramp),
+        String(timings.intentSilence),
+        ...input.operations,
+      ]),
     )
     clockOffset = now - Date.now()
-    if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now }
-    if (status === 'taken') return { result: { status, holder: detail }, now }
-    return { result: { status }, now }
+    if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now, detail }
+    if (status === 'taken') return { result: { status, holder: detail }, now, detail }
+    return { result: { status }, now, detail }
   }
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
@@ -120,11 +129,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async create(job, idempotency, commitId) {
       const input = planCreate(job, idempotency, planOptions)
       const notAfter = String(Date.now() + clockOffset + timings.acceptWithin)
-      const { result, now } = await run(commitNewWork, input, [commitId, '', notAfter, '', ''])
+      const { result, now, detail } = await run(commitNewWork, input, [commitId, '', notAfter, '', ''])
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
-      const state: JobState = { job: { ...job, rev: 1, created_at: now }, attempts: [], effects: [] }
-      return { status: 'applied', state }
+      const times = { created_at: now, start_since: now, start_paused: Number(detail) }
+      return { status: 'applied', state: { job: { ...job, rev: 1, ...times }, attempts: [], effects: [] } }
     },
 
     async commit(state, commit, cause, commitId) {

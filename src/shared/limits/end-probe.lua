@@ -1,5 +1,6 @@
 --[[
-  Ends a try of a half-open account. The lease stays after a good one: no second create before the first is known.
+  Ends a try of a half-open account. After a good one the create that passes takes the lease: no second one before the
+  outcome of the first is known.
 
   Input:   KEYS[1] the account's hash, ARGV[1] '1' when upstream is well: one create may pass; else ARGV[2] ms to pause
            at first, ARGV[3] at the longest, ARGV[4] the reason
