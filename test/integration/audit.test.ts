@@ -153,6 +153,8 @@ describe('damage', () => {
     undo.push(() => redis.del(keys.idempotency('entry')))
     await redis.rpush(keys.history('job_gone'), '1 {}')
     undo.push(() => redis.del(keys.history('job_gone')))
+    await redis.set(keys.job('job_text'), 'no hash')
+    undo.push(() => redis.del(keys.job('job_text')))
     await redis.set(keys.prediction('default', 'stranger'), `${third}:1`)
     undo.push(() => redis.del(keys.prediction('default', 'stranger')))
 
@@ -160,6 +162,7 @@ describe('damage', () => {
     expect(names(findings)).toEqual(
       [
         `record_readable ${first}`,
+        'record_readable job_text',
         `attempt_fits_phase ${third}`,
         `upstream_agrees ${third}:${newest}`,
         'idempotent entry',

@@ -40,6 +40,7 @@ export interface AuditSource {
   counters(): Promise<Record<string, number>>
   /** Id of the newest transition. */
   lastEvent(): Promise<string>
+  /** How many transitions came after it; Infinity when that is not known any more. */
   eventsSince(id: string): Promise<number>
   dueCount(): Promise<number>
   /** Whether the repair was made: not when the job has moved on since it was looked at. */

@@ -110,7 +110,7 @@ function createWalk(options: AuditOptions, began: number) {
   async function visitJob(id: string): Promise<void> {
     const result = await source.load(id)
     if (result.kind === 'missing') return
-    phases.set(result.phase, (phases.get(result.phase) ?? 0) + 1)
+    if (result.phase !== '') phases.set(result.phase, (phases.get(result.phase) ?? 0) + 1)
     if (result.kind !== 'job') unread.add(id)
     if (result.kind === 'newer') skipped.push(id)
     if (result.kind === 'broken') say('record_readable', id, result.detail)

@@ -11,6 +11,8 @@ const flatten = z.record(z.string(), z.string()).transform((fields) => Object.en
 const score = z.union([z.null(), z.coerce.number()])
 const text = z.string().nullable()
 
+const NO_EVENT = '0-0'
+
 /** A job may change between two looks; after so many times it is left for another audit. */
 const MAX_LOOKS = 20
 
@@ -30,7 +32,18 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
   }
 
   async function load(id: string): Promise<Loaded> {
-    for (let look = 0; look < MAX_LOOKS; look++) {
+    try {
+      return await look(id)
+    } catch (error) {
+      // Somebody put another type of value in the place of a record.
+      if (error instanceof Error && error.message.startsWith('WRONGTYPE'))
+        return { kind: 'broken', phase: '', detail: error.message }
+      throw error
+    }
+  }
+
+  async function look(id: string): Promise<Loaded> {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
       const [job, attempts, outbox] = await run(
         redis.multi().hgetall(keys.job(id)).hgetall(keys.attempts(id)).hgetall(keys.outbox(id)),
       )
@@ -158,11 +171,13 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     /** Id of the newest transition. */
     async lastEvent(): Promise<string> {
       const [newest] = await redis.xrevrange(keys.events, '+', '-', 'COUNT', 1)
-      return newest?.[0] ?? '0-0'
+      return newest?.[0] ?? NO_EVENT
     },
 
     async eventsSince(id: string): Promise<number> {
-      return (await redis.xrange(keys.events, `(${id}`, '+')).length
+      // The stream is capped: without its beginning nobody knows how many there were.
+      const known = id === NO_EVENT || (await redis.xrange(keys.events, id, id)).length > 0
+      return known ? (await redis.xrange(keys.events, `(${id}`, '+')).length : Infinity
     },
 
     dueCount: (): Promise<number> => redis.zcard(keys.due),
