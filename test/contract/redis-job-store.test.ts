@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Commit, Health, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
+import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
@@ -11,6 +11,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { ScriptUnknownError } from '../../src/shared/redis/script.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { jobRecord, prediction } from '../unit/support/job-states.ts'
 
 interface Scene {
@@ -225,7 +226,7 @@ describe('a commit', () => {
       prediction: at.keys.prediction(ACCOUNT, 'p'),
     }[which]
     await at.redis.del(key)
-    await at.redis.lpush(key, 'a list')
+    await (which === 'history' ? at.redis.set(key, 'a text') : at.redis.lpush(key, 'a list'))
     const before = await dump(at)
     const seen =
       which === 'open'
@@ -263,6 +264,7 @@ describe('a commit', () => {
     expect((await at.store.claimDue(1)).now).toBeGreaterThan(0)
     const next = await accepted(at)
     await expect(happen(at, next.job.id, { type: 'intend', claim: 'c' })).rejects.toThrow(ScriptUnknownError)
+    at.redis.disconnect()
     await own.stop()
   })
 })
@@ -555,5 +557,377 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
   const { state } = await at.store.load(running.job.id)
   if (state) await at.store.purge(state, 'all', randomUUID())
   expect(await at.store.read(running.job.id)).toBeNull()
+  at.redis.disconnect()
   await own.stop()
+})
+
+/** A job whose POST is under way. */
+async function underWay(at: Scene): Promise<{ id: string; claim: string }> {
+  const { job } = await accepted(at)
+  const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker')
+  if (result.status !== 'applied') throw new Error(`no intent: ${result.status}`)
+  return { id: job.id, claim: job.id }
+}
+const intend = async (at: Scene): Promise<CommitResult> => {
+  const { job } = await accepted(at)
+  return happen(at, job.id, { type: 'intend', claim: job.id })
+}
+const lose = (at: Scene, { id, claim }: { id: string; claim: string }): Promise<CommitResult> =>
+  happen(at, id, { type: 'lost', attempt: 1, claim, reason: 'ECONNRESET' }, 'create')
+const succeed = (at: Scene, { id }: { id: string }): Promise<CommitResult> =>
+  happen(at, id, { type: 'observed', attempt: 1, prediction: prediction('starting', { id }) }, 'create')
+const refuse = (at: Scene, { id, claim }: { id: string; claim: string }): Promise<CommitResult> =>
+  happen(at, id, {
+    type: 'refused',
+    attempt: 1,
+    claim,
+    outcome: 'refused_401',
+    error: null,
+    pause: null,
+    health: 'refused',
+  })
+/** Whether what happens leads to a pause of so many ms. */
+async function pausesBy(at: Scene, work: () => Promise<unknown>): Promise<(ms: number) => boolean> {
+  const before = await at.store.now()
+  await work()
+  const until = Number(await at.redis.hget(at.keys.account(ACCOUNT), 'paused_until'))
+  const after = await at.store.now()
+  return (ms) => until - after <= ms && ms <= until - before
+}
+const several = async <T>(n: number, make: () => Promise<T>): Promise<T[]> => {
+  const made: T[] = []
+  for (let i = 0; i < n; i++) made.push(await make())
+  return made
+}
+const pauseEnds = (at: Scene): Promise<void> =>
+  waitFor('the pause to end', async () => (await at.store.pause(ACCOUNT)) === null).then(() => undefined)
+
+describe('the pause clock', () => {
+  const reading = async (at: Scene, id: string): Promise<number> => (await at.store.load(id)).paused
+
+  test('counts what has passed of a pause, and all of it in the end', async () => {
+    const at = scene()
+    const { job } = await accepted(at)
+    expect(await reading(at, job.id)).toBe(0)
+    const from = await at.store.now()
+    await at.store.pauseCreation(ACCOUNT, 300, 'rate_limited')
+    const half = await waitFor('half of the pause', async () => {
+      const ms = await reading(at, job.id)
+      return ms >= 100 && ms
+    })
+    expect(half).toBeLessThanOrEqual((await at.store.now()) - from)
+    await pauseEnds(at)
+    expect(await reading(at, job.id)).toBe(300)
+  })
+
+  test('counts time once that two pauses share, keeps the longest, and adds up one after the other', async () => {
+    const at = scene()
+    const { job } = await accepted(at)
+    const from = await at.store.now()
+    await at.store.pauseCreation(ACCOUNT, 400, 'rate_limited')
+    const begun = await at.store.now()
+    await at.store.pauseCreation(ACCOUNT, 100, 'account')
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'rate_limited' })
+    await at.store.pauseCreation(ACCOUNT, 500, 'storage')
+    const longest = await at.store.pause(ACCOUNT)
+    expect(longest).toMatchObject({ reason: 'storage' })
+    await pauseEnds(at)
+    const first = await reading(at, job.id)
+    expect(first).toBeGreaterThanOrEqual((longest?.until ?? 0) - begun)
+    expect(first).toBeLessThanOrEqual((longest?.until ?? 0) - from)
+    await at.store.pauseCreation(ACCOUNT, 200, 'upstream')
+    await pauseEnds(at)
+    expect(await reading(at, job.id)).toBe(first + 200)
+  })
+
+  test('is written down with a new job, and when a job is made anew', async () => {
+    const at = scene()
+    const { id } = await underWay(at)
+    await at.store.pauseCreation(ACCOUNT, 100, 'upstream')
+    await pauseEnds(at)
+    const { job } = await accepted(at)
+    expect(job.start_paused).toBe(100)
+    expect((await at.store.load(job.id)).state?.job).toEqual(job)
+    const failed = prediction('failed', { id, error: '(code: PA)' })
+    const result = await happen(at, id, { type: 'observed', attempt: 1, prediction: failed })
+    if (result.status !== 'applied') throw new Error(result.status)
+    expect(result.state.job).toMatchObject({ phase: 'resubmitting', start_paused: 100 })
+    expect((await at.store.load(id)).state).toEqual(result.state)
+  })
+})
+
+describe('trouble upstream', () => {
+  const troubled = (options: Parameters<typeof scene>[0] = {}): Scene =>
+    scene({ ...options, timings: { troublePause: { first: 200, longest: 600 }, ramp: 0, ...options.timings } })
+  const LONG: Partial<Timings> = { troublePause: { first: 60_000, longest: 600_000 } }
+  const trip = async (at: Scene): Promise<void> => {
+    for (const job of await several(3, () => underWay(at))) await lose(at, job)
+  }
+
+  test('stops creation at the third fault in a row, and a success between begins the row anew', async () => {
+    const at = troubled({ timings: LONG })
+    const [a, b, c, d, e, f] = await several(6, () => underWay(at))
+    if (!a || !b || !c || !d || !e || !f) throw new Error('no jobs')
+    await lose(at, a)
+    await lose(at, b)
+    await succeed(at, c)
+    await lose(at, d)
+    await lose(at, e)
+    expect(await at.store.pause(ACCOUNT)).toBeNull()
+    await lose(at, f)
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'upstream' })
+    expect((await intend(at)).status).toBe('paused')
+  })
+
+  test('then lets one process at a time ask, one create pass, and all when that one came to be', async () => {
+    const at = troubled()
+    await trip(at)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
+    await pauseEnds(at)
+    expect((await intend(at)).status).toBe('probing')
+    const asked = await Promise.all(Array.from({ length: 10 }, () => at.store.beginProbe(ACCOUNT)))
+    expect(asked.filter(Boolean)).toHaveLength(1)
+    expect((await intend(at)).status).toBe('probing')
+
+    await at.store.endProbe(ACCOUNT, { well: true })
+    const waiting = await several(5, () => accepted(at))
+    const results = await Promise.all(
+      waiting.map(({ job }) => happen(at, job.id, { type: 'intend', claim: job.id }).then(({ status }) => status)),
+    )
+    expect(results.toSorted()).toEqual(['applied', 'probing', 'probing', 'probing', 'probing'])
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
+
+    const passed = waiting[results.indexOf('applied')]?.job.id ?? ''
+    await succeed(at, { id: passed })
+    expect((await intend(at)).status).toBe('applied')
+    // The row begins anew, and the pauses at the shortest.
+    expect((await pausesBy(at, () => trip(at)))(200)).toBe(true)
+  })
+
+  test('lets nobody else ask while the create that passed is under way, however long it takes', async () => {
+    const at = troubled({ timings: { readTimeout: 50, intentSilence: 500 } })
+    await trip(at)
+    await pauseEnds(at)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    const from = await at.store.now()
+    await underWay(at)
+    await waitFor('another process to ask', () => at.store.beginProbe(ACCOUNT))
+    expect((await at.store.now()) - from).toBeGreaterThanOrEqual(500)
+  })
+
+  test('is asked about again when the process that asked died', async () => {
+    const at = troubled({ timings: { readTimeout: 100 } })
+    await trip(at)
+    await pauseEnds(at)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+    await waitFor('another process to ask', () => at.store.beginProbe(ACCOUNT))
+  })
+
+  test('that goes on pauses longer each time, up to the longest', async () => {
+    const at = troubled()
+    expect((await pausesBy(at, () => trip(at)))(200)).toBe(true)
+    for (const ms of [400, 600, 600]) {
+      await pauseEnds(at)
+      expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+      const paused = await pausesBy(at, () => at.store.endProbe(ACCOUNT, { well: false, reason: 'upstream' }))
+      expect(paused(ms)).toBe(true)
+    }
+  })
+
+  test('that the one create meets pauses longer, too', async () => {
+    const at = troubled()
+    await trip(at)
+    await pauseEnds(at)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    const job = await underWay(at)
+    expect((await pausesBy(at, () => lose(at, job)))(400)).toBe(true)
+    await pauseEnds(at)
+    expect((await intend(at)).status).toBe('probing')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+  })
+
+  test('that many creates meet at once is one trouble: the pause is the shortest', async () => {
+    const at = troubled({ timings: LONG })
+    const jobs = await several(9, () => underWay(at))
+    const paused = await pausesBy(at, async () => {
+      for (const job of jobs) await lose(at, job)
+    })
+    expect(paused(60_000)).toBe(true)
+  })
+
+  test('a refusal of the account stops creation at once, and says so', async () => {
+    const at = troubled({ timings: LONG })
+    const [one, two] = await several(2, () => underWay(at))
+    if (!one || !two) throw new Error('no jobs')
+    await refuse(at, one)
+    const pause = await at.store.pause(ACCOUNT)
+    expect(pause).toMatchObject({ reason: 'account' })
+    await refuse(at, two)
+    expect(await at.store.pause(ACCOUNT)).toEqual(pause)
+    expect((await intend(at)).status).toBe('paused')
+  })
+
+  test('ten outcomes that are unknown at once stop creation, though faults were not in a row', async () => {
+    const at = troubled()
+    const jobs = await several(20, () => underWay(at))
+    const [wells, lost] = [jobs.slice(0, 10), jobs.slice(10)]
+    const paused = await pausesBy(at, async () => {
+      for (const [i, job] of lost.entries()) {
+        expect(await at.store.pause(ACCOUNT)).toBeNull()
+        const well = wells[i]
+        if (well) await succeed(at, well)
+        await lose(at, job)
+      }
+    })
+    expect(await at.store.unknownAttempts(ACCOUNT)).toHaveLength(10)
+    expect(paused(600)).toBe(true)
+    await pauseEnds(at)
+    expect((await intend(at)).status).toBe('probing')
+  })
+
+  test('is followed by a rate that grows from a tenth to the whole', async () => {
+    const perMinute = 60_000
+    const at = troubled({ perMinute, burst: 1, timings: { ramp: 1500 } })
+    const jobs: { id: string; claim: string }[] = []
+    const create = async (): Promise<number> => {
+      const { job } = await accepted(at)
+      for (;;) {
+        const result = await happen(at, job.id, { type: 'intend', claim: job.id })
+        if (result.status === 'applied') {
+          jobs.push({ id: job.id, claim: job.id })
+          return result.state.job.submitted_at ?? 0
+        }
+        if (result.status !== 'limited') throw new Error(result.status)
+        expect(result.waitMs).toBeLessThanOrEqual(10)
+      }
+    }
+    await several(3, create)
+    for (const job of jobs) await lose(at, job)
+    await pauseEnds(at)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    await create()
+    const probe = jobs.at(-1)
+    if (!probe) throw new Error('no job')
+    await succeed(at, probe)
+    const account = at.keys.account(ACCOUNT)
+    const from = Number(await at.redis.hget(account, 'ramp_from'))
+    /** How long the token of a create took, and how long it should have taken: 1 ms at the full rate, 10 at a tenth. */
+    const interval = async (): Promise<{ took: number; should: number }> => {
+      const then = await create()
+      const took = Number(await at.redis.hget(account, 'next_arrival')) / 1000 - then
+      return { took, should: 1 / Math.min(1, Math.max(0.1, (then - from) / 1500)) }
+    }
+    for (const after of [0, 700, 1500]) {
+      await waitFor('the rate to grow', async () => (await at.store.now()) > from + after)
+      const { took, should } = await interval()
+      // The time of an intent is kept in whole ms.
+      expect(took).toBeGreaterThanOrEqual(should - 0.1)
+      expect(took).toBeLessThanOrEqual(should + 1.1)
+    }
+  })
+})
+
+test("of a job's history the newest hundred lines are kept, in order, at the time of Redis", async () => {
+  const { job } = await accepted(shared)
+  for (let i = 0; i < 60; i++) {
+    await happen(shared, job.id, { type: 'intend', claim: `c${i}` }, 'worker')
+    await happen(shared, job.id, { type: 'not_sent', attempt: i + 1, claim: `c${i}` }, 'worker')
+  }
+  const history = await shared.store.history(job.id)
+  expect(history).toHaveLength(100)
+  expect(history.map(({ at }) => at)).toEqual(history.map(({ at }) => at).toSorted((a, b) => a - b))
+  expect(history.at(-1)).toMatchObject({
+    entry: { phase: 'queued', cause: 'worker', attempt: 60, attempt_state: 'closed' },
+  })
+  expect(history[0]).toMatchObject({ entry: { phase: 'submitting', attempt: 11 } })
+  expect(Math.abs((history.at(-1)?.at ?? 0) - (await shared.store.now()))).toBeLessThan(5000)
+})
+
+describe('predictions of an account', () => {
+  test("are unowned until an attempt takes them, or they are known to be another's", async () => {
+    const at = scene()
+    const { id } = await underWay(at)
+    expect(await at.store.unowned(ACCOUNT, [])).toEqual([])
+    expect(await at.store.unowned(ACCOUNT, [id, 'theirs', 'nobodys'])).toEqual([id, 'theirs', 'nobodys'])
+    await succeed(at, { id })
+    await at.store.rememberForeign(ACCOUNT, 'theirs')
+    expect(await at.store.unowned(ACCOUNT, [id, 'theirs', 'nobodys'])).toEqual(['nobodys'])
+    expect(await at.store.unowned('another', [id, 'theirs'])).toEqual([id, 'theirs'])
+  })
+
+  test('of others are forgotten when upstream has removed them', async () => {
+    const at = scene({ timings: { outputLifetime: 20 } })
+    await at.store.rememberForeign(ACCOUNT, 'old')
+    const from = await at.store.now()
+    await waitFor('its time to pass', async () => (await at.store.now()) > from + 60)
+    await at.store.rememberForeign(ACCOUNT, 'new')
+    expect(await at.store.unowned(ACCOUNT, ['old', 'new'])).toEqual(['old'])
+  })
+
+  test('have an owner while they are open', async () => {
+    const at = scene()
+    const [one, two] = await several(2, () => underWay(at))
+    if (!one || !two) throw new Error('no jobs')
+    await succeed(at, one)
+    await succeed(at, two)
+    expect(await at.store.openOwners(ACCOUNT, [])).toEqual(new Map())
+    expect(await at.store.openOwners(ACCOUNT, ['x', two.id, one.id])).toEqual(
+      new Map([
+        [two.id, { job: two.id, attempt: 1 }],
+        [one.id, { job: one.id, attempt: 1 }],
+      ]),
+    )
+    expect(await at.store.openPredictions(ACCOUNT)).toBe(2)
+    await happen(at, two.id, { type: 'observed', attempt: 1, prediction: prediction('failed', { id: two.id }) })
+    expect([...(await at.store.openOwners(ACCOUNT, [one.id, two.id])).keys()]).toEqual([one.id])
+    expect(await at.store.openPredictions(ACCOUNT)).toBe(1)
+  })
+})
+
+test('webhooks are silent when five predictions in a row were found final by asking', async () => {
+  const at = scene()
+  const end = async (cause: Cause): Promise<void> => {
+    const { id } = await underWay(at)
+    await succeed(at, { id })
+    await happen(
+      at,
+      id,
+      { type: 'observed', attempt: 1, prediction: prediction('succeeded', { id, output: 'x' }) },
+      cause,
+    )
+  }
+  for (const cause of ['poll', 'list', 'poll', 'list'] as const) await end(cause)
+  // A cancel's answer and the create's own tell nothing about webhooks.
+  await end('cancel')
+  await end('create')
+  expect(await at.store.webhooksSilent(ACCOUNT)).toBe(false)
+  await end('poll')
+  expect(await at.store.webhooksSilent(ACCOUNT)).toBe(true)
+  const { job } = await accepted(at)
+  expect((await at.store.load(job.id)).silence).toBe(5)
+  await end('webhook')
+  expect(await at.store.webhooksSilent(ACCOUNT)).toBe(false)
+  expect((await at.store.load(job.id)).silence).toBe(0)
+})
+
+test('how long runs of a model take is known from the fifth on', async () => {
+  const at = scene()
+  for (const ms of [1000, 1100, 900, 1000]) await at.store.rememberRun('a/b', ms)
+  expect(await at.store.expectedRun('a/b')).toBeNull()
+  for (let i = 0; i < 20; i++) await at.store.rememberRun('a/b', i < 19 ? 1000 : 60_000)
+  const expected = (await at.store.expectedRun('a/b')) ?? 0
+  expect(expected / 1000).toBeGreaterThan(0.85)
+  expect(expected / 1000).toBeLessThan(1.15)
+  expect(await at.store.expectedRun('c/d')).toBeNull()
+})
+
+test('storing that fails is told for how long, until it works', async () => {
+  const at = scene()
+  expect(await at.store.storageFailed()).toBeLessThan(1000)
+  await waitFor('it to fail for a while', async () => (await at.store.storageFailed()) > 50)
+  await at.store.storageWorked()
+  expect(await at.store.storageFailed()).toBeLessThan(50)
 })
