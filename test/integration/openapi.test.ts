@@ -60,12 +60,19 @@ describe('as it is described', () => {
     await finished(service, done.id)
     const { data, ...page } = (await (await call('/v1/jobs')).json()) as { data: Job[]; next_cursor: unknown }
     expect(wrong('JobPage', { data, ...page })).toBeNull()
-    const fields = Object.keys(document.components.schemas['Job']?.properties ?? {}).sort()
+    const all = Object.keys(document.components.schemas['Job']?.properties ?? {}).sort()
+    const fields = all.filter((name) => name !== 'history')
     for (const job of [...data, done, await service.client.get(done.id)]) {
       expect(wrong('Job', job)).toBeNull()
       expect(Object.keys(job).sort()).toEqual(fields)
     }
     expect(data.map(({ status }) => status).sort()).toEqual(['failed', 'succeeded'])
+    const told = (await (await call(`/v1/jobs/${done.id}?include=history`)).json()) as Job
+    expect(wrong('Job', told)).toBeNull()
+    expect(Object.keys(told).sort()).toEqual(all)
+    expect(told.history?.map(({ phase }) => phase)).toEqual(
+      expect.arrayContaining(['queued', 'submitting', 'succeeded']),
+    )
     const [artifact] = (await service.client.get(done.id)).artifacts
     expect(Object.keys(artifact ?? {}).sort()).toEqual(
       Object.keys(document.components.schemas['Artifact']?.properties ?? {}).sort(),
@@ -89,6 +96,8 @@ describe('as it is described', () => {
     const bodies: [body: object, accepted: boolean][] = [
       [{ version: HELLO, input: { text: 'x' } }, true],
       [{ version: HELLO, input: {}, metadata: {}, webhook_events: ['logs'], timeout: 5, start_within: 1 }, true],
+      [{ version: HELLO, input: {}, on_unknown: 'retry' }, true],
+      [{ version: HELLO, input: {}, on_unknown: 'maybe' }, false],
       [{ input: {} }, false],
       [{ version: HELLO, model: 'a/b', input: {} }, false],
       [{ version: 'latest', input: {} }, false],
@@ -102,6 +111,25 @@ describe('as it is described', () => {
       expect([body, wrong('JobRequest', body) === null]).toEqual([body, accepted])
     }
   })
+})
+
+test('a job is tried again as it is described, and only when it is over', async () => {
+  const { id } = await service.client.submit({ version: HELLO, input: { text: 'once more' } })
+  await finished(service, id)
+  const answer = await call(`/v1/jobs/${id}/retry`, { method: 'POST' })
+  expect(answer.status).toBe(202)
+  const job = (await answer.json()) as Job
+  expect(wrong('Job', job)).toBeNull()
+  expect(job.retry_of).toBe(id)
+  await finished(service, job.id)
+  await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
+  const open = await service.client.submit({ version: HELLO, input: { text: 'not over' } })
+  const refused = await call(`/v1/jobs/${open.id}/retry`, { method: 'POST' })
+  expect(refused.status).toBe(409)
+  const problem: unknown = await refused.json()
+  expect(wrong('Problem', problem)).toBeNull()
+  expect(problem).toMatchObject({ code: 'not_retryable' })
+  await service.client.cancel(open.id)
 })
 
 test('the page shows every operation, with nothing that its own policy would stop', async () => {

@@ -8,11 +8,13 @@ import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { jobRequestSchema } from '../../src/api/schemas.ts'
 import { parseConfig, VARIABLE_NAMES } from '../../src/shared/config.ts'
 import { ERRORS } from '../../src/shared/errors.ts'
-import { PHASES, STATUSES, WEBHOOK_EVENTS, type JobState } from '../../src/shared/jobs/job.ts'
+import { CAUSES, PHASES, STATUSES, WEBHOOK_EVENTS, type JobState } from '../../src/shared/jobs/job.ts'
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
+import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition, type JobEvent } from '../../src/shared/jobs/transitions.ts'
-import { CLAIM, context, NOW, prediction, stateIn } from './support/job-states.ts'
+import { transition } from '../../src/shared/jobs/transitions.ts'
+import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/failure-classes.ts'
+import { CLAIM, jobRecord, NOW, prediction } from './support/job-states.ts'
 
 /** The documents against the code: what can be compared is compared. */
 
@@ -101,63 +103,116 @@ describe('docs/errors.md', () => {
   })
 
   test('has every error of a job', () => {
-    const machine = read('src/shared/jobs/transitions.ts')
+    const rules = readdirSync(join(root, 'src/shared/jobs')).filter((name) =>
+      /^(rules-.*|transitions|decision)\.ts$/.test(name),
+    )
     const submit = read('src/workers/submit-job.ts')
     const used = [
-      ...groups(machine, /\bfailed\(\s*'(\w+)'/g),
-      ...groups(machine, /error: \{ code: '(\w+)'/g),
+      ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /\bfailed\(\s*'(\w+)'/g)),
+      ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /error: \{ code: '(\w+)'/g)),
       ...groups(submit, /^\s+\d{3}: '(\w+)',$/gm),
       ...groups(submit, /\?\? '(\w+)'/g),
+      ...FAILURE_CLASSES.map(({ code }) => code),
+      classifyFailure('its own words').code,
     ]
     expect(rows('## Of a job').map(([, code]) => code)).toEqual(expect.arrayContaining([...new Set(used)]))
     expect(rows('## Of a job')).toHaveLength(new Set(used).size)
   })
 })
 
+/** Every change of phase that can come of a new job: the machine is run, not read. */
+function edgesOfMachine(): Set<string> {
+  const edges = new Set<string>()
+  const seen = new Set<string>()
+  const open = (['fail', 'retry'] as const).map((on_unknown) => ({ state: newJob(on_unknown), now: NOW }))
+  // What decides, and nothing that grows without end.
+  const shape = ({ job, attempts, effects }: JobState): string => {
+    const { state, absent_since, missing_since, prediction_id } = attempts.at(-1) ?? {}
+    return JSON.stringify([
+      [job.phase, job.stop?.reason, job.on_unknown, job.resubmissions, job.prediction_id === null, attempts.length > 0],
+      [state, absent_since === null, missing_since === null, prediction_id === null],
+      [...new Set(effects.map(({ kind }) => kind))].sort(),
+    ])
+  }
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { state, now: before } = next
+    for (const wait of [0, 10 * MINUTE, 55 * MINUTE, 30 * DAY])
+      for (const event of eventsFor(state, before + wait)) {
+        const now = before + wait
+        const decision = transition(state, event, machineContext(now))
+        if (decision.kind === 'ignored') continue
+        const after = applyCommit(state, decision, now)
+        if (after.job.phase !== state.job.phase) edges.add(`${state.job.phase} --> ${after.job.phase}`)
+        if (seen.has(shape(after))) continue
+        seen.add(shape(after))
+        open.push({ state: after, now })
+      }
+  }
+  return edges
+}
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+const newJob = (on_unknown: 'fail' | 'retry'): JobState => ({
+  job: jobRecord('queued', {
+    on_unknown,
+    start_since: NOW,
+    start_paused: 0,
+    resubmissions: 0,
+    retry_of: null,
+    partial: null,
+  }),
+  attempts: [],
+  effects: [],
+})
+
+const machineContext = (now: number): TransitionContext => ({
+  now,
+  paused: 0,
+  cause: 'webhook',
+  timings: DEFAULT_TIMINGS,
+  webhooks: true,
+  expected: null,
+  resubmissions: 1,
+})
+
+/** All that may happen to the newest attempt of a job. */
+function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
+  const at = { attempt, claim: CLAIM }
+  const error = { code: 'input_rejected', message: '', retryable: false, billed: 'no' as const }
+  const seen = (status: string, more: { output?: string; error?: string } = {}): JobEvent => ({
+    type: 'observed',
+    attempt,
+    prediction: prediction(status, { id: `prediction-${attempt}`, created_at: now, ...more }),
+  })
+  return [
+    { type: 'intend', claim: CLAIM },
+    { type: 'not_sent', ...at },
+    { type: 'refused', ...at, outcome: 'rate_limited', error: null, pause: null, health: null },
+    { type: 'refused', ...at, outcome: 'refused_422', error, pause: null, health: 'healthy' },
+    { type: 'lost', ...at, reason: 'ECONNRESET' },
+    { type: 'not_listed', attempt, began: now },
+    { type: 'missing', attempt },
+    ...['starting', 'processing', 'canceled', 'aborted'].map((status) => seen(status)),
+    seen('failed', { error: 'the model has its own words' }),
+    seen('failed', { error: 'Prediction interrupted; please retry (code: PA)' }),
+    seen('succeeded', { output: 'text' }),
+    seen('succeeded', { output: 'https://replicate.delivery/out.webp' }),
+    { type: 'stored', attempt, output: null, artifacts: [] },
+    { type: 'not_stored', attempt, message: '' },
+    { type: 'cancel' },
+    { type: 'tick' },
+    { type: 'tick', attempt },
+  ]
+}
+
 describe('docs/design.md', () => {
   const design = 'docs/design.md'
 
   test('draws every change of phase that the state machine makes, and no other', () => {
-    const at = { attempt: 1, claim: CLAIM }
-    const error = { code: 'input_rejected', message: '', retryable: false, billed: 'no' as const }
-    const seen = (status: string, output: string | null = null): JobEvent => ({
-      type: 'observed',
-      attempt: 1,
-      prediction: prediction(status, { output }),
-    })
-    const events: JobEvent[] = [
-      { type: 'intend', claim: 'another' },
-      { type: 'not_sent', ...at },
-      { type: 'refused', ...at, outcome: 'rate_limited', error: null, pause: null },
-      { type: 'refused', ...at, outcome: 'refused_422', error, pause: null },
-      { type: 'lost', ...at, reason: 'ECONNRESET' },
-      ...['starting', 'processing', 'failed', 'canceled', 'aborted'].map((status) => seen(status)),
-      seen('succeeded', 'text'),
-      seen('succeeded', 'https://replicate.delivery/out.webp'),
-      { type: 'stored', attempt: 1, output: null, artifacts: [] },
-      { type: 'not_stored', attempt: 1, message: '' },
-      { type: 'cancel' },
-      { type: 'tick' },
-    ]
-    const states = PHASES.flatMap((phase): JobState[] => {
-      const state = stateIn(phase)
-      if (phase !== 'stopping') return [state]
-      return (['canceled', 'timeout'] as const).map((reason) => ({
-        ...state,
-        job: { ...state.job, stop: { reason, requested_at: NOW } },
-      }))
-    })
-    const edges = new Set<string>()
-    for (const state of states)
-      for (const event of events)
-        for (const now of [NOW, NOW + 30 * 24 * 3600 * 1000]) {
-          const decision = transition(state, event, context(now))
-          if (decision.kind === 'ignored') continue
-          const to = applyCommit(state, decision, now).job.phase
-          if (to !== state.job.phase) edges.add(`${state.job.phase} --> ${to}`)
-        }
     const drawn = groups(read(design), /^ {4}(\w+ --> \w+): /gm)
-    expect([...drawn].sort()).toEqual([...edges].sort())
+    expect([...drawn].sort()).toEqual([...edgesOfMachine()].sort())
   })
 
   test('tells every phase with its status', () => {
@@ -171,8 +226,11 @@ describe('docs/design.md', () => {
       if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`
       return ms % 60_000 === 0 && ms > 60_000 ? `${ms / 60_000} min` : `${ms / 1000} s`
     }
-    const words = (value: number | { first?: number; min: number; max: number }): string => {
+    const words = (
+      value: number | { first?: number; min: number; max: number } | { first: number; longest: number },
+    ): string => {
       if (typeof value === 'number') return time(value)
+      if ('longest' in value) return `${time(value.first)}, up to ${time(value.longest)}`
       const first = value.first === undefined ? '' : `${time(value.first)}, then `
       return `${first}${time(value.min)} to ${time(value.max)}`
     }
@@ -245,7 +303,7 @@ describe('docs/openapi.yaml', () => {
     expect(schemas['JobRequest']?.required).toEqual(coded.required)
     for (const [name, property] of Object.entries(coded.properties ?? {})) {
       if (typeof property === 'boolean') continue
-      for (const rule of ['minimum', 'maximum', 'default', 'maxItems'] as const)
+      for (const rule of ['minimum', 'maximum', 'default', 'maxItems', 'enum'] as const)
         expect(described[name]?.[rule], `${name}: ${rule}`).toEqual(property[rule])
       // A regular expression's source escapes slashes.
       expect(described[name]?.pattern, name).toBe(property.pattern?.replaceAll('\\/', '/'))
@@ -256,6 +314,7 @@ describe('docs/openapi.yaml', () => {
     expect(schemas['JobPhase']?.enum).toEqual([...PHASES])
     expect(schemas['JobStatus']?.enum).toEqual([...STATUSES])
     expect(schemas['WebhookEvent']?.enum).toEqual([...WEBHOOK_EVENTS])
+    expect(schemas['HistoryEntry']?.properties?.['cause']?.enum).toEqual([...CAUSES])
     const reasons = /interface WaitingFor \{[^]*?reason: ([^\n]+)/.exec(read('src/client/types.ts'))?.[1] ?? ''
     expect(schemas['WaitingFor']?.properties?.['reason']?.enum).toEqual(groups(reasons, /'(\w+)'/g))
   })
