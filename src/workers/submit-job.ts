@@ -123,20 +123,19 @@ export function createSubmitJob({
     if (permit === null) return false
     const { job, claim, asked } = permit
     const { attempt } = job
-    if (clock() - asked > timings.permit - timings.connectTimeout) {
-      log.warn({ job: id, attempt }, 'the permit ran out before the request; nothing was sent')
-      await lifecycle.apply(id, { type: 'not_sent', attempt, claim }, 'worker')
-      return true
-    }
-    const outcome = await upstream.create({
-      model: job.model,
-      version: job.version,
-      deployment: job.deployment,
-      input: job.input ?? {},
-      webhook: tokens.url(id, attempt),
-      events: job.webhook_events,
-      cancelAfter: job.timeout,
-    })
+    const outcome = await upstream.create(
+      {
+        model: job.model,
+        version: job.version,
+        deployment: job.deployment,
+        input: job.input ?? {},
+        webhook: tokens.url(id, attempt),
+        events: job.webhook_events,
+        cancelAfter: job.timeout,
+      },
+      asked + timings.permit - timings.connectTimeout,
+    )
+    if (outcome.kind === 'not_sent') log.warn({ job: id, attempt }, 'the permit ran out; nothing was sent')
     const result = await (outcome.kind === 'created'
       ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
       : lifecycle.apply(id, eventOf(await judged(outcome), attempt, claim), 'create'))
@@ -152,6 +151,7 @@ export function createSubmitJob({
 
 /** What a create that brought no prediction means for the job and for the account. */
 function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
+  if (outcome.kind === 'not_sent') return { type: 'not_sent', attempt, claim }
   if (outcome.kind === 'unknown') return { type: 'lost', attempt, claim, reason: outcome.reason }
   const { refusal } = outcome
   const base = { type: 'refused', attempt, claim, error: null, pause: null } as const

@@ -26,6 +26,8 @@ export type Refusal =
 export type CreateOutcome =
   | { kind: 'created'; prediction: Prediction }
   | { kind: 'not_created'; refusal: Refusal }
+  /** It was too late to begin. */
+  | { kind: 'not_sent' }
   /** Perhaps a prediction exists, perhaps not. */
   | { kind: 'unknown'; reason: string }
 
@@ -58,8 +60,8 @@ export interface UpstreamModel {
 }
 
 export interface PredictionPort {
-  /** One request, sent once: at most one prediction comes of it. */
-  create(request: CreateRequest): Promise<CreateOutcome>
+  /** One request, sent once: at most one prediction comes of it. `beginBy`: not begun later; `performance.now()`, ms. */
+  create(request: CreateRequest, beginBy?: number): Promise<CreateOutcome>
   get(id: string): Promise<ReadOutcome>
   cancel(id: string): Promise<ReadOutcome>
   /** One page of the account's predictions, newest first; a row that cannot be read makes the page fail. */
