@@ -118,7 +118,7 @@ export function strikeAt(strike: Strike): PortWraps {
         around(`commit:${nameOf(commit, cause)}`, () => store.commit(state, commit, cause, id)),
     }),
     upstream: (upstream): PredictionPort => ({
-      create: (request) => around('create', () => upstream.create(request)),
+      create: (request, beginBy) => around('create', () => upstream.create(request, beginBy)),
       get: (id) => around('get', () => upstream.get(id)),
       cancel: (id) => around('cancel', () => upstream.cancel(id)),
       list: (window) => around('list', () => upstream.list(window)),

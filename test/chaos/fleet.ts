@@ -13,6 +13,7 @@ import { tempDir } from '../support/temp-dir.ts'
 import type { Strike } from './borders.ts'
 
 const ENTRY = join(import.meta.dirname, 'process-entry.ts')
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const SIMULATOR = join(import.meta.dirname, '../../src/simulator/main.ts')
 const PREFIX = 'chaos'
 
@@ -27,8 +28,10 @@ export interface ChaosFleet {
   timings: Timings
   creates: { perMinute: number; burst: number }
   proxies: { apiRedis: TcpProxy; workerRedis: TcpProxy; upstream: TcpProxy }
-  /** Starts a process and waits for nothing. */
-  spawn(role: 'api' | 'worker', strike?: Strike | null): SpawnedProcess
+  /** Starts a process and waits for nothing. `timings`: other durations than the fleet's. */
+  spawn(role: 'api' | 'worker', strike?: Strike | null, timings?: Partial<Timings>): SpawnedProcess
+  /** Starts src/main.ts itself, with the durations of production. */
+  spawnMain(role: 'api' | 'worker'): SpawnedProcess
   stop(): Promise<void>
 }
 
@@ -78,6 +81,10 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     LOG_LEVEL: options.logLevel ?? 'warn',
   }
   const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, ...options.timings }
+  const envOf = (role: 'api' | 'worker') => {
+    const { port } = role === 'api' ? apiRedis : workerRedis
+    return { ...env, REDIS_URL: `redis://127.0.0.1:${port}` }
+  }
   const inspect = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
   inspect.on('error', () => undefined)
   return {
@@ -96,20 +103,12 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     timings,
     creates: { perMinute: createsPerMinute, burst: Math.max(1, Math.ceil(createsPerMinute / 60)) },
     proxies: { apiRedis, workerRedis, upstream },
-    spawn(role, strike = null) {
-      const { port } = role === 'api' ? apiRedis : workerRedis
-      return spawnNode(
-        ENTRY,
-        [
-          '--role',
-          role,
-          '--timings',
-          JSON.stringify(timings),
-          ...(strike === null ? [] : ['--strike', JSON.stringify(strike)]),
-        ],
-        { env: { ...env, REDIS_URL: `redis://127.0.0.1:${port}` }, cwd: dataDir },
-      )
+    spawn(role, strike = null, more = {}) {
+      const told = ['--timings', JSON.stringify({ ...timings, ...more })]
+      if (strike !== null) told.push('--strike', JSON.stringify(strike))
+      return spawnNode(ENTRY, ['--role', role, ...told], { env: envOf(role), cwd: dataDir })
     },
+    spawnMain: (role) => spawnNode(MAIN, ['--role', role], { env: envOf(role), cwd: dataDir }),
     async stop() {
       inspect.disconnect()
       await Promise.all([apiRedis.stop(), workerRedis.stop(), upstream.stop()])
