@@ -748,6 +748,21 @@ describe('trouble upstream', () => {
     expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
   })
 
+  test('that a limit interrupts is asked about again when its pause ends', async () => {
+    const at = troubled()
+    await trip(at)
+    await pauseEnds(at)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    const { id, claim } = await underWay(at)
+    const pause = { for: 100, reason: 'rate_limited' } as const
+    const limited = { outcome: 'rate_limited', error: null, health: null, pause }
+    await happen(at, id, { type: 'refused', attempt: 1, claim, ...limited }, 'create')
+    await pauseEnds(at)
+    expect((await intend(at)).status).toBe('probing')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+  })
+
   test('that many creates meet at once is one trouble: the pause is the shortest', async () => {
     const at = troubled({ timings: LONG })
     const jobs = await several(9, () => underWay(at))

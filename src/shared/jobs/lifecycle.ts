@@ -80,7 +80,9 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
     if (commit.orphans)
       log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'a prediction that no attempt owns came to light')
     if (commit.pause) log.warn({ ...commit.pause, job: job.id }, 'creation is paused')
-    if (job.phase !== before.phase && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
+    // A job that is made anew keeps its phase when an attempt came to nothing.
+    const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
+    if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
   }
 
