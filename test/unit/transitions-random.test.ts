@@ -234,6 +234,15 @@ const STEPS: Record<string, Step> = {
     const attempt = pick(world.state.attempts)
     if (attempt) world.list(attempt.n)
   },
+  /** As the adopter does it, until it knows. */
+  search: (world, pick) => {
+    const attempt = pick(world.state.attempts.filter(({ state }) => state === 'unknown'))
+    if (!attempt) return
+    world.pass(SHOWS_AFTER)
+    world.list(attempt.n)
+    world.pass(DEFAULT_TIMINGS.listingGap)
+    world.list(attempt.n)
+  },
   missing: (world, pick) => {
     const attempt = pick(world.state.attempts)
     if (attempt) world.apply({ type: 'missing', attempt: attempt.n })
