@@ -28,7 +28,10 @@ const json = fc
   .filter((value) => !JSON.stringify(value).includes('__proto__'))
   .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['output'])
 const object = fc
-  .dictionary(fc.string(), json)
+  .dictionary(
+    fc.string().filter((key) => key !== '__proto__'),
+    json,
+  )
   .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['metadata'])
 
 const jobs: fc.Arbitrary<JobRecord> = fc.record({
