@@ -240,6 +240,7 @@ const STEPS: Record<string, Step> = {
     if (!attempt) return
     world.pass(SHOWS_AFTER)
     world.list(attempt.n)
+    if (attemptOf(world.state, attempt.n)?.state !== 'unknown') return
     world.pass(DEFAULT_TIMINGS.listingGap)
     world.list(attempt.n)
   },
