@@ -64,12 +64,18 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
     from.on('error', () => reset(pair))
     from.on('close', () => pairs.delete(pair))
     from.on('end', () => later(() => to.end()))
+    // Nothing follows what was cut off, also when more arrives, or the fault ends, before the reset: TCP leaves no gaps.
+    let over = false
     from.on('data', (chunk: Buffer) => {
+      if (over) return
       const left = remaining(pair, direction)
       later(() => to.write(chunk.subarray(0, left)))
       if (left > chunk.length) {
         if (cut?.direction === direction) spent.set(pair, (spent.get(pair) ?? 0) + chunk.length)
-      } else later(() => setImmediate(() => reset(pair)))
+        return
+      }
+      over = true
+      later(() => setImmediate(() => reset(pair)))
     })
   }
 
