@@ -1,0 +1,152 @@
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { waitFor } from '../support/wait-for.ts'
+import { hello, long, startScenarios, type Scenario } from './scenario.ts'
+
+/** Redis dies, forgets, slows down or fills up. Each test begins with the fleet that the one before left healthy. */
+
+let s: Scenario
+beforeAll(async () => {
+  s = await startScenarios({ logLevel: 'info' })
+  await s.worker()
+  await s.worker()
+})
+afterAll(() => s.stop())
+
+/** The newest file of the append-only log. */
+function appendOnlyFile(): string {
+  const folder = join(s.fleet.redis.dataDir, 'redis', 'appendonlydir')
+  const [newest = ''] = readdirSync(folder)
+    .filter((name) => name.endsWith('.incr.aof'))
+    .sort()
+    .toReversed()
+  return join(folder, newest)
+}
+
+const submitMany = (name: string, count: number) =>
+  Promise.all(Array.from({ length: count }, (_, i) => s.client.submit(hello(`${name} ${i}`))))
+
+async function allOnce(ids: string[], timeout = 30_000): Promise<void> {
+  for (const id of ids) {
+    const job = await s.finished(id, timeout)
+    expect(job.status).toBe('succeeded')
+    expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
+  }
+}
+
+describe.each([
+  ['1 s', 1000],
+  ['15 s', 15_000],
+] as const)('F15 Redis dies for %s', (name, outage) => {
+  test('the api refuses meanwhile, workers go on within 10 s, and nothing is lost or paid twice', async () => {
+    const jobs = await submitMany(`F15 ${name}`, 150)
+    await s.fleet.redis.kill()
+    const down = performance.now()
+    const refused = await s.ask('POST', '/v1/jobs', hello(`refused ${name}`))
+    expect(refused).toMatchObject({ status: 503 })
+    expect((await s.ask('GET', '/readyz'))?.status).toBe(503)
+    await waitFor('the outage to have lasted', () => performance.now() - down >= outage, { timeout: outage + 5000 })
+    await s.fleet.redis.start()
+    const back = performance.now()
+    const next = await waitFor('the api to accept again', async () => {
+      const answer = await s.ask('POST', '/v1/jobs', hello(`back ${name}`))
+      return answer?.status === 202 && answer.body.id
+    })
+    await s.finished(next)
+    expect(performance.now() - back).toBeLessThan(10_000)
+    await allOnce(jobs.map(({ id }) => id))
+  }, 60_000)
+})
+
+test('F19 Redis is slow and then silent: no create is sent twice, and an accept without an answer is safe to repeat', async () => {
+  const { proxies, redis } = s.fleet
+  proxies.apiRedis.latency(250)
+  proxies.workerRedis.latency(250)
+  const slow = await submitMany('F19 slow', 5)
+  await allOnce(slow.map(({ id }) => id))
+  await proxies.apiRedis.heal()
+  await proxies.workerRedis.heal()
+
+  redis.pause()
+  const key = { 'idempotency-key': 'F19' }
+  const unknown = await s.ask('POST', '/v1/jobs', hello('F19 silent'), key)
+  expect(unknown).toMatchObject({ status: 503, body: { code: 'accept_unknown' } })
+  redis.resume()
+  const again = await waitFor('the repeat to be answered', async () => {
+    const answer = await s.ask('POST', '/v1/jobs', hello('F19 silent'), key)
+    return answer?.status === 202 && answer
+  })
+  const { data } = await s.client.list({ limit: 100 })
+  expect(data.filter(({ input }) => input?.['text'] === 'F19 silent').map(({ id }) => id)).toEqual([again.body.id])
+  await allOnce([again.body.id ?? ''])
+}, 60_000)
+
+test('F21 Redis is full: accepts are refused, what runs ends once, and creation goes on after relief', async () => {
+  await s.fleet.simulator.faults({ webhooks: { delay: { seconds: 1 } } })
+  const jobs = await submitMany('F21', 40)
+  await s.fleet.inspect.config('SET', 'maxmemory', '1mb')
+  const refused = await waitFor('an accept to be refused', async () => {
+    const answer = await s.ask('POST', '/v1/jobs', hello('F21 refused'))
+    return answer?.status === 503 && answer
+  })
+  expect(refused.body.code).toBe('capacity')
+  await s.fleet.inspect.config('SET', 'maxmemory', '0')
+  await s.fleet.simulator.clearFaults()
+  await allOnce(jobs.map(({ id }) => id))
+}, 60_000)
+
+test('F22 Redis forgets its scripts: they are loaded anew, and nothing else happens', async () => {
+  const before = await submitMany('F22', 40)
+  await s.fleet.inspect.script('FLUSH')
+  const after = await submitMany('F22 after', 10)
+  await allOnce([...before, ...after].map(({ id }) => id))
+}, 60_000)
+
+test('F17 Redis comes back without its last writes: the prediction that it forgot is adopted, not made again', async () => {
+  await s.noWorkers()
+  const { id } = await s.client.submit(long('F17'))
+  const kept = await waitFor('the accept to be in the file', () => statSync(appendOnlyFile()).size)
+  const worker = await s.worker()
+  await s.phase(id, 'created', 'running')
+  await worker.kill('SIGKILL')
+  await s.fleet.redis.kill()
+  truncateSync(appendOnlyFile(), kept)
+  await s.fleet.redis.start()
+  await waitFor('the api to see the job in the line again', async () => (await s.client.get(id)).phase === 'queued')
+  await s.worker()
+  const job = await s.finished(id, 40_000)
+  expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
+  expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
+}, 60_000)
+
+test('F18 the append-only file is broken in its middle: Redis does not start, and the api says so', async () => {
+  const { id } = await s.client.submit(hello('F18'))
+  await s.finished(id)
+  await s.fleet.redis.kill()
+  const file = appendOnlyFile()
+  const whole = readFileSync(file)
+  const broken = Buffer.from(whole)
+  broken.fill(0, Math.floor(broken.length / 2), Math.floor(broken.length / 2) + 64)
+  writeFileSync(file, broken)
+  await expect(s.fleet.redis.start()).rejects.toThrow()
+  expect((await s.ask('GET', '/readyz'))?.status).toBe(503)
+  expect(await s.ask('POST', '/v1/jobs', hello('F18 refused'))).toMatchObject({ status: 503 })
+  writeFileSync(file, whole)
+  await s.fleet.redis.start()
+  await waitFor('the api to be ready', async () => (await s.ask('GET', '/readyz'))?.status === 200)
+  expect((await s.client.get(id)).status).toBe('succeeded')
+}, 60_000)
+
+test('F16 Redis comes back empty: the api is not ready, and nothing is created', async () => {
+  await s.fleet.redis.kill()
+  rmSync(join(s.fleet.redis.dataDir, 'redis', 'appendonlydir'), { recursive: true })
+  await s.fleet.redis.start()
+  const before = (await s.fleet.simulator.books()).counts.created
+  const ready = await waitFor('an answer about readiness', async () => {
+    const answer = await s.ask('GET', '/readyz')
+    return answer !== null && JSON.stringify(answer.body).includes('lost its data') && answer
+  })
+  expect(ready.status).toBe(503)
+  expect((await s.fleet.simulator.books()).counts.created).toBe(before)
+}, 60_000)
