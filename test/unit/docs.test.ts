@@ -177,15 +177,20 @@ const machineContext = (now: number): TransitionContext => ({
   resubmissions: 1,
 })
 
-/** All that may happen to the newest attempt of a job. */
+/** All that may happen to the newest attempt of a job, or be told of one that comes next. */
 function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
   const at = { attempt, claim: CLAIM }
   const error = { code: 'input_rejected', message: '', retryable: false, billed: 'no' as const }
-  const seen = (status: string, more: { output?: string; error?: string } = {}): JobEvent => ({
-    type: 'observed',
-    attempt,
-    prediction: prediction(status, { id: `prediction-${attempt}`, created_at: now, ...more }),
-  })
+  const seen = (status: string, more: { output?: string; error?: string; attempt?: number } = {}): JobEvent => {
+    const { attempt: of = attempt, ...rest } = more
+    return {
+      type: 'observed',
+      attempt: of,
+      prediction: prediction(status, { id: `prediction-${of}`, created_at: now, ...rest }),
+    }
+  }
+  // Of an attempt that Redis has forgotten.
+  const forgotten = { attempt: attempt + 1 }
   return [
     { type: 'intend', claim: CLAIM },
     { type: 'not_sent', ...at },
@@ -199,6 +204,11 @@ function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
     seen('failed', { error: 'Prediction interrupted; please retry (code: PA)' }),
     seen('succeeded', { output: 'text' }),
     seen('succeeded', { output: 'https://replicate.delivery/out.webp' }),
+    ...['starting', 'processing'].map((status) => seen(status, forgotten)),
+    seen('failed', { ...forgotten, error: 'the model has its own words' }),
+    seen('failed', { ...forgotten, error: 'Prediction interrupted; please retry (code: PA)' }),
+    seen('succeeded', { ...forgotten, output: 'text' }),
+    seen('succeeded', { ...forgotten, output: 'https://replicate.delivery/out.webp' }),
     { type: 'stored', attempt, output: null, artifacts: [] },
     { type: 'not_stored', attempt, message: '' },
     { type: 'cancel' },
