@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runChaos } from './run-chaos.ts'
+import { runChaos, tellReport } from './run-chaos.ts'
 
 /**
  * The promises under random faults against real processes. The seed decides load and faults; TEST_CHAOS_SEED, _JOBS and
@@ -22,7 +22,7 @@ test(
       settle,
       say: (text) => void process.stdout.write(`${text}\n`),
     })
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    process.stdout.write(tellReport(seed, report))
     expect(report.violations).toEqual([])
     expect(report.losses).toBe(0)
   },

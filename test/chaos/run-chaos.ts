@@ -105,3 +105,26 @@ function total(maps: ReadonlyMap<string, number>[]): Record<string, number> {
   for (const map of maps) for (const [key, n] of map) sum[key] = (sum[key] ?? 0) + n
   return sum
 }
+
+/** The report for a person. */
+export function tellReport(seed: number, report: ChaosReport): string {
+  const list = (counts: Record<string, number>): string =>
+    Object.entries(counts)
+      .filter(([, n]) => n > 0)
+      .map(([name, n]) => `${name} ${n}`)
+      .join(', ') || 'none'
+  return `${[
+    `seed                ${seed}`,
+    `jobs                ${report.jobs}: ${list(report.phases)}`,
+    `attempts            ${report.attempts}`,
+    `faults              ${list(report.faults)}`,
+    `processes ended     ${list(report.restarts)}`,
+    `struck              ${list(report.struck)}`,
+    `duplicates          ${report.duplicates}`,
+    `orphans counted     ${report.orphans}`,
+    `losses              ${report.losses}`,
+    `longest time open   ${(report.longestOpen / 1000).toFixed(1)} s`,
+    `violations          ${report.violations.length === 0 ? 'none' : ''}`,
+    ...report.violations.map((violation) => `  ${violation}`),
+  ].join('\n')}\n`
+}
