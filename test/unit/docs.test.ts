@@ -251,6 +251,20 @@ describe('docs/design.md', () => {
   })
 })
 
+test('docs/failure-modes.md names tests that exist, by their names', () => {
+  const rows = read('docs/failure-modes.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| what happens'))
+  expect(rows.length).toBeGreaterThan(60)
+  for (const row of rows) {
+    const proof = row.split('|').at(-2)?.trim() ?? ''
+    const named = [...proof.matchAll(/\]\(([^)]+)\) "([^"]+)"/g)]
+    expect(named.length > 0 || proof === 'none', row).toBe(true)
+    for (const [, file = '', name = ''] of named)
+      expect(read(join('docs', file)).replaceAll("\\'", "'").includes(name), `${file}: ${name}`).toBe(true)
+  }
+})
+
 test('docs/operations.md has every metric, and no other', () => {
   const made = groups(read('src/shared/metrics.ts'), /name: '(genqueue_\w+)'/g)
   expect(groups(read('docs/operations.md'), /^\| `(genqueue_\w+)` \|/gm).sort()).toEqual(made.sort())
