@@ -47,7 +47,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       log.fatal('Redis holds another deployment, or lost its data: nothing is created until that is mended')
       return false
     }
-    log.warn('Redis was started anew: looking for predictions that it may have forgotten')
+    log.info('Redis was started anew: looking for predictions that it may have forgotten')
     const window = { after: now - timings.recoveryWindow, before: now + timings.clockSkew }
     const listed = await listAll({ upstream, reads }, window, signal)
     if (listed === null) return false
@@ -70,7 +70,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
         await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
     }
     await store.allowIntents()
-    log.warn({ listed: listed.length, adopted: found }, 'creation goes on')
+    log[found > 0 ? 'warn' : 'info']({ listed: listed.length, adopted: found }, 'Redis was checked; creation goes on')
     return true
   }
 

@@ -26,6 +26,7 @@ describe('without any variable', () => {
       dataDir: resolve('.data'),
       redisUrl: null,
       redisServerBin: null,
+      durability: 'everysec',
       keyPrefix: 'genqueue',
       replicate: {
         token: null,
