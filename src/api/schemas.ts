@@ -42,8 +42,6 @@ export const jobRequestSchema = z
     params: { code: 'exactly_one_of' },
   })
 
-export type JobRequestBody = z.output<typeof jobRequestSchema>
-
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z
