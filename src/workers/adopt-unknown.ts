@@ -58,16 +58,16 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     return blind
   }
 
-  const couldBe = ({ intended_at }: Unknown, job: JobRecord, prediction: Prediction): boolean => {
-    const at = prediction.created_at ?? Number.NaN
-    const until = intended_at + timings.permit + timings.createTimeout + timings.clockSkew
-    return (
-      at >= intended_at - timings.clockSkew &&
-      at <= until &&
-      (job.model === null || prediction.model === job.model) &&
-      canonicalJson(prediction.input ?? {}) === canonicalJson(job.input ?? {})
-    )
-  }
+  /** Created when the attempt's POST may have arrived; unknown times may be anything. */
+  const inTime = ({ intended_at }: Unknown, { created_at }: Prediction): boolean =>
+    created_at === null ||
+    (created_at >= intended_at - timings.clockSkew &&
+      created_at <= intended_at + timings.permit + timings.createTimeout + timings.clockSkew)
+
+  const couldBe = (unknown: Unknown, job: JobRecord, prediction: Prediction): boolean =>
+    inTime(unknown, prediction) &&
+    (job.model === null || prediction.model === job.model) &&
+    canonicalJson(prediction.input ?? {}) === canonicalJson(job.input ?? {})
 
   /** Second best, when upstream hides the webhook: model, input and time, and only when nothing is ambiguous. */
   async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {
@@ -104,10 +104,13 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       signal,
     )
     if (blind === null) return
-    if (blind.length > 0) return matchBlind(unknowns, blind)
-    for (const { job, attempt, intended_at } of unknowns)
-      if (listingCounts(intended_at, began, timings))
-        await lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list')
+    await matchBlind(unknowns, blind)
+    for (const unknown of unknowns) {
+      const { job, attempt, intended_at } = unknown
+      // A prediction of that time that does not tell whose it is could be the one.
+      const proves = listingCounts(intended_at, began, timings) && !blind.some((row) => inTime(unknown, row))
+      if (proves) await lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list')
+    }
   }
 
   return async (account: string, signal: AbortSignal): Promise<void> => {

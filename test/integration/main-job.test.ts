@@ -96,7 +96,7 @@ describe('a job', () => {
     const { id } = await service.client.submit({ model: SCHNELL, input: { prompt: 'x' } })
     expect(await finished(service, id)).toMatchObject({
       status: 'failed',
-      error: { code: 'out_of_memory', message: 'CUDA out of memory', billed: 'no', retryable: true },
+      error: { code: 'out_of_memory', message: 'CUDA out of memory', billed: 'no', retryable: false },
     })
   })
 

@@ -210,7 +210,7 @@ function ending(
 function failure(job: JobRecord, prediction: Prediction, context: TransitionContext): Commit {
   const { timings, resubmissions, paused } = context
   if (job.stop) return commit(stopped(job, 'no'))
-  const { code, resubmit } = classifyFailure(prediction.error)
+  const { code, resubmit, hopeless } = classifyFailure(prediction.error)
   if (resubmit && job.resubmissions < resubmissions)
     return commit(
       {
@@ -219,12 +219,14 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
         resubmissions: job.resubmissions + 1,
         progress: null,
         partial: null,
+        started_at: null,
+        metrics: {},
         start_since: NOW,
         start_paused: paused,
       },
       { due: { job: { in: timings.ringAgain.min } }, note: code },
     )
-  return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', true, 'no'))
+  return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', !hopeless, 'no'))
 }
 
 function success(attempt: number, prediction: Prediction, { now, timings }: TransitionContext): Commit {
