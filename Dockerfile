@@ -5,10 +5,10 @@ COPY package.json package-lock.json .npmrc ./
 COPY tools/node-runtime tools/node-runtime
 
 FROM base AS modules
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --loglevel=error
+RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --omit=dev --loglevel=error
 
 FROM base AS page
-RUN --mount=type=cache,target=/root/.npm npm ci --include=dev --loglevel=error
+RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --include=dev --loglevel=error
 COPY tsconfig.json ./
 COPY src/client src/client
 COPY src/studio src/studio

@@ -45,7 +45,7 @@ test('in flight', async () => {
       ),
     ),
   )
-  const records = sizes.reduce<number>((sum, size) => sum + Number(size ?? 0), 0) / sample.length
+  const records = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) / sample.length
   process.stdout.write(`record, attempts and history of an open job: ${records.toFixed(0)} bytes\n`)
   expect(ids).toHaveLength(JOBS)
   for (const one of [...fleet.apis, ...fleet.workers]) await one.kill('SIGKILL')

@@ -35,7 +35,7 @@ async function runJobs(count: number): Promise<number> {
   const [before, done] = [await calls(), await finished()]
   for (let at = 0; at < count; at += 50)
     await Promise.all(
-      Array.from({ length: 50 }, (_, i) =>
+      Array.from({ length: 50 }, async (_, i) =>
         fleet.clients[0]?.submit({ model: MODEL, input: { prompt: `job ${at + i}` } }),
       ),
     )

@@ -5,7 +5,6 @@ import {
   adoptPayload,
   CANCEL,
   cancelPayload,
-  forEachQueue,
   pollPayload,
   QUEUES,
   storePayload,
@@ -41,8 +40,6 @@ export interface StartWorkersOptions {
 }
 
 export interface RunningWorkers {
-  /** When each queue last took a job, ms; for health. */
-  lastActive(): Record<QueueName, number>
   stop(): Promise<void>
 }
 
@@ -58,11 +55,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   const waits = new AbortController()
   /** Ends running work too. */
   const work = new AbortController()
-  const active = forEachQueue(() => Date.now())
-
   const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
     const processor = async (job: Job, token?: string): Promise<void> => {
-      active[name] = Date.now()
       try {
         await run(job)
       } catch (error) {
@@ -71,8 +65,6 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
           throw new WaitingError()
         }
         throw error
-      } finally {
-        active[name] = Date.now()
       }
     }
     const worker = new Worker(name, processor, {
@@ -124,7 +116,6 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   )
 
   return {
-    lastActive: () => ({ ...active }),
     async stop() {
       waits.abort(new Error('the worker stops'))
       const closed = Promise.all(workers.map((worker) => worker.close()))

@@ -1,9 +1,10 @@
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
 import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { isFinal, type AttemptState, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
+import { isFinal, type AttemptState, type Cause, type JobState } from '../../src/shared/jobs/job.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { isTerminal, type Prediction } from '../../src/shared/replicate/prediction.ts'
+import { jobRecord } from '../unit/support/job-states.ts'
 
 /**
  * A small world around the real table of transitions: one job, two workers that are told of it any number of times, an
@@ -50,43 +51,8 @@ export interface World {
   left: Faults
 }
 
-const CREATED: JobRecord = {
-  v: 1,
-  id: 'job_01HZZZZZZZZZZZZZZZZZZZZZZZ',
-  rev: 1,
-  tenant: 'default',
-  account: 'default',
-  phase: 'queued',
-  status: 'queued',
-  attempt: 0,
-  model: 'owner/model',
-  version: null,
-  deployment: null,
-  prediction_id: null,
-  input: {},
-  metadata: {},
-  webhook_events: ['start', 'completed'],
-  timeout: 600,
-  start_within: 86_400,
-  start_since: 0,
-  start_paused: 0,
-  on_unknown: 'fail',
-  resubmissions: 0,
-  retry_of: null,
-  output: null,
-  artifacts: [],
-  progress: null,
-  partial: null,
-  error: null,
-  metrics: {},
-  stop: null,
-  idempotency: null,
-  created_at: 0,
-  submitted_at: null,
-  prediction_created_at: null,
-  started_at: null,
-  completed_at: null,
-}
+/** Time is a choice of the exploration, so it begins at 0. */
+const CREATED = jobRecord('queued', { rev: 1, created_at: 0, start_since: 0 })
 
 const IDLE: Worker = { step: 'idle', seen: null, attempt: 0, claim: '', outcome: null, prediction: null }
 
