@@ -28,7 +28,7 @@ export function strikeFor(random: Dice, victim: Victim): Strike | null {
   const [first = 'commit:accept:before', ...others] = borders
   return {
     border: random.pick([first, ...others]),
-    pass: random.integer(1, 12),
+    pass: random.integer(1, 4),
     signal: random.chance(0.7) ? 'SIGKILL' : 'SIGSTOP',
   }
 }

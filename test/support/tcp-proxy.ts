@@ -52,13 +52,19 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
 
   const forward = (pair: Pair, direction: Direction) => {
     const [from, to] = direction === 'to-target' ? [pair.client, pair.target] : [pair.target, pair.client]
-    // One after the other, also when the latency becomes smaller in between.
-    let lastDue = 0
+    // One after the other, also when the latency becomes smaller in between: timers alone do not keep their order.
+    const line: { due: number; work: () => void }[] = []
     const later = (work: () => void) => {
-      const now = performance.now()
-      lastDue = Math.max(lastDue, now + delay)
-      if (lastDue <= now) work()
-      else setTimeout(work, lastDue - now)
+      line.push({ due: performance.now() + delay, work })
+      if (line.length === 1) advance()
+    }
+    const advance = () => {
+      for (let first = line[0]; first; first = line[0]) {
+        const wait = first.due - performance.now()
+        if (wait > 0) return void setTimeout(advance, Math.ceil(wait))
+        first.work()
+        line.shift()
+      }
     }
     from.setNoDelay(true)
     from.on('error', () => reset(pair))
