@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
-import { createApp } from './api/app.ts'
+import { BOARD_PATH, createApp } from './api/app.ts'
 import { createAuth } from './api/auth.ts'
 import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
@@ -16,7 +16,6 @@ import { createWebhookReceiver } from './api/routes/webhooks.ts'
 import { startServer, type RunningServer } from './api/server.ts'
 import { createThrottle } from './api/throttle.ts'
 import { createBoard } from './queues/board.ts'
-import { QUEUES } from './queues/contracts.ts'
 import { closeQueues, createDoorbells, createQueues, type Queues } from './queues/producer.ts'
 import { runAudit, type AuditReport } from './shared/audit/audit.ts'
 import { createRedisAuditSource } from './shared/audit/redis-audit-source.ts'
@@ -58,7 +57,7 @@ import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
-import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
+import { startWorkers } from './workers/start-workers.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
@@ -223,7 +222,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       count: (result) => metrics.webhook(result),
       log,
     }),
-    board: options.adminPassword === null ? null : createBoard(queues, '/admin/queues'),
+    board: options.adminPassword === null ? null : createBoard(queues, BOARD_PATH),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
     autoSession: options.autoSession,
     metrics,
@@ -233,7 +232,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
     capacity.stop()
     await hub.stop()
   }
-  return { app, metrics, stop }
+  return { app, stop }
 }
 
 const createReadBudget = (redis: Redis, keys: JobKeys, perMinute: number): Budget =>
@@ -244,10 +243,7 @@ const createReadBudget = (redis: Redis, keys: JobKeys, perMinute: number): Budge
     burst: Math.max(1, Math.ceil(perMinute / 60)),
   })
 
-async function buildWorkers(
-  core: Core,
-  options: ServiceOptions,
-): Promise<{ workers: RunningWorkers; stop(): Promise<void> }> {
+async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop(): Promise<void> }> {
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
@@ -305,7 +301,6 @@ async function buildWorkers(
     },
   })
   return {
-    workers,
     async stop() {
       await workers.stop()
       await fetcher.close()
@@ -400,7 +395,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         healthUrl = `http://${config.host}:${health.port}`
       }
     }
-    log.debug({ queues: Object.keys(QUEUES), deployment: deployment.id }, 'composed')
     return { url, healthUrl, webhooks: publicUrl !== null, stop }
   } catch (error) {
     await stop()
