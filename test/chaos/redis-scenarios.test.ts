@@ -104,26 +104,43 @@ test('F22 Redis forgets its scripts: they are loaded anew, and nothing else happ
   await allOnce([...before, ...after].map(({ id }) => id))
 }, 60_000)
 
-test('F17 Redis comes back without its last writes: the prediction that it forgot is adopted, not made again', async () => {
-  await s.noWorkers()
-  const { id } = await s.client.submit(long('F17'))
-  // The doorbell is the last that the accept writes; Redis may answer before it has written to the file.
-  const kept = await waitFor('the accept to be in the file', () => {
-    const written = readFileSync(appendOnlyFile())
-    return written.includes(doorbellId.submit(id)) && written.length
-  })
-  const worker = await s.worker()
-  await s.phase(id, 'created', 'running')
-  await worker.kill('SIGKILL')
-  await s.fleet.redis.kill()
-  truncateSync(appendOnlyFile(), kept)
-  await s.fleet.redis.start()
-  await waitFor('the api to see the job in the line again', async () => (await s.client.get(id)).phase === 'queued')
-  await s.worker()
-  const job = await s.finished(id, 40_000)
-  expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
-  expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
-}, 60_000)
+describe('F17 Redis comes back without its last writes: the prediction that it forgot is adopted, not made again', () => {
+  async function forgetThePrediction(name: string): Promise<string> {
+    await s.noWorkers()
+    if (name === 'by listing') await s.fleet.simulator.faults({ webhooks: { drop: 1 } })
+    const { id } = await s.client.submit(long(`F17 ${name}`))
+    // The doorbell is the last that the accept writes; Redis may answer before it has written to the file.
+    const kept = await waitFor('the accept to be in the file', () => {
+      const written = readFileSync(appendOnlyFile())
+      return written.includes(doorbellId.submit(id)) && written.length
+    })
+    const worker = await s.worker()
+    await waitFor('the prediction to be recorded', async () => (await s.attempt(id, 1, 'prediction_id')) ?? undefined)
+    await worker.kill('SIGKILL')
+    await s.fleet.redis.kill()
+    truncateSync(appendOnlyFile(), kept)
+    await s.fleet.redis.start()
+    return id
+  }
+
+  test('by listing, when no webhook tells of it', async () => {
+    const id = await forgetThePrediction('by listing')
+    await waitFor('the api to see the job in the line again', async () => (await s.client.get(id)).phase === 'queued')
+    await s.worker()
+    const job = await s.finished(id, 40_000)
+    expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
+    expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
+  }, 60_000)
+
+  test('by its webhook, before any worker is back', async () => {
+    const id = await forgetThePrediction('by its webhook')
+    const job = await s.finished(id, 40_000)
+    expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
+    expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
+    // F18 goes on with a worker.
+    await s.worker()
+  }, 60_000)
+})
 
 test('F18 the append-only file is broken in its middle: Redis does not start, and the api says so', async () => {
   const { id } = await s.client.submit(hello('F18'))
