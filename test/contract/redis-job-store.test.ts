@@ -53,7 +53,7 @@ async function accepted({ store }: Scene, changes: Partial<JobRecord> = {}): Pro
 const contextOf = (
   { timings }: Scene,
   { now = Date.now(), cause = 'webhook', paused = 0 }: { now?: number; cause?: Cause; paused?: number } = {},
-): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null, resubmissions: 2 })
+): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null })
 
 const decide = (at: Scene, state: JobState, event: JobEvent, options: Parameters<typeof contextOf>[1] = {}): Commit => {
   const decision = transition(state, event, contextOf(at, options))

@@ -683,7 +683,8 @@ describe('a job that is made anew', () => {
       phase: 'failed',
       error: { code: 'platform_interrupted', billed: 'no', retryable: true },
     })
-    expect(after(running, platform, NOW, { resubmissions: 0 }).job.phase).toBe('failed')
+    const never = { ...running, job: { ...running.job, resubmit_limit: 0 } }
+    expect(after(never, platform).job.phase).toBe('failed')
   })
 
   test('by a next attempt keeps its public status and forgets the failed prediction', () => {

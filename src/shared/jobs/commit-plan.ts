@@ -1,40 +1,12 @@
 import type { Cause, JobRecord, JobState } from './job.ts'
 import { effectKey, isFinal, newAttempt } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
+import type { AcceptLimits } from './ports.ts'
 import { encodeField } from './record-codec.ts'
 import type { Timings } from './timings.ts'
-import type { AttemptChanges, Commit, Health, Moment } from './decision.ts'
-
-/** The guards and writes of one run of commit.lua, with every key that they name. */
-export class CommitScriptInput {
-  readonly keys: string[]
-  readonly operations: string[] = []
-
-  constructor(job: string, account: string) {
-    this.keys = [job, account]
-  }
-
-  add(operation: string, key: string, ...args: (string | number)[]): this {
-    let index = this.keys.indexOf(key)
-    if (index === -1) index = this.keys.push(key) - 1
-    this.operations.push(operation, String(index + 1), String(args.length), ...args.map(String))
-    return this
-  }
-
-  /** `field` at a moment, in a hash. */
-  setMoment(key: string, field: string, moment: Moment): this {
-    return typeof moment === 'number'
-      ? this.add('hset', key, field, moment)
-      : this.add('hset_in', key, field, moment.in)
-  }
-
-  /** `member` due at a moment. */
-  dueAt(key: string, member: string, moment: Moment): this {
-    return typeof moment === 'number'
-      ? this.add('zadd', key, Math.round(moment), member)
-      : this.add('zadd_in', key, Math.round(moment.in), member)
-  }
-}
+import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
+import { CommitScriptInput } from './commit-script.ts'
+import type { AttemptChanges, Commit, Health } from './decision.ts'
 
 const isMoment = (value: unknown): value is { in: number } =>
   typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
@@ -64,8 +36,9 @@ function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord,
 }
 
 function announce(input: CommitScriptInput, keys: JobKeys, job: JobRecord, rev: number, keepEvents: number): void {
-  const { id, tenant, status, phase } = job
-  input.add('xadd', keys.events, keepEvents, 'job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase)
+  const { id, tenant, batch, status, phase } = job
+  const fields = ['job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase, 'batch', batch ?? '']
+  input.add('xadd', keys.events, keepEvents, ...fields)
 }
 
 /** Moves an attempt between the sets that follow from its state. */
@@ -168,12 +141,16 @@ export interface PlanOptions {
   keepEvents: number
 }
 
-/** Everything that changes together with the record: attempt, outbox, indexes, due times, counters, the event. */
+/**
+ * Everything that changes together with the record: attempt, outbox, indexes, due times, counters, money, the batch, the
+ * event. `now`: ms, about the time of Redis; it only names the day of the spending.
+ */
 export function planCommit(
   state: JobState,
   commit: Commit,
   cause: Cause,
   { keys, timings, keepEvents }: PlanOptions,
+  now: number,
 ): CommitScriptInput {
   const { job } = state
   const { attempt, effects, due } = commit
@@ -185,8 +162,12 @@ export function planCommit(
       .add('mine', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
+  if (commit.takesBudget) planBegin(input, keys, job)
   setFields(input, keys.job(job.id), '', commit.job)
   moveIndexes(input, keys, job, after)
+  planSlot(input, keys, job, after)
+  planBatchMove(input, keys, job, after, timings)
+  if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
     const known = state.attempts.some(({ n }) => n === attempt.n)
@@ -215,6 +196,7 @@ export function planCommit(
       const by = attempt?.changes.finished_by ?? state.attempts.find(({ n }) => n === job.attempt)?.finished_by
       if (by) input.add('hincrby', keys.counters, `finished_by:${by}`, 1)
       input.add('hincrby', keys.counters, `jobs:${after.phase}`, 1)
+      planSettlement(input, keys, after, now)
     }
   } else if (due.job !== undefined) {
     input.dueAt(keys.due, dueJob(job.id), due.job)
@@ -231,27 +213,61 @@ export function planCommit(
   return input
 }
 
-/** A new job: the record, its indexes, the idempotency entry, its first due time, the event. */
-export function planCreate(
-  job: JobRecord,
-  idempotency: { entry: string; body: string } | null,
-  { keys, timings, keepEvents }: PlanOptions,
-): CommitScriptInput {
-  const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
-  if (idempotency)
-    input
-      .add('free', keys.idempotency(idempotency.entry))
-      .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ job: job.id, body: idempotency.body }))
+/** The record of a new job and what only it has: nothing that others look at. */
+export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
   const { rev: _rev, ...fields } = job
   setFields(input, keys.job(job.id), '', { ...fields, created_at: { in: 0 }, start_since: { in: 0 } })
   input.add('hset_paused', keys.job(job.id), 'start_paused')
-  input
-    .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
-    .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
-    .add('hincrby', keys.phases, job.phase, 1)
-    .dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
   const entry = { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null }
   input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+}
+
+/** What accepts jobs whose records stand: the line, the indexes, the money, their first due times. */
+export function planAcceptance(
+  input: CommitScriptInput,
+  jobs: readonly JobRecord[],
+  { keys, timings }: PlanOptions,
+  limits: AcceptLimits,
+): void {
+  const [first] = jobs
+  if (!first) return
+  const ids = jobs.map(({ id }) => id)
+  if (limits.queuedJobs !== null)
+    input.add('below', keys.tenantStatus(first.tenant, 'queued'), limits.queuedJobs, jobs.length)
+  planHold(input, keys, jobs)
+  input
+    .add('zadd_all', keys.tenantJobs(first.tenant), ...ids)
+    .add('zadd_all', keys.tenantStatus(first.tenant, first.status), ...ids)
+    .add('hincrby', keys.phases, first.phase, jobs.length)
+  for (const job of jobs)
+    input.dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
+}
+
+/** The idempotency entry of what is being accepted. */
+export function planIdempotency(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  accepted: { job: string } | { batch: string },
+  idempotency: { entry: string; body: string } | null,
+): void {
+  if (idempotency)
+    input
+      .add('free', keys.idempotency(idempotency.entry))
+      .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ ...accepted, body: idempotency.body }))
+}
+
+/** A new job: the record, its indexes, the idempotency entry, its hold, its first due time, the event. */
+export function planCreate(
+  job: JobRecord,
+  idempotency: { entry: string; body: string } | null,
+  options: PlanOptions,
+  limits: AcceptLimits,
+): CommitScriptInput {
+  const { keys, keepEvents } = options
+  const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
+  planIdempotency(input, keys, { job: job.id }, idempotency)
+  planRecord(input, job, options)
+  planAcceptance(input, [job], options, limits)
   announce(input, keys, job, 1, keepEvents)
   return input
 }

@@ -45,6 +45,23 @@ export function createJobKeys(prefix: string) {
     prediction: (account: string, id: string) => `${tag}:prediction:${account}:${id}`,
     /** string: JSON `{ job, body }` */
     idempotency: (entry: string) => `${tag}:idempotency:${entry}`,
+    /** hash: a batch (batches.lua) */
+    batch: (id: string) => `${tag}:batch:${id}`,
+    /** sorted set: its jobs by their place */
+    batchJobs: (id: string) => `${tag}:batch:${id}:jobs`,
+    /** sorted set: those that have not ended, by their place */
+    batchLive: (id: string) => `${tag}:batch:${id}:live`,
+    tenantBatches: (tenant: string) => `${tag}:tenant:${tenant}:batches`,
+    /** set: jobs of a tenant's preset that are in flight, where that is limited */
+    slots: (tenant: string, preset: string) => `${tag}:tenant:${tenant}:slots:${preset}`,
+    /** sorted set, all scores 0: jobs that another one must let in, of a preset's slots or a batch */
+    crowd: (of: string) => `${tag}:crowd:${of}`,
+    /** hash: a tenant's credit account (credits.lua) */
+    credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
+    /** stream: its entries */
+    ledger: (tenant: string) => `${tag}:tenant:${tenant}:ledger`,
+    /** hash: what was captured on a day (UTC, `2026-01-31`), by preset or model */
+    spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
     /** stream of transitions */
     events: `${tag}:events`,
     /** channel of progress */

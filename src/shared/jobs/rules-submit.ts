@@ -6,6 +6,7 @@ import {
   ignored,
   NOW,
   stopped,
+  type BatchStop,
   type Commit,
   type Decision,
   type Rule,
@@ -44,6 +45,26 @@ export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
 }
 
 export const cancelWaiting: Rule<'cancel'> = () => commit(canceled('no'))
+
+const STOP_WORDS: Record<BatchStop, string> = {
+  canceled: 'Its batch was canceled.',
+  failure_rate: 'Too many jobs of its batch have failed.',
+  max_spend: 'Its batch has spent what it may.',
+}
+
+/** The batch is over for whatever has not begun. */
+export const stopWaiting: Rule<'batch_stopped'> = (state, { reason }) =>
+  waitsForIntent(state)
+    ? commit(
+        {
+          phase: 'canceled',
+          status: 'canceled',
+          error: { code: 'batch_stopped', message: STOP_WORDS[reason], retryable: true, billed: 'no' },
+          completed_at: NOW,
+        },
+        { stopsBatch: reason },
+      )
+    : ignored('no_news')
 
 /** Only its author may say what became of an intent, and only while no prediction was found for it. */
 export const speaksForIntent = (attempt: AttemptRecord | undefined, claim: string): attempt is AttemptRecord =>
