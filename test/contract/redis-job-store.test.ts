@@ -640,6 +640,32 @@ describe('the pause clock', () => {
     expect(await reading(at, job.id)).toBe(first + 200)
   })
 
+  test('counts on while creation stands half open, until upstream is found well', async () => {
+    const at = scene({ timings: { troublePause: { first: 100, longest: 100 }, ramp: 0 } })
+    const watched = await accepted(at)
+    const clock = (): Promise<number> => reading(at, watched.job.id)
+    const before = await at.store.now()
+    for (const job of await several(3, () => underWay(at))) await lose(at, job)
+    const tripped = Number(await at.redis.hget(at.keys.account(ACCOUNT), 'paused_until')) - 100
+    await waitFor('the clock to run beyond the pause', async () => (await clock()) > 250)
+    expect(await clock()).toBeLessThanOrEqual((await at.store.now()) - tripped)
+    // Another pause adds what is between the two.
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: false, reason: 'upstream' })
+    await pauseEnds(at)
+    const passed = (await at.store.now()) - tripped
+    expect(await clock()).toBeGreaterThanOrEqual(passed)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    await succeed(at, await underWay(at))
+    const total = await clock()
+    expect(total).toBeGreaterThanOrEqual(passed)
+    expect(total).toBeLessThanOrEqual((await at.store.now()) - before)
+    // Upstream is well: time counts for nobody any more, also when it goes by.
+    await waitFor('time to pass', async () => (await at.store.now()) > before + total + 50)
+    expect(await clock()).toBe(total)
+  })
+
   test('is written down with a new job, and when a job is made anew', async () => {
     const at = scene()
     const { id } = await underWay(at)

@@ -205,7 +205,7 @@ while at <= #ARGV do
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')
   elseif name == 'healthy' then
-    if redis.call('HDEL', key, 'half_open') == 1 then
+    if close_trip(key, now) then
       redis.call('HSET', key, 'ramp_from', whole(now))
     end
     redis.call('HDEL', key, 'faults', 'trips', 'probe')
