@@ -62,10 +62,16 @@ const decide = (at: Scene, state: JobState, event: JobEvent, options: Parameters
 }
 
 /** Loads, decides, commits. */
-async function happen(at: Scene, id: string, event: JobEvent, cause: Cause = 'webhook'): Promise<CommitResult> {
+async function happen(
+  at: Scene,
+  id: string,
+  event: JobEvent,
+  cause: Cause = 'webhook',
+  commitId: string = randomUUID(),
+): Promise<CommitResult> {
   const { now, paused, state } = await at.store.load(id)
   if (!state) throw new Error('there is no such job')
-  return at.store.commit(state, decide(at, state, event, { now, paused, cause }), cause, randomUUID())
+  return at.store.commit(state, decide(at, state, event, { now, paused, cause }), cause, commitId)
 }
 
 /** Every key of the deployment with what it holds. */
@@ -564,7 +570,7 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
 /** A job whose POST is under way. */
 async function underWay(at: Scene): Promise<{ id: string; claim: string }> {
   const { job } = await accepted(at)
-  const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker')
+  const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker', job.id)
   if (result.status !== 'applied') throw new Error(`no intent: ${result.status}`)
   return { id: job.id, claim: job.id }
 }
@@ -740,6 +746,47 @@ describe('trouble upstream', () => {
     await underWay(at)
     await waitFor('another process to ask', () => at.store.beginProbe(ACCOUNT))
     expect((await at.store.now()) - from).toBeGreaterThanOrEqual(500)
+  })
+
+  test('is asked about again at once when the create that passed was not sent', async () => {
+    const at = troubled({ timings: LONG })
+    const old = await underWay(at)
+    const probing = async (): Promise<void> => {
+      await at.redis.hset(at.keys.account(ACCOUNT), 'paused_until', '0')
+      expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+      await at.store.endProbe(ACCOUNT, { well: true })
+    }
+    const notSent = ({ id, claim }: { id: string; claim: string }): Promise<CommitResult> =>
+      happen(at, id, { type: 'not_sent', attempt: 1, claim }, 'create')
+    await trip(at)
+    await probing()
+    const passed = await underWay(at)
+    // One from before the trouble: the turn is not its own to give back.
+    await notSent(old)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
+    await notSent(passed)
+    expect((await intend(at)).status).toBe('probing')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+  })
+
+  test('is not what authors are that fell silent, until ten outcomes are unknown', async () => {
+    const at = troubled({ timings: { ...LONG, intentSilence: 0 } })
+    const jobs = await several(10, () => underWay(at))
+    for (const [i, { id }] of jobs.entries()) {
+      expect(await at.store.pause(ACCOUNT), `after ${i}`).toBeNull()
+      await happen(at, id, { type: 'tick' }, 'sweep')
+    }
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'upstream' })
+  })
+
+  test('is not over because a prediction was found whose outcome was unknown', async () => {
+    const at = troubled()
+    const jobs = await several(3, () => underWay(at))
+    for (const job of jobs) await lose(at, job)
+    await pauseEnds(at)
+    for (const { id } of jobs)
+      await happen(at, id, { type: 'observed', attempt: 1, prediction: prediction('starting', { id }) }, 'list')
+    expect((await intend(at)).status).toBe('probing')
   })
 
   test('is asked about again when the process that asked died', async () => {

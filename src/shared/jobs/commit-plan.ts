@@ -74,10 +74,20 @@ function judgeHealth(
   const { first, longest } = troublePause
   if (health === 'healthy') input.add('healthy', keys.account(account))
   if (health === 'refused') input.add('fault', keys.account(account), 1, first, longest, 'account')
-  if (health === 'fault')
-    input
-      .add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
-      .add('crowd', keys.unknown(account), UNKNOWN_LIMIT, longest)
+  if (health === 'fault') input.add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
+}
+
+/** What the new state of an attempt means for creation: one more unknown outcome, or a turn that was not used. */
+function judgeAttempt(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { job, attempts }: JobState,
+  { n, changes }: { n: number; changes: AttemptChanges },
+  { troublePause }: Timings,
+): void {
+  if (changes.state === 'unknown') input.add('crowd', keys.unknown(job.account), UNKNOWN_LIMIT, troublePause.longest)
+  const claim = attempts.find((one) => one.n === n)?.claim
+  if (changes.outcome === 'not_sent' && claim) input.add('probe_back', keys.account(job.account), claim)
 }
 
 /** How many entries of a job's history are kept. */
@@ -208,6 +218,7 @@ export function planCommit(
   else if (ASKED.has(cause) && attempt?.changes.state === 'closed')
     input.add('hincrby', keys.account(job.account), 'silence', 1)
   judgeHealth(input, keys, job.account, commit.health, timings)
+  if (attempt) judgeAttempt(input, keys, state, attempt, timings)
   remember(input, keys, state, after, commit, cause)
   announce(input, keys, after, job.rev + 1, keepEvents)
   return input

@@ -25,6 +25,7 @@
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
                        in_batch live job from to | stop_batch reason | batch_done ms member (when its last job just ended)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
+                              probe_back claim (the one create of a half-open account was not sent)
               `_in` counts ms from this commit; `_paused` is the reading of the account's pause clock. Where a write
               names further keys (ledger, spending, batch, live), it gives their index; 0 is none.
 
@@ -57,7 +58,7 @@ local type_of = {
   zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
   sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', rpush_now = 'list',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
-  crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash',
+  crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- And the keys whose indexes are its first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
@@ -165,7 +166,7 @@ end
 if next_arrival then
   redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
   if redis.call('HDEL', KEYS[2], 'probe') == 1 then
-    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])))
+    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])), 'probe_holder', ARGV[1])
   end
 end
 
@@ -209,6 +210,11 @@ while at <= #ARGV do
       redis.call('HSET', key, 'ramp_from', whole(now))
     end
     redis.call('HDEL', key, 'faults', 'trips', 'probe')
+  elseif name == 'probe_back' then
+    -- Only its own turn: since then another create may be the one that is tried.
+    if redis.call('HGET', key, 'probe_holder') == first then
+      redis.call('HDEL', key, 'probe_lease', 'probe_holder')
+    end
   elseif name == 'fault' then
     local faults = redis.call('HINCRBY', key, 'faults', 1)
     -- While a tripped account is paused this is old news: of a create that was under way when it tripped.

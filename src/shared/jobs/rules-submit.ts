@@ -119,17 +119,21 @@ const becomesUnknown = (state: JobState, n: number, reason: string, { timings }:
       attempt: { in: timings.listAgain.min },
       ...(state.job.phase === 'submitting' ? { job: { in: timings.ringAgain.min } } : {}),
     },
-    health: 'fault',
     note: reason,
   })
 
 export const lost: Rule<'lost'> = (state, { attempt, claim, reason }, context) => {
   const record = attemptOf(state, attempt)
   if (!speaksForIntent(record, claim)) return ignored('not_the_claim')
-  return record.state === 'unknown' ? ignored('no_news') : becomesUnknown(state, attempt, reason, context)
+  return record.state === 'unknown'
+    ? ignored('no_news')
+    : { ...becomesUnknown(state, attempt, reason, context), health: 'fault' }
 }
 
-/** Time and an attempt without a prediction: its author fell silent, or nobody will ever know. */
+/**
+ * Time and an attempt without a prediction: its author fell silent, or nobody will ever know. The silence is that of a
+ * process of ours, no fault of upstream.
+ */
 export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
   const record = attemptOf(state, attempt ?? state.job.attempt)
   if (record?.state === 'intended' && context.now >= record.intended_at + context.timings.intentSilence)

@@ -79,6 +79,13 @@ export function firstPoll({ webhooks, expected, timings }: TransitionContext): n
 export const seenAgain = ({ n, missing_since }: AttemptRecord): Decision =>
   missing_since === null ? ignored('no_news') : commit({}, { attempt: { n, changes: { missing_since: null } } })
 
+/**
+ * Whether a prediction that comes to light shows that creates work now: by the create's own answer, or by whatever sees
+ * it while its POST may still be under way. An outcome that was unknown is old news when it is found.
+ */
+export const wellBy = ({ state, claim }: AttemptRecord, { cause }: TransitionContext): { health?: 'healthy' } =>
+  cause === 'create' || (state === 'intended' && claim !== RECOVERED) ? { health: 'healthy' } : {}
+
 export const observed: Rule<'observed'> = (state, event, context) => {
   const { job } = state
   const { prediction } = event
@@ -97,7 +104,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
   }
   const before: JobRecord = adopts ? { ...job, prediction_created_at: null, started_at: null } : job
   const seen: JobChanges = { prediction_id: prediction.id, ...predictionTimes(before, prediction) }
-  const health = adopts ? { health: 'healthy' as const } : {}
+  const health = adopts ? wellBy(record, context) : {}
 
   if (isTerminal(prediction.status)) {
     const end = ending(state, event.attempt, prediction, prediction.status, context)
@@ -157,7 +164,11 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
     intended_at: event.prediction.created_at ?? context.now,
     orphans: [],
   }
-  const lost: AttemptRecord = { ...newAttempt(n), intended_at: event.prediction.created_at ?? context.now }
+  const lost: AttemptRecord = {
+    ...newAttempt(n),
+    claim: RECOVERED,
+    intended_at: event.prediction.created_at ?? context.now,
+  }
   const remembered: JobState = {
     ...state,
     job: { ...job, phase: job.phase === 'resubmitting' ? job.phase : 'unknown', attempt: n },
