@@ -220,7 +220,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth),
       ...tokenRoutes(store, auth),
-      ...tenantRoutes({ admin: createTenantAdmin(core.tenants), now: core.tenants.now, defaults: config.tenantLimits }),
+      ...tenantRoutes(createTenantAdmin(core.tenants), config.tenantLimits),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
       ...docsRoutes(),
     ],

@@ -18,6 +18,8 @@ function readConfig(): Config {
 function warn(config: Config, parts: LocalParts, log: Logger): void {
   if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
     log.warn({ host: config.host }, 'DEV_API_KEY has every right and HOST is not loopback: keep it secret')
+  if (parts.devApiKey === null && config.role !== 'worker')
+    log.warn('DEV_API_KEY is not set: only keys of tenants open the API (genqueue keys create)')
   if (parts.adminPassword === null && config.role !== 'worker')
     log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
   if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')

@@ -165,5 +165,7 @@ export interface Problem {
   detail: string
   /** Stable, snake_case. */
   code: string
+  /** Of a 429: the name of the limit that was reached. */
+  limit?: string
   errors?: { pointer: string; code: string; detail: string }[]
 }

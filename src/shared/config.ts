@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
+import type { Limits } from './tenants/tenant.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
 
@@ -58,6 +59,8 @@ const variables = {
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
+  TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe('a whole number, 1 or more'),
+  TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
   ADMIN_PASSWORD: z.string().min(8).max(200).optional().describe('8 to 200 characters'),
   SIMULATOR_PORT: port('SIMULATOR_PORT').default(4010).describe('a port number, 0 to 65535 (0: any free one)'),
   SIMULATOR_SPEED: z.coerce
@@ -110,6 +113,8 @@ export interface Config {
   publicUrl: string | null
   devApiKey: string | null
   adminPassword: string | null
+  /** Of tenants without limits of their own. */
+  tenantLimits: Limits
   simulator: {
     port: number
     speed: number
@@ -179,6 +184,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
     devApiKey: env.DEV_API_KEY ?? null,
     adminPassword: env.ADMIN_PASSWORD ?? null,
+    tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
     simulator: {
       port: env.SIMULATOR_PORT,
       speed: env.SIMULATOR_SPEED,
