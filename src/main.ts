@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { startService, VERSION, type Service } from './compose.ts'
 import { greeting } from './greeting.ts'
 import { provideLocalParts, type LocalParts } from './local-parts.ts'
+import { PresetError } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, loadConfig, type Config } from './shared/config.ts'
 import { createLogger, type Logger } from './shared/logger.ts'
 
@@ -64,6 +65,8 @@ async function main(): Promise<void> {
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
   let parts: LocalParts | undefined
   let service: Service | undefined
+  // A terminal that is closed ends what runs in it; everywhere else the signal means: read again.
+  if (!process.stdout.isTTY) process.on('SIGHUP', () => void service?.reload())
   onSignals(async () => {
     await service?.stop()
     await parts?.stop()
@@ -81,6 +84,7 @@ async function main(): Promise<void> {
 
 /** What a person must mend is told in words; a stack helps only with our own mistakes. */
 function explain(error: unknown): string {
+  if (error instanceof PresetError) return `The presets are wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
   if (error instanceof ConfigError) return `The configuration is wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
   return error instanceof Error ? error.message : String(error)
 }
