@@ -19,7 +19,7 @@
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: it never has)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
-                       set value | del | zadd score member | zadd_in ms member | zrem member
+                       set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | rpush_now cap text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
@@ -237,7 +237,9 @@ while at <= #ARGV do
   elseif name == 'zadd' then
     redis.call('ZADD', key, first, second)
   elseif name == 'zadd_in' then
-    redis.call('ZADD', key, whole(now + tonumber(first)), second)
+    for i = at + 4, at + 2 + count do
+      redis.call('ZADD', key, whole(now + tonumber(first)), ARGV[i])
+    end
   elseif name == 'zadd_all' then
     for i = at + 3, at + 2 + count do
       redis.call('ZADD', key, '0', ARGV[i])
@@ -269,6 +271,7 @@ while at <= #ARGV do
     if batch then
       redis.call('HINCRBY', batch, 'captured', whole(captured))
       redis.call('HINCRBY', batch, 'uncollected', whole(uncollected))
+      redis.call('HINCRBY', batch, 'held', whole(-held))
       redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
     end
     detail = whole(captured) .. ' ' .. whole(uncollected)
