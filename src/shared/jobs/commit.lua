@@ -43,8 +43,9 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
+-- Redis does not take the -0 that Lua makes of a 0.
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%.0f', number + 0)
 end
 local function answer(status, detail)
   return { status, whole(now), detail or '' }
