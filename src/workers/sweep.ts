@@ -3,7 +3,7 @@ import type { Batches } from '../shared/batches/batches.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
+import { AT_RISK_MS, type Doorbells, type DueMember, type JobStore, type PurgeStage } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import { ageBased, withinStart, type Timings } from '../shared/jobs/timings.ts'
@@ -149,8 +149,19 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, batches, t
       })
   }
 
+  let alarmed = false
+  /** Said when it begins and when it is over, not in each sweep. */
+  async function watchOutputs(): Promise<void> {
+    const outputs = await store.artifactsAtRisk(AT_RISK_MS)
+    if (outputs > 0 && !alarmed)
+      log.error({ outputs }, 'outputs that Replicate removes within 15 minutes are not copied yet')
+    if (outputs === 0 && alarmed) log.info('no output is at risk any more')
+    alarmed = outputs > 0
+  }
+
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
     await cleanOld()
+    await watchOutputs()
   }
 }

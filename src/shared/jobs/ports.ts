@@ -65,6 +65,9 @@ export interface Pause {
 /** So many predictions found final by asking, and no webhook among them: webhooks do not come. */
 export const SILENT_FROM = 5
 
+/** Outputs that are not copied when upstream removes them in so many ms are alarmed about. */
+export const AT_RISK_MS = 15 * 60_000
+
 export interface JobStore {
   load(id: string): Promise<Snapshot>
   /** A view without attempts and effects; null when there is no such job. */
