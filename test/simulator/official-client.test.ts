@@ -68,7 +68,7 @@ test('account, models, versions, hardware, and errors it understands', async () 
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   expect((await client.accounts.current()).username).toBe('acme')
-  expect((await client.models.list()).results).toHaveLength(4)
+  expect((await client.models.list()).results).toHaveLength(6)
   const model = await client.models.get('black-forest-labs', 'flux-schnell')
   const version = await client.models.versions.get(
     'black-forest-labs',
