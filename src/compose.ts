@@ -8,9 +8,10 @@ import { createResolveJob } from './api/resolve-job.ts'
 import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
+import { batchRoutes } from './api/routes/batches.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
-import { jobRoutes } from './api/routes/jobs.ts'
+import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
@@ -226,6 +227,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const streams = createEventStreams({ hub, store, epoch: deployment.id, limits: { perTenant: 500, total: 5000 }, log })
   const links = createArtifactLinks(deployment.key)
   const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
+  const show = createShowJob(store, view, ACCOUNT)
   const metrics = createMetrics({
     store,
     queueCounts: queueCounts(queues),
@@ -252,7 +254,16 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, view, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, view, show, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...batchRoutes({
+        batches: core.batches,
+        streams,
+        showJob: show,
+        resolveJob,
+        auth,
+        account: ACCOUNT,
+        full: capacity.full,
+      }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),

@@ -1,6 +1,6 @@
-import type { Job, WaitingFor } from '../client/types.ts'
+import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
-import type { JobRecord, Json } from '../shared/jobs/job.ts'
+import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
 import type { Pause } from '../shared/jobs/ports.ts'
 
 export interface JobViewOptions {
@@ -61,6 +61,8 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       attempt: job.attempt,
       tenant: job.tenant,
       preset: job.preset,
+      batch: job.batch,
+      position: job.position,
       model: job.model,
       version: job.version,
       deployment: job.deployment,
@@ -75,6 +77,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       progress: job.progress,
       error: job.error,
       metrics: job.metrics,
+      cost: costOf(job),
       metadata: job.metadata,
       webhook_events: job.webhook_events,
       waiting_for: waitingFor(job, pause),
@@ -89,6 +92,13 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       completed_at: timeOrNull(job.completed_at),
     }
   }
+}
+
+function costOf(job: JobRecord): JobCost | null {
+  const { price, estimate, captured, uncollected, charge_estimated } = job
+  if (price === null) return null
+  const held = isFinal(job.phase) ? 0 : estimate
+  return { estimate, held, captured, uncollected, estimated: charge_estimated }
 }
 
 export type JobView = ReturnType<typeof createJobView>

@@ -68,6 +68,9 @@ export interface Job {
   tenant: string
   /** The preset that it was made by. */
   preset: string | null
+  /** The batch that it was submitted in, and its place there, from 0. */
+  batch: string | null
+  position: number | null
   /** `owner/name`; null when only a version was given. */
   model: string | null
   version: string | null
@@ -86,6 +89,8 @@ export interface Job {
   error: JobError | null
   /** What Replicate measured, e.g. `predict_time` (s); an open map. */
   metrics: JsonObject
+  /** Micro-credits; null when the job costs nothing. */
+  cost: JobCost | null
   metadata: JsonObject
   webhook_events: WebhookEvent[]
   waiting_for: WaitingFor | null
@@ -105,6 +110,19 @@ export interface Job {
   submitted_at: string | null
   started_at: string | null
   completed_at: string | null
+}
+
+/** Micro-credits. */
+export interface JobCost {
+  /** What was held at the start; still held until the job is final. */
+  estimate: number
+  held: number
+  /** null until the job is final */
+  captured: number | null
+  /** Beyond what the account had. */
+  uncollected: number
+  /** The metrics did not tell the price: the hold was taken. */
+  estimated: boolean
 }
 
 export interface HistoryEntry {
@@ -235,4 +253,34 @@ export interface Problem {
   /** Of a 429: the name of the limit that was reached. */
   limit?: string
   errors?: { pointer: string; code: string; detail: string }[]
+}
+
+export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
+
+/** Jobs that were submitted together. Amounts are micro-credits. */
+export interface Batch {
+  /** `bat_<ulid>` */
+  id: string
+  /** `partial`: some have succeeded, others not. */
+  status: BatchStatus
+  tenant: string
+  /** One job after the other, by their places. */
+  sequential: boolean
+  counts: { total: number } & Record<JobStatus, number>
+  /** The share of jobs that have ended, 0..1. */
+  progress: number
+  /** Successes among the jobs that succeeded or failed, 0..1; null before the first. */
+  success_rate: number | null
+  /** By the pace so far; null before the first end, and when all is over. */
+  estimated_end_at: string | null
+  stop_on_failure_rate: number | null
+  max_spend: number | null
+  /** Why no further job begins. */
+  stopped: 'canceled' | 'failure_rate' | 'max_spend' | null
+  cost: { estimate: number; held: number; captured: number; uncollected: number } | null
+  metadata: JsonObject
+  /** The batch whose failed jobs this one tries again. */
+  retry_of: string | null
+  created_at: string
+  completed_at: string | null
 }
