@@ -458,7 +458,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
-      const stopWatchdog = startWatchdog(core.store, log, options.onWedged ?? (() => undefined))
+      const stopWatchdog = startWatchdog({
+        store: core.store,
+        silence: core.timings.sweepSilence,
+        log,
+        onSilence: options.onWedged ?? (() => undefined),
+      })
       stops.push({ name: 'watchdog', stop: async () => stopWatchdog() })
       const health = await startHealth(core, options)
       if (health) {
