@@ -98,6 +98,8 @@ export interface JobStore {
   /** The open attempts of ours that own some of these predictions. */
   openOwners(account: string, predictions: string[]): Promise<Map<string, { job: string; attempt: number }>>
   rememberForeign(account: string, prediction: string): Promise<void>
+  /** An authentic webhook came: they are not silent. */
+  webhookCame(): Promise<void>
   /** Whether webhooks have been missing lately. */
   webhooksSilent(account: string): Promise<boolean>
   /** ms, Redis clock */

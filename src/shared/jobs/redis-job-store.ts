@@ -184,6 +184,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         .exec()
     },
 
+    async webhookCame() {
+      await redis.hset(keys.account(options.account), 'silence', '0')
+    },
+
     async webhooksSilent(account) {
       return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
     },
