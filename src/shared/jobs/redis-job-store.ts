@@ -6,7 +6,7 @@ import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
-import { runTimeBucket, runTimeQuantile } from './run-times.ts'
+import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { CommitRunner } from './run-commit.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
@@ -17,6 +17,7 @@ const pauseClock = [limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
+const rememberRun = loadScript(here('remember-run.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
@@ -208,7 +209,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async rememberRun(model, ms) {
-      await redis.hincrby(keys.runTimes(model), String(runTimeBucket(ms)), 1)
+      await rememberRun(redis, [keys.runTimes(model)], [String(runTimeBucket(ms)), String(MAX_RUNS)])
     },
 
     async beginProbe(account) {
