@@ -70,6 +70,7 @@ import { createTenantKeys } from './shared/tenants/tenant-keys.ts'
 import type { TenantStore } from './shared/tenants/ports.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
+import { createCleanUp } from './workers/clean-up.ts'
 import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
@@ -345,7 +346,15 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         log,
         clock: () => performance.now(),
       }),
-      sweep: createSweep({ store, lifecycle, doorbells, artifacts, batches: core.batches, timings, log }),
+      sweep: createSweep({
+        store,
+        lifecycle,
+        doorbells,
+        batches: core.batches,
+        cleanUp: createCleanUp({ store, artifacts, batches: core.batches, timings, log }),
+        timings,
+        log,
+      }),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),

@@ -132,6 +132,8 @@ export interface JobStore {
   dropDue(member: DueMember): Promise<void>
   /** Final jobs whose next clean-up is due. */
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
+  /** Looks at a final job again when its open attempts are due: it is not done before they are closed. */
+  deferRetention(state: JobState): Promise<void>
   /** Removes what a final job need not keep any more. */
   purge(state: JobState, stage: PurgeStage, commitId: string): Promise<void>
   /** How many predictions are open on the account. */

@@ -267,6 +267,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { now: Number(now), ids }
     },
 
+    async deferRetention({ job, attempts }) {
+      const open = attempts.filter(({ state }) => state !== 'closed')
+      const due = await redis.zmscore(keys.due, ...open.map(({ n }) => `attempt:${job.id}:${n}`))
+      const last = Math.max(...due.map((score) => Number(score ?? 0)))
+      // Never sooner than the lease under which it was taken.
+      await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
+    },
+
     async purge(state, stage, commitId) {
       const input = planPurge(state, stage, planOptions)
       await run('always', input, [commitId, String(state.job.rev), '', '', ''])
