@@ -34,8 +34,9 @@ export async function restorePicture({ picture, seed, format }: RestorationReque
   const size = { width: Math.max(1, Math.round(width * shrink)), height: Math.max(1, Math.round(height * shrink)) }
   const clean = shrink < 1 ? raw.resize({ ...size, fit: 'fill' }) : raw
   // In two steps: the range of the lights is looked for first, and would let the median be made twice.
-  const smooth = await clean
-    .median(Math.min(size.width, size.height) < SMALL_SIDE ? 3 : 7)
+  const side = Math.min(size.width, size.height)
+  // A picture of one or two pixels has no specks.
+  const smooth = await (side < 3 ? clean : clean.median(side < SMALL_SIDE ? 3 : 7))
     .toColourspace('srgb')
     .raw()
     .toBuffer({ resolveWithObject: true })
