@@ -35,9 +35,19 @@ export interface WaitingFor {
   /**
    * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is in trouble),
    * `account` (it refuses the token or the credit), `storage` (outputs cannot be stored), `outcome` (it is not known
-   * whether the create arrived).
+   * whether the create arrived), `preset_limit` (as many jobs of the preset are in flight as may be), `sequence` (jobs
+   * before it in its batch), `max_spend` (what its batch may spend is held for others).
    */
-  reason: 'budget' | 'rate_limited' | 'upstream' | 'account' | 'storage' | 'outcome'
+  reason:
+    | 'budget'
+    | 'rate_limited'
+    | 'upstream'
+    | 'account'
+    | 'storage'
+    | 'outcome'
+    | 'preset_limit'
+    | 'sequence'
+    | 'max_spend'
   detail: string
   /** When it is expected to go on. */
   until: string | null
@@ -283,4 +293,49 @@ export interface Batch {
   retry_of: string | null
   created_at: string
   completed_at: string | null
+}
+
+/** A job as one of many: what it does not say comes from the defaults, its input field by field. */
+export type BatchItem = Partial<JobRequest>
+
+/** All of its jobs are accepted, or none. */
+export interface BatchRequest {
+  /** The same as in `defaults`. */
+  preset?: string
+  defaults?: BatchItem
+  /** One job after the other; side by side by default. */
+  sequential?: boolean
+  /** No further job begins once so large a share has failed, above 0 to 1. */
+  stop_on_failure_rate?: number
+  /** No further job begins once it would cost more, micro-credits. */
+  max_spend?: number
+  metadata?: JsonObject
+  /** 1 to 1,000 */
+  items: BatchItem[]
+}
+
+/** The result of one job of a batch. */
+export type ManifestLine = {
+  position: number
+  /** The job's id. */
+  job: string
+} & Pick<
+  Job,
+  | 'status'
+  | 'preset'
+  | 'model'
+  | 'version'
+  | 'prediction_id'
+  | 'input'
+  | 'output'
+  | 'artifacts'
+  | 'error'
+  | 'cost'
+  | 'metadata'
+>
+
+/** Opens one job or batch for reading, in place of a key: for browsers. */
+export interface ReadToken {
+  token: string
+  expires_at: string
 }
