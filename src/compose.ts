@@ -255,7 +255,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, view, show, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, account: ACCOUNT, full: capacity.full }),
       ...batchRoutes({
         batches: core.batches,
         streams,

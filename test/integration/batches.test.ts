@@ -114,6 +114,11 @@ describe('a batch', () => {
       sequential: true,
       items: [1, 2, 3].map((page) => ({ input: { prompt: `page ${page}` } })),
     })
+    const reasons = await waitFor('the last one to say what it waits for', async () => {
+      const reason = (await jobsOf(body.id)).at(-1)?.waiting_for?.reason
+      return reason === 'sequence' && reason
+    })
+    expect(reasons).toBe('sequence')
     await over(body.id)
     const jobs = await jobsOf(body.id)
     expect(jobs.map(({ status }) => status)).toEqual(['succeeded', 'succeeded', 'succeeded'])
@@ -126,11 +131,15 @@ describe('a batch', () => {
 
   test('that is canceled ends every job that has not ended', async () => {
     const items = Array.from({ length: 8 }, (_, i) => ({ input: { prompt: `cancel ${i}` } }))
+    await service.simulator.faults({ predictions: { starting_forever: { next: 4 } } })
     const { body } = await submit({ defaults: { model: 'google/gemini-3-pro' }, items })
-    await waitFor('some to run', async () => (await read(body.id)).counts.processing > 0)
+    await waitFor('some to start', async () => (await read(body.id)).counts.starting > 0)
     expect((await ask('POST', `/v1/batches/${body.id}/cancel`)).status).toBe(202)
     const batch = await over(body.id)
-    expect(batch).toMatchObject({ stopped: 'canceled', status: 'canceled', counts: { canceled: 8 } })
+    // What had succeeded before the cancel arrived stays.
+    expect(batch).toMatchObject({ stopped: 'canceled', counts: { total: 8, failed: 0 } })
+    expect(batch.counts.canceled + batch.counts.succeeded).toBe(8)
+    expect(batch.counts.canceled).toBeGreaterThan(0)
     await expectCounted(body.id)
   })
 

@@ -17,7 +17,6 @@ export interface JobRoutesDependencies {
   lifecycle: Lifecycle
   hub: EventHub
   streams: EventStreams
-  view: JobView
   show: ShowJob
   resolveJob: ResolveJob
   account: string
@@ -32,15 +31,18 @@ const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase ===
 export type ShowJob = (job: JobRecord) => Promise<Job>
 
 export const createShowJob =
-  (store: Pick<JobStore, 'pause'>, view: JobView, account: string): ShowJob =>
-  async (job) =>
-    view(job, waits(job) ? await store.pause(account) : null)
+  (store: Pick<JobStore, 'pause' | 'crowdOf'>, view: JobView, account: string): ShowJob =>
+  async (job) => {
+    if (!waits(job)) return view(job, null, null)
+    const [pause, crowd] = await Promise.all([store.pause(account), store.crowdOf(job)])
+    return view(job, pause, crowd)
+  }
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, view, show, resolveJob, account, full } = dependencies
+  const { store, lifecycle, hub, streams, show, resolveJob, account, full } = dependencies
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
   async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
@@ -158,11 +160,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       ...(cursor === undefined ? {} : { before: cursor }),
     })
     const page = jobs.slice(0, limit)
-    const pause = page.some(waits) ? await store.pause(account) : null
     return {
       status: 200,
       body: {
-        data: page.map((job) => view(job, pause)),
+        data: await Promise.all(page.map(show)),
         next_cursor: jobs.length > limit ? (page.at(-1)?.id ?? null) : null,
       },
     }

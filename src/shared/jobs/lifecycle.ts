@@ -183,7 +183,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         case 'crowded':
           // Asked again from within the crowd: whoever ends from now on sees it there.
           if (isInCrowd) return { kind: 'crowded' }
-          await store.joinCrowd(state.job)
+          await store.joinCrowd(state.job, result.crowd)
           isInCrowd = true
           break
         case 'batch_stopped':

@@ -15,8 +15,8 @@ export type CommitResult =
   | { status: 'paused'; waitMs: number }
   /** Creation stands still until upstream is found well again. */
   | { status: 'probing' }
-  /** Another one must end first: of the preset, before it in its sequence, or of those that its batch's money is held for. */
-  | { status: 'crowded' }
+  /** Another one must end first. */
+  | { status: 'crowded'; crowd: Crowd }
   /** The batch of the job lets no further job begin. */
   | { status: 'batch_stopped'; reason: BatchStop }
   /** The tenant has as many jobs in the line as it may have. */
@@ -30,6 +30,10 @@ export type CommitResult =
 export interface AcceptLimits {
   queuedJobs: number | null
 }
+
+/** Whom a job waits for: others of its preset, those before it in its batch, or those that its batch's money is held for. */
+export const CROWDS = ['preset_limit', 'sequence', 'max_spend'] as const
+export type Crowd = (typeof CROWDS)[number]
 
 export interface Snapshot {
   /** ms, Redis clock */
@@ -82,8 +86,10 @@ export interface JobStore {
     limits?: AcceptLimits,
   ): Promise<CommitResult>
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
-  /** The job waits for another one of its preset or batch to end. */
-  joinCrowd(job: JobRecord): Promise<void>
+  /** The job waits for another one to end. */
+  joinCrowd(job: JobRecord, crowd: Crowd): Promise<void>
+  /** Whom it waits for, if it does. */
+  crowdOf(job: JobRecord): Promise<Crowd | null>
   /** The job made room: those who may be let in, one of each crowd. */
   leaveCrowd(job: JobRecord): Promise<string[]>
   /** What an idempotency entry names. */

@@ -118,12 +118,19 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { status: 'applied', state: { ...after, job: settled(state.job, after.job, detail) } }
     },
 
-    async joinCrowd(job) {
-      for (const crowd of crowdsOf(keys, job)) await redis.zadd(crowd, '0', job.id)
+    async joinCrowd(job, crowd) {
+      const key = crowdsOf(keys, job).find((one) => one.crowd === crowd)?.key
+      if (key !== undefined) await redis.zadd(key, '0', job.id)
+    },
+
+    async crowdOf(job) {
+      const crowds = crowdsOf(keys, job)
+      const scores = await Promise.all(crowds.map(({ key }) => redis.zscore(key, job.id)))
+      return crowds.find((_crowd, i) => scores[i] !== null)?.crowd ?? null
     },
 
     async leaveCrowd(job) {
-      const popped = await Promise.all(crowdsOf(keys, job).map((crowd) => redis.zpopmin(crowd)))
+      const popped = await Promise.all(crowdsOf(keys, job).map(({ key }) => redis.zpopmin(key)))
       return popped.flatMap(([id]) => (id === undefined ? [] : [id]))
     },
 
