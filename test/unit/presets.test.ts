@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -256,6 +257,12 @@ describe('the presets that come with genqueue', async () => {
     expect(estimate('lip-sync')).toBe(200_000)
     expect(estimate('story-page')).toBe(3000)
   })
+})
+
+test('the sample of docs/presets.md is one', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/presets.md'), 'utf8')
+  const [, sample = ''] = /^## A file\n+```yaml\n([^]*?)^```/m.exec(page) ?? []
+  expect(read(sample).name).toBe('poster')
 })
 
 test('a folder that is not there is said to be so', async () => {
