@@ -192,7 +192,10 @@ describe('only one place', () => {
     sources.filter((file) => !except.test(file) && pattern.test(codeOf(file)))
 
   test('reads the environment', () => {
-    expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual(['src/shared/config.ts', 'src/simulator/options.ts'])
+    expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual([
+      'src/shared/environment.ts',
+      'src/simulator/options.ts',
+    ])
   })
 
   test('builds the bodies of errors', () => {
