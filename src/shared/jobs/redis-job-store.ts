@@ -33,7 +33,7 @@ const loadReply = z.tuple([
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
   reason: z.enum(['rate_limited', 'upstream', 'account', 'storage']),
-  until: z.coerce.number(),
+  until: z.coerce.number().nullable(),
 })
 
 export interface RedisJobStoreOptions {
@@ -290,9 +290,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     openPredictions: (account) => redis.scard(keys.open(account)),
 
     async pause(account) {
-      const [until, reason] = await redis.hmget(keys.account(account), 'paused_until', 'pause_reason')
-      if (!until || Number(until) <= clock.now()) return null
-      return pauseSchema.parse({ reason, until })
+      const fields = ['paused_until', 'pause_reason', 'half_open'] as const
+      const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
+      if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
+      return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
     },
 
     async deadLetter(letter) {
