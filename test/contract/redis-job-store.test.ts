@@ -6,7 +6,7 @@ import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
-import { createCommitRunner } from '../../src/shared/jobs/run-commit.ts'
+import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'

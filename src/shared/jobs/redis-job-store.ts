@@ -7,7 +7,7 @@ import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
-import type { CommitRunner } from './run-commit.ts'
+import type { CommitRunner } from './commit-script.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
 

@@ -12,7 +12,8 @@ const inFlight = ({ phase }: JobRecord): boolean => phase !== 'queued' && !isFin
 /** Whether the job holds a slot of its preset. */
 export const takesSlot = (job: JobRecord): boolean => job.in_flight_limit !== null && inFlight(job)
 
-export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string => keys.slots(tenant, preset ?? '')
+export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string =>
+  keys.slots(tenant, preset ?? '')
 
 /** Where the job may wait for others to end; nowhere when nothing but the account's budget holds it up. */
 export function crowdsOf(keys: JobKeys, job: JobRecord): { crowd: Crowd; key: string }[] {
