@@ -121,7 +121,9 @@ export async function startScenarios(options: FleetOptions = {}) {
         method: 'POST',
         headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
       })
-      const answered = new Promise<IncomingMessage>((resolve, reject) => sent.on('response', resolve).on('error', reject))
+      const answered = new Promise<IncomingMessage>((resolve, reject) =>
+        sent.on('response', resolve).on('error', reject),
+      )
       sent.flushHeaders()
       await waitFor('the sender to be let in', async () => (await counted()) !== before)
       return async (body: object): Promise<{ status: number | undefined; body: unknown }> => {
