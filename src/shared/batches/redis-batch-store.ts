@@ -84,6 +84,9 @@ export function createRedisBatchStore(options: {
     const input = inputFor(batch.id)
     planIdempotency(input, keys, { batch: batch.id }, idempotency)
     planAcceptance(input, jobs, plan, limits)
+    // All but the first wait for the one before: whoever ends lets the next in, also one that nobody has looked at yet.
+    const later = batch.in_sequence ? jobs.slice(1) : []
+    if (later.length > 0) input.add('zadd_all', keys.crowd('sequence', batch.id), ...later.map(({ id }) => id))
     return input
       .add('hset', keys.batch(batch.id), 'state', 'accepted')
       .add('zrem', keys.due, dueBatch(batch.id))
