@@ -64,6 +64,7 @@ export function refusedAccept(
       return new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
     case 'full':
       return new ServiceError('too_many_queued', `At most ${result.limit} jobs of a tenant may wait in the line.`, {
+        limit: 'queued_jobs',
         retryAfter: 10,
       })
     case 'short':

@@ -120,7 +120,15 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const refusals = new Counter({
+    name: 'genqueue_requests_refused_total',
+    help: 'Requests that were not let in',
+    labelNames: ['code'],
+    ...shared,
+  })
+
   return {
+    refused: (code: string): void => refusals.inc({ code }),
     webhook: (result: string): void => webhooks.inc({ result }),
     request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
       requests.observe(labels, seconds),
