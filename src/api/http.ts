@@ -37,11 +37,11 @@ export interface ProblemResponse {
 export interface ServerEvent {
   id: string
   event: string
-  data: unknown
+  data: object
 }
 
-/** Starts sending; answers how to stop. `end` closes the stream. */
-export type EventSource = (send: (event: ServerEvent) => void, end: () => void) => () => void
+/** Starts sending; answers how to stop. `send` resolves when the reader has taken it, or left. `end` closes the stream. */
+export type EventSource = (send: (event: ServerEvent) => Promise<void>, end: () => void) => () => void
 
 export interface BodyLimits {
   bytes: number

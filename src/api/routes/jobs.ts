@@ -182,7 +182,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     if (last !== undefined && !/^\d{1,15}$/.test(last))
       throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
     const { id } = await owned(request)
-    return streams.ofJob(request.principal.tenant, id, show)
+    return streams.ofJob(request.principal.tenant, id)
   }
 
   return [
@@ -196,8 +196,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       method: 'GET',
       path: '/v1/events',
       scope: 'jobs:read',
-      handle: async (request) =>
-        streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null, show),
+      handle: async (request) => streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null),
     },
   ]
 }
