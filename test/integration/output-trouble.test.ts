@@ -143,7 +143,10 @@ test.each([
   const { sign, tokens } = await signerOf(service)
   const output = [`data:${type};base64,${Buffer.from(text).toString('base64')}`]
   expect(await sendWebhook(sign(tokens.url(job.id, 1), aboutPrediction(job, 'succeeded', { output })))).toBe(200)
-  const { artifacts: [artifact], status } = await finished(service, job.id)
+  const {
+    artifacts: [artifact],
+    status,
+  } = await finished(service, job.id)
   expect(status).toBe('succeeded')
   const ways: [string, Record<string, string>][] = [
     [artifact?.url ?? '', {}],
