@@ -61,6 +61,14 @@ test('an authentic webhook ends the silence of webhooks, also when it brings no 
   expect((await service.client.get(job.id)).rev).toBe(rev)
 })
 
+test('an output that is nested without end fails its job, and says so', async () => {
+  const job = await waiting()
+  const body = JSON.stringify(about(job, 'succeeded', { output: null }))
+  const nested = body.replace('"output":null', `"output":${'['.repeat(10_000)}${']'.repeat(10_000)}`)
+  expect(await post(signed(tokens.url(job.id, 1), nested))).toBe(200)
+  expect((await service.client.get(job.id)).error).toMatchObject({ code: 'output_not_stored', billed: 'yes' })
+})
+
 const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
 
 describe('F39 a webhook that is not authentic changes nothing', () => {
