@@ -16,6 +16,8 @@ export interface ApiRequest {
   /** Where it comes from, for throttling: an IPv4 address, or the network of an IPv6 address. */
   ip: string
   secure: boolean
+  /** Aborts when the connection ends: nobody waits for the answer any more. */
+  gone: AbortSignal
 }
 
 /** A request of somebody who may: `principal` is checked before the handler runs. */
