@@ -69,6 +69,8 @@ export function isFinal(job: Pick<Job, 'status'>): boolean {
   return job.status === 'succeeded' || job.status === 'failed' || job.status === 'canceled'
 }
 
+const isOver = (batch: Pick<Batch, 'completed_at'>): boolean => batch.completed_at !== null
+
 /** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http. */
 export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
@@ -131,7 +133,7 @@ export function createClient(options: ClientOptions) {
         if (type !== 'batch') return true
         const batch: Batch = JSON.parse(data)
         onBatch(batch)
-        return batch.completed_at === null
+        return !isOver(batch)
       },
       handlers,
     )
@@ -170,6 +172,10 @@ export function createClient(options: ClientOptions) {
     /** Follows one job over lost connections until it is final. */
     events,
 
+    /** The job once it is final; `onJob` sees each change, the last one too. */
+    watch: (id: string, onJob: (job: Job) => void, watchOptions: WaitOptions = {}): Promise<Job> =>
+      lastOf((onNews, handlers) => events(id, onNews, handlers), onJob, isFinal, watchOptions),
+
     /** Follows every job of the tenant until unsubscribed. */
     changes: ({ onJob, onReset, ...handlers }: ChangesHandlers): Unsubscribe =>
       follow(
@@ -204,31 +210,9 @@ export function createClient(options: ClientOptions) {
     /** Follows a batch over lost connections until it is over. */
     batchEvents,
 
-    /** The batch once it is over; `onBatch` sees each change before. */
-    watchBatch: (
-      id: string,
-      onBatch: (batch: Batch) => void = () => undefined,
-      waitOptions: WaitOptions = {},
-    ): Promise<Batch> =>
-      new Promise((resolve, reject) => {
-        const signal = signalOf(waitOptions)
-        const aborted = (): void => settle(() => reject(signal?.reason))
-        const settle = (how: () => void): void => {
-          signal?.removeEventListener('abort', aborted)
-          stop()
-          how()
-        }
-        const stop = batchEvents(
-          id,
-          (batch) => {
-            onBatch(batch)
-            if (batch.completed_at !== null) settle(() => resolve(batch))
-          },
-          { onError: (error) => settle(() => reject(error)) },
-        )
-        if (signal?.aborted) aborted()
-        else signal?.addEventListener('abort', aborted)
-      }),
+    /** The batch once it is over; `onBatch` sees each change, the last one too. */
+    watchBatch: (id: string, onBatch: (batch: Batch) => void, watchOptions: WaitOptions = {}): Promise<Batch> =>
+      lastOf((onNews, handlers) => batchEvents(id, onNews, handlers), onBatch, isOver, watchOptions),
 
     cancelBatch: (id: string): Promise<Batch> => json(`${batchPath(id)}/cancel`, { method: 'POST' }),
 
@@ -271,6 +255,33 @@ export function createClient(options: ClientOptions) {
       }
     },
   }
+}
+
+/** Follows until the last news; rejects when the service refuses, and with the reason of the signal. */
+function lastOf<T>(
+  follow: (onNews: (news: T) => void, handlers: StreamHandlers) => Unsubscribe,
+  onNews: (news: T) => void,
+  isLast: (news: T) => boolean,
+  options: WaitOptions,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const signal = signalOf(options)
+    const settle = (how: () => void): void => {
+      signal?.removeEventListener('abort', leave)
+      stop()
+      how()
+    }
+    const leave = (): void => settle(() => reject(signal?.reason))
+    const stop = follow(
+      (news) => {
+        onNews(news)
+        if (isLast(news)) settle(() => resolve(news))
+      },
+      { onError: (error) => settle(() => reject(error)) },
+    )
+    if (signal?.aborted) leave()
+    else signal?.addEventListener('abort', leave)
+  })
 }
 
 const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
