@@ -5,14 +5,18 @@ import type {
   Artifact,
   Batch,
   BatchRequest,
+  Credits,
   Job,
   JobRequest,
   JobStatus,
+  LedgerEntry,
+  LedgerKind,
   ManifestLine,
   Model,
   Page,
   Preset,
   ReadToken,
+  Spending,
 } from './types.ts'
 
 export { ApiError, NetworkError } from './errors.ts'
@@ -29,6 +33,19 @@ export interface PageOptions {
 
 export interface ListOptions extends PageOptions {
   status?: JobStatus
+}
+
+export interface LedgerOptions extends PageOptions {
+  kind?: LedgerKind
+  /** Only what was moved for this job. */
+  job?: string
+}
+
+export interface SpendingOptions {
+  /** Days of UTC, such as `2026-01-31`; by default the last 30. */
+  from?: string
+  to?: string
+  by?: 'day' | 'preset'
 }
 
 export interface SubmitOptions {
@@ -160,8 +177,7 @@ export function createClient(options: ClientOptions) {
       }
     },
 
-    list: ({ status, ...page }: ListOptions = {}): Promise<Page<Job>> =>
-      get(`/v1/jobs?${pageQuery(page, status === undefined ? {} : { status })}`),
+    list: (list: ListOptions = {}): Promise<Page<Job>> => get(`/v1/jobs${queryOf(list)}`),
 
     cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
@@ -201,11 +217,10 @@ export function createClient(options: ClientOptions) {
 
     batch: (id: string): Promise<Batch> => get(batchPath(id)),
 
-    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches?${pageQuery(page)}`),
+    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches${queryOf(page)}`),
 
     /** In the order of their places. */
-    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> =>
-      get(`${batchPath(id)}/jobs?${pageQuery(page)}`),
+    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> => get(`${batchPath(id)}/jobs${queryOf(page)}`),
 
     /** Follows a batch over lost connections until it is over. */
     batchEvents,
@@ -238,6 +253,14 @@ export function createClient(options: ClientOptions) {
 
     /** `name` is `owner/name`. */
     model: (name: string): Promise<Model> => get(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
+
+    /** What the tenant has. */
+    credits: (): Promise<Credits> => get('/v1/credits'),
+
+    /** Every movement of credits, newest first. */
+    ledger: (ledger: LedgerOptions = {}): Promise<Page<LedgerEntry>> => get(`/v1/credits/ledger${queryOf(ledger)}`),
+
+    spending: (spending: SpendingOptions = {}): Promise<Spending> => get(`/v1/credits/spending${queryOf(spending)}`),
 
     /** Exchanges an API key for a session cookie that scripts cannot read. */
     signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
@@ -289,11 +312,10 @@ const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
     ? { method: 'POST', headers }
     : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
 
-function pageQuery({ limit, cursor }: PageOptions, more: Record<string, string> = {}): string {
-  const query = new URLSearchParams(more)
-  if (limit !== undefined) query.set('limit', String(limit))
-  if (cursor !== undefined) query.set('cursor', cursor)
-  return query.toString()
+function queryOf(options: PageOptions | ListOptions | LedgerOptions | SpendingOptions): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, String(value))
+  return query.size === 0 ? '' : `?${query.toString()}`
 }
 
 function signalOf({ signal, timeout }: WaitOptions): AbortSignal | undefined {

@@ -339,3 +339,55 @@ export interface ReadToken {
   token: string
   expires_at: string
 }
+
+/** Micro-credits: a credit has 1,000,000. granted = balance + held + captured. */
+export interface Credits {
+  tenant: string
+  /** Nothing was ever granted: jobs need no balance, and are counted nonetheless. */
+  unlimited: boolean
+  granted: number
+  /** What new jobs may use. */
+  balance: number
+  /** For jobs that are not over. */
+  held: number
+  /** Taken for jobs that are. */
+  captured: number
+}
+
+export type LedgerKind = 'opening' | 'grant' | 'adjustment' | 'hold' | 'capture' | 'release'
+
+/** One movement, with the account as it stood after it. */
+export interface LedgerEntry {
+  id: string
+  kind: LedgerKind
+  amount: number
+  granted: number
+  balance: number
+  held: number
+  captured: number
+  job: string | null
+  batch: string | null
+  /** Of a capture: what the job cost beyond what the account had. */
+  uncollected: number
+  /** Of grant and adjustment. */
+  reason: string | null
+  created_at: string
+}
+
+/** Micro-credits of jobs that were charged. */
+export interface SpendingSum {
+  jobs: number
+  /** What had been held for them. */
+  estimated: number
+  captured: number
+  uncollected: number
+}
+
+/** Days are of UTC, such as `2026-01-31`. */
+export interface Spending {
+  from: string
+  to: string
+  by: 'day' | 'preset'
+  data: (SpendingSum & ({ day: string } | { preset: string }))[]
+  total: SpendingSum
+}

@@ -150,3 +150,19 @@ test('presets and models are told', async () => {
   expect(await client.preset('story-page')).toMatchObject({ model: MODEL, estimate: 3000 })
   expect((await client.model(MODEL)).name).toBe(MODEL)
 })
+
+test('credits, their ledger and what was spent are told', async () => {
+  const { id } = await client.submit(picture('a fox that costs'))
+  await client.wait(id)
+  const account = await client.credits()
+  expect(Object.keys(account).sort()).toEqual(['balance', 'captured', 'granted', 'held', 'tenant', 'unlimited'])
+  expect(account.granted).toBe(account.balance + account.held + account.captured)
+  const { data } = await client.ledger({ job: id })
+  expect(data.map(({ kind, amount }) => [kind, amount])).toEqual([
+    ['capture', 3000],
+    ['hold', 3000],
+  ])
+  const { total, data: presets } = await client.spending({ by: 'preset' })
+  expect(presets).toContainEqual(expect.objectContaining({ preset: 'story-page' }))
+  expect(total.captured).toBe(account.captured)
+})
