@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { loadDeployment } from '../../src/shared/redis/deployment.ts'
+import { moneyScene, type MoneyScene } from '../support/money.ts'
+import { testRedisUrl } from '../support/redis.ts'
+import { spawnNode } from '../support/spawn-process.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
+const TENANT = 'default'
+
+/** Jobs were run once; no service runs when the commands do. */
+const redis = new Redis(testRedisUrl())
+let scene: MoneyScene
+let prefix: string
+beforeAll(async () => {
+  scene = moneyScene(redis)
+  prefix = scene.keys.tag.slice(1, -1)
+  await scene.real.allowIntents()
+  await loadDeployment(redis, scene.keys.deployment)
+  const { id } = await scene.accept(TENANT, { per_run: 100 })
+  await scene.begin(id)
+  await scene.end(id, 'succeeded')
+  await scene.accept(TENANT, { per_run: 50 })
+})
+afterAll(() => redis.disconnect())
+
+async function genqueue(...args: string[]): Promise<{ exit: number | null; stdout: string; stderr: string }> {
+  const env = { REDIS_URL: testRedisUrl(), KEY_PREFIX: prefix }
+  const child = spawnNode(CLI, args, { env, cwd: tempDir() })
+  const { code: exit } = await child.exited
+  return { exit, stdout: child.stdout, stderr: child.stderr }
+}
+const records = ({ stdout }: { stdout: string }): unknown[] =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+
+test('credits are granted once, and shown, while no service runs', async () => {
+  const grant = [
+    'credits',
+    'grant',
+    TENANT,
+    '--amount=1000',
+    '--reason',
+    'Invoice 7',
+    '--idempotency-key',
+    'i7',
+    '--json',
+  ]
+  const granted = await genqueue(...grant)
+  expect(granted).toMatchObject({ exit: 0, stderr: '' })
+  expect(records(granted)).toMatchObject([{ kind: 'grant', amount: 1000, balance: 1000, reason: 'Invoice 7' }])
+  const [again, tooMuch] = await Promise.all([
+    genqueue(...grant),
+    genqueue('credits', 'adjust', TENANT, '--amount=-1001', '--reason', 'a mistake'),
+  ])
+  expect(again).toMatchObject({ exit: 0, stdout: granted.stdout, stderr: 'It had been entered before.\n' })
+  expect(tooMuch).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: The balance is 1000 micro-credits.\n' })
+
+  const [ledger, spending] = await Promise.all([
+    genqueue('credits', 'ledger', TENANT, '--limit', '2'),
+    genqueue('credits', 'spending', TENANT, '--by', 'preset'),
+  ])
+  const [head, newest, before] = ledger.stdout.split('\n')
+  expect(head).toMatch(/^ID +AT +KIND +AMOUNT +BALANCE +HELD +CAPTURED +JOB OR REASON$/)
+  expect(newest).toMatch(/ grant +1000 +1000 +50 +100 +Invoice 7$/)
+  expect(before).toMatch(/ opening +150 +0 +50 +100 +-$/)
+  expect(ledger.stderr).toMatch(/^There is more: --cursor \d+-\d+\n$/)
+  expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntogether +1 +100 +100 +0\n$/)
+}, 60_000)
+
+test('the ledger is verified, and what does not add up is told', async () => {
+  const sound = await genqueue('ledger', 'verify')
+  expect(sound).toMatchObject({ exit: 0, stderr: '' })
+  expect(sound.stdout).toMatch(/^default: \d+ entries, 1 open holds: everything holds\.\n$/)
+  await redis.hincrby(scene.keys.credits(TENANT), 'balance', -1)
+  await redis.hincrby(scene.keys.credits(TENANT), 'captured', 1)
+  const [broken, asJson] = await Promise.all([
+    genqueue('ledger', 'verify', '--tenant', TENANT),
+    genqueue('ledger', 'verify', '--json'),
+  ])
+  expect(broken.exit).toBe(1)
+  expect(broken.stdout).toMatch(/^default {2}adds_up {2}\d+-\d+ {2}the account: .*\ndefault: .*: 1 problem\.\n$/)
+  expect(asJson.exit).toBe(1)
+  expect(records(asJson)).toMatchObject([{ tenant: TENANT, open_holds: 1, found: 1, problems: [{ rule: 'adds_up' }] }])
+}, 60_000)
