@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
@@ -133,7 +133,7 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
     const stage: PurgeStage =
       age >= timings.keepJob && settled ? 'all' : age >= timings.keepPayload ? 'payload' : 'index'
     if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
-    await store.purge(state, stage, randomUUID())
+    await store.purge(state, stage, newCommitId())
   }
 
   async function cleanOld(): Promise<void> {

@@ -1,5 +1,6 @@
 import { createClient } from '../../src/client/client.ts'
 import type { Job, JobRequest } from '../../src/client/types.ts'
+import { decodeHistory } from '../../src/shared/jobs/history-line.ts'
 import type { Books } from '../support/simulator-admin.ts'
 import type { SpawnedProcess } from '../support/spawn-process.ts'
 import { TEST_KEY } from '../support/start-service.ts'
@@ -84,10 +85,7 @@ export async function startScenarios(options: FleetOptions = {}) {
     /** Who brought what happened to the job. */
     async causes(id: string): Promise<string[]> {
       const lines = await fleet.inspect.lrange(fleet.keys.history(id), 0, -1)
-      return lines.map((line) => {
-        const { phase, cause } = JSON.parse(line.slice(line.indexOf(' ') + 1)) as { phase: string; cause: string }
-        return `${phase} by ${cause}`
-      })
+      return decodeHistory(lines, []).map(({ entry: { phase, cause } }) => `${phase} by ${cause}`)
     },
     attempt: async (id: string, n: number, field: string): Promise<string | null> =>
       fleet.inspect.hget(fleet.keys.attempts(id), `${n}.${field}`),

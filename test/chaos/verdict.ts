@@ -52,12 +52,13 @@ export async function readAll({ inspect, keys }: ChaosFleet): Promise<JobState[]
   } while (cursor !== '0')
   const states: JobState[] = []
   for (const id of [...new Set(ids)].sort()) {
-    const [job, attempts, effects] = await Promise.all([
+    const [job, documents, attempts, effects] = await Promise.all([
       inspect.hgetall(keys.job(id)),
+      inspect.mget(keys.documents(id)),
       inspect.hgetall(keys.attempts(id)),
       inspect.hgetall(keys.outbox(id)),
     ])
-    const record = decodeJob(flat(job))
+    const record = decodeJob({ hash: flat(job), documents })
     if (record)
       states.push({ job: record, attempts: decodeAttempts(flat(attempts)), effects: decodeEffects(flat(effects)) })
   }
@@ -109,7 +110,7 @@ async function predictionsOf({ simulator }: ChaosFleet): Promise<Made[]> {
   return made
 }
 
-const isLate = (line: string): boolean => line.includes('"note":"late"')
+const isLate = (line: string): boolean => line.includes('"late"')
 
 function judgePredictions(states: JobState[], made: Made[], books: Books, lateJobs: Set<string>, complain: Complain) {
   const byJob = new Map<string, Made[]>()

@@ -140,8 +140,8 @@ describe('damage', () => {
       const value = (await redis.hget(key, field)) ?? ''
       undo.push(() => redis.hset(key, field, value))
     }
-    await keep(keys.job(first), 'timeout')
-    await redis.hset(keys.job(first), 'timeout', '"long"')
+    await keep(keys.job(first), 'created_at')
+    await redis.hset(keys.job(first), 'created_at', '"long ago"')
     await keep(keys.job(second), 'v')
     await redis.hset(keys.job(second), 'v', '2')
     const prediction = (await service.client.get(third)).prediction_id ?? ''

@@ -1,10 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { decodeHistory, encodeHistory, type HistoryLine } from '../../src/shared/jobs/history-line.ts'
 import {
   CAUSES,
   ON_UNKNOWN,
   PHASES,
   STATUSES,
+  newAttempt,
   WEBHOOK_EVENTS,
   type AttemptRecord,
   type Effect,
@@ -14,8 +16,11 @@ import {
   decodeAttempts,
   decodeEffects,
   decodeJob,
+  encodeDocument,
   encodeField,
   NewerRecordError,
+  placeOf,
+  type StoredJob,
 } from '../../src/shared/jobs/record-codec.ts'
 import { jobRecord } from './support/job-states.ts'
 
@@ -97,6 +102,21 @@ const attempts: fc.Arbitrary<Omit<AttemptRecord, 'n'>> = fc.record({
   closed_at: orNull(whole),
 })
 
+const accepted: HistoryLine = { phase: 'queued', status: 'queued', cause: 'api', attempt: 0, prediction: null }
+const lines: fc.Arbitrary<HistoryLine> = fc.record(
+  {
+    phase: fc.constantFrom(...PHASES),
+    status: fc.constantFrom(...STATUSES),
+    cause: fc.constantFrom(...CAUSES),
+    attempt: whole,
+    prediction: orNull(word),
+    attempt_state: word,
+    note: word,
+    error: word,
+  },
+  { requiredKeys: ['phase', 'status', 'cause', 'attempt', 'prediction'] },
+)
+
 const effects: fc.Arbitrary<Effect> = fc.oneof(
   fc.record({
     v: fc.constant(1 as const),
@@ -119,11 +139,17 @@ const effects: fc.Arbitrary<Effect> = fc.oneof(
 const hash = (fields: object, prefix = ''): string[] =>
   Object.entries(fields).flatMap(([name, value]) => [prefix + name, encodeField(name, value)])
 
+const stored = (job: JobRecord, more: string[] = []): StoredJob => ({
+  hash: [...hash(Object.fromEntries(Object.entries(job).filter(([name]) => placeOf(name) === 'hash'))), ...more],
+  documents: [encodeDocument('order', job), encodeDocument('result', job), job.partial],
+})
+const newer = { ...jobRecord('queued'), v: 2, phase: 'dreaming' }
+
 describe('a record', () => {
   test('of a job is read as it was written', () => {
     fc.assert(
       fc.property(jobs, (job) => {
-        expect(decodeJob([...hash(job), 'commits', 'a b c', 'progress_at', '123'])).toEqual(job)
+        expect(decodeJob(stored(job, ['c0', 'a', 'c7', 'b', 'progress_at', '123']))).toEqual(job)
       }),
     )
   })
@@ -146,20 +172,33 @@ describe('a record', () => {
     )
   })
 
+  test('of a history is read as it was written, and names predictions by their attempts', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(whole, fc.oneof(lines, fc.constant(accepted)))), (told) => {
+        const attempts = told.map(([, { prediction }], n) => ({ ...newAttempt(n), prediction_id: prediction }))
+        const entries = told.map(([at, line], attempt) => ({ at, entry: { ...line, attempt } }))
+        const kept = entries.map(({ at, entry }) => `${at} ${encodeHistory(entry)}`)
+        expect(decodeHistory(kept, attempts)).toEqual(entries)
+      }),
+    )
+  })
+
   test('that does not exist is none', () => {
-    expect(decodeJob([])).toBeNull()
+    expect(decodeJob({ hash: [], documents: [null, null, null] })).toBeNull()
     expect(decodeAttempts([])).toEqual([])
     expect(decodeEffects([])).toEqual([])
   })
 
   test('of a newer release is left alone, whatever else it says', () => {
-    expect(() => decodeJob(hash({ ...jobRecord('queued'), v: 2, phase: 'dreaming' }))).toThrow(NewerRecordError)
+    expect(() => decodeJob({ hash: hash(newer), documents: ['dream', null, null] })).toThrow(NewerRecordError)
     expect(() => decodeAttempts(['1.v', '2', '1.state', 'dreaming'])).toThrow(NewerRecordError)
     expect(() => decodeEffects(['store:1', '{"v":2,"kind":"dream"}'])).toThrow(NewerRecordError)
   })
 
   test('that is broken is an error, never a guess', () => {
-    expect(() => decodeJob(hash({ ...jobRecord('queued'), phase: 'dreaming' }))).toThrow()
-    expect(() => decodeJob(['id', 'job_1'])).toThrow()
+    expect(() => decodeJob({ ...stored(jobRecord('queued')), hash: hash({ ...newer, v: 1 }) })).toThrow()
+    expect(() => decodeJob({ ...stored(jobRecord('queued')), hash: ['id', 'job_1'] })).toThrow()
+    expect(() => decodeJob({ ...stored(jobRecord('queued')), documents: [null, null, null] })).toThrow()
+    expect(() => decodeJob({ ...stored(jobRecord('queued')), documents: ['{}[', null, null] })).toThrow()
   })
 })

@@ -2,7 +2,7 @@ import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
 import { effectKey, STATUSES, type JobState } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import { decodeAttempts, decodeEffects, decodeJob, NewerRecordError } from '../jobs/record-codec.ts'
+import { decodeAttempts, decodeEffects, decodeJob, NewerRecordError, storedJob } from '../jobs/record-codec.ts'
 import { entryJob, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
@@ -44,14 +44,19 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
   async function look(id: string): Promise<Loaded> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const [job, attempts, outbox] = await run(
-        redis.multi().hgetall(keys.job(id)).hgetall(keys.attempts(id)).hgetall(keys.outbox(id)),
+      const [hash, documents, attempts, outbox] = await run(
+        redis
+          .multi()
+          .hgetall(keys.job(id))
+          .mget(keys.documents(id))
+          .hgetall(keys.attempts(id))
+          .hgetall(keys.outbox(id)),
       )
-      const fields = flatten.parse(job)
-      if (fields.length === 0) return { kind: 'missing' }
-      const phase = fields[fields.indexOf('phase') + 1] ?? ''
+      const stored = storedJob(hash, documents)
+      if (stored.hash.length === 0) return { kind: 'missing' }
+      const phase = stored.hash[stored.hash.indexOf('phase') + 1] ?? ''
       try {
-        const record = decodeJob(fields)
+        const record = decodeJob(stored)
         if (record === null) return { kind: 'missing' }
         const rows = flatten.parse(outbox)
         const state: JobState = {

@@ -1,7 +1,8 @@
 import type { Cause, JobRecord, JobState } from './job.ts'
 import { effectKey, isFinal, newAttempt } from './job.ts'
+import { encodeHistory, type HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
-import { encodeField } from './record-codec.ts'
+import { encodeDocument, encodeField, placeOf, DOCUMENTS } from './record-codec.ts'
 import type { Timings } from './timings.ts'
 import type { AttemptChanges, Commit, Health, Moment } from './decision.ts'
 
@@ -52,6 +53,19 @@ function setFields(input: CommitScriptInput, key: string, prefix: string, change
   }
   if (plain.length > 0) input.add('hset', key, ...plain)
 }
+
+/** The hash takes the fields that changed; a document that has one is written anew. */
+function setJob(input: CommitScriptInput, keys: JobKeys, changes: Record<string, unknown>, after: JobRecord): void {
+  const changed = Object.entries(changes).filter(([, value]) => value !== undefined)
+  const at = (place: string): [string, unknown][] => changed.filter(([field]) => placeOf(field) === place)
+  setFields(input, keys.job(after.id), '', Object.fromEntries(at('hash')))
+  for (const document of DOCUMENTS)
+    if (at(document).length > 0) input.add('set', keys[document](after.id), encodeDocument(document, after))
+}
+
+/** What a new record need not say. */
+const withoutNulls = (fields: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
 
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -123,7 +137,7 @@ function remember(
   const from = attempts.find(({ n }) => n === attempt?.n)?.state
   const to = attempt?.changes.state
   if (after.phase === job.phase && to === from && note === undefined) return
-  const entry = {
+  const line: HistoryLine = {
     phase: after.phase,
     status: after.status,
     cause,
@@ -133,7 +147,7 @@ function remember(
     ...(note === undefined ? {} : { note }),
     ...(after.error && after.error !== job.error ? { error: after.error.code } : {}),
   }
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, encodeHistory(line))
 }
 
 /** The record with its changes applied; moments become ms once `now` is known. */
@@ -154,8 +168,9 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
     const before = attempts[at] ?? newAttempt(attempt.n)
     attempts.splice(at === -1 ? attempts.length : at, 1, applyChanges(before, attempt.changes, now))
   }
+  const job = applyChanges(state.job, commit.job, now)
   return {
-    job: { ...applyChanges(state.job, commit.job, now), rev: state.job.rev + 1 },
+    job: { ...job, rev: state.job.rev + 1, partial: job.phase === 'running' ? job.partial : null },
     attempts,
     effects: [...state.effects.filter((effect) => !effects.remove.includes(effectKey(effect))), ...effects.add],
   }
@@ -185,12 +200,13 @@ export function planCommit(
       .add('mine', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
-  setFields(input, keys.job(job.id), '', commit.job)
+  setJob(input, keys, commit.job, after)
+  if (job.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(job.id))
   moveIndexes(input, keys, job, after)
 
   if (attempt) {
     const known = state.attempts.some(({ n }) => n === attempt.n)
-    const changes = known ? attempt.changes : { v: 1, ...attempt.changes }
+    const changes = known ? attempt.changes : withoutNulls({ v: 1, ...attempt.changes })
     setFields(input, keys.attempts(job.id), `${attempt.n}.`, changes)
     moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
@@ -242,16 +258,16 @@ export function planCreate(
     input
       .add('free', keys.idempotency(idempotency.entry))
       .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ job: job.id, body: idempotency.body }))
-  const { rev: _rev, ...fields } = job
-  setFields(input, keys.job(job.id), '', { ...fields, created_at: { in: 0 }, start_since: { in: 0 } })
+  const fields = Object.entries(withoutNulls(job)).filter(([field]) => field !== 'rev' && placeOf(field) !== 'result')
+  setJob(input, keys, { ...Object.fromEntries(fields), created_at: { in: 0 }, start_since: { in: 0 } }, job)
   input.add('hset_paused', keys.job(job.id), 'start_paused')
   input
     .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
     .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
     .add('hincrby', keys.phases, job.phase, 1)
     .dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
-  const entry = { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null }
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+  const line = encodeHistory({ phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null })
+  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, line)
   announce(input, keys, job, 1, keepEvents)
   return input
 }
@@ -269,7 +285,8 @@ export function planPurge(
   if (stage === 'index') return input.dueAt(keys.retention, job.id, since + timings.keepPayload)
   if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
   if (stage === 'payload') {
-    setFields(input, keys.job(job.id), '', { input: null, output: null })
+    const gone = { input: null, output: null }
+    setJob(input, keys, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
   return input
@@ -280,5 +297,8 @@ export function planPurge(
     .add('del', keys.attempts(job.id))
     .add('del', keys.outbox(job.id))
     .add('del', keys.history(job.id))
+    .add('del', keys.order(job.id))
+    .add('del', keys.result(job.id))
+    .add('del', keys.partial(job.id))
     .add('del', keys.job(job.id))
 }

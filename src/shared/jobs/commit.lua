@@ -6,7 +6,8 @@
     KEYS[2]   the account's hash (create budget, pause)
     KEYS[3..] every other key that a guard or a write names, by its index
 
-    ARGV[1]   commit id; remembered on the job, so that a repeat of this very commit answers "repeated"
+    ARGV[1]   commit id; the job remembers the last eight, in fields c0 to c7 by revision, so that a repeat of this very
+              commit answers "repeated"
     ARGV[2]   the revision that the decision was made on; '' when the job must not exist yet
     ARGV[3]   not after: ms; '' for no limit
     ARGV[4]   create budget: microseconds per token; '' when this commit takes none
@@ -57,10 +58,12 @@ local account_type = redis.call('TYPE', KEYS[2]).ok
 if account_type ~= 'none' and account_type ~= 'hash' then
   return redis.error_reply('WRONGTYPE the account is a ' .. account_type)
 end
-local known = redis.call('HMGET', KEYS[1], 'rev', 'commits')
-local revision, commits = known[1] or '', known[2] or ''
-if string.find(' ' .. commits .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
-  return answer('repeated', revision)
+local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
+local revision = known[1] or ''
+for slot = 2, 9 do
+  if known[slot] == ARGV[1] then
+    return answer('repeated', revision)
+  end
 end
 if revision ~= ARGV[2] then
   return answer('stale', revision)
@@ -125,13 +128,8 @@ if next_arrival then
   end
 end
 
-local remembered = { ARGV[1] }
-for id in string.gmatch(commits, '%S+') do
-  if #remembered < 8 then
-    remembered[#remembered + 1] = id
-  end
-end
-redis.call('HSET', KEYS[1], 'rev', whole(tonumber(revision == '' and '0' or revision) + 1), 'commits', table.concat(remembered, ' '))
+local next_revision = tonumber(revision == '' and '0' or revision) + 1
+redis.call('HSET', KEYS[1], 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1])
 
 local paused_at
 at = 8

@@ -6,7 +6,16 @@ export function createJobKeys(prefix: string) {
   const tag = `{${prefix}}`
   return {
     tag,
+    /** hash: what changes often, each value at most 64 bytes */
     job: (id: string) => `${tag}:job:${id}`,
+    /** string: JSON of what was frozen at accept */
+    order: (id: string) => `${tag}:job:${id}:order`,
+    /** string: JSON of what came out */
+    result: (id: string) => `${tag}:job:${id}:result`,
+    /** string: the beginning of a text while it grows */
+    partial: (id: string) => `${tag}:job:${id}:partial`,
+    /** What a record has beside its hash, in the order in which it is read. */
+    documents: (id: string) => [`${tag}:job:${id}:order`, `${tag}:job:${id}:result`, `${tag}:job:${id}:partial`],
     /** hash: `<n>.<field>` */
     attempts: (id: string) => `${tag}:job:${id}:attempts`,
     /** hash: effect key -> JSON */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { monotonicFactory } from 'ulid'
 import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
@@ -6,6 +5,7 @@ import { partialText } from '../artifacts/output.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
 import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
+import { newCommitId } from './commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './decision.ts'
 import { SILENT_FROM, type Doorbells, type JobStore } from './ports.ts'
 import { waitsForIntent } from './rules-submit.ts'
@@ -118,7 +118,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
     cause: Cause,
   ): Promise<ApplyResult> {
     for (let race = 0; race < MAX_RACES; race++) {
-      const commitId = randomUUID()
+      const commitId = newCommitId()
       const { now, paused, silence, state } = await store.load(id)
       if (state === null) return { kind: 'missing' }
       const expected = await expectedRun(state.job)
@@ -195,7 +195,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
         start_paused: 0,
         resubmissions: 0,
       }
-      const result = await store.create(job, idempotency, randomUUID())
+      const result = await store.create(job, idempotency, newCommitId())
       if (result.status === 'taken') {
         const known = idempotency && (await store.idempotent(idempotency.entry))
         const first = known && (await store.read(known.job))

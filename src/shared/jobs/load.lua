@@ -1,9 +1,10 @@
 --[[
   One consistent look at a job.
 
-  Input:   KEYS[1] job, KEYS[2] its attempts, KEYS[3] its outbox, KEYS[4] the account (hashes)
-  Output:  { now ms, pause clock ms, silence of webhooks, job fields, attempt fields, outbox fields }, the last three
-           flat: field, value, ...
+  Input:   KEYS[1] job, KEYS[2] its attempts, KEYS[3] its outbox, KEYS[4] the account (hashes), KEYS[5..] documents of the
+           job (strings)
+  Output:  { now ms, pause clock ms, silence of webhooks, job fields, attempt fields, outbox fields, documents }, the
+           fields flat: field, value, ...
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -14,4 +15,5 @@ return {
   redis.call('HGETALL', KEYS[1]),
   redis.call('HGETALL', KEYS[2]),
   redis.call('HGETALL', KEYS[3]),
+  redis.call('MGET', unpack(KEYS, 5)),
 }

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { guardedScript, loadScript } from '../redis/script.ts'
 import { applyCommit, planCommit, planCreate, planPurge, type CommitScriptInput } from './commit-plan.ts'
+import { decodeHistory } from './history-line.ts'
 import type { JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type CommitResult, type DueMember, type JobStore } from './ports.ts'
@@ -13,6 +14,7 @@ const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
 const pauseClock = [limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
+const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 /** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
 const commitNewWork = loadScript(here('commit.lua'), { includes: pauseClock })
 const commitAlways = loadScript(here('commit.lua'), { flags: ['allow-oom'], includes: pauseClock })
@@ -29,6 +31,7 @@ const commitReply = z.tuple([
   z.coerce.number(),
   z.coerce.string(),
 ])
+const readReply = z.array(z.tuple([z.array(z.string()), z.array(z.string().nullable())]))
 const loadReply = z.tuple([
   z.coerce.number(),
   z.coerce.number(),
@@ -36,6 +39,7 @@ const loadReply = z.tuple([
   z.array(z.string()),
   z.array(z.string()),
   z.array(z.string()),
+  z.array(z.string().nullable()),
 ])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
@@ -90,11 +94,15 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
-      await loadJob(redis, [keys.job(id), keys.attempts(id), keys.outbox(id), keys.account(options.account)], []),
+      await loadJob(
+        redis,
+        [keys.job(id), keys.attempts(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)],
+        [],
+      ),
     )
-    const [now, paused, silence, jobFields, attemptFields, outboxFields] = reply
+    const [now, paused, silence, hash, attemptFields, outboxFields, documents] = reply
     clockOffset = now - Date.now()
-    const job = decodeJob(jobFields)
+    const job = decodeJob({ hash, documents })
     if (job === null) return { now, paused, silence, state: null }
     return {
       now,
@@ -106,14 +114,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
   async function readMany(ids: string[]): Promise<JobRecord[]> {
     if (ids.length === 0) return []
-    const pipeline = redis.pipeline()
-    for (const id of ids) pipeline.hgetall(keys.job(id))
-    const replies = (await pipeline.exec()) ?? []
-    return replies.flatMap(([error, fields]) => {
-      if (error) throw error
-      const job = decodeJob(Object.entries(z.record(z.string(), z.string()).parse(fields)).flat())
-      return job ? [job] : []
-    })
+    const names = ids.flatMap((id) => [keys.job(id), ...keys.documents(id)])
+    const stored = readReply.parse(await readJobs(redis, names, []))
+    return stored.flatMap(([hash, documents]) => decodeJob({ hash, documents }) ?? [])
   }
 
   return {
@@ -153,15 +156,19 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async progress(id, tenant, { progress, partial }) {
       const shown = [progress === null ? '' : String(progress), partial ?? '']
-      await writeProgress(redis, [keys.job(id)], [...shown, keys.progress, JSON.stringify({ job: id, tenant })])
+      await writeProgress(
+        redis,
+        [keys.job(id), keys.partial(id)],
+        [...shown, keys.progress, JSON.stringify({ job: id, tenant })],
+      )
     },
 
     async history(id) {
-      const lines = await redis.lrange(keys.history(id), 0, -1)
-      return lines.map((line) => {
-        const at = line.indexOf(' ')
-        return { at: Number(line.slice(0, at)), entry: JSON.parse(line.slice(at + 1)) as unknown }
-      })
+      const [lines, attempts] = await Promise.all([
+        redis.lrange(keys.history(id), 0, -1),
+        redis.hgetall(keys.attempts(id)),
+      ])
+      return decodeHistory(lines, decodeAttempts(Object.entries(attempts).flat()))
     },
 
     async unknownAttempts(account) {

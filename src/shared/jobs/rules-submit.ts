@@ -28,7 +28,7 @@ export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
   return commit(
     { ...(job.phase === 'queued' ? { phase: 'submitting' } : {}), attempt: n, submitted_at: NOW, prediction_id: null },
     {
-      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
+      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW } },
       due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
       takesBudget: true,
     },
