@@ -12,6 +12,8 @@ import { healthRoutes } from './api/routes/health.ts'
 import { jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { sessionRoutes } from './api/routes/session.ts'
+import { tenantRoutes } from './api/routes/tenants.ts'
+import { tokenRoutes } from './api/routes/tokens.ts'
 import { createWebhookReceiver } from './api/routes/webhooks.ts'
 import { startServer, type RunningServer } from './api/server.ts'
 import { createThrottle } from './api/throttle.ts'
@@ -51,6 +53,10 @@ import type { PredictionPort } from './shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from './shared/replicate/replicate-adapter.ts'
 import { createWebhookSecrets } from './shared/replicate/webhook-secrets.ts'
 import { createWebhookTokens } from './shared/replicate/webhook-token.ts'
+import { createRedisTenantStore } from './shared/tenants/redis-tenant-store.ts'
+import { createTenantAdmin, type TenantAdmin } from './shared/tenants/tenant-admin.ts'
+import { createTenantKeys } from './shared/tenants/tenant-keys.ts'
+import type { TenantStore } from './shared/tenants/ports.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
 import { listBooks } from './workers/list-books.ts'
@@ -111,7 +117,6 @@ const STOP_WITHIN_MS = 10_000
 const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
 const COPY_TIMEOUT_MS = 120_000
 const LOGIN_FAILURES_PER_MINUTE = 10
-const RESUBMISSIONS = 2
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
@@ -145,6 +150,7 @@ function buildCore(
     redis,
     keys,
     deployment,
+    tenants: createTenantStore(redis, keys, config),
     /** Redis still holds the deployment that this process began with. */
     sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
     timings,
@@ -152,7 +158,7 @@ function buildCore(
     doorbells,
     store,
     webhooks,
-    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks, resubmissions: RESUBMISSIONS }),
+    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks }),
     tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
@@ -161,6 +167,9 @@ function buildCore(
 }
 
 type Core = ReturnType<typeof buildCore>
+
+const createTenantStore = (redis: Redis, { tag }: JobKeys, { tenantLimits }: Config): TenantStore =>
+  createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits })
 
 const queueCounts = (queues: Queues) => async (): Promise<Record<string, Record<string, number>>> =>
   Object.fromEntries(
@@ -189,6 +198,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const metrics = createMetrics({ store, queueCounts: queueCounts(queues), account: ACCOUNT })
   const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
   const auth = createAuth({
+    store: core.tenants,
     devApiKey: options.devApiKey,
     adminPassword: options.adminPassword,
     key: deployment.key,
@@ -208,7 +218,9 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...jobRoutes({ store, lifecycle, hub, streams, view, account: ACCOUNT, full: capacity.full }),
       ...modelRoutes(createModelCatalogue(upstream)),
       ...artifactRoutes({ store, artifacts, links, auth }),
-      ...sessionRoutes(auth, throttle),
+      ...sessionRoutes(auth),
+      ...tokenRoutes(store, auth),
+      ...tenantRoutes({ admin: createTenantAdmin(core.tenants), now: core.tenants.now, defaults: config.tenantLimits }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
       ...docsRoutes(),
     ],
@@ -230,6 +242,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   })
   const stop = async (): Promise<void> => {
     capacity.stop()
+    auth.stop()
     await hub.stop()
   }
   return { app, stop }
@@ -328,7 +341,13 @@ async function startHealth(core: Core, options: ServiceOptions): Promise<Running
       checks: { redis: redisCheck(core), workers: workerCheck(core.store) },
       metrics,
     }),
-    auth: createAuth({ devApiKey: null, adminPassword: null, key: core.deployment.key, allowedHosts: null }),
+    auth: createAuth({
+      store: core.tenants,
+      devApiKey: null,
+      adminPassword: null,
+      key: core.deployment.key,
+      allowedHosts: null,
+    }),
     throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
     webhooks: null,
     board: null,
@@ -405,6 +424,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 /** What an operator may do with a deployment from outside, whether its processes run or not. */
 export interface OperatorTools {
   audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
+  tenants: TenantAdmin
   close(): Promise<void>
 }
 
@@ -450,6 +470,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           },
           ...(files ? { artifacts } : {}),
         }),
+      tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
       async close() {
         await upstream.close()
         await closeConnection(redis)

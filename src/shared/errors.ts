@@ -8,7 +8,9 @@ export const ERRORS = {
   invalid_idempotency_key: { status: 400, title: 'The idempotency key is not acceptable', retryable: false },
   invalid_header: { status: 400, title: 'A header is not acceptable', retryable: false },
   unauthenticated: { status: 401, title: 'No valid credentials', retryable: false },
+  insufficient_credits: { status: 402, title: 'Not enough credits', retryable: true },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
+  tenant_suspended: { status: 403, title: 'The tenant is suspended', retryable: false },
   cross_site: { status: 403, title: 'The request comes from another site', retryable: false },
   invalid_signature: { status: 401, title: 'The signature is missing or wrong', retryable: false },
   link_expired: { status: 403, title: 'The link is wrong or has expired', retryable: false },
@@ -17,11 +19,15 @@ export const ERRORS = {
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
   not_retryable: { status: 409, title: 'The job cannot be tried again', retryable: false },
+  tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },
+  key_not_active: { status: 409, title: 'The key has ended', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },
   range_not_satisfiable: { status: 416, title: 'The range is outside of the file', retryable: false },
   invalid_request: { status: 422, title: 'The request is not valid', retryable: false },
   idempotency_key_reused: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
+  too_many_queued: { status: 429, title: 'Too many jobs are waiting', retryable: true },
+  rate_limited: { status: 429, title: 'Too many requests', retryable: true },
   too_many_streams: { status: 429, title: 'Too many event streams are open', retryable: true },
   too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
   internal: { status: 500, title: 'Something went wrong here', retryable: true },
@@ -46,15 +52,18 @@ export class ServiceError extends Error {
   readonly fields: FieldError[]
   /** s; sent as Retry-After */
   readonly retryAfter: number | null
+  /** The name of the limit that was reached. */
+  readonly limit: string | null
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { fields?: FieldError[]; retryAfter?: number; cause?: unknown } = {},
+    options: { fields?: FieldError[]; retryAfter?: number; limit?: string; cause?: unknown } = {},
   ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.fields = options.fields ?? []
     this.retryAfter = options.retryAfter ?? null
+    this.limit = options.limit ?? null
   }
 }

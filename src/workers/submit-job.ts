@@ -9,6 +9,7 @@ import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
 import { ScriptUnknownError } from '../shared/redis/script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { createLine } from './line.ts'
 import type { RecoverIntents } from './recover-intents.ts'
 
 export interface SubmitDependencies {
@@ -46,8 +47,10 @@ export function createSubmitJob({
   log,
   clock,
 }: SubmitDependencies) {
-  // One worker of a process waits for the budget at a time, in the order of arrival: the others would only ask in vain.
-  let line: Promise<unknown> = Promise.resolve()
+  // One job of a process waits for the budget at a time: the others would only ask in vain. One that was refused keeps its
+  // place.
+  const line = createLine()
+  let arrivals = 0
 
   interface Permit {
     job: JobRecord
@@ -57,8 +60,9 @@ export function createSubmitJob({
   }
 
   /** The permit to POST, or null when the job needs no POST any more. Waits for the budget. */
-  async function intend(id: string, signal: AbortSignal): Promise<Permit | null> {
+  async function intend(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
     for (;;) {
+      await line.letEarlierPass(place)
       signal.throwIfAborted()
       let claim = ''
       let asked = clock()
@@ -111,15 +115,18 @@ export function createSubmitJob({
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  function inLine<T>(work: () => Promise<T>): Promise<T> {
-    const turn = line.then(work)
-    line = turn.catch(() => undefined)
-    return turn
+  async function intendInLine(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
+    await line.enter(place)
+    try {
+      return await intend(id, place, signal)
+    } finally {
+      line.leave()
+    }
   }
 
   /** True when the job is back in the line and wants another POST. */
-  async function submitOnce(id: string, signal: AbortSignal): Promise<boolean> {
-    const permit = await inLine(() => intend(id, signal))
+  async function submitOnce(id: string, place: number, signal: AbortSignal): Promise<boolean> {
+    const permit = await intendInLine(id, place, signal)
     if (permit === null) return false
     const { job, claim, asked } = permit
     const { attempt } = job
@@ -145,7 +152,8 @@ export function createSubmitJob({
   }
 
   return async (id: string, signal: AbortSignal): Promise<void> => {
-    while (await submitOnce(id, signal));
+    const place = ++arrivals
+    while (await submitOnce(id, place, signal));
   }
 }
 

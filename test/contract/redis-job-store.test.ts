@@ -54,7 +54,7 @@ async function accepted({ store }: Scene, changes: Partial<JobRecord> = {}): Pro
 const contextOf = (
   { timings }: Scene,
   { now = Date.now(), cause = 'webhook', paused = 0 }: { now?: number; cause?: Cause; paused?: number } = {},
-): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null, resubmissions: 2 })
+): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null })
 
 const decide = (at: Scene, state: JobState, event: JobEvent, options: Parameters<typeof contextOf>[1] = {}): Commit => {
   const decision = transition(state, event, contextOf(at, options))
@@ -63,10 +63,16 @@ const decide = (at: Scene, state: JobState, event: JobEvent, options: Parameters
 }
 
 /** Loads, decides, commits. */
-async function happen(at: Scene, id: string, event: JobEvent, cause: Cause = 'webhook'): Promise<CommitResult> {
+async function happen(
+  at: Scene,
+  id: string,
+  event: JobEvent,
+  cause: Cause = 'webhook',
+  commitId: string = randomUUID(),
+): Promise<CommitResult> {
   const { now, paused, state } = await at.store.load(id)
   if (!state) throw new Error('there is no such job')
-  return at.store.commit(state, decide(at, state, event, { now, paused, cause }), cause, randomUUID())
+  return at.store.commit(state, decide(at, state, event, { now, paused, cause }), cause, commitId)
 }
 
 /** Every key of the deployment with what it holds. */
@@ -197,13 +203,11 @@ describe('a commit', () => {
     'due',
     'phases',
     'events',
-    'attempts',
     'outbox',
     'tenantStatus',
     'job',
     'account',
     'open',
-    'history',
     'storing',
     'prediction',
   ] as const)('checks the type of %s before it writes anything', async (which) => {
@@ -216,18 +220,16 @@ describe('a commit', () => {
       due: at.keys.due,
       phases: at.keys.phases,
       events: at.keys.events,
-      attempts: at.keys.attempts(job.id),
       outbox: at.keys.outbox(job.id),
       tenantStatus: at.keys.tenantStatus('t', 'processing'),
       job: at.keys.job(job.id),
       account: at.keys.account(ACCOUNT),
       open: at.keys.open(ACCOUNT),
-      history: at.keys.history(job.id),
       storing: at.keys.storing,
       prediction: at.keys.prediction(ACCOUNT, 'p'),
     }[which]
     await at.redis.del(key)
-    await (which === 'history' ? at.redis.set(key, 'a text') : at.redis.lpush(key, 'a list'))
+    await at.redis.lpush(key, 'a list')
     const before = await dump(at)
     const seen =
       which === 'open'
@@ -571,7 +573,7 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
 /** A job whose POST is under way. */
 async function underWay(at: Scene): Promise<{ id: string; claim: string }> {
   const { job } = await accepted(at)
-  const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker')
+  const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker', job.id)
   if (result.status !== 'applied') throw new Error(`no intent: ${result.status}`)
   return { id: job.id, claim: job.id }
 }
@@ -645,6 +647,32 @@ describe('the pause clock', () => {
     await at.store.pauseCreation(ACCOUNT, 200, 'upstream')
     await pauseEnds(at)
     expect(await reading(at, job.id)).toBe(first + 200)
+  })
+
+  test('counts on while creation stands half open, until upstream is found well', async () => {
+    const at = scene({ timings: { troublePause: { first: 100, longest: 100 }, ramp: 0 } })
+    const watched = await accepted(at)
+    const clock = (): Promise<number> => reading(at, watched.job.id)
+    const before = await at.store.now()
+    for (const job of await several(3, () => underWay(at))) await lose(at, job)
+    const tripped = Number(await at.redis.hget(at.keys.account(ACCOUNT), 'paused_until')) - 100
+    await waitFor('the clock to run beyond the pause', async () => (await clock()) > 250)
+    expect(await clock()).toBeLessThanOrEqual((await at.store.now()) - tripped)
+    // Another pause adds what is between the two.
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: false, reason: 'upstream' })
+    await pauseEnds(at)
+    const passed = (await at.store.now()) - tripped
+    expect(await clock()).toBeGreaterThanOrEqual(passed)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    await succeed(at, await underWay(at))
+    const total = await clock()
+    expect(total).toBeGreaterThanOrEqual(passed)
+    expect(total).toBeLessThanOrEqual((await at.store.now()) - before)
+    // Upstream is well: time counts for nobody any more, also when it goes by.
+    await waitFor('time to pass', async () => (await at.store.now()) > before + total + 50)
+    expect(await clock()).toBe(total)
   })
 
   test('is written down with a new job, and when a job is made anew', async () => {
@@ -721,6 +749,47 @@ describe('trouble upstream', () => {
     await underWay(at)
     await waitFor('another process to ask', () => at.store.beginProbe(ACCOUNT))
     expect((await at.store.now()) - from).toBeGreaterThanOrEqual(500)
+  })
+
+  test('is asked about again at once when the create that passed was not sent', async () => {
+    const at = troubled({ timings: LONG })
+    const old = await underWay(at)
+    const probing = async (): Promise<void> => {
+      await at.redis.hset(at.keys.account(ACCOUNT), 'paused_until', '0')
+      expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+      await at.store.endProbe(ACCOUNT, { well: true })
+    }
+    const notSent = ({ id, claim }: { id: string; claim: string }): Promise<CommitResult> =>
+      happen(at, id, { type: 'not_sent', attempt: 1, claim }, 'create')
+    await trip(at)
+    await probing()
+    const passed = await underWay(at)
+    // One from before the trouble: the turn is not its own to give back.
+    await notSent(old)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
+    await notSent(passed)
+    expect((await intend(at)).status).toBe('probing')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+  })
+
+  test('is not what authors are that fell silent, until ten outcomes are unknown', async () => {
+    const at = troubled({ timings: { ...LONG, intentSilence: 0 } })
+    const jobs = await several(10, () => underWay(at))
+    for (const [i, { id }] of jobs.entries()) {
+      expect(await at.store.pause(ACCOUNT), `after ${i}`).toBeNull()
+      await happen(at, id, { type: 'tick' }, 'sweep')
+    }
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'upstream' })
+  })
+
+  test('is not over because a prediction was found whose outcome was unknown', async () => {
+    const at = troubled()
+    const jobs = await several(3, () => underWay(at))
+    for (const job of jobs) await lose(at, job)
+    await pauseEnds(at)
+    for (const { id } of jobs)
+      await happen(at, id, { type: 'observed', attempt: 1, prediction: prediction('starting', { id }) }, 'list')
+    expect((await intend(at)).status).toBe('probing')
   })
 
   test('is asked about again when the process that asked died', async () => {
@@ -857,8 +926,7 @@ test('what changes of a job stays compact in Redis, whatever is long', async () 
   const long = 'x'.repeat(1000)
   const { job } = await accepted(at, { id: `job_${ulid()}`, input: { prompt: long }, metadata: { note: long } })
   const compact = async (): Promise<void> => {
-    for (const key of [at.keys.job(job.id), at.keys.attempts(job.id)])
-      expect(await at.redis.object('ENCODING', key)).toBe('listpack')
+    expect(await at.redis.object('ENCODING', at.keys.job(job.id))).toBe('listpack')
   }
   const seen = (status: string, changes: object = {}): JobEvent => ({
     type: 'observed',

@@ -67,6 +67,19 @@ describe('the TCP fault proxy', () => {
     await two.hears('c')
   })
 
+  it('lets what comes back trickle', async () => {
+    const proxy = await startTcpProxy({ port: target })
+    const one = talk(proxy.port)
+    proxy.trickle(30)
+    const begun = performance.now()
+    one.say('slow')
+    await one.hears('slow')
+    expect(performance.now() - begun).toBeGreaterThan(85)
+    await proxy.heal()
+    one.say('er')
+    await one.hears('slower')
+  })
+
   it.each(['to-client', 'to-target'] as const)('cuts after some bytes %s', async (direction) => {
     const proxy = await startTcpProxy({ port: target })
     const one = talk(proxy.port)

@@ -263,7 +263,7 @@ describe('the signing secret', () => {
         return answer
       },
     })
-    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true, resubmissions: 1 })
+    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
     const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, log })
     return {
       pass: (ms: number) => (now += ms),

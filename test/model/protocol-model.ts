@@ -73,7 +73,6 @@ const context = (cause: Cause, now = 0): TransitionContext => ({
   timings: DEFAULT_TIMINGS,
   webhooks: true,
   expected: null,
-  resubmissions: 1,
 })
 const LATE = 10 * DEFAULT_TIMINGS.outputLifetime
 

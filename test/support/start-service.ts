@@ -32,6 +32,10 @@ export interface TestServiceOptions {
   /** false: as if nobody could reach us. */
   webhooks?: boolean
   autoSession?: boolean
+  /** Something between the service and the simulator: takes the simulator's port, answers the one to go through. */
+  through?: (port: number) => Promise<number>
+  /** Takes each line of the log; `LOG_LEVEL` says which. */
+  onLog?: (line: string) => void
 }
 
 /** The whole service in this process, on its own key prefix, with a simulator of its own. */
@@ -56,15 +60,21 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     ...(options.webhooks === false ? { HOST: '0.0.0.0' } : {}),
     ...options.env,
   })
+  const upstreamPort = (await options.through?.(simulator.port)) ?? simulator.port
+  const { onLog } = options
   const service: Service = await composeService({
     config,
     redisUrl,
-    replicate: { token: 'test', baseUrl: simulator.apiUrl },
+    replicate: { token: 'test', baseUrl: `http://127.0.0.1:${upstreamPort}/v1` },
     devApiKey: TEST_KEY,
     adminPassword: TEST_ADMIN_PASSWORD,
     autoSession: options.autoSession ?? true,
     ...(options.timings ? { timings: options.timings } : {}),
-    log: createLogger({ level: config.logLevel, readable: false }),
+    log: createLogger({
+      level: config.logLevel,
+      readable: false,
+      ...(onLog ? { destination: { write: onLog } } : {}),
+    }),
   })
   const url = (service.url ?? '').replace('0.0.0.0', '127.0.0.1')
   const redis = new Redis(redisUrl)

@@ -12,6 +12,8 @@ export interface TcpProxy {
   latency(milliseconds: number): void
   /** Connections open and stay open, and nothing arrives until `heal`: then everything does, as TCP would have it. */
   blackHole(): void
+  /** What comes back arrives byte by byte, each so many milliseconds after the one before. */
+  trickle(milliseconds: number): void
   /** Each connection is reset once this many bytes have gone that way, counted from now. */
   cutAfter(bytes: number, direction?: Direction): void
   /** Nobody listens any more; what is open stays open. */
@@ -38,6 +40,7 @@ afterAll(async () => {
 export async function startTcpProxy(target: { host?: string; port: number }): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
   let delay = 0
+  let drip = 0
   let hole = false
   let cut: { bytes: number; direction: Direction } | undefined
   let spent = new WeakMap<Pair, number>()
@@ -54,8 +57,10 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
     const [from, to] = direction === 'to-target' ? [pair.client, pair.target] : [pair.target, pair.client]
     // One after the other, also when the latency becomes smaller in between: timers alone do not keep their order.
     const line: { due: number; work: () => void }[] = []
-    const later = (work: () => void) => {
-      line.push({ due: performance.now() + delay, work })
+    let latest = 0
+    const later = (work: () => void, apart = 0) => {
+      latest = Math.max(performance.now() + delay, latest + apart)
+      line.push({ due: latest, work })
       if (line.length === 1) advance()
     }
     const advance = () => {
@@ -75,7 +80,9 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
     from.on('data', (chunk: Buffer) => {
       if (over) return
       const left = remaining(pair, direction)
-      later(() => to.write(chunk.subarray(0, left)))
+      const passes = chunk.subarray(0, left)
+      if (drip === 0 || direction === 'to-target') later(() => to.write(passes))
+      else for (const byte of passes) later(() => to.write(Buffer.of(byte)), drip)
       if (left > chunk.length) {
         if (cut?.direction === direction) spent.set(pair, (spent.get(pair) ?? 0) + chunk.length)
         return
@@ -105,6 +112,7 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
       return pairs.size
     },
     latency: (milliseconds) => void (delay = milliseconds),
+    trickle: (milliseconds) => void (drip = milliseconds),
     blackHole() {
       hole = true
       pairs.forEach(hold)
@@ -121,6 +129,7 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
     resetAll: () => pairs.forEach(reset),
     async heal() {
       delay = 0
+      drip = 0
       hole = false
       cut = undefined
       for (const { client, target } of pairs) {

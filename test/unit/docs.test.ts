@@ -160,6 +160,7 @@ const newJob = (on_unknown: 'fail' | 'retry'): JobState => ({
     start_since: NOW,
     start_paused: 0,
     resubmissions: 0,
+    resubmit_limit: 1,
     retry_of: null,
     partial: null,
   }),
@@ -174,7 +175,6 @@ const machineContext = (now: number): TransitionContext => ({
   timings: DEFAULT_TIMINGS,
   webhooks: true,
   expected: null,
-  resubmissions: 1,
 })
 
 /** All that may happen to the newest attempt of a job, or be told of one that comes next. */

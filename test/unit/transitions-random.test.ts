@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { applyCommit, planCommit, planCreate, type CommitScriptInput } from '../../src/shared/jobs/commit-plan.ts'
+import { applyCommit, planCommit, planCreate } from '../../src/shared/jobs/commit-plan.ts'
+import type { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import {
   attemptOf,
@@ -71,7 +72,7 @@ class World {
       attempts: [],
       effects: [],
     }
-    this.write(planCreate(this.state.job, null, planOptions))
+    this.write(planCreate(this.state.job, null, planOptions, { queuedJobs: null }))
   }
 
   /** The due index, as the script would leave it. */
@@ -89,11 +90,7 @@ class World {
   }
 
   apply(event: JobEvent): Commit | null {
-    const decision = transition(
-      this.state,
-      event,
-      context(this.now, { paused: this.paused, resubmissions: MAX_RESUBMISSIONS }),
-    )
+    const decision = transition(this.state, event, context(this.now, { paused: this.paused }))
     if (event.type === 'observed' && attemptOf(this.state, event.attempt)) {
       const { id, status } = event.prediction
       this.heard.set(id, isTerminal(status) || (this.heard.get(id) ?? false))
@@ -101,7 +98,7 @@ class World {
     this.seenLast = event.type === 'observed' ? event.prediction.id : null
     if (event.type === 'cancel_done') this.cancelsTaken.add(event.prediction_id)
     if (decision.kind === 'ignored') return null
-    this.write(planCommit(this.state, decision, 'webhook', planOptions))
+    this.write(planCommit(this.state, decision, 'webhook', planOptions, this.now))
     this.state = applyCommit(this.state, decision, this.now)
     this.orphansCounted += decision.orphans ?? 0
     return decision

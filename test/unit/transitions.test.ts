@@ -683,7 +683,8 @@ describe('a job that is made anew', () => {
       phase: 'failed',
       error: { code: 'platform_interrupted', billed: 'no', retryable: true },
     })
-    expect(after(running, platform, NOW, { resubmissions: 0 }).job.phase).toBe('failed')
+    const never = { ...running, job: { ...running.job, resubmit_limit: 0 } }
+    expect(after(never, platform).job.phase).toBe('failed')
   })
 
   test('by a next attempt keeps its public status and forgets the failed prediction', () => {
@@ -770,5 +771,28 @@ describe('health', () => {
 
   test('is not told by later news of a prediction', () => {
     expect(decide(stateIn('created'), eventNamed('processing')).health).toBeUndefined()
+  })
+
+  test.each<
+    [what: string, state: JobState, cause: TransitionContext['cause'], attempt: number, health: Commit['health']]
+  >([
+    ['by its webhook while its POST is under way', stateIn('submitting'), 'webhook', 1, 'healthy'],
+    ['by the list while its POST is under way', stateIn('submitting'), 'list', 1, 'healthy'],
+    ['by the late answer of its author', stateIn('unknown'), 'create', 1, 'healthy'],
+    ['by its webhook after its outcome was unknown', stateIn('unknown'), 'webhook', 1, undefined],
+    ['by the list after its outcome was unknown', stateIn('unknown'), 'list', 1, undefined],
+    ['by the list after Redis forgot it', stateIn('queued'), 'list', 1, undefined],
+    ['by its webhook after Redis forgot it', stateIn('queued'), 'webhook', 1, undefined],
+    ['for a job that is over, while its POST is under way', outlived('intended'), 'webhook', 1, 'healthy'],
+    ['for a job that is over, after its outcome was unknown', outlived('unknown'), 'list', 1, undefined],
+  ])('of upstream by a prediction that comes to light %s', (_what, state, cause, attempt, health) => {
+    const event = eventNamed('starting', attempt)
+    expect(decide(state, event, NOW, { cause }).health).toBe(health)
+  })
+
+  test('of upstream is not told by an author of ours that fell silent', () => {
+    const at = NOW + DEFAULT_TIMINGS.intentSilence
+    expect(decide(stateIn('submitting'), { type: 'tick' }, at).health).toBeUndefined()
+    expect(decide(outlived('intended'), { type: 'tick', attempt: 1 }, at).health).toBeUndefined()
   })
 })

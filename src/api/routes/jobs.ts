@@ -4,10 +4,11 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/job.ts'
-import type { Lifecycle, NewJob } from '../../shared/jobs/lifecycle.ts'
+import { sameAgain, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { NotDurableError } from '../../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
+import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
@@ -38,6 +39,16 @@ const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase ===
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
+/** What holds for a job that no preset describes. */
+const RAW_POLICIES = {
+  preset: null,
+  resubmit_limit: 2,
+  store: 'copy',
+  in_flight_limit: null,
+  price: null,
+  charge_canceled: false,
+} as const
+
 const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
@@ -50,7 +61,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
     const id = params.id ?? ''
     const job = JOB_ID.test(id) ? await store.read(id) : null
-    if (job === null || job.tenant !== principal.tenant) throw notFound()
+    if (job === null || !mayOpen(principal, job)) throw notFound()
     return job
   }
 
@@ -107,6 +118,12 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
     if (result.kind === 'too_late')
       throw new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
+    if (result.kind === 'full')
+      throw new ServiceError('too_many_queued', `At most ${result.limit} jobs may wait in the line.`, {
+        retryAfter: 10,
+      })
+    if (result.kind === 'short')
+      throw new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`)
     const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
     const now = wait === null ? result.job : await untilFinal(result.job.id, wait)
     return {
@@ -126,7 +143,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const webhook_events = WEBHOOK_EVENTS.filter(
       (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),
     )
-    const job = { ...rest, model, version, deployment, webhook_events, retry_of: null }
+    const job = { ...RAW_POLICIES, ...rest, model, version, deployment, webhook_events, retry_of: null }
     return accept(request, job, { route: 'POST /v1/jobs', body: request.body })
   }
 
@@ -136,9 +153,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
     if (old.input === null)
       throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
-    const { model, version, deployment, input, metadata, webhook_events, timeout, start_within, on_unknown } = old
-    const job = { model, version, deployment, input, metadata, webhook_events, timeout, start_within, on_unknown }
-    return accept(request, { ...job, retry_of: old.id }, { route: 'POST /v1/jobs/:id/retry', body: old.id })
+    const job = { ...sameAgain(old), input: old.input, retry_of: old.id }
+    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body: old.id })
   }
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
@@ -197,8 +213,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   return [
     { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', handle: submit },
     { method: 'GET', path: '/v1/jobs', scope: 'jobs:read', handle: list },
-    { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', handle: get },
-    { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', handle: events },
+    { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', tokenOpens: true, handle: get },
+    { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', tokenOpens: true, handle: events },
     { method: 'POST', path: '/v1/jobs/:id/cancel', scope: 'jobs:write', handle: cancel },
     { method: 'POST', path: '/v1/jobs/:id/retry', scope: 'jobs:write', handle: retry },
     {

@@ -57,6 +57,14 @@ export function partialText(output: Json): string | null {
   return text.slice(0, MAX_PARTIAL).replace(/[\uD800-\uDBFF]$/, '')
 }
 
+/** Files stay where they are, under the links of upstream; null when there is more to it than links. */
+export function linkedOutput(output: Json): { value: Json } | null {
+  const plan = planOutput(output)
+  if (plan.files.some((file) => file.startsWith('data:'))) return null
+  const value = plan.render((index) => plan.files[index] ?? '')
+  return Buffer.byteLength(JSON.stringify(value)) <= MAX_INLINE_OUTPUT ? { value } : null
+}
+
 /** What can be final at once: nothing to copy and small enough for the record. */
 export function inlineOutput(output: Json): { value: Json } | null {
   const plan = planOutput(output)

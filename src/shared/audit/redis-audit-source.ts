@@ -44,15 +44,10 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
   async function look(id: string): Promise<Loaded> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const [hash, documents, attempts, outbox] = await run(
-        redis
-          .multi()
-          .hgetall(keys.job(id))
-          .mget(keys.documents(id))
-          .hgetall(keys.attempts(id))
-          .hgetall(keys.outbox(id)),
+      const [hash, documents, outbox] = await run(
+        redis.multi().hgetall(keys.job(id)).mget(keys.documents(id)).hgetall(keys.outbox(id)),
       )
-      const stored = storedJob(hash, documents)
+      const stored = storedJob(id, hash, documents)
       if (stored.hash.length === 0) return { kind: 'missing' }
       const phase = stored.hash[stored.hash.indexOf('phase') + 1] ?? ''
       try {
@@ -61,7 +56,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         const rows = flatten.parse(outbox)
         const state: JobState = {
           job: record,
-          attempts: decodeAttempts(flatten.parse(attempts)),
+          attempts: decodeAttempts(stored.hash),
           effects: decodeEffects(rows),
         }
         const names = rows.filter((_, i) => i % 2 === 0)

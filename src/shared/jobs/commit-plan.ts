@@ -2,40 +2,13 @@ import type { Cause, JobRecord, JobState } from './job.ts'
 import { effectKey, isFinal, newAttempt } from './job.ts'
 import { encodeHistory, type HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
-import { encodeDocument, encodeField, placeOf, DOCUMENTS } from './record-codec.ts'
+import type { AcceptLimits } from './ports.ts'
+import { encodeDocument, encodeField } from './record-codec.ts'
+import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from './record-fields.ts'
 import type { Timings } from './timings.ts'
-import type { AttemptChanges, Commit, Health, Moment } from './decision.ts'
-
-/** The guards and writes of one run of commit.lua, with every key that they name. */
-export class CommitScriptInput {
-  readonly keys: string[]
-  readonly operations: string[] = []
-
-  constructor(job: string, account: string) {
-    this.keys = [job, account]
-  }
-
-  add(operation: string, key: string, ...args: (string | number)[]): this {
-    let index = this.keys.indexOf(key)
-    if (index === -1) index = this.keys.push(key) - 1
-    this.operations.push(operation, String(index + 1), String(args.length), ...args.map(String))
-    return this
-  }
-
-  /** `field` at a moment, in a hash. */
-  setMoment(key: string, field: string, moment: Moment): this {
-    return typeof moment === 'number'
-      ? this.add('hset', key, field, moment)
-      : this.add('hset_in', key, field, moment.in)
-  }
-
-  /** `member` due at a moment. */
-  dueAt(key: string, member: string, moment: Moment): this {
-    return typeof moment === 'number'
-      ? this.add('zadd', key, Math.round(moment), member)
-      : this.add('zadd_in', key, Math.round(moment.in), member)
-  }
-}
+import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
+import { CommitScriptInput } from './commit-script.ts'
+import type { AttemptChanges, Commit, Health } from './decision.ts'
 
 const isMoment = (value: unknown): value is { in: number } =>
   typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
@@ -63,10 +36,6 @@ function setJob(input: CommitScriptInput, keys: JobKeys, changes: Record<string,
     if (at(document).length > 0) input.add('set', keys[document](after.id), encodeDocument(document, after))
 }
 
-/** What a new record need not say. */
-const withoutNulls = (fields: object): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
-
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
   if (after.phase !== before.phase)
@@ -78,8 +47,9 @@ function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord,
 }
 
 function announce(input: CommitScriptInput, keys: JobKeys, job: JobRecord, rev: number, keepEvents: number): void {
-  const { id, tenant, status, phase } = job
-  input.add('xadd', keys.events, keepEvents, 'job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase)
+  const { id, tenant, batch, status, phase } = job
+  const fields = ['job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase, 'batch', batch ?? '']
+  input.add('xadd', keys.events, keepEvents, ...fields)
 }
 
 /** Moves an attempt between the sets that follow from its state. */
@@ -115,14 +85,29 @@ function judgeHealth(
   const { first, longest } = troublePause
   if (health === 'healthy') input.add('healthy', keys.account(account))
   if (health === 'refused') input.add('fault', keys.account(account), 1, first, longest, 'account')
-  if (health === 'fault')
-    input
-      .add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
-      .add('crowd', keys.unknown(account), UNKNOWN_LIMIT, longest)
+  if (health === 'fault') input.add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
 }
 
-/** How many entries of a job's history are kept. */
+/** What the new state of an attempt means for creation: one more unknown outcome, or a turn that was not used. */
+function judgeAttempt(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { job, attempts }: JobState,
+  { n, changes }: { n: number; changes: AttemptChanges },
+  { troublePause }: Timings,
+): void {
+  if (changes.state === 'unknown') input.add('crowd', keys.unknown(job.account), UNKNOWN_LIMIT, troublePause.longest)
+  const claim = attempts.find((one) => one.n === n)?.claim
+  if (changes.outcome === 'not_sent' && claim) input.add('probe_back', keys.account(job.account), claim)
+}
+
+/** The history keeps the lines of so many revisions. */
 const KEEP_HISTORY = 100
+
+function tell(input: CommitScriptInput, keys: JobKeys, job: string, rev: number, line: HistoryLine): void {
+  input.add('hset_line', keys.job(job), `h${rev}`, encodeHistory(line))
+  if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
+}
 
 /** One line of history for each change that a person would want to read about. */
 function remember(
@@ -147,7 +132,7 @@ function remember(
     ...(note === undefined ? {} : { note }),
     ...(after.error && after.error !== job.error ? { error: after.error.code } : {}),
   }
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, encodeHistory(line))
+  tell(input, keys, job.id, job.rev + 1, line)
 }
 
 /** The record with its changes applied; moments become ms once `now` is known. */
@@ -183,12 +168,16 @@ export interface PlanOptions {
   keepEvents: number
 }
 
-/** Everything that changes together with the record: attempt, outbox, indexes, due times, counters, the event. */
+/**
+ * Everything that changes together with the record: attempt, outbox, indexes, due times, counters, money, the batch, the
+ * event. `now`: ms, about the time of Redis; it only names the day of the spending.
+ */
 export function planCommit(
   state: JobState,
   commit: Commit,
   cause: Cause,
   { keys, timings, keepEvents }: PlanOptions,
+  now: number,
 ): CommitScriptInput {
   const { job } = state
   const { attempt, effects, due } = commit
@@ -200,14 +189,18 @@ export function planCommit(
       .add('mine', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
+  if (commit.takesBudget) planBegin(input, keys, job)
   setJob(input, keys, commit.job, after)
   if (job.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(job.id))
   moveIndexes(input, keys, job, after)
+  planSlot(input, keys, job, after)
+  planBatchMove(input, keys, job, after, timings)
+  if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
     const known = state.attempts.some(({ n }) => n === attempt.n)
-    const changes = known ? attempt.changes : withoutNulls({ v: 1, ...attempt.changes })
-    setFields(input, keys.attempts(job.id), `${attempt.n}.`, changes)
+    const changes = known ? attempt.changes : Object.fromEntries(present(ATTEMPT_FIELDS, attempt.changes))
+    setFields(input, keys.job(job.id), `${attempt.n}.`, changes)
     moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
     else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
@@ -231,6 +224,7 @@ export function planCommit(
       const by = attempt?.changes.finished_by ?? state.attempts.find(({ n }) => n === job.attempt)?.finished_by
       if (by) input.add('hincrby', keys.counters, `finished_by:${by}`, 1)
       input.add('hincrby', keys.counters, `jobs:${after.phase}`, 1)
+      planSettlement(input, keys, after, now)
     }
   } else if (due.job !== undefined) {
     input.dueAt(keys.due, dueJob(job.id), due.job)
@@ -242,32 +236,66 @@ export function planCommit(
   else if (ASKED.has(cause) && attempt?.changes.state === 'closed')
     input.add('hincrby', keys.account(job.account), 'silence', 1)
   judgeHealth(input, keys, job.account, commit.health, timings)
+  if (attempt) judgeAttempt(input, keys, state, attempt, timings)
   remember(input, keys, state, after, commit, cause)
   announce(input, keys, after, job.rev + 1, keepEvents)
   return input
 }
 
-/** A new job: the record, its indexes, the idempotency entry, its first due time, the event. */
-export function planCreate(
-  job: JobRecord,
+/** The record of a new job and what only it has: nothing that others look at. */
+export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
+  const { rev: _rev, ...fields } = Object.fromEntries(present(JOB_FIELDS, job))
+  setJob(input, keys, { ...fields, created_at: { in: 0 }, start_since: { in: 0 } }, job)
+  input.add('hset_paused', keys.job(job.id), 'start_paused')
+  tell(input, keys, job.id, 1, { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null })
+}
+
+/** What accepts jobs whose records stand: the line, the indexes, the money, their first due times. */
+export function planAcceptance(
+  input: CommitScriptInput,
+  jobs: readonly JobRecord[],
+  { keys, timings }: PlanOptions,
+  limits: AcceptLimits,
+): void {
+  const [first] = jobs
+  if (!first) return
+  const ids = jobs.map(({ id }) => id)
+  if (limits.queuedJobs !== null)
+    input.add('below', keys.tenantStatus(first.tenant, 'queued'), limits.queuedJobs, jobs.length)
+  planHold(input, keys, jobs)
+  input
+    .add('zadd_all', keys.tenantJobs(first.tenant), ...ids)
+    .add('zadd_all', keys.tenantStatus(first.tenant, first.status), ...ids)
+    .add('hincrby', keys.phases, first.phase, jobs.length)
+  for (const job of jobs)
+    input.dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
+}
+
+/** The idempotency entry of what is being accepted. */
+export function planIdempotency(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  accepted: { job: string } | { batch: string },
   idempotency: { entry: string; body: string } | null,
-  { keys, timings, keepEvents }: PlanOptions,
-): CommitScriptInput {
-  const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
+): void {
   if (idempotency)
     input
       .add('free', keys.idempotency(idempotency.entry))
-      .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ job: job.id, body: idempotency.body }))
-  const fields = Object.entries(withoutNulls(job)).filter(([field]) => field !== 'rev' && placeOf(field) !== 'result')
-  setJob(input, keys, { ...Object.fromEntries(fields), created_at: { in: 0 }, start_since: { in: 0 } }, job)
-  input.add('hset_paused', keys.job(job.id), 'start_paused')
-  input
-    .add('zadd', keys.tenantJobs(job.tenant), 0, job.id)
-    .add('zadd', keys.tenantStatus(job.tenant, job.status), 0, job.id)
-    .add('hincrby', keys.phases, job.phase, 1)
-    .dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
-  const line = encodeHistory({ phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null })
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, line)
+      .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ ...accepted, body: idempotency.body }))
+}
+
+/** A new job: the record, its indexes, the idempotency entry, its hold, its first due time, the event. */
+export function planCreate(
+  job: JobRecord,
+  idempotency: { entry: string; body: string } | null,
+  options: PlanOptions,
+  limits: AcceptLimits,
+): CommitScriptInput {
+  const { keys, keepEvents } = options
+  const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
+  planIdempotency(input, keys, { job: job.id }, idempotency)
+  planRecord(input, job, options)
+  planAcceptance(input, [job], options, limits)
   announce(input, keys, job, 1, keepEvents)
   return input
 }
@@ -294,9 +322,7 @@ export function planPurge(
     .add('zrem', keys.tenantStatus(job.tenant, job.status), job.id)
     .add('hincrby', keys.phases, job.phase, -1)
     .add('zrem', keys.retention, job.id)
-    .add('del', keys.attempts(job.id))
     .add('del', keys.outbox(job.id))
-    .add('del', keys.history(job.id))
     .add('del', keys.order(job.id))
     .add('del', keys.result(job.id))
     .add('del', keys.partial(job.id))

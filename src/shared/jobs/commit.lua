@@ -16,14 +16,25 @@
     ARGV[7]   ms that the one create of a half-open account may take, until its outcome is known
     ARGV[8..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  free (the key must not exist) | mine value (must not exist, or hold just this value)
+                       below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
+                       first member (of a sorted set) | afford amount (of a credit account)
+                       may_begin held first (a batch lets another job begin; first: it never has)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member | zrem member
-                       sadd member | srem member | xadd maxlen field value ... | rpush_now cap text
+                       zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
+                       sadd member | srem member | xadd maxlen field value ... | hset_line field text
+                       hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
+                       in_batch live job from to | stop_batch reason | batch_done ms member (when its last job just ended)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
-              `_in` counts ms from this commit; `_paused` is the reading of the account's pause clock.
+                              probe_back claim (the one create of a half-open account was not sent)
+              `_in` counts ms from this commit; `_line` begins with its time; `_paused` is the reading of the account's pause clock. Where a write
+              names further keys (ledger, spending, batch, live), it gives their index; 0 is none.
 
   Output: { status, now ms, detail }
-    applied (detail: the reading of `hset_paused`) | repeated | stale (detail: the revision found) | taken (detail: what the key holds) | too_late
+    applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
+    stale (detail: the revision found) | taken (detail: what the key holds) | too_late
+    full (detail: the limit) | crowded (no room: of a set, of a turn, of what a batch may spend)
+    short (detail: micro-credits that are missing) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
     probing (creation stands still until GET /account answers and one create is let through)
 
@@ -45,9 +56,13 @@ local type_of = {
   hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash',
   set = 'string', mine = 'string',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
-  sadd = 'set', srem = 'set', xadd = 'stream', rpush_now = 'list',
-  crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash',
+  zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
+  sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
+  afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
+  crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
+-- And the keys whose indexes are its first arguments.
+local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
 
 -- 1. Checks. Nothing is written before all have passed.
 local job_type = redis.call('TYPE', KEYS[1]).ok
@@ -81,6 +96,13 @@ while at <= #ARGV do
     if found ~= 'none' and found ~= wanted then
       return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
     end
+    for i, also in ipairs(types_beside[name] or {}) do
+      local beside = KEYS[tonumber(ARGV[at + 2 + i])]
+      local is = beside and redis.call('TYPE', beside).ok or 'none'
+      if is ~= 'none' and is ~= also then
+        return redis.error_reply('WRONGTYPE ' .. name .. ' beside a ' .. is)
+      end
+    end
   end
   if name == 'free' and redis.call('EXISTS', key) == 1 then
     return answer('taken', redis.call('GET', key))
@@ -89,6 +111,29 @@ while at <= #ARGV do
     local holder = redis.call('GET', key)
     if holder and holder ~= ARGV[at + 3] then
       return answer('taken', holder)
+    end
+  end
+  if name == 'below' and redis.call('ZCARD', key) + tonumber(ARGV[at + 4]) > tonumber(ARGV[at + 3]) then
+    return answer('full', ARGV[at + 3])
+  end
+  if name == 'room' and redis.call('SCARD', key) >= tonumber(ARGV[at + 3]) and redis.call('SISMEMBER', key, ARGV[at + 4]) == 0 then
+    return answer('crowded')
+  end
+  if name == 'first' and redis.call('ZRANGE', key, '0', '0')[1] ~= ARGV[at + 3] then
+    return answer('crowded')
+  end
+  if name == 'afford' then
+    local missing = shortfall(key, tonumber(ARGV[at + 3]))
+    if missing > 0 then
+      return answer('short', whole(missing))
+    end
+  end
+  if name == 'may_begin' then
+    local refusal, reason = batch_refuses(key, tonumber(ARGV[at + 3]), ARGV[at + 4] == '1')
+    if refusal == 'stopped' then
+      return answer('batch_stopped', reason)
+    elseif refusal then
+      return answer('crowded')
     end
   end
   at = at + 3 + count
@@ -124,14 +169,22 @@ end
 if next_arrival then
   redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
   if redis.call('HDEL', KEYS[2], 'probe') == 1 then
-    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])))
+    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])), 'probe_holder', ARGV[1])
   end
 end
 
 local next_revision = tonumber(revision == '' and '0' or revision) + 1
 redis.call('HSET', KEYS[1], 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1])
 
-local paused_at
+local detail
+local is_batch_done = false
+local function keys_at(...)
+  local names = {}
+  for i, index in ipairs({ ... }) do
+    names[i] = KEYS[tonumber(index)] or false
+  end
+  return unpack(names)
+end
 at = 8
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
@@ -145,16 +198,21 @@ while at <= #ARGV do
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then
-    paused_at = whole(pause_clock(KEYS[2], now))
-    redis.call('HSET', key, first, paused_at)
+    detail = whole(pause_clock(KEYS[2], now))
+    redis.call('HSET', key, first, detail)
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')
   elseif name == 'healthy' then
-    if redis.call('HDEL', key, 'half_open') == 1 then
+    if close_trip(key, now) then
       redis.call('HSET', key, 'ramp_from', whole(now))
     end
     redis.call('HDEL', key, 'faults', 'trips', 'probe')
+  elseif name == 'probe_back' then
+    -- Only its own turn: since then another create may be the one that is tried.
+    if redis.call('HGET', key, 'probe_holder') == first then
+      redis.call('HDEL', key, 'probe_lease', 'probe_holder')
+    end
   elseif name == 'fault' then
     local faults = redis.call('HINCRBY', key, 'faults', 1)
     -- While a tripped account is paused this is old news: of a create that was under way when it tripped.
@@ -167,9 +225,8 @@ while at <= #ARGV do
     if redis.call('ZCARD', key) >= tonumber(first) and redis.call('HEXISTS', KEYS[2], 'half_open') == 0 then
       trip(KEYS[2], now, tonumber(second), tonumber(second), 'upstream')
     end
-  elseif name == 'rpush_now' then
-    redis.call('RPUSH', key, whole(now) .. ' ' .. second)
-    redis.call('LTRIM', key, -tonumber(first), -1)
+  elseif name == 'hset_line' then
+    redis.call('HSET', key, first, whole(now) .. ' ' .. second)
   elseif name == 'set' then
     redis.call('SET', key, first)
   elseif name == 'del' then
@@ -178,6 +235,48 @@ while at <= #ARGV do
     redis.call('ZADD', key, first, second)
   elseif name == 'zadd_in' then
     redis.call('ZADD', key, whole(now + tonumber(first)), second)
+  elseif name == 'zadd_all' then
+    for i = at + 3, at + 2 + count do
+      redis.call('ZADD', key, '0', ARGV[i])
+    end
+  elseif name == 'zadd_from' then
+    for i = at + 4, at + 2 + count do
+      redis.call('ZADD', key, whole(tonumber(first) + i - at - 4), ARGV[i])
+    end
+  elseif name == 'hold' then
+    local ledger = keys_at(first)
+    for i = at + 5, at + 2 + count, 2 do
+      hold_credit(key, ledger, tonumber(ARGV[i]), { 'job', ARGV[i + 1], 'batch', second })
+    end
+  elseif name == 'settle' then
+    local ledger, spending, batch = keys_at(first, second, ARGV[at + 5])
+    local kind, held, actual = ARGV[at + 6], tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
+    local more, label = { 'job', ARGV[at + 9], 'batch', ARGV[at + 10] }, ARGV[at + 11]
+    local captured, uncollected = 0, 0
+    if kind == 'capture' then
+      captured, uncollected = capture_credit(key, ledger, held, actual, more)
+      redis.call('HINCRBY', spending, 'jobs:' .. label, 1)
+      redis.call('HINCRBY', spending, 'estimated:' .. label, whole(held))
+      redis.call('HINCRBY', spending, 'captured:' .. label, whole(captured))
+      redis.call('HINCRBY', spending, 'uncollected:' .. label, whole(uncollected))
+    else
+      release_credit(key, ledger, held, more)
+    end
+    redis.call('HSET', KEYS[1], 'captured', whole(captured), 'uncollected', whole(uncollected))
+    if batch then
+      redis.call('HINCRBY', batch, 'captured', whole(captured))
+      redis.call('HINCRBY', batch, 'uncollected', whole(uncollected))
+      redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
+    end
+    detail = whole(captured) .. ' ' .. whole(uncollected)
+  elseif name == 'in_batch' then
+    is_batch_done = move_in_batch(key, KEYS[tonumber(first)], second, ARGV[at + 5], ARGV[at + 6], now)
+  elseif name == 'stop_batch' then
+    stop_batch(key, first)
+  elseif name == 'batch_done' then
+    if is_batch_done then
+      redis.call('ZADD', key, whole(now + tonumber(first)), second)
+    end
   elseif name == 'zrem' then
     redis.call('ZREM', key, first)
   elseif name == 'sadd' then
@@ -189,4 +288,4 @@ while at <= #ARGV do
   end
   at = at + 3 + count
 end
-return answer('applied', paused_at)
+return answer('applied', detail)

@@ -40,6 +40,8 @@ export interface Commit {
   health?: Health
   /** Predictions that nobody owns came to light. */
   orphans?: number
+  /** The batch of the job lets no further job begin. */
+  stopsBatch?: BatchStop
   /** Shown in the history beside the phase. */
   note?: string
 }
@@ -77,6 +79,8 @@ export type JobEvent =
   /** Upstream took the cancel, or has nothing to cancel. */
   | { type: 'cancel_done'; attempt: number; prediction_id: string }
   | { type: 'cancel' }
+  /** The batch lets no further job begin. */
+  | { type: 'batch_stopped'; reason: BatchStop }
   /** A due time came: of the job, or of one attempt. */
   | { type: 'tick'; attempt?: number }
 
@@ -91,8 +95,6 @@ export interface TransitionContext {
   webhooks: boolean
   /** How long runs of the job's model take (p90), ms; null when nobody knows yet. */
   expected: number | null
-  /** How often a prediction that failed for reasons of the platform is made anew. */
-  resubmissions: number
 }
 
 export type Rule<E extends JobEvent['type']> = (
@@ -100,6 +102,10 @@ export type Rule<E extends JobEvent['type']> = (
   event: Extract<JobEvent, { type: E }>,
   context: TransitionContext,
 ) => Decision
+
+/** Why a batch lets no further job begin. */
+export const BATCH_STOPS = ['canceled', 'failure_rate', 'max_spend'] as const
+export type BatchStop = (typeof BATCH_STOPS)[number]
 
 /** What one phase makes of every event. */
 export type Row = { [E in JobEvent['type']]: Rule<E> }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CAUSES, PHASES, STATUSES, type AttemptRecord, type Cause, type Phase, type Status } from './job.ts'
+import { STATUSES, type AttemptRecord, type AttemptState, type Cause, type Phase, type Status } from './job.ts'
 
 /** One line of what happened to a job, as it was when the commit had been made. */
 export interface HistoryLine {
@@ -10,11 +10,43 @@ export interface HistoryLine {
   /** The attempt's prediction, once it is known. */
   prediction: string | null
   /** When it changed. */
-  attempt_state?: string
+  attempt_state?: AttemptState
   note?: string
   /** code */
   error?: string
 }
+
+/** Letters are part of the format: none may change its meaning. */
+const PHASE_LETTERS: Record<Phase, string> = {
+  queued: 'q',
+  submitting: 's',
+  unknown: 'u',
+  created: 'c',
+  running: 'r',
+  resubmitting: 'a',
+  stopping: 'x',
+  storing: 'o',
+  succeeded: 'S',
+  failed: 'F',
+  canceled: 'C',
+}
+const CAUSE_LETTERS: Record<Cause, string> = {
+  api: 'a',
+  create: 'c',
+  webhook: 'h',
+  poll: 'p',
+  list: 'l',
+  cancel: 'x',
+  worker: 'w',
+  sweep: 's',
+}
+const STATE_LETTERS: Record<AttemptState, string> = { intended: 'i', unknown: 'u', open: 'o', closed: 'c' }
+
+const inverted = <T extends string>(letters: Record<T, string>): ReadonlyMap<string, T> =>
+  new Map((Object.keys(letters) as T[]).map((word) => [letters[word], word]))
+const PHASE_OF = inverted(PHASE_LETTERS)
+const CAUSE_OF = inverted(CAUSE_LETTERS)
+const STATE_OF = inverted(STATE_LETTERS)
 
 /** What a status nearly always is: only another is written down. */
 const USUAL: Record<Phase, Status> = {
@@ -31,51 +63,45 @@ const USUAL: Record<Phase, Status> = {
   canceled: 'canceled',
 }
 
-/** What is missing, at the end or before something that is there. */
-const NONE = 0
-const optional = <T extends z.ZodType>(of: T) => z.union([of, z.literal(NONE)]).default(NONE)
-
-/** Phase, cause, attempt, whether its prediction is known, state of the attempt, note, code of the error, status. */
-const lineSchema = z.tuple([
-  z.enum(PHASES),
-  z.enum(CAUSES),
-  z.number().default(NONE),
-  optional(z.literal(1)),
-  optional(z.string()),
-  optional(z.string()),
-  optional(z.string()),
-  optional(z.enum(STATUSES)),
-])
-
-/** A line as Redis keeps it, short: a JSON array, with the time that the commit script writes before it. */
-export function encodeHistory({ phase, status, cause, attempt, prediction, ...rest }: HistoryLine): string {
-  const line: unknown[] = [phase, cause, attempt, prediction === null ? NONE : 1]
-  line.push(rest.attempt_state ?? NONE, rest.note ?? NONE, rest.error ?? NONE, status === USUAL[phase] ? NONE : status)
-  while (line.at(-1) === NONE) line.pop()
-  return JSON.stringify(line)
+/**
+ * A line as Redis keeps it: `<phase><cause><attempt>`, `+` when its prediction is known, the letter of the attempt's
+ * state when it changed; and as JSON `[note, error, status]`, as far as there is something to say. The commit script
+ * writes the time (ms) before it.
+ */
+export function encodeHistory(line: HistoryLine): string {
+  const { phase, status, cause, attempt, prediction, attempt_state, note, error } = line
+  const head = `${PHASE_LETTERS[phase]}${CAUSE_LETTERS[cause]}${attempt}${prediction === null ? '' : '+'}`
+  const state = attempt_state === undefined ? '' : STATE_LETTERS[attempt_state]
+  const more = [note ?? null, error ?? null, status === USUAL[phase] ? null : status]
+  while (more.at(-1) === null) more.pop()
+  return `${head}${state}${more.length === 0 ? '' : ` ${JSON.stringify(more)}`}`
 }
 
+const LINE = /^(\d+) (\w)(\w)(\d+)(\+?)(\w?)(?: (.*))?$/s
+const moreSchema = z.array(z.string().nullable())
+const statusSchema = z.enum(STATUSES)
+
 /** Predictions are named by their attempts. */
-export function decodeHistory(
+export function decodeLines(
   lines: readonly string[],
   attempts: readonly AttemptRecord[],
 ): { at: number; entry: HistoryLine }[] {
   const predictions = new Map(attempts.map(({ n, prediction_id }) => [n, prediction_id]))
-  return lines.map((line) => {
-    const space = line.indexOf(' ')
-    const [phase, cause, attempt, known, state, note, error, status] = lineSchema.parse(
-      JSON.parse(line.slice(space + 1)),
-    )
+  return lines.flatMap((line) => {
+    const [, at, phaseLetter = '', causeLetter = '', n, known, stateLetter = '', rest = '[]'] = LINE.exec(line) ?? []
+    const [phase, cause, state] = [PHASE_OF.get(phaseLetter), CAUSE_OF.get(causeLetter), STATE_OF.get(stateLetter)]
+    if (phase === undefined || cause === undefined) return []
+    const [note, error, status] = moreSchema.parse(JSON.parse(rest))
     const entry: HistoryLine = {
       phase,
-      status: status === NONE ? USUAL[phase] : status,
+      status: statusSchema.parse(status ?? USUAL[phase]),
       cause,
-      attempt,
-      prediction: known === NONE ? null : (predictions.get(attempt) ?? null),
-      ...(state === NONE ? {} : { attempt_state: state }),
-      ...(note === NONE ? {} : { note }),
-      ...(error === NONE ? {} : { error }),
+      attempt: Number(n),
+      prediction: known === '+' ? (predictions.get(Number(n)) ?? null) : null,
+      ...(state === undefined ? {} : { attempt_state: state }),
+      ...(typeof note === 'string' ? { note } : {}),
+      ...(typeof error === 'string' ? { error } : {}),
     }
-    return { at: Number(line.slice(0, space)), entry }
+    return [{ at: Number(at), entry }]
   })
 }

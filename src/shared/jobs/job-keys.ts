@@ -6,7 +6,7 @@ export function createJobKeys(prefix: string) {
   const tag = `{${prefix}}`
   return {
     tag,
-    /** hash: what changes often, each value at most 64 bytes */
+    /** hash: what commits change (record-codec.ts) */
     job: (id: string) => `${tag}:job:${id}`,
     /** string: JSON of what was frozen at accept */
     order: (id: string) => `${tag}:job:${id}:order`,
@@ -16,8 +16,6 @@ export function createJobKeys(prefix: string) {
     partial: (id: string) => `${tag}:job:${id}:partial`,
     /** What a record has beside its hash, in the order in which it is read. */
     documents: (id: string) => [`${tag}:job:${id}:order`, `${tag}:job:${id}:result`, `${tag}:job:${id}:partial`],
-    /** hash: `<n>.<field>` */
-    attempts: (id: string) => `${tag}:job:${id}:attempts`,
     /** hash: effect key -> JSON */
     outbox: (id: string) => `${tag}:job:${id}:outbox`,
     /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
@@ -33,8 +31,6 @@ export function createJobKeys(prefix: string) {
     phases: `${tag}:phases`,
     /** hash: counters for metrics */
     counters: `${tag}:counters`,
-    /** list: what happened to the job, newest last, `<ms> <JSON>` */
-    history: (id: string) => `${tag}:job:${id}:history`,
     /** sorted set: `<job>:<n>` of each attempt whose outcome is unknown, by its intent, ms */
     unknown: (account: string) => `${tag}:account:${account}:unknown`,
     /** sorted set: predictions of the account that are not ours, by when they were found, ms */
@@ -54,6 +50,23 @@ export function createJobKeys(prefix: string) {
     prediction: (account: string, id: string) => `${tag}:prediction:${account}:${id}`,
     /** string: JSON `{ job, body }` */
     idempotency: (entry: string) => `${tag}:idempotency:${entry}`,
+    /** hash: a batch (batches.lua) */
+    batch: (id: string) => `${tag}:batch:${id}`,
+    /** sorted set: its jobs by their place */
+    batchJobs: (id: string) => `${tag}:batch:${id}:jobs`,
+    /** sorted set: those that have not ended, by their place */
+    batchLive: (id: string) => `${tag}:batch:${id}:live`,
+    tenantBatches: (tenant: string) => `${tag}:tenant:${tenant}:batches`,
+    /** set: jobs of a tenant's preset that are in flight, where that is limited */
+    slots: (tenant: string, preset: string) => `${tag}:tenant:${tenant}:slots:${preset}`,
+    /** sorted set, all scores 0: jobs that another one must let in, of a preset's slots or a batch */
+    crowd: (of: string) => `${tag}:crowd:${of}`,
+    /** hash: a tenant's credit account (credits.lua) */
+    credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
+    /** stream: its entries */
+    ledger: (tenant: string) => `${tag}:tenant:${tenant}:ledger`,
+    /** hash: what was captured on a day (UTC, `2026-01-31`), by preset or model */
+    spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
     /** stream of transitions */
     events: `${tag}:events`,
     /** channel of progress */

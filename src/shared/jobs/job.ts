@@ -1,3 +1,5 @@
+import type { PriceRule } from '../credits/price.ts'
+
 /**
  * The vocabulary of jobs and attempts (docs/glossary.md). Plain values: what Redis keeps, what the rules decide on.
  * Times are milliseconds of the Redis clock; durations are seconds where a customer sees them.
@@ -48,6 +50,10 @@ export interface Stop {
 export const ON_UNKNOWN = ['fail', 'retry'] as const
 export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
+/** Whether output files are copied into our storage before the job is done, or left where they are. */
+export const STORE_POLICIES = ['copy', 'none'] as const
+export type StorePolicy = (typeof STORE_POLICIES)[number]
+
 /** A copied output file. `key` is its place in the artifact store. */
 export interface ArtifactRecord {
   id: string
@@ -71,6 +77,13 @@ export interface JobRecord {
   model: string | null
   version: string | null
   deployment: string | null
+  /** The preset that it was made from. */
+  preset: string | null
+  /** The batch that it belongs to, and its place there, from 0. */
+  batch: string | null
+  position: number | null
+  /** It begins when all before it in the batch have ended. */
+  in_sequence: boolean
   prediction_id: string | null
   input: JsonObject | null
   metadata: JsonObject
@@ -86,6 +99,21 @@ export interface JobRecord {
   on_unknown: OnUnknown
   /** Predictions of this job that failed for reasons of the platform and were made anew. */
   resubmissions: number
+  /** How many of those are allowed. */
+  resubmit_limit: number
+  store: StorePolicy
+  /** So many jobs of the preset may be in flight at once. */
+  in_flight_limit: number | null
+  /** null: it costs nothing. */
+  price: PriceRule | null
+  /** Whether a job that is canceled after its start is charged. */
+  charge_canceled: boolean
+  /** Micro-credits: held until the end; taken then; owed but beyond what the account had. */
+  estimate: number
+  captured: number | null
+  uncollected: number
+  /** The metrics did not tell the price: the hold was taken. */
+  charge_estimated: boolean
   /** The job that this one tries again. */
   retry_of: string | null
   /** Files stand as their artifact's id. */

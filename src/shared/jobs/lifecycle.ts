@@ -3,11 +3,13 @@ import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
 import { partialText } from '../artifacts/output.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
-import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, WebhookEvent } from './job.ts'
+import { estimatePrice, type PriceRule } from '../credits/price.ts'
+import { isFinal } from './job.ts'
+import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, StorePolicy, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
 import { newCommitId } from './commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './decision.ts'
-import { SILENT_FROM, type Doorbells, type JobStore } from './ports.ts'
+import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore } from './ports.ts'
 import { waitsForIntent } from './rules-submit.ts'
 import { transition } from './transitions.ts'
 
@@ -18,14 +20,13 @@ export interface LifecycleOptions {
   log: Logger
   /** Whether webhooks can reach this deployment. */
   webhooks: () => boolean
-  /** How often a prediction that failed for reasons of the platform is made anew. */
-  resubmissions: number
 }
 
 /** What a job needs to be accepted; already validated. */
 export interface NewJob {
   tenant: string
   account: string
+  preset: string | null
   model: string | null
   version: string | null
   deployment: string | null
@@ -36,6 +37,12 @@ export interface NewJob {
   start_within: number
   on_unknown: OnUnknown
   retry_of: string | null
+  /** How often a prediction that failed for reasons of the platform is made anew. */
+  resubmit_limit: number
+  store: StorePolicy
+  in_flight_limit: number | null
+  price: PriceRule | null
+  charge_canceled: boolean
 }
 
 export type AcceptResult =
@@ -43,6 +50,10 @@ export type AcceptResult =
   | { kind: 'replayed'; job: JobRecord }
   | { kind: 'key_reused' }
   | { kind: 'too_late' }
+  /** The tenant has so many jobs in the line already. */
+  | { kind: 'full'; limit: number }
+  /** Micro-credits that are missing. */
+  | { kind: 'short'; missing: number }
 
 export type ApplyResult =
   | { kind: 'applied'; state: JobState }
@@ -50,6 +61,10 @@ export type ApplyResult =
   | { kind: 'missing' }
   | { kind: 'limited' | 'paused'; waitMs: number }
   | { kind: 'probing' }
+  /** Others must end first; the job is rung when one did. */
+  | { kind: 'crowded' }
+  /** Its batch lets no further job begin: the job has ended. */
+  | { kind: 'batch_stopped' }
   | { kind: 'taken'; holder: string }
 
 /** More lost races than this in a row mean that something is wrong with the record, not with the timing. */
@@ -58,7 +73,7 @@ const MAX_RACES = 50
 const RUN_TIMES_FRESH_MS = 30_000
 
 /** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
-export function createLifecycle({ store, doorbells, timings, log, webhooks, resubmissions }: LifecycleOptions) {
+export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
   const nextUlid = monotonicFactory()
 
   /** A lost doorbell costs time only: the sweep rings again. */
@@ -83,6 +98,10 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
     // A job that is made anew keeps its phase when an attempt came to nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
     if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
+    if (left(before, job))
+      await ring('submit', async () => {
+        for (const id of await store.leaveCrowd(job)) await doorbells.submit(id)
+      })
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
   }
 
@@ -117,6 +136,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
     event: JobEvent | ((commitId: string) => JobEvent),
     cause: Cause,
   ): Promise<ApplyResult> {
+    let isInCrowd = false
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = newCommitId()
       const { now, paused, silence, state } = await store.load(id)
@@ -129,7 +149,6 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
         timings,
         webhooks: webhooks() && silence < SILENT_FROM,
         expected,
-        resubmissions,
       }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
       if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
@@ -152,6 +171,18 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
           return { kind: 'probing' }
         case 'taken':
           return { kind: 'taken', holder: result.holder }
+        case 'crowded':
+          // Asked again from within the crowd: whoever ends from now on sees it there.
+          if (isInCrowd) return { kind: 'crowded' }
+          await store.joinCrowd(state.job)
+          isInCrowd = true
+          break
+        case 'batch_stopped':
+          await apply(id, { type: 'batch_stopped', reason: result.reason }, cause)
+          return { kind: 'batch_stopped' }
+        case 'full':
+        case 'short':
+          throw new Error(`a change of ${id} was answered with ${result.status}`)
         case 'too_late':
         case 'stale':
           break
@@ -168,34 +199,10 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
       request: NewJob,
       id: string,
       idempotency: { entry: string; body: string } | null,
+      limits: AcceptLimits = { queuedJobs: null },
     ): Promise<AcceptResult> {
-      const job: JobRecord = {
-        v: 1,
-        id,
-        rev: 0,
-        ...request,
-        phase: 'queued',
-        status: 'queued',
-        attempt: 0,
-        prediction_id: null,
-        output: null,
-        artifacts: [],
-        progress: null,
-        partial: null,
-        error: null,
-        metrics: {},
-        stop: null,
-        idempotency: idempotency?.entry ?? null,
-        created_at: 0,
-        submitted_at: null,
-        prediction_created_at: null,
-        started_at: null,
-        completed_at: null,
-        start_since: 0,
-        start_paused: 0,
-        resubmissions: 0,
-      }
-      const result = await store.create(job, idempotency, newCommitId())
+      const job = newRecord(request, id, idempotency?.entry ?? null)
+      const result = await store.create(job, idempotency, newCommitId(), limits)
       if (result.status === 'taken') {
         const known = idempotency && (await store.idempotent(idempotency.entry))
         const first = known && (await store.read(known.job))
@@ -203,6 +210,8 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
         return known.body === idempotency.body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
       }
       if (result.status === 'too_late') return { kind: 'too_late' }
+      if (result.status === 'full') return { kind: 'full', limit: result.limit }
+      if (result.status === 'short') return { kind: 'short', missing: result.missing }
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
@@ -245,6 +254,68 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks, resu
       }
       return result
     },
+  }
+}
+
+/** What a job like this one is made from, its input apart: retention may have removed that. */
+export const sameAgain = (job: JobRecord): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of'> => ({
+  preset: job.preset,
+  model: job.model,
+  version: job.version,
+  deployment: job.deployment,
+  metadata: job.metadata,
+  webhook_events: job.webhook_events,
+  timeout: job.timeout,
+  start_within: job.start_within,
+  on_unknown: job.on_unknown,
+  resubmit_limit: job.resubmit_limit,
+  store: job.store,
+  in_flight_limit: job.in_flight_limit,
+  price: job.price,
+  charge_canceled: job.charge_canceled,
+})
+
+/** Whether the job makes room for another one of its preset or batch. */
+const left = (before: JobRecord, after: JobRecord): boolean =>
+  before.phase !== after.phase && (isFinal(after.phase) || after.phase === 'queued')
+
+/** A job as it is accepted. `place`: in its batch. */
+export function newRecord(
+  request: NewJob,
+  id: string,
+  idempotency: string | null,
+  place: Pick<JobRecord, 'batch' | 'position' | 'in_sequence'> = { batch: null, position: null, in_sequence: false },
+): JobRecord {
+  return {
+    v: 1,
+    id,
+    rev: 0,
+    ...request,
+    ...place,
+    estimate: request.price === null ? 0 : estimatePrice(request.price, request.input),
+    idempotency,
+    phase: 'queued',
+    status: 'queued',
+    attempt: 0,
+    prediction_id: null,
+    output: null,
+    artifacts: [],
+    progress: null,
+    partial: null,
+    error: null,
+    metrics: {},
+    stop: null,
+    created_at: 0,
+    submitted_at: null,
+    prediction_created_at: null,
+    started_at: null,
+    completed_at: null,
+    start_since: 0,
+    start_paused: 0,
+    resubmissions: 0,
+    captured: null,
+    uncollected: 0,
+    charge_estimated: false,
   }
 }
 

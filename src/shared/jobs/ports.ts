@@ -1,5 +1,5 @@
 import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
-import type { Commit, PauseReason } from './decision.ts'
+import type { BatchStop, Commit, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history-line.ts'
 
 /** How a commit ended. */
@@ -16,8 +16,21 @@ export type CommitResult =
   | { status: 'paused'; waitMs: number }
   /** Creation stands still until upstream is found well again. */
   | { status: 'probing' }
+  /** Another one must end first: of the preset, before it in its sequence, or of those that its batch's money is held for. */
+  | { status: 'crowded' }
+  /** The batch of the job lets no further job begin. */
+  | { status: 'batch_stopped'; reason: BatchStop }
+  /** The tenant has as many jobs in the line as it may have. */
+  | { status: 'full'; limit: number }
+  /** Micro-credits that the tenant is short of. */
+  | { status: 'short'; missing: number }
   /** A key that must be ours belongs to another: an idempotency entry, a prediction. */
   | { status: 'taken'; holder: string }
+
+/** How many jobs of the tenant may wait in the line; null: any number. */
+export interface AcceptLimits {
+  queuedJobs: number | null
+}
 
 export interface Snapshot {
   /** ms, Redis clock */
@@ -59,8 +72,17 @@ export interface JobStore {
   /** Newest first. `before`: the id that ended the last page. */
   list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
   /** Writes a new job. The entry is the idempotency entry and the digest of the body. */
-  create(job: JobRecord, idempotency: { entry: string; body: string } | null, commitId: string): Promise<CommitResult>
+  create(
+    job: JobRecord,
+    idempotency: { entry: string; body: string } | null,
+    commitId: string,
+    limits?: AcceptLimits,
+  ): Promise<CommitResult>
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
+  /** The job waits for another one of its preset or batch to end. */
+  joinCrowd(job: JobRecord): Promise<void>
+  /** The job made room: those who may be let in, one of each crowd. */
+  leaveCrowd(job: JobRecord): Promise<string[]>
   /** What an idempotency entry names. */
   idempotent(entry: string): Promise<{ job: string; body: string } | null>
   /** Lossy: what a running prediction shows of itself. */

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { priceRuleSchema } from '../credits/price.ts'
 import {
   CAUSES,
   ON_UNKNOWN,
   PHASES,
   STATUSES,
+  STORE_POLICIES,
   WEBHOOK_EVENTS,
   type AttemptRecord,
   type Effect,
@@ -11,59 +13,17 @@ import {
   type Json,
   type JsonObject,
 } from './job.ts'
+import { decodeLines, type HistoryLine } from './history-line.ts'
+import { absences, ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present, type JobDocument } from './record-fields.ts'
 
 /**
- * Records in Redis. What a commit changes often stands in a hash, one field each, so that a commit writes only what
- * changed; what is long, or frozen when the job is accepted, stands in documents of its own. Redis keeps a hash as one
- * compact piece of memory only while no value is longer than 64 bytes (`hash-max-listpack-value`): a fifth of the bytes.
- * In a hash words are kept as they are, everything else as JSON; '' is null, and what was null from the beginning is not
- * written at all. What is read back meets a schema once, here.
+ * Records in Redis. What commits change stands in one hash for each job, one field each, so that a commit writes only
+ * what changed: the job's own fields, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. What is long,
+ * or frozen when the job is accepted, stands in documents of its own (record-fields.ts says where): Redis keeps a hash in
+ * one compact piece only while no value is longer than 64 bytes (`hash-max-listpack-value`), at a fifth of the memory.
+ * In the hash words are kept as they are ('' is null), everything else as JSON. What is read back meets a schema once,
+ * here.
  */
-
-/** `partial` is a text by itself; the documents are JSON objects. */
-export const DOCUMENTS = ['order', 'result'] as const
-export type JobDocument = (typeof DOCUMENTS)[number]
-type Place = 'hash' | JobDocument | 'partial'
-
-/** Where each field of a job is kept. A moment belongs into the hash: only there can a commit set it by Redis' clock. */
-const PLACES: Record<keyof JobRecord, Place> = {
-  v: 'hash',
-  id: 'hash',
-  rev: 'hash',
-  tenant: 'hash',
-  account: 'hash',
-  phase: 'hash',
-  status: 'hash',
-  attempt: 'hash',
-  model: 'order',
-  version: 'order',
-  deployment: 'order',
-  prediction_id: 'hash',
-  input: 'order',
-  metadata: 'order',
-  webhook_events: 'order',
-  timeout: 'order',
-  start_within: 'order',
-  start_since: 'hash',
-  start_paused: 'hash',
-  on_unknown: 'order',
-  resubmissions: 'hash',
-  retry_of: 'order',
-  output: 'result',
-  artifacts: 'result',
-  progress: 'hash',
-  partial: 'partial',
-  error: 'result',
-  metrics: 'result',
-  stop: 'hash',
-  idempotency: 'order',
-  created_at: 'hash',
-  submitted_at: 'hash',
-  prediction_created_at: 'hash',
-  started_at: 'hash',
-  completed_at: 'hash',
-}
-const PLACE_OF: ReadonlyMap<string, Place> = new Map(Object.entries(PLACES))
 
 const json = z.custom<Json>((value) => value !== undefined)
 const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
@@ -90,11 +50,15 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   phase: z.enum(PHASES),
   status: z.enum(STATUSES),
   attempt: z.number(),
-  model: z.string().nullable().default(null),
-  version: z.string().nullable().default(null),
-  deployment: z.string().nullable().default(null),
-  prediction_id: z.string().nullable().default(null),
-  input: jsonObject.nullable().default(null),
+  model: z.string().nullable(),
+  version: z.string().nullable(),
+  deployment: z.string().nullable(),
+  preset: z.string().nullable(),
+  batch: z.string().nullable(),
+  position: z.number().nullable(),
+  in_sequence: z.boolean(),
+  prediction_id: z.string().nullable(),
+  input: jsonObject.nullable(),
   metadata: jsonObject,
   webhook_events: z.array(z.enum(WEBHOOK_EVENTS)),
   timeout: z.number(),
@@ -103,23 +67,29 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   start_paused: z.number(),
   on_unknown: z.enum(ON_UNKNOWN),
   resubmissions: z.number(),
-  retry_of: z.string().nullable().default(null),
-  output: json.default(null),
-  artifacts: z.array(artifact).default([]),
-  progress: z.number().nullable().default(null),
-  partial: z.string().nullable().default(null),
-  error: error.nullable().default(null),
-  metrics: jsonObject.default({}),
-  stop: z
-    .object({ reason: z.enum(['canceled', 'timeout']), requested_at: z.number() })
-    .nullable()
-    .default(null),
-  idempotency: z.string().nullable().default(null),
+  resubmit_limit: z.number(),
+  store: z.enum(STORE_POLICIES),
+  in_flight_limit: z.number().nullable(),
+  price: priceRuleSchema.nullable(),
+  charge_canceled: z.boolean(),
+  estimate: z.number(),
+  captured: z.number().nullable(),
+  uncollected: z.number(),
+  charge_estimated: z.boolean(),
+  retry_of: z.string().nullable(),
+  output: json,
+  artifacts: z.array(artifact),
+  progress: z.number().nullable(),
+  partial: z.string().nullable(),
+  error: error.nullable(),
+  metrics: jsonObject,
+  stop: z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z.number() }).nullable(),
+  idempotency: z.string().nullable(),
   created_at: z.number(),
-  submitted_at: z.number().nullable().default(null),
-  prediction_created_at: z.number().nullable().default(null),
-  started_at: z.number().nullable().default(null),
-  completed_at: z.number().nullable().default(null),
+  submitted_at: z.number().nullable(),
+  prediction_created_at: z.number().nullable(),
+  started_at: z.number().nullable(),
+  completed_at: z.number().nullable(),
 })
 
 const attemptSchema: z.ZodType<AttemptRecord> = z.object({
@@ -129,14 +99,14 @@ const attemptSchema: z.ZodType<AttemptRecord> = z.object({
   state: z.enum(['intended', 'unknown', 'open', 'closed']),
   claim: z.string(),
   intended_at: z.number(),
-  prediction_id: z.string().nullable().default(null),
-  outcome: z.string().nullable().default(null),
-  finished_by: z.enum(CAUSES).nullable().default(null),
-  webhook_id: z.string().nullable().default(null),
-  absent_since: z.number().nullable().default(null),
-  missing_since: z.number().nullable().default(null),
-  orphans: z.array(z.string()).default([]),
-  closed_at: z.number().nullable().default(null),
+  prediction_id: z.string().nullable(),
+  outcome: z.string().nullable(),
+  finished_by: z.enum(CAUSES).nullable(),
+  webhook_id: z.string().nullable(),
+  absent_since: z.number().nullable(),
+  missing_since: z.number().nullable(),
+  orphans: z.array(z.string()),
+  closed_at: z.number().nullable(),
 })
 
 const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
@@ -158,20 +128,13 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
   }),
 ])
 
+/** Of the hash; the documents are JSON anyway. */
 const WORDS = new Set([
-  'id',
   'tenant',
   'account',
   'phase',
   'status',
-  'model',
-  'version',
-  'deployment',
   'prediction_id',
-  'idempotency',
-  'on_unknown',
-  'retry_of',
-  'partial',
   'state',
   'claim',
   'outcome',
@@ -184,8 +147,6 @@ export class NewerRecordError extends Error {
   override name = 'NewerRecordError'
 }
 
-export const placeOf = (field: string): Place => PLACE_OF.get(field) ?? 'hash'
-
 export const encodeField = (field: string, value: unknown): string => {
   if (value === null || value === undefined) return ''
   return WORDS.has(field) && typeof value === 'string' ? value : JSON.stringify(value)
@@ -196,27 +157,13 @@ const decodeField = (field: string, text: string): unknown => {
   return WORDS.has(field) ? text : JSON.parse(text)
 }
 
-/** One of the documents that a job's long and frozen fields are kept in. */
+/** One of the documents that hold a job's long and frozen fields. */
 export const encodeDocument = (document: JobDocument, job: JobRecord): string =>
-  JSON.stringify(
-    Object.fromEntries(Object.entries(job).filter(([field, value]) => placeOf(field) === document && value !== null)),
-  )
-
-const pairs = (flat: readonly string[]): [string, string][] =>
-  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
-
-/** What the scripts keep for themselves: the ids of the last commits, and when progress was last written. */
-const OF_SCRIPTS = /^(c[0-7]|progress_at)$/
-
-const decodeFields = (entries: [string, string][]): Record<string, unknown> => {
-  const fields: Record<string, unknown> = {}
-  for (const [field, text] of entries) if (!OF_SCRIPTS.test(field)) fields[field] = decodeField(field, text)
-  if (typeof fields.v === 'number' && fields.v > 1) throw new NewerRecordError(`a record of version ${fields.v}`)
-  return fields
-}
+  JSON.stringify(Object.fromEntries(present(JOB_FIELDS, job).filter(([field]) => placeOf(field) === document)))
 
 /** What Redis holds of a job: the fields of its hash, flat, and the texts of `JobKeys.documents`. */
 export interface StoredJob {
+  id: string
   hash: readonly string[]
   documents: readonly (string | null)[]
 }
@@ -224,35 +171,69 @@ export interface StoredJob {
 const fieldsSchema = z.record(z.string(), z.string())
 const textsSchema = z.array(z.string().nullable())
 
-/** The replies of HGETALL and MGET. */
-export const storedJob = (hash: unknown, documents: unknown): StoredJob => ({
+/** From the replies of HGETALL and MGET. */
+export const storedJob = (id: string, hash: unknown, documents: unknown): StoredJob => ({
+  id,
   hash: Object.entries(fieldsSchema.parse(hash)).flat(),
   documents: textsSchema.parse(documents),
 })
 
-export function decodeJob({ hash, documents }: StoredJob): JobRecord | null {
-  if (hash.length === 0) return null
-  const fields = decodeFields(pairs(hash))
-  const [order, result, partial] = documents
-  return jobSchema.parse({ ...readDocument(order), ...readDocument(result), partial: partial ?? null, ...fields })
+const pairs = (flat: readonly string[]): [string, string][] =>
+  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
+
+/** Fields that are not the job's own: of an attempt, a line of history; the last commits, the time of progress. */
+const OF_ATTEMPT = /^(\d+)\.(.+)$/
+const OF_HISTORY = /^h(\d+)$/
+const OF_SCRIPTS = /^(?:c[0-7]|progress_at)$/
+const isForeign = (name: string): boolean => OF_ATTEMPT.test(name) || OF_HISTORY.test(name) || OF_SCRIPTS.test(name)
+
+const decodeFields = (entries: [string, string][]): Record<string, unknown> => {
+  const version = entries.find(([name]) => name === 'v')?.[1]
+  if (Number(version) > 1) throw new NewerRecordError(`a record of version ${version}`)
+  return Object.fromEntries(entries.map(([name, text]) => [name, decodeField(name, text)]))
 }
 
+const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
-const readDocument = (text: string | null | undefined): Record<string, Json> =>
-  text ? documentSchema.parse(JSON.parse(text)) : {}
+const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text))
 
-export function decodeAttempts(flat: readonly string[]): AttemptRecord[] {
+export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
+  if (hash.length === 0) return null
+  const fields = decodeFields(pairs(hash).filter(([name]) => !isForeign(name)))
+  const [order, result, partial] = documents
+  return jobSchema.parse({
+    ...absences(JOB_FIELDS),
+    ...readDocument(orderSchema.parse(order)),
+    ...(result ? readDocument(result) : {}),
+    partial: partial ?? null,
+    ...fields,
+    id,
+  })
+}
+
+/** `hash`: of the job, flat. */
+export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
   const byNumber = new Map<number, [string, string][]>()
-  for (const [name, text] of pairs(flat)) {
-    const dot = name.indexOf('.')
-    const n = Number(name.slice(0, dot))
-    const entries = byNumber.get(n) ?? []
-    entries.push([name.slice(dot + 1), text])
-    byNumber.set(n, entries)
+  for (const [name, text] of pairs(hash)) {
+    const [, n, field = ''] = OF_ATTEMPT.exec(name) ?? []
+    if (n === undefined) continue
+    const entries = byNumber.get(Number(n)) ?? []
+    entries.push([field, text])
+    byNumber.set(Number(n), entries)
   }
-  return [...byNumber.keys()]
-    .sort((a, b) => a - b)
-    .map((n) => attemptSchema.parse({ n, ...decodeFields(byNumber.get(n) ?? []) }))
+  return [...byNumber]
+    .sort(([a], [b]) => a - b)
+    .map(([n, entries]) => attemptSchema.parse({ ...absences(ATTEMPT_FIELDS), ...decodeFields(entries), n }))
+}
+
+/** What happened to the job, oldest first. `hash`: of the job, flat. */
+export function decodeHistory(hash: readonly string[]): { at: number; entry: HistoryLine }[] {
+  const lines = pairs(hash).flatMap(([name, text]): [number, string][] => {
+    const [, rev] = OF_HISTORY.exec(name) ?? []
+    return rev === undefined ? [] : [[Number(rev), text]]
+  })
+  const told = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
+  return told.length === 0 ? [] : decodeLines(told, decodeAttempts(hash))
 }
 
 const versionSchema = z.object({ v: z.number() })

@@ -1,25 +1,29 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { guardedScript, loadScript } from '../redis/script.ts'
-import { applyCommit, planCommit, planCreate, planPurge, type CommitScriptInput } from './commit-plan.ts'
-import { decodeHistory } from './history-line.ts'
-import type { JobRecord } from './job.ts'
+import { applyCommit, planCommit, planCreate, planPurge } from './commit-plan.ts'
+import type { CommitScriptInput } from './commit-script.ts'
+import { BATCH_STOPS } from './decision.ts'
+import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type CommitResult, type DueMember, type JobStore } from './ports.ts'
-import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
+import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { runTimeBucket, runTimeQuantile } from './run-times.ts'
+import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
 const pauseClock = [limits('pause-clock.lua')]
+const beside = (name: string): URL => new URL(`../${name}`, import.meta.url)
+const commitParts = [...pauseClock, beside('credits/credits.lua'), beside('batches/batches.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 /** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
-const commitNewWork = loadScript(here('commit.lua'), { includes: pauseClock })
-const commitAlways = loadScript(here('commit.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const commitNewWork = loadScript(here('commit.lua'), { includes: commitParts })
+const commitAlways = loadScript(here('commit.lua'), { flags: ['allow-oom'], includes: commitParts })
 /** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
-const commitIntent = guardedScript(here('commit.lua'), { includes: pauseClock })
+const commitIntent = guardedScript(here('commit.lua'), { includes: commitParts })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
@@ -27,7 +31,20 @@ const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], inc
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
 const commitReply = z.tuple([
-  z.enum(['applied', 'repeated', 'stale', 'taken', 'too_late', 'limited', 'paused', 'probing']),
+  z.enum([
+    'applied',
+    'repeated',
+    'stale',
+    'taken',
+    'too_late',
+    'limited',
+    'paused',
+    'probing',
+    'crowded',
+    'batch_stopped',
+    'full',
+    'short',
+  ]),
   z.coerce.number(),
   z.coerce.string(),
 ])
@@ -36,7 +53,6 @@ const loadReply = z.tuple([
   z.coerce.number(),
   z.coerce.number(),
   z.coerce.number(),
-  z.array(z.string()),
   z.array(z.string()),
   z.array(z.string()),
   z.array(z.string().nullable()),
@@ -87,6 +103,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     clockOffset = now - Date.now()
     if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now, detail }
     if (status === 'taken') return { result: { status, holder: detail }, now, detail }
+    if (status === 'full') return { result: { status, limit: Number(detail) }, now, detail }
+    if (status === 'short') return { result: { status, missing: Number(detail) }, now, detail }
+    if (status === 'batch_stopped')
+      return { result: { status, reason: z.enum(BATCH_STOPS).parse(detail) }, now, detail }
     return { result: { status }, now, detail }
   }
 
@@ -94,21 +114,17 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
-      await loadJob(
-        redis,
-        [keys.job(id), keys.attempts(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)],
-        [],
-      ),
+      await loadJob(redis, [keys.job(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)], []),
     )
-    const [now, paused, silence, hash, attemptFields, outboxFields, documents] = reply
+    const [now, paused, silence, hash, outbox, documents] = reply
     clockOffset = now - Date.now()
-    const job = decodeJob({ hash, documents })
+    const job = decodeJob({ id, hash, documents })
     if (job === null) return { now, paused, silence, state: null }
     return {
       now,
       paused,
       silence,
-      state: { job, attempts: decodeAttempts(attemptFields), effects: decodeEffects(outboxFields) },
+      state: { job, attempts: decodeAttempts(hash), effects: decodeEffects(outbox) },
     }
   }
 
@@ -116,7 +132,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     if (ids.length === 0) return []
     const names = ids.flatMap((id) => [keys.job(id), ...keys.documents(id)])
     const stored = readReply.parse(await readJobs(redis, names, []))
-    return stored.flatMap(([hash, documents]) => decodeJob({ hash, documents }) ?? [])
+    return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
   return {
@@ -129,8 +145,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return readMany(await redis.zrange(index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, limit))
     },
 
-    async create(job, idempotency, commitId) {
-      const input = planCreate(job, idempotency, planOptions)
+    async create(job, idempotency, commitId, limits = { queuedJobs: null }) {
+      const input = planCreate(job, idempotency, planOptions, limits)
       const notAfter = String(Date.now() + clockOffset + timings.acceptWithin)
       const { result, now, detail } = await run(commitNewWork, input, [commitId, '', notAfter, '', ''])
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
@@ -140,13 +156,24 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async commit(state, commit, cause, commitId) {
-      const input = planCommit(state, commit, cause, planOptions)
+      const input = planCommit(state, commit, cause, planOptions, Date.now() + clockOffset)
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
       const script = commit.takesBudget ? commitIntent.run : commitAlways
       const head = [commitId, String(state.job.rev), '', perToken, tolerance] as const
-      const { result, now } = await run(script, input, [...head])
+      const { result, now, detail } = await run(script, input, [...head])
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
-      return result.status === 'applied' ? { status: 'applied', state: applyCommit(state, commit, now) } : result
+      if (result.status !== 'applied') return result
+      const after = applyCommit(state, commit, now)
+      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, detail) } }
+    },
+
+    async joinCrowd(job) {
+      for (const crowd of crowdsOf(keys, job)) await redis.zadd(crowd, '0', job.id)
+    },
+
+    async leaveCrowd(job) {
+      const popped = await Promise.all(crowdsOf(keys, job).map((crowd) => redis.zpopmin(crowd)))
+      return popped.flatMap(([id]) => (id === undefined ? [] : [id]))
     },
 
     async idempotent(entry) {
@@ -164,11 +191,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async history(id) {
-      const [lines, attempts] = await Promise.all([
-        redis.lrange(keys.history(id), 0, -1),
-        redis.hgetall(keys.attempts(id)),
-      ])
-      return decodeHistory(lines, decodeAttempts(Object.entries(attempts).flat()))
+      return decodeHistory(Object.entries(await redis.hgetall(keys.job(id))).flat())
     },
 
     async unknownAttempts(account) {
@@ -312,6 +335,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { phases: numbers(phases), counters: numbers(counters), due, overdue, deadLetters }
     },
   }
+}
+
+/** The record as the script's settlement left it; `detail`: `<captured> <uncollected>`. */
+function settled(before: JobRecord, after: JobRecord, detail: string): JobRecord {
+  if (after.price === null || !isFinal(after.phase) || isFinal(before.phase)) return after
+  const [captured = 0, uncollected = 0] = detail.split(' ').map(Number)
+  return { ...after, captured, uncollected, charge_estimated: chargeOf(after)?.actual === null }
 }
 
 const numbers = (row: Record<string, string>): Record<string, number> =>

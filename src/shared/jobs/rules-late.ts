@@ -2,7 +2,7 @@ import { isTerminal } from '../replicate/prediction.ts'
 import { closed, commit, ignored, type Row } from './decision.ts'
 import { attemptOf } from './job.ts'
 import { judgeAbsence, lost, speaksForIntent, tickIntent, waitsForIntent } from './rules-submit.ts'
-import { cancelEffect, cancelsOf, missing, orphan, recovered, seenAgain } from './rules-upstream.ts'
+import { cancelEffect, cancelsOf, missing, orphan, recovered, seenAgain, wellBy } from './rules-upstream.ts'
 
 /** News of an attempt that the job does not depend on any more: only its own record changes. */
 export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed' | 'not_listed' | 'missing' | 'tick'> =
@@ -51,7 +51,7 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
             remove: ended ? cancelsOf(state, attempt, prediction.id) : [],
           },
           due: { attempt: ended ? null : { in: context.timings.pollWithWebhooks.first } },
-          ...(surfaced ? { orphans: 1, health: 'healthy' as const, note: 'late' } : {}),
+          ...(surfaced ? { orphans: 1, ...wellBy(record, context), note: 'late' } : {}),
         },
       )
     },

@@ -6,6 +6,7 @@ import {
   ignored,
   NOW,
   stopped,
+  type BatchStop,
   type Commit,
   type Decision,
   type Rule,
@@ -28,7 +29,7 @@ export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
   return commit(
     { ...(job.phase === 'queued' ? { phase: 'submitting' } : {}), attempt: n, submitted_at: NOW, prediction_id: null },
     {
-      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW } },
+      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
       due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
       takesBudget: true,
     },
@@ -44,6 +45,26 @@ export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
 }
 
 export const cancelWaiting: Rule<'cancel'> = () => commit(canceled('no'))
+
+const STOP_WORDS: Record<BatchStop, string> = {
+  canceled: 'Its batch was canceled.',
+  failure_rate: 'Too many jobs of its batch have failed.',
+  max_spend: 'Its batch has spent what it may.',
+}
+
+/** The batch is over for whatever has not begun. */
+export const stopWaiting: Rule<'batch_stopped'> = (state, { reason }) =>
+  waitsForIntent(state)
+    ? commit(
+        {
+          phase: 'canceled',
+          status: 'canceled',
+          error: { code: 'batch_stopped', message: STOP_WORDS[reason], retryable: true, billed: 'no' },
+          completed_at: NOW,
+        },
+        { stopsBatch: reason },
+      )
+    : ignored('no_news')
 
 /** Only its author may say what became of an intent, and only while no prediction was found for it. */
 export const speaksForIntent = (attempt: AttemptRecord | undefined, claim: string): attempt is AttemptRecord =>
@@ -98,17 +119,21 @@ const becomesUnknown = (state: JobState, n: number, reason: string, { timings }:
       attempt: { in: timings.listAgain.min },
       ...(state.job.phase === 'submitting' ? { job: { in: timings.ringAgain.min } } : {}),
     },
-    health: 'fault',
     note: reason,
   })
 
 export const lost: Rule<'lost'> = (state, { attempt, claim, reason }, context) => {
   const record = attemptOf(state, attempt)
   if (!speaksForIntent(record, claim)) return ignored('not_the_claim')
-  return record.state === 'unknown' ? ignored('no_news') : becomesUnknown(state, attempt, reason, context)
+  return record.state === 'unknown'
+    ? ignored('no_news')
+    : { ...becomesUnknown(state, attempt, reason, context), health: 'fault' }
 }
 
-/** Time and an attempt without a prediction: its author fell silent, or nobody will ever know. */
+/**
+ * Time and an attempt without a prediction: its author fell silent, or nobody will ever know. The silence is that of a
+ * process of ours, no fault of upstream.
+ */
 export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
   const record = attemptOf(state, attempt ?? state.job.attempt)
   if (record?.state === 'intended' && context.now >= record.intended_at + context.timings.intentSilence)

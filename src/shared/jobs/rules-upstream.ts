@@ -1,4 +1,4 @@
-import { inlineOutput, MAX_INLINE_OUTPUT } from '../artifacts/output.ts'
+import { inlineOutput, linkedOutput, MAX_INLINE_OUTPUT } from '../artifacts/output.ts'
 import { classifyFailure } from '../replicate/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../replicate/prediction.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
@@ -24,6 +24,7 @@ import {
   type AttemptRecord,
   type Effect,
   type JobRecord,
+  type Json,
   type JobState,
 } from './job.ts'
 
@@ -78,6 +79,13 @@ export function firstPoll({ webhooks, expected, timings }: TransitionContext): n
 export const seenAgain = ({ n, missing_since }: AttemptRecord): Decision =>
   missing_since === null ? ignored('no_news') : commit({}, { attempt: { n, changes: { missing_since: null } } })
 
+/**
+ * Whether a prediction that comes to light shows that creates work now: by the create's own answer, or by whatever sees
+ * it while its POST may still be under way. An outcome that was unknown is old news when it is found.
+ */
+export const wellBy = ({ state, claim }: AttemptRecord, { cause }: TransitionContext): { health?: 'healthy' } =>
+  cause === 'create' || (state === 'intended' && claim !== RECOVERED) ? { health: 'healthy' } : {}
+
 export const observed: Rule<'observed'> = (state, event, context) => {
   const { job } = state
   const { prediction } = event
@@ -96,7 +104,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
   }
   const before: JobRecord = adopts ? { ...job, prediction_created_at: null, started_at: null } : job
   const seen: JobChanges = { prediction_id: prediction.id, ...predictionTimes(before, prediction) }
-  const health = adopts ? { health: 'healthy' as const } : {}
+  const health = adopts ? wellBy(record, context) : {}
 
   if (isTerminal(prediction.status)) {
     const end = ending(state, event.attempt, prediction, prediction.status, context)
@@ -156,7 +164,11 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
     intended_at: event.prediction.created_at ?? context.now,
     orphans: [],
   }
-  const lost: AttemptRecord = { ...newAttempt(n), intended_at: event.prediction.created_at ?? context.now }
+  const lost: AttemptRecord = {
+    ...newAttempt(n),
+    claim: RECOVERED,
+    intended_at: event.prediction.created_at ?? context.now,
+  }
   const remembered: JobState = {
     ...state,
     job: { ...job, phase: job.phase === 'resubmitting' ? job.phase : 'unknown', attempt: n },
@@ -184,7 +196,7 @@ function ending(
   const ran = prediction.started_at !== null || job.phase === 'running' ? 'yes' : 'no'
   switch (status) {
     case 'succeeded':
-      return success(attempt, prediction, context)
+      return success(job, attempt, prediction, context)
     case 'failed':
       return failure(job, prediction, context)
     case 'canceled': {
@@ -208,10 +220,10 @@ function ending(
 
 /** A failure of the platform is made good inside the job; one of the model or the input is the customer's to know. */
 function failure(job: JobRecord, prediction: Prediction, context: TransitionContext): Commit {
-  const { timings, resubmissions, paused } = context
+  const { timings, paused } = context
   if (job.stop) return commit(stopped(job, 'no'))
   const { code, resubmit, hopeless } = classifyFailure(prediction.error)
-  if (resubmit && job.resubmissions < resubmissions)
+  if (resubmit && job.resubmissions < job.resubmit_limit)
     return commit(
       {
         phase: 'resubmitting',
@@ -228,12 +240,16 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
   return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', !hopeless, 'no'))
 }
 
-function success(attempt: number, prediction: Prediction, { now, timings }: TransitionContext): Commit {
+/** What can be final at once: nothing to copy, and small enough for the record. */
+const withoutCopy = ({ store }: JobRecord, output: Json): { value: Json } | null =>
+  inlineOutput(output) ?? (store === 'none' ? linkedOutput(output) : null)
+
+function success(job: JobRecord, attempt: number, prediction: Prediction, { now, timings }: TransitionContext): Commit {
   if (prediction.data_removed && prediction.output === null)
     return commit(
       failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
     )
-  const inline = inlineOutput(prediction.output)
+  const inline = withoutCopy(job, prediction.output)
   if (inline)
     return commit({
       phase: 'succeeded',

@@ -22,7 +22,17 @@ import {
   tickResubmitting,
   tickStopping,
 } from './rules-stop.ts'
-import { cancelWaiting, intend, lost, notListed, notSent, refused, tickIntent, tickWaiting } from './rules-submit.ts'
+import {
+  cancelWaiting,
+  intend,
+  lost,
+  notListed,
+  notSent,
+  refused,
+  stopWaiting,
+  tickIntent,
+  tickWaiting,
+} from './rules-submit.ts'
 import { missing, observed, orphan } from './rules-upstream.ts'
 
 /**
@@ -65,6 +75,7 @@ const nothingNew = {
   stored: ignore('no_news'),
   not_stored: ignore('no_news'),
   cancel_done: cancelDone,
+  batch_stopped: ignore('no_news'),
 }
 
 const outcomeOpen: Row = {
@@ -90,13 +101,20 @@ export const transitions: Record<Phase, Row> = {
     // Every attempt so far is closed as not created: what surfaces for one is nobody's.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
     cancel: cancelWaiting,
+    batch_stopped: stopWaiting,
     tick: tickWaiting,
   },
   submitting: outcomeOpen,
   unknown: outcomeOpen,
   created: predictionLives,
   running: predictionLives,
-  resubmitting: { ...outcomeOpen, intend, cancel: cancelResubmitting, tick: tickResubmitting },
+  resubmitting: {
+    ...outcomeOpen,
+    intend,
+    cancel: cancelResubmitting,
+    batch_stopped: stopWaiting,
+    tick: tickResubmitting,
+  },
   stopping: { ...outcomeOpen, cancel: ignore('stopping'), tick: tickStopping },
   storing: {
     ...nothingNew,
@@ -141,6 +159,8 @@ export function transition(state: JobState, event: JobEvent, context: Transition
       return row.cancel_done(state, event, context)
     case 'cancel':
       return row.cancel(state, event, context)
+    case 'batch_stopped':
+      return row.batch_stopped(state, event, context)
     case 'tick':
       return (late ? lateAttempt : row).tick(state, event, context)
   }

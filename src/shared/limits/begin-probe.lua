@@ -11,4 +11,5 @@ if not account[1] or account[2] or tonumber(account[3] or '0') > now or tonumber
   return 0
 end
 redis.call('HSET', KEYS[1], 'probe_lease', string.format('%.0f', now + tonumber(ARGV[1])))
+redis.call('HDEL', KEYS[1], 'probe_holder')
 return 1

@@ -1,22 +1,39 @@
 -- Included by scripts that pause creation. Of several pauses the longest counts; the pause clock counts the ms of all of
--- them, each added whole when it is set. `key`: the account's hash.
+-- them, each added whole when it is set, and those in which the account stands half open between two pauses: creation
+-- waits there too. `key`: the account's hash.
 local function pause_creation(key, now, ms, reason)
-  local state = redis.call('HMGET', key, 'paused_until', 'paused_total')
-  local from = math.max(now, tonumber(state[1] or '0'))
+  local state = redis.call('HMGET', key, 'paused_until', 'paused_total', 'half_open')
+  local before = tonumber(state[1] or '0')
+  local from = state[3] and before or math.max(now, before)
   local til = now + ms
-  if til > from then
+  if til > before then
     redis.call('HSET', key, 'paused_until', string.format('%.0f', til), 'pause_reason', reason,
       'paused_total', string.format('%.0f', tonumber(state[2] or '0') + til - from))
   end
 end
 local function pause_clock(key, now)
-  local state = redis.call('HMGET', key, 'paused_until', 'paused_total')
-  return tonumber(state[2] or '0') - math.max(0, tonumber(state[1] or '0') - now)
+  local state = redis.call('HMGET', key, 'paused_until', 'paused_total', 'half_open')
+  local ahead = tonumber(state[1] or '0') - now
+  if not state[3] then
+    ahead = math.max(0, ahead)
+  end
+  return tonumber(state[2] or '0') - ahead
 end
 -- Half opens the account: no create until GET /account answers; longer with each time in a row.
 local function trip(key, now, first, longest, reason)
   local trips = redis.call('HINCRBY', key, 'trips', 1)
-  redis.call('HSET', key, 'half_open', '1')
-  redis.call('HDEL', key, 'probe', 'probe_lease')
   pause_creation(key, now, math.min(longest, first * 2 ^ math.min(trips - 1, 16)), reason)
+  redis.call('HSET', key, 'half_open', '1')
+  redis.call('HDEL', key, 'probe', 'probe_lease', 'probe_holder')
+end
+-- Upstream is well: true when creation stood half open until now.
+local function close_trip(key, now)
+  if redis.call('HEXISTS', key, 'half_open') == 0 then
+    return false
+  end
+  if tonumber(redis.call('HGET', key, 'paused_until') or '0') < now then
+    redis.call('HSET', key, 'paused_total', string.format('%.0f', pause_clock(key, now)))
+  end
+  redis.call('HDEL', key, 'half_open')
+  return true
 end

@@ -1,0 +1,57 @@
+--[[
+  How money moves within a commit. Whole micro-credits: below 2^53, so that numbers of Lua are exact; stored by HINCRBY.
+
+  An account is a hash { granted, balance, held, captured, limited }; `limited` is set by its first grant. Its ledger is a
+  stream that only grows: each entry tells the account as it stands after it.
+]]
+local function credit(account, field)
+  return tonumber(redis.call('HGET', account, field) or '0')
+end
+
+local function is_limited(account)
+  return redis.call('HEXISTS', account, 'limited') == 1
+end
+
+local function enter(account, ledger, kind, amount, more)
+  local after = redis.call('HMGET', account, 'granted', 'balance', 'held', 'captured')
+  redis.call('XADD', ledger, '*', 'kind', kind, 'amount', string.format('%.0f', amount), 'granted', after[1] or '0',
+    'balance', after[2] or '0', 'held', after[3] or '0', 'captured', after[4] or '0', unpack(more))
+end
+
+local function move_credit(account, field, amount)
+  redis.call('HINCRBY', account, field, string.format('%.0f', amount))
+end
+
+-- What is missing for a hold; 0 when there is enough, or no limit.
+local function shortfall(account, amount)
+  if not is_limited(account) then
+    return 0
+  end
+  return math.max(0, amount - credit(account, 'balance'))
+end
+
+local function hold_credit(account, ledger, amount, more)
+  move_credit(account, 'balance', -amount)
+  move_credit(account, 'held', amount)
+  enter(account, ledger, 'hold', amount, more)
+end
+
+local function release_credit(account, ledger, held, more)
+  move_credit(account, 'held', -held)
+  move_credit(account, 'balance', held)
+  enter(account, ledger, 'release', held, more)
+end
+
+-- `actual` nil: not known, so the hold is taken. Answers what was taken, and what could not be.
+local function capture_credit(account, ledger, held, actual, more)
+  local due = actual or held
+  local taken = due
+  if is_limited(account) then
+    taken = math.min(due, held + math.max(0, credit(account, 'balance')))
+  end
+  move_credit(account, 'held', -held)
+  move_credit(account, 'balance', held - taken)
+  move_credit(account, 'captured', taken)
+  enter(account, ledger, 'capture', taken, more)
+  return taken, due - taken
+end

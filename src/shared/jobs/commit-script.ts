@@ -1,0 +1,36 @@
+import type { Moment } from './decision.ts'
+
+/** The guards and writes of one run of commit.lua, with every key that they name. */
+export class CommitScriptInput {
+  readonly keys: string[]
+  readonly operations: string[] = []
+
+  constructor(job: string, account: string) {
+    this.keys = [job, account]
+  }
+
+  add(operation: string, key: string, ...args: (string | number)[]): this {
+    this.operations.push(operation, String(this.indexOf(key)), String(args.length), ...args.map(String))
+    return this
+  }
+
+  /** The index of a further key of an operation, which is one of its arguments. */
+  indexOf(key: string): number {
+    const index = this.keys.indexOf(key)
+    return index === -1 ? this.keys.push(key) : index + 1
+  }
+
+  /** `field` at a moment, in a hash. */
+  setMoment(key: string, field: string, moment: Moment): this {
+    return typeof moment === 'number'
+      ? this.add('hset', key, field, moment)
+      : this.add('hset_in', key, field, moment.in)
+  }
+
+  /** `member` due at a moment. */
+  dueAt(key: string, member: string, moment: Moment): this {
+    return typeof moment === 'number'
+      ? this.add('zadd', key, Math.round(moment), member)
+      : this.add('zadd_in', key, Math.round(moment.in), member)
+  }
+}

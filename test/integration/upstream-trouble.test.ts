@@ -1,0 +1,201 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Job, JobRequest } from '../../src/client/types.ts'
+import { finished, inPhase, submitMany } from '../support/finished.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import type { Books } from '../support/simulator-admin.ts'
+import { startService, type TestService } from '../support/start-service.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** Replicate refuses, fails, falls silent or is away. Numbers are those of docs/failure-modes.md's list of tests. */
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const PER_SECOND = 20
+const SEVERAL = 12
+
+let service: TestService
+let proxy: TcpProxy
+beforeAll(async () => {
+  service = await startService({
+    timings: SHORT_TIMINGS,
+    env: { REPLICATE_CREATES_PER_MINUTE: String(PER_SECOND * 60), REPLICATE_CREATE_BURST: '1' },
+    simulator: { speed: 20 },
+    through: async (port) => (proxy = await startTcpProxy({ port })).port,
+  })
+})
+afterAll(() => service.stop())
+afterEach(async () => {
+  await proxy.heal()
+  await clearFaults()
+})
+
+const clearFaults = async (): Promise<void> => {
+  await fetch(`${service.simulator.url}/_sim/faults`, { method: 'DELETE' })
+}
+const hello = (text: string, more: Partial<JobRequest> = {}): JobRequest => ({
+  version: HELLO,
+  input: { text },
+  ...more,
+})
+const submit = (text: string): Promise<Job> => service.client.submit(hello(text))
+const submitAll = (name: string, count: number): Promise<string[]> =>
+  submitMany(service, count, (i) => hello(`${name} ${i}`))
+const rows = async (id: string): Promise<Books['predictions']> =>
+  (await service.simulator.books()).predictions.filter(({ webhook }) => webhook?.includes(id))
+const creates = async (): Promise<number> => (await service.simulator.books()).counts.create_requests
+const account = (field: string): Promise<string | null> => service.redis.hget(service.keys.account('default'), field)
+
+/** The job once it waits for this. */
+const waitingFor = (id: string, reason: string): Promise<Job> =>
+  waitFor(`${id} to wait for ${reason}`, async () => {
+    const job = await service.client.get(id)
+    return job.waiting_for?.reason === reason && job
+  })
+
+async function allOnce(ids: string[]): Promise<Job[]> {
+  const jobs = await Promise.all(ids.map((id) => finished(service, id, 30_000)))
+  expect(jobs.map(({ status }) => status)).toEqual(ids.map(() => 'succeeded'))
+  const { predictions } = await service.simulator.books()
+  for (const { id, prediction_id } of jobs)
+    expect(predictions.filter(({ webhook }) => webhook?.includes(id)).map((row) => row.id)).toEqual([prediction_id])
+  return jobs
+}
+
+/** When upstream made the predictions of these jobs, ms, in the order of its books. */
+async function createdAt(ids: string[]): Promise<{ id: string; at: number }[]> {
+  const { predictions } = await service.simulator.books()
+  return predictions.flatMap(({ webhook, created_at }) => {
+    const id = new URL(webhook ?? 'http://none').searchParams.get('job') ?? ''
+    return ids.includes(id) ? [{ id, at: Date.parse(created_at) }] : []
+  })
+}
+
+/** The most of these moments that fall into one second. */
+const mostInOneSecond = (times: number[]): number =>
+  Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 1000).length))
+
+/** Requests may bunch up a little on their way. */
+const BUNCHED = 4
+
+test('F23 a storm of 429 pauses the whole line, keeps its order and uses up nothing', async () => {
+  await service.simulator.faults({ create: { status: { code: 429, retry_after: 1, hint: 'body', next: 2 } } })
+  const before = await creates()
+  const ids: string[] = []
+  for (let i = 0; i < SEVERAL; i++) ids.push((await submit(`F23 ${i}`)).id)
+  const last = ids.at(-1) ?? ''
+  await waitingFor(last, 'rate_limited')
+  const asked = await creates()
+  const until = Number(await account('paused_until'))
+  await waitFor('the pause to be nearly over', () => Date.now() > until - 100)
+  // Those that were under way when the first 429 came are all that there is.
+  expect(await creates()).toBe(asked)
+  const jobs = await allOnce(ids)
+  expect((await creates()) - before).toBe(SEVERAL + 2)
+  for (const { id } of jobs) expect(Number(await service.redis.hget(service.keys.job(id), 'resubmissions'))).toBe(0)
+  const made = await createdAt(ids)
+  expect(made.map(({ id }) => id)).toEqual(ids)
+  expect(mostInOneSecond(made.map(({ at }) => at))).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
+})
+
+test('F24 500, 502, 503 and 504 on a create are no answer: nothing is sent again before it is proved absent', async () => {
+  const ids: string[] = []
+  const before = await creates()
+  for (const code of [500, 502, 503, 504]) {
+    await service.simulator.faults({ create: { status: { code, next: 1 } } })
+    const { id } = await submit(`F24 ${code}`)
+    expect((await inPhase(service, id, 'unknown')).waiting_for?.reason).toBe('outcome')
+    ids.push(id)
+    // Three in a row would stop creation.
+    await finished(service, (await submit(`after ${code}`)).id)
+  }
+  expect((await creates()) - before).toBe(8)
+  const jobs = await allOnce(ids)
+  expect(jobs.map(({ attempt }) => attempt)).toEqual([2, 2, 2, 2])
+  expect((await creates()) - before).toBe(12)
+})
+
+describe('F25 a create that succeeds after we gave it up', () => {
+  test.each([
+    ['its webhook', {}],
+    ['listing', { webhooks: { drop: 1 } }],
+  ])('is adopted by %s', async (how, faults) => {
+    await service.simulator.faults({ create: { delay: { seconds: 1.6, next: 1 } }, ...faults })
+    const { id } = await submit(`F25 by ${how}`)
+    await inPhase(service, id, 'unknown')
+    expect(await rows(id)).toEqual([])
+    const [job] = await allOnce([id])
+    expect(job?.attempt).toBe(1)
+  })
+})
+
+describe('F27 a connection on which', () => {
+  test('nothing comes back is given up in time; what arrives later is adopted', async () => {
+    // The create finds a connection that is open already.
+    await finished(service, (await submit('F27 before')).id)
+    proxy.blackHole()
+    const { id } = await submit('F27 silent')
+    await inPhase(service, id, 'submitting')
+    const begun = performance.now()
+    await inPhase(service, id, 'unknown')
+    expect(performance.now() - begun).toBeLessThan(3000)
+    await proxy.heal()
+    await allOnce([id])
+  })
+
+  test('the answer trickles is given up in time, and so is a list', async () => {
+    await service.simulator.faults({ webhooks: { drop: 1 } })
+    proxy.trickle(50)
+    const { id } = await submit('F27 trickle')
+    const lists = (await service.simulator.books()).counts.lists
+    await inPhase(service, id, 'unknown')
+    await waitFor('lists that trickle', async () => (await service.simulator.books()).counts.lists >= lists + 2)
+    expect((await service.client.get(id)).phase).toBe('unknown')
+    await proxy.heal()
+    const [job] = await allOnce([id])
+    expect(job?.attempt).toBe(1)
+  })
+})
+
+test.each([401, 402])('F28 %i pauses creation with an alarm, keeps the jobs, and ends by itself', async (code) => {
+  await service.simulator.faults({ create: { status: { code } }, account: { status: { code } } })
+  const ids = await submitAll(`F28 ${code}`, SEVERAL)
+  for (const id of ids) expect((await waitingFor(id, 'account')).status).toBe('queued')
+  const asked = await creates()
+  const trips = Number(await account('trips'))
+  await waitFor('the account to be asked for', async () => Number(await account('trips')) > trips)
+  expect(await creates()).toBe(asked)
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  expect(Number(/^genqueue_creation_paused_seconds (\S+)/m.exec(metrics)?.[1])).toBeGreaterThan(0)
+  await clearFaults()
+  const jobs = await allOnce(ids)
+  expect(Math.max(...jobs.map(({ attempt }) => attempt))).toBeLessThanOrEqual(2)
+})
+
+test('F29 Replicate is away for long: no job is lost or expires, and creation comes back on a ramp within the limit', async () => {
+  const running = await submitMany(service, 4, () => ({ model: 'google/gemini-3-pro', input: { prompt: 'F29' } }))
+  for (const id of running) await inPhase(service, id, 'created', 'running')
+  await service.simulator.faults({ webhooks: { drop: 1 } })
+  await proxy.refuse()
+  proxy.resetAll()
+  const down = performance.now()
+  const ids = await submitMany(service, 28, (i) => hello(`F29 ${i}`, { start_within: 4 }))
+  await waitingFor(ids.at(-1) ?? '', 'upstream')
+  await waitFor('half of the time to pass', () => performance.now() - down > 2000)
+  // The other half it takes connections and says nothing.
+  await proxy.heal()
+  proxy.blackHole()
+  await waitFor('a long time to pass', () => performance.now() - down > 6000)
+  const jobs = await Promise.all(ids.map((id) => service.client.get(id)))
+  // Those that were under way when it began, and a try now and then.
+  expect(jobs.reduce((sum, { attempt }) => sum + attempt, 0)).toBeLessThan(15)
+  const back = Date.now()
+  await proxy.heal()
+  await clearFaults()
+  await allOnce([...ids, ...running])
+  // What the network held back arrives at once, whatever we do.
+  const times = (await createdAt(ids.filter((_id, i) => jobs[i]?.phase !== 'unknown'))).map(({ at }) => at)
+  expect(mostInOneSecond(times)).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
+  const first = Math.min(...times.filter((at) => at >= back))
+  // The rate grows from a tenth to the whole within a second.
+  expect(times.filter((at) => at >= first && at < first + 1000).length).toBeLessThan(PER_SECOND * 0.75)
+})
