@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
 import { BOARD_PATH, createApp } from './api/app.ts'
 import { createAuth } from './api/auth.ts'
+import { createResolveJob } from './api/resolve-job.ts'
 import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
@@ -11,6 +12,7 @@ import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
+import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
 import { tenantRoutes } from './api/routes/tenants.ts'
 import { tokenRoutes } from './api/routes/tokens.ts'
@@ -25,6 +27,10 @@ import { createArtifactLinks } from './shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from './shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
 import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
+import { createCatalogue } from './shared/catalogue/catalogue.ts'
+import { diskPresets } from './shared/catalogue/disk-presets.ts'
+import { createInputChecks } from './shared/catalogue/input-check.ts'
+import { readPresets } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, type Config } from './shared/config.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
 import type { HealthCheck } from './shared/health.ts'
@@ -108,6 +114,8 @@ export interface Service {
   healthUrl: string | null
   /** Whether Replicate can call us; otherwise jobs finish by polling. */
   webhooks: boolean
+  /** Reads the presets again. */
+  reload(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -189,13 +197,26 @@ const redisCheck =
 async function buildApi(core: Core, options: ServiceOptions) {
   const { config, log } = options
   const { redis, keys, store, lifecycle, artifacts, upstream, deployment, queues } = core
+  const models = createModelCatalogue(upstream)
+  const checks = createInputChecks()
+  const catalogue = await createCatalogue({
+    read: async () => readPresets(await diskPresets(config.presetsDir), checks),
+    models,
+    checks,
+    log,
+  })
   const reader = consumerConnection(options.redisUrl, 'events', log)
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
   const streams = createEventStreams({ hub, store, epoch: deployment.id, limits: { perTenant: 500, total: 5000 }, log })
   const links = createArtifactLinks(deployment.key)
   const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
-  const metrics = createMetrics({ store, queueCounts: queueCounts(queues), account: ACCOUNT })
+  const metrics = createMetrics({
+    store,
+    queueCounts: queueCounts(queues),
+    account: ACCOUNT,
+    driftedPresets: catalogue.drifted,
+  })
   const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
   const auth = createAuth({
     store: core.tenants,
@@ -211,16 +232,18 @@ async function buildApi(core: Core, options: ServiceOptions) {
   // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
   if (core.webhooks()) void secrets.refresh()
   const capacity = watchCapacity(redis, log)
+  const resolveJob = createResolveJob({ catalogue, allowRawModels: config.allowRawModels })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, view, account: ACCOUNT, full: capacity.full }),
-      ...modelRoutes(createModelCatalogue(upstream)),
+      ...jobRoutes({ store, lifecycle, hub, streams, view, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...modelRoutes(models),
+      ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth),
       ...tokenRoutes(store, auth),
-      ...tenantRoutes({ admin: createTenantAdmin(core.tenants), now: core.tenants.now, defaults: config.tenantLimits }),
+      ...tenantRoutes(createTenantAdmin(core.tenants), config.tenantLimits),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
       ...docsRoutes(),
     ],
@@ -241,11 +264,12 @@ async function buildApi(core: Core, options: ServiceOptions) {
     log,
   })
   const stop = async (): Promise<void> => {
+    catalogue.stop()
     capacity.stop()
     auth.stop()
     await hub.stop()
   }
-  return { app, stop }
+  return { app, reload: catalogue.reload, stop }
 }
 
 const createReadBudget = (redis: Redis, keys: JobKeys, perMinute: number): Budget =>
@@ -381,6 +405,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     let publicUrl = config.publicUrl
     let url: string | null = null
     let healthUrl: string | null = null
+    let reload = (): Promise<void> => Promise.resolve()
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
@@ -391,6 +416,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       )
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
+      reload = api.reload
       const server = await startServer(api.app, { host: config.host, port: config.port, portVariable: 'PORT' })
       stops.push({ name: 'server', stop: () => server.stop(2000) })
       url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${server.port}`
@@ -414,7 +440,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         healthUrl = `http://${config.host}:${health.port}`
       }
     }
-    return { url, healthUrl, webhooks: publicUrl !== null, stop }
+    return { url, healthUrl, webhooks: publicUrl !== null, reload, stop }
   } catch (error) {
     await stop()
     throw error

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { startService, VERSION, type Service } from './compose.ts'
 import { greeting } from './greeting.ts'
 import { provideLocalParts, type LocalParts } from './local-parts.ts'
+import { PresetError } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, loadConfig, type Config } from './shared/config.ts'
 import { createLogger, type Logger } from './shared/logger.ts'
 
@@ -18,6 +19,8 @@ function readConfig(): Config {
 function warn(config: Config, parts: LocalParts, log: Logger): void {
   if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
     log.warn({ host: config.host }, 'DEV_API_KEY has every right and HOST is not loopback: keep it secret')
+  if (parts.devApiKey === null && config.role !== 'worker')
+    log.warn('DEV_API_KEY is not set: only keys of tenants open the API (genqueue keys create)')
   if (parts.adminPassword === null && config.role !== 'worker')
     log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
   if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')
@@ -62,6 +65,8 @@ async function main(): Promise<void> {
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
   let parts: LocalParts | undefined
   let service: Service | undefined
+  // A terminal that is closed ends what runs in it; everywhere else the signal means: read again.
+  if (!process.stdout.isTTY) process.on('SIGHUP', () => void service?.reload())
   onSignals(async () => {
     await service?.stop()
     await parts?.stop()
@@ -79,6 +84,7 @@ async function main(): Promise<void> {
 
 /** What a person must mend is told in words; a stack helps only with our own mistakes. */
 function explain(error: unknown): string {
+  if (error instanceof PresetError) return `The presets are wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
   if (error instanceof ConfigError) return `The configuration is wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
   return error instanceof Error ? error.message : String(error)
 }

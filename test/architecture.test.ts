@@ -138,7 +138,7 @@ describe('an adapter', () => {
 
   test('is the only one in its folder that knows the technology', () => {
     const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
-    const folders = ['jobs', 'replicate', 'artifacts', 'limits', 'audit']
+    const folders = ['jobs', 'replicate', 'artifacts', 'limits', 'audit', 'tenants']
     const inDomain = (file: string): boolean => folders.some((folder) => below(`shared/${folder}`)(file))
     /** Fetches outputs for whichever store there is. */
     const fetcher = 'src/shared/artifacts/output-fetcher.ts'
@@ -166,11 +166,14 @@ test('vocabulary and decisions touch neither a technology nor the outside', () =
       'webhook-secrets',
     ].map((name) => `src/shared/replicate/${name}.ts`),
     ...['output', 'artifact-links'].map((name) => `src/shared/artifacts/${name}.ts`),
+    ...['tenant', 'api-key', 'job-token', 'tenant-admin', 'tenant-keys', 'tenant-view', 'ports'].map(
+      (name) => `src/shared/tenants/${name}.ts`,
+    ),
     'src/shared/errors.ts',
   ]
   for (const file of pure) expect(sources).toContain(file)
-  // Hashes and random ids are arithmetic.
-  const allowed = /^(?:zod|ulid|node:crypto)$/
+  // Hashes, checksums and random ids are arithmetic.
+  const allowed = /^(?:zod|ulid|node:crypto|node:zlib)$/
   expect(
     offences(
       (file) => pure.includes(file),

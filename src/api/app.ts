@@ -6,7 +6,7 @@ import { ServiceError } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
-import type { Auth } from './auth.ts'
+import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import type { ApiRequest, ApiResponse, Route } from './http.ts'
 import { MAX_BODY_BYTES, parseJsonBody } from './json-body.ts'
@@ -14,7 +14,7 @@ import { dropBody, readBody } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
 import { sendEvents } from './send-events.ts'
-import type { Throttle } from './throttle.ts'
+import { clientNetwork, type Throttle } from './throttle.ts'
 
 export interface AppOptions {
   routes: Route[]
@@ -111,12 +111,18 @@ export function createApp(options: AppOptions): Express {
     const handle = async (request: Request, response: Response): Promise<void> => {
       try {
         const asked = toRequest(request)
-        const principal = route.scope === null ? null : auth.require(asked, route.scope)
-        if (route.method === 'POST') asked.body = await readJson(request)
-        const answer =
-          route.scope === null
-            ? await route.handle(asked)
-            : await route.handle({ ...asked, principal: principal ?? { tenant: '', scopes: [] } })
+        let principal: Principal | null = null
+        let answer: ApiResponse
+        if (route.scope === null) {
+          if (route.method === 'POST') asked.body = await readJson(request)
+          answer = await route.handle(asked)
+        } else {
+          principal = await auth.require(asked, route.scope, route.tokenOpens)
+          asked.query.delete('token')
+          if (route.method === 'POST') asked.body = await readJson(request)
+          answer = await route.handle({ ...asked, principal })
+        }
+        if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
         sendAnswer(response, answer, log)
       } catch (error) {
         sendError(response, error)
@@ -174,7 +180,7 @@ function toRequest(request: Request): ApiRequest {
     query: new URLSearchParams(at === -1 ? '' : request.originalUrl.slice(at)),
     headers,
     body: undefined,
-    ip: request.ip ?? '',
+    ip: clientNetwork(request.ip ?? ''),
     secure: request.secure,
   }
 }

@@ -1,65 +1,174 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { z } from 'zod'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { isLoopback } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
-import type { ApiRequest } from './http.ts'
+import { KEY_ID, keyDigest, keyIdOf } from '../shared/tenants/api-key.ts'
+import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenants/job-token.ts'
+import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
+import { DEFAULT_TENANT, type Limits, type Scope } from '../shared/tenants/tenant.ts'
+import { createCredentialWatch } from './credential-watch.ts'
+import type { ApiRequest, EventSource } from './http.ts'
+import { createThrottle } from './throttle.ts'
+import { createTickets } from './tickets.ts'
 
-export const SCOPES = ['jobs:read', 'jobs:write', 'admin'] as const
-export type Scope = (typeof SCOPES)[number]
-
+/** Who asks, and what they may. */
 export interface Principal {
   tenant: string
   scopes: readonly Scope[]
+  /** null: the development key */
+  keyId: string | null
+  limits: Limits
+  /** With a job token: the one job or batch that it opens. */
+  only: string | null
+  /** ms; when session or token end; null: with the key. */
+  until: number | null
 }
 
-/** The development key and its sessions: the tenant `default` with every scope. */
-const OWNER: Principal = { tenant: 'default', scopes: SCOPES }
-
-export const SESSION_COOKIE = 'gq_session'
-export const ADMIN_COOKIE = 'gq_admin'
+const SESSION_COOKIE = 'gq_session'
+const ADMIN_COOKIE = 'gq_admin'
 const SESSION_S = 12 * 3600
+
+/** Wrong credentials of one network, or for one key id, in each process. */
+const FAILURES_PER_MINUTE = 100
+/** For each job or batch: whoever has its token can slow down those who share it, never the tenant. */
+const TOKEN_REQUESTS_PER_MINUTE = 300
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 const sameText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b))
 
-const ticketSchema = z.object({ kind: z.string(), expires: z.number() })
-
 export interface AuthOptions {
+  store: Pick<TenantStore, 'admit'>
   devApiKey: string | null
   /** null: the board is closed. */
   adminPassword: string | null
-  /** Signs session cookies; the same in every process of the deployment. */
+  /** Signs session cookies and job tokens; the same in every process of the deployment. */
   key: Buffer
   /** Host names under which a browser may use a session; null: any. */
   allowedHosts: ReadonlySet<string> | null
 }
 
-/**
- * Who is asking. A key in the Authorization header, or a session cookie; a cookie counts only for requests that a page
- * of ours made (same origin, allowed Host), because the browser sends it by itself.
- */
-export function createAuth({ devApiKey, adminPassword, key, allowedHosts }: AuthOptions) {
-  const sign = (text: string): string => createHmac('sha256', key).update(`session:${text}`).digest('base64url')
+/** What was presented, before anybody was asked about it. */
+interface Credentials {
+  caller: Caller
+  keyId: string | null
+  only: string | null
+  until: number | null
+}
 
-  function ticket(kind: 'studio' | 'admin'): string {
-    const payload = {
-      kind,
-      expires: Math.floor(Date.now() / 1000) + SESSION_S,
-      nonce: randomBytes(9).toString('base64url'),
-    }
-    const text = Buffer.from(JSON.stringify(payload)).toString('base64url')
-    return `${text}.${sign(text)}`
+/**
+ * Who is asking: by a key or a job token in the Authorization header, a job token in the query, or a session cookie. A
+ * cookie counts only for requests that a page of ours made (same origin, allowed Host), because the browser sends it by
+ * itself.
+ *
+ * Whatever is presented is judged first, and only a failure is counted and throttled: a right key always opens, whoever
+ * else guesses behind the same proxy. Guessing gains nothing by that, because nobody hits one of 2^256 secrets; what the
+ * throttle saves is told in docs/tenants.md.
+ */
+export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts }: AuthOptions) {
+  const tickets = createTickets(key)
+  const tokens = createJobTokens(key)
+  const networks = createThrottle({ failuresPerMinute: FAILURES_PER_MINUTE })
+  const keyIds = createThrottle({ failuresPerMinute: FAILURES_PER_MINUTE })
+  const watch = createCredentialWatch(
+    async (id) => (await store.admit({ by: 'holder', key: id }, null)).status === 'admitted',
+  )
+
+  /** Names the development key in what we sign, so that another one ends what this one began. */
+  const devHolder =
+    devApiKey === null
+      ? null
+      : `dev.${createHmac('sha256', key).update(`holder:${devApiKey}`).digest('base64url').slice(0, 16)}`
+  const developer: Pick<Credentials, 'caller' | 'keyId'> = {
+    caller: { by: 'tenant', tenant: DEFAULT_TENANT },
+    keyId: null,
   }
 
-  function validTicket(kind: 'studio' | 'admin', value: string | undefined): boolean {
-    const [text, signature, ...rest] = value?.split('.') ?? []
-    if (!text || !signature || rest.length > 0 || !sameText(signature, sign(text))) return false
-    const parsed = ticketSchema.safeParse(JSON.parse(Buffer.from(text, 'base64url').toString('utf8')))
-    return parsed.success && parsed.data.kind === kind && parsed.data.expires > Date.now() / 1000
+  /** The failure of whoever asks, counted. */
+  function refusal({ ip }: ApiRequest, keyId: string | null, detail: string): ServiceError {
+    networks.check(ip)
+    if (keyId !== null) keyIds.check(keyId)
+    networks.fail(ip)
+    if (keyId !== null) keyIds.fail(keyId)
+    return new ServiceError('unauthenticated', detail)
+  }
+
+  /** What a signature of ours names; null: a development key that is not the one of now. */
+  function holderOf(holder: string): Pick<Credentials, 'caller' | 'keyId'> | null {
+    if (holder === devHolder) return developer
+    return KEY_ID.test(holder) ? { caller: { by: 'holder', key: holder }, keyId: holder } : null
+  }
+
+  function ofKey(request: ApiRequest, text: string): Credentials {
+    if (devApiKey !== null && sameText(text, devApiKey)) return { ...developer, only: null, until: null }
+    const keyId = keyIdOf(text)
+    if (keyId === null) throw refusal(request, null, 'The API key is not valid.')
+    return { caller: { by: 'key', key: keyId, digest: keyDigest(text) }, keyId, only: null, until: null }
+  }
+
+  function ofToken(request: ApiRequest, text: string): Credentials {
+    const grant = tokens.read(text)
+    const holder = grant && holderOf(grant.holder)
+    if (!holder) throw refusal(request, null, 'The token is not valid.')
+    if (grant.expires * 1000 <= Date.now()) throw refusal(request, null, 'The token has expired.')
+    return { ...holder, only: grant.subject, until: grant.expires * 1000 }
+  }
+
+  function sessionOf(request: ApiRequest): Credentials | null {
+    const ticket = tickets.read('studio', cookieOf(request, SESSION_COOKIE))
+    const holder = ticket && holderOf(ticket.holder)
+    return holder && { ...holder, only: null, until: ticket.expires * 1000 }
+  }
+
+  function ofSession(request: ApiRequest): Credentials {
+    const session = sessionOf(request)
+    if (session === null || !hostAllowed(request))
+      throw new ServiceError('unauthenticated', 'Send an API key: Authorization: Bearer <key>.')
+    if (!fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
+    return session
+  }
+
+  function presented(request: ApiRequest, tokenOpens: boolean): Credentials {
+    const { authorization } = request.headers
+    const inQuery = tokenOpens ? request.query.get('token') : null
+    if (authorization === undefined) return inQuery === null ? ofSession(request) : ofToken(request, inQuery)
+    const given = /^Bearer ([A-Za-z0-9_-]{1,200})$/.exec(authorization)?.[1]
+    if (given === undefined) throw refusal(request, null, 'The API key is not valid.')
+    return given.startsWith(TOKEN_PREFIX) ? ofToken(request, given) : ofKey(request, given)
+  }
+
+  /** Asks Redis, which also takes the request off what may be asked in a minute. */
+  async function admit(request: ApiRequest, credentials: Credentials): Promise<Principal> {
+    const { caller, keyId, only, until } = credentials
+    const admission = await store.admit(
+      caller,
+      only === null ? { to: 'tenant' } : { to: 'token', subject: only, perMinute: TOKEN_REQUESTS_PER_MINUTE },
+    )
+    switch (admission.status) {
+      case 'admitted': {
+        const { tenant, limits } = admission
+        return { tenant, scopes: only === null ? admission.scopes : ['jobs:read'], keyId, limits, only, until }
+      }
+      case 'unknown':
+        throw refusal(request, keyId, 'The API key is not valid.')
+      case 'revoked':
+        throw refusal(request, keyId, 'The API key was revoked.')
+      case 'expired':
+        throw refusal(request, keyId, 'The API key has expired.')
+      case 'suspended':
+        throw new ServiceError('tenant_suspended', 'The tenant of this key is suspended.')
+      case 'limited': {
+        const limit = only === null ? 'requests_per_minute' : 'token_requests_per_minute'
+        throw new ServiceError('rate_limited', `At most ${admission.perMinute} requests a minute.`, {
+          limit,
+          retryAfter: admission.waitMs / 1000,
+        })
+      }
+    }
   }
 
   const cookie = (name: string, value: string, path: string, maxAge: number, secure: boolean): string =>
     `${name}=${value}; Path=${path}; Max-Age=${maxAge}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`
+  const sessionCookie = (holder: string, secure: boolean): string =>
+    cookie(SESSION_COOKIE, tickets.issue('studio', holder, SESSION_S), '/', SESSION_S, secure)
 
   const hostAllowed = (request: ApiRequest): boolean =>
     allowedHosts === null || allowedHosts.has(hostname(request.headers.host))
@@ -81,46 +190,63 @@ export function createAuth({ devApiKey, adminPassword, key, allowedHosts }: Auth
       isLoopback(hostname(headers.host)) &&
       !Object.keys(headers).some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
 
-    /** Who asks; throws `unauthenticated`, `cross_site` or `forbidden`. */
-    require(request: ApiRequest, scope: Scope): Principal {
-      const { authorization } = request.headers
-      if (authorization !== undefined) {
-        const given = /^Bearer ([A-Za-z0-9_-]{1,200})$/.exec(authorization)?.[1]
-        if (given === undefined || devApiKey === null || !sameText(given, devApiKey))
-          throw new ServiceError('unauthenticated', 'The API key is not valid.')
-        return allow(OWNER, scope)
-      }
-      if (!validTicket('studio', cookieOf(request, SESSION_COOKIE)) || !hostAllowed(request))
-        throw new ServiceError('unauthenticated', 'Send an API key: Authorization: Bearer <key>.')
-      if (!fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
-      return allow(OWNER, scope)
+    /**
+     * Who asks; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited` or
+     * `forbidden`. `tokenOpens`: the route shows what a job token may be for, and checks which by `mayOpen`.
+     */
+    async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
+      const principal = await admit(request, presented(request, tokenOpens))
+      if (principal.only !== null && !tokenOpens)
+        throw new ServiceError('forbidden', 'A job token only reads what it was made for.')
+      if (!principal.scopes.includes(scope)) throw new ServiceError('forbidden', `The key lacks the scope ${scope}.`)
+      return principal
     },
 
-    /** The session cookie for a right key, else null. */
-    signIn(given: string, secure: boolean): string | null {
-      if (devApiKey === null || !sameText(given, devApiKey)) return null
-      return cookie(SESSION_COOKIE, ticket('studio'), '/', SESSION_S, secure)
+    /** Whether something that says who it is was sent along; it may be wrong. */
+    hasCredentials: (request: ApiRequest): boolean =>
+      request.headers.authorization !== undefined || request.query.has('token') || sessionOf(request) !== null,
+
+    /** A token for one job or batch that the principal may read. */
+    issueToken({ keyId }: Principal, subject: string, lifeS: number): { token: string; expires: number } {
+      const expires = Math.floor(Date.now() / 1000) + lifeS
+      const grant: TokenGrant = { subject, holder: keyId ?? devHolder ?? '', expires }
+      return { token: tokens.issue(grant), expires }
     },
-    hasSession: (request: ApiRequest): boolean => validTicket('studio', cookieOf(request, SESSION_COOKIE)),
-    openSession: (secure: boolean): string => cookie(SESSION_COOKIE, ticket('studio'), '/', SESSION_S, secure),
+
+    /** Ends an event stream soon after what opened it has ended. */
+    whileValid: (principal: Principal, source: EventSource): EventSource => watch.guard(principal, source),
+
+    /** The session cookie for a key; throws what `require` throws. */
+    async signIn(request: ApiRequest, text: string): Promise<string> {
+      const { keyId } = await admit(request, ofKey(request, text))
+      return sessionCookie(keyId ?? devHolder ?? '', request.secure)
+    },
+    hasSession: (request: ApiRequest): boolean => sessionOf(request) !== null,
+    /** A session of the development key, without asking for it. */
+    openSession: (secure: boolean): string => sessionCookie(devHolder ?? '', secure),
     signOut: (secure: boolean): string => cookie(SESSION_COOKIE, '', '/', 0, secure),
 
     boardOpen: adminPassword !== null,
     adminSignIn(password: string, secure: boolean): string | null {
       if (adminPassword === null || !sameText(password, adminPassword)) return null
-      return cookie(ADMIN_COOKIE, ticket('admin'), '/admin', SESSION_S, secure)
+      return cookie(ADMIN_COOKIE, tickets.issue('admin', 'admin', SESSION_S), '/admin', SESSION_S, secure)
     },
     isAdmin: (request: ApiRequest): boolean =>
-      hostAllowed(request) && validTicket('admin', cookieOf(request, ADMIN_COOKIE)),
+      hostAllowed(request) && tickets.read('admin', cookieOf(request, ADMIN_COOKIE)) !== null,
     adminSignOut: (secure: boolean): string => cookie(ADMIN_COOKIE, '', '/admin', 0, secure),
+
+    stop: watch.stop,
   }
 }
 
 export type Auth = ReturnType<typeof createAuth>
 
-function allow(principal: Principal, scope: Scope): Principal {
-  if (!principal.scopes.includes(scope)) throw new ServiceError('forbidden', `The key lacks the scope ${scope}.`)
-  return principal
+/** Whether something belongs to the one who asks: of the tenant, and of what a job token is for. */
+export function mayOpen(
+  { tenant, only }: Principal,
+  thing: { id: string; tenant: string; batch?: string | null },
+): boolean {
+  return thing.tenant === tenant && (only === null || only === thing.id || only === thing.batch)
 }
 
 export function hostname(host: string | undefined): string {

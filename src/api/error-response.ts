@@ -21,6 +21,7 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       status,
       detail: error.message,
       code: error.code,
+      ...(error.limit === null ? {} : { limit: error.limit }),
       ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),
     },
   }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Problem } from '../client/types.ts'
-import type { Principal, Scope } from './auth.ts'
+import type { Scope } from '../shared/tenants/tenant.ts'
+import type { Principal } from './auth.ts'
 
 /** A request as handlers see it: plain values, no Express. */
 export interface ApiRequest {
@@ -12,7 +13,7 @@ export interface ApiRequest {
   headers: Record<string, string | undefined>
   /** The parsed JSON body; undefined without one. */
   body: unknown
-  /** Remote address, for throttling. */
+  /** Where it comes from, for throttling: an IPv4 address, or the network of an IPv6 address. */
   ip: string
   secure: boolean
 }
@@ -48,6 +49,8 @@ export type Route =
       method: 'GET' | 'POST' | 'DELETE'
       path: string
       scope: Scope
+      /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
+      tokenOpens?: true
       handle: (request: OwnedRequest) => Promise<ApiResponse>
     }
   | {

@@ -1,4 +1,5 @@
 import { ServiceError, type FieldError } from '../shared/errors.ts'
+import { pointerSegment } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 
 /** Limits on what a body may look like (docs/api.md). */
@@ -61,10 +62,6 @@ function checkShape(text: string): void {
 
 /** Lone surrogates and NUL cannot be stored or passed on unharmed. */
 const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
-
-/** Keys longer than any of ours are cut: a body must not make its answer many times its size. */
-export const pointerSegment = (key: string | number): string =>
-  `/${String(key).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 function walk(value: unknown, pointer: string, wrong: FieldError[]): void {
   if (wrong.length >= MAX_FIELDS) return

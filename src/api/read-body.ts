@@ -4,6 +4,8 @@ import { ServiceError } from '../shared/errors.ts'
 /** How long the rest of a refused body is thrown away, so that the answer arrives before the connection ends. */
 const LINGER_MS = 1000
 
+const endedEarly = (): ServiceError => new ServiceError('invalid_json', 'The body ended early.')
+
 /**
  * The raw body; null when it is larger than `maxBytes`, told by its announced length or as soon as it has grown so far
  * (the parsers of Express answer only after the last byte has come). Compressed bodies are refused.
@@ -13,6 +15,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
     throw new ServiceError('unsupported_media_type', 'Compressed bodies are not accepted.')
   if (Number(length ?? 0) > maxBytes) return null
+  if (request.destroyed) throw endedEarly()
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let bytes = 0
@@ -34,7 +37,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
     }
     const fail = (): void => {
       leave()
-      reject(new ServiceError('invalid_json', 'The body ended early.'))
+      reject(endedEarly())
     }
     request.on('data', take).on('end', finish).on('error', fail).on('close', fail)
   })

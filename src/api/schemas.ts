@@ -1,13 +1,11 @@
 import { z } from 'zod'
-import { ServiceError } from '../shared/errors.ts'
-import { ON_UNKNOWN, STATUSES, WEBHOOK_EVENTS, type JsonObject } from '../shared/jobs/job.ts'
-import { pointerSegment } from './json-body.ts'
+import { ownerName, policySchemas, VERSION } from '../shared/catalogue/policies.ts'
+import { PRESET_NAME } from '../shared/catalogue/preset.ts'
+import { ServiceError, type FieldError } from '../shared/errors.ts'
+import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
+import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
 
 /** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
-
-const name = '[A-Za-z0-9][A-Za-z0-9._-]{0,99}'
-const OWNER_NAME = new RegExp(`^${name}/${name}$`)
-const VERSION = new RegExp(`^(?:${name}/${name}:)?[0-9a-f]{64}$`)
 
 const MAX_INPUT_BYTES = 64 * 1024
 const MAX_METADATA_BYTES = 4 * 1024
@@ -24,23 +22,28 @@ const jsonObject = (maxBytes: number) =>
 
 export const jobRequestSchema = z
   .strictObject({
-    model: z.string().regex(OWNER_NAME, { error: 'Expected owner/name.' }).optional(),
+    preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
+    model: ownerName.optional(),
     version: z
       .string()
       .regex(VERSION, { error: 'Expected 64 hexadecimal digits, or owner/name:<64 hexadecimal digits>.' })
       .optional(),
-    deployment: z.string().regex(OWNER_NAME, { error: 'Expected owner/name.' }).optional(),
+    deployment: ownerName.optional(),
     input: jsonObject(MAX_INPUT_BYTES),
-    timeout: z.number().int().min(5).max(1800).default(600),
-    start_within: z.number().int().min(1).max(604_800).default(86_400),
-    webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length).default([]),
+    timeout: policySchemas.timeout.optional(),
+    start_within: policySchemas.start_within.optional(),
+    webhook_events: policySchemas.webhook_events.optional(),
     metadata: jsonObject(MAX_METADATA_BYTES).default({}),
-    on_unknown: z.enum(ON_UNKNOWN).default('fail'),
+    on_unknown: policySchemas.on_unknown.optional(),
+    store: policySchemas.store.optional(),
   })
-  .refine(({ model, version, deployment }) => [model, version, deployment].filter(Boolean).length === 1, {
-    error: 'Exactly one of model, version and deployment is needed.',
-    params: { code: 'exactly_one_of' },
-  })
+  .refine(
+    ({ preset, model, version, deployment }) => [preset, model, version, deployment].filter(Boolean).length === 1,
+    {
+      error: 'Exactly one of preset, model, version and deployment is needed.',
+      params: { code: 'exactly_one_of' },
+    },
+  )
 
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
@@ -61,17 +64,20 @@ export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
 export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 
 /** A body that must be there. */
-export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+export function neededBody(body: unknown): unknown {
   if (body === undefined) throw new ServiceError('invalid_json', 'A JSON body is needed.')
-  return parseWith(schema, body)
+  return body
 }
+
+export const parseBody = <T extends z.ZodType>(schema: T, body: unknown): z.output<T> =>
+  parseWith(schema, neededBody(body))
 
 /** Parses with a schema; throws `invalid_request` with a pointer for each wrong field. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const fields = parsed.error.issues.flatMap((issue) => {
-    const pointer = prefix + issue.path.map((part) => pointerSegment(String(part))).join('')
+    const pointer = prefix + pointerOf(issue.path)
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => ({
         pointer: pointer + pointerSegment(key),
@@ -81,14 +87,14 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix
     const code = issue.code === 'custom' && typeof issue.params?.code === 'string' ? issue.params.code : issue.code
     return [{ pointer, code, detail: issue.message }]
   })
+  throw invalidRequest(fields)
+}
+
+/** All that is wrong with a request, at once. */
+export function invalidRequest(fields: FieldError[]): ServiceError {
   const first = fields[0]
-  throw new ServiceError(
-    'invalid_request',
-    first ? `${first.pointer || 'The request'}: ${first.detail}` : 'Not valid.',
-    {
-      fields,
-    },
-  )
+  const detail = first ? `${first.pointer || 'The request'}: ${first.detail}` : 'Not valid.'
+  return new ServiceError('invalid_request', detail, { fields })
 }
 
 /** `a=1&b=2` as an object; a repeated name is refused by the schema, because it is an array then. */

@@ -123,8 +123,10 @@ export interface Page<T> {
   next_cursor: string | null
 }
 
-/** Exactly one of `model`, `version`, `deployment`. */
+/** Exactly one of `preset`, `model`, `version`, `deployment`. */
 export interface JobRequest {
+  /** The name of a preset: it decides the model, and what else a job may say. */
+  preset?: string
   /** `owner/name` of an official model */
   model?: string
   /** 64 hex digits, or `owner/name:<64 hex>` */
@@ -141,6 +143,68 @@ export interface JobRequest {
   metadata?: JsonObject
   /** Default `fail`: better one job failed than one prediction paid for twice. */
   on_unknown?: 'fail' | 'retry'
+  /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */
+  store?: 'copy' | 'none'
+}
+
+/** What a unit costs, in micro-credits; the parts are added and the sum is rounded up. */
+export interface PriceRule {
+  per_run?: number | undefined
+  /** Of Replicate's `predict_time`. */
+  per_predict_second?: number | undefined
+  /** Of each file, or of a text. */
+  per_output?: number | undefined
+  per_input_token?: number | undefined
+  per_output_token?: number | undefined
+  per_video_second?: number | undefined
+  /** What the estimate is computed from: quantities, or the field of the input that tells one. */
+  expect: {
+    [quantity in 'predict_seconds' | 'outputs' | 'input_tokens' | 'output_tokens' | 'video_seconds']?:
+      | number
+      | { input: string; default: number }
+      | undefined
+  }
+}
+
+/** A named recipe for jobs. */
+export interface Preset {
+  name: string
+  title: string
+  description: string
+  model: string | null
+  version: string | null
+  deployment: string | null
+  /** JSON Schema of what a job may say, with the preset's defaults; null while the model's schema is not known. */
+  input_schema: JsonObject | null
+  /** Of the schema of the whole input. */
+  schema_sha256: string | null
+  /** What a job has when it does not say otherwise. */
+  defaults: JsonObject
+  /** What every job has. */
+  fixed: JsonObject
+  /** The fields of the input that a job may say. */
+  overrides: string[]
+  /** null: its jobs cost nothing. */
+  price: PriceRule | null
+  /** Micro-credits, for the defaults. */
+  estimate: number | null
+  /** s */
+  timeout: number
+  /** s */
+  start_within: number
+  webhook_events: WebhookEvent[]
+  on_unknown: 'fail' | 'retry'
+  store: 'copy' | 'none'
+  /** How often a prediction that failed for reasons of the platform is made anew. */
+  resubmit_limit: number
+  /** So many of its jobs may be in flight at once. */
+  in_flight_limit: number | null
+  /** Whether a job that is canceled after its start is charged. */
+  charge_canceled: boolean
+  /** Which of `timeout`, `start_within`, `webhook_events`, `on_unknown` and `store` a job may say. */
+  policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store')[]
+  /** How long its model has been running lately, s; null when too few runs are known. */
+  run_time: { p50: number; p90: number } | null
 }
 
 /** JSON Schema of a model's input, as Replicate publishes it (`x-order`, enums by `allOf`/`$ref` under `schemas`). */
@@ -165,5 +229,7 @@ export interface Problem {
   detail: string
   /** Stable, snake_case. */
   code: string
+  /** Of a 429: the name of the limit that was reached. */
+  limit?: string
   errors?: { pointer: string; code: string; detail: string }[]
 }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
+import type { Limits } from './tenants/tenant.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
 
@@ -21,6 +23,9 @@ const port = (name: string) =>
     .max(65_535)
 const rate = z.coerce.number().int().min(1).max(1_000_000)
 const url = (protocols: RegExp) => z.url({ protocol: protocols })
+
+/** The presets that come with genqueue. */
+const OWN_PRESETS = fileURLToPath(new URL('../../presets', import.meta.url))
 
 const variables = {
   ROLE: z.enum(['all', 'api', 'worker']).default('all').describe('all, api or worker'),
@@ -58,6 +63,10 @@ const variables = {
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
+  TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe('a whole number, 1 or more'),
+  TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
+  PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
+  ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
   ADMIN_PASSWORD: z.string().min(8).max(200).optional().describe('8 to 200 characters'),
   SIMULATOR_PORT: port('SIMULATOR_PORT').default(4010).describe('a port number, 0 to 65535 (0: any free one)'),
   SIMULATOR_SPEED: z.coerce
@@ -110,6 +119,12 @@ export interface Config {
   publicUrl: string | null
   devApiKey: string | null
   adminPassword: string | null
+  /** absolute */
+  presetsDir: string
+  /** false: jobs are made by presets only. */
+  allowRawModels: boolean
+  /** Of tenants without limits of their own. */
+  tenantLimits: Limits
   simulator: {
     port: number
     speed: number
@@ -179,6 +194,9 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
     devApiKey: env.DEV_API_KEY ?? null,
     adminPassword: env.ADMIN_PASSWORD ?? null,
+    presetsDir: resolve(env.PRESETS_DIR),
+    allowRawModels: env.ALLOW_RAW_MODELS === 'true',
+    tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
     simulator: {
       port: env.SIMULATOR_PORT,
       speed: env.SIMULATOR_SPEED,

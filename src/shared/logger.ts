@@ -4,7 +4,7 @@ import pretty from 'pino-pretty'
 export type Logger = PinoLogger
 
 /** Secrets that may stand inside a text: Replicate tokens, webhook secrets, our own keys, tokens in URLs. */
-const SECRETS = /\b(?:r8_|whsec_|gq_)[A-Za-z0-9+/=_-]{8,}|([?&]token=)[A-Za-z0-9_-]+/g
+const SECRETS = /\b(?:r8_|whsec_|gqt?_)[A-Za-z0-9+/=_-]{8,}|([?&]token=)[A-Za-z0-9_-]+/g
 
 const scrub = (text: string): string =>
   text.replace(SECRETS, (_match, prefix: string | undefined) => `${prefix ?? ''}[redacted]`)

@@ -9,7 +9,13 @@ export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
  * The figures of one process, and those that all processes share, read from Redis at each scrape. Labels are few and
  * fixed: never an id, a model or a key.
  */
-export function createMetrics(options: { store: JobStore; queueCounts: QueueCounts; account: string }) {
+export function createMetrics(options: {
+  store: JobStore
+  queueCounts: QueueCounts
+  account: string
+  /** Of a process that has presets. */
+  driftedPresets?: () => number
+}) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const { store, queueCounts, account } = options
@@ -61,6 +67,17 @@ export function createMetrics(options: { store: JobStore; queueCounts: QueueCoun
     labelNames: ['queue', 'state'],
     ...shared,
   })
+
+  const { driftedPresets } = options
+  if (driftedPresets)
+    new Gauge({
+      name: 'genqueue_preset_schema_drift',
+      help: 'Presets that were written for another schema of their model than it has',
+      ...shared,
+      collect() {
+        this.set(driftedPresets())
+      },
+    })
 
   async function readShared(): Promise<void> {
     const [counts, inFlight, pause, queues, risk, unknowns] = await Promise.all([

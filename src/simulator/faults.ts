@@ -29,7 +29,14 @@ const status = (code: number) =>
 /** For webhooks: only for these events. */
 const events = { events: z.array(z.enum(['start', 'output', 'logs', 'completed'])).optional() }
 
-const answer = { delay: delay(5), status: status(500), cut: fault({}), garbage: fault({}), hide_webhook: fault({}) }
+const answer = {
+  delay: delay(5),
+  status: status(500),
+  cut: fault({}),
+  garbage: fault({}),
+  hide_webhook: fault({}),
+  odd_status: fault({ word: z.string().min(1).default('paused') }),
+}
 
 const faultsSchema = z.strictObject({
   webhooks: z.strictObject({

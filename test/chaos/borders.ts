@@ -124,7 +124,7 @@ export function strikeAt(strike: Strike): PortWraps {
       list: (window) => around('list', () => upstream.list(window)),
       account: () => around('account', () => upstream.account()),
       webhookSecret: (timeout) => upstream.webhookSecret(timeout),
-      model: (name) => upstream.model(name),
+      model: (name, version) => upstream.model(name, version),
     }),
     artifacts: (artifacts) => ({
       ...artifacts,

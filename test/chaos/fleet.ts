@@ -78,6 +78,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     REPLICATE_READS_PER_MINUTE: '60000',
     PUBLIC_URL: apiUrl,
     DEV_API_KEY: TEST_KEY,
+    TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
   }
   const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, ...options.timings }

@@ -412,8 +412,10 @@ describe('a session', () => {
 
   test('that has expired is none', async () => {
     const key = Buffer.from((await service.redis.hget(service.keys.deployment, 'key')) ?? '', 'base64url')
+    const [signedIn = ''] = (await cookie()).split('=')[1]?.split('.') ?? []
+    const ticket = JSON.parse(Buffer.from(signedIn, 'base64url').toString()) as object
     const make = (expires: number): string => {
-      const text = Buffer.from(JSON.stringify({ kind: 'studio', expires })).toString('base64url')
+      const text = Buffer.from(JSON.stringify({ ...ticket, expires })).toString('base64url')
       return `gq_session=${text}.${createHmac('sha256', key).update(`session:${text}`).digest('base64url')}`
     }
     const now = Math.floor(Date.now() / 1000)

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWebhookReceiver } from '../../src/api/routes/webhooks.ts'
@@ -8,94 +7,42 @@ import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { createWebhookSecrets } from '../../src/shared/replicate/webhook-secrets.ts'
-import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
-import { inPhase } from '../support/finished.ts'
+import type { WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { startOwnRedis } from '../support/redis.ts'
+import {
+  aboutPrediction as about,
+  jobWithPrediction,
+  sendWebhook as post,
+  signerOf,
+  type SentWebhook,
+  type WebhookSigner,
+} from '../support/sign-webhook.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+/** Numbers are those of docs/failure-modes.md's list of tests. */
+
 /** The sweep does not ask by itself while a test runs. */
 const QUIET = { pollWithWebhooks: { first: 600_000, min: 600_000, max: 600_000 } }
 
 let service: TestService
 let secret: string
 let tokens: WebhookTokens
-/** As Replicate sends: the signing side of the standard library, with the account's secret. */
-let signer: Webhook
+let signed: WebhookSigner['sign']
 
 beforeAll(async () => {
   service = await startService({ timings: QUIET })
   // Only this test sends webhooks, and predictions never end by themselves.
   await service.simulator.faults({ webhooks: { drop: 1 }, predictions: { starting_forever: { probability: 1 } } })
-  const response = await fetch(`${service.simulator.apiUrl}/webhooks/default/secret`, {
-    headers: { authorization: 'Bearer test' },
-  })
-  secret = ((await response.json()) as { key: string }).key
-  signer = new Webhook(secret)
-  tokens = await tokensOf(service)
+  ;({ secret, tokens, sign: signed } = await signerOf(service))
 })
 afterAll(() => service.stop())
 
-async function tokensOf({ redis, keys, url }: TestService): Promise<WebhookTokens> {
-  const [deployment = '', key = ''] = await redis.hmget(keys.deployment, 'id', 'key')
-  return createWebhookTokens({
-    deployment: deployment ?? '',
-    key: Buffer.from(key ?? '', 'base64url'),
-    publicUrl: () => url,
-  })
-}
-
-interface Sent {
-  url: string
-  body: string
-  headers: Record<string, string>
-}
-
-/** A signed webhook about a prediction. */
-function signed(url: string, body: object | string, options: { at?: Date; id?: string; by?: Webhook } = {}): Sent {
-  const { at = new Date(), id = `msg_${randomUUID()}`, by = signer } = options
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  return {
-    url,
-    body: text,
-    headers: {
-      'content-type': 'application/json',
-      'webhook-id': id,
-      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-      'webhook-signature': by.sign(id, at, text),
-    },
-  }
-}
-
-const post = async ({ url, body, headers }: Sent): Promise<number> => {
-  const response = await fetch(url, { method: 'POST', body, headers })
-  await response.arrayBuffer()
-  return response.status
-}
-
-async function waiting(at = service): Promise<Job & { prediction_id: string }> {
-  const { id } = await at.client.submit({ version: HELLO, input: { text: 'x' } })
-  const job = await inPhase(at, id, 'created')
-  if (job.prediction_id === null) throw new Error('no prediction')
-  return { ...job, prediction_id: job.prediction_id }
-}
-
-const about = (job: { prediction_id: string }, status: string, changes: object = {}) => ({
-  id: job.prediction_id,
-  status,
-  output: status === 'succeeded' ? 'hello x' : null,
-  error: status === 'failed' ? 'E000' : null,
-  created_at: new Date().toISOString(),
-  started_at: status === 'starting' ? null : new Date().toISOString(),
-  completed_at: ['succeeded', 'failed', 'canceled'].includes(status) ? new Date().toISOString() : null,
-  ...changes,
-})
-
+const waiting = (at = service): Promise<Job & { prediction_id: string }> => jobWithPrediction(at)
 const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
 
-describe('a webhook that is not authentic changes nothing', () => {
-  const cases: [what: string, change: (sent: Sent, job: Job) => Sent][] = [
+describe('F39 a webhook that is not authentic changes nothing', () => {
+  const cases: [what: string, change: (sent: SentWebhook, job: Job) => SentWebhook][] = [
     ['without a signature', (sent) => ({ ...sent, headers: { 'content-type': 'application/json' } })],
     [
       'with a forged signature',
@@ -149,7 +96,7 @@ describe('an authentic webhook', () => {
     expect(await service.client.get(job.id)).toMatchObject({ status: 'failed', error: { message: 'E000' } })
   })
 
-  test('fifty times at once is one finish', async () => {
+  test('F34 fifty times at once is one finish', async () => {
     const job = await waiting()
     const before = Number(await service.redis.hget(service.keys.counters, 'jobs:succeeded'))
     const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
@@ -160,7 +107,7 @@ describe('an authentic webhook', () => {
     expect(Number(await service.redis.hget(service.keys.counters, 'jobs:succeeded'))).toBe(before + 1)
   })
 
-  test('that comes late or out of order is taken and changes nothing', async () => {
+  test('F37 that comes late or out of order is taken and changes nothing', async () => {
     const job = await waiting()
     await post(signed(tokens.url(job.id, 1), about(job, 'succeeded')))
     const done = await service.client.get(job.id)
@@ -169,7 +116,7 @@ describe('an authentic webhook', () => {
     expect(await service.client.get(job.id)).toEqual(done)
   })
 
-  test('for a job that was canceled leaves it canceled', async () => {
+  test('F38 for a job that was canceled leaves it canceled', async () => {
     const job = await waiting()
     expect((await service.client.cancel(job.id)).phase).toBe('stopping')
     await post(signed(tokens.url(job.id, 1), about(job, 'canceled')))
@@ -204,7 +151,7 @@ describe('an authentic webhook', () => {
     ['empty', ''],
     ['without an id', '{"status": "succeeded"}'],
     ['deep', `{"id": ${'['.repeat(5000)}${']'.repeat(5000)}, "status": "succeeded"}`],
-  ])('that is %s is taken and kept as a dead letter, and the prediction is asked for', async (_what, body) => {
+  ])('B20 that is %s is taken and kept as a dead letter, and the prediction is asked for', async (_what, body) => {
     const job = await waiting()
     const [letters, gets] = [await deadLetters(), (await service.simulator.books()).counts.gets]
     expect(await post(signed(tokens.url(job.id, 1), body))).toBe(200)
@@ -213,7 +160,7 @@ describe('an authentic webhook', () => {
     expect((await service.client.get(job.id)).phase).toBe('created')
   })
 
-  test('too large is refused; only with the right token the prediction is asked for at once', async () => {
+  test('B20 too large is refused; only with the right token the prediction is asked for at once', async () => {
     const job = await waiting()
     const { gets } = (await service.simulator.books()).counts
     const body = JSON.stringify(about(job, 'succeeded', { logs: 'x'.repeat(9_000_000) }))
@@ -225,7 +172,7 @@ describe('an authentic webhook', () => {
     await waitFor('a GET', async () => (await service.simulator.books()).counts.gets > gets)
   })
 
-  test('of 5 MB is taken', async () => {
+  test('B20 of 5 MB is taken', async () => {
     const job = await waiting()
     const logs = 'line of a log\n'.repeat(350_000)
     expect(await post(signed(tokens.url(job.id, 1), about(job, 'succeeded', { logs })))).toBe(200)
@@ -267,7 +214,7 @@ describe('the signing secret', () => {
     const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, log })
     return {
       pass: (ms: number) => (now += ms),
-      async receive({ url, headers, body }: Sent): Promise<number | string> {
+      async receive({ url, headers, body }: SentWebhook): Promise<number | string> {
         try {
           return await receive({ query: new URL(url).searchParams, headers, body: Buffer.from(body) })
         } catch (error) {
@@ -288,12 +235,13 @@ describe('the signing secret', () => {
     expect((await service.client.get(job.id)).status).toBe('succeeded')
   })
 
-  test('may rotate: old and new count while it does, the old one not after the next', async () => {
+  test('F40 may rotate: old and new count while it does, the old one not after the next', async () => {
     const make = (fill: number): string => `whsec_${Buffer.alloc(24, fill).toString('base64')}`
     const [first, second, third] = [make(1), make(2), make(3)]
     const { receive, pass } = receiver([first, second, third])
     const job = await waiting()
-    const by = (key: string): Sent => signed(tokens.url(job.id, 1), about(job, 'starting'), { by: new Webhook(key) })
+    const by = (key: string): SentWebhook =>
+      signed(tokens.url(job.id, 1), about(job, 'starting'), { by: new Webhook(key) })
     expect(await receive(by(first))).toBe(200)
     // Not known yet, and the last look was less than a minute ago.
     expect(await receive(by(second))).toBe('invalid_signature')
@@ -311,13 +259,9 @@ test('when Redis does not answer: 503, so that Replicate tries again, and then i
   const redis = await startOwnRedis()
   const other = await startService({ redisUrl: redis.url, timings: QUIET })
   await other.simulator.faults({ webhooks: { drop: 1 }, predictions: { starting_forever: { probability: 1 } } })
-  const answer = await fetch(`${other.simulator.apiUrl}/webhooks/default/secret`, {
-    headers: { authorization: 'Bearer x' },
-  })
-  const by = new Webhook(((await answer.json()) as { key: string }).key)
-  const theirs = await tokensOf(other)
+  const theirs = await signerOf(other)
   const job = await waiting(other)
-  const sent = signed(theirs.url(job.id, 1), about(job, 'succeeded'), { by })
+  const sent = theirs.sign(theirs.tokens.url(job.id, 1), about(job, 'succeeded'))
   redis.pause()
   expect(await post(sent)).toBe(503)
   redis.resume()

@@ -97,6 +97,15 @@ describe('reads', () => {
     expect((await simulator.get(path)).status).toBe(200)
   })
 
+  test('odd_status: a word that nobody knows in place of each status, while the run goes on', async () => {
+    const simulator = await simulatorFor()
+    await simulator.faults({ get: { odd_status: 1 }, list: { odd_status: { word: 'queued2' } } })
+    const { body } = await simulator.create()
+    expect((await finished(simulator, body.id)).status).toBe('paused')
+    expect((await simulator.get('predictions')).body.results[0].status).toBe('queued2')
+    expect((await simulator.books()).predictions[0].status).toBe('succeeded')
+  })
+
   test('cancel', async () => {
     const simulator = await simulatorFor({ speed: 0.1 })
     const { body } = await simulator.create()

@@ -50,6 +50,7 @@ export async function startProcesses(options: {
     REPLICATE_BASE_URL: `${simulatorUrl}/v1`,
     PUBLIC_URL: `http://127.0.0.1:${ports[0]}`,
     DEV_API_KEY: TEST_KEY,
+    TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: 'info',
     ...options.env,
   }

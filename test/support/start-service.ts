@@ -41,7 +41,7 @@ export interface TestServiceOptions {
 /** The whole service in this process, on its own key prefix, with a simulator of its own. */
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
   const redisUrl = options.redisUrl ?? testRedisUrl()
-  const prefix = freshPrefix()
+  const prefix = options.env?.['KEY_PREFIX'] ?? freshPrefix()
   const simulator: Simulator = await startSimulator({
     port: 0,
     dataDir: null,
@@ -56,6 +56,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     KEY_PREFIX: prefix,
     REPLICATE_CREATES_PER_MINUTE: '60000',
     REPLICATE_READS_PER_MINUTE: '60000',
+    TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: 'fatal',
     ...(options.webhooks === false ? { HOST: '0.0.0.0' } : {}),
     ...options.env,

@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
-import type { Auth } from '../auth.ts'
+import { mayOpen, type Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 
 export interface ArtifactRoutesDependencies {
@@ -33,18 +33,17 @@ const extensionOf = (mediaType: string): string =>
 export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutesDependencies): Route[] {
   const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
 
-  /** Who may see it: everyone with a signed link, else the tenant that owns the job. */
+  /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
   async function find(request: ApiRequest): Promise<ArtifactRecord> {
     const id = request.params.id ?? ''
     const signature = request.query.get('signature')
     const linked = signature !== null && links.valid(id, request.query.get('expires') ?? '', signature)
-    const hasCredentials = request.headers.authorization !== undefined || auth.hasSession(request)
-    if (!linked && signature !== null && !hasCredentials)
+    if (!linked && signature !== null && !auth.hasCredentials(request))
       throw new ServiceError('link_expired', 'The link has expired; the job shows a fresh one.')
-    const principal = linked ? null : auth.require(request, 'jobs:read')
+    const principal = linked ? null : await auth.require(request, 'jobs:read', true)
     const place = parseArtifactId(id)
     const job = place && (await store.read(place.job))
-    if (!job || (principal && job.tenant !== principal.tenant)) throw notFound()
+    if (!job || (principal && !mayOpen(principal, job))) throw notFound()
     const artifact = job.artifacts.find((one) => one.id === id)
     if (!artifact) throw notFound()
     return artifact

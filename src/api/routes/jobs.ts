@@ -3,7 +3,7 @@ import type { Job } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
-import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/job.ts'
+import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
 import { sameAgain, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { NotDurableError } from '../../shared/redis/durability.ts'
@@ -12,15 +12,8 @@ import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
-import {
-  getQuerySchema,
-  JOB_ID,
-  jobRequestSchema,
-  listQuerySchema,
-  parseBody,
-  parseWith,
-  queryObject,
-} from '../schemas.ts'
+import type { ResolveJob } from '../resolve-job.ts'
+import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 
 export interface JobRoutesDependencies {
@@ -29,6 +22,7 @@ export interface JobRoutesDependencies {
   hub: EventHub
   streams: EventStreams
   view: JobView
+  resolveJob: ResolveJob
   account: string
   /** Redis has no room for new work. */
   full: () => boolean
@@ -39,21 +33,11 @@ const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase ===
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
-/** What holds for a job that no preset describes. */
-const RAW_POLICIES = {
-  preset: null,
-  resubmit_limit: 2,
-  store: 'copy',
-  in_flight_limit: null,
-  price: null,
-  charge_canceled: false,
-} as const
-
 const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, view, account, full } = dependencies
+  const { store, lifecycle, hub, streams, view, resolveJob, account, full } = dependencies
 
   const show = async (job: JobRecord): Promise<Job> => view(job, waits(job) ? await store.pause(account) : null)
 
@@ -92,20 +76,33 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     }
   }
 
+  interface Scope {
+    route: string
+    body: unknown
+  }
+
+  const idempotencyOf = (
+    { headers, principal }: OwnedRequest,
+    scope: Scope,
+  ): { entry: string; body: string } | null => {
+    const key = idempotencyKey(headers['idempotency-key'])
+    return key === null
+      ? null
+      : { entry: idempotencyEntry(principal.tenant, scope.route, key), body: digest(scope.body) }
+  }
+
   /** Accepts a job, waits for it when asked to, and answers it. */
   async function accept(
     request: OwnedRequest,
     job: Omit<NewJob, 'tenant' | 'account'>,
-    scope: { route: string; body: unknown },
+    scope: Scope,
   ): Promise<ApiResponse> {
     if (full())
       throw new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', { retryAfter: 30 })
     const { tenant } = request.principal
-    const key = idempotencyKey(request)
+    const idempotency = idempotencyOf(request, scope)
     const wait = preferredWait(request)
     const id = lifecycle.newJobId()
-    const idempotency =
-      key === null ? null : { entry: idempotencyEntry(tenant, scope.route, key), body: digest(scope.body) }
     const result = await lifecycle.accept({ ...job, tenant, account }, id, idempotency).catch((error: unknown) => {
       if (!(error instanceof NotDurableError) && (!isRedisTrouble(error) || isSurelyNotSent(error))) throw error
       throw new ServiceError(
@@ -124,27 +121,39 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       })
     if (result.kind === 'short')
       throw new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`)
-    const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
-    const now = wait === null ? result.job : await untilFinal(result.job.id, wait)
+    return answer(result.job, wait, result.kind === 'replayed')
+  }
+
+  async function answer(job: JobRecord, wait: number | null, replayed: boolean): Promise<ApiResponse> {
+    const now = wait === null ? job : await untilFinal(job.id, wait)
     return {
       status: wait !== null && isFinal(now.phase) ? 200 : 202,
       headers: {
         location: `/v1/jobs/${now.id}`,
         ...(wait === null ? {} : { 'preference-applied': `wait=${wait}` }),
-        ...replayed,
+        ...(replayed ? { 'idempotent-replayed': 'true' } : {}),
       },
       body: await show(now),
     }
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const body = parseBody(jobRequestSchema, request.body)
-    const { model = null, version = null, deployment = null, ...rest } = body
-    const webhook_events = WEBHOOK_EVENTS.filter(
-      (event) => event === 'start' || event === 'completed' || body.webhook_events.includes(event),
-    )
-    const job = { ...RAW_POLICIES, ...rest, model, version, deployment, webhook_events, retry_of: null }
-    return accept(request, job, { route: 'POST /v1/jobs', body: request.body })
+    const scope = { route: 'POST /v1/jobs', body: neededBody(request.body) }
+    try {
+      return await accept(request, { ...(await resolveJob(scope.body)), retry_of: null }, scope)
+    } catch (error) {
+      // The preset may be another one by now: a repetition is answered by what its first request was.
+      const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
+      if (!known) throw error
+      return answer(known, preferredWait(request), true)
+    }
+  }
+
+  /** The job that this very request made before. */
+  async function firstOf(request: OwnedRequest, scope: Scope): Promise<JobRecord | null> {
+    const idempotency = idempotencyOf(request, scope)
+    const known = idempotency && (await store.idempotent(idempotency.entry))
+    return known && known.body === idempotency.body ? store.read(known.job) : null
   }
 
   /** A new job like the old one, which it names. */
@@ -227,8 +236,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   ]
 }
 
-function idempotencyKey(request: OwnedRequest): string | null {
-  const key = request.headers['idempotency-key']
+function idempotencyKey(key: string | undefined): string | null {
   if (key === undefined) return null
   if (!/^[\x20-\x7e]{1,255}$/.test(key))
     throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')

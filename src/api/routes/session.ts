@@ -2,24 +2,17 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 import { parseBody, signInSchema } from '../schemas.ts'
-import type { Throttle } from '../throttle.ts'
 
 /** Signing in with a key: Studio keeps no key, only the cookie that it is exchanged for. */
-export function sessionRoutes(auth: Auth, throttle: Throttle): Route[] {
+export function sessionRoutes(auth: Auth): Route[] {
   function requireOwnPage(request: ApiRequest): void {
     if (!auth.fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
   }
 
   async function signIn(request: ApiRequest): Promise<ApiResponse> {
     requireOwnPage(request)
-    throttle.check(request.ip)
     const { key } = parseBody(signInSchema, request.body)
-    const cookie = auth.signIn(key, request.secure)
-    if (cookie === null) {
-      throttle.fail(request.ip)
-      throw new ServiceError('unauthenticated', 'The API key is not valid.')
-    }
-    return { status: 204, headers: { 'set-cookie': cookie } }
+    return { status: 204, headers: { 'set-cookie': await auth.signIn(request, key) } }
   }
 
   async function signOut(request: ApiRequest): Promise<ApiResponse> {

@@ -102,6 +102,8 @@ export interface JobStore {
   now(): Promise<number>
   /** p90 of a model's runs, ms; null when too few are known. */
   expectedRun(model: string): Promise<number | null>
+  /** p50 and p90 of a model's runs, ms; null when too few are known. */
+  runTimes(model: string): Promise<{ p50: number; p90: number } | null>
   rememberRun(model: string, ms: number): Promise<void>
   /** One try of a half-open account: true when it is the caller's. */
   beginProbe(account: string): Promise<boolean>

@@ -194,6 +194,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return decodeHistory(Object.entries(await redis.hgetall(keys.job(id))).flat())
     },
 
+    async runTimes(model) {
+      const runs = numbers(await redis.hgetall(keys.runTimes(model)))
+      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
+      return p50 === null || p90 === null ? null : { p50, p90 }
+    },
+
     async unknownAttempts(account) {
       const flat = await redis.zrangebyscore(keys.unknown(account), '-inf', '+inf', 'WITHSCORES')
       return Array.from({ length: flat.length / 2 }, (_, i) => {

@@ -10,33 +10,98 @@ export const KNOWN_MODELS = [
 ]
 
 const FRESH_MS = 10 * 60_000
+/** Nobody waits again so soon for what did not come. */
+const PATIENCE_MS = 30_000
 const MAX_CACHED = 500
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 
+interface Entry {
+  /** undefined: not known yet; null: there is no such model. */
+  model: UpstreamModel | null | undefined
+  /** When it came, ms. */
+  at: number
+  /** When it last did not come, ms. */
+  failedAt: number
+  pending: Promise<UpstreamModel | null> | null
+}
+
 /** Models and their schemas, read from upstream and kept for ten minutes; an older answer serves when it is away. */
 export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, known: readonly string[] = KNOWN_MODELS) {
-  const cache = new Map<string, { at: number; model: Promise<UpstreamModel | null> }>()
+  const cache = new Map<string, Entry>()
+
+  function entryOf(key: string): Entry {
+    const cached = cache.get(key)
+    if (cached) return cached
+    const oldest = cache.size >= MAX_CACHED ? cache.keys().next() : null
+    if (oldest && !oldest.done) cache.delete(oldest.value)
+    const entry: Entry = { model: undefined, at: -Infinity, failedAt: -Infinity, pending: null }
+    cache.set(key, entry)
+    return entry
+  }
+
+  /** Asks upstream, once however many want to know. */
+  async function refresh(entry: Entry, name: string, version: string | null): Promise<UpstreamModel | null> {
+    entry.pending ??= upstream
+      .model(name, version)
+      .then((model) => {
+        entry.model = model
+        entry.at = Date.now()
+        return model
+      })
+      .catch((error: unknown) => {
+        entry.failedAt = Date.now()
+        throw error
+      })
+      .finally(() => {
+        entry.pending = null
+      })
+    return entry.pending
+  }
+
+  const isFresh = ({ model, at }: Entry): boolean => model !== undefined && Date.now() - at < FRESH_MS
 
   async function find(name: string): Promise<UpstreamModel | null> {
     if (!NAME.test(name)) return null
-    const cached = cache.get(name)
-    if (cached && Date.now() - cached.at < FRESH_MS) return cached.model
-    const model = upstream.model(name).catch((error: unknown) => {
-      cache.delete(name)
-      if (cached) return cached.model
+    const entry = entryOf(name)
+    if (isFresh(entry)) return entry.model ?? null
+    try {
+      return await refresh(entry, name, null)
+    } catch (error) {
+      if (entry.model !== undefined) return entry.model
       throw new ServiceError('upstream_unavailable', 'Replicate does not tell its models right now.', {
         retryAfter: 5,
         cause: error,
       })
-    })
-    const oldest = cache.size >= MAX_CACHED ? cache.keys().next() : null
-    if (oldest && !oldest.done) cache.delete(oldest.value)
-    cache.set(name, { at: Date.now(), model })
-    return model
+    }
   }
 
   return {
     find,
+
+    /**
+     * A model, or one version of it, when it is known or can be had within `withinMs`; else undefined. What is known and
+     * old serves while it is asked for again.
+     */
+    async quickly(name: string, version: string | null, withinMs: number): Promise<UpstreamModel | null | undefined> {
+      if (!NAME.test(name)) return null
+      const entry = entryOf(version === null ? name : `${name}:${version}`)
+      if (isFresh(entry)) return entry.model
+      const impatient = Date.now() - entry.failedAt < PATIENCE_MS
+      if (impatient) return entry.model
+      const coming = refresh(entry, name, version).catch(() => entry.model)
+      if (entry.model !== undefined) return entry.model
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<undefined>((resolve) => {
+        timer = setTimeout(() => {
+          entry.failedAt = Date.now()
+          resolve(undefined)
+        }, withinMs)
+      })
+      const model = await Promise.race([coming, late])
+      clearTimeout(timer)
+      return model
+    },
+
     /** Those of the known models that upstream has. */
     async known(): Promise<UpstreamModel[]> {
       const found = await Promise.all(known.map(find))

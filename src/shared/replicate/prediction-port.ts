@@ -69,6 +69,6 @@ export interface PredictionPort {
   account(): Promise<AccountOutcome>
   /** The signing secret of the account's webhooks, `whsec_...`; throws when it cannot be had. */
   webhookSecret(timeout: number): Promise<string>
-  /** null: there is no such model. Throws when upstream does not answer. */
-  model(name: string): Promise<UpstreamModel | null>
+  /** With a version: as of that version. null: there is no such model or version. Throws when upstream does not answer. */
+  model(name: string, version?: string | null): Promise<UpstreamModel | null>
 }

@@ -154,12 +154,15 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       return z.object({ key: z.string().startsWith('whsec_') }).parse(JSON.parse(outcome.answer.body)).key
     },
 
-    async model(name) {
-      const outcome = await read(`/models/${name}`, 'GET')
+    async model(name, version = null) {
+      const outcome = await read(version === null ? `/models/${name}` : `/models/${name}/versions/${version}`, 'GET')
       if (outcome.kind !== 'answer') throw new Error(outcome.reason)
       if (outcome.answer.status === 404) return null
       if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
-      return toModel(modelSchema.parse(JSON.parse(outcome.answer.body)))
+      const body: unknown = JSON.parse(outcome.answer.body)
+      if (version === null) return toModel(modelSchema.parse(body))
+      const [owner = '', model = ''] = name.split('/')
+      return toModel({ owner, name: model, latest_version: versionSchema.parse(body) })
     },
 
     async close() {
@@ -260,17 +263,17 @@ function problemDetail(body: string): string | null {
   return words === null ? null : words.trim().slice(0, 2000)
 }
 
+const versionSchema = z.object({
+  id: z.string(),
+  openapi_schema: z.object({ components: z.object({ schemas: z.record(z.string(), z.custom<JsonObject>()) }) }),
+})
+
 const modelSchema = z.object({
   owner: z.string(),
   name: z.string(),
   description: z.string().nullish(),
   is_official: z.boolean().nullish(),
-  latest_version: z
-    .object({
-      id: z.string(),
-      openapi_schema: z.object({ components: z.object({ schemas: z.record(z.string(), z.custom<JsonObject>()) }) }),
-    })
-    .nullish(),
+  latest_version: versionSchema.nullish(),
 })
 
 function toModel({ owner, name, description, is_official, latest_version }: z.output<typeof modelSchema>) {

@@ -50,7 +50,9 @@ export const faulty =
     if (status !== null) return statusReply(status)
     const reply = await handler(request)
     if (faults.strike(group, 'garbage') !== null) return garbage(200)
-    return faults.strike(group, 'hide_webhook') === null ? reply : withoutWebhooks(reply)
+    const odd = faults.strike(group, 'odd_status')
+    const shown = odd === null ? reply : rewritten(reply, 'status', odd.word)
+    return faults.strike(group, 'hide_webhook') === null ? shown : withoutWebhooks(shown)
   }
 
 export const pause = (services: Services, seconds: number): Promise<void> =>
@@ -88,9 +90,12 @@ export function statusReply({ code, html: asPage, hint, retry_after: seconds }: 
   }
 }
 
-export function withoutWebhooks(reply: Reply): Reply {
+export const withoutWebhooks = (reply: Reply): Reply => rewritten(reply, 'webhook', undefined)
+
+/** Every field of this name holds `value`; undefined takes it away. */
+function rewritten(reply: Reply, field: string, value: string | undefined): Reply {
   if (reply.kind !== 'json') return reply
-  const body = JSON.parse(JSON.stringify(reply.body, (key, value: unknown) => (key === 'webhook' ? undefined : value)))
+  const body = JSON.parse(JSON.stringify(reply.body, (key, old: unknown) => (key === field ? value : old)))
   return json(reply.status, body, reply.headers)
 }
 

@@ -1,0 +1,109 @@
+import type { z } from 'zod'
+import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
+import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/policies.ts'
+import { mergeInput, type Preset } from '../shared/catalogue/preset.ts'
+import { ServiceError, type FieldError } from '../shared/errors.ts'
+import type { NewJob } from '../shared/jobs/lifecycle.ts'
+import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
+
+type JobRequest = z.output<typeof jobRequestSchema>
+
+/** All that a request decides about a job; frozen into its record, so presets may change while jobs run. */
+export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
+
+/**
+ * What a request asks for, by its preset or as it stands, with its input checked against the schema. Throws
+ * `invalid_request` with everything that is wrong, `raw_models_disabled`, or nothing else. `at`: where the request stands
+ * in the body, such as `/items/3`.
+ */
+export type ResolveJob = (request: unknown, at?: string) => Promise<ResolvedJob>
+
+export interface ResolveJobOptions {
+  catalogue: Catalogue
+  /** false: only presets. */
+  allowRawModels: boolean
+}
+
+export function createResolveJob({ catalogue, allowRawModels }: ResolveJobOptions): ResolveJob {
+  return async (given, at = '') => {
+    const request = parseWith(jobRequestSchema, given, at)
+    if (request.preset === undefined && !allowRawModels)
+      throw new ServiceError('raw_models_disabled', 'Jobs are only made by a preset here: GET /v1/presets lists them.')
+    const { job, wrong } = request.preset === undefined ? await raw(request) : await byPreset(request.preset, request)
+    if (job === null || wrong.length > 0)
+      throw invalidRequest(wrong.map((field) => ({ ...field, pointer: at + field.pointer })))
+    return job
+  }
+
+  async function raw(request: JobRequest): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
+    const { model = null, version = null, deployment = null, input, metadata } = request
+    const schema = await rawSchema(model, version)
+    return {
+      job: {
+        preset: null,
+        model,
+        version,
+        deployment,
+        input,
+        metadata,
+        ...policiesOf(RAW_POLICIES, request),
+        price: null,
+      },
+      wrong: inInput(schema?.check(input) ?? []),
+    }
+  }
+
+  /** Of what is called by its name; a version alone, or a deployment, does not tell its model. */
+  async function rawSchema(model: string | null, version: string | null): Promise<InputSchema | null> {
+    if (model !== null) return catalogue.modelSchema(model, null)
+    const [name, id] = version?.split(':') ?? []
+    return name !== undefined && id !== undefined ? catalogue.modelSchema(name, id) : null
+  }
+
+  async function byPreset(
+    name: string,
+    request: JobRequest,
+  ): Promise<{ job: ResolvedJob | null; wrong: FieldError[] }> {
+    const preset = catalogue.find(name)
+    if (preset === null)
+      return { job: null, wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'There is no such preset.' }] }
+    const schema = await catalogue.presetSchema(preset)
+    const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
+    return {
+      job: { ...target(preset), input, metadata: request.metadata, ...policiesOf(preset.policies, request) },
+      wrong: [...refusedPolicies(preset, request), ...inInput([...refused, ...(schema?.check(input) ?? [])])],
+    }
+  }
+}
+
+const inInput = (fields: FieldError[]): FieldError[] =>
+  fields.map((field) => ({ ...field, pointer: `/input${field.pointer}` }))
+
+/** A version is created by its id, everything else by its name. */
+const target = ({ name, model, version, deployment, price }: Preset) => ({
+  preset: name,
+  model: version === null ? model : null,
+  version: version === null ? null : `${model}:${version}`,
+  deployment,
+  price,
+})
+
+function policiesOf(policies: Policies, request: JobRequest) {
+  return {
+    timeout: request.timeout ?? policies.timeout,
+    start_within: request.start_within ?? policies.start_within,
+    webhook_events: subscribed(request.webhook_events ?? policies.webhook_events),
+    on_unknown: request.on_unknown ?? policies.on_unknown,
+    store: request.store ?? policies.store,
+    resubmit_limit: policies.resubmit_limit,
+    in_flight_limit: policies.in_flight_limit,
+    charge_canceled: policies.charge_canceled,
+  }
+}
+
+const refusedPolicies = ({ policies }: Preset, request: JobRequest): FieldError[] =>
+  POLICY_NAMES.filter((name) => request[name] !== undefined && !policies.overrides.includes(name)).map((name) => ({
+    pointer: `/${name}`,
+    code: 'not_allowed',
+    detail: 'The preset decides this.',
+  }))

@@ -1,0 +1,60 @@
+import type { Preset as PresetView } from '../../client/types.ts'
+import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
+import { subscribed } from '../../shared/catalogue/policies.ts'
+import { runsOf, submitSchema, type Preset } from '../../shared/catalogue/preset.ts'
+import { estimatePrice } from '../../shared/credits/price.ts'
+import { ServiceError } from '../../shared/errors.ts'
+import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { Route } from '../http.ts'
+
+const seconds = (ms: number): number => Math.round(ms / 100) / 10
+
+/** What can be made here: the presets with their schemas, prices and live run times. */
+export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTimes'>): Route[] {
+  async function view(preset: Preset): Promise<PresetView> {
+    const { name, title, description, model, version, deployment, input, price } = preset
+    const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])
+    const { overrides, ...policies } = preset.policies
+    return {
+      name,
+      title,
+      description,
+      model,
+      version,
+      deployment,
+      input_schema: schema && submitSchema(preset, schema.schema),
+      schema_sha256: schema?.sha256 ?? null,
+      defaults: input.default,
+      fixed: input.fixed,
+      overrides: input.overrides,
+      price,
+      estimate: price && estimatePrice(price, { ...input.default, ...input.fixed }),
+      ...policies,
+      webhook_events: subscribed(policies.webhook_events),
+      policy_overrides: overrides,
+      run_time: runs && { p50: seconds(runs.p50), p90: seconds(runs.p90) },
+    }
+  }
+
+  return [
+    {
+      method: 'GET',
+      path: '/v1/presets',
+      scope: 'jobs:read',
+      handle: async () => ({
+        status: 200,
+        body: { data: await Promise.all(catalogue.list().map(view)), next_cursor: null },
+      }),
+    },
+    {
+      method: 'GET',
+      path: '/v1/presets/:name',
+      scope: 'jobs:read',
+      handle: async ({ params }) => {
+        const preset = catalogue.find(params.name ?? '')
+        if (preset === null) throw new ServiceError('preset_not_found', 'There is no such preset.')
+        return { status: 200, body: await view(preset) }
+      },
+    },
+  ]
+}

@@ -1,0 +1,108 @@
+import { ServiceError } from '../../shared/errors.ts'
+import { KEY_ID } from '../../shared/tenants/api-key.ts'
+import type { MadeKey, TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
+import { keyView, tenantView } from '../../shared/tenants/tenant-view.ts'
+import { TENANT_ID, type Limits } from '../../shared/tenants/tenant.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { parseBody, parseWith, queryObject } from '../schemas.ts'
+import {
+  keyPageSchema,
+  newKeySchema,
+  newTenantSchema,
+  rotationSchema,
+  tenantChangeSchema,
+  tenantPageSchema,
+} from '../tenant-schemas.ts'
+
+/** Tenants and their keys, for operators. `defaults`: limits of tenants that have none of their own. */
+export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
+  function tenantOf({ params: { id = '' } }: OwnedRequest): string {
+    if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'There is no such tenant.')
+    return id
+  }
+
+  function keyOf({ params: { keyId = '' } }: OwnedRequest): string {
+    if (!KEY_ID.test(keyId)) throw new ServiceError('not_found', 'There is no such key.')
+    return keyId
+  }
+
+  async function create({ body }: OwnedRequest): Promise<ApiResponse> {
+    const { id, title = id, limits } = parseBody(newTenantSchema, body)
+    const { requests_per_minute = null, queued_jobs = null } = limits
+    const { tenant, created } = await admin.createTenant({ id, title, limits: { requests_per_minute, queued_jobs } })
+    return {
+      status: created ? 201 : 200,
+      headers: { location: `/v1/admin/tenants/${id}` },
+      body: tenantView(tenant, defaults),
+    }
+  }
+
+  async function list({ query }: OwnedRequest): Promise<ApiResponse> {
+    const { limit, cursor } = parseWith(tenantPageSchema, queryObject(query))
+    const tenants = await admin.tenants({ limit: limit + 1, after: cursor })
+    return page(tenants, limit, (tenant) => tenantView(tenant, defaults))
+  }
+
+  async function change(request: OwnedRequest): Promise<ApiResponse> {
+    const id = tenantOf(request)
+    const change = parseBody(tenantChangeSchema, request.body)
+    return { status: 200, body: tenantView(await admin.changeTenant(id, change), defaults) }
+  }
+
+  async function createKey(request: OwnedRequest): Promise<ApiResponse> {
+    const id = tenantOf(request)
+    return shownOnce(await admin.createKey(id, parseWith(newKeySchema, request.body ?? {})))
+  }
+
+  async function listKeys(request: OwnedRequest): Promise<ApiResponse> {
+    const id = tenantOf(request)
+    const { limit, cursor } = parseWith(keyPageSchema, queryObject(request.query))
+    const keys = await admin.keys(id, { limit: limit + 1, after: cursor })
+    const now = await admin.now()
+    return page(keys, limit, (key) => keyView(key, now))
+  }
+
+  async function rotate(request: OwnedRequest): Promise<ApiResponse> {
+    const [tenant, id] = [tenantOf(request), keyOf(request)]
+    return shownOnce(await admin.rotateKey(tenant, id, parseWith(rotationSchema, request.body ?? {})))
+  }
+
+  return [
+    { method: 'POST', path: '/v1/admin/tenants', scope: 'admin', handle: create },
+    { method: 'GET', path: '/v1/admin/tenants', scope: 'admin', handle: list },
+    {
+      method: 'GET',
+      path: '/v1/admin/tenants/:id',
+      scope: 'admin',
+      handle: async (request) => ({
+        status: 200,
+        body: tenantView(await admin.tenant(tenantOf(request)), defaults),
+      }),
+    },
+    { method: 'POST', path: '/v1/admin/tenants/:id', scope: 'admin', handle: change },
+    { method: 'POST', path: '/v1/admin/tenants/:id/keys', scope: 'admin', handle: createKey },
+    { method: 'GET', path: '/v1/admin/tenants/:id/keys', scope: 'admin', handle: listKeys },
+    {
+      method: 'DELETE',
+      path: '/v1/admin/tenants/:id/keys/:keyId',
+      scope: 'admin',
+      handle: async (request) => {
+        await admin.revokeKey(tenantOf(request), keyOf(request))
+        return { status: 204 }
+      },
+    },
+    { method: 'POST', path: '/v1/admin/tenants/:id/keys/:keyId/rotate', scope: 'admin', handle: rotate },
+  ]
+}
+
+/** The only answer that has the text of a key. */
+function shownOnce({ record, key }: MadeKey): ApiResponse {
+  return { status: 201, body: { ...keyView(record, record.created_at), key } }
+}
+
+/** `found`: one more than the page has, when there is another one. */
+function page<T extends { id: string }>(found: T[], limit: number, view: (one: T) => object): ApiResponse {
+  const shown = found.slice(0, limit)
+  const next_cursor = found.length > limit ? (shown.at(-1)?.id ?? null) : null
+  return { status: 200, body: { data: shown.map(view), next_cursor } }
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { KEY_ID } from '../shared/tenants/api-key.ts'
+import { SCOPES, TENANT_ID, USUAL_SCOPES } from '../shared/tenants/tenant.ts'
+
+/** What requests about tenants, keys and tokens may say. */
+
+/** A line of text that a terminal can show: no control characters. */
+const title = z
+  .string()
+  .min(1)
+  .max(100)
+  .regex(/^\P{C}+$/u, { error: 'Expected a line of text.' })
+
+/** null: the deployment's default. */
+const limit = z.number().int().min(1).max(1_000_000).nullable()
+const limits = z.strictObject({ requests_per_minute: limit.optional(), queued_jobs: limit.optional() })
+
+const expires_at = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .nullable()
+
+export const newTenantSchema = z.strictObject({
+  id: z.string().regex(TENANT_ID, { error: 'Expected 1 to 40 characters of a-z 0-9 -, not with - first.' }),
+  title: title.optional(),
+  limits: limits.default({}),
+})
+
+export const tenantChangeSchema = z.strictObject({
+  title: title.optional(),
+  limits: limits.optional(),
+  suspended: z.boolean().optional(),
+})
+
+export const newKeySchema = z.strictObject({
+  title: title.default('key'),
+  scopes: z
+    .array(z.enum(SCOPES))
+    .min(1)
+    .max(SCOPES.length)
+    .default([...USUAL_SCOPES]),
+  expires_at: expires_at.default(null),
+})
+
+export const rotationSchema = z.strictObject({
+  grace: z.number().int().min(0).max(2_592_000).default(86_400),
+  expires_at: expires_at.optional(),
+})
+
+const limitOfPage = z.coerce.number().int().min(1).max(100).default(20)
+const cursor = (pattern: RegExp) =>
+  z.string().regex(pattern, { error: 'Expected the next_cursor of an earlier page.' }).optional()
+
+export const tenantPageSchema = z.strictObject({ limit: limitOfPage, cursor: cursor(TENANT_ID) })
+export const keyPageSchema = z.strictObject({ limit: limitOfPage, cursor: cursor(KEY_ID) })
+
+export const tokenRequestSchema = z.strictObject({
+  expires_in: z.number().int().min(1).max(86_400).default(3600),
+})

@@ -1,0 +1,211 @@
+import { z } from 'zod'
+import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
+import type { FieldError } from '../errors.ts'
+import { pointerOf, pointerSegment } from '../json-pointer.ts'
+import type { JsonObject } from '../jobs/job.ts'
+import { plainSchema } from './dialect.ts'
+import type { InputChecks } from './input-check.ts'
+import { ownerName, policiesSchema, type Policies } from './policies.ts'
+
+/**
+ * A preset: a named recipe for jobs. docs/presets.md tells how to write one. What a job is made of is frozen into its
+ * record, so a preset may change or go while its jobs run.
+ */
+export interface Preset {
+  name: string
+  title: string
+  description: string
+  /** `owner/name`; null with a deployment. */
+  model: string | null
+  /** 64 hexadecimal digits of the model's version; null: by the model's name. */
+  version: string | null
+  deployment: string | null
+  input: {
+    /** What a job has when it does not say otherwise. */
+    default: JsonObject
+    /** What every job has. */
+    fixed: JsonObject
+    /** The fields that a job may say. */
+    overrides: string[]
+  }
+  /** Plain JSON Schema of the whole input; `model`: what the model version publishes. */
+  schema: JsonObject | 'model'
+  /** What the model's schema was when the preset was written. */
+  schema_sha256: string | null
+  price: PriceRule | null
+  policies: Policies
+}
+
+export const PRESET_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const SHA256 = /^[0-9a-f]{64}$/
+const sha256 = z.string().regex(SHA256, { error: 'Expected 64 hexadecimal digits.' })
+const jsonObject = z.record(z.string(), z.json())
+
+const fileSchema = z
+  .strictObject({
+    name: z.string().regex(PRESET_NAME, { error: 'Expected 1 to 63 characters of a-z 0-9 -.' }),
+    title: z.string().min(1).max(100),
+    description: z.string().max(2000).default(''),
+    model: ownerName.optional(),
+    version: sha256.optional(),
+    deployment: ownerName.optional(),
+    input: z.strictObject({
+      default: jsonObject.default({}),
+      fixed: jsonObject.default({}),
+      overrides: z.array(z.string().min(1).max(100)).max(100),
+    }),
+    schema: z.union([z.literal('model'), jsonObject], { error: 'Expected a JSON Schema, or the word model.' }),
+    schema_sha256: sha256.optional(),
+    price: priceRuleSchema.optional(),
+    policies: policiesSchema.prefault({}),
+  })
+  .superRefine((file, context) => {
+    const wrong = (path: string[], message: string): void => {
+      context.addIssue({ code: 'custom', path, message, input: undefined })
+    }
+    if ((file.model === undefined) === (file.deployment === undefined))
+      wrong(['model'], 'Expected either model, with or without version, or deployment.')
+    if (file.version !== undefined && file.model === undefined) wrong(['version'], 'Expected a model beside it.')
+    if (file.schema === 'model' && file.model === undefined)
+      wrong(['schema'], 'Expected a JSON Schema: a deployment does not tell its model.')
+    if (file.schema_sha256 !== undefined && file.schema !== 'model') wrong(['schema_sha256'], 'Only for schema: model.')
+  })
+
+/** The preset that a file holds, or what is wrong with it. */
+export function toPreset(value: unknown, checks: InputChecks): { preset: Preset } | { wrong: FieldError[] } {
+  const parsed = fileSchema.safeParse(value)
+  if (!parsed.success)
+    return {
+      wrong: parsed.error.issues.flatMap((issue) => {
+        const pointer = pointerOf(issue.path)
+        if (issue.code !== 'unrecognized_keys') return [{ pointer, code: issue.code, detail: issue.message }]
+        return issue.keys.map((key) => ({
+          pointer: pointer + pointerSegment(key),
+          code: 'unknown_field',
+          detail: 'There is no such field.',
+        }))
+      }),
+    }
+  const { model, version, deployment, schema_sha256, price, schema: given, ...rest } = parsed.data
+  const plain = given === 'model' ? null : plainSchema(given)
+  if (given !== 'model' && plain === null)
+    return { wrong: [{ pointer: '/schema', code: 'too_large', detail: 'The schema is too large or too deep.' }] }
+  const preset: Preset = {
+    ...rest,
+    model: model ?? null,
+    version: version ?? null,
+    deployment: deployment ?? null,
+    schema: plain?.schema ?? 'model',
+    schema_sha256: schema_sha256 ?? null,
+    price: price ?? null,
+  }
+  const wrong = [
+    ...(plain?.ignored ?? []).map((pointer) => ({
+      pointer: `/schema${pointer}`,
+      code: 'not_understood',
+      detail: 'Not understood here, so it would not be checked.',
+    })),
+    ...clashes(preset),
+    ...(plain ? misfits(preset, plain.schema, checks) : []),
+  ]
+  return wrong.length > 0 ? { wrong } : { preset }
+}
+
+/** What a preset says twice. */
+function clashes({ input }: Preset): FieldError[] {
+  return Object.keys(input.fixed).flatMap((name) => {
+    const pointer = `/input/fixed${pointerSegment(name)}`
+    const wrong = (detail: string): FieldError => ({ pointer, code: 'clash', detail })
+    return [
+      ...(Object.hasOwn(input.default, name) ? [wrong('A default has it too: only one of them can be.')] : []),
+      ...(input.overrides.includes(name) ? [wrong('A job may override it: then it is a default.')] : []),
+    ]
+  })
+}
+
+/** What of a preset does not fit the schema of its input. */
+export function misfits(preset: Preset, schema: JsonObject, checks: InputChecks): FieldError[] {
+  const { default: defaults, fixed, overrides } = preset.input
+  const properties = propertiesOf(schema)
+  const told = { ...defaults, ...fixed }
+  const unknown = (pointer: string): FieldError => ({
+    pointer,
+    code: 'unknown_field',
+    detail: 'The schema has no such field.',
+  })
+  const wrong: FieldError[] = []
+  for (const [i, name] of overrides.entries())
+    if (!Object.hasOwn(properties, name)) wrong.push(unknown(`/input/overrides/${i}`))
+  for (const part of ['default', 'fixed'] as const)
+    for (const name of Object.keys(preset.input[part]))
+      if (!Object.hasOwn(properties, name)) wrong.push(unknown(`/input/${part}${pointerSegment(name)}`))
+  for (const name of requiredOf(schema))
+    if (!Object.hasOwn(told, name) && !overrides.includes(name))
+      wrong.push({
+        pointer: '/input/overrides',
+        code: 'required',
+        detail: `The model needs ${name}, and neither the preset says it nor may a job.`,
+      })
+  for (const [quantity, expected] of Object.entries(preset.price?.expect ?? {}))
+    if (typeof expected === 'object' && !Object.hasOwn(properties, expected.input))
+      wrong.push(unknown(`/price/expect${pointerSegment(quantity)}/input`))
+  const { required: _, ...partial } = schema
+  for (const { pointer, code, detail } of checks(partial)(told)) {
+    const [, name = ''] = pointer.split('/')
+    const part = Object.keys(fixed).some((key) => pointerSegment(key) === `/${name}`) ? 'fixed' : 'default'
+    wrong.push({ pointer: `/input/${part}${pointer}`, code, detail })
+  }
+  return wrong
+}
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const propertiesOf = (schema: JsonObject): JsonObject => (isObject(schema.properties) ? schema.properties : {})
+const requiredOf = (schema: JsonObject): string[] =>
+  Array.isArray(schema.required) ? schema.required.filter((name) => typeof name === 'string') : []
+
+/**
+ * The schema as somebody who submits by this preset needs it: the fields that may be said, with the preset's defaults,
+ * and needed only where the preset says nothing.
+ */
+export function submitSchema({ input }: Preset, schema: JsonObject): JsonObject {
+  const properties = Object.entries(propertiesOf(schema)).flatMap(([name, part]): [string, JsonObject][] => {
+    if (!input.overrides.includes(name) || !isObject(part)) return []
+    const preset = input.default[name]
+    return [[name, preset === undefined ? part : { ...part, default: preset }]]
+  })
+  const required = requiredOf(schema).filter(
+    (name) => input.overrides.includes(name) && !Object.hasOwn(input.default, name),
+  )
+  return { type: 'object', additionalProperties: false, required, properties: Object.fromEntries(properties) }
+}
+
+/** The input of a job, and which fields it may not say. Pointers are into the input. */
+export function mergeInput(
+  { input }: Preset,
+  given: JsonObject,
+  schema: JsonObject | null,
+): { input: JsonObject; refused: FieldError[] } {
+  const refused: FieldError[] = []
+  const taken: [string, JsonObject[string]][] = []
+  for (const [name, value] of Object.entries(given)) {
+    if (input.overrides.includes(name)) taken.push([name, value])
+    else {
+      const known =
+        Object.hasOwn(input.fixed, name) ||
+        Object.hasOwn(input.default, name) ||
+        (schema !== null && Object.hasOwn(propertiesOf(schema), name))
+      refused.push({
+        pointer: pointerSegment(name),
+        code: known ? 'not_allowed' : 'unknown_field',
+        detail: known ? 'The preset decides this field.' : 'There is no such field.',
+      })
+    }
+  }
+  return { input: { ...input.default, ...Object.fromEntries(taken), ...input.fixed }, refused }
+}
+
+/** What the preset's jobs are measured by: runs of one model or deployment are alike. */
+export const runsOf = ({ model, version, deployment }: Preset): string =>
+  deployment ?? (version === null ? (model ?? '') : `${model}:${version}`)

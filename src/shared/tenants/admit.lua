@@ -1,0 +1,81 @@
+--[[
+  Who asks, and one token of the tenant's requests per minute: all that a request needs to be let in.
+
+  Input:
+    KEYS[1] hash: the API key; one that is never there when none is behind the request
+    KEYS[2] hash: tenants, `<tenant>.<field>`
+    KEYS[3] hash: tenant -> theoretical arrival time, us
+
+    ARGV[1] SHA-256 of the key that was presented, hex; '' when a signature of ours has named the key
+    ARGV[2] the tenant, when no API key is behind the request; ''
+    ARGV[3] requests per minute of a tenant that has no limit of its own
+    ARGV[4] requests per minute of a budget that is not the tenant's (KEYS[3] expires then); '' for the tenant's;
+            '0': none is taken
+    ARGV[5] the tenant that always is there
+
+  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '' }
+    admitted | unknown | revoked | expired | suspended | limited
+]]
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+
+local tenant, scopes, per_minute, queued = ARGV[2], '', '', ''
+local function answer(status, wait)
+  return { status, wait or 0, tenant, scopes, per_minute, queued }
+end
+
+-- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a
+-- guess that is nearer. An unknown id goes the same way as a known one.
+if tenant == '' then
+  local key = redis.call('HMGET', KEYS[1], 'digest', 'tenant', 'scopes', 'revoked_at', 'expires_at', 'retires_at', 'last_used_at')
+  local digest = key[1] or string.rep('0', 64)
+  local presented = ARGV[1] == '' and digest or ARGV[1]
+  if digest ~= presented or not key[1] then
+    return answer('unknown')
+  end
+  tenant, scopes = key[2], key[3]
+  if key[4] ~= '' then
+    return answer('revoked')
+  end
+  for _, ends in ipairs({ key[5], key[6] }) do
+    if ends ~= '' and tonumber(ends) <= now then
+      return answer('expired')
+    end
+  end
+  if now - (tonumber(key[7]) or 0) >= 60000 then
+    redis.call('HSET', KEYS[1], 'last_used_at', string.format('%.0f', now))
+  end
+end
+
+-- 2. The tenant.
+local fields = redis.call('HMGET', KEYS[2], tenant .. '.created_at', tenant .. '.suspended_at',
+  tenant .. '.requests_per_minute', tenant .. '.queued_jobs')
+if not fields[1] and tenant ~= ARGV[5] then
+  return answer('unknown')
+end
+per_minute = (fields[3] and fields[3] ~= '') and fields[3] or ARGV[3]
+queued = fields[4] or ''
+if fields[2] and fields[2] ~= '' then
+  return answer('suspended')
+end
+
+-- 3. The token (GCRA): ten seconds' worth may come at once.
+if ARGV[4] == '0' then
+  return answer('admitted')
+end
+if ARGV[4] ~= '' then
+  per_minute = ARGV[4]
+end
+local interval = 60000000 / tonumber(per_minute)
+local tolerance = interval * (math.max(1, math.ceil(tonumber(per_minute) / 6)) - 1)
+local arrival = math.max(tonumber(redis.call('HGET', KEYS[3], tenant) or '0'), now_us)
+local early = arrival - tolerance - now_us
+if early > 0 then
+  return answer('limited', math.ceil(early / 1000))
+end
+redis.call('HSET', KEYS[3], tenant, string.format('%.0f', arrival + interval))
+if ARGV[4] ~= '' then
+  redis.call('PEXPIRE', KEYS[3], 120000)
+end
+return answer('admitted')

@@ -1,0 +1,194 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { loadScript } from '../redis/script.ts'
+import type { Admission, Caller, Charge, TenantStore } from './ports.ts'
+import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Scope, type Tenant } from './tenant.ts'
+import type { TenantKeys } from './tenant-keys.ts'
+
+/** People who are let in must be able to cancel when Redis is full. */
+const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'] })
+
+const admitReply = z.tuple([
+  z.enum(['admitted', 'unknown', 'revoked', 'expired', 'suspended', 'limited']),
+  z.coerce.number(),
+  z.string(),
+  z.string(),
+  z.string(),
+  z.string(),
+])
+
+const FIELDS = ['created_at', 'title', 'suspended_at', ...LIMIT_NAMES] as const
+
+/** Numbers that may be missing are kept as an empty text. */
+const kept = (value: number | null): string => (value === null ? '' : String(value))
+const optional = z
+  .string()
+  .default('')
+  .transform((text) => (text === '' ? null : Number(text)))
+const scopesOf = (text: string): Scope[] => SCOPES.filter((scope) => text.split(' ').includes(scope))
+
+const tenantSchema = z.object({
+  created_at: z.coerce.number(),
+  title: z.string(),
+  suspended_at: optional,
+  requests_per_minute: optional,
+  queued_jobs: optional,
+})
+const keySchema = z.object({
+  id: z.string(),
+  tenant: z.string(),
+  title: z.string(),
+  scopes: z.string().transform(scopesOf),
+  created_at: z.coerce.number(),
+  expires_at: optional,
+  retires_at: optional,
+  revoked_at: optional,
+  last_used_at: optional,
+  replaced_by: z
+    .string()
+    .default('')
+    .transform((id) => id || null),
+})
+
+function keyFields(key: ApiKey, digest: string): Record<string, string> {
+  return {
+    id: key.id,
+    digest,
+    tenant: key.tenant,
+    title: key.title,
+    scopes: key.scopes.join(' '),
+    created_at: String(key.created_at),
+    expires_at: kept(key.expires_at),
+    retires_at: kept(key.retires_at),
+    revoked_at: kept(key.revoked_at),
+  }
+}
+
+export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys; defaults: Limits }): TenantStore {
+  const { redis, keys, defaults } = options
+
+  async function now(): Promise<number> {
+    const [seconds, micros] = await redis.time()
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+  }
+
+  async function admit(caller: Caller, charge: Charge): Promise<Admission> {
+    const rates = charge?.to === 'token' ? keys.tokenRequests(charge.subject) : keys.requests
+    const budget = charge === null ? '0' : charge.to === 'token' ? String(charge.perMinute) : ''
+    const [status, waitMs, tenant, scopes, perMinute, queued] = admitReply.parse(
+      await admitScript(
+        redis,
+        [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates],
+        [
+          caller.by === 'key' ? caller.digest : '',
+          caller.by === 'tenant' ? caller.tenant : '',
+          String(defaults.requests_per_minute),
+          budget,
+          DEFAULT_TENANT,
+        ],
+      ),
+    )
+    if (status === 'limited') return { status, waitMs, perMinute: Number(perMinute) }
+    if (status !== 'admitted') return { status }
+    const limits = {
+      requests_per_minute: Number(perMinute),
+      queued_jobs: queued === '' ? defaults.queued_jobs : Number(queued),
+    }
+    return { status, tenant, scopes: caller.by === 'tenant' ? [...SCOPES] : scopesOf(scopes), limits }
+  }
+
+  const field = (tenant: string, name: string): string => `${tenant}.${name}`
+
+  async function tenantsOf(ids: string[]): Promise<Tenant[]> {
+    if (ids.length === 0) return []
+    const values = await redis.hmget(keys.tenants, ...ids.flatMap((id) => FIELDS.map((name) => field(id, name))))
+    return ids.flatMap((id, i) => {
+      const own = values.slice(i * FIELDS.length, (i + 1) * FIELDS.length)
+      if (own[0] === null) return []
+      const { created_at, title, suspended_at, ...limits } = tenantSchema.parse(
+        Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])),
+      )
+      return [{ id, title, created_at, suspended_at, limits }]
+    })
+  }
+
+  async function createTenant({ id, created_at, title, suspended_at, limits }: Tenant): Promise<boolean> {
+    const fields = { created_at, title, suspended_at, ...limits }
+    const transaction = redis.multi().zadd(keys.tenantIds, 0, id)
+    for (const name of FIELDS) {
+      const value = fields[name]
+      transaction.hsetnx(keys.tenants, field(id, name), typeof value === 'string' ? value : kept(value))
+    }
+    const replies = (await transaction.exec()) ?? []
+    for (const [error] of replies) if (error) throw error
+    return replies[1]?.[1] === 1
+  }
+
+  /** `default` is there before anybody wrote it. */
+  async function ensureDefault(): Promise<void> {
+    if ((await redis.hexists(keys.tenants, field(DEFAULT_TENANT, 'created_at'))) === 1) return
+    const limits = { requests_per_minute: null, queued_jobs: null }
+    await createTenant({ id: DEFAULT_TENANT, title: 'Default', created_at: await now(), suspended_at: null, limits })
+  }
+
+  async function keysOf(ids: string[]): Promise<ApiKey[]> {
+    const records = await Promise.all(ids.map((id) => redis.hgetall(keys.apiKey(id))))
+    return records.flatMap((record) => (record['id'] === undefined ? [] : [keySchema.parse(record)]))
+  }
+
+  async function writeKey(key: ApiKey, digest: string, old: [id: string, retiresAt: number] | null): Promise<void> {
+    const transaction = redis
+      .multi()
+      .hset(keys.apiKey(key.id), keyFields(key, digest))
+      .zadd(keys.apiKeys(key.tenant), key.created_at, key.id)
+    if (old) transaction.hset(keys.apiKey(old[0]), { retires_at: String(old[1]), replaced_by: key.id })
+    for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
+  }
+
+  return {
+    admit,
+    now,
+    createTenant,
+
+    async tenant(id) {
+      if (id === DEFAULT_TENANT) await ensureDefault()
+      return (await tenantsOf([id]))[0] ?? null
+    },
+
+    async tenants({ limit, after }) {
+      await ensureDefault()
+      const from = after === undefined ? '-' : `(${after}`
+      return tenantsOf(await redis.zrange(keys.tenantIds, from, '+', 'BYLEX', 'LIMIT', 0, limit))
+    },
+
+    async changeTenant(id, { title, limits, suspended }) {
+      const fields: Record<string, string> = {}
+      if (title !== undefined) fields[field(id, 'title')] = title
+      for (const name of LIMIT_NAMES) {
+        const value = limits?.[name]
+        if (value !== undefined) fields[field(id, name)] = kept(value)
+      }
+      if (suspended !== undefined) {
+        const since = suspended ? await redis.hget(keys.tenants, field(id, 'suspended_at')) : ''
+        fields[field(id, 'suspended_at')] = suspended ? since || String(await now()) : ''
+      }
+      if (Object.keys(fields).length > 0) await redis.hset(keys.tenants, fields)
+    },
+
+    createKey: (key, digest) => writeKey(key, digest, null),
+    key: async (id) => (await keysOf([id]))[0] ?? null,
+
+    async keys(tenant, { limit, after }) {
+      const rank = after === undefined ? null : await redis.zrevrank(keys.apiKeys(tenant), after)
+      const from = rank === null ? 0 : rank + 1
+      return keysOf(await redis.zrevrange(keys.apiKeys(tenant), from, from + limit - 1))
+    },
+
+    replaceKey: (old, retiresAt, key, digest) => writeKey(key, digest, [old, retiresAt]),
+
+    async revokeKey(id) {
+      if (!(await redis.hget(keys.apiKey(id), 'revoked_at')))
+        await redis.hset(keys.apiKey(id), 'revoked_at', await now())
+    },
+  }
+}

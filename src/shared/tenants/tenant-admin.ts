@@ -1,0 +1,121 @@
+import { ServiceError } from '../errors.ts'
+import { keyDigest, makeKey } from './api-key.ts'
+import type { PageRequest, TenantChange, TenantStore } from './ports.ts'
+import { DEFAULT_TENANT, keyState, type ApiKey, type OwnLimits, type Scope, type Tenant } from './tenant.ts'
+
+export interface NewTenant {
+  id: string
+  title: string
+  limits: OwnLimits
+}
+
+export interface NewKey {
+  title: string
+  scopes: Scope[]
+  /** ms; null: never */
+  expires_at: number | null
+}
+
+/** A key and its text, which nobody can tell again. */
+export interface MadeKey {
+  record: ApiKey
+  key: string
+}
+
+const wrong = (pointer: string, code: string, detail: string): ServiceError =>
+  new ServiceError('invalid_request', detail, { fields: [{ pointer, code, detail }] })
+
+/** What an operator does with tenants and their keys, by HTTP or at the terminal. */
+export function createTenantAdmin(store: TenantStore) {
+  async function find(id: string): Promise<Tenant> {
+    const tenant = await store.tenant(id)
+    if (tenant === null) throw new ServiceError('not_found', 'There is no such tenant.')
+    return tenant
+  }
+
+  /** A key of the tenant; `tenant` null: of any. */
+  async function findKey(tenant: string | null, id: string): Promise<ApiKey> {
+    const key = await store.key(id)
+    if (key === null || (tenant !== null && key.tenant !== tenant))
+      throw new ServiceError('not_found', 'There is no such key.')
+    return key
+  }
+
+  function build(tenant: string, { title, scopes, expires_at }: NewKey, now: number): MadeKey & { digest: string } {
+    if (expires_at !== null && expires_at <= now) throw wrong('/expires_at', 'in_the_past', 'The time is over already.')
+    const { id, key } = makeKey()
+    const record = { id, tenant, title, scopes, created_at: now, expires_at }
+    const untouched = { retires_at: null, revoked_at: null, last_used_at: null, replaced_by: null }
+    return { record: { ...record, ...untouched }, key, digest: keyDigest(key) }
+  }
+
+  return {
+    /** ms */
+    now: store.now,
+    tenant: find,
+    tenants: store.tenants,
+
+    /** The same tenant twice is made once; another one of the same id is refused. */
+    async createTenant({ id, title, limits }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {
+      const created =
+        id !== DEFAULT_TENANT &&
+        (await store.createTenant({ id, title, limits, created_at: await store.now(), suspended_at: null }))
+      const tenant = await find(id)
+      const same =
+        tenant.title === title &&
+        tenant.limits.requests_per_minute === limits.requests_per_minute &&
+        tenant.limits.queued_jobs === limits.queued_jobs
+      if (!same) throw new ServiceError('tenant_exists', `There is a tenant ${id} already.`)
+      return { tenant, created }
+    },
+
+    async changeTenant(id: string, change: TenantChange): Promise<Tenant> {
+      await find(id)
+      if (id === DEFAULT_TENANT && change.suspended === true)
+        throw wrong('/suspended', 'not_suspendable', `The tenant ${DEFAULT_TENANT} cannot be suspended.`)
+      await store.changeTenant(id, change)
+      return find(id)
+    },
+
+    async keys(tenant: string, page: PageRequest): Promise<ApiKey[]> {
+      await find(tenant)
+      return store.keys(tenant, page)
+    },
+
+    async createKey(tenant: string, request: NewKey): Promise<MadeKey> {
+      await find(tenant)
+      const { record, key, digest } = build(tenant, request, await store.now())
+      await store.createKey(record, digest)
+      return { record, key }
+    },
+
+    /**
+     * A new key with the title, the scopes and the length of life of an old one, which works for `grace` seconds more.
+     * Done twice it makes two: a key whose answer was lost is revoked, and its like made again.
+     */
+    async rotateKey(
+      tenant: string | null,
+      id: string,
+      { grace, expires_at }: { grace: number; expires_at?: number | null | undefined },
+    ): Promise<MadeKey> {
+      const old = await findKey(tenant, id)
+      const now = await store.now()
+      if (keyState(old, now) !== 'active')
+        throw new ServiceError('key_not_active', 'The key has ended; make a new one.')
+      const life = old.expires_at === null ? null : now + old.expires_at - old.created_at
+      const request = { title: old.title, scopes: old.scopes, expires_at: expires_at === undefined ? life : expires_at }
+      const { record, key, digest } = build(old.tenant, request, now)
+      await store.replaceKey(old.id, now + grace * 1000, record, digest)
+      return { record, key }
+    },
+
+    /** Harmless when it was done before. */
+    async revokeKey(tenant: string | null, id: string): Promise<ApiKey> {
+      const { id: known } = await findKey(tenant, id)
+      await store.revokeKey(known)
+      return findKey(tenant, known)
+    },
+  }
+}
+
+export type TenantAdmin = ReturnType<typeof createTenantAdmin>

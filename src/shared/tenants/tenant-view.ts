@@ -1,0 +1,28 @@
+import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './tenant.ts'
+
+const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+
+/** A tenant as the API and the command line show it. */
+export const tenantView = ({ id, title, created_at, suspended_at, limits }: Tenant, defaults: Limits) => ({
+  id,
+  title,
+  created_at: time(created_at),
+  suspended_at: time(suspended_at),
+  limits: effectiveLimits(limits, defaults),
+  /** null: the deployment's default */
+  own_limits: limits,
+})
+
+/** A key, without what could open anything. */
+export const keyView = (key: ApiKey, now: number) => ({
+  id: key.id,
+  tenant: key.tenant,
+  title: key.title,
+  scopes: key.scopes,
+  state: keyState(key, now),
+  created_at: time(key.created_at),
+  expires_at: time(endOfKey(key)),
+  revoked_at: time(key.revoked_at),
+  last_used_at: time(key.last_used_at),
+  replaced_by: key.replaced_by,
+})
