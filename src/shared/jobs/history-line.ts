@@ -1,5 +1,15 @@
 import { z } from 'zod'
-import { STATUSES, type AttemptRecord, type AttemptState, type Cause, type Phase, type Status } from './job.ts'
+import {
+  ATTEMPT_STATES,
+  CAUSES,
+  PHASES,
+  STATUSES,
+  type AttemptRecord,
+  type AttemptState,
+  type Cause,
+  type Phase,
+  type Status,
+} from './job.ts'
 
 /** One line of what happened to a job, as it was when the commit had been made. */
 export interface HistoryLine {
@@ -42,11 +52,11 @@ const CAUSE_LETTERS: Record<Cause, string> = {
 }
 const STATE_LETTERS: Record<AttemptState, string> = { intended: 'i', unknown: 'u', open: 'o', closed: 'c' }
 
-const inverted = <T extends string>(letters: Record<T, string>): ReadonlyMap<string, T> =>
-  new Map((Object.keys(letters) as T[]).map((word) => [letters[word], word]))
-const PHASE_OF = inverted(PHASE_LETTERS)
-const CAUSE_OF = inverted(CAUSE_LETTERS)
-const STATE_OF = inverted(STATE_LETTERS)
+const inverted = <T extends string>(words: readonly T[], letters: Record<T, string>): ReadonlyMap<string, T> =>
+  new Map(words.map((word) => [letters[word], word]))
+const PHASE_OF = inverted(PHASES, PHASE_LETTERS)
+const CAUSE_OF = inverted(CAUSES, CAUSE_LETTERS)
+const STATE_OF = inverted(ATTEMPT_STATES, STATE_LETTERS)
 
 /** What a status nearly always is: only another is written down. */
 const USUAL: Record<Phase, Status> = {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { priceRuleSchema } from '../credits/price.ts'
 import {
+  ATTEMPT_STATES,
   CAUSES,
   ON_UNKNOWN,
   PHASES,
@@ -96,7 +97,7 @@ const attemptSchema: z.ZodType<AttemptRecord> = z.object({
   v: z.literal(1),
   n: z.number(),
   account: z.string(),
-  state: z.enum(['intended', 'unknown', 'open', 'closed']),
+  state: z.enum(ATTEMPT_STATES),
   claim: z.string(),
   intended_at: z.number(),
   prediction_id: z.string().nullable(),
