@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { Job } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
-import { idempotencyEntry } from '../../shared/jobs/job-keys.ts'
+import { idempotencyEntry, shortDigest } from '../../shared/jobs/job-keys.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
 import { sameAgain, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
@@ -33,7 +32,7 @@ const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase ===
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
-const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
+const digest = (body: unknown): string => shortDigest(canonicalJson(body))
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {

@@ -1,5 +1,5 @@
 import type { Cause, JobRecord, JobState } from './job.ts'
-import { effectKey, isFinal, newAttempt } from './job.ts'
+import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
 import { encodeHistory, type HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
 import type { AcceptLimits } from './ports.ts'
@@ -27,9 +27,17 @@ function setFields(input: CommitScriptInput, key: string, prefix: string, change
   if (plain.length > 0) input.add('hset', key, ...plain)
 }
 
+/** Without what stays as it is: only values are compared, not what they hold. */
+const news = (before: object, changes: object): Record<string, unknown> => {
+  const known = new Map<string, unknown>(Object.entries(before))
+  return Object.fromEntries(
+    Object.entries(changes).filter(([field, value]) => value !== undefined && value !== known.get(field)),
+  )
+}
+
 /** The hash takes the fields that changed; a document that has one is written anew. */
 function setJob(input: CommitScriptInput, keys: JobKeys, changes: Record<string, unknown>, after: JobRecord): void {
-  const changed = Object.entries(changes).filter(([, value]) => value !== undefined)
+  const changed = Object.entries(changes)
   const at = (place: string): [string, unknown][] => changed.filter(([field]) => placeOf(field) === place)
   setFields(input, keys.job(after.id), '', Object.fromEntries(at('hash')))
   for (const document of DOCUMENTS)
@@ -190,7 +198,7 @@ export function planCommit(
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
   if (commit.takesBudget) planBegin(input, keys, job)
-  setJob(input, keys, commit.job, after)
+  setJob(input, keys, news(job, commit.job), after)
   if (job.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(job.id))
   moveIndexes(input, keys, job, after)
   planSlot(input, keys, job, after)
@@ -198,8 +206,8 @@ export function planCommit(
   if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
-    const known = state.attempts.some(({ n }) => n === attempt.n)
-    const changes = known ? attempt.changes : Object.fromEntries(present(ATTEMPT_FIELDS, attempt.changes))
+    const known = attemptOf(state, attempt.n)
+    const changes = known ? news(known, attempt.changes) : Object.fromEntries(present(ATTEMPT_FIELDS, attempt.changes))
     setFields(input, keys.job(job.id), `${attempt.n}.`, changes)
     moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))

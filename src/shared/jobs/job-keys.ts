@@ -82,8 +82,9 @@ export function createJobKeys(prefix: string) {
 
 export type JobKeys = ReturnType<typeof createJobKeys>
 
+/** 132 bits of SHA-256. */
+export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+
 /** The name of an idempotency entry: its parts may be long or secret, so only their digest is kept. */
 export const idempotencyEntry = (tenant: string, route: string, key: string): string =>
-  createHash('sha256')
-    .update(JSON.stringify([tenant, route, key]))
-    .digest('base64url')
+  shortDigest(JSON.stringify([tenant, route, key]))
