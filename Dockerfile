@@ -23,6 +23,7 @@ COPY package.json LICENSE ./
 COPY --from=modules /app/node_modules node_modules
 COPY --from=page /app/dist/studio dist/studio
 COPY src src
+COPY presets presets
 COPY docs/openapi.yaml docs/openapi.yaml
 USER node
 VOLUME /data

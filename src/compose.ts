@@ -37,7 +37,11 @@ import type { HealthCheck } from './shared/health.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
 import { createLifecycle } from './shared/jobs/lifecycle.ts'
 import type { JobStore } from './shared/jobs/ports.ts'
+import { createBatches } from './shared/batches/batches.ts'
+import { createRedisBatchStore } from './shared/batches/redis-batch-store.ts'
+import { KEEP_EVENTS } from './shared/jobs/commit-plan.ts'
 import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
+import { createCommitRunner } from './shared/jobs/run-commit.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
 import type { Budget } from './shared/limits/budget.ts'
 import { createRedisBudget } from './shared/limits/redis-budget.ts'
@@ -143,6 +147,7 @@ function buildCore(
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
   const { createsPerMinute, createBurst } = config.replicate
+  const commits = createCommitRunner(redis, timings)
   const store = wrap.store(
     createRedisJobStore({
       redis,
@@ -150,10 +155,19 @@ function buildCore(
       timings,
       creates: { perMinute: createsPerMinute, burst: createBurst },
       account: ACCOUNT,
+      commits,
       confirmDurable,
     }),
   )
   const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
+  const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
+  const batchStore = createRedisBatchStore({
+    redis,
+    plan: { keys, timings, keepEvents: KEEP_EVENTS },
+    account: ACCOUNT,
+    commits,
+    confirmDurable,
+  })
   return {
     redis,
     keys,
@@ -166,7 +180,8 @@ function buildCore(
     doorbells,
     store,
     webhooks,
-    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks }),
+    lifecycle,
+    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
@@ -319,7 +334,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         log,
         clock: () => performance.now(),
       }),
-      sweep: createSweep({ store, lifecycle, doorbells, artifacts, timings, log }),
+      sweep: createSweep({ store, lifecycle, doorbells, artifacts, batches: core.batches, timings, log }),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),
@@ -473,7 +488,15 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
     const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
     const confirmDurable = (): Promise<void> => Promise.resolve()
     const timings = DEFAULT_TIMINGS
-    const store = createRedisJobStore({ redis, keys, timings, creates, account: ACCOUNT, confirmDurable })
+    const store = createRedisJobStore({
+      redis,
+      keys,
+      timings,
+      creates,
+      account: ACCOUNT,
+      commits: createCommitRunner(redis, timings),
+      confirmDurable,
+    })
     const reads = createReadBudget(redis, keys, readsPerMinute)
     const list = async () => {
       const now = await store.now()

@@ -1,10 +1,8 @@
 import { parseArgs } from 'node:util'
-import { openForOperators } from '../compose.ts'
 import type { AuditReport, Finding } from '../shared/audit/audit.ts'
 import { INVARIANTS } from '../shared/audit/finding.ts'
-import { loadConfig } from '../shared/config.ts'
-import { createLogger } from '../shared/logger.ts'
 import type { Command } from './command.ts'
+import { operate } from './operate.ts'
 
 const HELP = `Usage: genqueue audit [options]
 
@@ -66,16 +64,11 @@ export const auditCommand: Command = {
   help: HELP,
   async run(args) {
     const { values } = parseArgs({ args, options, strict: true })
-    // What the audit needs is the same for every role.
-    const config = loadConfig({ ROLE: 'all' })
-    const tools = await openForOperators(config, createLogger({ level: 'silent', readable: false }))
-    try {
+    return operate(async ({ audit }) => {
       const { repair, quiescent } = values
-      const report = await tools.audit({ repair, quiescent, files: !values['skip-files'] })
+      const report = await audit({ repair, quiescent, files: !values['skip-files'] })
       print(report, values.json)
       return report.findings.length > 0 ? 1 : 0
-    } finally {
-      await tools.close()
-    }
+    })
   },
 }

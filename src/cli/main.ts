@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { auditCommand } from './audit-command.ts'
 import type { Command } from './command.ts'
+import { keysCommand } from './keys-command.ts'
+import { tenantsCommand } from './tenants-command.ts'
 
 /** `genqueue <command>`: what an operator does beside the service. */
 
-const COMMANDS: Record<string, Command> = { audit: auditCommand }
+const COMMANDS: Record<string, Command> = { audit: auditCommand, keys: keysCommand, tenants: tenantsCommand }
 
 function usage(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)

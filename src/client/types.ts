@@ -66,6 +66,7 @@ export interface Job {
   /** The number of the current POST to Replicate; 0 before the first. */
   attempt: number
   tenant: string
+  /** The preset that it was made by. */
   preset: string | null
   /** `owner/name`; null when only a version was given. */
   model: string | null
@@ -90,6 +91,8 @@ export interface Job {
   waiting_for: WaitingFor | null
   /** What to do when it stays undecidable whether a create arrived. */
   on_unknown: 'fail' | 'retry'
+  /** Whether output files are copied, or left where Replicate has them for an hour. */
+  store: 'copy' | 'none'
   /** With `?include=history`: what happened, oldest first, the newest 100. */
   history?: HistoryEntry[]
   /** seconds */

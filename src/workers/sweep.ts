@@ -1,3 +1,4 @@
+import type { Batches } from '../shared/batches/batches.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
@@ -21,6 +22,7 @@ export interface SweepDependencies {
   lifecycle: Lifecycle
   doorbells: Doorbells
   artifacts: ArtifactStore
+  batches: Batches
   timings: Timings
   log: Logger
 }
@@ -36,8 +38,8 @@ const MAX_BATCHES = 20
  * Takes everything that is due: applies what time decides, rings for the rest, and says when to look again. This is why
  * no crash between a commit and its doorbell matters.
  */
-export function createSweep({ store, lifecycle, doorbells, artifacts, timings, log }: SweepDependencies) {
-  async function visitJob(member: DueMember, now: number): Promise<void> {
+export function createSweep({ store, lifecycle, doorbells, artifacts, batches, timings, log }: SweepDependencies) {
+  async function visitJob(member: DueMember & { kind: 'job' }, now: number): Promise<void> {
     const result = await lifecycle.apply(member.job, { type: 'tick' }, 'sweep')
     if (result.kind === 'missing') return store.dropDue(member)
     if (result.kind !== 'ignored') return
@@ -92,7 +94,8 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
   async function visit(member: DueMember, now: number): Promise<OpenAttempt | undefined> {
     try {
       if (member.kind === 'attempt') return await visitAttempt(member, now)
-      await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
+      if (member.kind === 'batch') await batches.tend(member.batch)
+      else await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
     } catch (error) {
       // The lease brings it back. One bad record must not keep the others from being looked at.
       if (error instanceof NewerRecordError) log.debug({ member: member.member }, 'left to a newer release')
@@ -126,6 +129,7 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, timings, l
   }
 
   async function clean(id: string, now: number): Promise<void> {
+    if (id.startsWith('bat_')) return batches.forget(id)
     const { state } = await store.load(id)
     if (!state || !isFinal(state.job.phase)) return
     const age = now - (state.job.completed_at ?? state.job.created_at)

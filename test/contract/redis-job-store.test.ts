@@ -7,6 +7,7 @@ import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
+import { createCommitRunner } from '../../src/shared/jobs/run-commit.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
@@ -30,7 +31,15 @@ function scene(options: { url?: string; timings?: Partial<Timings>; perMinute?: 
   const keys = createJobKeys(freshPrefix())
   const timings = { ...DEFAULT_TIMINGS, ...options.timings }
   const creates = { perMinute: options.perMinute ?? 60_000, burst: options.burst ?? 1000 }
-  const store = createRedisJobStore({ redis, keys, timings, creates, account: ACCOUNT, keepEvents: 10_000 })
+  const store = createRedisJobStore({
+    redis,
+    keys,
+    timings,
+    creates,
+    account: ACCOUNT,
+    commits: createCommitRunner(redis, timings),
+    keepEvents: 10_000,
+  })
   return { redis, keys, timings, store }
 }
 afterAll(() => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWebhookReceiver } from '../../src/api/routes/webhooks.ts'
 import type { Job } from '../../src/client/types.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
+import { createCommitRunner } from '../../src/shared/jobs/run-commit.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
@@ -196,6 +197,7 @@ describe('the signing secret', () => {
       timings,
       creates: { perMinute: 600, burst: 10 },
       account: 'default',
+      commits: createCommitRunner(redis, timings),
     })
     const log = createLogger({ level: 'silent', readable: false })
     const nothing = async (): Promise<void> => {}

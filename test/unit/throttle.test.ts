@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createThrottle } from '../../src/api/throttle.ts'
+import { clientNetwork, createThrottle } from '../../src/api/throttle.ts'
 import { ServiceError } from '../../src/shared/errors.ts'
 
 function scene(failuresPerMinute = 3) {
@@ -41,9 +41,23 @@ test('failures of an earlier minute do not count', () => {
   expect(check('a')).toBeNull()
 })
 
-test('remembers a bounded number of addresses', () => {
+test('remembers a bounded number of names, the latest ones', () => {
   const { throttle, check } = scene(1)
   for (let i = 0; i < 50_000; i++) throttle.fail(`10.0.${i}`)
   throttle.fail('last')
   expect(check('last')).not.toBeNull()
+  expect(check('10.0.49999')).not.toBeNull()
+  expect(check('10.0.40001')).not.toBeNull()
+  expect(check('10.0.0')).toBeNull()
+})
+
+test.each([
+  ['192.0.2.7', '192.0.2.7'],
+  ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2:ffff::1', '2001:db8:1:2::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['', ''],
+])('%j is of the network %j', (address, network) => {
+  expect(clientNetwork(address)).toBe(network)
 })

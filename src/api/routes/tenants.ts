@@ -12,7 +12,7 @@ import {
   rotationSchema,
   tenantChangeSchema,
   tenantPageSchema,
-} from '../tenant-schemas.ts'
+} from '../../shared/tenants/tenant-requests.ts'
 
 /** Tenants and their keys, for operators. `defaults`: limits of tenants that have none of their own. */
 export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {

@@ -3,7 +3,7 @@ import type { JobStore } from '../../shared/jobs/ports.ts'
 import { mayOpen, type Auth } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { JOB_ID, parseWith } from '../schemas.ts'
-import { tokenRequestSchema } from '../tenant-schemas.ts'
+import { tokenRequestSchema } from '../../shared/tenants/tenant-requests.ts'
 
 /** The answer to a request for a token of a job or batch, when it is sure that the one who asks may read it. */
 export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subject: string): ApiResponse {

@@ -1,6 +1,6 @@
 --[[
-  What a commit changes in the batch of its job: a hash { total, one count for each status, estimate, committed, captured,
-  max_spend, stop_rate, stopped, completed_at }. `committed` is what was captured and what is held for started jobs.
+  What a commit changes in the batch of its job: a hash { total, one count for each status, held, committed, captured,
+  uncollected, max_spend, stop_rate, stopped, completed_at }. `committed` is what was captured and what is held for started jobs.
 ]]
 local function batch_count(batch, field)
   return tonumber(redis.call('HGET', batch, field) or '0')

@@ -3,6 +3,8 @@
 
   An account is a hash { granted, balance, held, captured, limited }; `limited` is set by its first grant. Its ledger is a
   stream that only grows: each entry tells the account as it stands after it.
+  Fields of an entry: kind, amount, granted, balance, held, captured; job and batch of hold, capture and release;
+  uncollected of capture; reason of grant and adjustment.
 ]]
 local function credit(account, field)
   return tonumber(redis.call('HGET', account, field) or '0')
@@ -12,14 +14,19 @@ local function is_limited(account)
   return redis.call('HEXISTS', account, 'limited') == 1
 end
 
+-- Redis does not take `-0`, which is what Lua makes of -amount when the amount is 0.
+local function micros(amount)
+  return string.format('%.0f', amount + 0)
+end
+
 local function enter(account, ledger, kind, amount, more)
   local after = redis.call('HMGET', account, 'granted', 'balance', 'held', 'captured')
-  redis.call('XADD', ledger, '*', 'kind', kind, 'amount', string.format('%.0f', amount), 'granted', after[1] or '0',
+  return redis.call('XADD', ledger, '*', 'kind', kind, 'amount', micros(amount), 'granted', after[1] or '0',
     'balance', after[2] or '0', 'held', after[3] or '0', 'captured', after[4] or '0', unpack(more))
 end
 
 local function move_credit(account, field, amount)
-  redis.call('HINCRBY', account, field, string.format('%.0f', amount))
+  redis.call('HINCRBY', account, field, micros(amount))
 end
 
 -- What is missing for a hold; 0 when there is enough, or no limit.
@@ -52,6 +59,8 @@ local function capture_credit(account, ledger, held, actual, more)
   move_credit(account, 'held', -held)
   move_credit(account, 'balance', held - taken)
   move_credit(account, 'captured', taken)
+  more[#more + 1] = 'uncollected'
+  more[#more + 1] = micros(due - taken)
   enter(account, ledger, 'capture', taken, more)
   return taken, due - taken
 end

@@ -3,10 +3,14 @@ import { z } from 'zod'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import type { Logger } from '../logger.ts'
 
-/** A change of a job, as the event stream tells it. `stream` is null for progress, which is not a transition. */
+/**
+ * A change of a job, as the event stream tells it. `stream` is null for progress, which is not a transition. `job` is
+ * empty when a whole batch was accepted, `batch` when the job is of none.
+ */
 export interface JobChange {
   job: string
   tenant: string
+  batch: string
   stream: string | null
 }
 
@@ -15,6 +19,7 @@ export type Unsubscribe = () => void
 export interface EventHub {
   onJob(job: string, listener: () => void): Unsubscribe
   onTenant(tenant: string, listener: (change: JobChange) => void): Unsubscribe
+  onBatch(batch: string, listener: (change: JobChange) => void): Unsubscribe
   /** What a tenant missed since a stream id; null when the stream does not reach back so far. */
   since(tenant: string, stream: string): Promise<JobChange[] | null>
   /** The newest stream id. */
@@ -31,7 +36,7 @@ const fieldsSchema = z
   .transform((flat) =>
     Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]])),
   )
-  .pipe(z.object({ job: z.string(), tenant: z.string() }))
+  .pipe(z.object({ job: z.string(), tenant: z.string(), batch: z.string().default('') }))
 const entriesSchema = z.array(z.tuple([z.string(), fieldsSchema]))
 const streamsSchema = z.array(z.tuple([z.string(), entriesSchema])).nullable()
 const progressSchema = z.object({ job: z.string(), tenant: z.string() })
@@ -53,11 +58,13 @@ export async function startEventHub(options: {
   const { reader, subscriber, redis, keys, log } = options
   const jobs = new Map<string, Set<() => void>>()
   const tenants = new Map<string, Set<(change: JobChange) => void>>()
+  const batches = new Map<string, Set<(change: JobChange) => void>>()
   let stopped = false
 
   const tell = (change: JobChange): void => {
     for (const listener of jobs.get(change.job) ?? []) listener()
     for (const listener of tenants.get(change.tenant) ?? []) listener(change)
+    for (const listener of batches.get(change.batch) ?? []) listener(change)
   }
 
   const listen = <L>(map: Map<string, Set<L>>, key: string, listener: L): Unsubscribe => {
@@ -80,9 +87,9 @@ export async function startEventHub(options: {
       try {
         const reply = await reader.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', keys.events, last)
         for (const [, entries] of streamsSchema.parse(reply) ?? [])
-          for (const [stream, { job, tenant }] of entries) {
+          for (const [stream, change] of entries) {
             last = stream
-            tell({ job, tenant, stream })
+            tell({ ...change, stream })
           }
       } catch (error) {
         if (stopped) return
@@ -95,13 +102,14 @@ export async function startEventHub(options: {
   await subscriber.subscribe(keys.progress)
   subscriber.on('message', (_channel, message) => {
     const change = progressSchema.safeParse(JSON.parse(message))
-    if (change.success) tell({ ...change.data, stream: null })
+    if (change.success) tell({ ...change.data, batch: '', stream: null })
   })
   const reading = readAll()
 
   return {
     onJob: (job, listener) => listen(jobs, job, listener),
     onTenant: (tenant, listener) => listen(tenants, tenant, listener),
+    onBatch: (batch, listener) => listen(batches, batch, listener),
     position,
     async since(tenant, stream) {
       const [oldest] = entriesSchema.parse(await redis.xrange(keys.events, '-', '+', 'COUNT', 1))

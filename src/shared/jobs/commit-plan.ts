@@ -169,6 +169,9 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
   }
 }
 
+/** At 600 jobs a minute more than half an hour of transitions. */
+export const KEEP_EVENTS = 100_000
+
 export interface PlanOptions {
   keys: JobKeys
   timings: Timings
@@ -250,11 +253,12 @@ export function planCommit(
   return input
 }
 
-/** The record of a new job and what only it has: nothing that others look at. */
+/** The record of a new job and what only it has: nothing that others look at. In a batch it begins at revision 1. */
 export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
   const { rev: _rev, ...fields } = Object.fromEntries(present(JOB_FIELDS, job))
   setJob(input, keys, { ...fields, created_at: { in: 0 }, start_since: { in: 0 } }, job)
   input.add('hset_paused', keys.job(job.id), 'start_paused')
+  if (job.batch !== null) input.add('hset', keys.job(job.id), 'rev', 1)
   tell(input, keys, job.id, 1, { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null })
 }
 
@@ -275,8 +279,8 @@ export function planAcceptance(
     .add('zadd_all', keys.tenantJobs(first.tenant), ...ids)
     .add('zadd_all', keys.tenantStatus(first.tenant, first.status), ...ids)
     .add('hincrby', keys.phases, first.phase, jobs.length)
-  for (const job of jobs)
-    input.dueAt(keys.due, dueJob(job.id), { in: Math.min(timings.ringAgain.min, job.start_within * 1000) })
+  const soon = Math.min(timings.ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000))
+  input.add('zadd_in', keys.due, soon, ...ids.map(dueJob))
 }
 
 /** The idempotency entry of what is being accepted. */
@@ -325,14 +329,14 @@ export function planPurge(
     setJob(input, keys, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
-  return input
+  input
     .add('zrem', keys.tenantJobs(job.tenant), job.id)
     .add('zrem', keys.tenantStatus(job.tenant, job.status), job.id)
     .add('hincrby', keys.phases, job.phase, -1)
     .add('zrem', keys.retention, job.id)
-    .add('del', keys.outbox(job.id))
-    .add('del', keys.order(job.id))
-    .add('del', keys.result(job.id))
-    .add('del', keys.partial(job.id))
-    .add('del', keys.job(job.id))
+  return deleteRecord(input, keys, job.id)
 }
+
+/** Every key of one job. */
+export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
+  [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)

@@ -20,7 +20,7 @@
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: it never has)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
-                       set value | del | zadd score member | zadd_in ms member | zrem member
+                       set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
@@ -44,8 +44,9 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
+-- Redis does not take the -0 that Lua makes of a 0.
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%.0f', number + 0)
 end
 local function answer(status, detail)
   return { status, whole(now), detail or '' }
@@ -234,7 +235,9 @@ while at <= #ARGV do
   elseif name == 'zadd' then
     redis.call('ZADD', key, first, second)
   elseif name == 'zadd_in' then
-    redis.call('ZADD', key, whole(now + tonumber(first)), second)
+    for i = at + 4, at + 2 + count do
+      redis.call('ZADD', key, whole(now + tonumber(first)), ARGV[i])
+    end
   elseif name == 'zadd_all' then
     for i = at + 3, at + 2 + count do
       redis.call('ZADD', key, '0', ARGV[i])
@@ -266,6 +269,7 @@ while at <= #ARGV do
     if batch then
       redis.call('HINCRBY', batch, 'captured', whole(captured))
       redis.call('HINCRBY', batch, 'uncollected', whole(uncollected))
+      redis.call('HINCRBY', batch, 'held', whole(-held))
       redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
     end
     detail = whole(captured) .. ' ' .. whole(uncollected)

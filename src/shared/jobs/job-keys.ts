@@ -65,6 +65,8 @@ export function createJobKeys(prefix: string) {
     credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
     /** stream: its entries */
     ledger: (tenant: string) => `${tag}:tenant:${tenant}:ledger`,
+    /** hash: what names a request of an operator -> the entry that it made (grant.lua) */
+    ledgerRequests: (tenant: string) => `${tag}:tenant:${tenant}:ledger-requests`,
     /** hash: what was captured on a day (UTC, `2026-01-31`), by preset or model */
     spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
     /** stream of transitions */

@@ -46,6 +46,7 @@ export type DueMember =
   | { kind: 'job'; member: string; job: string }
   | { kind: 'attempt'; member: string; job: string; attempt: number }
   | { kind: 'effect'; member: string; job: string; effect: string }
+  | { kind: 'batch'; member: string; batch: string }
 
 /** Figures for metrics. */
 export interface Counts {

@@ -1,53 +1,27 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { guardedScript, loadScript } from '../redis/script.ts'
-import { applyCommit, planCommit, planCreate, planPurge } from './commit-plan.ts'
-import type { CommitScriptInput } from './commit-script.ts'
-import { BATCH_STOPS } from './decision.ts'
+import { loadScript } from '../redis/script.ts'
+import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
-import { SILENT_FROM, type CommitResult, type DueMember, type JobStore } from './ports.ts'
+import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { runTimeBucket, runTimeQuantile } from './run-times.ts'
+import type { CommitRunner } from './run-commit.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
 const pauseClock = [limits('pause-clock.lua')]
-const beside = (name: string): URL => new URL(`../${name}`, import.meta.url)
-const commitParts = [...pauseClock, beside('credits/credits.lua'), beside('batches/batches.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
-/** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
-const commitNewWork = loadScript(here('commit.lua'), { includes: commitParts })
-const commitAlways = loadScript(here('commit.lua'), { flags: ['allow-oom'], includes: commitParts })
-/** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
-const commitIntent = guardedScript(here('commit.lua'), { includes: commitParts })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
-const commitReply = z.tuple([
-  z.enum([
-    'applied',
-    'repeated',
-    'stale',
-    'taken',
-    'too_late',
-    'limited',
-    'paused',
-    'probing',
-    'crowded',
-    'batch_stopped',
-    'full',
-    'short',
-  ]),
-  z.coerce.number(),
-  z.coerce.string(),
-])
 const readReply = z.array(z.tuple([z.array(z.string()), z.array(z.string().nullable())]))
 const loadReply = z.tuple([
   z.coerce.number(),
@@ -71,44 +45,17 @@ export interface RedisJobStoreOptions {
   creates: { perMinute: number; burst: number }
   account: string
   keepEvents?: number
+  commits: CommitRunner
   /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
   confirmDurable?: () => Promise<void>
 }
 
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   const { redis, keys, timings, creates } = options
-  const planOptions = { keys, timings, keepEvents: options.keepEvents ?? 100_000 }
+  const planOptions = { keys, timings, keepEvents: options.keepEvents ?? KEEP_EVENTS }
   const interval = 60_000_000 / creates.perMinute
   const budget = [String(interval), String(interval * (creates.burst - 1))]
-  /** Redis' clock minus ours, ms: only for the promise that a late accept never runs. */
-  let clockOffset = 0
-
-  async function run(
-    script: typeof commitAlways,
-    input: CommitScriptInput,
-    head: [commitId: string, revision: string, notAfter: string, interval: string, tolerance: string],
-  ): Promise<{
-    result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
-    now: number
-    detail: string
-  }> {
-    const [status, now, detail] = commitReply.parse(
-      await script(redis, input.keys, [
-        ...head,
-        String(timings.ramp),
-        String(timings.intentSilence),
-        ...input.operations,
-      ]),
-    )
-    clockOffset = now - Date.now()
-    if (status === 'limited' || status === 'paused') return { result: { status, waitMs: Number(detail) }, now, detail }
-    if (status === 'taken') return { result: { status, holder: detail }, now, detail }
-    if (status === 'full') return { result: { status, limit: Number(detail) }, now, detail }
-    if (status === 'short') return { result: { status, missing: Number(detail) }, now, detail }
-    if (status === 'batch_stopped')
-      return { result: { status, reason: z.enum(BATCH_STOPS).parse(detail) }, now, detail }
-    return { result: { status }, now, detail }
-  }
+  const { clock, run } = options.commits
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
 
@@ -117,7 +64,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       await loadJob(redis, [keys.job(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)], []),
     )
     const [now, paused, silence, hash, outbox, documents] = reply
-    clockOffset = now - Date.now()
+    clock.observe(now)
     const job = decodeJob({ id, hash, documents })
     if (job === null) return { now, paused, silence, state: null }
     return {
@@ -147,8 +94,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async create(job, idempotency, commitId, limits = { queuedJobs: null }) {
       const input = planCreate(job, idempotency, planOptions, limits)
-      const notAfter = String(Date.now() + clockOffset + timings.acceptWithin)
-      const { result, now, detail } = await run(commitNewWork, input, [commitId, '', notAfter, '', ''])
+      const notAfter = String(clock.now() + timings.acceptWithin)
+      const { result, now, detail } = await run('new_work', input, [commitId, '', notAfter, '', ''])
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
       const times = { created_at: now, start_since: now, start_paused: Number(detail) }
@@ -156,9 +103,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async commit(state, commit, cause, commitId) {
-      const input = planCommit(state, commit, cause, planOptions, Date.now() + clockOffset)
+      const input = planCommit(state, commit, cause, planOptions, clock.now())
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
-      const script = commit.takesBudget ? commitIntent.run : commitAlways
+      const script = commit.takesBudget ? 'intent' : 'always'
       const head = [commitId, String(state.job.rev), '', perToken, tolerance] as const
       const { result, now, detail } = await run(script, input, [...head])
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
@@ -194,12 +141,6 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return decodeHistory(Object.entries(await redis.hgetall(keys.job(id))).flat())
     },
 
-    async runTimes(model) {
-      const runs = numbers(await redis.hgetall(keys.runTimes(model)))
-      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
-      return p50 === null || p90 === null ? null : { p50, p90 }
-    },
-
     async unknownAttempts(account) {
       const flat = await redis.zrangebyscore(keys.unknown(account), '-inf', '+inf', 'WITHSCORES')
       return Array.from({ length: flat.length / 2 }, (_, i) => {
@@ -232,7 +173,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async rememberForeign(account, prediction) {
-      const now = Date.now() + clockOffset
+      const now = clock.now()
       await redis
         .pipeline()
         .zadd(keys.foreign(account), String(now), prediction)
@@ -253,6 +194,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return runTimeQuantile(numbers(await redis.hgetall(keys.runTimes(model))), 0.9)
     },
 
+    async runTimes(model) {
+      const runs = numbers(await redis.hgetall(keys.runTimes(model)))
+      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
+      return p50 === null || p90 === null ? null : { p50, p90 }
+    },
+
     async rememberRun(model, ms) {
       await redis.hincrby(keys.runTimes(model), String(runTimeBucket(ms)), 1)
     },
@@ -268,7 +215,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async storageFailed() {
-      const now = Date.now() + clockOffset
+      const now = clock.now()
       await redis.hsetnx(keys.storage, 'failing_since', String(Math.round(now)))
       return now - Number(await redis.hget(keys.storage, 'failing_since'))
     },
@@ -281,7 +228,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       await pauseAccount(redis, [keys.account(account)], [String(ms), reason])
     },
 
-    artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(Date.now() + clockOffset + ms))),
+    artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(clock.now() + ms))),
 
     async claimDue(limit) {
       const reply = z
@@ -291,15 +238,15 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { now: Number(now), members: members.flatMap(parseDueMember) }
     },
 
-    allowIntents: () => commitIntent.load(redis),
+    allowIntents: () => options.commits.allowIntents(),
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)
-      return at === null ? null : Date.now() + clockOffset - Number(at)
+      return at === null ? null : clock.now() - Number(at)
     },
 
     async rearm({ member }, inMs) {
-      await redis.zadd(keys.due, 'XX', String(Math.round(Date.now() + clockOffset + inMs)), member)
+      await redis.zadd(keys.due, 'XX', String(Math.round(clock.now() + inMs)), member)
     },
 
     async dropDue({ member }) {
@@ -314,14 +261,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async purge(state, stage, commitId) {
       const input = planPurge(state, stage, planOptions)
-      await run(commitAlways, input, [commitId, String(state.job.rev), '', '', ''])
+      await run('always', input, [commitId, String(state.job.rev), '', '', ''])
     },
 
     openPredictions: (account) => redis.scard(keys.open(account)),
 
     async pause(account) {
       const [until, reason] = await redis.hmget(keys.account(account), 'paused_until', 'pause_reason')
-      if (!until || Number(until) <= Date.now() + clockOffset) return null
+      if (!until || Number(until) <= clock.now()) return null
       return pauseSchema.parse({ reason, until })
     },
 
@@ -330,7 +277,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async counts() {
-      const now = String(Date.now() + clockOffset)
+      const now = String(clock.now())
       const [phases, counters, due, overdue, deadLetters] = await Promise.all([
         redis.hgetall(keys.phases),
         redis.hgetall(keys.counters),
@@ -353,9 +300,10 @@ function settled(before: JobRecord, after: JobRecord, detail: string): JobRecord
 const numbers = (row: Record<string, string>): Record<string, number> =>
   Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)]))
 
-/** `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`; anything else is not ours and left alone. */
+/** `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`, `batch:<id>`; anything else is not ours and left alone. */
 function parseDueMember(member: string): DueMember[] {
   const [kind, job = '', ...rest] = member.split(':')
+  if (kind === 'batch') return [{ kind, member, batch: job }]
   if (kind === 'job') return [{ kind, member, job }]
   if (kind === 'attempt') return [{ kind, member, job, attempt: Number(rest[0]) }]
   if (kind === 'effect') return [{ kind, member, job, effect: rest.join(':') }]

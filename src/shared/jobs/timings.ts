@@ -59,6 +59,8 @@ export interface Timings {
   keepJob: number
   /** How long an accept may take before it promises never to happen. */
   acceptWithin: number
+  /** After it began to be written: a batch that is still a draft was given up. */
+  draftLife: number
 }
 
 const SECOND = 1000
@@ -97,6 +99,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepPayload: 24 * HOUR,
   keepJob: 7 * 24 * HOUR,
   acceptWithin: 2 * SECOND,
+  draftLife: 10 * MINUTE,
 }
 
 /** A wait of a job in the line, cut where its time to be started ends; pauses may have moved that later. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { KEY_ID } from '../shared/tenants/api-key.ts'
-import { SCOPES, TENANT_ID, USUAL_SCOPES } from '../shared/tenants/tenant.ts'
+import { KEY_ID } from './api-key.ts'
+import { SCOPES, TENANT_ID, USUAL_SCOPES } from './tenant.ts'
 
 /** What requests about tenants, keys and tokens may say. */
 

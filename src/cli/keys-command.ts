@@ -1,0 +1,130 @@
+import { parseArgs } from 'node:util'
+import type { MadeKey, TenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { newKeySchema, rotationSchema } from '../shared/tenants/tenant-requests.ts'
+import { keyView } from '../shared/tenants/tenant-view.ts'
+import { SCOPES, USUAL_SCOPES, type ApiKey } from '../shared/tenants/tenant.ts'
+import type { Command } from './command.ts'
+import { operate } from './operate.ts'
+import { printRecords } from './print-records.ts'
+import { everyPage, readDuration, readRequest } from './read-options.ts'
+
+const HELP = `Usage: genqueue keys <action> [options]
+
+  list <tenant>        its keys, newest first
+  create <tenant>      a new key; prints it once, alone on stdout
+  rotate <key id>      a new key like an old one, which works for the grace
+  revoke <key id>      the key opens nothing from now on, nor do its sessions and job tokens
+
+  --title <text>       of a new key
+  --scopes <a,b>       of ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})
+  --expires <time>     of a new key: 90d, 12h, 30m, 45s from now, or "never" (the default; rotate keeps the length of life)
+  --grace <time>       of the old key after rotate (default: 1d)
+  --json               prints each key as a line of JSON; a new one with its text in "key"
+
+Works on Redis, whether the service runs or not.
+
+Exit codes: 0 done, 1 it cannot be done (there is no such tenant or key, or the key has ended), 2 the command is wrong, or
+Redis cannot be reached.
+`
+
+export interface KeyOptions {
+  title?: string | undefined
+  scopes?: string[] | undefined
+  /** s from now; null: never */
+  expires?: number | null | undefined
+  /** s */
+  grace?: number | undefined
+}
+
+async function expiryOf(admin: TenantAdmin, { expires }: KeyOptions): Promise<string | null | undefined> {
+  return expires === null || expires === undefined
+    ? expires
+    : new Date((await admin.now()) + expires * 1000).toISOString()
+}
+
+/** What makes a key: its text can be shown this once. */
+export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, options: KeyOptions) => Promise<MadeKey>> =
+  {
+    async create(admin, tenant, options) {
+      const { title, scopes } = options
+      const request = { title, scopes, expires_at: await expiryOf(admin, options) }
+      return admin.createKey(tenant, readRequest(newKeySchema, request))
+    },
+    async rotate(admin, key, options) {
+      const request = { grace: options.grace, expires_at: await expiryOf(admin, options) }
+      return admin.rotateKey(null, key, readRequest(rotationSchema, request))
+    },
+  }
+
+/** What is done with keys that exist. Each answers the keys to show. */
+export const KEY_ACTIONS: Record<string, (admin: TenantAdmin, of: string) => Promise<ApiKey[]>> = {
+  list: (admin, tenant) => everyPage((page) => admin.keys(tenant, page)),
+  revoke: async (admin, key) => [await admin.revokeKey(null, key)],
+}
+
+function printKeys(keys: ApiKey[], now: number, json: boolean): void {
+  printRecords(
+    keys.map((key) => keyView(key, now)),
+    {
+      json,
+      columns: {
+        id: ({ id }) => id,
+        tenant: ({ tenant }) => tenant,
+        title: ({ title }) => title,
+        scopes: ({ scopes }) => scopes,
+        state: ({ state }) => state,
+        created: ({ created_at }) => created_at,
+        expires: ({ expires_at }) => expires_at,
+        'last used': ({ last_used_at }) => last_used_at,
+      },
+    },
+  )
+}
+
+function printMade({ record, key }: MadeKey, json: boolean): void {
+  const view = keyView(record, record.created_at)
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ ...view, key })}\n`)
+    return
+  }
+  process.stdout.write(`${key}\n`)
+  process.stderr.write(
+    `Key ${record.id} of ${record.tenant}, ${record.scopes.join(' ')}, expires ${view.expires_at ?? 'never'}. It cannot be shown again.\n`,
+  )
+}
+
+export const keysCommand: Command = {
+  summary: 'makes, rotates, revokes and shows API keys',
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      strict: true,
+      options: {
+        title: { type: 'string' },
+        scopes: { type: 'string' },
+        expires: { type: 'string' },
+        grace: { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+    })
+    const [name = '', of, ...rest] = positionals
+    const making = Object.hasOwn(MAKING_ACTIONS, name) ? MAKING_ACTIONS[name] : undefined
+    const action = Object.hasOwn(KEY_ACTIONS, name) ? KEY_ACTIONS[name] : undefined
+    if (of === undefined || rest.length > 0) throw new Error(HELP)
+    const { title, scopes, expires, grace } = values
+    const options: KeyOptions = {
+      title,
+      scopes: scopes?.split(','),
+      expires: expires === 'never' ? null : expires === undefined ? undefined : readDuration('expires', expires),
+      grace: grace === undefined ? undefined : readDuration('grace', grace),
+    }
+    return operate(async ({ tenants }) => {
+      if (making) printMade(await making(tenants, of, options), values.json)
+      else if (action) printKeys(await action(tenants, of), await tenants.now(), values.json)
+      else throw new Error(HELP)
+      return 0
+    })
+  },
+}

@@ -1,0 +1,39 @@
+import type { z } from 'zod'
+
+/** What was typed, by the schema of a request. Throws with the option that is wrong. */
+export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new Error(`${issue?.path.join('.') || 'options'}: ${issue?.message ?? 'not valid'}`)
+}
+
+const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** `90d`, `12h`, `30m`, `45s`: in seconds. */
+export function readDuration(name: string, text: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const seconds = Number(count) * (UNITS[unit] ?? Number.NaN)
+  if (!Number.isFinite(seconds)) throw new Error(`--${name}: expected a number with s, m, h or d, such as 90d`)
+  return seconds
+}
+
+/** A number, or `default` for what the deployment's configuration says. */
+export function readLimit(name: string, text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined
+  if (text === 'default') return null
+  if (!/^\d{1,7}$/.test(text)) throw new Error(`--${name}: expected a whole number, or default`)
+  return Number(text)
+}
+
+/** All pages of a list. */
+export async function everyPage<T extends { id: string }>(
+  page: (request: { limit: number; after: string | undefined }) => Promise<T[]>,
+): Promise<T[]> {
+  const all: T[] = []
+  for (;;) {
+    const next = await page({ limit: 100, after: all.at(-1)?.id })
+    all.push(...next)
+    if (next.length < 100) return all
+  }
+}

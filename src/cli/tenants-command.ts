@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util'
+import type { TenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/tenant-requests.ts'
+import { tenantView } from '../shared/tenants/tenant-view.ts'
+import type { Limits, Tenant } from '../shared/tenants/tenant.ts'
+import type { Command } from './command.ts'
+import { operate } from './operate.ts'
+import { printRecords } from './print-records.ts'
+import { everyPage, readLimit, readRequest } from './read-options.ts'
+
+const HELP = `Usage: genqueue tenants <action> [options]
+
+  list                 all tenants
+  create <id>          a new tenant; the same one twice is made once
+  show <id>            one tenant
+  limits <id>          changes its limits; what is not named stays
+  suspend <id>         its keys open nothing from now on; jobs that were accepted go on
+  resume <id>          lets it in again
+
+  --title <text>               of a new tenant; its id otherwise
+  --requests-per-minute <n>    a number, or "default" for the deployment's
+  --queued-jobs <n>            jobs that may wait in the line; a number, or "default"
+  --json                       prints each tenant as a line of JSON
+
+Works on Redis, whether the service runs or not.
+
+Exit codes: 0 done, 1 it cannot be done (there is no such tenant, or another one of this id), 2 the command is wrong, or
+Redis cannot be reached.
+`
+
+export interface TenantOptions {
+  title?: string | undefined
+  requestsPerMinute?: number | null | undefined
+  queuedJobs?: number | null | undefined
+}
+
+const limitsOf = ({ requestsPerMinute, queuedJobs }: TenantOptions) => ({
+  requests_per_minute: requestsPerMinute,
+  queued_jobs: queuedJobs,
+})
+
+type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
+
+/** What can be done with tenants. Each answers the tenants to show. */
+export const TENANT_ACTIONS: Record<string, TenantAction> = {
+  list: (admin) => everyPage(admin.tenants),
+
+  async create(admin, id, options) {
+    const { title, limits } = readRequest(newTenantSchema, { id, title: options.title, limits: limitsOf(options) })
+    const { requests_per_minute = null, queued_jobs = null } = limits
+    const made = await admin.createTenant({ id, title: title ?? id, limits: { requests_per_minute, queued_jobs } })
+    return [made.tenant]
+  },
+
+  show: async (admin, id) => [await admin.tenant(id)],
+  limits: async (admin, id, options) => [
+    await admin.changeTenant(id, readRequest(tenantChangeSchema, { limits: limitsOf(options) })),
+  ],
+  suspend: async (admin, id) => [await admin.changeTenant(id, { suspended: true })],
+  resume: async (admin, id) => [await admin.changeTenant(id, { suspended: false })],
+}
+
+function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
+  const limit = (name: keyof Limits) => (view: ReturnType<typeof tenantView>) =>
+    `${view.limits[name]}${view.own_limits[name] === null ? ' (default)' : ''}`
+  printRecords(
+    tenants.map((tenant) => tenantView(tenant, defaults)),
+    {
+      json,
+      columns: {
+        id: ({ id }) => id,
+        title: ({ title }) => title,
+        'requests/min': limit('requests_per_minute'),
+        'queued jobs': limit('queued_jobs'),
+        created: ({ created_at }) => created_at,
+        suspended: ({ suspended_at }) => suspended_at,
+      },
+    },
+  )
+}
+
+export const tenantsCommand: Command = {
+  summary: 'makes, changes, suspends and shows tenants',
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      strict: true,
+      options: {
+        title: { type: 'string' },
+        'requests-per-minute': { type: 'string' },
+        'queued-jobs': { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+    })
+    const [name = '', id, ...rest] = positionals
+    const action = Object.hasOwn(TENANT_ACTIONS, name) ? TENANT_ACTIONS[name] : undefined
+    if (action === undefined || rest.length > 0 || (id === undefined) !== (name === 'list')) throw new Error(HELP)
+    const options = {
+      title: values.title,
+      requestsPerMinute: readLimit('requests-per-minute', values['requests-per-minute']),
+      queuedJobs: readLimit('queued-jobs', values['queued-jobs']),
+    }
+    return operate(async ({ tenants }, { tenantLimits }) => {
+      print(await action(tenants, id ?? '', options), tenantLimits, values.json)
+      return 0
+    })
+  },
+}

@@ -1,0 +1,45 @@
+import { z } from 'zod'
+import { BATCH_STOPS } from '../jobs/decision.ts'
+import { STATUSES, type JsonObject } from '../jobs/job.ts'
+import { NewerRecordError } from '../jobs/record-codec.ts'
+import type { BatchRecord } from './batch.ts'
+
+/** A batch as a Redis hash: one field each, counts under the names of their statuses, no field for what is null. */
+
+const whole = z.coerce.number().int()
+const fields = z.object({
+  v: z.coerce.number().pipe(z.literal(1)),
+  id: z.string(),
+  rev: whole,
+  tenant: z.string(),
+  state: z.enum(['draft', 'accepted']),
+  total: whole,
+  ...(Object.fromEntries(STATUSES.map((status) => [status, whole])) as Record<(typeof STATUSES)[number], typeof whole>),
+  in_sequence: z.enum(['true', 'false']).transform((text) => text === 'true'),
+  stop_rate: z.coerce.number().nullable().default(null),
+  max_spend: whole.nullable().default(null),
+  stopped: z.enum(BATCH_STOPS).nullable().default(null),
+  estimate: whole,
+  held: whole,
+  captured: whole,
+  uncollected: whole,
+  metadata: z.string().transform((text) => JSON.parse(text) as JsonObject),
+  retry_of: z.string().nullable().default(null),
+  idempotency: z.string().nullable().default(null),
+  created_at: whole,
+  completed_at: whole.nullable().default(null),
+})
+
+export function decodeBatch(hash: Record<string, string>): BatchRecord | null {
+  if (Object.keys(hash).length === 0) return null
+  if (Number(hash.v) > 1) throw new NewerRecordError(`a batch of version ${hash.v}`)
+  const { queued, starting, processing, succeeded, failed, canceled, ...rest } = fields.parse(hash)
+  return { ...rest, counts: { queued, starting, processing, succeeded, failed, canceled } }
+}
+
+/** Field, value, ...; without its revision and times, which the script writes. */
+export function encodeBatch(batch: BatchRecord): string[] {
+  const { rev: _rev, counts, created_at: _created, metadata, ...rest } = batch
+  const plain = Object.entries({ ...rest, ...counts }).filter(([, value]) => value !== null)
+  return [...plain.map(([name, value]) => [name, String(value)]), ['metadata', JSON.stringify(metadata)]].flat()
+}

@@ -1,0 +1,129 @@
+import { monotonicFactory } from 'ulid'
+import type { Doorbells, JobStore } from '../jobs/ports.ts'
+import type { AcceptLimits } from '../jobs/ports.ts'
+import { newRecord, type Lifecycle, type NewJob } from '../jobs/lifecycle.ts'
+import type { Logger } from '../logger.ts'
+import type { Timings } from '../jobs/timings.ts'
+import { newBatch, type BatchRecord, type NewBatch } from './batch.ts'
+import type { BatchStore } from './ports.ts'
+
+export type BatchAcceptResult =
+  | { kind: 'accepted' | 'replayed'; batch: BatchRecord }
+  | { kind: 'key_reused' | 'too_late' }
+  | { kind: 'full'; limit: number }
+  | { kind: 'short'; missing: number }
+
+const AT_ONCE = 25
+
+/** The use cases of a batch: accept it, stop it, look after it. */
+export function createBatches({
+  store,
+  jobs,
+  lifecycle,
+  doorbells,
+  timings,
+  log,
+}: {
+  store: BatchStore
+  jobs: JobStore
+  lifecycle: Lifecycle
+  doorbells: Doorbells
+  timings: Timings
+  log: Logger
+}) {
+  const nextUlid = monotonicFactory()
+
+  async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+    for (let at = 0; at < items.length; at += AT_ONCE) await Promise.all(items.slice(at, at + AT_ONCE).map(work))
+  }
+
+  /** A lost doorbell costs time only: every job of the batch is due soon. */
+  async function ring(ids: readonly string[]): Promise<void> {
+    try {
+      await eachOf(ids, (id) => doorbells.submit(id))
+    } catch (error) {
+      log.warn({ err: error }, 'the doorbells of a batch were not rung; the sweep will')
+    }
+  }
+
+  async function replayed(entry: string, body: string): Promise<BatchAcceptResult> {
+    const known = await store.idempotent(entry)
+    const batch = known && (await store.read(known.batch))
+    if (!known || !batch) return { kind: 'too_late' }
+    return known.body === body ? { kind: 'replayed', batch } : { kind: 'key_reused' }
+  }
+
+  /** Cancels what has not ended; the rest is told by their predictions. */
+  async function cancelLive(id: string): Promise<void> {
+    await eachOf(await store.live(id), (job) => lifecycle.apply(job, { type: 'cancel' }, 'api'))
+  }
+
+  return {
+    newBatchId: (): string => `bat_${nextUlid()}`,
+
+    async accept(
+      request: NewBatch,
+      id: string,
+      items: readonly NewJob[],
+      idempotency: { entry: string; body: string } | null,
+      limits: AcceptLimits,
+    ): Promise<BatchAcceptResult> {
+      if (idempotency && (await store.idempotent(idempotency.entry)))
+        return replayed(idempotency.entry, idempotency.body)
+      const records = items.map((item, position) =>
+        newRecord(item, lifecycle.newJobId(), null, { batch: id, position, in_sequence: request.in_sequence }),
+      )
+      const batch = newBatch(request, id, records, idempotency?.entry ?? null)
+      const result = await store.accept(batch, records, idempotency, limits)
+      switch (result.status) {
+        case 'accepted': {
+          const ids = records.map((record) => record.id)
+          log.info({ batch: id, tenant: request.tenant, jobs: ids.length }, 'batch accepted')
+          await ring(request.in_sequence ? ids.slice(0, 1) : ids)
+          return { kind: 'accepted', batch: result.batch }
+        }
+        case 'taken':
+          return idempotency ? replayed(idempotency.entry, idempotency.body) : { kind: 'too_late' }
+        case 'full':
+          return { kind: 'full', limit: result.limit }
+        case 'short':
+          return { kind: 'short', missing: result.missing }
+        case 'too_late':
+          return { kind: 'too_late' }
+      }
+    },
+
+    /** No further job begins, and those under way are canceled. False: it was over, or stopped already. */
+    async cancel(batch: BatchRecord): Promise<boolean> {
+      if (batch.completed_at !== null || !(await store.stop(batch))) return false
+      await cancelLive(batch.id)
+      return true
+    },
+
+    /** A due time came: drafts that nobody accepted go, a canceled batch is canceled to its end. */
+    async tend(id: string): Promise<void> {
+      const batch = await store.read(id)
+      if (batch?.state === 'draft') return store.forget(batch)
+      if (!batch || batch.completed_at !== null) return store.rearm(id, null)
+      if (batch.stopped === 'canceled') await cancelLive(id)
+      await store.rearm(id, timings.ringAgain.max)
+    },
+
+    async forget(id: string): Promise<void> {
+      const batch = await store.read(id)
+      if (batch) await store.forget(batch)
+    },
+
+    read: (id: string) => store.read(id),
+    list: (tenant: string, options: { limit: number; before?: string }) => store.list(tenant, options),
+
+    /** Records of its jobs by their places; retention may have removed some. */
+    async jobsOf(id: string, options: { limit: number; after?: string }) {
+      return (await Promise.all((await store.jobs(id, options)).map((job) => jobs.read(job)))).filter(
+        (job) => job !== null,
+      )
+    },
+  }
+}
+
+export type Batches = ReturnType<typeof createBatches>

@@ -1,0 +1,184 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { newCommitId } from '../jobs/commit-id.ts'
+import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit-plan.ts'
+import { CommitScriptInput } from '../jobs/commit-script.ts'
+import type { JobRecord } from '../jobs/job.ts'
+import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
+import type { CommitRunner } from '../jobs/run-commit.ts'
+import type { BatchRecord } from './batch.ts'
+import { decodeBatch, encodeBatch } from './batch-codec.ts'
+import type { BatchStore } from './ports.ts'
+
+/** About how many bytes of records one commit writes: Redis does nothing else meanwhile. */
+const DRAFT_BYTES = 64 * 1024
+const FORGET_AT_ONCE = 200
+
+const entrySchema = z.object({ batch: z.string(), body: z.string() })
+
+const dueBatch = (id: string): string => `batch:${id}`
+
+/** Jobs in groups whose records are of about `DRAFT_BYTES` together. */
+function* drafts(jobs: readonly JobRecord[]): Generator<JobRecord[]> {
+  let group: JobRecord[] = []
+  let bytes = 0
+  for (const job of jobs) {
+    group.push(job)
+    bytes += JSON.stringify(job).length
+    if (bytes < DRAFT_BYTES) continue
+    yield group
+    group = []
+    bytes = 0
+  }
+  if (group.length > 0) yield group
+}
+
+export function createRedisBatchStore(options: {
+  redis: Redis
+  plan: PlanOptions
+  account: string
+  commits: CommitRunner
+  confirmDurable: () => Promise<void>
+}): BatchStore {
+  const { redis, plan, account, commits, confirmDurable } = options
+  const { keys, timings } = plan
+
+  const inputFor = (id: string): CommitScriptInput => new CommitScriptInput(keys.batch(id), keys.account(account))
+
+  const run = async (
+    script: 'new_work' | 'always',
+    input: CommitScriptInput,
+    rev: string,
+    notAfter = '',
+  ): Promise<Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }> =>
+    (await commits.run(script, input, [newCommitId(), rev, notAfter, '', ''])).result
+
+  /** The first one makes the batch; each is followed by the next at the revision that it left. Answers how many. */
+  async function writeDrafts(batch: BatchRecord, jobs: readonly JobRecord[]): Promise<number> {
+    let rev = 0
+    let written = 0
+    for (const group of drafts(jobs)) {
+      const input = inputFor(batch.id)
+      if (rev === 0)
+        input
+          .add('hset', keys.batch(batch.id), ...encodeBatch(batch))
+          .setMoment(keys.batch(batch.id), 'created_at', { in: 0 })
+      input
+        .dueAt(keys.due, dueBatch(batch.id), { in: timings.draftLife })
+        .add('zadd_from', keys.batchJobs(batch.id), written, ...group.map(({ id }) => id))
+      for (const job of group) planRecord(input, job, plan)
+      const { status } = await run('new_work', input, rev === 0 ? '' : String(rev))
+      if (status !== 'applied' && status !== 'repeated') throw new Error(`draft of ${batch.id}: ${status}`)
+      rev++
+      written += group.length
+    }
+    return rev
+  }
+
+  function acceptance(
+    batch: BatchRecord,
+    jobs: readonly JobRecord[],
+    idempotency: { entry: string; body: string } | null,
+    limits: AcceptLimits,
+  ): CommitScriptInput {
+    const input = inputFor(batch.id)
+    planIdempotency(input, keys, { batch: batch.id }, idempotency)
+    planAcceptance(input, jobs, plan, limits)
+    return input
+      .add('hset', keys.batch(batch.id), 'state', 'accepted')
+      .add('zrem', keys.due, dueBatch(batch.id))
+      .add('zadd_all', keys.tenantBatches(batch.tenant), batch.id)
+      .add('zadd_from', keys.batchLive(batch.id), 0, ...jobs.map(({ id }) => id))
+      .add('xadd', keys.events, plan.keepEvents, 'job', '', 'tenant', batch.tenant, 'batch', batch.id)
+  }
+
+  async function read(id: string): Promise<BatchRecord | null> {
+    return decodeBatch(await redis.hgetall(keys.batch(id)))
+  }
+
+  async function forget(batch: BatchRecord): Promise<void> {
+    const isDraft = batch.state === 'draft'
+    for (;;) {
+      const ids = isDraft ? await redis.zrange(keys.batchJobs(batch.id), '0', String(FORGET_AT_ONCE - 1)) : []
+      const input = inputFor(batch.id)
+      for (const id of ids) deleteRecord(input, keys, id).add('zrem', keys.batchJobs(batch.id), id)
+      const isLast = ids.length < FORGET_AT_ONCE
+      if (isLast) {
+        if (batch.idempotency !== null && !isDraft) input.add('del', keys.idempotency(batch.idempotency))
+        input
+          .add('zrem', keys.due, dueBatch(batch.id))
+          .add('zrem', keys.retention, batch.id)
+          .add('zrem', keys.tenantBatches(batch.tenant), batch.id)
+          .add('del', keys.batchJobs(batch.id))
+          .add('del', keys.batchLive(batch.id))
+          .add('del', keys.crowd(`batch:${batch.id}`))
+          .add('del', keys.batch(batch.id))
+      }
+      const current = await redis.hget(keys.batch(batch.id), 'rev')
+      // Accepted meanwhile, or forgotten by another sweep.
+      if (current === null || (isDraft && (await redis.hget(keys.batch(batch.id), 'state')) !== 'draft')) return
+      const { status } = await run('always', input, current)
+      if (status === 'stale') continue
+      if (isLast) return
+    }
+  }
+
+  return {
+    read,
+    forget,
+
+    async accept(batch, jobs, idempotency, limits) {
+      const rev = await writeDrafts(batch, jobs)
+      const notAfter = String(commits.clock.now() + timings.acceptWithin)
+      const result = await run('new_work', acceptance(batch, jobs, idempotency, limits), String(rev), notAfter)
+      switch (result.status) {
+        case 'applied':
+        case 'repeated': {
+          await confirmDurable()
+          const accepted = await read(batch.id)
+          if (!accepted) throw new Error(`${batch.id} was accepted but cannot be read`)
+          return { status: 'accepted', batch: accepted }
+        }
+        case 'taken':
+        case 'too_late':
+        case 'full':
+        case 'short':
+          await forget(batch)
+          return result
+        default:
+          throw new Error(`the acceptance of ${batch.id} was answered with ${result.status}`)
+      }
+    },
+
+    async list(tenant, { limit, before }) {
+      const from = before === undefined ? '+' : `(${before}`
+      const ids = await redis.zrange(keys.tenantBatches(tenant), from, '-', 'BYLEX', 'REV', 'LIMIT', 0, limit)
+      return (await Promise.all(ids.map(read))).filter((batch) => batch !== null)
+    },
+
+    async jobs(id, { limit, after }) {
+      const key = keys.batchJobs(id)
+      const place = after === undefined ? -1 : Number((await redis.zscore(key, after)) ?? NaN)
+      return Number.isNaN(place) ? [] : redis.zrange(key, String(place + 1), String(place + limit))
+    },
+
+    live: (id) => redis.zrange(keys.batchLive(id), '0', '-1'),
+
+    async idempotent(entry) {
+      const text = await redis.get(keys.idempotency(entry))
+      return text === null ? null : (entrySchema.safeParse(JSON.parse(text)).data ?? null)
+    },
+
+    async stop(batch) {
+      const input = inputFor(batch.id)
+        .add('stop_batch', keys.batch(batch.id), 'canceled')
+        .dueAt(keys.due, dueBatch(batch.id), { in: timings.ringAgain.min })
+      return (await run('always', input, String(batch.rev))).status === 'applied'
+    },
+
+    async rearm(id, inMs) {
+      if (inMs === null) await redis.zrem(keys.due, dueBatch(id))
+      else await redis.zadd(keys.due, 'XX', String(Math.round(commits.clock.now() + inMs)), dueBatch(id))
+    },
+  }
+}

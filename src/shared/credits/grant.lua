@@ -1,0 +1,68 @@
+--[[
+  An entry that an operator makes: a grant or an adjustment. Checks everything, then only writes that cannot fail.
+
+  KEYS[1]  the account's hash
+  KEYS[2]  its ledger
+  KEYS[3]  hash: what names a request -> `<id of its entry> <digest of its body>`; kept as long as the ledger
+
+  ARGV[1]  kind: grant | adjustment
+  ARGV[2]  amount: whole micro-credits, |amount| < 2^53
+  ARGV[3]  reason
+  ARGV[4]  what names the request
+  ARGV[5]  digest of its body
+
+  Output: { status, detail }
+    entered | repeated (detail: the entry's id) | key_reused
+    too_low (detail: the balance, which an adjustment would take below 0) | too_large (beyond what can be counted)
+
+  The first grant makes the tenant limited. What it had spent until then is granted by an entry `opening` before it, so
+  that it begins with what was granted to it.
+]]
+local LARGEST = 9007199254740991
+
+for i, wanted in ipairs({ 'hash', 'stream', 'hash' }) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= 'none' and found ~= wanted then
+    return redis.error_reply('WRONGTYPE key ' .. i .. ' is a ' .. found)
+  end
+end
+
+local kind, amount = ARGV[1], tonumber(ARGV[2])
+local known = redis.call('HGET', KEYS[3], ARGV[4])
+if known then
+  local id, body = string.match(known, '^(%S+) (%S+)$')
+  if body == ARGV[5] then
+    return { 'repeated', id }
+  end
+  return { 'key_reused', '' }
+end
+
+local balance = credit(KEYS[1], 'balance')
+local opening = 0
+if kind == 'grant' and not is_limited(KEYS[1]) then
+  opening = math.max(0, -balance)
+end
+if kind == 'adjustment' and amount < 0 and balance + amount < 0 then
+  return { 'too_low', micros(balance) }
+end
+for _, sum in ipairs({ credit(KEYS[1], 'granted') + opening + amount, balance + opening + amount }) do
+  if math.abs(sum) > LARGEST then
+    return { 'too_large', '' }
+  end
+end
+
+local function raise(by)
+  move_credit(KEYS[1], 'granted', by)
+  move_credit(KEYS[1], 'balance', by)
+end
+if kind == 'grant' then
+  redis.call('HSET', KEYS[1], 'limited', '1')
+end
+if opening > 0 then
+  raise(opening)
+  enter(KEYS[1], KEYS[2], 'opening', opening, {})
+end
+raise(amount)
+local id = enter(KEYS[1], KEYS[2], kind, amount, { 'reason', ARGV[3] })
+redis.call('HSET', KEYS[3], ARGV[4], id .. ' ' .. ARGV[5])
+return { 'entered', id }

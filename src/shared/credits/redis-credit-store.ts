@@ -1,0 +1,83 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import { loadScript } from '../redis/script.ts'
+import { decodeAccount, decodeEntry, type LedgerEntry } from './ledger.ts'
+import type { CreditStore, LedgerQuery } from './ports.ts'
+import { decodeSpending } from './spending.ts'
+
+const beside = (name: string): URL => new URL(name, import.meta.url)
+const grant = loadScript(beside('grant.lua'), { includes: [beside('credits.lua')] })
+
+const grantReply = z.tuple([z.enum(['entered', 'repeated', 'key_reused', 'too_low', 'too_large']), z.coerce.string()])
+const hashReply = z.record(z.string(), z.string())
+
+/** A page with a filter looks through so many entries at most; the next one goes on from there. */
+const LOOK_THROUGH = 5000
+const LOOK_AT_ONCE = 500
+
+type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending'>
+
+export function createRedisCreditStore({ redis, keys }: { redis: Redis; keys: CreditKeys }): CreditStore {
+  /** Newest first, before an id. */
+  async function before(tenant: string, id: string | undefined, count: number): Promise<LedgerEntry[]> {
+    const from = id === undefined ? '+' : `(${id}`
+    const rows = await redis.xrevrange(keys.ledger(tenant), from, '-', 'COUNT', count)
+    return rows.map(([id, fields]) => decodeEntry(id, fields))
+  }
+
+  async function search(tenant: string, { limit, before: from, kind, job }: LedgerQuery) {
+    const found: LedgerEntry[] = []
+    let at = from
+    for (let looked = 0; looked < LOOK_THROUGH; looked += LOOK_AT_ONCE) {
+      const page = await before(tenant, at, LOOK_AT_ONCE)
+      for (const entry of page) {
+        if ((kind !== undefined && entry.kind !== kind) || (job !== undefined && entry.job !== job)) continue
+        found.push(entry)
+        if (found.length === limit) return { entries: found, next: entry.id }
+      }
+      if (page.length < LOOK_AT_ONCE) return { entries: found, next: null }
+      at = page.at(-1)?.id
+    }
+    return { entries: found, next: at ?? null }
+  }
+
+  return {
+    account: async (tenant) => decodeAccount(await redis.hgetall(keys.credits(tenant))),
+
+    async enter(tenant, { kind, amount, reason }, { request, body }) {
+      const ledger = keys.ledger(tenant)
+      const names = [keys.credits(tenant), ledger, keys.ledgerRequests(tenant)]
+      const [status, detail] = grantReply.parse(
+        await grant(redis, names, [kind, String(amount), reason, request, body]),
+      )
+      if (status === 'too_low') return { status, balance: Number(detail) }
+      if (status === 'key_reused' || status === 'too_large') return { status }
+      const [row] = await redis.xrange(ledger, detail, detail)
+      if (!row) throw new Error(`entry ${detail} of ${tenant} was made and is not there`)
+      return { status, entry: decodeEntry(...row) }
+    },
+
+    async ledger(tenant, query) {
+      if (query.kind !== undefined || query.job !== undefined) return search(tenant, query)
+      const entries = await before(tenant, query.before, query.limit + 1)
+      const shown = entries.slice(0, query.limit)
+      return { entries: shown, next: entries.length > query.limit ? (shown.at(-1)?.id ?? null) : null }
+    },
+
+    async spending(tenant, days) {
+      const pipeline = redis.pipeline()
+      for (const day of days) pipeline.hgetall(keys.spending(tenant, day))
+      const replies = (await pipeline.exec()) ?? []
+      return replies.flatMap(([error, hash], i) => {
+        if (error) throw error
+        return decodeSpending(days[i] ?? '', hashReply.parse(hash))
+      })
+    },
+
+    async now() {
+      const [seconds, micros] = await redis.time()
+      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+    },
+  }
+}

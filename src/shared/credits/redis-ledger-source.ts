@@ -1,0 +1,79 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { isFinal, PHASES, type Status } from '../jobs/job.ts'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import { decodeAccount, decodeEntry } from './ledger.ts'
+import type { JobCharge, LedgerSource } from './verify-ledger.ts'
+
+const ENTRIES_AT_ONCE = 500
+
+/** In the order in which a job goes through them, so that none is missed while it does. */
+const OPEN_STATUSES = ['queued', 'starting', 'processing'] as const satisfies readonly Status[]
+
+const chargeReply = z.tuple([
+  z.enum(PHASES).nullable(),
+  z.string().nullable(),
+  z.coerce.number(),
+  z.string().nullable(),
+  z.coerce.number(),
+])
+const hashReply = z.record(z.string(), z.string())
+const lastReply = z.array(z.tuple([z.string(), z.array(z.string())]))
+
+function toCharge(reply: unknown): JobCharge | null {
+  const [phase, price, estimate, captured, uncollected] = chargeReply.parse(reply)
+  if (phase === null) return null
+  return {
+    priced: price !== null && price !== 'null',
+    final: isFinal(phase),
+    estimate,
+    captured: captured === null || captured === 'null' ? null : Number(captured),
+    uncollected,
+  }
+}
+
+export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: JobKeys }): LedgerSource {
+  return {
+    async moment(tenant) {
+      const transaction = redis.multi().hgetall(keys.credits(tenant))
+      const replies = (await transaction.xrevrange(keys.ledger(tenant), '+', '-', 'COUNT', 1).exec()) ?? []
+      const [account, rows] = replies.map(([error, reply]) => {
+        if (error) throw error
+        return reply
+      })
+      const [newest] = lastReply.parse(rows)
+      return { account: decodeAccount(hashReply.parse(account)), last: newest?.[0] ?? null }
+    },
+
+    async *entries(tenant, after, upTo) {
+      let from = after === null ? '-' : `(${after}`
+      for (;;) {
+        const rows = await redis.xrange(keys.ledger(tenant), from, upTo, 'COUNT', ENTRIES_AT_ONCE)
+        const last = rows.at(-1)
+        if (!last) return
+        yield rows.map(([id, fields]) => decodeEntry(id, fields))
+        from = `(${last[0]}`
+      }
+    },
+
+    async charges(jobs) {
+      if (jobs.length === 0) return []
+      const pipeline = redis.pipeline()
+      for (const job of jobs) pipeline.hmget(keys.job(job), 'phase', 'price', 'estimate', 'captured', 'uncollected')
+      const replies = (await pipeline.exec()) ?? []
+      return replies.map(([error, reply]) => {
+        // Something else stands in the place of the job.
+        if (error?.message.startsWith('WRONGTYPE')) return null
+        if (error) throw error
+        return toCharge(reply)
+      })
+    },
+
+    async *openJobs(tenant) {
+      for (const status of OPEN_STATUSES) {
+        const pages: AsyncIterable<string[]> = redis.zscanStream(keys.tenantStatus(tenant, status), { count: 500 })
+        for await (const page of pages) yield page.filter((_, i) => i % 2 === 0)
+      }
+    },
+  }
+}

@@ -1,0 +1,76 @@
+/** What jobs have cost, by day (UTC) and by what they were made from. Micro-credits. */
+
+export interface Spending {
+  /** Jobs that were charged. */
+  jobs: number
+  /** What had been held for them. */
+  estimated: number
+  captured: number
+  /** What they cost beyond what the account had. */
+  uncollected: number
+}
+
+export interface SpendingRow extends Spending {
+  /** `2026-01-31` */
+  day: string
+  /** The preset, or the model without one. */
+  label: string
+}
+
+const NOTHING: Spending = { jobs: 0, estimated: 0, captured: 0, uncollected: 0 }
+const DAY_MS = 86_400_000
+
+/** A day of a calendar that has it. */
+export function isDay(text: string): boolean {
+  const at = Date.parse(`${text}T00:00:00.000Z`)
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at) && dayOf(at) === text
+}
+
+export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+
+/** The day that comes `days` after one, or before it. */
+export const dayAfter = (day: string, days: number): string => dayOf(Date.parse(`${day}T00:00:00.000Z`) + days * DAY_MS)
+
+/** From the first to the last, both included; none when they are the wrong way round. */
+export function daysBetween(from: string, to: string): string[] {
+  const days: string[] = []
+  for (let day = from; day <= to; day = dayAfter(day, 1)) days.push(day)
+  return days
+}
+
+/** The rows of one day's hash: fields `<what>:<label>`, where a label may have colons of its own. */
+export function decodeSpending(day: string, hash: Record<string, string>): SpendingRow[] {
+  const rows = new Map<string, SpendingRow>()
+  for (const [field, value] of Object.entries(hash)) {
+    const at = field.indexOf(':')
+    const [what, label] = [field.slice(0, at), field.slice(at + 1)]
+    if (!isWhat(what)) continue
+    const row = rows.get(label) ?? { day, label, ...NOTHING }
+    rows.set(label, { ...row, [what]: Number(value) })
+  }
+  return [...rows.values()].sort((a, b) => (a.label < b.label ? -1 : 1))
+}
+
+const isWhat = (name: string): name is keyof Spending => Object.hasOwn(NOTHING, name)
+
+export const addUp = (rows: readonly Spending[]): Spending =>
+  rows.reduce<Spending>(
+    (sum, row) => ({
+      jobs: sum.jobs + row.jobs,
+      estimated: sum.estimated + row.estimated,
+      captured: sum.captured + row.captured,
+      uncollected: sum.uncollected + row.uncollected,
+    }),
+    NOTHING,
+  )
+
+/** One sum for each day, or each label, in their order. */
+export function groupSpending(rows: readonly SpendingRow[], by: 'day' | 'label'): (Spending & { group: string })[] {
+  const groups = new Map<string, SpendingRow[]>()
+  for (const row of rows) {
+    const group = groups.get(row[by])
+    if (group) group.push(row)
+    else groups.set(row[by], [row])
+  }
+  return [...groups.keys()].sort().map((group) => ({ group, ...addUp(groups.get(group) ?? []) }))
+}

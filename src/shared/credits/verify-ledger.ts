@@ -1,0 +1,130 @@
+import type { CreditAccount, LedgerEntry } from './ledger.ts'
+import { createReplay, type LedgerProblem } from './replay-ledger.ts'
+
+/** What a job's record says of its money. */
+export interface JobCharge {
+  /** It has a price: it is in the ledger. */
+  priced: boolean
+  final: boolean
+  estimate: number
+  captured: number | null
+  uncollected: number
+}
+
+/** How a ledger is read while the service goes on writing it. */
+export interface LedgerSource {
+  /** The account and the id of its last entry, of one moment; null: there is no entry. */
+  moment(tenant: string): Promise<{ account: CreditAccount; last: string | null }>
+  /** Oldest first, in pages: after an id (null: from the first), up to another. */
+  entries(tenant: string, after: string | null, upTo: string): AsyncIterable<LedgerEntry[]>
+  /** null: there is no such job (any more). */
+  charges(jobs: readonly string[]): Promise<(JobCharge | null)[]>
+  /** Jobs of the tenant that are not final, in pages. */
+  openJobs(tenant: string): AsyncIterable<string[]>
+}
+
+export interface LedgerVerdict {
+  tenant: string
+  entries: number
+  openHolds: number
+  /** How many problems there are; the first hundred are told. */
+  found: number
+  problems: LedgerProblem[]
+}
+
+const MAX_TOLD = 100
+const AT_ONCE = 500
+
+/**
+ * Replays the ledger of a tenant and compares it with the account and with the jobs: every job with a price that is not
+ * final has one open hold, of its estimate; every other has none; what was captured is what the job says. May run beside
+ * the service.
+ */
+export async function verifyLedger(source: LedgerSource, tenant: string): Promise<LedgerVerdict> {
+  const replay = createReplay()
+  const problems: LedgerProblem[] = []
+  let found = 0
+  function note(more: readonly LedgerProblem[]): void {
+    found += more.length
+    problems.push(...more.slice(0, MAX_TOLD - problems.length))
+  }
+  const unresolved = (id: string, detail: string): void => note([{ rule: 'hold_resolved', id, detail }])
+
+  /** A job changes in the very commit that settles it, so its record is as old as its entry or younger. */
+  async function compareSettled(page: readonly LedgerEntry[]): Promise<void> {
+    const ended = page.filter(({ kind, job }) => job !== null && (kind === 'capture' || kind === 'release'))
+    const charges = await source.charges(ended.map(({ job }) => job ?? ''))
+    for (const [i, { id, kind, job, amount, uncollected }] of ended.entries()) {
+      const charge = charges[i]
+      if (!charge) continue
+      const captured = kind === 'capture' ? amount : 0
+      if (!charge.final) unresolved(id, `a ${kind} for ${job}, which is not final`)
+      else if (charge.captured !== captured || charge.uncollected !== uncollected)
+        unresolved(
+          id,
+          `captured ${captured}, uncollected ${uncollected}; ${job} says ${charge.captured ?? 'none'}, ${charge.uncollected}`,
+        )
+    }
+  }
+
+  async function read(after: string | null, upTo: string | null): Promise<void> {
+    if (upTo === null) return
+    for await (const page of source.entries(tenant, after, upTo)) {
+      for (const entry of page) note(replay.take(entry))
+      await compareSettled(page)
+    }
+  }
+
+  /** Everything up to now; answers the account as it stood then. */
+  async function catchUp(): Promise<CreditAccount> {
+    const from = replay.last()?.id ?? null
+    const { account, last } = await source.moment(tenant)
+    await read(from, last)
+    return account
+  }
+
+  /** Those of `ids` of which the job says something that the holds do not bear out, whichever was read first. */
+  async function suspects(ids: readonly string[]): Promise<string[]> {
+    const found: string[] = []
+    for (let at = 0; at < ids.length; at += AT_ONCE) {
+      const page = ids.slice(at, at + AT_ONCE)
+      const charges = await source.charges(page)
+      found.push(...page.filter((id, i) => mismatch(id, charges[i] ?? null) !== null))
+    }
+    return found
+  }
+
+  function mismatch(id: string, charge: JobCharge | null): string | null {
+    const hold = replay.open.get(id)
+    const isOpen = charge !== null && charge.priced && !charge.final
+    if (hold === undefined) return isOpen ? 'it is not final, and nothing is held for it' : null
+    if (charge === null) return `${hold.amount} is held for it, and there is no such job`
+    if (!isOpen) return `${hold.amount} is held for it, and it is ${charge.final ? 'final' : 'free'}`
+    return hold.amount === charge.estimate ? null : `${hold.amount} is held for it, its estimate is ${charge.estimate}`
+  }
+
+  note(replay.compare(await catchUp()))
+  const doubtful = new Set(await suspects([...replay.open.keys()]))
+  for await (const page of source.openJobs(tenant)) for (const id of await suspects(page)) doubtful.add(id)
+  if (doubtful.size > 0) {
+    // A job may have begun or ended between the two looks: what is still so after another pair of them is so.
+    const ids = [...doubtful]
+    const charges = await source.charges(ids)
+    await catchUp()
+    for (const [i, id] of ids.entries()) {
+      const charge = charges[i] ?? null
+      const detail = mismatch(id, charge)
+      if (detail === null) continue
+      // Not final then, settled since: read it once more.
+      const [now = null] = await source.charges([id])
+      if (mismatch(id, now) !== null) unresolved(id, detail)
+    }
+  }
+  return {
+    tenant,
+    entries: replay.entries(),
+    openHolds: replay.open.size,
+    found,
+    problems,
+  }
+}

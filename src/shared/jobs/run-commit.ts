@@ -1,0 +1,104 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { guardedScript, loadScript } from '../redis/script.ts'
+import type { CommitScriptInput } from './commit-script.ts'
+import { BATCH_STOPS } from './decision.ts'
+import type { CommitResult } from './ports.ts'
+import type { Timings } from './timings.ts'
+
+const lua = (name: string): URL => new URL(`../${name}`, import.meta.url)
+const commitFile = lua('jobs/commit.lua')
+const includes = [lua('limits/pause-clock.lua'), lua('credits/credits.lua'), lua('batches/batches.lua')]
+
+/** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
+const newWork = loadScript(commitFile, { includes })
+const always = loadScript(commitFile, { flags: ['allow-oom'], includes })
+/** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
+const intent = guardedScript(commitFile, { includes })
+const SCRIPTS = { new_work: newWork, always, intent: intent.run }
+
+const replySchema = z.tuple([
+  z.enum([
+    'applied',
+    'repeated',
+    'stale',
+    'taken',
+    'too_late',
+    'limited',
+    'paused',
+    'probing',
+    'crowded',
+    'batch_stopped',
+    'full',
+    'short',
+  ]),
+  z.coerce.number(),
+  z.coerce.string(),
+])
+
+/** Redis' time as far as this process knows it, ms. */
+export interface RedisClock {
+  now(): number
+  observe(now: number): void
+}
+
+export type CommitHead = [
+  commitId: string,
+  revision: string,
+  notAfter: string,
+  intervalMicros: string,
+  toleranceMicros: string,
+]
+
+export interface CommitReply {
+  result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
+  /** ms, Redis clock */
+  now: number
+  detail: string
+}
+
+/** Runs commit.lua, for every store that writes with it. */
+export interface CommitRunner {
+  clock: RedisClock
+  run(script: keyof typeof SCRIPTS, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
+  /** Makes Redis know the script of intents. */
+  allowIntents(): Promise<void>
+}
+
+export function createCommitRunner(redis: Redis, timings: Timings): CommitRunner {
+  let offset = 0
+  const clock: RedisClock = {
+    now: () => Date.now() + offset,
+    observe: (now) => {
+      offset = now - Date.now()
+    },
+  }
+  return {
+    clock,
+    async run(script, input, head) {
+      const args = [...head, String(timings.ramp), String(timings.intentSilence), ...input.operations]
+      const [status, now, detail] = replySchema.parse(await SCRIPTS[script](redis, input.keys, args))
+      clock.observe(now)
+      return { result: resultOf(status, detail), now, detail }
+    },
+    allowIntents: () => intent.load(redis),
+  }
+}
+
+function resultOf(status: z.output<typeof replySchema>[0], detail: string): CommitReply['result'] {
+  switch (status) {
+    case 'limited':
+    case 'paused':
+      return { status, waitMs: Number(detail) }
+    case 'taken':
+      return { status, holder: detail }
+    case 'full':
+      return { status, limit: Number(detail) }
+    case 'short':
+      return { status, missing: Number(detail) }
+    case 'batch_stopped':
+      return { status, reason: z.enum(BATCH_STOPS).parse(detail) }
+    default:
+      return { status }
+  }
+}
