@@ -1,48 +1,17 @@
 import type { Cause, JobRecord, JobState } from './job.ts'
 import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
-import { encodeHistory, type HistoryLine } from './history-line.ts'
+import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
 import type { AcceptLimits } from './ports.ts'
-import { encodeDocument, encodeField } from './record-codec.ts'
-import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from './record-fields.ts'
+import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
 
-const isMoment = (value: unknown): value is { in: number } =>
-  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
-
 const dueJob = (job: string): string => `job:${job}`
 const dueAttempt = (job: string, n: number): string => `attempt:${job}:${n}`
 const dueEffect = (job: string, key: string): string => `effect:${job}:${key}`
-
-function setFields(input: CommitScriptInput, key: string, prefix: string, changes: Record<string, unknown>): void {
-  const plain: string[] = []
-  for (const [field, value] of Object.entries(changes)) {
-    if (value === undefined) continue
-    if (isMoment(value)) input.setMoment(key, prefix + field, value)
-    else plain.push(prefix + field, encodeField(field, value))
-  }
-  if (plain.length > 0) input.add('hset', key, ...plain)
-}
-
-/** Without what stays as it is: only values are compared, not what they hold. */
-const news = (before: object, changes: object): Record<string, unknown> => {
-  const known = new Map<string, unknown>(Object.entries(before))
-  return Object.fromEntries(
-    Object.entries(changes).filter(([field, value]) => value !== undefined && value !== known.get(field)),
-  )
-}
-
-/** The hash takes the fields that changed; a document that has one is written anew. */
-function setJob(input: CommitScriptInput, keys: JobKeys, changes: Record<string, unknown>, after: JobRecord): void {
-  const changed = Object.entries(changes)
-  const at = (place: string): [string, unknown][] => changed.filter(([field]) => placeOf(field) === place)
-  setFields(input, keys.job(after.id), '', Object.fromEntries(at('hash')))
-  for (const document of DOCUMENTS)
-    if (at(document).length > 0) input.add('set', keys[document](after.id), encodeDocument(document, after))
-}
 
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -109,14 +78,6 @@ function judgeAttempt(
   if (changes.outcome === 'not_sent' && claim) input.add('probe_back', keys.account(job.account), claim)
 }
 
-/** The history keeps the lines of so many revisions. */
-const KEEP_HISTORY = 100
-
-function tell(input: CommitScriptInput, keys: JobKeys, job: string, rev: number, line: HistoryLine): void {
-  input.add('hset_line', keys.job(job), `h${rev}`, encodeHistory(line))
-  if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
-}
-
 /** One line of history for each change that a person would want to read about. */
 function remember(
   input: CommitScriptInput,
@@ -140,7 +101,7 @@ function remember(
     ...(note === undefined ? {} : { note }),
     ...(after.error && after.error !== job.error ? { error: after.error.code } : {}),
   }
-  tell(input, keys, job.id, job.rev + 1, line)
+  writeLine(input, keys, job.id, job.rev + 1, line)
 }
 
 /** The record with its changes applied; moments become ms once `now` is known. */
@@ -201,17 +162,14 @@ export function planCommit(
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
   if (commit.takesBudget) planBegin(input, keys, job)
-  setJob(input, keys, news(job, commit.job), after)
-  if (job.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(job.id))
+  writeJob(input, keys, job, commit.job, after)
   moveIndexes(input, keys, job, after)
   planSlot(input, keys, job, after)
   planBatchMove(input, keys, job, after, timings)
   if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
-    const known = attemptOf(state, attempt.n)
-    const changes = known ? news(known, attempt.changes) : Object.fromEntries(present(ATTEMPT_FIELDS, attempt.changes))
-    setFields(input, keys.job(job.id), `${attempt.n}.`, changes)
+    writeAttempt(input, keys, job.id, attemptOf(state, attempt.n), attempt)
     moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
     else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
@@ -255,11 +213,15 @@ export function planCommit(
 
 /** The record of a new job and what only it has: nothing that others look at. In a batch it begins at revision 1. */
 export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
-  const { rev: _rev, ...fields } = Object.fromEntries(present(JOB_FIELDS, job))
-  setJob(input, keys, { ...fields, created_at: { in: 0 }, start_since: { in: 0 } }, job)
-  input.add('hset_paused', keys.job(job.id), 'start_paused')
+  writeNewJob(input, keys, job)
   if (job.batch !== null) input.add('hset', keys.job(job.id), 'rev', 1)
-  tell(input, keys, job.id, 1, { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null })
+  writeLine(input, keys, job.id, 1, {
+    phase: job.phase,
+    status: job.status,
+    cause: 'api',
+    attempt: 0,
+    prediction: null,
+  })
 }
 
 /** What accepts jobs whose records stand: the line, the indexes, the money, their first due times. */
@@ -326,7 +288,7 @@ export function planPurge(
   if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
   if (stage === 'payload') {
     const gone = { input: null, output: null }
-    setJob(input, keys, gone, { ...job, ...gone })
+    writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
   input
