@@ -8,9 +8,10 @@ import { createResolveJob } from './api/resolve-job.ts'
 import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
+import { batchRoutes } from './api/routes/batches.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
-import { jobRoutes } from './api/routes/jobs.ts'
+import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
@@ -69,6 +70,7 @@ import { createTenantKeys } from './shared/tenants/tenant-keys.ts'
 import type { TenantStore } from './shared/tenants/ports.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
+import { createCleanUp } from './workers/clean-up.ts'
 import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
@@ -226,6 +228,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const streams = createEventStreams({ hub, store, epoch: deployment.id, limits: { perTenant: 500, total: 5000 }, log })
   const links = createArtifactLinks(deployment.key)
   const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
+  const show = createShowJob(store, view, ACCOUNT)
   const metrics = createMetrics({
     store,
     queueCounts: queueCounts(queues),
@@ -252,7 +255,16 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, view, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...batchRoutes({
+        batches: core.batches,
+        streams,
+        showJob: show,
+        resolveJob,
+        auth,
+        account: ACCOUNT,
+        full: capacity.full,
+      }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),
@@ -334,7 +346,15 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         log,
         clock: () => performance.now(),
       }),
-      sweep: createSweep({ store, lifecycle, doorbells, artifacts, batches: core.batches, timings, log }),
+      sweep: createSweep({
+        store,
+        lifecycle,
+        doorbells,
+        batches: core.batches,
+        cleanUp: createCleanUp({ store, artifacts, batches: core.batches, timings, log }),
+        timings,
+        log,
+      }),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),
@@ -447,7 +467,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
-      const stopWatchdog = startWatchdog(core.store, log, options.onWedged ?? (() => undefined))
+      const stopWatchdog = startWatchdog({
+        store: core.store,
+        silence: core.timings.sweepSilence,
+        log,
+        onSilence: options.onWedged ?? (() => undefined),
+      })
       stops.push({ name: 'watchdog', stop: async () => stopWatchdog() })
       const health = await startHealth(core, options)
       if (health) {

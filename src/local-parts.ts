@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { ConfigError, isLoopback, childEnvironment, type Config } from './shared/config.ts'
+import { ConfigError, isLoopback, type Config } from './shared/config.ts'
+import { childEnvironment } from './shared/environment.ts'
 import { localCredentials } from './shared/local-credentials.ts'
 import type { Logger } from './shared/logger.ts'
 import { lockDataDir } from './shared/redis/data-dir-lock.ts'

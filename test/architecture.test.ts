@@ -138,7 +138,7 @@ describe('an adapter', () => {
 
   test('is the only one in its folder that knows the technology', () => {
     const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
-    const folders = ['jobs', 'replicate', 'artifacts', 'limits', 'audit', 'tenants']
+    const folders = ['jobs', 'replicate', 'artifacts', 'limits', 'audit', 'tenants', 'catalogue', 'credits']
     const inDomain = (file: string): boolean => folders.some((folder) => below(`shared/${folder}`)(file))
     /** Fetches outputs for whichever store there is. */
     const fetcher = 'src/shared/artifacts/output-fetcher.ts'
@@ -169,6 +169,9 @@ test('vocabulary and decisions touch neither a technology nor the outside', () =
     ...['tenant', 'api-key', 'job-token', 'tenant-admin', 'tenant-keys', 'tenant-view', 'ports'].map(
       (name) => `src/shared/tenants/${name}.ts`,
     ),
+    ...['policies', 'preset', 'dialect'].map((name) => `src/shared/catalogue/${name}.ts`),
+    'src/shared/credits/price.ts',
+    'src/shared/json-pointer.ts',
     'src/shared/errors.ts',
   ]
   for (const file of pure) expect(sources).toContain(file)
@@ -189,7 +192,10 @@ describe('only one place', () => {
     sources.filter((file) => !except.test(file) && pattern.test(codeOf(file)))
 
   test('reads the environment', () => {
-    expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual(['src/shared/config.ts', 'src/simulator/options.ts'])
+    expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual([
+      'src/shared/environment.ts',
+      'src/simulator/options.ts',
+    ])
   })
 
   test('builds the bodies of errors', () => {

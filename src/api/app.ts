@@ -8,8 +8,8 @@ import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
-import type { ApiRequest, ApiResponse, Route } from './http.ts'
-import { MAX_BODY_BYTES, parseJsonBody } from './json-body.ts'
+import type { ApiRequest, ApiResponse, BodyLimits, Route } from './http.ts'
+import { BODY_LIMITS, parseJsonBody } from './json-body.ts'
 import { dropBody, readBody } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
@@ -119,7 +119,7 @@ export function createApp(options: AppOptions): Express {
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           asked.query.delete('token')
-          if (route.method === 'POST') asked.body = await readJson(request)
+          if (route.method === 'POST') asked.body = await readJson(request, route.body)
           answer = await route.handle({ ...asked, principal })
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
@@ -216,15 +216,15 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
 }
 
-async function readJson(request: Request): Promise<unknown> {
-  const body = await readBody(request, MAX_BODY_BYTES)
-  if (body === null) throw new ServiceError('body_too_large', `A body may have ${MAX_BODY_BYTES} bytes.`)
+async function readJson(request: Request, limits: BodyLimits = BODY_LIMITS): Promise<unknown> {
+  const body = await readBody(request, limits.bytes)
+  if (body === null) throw new ServiceError('body_too_large', `A body may have ${limits.bytes} bytes.`)
   if (body.length === 0) return undefined
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';')
   const charset = parameters.map((part) => part.trim()).find((part) => part.startsWith('charset='))
   if (type.trim() !== 'application/json' || (charset && !/^charset="?utf-8"?$/.test(charset)))
     throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
-  return parseJsonBody(body)
+  return parseJsonBody(body, limits)
 }
 
 /** What Express and the board could not read, in our words. */

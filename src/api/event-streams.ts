@@ -1,4 +1,5 @@
-import type { Job } from '../client/types.ts'
+import type { Batch, Job } from '../client/types.ts'
+import type { BatchRecord } from '../shared/batches/batch.ts'
 import { ServiceError } from '../shared/errors.ts'
 import type { EventHub, JobChange } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
@@ -82,6 +83,43 @@ export function createEventStreams({ hub, store, epoch, limits, log }: EventStre
             if (isFinal(job.phase)) end()
           })
           const stop = hub.onJob(id, look)
+          // A second look now and then: an event may be lost while Redis is away.
+          const timer = setInterval(look, 15_000)
+          look()
+          return () => {
+            clearInterval(timer)
+            stop()
+            leave()
+          }
+        },
+      }
+    },
+
+    /** The whole batch at each change, as often as it can be read, until it is over; id = `<epoch>-<stream id>`. */
+    ofBatch(
+      tenant: string,
+      id: string,
+      read: (id: string) => Promise<BatchRecord | null>,
+      show: (batch: BatchRecord) => Batch,
+    ): ApiResponse {
+      const leave = enter(tenant)
+      return {
+        events(send, end) {
+          let seen = ''
+          let position = '0-0'
+          const look = coalesce(async () => {
+            const batch = await read(id)
+            if (batch === null) return end()
+            const { estimated_end_at: _end, ...shown } = show(batch)
+            const mark = JSON.stringify(shown)
+            if (mark !== seen) send({ id: `${epoch}-${position}`, event: 'batch', data: show(batch) })
+            seen = mark
+            if (batch.completed_at !== null) end()
+          })
+          const stop = hub.onBatch(id, ({ stream }) => {
+            position = stream ?? position
+            look()
+          })
           // A second look now and then: an event may be lost while Redis is away.
           const timer = setInterval(look, 15_000)
           look()

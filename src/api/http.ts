@@ -43,12 +43,20 @@ export interface ServerEvent {
 /** Starts sending; answers how to stop. `end` closes the stream. */
 export type EventSource = (send: (event: ServerEvent) => void, end: () => void) => () => void
 
+export interface BodyLimits {
+  bytes: number
+  /** Objects, arrays and what stands between their commas. */
+  values: number
+}
+
 /** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
 export type Route =
   | {
       method: 'GET' | 'POST' | 'DELETE'
       path: string
       scope: Scope
+      /** How large its body may be; otherwise as of one job. */
+      body?: BodyLimits
       /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
       tokenOpens?: true
       handle: (request: OwnedRequest) => Promise<ApiResponse>

@@ -1,7 +1,7 @@
-import type { Job, WaitingFor } from '../client/types.ts'
+import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
-import type { JobRecord, Json } from '../shared/jobs/job.ts'
-import type { Pause } from '../shared/jobs/ports.ts'
+import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
+import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 
 export interface JobViewOptions {
   links: ArtifactLinks
@@ -18,9 +18,15 @@ const PAUSE_WORDS: Record<Pause['reason'], string> = {
   account: 'Replicate refuses the account: check the token and the credit.',
 }
 
-/** A record as its owner sees it. `pause`: of the job's account, when creation is paused. */
+const CROWD_WORDS: Record<Crowd, string> = {
+  preset_limit: 'As many jobs of this preset are in flight as may be.',
+  sequence: 'It begins when the jobs before it in its batch have ended.',
+  max_spend: 'The rest of what its batch may spend is held for jobs that are under way.',
+}
+
+/** A record as its owner sees it. `crowd`: whom it waits for. `pause`: of the job's account, when creation is paused. */
 export function createJobView({ links, createsPerMinute }: JobViewOptions) {
-  function waitingFor(job: JobRecord, pause: Pause | null): WaitingFor | null {
+  function waitingFor(job: JobRecord, pause: Pause | null, crowd: Crowd | null): WaitingFor | null {
     if (job.phase === 'unknown')
       return {
         reason: 'outcome',
@@ -29,6 +35,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
         until: null,
       }
     if (job.phase !== 'queued' && job.phase !== 'resubmitting') return null
+    if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: time(pause.until) }
     return {
       reason: 'budget',
@@ -46,7 +53,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
     return output
   }
 
-  return (job: JobRecord, pause: Pause | null): Job => {
+  return (job: JobRecord, pause: Pause | null, crowd: Crowd | null): Job => {
     const artifacts = job.artifacts.map(({ id, media_type, bytes, sha256 }) => ({
       id,
       url: links.path(id),
@@ -61,6 +68,8 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       attempt: job.attempt,
       tenant: job.tenant,
       preset: job.preset,
+      batch: job.batch,
+      position: job.position,
       model: job.model,
       version: job.version,
       deployment: job.deployment,
@@ -75,9 +84,10 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       progress: job.progress,
       error: job.error,
       metrics: job.metrics,
+      cost: costOf(job),
       metadata: job.metadata,
       webhook_events: job.webhook_events,
-      waiting_for: waitingFor(job, pause),
+      waiting_for: waitingFor(job, pause, crowd),
       on_unknown: job.on_unknown,
       store: job.store,
       timeout: job.timeout,
@@ -89,6 +99,13 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       completed_at: timeOrNull(job.completed_at),
     }
   }
+}
+
+function costOf(job: JobRecord): JobCost | null {
+  const { price, estimate, captured, uncollected, charge_estimated } = job
+  if (price === null) return null
+  const held = isFinal(job.phase) ? 0 : estimate
+  return { estimate, held, captured, uncollected, estimated: charge_estimated }
 }
 
 export type JobView = ReturnType<typeof createJobView>

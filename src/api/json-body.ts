@@ -1,11 +1,11 @@
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
+import type { BodyLimits } from './http.ts'
 
 /** Limits on what a body may look like (docs/api.md). */
-export const MAX_BODY_BYTES = 96 * 1024
+export const BODY_LIMITS: BodyLimits = { bytes: 96 * 1024, values: 10_000 }
 const MAX_DEPTH = 32
-const MAX_VALUES = 10_000
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
 /**
@@ -13,9 +13,9 @@ const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
  * recursive touches it, free of keys that mean something to JavaScript, of numbers that cannot be kept exactly and of
  * characters that cannot be stored. Nothing of the body is echoed.
  */
-export function parseJsonBody(bytes: Buffer): unknown {
+export function parseJsonBody(bytes: Buffer, { values }: BodyLimits = BODY_LIMITS): unknown {
   const text = decode(bytes)
-  checkShape(text)
+  checkShape(text, values)
   const wrong: FieldError[] = []
   let body: unknown
   try {
@@ -40,7 +40,7 @@ function decode(bytes: Buffer): string {
 }
 
 /** Counts nesting and values by scanning, so that a deep body costs no stack. */
-function checkShape(text: string): void {
+function checkShape(text: string, maxValues: number): void {
   let depth = 0
   let values = 0
   let inString = false
@@ -55,8 +55,8 @@ function checkShape(text: string): void {
       if (++depth > MAX_DEPTH)
         throw new ServiceError('body_too_complex', `The body is nested more than ${MAX_DEPTH} levels deep.`)
     } else if (char === 0x5d || char === 0x7d) depth--
-    else if (char === 0x2c && ++values > MAX_VALUES)
-      throw new ServiceError('body_too_complex', `The body has more than ${MAX_VALUES} values.`)
+    else if (char === 0x2c && ++values > maxValues)
+      throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
   }
 }
 

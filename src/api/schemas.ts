@@ -45,6 +45,22 @@ export const jobRequestSchema = z
     },
   )
 
+export const MAX_BATCH_ITEMS = 1000
+
+/** Items are looked at one by one, with the defaults: here only the shape counts. */
+export const batchRequestSchema = z.strictObject({
+  preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
+  defaults: jsonObject(MAX_INPUT_BYTES).default({}),
+  sequential: z.boolean().default(false),
+  stop_on_failure_rate: z.number().gt(0).max(1).optional(),
+  max_spend: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  metadata: jsonObject(MAX_METADATA_BYTES).default({}),
+  items: z
+    .array(jsonObject(MAX_INPUT_BYTES + MAX_METADATA_BYTES))
+    .min(1)
+    .max(MAX_BATCH_ITEMS),
+})
+
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z
@@ -61,6 +77,7 @@ export const getQuerySchema = z.strictObject({
 
 export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
 
+export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
 export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 
 /** A body that must be there. */

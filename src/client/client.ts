@@ -1,49 +1,46 @@
-import type { Job, JobRequest, JobStatus, Model, Page, Problem } from './types.ts'
+import { type ApiError, NetworkError, problemOf, retryAfterOf } from './errors.ts'
 import { followStream, type StreamState } from './event-stream.ts'
+import { createTransport, pause, type Call, type TransportOptions } from './transport.ts'
+import type {
+  Artifact,
+  Batch,
+  BatchRequest,
+  Job,
+  JobRequest,
+  JobStatus,
+  ManifestLine,
+  Model,
+  Page,
+  Preset,
+  ReadToken,
+} from './types.ts'
 
+export { ApiError, NetworkError } from './errors.ts'
 export type { StreamState } from './event-stream.ts'
 
-export interface ClientOptions {
-  /** Origin of the service; `''` in a browser means the page's own origin, with its session cookie. */
-  baseUrl: string
-  key?: string
-  fetch?: typeof fetch
+export type ClientOptions = TransportOptions
+
+export interface PageOptions {
+  /** 1 to 100; 20 by default */
+  limit?: number
+  /** The `next_cursor` of the page before. */
+  cursor?: string
 }
 
-export interface ListOptions {
-  limit?: number
-  cursor?: string
+export interface ListOptions extends PageOptions {
   status?: JobStatus
 }
 
 export interface SubmitOptions {
   /** Repeat a submission with the same key and the service answers with the same job. One is made when absent. */
   idempotencyKey?: string
+  signal?: AbortSignal
 }
 
-/** The service answered with a problem, or with something that is not of this API (code `unexpected_answer`). */
-export class ApiError extends Error {
-  readonly code: string
-  readonly status: number
-  readonly problem: Problem
-  readonly errors: NonNullable<Problem['errors']>
-
-  constructor(problem: Problem) {
-    super(problem.detail || problem.title)
-    this.name = 'ApiError'
-    this.problem = problem
-    this.code = problem.code
-    this.status = problem.status
-    this.errors = problem.errors ?? []
-  }
-}
-
-/** The answer did not arrive; what happened is not known. Repeating with the same idempotency key is safe. */
-export class NetworkError extends Error {
-  constructor(cause: unknown) {
-    super('The service cannot be reached.', { cause })
-    this.name = 'NetworkError'
-  }
+export interface WaitOptions {
+  signal?: AbortSignal
+  /** ms; then it rejects with a TimeoutError, and the job goes on. */
+  timeout?: number
 }
 
 export interface Readiness {
@@ -56,18 +53,16 @@ export interface Readiness {
 /** Calling it ends the subscription. */
 export type Unsubscribe = () => void
 
-export interface ChangesHandlers {
-  onJob: (job: Job) => void
-  /** The stream cannot say what was missed: read the list anew. */
-  onReset?: () => void
+export interface StreamHandlers {
   onState?: (state: StreamState) => void
   /** The service refused for good, e.g. 401; the subscription has ended. */
   onError?: (error: ApiError) => void
 }
 
-export interface JobEventsOptions {
-  onState?: (state: StreamState) => void
-  onError?: (error: ApiError) => void
+export interface ChangesHandlers extends StreamHandlers {
+  onJob: (job: Job) => void
+  /** The stream cannot say what was missed: read the list anew. */
+  onReset?: () => void
 }
 
 export function isFinal(job: Pick<Job, 'status'>): boolean {
@@ -79,125 +74,225 @@ export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** s that one request waits for the end of a job, and ms that its answer may take. */
+const LONG_POLL_S = 60
+const LONG_POLL_MS = 75_000
+/** Outlives a restart of the service. */
+const LONG_POLL_ATTEMPTS = 12
+
 export type Client = ReturnType<typeof createClient>
 
+/**
+ * The API of genqueue (docs/client.md). Methods reject with an ApiError when the service refused, with a NetworkError
+ * when no answer came, or with the reason of their signal. Reads and submissions are repeated by themselves where that
+ * is safe and can help.
+ */
 export function createClient(options: ClientOptions) {
-  const base = options.baseUrl.replace(/\/+$/, '')
-  const doFetch = options.fetch ?? fetch
+  const { send, json, text, bytes } = createTransport(options)
 
-  function headers(extra: Record<string, string> = {}): Record<string, string> {
-    return options.key ? { authorization: `Bearer ${options.key}`, ...extra } : extra
-  }
+  const get = <T>(path: string, call: Call = {}): Promise<T> => json(path, call)
+  const jobPath = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`
+  const batchPath = (id: string): string => `/v1/batches/${encodeURIComponent(id)}`
 
-  async function send(path: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
-    try {
-      return await doFetch(base + path, { credentials: 'same-origin', ...init, headers: headers(init.headers) })
-    } catch (cause) {
-      throw new NetworkError(cause)
-    }
-  }
+  /** A new job or batch, one for each key. */
+  const submission = <T>(path: string, body: unknown, { idempotencyKey, signal }: SubmitOptions): Promise<T> =>
+    json(path, { ...posted(body, { 'idempotency-key': idempotencyKey ?? newIdempotencyKey() }), signal })
 
-  async function call<T>(path: string, init?: Parameters<typeof send>[1]): Promise<T> {
-    const response = await send(path, init)
-    if (!response.ok) throw await problemOf(response)
-    return bodyOf<T>(response)
-  }
+  /** `onEvent` answers whether more may come. */
+  const follow = (
+    path: string,
+    onEvent: (event: { type: string; data: string }) => boolean,
+    { onState, onError }: StreamHandlers,
+  ): Unsubscribe =>
+    followStream({
+      open: (lastEventId, signal) => send(path, { headers: streamHeaders(lastEventId), signal }),
+      onEvent,
+      onState,
+      onRefused: async (response) => onError?.(await problemOf(response)),
+      retryAfterOf,
+    })
+
+  const events = (id: string, onJob: (job: Job) => void, handlers: StreamHandlers = {}): Unsubscribe =>
+    follow(
+      `${jobPath(id)}/events`,
+      ({ type, data }) => {
+        if (type !== 'job') return true
+        const job: Job = JSON.parse(data)
+        onJob(job)
+        return !isFinal(job)
+      },
+      handlers,
+    )
+
+  const batchEvents = (id: string, onBatch: (batch: Batch) => void, handlers: StreamHandlers = {}): Unsubscribe =>
+    follow(
+      `${batchPath(id)}/events`,
+      ({ type, data }) => {
+        if (type !== 'batch') return true
+        const batch: Batch = JSON.parse(data)
+        onBatch(batch)
+        return batch.completed_at === null
+      },
+      handlers,
+    )
 
   return {
     submit: (request: JobRequest, submitOptions: SubmitOptions = {}): Promise<Job> =>
-      call('/v1/jobs', json(request, { 'idempotency-key': submitOptions.idempotencyKey ?? newIdempotencyKey() })),
+      submission('/v1/jobs', request, submitOptions),
 
-    get: (id: string): Promise<Job> => call(`/v1/jobs/${encodeURIComponent(id)}`),
+    get: (id: string): Promise<Job> => get(jobPath(id)),
 
-    list: (list: ListOptions = {}): Promise<Page<Job>> => {
-      const query = new URLSearchParams()
-      if (list.limit !== undefined) query.set('limit', String(list.limit))
-      if (list.cursor !== undefined) query.set('cursor', list.cursor)
-      if (list.status !== undefined) query.set('status', list.status)
-      return call(`/v1/jobs?${query.toString()}`)
+    /** The job once it is final, over lost connections and restarts of the service. */
+    wait: async (id: string, waitOptions: WaitOptions = {}): Promise<Job> => {
+      const signal = signalOf(waitOptions)
+      for (;;) {
+        const asked = Date.now()
+        const job: Job = await get(`${jobPath(id)}?wait=${LONG_POLL_S}`, {
+          signal,
+          timeout: LONG_POLL_MS,
+          ...(options.attempts === 1 ? {} : { attempts: LONG_POLL_ATTEMPTS }),
+        })
+        if (isFinal(job)) return job
+        // Something in between that answers at once must not make this a storm.
+        if (Date.now() - asked < 1000) await pause(1000, signal)
+      }
     },
 
-    cancel: (id: string): Promise<Job> => call(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),
+    list: ({ status, ...page }: ListOptions = {}): Promise<Page<Job>> =>
+      get(`/v1/jobs?${pageQuery(page, status === undefined ? {} : { status })}`),
 
-    models: async (): Promise<Model[]> => (await call<Page<Model>>('/v1/models')).data,
+    cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
-    /** `name` is `owner/name`. */
-    model: (name: string): Promise<Model> => call(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
+    /** A new job like the old one, which must be over. */
+    retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
+      submission(`${jobPath(id)}/retry`, undefined, submitOptions),
 
     /** Follows one job over lost connections until it is final. */
-    events: (id: string, onJob: (job: Job) => void, eventOptions: JobEventsOptions = {}): Unsubscribe =>
-      followStream({
-        open: (lastEventId, signal) =>
-          send(`/v1/jobs/${encodeURIComponent(id)}/events`, { headers: streamHeaders(lastEventId), signal }),
-        onEvent: (event) => {
-          if (event.type !== 'job') return true
-          const job: Job = JSON.parse(event.data)
-          onJob(job)
-          return !isFinal(job)
-        },
-        onState: eventOptions.onState,
-        onRefused: async (response) => eventOptions.onError?.(await problemOf(response)),
-      }),
+    events,
 
     /** Follows every job of the tenant until unsubscribed. */
-    changes: (handlers: ChangesHandlers): Unsubscribe =>
-      followStream({
-        open: (lastEventId, signal) => send('/v1/events', { headers: streamHeaders(lastEventId), signal }),
-        onEvent: (event) => {
-          if (event.type === 'job') {
-            const job: Job = JSON.parse(event.data)
-            handlers.onJob(job)
-          }
-          if (event.type === 'reset') handlers.onReset?.()
+    changes: ({ onJob, onReset, ...handlers }: ChangesHandlers): Unsubscribe =>
+      follow(
+        '/v1/events',
+        ({ type, data }) => {
+          if (type === 'job') onJob(JSON.parse(data))
+          if (type === 'reset') onReset?.()
           return true
         },
-        onState: handlers.onState,
-        onRefused: async (response) => handlers.onError?.(await problemOf(response)),
+        handlers,
+      ),
+
+    /** The bytes of a stored file. */
+    file: ({ url }: Pick<Artifact, 'url'>, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Uint8Array> =>
+      bytes(url, { timeout: 300_000, ...call }),
+
+    /** For a browser that shall watch this job without a key; `expiresIn` in seconds. */
+    jobToken: (id: string, expiresIn?: number): Promise<ReadToken> =>
+      json(`${jobPath(id)}/token`, posted({ expires_in: expiresIn })),
+
+    submitBatch: (request: BatchRequest, submitOptions: SubmitOptions = {}): Promise<Batch> =>
+      submission('/v1/batches', request, submitOptions),
+
+    batch: (id: string): Promise<Batch> => get(batchPath(id)),
+
+    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches?${pageQuery(page)}`),
+
+    /** In the order of their places. */
+    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> =>
+      get(`${batchPath(id)}/jobs?${pageQuery(page)}`),
+
+    /** Follows a batch over lost connections until it is over. */
+    batchEvents,
+
+    /** The batch once it is over; `onBatch` sees each change before. */
+    watchBatch: (
+      id: string,
+      onBatch: (batch: Batch) => void = () => undefined,
+      waitOptions: WaitOptions = {},
+    ): Promise<Batch> =>
+      new Promise((resolve, reject) => {
+        const signal = signalOf(waitOptions)
+        const aborted = (): void => settle(() => reject(signal?.reason))
+        const settle = (how: () => void): void => {
+          signal?.removeEventListener('abort', aborted)
+          stop()
+          how()
+        }
+        const stop = batchEvents(
+          id,
+          (batch) => {
+            onBatch(batch)
+            if (batch.completed_at !== null) settle(() => resolve(batch))
+          },
+          { onError: (error) => settle(() => reject(error)) },
+        )
+        if (signal?.aborted) aborted()
+        else signal?.addEventListener('abort', aborted)
       }),
 
-    /** Exchanges an API key for a session cookie that scripts cannot read. */
-    signIn: (key: string): Promise<void> => call('/v1/session', json({ key })),
+    cancelBatch: (id: string): Promise<Batch> => json(`${batchPath(id)}/cancel`, { method: 'POST' }),
 
-    signOut: (): Promise<void> => call('/v1/session', { method: 'DELETE' }),
+    /** A new batch of the jobs that did not succeed; the old one must be over. */
+    retryFailed: (id: string, submitOptions: SubmitOptions = {}): Promise<Batch> =>
+      submission(`${batchPath(id)}/retry-failed`, undefined, submitOptions),
+
+    /** The results of all jobs, in the order of their places. */
+    manifest: async (id: string): Promise<ManifestLine[]> =>
+      (await text(`${batchPath(id)}/manifest`))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line): ManifestLine => JSON.parse(line)),
+
+    batchToken: (id: string, expiresIn?: number): Promise<ReadToken> =>
+      json(`${batchPath(id)}/token`, posted({ expires_in: expiresIn })),
+
+    presets: async (): Promise<Preset[]> => (await get<Page<Preset>>('/v1/presets')).data,
+
+    preset: (name: string): Promise<Preset> => get(`/v1/presets/${encodeURIComponent(name)}`),
+
+    models: async (): Promise<Model[]> => (await get<Page<Model>>('/v1/models')).data,
+
+    /** `name` is `owner/name`. */
+    model: (name: string): Promise<Model> => get(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
+
+    /** Exchanges an API key for a session cookie that scripts cannot read. */
+    signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
+
+    signOut: (): Promise<void> => json('/v1/session', { method: 'DELETE' }),
 
     /** A service that is not ready answers 503 with the same body, so the status code is not looked at. */
     readiness: async (): Promise<Readiness> => {
-      const body = await bodyOf<Partial<Readiness>>(await send('/readyz'))
-      return { status: body.status ?? 'unknown', version: body.version ?? null, checks: body.checks ?? {} }
+      try {
+        const response = await send('/readyz', { timeout: 10_000 })
+        const body: Partial<Readiness> = JSON.parse(await response.text())
+        return { status: body.status ?? 'unknown', version: body.version ?? null, checks: body.checks ?? {} }
+      } catch (error) {
+        throw error instanceof NetworkError ? error : new NetworkError(error)
+      }
     },
   }
 }
 
-function json(body: unknown, extra: Record<string, string> = {}) {
-  return { method: 'POST', headers: { 'content-type': 'application/json', ...extra }, body: JSON.stringify(body) }
+const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
+  body === undefined
+    ? { method: 'POST', headers }
+    : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
+
+function pageQuery({ limit, cursor }: PageOptions, more: Record<string, string> = {}): string {
+  const query = new URLSearchParams(more)
+  if (limit !== undefined) query.set('limit', String(limit))
+  if (cursor !== undefined) query.set('cursor', cursor)
+  return query.toString()
 }
 
-/** 204 has no body. A body that breaks off is a connection that broke. The service's types are taken at their word. */
-async function bodyOf<T>(response: Response): Promise<T> {
-  try {
-    const text = await response.text()
-    const value: T = JSON.parse(text === '' ? 'null' : text)
-    return value
-  } catch (cause) {
-    throw new NetworkError(cause)
-  }
+function signalOf({ signal, timeout }: WaitOptions): AbortSignal | undefined {
+  if (timeout === undefined) return signal
+  const expiry = AbortSignal.timeout(timeout)
+  return signal ? AbortSignal.any([signal, expiry]) : expiry
 }
 
 function streamHeaders(lastEventId: string | null): Record<string, string> {
   const headers: Record<string, string> = { accept: 'text/event-stream' }
   if (lastEventId !== null) headers['last-event-id'] = lastEventId
   return headers
-}
-
-async function problemOf(response: Response): Promise<ApiError> {
-  const body = await bodyOf<Partial<Problem> | null>(response).catch(() => null)
-  const problem = typeof body === 'object' && body !== null ? body : {}
-  return new ApiError({
-    type: problem.type ?? 'about:blank',
-    title: problem.title ?? `HTTP ${response.status}`,
-    detail: problem.detail ?? `The service answered ${response.status} without saying why.`,
-    code: problem.code ?? 'unexpected_answer',
-    status: response.status,
-    ...(problem.errors ? { errors: problem.errors } : {}),
-  })
 }

@@ -14,12 +14,16 @@ interface FollowOptions {
   onState: ((state: StreamState) => void) | undefined
   /** A 4xx answer: trying again cannot help. */
   onRefused: (response: Response) => void | Promise<void>
+  /** s that an answer asks to wait before the next one. */
+  retryAfterOf: (response: Response) => number | null
 }
 
 /** The service sends a comment at least this often; a silent connection is taken for dead. */
 const SILENCE_MS = 45_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 8_000
+/** However long the service says: a page that is looked at shall come back. */
+const LONGEST_RETRY_AFTER_MS = 60_000
 
 /**
  * Server-sent events over fetch, because EventSource can neither send a key nor tell a 401 from a cut, and Node has
@@ -43,13 +47,17 @@ async function follow(options: FollowOptions, stopped: AbortController): Promise
     const cut = () => connection.abort()
     stopped.signal.addEventListener('abort', cut)
     let watchdog = setTimeout(cut, SILENCE_MS)
+    let told = 0
     try {
       const response = await options.open(lastEventId, connection.signal)
       if (response.status >= 400 && response.status < 500 && response.status !== 429) {
         if (!stopped.signal.aborted) await options.onRefused(response)
         return
       }
-      if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`)
+      if (!response.ok || !response.body) {
+        told = Math.min((options.retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
+        throw new Error(`HTTP ${response.status}`)
+      }
       tell('open')
       retry = FIRST_RETRY_MS
       for await (const event of parseEvents(response.body, () => {
@@ -68,7 +76,7 @@ async function follow(options: FollowOptions, stopped: AbortController): Promise
       connection.abort()
     }
     tell('lost')
-    await pause(retry, stopped.signal)
+    await pause(Math.max(retry, told), stopped.signal)
     retry = Math.min(retry * 2, LAST_RETRY_MS)
   }
 }

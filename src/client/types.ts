@@ -35,9 +35,19 @@ export interface WaitingFor {
   /**
    * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is in trouble),
    * `account` (it refuses the token or the credit), `storage` (outputs cannot be stored), `outcome` (it is not known
-   * whether the create arrived).
+   * whether the create arrived), `preset_limit` (as many jobs of the preset are in flight as may be), `sequence` (jobs
+   * before it in its batch), `max_spend` (what its batch may spend is held for others).
    */
-  reason: 'budget' | 'rate_limited' | 'upstream' | 'account' | 'storage' | 'outcome'
+  reason:
+    | 'budget'
+    | 'rate_limited'
+    | 'upstream'
+    | 'account'
+    | 'storage'
+    | 'outcome'
+    | 'preset_limit'
+    | 'sequence'
+    | 'max_spend'
   detail: string
   /** When it is expected to go on. */
   until: string | null
@@ -68,6 +78,9 @@ export interface Job {
   tenant: string
   /** The preset that it was made by. */
   preset: string | null
+  /** The batch that it was submitted in, and its place there, from 0. */
+  batch: string | null
+  position: number | null
   /** `owner/name`; null when only a version was given. */
   model: string | null
   version: string | null
@@ -86,6 +99,8 @@ export interface Job {
   error: JobError | null
   /** What Replicate measured, e.g. `predict_time` (s); an open map. */
   metrics: JsonObject
+  /** Micro-credits; null when the job costs nothing. */
+  cost: JobCost | null
   metadata: JsonObject
   webhook_events: WebhookEvent[]
   waiting_for: WaitingFor | null
@@ -105,6 +120,19 @@ export interface Job {
   submitted_at: string | null
   started_at: string | null
   completed_at: string | null
+}
+
+/** Micro-credits. */
+export interface JobCost {
+  /** What was held at the start; still held until the job is final. */
+  estimate: number
+  held: number
+  /** null until the job is final */
+  captured: number | null
+  /** Beyond what the account had. */
+  uncollected: number
+  /** The metrics did not tell the price: the hold was taken. */
+  estimated: boolean
 }
 
 export interface HistoryEntry {
@@ -235,4 +263,79 @@ export interface Problem {
   /** Of a 429: the name of the limit that was reached. */
   limit?: string
   errors?: { pointer: string; code: string; detail: string }[]
+}
+
+export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
+
+/** Jobs that were submitted together. Amounts are micro-credits. */
+export interface Batch {
+  /** `bat_<ulid>` */
+  id: string
+  /** `partial`: some have succeeded, others not. */
+  status: BatchStatus
+  tenant: string
+  /** One job after the other, by their places. */
+  sequential: boolean
+  counts: { total: number } & Record<JobStatus, number>
+  /** The share of jobs that have ended, 0..1. */
+  progress: number
+  /** Successes among the jobs that succeeded or failed, 0..1; null before the first. */
+  success_rate: number | null
+  /** By the pace so far; null before the first end, and when all is over. */
+  estimated_end_at: string | null
+  stop_on_failure_rate: number | null
+  max_spend: number | null
+  /** Why no further job begins. */
+  stopped: 'canceled' | 'failure_rate' | 'max_spend' | null
+  cost: { estimate: number; held: number; captured: number; uncollected: number } | null
+  metadata: JsonObject
+  /** The batch whose failed jobs this one tries again. */
+  retry_of: string | null
+  created_at: string
+  completed_at: string | null
+}
+
+/** A job as one of many: what it does not say comes from the defaults, its input field by field. */
+export type BatchItem = Partial<JobRequest>
+
+/** All of its jobs are accepted, or none. */
+export interface BatchRequest {
+  /** The same as in `defaults`. */
+  preset?: string
+  defaults?: BatchItem
+  /** One job after the other; side by side by default. */
+  sequential?: boolean
+  /** No further job begins once so large a share has failed, above 0 to 1. */
+  stop_on_failure_rate?: number
+  /** No further job begins once it would cost more, micro-credits. */
+  max_spend?: number
+  metadata?: JsonObject
+  /** 1 to 1,000 */
+  items: BatchItem[]
+}
+
+/** The result of one job of a batch. */
+export type ManifestLine = {
+  position: number
+  /** The job's id. */
+  job: string
+} & Pick<
+  Job,
+  | 'status'
+  | 'preset'
+  | 'model'
+  | 'version'
+  | 'prediction_id'
+  | 'input'
+  | 'output'
+  | 'artifacts'
+  | 'error'
+  | 'cost'
+  | 'metadata'
+>
+
+/** Opens one job or batch for reading, in place of a key: for browsers. */
+export interface ReadToken {
+  token: string
+  expires_at: string
 }

@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseEnv } from 'node:util'
 import { z } from 'zod'
+import { ConfigError, readEnvironment } from './environment.ts'
 import type { Limits } from './tenants/tenant.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
 
-export class ConfigError extends Error {
-  override name = 'ConfigError'
-}
+export { ConfigError } from './environment.ts'
 
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/
 
@@ -208,21 +205,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   }
 }
 
-function readDotEnv(file: string): Record<string, string | undefined> {
-  try {
-    return parseEnv(readFileSync(file, 'utf8'))
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    throw new ConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
-  }
-}
-
 /** `overrides` win over the environment, which wins over `.env` in the working folder. */
 export function loadConfig(overrides: Record<string, string | undefined> = {}): Config {
-  return parseConfig({ ...readDotEnv('.env'), ...process.env, ...overrides })
-}
-
-/** The environment for programs that are started here (apt, docker, redis-server): nobody else reads it. */
-export function childEnvironment(): Record<string, string | undefined> {
-  return { ...process.env }
+  return parseConfig({ ...readEnvironment(), ...overrides })
 }

@@ -6,18 +6,28 @@ import { z } from 'zod'
 const schema = z.object({ apiKey: z.string(), adminPassword: z.string() })
 export type LocalCredentials = z.infer<typeof schema>
 
+const fileIn = (dataDir: string): string => join(dataDir, 'credentials.json')
+
+/** Those of a local installation; null where there is none. */
+export async function readLocalCredentials(dataDir: string): Promise<LocalCredentials | null> {
+  const file = fileIn(dataDir)
+  try {
+    return schema.parse(JSON.parse(await readFile(file, 'utf8')))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw new Error(`${file} cannot be used`, { cause: error })
+  }
+}
+
 /**
  * The key and the password of a local installation: made once, kept in the data folder, readable by its owner only.
  */
 export async function localCredentials(dataDir: string): Promise<LocalCredentials> {
-  const file = join(dataDir, 'credentials.json')
-  try {
-    const known = schema.parse(JSON.parse(await readFile(file, 'utf8')))
+  const file = fileIn(dataDir)
+  const known = await readLocalCredentials(dataDir)
+  if (known) {
     await chmod(file, 0o600)
     return known
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-      throw new Error(`${file} cannot be used`, { cause: error })
   }
   const made = {
     apiKey: `gq_dev_${randomBytes(24).toString('base64url')}`,

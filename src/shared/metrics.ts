@@ -1,7 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { JobStore } from './jobs/ports.ts'
-
-const AT_RISK_MS = 15 * 60_000
+import { AT_RISK_MS, type JobStore } from './jobs/ports.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 

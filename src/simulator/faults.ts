@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { METRICS_KEPT, OUTPUT_SHAPES } from './prediction.ts'
 import { seededRandom } from './seeded-random.ts'
 
 /**
@@ -62,13 +63,36 @@ const faultsSchema = z.strictObject({
   secret: z.strictObject(answer),
   account: z.strictObject(answer),
   models: z.strictObject(answer),
-  files: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
+  uploads: z.strictObject(answer),
+  /** The output host. */
+  files: z.strictObject({
+    delay: delay(5),
+    status: status(500),
+    cut: fault({}),
+    /** The bytes take so long altogether. */
+    slow: fault({ seconds: z.number().positive().max(3600).default(10) }),
+    /** The file, and then more, until the client has enough. */
+    endless: fault({}),
+    /** By how many bytes `Content-Length` is wrong. */
+    wrong_length: fault({ by: z.int().default(1000) }),
+    redirect: fault({
+      to: z.string().min(1).default('http://169.254.169.254/latest/meta-data/'),
+      code: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).default(302),
+    }),
+    expired: fault({ code: z.union([z.literal(403), z.literal(404), z.literal(410)]).default(404) }),
+    /** The right bytes under a wrong type; with `page` a page under the right one. */
+    wrong_type: fault({ content_type: z.string().min(1).default('text/html'), page: z.boolean().default(false) }),
+  }),
+  streams: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
   predictions: z.strictObject({
     fail: fault({
       error: z.string().min(1).default('Prediction interrupted; please retry (code: PA)'),
     }),
     starting_forever: fault({}),
     huge_logs: fault({ bytes: z.int().positive().max(20_000_000).default(200_000) }),
+    output: fault({ shape: z.enum(OUTPUT_SHAPES).default('object') }),
+    metrics: fault({ keep: z.enum(METRICS_KEPT).default('none') }),
+    other_model: fault({ name: z.string().min(1).default('replicate-internal/lifeboat') }),
   }),
 })
 

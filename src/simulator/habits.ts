@@ -18,7 +18,31 @@ export const habitsSchema = z.strictObject({
   retry_after_header: z.boolean().default(false),
   /** The code for `Prefer: wait` when the run is not over in time: 202 as documented, 201 as recorded. */
   unfinished_wait_code: z.union([z.literal(201), z.literal(202)]).default(202),
+  /** Whether `Prefer: wait` answers at the end, or as recorded in 2024 with the first output while the run goes on. */
+  wait_answers: z.enum(['finished', 'first_output']).default('finished'),
   max_body_bytes: z.int().positive().default(20_000_000),
+  /** Of an upload, and of an input that is fetched. */
+  max_file_bytes: z
+    .int()
+    .positive()
+    .default(100 * 1024 * 1024),
+  /** A stream that has nothing to tell for so long is closed. */
+  stream_timeout_seconds: z.number().positive().default(30),
+  /** Below this credit, in US dollars, creates are limited to the budget after it. */
+  low_credit_usd: z.number().nonnegative().default(5),
+  low_credit_creates_per_minute: z.number().positive().default(6),
+  /** Fields that have no value yet: as each is usually seen, all null, or all left out. */
+  empty_fields: z.enum(['mixed', 'null', 'missing']).default('mixed'),
+  /** What input and logs are after their removal: `{}` and `""`, or null. */
+  removed_fields: z.enum(['empty', 'null']).default('empty'),
+  /** Whether webhooks tell `total_time`: the recorded ones do not. */
+  total_time_in_webhooks: z.boolean().default(false),
+  /** The body of a 404. */
+  not_found_body: z.enum(['detail', 'titled', 'html']).default('detail'),
+  /** The answer to the cancel of a prediction that is over; 200 shows it as it is. */
+  cancel_finished_code: z
+    .union([z.literal(200), z.literal(400), z.literal(404), z.literal(409), z.literal(422)])
+    .default(200),
 })
 
 export type Habits = z.output<typeof habitsSchema>

@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -23,6 +23,7 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
   const entries = existsSync(path) ? readEntries(path) : []
   let file = openSync(path, 'a')
   let grown = 0
+  let longBytes = LONG_BYTES
   let isOpen = true
   const journal: Journal = {
     append(entry) {
@@ -39,8 +40,10 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
       renameSync(next, path)
       file = openSync(path, 'a')
       grown = 0
+      // Large inputs make a journal long that cannot be said shorter: it is rewritten when it has doubled.
+      longBytes = Math.max(LONG_BYTES, statSync(path).size)
     },
-    isLong: () => grown > LONG_BYTES,
+    isLong: () => grown > longBytes,
     close() {
       if (isOpen) closeSync(file)
       isOpen = false

@@ -1,11 +1,14 @@
+import type { Blobs } from './blobs.ts'
 import type { Habits } from './habits.ts'
-import { fileToken, messageId } from './identifiers.ts'
+import { messageId } from './identifiers.ts'
+import type { InputFiles } from './input-files.ts'
 import type { Catalogue } from './models/catalogue.ts'
 import type { Model } from './models/model.ts'
 import type { PredictionBook } from './prediction-book.ts'
 import { plannedEnd, type Prediction, type RunEnd, startedAtOf, type WebhookEvent } from './prediction.ts'
 import { contentMarks, type ViewContext, webhookBodyOf } from './prediction-view.ts'
-import { metricsOf } from './run-content.ts'
+import type { OutputFiles } from './output-files.ts'
+import { metricsOf, toldMetrics } from './run-metrics.ts'
 import { billedSecondsOf, costOf } from './run-plan.ts'
 import type { WebhookSender } from './webhook-sender.ts'
 
@@ -28,6 +31,9 @@ export interface LifeCycle {
 interface Parts {
   book: PredictionBook
   catalogue: Catalogue
+  inputs: InputFiles
+  files: OutputFiles
+  blobs: Blobs
   webhooks: WebhookSender
   habits: () => Habits
   log: (line: object) => void
@@ -46,14 +52,15 @@ const THROTTLE_MS = 500
 /** What the shortest run shows as `predict_time`, as recorded for a cancel right after the create. */
 const CANCELED_BEFORE_START_MS = 0.003
 
-export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Parts): LifeCycle {
+export function createLifeCycle(parts: Parts): LifeCycle {
+  const { book, catalogue, inputs, files, blobs, webhooks, habits, log } = parts
   const running = new Map<string, Running>()
   let isStopped = false
   const waiters = new Map<string, Set<() => void>>()
 
   function contextOf(prediction: Prediction, model: Model, now: number): ViewContext {
-    const token = fileToken(book.identity.privateKey, prediction.id)
-    return { model, now, origin: prediction.origin, fileToken: token }
+    const { privateKey } = book.identity
+    return { model, now, origin: prediction.origin, privateKey, habits: habits(), dataUri: files.dataUri }
   }
 
   function step(prediction: Prediction): void {
@@ -107,7 +114,7 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
     const cost = billedSeconds === 0 ? 0 : costOf(model, billedSeconds, metrics)
     clearTimeout(running.get(prediction.id)?.timer)
     running.delete(prediction.id)
-    book.end(prediction, { end, metrics, billedSeconds, cost })
+    book.end(prediction, { end, metrics: toldMetrics(prediction, metrics), billedSeconds, cost })
     log({ event: 'prediction_ended', prediction: prediction.id, status: end.status, seconds })
     announceEnd(prediction, model)
     for (const wake of waiters.get(prediction.id) ?? []) wake()
@@ -130,15 +137,37 @@ export function createLifeCycle({ book, catalogue, webhooks, habits, log }: Part
     status?: string,
     settled?: () => void,
   ): void {
-    if (prediction.webhook === null || !prediction.events.includes(event)) return
-    const id = messageId(book.identity.privateKey, prediction.id, event, sequence)
-    const body = webhookBodyOf(prediction, contextOf(prediction, model, now), status)
-    webhooks.send({ id, event, url: prediction.webhook, body, prediction: prediction.id }, settled)
+    const { webhook } = prediction
+    if (webhook === null || !prediction.events.includes(event)) return
+    const send = () => {
+      if (isStopped) return
+      const id = messageId(book.identity.privateKey, prediction.id, event, sequence)
+      const body = webhookBodyOf(prediction, contextOf(prediction, model, now), status)
+      webhooks.send({ id, event, url: webhook, body, prediction: prediction.id }, settled)
+    }
+    const preparation = files.prepare(prediction)
+    if (preparation === null) send()
+    else void preparation.catch(logFailure(prediction)).then(send)
   }
+
+  const logFailure = (prediction: Prediction) => (error: unknown) =>
+    log({ event: 'output_failed', prediction: prediction.id, error: String(error) })
 
   function begin(prediction: Prediction): void {
     if (isStopped) return
-    running.set(prediction.id, { timer: undefined, output: 0, logs: 0, announcedAt: 0 })
+    const run: Running = { timer: undefined, output: 0, logs: 0, announcedAt: 0 }
+    running.set(prediction.id, run)
+    step(prediction)
+    if (prediction.inputs === null && prediction.plan.startAfterMs !== null) void fetchInputs(prediction, run)
+  }
+
+  async function fetchInputs(prediction: Prediction, run: Running): Promise<void> {
+    const ready = await inputs.fetch(prediction, catalogue.ofPrediction(prediction))
+    if (isStopped) return
+    // Canceled, aborted or forgotten meanwhile.
+    if (running.get(prediction.id) !== run) return blobs.remove(prediction.id)
+    clearTimeout(run.timer)
+    book.markInputsReady(prediction, ready)
     step(prediction)
   }
 

@@ -11,6 +11,7 @@ export interface Settings {
   burst?: number
   data?: string
   models?: string
+  credit?: number
   seed?: number
 }
 
@@ -53,6 +54,11 @@ const SETTINGS: Record<keyof Settings, Setting> = {
     help: "size of both buckets; default: a minute's worth of each",
   },
   data: { flag: 'data', expects: 'a folder', help: 'keeps the books here; default: in memory only' },
+  credit: {
+    flag: 'credit',
+    expects: 'a number of US dollars from 0',
+    help: "the account's credit; under 5 creates are limited; default: without end",
+  },
   models: { flag: 'models', expects: 'a JSON file', help: 'more models and deployments' },
   seed: {
     flag: 'seed',
@@ -95,6 +101,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     throw new SettingsError(`${found.from} is empty, expected ${SETTINGS[name].expects}`)
   }
   const burst = number('burst', (value) => Number.isInteger(value) && value >= 1)
+  const credit = number('credit', (value) => value >= 0)
   const seed = number('seed', Number.isSafeInteger)
   const data = text('data')
   const models = text('models')
@@ -105,6 +112,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     createsPerMinute: number('createsPerMinute', above0) ?? 1,
     readsPerMinute: number('readsPerMinute', above0) ?? 1,
     ...(burst === undefined ? {} : { burst }),
+    ...(credit === undefined ? {} : { credit }),
     ...(seed === undefined ? {} : { seed }),
     ...(data === undefined ? {} : { data }),
     ...(models === undefined ? {} : { models }),

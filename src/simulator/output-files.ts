@@ -1,10 +1,23 @@
 import { createHash } from 'node:crypto'
+import type { Blobs } from './blobs.ts'
+import { makeFilm } from './film/make-film.ts'
 import { predictionOfToken } from './identifiers.ts'
 import type { Catalogue } from './models/catalogue.ts'
+import type { Model } from './models/model.ts'
 import { drawPicture } from './pictures/draw-picture.ts'
 import type { PredictionBook } from './prediction-book.ts'
 import type { Prediction } from './prediction.ts'
-import { pictureFormat, pictureNames, seedOf } from './run-content.ts'
+import { restorePicture } from './restoration/restore-picture.ts'
+import {
+  contentTypeOf,
+  type FileFormat,
+  fileNames,
+  FRAMES_PER_SECOND,
+  frameCount,
+  pictureFormat,
+  restoredFormat,
+  seedOf,
+} from './run-files.ts'
 
 export interface OutputFile {
   bytes: Buffer
@@ -12,19 +25,25 @@ export interface OutputFile {
   etag: string
 }
 
-/** Output files are drawn when they are first fetched, and a few are kept: the same run always gives the same bytes. */
+/** Output files are made when they are first needed, and a few are kept: the same run always gives the same bytes. */
 export interface OutputFiles {
   find(token: string, name: string): Promise<OutputFile | null>
+  /** Makes the files that are told as data URIs; resolves to nothing when there are none to make. */
+  prepare(prediction: Prediction): Promise<void> | null
+  /** A prepared file as data URI. */
+  dataUri(prediction: Prediction, name: string): string | undefined
+  /** All of its files as data URIs, whatever the run tells. */
+  dataUris(prediction: Prediction): Promise<string[]>
   forget(predictions: readonly Prediction[]): void
   forgetAll(): void
 }
 
 const KEPT_BYTES = 48 * 1024 * 1024
-const CONTENT_TYPES = { webp: 'image/webp', jpg: 'image/jpeg', png: 'image/png' } as const
 
-export function createOutputFiles(book: PredictionBook, catalogue: Catalogue): OutputFiles {
+export function createOutputFiles(book: PredictionBook, catalogue: Catalogue, blobs: Blobs): OutputFiles {
   const kept = new Map<string, OutputFile>()
-  const drawing = new Map<string, Promise<OutputFile>>()
+  const underWay = new Map<string, Promise<OutputFile | null>>()
+  const uris = new Map<string, Map<string, string>>()
   let keptBytes = 0
 
   function keep(key: string, file: OutputFile): void {
@@ -37,48 +56,95 @@ export function createOutputFiles(book: PredictionBook, catalogue: Catalogue): O
     }
   }
 
-  async function draw(prediction: Prediction, name: string, key: string): Promise<OutputFile> {
+  async function make(prediction: Prediction, model: Model, name: string, key: string): Promise<OutputFile | null> {
     try {
-      const file = await drawOutput(prediction, pictureNames(prediction).indexOf(name))
+      const made = await makeOutput(prediction, model, fileNames(prediction, model).indexOf(name), blobs)
+      if (made === null) return null
+      const etag = createHash('sha256').update(made.bytes).digest('hex').slice(0, 32)
+      const file = { bytes: made.bytes, contentType: contentTypeOf(made.format), etag }
       if (!prediction.removed) keep(key, file)
       return file
     } finally {
-      drawing.delete(key)
+      underWay.delete(key)
     }
+  }
+
+  function ofPrediction(prediction: Prediction, model: Model, name: string): Promise<OutputFile | null> {
+    const key = `${prediction.id}/${name}`
+    const ready = kept.get(key)
+    if (ready !== undefined) return Promise.resolve(ready)
+    const making = underWay.get(key) ?? make(prediction, model, name, key)
+    underWay.set(key, making)
+    return making
+  }
+
+  async function urisOf(prediction: Prediction): Promise<Map<string, string>> {
+    const model = catalogue.ofPrediction(prediction)
+    const made = new Map<string, string>()
+    for (const name of fileNames(prediction, model)) {
+      const file = await ofPrediction(prediction, model, name)
+      if (file !== null) made.set(name, `data:${file.contentType};base64,${file.bytes.toString('base64')}`)
+    }
+    return made
   }
 
   return {
     async find(token, name) {
-      const prediction = book.find(predictionOfToken(book.identity.privateKey, token) ?? '')
-      if (prediction === undefined || prediction.removed || !hasPictures(prediction, catalogue)) return null
-      if (!pictureNames(prediction).includes(name)) return null
-      const key = `${prediction.id}/${name}`
-      const ready = kept.get(key)
-      if (ready !== undefined) return ready
-      const underWay = drawing.get(key) ?? draw(prediction, name, key)
-      drawing.set(key, underWay)
-      return underWay
+      const prediction = book.find(predictionOfToken(book.identity.privateKey, 'file', token) ?? '')
+      if (prediction === undefined || prediction.removed) return null
+      const model = catalogue.ofPrediction(prediction)
+      return fileNames(prediction, model).includes(name) ? ofPrediction(prediction, model, name) : null
     },
+    prepare(prediction) {
+      if (prediction.plan.shape !== 'data_uri' || prediction.removed || prediction.inputs === null) return null
+      if (uris.has(prediction.id)) return null
+      return urisOf(prediction).then((made) => void (prediction.removed || uris.set(prediction.id, made)))
+    },
+    dataUri: (prediction, name) => uris.get(prediction.id)?.get(name),
+    dataUris: async (prediction) => [...(await urisOf(prediction)).values()],
     forget(predictions) {
-      for (const prediction of predictions) {
-        for (const name of pictureNames(prediction)) {
-          const key = `${prediction.id}/${name}`
-          keptBytes -= kept.get(key)?.bytes.length ?? 0
-          kept.delete(key)
-        }
+      const ids = new Set(predictions.map(({ id }) => id))
+      for (const id of ids) uris.delete(id)
+      for (const [key, { bytes }] of kept) {
+        if (!ids.has(key.split('/')[0] ?? key)) continue
+        kept.delete(key)
+        keptBytes -= bytes.length
       }
     },
     forgetAll() {
       kept.clear()
+      uris.clear()
       keptBytes = 0
     },
   }
 }
 
-const hasPictures = (prediction: Prediction, catalogue: Catalogue) =>
-  catalogue.byName(prediction.model)?.output.kind === 'pictures'
+/** Null when the inputs that it is made of are gone. */
+async function makeOutput(
+  prediction: Prediction,
+  model: Model,
+  index: number,
+  blobs: Blobs,
+): Promise<{ bytes: Buffer; format: FileFormat } | null> {
+  const { output } = model
+  const seed = seedOf(prediction)
+  const stored = (field: string) => blobs.get(prediction.inputs?.[field]?.blob ?? '')
+  if (output.kind === 'restoration') {
+    const picture = await stored(output.image)
+    const format = restoredFormat(prediction.input)
+    return picture === null ? null : { bytes: await restorePicture({ picture, seed, format }), format }
+  }
+  if (output.kind === 'film') {
+    const [picture, sound] = [await stored(output.image), await stored(output.audio)]
+    if (picture === null || sound === null) return null
+    const frames = frameCount(prediction, model)
+    const bytes = await makeFilm({ picture, sound, seed, frames, framesPerSecond: FRAMES_PER_SECOND })
+    return { bytes, format: 'mp4' }
+  }
+  return drawOutput(prediction, index)
+}
 
-async function drawOutput(prediction: Prediction, index: number): Promise<OutputFile> {
+async function drawOutput(prediction: Prediction, index: number): Promise<{ bytes: Buffer; format: FileFormat }> {
   const { input } = prediction
   const format = pictureFormat(input)
   const text = (name: string) => (typeof input[name] === 'string' ? input[name] : undefined)
@@ -90,6 +156,5 @@ async function drawOutput(prediction: Prediction, index: number): Promise<Output
     format,
     quality: typeof input['output_quality'] === 'number' ? input['output_quality'] : 80,
   })
-  const etag = createHash('sha256').update(bytes).digest('hex').slice(0, 32)
-  return { bytes, contentType: CONTENT_TYPES[format], etag }
+  return { bytes, format }
 }

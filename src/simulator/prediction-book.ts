@@ -1,39 +1,25 @@
+import {
+  apply,
+  type Counts,
+  type Credit,
+  emptyState,
+  type Ended,
+  entriesOf,
+  type Entry,
+  type Identity,
+  type InputsReady,
+  isEntry,
+  isExpired,
+  noCounts,
+  noWebhooks,
+  type WebhookCounts,
+} from './book-state.ts'
 import type { Journal } from './journal.ts'
 import { newWebhookSecret } from './identifiers.ts'
-import { type Prediction, REMOVED_AFTER_MS, type RunEnd } from './prediction.ts'
+import { type Prediction, REMOVED_AFTER_MS } from './prediction.ts'
+import type { Upload } from './upload.ts'
 
-/** The books: every prediction, what was counted, and the keys. Each change is in the journal before it is answered. */
-
-export interface Counts {
-  create_requests: number
-  created: number
-  gets: number
-  lists: number
-  cancels: number
-  throttled: number
-}
-
-export interface WebhookCounts {
-  sent: number
-  delivered: number
-  failed: number
-  dropped: number
-}
-
-/** Belongs to the data folder: the same as long as the folder lives. */
-export interface Identity {
-  seed: number
-  webhookSecret: string
-  /** Proves file addresses and makes message ids; never shown. */
-  privateKey: string
-}
-
-export interface Ended {
-  end: RunEnd
-  metrics: Record<string, number>
-  billedSeconds: number
-  cost: number
-}
+/** The books: predictions, uploads, money, what was counted, and the keys. Each change is in the journal before it is answered. */
 
 export interface PredictionBook {
   readonly identity: Identity
@@ -43,8 +29,13 @@ export interface PredictionBook {
   countWebhook(name: keyof WebhookCounts): void
   /** How many were ever created, also before a reset: gives every run its own share of the seed. */
   nextSequence(): number
+  readonly credit: Readonly<Credit>
+  /** @param usd null: without end */
+  setCredit(credit: { usd: number | null; paymentMethod: boolean }): void
   /** Adds it, and counts it as created in the same step. */
   add(prediction: Prediction): void
+  markInputsReady(prediction: Prediction, ready: InputsReady): void
+  /** Writes down the end, and takes the cost from the credit. */
   end(prediction: Prediction, ended: Ended): void
   markStartAnnounced(prediction: Prediction): void
   markSettled(prediction: Prediction): void
@@ -56,46 +47,39 @@ export interface PredictionBook {
   age(ms: number): void
   /** Takes input and output from what is older than an hour and final. */
   removeExpired(now: number): Prediction[]
+  addUpload(upload: Upload): void
+  findUpload(id: string): Upload | undefined
+  /** Oldest first. */
+  uploads(): Iterable<Upload>
+  removeUpload(upload: Upload): void
+  /** Removes the uploads that are a day old. */
+  removeExpiredUploads(now: number): Upload[]
   changeSecret(): string
   reset(): void
   close(): void
 }
 
-type Entry =
-  | { t: 'identity'; identity: Identity }
-  | { t: 'totals'; counts: Counts; webhooks: WebhookCounts; sequence: number }
-  | { t: 'count'; of: keyof Counts }
-  | { t: 'webhook'; of: keyof WebhookCounts }
-  | { t: 'prediction'; row: Prediction }
-  | { t: 'end'; id: string; ended: Ended }
-  | { t: 'start_announced' | 'settled' | 'removed'; id: string }
-  | { t: 'aged'; ms: number }
-
-interface State {
-  identity: Identity
-  counts: Counts
-  webhooks: WebhookCounts
-  sequence: number
-  predictions: Map<string, Prediction>
-  /** Those whose input and output are still there. */
-  whole: Map<string, Prediction>
+export interface BookOptions {
+  seed?: number | undefined
+  /** US dollars. Applies when the journal was not begun with the same amount. */
+  creditUsd?: number | undefined
 }
 
-const noCounts = (): Counts => ({ create_requests: 0, created: 0, gets: 0, lists: 0, cancels: 0, throttled: 0 })
-const noWebhooks = (): WebhookCounts => ({ sent: 0, delivered: 0, failed: 0, dropped: 0 })
-
-export function openPredictionBook(journal: Journal, entries: readonly unknown[], seed?: number): PredictionBook {
-  const state: State = {
-    identity: { seed: seed ?? Math.floor(Math.random() * 2 ** 31), webhookSecret: newWebhookSecret(), privateKey: '' },
-    counts: noCounts(),
-    webhooks: noWebhooks(),
-    sequence: 0,
-    predictions: new Map(),
-    whole: new Map(),
-  }
-  state.identity.privateKey = newWebhookSecret()
+export function openPredictionBook(
+  journal: Journal,
+  entries: readonly unknown[],
+  { seed, creditUsd }: BookOptions = {},
+): PredictionBook {
+  const state = emptyState({
+    seed: seed ?? Math.floor(Math.random() * 2 ** 31),
+    webhookSecret: newWebhookSecret(),
+    privateKey: newWebhookSecret(),
+  })
   for (const entry of entries) if (isEntry(entry)) apply(state, entry)
   if (seed !== undefined) state.identity.seed = seed
+  if (creditUsd !== undefined && creditUsd !== state.credit.granted) {
+    state.credit = { ...state.credit, granted: creditUsd, left: creditUsd }
+  }
   journal.rewrite(entriesOf(state))
 
   const commit = (entry: Entry) => {
@@ -111,10 +95,16 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
     get webhooks() {
       return state.webhooks
     },
+    get credit() {
+      return state.credit
+    },
+    setCredit: ({ usd, paymentMethod }) =>
+      commit({ t: 'credit', credit: { granted: usd, left: usd ?? 0, paymentMethod } }),
     count: (of) => commit({ t: 'count', of }),
     countWebhook: (of) => commit({ t: 'webhook', of }),
     nextSequence: () => state.sequence,
     add: (row) => commit({ t: 'prediction', row }),
+    markInputsReady: ({ id }, ready) => commit({ t: 'inputs_ready', id, ready }),
     end: (prediction, ended) => commit({ t: 'end', id: prediction.id, ended }),
     markStartAnnounced: ({ id }) => commit({ t: 'start_announced', id }),
     markSettled: ({ id }) => commit({ t: 'settled', id }),
@@ -127,6 +117,15 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
       for (const { id } of expired) commit({ t: 'removed', id })
       return expired
     },
+    addUpload: (row) => commit({ t: 'upload', row }),
+    findUpload: (id) => state.uploads.get(id),
+    uploads: () => state.uploads.values(),
+    removeUpload: ({ id }) => commit({ t: 'upload_removed', upload: id }),
+    removeExpiredUploads(now) {
+      const expired = [...state.uploads.values()].filter((one) => isExpired(one, now))
+      for (const { id } of expired) commit({ t: 'upload_removed', upload: id })
+      return expired
+    },
     changeSecret() {
       const identity = { ...state.identity, webhookSecret: newWebhookSecret() }
       commit({ t: 'identity', identity })
@@ -135,76 +134,14 @@ export function openPredictionBook(journal: Journal, entries: readonly unknown[]
     reset() {
       state.predictions.clear()
       state.whole.clear()
+      state.uploads.clear()
       state.counts = noCounts()
       state.webhooks = noWebhooks()
+      state.credit.left = state.credit.granted ?? 0
       journal.rewrite(entriesOf(state))
     },
     close: () => journal.close(),
   }
 }
 
-/** The journal is written by this file only: what has a known type has its form. */
-const isEntry = (value: unknown): value is Entry =>
-  typeof value === 'object' && value !== null && 't' in value && typeof value.t === 'string'
-
 const ageOf = (prediction: Prediction, now: number) => now - prediction.createdAt + prediction.agedMs
-
-/** The only place that changes the state: what is done and what is read back from the journal cannot differ. */
-function apply(state: State, entry: Entry): void {
-  switch (entry.t) {
-    case 'identity':
-      Object.assign(state.identity, entry.identity)
-      return
-    case 'totals':
-      state.counts = { ...entry.counts }
-      state.webhooks = { ...entry.webhooks }
-      state.sequence = entry.sequence
-      return
-    case 'count':
-      state.counts[entry.of] += 1
-      return
-    case 'webhook':
-      state.webhooks[entry.of] += 1
-      return
-    case 'aged':
-      for (const prediction of state.whole.values()) prediction.agedMs += entry.ms
-      return
-    case 'prediction':
-      state.predictions.set(entry.row.id, entry.row)
-      if (!entry.row.removed) state.whole.set(entry.row.id, entry.row)
-      state.sequence += 1
-      state.counts.created += 1
-      return
-    case 'end':
-    case 'start_announced':
-    case 'settled':
-    case 'removed':
-      applyToPrediction(state, entry)
-  }
-}
-
-function applyToPrediction(state: State, entry: Extract<Entry, { id: string }>): void {
-  const prediction = state.predictions.get(entry.id)
-  if (prediction === undefined) return
-  switch (entry.t) {
-    case 'end':
-      Object.assign(prediction, entry.ended)
-      return
-    case 'start_announced':
-      prediction.startAnnounced = true
-      return
-    case 'settled':
-      prediction.settled = true
-      return
-    case 'removed':
-      prediction.removed = true
-      prediction.input = {}
-      state.whole.delete(prediction.id)
-  }
-}
-
-function* entriesOf(state: State): Generator<Entry> {
-  yield { t: 'identity', identity: state.identity }
-  for (const row of state.predictions.values()) yield { t: 'prediction', row }
-  yield { t: 'totals', counts: state.counts, webhooks: state.webhooks, sequence: state.sequence }
-}

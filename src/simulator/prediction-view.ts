@@ -1,18 +1,25 @@
+import type { Habits } from './habits.ts'
+import { addressToken } from './identifiers.ts'
 import type { Model } from './models/model.ts'
 import { type Prediction, progressAt, startedAtOf, statusAt } from './prediction.ts'
 import { runContentAt } from './run-content.ts'
+import { fileNames } from './run-files.ts'
 
 export interface ViewContext {
   model: Model
   now: number
   /** Scheme, host and port that URLs are built on. */
   origin: string
-  fileToken: string
+  /** Proves addresses. */
+  privateKey: string
+  habits: Habits
+  /** A file that is told in place of its address. */
+  dataUri: (prediction: Prediction, name: string) => string | undefined
 }
 
 /** A prediction as the API answers it: conforms to `schemas_prediction_response`; what is not known yet is left out. */
 export function viewOf(prediction: Prediction, context: ViewContext): Record<string, unknown> {
-  return view(prediction, context, 6)
+  return withEmptyFields(view(prediction, context, 6), context.habits)
 }
 
 /**
@@ -21,7 +28,9 @@ export function viewOf(prediction: Prediction, context: ViewContext): Record<str
  */
 export function webhookBodyOf(prediction: Prediction, context: ViewContext, status?: string): string {
   const { source: _, ...rest } = view(prediction, context, 9)
-  const body: Record<string, unknown> = { ...rest, ...(status === undefined ? {} : { status }) }
+  const { total_time: totalTime, ...metrics } = rest.metrics
+  const told = totalTime === undefined || !context.habits.total_time_in_webhooks ? metrics : rest.metrics
+  const body = withEmptyFields({ ...rest, metrics: told, ...(status === undefined ? {} : { status }) }, context.habits)
   return JSON.stringify(
     Object.fromEntries(
       Object.keys(body)
@@ -31,18 +40,48 @@ export function webhookBodyOf(prediction: Prediction, context: ViewContext, stat
   )
 }
 
-function view(prediction: Prediction, { model, now, origin, fileToken }: ViewContext, digits: 6 | 9) {
+/** Fields without a value, as the habit says. */
+function withEmptyFields(body: Record<string, unknown>, { empty_fields: habit }: Habits): Record<string, unknown> {
+  if (habit === 'null') return { started_at: null, completed_at: null, ...body }
+  if (habit === 'missing') return Object.fromEntries(Object.entries(body).filter(([, value]) => !isEmpty(value)))
+  return body
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === null ||
+  value === '' ||
+  value === false ||
+  (typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0)
+
+/** Where the run can be followed as events; none for a run that makes one value at its end. */
+function streamUrlOf(prediction: Prediction, { model, origin, privateKey }: ViewContext): string | null {
+  const token = () => addressToken(privateKey, 'stream', prediction.id)
+  if (model.output.kind === 'text') return `${origin}/v1/streams/${token()}`
+  // Clients tell by this path that the events carry addresses of files.
+  return fileNames(prediction, model).length > 0 ? `${origin}/v1/files/${token()}` : null
+}
+
+/** The address of an output file, or the file itself where the run tells data URIs. */
+export function fileUrlsOf(prediction: Prediction, { origin, privateKey, dataUri }: ViewContext) {
+  const token = addressToken(privateKey, 'file', prediction.id)
+  return (name: string): string => dataUri(prediction, name) ?? `${origin}/files/${token}/${name}`
+}
+
+function view(prediction: Prediction, context: ViewContext, digits: 6 | 9) {
+  const { model, now, origin, habits } = context
   const { id, end, plan } = prediction
   const startedAt = startedAtOf(prediction)
   const status = statusAt(prediction, now)
   const base = `${origin}/v1/predictions/${id}`
-  const { output, logs } = runContentAt(prediction, model, now, (name) => `${origin}/files/${fileToken}/${name}`)
+  const stream = streamUrlOf(prediction, context)
+  const removedAsNull = prediction.removed && habits.removed_fields === 'null'
+  const { output, logs } = runContentAt(prediction, model, now, fileUrlsOf(prediction, context))
   return {
     id,
-    model: prediction.model,
+    model: plan.shownModel ?? prediction.model,
     version: prediction.version,
-    input: prediction.input,
-    logs,
+    input: removedAsNull ? null : prediction.input,
+    logs: removedAsNull ? null : logs,
     output,
     data_removed: prediction.removed,
     error: status === 'failed' ? plan.error : null,
@@ -55,7 +94,12 @@ function view(prediction: Prediction, { model, now, origin, fileToken }: ViewCon
     ...(prediction.deployment === null ? {} : { deployment: prediction.deployment.split('/')[1] }),
     ...(prediction.webhook === null ? {} : { webhook: prediction.webhook }),
     metrics: prediction.metrics,
-    urls: { cancel: `${base}/cancel`, get: base, web: `https://replicate.com/p/${id}` },
+    urls: {
+      cancel: `${base}/cancel`,
+      get: base,
+      web: `https://replicate.com/p/${id}`,
+      ...(stream === null ? {} : { stream }),
+    },
   }
 }
 

@@ -16,6 +16,27 @@ export interface RunPlan {
   error: string | null
   /** Bytes of extra logs. */
   extraLogBytes: number
+  /** Another shape of the output than the model's own. */
+  shape?: OutputShape
+  /** Which metrics the end tells; all when absent. */
+  metrics?: MetricsKept
+  /** The model that answers name, when it is not the one that was asked for. */
+  shownModel?: string
+}
+
+export const OUTPUT_SHAPES = ['single', 'array', 'object', 'data_uri', 'null'] as const
+export type OutputShape = (typeof OUTPUT_SHAPES)[number]
+
+export const METRICS_KEPT = ['times', 'counts', 'none'] as const
+export type MetricsKept = (typeof METRICS_KEPT)[number]
+
+/** A file that the input names, fetched when the run was about to start. */
+export interface StoredInput {
+  /** The name of its bytes in the blobs. */
+  blob: string
+  mediaType: string
+  /** Of sound, as far as its header tells. */
+  seconds: number | null
 }
 
 export interface RunEnd {
@@ -35,6 +56,8 @@ export interface Prediction {
   /** `owner/name`, when it was created through a deployment. */
   deployment: string | null
   input: Record<string, unknown>
+  /** The files of the input: null until they were fetched; absent when the model takes none. */
+  inputs?: Record<string, StoredInput> | null
   seed: number
   /** Scheme, host and port that the creator used: webhooks carry URLs on it. */
   origin: string
@@ -52,7 +75,7 @@ export interface Prediction {
   /** The last webhook was delivered, given up, or there is none to send. */
   settled: boolean
   /** Kept when input and output are gone. */
-  metrics: Record<string, number>
+  metrics: Record<string, number | string | boolean>
   billedSeconds: number
   /** In US dollars. */
   cost: number
@@ -64,7 +87,7 @@ export const REMOVED_AFTER_MS = 3_600_000
 export function startedAtOf(prediction: Prediction): number | null {
   if (prediction.end !== null) return prediction.end.startedAt
   const { startAfterMs } = prediction.plan
-  return startAfterMs === null ? null : prediction.createdAt + startAfterMs
+  return startAfterMs === null || prediction.inputs === null ? null : prediction.createdAt + startAfterMs
 }
 
 export function statusAt(prediction: Prediction, now: number): PredictionStatus {

@@ -1,5 +1,6 @@
 import type { Model } from './models/model.ts'
 import type { Prediction, RunPlan } from './prediction.ts'
+import type { Metrics } from './run-metrics.ts'
 import { seededRandom } from './seeded-random.ts'
 
 /** How long a run will take: by the model's times, the prediction's seed and the simulator's speed. */
@@ -15,12 +16,14 @@ export function planRun(model: Model, seed: number, speed: number): RunPlan {
 }
 
 /** Dollars for what a run made; who pays for what is in `billedSecondsOf`. */
-export function costOf(model: Model, seconds: number, metrics: Record<string, number>): number {
+export function costOf(model: Model, seconds: number, metrics: Metrics): number {
   const { per, usd } = model.price
+  const measured = (name: string, otherwise: number) => Number(metrics[name] ?? otherwise)
   const units = {
     second: seconds,
-    output: metrics['image_output_count'] ?? 1,
-    thousand_tokens: (metrics['output_token_count'] ?? 0) / 1000,
+    output: measured('image_output_count', 1),
+    thousand_tokens: measured('output_token_count', 0) / 1000,
+    video_second: measured('video_output_duration_seconds', 0),
   }
   return units[per] * usd
 }

@@ -1,12 +1,16 @@
+import { openBlobs } from './blobs.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
 import { startHttpServer } from './http/server.ts'
+import { createInputFiles } from './input-files.ts'
 import { noJournal, openJournal } from './journal.ts'
 import { createLifeCycle } from './life-cycle.ts'
 import { createCatalogue } from './models/catalogue.ts'
 import type { ModelFile } from './models/model.ts'
 import { createOutputFiles } from './output-files.ts'
+import { createOwnFiles } from './own-files.ts'
 import { openPredictionBook } from './prediction-book.ts'
+import { removeExpired } from './remove-expired.ts'
 import { routesOf } from './routes/index.ts'
 import type { Services } from './routes/services.ts'
 import { createTokenBucket } from './token-bucket.ts'
@@ -27,6 +31,8 @@ export interface SimulatorOptions {
   readsPerMinute?: number
   /** Default: a minute's worth of each bucket. */
   burst?: number
+  /** The account's credit in US dollars, when the data folder is new or was begun with another. Default: without end. */
+  credit?: number
   /** More models: a file, or its content. */
   models?: string | ModelFile
   /** Default: the one of the data folder, else a random one. */
@@ -53,7 +59,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
   const catalogue = createCatalogue(options.models)
   const { journal, entries } = dataDir === null ? { journal: noJournal, entries: [] } : openJournal(dataDir)
-  const book = openPredictionBook(journal, entries, options.seed)
+  const book = openPredictionBook(journal, entries, { seed: options.seed, creditUsd: options.credit })
+  const blobs = openBlobs(dataDir, (id) => book.find(id)?.removed === false || book.findUpload(id) !== undefined)
   const habits = { current: habitsSchema.parse(options.habits ?? {}) }
   const faults = createFaults(book.identity.seed)
   const stopping = new AbortController()
@@ -64,8 +71,23 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     count: (name) => book.countWebhook(name),
     log,
   })
-  const lifeCycle = createLifeCycle({ book, catalogue, webhooks, habits: () => habits.current, log })
-  const files = createOutputFiles(book, catalogue)
+  const files = createOutputFiles(book, catalogue, blobs)
+  const inputs = createInputFiles({
+    blobs,
+    habits: () => habits.current,
+    own: createOwnFiles({ book, files, blobs }),
+    stopping: stopping.signal,
+  })
+  const lifeCycle = createLifeCycle({
+    book,
+    catalogue,
+    inputs,
+    files,
+    blobs,
+    webhooks,
+    habits: () => habits.current,
+    log,
+  })
   const services: Services = {
     book,
     catalogue,
@@ -73,10 +95,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     webhooks,
     faults,
     files,
+    blobs,
     habits,
     buckets: {
-      creates: createTokenBucket(createsPerMinute, options.burst ?? createsPerMinute),
-      reads: createTokenBucket(readsPerMinute, options.burst ?? readsPerMinute),
+      creates: createTokenBucket(() => createsPerMinute, options.burst ?? createsPerMinute),
+      reads: createTokenBucket(() => readsPerMinute, options.burst ?? readsPerMinute),
+      lowCredit: createTokenBucket(() => habits.current.low_credit_creates_per_minute, 1),
     },
     speed: options.speed ?? 1,
     stopping: stopping.signal,
@@ -85,7 +109,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     book.close()
     throw error
   })
-  const sweep = setInterval(() => files.forget(book.removeExpired(Date.now())), SWEEP_MS)
+  const sweep = setInterval(() => removeExpired(services), SWEEP_MS)
   lifeCycle.resume()
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`
   return {

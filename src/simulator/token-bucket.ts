@@ -17,13 +17,17 @@ export interface Taken {
  * requests cost nothing.
  * @param now milliseconds of a clock that never goes backwards
  */
-export function createTokenBucket(perMinute: number, capacity: number, now = () => performance.now()): TokenBucket {
-  const perMillisecond = perMinute / 60_000
+export function createTokenBucket(
+  perMinute: () => number,
+  capacity: number,
+  now = () => performance.now(),
+): TokenBucket {
   let tokens = capacity
   let at = now()
   return {
     take() {
       const time = now()
+      const perMillisecond = perMinute() / 60_000
       tokens = Math.min(capacity, tokens + (time - at) * perMillisecond)
       at = time
       const allowed = tokens >= 1

@@ -2,7 +2,7 @@ import { Agent, request } from 'undici'
 import type { Faults } from './faults.ts'
 import type { Habits } from './habits.ts'
 import { newWebhookSecret } from './identifiers.ts'
-import type { WebhookCounts } from './prediction-book.ts'
+import type { WebhookCounts } from './book-state.ts'
 import type { WebhookEvent } from './prediction.ts'
 import { signWebhook } from './webhook-signature.ts'
 

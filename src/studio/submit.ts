@@ -3,8 +3,6 @@ import { ApiError, NetworkError, newIdempotencyKey } from '../client/client.ts'
 import type { Job, JobRequest } from '../client/types.ts'
 import { useStudio } from './studio-context.ts'
 
-const TRIES = 3
-
 export interface Refusal {
   message: string
   /** By pointer, in the API's own words. */
@@ -12,8 +10,8 @@ export interface Refusal {
 }
 
 /**
- * Submits one request. The idempotency key belongs to the request: it is kept over our own tries and over another press
- * of the button while the outcome of the first is not known, so that one wish never becomes two jobs.
+ * Submits one request. The idempotency key belongs to the request: it is kept over another press of the button while the
+ * outcome of the first is not known, so that one wish never becomes two jobs. The client repeats by itself.
  */
 export function useSubmit(): {
   submit: (request: JobRequest) => Promise<Job | null>
@@ -33,23 +31,15 @@ export function useSubmit(): {
     setSending(true)
     setRefusal(null)
     try {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          const job = await client.submit(request, { idempotencyKey: key })
-          open.current = null
-          runs.accept(job)
-          return job
-        } catch (error) {
-          const unsettled = error instanceof NetworkError || (error instanceof ApiError && error.status >= 500)
-          if (unsettled && attempt < TRIES) {
-            await new Promise((resolve) => setTimeout(resolve, attempt * 400))
-            continue
-          }
-          if (!unsettled) open.current = null
-          setRefusal(refusalOf(error))
-          return null
-        }
-      }
+      const job = await client.submit(request, { idempotencyKey: key })
+      open.current = null
+      runs.accept(job)
+      return job
+    } catch (error) {
+      const unsettled = error instanceof NetworkError || (error instanceof ApiError && error.status >= 500)
+      if (!unsettled) open.current = null
+      setRefusal(refusalOf(error))
+      return null
     } finally {
       setSending(false)
     }

@@ -1,9 +1,7 @@
 import type { Batches } from '../shared/batches/batches.ts'
-import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
-import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { Doorbells, DueMember, JobStore, PurgeStage } from '../shared/jobs/ports.ts'
+import { AT_RISK_MS, type Doorbells, type DueMember, type JobStore } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import { ageBased, withinStart, type Timings } from '../shared/jobs/timings.ts'
@@ -21,7 +19,7 @@ export interface SweepDependencies {
   store: JobStore
   lifecycle: Lifecycle
   doorbells: Doorbells
-  artifacts: ArtifactStore
+  cleanUp: () => Promise<void>
   batches: Batches
   timings: Timings
   log: Logger
@@ -38,7 +36,7 @@ const MAX_BATCHES = 20
  * Takes everything that is due: applies what time decides, rings for the rest, and says when to look again. This is why
  * no crash between a commit and its doorbell matters.
  */
-export function createSweep({ store, lifecycle, doorbells, artifacts, batches, timings, log }: SweepDependencies) {
+export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, timings, log }: SweepDependencies) {
   async function visitJob(member: DueMember & { kind: 'job' }, now: number): Promise<void> {
     const result = await lifecycle.apply(member.job, { type: 'tick' }, 'sweep')
     if (result.kind === 'missing') return store.dropDue(member)
@@ -128,29 +126,19 @@ export function createSweep({ store, lifecycle, doorbells, artifacts, batches, t
     }
   }
 
-  async function clean(id: string, now: number): Promise<void> {
-    if (id.startsWith('bat_')) return batches.forget(id)
-    const { state } = await store.load(id)
-    if (!state || !isFinal(state.job.phase)) return
-    const age = now - (state.job.completed_at ?? state.job.created_at)
-    const settled = state.attempts.every((attempt) => attempt.state === 'closed')
-    const stage: PurgeStage =
-      age >= timings.keepJob && settled ? 'all' : age >= timings.keepPayload ? 'payload' : 'index'
-    if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
-    await store.purge(state, stage, newCommitId())
-  }
-
-  async function cleanOld(): Promise<void> {
-    const { now, ids } = await store.claimRetention(BATCH)
-    for (const id of ids)
-      await clean(id, now).catch((error: unknown) => {
-        if (!(error instanceof NewerRecordError))
-          log.error({ err: error, job: id }, 'an old job could not be cleaned up')
-      })
+  let alarmed = false
+  /** Said when it begins and when it is over, not in each sweep. */
+  async function watchOutputs(): Promise<void> {
+    const outputs = await store.artifactsAtRisk(AT_RISK_MS)
+    if (outputs > 0 && !alarmed)
+      log.error({ outputs }, 'outputs that Replicate removes within 15 minutes are not copied yet')
+    if (outputs === 0 && alarmed) log.info('no output is at risk any more')
+    alarmed = outputs > 0
   }
 
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
-    await cleanOld()
+    await cleanUp()
+    await watchOutputs()
   }
 }

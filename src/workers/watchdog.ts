@@ -1,25 +1,47 @@
 import type { JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
 
-const LOOK_MS = 10_000
-/** Sweeps run every second, in whichever process: so long without one means that no worker takes jobs any more. */
-const SILENT_MS = 60_000
+const LOOKS = 6
 
 /**
  * Ends a worker that stopped consuming although Redis answers: a wedged consumer looks healthy from outside and is only
- * cured by a new process. `onSilence` is called once.
+ * cured by a new process. Sweeps run every second, in whichever process; without one for `silence` ms no worker takes
+ * jobs any more. Only time in which Redis answered, and in which this process was running, counts. `onSilence` is called
+ * once.
  */
-export function startWatchdog(store: JobStore, log: Logger, onSilence: () => void): () => void {
-  const startedAt = Date.now()
-  const look = async (): Promise<void> => {
-    const ago = (await store.sweptAgo()) ?? Date.now() - startedAt
-    if (ago < SILENT_MS || Date.now() - startedAt < SILENT_MS) return
+export function startWatchdog(options: {
+  store: Pick<JobStore, 'sweptAgo'>
+  silence: number
+  log: Logger
+  onSilence: () => void
+}): () => void {
+  const { store, silence, log, onSilence } = options
+  const interval = silence / LOOKS
+  let wellSince = Date.now()
+  let lastLook = wellSince
+  let looking = false
+
+  async function look(): Promise<void> {
+    const began = Date.now()
+    // Not looked for longer than that: the process, or the whole machine, stood still.
+    if (began - lastLook > 2 * interval) wellSince = began
+    lastLook = began
+    const ago = await store.sweptAgo().catch(() => undefined)
+    const now = Date.now()
+    // Redis that is away answers with an error, or late: then it is not the worker that is silent.
+    if (ago === undefined || now - began > interval) wellSince = now
+    lastLook = now
+    if (now - wellSince < silence || (ago ?? silence) < silence) return
     clearInterval(timer)
-    log.fatal({ silent_ms: Math.round(ago) }, 'Redis answers, but no worker takes jobs: ending, to be started anew')
+    log.fatal({ silent_ms: ago ?? null }, 'Redis answers, but no worker takes jobs: ending, to be started anew')
     onSilence()
   }
-  // A Redis that is away answers with an error, or late: then it is not the worker that is silent.
-  const timer = setInterval(() => void look().catch(() => undefined), LOOK_MS)
+
+  const timer = setInterval(() => {
+    if (looking) return
+    looking = true
+    void look().finally(() => (looking = false))
+  }, interval)
   timer.unref()
   return () => clearInterval(timer)
 }

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { waitFor } from '../support/wait-for.ts'
 import { hello, long, picture, startScenarios, type Scenario } from './scenario.ts'
@@ -126,6 +127,24 @@ describe('a worker that stands still', () => {
       expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
     },
   )
+})
+
+test('a worker that takes nothing although Redis answers ends itself with exit code 1, and the next one goes on', async () => {
+  const connection = s.fleet.inspect.duplicate()
+  const sweep = new Queue('sweep', { connection, prefix: s.fleet.keys.queues })
+  const wedged = await s.worker(null, { sweepSilence: 1500 })
+  const first = await s.client.submit(hello('before'))
+  await s.finished(first.id)
+  // It goes on to ask for work, and is given none.
+  await sweep.pause()
+  expect(await wedged.exited).toEqual({ code: 1, signal: null })
+  expect(wedged.stdout).toContain('no worker takes jobs')
+  await sweep.resume()
+  await sweep.close()
+  connection.disconnect()
+  const { id } = await s.client.submit(hello('after'))
+  await s.worker(null, { sweepSilence: 1500 })
+  await s.finished(id)
 })
 
 describe('the api killed', () => {

@@ -1048,6 +1048,21 @@ test('how long runs of a model take is known from the fifth on', async () => {
   expect(await at.store.expectedRun('c/d')).toBeNull()
 })
 
+test('how long runs take follows a model that changes, and what is kept of it stays small', async () => {
+  const at = scene()
+  const runs = (count: number, ms: number) =>
+    Promise.all(Array.from({ length: count }, () => at.store.rememberRun('a/b', ms)))
+  await runs(3000, 60_000)
+  expect(await at.store.expectedRun('a/b')).toBeGreaterThan(50_000)
+  await runs(5, 3_600_000)
+  await runs(2500, 1000)
+  expect(await at.store.expectedRun('a/b')).toBeLessThan(1200)
+  const counts = Object.values(await at.redis.hgetall(at.keys.runTimes('a/b'))).map(Number)
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1000)
+  // What was seldom is gone.
+  expect(counts).toHaveLength(2)
+})
+
 test('storing that fails is told for how long, until it works', async () => {
   const at = scene()
   expect(await at.store.storageFailed()).toBeLessThan(1000)

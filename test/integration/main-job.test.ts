@@ -6,6 +6,7 @@ import { startService, TEST_KEY, type TestService } from '../support/start-servi
 import { waitFor } from '../support/wait-for.ts'
 
 const SCHNELL = 'black-forest-labs/flux-schnell'
+const SCHNELL_VERSION = 'c846a69991daf4c0e5d016514849d14ee5b2e6846ce6b9d6f21369e564cfe51e'
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 
 let service: TestService
@@ -74,7 +75,8 @@ describe('a job', () => {
   })
 
   test("fails with upstream's words when the input or the model is wrong", async () => {
-    const wrong = await service.client.submit({ model: SCHNELL, input: { prompt: 'x', num_outputs: 99 } })
+    // A version alone does not tell its model, so its input is judged upstream.
+    const wrong = await service.client.submit({ version: SCHNELL_VERSION, input: { prompt: 'x', num_outputs: 99 } })
     expect(await finished(service, wrong.id)).toMatchObject({
       status: 'failed',
       error: {

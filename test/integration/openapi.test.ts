@@ -79,7 +79,13 @@ describe('as it is described', () => {
     )
   })
 
-  test('are models, health and problems', async () => {
+  test('are presets, models, health and problems', async () => {
+    const presets: unknown = await (await call('/v1/presets')).json()
+    expect(wrong('PresetPage', presets)).toBeNull()
+    const preset = (await (await call('/v1/presets/story-page')).json()) as object
+    expect(Object.keys(preset).sort()).toEqual(
+      Object.keys(document.components.schemas['Preset']?.properties ?? {}).sort(),
+    )
     expect(wrong('ModelPage', await (await call('/v1/models')).json())).toBeNull()
     expect(wrong('Model', await (await call('/v1/models/black-forest-labs/flux-schnell')).json())).toBeNull()
     expect(wrong('Liveness', await (await call('/livez')).json())).toBeNull()
@@ -98,6 +104,11 @@ describe('as it is described', () => {
       [{ version: HELLO, input: {}, metadata: {}, webhook_events: ['logs'], timeout: 5, start_within: 1 }, true],
       [{ version: HELLO, input: {}, on_unknown: 'retry' }, true],
       [{ version: HELLO, input: {}, on_unknown: 'maybe' }, false],
+      [{ preset: 'story-page', input: { prompt: 'x' }, start_within: 60 }, true],
+      [{ preset: 'Story page', input: { prompt: 'x' } }, false],
+      [{ preset: 'story-page', version: HELLO, input: { prompt: 'x' } }, false],
+      [{ version: HELLO, input: {}, store: 'none' }, true],
+      [{ version: HELLO, input: {}, store: 'forever' }, false],
       [{ input: {} }, false],
       [{ version: HELLO, model: 'a/b', input: {} }, false],
       [{ version: 'latest', input: {} }, false],

@@ -150,7 +150,7 @@ describe('failures', () => {
     })
   })
 
-  test('a prediction that Replicate forgot is lost', async () => {
+  test('F31 a prediction that Replicate forgot is lost', async () => {
     const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'forgotten' } })
     await inPhase(service, id, 'running')
     await service.simulator.faults({ get: { not_found: 1 }, webhooks: { drop: 1 }, list: { status: { code: 503 } } })

@@ -40,6 +40,27 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 const waiting = (at = service): Promise<Job & { prediction_id: string }> => jobWithPrediction(at)
+
+test('an authentic webhook ends the silence of webhooks, also when it brings no news', async () => {
+  const { redis, keys } = service
+  const silence = (): Promise<string | null> => redis.hget(keys.account('default'), 'silence')
+  const job = await waiting()
+  const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+  expect(await post(sent)).toBe(200)
+  const { rev } = await service.client.get(job.id)
+  const unknown = `job_${'0'.repeat(26)}`
+  for (const late of [sent, signed(tokens.url(unknown, 1), about(job, 'succeeded'))]) {
+    await redis.hset(keys.account('default'), 'silence', '7')
+    // Who may not speak for Replicate does not end it.
+    const forged = { ...late, headers: { ...late.headers, 'webhook-signature': 'v1,AAAA' } }
+    expect(await post(forged)).toBe(401)
+    expect(await silence()).toBe('7')
+    expect(await post(late)).toBe(200)
+    expect(await silence()).toBe('0')
+  }
+  expect((await service.client.get(job.id)).rev).toBe(rev)
+})
+
 const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
 
 describe('F39 a webhook that is not authentic changes nothing', () => {

@@ -1,6 +1,6 @@
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
 import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { isFinal, type AttemptState, type Cause, type JobState } from '../../src/shared/jobs/job.ts'
+import { isFinal, type AttemptState, type Cause, type JobState, type OnUnknown } from '../../src/shared/jobs/job.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { isTerminal, type Prediction } from '../../src/shared/replicate/prediction.ts'
@@ -47,6 +47,8 @@ export interface World {
   predictions: UpstreamPrediction[]
   /** Attempts whose permit and request have surely run out. */
   expired: number[]
+  /** Attempts that were given up, so that the job could be sent again. */
+  givenUp: number[]
   claims: number
   left: Faults
 }
@@ -56,11 +58,12 @@ const CREATED = jobRecord('queued', { rev: 1, created_at: 0, start_since: 0 })
 
 const IDLE: Worker = { step: 'idle', seen: null, attempt: 0, claim: '', outcome: null, prediction: null }
 
-export const begin = (left: Faults): World => ({
-  state: { job: CREATED, attempts: [], effects: [] },
-  workers: [IDLE, IDLE],
+export const begin = (left: Faults, on_unknown: OnUnknown = 'fail', workers = 2): World => ({
+  state: { job: { ...CREATED, on_unknown }, attempts: [], effects: [] },
+  workers: Array.from({ length: workers }, () => IDLE),
   predictions: [],
   expired: [],
+  givenUp: [],
   claims: 0,
   left,
 })
@@ -258,8 +261,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     }
     // By then Cancel-After has ended whatever there may be.
     const lives = world.predictions.some(({ attempt, status }) => attempt === n && !isTerminal(status))
-    if (state === 'unknown' && world.expired.includes(n) && !lives)
-      happen(`nobody will know of ${n}`, { type: 'tick', attempt: n }, 'sweep', {}, LATE)
+    if (state === 'unknown' && world.expired.includes(n) && !lives) {
+      const tick: JobEvent = { type: 'tick', attempt: n }
+      if (!world.givenUp.includes(n))
+        happen(`${n} is given up`, tick, 'sweep', { givenUp: [...world.givenUp, n] }, DEFAULT_TIMINGS.undecidable)
+      happen(`nobody will know of ${n}`, tick, 'sweep', { givenUp: [...new Set([...world.givenUp, n])] }, LATE)
+    }
   }
 
   if (world.left.cancels > 0) happen('the customer cancels', { type: 'cancel' }, 'api', spend('cancels'))
@@ -283,7 +290,9 @@ export function broken(before: World, after: World): string | null {
   if (rank(job.status) < rank(before.state.job.status))
     return `status fell from ${before.state.job.status} to ${job.status}`
   const succeeded = after.predictions.filter(({ status }) => status === 'succeeded')
-  if (succeeded.length > 1) return 'two predictions succeeded for one job'
+  const wanted = succeeded.filter(({ attempt }) => attempt === job.attempt || !after.givenUp.includes(attempt))
+  if (wanted.length > 1) return 'two predictions succeeded for one job'
+  if (job.error?.billed === 'no' && succeeded.length > 0) return 'a success that was paid for is said to be free'
   if (job.phase === 'succeeded' && succeeded.length === 0) return 'succeeded without a prediction that did'
   if (unstopped.length > 0 && isFinal(job.phase) && attempts.every(({ state }) => state === 'closed'))
     return `a live prediction that nobody looks after: ${unstopped.map(({ id }) => id).join(', ')}`
@@ -298,7 +307,7 @@ export const atRest = ({ state, predictions }: World): boolean =>
   predictions.every(({ status }) => isTerminal(status))
 
 /** Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices. */
-export function keyOf({ state, workers, predictions, expired, left }: World): string {
+export function keyOf({ state, workers, predictions, expired, givenUp, left }: World): string {
   const { job, attempts, effects } = state
   return JSON.stringify([
     [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
@@ -314,6 +323,7 @@ export function keyOf({ state, workers, predictions, expired, left }: World): st
     ]),
     predictions.map(({ attempt, status, told }) => [attempt, status, told]),
     expired,
+    givenUp,
     left,
   ])
 }

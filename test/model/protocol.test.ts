@@ -12,8 +12,7 @@ interface Exploration {
 const MAX_ATTEMPTS = 2
 
 /** Every world that can come of `faults`, breadth first, so that a violation is the shortest one. */
-function explore(faults: Faults, mutant: Mutant = 'none'): Exploration {
-  const start = begin(faults)
+function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults)): Exploration {
   const worlds = new Map<string, { world: World; from: string | null; step: string }>()
   const parents = new Map<string, string[]>()
   const rests: string[] = []
@@ -76,6 +75,19 @@ describe('however the steps interleave, there is one live prediction and an end'
     expect(stuck).toBe(0)
     expect(states).toBeGreaterThan(50)
   })
+})
+
+test.each<[string, Partial<Faults>]>([
+  ['with a lost answer', { lostAnswers: 1 }],
+  ['with a kill', { crashes: 1 }],
+  ['with a lost answer and a cancel', { lostAnswers: 1, cancels: 1 }],
+])('also when the job is sent again after it stayed undecidable, %s', (_name, faults) => {
+  // One worker: what two of them do to each other does not depend on it.
+  const all = { ...NONE, ...faults }
+  const { states, violation, stuck } = explore(all, 'none', begin(all, 'retry', 1))
+  expect(violation).toBeNull()
+  expect(stuck).toBe(0)
+  expect(states).toBeGreaterThan(50)
 })
 
 describe('the exploration notices', () => {

@@ -3,7 +3,8 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { type Answer, finished, FLUX, GEMINI, simulatorFor } from './support/simulator.ts'
+import { damagedPhoto, dataUri } from './support/media.ts'
+import { type Answer, type Body, finished, FLUX, GEMINI, RESTORE, simulatorFor } from './support/simulator.ts'
 import { webhookReceiver } from './support/webhook-receiver.ts'
 
 /** Every answer against Replicate's published OpenAPI document. */
@@ -76,6 +77,32 @@ describe('conforms to openapi.yaml', () => {
     for (const { body } of receiver.received) {
       expectConforms({ status: 200, headers: new Headers(), body }, 'get', PREDICTION)
     }
+  })
+
+  test('files', async () => {
+    const simulator = await simulatorFor()
+    const body = new FormData()
+    body.append('content', new Blob(['abc']), 'abc.txt')
+    const response = await fetch(`${simulator.apiUrl}/files`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer any' },
+      body,
+    })
+    const created = { status: response.status, headers: response.headers, body: (await response.json()) as Body }
+    expectConforms(created, 'post', '/files')
+    expectConforms(await simulator.get(`files/${created.body.id}`), 'get', '/files/{file_id}')
+    expectConforms(await simulator.get('files'), 'get', '/files')
+  })
+
+  test('runs that take files, and what became of them', async () => {
+    const simulator = await simulatorFor()
+    const image = dataUri(await damagedPhoto(), 'image/png')
+    const runs = [
+      await simulator.post(RESTORE, { input: { input_image: image } }, { prefer: 'wait' }),
+      await simulator.post(RESTORE, { input: { input_image: 'data:,none' } }, { prefer: 'wait' }),
+    ]
+    expect(runs.map(({ body }) => body.status)).toEqual(['succeeded', 'failed'])
+    for (const run of runs) expectConforms(run, 'post', '/models/{model_owner}/{model_name}/predictions')
   })
 
   test('account, secret, hardware, models, versions, deployments', async () => {

@@ -1,6 +1,8 @@
 import Replicate, { validateWebhook } from 'replicate'
+import sharp from 'sharp'
 import { expect, test } from 'vitest'
-import { simulatorFor } from './support/simulator.ts'
+import { bytesAt, damagedPhoto, tone } from './support/media.ts'
+import { finished, simulatorFor, type TestSimulator } from './support/simulator.ts'
 import { webhookReceiver } from './support/webhook-receiver.ts'
 
 /** Replicate's own client, unmodified. */
@@ -25,6 +27,101 @@ test('create by version and by model, wait, get, run', async () => {
   expect(output).toEqual(expect.arrayContaining([expect.any(String)]))
   const deployed = await client.deployments.predictions.create('acme', 'flux-fast', { input: { prompt: 'x' } })
   expect(deployed.status).toBe('starting')
+})
+
+/** A client that reaches the simulator through a proxy which speaks TLS: then it makes file objects of addresses. */
+const clientBehindProxy = (simulator: TestSimulator) =>
+  new Replicate({
+    auth: 'r8_any',
+    baseUrl: simulator.apiUrl.replace('http:', 'https:'),
+    fetch: (address: string | URL | Request, init?: RequestInit) => {
+      const url = new URL(address instanceof Request ? address.url : address)
+      url.protocol = 'http:'
+      const headers = new Headers(init?.headers)
+      headers.set('x-forwarded-proto', 'https')
+      return fetch(url, { ...init, headers })
+    },
+  })
+
+test('run gives files that can be read', async () => {
+  const simulator = await simulatorFor()
+  const output = await clientBehindProxy(simulator).run('black-forest-labs/flux-schnell', {
+    input: { prompt: 'a lighthouse', megapixels: '0.25', output_format: 'png' },
+  })
+  expect(output).toHaveLength(1)
+  const [file] = Array.isArray(output) ? output : []
+  expect(file.url().href).toMatch(/^https:.*\/out-0\.png$/)
+  const blob: Blob = await file.blob()
+  expect(blob.type).toBe('image/png')
+  expect((await sharp(Buffer.from(await blob.arrayBuffer())).metadata()).format).toBe('png')
+})
+
+test('run uploads what it is given: a picture is restored, a speech becomes a video', async () => {
+  const simulator = await simulatorFor()
+  const client = clientOf(simulator.apiUrl)
+  const photo = await damagedPhoto()
+  const restored = await client.run('flux-kontext-apps/restore-image', { input: { input_image: photo } })
+  expect((await sharp(await bytesAt(String(restored))).metadata()).width).toBe(300)
+  const audio = new Blob([new Uint8Array(tone(1))], { type: 'audio/wav' })
+  const video = await client.run('wan-video/wan-2.2-s2v', { input: { prompt: 'hello', image: photo, audio } })
+  expect((await bytesAt(String(video))).subarray(4, 8).toString()).toBe('ftyp')
+  expect((await client.files.list()).results.map(({ content_type: type }) => type)).toEqual([
+    'audio/wav',
+    'application/octet-stream',
+    'application/octet-stream',
+  ])
+})
+
+test('run sends a picture inline when the upload fails', async () => {
+  const simulator = await simulatorFor()
+  await simulator.faults({ uploads: { status: 1 } })
+  const small = new Blob([new Uint8Array(await damagedPhoto({ width: 40, height: 30 }))], { type: 'image/png' })
+  const client = clientOf(simulator.apiUrl)
+  const restored = await client.run('flux-kontext-apps/restore-image', { input: { input_image: small } })
+  expect((await sharp(await bytesAt(String(restored))).metadata()).width).toBe(40)
+})
+
+test('files: create, get, list, delete', async () => {
+  const simulator = await simulatorFor()
+  const client = clientOf(simulator.apiUrl)
+  const file = await client.files.create(Buffer.from('some bytes'), { customer: 7 })
+  expect(file).toMatchObject({ size: 10, metadata: { customer: 7 }, content_type: 'application/octet-stream' })
+  expect(await client.files.get(file.id)).toEqual(file)
+  expect((await client.files.list()).results).toEqual([file])
+  expect(await client.files.delete(file.id)).toBe(true)
+  await expect(client.files.get(file.id)).rejects.toThrow(/404 .*File not found/)
+  await simulator.post('/_sim/habits', { max_file_bytes: 1024 * 1024 })
+  await expect(client.files.create(Buffer.alloc(1024 * 1024 + 1))).rejects.toThrow(/413 .*less than 1MB/)
+})
+
+test('stream: text as it is written, files to be read, and errors', async () => {
+  const simulator = await simulatorFor()
+  const client = clientOf(simulator.apiUrl)
+  let text = ''
+  const kinds = new Set<string>()
+  for await (const event of client.stream('google/gemini-3-pro', { input: { prompt: 'Write a poem about bees' } })) {
+    kinds.add(event.event)
+    text += event.toString()
+  }
+  expect(kinds).toEqual(new Set(['logs', 'output', 'done']))
+  expect(text).toMatch(/^# Bees\n\n[^]*\n$/)
+  const [{ id }] = (await simulator.get('predictions')).body.results
+  expect((await finished(simulator, id)).output.join('')).toBe(text)
+
+  const pictures: unknown[] = []
+  const input = { prompt: 'x', megapixels: '0.25' }
+  for await (const { event, data } of client.stream('black-forest-labs/flux-schnell', { input })) {
+    if (event === 'output') pictures.push(data)
+  }
+  expect(pictures).toHaveLength(1)
+  expect(await new Response(pictures[0] as ReadableStream).blob()).toMatchObject({ size: expect.any(Number) })
+
+  await simulator.faults({ predictions: { fail: { next: 1, error: 'out of luck' } } })
+  const failing = client.stream('google/gemini-3-pro', { input: { prompt: 'bees' } })
+  const read = async () => {
+    for await (const { event } of failing) kinds.add(event)
+  }
+  await expect(read()).rejects.toThrow('out of luck')
 })
 
 test('list and paginate', async () => {
@@ -68,7 +165,7 @@ test('account, models, versions, hardware, and errors it understands', async () 
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   expect((await client.accounts.current()).username).toBe('acme')
-  expect((await client.models.list()).results).toHaveLength(4)
+  expect((await client.models.list()).results).toHaveLength(6)
   const model = await client.models.get('black-forest-labs', 'flux-schnell')
   const version = await client.models.versions.get(
     'black-forest-labs',

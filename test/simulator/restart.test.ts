@@ -3,7 +3,17 @@ import { describe, expect, test } from 'vitest'
 import { startSimulator } from '../../src/simulator/start-simulator.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { callsTo, finished, FLUX, GEMINI, simulatorFor, temporaryFolder, withCalls } from './support/simulator.ts'
+import { bytesAt, damagedPhoto, hostFor } from './support/media.ts'
+import {
+  callsTo,
+  finished,
+  FLUX,
+  GEMINI,
+  RESTORE,
+  simulatorFor,
+  temporaryFolder,
+  withCalls,
+} from './support/simulator.ts'
 import { isOver, webhookReceiver } from './support/webhook-receiver.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/simulator/main.ts', import.meta.url))
@@ -61,6 +71,42 @@ describe('kill -9', () => {
     expect(now.spend).toBeGreaterThan(books.spend)
     expect(await second.child.kill('SIGTERM')).toEqual({ code: 0, signal: null })
   })
+})
+
+test('kill -9 keeps uploads, credit, and runs whose inputs were on their way', async () => {
+  const [folder, photo] = [temporaryFolder(), await damagedPhoto()]
+  let isSlow = true
+  const host = await hostFor((_request, response) => void (isSlow ? undefined : response.end(photo)))
+  const flags = ['--port', '0', '--data', folder, '--speed', '20', '--credit', '50']
+  const first = await spawnSimulator(...flags)
+  const form = new FormData()
+  form.append('content', new Blob([new Uint8Array(photo)], { type: 'image/png' }), 'photo.png')
+  const uploaded = await fetch(`${first.url}/v1/files`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer any' },
+    body: form,
+  })
+  const { id: file, urls } = (await uploaded.json()) as { id: string; urls: { get: string } }
+  const ready = await first.post(RESTORE, { input: { input_image: urls.get, seed: 3 } })
+  const waiting = await first.post(RESTORE, { input: { input_image: `${host}/photo.png` } })
+  await waitFor('the start of the run whose input is there', async () => {
+    const { body } = await first.get(`predictions/${ready.body.id}`)
+    return body.status === 'processing'
+  })
+  await first.call('DELETE', `files/${file}`)
+  expect((await first.get(`predictions/${waiting.body.id}`)).body.status).toBe('starting')
+  await first.child.kill('SIGKILL')
+
+  isSlow = false
+  const second = await spawnSimulator(...flags)
+  const calls = { ...second, apiUrl: '', port: 0, stop: async () => undefined }
+  const done = await finished(calls, ready.body.id)
+  expect([done.status, done.created_at]).toEqual(['succeeded', ready.body.created_at])
+  expect((await bytesAt(done.output)).length).toBeGreaterThan(1000)
+  expect((await finished(calls, waiting.body.id)).status).toBe('succeeded')
+  expect((await second.get(`files/${file}`)).status).toBe(404)
+  expect((await second.get('/_sim/credit')).body.usd).toBe(49.92)
+  await second.child.kill('SIGTERM')
 })
 
 test('a run that ended while nobody was there ended when it was planned to', async () => {

@@ -583,16 +583,87 @@ describe('an unknown outcome', () => {
       expect(transition(state, { type: 'tick', attempt: 1 }, context(NOW + undecidable - 1)).kind).toBe('ignored')
       const { job, attempts } = after(state, { type: 'tick', attempt: 1 }, NOW + undecidable)
       expect(job.error).toMatchObject({ code: phase === 'unknown' ? 'outcome_unknown' : 'canceled', billed: 'unknown' })
-      expect(attempts).toMatchObject([{ state: 'closed', outcome: 'undecided' }])
+      expect(attempts).toMatchObject([{ state: 'unknown', outcome: 'undecided' }])
     },
   )
 
-  test('that stays undecidable is made anew when the job says so; what then surfaces is cancelled', () => {
-    const state = { ...unknown, job: { ...unknown.job, on_unknown: 'retry' as const } }
-    const waiting = after(state, { type: 'tick' }, NOW + undecidable)
-    expect(waiting).toMatchObject({ job: { phase: 'queued' }, attempts: [{ state: 'closed', outcome: 'undecided' }] })
-    const next = after(waiting, { type: 'intend', claim: 'c2' })
-    expect(decide(next, observe())).toMatchObject({ orphans: 1, effects: { add: [{ kind: 'cancel', attempt: 1 }] } })
+  describe('that stays undecidable, of a job that wants to be sent again,', () => {
+    const again = (state: JobState): JobState => ({ ...state, job: { ...state.job, on_unknown: 'retry' } })
+    const givenUp = after(again(unknown), { type: 'tick' }, NOW + undecidable)
+    const sent = after(givenUp, { type: 'intend', claim: 'c2' })
+
+    test('puts it into the line, and is looked for as long as upstream may show it', () => {
+      const commit = decide(again(unknown), { type: 'tick' }, NOW + undecidable)
+      expect(commit.due).toMatchObject({ attempt: { in: DEFAULT_TIMINGS.listAgain.max } })
+      expect(givenUp).toMatchObject({
+        job: { phase: 'queued' },
+        attempts: [{ state: 'unknown', outcome: 'undecided' }],
+      })
+      for (const state of [givenUp, sent]) {
+        const tick = { type: 'tick', attempt: 1 } as const
+        const end = NOW + DEFAULT_TIMINGS.outputLifetime
+        expect(transition(state, tick, context(end - 1))).toEqual({ kind: 'ignored', reason: 'not_yet' })
+        expect(after(state, tick, end)).toMatchObject({
+          job: { phase: state.job.phase },
+          attempts: [{ state: 'closed', outcome: 'undecided' }, ...state.attempts.slice(1)],
+        })
+        const absent = after(after(state, listed(NOW + undecidable)), listed(NOW + undecidable + listingGap))
+        expect(absent).toMatchObject({
+          job: { phase: state.job.phase },
+          attempts: [{ state: 'closed', outcome: 'not_created' }, ...state.attempts.slice(1)],
+        })
+      }
+    })
+
+    test('is adopted while the job waits, and counted and cancelled after it was sent again', () => {
+      expect(after(givenUp, observe(prediction('processing')))).toMatchObject({
+        job: { phase: 'running', prediction_id: OWN, attempt: 1 },
+        attempts: [{ state: 'open', prediction_id: OWN }],
+      })
+      expect(decide(sent, observe())).toMatchObject({ orphans: 1, effects: { add: [{ kind: 'cancel', attempt: 1 }] } })
+      expect(after(sent, observe(prediction('succeeded')))).toMatchObject({
+        job: { phase: 'submitting', attempt: 2, prediction_id: null },
+        attempts: [{ state: 'closed', outcome: 'succeeded', prediction_id: OWN }, { state: 'intended' }],
+      })
+    })
+
+    test('is settled by its author, who only stood still', () => {
+      for (const event of [EVENTS.not_sent, EVENTS.limited]) {
+        const { job, attempts } = after(givenUp, event ?? { type: 'cancel' })
+        expect(job.phase).toBe('queued')
+        expect(attempts).toMatchObject([{ state: 'closed' }])
+      }
+    })
+
+    test('does so between two predictions, too', () => {
+      const anew = after(again(resubmitting('unknown')), { type: 'tick', attempt: 2 }, NOW + undecidable)
+      expect(anew).toMatchObject({ job: { phase: 'resubmitting' }, attempts: [{}, { outcome: 'undecided' }] })
+      expect(transition(anew, { type: 'tick', attempt: 2 }, context(NOW + undecidable)).kind).toBe('ignored')
+      expect(after(anew, { type: 'intend', claim: 'c3' }).job).toMatchObject({ phase: 'resubmitting', attempt: 3 })
+    })
+
+    const end = (state: JobState, event: JobEvent, now?: number) => after(state, event, now).job.error?.billed
+    test('leaves what it cost unknown, however the job ends', () => {
+      expect(end(givenUp, { type: 'cancel' })).toBe('unknown')
+      expect(end(givenUp, { type: 'tick' }, LONG_AFTER)).toBe('unknown')
+      const own = { id: 'second' }
+      const second = { ...observe(prediction('starting', own)), attempt: 2 } as JobEvent
+      const running = after(sent, second)
+      const failed = { ...observe(prediction('failed', { ...own, error: 'no' })), attempt: 2 } as JobEvent
+      expect(end(running, failed)).toBe('unknown')
+      const rejected = { ...eventNamed('rejected', 2), claim: 'c2' } as JobEvent
+      expect(end(sent, rejected)).toBe('unknown')
+      // Once it is known not to exist, or to have failed, it cost nothing.
+      const absent = after(after(running, listed(NOW + undecidable)), listed(NOW + undecidable + listingGap))
+      expect(end(absent, failed)).toBe('no')
+      expect(end(after(running, observe(prediction('failed'))), failed)).toBe('no')
+      expect(end(after(running, observe(prediction('succeeded'))), failed)).toBe('unknown')
+    })
+  })
+
+  test('that stays undecidable when upstream cannot show it any more is closed at once', () => {
+    const late = after(unknown, { type: 'tick' }, NOW + DEFAULT_TIMINGS.outputLifetime)
+    expect(late).toMatchObject({ job: { phase: 'failed' }, attempts: [{ state: 'closed', outcome: 'undecided' }] })
   })
 
   test('of an attempt that outlived its job is closed by two listings, too', () => {

@@ -1,16 +1,13 @@
 import type { Job } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
-import { idempotencyEntry, shortDigest } from '../../shared/jobs/job-keys.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
 import { sameAgain, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
-import { NotDurableError } from '../../shared/redis/durability.ts'
-import { isRedisTrouble, isSurelyNotSent } from '../error-response.ts'
+import { idempotencyOf, knownOutcome, queueFull, refusedAccept, type IdempotencyScope } from '../accepting.ts'
 import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
-import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { ResolveJob } from '../resolve-job.ts'
 import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
@@ -20,7 +17,7 @@ export interface JobRoutesDependencies {
   lifecycle: Lifecycle
   hub: EventHub
   streams: EventStreams
-  view: JobView
+  show: ShowJob
   resolveJob: ResolveJob
   account: string
   /** Redis has no room for new work. */
@@ -30,15 +27,22 @@ export interface JobRoutesDependencies {
 /** A pause of creation may be what holds the job up. */
 const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase === 'resubmitting'
 
-const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
+/** A job as its owner sees it, with what it waits for. */
+export type ShowJob = (job: JobRecord) => Promise<Job>
 
-const digest = (body: unknown): string => shortDigest(canonicalJson(body))
+export const createShowJob =
+  (store: Pick<JobStore, 'pause' | 'crowdOf'>, view: JobView, account: string): ShowJob =>
+  async (job) => {
+    if (!waits(job)) return view(job, null, null)
+    const [pause, crowd] = await Promise.all([store.pause(account), store.crowdOf(job)])
+    return view(job, pause, crowd)
+  }
+
+const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, view, resolveJob, account, full } = dependencies
-
-  const show = async (job: JobRecord): Promise<Job> => view(job, waits(job) ? await store.pause(account) : null)
+  const { store, lifecycle, hub, streams, show, resolveJob, account, full } = dependencies
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
   async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
@@ -75,51 +79,20 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     }
   }
 
-  interface Scope {
-    route: string
-    body: unknown
-  }
-
-  const idempotencyOf = (
-    { headers, principal }: OwnedRequest,
-    scope: Scope,
-  ): { entry: string; body: string } | null => {
-    const key = idempotencyKey(headers['idempotency-key'])
-    return key === null
-      ? null
-      : { entry: idempotencyEntry(principal.tenant, scope.route, key), body: digest(scope.body) }
-  }
-
   /** Accepts a job, waits for it when asked to, and answers it. */
   async function accept(
     request: OwnedRequest,
     job: Omit<NewJob, 'tenant' | 'account'>,
-    scope: Scope,
+    scope: IdempotencyScope,
   ): Promise<ApiResponse> {
-    if (full())
-      throw new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', { retryAfter: 30 })
-    const { tenant } = request.principal
+    if (full()) throw queueFull()
+    const { tenant, limits } = request.principal
     const idempotency = idempotencyOf(request, scope)
     const wait = preferredWait(request)
     const id = lifecycle.newJobId()
-    const result = await lifecycle.accept({ ...job, tenant, account }, id, idempotency).catch((error: unknown) => {
-      if (!(error instanceof NotDurableError) && (!isRedisTrouble(error) || isSurelyNotSent(error))) throw error
-      throw new ServiceError(
-        'accept_unknown',
-        `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
-        { retryAfter: 3, cause: error },
-      )
-    })
-    if (result.kind === 'key_reused')
-      throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
-    if (result.kind === 'too_late')
-      throw new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
-    if (result.kind === 'full')
-      throw new ServiceError('too_many_queued', `At most ${result.limit} jobs may wait in the line.`, {
-        retryAfter: 10,
-      })
-    if (result.kind === 'short')
-      throw new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`)
+    const accepted = lifecycle.accept({ ...job, tenant, account }, id, idempotency, { queuedJobs: limits.queued_jobs })
+    const result = await knownOutcome(id, accepted)
+    if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
     return answer(result.job, wait, result.kind === 'replayed')
   }
 
@@ -149,7 +122,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   /** The job that this very request made before. */
-  async function firstOf(request: OwnedRequest, scope: Scope): Promise<JobRecord | null> {
+  async function firstOf(request: OwnedRequest, scope: IdempotencyScope): Promise<JobRecord | null> {
     const idempotency = idempotencyOf(request, scope)
     const known = idempotency && (await store.idempotent(idempotency.entry))
     return known && known.body === idempotency.body ? store.read(known.job) : null
@@ -187,11 +160,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       ...(cursor === undefined ? {} : { before: cursor }),
     })
     const page = jobs.slice(0, limit)
-    const pause = page.some(waits) ? await store.pause(account) : null
     return {
       status: 200,
       body: {
-        data: page.map((job) => view(job, pause)),
+        data: await Promise.all(page.map(show)),
         next_cursor: jobs.length > limit ? (page.at(-1)?.id ?? null) : null,
       },
     }
@@ -233,13 +205,6 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
         streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null, show),
     },
   ]
-}
-
-function idempotencyKey(key: string | undefined): string | null {
-  if (key === undefined) return null
-  if (!/^[\x20-\x7e]{1,255}$/.test(key))
-    throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')
-  return key
 }
 
 /** `Prefer: wait=n`, n 1 to 60; other preferences are not ours and ignored, as RFC 7240 wants. */

@@ -14,6 +14,7 @@ import {
   type Status,
 } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { isGivenUp } from '../jobs/rules-submit.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
 
@@ -136,12 +137,12 @@ function checkAttempts({ job, attempts }: JobState, say: Say): Problem[] {
   if (job.attempt !== (newest?.n ?? 0))
     problems.push(say('attempts_in_order', job.id, `attempt ${job.attempt} of ${newest?.n ?? 0}`))
   for (const attempt of attempts) {
-    if (attempt !== newest && attempt.state !== 'closed')
+    if (attempt !== newest && attempt.state !== 'closed' && !mayOutlast(job, attempt))
       problems.push(say('one_attempt_open', attemptId(job.id, attempt.n), `${attempt.state}, and not the newest`))
     const wrong = inconsistency(attempt)
     if (wrong) problems.push(say('attempt_consistent', attemptId(job.id, attempt.n), wrong))
   }
-  const state = newest?.state ?? 'none'
+  const state = isGivenUp(newest) ? 'closed' : (newest?.state ?? 'none')
   if (!STATES_OF[job.phase].includes(state))
     problems.push(say('attempt_fits_phase', job.id, `${job.phase}, newest attempt ${state}`))
   else if ((job.phase === 'succeeded' || job.phase === 'storing') && newest?.outcome !== 'succeeded')
@@ -157,6 +158,10 @@ function checkAttempts({ job, attempts }: JobState, say: Say): Problem[] {
     )
   return problems
 }
+
+/** A job that is sent again although an earlier outcome is undecided: what there is of that one may still be found. */
+const mayOutlast = ({ on_unknown }: JobRecord, attempt: AttemptRecord): boolean =>
+  on_unknown === 'retry' && (isGivenUp(attempt) || attempt.state === 'open')
 
 function inconsistency({ claim, state, prediction_id, outcome, closed_at }: AttemptRecord): string | null {
   if (claim === '') return 'it has no claim'

@@ -6,7 +6,7 @@ export const INVARIANTS = {
   status_fits_phase: 'Phase and status say the same.',
   final_complete: 'A final job says when it ended, and what went wrong if something did; no other job does.',
   attempts_in_order: 'The attempts of a job are numbered from 1; the job names the newest.',
-  one_attempt_open: 'Only the newest attempt of a job may have an open outcome.',
+  one_attempt_open: 'Only the newest attempt of a job may have an open outcome, beside those that were given up.',
   attempt_consistent: 'An attempt is what its state says.',
   attempt_fits_phase: 'The newest attempt is where the phase says.',
   effect_fits: 'Every row of the outbox belongs to an attempt, and a job that stores has a row for it.',

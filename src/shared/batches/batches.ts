@@ -1,6 +1,6 @@
 import { monotonicFactory } from 'ulid'
-import type { Doorbells, JobStore } from '../jobs/ports.ts'
-import type { AcceptLimits } from '../jobs/ports.ts'
+import type { JobRecord } from '../jobs/job.ts'
+import type { AcceptLimits, Doorbells, JobStore } from '../jobs/ports.ts'
 import { newRecord, type Lifecycle, type NewJob } from '../jobs/lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { Timings } from '../jobs/timings.ts'
@@ -8,7 +8,8 @@ import { newBatch, type BatchRecord, type NewBatch } from './batch.ts'
 import type { BatchStore } from './ports.ts'
 
 export type BatchAcceptResult =
-  | { kind: 'accepted' | 'replayed'; batch: BatchRecord }
+  | { kind: 'accepted'; batch: BatchRecord }
+  | { kind: 'replayed'; batch: BatchRecord }
   | { kind: 'key_reused' | 'too_late' }
   | { kind: 'full'; limit: number }
   | { kind: 'short'; missing: number }
@@ -68,8 +69,6 @@ export function createBatches({
       idempotency: { entry: string; body: string } | null,
       limits: AcceptLimits,
     ): Promise<BatchAcceptResult> {
-      if (idempotency && (await store.idempotent(idempotency.entry)))
-        return replayed(idempotency.entry, idempotency.body)
       const records = items.map((item, position) =>
         newRecord(item, lifecycle.newJobId(), null, { batch: id, position, in_sequence: request.in_sequence }),
       )
@@ -91,6 +90,11 @@ export function createBatches({
         case 'too_late':
           return { kind: 'too_late' }
       }
+    },
+
+    /** What an earlier request with the same key came to; null: it is the first. */
+    async known({ entry, body }: { entry: string; body: string }): Promise<BatchAcceptResult | null> {
+      return (await store.idempotent(entry)) ? replayed(entry, body) : null
     },
 
     /** No further job begins, and those under way are canceled. False: it was over, or stopped already. */
@@ -117,11 +121,18 @@ export function createBatches({
     read: (id: string) => store.read(id),
     list: (tenant: string, options: { limit: number; before?: string }) => store.list(tenant, options),
 
-    /** Records of its jobs by their places; retention may have removed some. */
-    async jobsOf(id: string, options: { limit: number; after?: string }) {
-      return (await Promise.all((await store.jobs(id, options)).map((job) => jobs.read(job)))).filter(
-        (job) => job !== null,
-      )
+    /**
+     * Records of its jobs by their places; retention may have removed some. `last`: the id that ended the page, null
+     * when there are no more.
+     */
+    async jobsOf(
+      id: string,
+      { limit, after }: { limit: number; after?: string },
+    ): Promise<{ records: JobRecord[]; last: string | null }> {
+      const ids = await store.jobs(id, { limit: limit + 1, ...(after === undefined ? {} : { after }) })
+      const page = ids.slice(0, limit)
+      const records = (await Promise.all(page.map((job) => jobs.read(job)))).filter((job) => job !== null)
+      return { records, last: ids.length > limit ? (page.at(-1) ?? null) : null }
     },
   }
 }

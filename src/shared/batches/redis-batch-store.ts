@@ -5,6 +5,7 @@ import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOpt
 import { CommitScriptInput } from '../jobs/commit-script.ts'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
+import { crowdsOfBatch } from '../jobs/share-plan.ts'
 import type { CommitRunner } from '../jobs/run-commit.ts'
 import type { BatchRecord } from './batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
@@ -111,8 +112,8 @@ export function createRedisBatchStore(options: {
           .add('zrem', keys.tenantBatches(batch.tenant), batch.id)
           .add('del', keys.batchJobs(batch.id))
           .add('del', keys.batchLive(batch.id))
-          .add('del', keys.crowd(`batch:${batch.id}`))
           .add('del', keys.batch(batch.id))
+        for (const { key } of crowdsOfBatch(keys, batch.id)) input.add('del', key)
       }
       const current = await redis.hget(keys.batch(batch.id), 'rev')
       // Accepted meanwhile, or forgotten by another sweep.

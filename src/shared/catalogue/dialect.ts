@@ -89,7 +89,7 @@ export function plainSchema(given: JsonObject, definitions: JsonObject = {}): Pl
 
     let plain: JsonObject = {}
     for (const [keyword, value] of Object.entries(schema)) {
-      const isRight = CHECKED[keyword]
+      const isRight = Object.hasOwn(CHECKED, keyword) ? CHECKED[keyword] : undefined
       if (isRight?.(value)) plain[keyword] = value
       else if (keyword === 'properties' && isObject(value))
         plain.properties = Object.fromEntries(

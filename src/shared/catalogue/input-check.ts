@@ -44,10 +44,14 @@ function compile(schema: JsonObject): InputCheck {
   const ajv = new Ajv({
     allErrors: true,
     strict: false,
+    // plainSchema has looked at every keyword.
+    validateSchema: false,
     logger: false,
     multipleOfPrecision: 9,
     formats: { uri: isFileOrLink },
-    code: { regExp: Object.assign(timedPattern, { code: 'timedPattern' }) },
+    code: {
+      regExp: Object.assign((source: string, flags: string) => timedPattern(source, flags), { code: 'timedPattern' }),
+    },
   })
   const validate = ajv.compile(schema)
   return (input) => {

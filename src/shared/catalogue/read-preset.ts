@@ -15,7 +15,7 @@ export class PresetError extends Error {
   override name = 'PresetError'
 }
 
-const MAX_SHOWN = 60
+const MAX_SHOWN = 80
 
 /** All presets, in the order of their names. Throws a PresetError with everything that is wrong. */
 export function readPresets(files: readonly PresetFile[], checks: InputChecks): Preset[] {
@@ -30,16 +30,19 @@ export function readPresets(files: readonly PresetFile[], checks: InputChecks): 
   return presets.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+
 function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: Preset } | { wrong: string[] } {
   const document = parseDocument(text)
   const [broken] = document.errors
-  if (broken) return { wrong: [`not YAML: ${broken.message.split('\n')[0] ?? ''}`] }
+  if (broken) return { wrong: [`not YAML: ${firstLine(broken)}`] }
   let value: Json
   try {
     // Aliases that lead into themselves end here.
     value = z.json().parse(JSON.parse(JSON.stringify(document.toJS())))
   } catch (error) {
-    return { wrong: [`not YAML: ${error instanceof Error ? error.message : String(error)}`] }
+    return { wrong: [`not YAML: ${firstLine(error)}`] }
   }
   const read = toPreset(value, checks)
   if ('wrong' in read)

@@ -1,27 +1,30 @@
+import { isNativeError } from 'node:util/types'
 import { createContext, Script } from 'node:vm'
 
-/** How long one match may take, ms: what is honest takes microseconds. */
-const MATCH_MS = 20
+/** How long one match may take, ms. What is honest takes microseconds; the rest is for a machine that stands still. */
+const MATCH_MS = 200
+const MAX_SLOW = 3
 
 const script = new Script('pattern.test(text)')
 
 /**
- * A regular expression of a stranger's. One that is made to take for ever is stopped and from then on matches
- * everything: upstream judges the input in the end, and it holds up one request once.
+ * A regular expression of a stranger's. A match that takes too long is stopped and counts as one: upstream judges the
+ * input in the end. After three of them the expression is not asked any more.
  */
-export function timedPattern(source: string, flags: string): { test(text: string): boolean } {
+export function timedPattern(source: string, flags: string, matchMs = MATCH_MS): { test(text: string): boolean } {
   const sandbox: { pattern: RegExp; text: string } = { pattern: new RegExp(source, flags), text: '' }
   const context = createContext(sandbox)
-  let tooSlow = false
+  let slow = 0
   return {
     test(text) {
-      if (tooSlow) return true
+      if (slow >= MAX_SLOW) return true
       sandbox.text = text
       try {
-        return script.runInContext(context, { timeout: MATCH_MS }) === true
+        return script.runInContext(context, { timeout: matchMs }) === true
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')) throw error
-        tooSlow = true
+        // It may be an Error of another context.
+        if (!isNativeError(error) || !('code' in error) || error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
+        slow += 1
         return true
       } finally {
         sandbox.text = ''

@@ -30,7 +30,7 @@ end
 local kind, amount = ARGV[1], tonumber(ARGV[2])
 local known = redis.call('HGET', KEYS[3], ARGV[4])
 if known then
-  local id, body = string.match(known, '^(%S+) (%S+)$')
+  local id, body = string.match(known, '^(%S+) (.*)$')
   if body == ARGV[5] then
     return { 'repeated', id }
   end

@@ -33,7 +33,7 @@
   Output: { status, now ms, detail }
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | taken (detail: what the key holds) | too_late
-    full (detail: the limit) | crowded (no room: of a set, of a turn, of what a batch may spend)
+    full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
     short (detail: micro-credits that are missing) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
     probing (creation stands still until GET /account answers and one create is let through)
@@ -118,10 +118,10 @@ while at <= #ARGV do
     return answer('full', ARGV[at + 3])
   end
   if name == 'room' and redis.call('SCARD', key) >= tonumber(ARGV[at + 3]) and redis.call('SISMEMBER', key, ARGV[at + 4]) == 0 then
-    return answer('crowded')
+    return answer('crowded', 'preset_limit')
   end
   if name == 'first' and redis.call('ZRANGE', key, '0', '0')[1] ~= ARGV[at + 3] then
-    return answer('crowded')
+    return answer('crowded', 'sequence')
   end
   if name == 'afford' then
     local missing = shortfall(key, tonumber(ARGV[at + 3]))
@@ -134,7 +134,7 @@ while at <= #ARGV do
     if refusal == 'stopped' then
       return answer('batch_stopped', reason)
     elseif refusal then
-      return answer('crowded')
+      return answer('crowded', 'max_spend')
     end
   end
   at = at + 3 + count

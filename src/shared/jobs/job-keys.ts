@@ -59,8 +59,8 @@ export function createJobKeys(prefix: string) {
     tenantBatches: (tenant: string) => `${tag}:tenant:${tenant}:batches`,
     /** set: jobs of a tenant's preset that are in flight, where that is limited */
     slots: (tenant: string, preset: string) => `${tag}:tenant:${tenant}:slots:${preset}`,
-    /** sorted set, all scores 0: jobs that another one must let in, of a preset's slots or a batch */
-    crowd: (of: string) => `${tag}:crowd:${of}`,
+    /** sorted set, all scores 0: jobs that wait for another one to end, of a tenant's preset or of a batch */
+    crowd: (crowd: string, of: string) => `${tag}:crowd:${crowd}:${of}`,
     /** hash: a tenant's credit account (credits.lua) */
     credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
     /** stream: its entries */

@@ -114,6 +114,14 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     silent = now
   }
 
+  /** A webhook that brings no news, because asking was faster, shows as well that webhooks come. */
+  async function hearWebhook(): Promise<void> {
+    await store.webhookCame().catch((error: unknown) => {
+      log.debug({ err: error }, 'that a webhook came was not written down')
+    })
+    tellSilence(0, 'webhook')
+  }
+
   /** p90 of the job's model, kept for a while: it only decides when the first poll is due. */
   const runTimes = new Map<string, { at: number; expected: number | null }>()
   async function expectedRun(job: JobRecord): Promise<number | null> {
@@ -140,6 +148,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = newCommitId()
       const { now, paused, silence, state } = await store.load(id)
+      if (cause === 'webhook' && silence > 0) await hearWebhook()
       if (state === null) return { kind: 'missing' }
       const expected = await expectedRun(state.job)
       const context = {
@@ -147,7 +156,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         paused,
         cause,
         timings,
-        webhooks: webhooks() && silence < SILENT_FROM,
+        webhooks: webhooks() && (cause === 'webhook' || silence < SILENT_FROM),
         expected,
       }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
@@ -174,7 +183,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         case 'crowded':
           // Asked again from within the crowd: whoever ends from now on sees it there.
           if (isInCrowd) return { kind: 'crowded' }
-          await store.joinCrowd(state.job)
+          await store.joinCrowd(state.job, result.crowd)
           isInCrowd = true
           break
         case 'batch_stopped':

@@ -16,8 +16,8 @@ export type CommitResult =
   | { status: 'paused'; waitMs: number }
   /** Creation stands still until upstream is found well again. */
   | { status: 'probing' }
-  /** Another one must end first: of the preset, before it in its sequence, or of those that its batch's money is held for. */
-  | { status: 'crowded' }
+  /** Another one must end first. */
+  | { status: 'crowded'; crowd: Crowd }
   /** The batch of the job lets no further job begin. */
   | { status: 'batch_stopped'; reason: BatchStop }
   /** The tenant has as many jobs in the line as it may have. */
@@ -31,6 +31,10 @@ export type CommitResult =
 export interface AcceptLimits {
   queuedJobs: number | null
 }
+
+/** Whom a job waits for: others of its preset, those before it in its batch, or those that its batch's money is held for. */
+export const CROWDS = ['preset_limit', 'sequence', 'max_spend'] as const
+export type Crowd = (typeof CROWDS)[number]
 
 export interface Snapshot {
   /** ms, Redis clock */
@@ -66,6 +70,9 @@ export interface Pause {
 /** So many predictions found final by asking, and no webhook among them: webhooks do not come. */
 export const SILENT_FROM = 5
 
+/** Outputs that are not copied when upstream removes them in so many ms are alarmed about. */
+export const AT_RISK_MS = 15 * 60_000
+
 export interface JobStore {
   load(id: string): Promise<Snapshot>
   /** A view without attempts and effects; null when there is no such job. */
@@ -80,8 +87,10 @@ export interface JobStore {
     limits?: AcceptLimits,
   ): Promise<CommitResult>
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
-  /** The job waits for another one of its preset or batch to end. */
-  joinCrowd(job: JobRecord): Promise<void>
+  /** The job waits for another one to end. */
+  joinCrowd(job: JobRecord, crowd: Crowd): Promise<void>
+  /** Whom it waits for, if it does. */
+  crowdOf(job: JobRecord): Promise<Crowd | null>
   /** The job made room: those who may be let in, one of each crowd. */
   leaveCrowd(job: JobRecord): Promise<string[]>
   /** What an idempotency entry names. */
@@ -97,6 +106,8 @@ export interface JobStore {
   /** The open attempts of ours that own some of these predictions. */
   openOwners(account: string, predictions: string[]): Promise<Map<string, { job: string; attempt: number }>>
   rememberForeign(account: string, prediction: string): Promise<void>
+  /** An authentic webhook came: they are not silent. */
+  webhookCame(): Promise<void>
   /** Whether webhooks have been missing lately. */
   webhooksSilent(account: string): Promise<boolean>
   /** ms, Redis clock */
@@ -129,6 +140,8 @@ export interface JobStore {
   dropDue(member: DueMember): Promise<void>
   /** Final jobs whose next clean-up is due. */
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
+  /** Looks at a final job again when its open attempts are due: it is not done before they are closed. */
+  deferRetention(state: JobState): Promise<void>
   /** Removes what a final job need not keep any more. */
   purge(state: JobState, stage: PurgeStage, commitId: string): Promise<void>
   /** How many predictions are open on the account. */

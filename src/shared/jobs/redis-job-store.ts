@@ -6,7 +6,7 @@ import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
-import { runTimeBucket, runTimeQuantile } from './run-times.ts'
+import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { CommitRunner } from './run-commit.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
@@ -18,6 +18,7 @@ const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: p
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
+const rememberRun = loadScript(here('remember-run.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
@@ -114,12 +115,19 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { status: 'applied', state: { ...after, job: settled(state.job, after.job, detail) } }
     },
 
-    async joinCrowd(job) {
-      for (const crowd of crowdsOf(keys, job)) await redis.zadd(crowd, '0', job.id)
+    async joinCrowd(job, crowd) {
+      const key = crowdsOf(keys, job).find((one) => one.crowd === crowd)?.key
+      if (key !== undefined) await redis.zadd(key, '0', job.id)
+    },
+
+    async crowdOf(job) {
+      const crowds = crowdsOf(keys, job)
+      const scores = await Promise.all(crowds.map(({ key }) => redis.zscore(key, job.id)))
+      return crowds.find((_crowd, i) => scores[i] !== null)?.crowd ?? null
     },
 
     async leaveCrowd(job) {
-      const popped = await Promise.all(crowdsOf(keys, job).map((crowd) => redis.zpopmin(crowd)))
+      const popped = await Promise.all(crowdsOf(keys, job).map(({ key }) => redis.zpopmin(key)))
       return popped.flatMap(([id]) => (id === undefined ? [] : [id]))
     },
 
@@ -181,6 +189,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         .exec()
     },
 
+    async webhookCame() {
+      await redis.hset(keys.account(options.account), 'silence', '0')
+    },
+
     async webhooksSilent(account) {
       return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
     },
@@ -201,7 +213,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async rememberRun(model, ms) {
-      await redis.hincrby(keys.runTimes(model), String(runTimeBucket(ms)), 1)
+      await rememberRun(redis, [keys.runTimes(model)], [String(runTimeBucket(ms)), String(MAX_RUNS)])
     },
 
     async beginProbe(account) {
@@ -257,6 +269,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const args = [String(timings.dueLease), String(limit)]
       const [now = '0', ...ids] = z.array(z.string()).parse(await claimDue(redis, [keys.retention, keys.swept], args))
       return { now: Number(now), ids }
+    },
+
+    async deferRetention({ job, attempts }) {
+      const open = attempts.filter(({ state }) => state !== 'closed')
+      const due = await redis.zmscore(keys.due, ...open.map(({ n }) => `attempt:${job.id}:${n}`))
+      const last = Math.max(...due.map((score) => Number(score ?? 0)))
+      // Never sooner than the lease under which it was taken.
+      await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
     },
 
     async purge(state, stage, commitId) {

@@ -1,8 +1,17 @@
 import { isTerminal } from '../replicate/prediction.ts'
 import { closed, commit, ignored, type Row } from './decision.ts'
 import { attemptOf } from './job.ts'
-import { judgeAbsence, lost, speaksForIntent, tickIntent, waitsForIntent } from './rules-submit.ts'
-import { cancelEffect, cancelsOf, missing, orphan, recovered, seenAgain, wellBy } from './rules-upstream.ts'
+import {
+  isBeyondFinding,
+  isGivenUp,
+  judgeAbsence,
+  lost,
+  speaksForIntent,
+  tickIntent,
+  UNDECIDED,
+  waitsForIntent,
+} from './rules-submit.ts'
+import { cancelEffect, cancelsOf, missing, observed, orphan, recovered, seenAgain, wellBy } from './rules-upstream.ts'
 
 /** News of an attempt that the job does not depend on any more: only its own record changes. */
 export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed' | 'not_listed' | 'missing' | 'tick'> =
@@ -29,6 +38,9 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
       const record = attemptOf(state, attempt)
       if (record === undefined)
         return waitsForIntent(state) ? recovered(state, event, context) : ignored('unknown_attempt')
+      // It was given up, and its job was not sent again yet: then the job takes it after all.
+      if (isGivenUp(record) && attempt === state.job.attempt && waitsForIntent(state))
+        return observed(state, event, context)
       if (record.state === 'closed' && record.prediction_id === prediction.id) return ignored('final')
       if (record.state === 'closed' || (record.prediction_id !== null && record.prediction_id !== prediction.id))
         return orphan(state, record, prediction, context.now)
@@ -68,9 +80,9 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
     tick: (state, event, context) => {
       const record = attemptOf(state, event.attempt ?? 0)
       if (record === undefined || record.state === 'closed') return ignored('no_news')
-      // Replicate has removed the prediction by then, and a customer's answer does not depend on it any more.
-      if (record.state === 'unknown' && context.now >= record.intended_at + context.timings.outputLifetime)
-        return commit({}, { attempt: { n: record.n, changes: closed('undecided', 'sweep') }, due: { attempt: null } })
+      // A customer's answer does not depend on it any more.
+      if (record.state === 'unknown' && isBeyondFinding(record, context))
+        return commit({}, { attempt: { n: record.n, changes: closed(UNDECIDED, 'sweep') }, due: { attempt: null } })
       return record.state === 'intended' ? tickIntent(state, event, context) : ignored('not_yet')
     },
   }

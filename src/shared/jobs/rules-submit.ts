@@ -17,10 +17,20 @@ import { withinStart, type Timings } from './timings.ts'
 
 /** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
-/** The job waits for its next POST: nothing of an earlier one can come any more. */
-export const waitsForIntent = ({ job, attempts }: JobState): boolean =>
-  job.phase === 'queued' ||
-  (job.phase === 'resubmitting' && attempts.find(({ n }) => n === job.attempt)?.state === 'closed')
+/** The outcome of an attempt of which nobody will ever know whether upstream received it. */
+export const UNDECIDED = 'undecided'
+
+/** The job does not wait for it any more, but what upstream has of it may still be found. */
+export const isGivenUp = (attempt: AttemptRecord | undefined): boolean =>
+  attempt?.state === 'unknown' && attempt.outcome === UNDECIDED
+
+/** The job waits for its next POST: it depends on no earlier one any more. */
+export const waitsForIntent = (state: JobState): boolean => {
+  const { job } = state
+  if (job.phase !== 'resubmitting') return job.phase === 'queued'
+  const newest = attemptOf(state, job.attempt)
+  return newest?.state === 'closed' || isGivenUp(newest)
+}
 
 export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
   const { job } = state
@@ -81,12 +91,17 @@ export function backInLine(
   context: TransitionContext,
   rest: Partial<Commit> = {},
 ): Commit {
-  const settled = { ...rest, attempt: { n, changes: closed(outcome, null) } }
-  if (state.job.phase === 'stopping') return commit(stopped(state.job, 'no'), { ...settled, due: { attempt: null } })
-  const wait = Math.max(rest.pause?.for ?? 0, context.timings.ringAgain.min)
-  return commit(state.job.phase === 'resubmitting' ? {} : { phase: 'queued', status: 'queued' }, {
+  const settled = { ...rest, attempt: { n, changes: closed(outcome, null) }, due: { attempt: null } }
+  return state.job.phase === 'stopping'
+    ? commit(stopped(state.job, 'no'), settled)
+    : inLineAgain(state, settled, context)
+}
+
+function inLineAgain({ job }: JobState, settled: Partial<Commit>, { now, timings }: TransitionContext): Commit {
+  const wait = Math.max(settled.pause?.for ?? 0, timings.ringAgain.min)
+  return commit(job.phase === 'resubmitting' ? {} : { phase: 'queued', status: 'queued' }, {
     ...settled,
-    due: { job: { in: withinStart(state.job, context.now, wait) }, attempt: null },
+    due: { ...settled.due, job: { in: withinStart(job, now, wait) } },
   })
 }
 
@@ -143,12 +158,25 @@ export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
   return ignored('not_yet')
 }
 
-/** The job's policy decides. By now `Cancel-After` has surely ended whatever may have been created. */
+/** Upstream has removed the prediction by then: there is nothing left to find. */
+export const isBeyondFinding = ({ intended_at }: AttemptRecord, { now, timings }: TransitionContext): boolean =>
+  now >= intended_at + timings.outputLifetime
+
+/**
+ * The job's policy decides. By now `Cancel-After` has surely ended whatever may have been created; the attempt is still
+ * looked for, as long as upstream may show it: what was made and nobody wants any more is to be counted.
+ */
 function undecidable(state: JobState, record: AttemptRecord, context: TransitionContext): Commit {
   const { job } = state
-  const settled = { attempt: { n: record.n, changes: closed('undecided', 'sweep') }, due: { attempt: null } }
+  const settled = isBeyondFinding(record, context)
+    ? { attempt: { n: record.n, changes: closed(UNDECIDED, 'sweep') }, due: { attempt: null } }
+    : {
+        attempt: { n: record.n, changes: { outcome: UNDECIDED } },
+        due: { attempt: { in: context.timings.listAgain.max } },
+        note: UNDECIDED,
+      }
   if (job.phase === 'stopping') return commit(stopped(job, 'unknown'), settled)
-  if (job.on_unknown === 'retry') return backInLine(state, record.n, 'undecided', context)
+  if (job.on_unknown === 'retry') return inLineAgain(state, settled, context)
   return commit(
     failed('outcome_unknown', 'It could not be found out whether Replicate received the job.', true, 'unknown'),
     settled,

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { guardedScript, loadScript } from '../redis/script.ts'
 import type { CommitScriptInput } from './commit-script.ts'
 import { BATCH_STOPS } from './decision.ts'
-import type { CommitResult } from './ports.ts'
+import { CROWDS, type CommitResult } from './ports.ts'
 import type { Timings } from './timings.ts'
 
 const lua = (name: string): URL => new URL(`../${name}`, import.meta.url)
@@ -96,6 +96,8 @@ function resultOf(status: z.output<typeof replySchema>[0], detail: string): Comm
       return { status, limit: Number(detail) }
     case 'short':
       return { status, missing: Number(detail) }
+    case 'crowded':
+      return { status, crowd: z.enum(CROWDS).parse(detail) }
     case 'batch_stopped':
       return { status, reason: z.enum(BATCH_STOPS).parse(detail) }
     default:

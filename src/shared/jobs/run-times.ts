@@ -5,6 +5,8 @@
 
 const STEPS_PER_DOUBLING = 5
 const MIN_RUNS = 5
+/** Past so many runs the older half is forgotten: models become faster and slower. */
+export const MAX_RUNS = 1000
 
 export const runTimeBucket = (ms: number): number =>
   Math.max(0, Math.round(Math.log2(Math.max(ms, 1)) * STEPS_PER_DOUBLING))

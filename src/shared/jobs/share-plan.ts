@@ -2,6 +2,7 @@ import { actualPrice, countOutputs } from '../credits/price.ts'
 import type { CommitScriptInput } from './commit-script.ts'
 import type { JobKeys } from './job-keys.ts'
 import { isFinal, type JobRecord } from './job.ts'
+import type { Crowd } from './ports.ts'
 import type { Timings } from './timings.ts'
 
 /** What a commit changes of things that a job shares with others: the slots of its preset, its batch, its tenant's money. */
@@ -10,13 +11,19 @@ const inFlight = ({ phase }: JobRecord): boolean => phase !== 'queued' && !isFin
 
 const slotsOf = (keys: JobKeys, { tenant, preset }: JobRecord): string => keys.slots(tenant, preset ?? '')
 
-/** Where jobs wait for others of their kind to end; [] when nothing but the account's budget holds this one up. */
-export function crowdsOf(keys: JobKeys, job: JobRecord): string[] {
+/** Where the job may wait for others to end; nowhere when nothing but the account's budget holds it up. */
+export function crowdsOf(keys: JobKeys, job: JobRecord): { crowd: Crowd; key: string }[] {
+  const { tenant, preset, batch } = job
   return [
-    ...(job.in_flight_limit === null ? [] : [keys.crowd(`preset:${job.tenant}:${job.preset ?? ''}`)]),
-    ...(job.batch === null ? [] : [keys.crowd(`batch:${job.batch}`)]),
+    ...(job.in_flight_limit === null
+      ? []
+      : [{ crowd: 'preset_limit' as const, key: keys.crowd('preset_limit', `${tenant}:${preset ?? ''}`) }]),
+    ...(batch === null ? [] : crowdsOfBatch(keys, batch)),
   ]
 }
+
+export const crowdsOfBatch = (keys: JobKeys, batch: string): { crowd: Crowd; key: string }[] =>
+  (['sequence', 'max_spend'] as const).map((crowd) => ({ crowd, key: keys.crowd(crowd, batch) }))
 
 /** What must be free before another POST of the job. */
 export function planBegin(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {

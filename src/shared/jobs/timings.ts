@@ -57,6 +57,8 @@ export interface Timings {
   keepPredictionIndex: number
   keepPayload: number
   keepJob: number
+  /** Without a sweep for so long, although Redis answers, a worker process ends itself. */
+  sweepSilence: number
   /** How long an accept may take before it promises never to happen. */
   acceptWithin: number
   /** After it began to be written: a batch that is still a draft was given up. */
@@ -98,6 +100,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepPredictionIndex: 2 * HOUR,
   keepPayload: 24 * HOUR,
   keepJob: 7 * 24 * HOUR,
+  sweepSilence: 1 * MINUTE,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,
 }

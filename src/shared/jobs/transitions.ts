@@ -11,7 +11,7 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
-import { attemptOf, isFinal, type JobRecord, type JobState, type Phase } from './job.ts'
+import { attemptOf, isFinal, type AttemptRecord, type JobState, type Phase } from './job.ts'
 import { lateAttempt } from './rules-late.ts'
 import {
   cancelDone,
@@ -25,6 +25,7 @@ import {
 import {
   cancelWaiting,
   intend,
+  isGivenUp,
   lost,
   notListed,
   notSent,
@@ -32,6 +33,7 @@ import {
   stopWaiting,
   tickIntent,
   tickWaiting,
+  UNDECIDED,
 } from './rules-submit.ts'
 import { missing, observed, orphan } from './rules-upstream.ts'
 
@@ -98,7 +100,7 @@ export const transitions: Record<Phase, Row> = {
   queued: {
     ...nothingNew,
     intend,
-    // Every attempt so far is closed as not created: what surfaces for one is nobody's.
+    // Every attempt so far is closed as not created, or given up: what surfaces for one is late.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
     cancel: cancelWaiting,
     batch_stopped: stopWaiting,
@@ -129,12 +131,35 @@ export const transitions: Record<Phase, Row> = {
   canceled: finalRow,
 }
 
-const isLate = (job: JobRecord, event: JobEvent): boolean =>
-  'attempt' in event && event.attempt !== undefined && (isFinal(job.phase) || event.attempt !== job.attempt)
+/** News of an attempt that the job does not depend on any more. */
+const isLate = (state: JobState, event: JobEvent): boolean =>
+  'attempt' in event &&
+  event.attempt !== undefined &&
+  (isFinal(state.job.phase) || event.attempt !== state.job.attempt || isGivenUp(attemptOf(state, event.attempt)))
+
+/** Outcomes of attempts that surely cost nothing: nothing was created, or it failed, or never began. */
+const isFree = ({ state, outcome, prediction_id, orphans }: AttemptRecord): boolean =>
+  state === 'closed' &&
+  orphans.length === 0 &&
+  (outcome === 'failed' || outcome === 'aborted' || (prediction_id === null && outcome !== UNDECIDED))
+
+/** What a job cost is not known while it is not known of one of its other attempts. */
+function billedHonestly(decision: Decision, { attempts }: JobState): Decision {
+  if (decision.kind !== 'commit') return decision
+  const { error } = decision.job
+  if (error?.billed !== 'no') return decision
+  return attempts.every((attempt) => attempt.n === decision.attempt?.n || isFree(attempt))
+    ? decision
+    : { ...decision, job: { ...decision.job, error: { ...error, billed: 'unknown' } } }
+}
 
 /** Decides what `event` makes of the job. Pure. */
 export function transition(state: JobState, event: JobEvent, context: TransitionContext): Decision {
-  const late = isLate(state.job, event)
+  return billedHonestly(decide(state, event, context), state)
+}
+
+function decide(state: JobState, event: JobEvent, context: TransitionContext): Decision {
+  const late = isLate(state, event)
   const row = transitions[state.job.phase]
   switch (event.type) {
     case 'intend':

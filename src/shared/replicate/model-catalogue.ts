@@ -6,6 +6,8 @@ export const KNOWN_MODELS = [
   'black-forest-labs/flux-schnell',
   'black-forest-labs/flux-dev-lora',
   'google/gemini-3-pro',
+  'flux-kontext-apps/restore-image',
+  'wan-video/wan-2.2-s2v',
   'replicate/hello-world',
 ]
 

@@ -33,8 +33,16 @@ export const insufficientCredit = () =>
 export const forbidden = () =>
   problem({ title: 'Forbidden', detail: 'You do not have permission to perform this action.', status: 403 })
 
-/** The body of a 404 is not confirmed. */
+/** The body of a 404 is not confirmed: `not_found_body` of the habits changes it. */
 export const notFound = (what: string) => problem({ detail: `${what} not found`, status: 404 })
+
+export const titledNotFound = () =>
+  problem({ title: 'Not found', detail: 'The requested resource could not be found.', status: 404 })
+
+export const alreadyOver = (status: number) => problem({ detail: 'The prediction has already completed', status })
+
+export const fileTooLarge = (limit: number) =>
+  problem({ detail: `Files must be less than ${Math.round(limit / 1024 / 1024)}MB in size`, status: 413 })
 
 export const methodNotAllowed = (method: string) => problem({ detail: `Method "${method}" not allowed.`, status: 405 })
 
@@ -72,17 +80,32 @@ export const unprocessable = (title: string, fields: { field: string; descriptio
 
 export type RetryHint = 'header' | 'body' | 'text' | 'none'
 
-/** @param hints where the waiting time is told */
-export function throttled(seconds: number, hints: readonly RetryHint[]): Reply {
+/**
+ * @param hints where the waiting time is told
+ * @param reason why the limit is lower than usual
+ */
+export function throttled(seconds: number, hints: readonly RetryHint[], reason?: string): Reply {
   const inText = hints.includes('text') || hints.includes('body')
+  const sentences = [
+    'Request was throttled.',
+    ...(reason === undefined ? [] : [reason]),
+    ...(inText ? [`Your rate limit resets in ~${seconds}s.`] : []),
+  ]
   return problem(
     {
-      detail: `Request was throttled.${inText ? ` Your rate limit resets in ~${seconds}s.` : ''}`,
+      detail: sentences.join(' '),
       status: 429,
       ...(hints.includes('body') ? { retry_after: seconds } : {}),
     },
     hints.includes('header') ? { 'retry-after': String(seconds) } : {},
   )
+}
+
+/** Why creates are limited: `usd` is the credit below which they are, null: there is no payment method. */
+export const reducedLimit = (perMinute: number, usd: number | null): string => {
+  const until =
+    usd === null ? 'until you add a payment method' : `while you have less than $${usd.toFixed(1)} in credit`
+  return `Your rate limit for creating predictions is reduced to ${perMinute} requests per minute with a burst of 1 requests ${until}.`
 }
 
 export const serverError = (status: number) =>

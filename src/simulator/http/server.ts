@@ -19,6 +19,7 @@ export async function startHttpServer(
   const match = createRouter(routes)
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
+      if (hasLeft(error)) return
       log({ event: 'request_failed', url: request.url, error: error instanceof Error ? error.stack : String(error) })
       if (!response.headersSent) void write(request, response, serverError(500))
       else response.destroy()
@@ -55,6 +56,10 @@ export async function startHttpServer(
   }
 }
 
+/** A client that goes away in the middle of an answer is nobody's fault. */
+const hasLeft = (error: unknown) =>
+  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -76,10 +81,11 @@ function portOf(server: Server): number {
 
 const HOST = /^[a-z0-9.\-_[\]:]+$/i
 
-/** URLs in answers are built on the host that the client used. */
+/** URLs in answers are built on the host that the client used, behind a proxy with https too. */
 function originOf({ headers, socket }: IncomingMessage): string {
   const host = headers.host
-  if (host !== undefined && HOST.test(host)) return `http://${host}`
+  const scheme = headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
+  if (host !== undefined && HOST.test(host)) return `${scheme}://${host}`
   const address = socket.localAddress ?? '127.0.0.1'
   return `http://${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`
 }
@@ -116,8 +122,11 @@ async function write(request: IncomingMessage, response: ServerResponse, reply: 
         reply.body instanceof Readable ? {} : { 'content-length': String(Buffer.byteLength(reply.body)) }
       response.writeHead(reply.status, closing(request, { ...length, ...reply.headers }))
       if (isHead) response.end()
-      else if (reply.body instanceof Readable) await pipeline(reply.body, response)
-      else response.end(reply.body)
+      else if (reply.body instanceof Readable) {
+        // A stream may have nothing to say for long: the client learns at once that there is one.
+        response.flushHeaders()
+        await pipeline(reply.body, response)
+      } else response.end(reply.body)
     }
   }
 }

@@ -7,9 +7,16 @@ const NAME = /^[a-z0-9][a-z0-9._-]*\/[a-z0-9][a-z0-9._-]*$/i
 const name = z.string().regex(NAME, 'expected "owner/name"')
 const seconds = z.union([z.number().nonnegative(), z.tuple([z.number().nonnegative(), z.number().nonnegative()])])
 
+/** What a price is for. */
+const PRICE_UNITS = ['second', 'output', 'thousand_tokens', 'video_second'] as const
+
 const output = z.discriminatedUnion('kind', [
   /** Pictures drawn from `prompt` and `seed`: an array of URLs, or with `single` one URL. */
   z.strictObject({ kind: z.literal('pictures'), single: z.boolean().default(false) }),
+  /** The picture that the field `image` of the input names, restored: one URL. */
+  z.strictObject({ kind: z.literal('restoration'), image: z.string().min(1) }),
+  /** An MP4 of the picture in the field `image`, moving to the sound in the field `audio`: one URL. */
+  z.strictObject({ kind: z.literal('film'), image: z.string().min(1), audio: z.string().min(1) }),
   /** An array of token strings that grows while the run goes on. */
   z.strictObject({ kind: z.literal('text') }),
   /** One string; `{field}` stands for that field of the input. */
@@ -34,8 +41,10 @@ export const modelSchema = z.strictObject({
   output,
   /** US dollars. Nothing in Replicate's API tells a price: it only serves the books. */
   price: z
-    .strictObject({ per: z.enum(['second', 'output', 'thousand_tokens']), usd: z.number().nonnegative() })
+    .strictObject({ per: z.enum(PRICE_UNITS), usd: z.number().nonnegative() })
     .default({ per: 'second', usd: 0.001 }),
+  /** Told beside what a run that succeeded measured, and in place of what has the same name. */
+  metrics: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).default({}),
 })
 
 export const deploymentSchema = z.strictObject({ name, model: name })
@@ -58,7 +67,8 @@ export interface Model {
   runSeconds: [number, number]
   startSeconds: [number, number]
   output: z.output<typeof output>
-  price: { per: 'second' | 'output' | 'thousand_tokens'; usd: number }
+  price: { per: (typeof PRICE_UNITS)[number]; usd: number }
+  metrics: Record<string, number | string | boolean>
 }
 
 export function toModel(data: z.output<typeof modelSchema>): Model {
@@ -72,6 +82,7 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     startSeconds: range(data.start_seconds),
     output: data.output,
     price: data.price,
+    metrics: data.metrics,
   }
 }
 

@@ -1,3 +1,4 @@
+import { isSingleFile } from '../run-files.ts'
 import type { Model } from './model.ts'
 
 type Json = { [key: string]: unknown }
@@ -44,9 +45,11 @@ function splitEnums(schema: Json): { input: Json; enums: Json } {
 
 const URI = { type: 'string', format: 'uri' }
 
-export function outputSchemaOf({ output }: Model): Json {
+export function outputSchemaOf(model: Model): Json {
   const schemas: Record<Model['output']['kind'], Json> = {
-    pictures: output.kind === 'pictures' && output.single ? URI : { type: 'array', items: URI },
+    pictures: isSingleFile(model) ? URI : { type: 'array', items: URI },
+    restoration: URI,
+    film: URI,
     text: {
       type: 'array',
       items: { type: 'string' },
@@ -56,5 +59,5 @@ export function outputSchemaOf({ output }: Model): Json {
     string: { type: 'string' },
     json: {},
   }
-  return { title: 'Output', ...schemas[output.kind] }
+  return { title: 'Output', ...schemas[model.output.kind] }
 }

@@ -3,10 +3,12 @@ import type { Handler } from '../http/router.ts'
 import type { Services } from './services.ts'
 
 /** Every token belongs to the same account. */
+export const USERNAME = 'acme'
+
 export const getAccount: Handler = () =>
   json(200, {
     type: 'organization',
-    username: 'acme',
+    username: USERNAME,
     name: 'Acme Corp, Inc.',
     github_url: 'https://github.com/acme',
   })

@@ -3,7 +3,9 @@ import { habitsSchema } from '../habits.ts'
 import { malformed, tooLarge, unprocessable } from '../http/problem.ts'
 import { empty, json, type Reply } from '../http/reply.ts'
 import type { Handler, Route, SimulatorRequest } from '../http/router.ts'
+import { uploadSecret } from '../identifiers.ts'
 import { type Prediction, statusAt } from '../prediction.ts'
+import { removeExpired } from '../remove-expired.ts'
 import type { Services } from './services.ts'
 
 /** `/_sim`: what a test may see and change behind the API's back. */
@@ -16,6 +18,9 @@ export function adminRoutes(services: Services): Route[] {
     { method: 'GET', path: '/_sim/habits', handler: () => json(200, services.habits.current) },
     { method: 'POST', path: '/_sim/habits', handler: changeHabits(services) },
     { method: 'POST', path: '/_sim/clock', handler: advanceClock(services) },
+    { method: 'GET', path: '/_sim/credit', handler: () => json(200, showCredit(services)) },
+    { method: 'POST', path: '/_sim/credit', handler: changeCredit(services) },
+    { method: 'GET', path: '/_sim/secret', handler: () => json(200, showSecrets(services)) },
     { method: 'POST', path: '/_sim/secret', handler: () => json(200, { key: services.book.changeSecret() }) },
     { method: 'POST', path: '/_sim/reset', handler: reset(services) },
   ]
@@ -29,9 +34,11 @@ function showBooks({ book }: Services) {
     predictions: predictions.map((prediction) => showRow(prediction, now)),
     counts: book.counts,
     webhooks: book.webhooks,
-    spend: Math.round(spend * 1_000_000) / 1_000_000,
+    spend: dollars(spend),
   }
 }
+
+const dollars = (value: number) => Math.round(value * 1_000_000) / 1_000_000
 
 const showRow = (prediction: Prediction, now: number) => ({
   id: prediction.id,
@@ -67,6 +74,29 @@ function changeHabits({ habits }: Services): Handler {
   })
 }
 
+const creditSchema = z.strictObject({ usd: z.number().nullable(), payment_method: z.boolean().default(true) })
+
+function changeCredit(services: Services): Handler {
+  return withJson((body) => {
+    const parsed = creditSchema.safeParse(body)
+    if (!parsed.success) return unprocessable('Invalid credit', fieldsOf(parsed.error))
+    services.book.setCredit({ usd: parsed.data.usd, paymentMethod: parsed.data.payment_method })
+    services.buckets.lowCredit.refill()
+    return json(200, showCredit(services))
+  })
+}
+
+/** What is left, in US dollars; null: without end. */
+const showCredit = ({ book: { credit } }: Services) => ({
+  usd: credit.granted === null ? null : dollars(credit.left),
+  payment_method: credit.paymentMethod,
+})
+
+const showSecrets = ({ book: { identity } }: Services) => ({
+  key: identity.webhookSecret,
+  files_key: uploadSecret(identity.privateKey),
+})
+
 const clockSchema = z.strictObject({
   advance_seconds: z
     .number()
@@ -75,26 +105,25 @@ const clockSchema = z.strictObject({
 })
 
 /** Ages what exists: it moves no timestamps and ends no run. */
-function advanceClock({ book, files }: Services): Handler {
+function advanceClock(services: Services): Handler {
   return withJson((body) => {
     const parsed = clockSchema.safeParse(body)
     if (!parsed.success) return unprocessable('Invalid clock', fieldsOf(parsed.error))
-    book.age(parsed.data.advance_seconds * 1000)
-    const removed = book.removeExpired(Date.now())
-    files.forget(removed)
-    return json(200, { advanced_seconds: parsed.data.advance_seconds, removed: removed.length })
+    services.book.age(parsed.data.advance_seconds * 1000)
+    const removed = removeExpired(services)
+    return json(200, { advanced_seconds: parsed.data.advance_seconds, removed })
   })
 }
 
-function reset({ book, faults, lifeCycle, webhooks, files, buckets }: Services): Handler {
+function reset({ book, faults, lifeCycle, webhooks, files, blobs, buckets }: Services): Handler {
   return () => {
     lifeCycle.forget()
     webhooks.forget()
     faults.clear()
     book.reset()
     files.forgetAll()
-    buckets.creates.refill()
-    buckets.reads.refill()
+    blobs.clear()
+    for (const bucket of Object.values(buckets)) bucket.refill()
     return empty(204)
   }
 }

@@ -1,12 +1,14 @@
-import { newPredictionId } from '../identifiers.ts'
+import { newId } from '../identifiers.ts'
 import { invalidHeader, invalidInput, invalidVersion, malformed, notFound, tooLarge } from '../http/problem.ts'
 import { cut, json, type Reply } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
 import type { Model } from '../models/model.ts'
 import { createValidator, type InvalidField } from '../models/validate-input.ts'
 import { type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
+import { inputFields } from '../run-files.ts'
 import { planRun } from '../run-plan.ts'
 import { hashOf } from '../seeded-random.ts'
+import { firstOutput } from './first-output.ts'
 import { garbage, pause, statusReply, withoutWebhooks } from './guards.ts'
 import { parseCancelAfter, parsePrefer } from './request-headers.ts'
 import type { Services } from './services.ts'
@@ -91,7 +93,7 @@ function creation(
     const accepted = accept(services, request, body.value, validate, findTarget)
     if ('kind' in accepted) return accepted
     // What a create answers is how the prediction was born, however fast the run is.
-    const newborn = showPrediction(services, accepted, request.origin, accepted.createdAt)
+    const newborn = await showPrediction(services, accepted, request.origin, accepted.createdAt)
     lifeCycle.begin(accepted)
     if (faults.strike('create', 'cut_after_accept') !== null) return cut
     if (faults.strike('create', 'garbage') !== null) return garbage(201)
@@ -142,13 +144,17 @@ function newPrediction(
   const plan = planRun(model, seed, speed)
   const failure = faults.strike('predictions', 'fail')
   const huge = faults.strike('predictions', 'huge_logs')
+  const output = faults.strike('predictions', 'output')
+  const metrics = faults.strike('predictions', 'metrics')
+  const otherModel = faults.strike('predictions', 'other_model')
   return {
-    id: newPredictionId(),
+    id: newId(),
     createdAt,
     model: model.name,
     version,
     deployment,
     input: catalogue.known(model, body.input),
+    ...(inputFields(model).length > 0 ? { inputs: null } : {}),
     seed,
     origin: request.origin,
     webhook: body.webhook ?? null,
@@ -159,6 +165,9 @@ function newPrediction(
       startAfterMs: faults.strike('predictions', 'starting_forever') === null ? plan.startAfterMs : null,
       error: failure?.error ?? null,
       extraLogBytes: huge?.bytes ?? 0,
+      ...(output === null ? {} : { shape: output.shape }),
+      ...(metrics === null ? {} : { metrics: metrics.keep }),
+      ...(otherModel === null ? {} : { shownModel: otherModel.name }),
     },
     end: null,
     agedMs: 0,
@@ -179,9 +188,10 @@ async function answer(
 ): Promise<Reply> {
   const prefer = parsePrefer(request.headers.prefer)
   if (prefer === null) return json(201, newborn)
-  await services.lifeCycle.waitForEnd(prediction, prefer.seconds * 1000)
+  const early = await firstOutput(services, prediction, request.origin, prefer.seconds * 1000)
+  if (early !== null) return json(201, early, { 'preference-applied': prefer.applied })
   const code = prediction.end === null ? services.habits.current.unfinished_wait_code : 201
-  const view = showPrediction(services, prediction, request.origin)
+  const view = await showPrediction(services, prediction, request.origin)
   return json(code, view, {
     'preference-applied': prefer.applied,
     ...(prediction.end === null ? { location: `${request.origin}/v1/predictions/${prediction.id}` } : {}),

@@ -1,6 +1,9 @@
-import { notFound } from '../http/problem.ts'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { notFound, otherStatus } from '../http/problem.ts'
 import { cut, empty, type Reply } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
+import type { OutputFile } from '../output-files.ts'
 import { pause, statusReply } from './guards.ts'
 import type { Services } from './services.ts'
 
@@ -12,6 +15,10 @@ export function getFile(services: Services): Handler {
     if (delay !== null) await pause(services, delay.seconds)
     const status = faults.strike('files', 'status')
     if (status !== null) return statusReply(status)
+    const expired = faults.strike('files', 'expired')
+    if (expired !== null) return expired.code === 404 ? notFound('File') : otherStatus(expired.code)
+    const redirect = faults.strike('files', 'redirect')
+    if (redirect !== null) return empty(redirect.code, { location: redirect.to })
     const file = await files.find(params['token'] ?? '', params['name'] ?? '')
     if (file === null) return notFound('File')
     const about = {
@@ -21,15 +28,66 @@ export function getFile(services: Services): Handler {
       etag: `"${file.etag}"`,
     }
     if (headers['if-none-match'] === `"${file.etag}"`) return empty(304, about)
-    if (method !== 'HEAD' && faults.strike('files', 'cut') !== null) return cutInTheMiddle(file.bytes, about)
-    return ranged(file.bytes, headers.range, about)
+    const faulty = method === 'HEAD' ? null : faultyFile(services, file, about)
+    return faulty ?? ranged(file.bytes, headers.range, about)
   }
 }
+
+/** What can be wrong with a file that is there; null when nothing is. */
+function faultyFile(
+  { faults, stopping }: Services,
+  { bytes }: OutputFile,
+  about: Record<string, string>,
+): Reply | null {
+  if (faults.strike('files', 'cut') !== null) return cutInTheMiddle(bytes, about)
+  const type = faults.strike('files', 'wrong_type')
+  if (type?.page === true) return { kind: 'bytes', status: 200, body: PAGE, headers: about }
+  if (type !== null) {
+    return { kind: 'bytes', status: 200, body: bytes, headers: { ...about, 'content-type': type.content_type } }
+  }
+  const length = faults.strike('files', 'wrong_length')
+  if (length !== null) return withWrongLength(bytes, length.by, about)
+  const slow = faults.strike('files', 'slow')
+  if (slow !== null) {
+    const headers = { ...about, 'content-length': String(bytes.length) }
+    return { kind: 'bytes', status: 200, body: Readable.from(slowly(bytes, slow.seconds, stopping)), headers }
+  }
+  if (faults.strike('files', 'endless') === null) return null
+  return { kind: 'bytes', status: 200, body: Readable.from(withoutEnd(bytes)), headers: about }
+}
+
+const PAGE =
+  '<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>\n'
 
 function cutInTheMiddle(bytes: Buffer, headers: Record<string, string>): Reply {
   const part = bytes.subarray(0, Math.floor(bytes.length / 2))
   if (part.length === 0) return cut
   return { kind: 'cut', after: { status: 200, headers: { ...headers, 'content-length': String(bytes.length) }, part } }
+}
+
+/** Nothing may follow on a connection whose lengths are wrong. */
+function withWrongLength(bytes: Buffer, by: number, about: Record<string, string>): Reply {
+  const told = String(Math.max(0, bytes.length + by))
+  return { kind: 'bytes', status: 200, body: bytes, headers: { ...about, 'content-length': told, connection: 'close' } }
+}
+
+const SLOW_PARTS = 50
+
+async function* slowly(bytes: Buffer, seconds: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const size = Math.ceil(bytes.length / SLOW_PARTS)
+  for (let at = 0; at < bytes.length; at += size) {
+    if (at > 0) await sleep((seconds * 1000) / SLOW_PARTS, undefined, { signal }).catch(() => undefined)
+    yield bytes.subarray(at, at + size)
+  }
+}
+
+async function* withoutEnd(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+  const more = Buffer.alloc(64 * 1024, 'more and ')
+  for (;;) {
+    yield more
+    await sleep(1)
+  }
 }
 
 /** One range is understood; several, or something else, get the whole file. */

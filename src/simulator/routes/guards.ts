@@ -5,9 +5,11 @@ import {
   insufficientCredit,
   notFound,
   otherStatus,
+  reducedLimit,
   type RetryHint,
   serverError,
   throttled,
+  titledNotFound,
   unauthenticated,
 } from '../http/problem.ts'
 import { cut, html, json, type Reply } from '../http/reply.ts'
@@ -25,18 +27,44 @@ export const authenticated =
     TOKEN.test(request.headers.authorization ?? '') ? handler(request) : unauthenticated()
 
 export const limited =
-  ({ buckets, book, habits }: Services, bucket: keyof Services['buckets'], handler: Handler): Handler =>
+  (services: Services, kind: 'creates' | 'reads', handler: Handler): Handler =>
   async (request) => {
-    const { allowed, remaining, resetSeconds } = buckets[bucket].take()
+    const { buckets, book, habits } = services
+    const reason = kind === 'creates' ? reasonOfReducedLimit(services) : undefined
+    const { allowed, remaining, resetSeconds } = buckets[reason === undefined ? kind : 'lowCredit'].take()
     const headers = { 'ratelimit-remaining': String(remaining), 'ratelimit-reset': String(Math.max(1, resetSeconds)) }
     if (allowed) return withHeaders(await handler(request), headers)
     book.count('throttled')
     const hints: RetryHint[] = habits.current.retry_after_header ? ['body', 'header'] : ['body']
-    return withHeaders(throttled(Math.max(1, resetSeconds), hints), headers)
+    return withHeaders(throttled(Math.max(1, resetSeconds), hints, reason), headers)
+  }
+
+/** Without credit nothing is created. */
+export const paid =
+  ({ book }: Services, handler: Handler): Handler =>
+  (request) =>
+    book.credit.granted !== null && book.credit.left <= 0 ? insufficientCredit() : handler(request)
+
+function reasonOfReducedLimit({ book, habits }: Services): string | undefined {
+  const { low_credit_usd: limit, low_credit_creates_per_minute: perMinute } = habits.current
+  const { granted, left, paymentMethod } = book.credit
+  if (!paymentMethod) return reducedLimit(perMinute, null)
+  return granted !== null && left < limit ? reducedLimit(perMinute, limit) : undefined
+}
+
+/** The body of a 404 as the habit says. */
+export const asUnknown =
+  ({ habits }: Services, handler: Handler): Handler =>
+  async (request) => {
+    const reply = await handler(request)
+    if (reply.kind !== 'json' || reply.status !== 404) return reply
+    const { not_found_body: body } = habits.current
+    if (body === 'html') return withHeaders(html(404, '404 Not Found'), reply.headers)
+    return body === 'titled' ? withHeaders(titledNotFound(), reply.headers) : reply
   }
 
 /** Groups of faults that strike any answer of a route in the same ways. */
-export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models'
+export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models' | 'uploads'
 
 export const faulty =
   (services: Services, group: AnswerGroup, handler: Handler): Handler =>

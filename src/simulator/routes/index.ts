@@ -4,7 +4,7 @@ import { getAccount, getWebhookSecret, listHardware } from './account.ts'
 import { adminRoutes } from './admin.ts'
 import { createByDeployment, createByModel, createByVersion } from './create-prediction.ts'
 import { getFile } from './files.ts'
-import { type AnswerGroup, authenticated, faulty, limited } from './guards.ts'
+import { type AnswerGroup, asUnknown, authenticated, faulty, limited, paid } from './guards.ts'
 import {
   getDeployment,
   getModel,
@@ -17,14 +17,19 @@ import {
 } from './models.ts'
 import { cancelPrediction, getPrediction, listPredictions } from './predictions.ts'
 import type { Services } from './services.ts'
+import { getStream, streamedBy } from './streams.ts'
+import { createUpload, deleteUpload, downloadUpload, getUpload, listUploads } from './uploads.ts'
 
 /** Everything that the simulator answers. */
 export function routesOf(services: Services): Route[] {
   const { book } = services
   const creating = (handler: Handler) =>
-    counted(() => book.count('create_requests'), authenticated(limited(services, 'creates', handler)))
+    counted(
+      () => book.count('create_requests'),
+      authenticated(asUnknown(services, paid(services, limited(services, 'creates', handler)))),
+    )
   const other = (group: AnswerGroup, handler: Handler) =>
-    authenticated(limited(services, 'reads', faulty(services, group, handler)))
+    authenticated(asUnknown(services, limited(services, 'reads', faulty(services, group, handler))))
   const model = '/v1/models/:owner/:name'
   return [
     { method: 'POST', path: '/v1/predictions', handler: creating(createByVersion(services)) },
@@ -60,6 +65,12 @@ export function routesOf(services: Services): Route[] {
     { method: 'GET', path: `${model}/examples`, handler: other('models', listExamples(services)) },
     { method: 'GET', path: '/v1/deployments', handler: other('models', listDeployments(services)) },
     { method: 'GET', path: '/v1/deployments/:owner/:name', handler: other('models', getDeployment(services)) },
+    { method: 'GET', path: '/v1/files', handler: other('uploads', listUploads(services)) },
+    { method: 'POST', path: '/v1/files', handler: other('uploads', createUpload(services)) },
+    { method: 'GET', path: '/v1/files/:id', handler: fileOrStream(services, other('uploads', getUpload(services))) },
+    { method: 'DELETE', path: '/v1/files/:id', handler: other('uploads', deleteUpload(services)) },
+    { method: 'GET', path: '/v1/files/:id/download', handler: downloadUpload(services) },
+    { method: 'GET', path: '/v1/streams/:id', handler: getStream(services) },
     { method: 'GET', path: '/files/:token/:name', handler: getFile(services) },
     ...adminRoutes(services),
     {
@@ -68,6 +79,12 @@ export function routesOf(services: Services): Route[] {
       handler: () => json(200, { simulates: 'https://api.replicate.com/v1', api: '/v1', admin: '/_sim/books' }),
     },
   ]
+}
+
+/** Streams of files have the path of the files API, on a host of their own at Replicate. */
+function fileOrStream(services: Services, otherwise: Handler): Handler {
+  const stream = getStream(services)
+  return (request) => (streamedBy(services, request.params['id'] ?? '') === null ? otherwise : stream)(request)
 }
 
 const counted =

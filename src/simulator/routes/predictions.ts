@@ -1,4 +1,4 @@
-import { invalidInput, notFound } from '../http/problem.ts'
+import { alreadyOver, invalidInput, notFound } from '../http/problem.ts'
 import { json, type Reply } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
 import type { Prediction } from '../prediction.ts'
@@ -6,19 +6,22 @@ import type { Services } from './services.ts'
 import { showPrediction } from './show-prediction.ts'
 
 export function getPrediction(services: Services): Handler {
-  return ({ params, origin }) => {
+  return async ({ params, origin }) => {
     const prediction = services.book.find(params['id'] ?? '')
-    return prediction === undefined ? notFound('Prediction') : json(200, showPrediction(services, prediction, origin))
+    if (prediction === undefined) return notFound('Prediction')
+    return json(200, await showPrediction(services, prediction, origin))
   }
 }
 
-/** Cancelling what is over changes nothing: the real answer is not confirmed. */
+/** Cancelling what is over changes nothing: what the real one answers is not confirmed, so a habit tells it. */
 export function cancelPrediction(services: Services): Handler {
-  return ({ params, origin }) => {
+  return async ({ params, origin }) => {
     const prediction = services.book.find(params['id'] ?? '')
     if (prediction === undefined) return notFound('Prediction')
+    const code = services.habits.current.cancel_finished_code
+    if (prediction.end !== null && code !== 200) return code === 404 ? notFound('Prediction') : alreadyOver(code)
     services.lifeCycle.cancel(prediction)
-    return json(200, showPrediction(services, prediction, origin))
+    return json(200, await showPrediction(services, prediction, origin))
   }
 }
 
@@ -34,7 +37,7 @@ interface Window {
 
 /** Newest first, 100 a page. */
 export function listPredictions(services: Services): Handler {
-  return ({ query, origin }) => {
+  return async ({ query, origin }) => {
     const window = windowOf(query)
     if ('kind' in window) return window
     const page = rowsOf(services.book.newestFirst(), window)
@@ -43,7 +46,7 @@ export function listPredictions(services: Services): Handler {
     return json(200, {
       next: next === null ? null : `${origin}/v1/predictions?cursor=${next}`,
       previous: null,
-      results: page.slice(0, PAGE).map((prediction) => showPrediction(services, prediction, origin)),
+      results: await Promise.all(page.slice(0, PAGE).map((one) => showPrediction(services, one, origin))),
     })
   }
 }

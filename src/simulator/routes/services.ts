@@ -1,3 +1,4 @@
+import type { Blobs } from '../blobs.ts'
 import type { Faults } from '../faults.ts'
 import type { Habits } from '../habits.ts'
 import type { LifeCycle } from '../life-cycle.ts'
@@ -15,9 +16,12 @@ export interface Services {
   webhooks: WebhookSender
   faults: Faults
   files: OutputFiles
+  /** The bytes of uploads and inputs. */
+  blobs: Blobs
   /** Unconfirmed behaviour, changed at run time by `POST /_sim/habits`. */
   habits: { current: Habits }
-  buckets: { creates: TokenBucket; reads: TokenBucket }
+  /** `lowCredit` stands in for `creates` while the account has little credit. */
+  buckets: { creates: TokenBucket; reads: TokenBucket; lowCredit: TokenBucket }
   speed: number
   /** Aborted when the simulator stops: nothing waits longer. */
   stopping: AbortSignal

@@ -1,15 +1,25 @@
-import { fileToken } from '../identifiers.ts'
 import type { Prediction } from '../prediction.ts'
-import { viewOf } from '../prediction-view.ts'
+import { type ViewContext, viewOf } from '../prediction-view.ts'
 import type { Services } from './services.ts'
 
-/** A prediction as it is at a moment, with URLs for the client that asked. */
-export function showPrediction(
-  { book, catalogue }: Services,
+export function viewContextOf(
+  { book, catalogue, files, habits }: Services,
   prediction: Prediction,
   origin: string,
   now = Date.now(),
-) {
-  const token = fileToken(book.identity.privateKey, prediction.id)
-  return viewOf(prediction, { model: catalogue.ofPrediction(prediction), now, origin, fileToken: token })
+): ViewContext {
+  return {
+    model: catalogue.ofPrediction(prediction),
+    now,
+    origin,
+    privateKey: book.identity.privateKey,
+    habits: habits.current,
+    dataUri: files.dataUri,
+  }
+}
+
+/** A prediction as it is at a moment, with URLs for the client that asked. */
+export async function showPrediction(services: Services, prediction: Prediction, origin: string, now?: number) {
+  await services.files.prepare(prediction)
+  return viewOf(prediction, viewContextOf(services, prediction, origin, now))
 }

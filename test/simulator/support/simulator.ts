@@ -6,6 +6,8 @@ import { waitFor } from '../../support/wait-for.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../../src/simulator/start-simulator.ts'
 
 export const FLUX = 'models/black-forest-labs/flux-schnell/predictions'
+export const RESTORE = 'models/flux-kontext-apps/restore-image/predictions'
+export const SPEECH_TO_VIDEO = 'models/wan-video/wan-2.2-s2v/predictions'
 export const GEMINI = 'models/google/gemini-3-pro/predictions'
 
 /** A simulator for one test, on a free port, in memory, a hundred times as fast. */

@@ -1,0 +1,69 @@
+import { canonicalJson } from '../shared/canonical-json.ts'
+import { ServiceError } from '../shared/errors.ts'
+import { idempotencyEntry, shortDigest } from '../shared/jobs/job-keys.ts'
+import { NotDurableError } from '../shared/redis/durability.ts'
+import { isRedisTrouble, isSurelyNotSent } from './error-response.ts'
+import type { OwnedRequest } from './http.ts'
+
+/** What jobs and batches have in common when they are accepted. */
+
+/** The route and the body that an idempotency key stands for. */
+export interface IdempotencyScope {
+  route: string
+  body: unknown
+}
+
+export interface Idempotency {
+  /** Name of the entry. */
+  entry: string
+  /** Digest of the canonical body. */
+  body: string
+}
+
+const digest = (body: unknown): string => shortDigest(canonicalJson(body))
+
+export function idempotencyOf(
+  { headers, principal }: OwnedRequest,
+  { route, body }: IdempotencyScope,
+): Idempotency | null {
+  const key = headers['idempotency-key']
+  if (key === undefined) return null
+  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+    throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')
+  return { entry: idempotencyEntry(principal.tenant, route, key), body: digest(body) }
+}
+
+export const queueFull = (): ServiceError =>
+  new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', { retryAfter: 30 })
+
+/** The outcome of an accept; `accept_unknown` when the queue did not answer and may have taken it. */
+export async function knownOutcome<T>(id: string, outcome: Promise<T>): Promise<T> {
+  try {
+    return await outcome
+  } catch (error) {
+    if (!(error instanceof NotDurableError) && (!isRedisTrouble(error) || isSurelyNotSent(error))) throw error
+    throw new ServiceError(
+      'accept_unknown',
+      `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
+      { retryAfter: 3, cause: error },
+    )
+  }
+}
+
+/** Why nothing was accepted. */
+export function refusedAccept(
+  result: { kind: 'key_reused' | 'too_late' } | { kind: 'full'; limit: number } | { kind: 'short'; missing: number },
+): ServiceError {
+  switch (result.kind) {
+    case 'key_reused':
+      return new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
+    case 'too_late':
+      return new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
+    case 'full':
+      return new ServiceError('too_many_queued', `At most ${result.limit} jobs of a tenant may wait in the line.`, {
+        retryAfter: 10,
+      })
+    case 'short':
+      return new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`)
+  }
+}

@@ -1,0 +1,28 @@
+import type { Batch } from '../client/types.ts'
+import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } from '../shared/batches/batch.ts'
+
+const time = (ms: number): string => new Date(ms).toISOString()
+
+/** A batch as its owner sees it. */
+export function batchView(batch: BatchRecord): Batch {
+  const { id, tenant, total, counts, estimate, held, captured, uncollected } = batch
+  const end = estimatedEnd(batch, Date.now())
+  return {
+    id,
+    status: batchStatus(batch),
+    tenant,
+    sequential: batch.in_sequence,
+    counts: { total, ...counts },
+    progress: endedIn(batch) / total,
+    success_rate: successRate(batch),
+    estimated_end_at: end === null ? null : time(end),
+    stop_on_failure_rate: batch.stop_rate,
+    max_spend: batch.max_spend,
+    stopped: batch.stopped,
+    cost: estimate === 0 && captured === 0 ? null : { estimate, held, captured, uncollected },
+    metadata: batch.metadata,
+    retry_of: batch.retry_of,
+    created_at: time(batch.created_at),
+    completed_at: batch.completed_at === null ? null : time(batch.completed_at),
+  }
+}

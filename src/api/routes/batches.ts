@@ -1,0 +1,251 @@
+import { z } from 'zod'
+import type { Job } from '../../client/types.ts'
+import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
+import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
+import { ServiceError, type FieldError } from '../../shared/errors.ts'
+import type { JobRecord, JsonObject } from '../../shared/jobs/job.ts'
+import { sameAgain, type NewJob } from '../../shared/jobs/lifecycle.ts'
+import { idempotencyOf, knownOutcome, queueFull, refusedAccept, type IdempotencyScope } from '../accepting.ts'
+import { mayOpen, type Auth } from '../auth.ts'
+import { batchView } from '../batch-view.ts'
+import type { EventStreams } from '../event-streams.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import type { ResolveJob } from '../resolve-job.ts'
+import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, neededBody, parseWith, queryObject } from '../schemas.ts'
+import { answerToken } from './tokens.ts'
+
+export interface BatchRoutesDependencies {
+  batches: Batches
+  streams: EventStreams
+  showJob: (job: JobRecord) => Promise<Job>
+  resolveJob: ResolveJob
+  auth: Auth
+  account: string
+  /** Redis has no room for new work. */
+  full: () => boolean
+}
+
+/** A batch of 1,000 jobs with inputs of some kilobytes. */
+const BODY = { bytes: 8 * 1024 * 1024, values: 500_000 }
+const RESOLVED_AT_ONCE = 50
+const MANIFEST_PAGE = 100
+
+const pageQuery = (cursor: RegExp) =>
+  z.strictObject({
+    limit: z.coerce.number().int().min(1).max(100).default(20),
+    cursor: z.string().regex(cursor, { error: 'Expected the next_cursor of an earlier page.' }).optional(),
+  })
+const batchesQuery = pageQuery(BATCH_ID)
+const jobsQuery = pageQuery(JOB_ID)
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Batches: submit together, look, watch, cancel, try the failed ones again. */
+export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
+  const { batches, streams, showJob, resolveJob, auth, account, full } = dependencies
+
+  /** A foreign id is as unknown as a made-up one, and so is a draft. */
+  async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
+    const id = params.id ?? ''
+    const batch = BATCH_ID.test(id) ? await batches.read(id) : null
+    if (batch === null || batch.state === 'draft' || !mayOpen(principal, batch))
+      throw new ServiceError('not_found', 'There is no such batch.')
+    return batch
+  }
+
+  /** Everything that is wrong with any item, at once. */
+  async function resolveItems(items: readonly JsonObject[], defaults: JsonObject, tenant: string): Promise<NewJob[]> {
+    const jobs: NewJob[] = []
+    const wrong: FieldError[] = []
+    const resolve = async (item: JsonObject, place: number): Promise<void> => {
+      try {
+        const job = await resolveJob(withDefaults(item, defaults), `/items/${place}`)
+        jobs[place] = { ...job, tenant, account, retry_of: null }
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.code !== 'invalid_request') throw error
+        wrong.push(...error.fields)
+      }
+    }
+    for (let at = 0; at < items.length; at += RESOLVED_AT_ONCE)
+      await Promise.all(items.slice(at, at + RESOLVED_AT_ONCE).map((item, i) => resolve(item, at + i)))
+    if (wrong.length > 0) throw invalidRequest(wrong)
+    return jobs
+  }
+
+  async function accept(
+    request: OwnedRequest,
+    batch: NewBatch,
+    items: () => Promise<NewJob[]>,
+    scope: IdempotencyScope,
+  ): Promise<ApiResponse> {
+    if (full()) throw queueFull()
+    const idempotency = idempotencyOf(request, scope)
+    const id = batches.newBatchId()
+    const known = idempotency && (await batches.known(idempotency))
+    const result: BatchAcceptResult =
+      known ??
+      (await knownOutcome(
+        id,
+        batches.accept(batch, id, await items(), idempotency, { queuedJobs: request.principal.limits.queued_jobs }),
+      ))
+    if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
+    const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
+    return {
+      status: 202,
+      headers: { location: `/v1/batches/${result.batch.id}`, ...replayed },
+      body: batchView(result.batch),
+    }
+  }
+
+  async function submit(request: OwnedRequest): Promise<ApiResponse> {
+    const body = parseWith(batchRequestSchema, neededBody(request.body))
+    const defaults = { ...(body.preset === undefined ? {} : { preset: body.preset }), ...body.defaults }
+    const { tenant } = request.principal
+    const batch: NewBatch = {
+      tenant,
+      in_sequence: body.sequential,
+      stop_rate: body.stop_on_failure_rate ?? null,
+      max_spend: body.max_spend ?? null,
+      metadata: body.metadata,
+      retry_of: null,
+    }
+    return accept(request, batch, () => resolveItems(body.items, defaults, tenant), {
+      route: 'POST /v1/batches',
+      body: request.body,
+    })
+  }
+
+  /** A new batch of what did not succeed, which names the old one. */
+  async function retryFailed(request: OwnedRequest): Promise<ApiResponse> {
+    const old = await owned(request)
+    if (old.completed_at === null) throw new ServiceError('not_retryable', 'The batch is not over yet.')
+    const items = async (): Promise<NewJob[]> => {
+      const failed: NewJob[] = []
+      for await (const job of everyJob(old.id)) {
+        if (job.status === 'succeeded') continue
+        if (job.input === null)
+          throw new ServiceError('not_retryable', 'Inputs were removed by retention; submit the jobs again.')
+        failed.push({ ...sameAgain(job), tenant: old.tenant, account, input: job.input, retry_of: job.id })
+      }
+      if (failed.length === 0) throw new ServiceError('not_retryable', 'Every job of the batch has succeeded.')
+      return failed
+    }
+    const { tenant, in_sequence, stop_rate, max_spend, metadata } = old
+    const batch: NewBatch = { tenant, in_sequence, stop_rate, max_spend, metadata, retry_of: old.id }
+    return accept(request, batch, items, { route: 'POST /v1/batches/:id/retry-failed', body: old.id })
+  }
+
+  async function* everyJob(id: string): AsyncGenerator<JobRecord> {
+    let after: string | undefined
+    for (;;) {
+      const { records, last } = await batches.jobsOf(id, {
+        limit: MANIFEST_PAGE,
+        ...(after === undefined ? {} : { after }),
+      })
+      yield* records
+      if (last === null) return
+      after = last
+    }
+  }
+
+  async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
+    const { limit, cursor } = parseWith(batchesQuery, queryObject(query))
+    const found = await batches.list(principal.tenant, {
+      limit: limit + 1,
+      ...(cursor === undefined ? {} : { before: cursor }),
+    })
+    const page = found.slice(0, limit)
+    return {
+      status: 200,
+      body: { data: page.map(batchView), next_cursor: found.length > limit ? (page.at(-1)?.id ?? null) : null },
+    }
+  }
+
+  async function jobs(request: OwnedRequest): Promise<ApiResponse> {
+    const { limit, cursor } = parseWith(jobsQuery, queryObject(request.query))
+    const { id } = await owned(request)
+    const { records, last } = await batches.jobsOf(id, { limit, ...(cursor === undefined ? {} : { after: cursor }) })
+    return { status: 200, body: { data: await Promise.all(records.map(showJob)), next_cursor: last } }
+  }
+
+  async function cancel(request: OwnedRequest): Promise<ApiResponse> {
+    const batch = await owned(request)
+    if (batch.completed_at !== null && batch.stopped !== 'canceled')
+      throw new ServiceError('not_cancelable', 'The batch is over.')
+    await batches.cancel(batch)
+    return { status: 202, body: batchView((await batches.read(batch.id)) ?? batch) }
+  }
+
+  /** One line for each job, in the order of their places. */
+  async function manifest(request: OwnedRequest): Promise<ApiResponse> {
+    const { id } = await owned(request)
+    const lines: string[] = []
+    for await (const record of everyJob(id)) {
+      const {
+        position,
+        status,
+        preset,
+        model,
+        version,
+        prediction_id,
+        input,
+        output,
+        artifacts,
+        error,
+        cost,
+        metadata,
+      } = await showJob(record)
+      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output, artifacts }
+      lines.push(`${JSON.stringify({ ...line, error, cost, metadata })}\n`)
+    }
+    return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body: lines.join('') }
+  }
+
+  return [
+    { method: 'POST', path: '/v1/batches', scope: 'jobs:write', body: BODY, handle: submit },
+    { method: 'GET', path: '/v1/batches', scope: 'jobs:read', handle: list },
+    {
+      method: 'GET',
+      path: '/v1/batches/:id',
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: async (request) => ({ status: 200, body: batchView(await owned(request)) }),
+    },
+    { method: 'GET', path: '/v1/batches/:id/jobs', scope: 'jobs:read', tokenOpens: true, handle: jobs },
+    {
+      method: 'GET',
+      path: '/v1/batches/:id/events',
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: async (request) => {
+        const { id } = await owned(request)
+        return streams.ofBatch(request.principal.tenant, id, batches.read, batchView)
+      },
+    },
+    { method: 'GET', path: '/v1/batches/:id/manifest', scope: 'jobs:read', tokenOpens: true, handle: manifest },
+    { method: 'POST', path: '/v1/batches/:id/cancel', scope: 'jobs:write', handle: cancel },
+    { method: 'POST', path: '/v1/batches/:id/retry-failed', scope: 'jobs:write', handle: retryFailed },
+    {
+      method: 'POST',
+      path: '/v1/batches/:id/token',
+      scope: 'jobs:read',
+      handle: async (request) => answerToken(auth, request, (await owned(request)).id),
+    },
+  ]
+}
+
+/** An item says more than the defaults; of the input field by field. */
+function withDefaults(item: JsonObject, defaults: JsonObject): JsonObject {
+  const own = ['preset', 'model', 'version', 'deployment'].some((name) => item[name] !== undefined)
+  const { preset, model, version, deployment, ...shared } = defaults
+  const target = own ? {} : { preset, model, version, deployment }
+  const input =
+    isObject(shared.input) && (item.input === undefined || isObject(item.input))
+      ? { ...shared.input, ...item.input }
+      : item.input
+  const merged = { ...target, ...shared, ...item, ...(input === undefined ? {} : { input }) }
+  return Object.fromEntries(
+    Object.entries(merged).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+}

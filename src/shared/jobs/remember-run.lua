@@ -1,0 +1,24 @@
+--[[
+  Counts one run of a model, and forgets: past a thousand runs all counts are halved, so that newer runs weigh more and the
+  digest follows a model that has become slower or faster.
+
+  Input:   KEYS[1] the model's hash (bucket -> number of runs), ARGV[1] the bucket, ARGV[2] how many runs are kept at most
+  Output:  1
+]]
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+local counts = redis.call('HGETALL', KEYS[1])
+local total = 0
+for i = 2, #counts, 2 do
+  total = total + tonumber(counts[i])
+end
+if total > tonumber(ARGV[2]) then
+  for i = 1, #counts, 2 do
+    local half = math.floor(tonumber(counts[i + 1]) / 2)
+    if half == 0 then
+      redis.call('HDEL', KEYS[1], counts[i])
+    else
+      redis.call('HSET', KEYS[1], counts[i], string.format('%.0f', half))
+    end
+  end
+end
+return 1

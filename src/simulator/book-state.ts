@@ -1,0 +1,197 @@
+import type { Prediction, RunEnd, StoredInput } from './prediction.ts'
+import { type Upload, UPLOAD_KEPT_MS } from './upload.ts'
+
+/** What the books hold, and the entries of the journal that lead to it. */
+
+export interface Counts {
+  create_requests: number
+  created: number
+  gets: number
+  lists: number
+  cancels: number
+  throttled: number
+}
+
+export interface WebhookCounts {
+  sent: number
+  delivered: number
+  failed: number
+  dropped: number
+}
+
+/** Belongs to the data folder: the same as long as the folder lives. */
+export interface Identity {
+  seed: number
+  webhookSecret: string
+  /** Proves file addresses and makes message ids; never shown. */
+  privateKey: string
+}
+
+/** The account's money, in US dollars. */
+export interface Credit {
+  /** What it was set to; null: without end. */
+  granted: number | null
+  /** What is left of it; below zero when the last runs cost more. */
+  left: number
+  paymentMethod: boolean
+}
+
+export interface Ended {
+  end: RunEnd
+  metrics: Prediction['metrics']
+  billedSeconds: number
+  cost: number
+}
+
+/** The inputs were fetched, or could not be: then `error` says why. */
+export interface InputsReady {
+  at: number
+  inputs: Record<string, StoredInput>
+  error: string | null
+}
+
+export type Entry =
+  | { t: 'identity'; identity: Identity }
+  | { t: 'totals'; counts: Counts; webhooks: WebhookCounts; sequence: number }
+  | { t: 'credit'; credit: Credit }
+  | { t: 'count'; of: keyof Counts }
+  | { t: 'webhook'; of: keyof WebhookCounts }
+  | { t: 'prediction'; row: Prediction }
+  | { t: 'inputs_ready'; id: string; ready: InputsReady }
+  | { t: 'end'; id: string; ended: Ended }
+  | { t: 'start_announced' | 'settled' | 'removed'; id: string }
+  | { t: 'upload'; row: Upload }
+  | { t: 'upload_removed'; upload: string }
+  | { t: 'aged'; ms: number }
+
+export interface State {
+  identity: Identity
+  counts: Counts
+  webhooks: WebhookCounts
+  credit: Credit
+  sequence: number
+  predictions: Map<string, Prediction>
+  /** Those whose input and output are still there. */
+  whole: Map<string, Prediction>
+  /** Files of the files API, oldest first. */
+  uploads: Map<string, Upload>
+}
+
+export const noCounts = (): Counts => ({
+  create_requests: 0,
+  created: 0,
+  gets: 0,
+  lists: 0,
+  cancels: 0,
+  throttled: 0,
+})
+export const noWebhooks = (): WebhookCounts => ({ sent: 0, delivered: 0, failed: 0, dropped: 0 })
+
+export const emptyState = (identity: Identity): State => ({
+  identity,
+  counts: noCounts(),
+  webhooks: noWebhooks(),
+  credit: { granted: null, left: 0, paymentMethod: true },
+  sequence: 0,
+  predictions: new Map(),
+  whole: new Map(),
+  uploads: new Map(),
+})
+
+/** The journal is written by the books only: what has a known type has its form. */
+export const isEntry = (value: unknown): value is Entry =>
+  typeof value === 'object' && value !== null && 't' in value && typeof value.t === 'string'
+
+/** The only place that changes the state: what is done and what is read back from the journal cannot differ. */
+export function apply(state: State, entry: Entry): void {
+  switch (entry.t) {
+    case 'identity':
+      Object.assign(state.identity, entry.identity)
+      return
+    case 'totals':
+      state.counts = { ...entry.counts }
+      state.webhooks = { ...entry.webhooks }
+      state.sequence = entry.sequence
+      return
+    case 'credit':
+      state.credit = { ...entry.credit }
+      return
+    case 'count':
+      state.counts[entry.of] += 1
+      return
+    case 'webhook':
+      state.webhooks[entry.of] += 1
+      return
+    case 'aged':
+      for (const one of [...state.whole.values(), ...state.uploads.values()]) one.agedMs += entry.ms
+      return
+    case 'prediction':
+      state.predictions.set(entry.row.id, entry.row)
+      if (!entry.row.removed) state.whole.set(entry.row.id, entry.row)
+      state.sequence += 1
+      state.counts.created += 1
+      return
+    case 'upload':
+      state.uploads.set(entry.row.id, entry.row)
+      return
+    case 'upload_removed':
+      state.uploads.delete(entry.upload)
+      return
+    case 'inputs_ready':
+    case 'end':
+    case 'start_announced':
+    case 'settled':
+    case 'removed':
+      applyToPrediction(state, entry)
+  }
+}
+
+function applyToPrediction(state: State, entry: Extract<Entry, { id: string }>): void {
+  const prediction = state.predictions.get(entry.id)
+  if (prediction === undefined) return
+  switch (entry.t) {
+    case 'inputs_ready':
+      startWith(prediction, entry.ready)
+      return
+    case 'end':
+      Object.assign(prediction, entry.ended)
+      state.credit.left -= entry.ended.cost
+      return
+    case 'start_announced':
+      prediction.startAnnounced = true
+      return
+    case 'settled':
+      prediction.settled = true
+      return
+    case 'removed':
+      prediction.removed = true
+      prediction.input = {}
+      prediction.inputs = {}
+      state.whole.delete(prediction.id)
+  }
+}
+
+/** What a run with an input that cannot be used takes at most. */
+const REFUSED_WITHIN_MS = 100
+
+/** A run starts when its inputs are there; without them it fails at once. */
+function startWith(prediction: Prediction, { at, inputs, error }: InputsReady): void {
+  const { plan } = prediction
+  prediction.inputs = inputs
+  if (plan.startAfterMs !== null) plan.startAfterMs = Math.max(plan.startAfterMs, at - prediction.createdAt)
+  if (error === null) return
+  plan.error = error
+  plan.runForMs = Math.min(plan.runForMs, REFUSED_WITHIN_MS)
+}
+
+export const isExpired = (upload: Upload, now: number): boolean =>
+  now - upload.createdAt + upload.agedMs >= UPLOAD_KEPT_MS
+
+/** The state as the shortest journal that leads to it. */
+export function* entriesOf(state: State): Generator<Entry> {
+  yield { t: 'identity', identity: state.identity }
+  for (const row of state.predictions.values()) yield { t: 'prediction', row }
+  for (const row of state.uploads.values()) yield { t: 'upload', row }
+  yield { t: 'totals', counts: state.counts, webhooks: state.webhooks, sequence: state.sequence }
+  yield { t: 'credit', credit: state.credit }
+}

@@ -1,0 +1,87 @@
+import { fileTypeFromBuffer } from 'file-type'
+import sharp from 'sharp'
+import type { Blobs } from './blobs.ts'
+import type { InputsReady } from './book-state.ts'
+import { secondsOf } from './film/sound.ts'
+import type { Habits } from './habits.ts'
+import { type Download, download } from './input-download.ts'
+import type { Model } from './models/model.ts'
+import type { Prediction, StoredInput } from './prediction.ts'
+import { MAXIMUM_INPUT_PIXELS } from './restoration/restore-picture.ts'
+import { inputFields } from './run-files.ts'
+
+/** Fetches what the input of a run names, before the run starts: data URIs, addresses, files of our own. */
+export interface InputFiles {
+  /** Never rejects: an input that cannot be used is an answer with an `error`. */
+  fetch(prediction: Prediction, model: Model): Promise<InputsReady>
+}
+
+interface Parts {
+  blobs: Blobs
+  habits: () => Habits
+  /** A file that this simulator itself serves under the address: null when it is gone; undefined when it is not ours. */
+  own: (url: URL) => Promise<Buffer | null | undefined>
+  stopping: AbortSignal
+}
+
+export function createInputFiles({ blobs, habits, own, stopping }: Parts): InputFiles {
+  async function bytesOf(address: unknown): Promise<Download> {
+    if (typeof address !== 'string') return { error: 'The input names no file' }
+    if (address.startsWith('data:')) return fromDataUri(address)
+    const url = URL.parse(address)
+    if (url === null || !/^https?:$/.test(url.protocol)) return { error: `Invalid URL '${shortened(address)}'` }
+    const bytes = await own(url)
+    if (bytes === null) return { error: `404 Client Error: Not Found for url: ${address}` }
+    if (bytes !== undefined) return { bytes }
+    return download(url, { limit: habits().max_file_bytes, stopping })
+  }
+
+  return {
+    async fetch(prediction, model) {
+      const inputs: Record<string, StoredInput> = {}
+      for (const { field, what } of inputFields(model)) {
+        const got = await bytesOf(prediction.input[field])
+        if ('error' in got) return { at: Date.now(), inputs, error: got.error }
+        const about = await examine(got.bytes, what, field)
+        if ('error' in about) return { at: Date.now(), inputs, error: about.error }
+        const blob = `${prediction.id}.${field}`
+        blobs.put(blob, got.bytes)
+        inputs[field] = { blob, ...about }
+      }
+      return { at: Date.now(), inputs, error: null }
+    },
+  }
+}
+
+const shortened = (text: string) => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
+
+function fromDataUri(address: string): Download {
+  const [, head = '', data] = /^data:([^,]*),(.*)$/s.exec(address) ?? []
+  if (data === undefined) return { error: 'Invalid data URI' }
+  if (head.endsWith(';base64')) return { bytes: Buffer.from(data, 'base64') }
+  try {
+    return { bytes: Buffer.from(decodeURIComponent(data)) }
+  } catch {
+    return { error: 'Invalid data URI' }
+  }
+}
+
+/** The errors are those of the libraries that models read files with; the real texts differ from model to model. */
+async function examine(
+  bytes: Buffer,
+  what: 'image' | 'sound',
+  field: string,
+): Promise<Omit<StoredInput, 'blob'> | { error: string }> {
+  const mediaType = (await fileTypeFromBuffer(bytes))?.mime ?? 'application/octet-stream'
+  if (what === 'sound') {
+    if (/^(audio|video)\//.test(mediaType)) return { mediaType, seconds: secondsOf(bytes) }
+    return { error: `Error opening '/tmp/${field}': Format not recognised.` }
+  }
+  try {
+    // Drawn once, in small: a header alone does not tell whether the rest is there.
+    await sharp(bytes, { limitInputPixels: MAXIMUM_INPUT_PIXELS }).resize(16).raw().toBuffer()
+    return { mediaType, seconds: null }
+  } catch {
+    return { error: `cannot identify image file '/tmp/${field}'` }
+  }
+}

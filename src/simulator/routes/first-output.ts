@@ -1,0 +1,56 @@
+import type { Prediction } from '../prediction.ts'
+import { plannedEnd, startedAtOf } from '../prediction.ts'
+import { fileNames } from '../run-files.ts'
+import { FILES_AT, THINKING } from '../run-stages.ts'
+import { tokensOf } from '../run-content.ts'
+import type { Services } from './services.ts'
+import { showPrediction } from './show-prediction.ts'
+
+/** A language model has written so much when its creator is answered. */
+const FIRST_TOKENS = 3
+const LOOK_EVERY_MS = 200
+
+/**
+ * Waits until the run is over, or the time is. With the habit `first_output` it answers earlier, as recorded in 2024: the
+ * prediction still `processing`, with its first tokens or with its files as data URIs.
+ * @returns null when there is nothing but the end, or the end of the time, to tell
+ */
+export async function firstOutput(
+  services: Services,
+  prediction: Prediction,
+  origin: string,
+  waitMs: number,
+): Promise<object | null> {
+  const { lifeCycle, habits, stopping } = services
+  const until = Date.now() + waitMs
+  if (habits.current.wait_answers === 'finished') {
+    await lifeCycle.waitForEnd(prediction, waitMs)
+    return null
+  }
+  for (;;) {
+    const at = firstOutputAt(services, prediction)
+    if (prediction.end !== null || Date.now() >= until || stopping.aborted) {
+      return prediction.end?.status === 'succeeded' && at !== null ? early(services, prediction, origin, at) : null
+    }
+    if (at !== null && at <= Date.now()) return early(services, prediction, origin, at)
+    const next = Math.min(until, at ?? Infinity, Date.now() + LOOK_EVERY_MS)
+    await lifeCycle.waitForEnd(prediction, Math.max(1, next - Date.now()))
+  }
+}
+
+/** When the first output is there; null while that is not known, or when there is none before the end. */
+function firstOutputAt({ catalogue }: Services, prediction: Prediction): number | null {
+  const startedAt = startedAtOf(prediction)
+  const end = prediction.end ?? plannedEnd(prediction)
+  if (startedAt === null || end?.status !== 'succeeded') return null
+  const model = catalogue.ofPrediction(prediction)
+  if (model.output.kind === 'text') return startedAt + prediction.plan.runForMs * THINKING
+  return fileNames(prediction, model).length > 0 ? startedAt + prediction.plan.runForMs * FILES_AT : null
+}
+
+async function early(services: Services, prediction: Prediction, origin: string, at: number): Promise<object> {
+  const { completed_at: _, ...view } = await showPrediction(services, prediction, origin, at)
+  const isText = services.catalogue.ofPrediction(prediction).output.kind === 'text'
+  const output = isText ? tokensOf(prediction).slice(0, FIRST_TOKENS) : await services.files.dataUris(prediction)
+  return { ...view, status: 'processing', metrics: {}, output }
+}

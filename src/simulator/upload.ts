@@ -1,0 +1,17 @@
+/** A file of the files API (`POST /v1/files`). Times are milliseconds since 1970. */
+export interface Upload {
+  /** 26 characters, as predictions have; also the name of its bytes. */
+  id: string
+  name: string
+  contentType: string
+  size: number
+  sha256: string
+  md5: string
+  metadata: Record<string, unknown>
+  createdAt: number
+  /** By how much the movable clock made it older. */
+  agedMs: number
+}
+
+/** Replicate keeps uploaded files for 24 hours. */
+export const UPLOAD_KEPT_MS = 86_400_000

@@ -1,0 +1,45 @@
+import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import type { Batches } from '../shared/batches/batches.ts'
+import { newCommitId } from '../shared/jobs/commit-id.ts'
+import { isFinal } from '../shared/jobs/job.ts'
+import type { JobStore, PurgeStage } from '../shared/jobs/ports.ts'
+import { NewerRecordError } from '../shared/jobs/record-codec.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { Logger } from '../shared/logger.ts'
+
+export interface CleanUpDependencies {
+  store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention'>
+  artifacts: Pick<ArtifactStore, 'removeAll'>
+  batches: Pick<Batches, 'forget'>
+  timings: Timings
+  log: Logger
+}
+
+const BATCH = 200
+
+/** Removes what final jobs and batches need not keep any more, a part of them at each call. */
+export function createCleanUp({ store, artifacts, batches, timings, log }: CleanUpDependencies) {
+  async function clean(id: string, now: number): Promise<void> {
+    if (id.startsWith('bat_')) return batches.forget(id)
+    const { state } = await store.load(id)
+    if (!state || !isFinal(state.job.phase)) return
+    const age = now - (state.job.completed_at ?? state.job.created_at)
+    const stage: PurgeStage = age >= timings.keepJob ? 'all' : age >= timings.keepPayload ? 'payload' : 'index'
+    // An attempt that outlived its job is still looked after, by its record and by the index of predictions.
+    if (state.attempts.some((attempt) => attempt.state !== 'closed')) {
+      if (stage === 'index' || state.job.input === null) return store.deferRetention(state)
+      return store.purge(state, 'payload', newCommitId())
+    }
+    if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
+    await store.purge(state, stage, newCommitId())
+  }
+
+  return async (): Promise<void> => {
+    const { now, ids } = await store.claimRetention(BATCH)
+    for (const id of ids)
+      await clean(id, now).catch((error: unknown) => {
+        if (!(error instanceof NewerRecordError))
+          log.error({ err: error, job: id }, 'an old job could not be cleaned up')
+      })
+  }
+}

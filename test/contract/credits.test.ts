@@ -1,0 +1,405 @@
+import { randomUUID } from 'node:crypto'
+import * as fc from 'fast-check'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { JobEvent } from '../../src/shared/jobs/decision.ts'
+import { isFinal } from '../../src/shared/jobs/job.ts'
+import { sameAgain } from '../../src/shared/jobs/lifecycle.ts'
+import type { JobStore } from '../../src/shared/jobs/ports.ts'
+import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
+import { testRedisUrl } from '../support/redis.ts'
+
+const redis = new Redis(testRedisUrl())
+afterAll(() => redis.disconnect())
+
+let scene: MoneyScene
+beforeAll(async () => {
+  scene = moneyScene(redis)
+  await scene.real.allowIntents()
+})
+let tenant: string
+beforeEach(() => {
+  tenant = `t-${randomUUID()}`
+})
+
+const FIXED = { per_run: 100 }
+const BY_SECOND = { per_run: 10, per_predict_second: 100, expect: { predict_seconds: 2 } }
+const took = (predict_time: number) => ({ metrics: { predict_time } })
+
+async function run(price: object, status: string, changes: Parameters<MoneyScene['end']>[2] = {}) {
+  const { id } = await scene.accept(tenant, price)
+  await scene.begin(id)
+  return scene.end(id, status, changes)
+}
+
+describe('an unlimited tenant', () => {
+  test('needs no credit, and is accounted all the same', async () => {
+    const { id } = await scene.accept(tenant, FIXED)
+    expect(await scene.account(tenant)).toEqual({ granted: 0, balance: -100, held: 100, captured: 0, limited: false })
+    await scene.begin(id)
+    expect(await scene.end(id, 'succeeded')).toMatchObject({ captured: 100, uncollected: 0, charge_estimated: false })
+    expect(await scene.account(tenant)).toEqual({ granted: 0, balance: -100, held: 0, captured: 100, limited: false })
+    expect(await scene.kinds(tenant)).toEqual(['hold 100', 'capture 100'])
+  })
+
+  test('pays what it took, however much more than was expected', async () => {
+    expect(await run(BY_SECOND, 'succeeded', took(50))).toMatchObject({ captured: 5010, uncollected: 0 })
+    expect(await scene.account(tenant)).toMatchObject({ balance: -5010, captured: 5010 })
+  })
+
+  test('begins at nothing with its first grant, and is limited from then on', async () => {
+    await run(FIXED, 'succeeded')
+    await scene.accept(tenant, FIXED)
+    await scene.grant(tenant, 150)
+    expect(await scene.account(tenant)).toEqual({ granted: 350, balance: 150, held: 100, captured: 100, limited: true })
+    expect(await scene.kinds(tenant)).toEqual(['hold 100', 'capture 100', 'hold 100', 'opening 200', 'grant 150'])
+    await scene.grant(tenant, 1)
+    expect((await scene.kinds(tenant)).slice(-2)).toEqual(['grant 150', 'grant 1'])
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+
+  test('may be limited to nothing', async () => {
+    await scene.grant(tenant, 0)
+    expect(await scene.account(tenant)).toMatchObject({ granted: 0, balance: 0, limited: true })
+    const result = await scene.lifecycle.accept(newJob(tenant, FIXED), scene.lifecycle.newJobId(), null)
+    expect(result).toEqual({ kind: 'short', missing: 100 })
+  })
+})
+
+describe('a limited tenant', () => {
+  test('that cannot afford a job hears what is missing, and nothing is written', async () => {
+    await scene.grant(tenant, 130)
+    await scene.accept(tenant, FIXED)
+    const before = [await scene.account(tenant), await scene.kinds(tenant)]
+    const id = scene.lifecycle.newJobId()
+    expect(await scene.lifecycle.accept(newJob(tenant, FIXED), id, null)).toEqual({ kind: 'short', missing: 70 })
+    expect([await scene.account(tenant), await scene.kinds(tenant)]).toEqual(before)
+    expect(await scene.real.read(id)).toBeNull()
+    await scene.grant(tenant, 70)
+    await scene.accept(tenant, FIXED)
+    expect(await scene.account(tenant)).toMatchObject({ balance: 0, held: 200 })
+  })
+
+  test('pays what a job took, and gets the rest of the hold back', async () => {
+    await scene.grant(tenant, 1000)
+    expect(await run(BY_SECOND, 'succeeded', took(0.5))).toMatchObject({ estimate: 210, captured: 60, uncollected: 0 })
+    expect(await scene.account(tenant)).toMatchObject({ balance: 940, held: 0, captured: 60 })
+  })
+
+  test('pays for an overrun out of its balance, and what is beyond stays uncollected', async () => {
+    await scene.grant(tenant, 300)
+    expect(await run(BY_SECOND, 'succeeded', took(4))).toMatchObject({ captured: 300, uncollected: 110 })
+    expect(await scene.account(tenant)).toEqual({ granted: 300, balance: 0, held: 0, captured: 300, limited: true })
+    const [entry] = (await scene.credits.ledger(tenant, { limit: 1 })).entries
+    expect(entry).toMatchObject({ kind: 'capture', amount: 300, uncollected: 110 })
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+
+  test('pays the hold when the metrics do not tell the price, and is told so', async () => {
+    await scene.grant(tenant, 300)
+    expect(await run(BY_SECOND, 'succeeded')).toMatchObject({ captured: 210, uncollected: 0, charge_estimated: true })
+  })
+
+  test('pays nothing for what fails', async () => {
+    await scene.grant(tenant, 300)
+    expect(await run(BY_SECOND, 'failed', took(9))).toMatchObject({ phase: 'failed', captured: 0, uncollected: 0 })
+    expect(await scene.account(tenant)).toMatchObject({ balance: 300, held: 0, captured: 0 })
+    expect(await scene.kinds(tenant)).toEqual(['grant 300', 'hold 210', 'release 210'])
+  })
+
+  test('moves nothing with a job that costs nothing, and holds nothing for one without a price', async () => {
+    await scene.grant(tenant, 0)
+    expect(await run({}, 'succeeded')).toMatchObject({ estimate: 0, captured: 0 })
+    await scene.accept(tenant, null)
+    expect(await scene.kinds(tenant)).toEqual(['grant 0', 'hold 0', 'capture 0'])
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+})
+
+describe('a job that is canceled', () => {
+  const cancel = (id: string) => scene.lifecycle.apply(id, { type: 'cancel' }, 'api')
+
+  test('before its start costs nothing', async () => {
+    const { id } = await scene.accept(tenant, FIXED, { charge_canceled: true })
+    await cancel(id)
+    expect(await scene.real.read(id)).toMatchObject({ phase: 'canceled', captured: 0 })
+    expect(await scene.kinds(tenant)).toEqual(['hold 100', 'release 100'])
+  })
+
+  test.each([
+    [false, 'nothing, if the preset does not say so', 0],
+    [true, 'what it took, if the preset says so', 160],
+  ])('after its start (charge_canceled %s) costs %s', async (charge_canceled, _words, captured) => {
+    const { id } = await scene.accept(tenant, BY_SECOND, { charge_canceled })
+    await scene.begin(id)
+    await cancel(id)
+    const job = await scene.end(id, 'canceled', took(1.5))
+    expect(job).toMatchObject({ phase: 'canceled', captured, charge_estimated: false })
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+
+  test('and was not billed upstream costs nothing, whatever the preset says', async () => {
+    const { id } = await scene.accept(tenant, BY_SECOND, { charge_canceled: true })
+    await scene.begin(id)
+    await cancel(id)
+    expect(await scene.end(id, 'aborted')).toMatchObject({ phase: 'canceled', captured: 0 })
+  })
+})
+
+describe('an entry of an operator', () => {
+  const adjust = (amount: number, request: string = randomUUID()) =>
+    scene.credits.enter(
+      tenant,
+      { kind: 'adjustment', amount, reason: 'mended' },
+      { request, body: `adjustment ${amount}` },
+    )
+
+  test('is made once for the name of its request, and another body is refused', async () => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => scene.grant(tenant, 50, 'order-1')))
+    expect(answers.map(({ status }) => status).sort()).toEqual(['entered', ...Array(9).fill('repeated')])
+    const ids = new Set(answers.map((answer) => ('entry' in answer ? answer.entry.id : '')))
+    expect(ids.size).toBe(1)
+    expect(await scene.grant(tenant, 51, 'order-1')).toEqual({ status: 'key_reused' })
+    expect(await scene.account(tenant)).toMatchObject({ granted: 50, balance: 50 })
+    const again = await scene.grant(tenant, 50, 'order-1')
+    expect(again).toMatchObject({ status: 'repeated', entry: { kind: 'grant', amount: 50, reason: 'bought' } })
+  })
+
+  test('takes back what is left, and no more', async () => {
+    await scene.grant(tenant, 100)
+    await scene.accept(tenant, { per_run: 60 })
+    expect(await adjust(-41)).toEqual({ status: 'too_low', balance: 40 })
+    expect(await adjust(-40)).toMatchObject({ status: 'entered', entry: { after: { granted: 60, balance: 0 } } })
+    expect(await adjust(5)).toMatchObject({ status: 'entered', entry: { amount: 5, after: { balance: 5 } } })
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+
+  test('that adjusts an unlimited account leaves it unlimited', async () => {
+    await scene.accept(tenant, FIXED)
+    expect(await adjust(30)).toMatchObject({ status: 'entered', entry: { after: { granted: 30, balance: -70 } } })
+    expect(await adjust(-1)).toEqual({ status: 'too_low', balance: -70 })
+    expect(await scene.account(tenant)).toMatchObject({ limited: false })
+    expect(await scene.problems(tenant)).toEqual([])
+  })
+
+  test('is exact up to the largest number, and refused beyond it', async () => {
+    const { MAX_SAFE_INTEGER } = Number
+    expect(await scene.grant(tenant, MAX_SAFE_INTEGER - 1)).toMatchObject({ status: 'entered' })
+    expect(await scene.grant(tenant, 2)).toEqual({ status: 'too_large' })
+    expect(await scene.grant(tenant, 1)).toMatchObject({ entry: { after: { granted: MAX_SAFE_INTEGER } } })
+    expect(await redis.hget(scene.keys.credits(tenant), 'granted')).toBe(String(MAX_SAFE_INTEGER))
+  })
+
+  test('writes nothing when one of its keys is something else', async () => {
+    await redis.set(scene.keys.ledgerRequests(tenant), 'text')
+    await expect(scene.grant(tenant, 5)).rejects.toThrow('WRONGTYPE')
+    expect(await redis.exists(scene.keys.credits(tenant), scene.keys.ledger(tenant))).toBe(0)
+  })
+})
+
+describe('what is read', () => {
+  test('is the ledger, newest first, in pages', async () => {
+    for (const amount of [1, 2, 3, 4, 5]) await scene.grant(tenant, amount)
+    const first = await scene.credits.ledger(tenant, { limit: 2 })
+    expect(first.entries.map(({ amount }) => amount)).toEqual([5, 4])
+    const second = await scene.credits.ledger(tenant, { limit: 3, before: first.next ?? '' })
+    expect(second.entries.map(({ amount }) => amount)).toEqual([3, 2, 1])
+    expect(second.next).toBeNull()
+    expect(await scene.credits.ledger(`${tenant}-x`, { limit: 3 })).toEqual({ entries: [], next: null })
+  })
+
+  test('is what one job did, or entries of one kind', async () => {
+    await scene.grant(tenant, 1000)
+    const job = await run(FIXED, 'succeeded')
+    await run(FIXED, 'failed')
+    const kinds = async (query: object): Promise<string[]> =>
+      (await scene.credits.ledger(tenant, { limit: 10, ...query })).entries.map(({ kind }) => kind)
+    expect(await kinds({ job: job.id })).toEqual(['capture', 'hold'])
+    expect(await kinds({ kind: 'hold' })).toEqual(['hold', 'hold'])
+    expect(await kinds({ kind: 'opening' })).toEqual([])
+    const page = await scene.credits.ledger(tenant, { limit: 1, kind: 'hold' })
+    expect(await kinds({ kind: 'hold', before: page.next ?? '' })).toEqual(['hold'])
+  })
+
+  test('is the spending of days, by what was run', async () => {
+    await scene.grant(tenant, 1000)
+    await run(FIXED, 'succeeded')
+    await run(FIXED, 'failed')
+    await run(BY_SECOND, 'succeeded', took(1))
+    const { id } = await scene.accept(tenant, { per_run: 7 }, { preset: null, model: null, version: 'a/b:c' })
+    await scene.begin(id)
+    await scene.end(id, 'succeeded')
+    const today = new Date(await scene.credits.now()).toISOString().slice(0, 10)
+    expect(await scene.credits.spending(tenant, ['2020-01-01', today])).toEqual([
+      { day: today, label: 'a/b:c', jobs: 1, estimated: 7, captured: 7, uncollected: 0 },
+      { day: today, label: 'picture', jobs: 2, estimated: 310, captured: 210, uncollected: 0 },
+    ])
+  })
+})
+
+/** What may go wrong around a commit; `again`: ioredis sends it once more, because the reply was cut. */
+type Mishap = 'none' | 'again' | 'dies_before' | 'dies_after'
+
+class Died extends Error {}
+
+describe('any interleaving', () => {
+  let mishap: Mishap = 'none'
+  const around = async <T>(write: () => Promise<T>): Promise<T> => {
+    const what = mishap
+    mishap = 'none'
+    if (what === 'dies_before') throw new Died()
+    const first = await write()
+    if (what === 'dies_after') throw new Died()
+    return what === 'again' ? write() : first
+  }
+  const disturbed = (store: JobStore): JobStore => ({
+    ...store,
+    create: (job, idempotency, commitId, limits) => around(() => store.create(job, idempotency, commitId, limits)),
+    commit: (state, commit, cause, commitId) => around(() => store.commit(state, commit, cause, commitId)),
+  })
+  let disturbedScene: MoneyScene
+  beforeAll(async () => {
+    disturbedScene = moneyScene(redis, disturbed)
+    await disturbedScene.real.allowIntents()
+  })
+
+  const PRICES = [null, {}, FIXED, BY_SECOND, { per_output: 40, expect: { outputs: 2 } }]
+  const step = fc.record({
+    what: fc.constantFrom(
+      ...(['accept', 'accept', 'retry', 'grant', 'adjust'] as const),
+      ...(['intend', 'begin', 'succeed', 'succeed', 'store', 'fail', 'interrupt', 'abort', 'lose'] as const),
+      ...(['cancel', 'canceled', 'refuse', 'expire'] as const),
+    ),
+    job: fc.nat(5),
+    amount: fc.nat(400),
+    price: fc.constantFrom(...PRICES),
+    seconds: fc.option(fc.nat(10), { freq: 2 }),
+    charged: fc.boolean(),
+    mishap: fc.constantFrom<Mishap>('none', 'none', 'none', 'again', 'dies_before', 'dies_after'),
+  })
+  type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
+
+  const HEARD: ReadonlySet<Step['what']> = new Set(['begin', 'succeed', 'fail', 'interrupt', 'abort', 'canceled'])
+
+  /** What a step makes of a job. */
+  function eventOf({ what, seconds }: Step, id: string, attempt: number, claim: string): JobEvent | null {
+    const metrics = seconds === null ? {} : { metrics: { predict_time: seconds } }
+    const seen = (status: string, changes: object = {}): JobEvent => ({
+      type: 'observed',
+      attempt,
+      prediction: predictionOf(`${id}-${attempt}`, status, changes),
+    })
+    switch (what) {
+      case 'intend':
+        return { type: 'intend', claim: randomUUID() }
+      case 'begin':
+        return seen('processing')
+      case 'succeed':
+        return seen('succeeded', { ...metrics, output: seconds === 1 ? ['https://x/y', 'https://x/z'] : 'text' })
+      case 'store':
+        return { type: 'stored', attempt, output: null, artifacts: [] }
+      case 'fail':
+        return seen('failed', metrics)
+      case 'interrupt':
+        return seen('failed', { error: '(code: PA)' })
+      case 'abort':
+        return seen('aborted')
+      case 'canceled':
+        return seen('canceled', metrics)
+      case 'lose':
+        return { type: 'lost', attempt, claim, reason: 'ECONNRESET' }
+      case 'cancel':
+        return { type: 'cancel' }
+      case 'refuse': {
+        const error = { code: 'input_rejected', message: '', retryable: false, billed: 'no' as const }
+        return { type: 'refused', attempt, claim, outcome: 'refused_422', error, pause: null, health: null }
+      }
+      case 'expire':
+        return { type: 'tick' }
+      default:
+        return null
+    }
+  }
+
+  async function take(at: MoneyScene, tenant: string, jobs: string[], one: Step): Promise<void> {
+    const { lifecycle, real, credits } = at
+    mishap = one.mishap
+    const id = jobs[one.job % Math.max(1, jobs.length)]
+    if (one.what === 'grant') await at.grant(tenant, one.amount)
+    else if (one.what === 'adjust')
+      await credits.enter(
+        tenant,
+        { kind: 'adjustment', amount: one.amount - 200, reason: 'mended' },
+        { request: randomUUID(), body: '' },
+      )
+    else if (one.what === 'accept') {
+      const changes = { charge_canceled: one.charged, start_within: one.amount % 2 === 0 ? 86_400 : 0 }
+      jobs.push(lifecycle.newJobId())
+      await lifecycle.accept(newJob(tenant, one.price, { ...changes, resubmit_limit: 1 }), jobs.at(-1) ?? '', null)
+    } else if (one.what === 'retry') {
+      const old = id === undefined ? null : await real.read(id)
+      if (!old || !isFinal(old.phase)) return
+      jobs.push(lifecycle.newJobId())
+      const again = { ...sameAgain(old), tenant, account: old.account, input: old.input ?? {}, retry_of: old.id }
+      await lifecycle.accept(again, jobs.at(-1) ?? '', null)
+    } else {
+      const state = id === undefined ? null : (await real.load(id)).state
+      if (id === undefined || !state) return
+      // Nothing is heard of a job that nobody began.
+      const begins = state.job.phase === 'queued' && HEARD.has(one.what)
+      if (begins) await lifecycle.apply(id, (claim) => ({ type: 'intend', claim }), 'worker')
+      const attempt = state.job.attempt + (begins ? 1 : 0)
+      const claim = state.attempts.at(-1)?.claim ?? ''
+      const event = eventOf(one, id, attempt, claim)
+      if (event) await lifecycle.apply(id, event, 'webhook')
+    }
+  }
+
+  /** Tells what has come about in all of them. */
+  async function tellStories(parameters: fc.Parameters<[boolean, Step[]]>): Promise<string[]> {
+    const seen = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }),
+        async (limited, steps) => {
+          const tenant = `t-${randomUUID()}`
+          const jobs: string[] = []
+          if (limited) await disturbedScene.grant(tenant, 500)
+          for (const one of steps) {
+            await take(disturbedScene, tenant, jobs, one).catch((error: unknown) => {
+              if (!(error instanceof Died)) throw error
+            })
+            const { granted, balance, held, captured } = await disturbedScene.account(tenant)
+            expect(granted).toBe(balance + held + captured)
+          }
+          expect(await disturbedScene.problems(tenant)).toEqual([])
+          const kinds = await disturbedScene.kinds(tenant)
+          for (const kind of kinds) seen.add(kind.split(' ')[0] ?? '')
+          for (const id of jobs) {
+            const job = await disturbedScene.real.read(id)
+            if (!job || !isFinal(job.phase) || !job.price) continue
+            seen.add(job.phase)
+            if (job.retry_of !== null) seen.add('again')
+            if (job.charge_estimated) seen.add('estimated')
+            if (job.uncollected > 0) seen.add('uncollected')
+          }
+        },
+      ),
+      parameters,
+    )
+    return [...seen].sort()
+  }
+
+  test('of accept, end, cancel, retry and crash keeps every sum, and resolves every hold once', async () => {
+    await tellStories({ numRuns: 25 })
+  }, 60_000)
+
+  test('reaches everything that can become of a hold, from a seed that does', async () => {
+    expect(await tellStories({ numRuns: 25, seed: 11 })).toEqual(
+      'opening grant adjustment hold capture release succeeded failed canceled estimated uncollected again'
+        .split(' ')
+        .sort(),
+    )
+  }, 60_000)
+})

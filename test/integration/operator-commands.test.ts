@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { KEY_ACTIONS, MAKING_ACTIONS, type KeyOptions } from '../../src/cli/keys-command.ts'
+import { readDuration } from '../../src/cli/read-options.ts'
+import { TENANT_ACTIONS, type TenantOptions } from '../../src/cli/tenants-command.ts'
+import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { loadDeployment } from '../../src/shared/redis/deployment.ts'
+import { keyIdOf } from '../../src/shared/tenants/api-key.ts'
+import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
+import { createTenantAdmin, type MadeKey } from '../../src/shared/tenants/tenant-admin.ts'
+import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import type { ApiKey, Tenant } from '../../src/shared/tenants/tenant.ts'
+import { code, createOperator, type KeyBody } from '../support/operator.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { spawnNode } from '../support/spawn-process.ts'
+import { startService, type TestService } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
+const KEY_PREFIX = freshPrefix()
+
+/** There was a service once; none runs when the commands do. */
+const redis = new Redis(testRedisUrl())
+let service: TestService | undefined
+beforeAll(() => loadDeployment(redis, createJobKeys(KEY_PREFIX).deployment))
+afterAll(async () => {
+  redis.disconnect()
+  await service?.stop()
+})
+
+interface Ended {
+  exit: number | null
+  stdout: string
+  stderr: string
+}
+
+async function genqueue(line: string, env: Record<string, string> = {}): Promise<Ended> {
+  const cwd = tempDir()
+  const child = spawnNode(CLI, line.split(' '), { env: { REDIS_URL: testRedisUrl(), KEY_PREFIX, ...env }, cwd })
+  const { code: exit } = await child.exited
+  return { exit, stdout: child.stdout, stderr: child.stderr }
+}
+const lines = <T>({ stdout }: Ended): T[] =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T)
+
+test('tenants and keys are made while no service runs, and open the API when it does', async () => {
+  const created = await genqueue('tenants create acme --title Acme --requests-per-minute 600 --json')
+  expect(created).toMatchObject({ exit: 0, stderr: '' })
+  expect(lines(created)).toMatchObject([{ id: 'acme', title: 'Acme', own_limits: { requests_per_minute: 600 } }])
+
+  const [plain, asJson] = await Promise.all([
+    genqueue('keys create acme --title ci --scopes jobs:read --expires 90d'),
+    genqueue('keys create acme --json'),
+  ])
+  expect(plain.exit).toBe(0)
+  const key = plain.stdout.trimEnd()
+  expect(keyIdOf(key)).not.toBeNull()
+  expect(plain.stderr).toContain('cannot be shown again')
+  const [made] = lines<KeyBody>(asJson)
+  expect(made).toMatchObject({ tenant: 'acme', state: 'active', scopes: ['jobs:write', 'jobs:read', 'credits:read'] })
+
+  const revoked = await genqueue(`keys revoke ${keyIdOf(key)}`)
+  const [head, row, ...rest] = revoked.stdout.trimEnd().split('\n')
+  expect(head).toMatch(/^ID +TENANT +TITLE +SCOPES +STATE +CREATED +EXPIRES +LAST USED$/)
+  expect(row).toMatch(new RegExp(`^${keyIdOf(key)} +acme +ci +jobs:read +revoked `))
+  expect([revoked.exit, rest]).toEqual([0, []])
+
+  service = await startService({ env: { KEY_PREFIX } })
+  const operator = createOperator(service)
+  expect((await operator.ask('/v1/jobs', { key: made?.key ?? '' })).status).toBe(200)
+  expect(code(await operator.ask('/v1/jobs', { key }))).toEqual([401, 'unauthenticated'])
+}, 60_000)
+
+test('exit codes tell what cannot be done from what is typed wrong', async () => {
+  const [missing, wrong, nothing] = await Promise.all([
+    genqueue('keys create nobody'),
+    genqueue('tenants create Big'),
+    genqueue('tenants list', { KEY_PREFIX: 'nobody-was-here' }),
+  ])
+  expect(missing).toMatchObject({ exit: 1, stdout: '', stderr: 'genqueue: There is no such tenant.\n' })
+  expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('id: Expected') })
+  expect(nothing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('KEY_PREFIX') })
+}, 60_000)
+
+describe('what a command does', () => {
+  const store = createRedisTenantStore({
+    redis,
+    keys: createTenantKeys(`{${freshPrefix()}}`),
+    defaults: { requests_per_minute: 60, queued_jobs: 7 },
+  })
+  const admin = createTenantAdmin(store)
+  const tenants = (action: string, id: string, options: TenantOptions = {}): Promise<Tenant[]> | undefined =>
+    TENANT_ACTIONS[action]?.(admin, id, options)
+  const keys = (action: string, of: string): Promise<ApiKey[]> | undefined => KEY_ACTIONS[action]?.(admin, of)
+  const make = (action: string, of: string, options: KeyOptions = {}): Promise<MadeKey> | undefined =>
+    MAKING_ACTIONS[action]?.(admin, of, options)
+
+  test('with tenants', async () => {
+    await tenants('create', 'acme', { queuedJobs: 3 })
+    expect(await tenants('limits', 'acme', { requestsPerMinute: 9 })).toMatchObject([
+      { title: 'acme', limits: { requests_per_minute: 9, queued_jobs: 3 } },
+    ])
+    expect(await tenants('limits', 'acme', { queuedJobs: null })).toMatchObject([{ limits: { queued_jobs: null } }])
+    expect(await tenants('suspend', 'acme')).toMatchObject([{ suspended_at: expect.any(Number) }])
+    expect(await tenants('resume', 'acme')).toMatchObject([{ suspended_at: null }])
+    expect(await tenants('show', 'acme')).toMatchObject([{ id: 'acme' }])
+    for (let i = 0; i < 120; i++) await tenants('create', `t${i}`)
+    expect(await tenants('list', '')).toHaveLength(122)
+    await expect(tenants('limits', 'acme', { queuedJobs: 0 })).rejects.toThrow('limits.queued_jobs')
+    await expect(tenants('suspend', 'default')).rejects.toMatchObject({ code: 'invalid_request' })
+    await expect(tenants('show', 'nobody')).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('with keys', async () => {
+    const made = await make('create', 'default', { title: 'ci', scopes: ['admin'], expires: 3600 })
+    const { id = '', expires_at = 0, created_at = 0 } = made?.record ?? {}
+    expect(Math.abs((expires_at ?? 0) - created_at - 3_600_000)).toBeLessThan(5000)
+    const next = await make('rotate', id, { grace: 60, expires: null })
+    expect(next?.record).toMatchObject({ title: 'ci', scopes: ['admin'], expires_at: null })
+    expect(await keys('list', 'default')).toMatchObject([{ id: next?.record.id }, { id, replaced_by: next?.record.id }])
+    expect(await keys('revoke', id)).toMatchObject([{ id, revoked_at: expect.any(Number) }])
+    await expect(make('rotate', id)).rejects.toMatchObject({ code: 'key_not_active' })
+    await expect(make('create', 'default', { scopes: ['root'] })).rejects.toThrow('scopes.0')
+    await expect(keys('revoke', '000000000000')).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test.each([
+    ['90d', 7_776_000],
+    ['12h', 43_200],
+    ['30m', 1800],
+    ['45s', 45],
+  ])('%s are %i seconds', (text, seconds) => {
+    expect(readDuration('expires', text)).toBe(seconds)
+  })
+
+  test.each(['', '5', 'd', '-1d', '1.5h', '1w', '9'.repeat(9) + 'd'])('%j is no duration', (text) => {
+    expect(() => readDuration('grace', text)).toThrow('--grace')
+  })
+})

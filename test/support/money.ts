@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
+import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
+import { verifyLedger } from '../../src/shared/credits/verify-ledger.ts'
+import { priceRuleSchema } from '../../src/shared/credits/price.ts'
+import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import type { JobRecord } from '../../src/shared/jobs/job.ts'
+import { createLifecycle, type NewJob } from '../../src/shared/jobs/lifecycle.ts'
+import type { Doorbells, JobStore } from '../../src/shared/jobs/ports.ts'
+import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
+import { createCommitRunner } from '../../src/shared/jobs/run-commit.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import type { Prediction } from '../../src/shared/replicate/prediction.ts'
+import { freshPrefix } from './redis.ts'
+
+/** Jobs that cost something, by the real scripts in a real Redis, without anything around them. */
+
+const nobody = (): Promise<void> => Promise.resolve()
+const DOORBELLS: Doorbells = { submit: nobody, poll: nobody, adopt: nobody, window: nobody, effect: nobody }
+
+const TROUBLE_NEVER_STOPS = { ...DEFAULT_TIMINGS, troublePause: { first: 0, longest: 0 } }
+
+export function moneyScene(redis: Redis, wrap: (store: JobStore) => JobStore = (store) => store) {
+  const keys = createJobKeys(freshPrefix())
+  const timings = TROUBLE_NEVER_STOPS
+  const real = createRedisJobStore({
+    redis,
+    keys,
+    timings,
+    creates: { perMinute: 600_000, burst: 100_000 },
+    account: 'default',
+    commits: createCommitRunner(redis, timings),
+    keepEvents: 1000,
+  })
+  const store = wrap(real)
+  const log = createLogger({ level: 'silent', readable: false })
+  const lifecycle = createLifecycle({ store, doorbells: DOORBELLS, timings, log, webhooks: () => true })
+  const credits = createRedisCreditStore({ redis, keys })
+  const ledgers = createRedisLedgerSource({ redis, keys })
+  return {
+    keys,
+    real,
+    lifecycle,
+    credits,
+
+    grant: (tenant: string, amount: number, request: string = randomUUID()) =>
+      credits.enter(tenant, { kind: 'grant', amount, reason: 'bought' }, { request, body: `grant ${amount}` }),
+
+    /** A job is tried at the end of its last try: it must have been accepted. */
+    async accept(tenant: string, price: object | null, changes: Partial<NewJob> = {}): Promise<JobRecord> {
+      const result = await lifecycle.accept(newJob(tenant, price, changes), lifecycle.newJobId(), null)
+      if (result.kind !== 'accepted') throw new Error(`not accepted: ${result.kind}`)
+      return result.job
+    },
+
+    /** The prediction begins. */
+    async begin(id: string): Promise<void> {
+      const { state } = await real.load(id)
+      await lifecycle.apply(id, (claim) => ({ type: 'intend', claim }), 'worker')
+      await lifecycle.observe(id, (state?.job.attempt ?? 0) + 1, predictionOf(id, 'processing'), 'webhook')
+    },
+
+    async end(id: string, status: string, changes: Partial<Prediction> = {}): Promise<JobRecord> {
+      const { state } = await real.load(id)
+      await lifecycle.observe(id, state?.job.attempt ?? 0, predictionOf(id, status, changes), 'webhook')
+      const job = await real.read(id)
+      if (!job) throw new Error(`${id} is gone`)
+      return job
+    },
+
+    account: (tenant: string) => credits.account(tenant),
+    kinds: async (tenant: string): Promise<string[]> =>
+      (await credits.ledger(tenant, { limit: 1000 })).entries
+        .map(({ kind, amount }) => `${kind} ${amount}`)
+        .toReversed(),
+    problems: async (tenant: string) => (await verifyLedger(ledgers, tenant)).problems,
+  }
+}
+
+export type MoneyScene = ReturnType<typeof moneyScene>
+
+export const newJob = (tenant: string, price: object | null, changes: Partial<NewJob> = {}): NewJob => ({
+  tenant,
+  account: 'default',
+  preset: 'picture',
+  model: 'owner/name',
+  version: null,
+  deployment: null,
+  input: {},
+  metadata: {},
+  webhook_events: ['start', 'completed'],
+  timeout: 600,
+  start_within: 86_400,
+  on_unknown: 'fail',
+  retry_of: null,
+  resubmit_limit: 2,
+  store: 'copy',
+  in_flight_limit: null,
+  price: price === null ? null : priceRuleSchema.parse(price),
+  charge_canceled: false,
+  ...changes,
+})
+
+const ENDED = ['succeeded', 'failed', 'canceled', 'aborted']
+
+export const predictionOf = (id: string, status: string, changes: Partial<Prediction> = {}): Prediction => ({
+  id: `p-${id}`,
+  status,
+  output: status === 'succeeded' ? 'text' : null,
+  error: status === 'failed' ? 'the model has its own words' : null,
+  created_at: Date.now(),
+  started_at: status === 'starting' ? null : Date.now(),
+  completed_at: ENDED.includes(status) ? Date.now() : null,
+  ...changes,
+})

@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createLogger } from '../../src/shared/logger.ts'
+import { startWatchdog } from '../../src/workers/watchdog.ts'
+
+const SILENCE = 60_000
+const log = createLogger({ level: 'silent', readable: false })
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+/** `sweptAgo` answers as Redis would at that time; never: a promise that the test settles. */
+function watched(sweptAgo: () => Promise<number | null>) {
+  const onSilence = vi.fn<() => void>()
+  return { onSilence, stop: startWatchdog({ store: { sweptAgo }, silence: SILENCE, log, onSilence }) }
+}
+
+test('a worker without sweeps is ended once, after the silence', async () => {
+  const begun = Date.now()
+  const { onSilence } = watched(async () => Date.now() - begun)
+  await vi.advanceTimersByTimeAsync(SILENCE - 1)
+  expect(onSilence).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(5 * SILENCE)
+  expect(onSilence).toHaveBeenCalledTimes(1)
+})
+
+test('a Redis in which nobody ever swept counts as silent too', async () => {
+  const { onSilence } = watched(async () => null)
+  await vi.advanceTimersByTimeAsync(SILENCE)
+  expect(onSilence).toHaveBeenCalledTimes(1)
+})
+
+test('sweeps keep it, and so does a stop', async () => {
+  const { onSilence, stop } = watched(async () => 900)
+  await vi.advanceTimersByTimeAsync(10 * SILENCE)
+  stop()
+  expect(onSilence).not.toHaveBeenCalled()
+  const stopped = watched(async () => SILENCE * 10)
+  stopped.stop()
+  await vi.advanceTimersByTimeAsync(10 * SILENCE)
+  expect(stopped.onSilence).not.toHaveBeenCalled()
+})
+
+test.each([
+  ['refuses', (until: Promise<number>) => until.then(() => Promise.reject(new Error('away')))],
+  ['is silent', (until: Promise<number>) => until],
+])(
+  'time in which Redis %s does not count: when it is back the worker has its time to sweep again',
+  async (_how, during) => {
+    const begun = Date.now()
+    const outage = 2 * SILENCE
+    let swept = begun
+    const back = (): boolean => Date.now() >= begun + outage
+    const { onSilence } = watched(() => {
+      const ago = (): number => Date.now() - swept
+      if (back()) return Promise.resolve(ago())
+      return during(new Promise((resolve) => void setTimeout(() => resolve(ago()), begun + outage - Date.now())))
+    })
+    await vi.advanceTimersByTimeAsync(outage + SILENCE / 2)
+    expect(onSilence).not.toHaveBeenCalled()
+    swept = Date.now()
+    await vi.advanceTimersByTimeAsync(SILENCE - 1)
+    expect(onSilence).not.toHaveBeenCalled()
+    // Nobody sweeps any more.
+    await vi.advanceTimersByTimeAsync(SILENCE)
+    expect(onSilence).toHaveBeenCalledTimes(1)
+  },
+)
+
+test('a machine that slept for hours has its time to sweep again', async () => {
+  const begun = Date.now()
+  const { onSilence } = watched(async () => Date.now() - begun)
+  await vi.advanceTimersByTimeAsync(SILENCE / 2)
+  vi.setSystemTime(Date.now() + 3 * 3_600_000)
+  await vi.advanceTimersByTimeAsync(SILENCE / 2)
+  expect(onSilence).not.toHaveBeenCalled()
+})
