@@ -194,9 +194,14 @@ const decodeFields = (entries: [string, string][]): Record<string, unknown> => {
   return Object.fromEntries(entries.map(([name, text]) => [name, decodeField(name, text)]))
 }
 
+const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
 const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
 const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text))
+
+/** What the order says of money, without the rest of the record. */
+export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
+  moneySchema.parse({ ...absences(JOB_FIELDS), ...readDocument(order) })
 
 export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
   if (hash.length === 0) return null
