@@ -9,6 +9,7 @@ import { createEventStreams } from './api/event-streams.ts'
 import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
 import { batchRoutes } from './api/routes/batches.ts'
+import { creditRoutes } from './api/routes/credits.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
@@ -33,6 +34,11 @@ import { diskPresets } from './shared/catalogue/disk-presets.ts'
 import { createInputChecks } from './shared/catalogue/input-check.ts'
 import { readPresets } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, type Config } from './shared/config.ts'
+import { createCreditAdmin, type CreditAdmin } from './shared/credits/credit-admin.ts'
+import type { CreditStore } from './shared/credits/ports.ts'
+import { createRedisCreditStore } from './shared/credits/redis-credit-store.ts'
+import { createRedisLedgerSource } from './shared/credits/redis-ledger-source.ts'
+import { verifyLedger, type LedgerVerdict } from './shared/credits/verify-ledger.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
 import type { HealthCheck } from './shared/health.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
@@ -42,7 +48,7 @@ import { createBatches } from './shared/batches/batches.ts'
 import { createRedisBatchStore } from './shared/batches/redis-batch-store.ts'
 import { KEEP_EVENTS } from './shared/jobs/commit-plan.ts'
 import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
-import { createCommitRunner } from './shared/jobs/run-commit.ts'
+import { createCommitRunner } from './shared/jobs/redis-commits.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
 import type { Budget } from './shared/limits/budget.ts'
 import { createRedisBudget } from './shared/limits/redis-budget.ts'
@@ -175,6 +181,7 @@ function buildCore(
     keys,
     deployment,
     tenants: createTenantStore(redis, keys, config),
+    credits: createRedisCreditStore({ redis, keys, confirmDurable }),
     /** Redis still holds the deployment that this process began with. */
     sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
     timings,
@@ -252,6 +259,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const capacity = watchCapacity(redis, log)
   const resolveJob = createResolveJob({ catalogue, allowRawModels: config.allowRawModels })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
+  const tenantAdmin = createTenantAdmin(core.tenants)
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
@@ -270,7 +278,8 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth),
       ...tokenRoutes(store, auth),
-      ...tenantRoutes(createTenantAdmin(core.tenants), config.tenantLimits),
+      ...tenantRoutes(tenantAdmin, config.tenantLimits),
+      ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
       ...docsRoutes(),
     ],
@@ -491,6 +500,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 export interface OperatorTools {
   audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
   tenants: TenantAdmin
+  credits: { store: CreditStore; admin: CreditAdmin }
+  /** Replays the ledger of a tenant, or of all of them. */
+  verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
   close(): Promise<void>
 }
 
@@ -530,11 +542,15 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
     }
     const artifacts = createDiskArtifactStore(join(config.dataDir, 'artifacts'))
+    const credits = createRedisCreditStore({ redis, keys })
+    const source = createRedisAuditSource({ redis, keys })
+    const ledgers = createRedisLedgerSource({ redis, keys })
     return {
       audit: ({ files, ...options }) =>
         runAudit({
           ...options,
-          source: createRedisAuditSource({ redis, keys }),
+          source,
+          ledgers,
           keys,
           account: ACCOUNT,
           creates,
@@ -545,6 +561,10 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           ...(files ? { artifacts } : {}),
         }),
       tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
+      credits: { store: credits, admin: createCreditAdmin(credits) },
+      async *verifyLedgers(tenant) {
+        for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)
+      },
       async close() {
         await upstream.close()
         await closeConnection(redis)

@@ -22,15 +22,17 @@ export interface Idempotency {
 
 const digest = (body: unknown): string => shortDigest(canonicalJson(body))
 
-export function idempotencyOf(
-  { headers, principal }: OwnedRequest,
-  { route, body }: IdempotencyScope,
-): Idempotency | null {
+export function idempotencyKey({ headers }: Pick<OwnedRequest, 'headers'>): string | null {
   const key = headers['idempotency-key']
   if (key === undefined) return null
   if (!/^[\x20-\x7e]{1,255}$/.test(key))
     throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')
-  return { entry: idempotencyEntry(principal.tenant, route, key), body: digest(body) }
+  return key
+}
+
+export function idempotencyOf(request: OwnedRequest, { route, body }: IdempotencyScope): Idempotency | null {
+  const key = idempotencyKey(request)
+  return key === null ? null : { entry: idempotencyEntry(request.principal.tenant, route, key), body: digest(body) }
 }
 
 export const queueFull = (): ServiceError =>
@@ -61,6 +63,7 @@ export function refusedAccept(
       return new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
     case 'full':
       return new ServiceError('too_many_queued', `At most ${result.limit} jobs of a tenant may wait in the line.`, {
+        limit: 'queued_jobs',
         retryAfter: 10,
       })
     case 'short':

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import helmet from 'helmet'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
@@ -32,6 +32,9 @@ export interface AppOptions {
   log: Logger
 }
 
+/** Who asked was not let in: worth counting, because somebody may be guessing. */
+const REFUSALS = new Set<ErrorCode>(['unauthenticated', 'too_many_attempts', 'rate_limited', 'tenant_suspended'])
+
 export const BOARD_PATH = '/admin/queues'
 
 /** Logs, inputs and text outputs make a webhook long. */
@@ -48,6 +51,7 @@ export function createApp(options: AppOptions): Express {
   const sendError = (response: Response, error: unknown): void => {
     const known = toServiceError(error)
     if (known.code === 'internal') log.error({ err: error }, 'a request failed')
+    if (REFUSALS.has(known.code)) metrics.refused(known.code)
     if (response.headersSent) {
       response.destroy()
       return

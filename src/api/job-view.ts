@@ -2,6 +2,7 @@ import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
 import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
+import type { Waiting } from './waiting.ts'
 
 export interface JobViewOptions {
   links: ArtifactLinks
@@ -24,19 +25,20 @@ const CROWD_WORDS: Record<Crowd, string> = {
   max_spend: 'The rest of what its batch may spend is held for jobs that are under way.',
 }
 
-/** A record as its owner sees it. `crowd`: whom it waits for. `pause`: of the job's account, when creation is paused. */
+/** A record as its owner sees it. */
 export function createJobView({ links, createsPerMinute }: JobViewOptions) {
-  function waitingFor(job: JobRecord, pause: Pause | null, crowd: Crowd | null): WaitingFor | null {
-    if (job.phase === 'unknown')
+  function waitingFor(waiting: Waiting): WaitingFor | null {
+    if (waiting === null) return null
+    if (waiting.for === 'outcome')
       return {
         reason: 'outcome',
         detail:
           'It is not known whether Replicate received this job. It is not sent again before that is found out: by its webhook, or by listing.',
         until: null,
       }
-    if (job.phase !== 'queued' && job.phase !== 'resubmitting') return null
+    const { crowd, pause } = waiting
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
-    if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: time(pause.until) }
+    if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }
     return {
       reason: 'budget',
       detail: `Waiting for its turn: at most ${createsPerMinute} predictions are created a minute.`,
@@ -53,7 +55,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
     return output
   }
 
-  return (job: JobRecord, pause: Pause | null, crowd: Crowd | null): Job => {
+  return (job: JobRecord, waiting: Waiting): Job => {
     const artifacts = job.artifacts.map(({ id, media_type, bytes, sha256 }) => ({
       id,
       url: links.path(id),
@@ -87,7 +89,7 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
       cost: costOf(job),
       metadata: job.metadata,
       webhook_events: job.webhook_events,
-      waiting_for: waitingFor(job, pause, crowd),
+      waiting_for: waitingFor(waiting),
       on_unknown: job.on_unknown,
       store: job.store,
       timeout: job.timeout,

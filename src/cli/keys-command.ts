@@ -94,7 +94,6 @@ function printMade({ record, key }: MadeKey, json: boolean): void {
 }
 
 export const keysCommand: Command = {
-  summary: 'makes, rotates, revokes and shows API keys',
   help: HELP,
   async run(args) {
     const { values, positionals } = parseArgs({

@@ -80,7 +80,6 @@ function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
 }
 
 export const tenantsCommand: Command = {
-  summary: 'makes, changes, suspends and shows tenants',
   help: HELP,
   async run(args) {
     const { values, positionals } = parseArgs({

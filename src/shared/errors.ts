@@ -22,6 +22,7 @@ export const ERRORS = {
   not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
   not_retryable: { status: 409, title: 'The job cannot be tried again', retryable: false },
   tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },
+  balance_too_low: { status: 409, title: 'The balance is too low', retryable: true },
   key_not_active: { status: 409, title: 'The key has ended', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },

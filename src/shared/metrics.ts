@@ -41,7 +41,7 @@ export function createMetrics(options: {
   const due = new Gauge({ name: 'genqueue_due', help: 'Members of the due index', labelNames: ['state'], ...shared })
   const paused = new Gauge({
     name: 'genqueue_creation_paused_seconds',
-    help: 'How long creation stays paused',
+    help: 'How long creation stays paused; 1 while it is tried whether upstream is well',
     ...shared,
   })
   const atRisk = new Gauge({
@@ -101,7 +101,7 @@ export function createMetrics(options: {
     due.set({ state: 'overdue' }, counts.overdue)
     due.set({ state: 'waiting' }, counts.due - counts.overdue)
     letters.set(counts.deadLetters)
-    paused.set(pause ? Math.max(0, (pause.until - Date.now()) / 1000) : 0)
+    paused.set(pause ? Math.max(pause.until === null ? 1 : 0, ((pause.until ?? 0) - Date.now()) / 1000) : 0)
     for (const [name, states] of Object.entries(queues))
       for (const [state, value] of Object.entries(states)) queue.set({ queue: name, state }, value)
   }
@@ -120,7 +120,15 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const refusals = new Counter({
+    name: 'genqueue_requests_refused_total',
+    help: 'Requests that were not let in',
+    labelNames: ['code'],
+    ...shared,
+  })
+
   return {
+    refused: (code: string): void => refusals.inc({ code }),
     webhook: (result: string): void => webhooks.inc({ result }),
     request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
       requests.observe(labels, seconds),

@@ -1,6 +1,10 @@
+import { request, type IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { createClient } from '../../src/client/client.ts'
 import type { Job, JobRequest } from '../../src/client/types.ts'
 import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
+import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
 import type { Books } from '../support/simulator-admin.ts'
 import type { SpawnedProcess } from '../support/spawn-process.ts'
 import { TEST_KEY } from '../support/start-service.ts'
@@ -104,6 +108,26 @@ export async function startScenarios(options: FleetOptions = {}) {
         return { status: response.status, headers: response.headers, body: answer }
       } catch {
         return null
+      }
+    },
+    /** A submission whose sender has been let in, and whose body is still to come. */
+    async beginSubmission(headers: Record<string, string>) {
+      const counted = (): Promise<string | null> =>
+        fleet.inspect.hget(createTenantKeys(fleet.keys.tag).requests, DEFAULT_TENANT)
+      const before = await counted()
+      const sent = request(`${fleet.apiUrl}/v1/jobs`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
+      })
+      const answered = new Promise<IncomingMessage>((resolve, reject) =>
+        sent.on('response', resolve).on('error', reject),
+      )
+      sent.flushHeaders()
+      await waitFor('the sender to be let in', async () => (await counted()) !== before)
+      return async (body: object): Promise<{ status: number | undefined; body: unknown }> => {
+        sent.end(JSON.stringify(body))
+        const answer = await answered
+        return { status: answer.statusCode, body: await json(answer) }
       }
     },
     async stop(): Promise<void> {

@@ -7,7 +7,7 @@ import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
-import { createCommitRunner } from '../../src/shared/jobs/run-commit.ts'
+import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
@@ -618,7 +618,7 @@ const several = async <T>(n: number, make: () => Promise<T>): Promise<T[]> => {
   return made
 }
 const pauseEnds = (at: Scene): Promise<void> =>
-  waitFor('the pause to end', async () => (await at.store.pause(ACCOUNT)) === null).then(() => undefined)
+  waitFor('the pause to end', async () => !(await at.store.pause(ACCOUNT))?.until).then(() => undefined)
 
 describe('the pause clock', () => {
   const reading = async (at: Scene, id: string): Promise<number> => (await at.store.load(id)).paused
@@ -855,6 +855,24 @@ describe('trouble upstream', () => {
       for (const job of jobs) await lose(at, job)
     })
     expect(paused(60_000)).toBe(true)
+  })
+
+  test('says why creation stands still also between its pauses, whatever other pause came between', async () => {
+    const at = troubled()
+    await trip(at)
+    await pauseEnds(at)
+    expect(await at.store.pause(ACCOUNT)).toEqual({ reason: 'upstream', until: null })
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: false, reason: 'account' })
+    await at.store.pauseCreation(ACCOUNT, 1000, 'rate_limited')
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'rate_limited' })
+    await pauseEnds(at)
+    expect(await at.store.pause(ACCOUNT)).toEqual({ reason: 'account', until: null })
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    expect(await at.store.pause(ACCOUNT)).toEqual({ reason: 'account', until: null })
+    await succeed(at, await underWay(at))
+    expect(await at.store.pause(ACCOUNT)).toBeNull()
   })
 
   test('a refusal of the account stops creation at once, and says so', async () => {

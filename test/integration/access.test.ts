@@ -81,6 +81,36 @@ describe('requests per minute', () => {
   })
 })
 
+describe('queued jobs', () => {
+  test('are so many of a tenant, however many submissions come at once: 429 with the name of the limit', async () => {
+    // An api without workers: what is queued stays so.
+    const env = { KEY_PREFIX: freshPrefix(), ROLE: 'api', REDIS_URL: testRedisUrl(), REPLICATE_API_TOKEN: 'test' }
+    const idle = await startService({ env })
+    try {
+      const { newTenant, newKey, ask } = createOperator(idle)
+      const [narrow, wide] = [await newTenant({ queued_jobs: 5 }), await newTenant()]
+      const { key } = await newKey(narrow)
+      const answers = await Promise.all(Array.from({ length: 20 }, () => ask<Job>('/v1/jobs', { key, body: RIGHT })))
+      const accepted = answers.filter(({ status }) => status === 202)
+      expect(accepted).toHaveLength(5)
+      for (const refused of answers.filter(({ status }) => status !== 202)) {
+        expect(code(refused)).toEqual([429, 'too_many_queued'])
+        expect(refused.body.limit).toBe('queued_jobs')
+        expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+      }
+      const other = await newKey(wide)
+      expect((await ask('/v1/jobs', { key: other.key, body: RIGHT })).status).toBe(202)
+      await ask(`/v1/jobs/${accepted[0]?.body.id}/cancel`, { key, method: 'POST' })
+      expect((await ask('/v1/jobs', { key, body: RIGHT })).status).toBe(202)
+      expect((await ask('/v1/jobs', { key, body: RIGHT })).status).toBe(429)
+      await ask(`/v1/admin/tenants/${narrow}`, { body: { limits: { queued_jobs: 6 } } })
+      expect((await ask('/v1/jobs', { key, body: RIGHT })).status).toBe(202)
+    } finally {
+      await idle.stop()
+    }
+  })
+})
+
 describe('a job token', () => {
   test('reads its job, its events and its files, in the header or in the query', async () => {
     const { key } = await operator.newKey(await operator.newTenant())
@@ -196,6 +226,9 @@ describe('guessing', () => {
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
       const signIn = { key: null, body: { key: makeKey().key }, headers: { origin: guessed.url }, at: guessed }
       expect(code(await ask('/v1/session', signIn))).toEqual([429, 'too_many_attempts'])
+      const metrics = await (await fetch(`${guessed.url}/metrics`)).text()
+      expect(metrics).toContain('genqueue_requests_refused_total{code="unauthenticated"} 100')
+      expect(metrics).toContain('genqueue_requests_refused_total{code="too_many_attempts"} 902')
       expect((await ask('/v1/session', { ...signIn, body: { key } })).status).toBe(204)
     } finally {
       await guessed.stop()

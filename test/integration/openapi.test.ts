@@ -98,6 +98,21 @@ describe('as it is described', () => {
     }
   })
 
+  test('are tenants, keys and tokens', async () => {
+    const told = async (path: string, body?: object): Promise<unknown> =>
+      (await call(path, body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) })).json()
+    expect(wrong('Tenant', await told('/v1/admin/tenants', { id: 'described', limits: { queued_jobs: 3 } }))).toBeNull()
+    expect(wrong('TenantPage', await told('/v1/admin/tenants'))).toBeNull()
+    const key = await told('/v1/admin/tenants/described/keys', { expires_at: '2999-01-01T00:00:00Z' })
+    expect(wrong('NewKey', key)).toBeNull()
+    const { id } = key as { id: string }
+    expect(wrong('NewKey', await told(`/v1/admin/tenants/described/keys/${id}/rotate`, { grace: 60 }))).toBeNull()
+    expect(wrong('KeyPage', await told('/v1/admin/tenants/described/keys'))).toBeNull()
+    const job = await service.client.submit({ version: HELLO, input: { text: 'watched' } })
+    expect(wrong('Token', await told(`/v1/jobs/${job.id}/token`, {}))).toBeNull()
+    await finished(service, job.id)
+  })
+
   test('is what may be submitted', async () => {
     const bodies: [body: object, accepted: boolean][] = [
       [{ version: HELLO, input: { text: 'x' } }, true],

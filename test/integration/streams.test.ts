@@ -68,7 +68,7 @@ test('HEAD tells what a stream would be, and ends', async () => {
   const response = await fetch(`${service.url}/v1/jobs/${job}/events`, {
     method: 'HEAD',
     headers,
-    signal: AbortSignal.timeout(2000),
+    signal: AbortSignal.timeout(10_000),
   })
   expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
   const socket = await new Promise<string>((resolve) => {
@@ -77,7 +77,7 @@ test('HEAD tells what a stream would be, and ends', async () => {
     const one = connect(Number(port), '127.0.0.1')
     one.on('data', (chunk) => (received += chunk.toString()))
     one.on('close', () => resolve(received))
-    one.setTimeout(2000, () => one.destroy())
+    one.setTimeout(10_000, () => one.destroy())
     one.write(
       `HEAD /v1/jobs/${job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\nGET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`,
     )

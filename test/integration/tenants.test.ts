@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClient } from '../../src/client/client.ts'
 import type { Job } from '../../src/client/types.ts'
 import { makeKey } from '../../src/shared/tenants/api-key.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
@@ -194,6 +195,29 @@ describe('what belongs to another tenant', () => {
       'not_found',
     ])
     expect((await ask('/v1/jobs', { key: b.key })).status).toBe(200)
+  })
+
+  test('is in nobody else’s event stream', async () => {
+    const [a, b] = [
+      (await operator.newKey(await operator.newTenant())).key,
+      (await operator.newKey(await operator.newTenant())).key,
+    ]
+    const client = createClient({ baseUrl: service.url, key: b })
+    const seen: string[] = []
+    let connected = false
+    const stop = client.changes({
+      onJob: ({ id, completed_at }) => {
+        if (completed_at !== null) seen.push(id)
+      },
+      onState: (state) => (connected ||= state === 'open'),
+    })
+    await waitFor('the stream', () => connected)
+    const foreign = await operator.submit(a, RIGHT)
+    await operator.finished(a, foreign)
+    const own = await operator.submit(b, RIGHT)
+    await waitFor('the end of a job', () => seen.includes(own))
+    stop()
+    expect(new Set(seen)).toEqual(new Set([own]))
   })
 
   test('with the same idempotency key is another job', async () => {

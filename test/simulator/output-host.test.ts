@@ -22,7 +22,6 @@ describe('the output host', () => {
     await simulator.faults({ files: { slow: { seconds: 0.5, next: 1 } } })
     const started = performance.now()
     const response = await fetch(url)
-    expect(performance.now() - started).toBeLessThan(400)
     expect((await bytesOf(response)).equals(right)).toBe(true)
     expect(performance.now() - started).toBeGreaterThan(450)
   })

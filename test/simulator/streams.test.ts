@@ -47,7 +47,7 @@ describe('urls.stream', () => {
   })
 
   test('arrives while the run goes on', async () => {
-    const simulator = await simulatorFor({ speed: 30 })
+    const simulator = await simulatorFor({ speed: 15 })
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } })
     const response = await fetch(body.urls.stream)
     let parts = 0

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { runAudit, type AuditOptions, type AuditReport, type Finding } from '../../src/shared/audit/audit.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { loadDeployment } from '../../src/shared/redis/deployment.ts'
 import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
@@ -8,7 +9,7 @@ import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts
 import { listAll } from '../../src/workers/list-window.ts'
 import type { TestService } from './start-service.ts'
 
-export type Auditable = Omit<AuditOptions, 'source' | 'account'> & { redis: Redis; account?: string }
+export type Auditable = Omit<AuditOptions, 'source' | 'ledgers' | 'account'> & { redis: Redis; account?: string }
 
 /** The report of an audit; over a connection of its own, because it watches keys while it repairs. */
 export async function auditReport({ redis, ...options }: Auditable): Promise<AuditReport> {
@@ -18,6 +19,7 @@ export async function auditReport({ redis, ...options }: Auditable): Promise<Aud
       account: 'default',
       ...options,
       source: createRedisAuditSource({ redis: own, keys: options.keys }),
+      ledgers: createRedisLedgerSource({ redis: own, keys: options.keys }),
     })
   } finally {
     own.disconnect()

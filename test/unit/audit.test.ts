@@ -13,6 +13,7 @@ import {
   type Phase,
 } from '../../src/shared/jobs/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
@@ -50,6 +51,9 @@ function loadedFrom(state: JobState): LoadedJob {
       attempts.flatMap(({ n, prediction_id }) => (prediction_id ? [[prediction_id, `${job.id}:${n}`]] : [])),
     ),
     idempotency: job.idempotency === null ? null : job.id,
+    inSlot: takesSlot(job),
+    batchPlace: job.position,
+    hasBatch: job.batch !== null,
   }
 }
 

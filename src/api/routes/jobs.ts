@@ -11,6 +11,7 @@ import type { JobView } from '../job-view.ts'
 import type { ResolveJob } from '../resolve-job.ts'
 import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
+import { createWaiting } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
   store: JobStore
@@ -24,19 +25,13 @@ export interface JobRoutesDependencies {
   full: () => boolean
 }
 
-/** A pause of creation may be what holds the job up. */
-const waits = ({ phase }: JobRecord): boolean => phase === 'queued' || phase === 'resubmitting'
-
 /** A job as its owner sees it, with what it waits for. */
 export type ShowJob = (job: JobRecord) => Promise<Job>
 
-export const createShowJob =
-  (store: Pick<JobStore, 'pause' | 'crowdOf'>, view: JobView, account: string): ShowJob =>
-  async (job) => {
-    if (!waits(job)) return view(job, null, null)
-    const [pause, crowd] = await Promise.all([store.pause(account), store.crowdOf(job)])
-    return view(job, pause, crowd)
-  }
+export function createShowJob(store: JobStore, view: JobView, account: string): ShowJob {
+  const waiting = createWaiting(store, account)
+  return async (job) => view(job, await waiting(job))
+}
 
 const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
 
@@ -6,8 +7,16 @@ import type { Problem } from './finding.ts'
 export type Loaded =
   | { kind: 'job'; phase: string; loaded: LoadedJob }
   | { kind: 'missing' }
+  /** Of a batch that is not accepted yet: nothing names it, and nobody was promised anything. */
+  | { kind: 'draft' }
   | { kind: 'newer'; phase: string }
   | { kind: 'broken'; phase: string; detail: string }
+
+export type FoundBatch =
+  | { kind: 'batch'; loaded: LoadedBatch }
+  | { kind: 'missing' }
+  | { kind: 'newer' }
+  | { kind: 'broken'; detail: string }
 
 /** The names of a deployment's keys, by what they are. */
 export interface KeyNames {
@@ -16,6 +25,11 @@ export interface KeyNames {
   parts: Map<string, string[]>
   /** Tenant indexes: all of a tenant's jobs (status null), or those of one status. */
   tenants: { key: string; tenant: string }[]
+  batches: Set<string>
+  /** Batches of which more than the record is there. */
+  batchParts: Map<string, string[]>
+  tenantBatches: string[]
+  slots: string[]
   open: string[]
   unknown: string[]
   predictions: { key: string; id: string }[]
@@ -29,7 +43,10 @@ export interface AuditSource {
   /** ms, the store's clock */
   now(): Promise<number>
   load(id: string): Promise<Loaded>
+  loadBatch(id: string): Promise<FoundBatch>
   names(): Promise<KeyNames>
+  /** Tenants that have an account or a ledger. */
+  ledgers(): Promise<string[]>
   /** Pages of an index. */
   members(kind: IndexKind, key: string): AsyncIterable<string[]>
   holds(kind: IndexKind, key: string, member: string): Promise<boolean>
@@ -47,13 +64,16 @@ export interface AuditSource {
   repair(problem: Problem): Promise<boolean>
 }
 
-const storedEntry = z.object({ job: z.string() })
+const storedEntry = z.union([
+  z.object({ job: z.string() }).transform(({ job }) => ({ kind: 'job' as const, id: job })),
+  z.object({ batch: z.string() }).transform(({ batch }) => ({ kind: 'batch' as const, id: batch })),
+])
 
-/** The job that an idempotency entry names; the text itself when it cannot be read. */
-export function entryJob(entry: string): string {
+/** What an idempotency entry names; the text itself, as if it were a job, when it cannot be read. */
+export function entryTarget(entry: string): { kind: 'job' | 'batch'; id: string } {
   try {
-    return storedEntry.parse(JSON.parse(entry)).job
+    return storedEntry.parse(JSON.parse(entry))
   } catch {
-    return entry
+    return { kind: 'job', id: entry }
   }
 }

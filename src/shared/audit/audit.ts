@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
+import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED, type ArtifactRecord } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
@@ -7,13 +8,15 @@ import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
+import { checkBatchMember, walkBatches, walkLedgers, walkSlots } from './walk-shares.ts'
 import { attemptId, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
-import { entryJob, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
+import { entryTarget, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
 
 export type { Finding } from './finding.ts'
 
 export interface AuditOptions {
   source: AuditSource
+  ledgers: LedgerSource
   keys: JobKeys
   /** Whose predictions `upstream` lists, and whose budget `creates` is. */
   account: string
@@ -96,6 +99,7 @@ function createWalk(options: AuditOptions, began: number) {
   /** Tenant of every job that was read. */
   const tenants = new Map<string, string>()
   const unread = new Set<string>()
+  const drafts = new Set<string>()
   const phases = new Map<string, number>()
   const facts = new Map<string, AttemptFacts>()
   const intents: { id: string; at: number }[] = []
@@ -105,11 +109,12 @@ function createWalk(options: AuditOptions, began: number) {
     problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
   }
 
-  const isKnown = (id: string): boolean => tenants.has(id) || unread.has(id)
+  const isKnown = (id: string): boolean => tenants.has(id) || unread.has(id) || drafts.has(id)
 
   async function visitJob(id: string): Promise<void> {
     const result = await source.load(id)
     if (result.kind === 'missing') return
+    if (result.kind === 'draft') return void drafts.add(id)
     if (result.phase !== '') phases.set(result.phase, (phases.get(result.phase) ?? 0) + 1)
     if (result.kind !== 'job') unread.add(id)
     if (result.kind === 'newer') skipped.push(id)
@@ -157,19 +162,20 @@ function createWalk(options: AuditOptions, began: number) {
   async function visitIndex(
     kind: 'zset' | 'set',
     key: string,
-    read: (member: string) => IndexMember | null,
+    read: (member: string) => IndexMember | BatchMember | null,
   ): Promise<void> {
     for await (const page of source.members(kind, key))
       for (const member of page) {
         const target = read(member)
         if (target === null) say('index_member_exists', member, `${key} holds what nobody can read`)
+        else if (target.kind === 'batch') problems.push(...(await checkBatchMember(source, key, member, target.batch)))
         else if (target.kind !== 'job' || !isKnown(target.job)) await visitMember(kind, key, member, target)
       }
   }
 
   async function visitMember(kind: 'zset' | 'set', key: string, member: string, target: IndexMember): Promise<void> {
     const result = await source.load(target.job)
-    if (result.kind === 'newer' || result.kind === 'broken') return
+    if (result.kind === 'newer' || result.kind === 'broken' || result.kind === 'draft') return
     const why = ghost(target, result.kind === 'job' ? result.loaded : null)
     if (why === null) return
     const rev = revisionOf(result)
@@ -191,7 +197,9 @@ function createWalk(options: AuditOptions, began: number) {
             say('indexed', job, `a job of ${other} in ${key}`, [['zrem', key, job]])
         }
     }
-    await visitIndex('zset', keys.retention, (job) => ({ kind: 'job', job }))
+    await visitIndex('zset', keys.retention, (id) =>
+      id.startsWith('bat_') ? { kind: 'batch', batch: id } : { kind: 'job', job: id },
+    )
     await visitIndex('zset', keys.due, readDue)
     await visitIndex('zset', keys.storing, readAttempt)
     for (const key of names.open) await visitIndex('set', key, readAttempt)
@@ -207,13 +215,25 @@ function createWalk(options: AuditOptions, began: number) {
     for (const { key, entry } of names.idempotency) {
       const text = await source.text(key)
       if (text === null) continue
-      const job = entryJob(text)
-      const result = await source.load(job)
-      const gone = result.kind === 'missing'
-      if (!gone && (result.kind !== 'job' || result.loaded.state.job.idempotency === entry)) continue
+      const { kind, id } = entryTarget(text)
+      const named = kind === 'job' ? await entryOfJob(id) : await entryOfBatch(id)
+      if (named === 'unreadable' || named?.entry === entry) continue
       if ((await source.text(key)) === text)
-        say('idempotent', entry, gone ? `names ${job}, which does not exist` : `names ${job}, which does not name it`)
+        say('idempotent', entry, named ? `names ${id}, which does not name it` : `names ${id}, which does not exist`)
     }
+  }
+
+  /** The entry that a job names; null when there is no job. */
+  async function entryOfJob(id: string): Promise<{ entry: string | null } | 'unreadable' | null> {
+    const result = await source.load(id)
+    if (result.kind === 'missing' || result.kind === 'draft') return null
+    return result.kind === 'job' ? { entry: result.loaded.state.job.idempotency } : 'unreadable'
+  }
+
+  async function entryOfBatch(id: string): Promise<{ entry: string | null } | 'unreadable' | null> {
+    const result = await source.loadBatch(id)
+    if (result.kind === 'missing') return null
+    return result.kind === 'batch' ? { entry: result.loaded.batch.idempotency } : 'unreadable'
   }
 
   async function visitPrediction(key: string, id: string): Promise<void> {
@@ -257,6 +277,11 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...checkCounters(keys.phases, after, phases, moved))
       await visitIndexes(names)
       await visitPointers(names)
+      const batches = await walkBatches(source, names, checks)
+      problems.push(...batches.problems)
+      skipped.push(...batches.skipped)
+      problems.push(...(await walkSlots(source, names.slots, checks)))
+      problems.push(...(await walkLedgers(source, options.ledgers)))
       if (!checks.quiescent) return
       const due = await source.dueCount()
       if (due > 0) say('at_rest', 'due', `${due} members are due`)
@@ -271,9 +296,12 @@ function readAttempt(member: string): (IndexMember & { kind: 'attempt' }) | null
   return match?.[1] && match[2] ? { kind: 'attempt', job: match[1], attempt: Number(match[2]) } : null
 }
 
-function readDue(member: string): IndexMember | null {
+type BatchMember = { kind: 'batch'; batch: string }
+
+function readDue(member: string): IndexMember | BatchMember | null {
   const [kind, job, ...rest] = member.split(':')
   if (!job) return null
+  if (kind === 'batch') return { kind, batch: job }
   if (kind === 'job') return { kind, job }
   if (kind === 'attempt' && rest.length === 1) return { kind, job, attempt: Number(rest[0]) }
   if (kind === 'effect' && rest.length > 0) return { kind, job, effect: rest.join(':') }

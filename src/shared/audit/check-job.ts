@@ -14,6 +14,7 @@ import {
   type Status,
 } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import { isGivenUp } from '../jobs/rules-submit.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
@@ -39,6 +40,12 @@ export interface LoadedJob {
   owners: Map<string, string | null>
   /** The job that its idempotency entry names. */
   idempotency: string | null
+  /** It holds a slot of its preset. */
+  inSlot: boolean
+  /** Its place in its batch; null: in none, or the batch does not have it. */
+  batchPlace: number | null
+  /** Its batch is there: retention may remove it first. */
+  hasBatch: boolean
 }
 
 export interface CheckOptions {
@@ -99,6 +106,7 @@ export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
     ...checkAttemptSets(loaded, options, say),
     ...checkOwners(loaded, options, say),
     ...checkIdempotency(loaded, options, say),
+    ...checkShares(loaded, options, say),
     ...(options.quiescent ? checkRest(loaded, say) : []),
   ]
 }
@@ -297,6 +305,23 @@ function checkIdempotency({ state, idempotency, now }: LoadedJob, { timings }: C
   return [say('idempotent', job.id, `its entry names ${idempotency ?? 'no job'}`)]
 }
 
+/** What it shares with other jobs. */
+function checkShares({ state, inSlot, batchPlace, hasBatch }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  const { job } = state
+  const problems: Problem[] = []
+  if (takesSlot(job) !== inSlot)
+    problems.push(
+      say('slots_match', job.id, inSlot ? `${job.phase}, and it holds a slot` : `${job.phase}, and it holds no slot`, [
+        [inSlot ? 'srem' : 'sadd', slotsOf(keys, job), job.id],
+      ]),
+    )
+  if (job.batch !== null && hasBatch && job.position !== batchPlace)
+    problems.push(
+      say('batch_counted', job.id, `place ${job.position} of ${job.batch}, which has it at ${batchPlace ?? 'none'}`),
+    )
+  return problems
+}
+
 function checkRest({ state }: LoadedJob, say: Say): Problem[] {
   const { job, attempts, effects } = state
   return [
@@ -308,7 +333,7 @@ function checkRest({ state }: LoadedJob, say: Say): Problem[] {
   ]
 }
 
-/** What an index other than those of one tenant names. */
+/** What an index other than those of one tenant names, batches apart. */
 export type IndexMember =
   | { kind: 'job'; job: string }
   | { kind: 'attempt'; job: string; attempt: number }

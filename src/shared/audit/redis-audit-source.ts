@@ -1,9 +1,19 @@
 import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
-import { effectKey, STATUSES, type JobState } from '../jobs/job.ts'
+import { decodeBatch } from '../batches/batch-codec.ts'
+import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import { decodeAttempts, decodeEffects, decodeJob, NewerRecordError, storedJob } from '../jobs/record-codec.ts'
-import { entryJob, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
+import {
+  decodeAttempts,
+  decodeEffects,
+  decodeJob,
+  decodeOrder,
+  NewerRecordError,
+  storedJob,
+} from '../jobs/record-codec.ts'
+import { slotsOf } from '../jobs/share-plan.ts'
+import { entryTarget, type AuditSource, type FoundBatch, type KeyNames, type Loaded } from './audit-source.ts'
+import type { BatchJob, LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
 
@@ -15,6 +25,22 @@ const NO_EVENT = '0-0'
 
 /** A job may change between two looks; after so many times it is left for another audit. */
 const MAX_LOOKS = 20
+
+const BATCH_JOB_FIELDS = ['phase', 'status', 'attempt', 'captured', 'uncollected']
+const batchJob = z.tuple([
+  z.enum(PHASES),
+  z.enum(STATUSES),
+  z.coerce.number(),
+  text.transform((captured) => (captured === null ? null : Number(captured))),
+  z.coerce.number(),
+])
+
+function decodeBatchJob(reply: unknown, order: unknown): BatchJob | null {
+  if (Array.isArray(reply) && reply.every((value) => value === null)) return null
+  const [phase, status, attempt, captured, uncollected] = batchJob.parse(reply)
+  const { estimate } = decodeOrder(z.string().parse(order))
+  return { phase, status, attempt, estimate, captured, uncollected }
+}
 
 /** Walks with SCAN: Redis goes on serving. The connection is the auditor's own: repairs use WATCH. */
 export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: JobKeys }): AuditSource {
@@ -60,8 +86,9 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
           effects: decodeEffects(rows),
         }
         const names = rows.filter((_, i) => i % 2 === 0)
-        const loaded = await lookAround(state, names)
-        if (loaded) return { kind: 'job', phase, loaded }
+        const seen = await lookAround(state, names)
+        if (seen?.isDraft) return { kind: 'draft' }
+        if (seen) return { kind: 'job', phase, loaded: seen.loaded }
       } catch (error) {
         if (error instanceof NewerRecordError) return { kind: 'newer', phase }
         if (error instanceof z.ZodError || error instanceof SyntaxError)
@@ -73,7 +100,10 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
   }
 
   /** Everything that names the job, in one transaction; null when the job has changed since it was read. */
-  async function lookAround(state: JobState, outbox: string[]): Promise<LoadedJob | null> {
+  async function lookAround(
+    state: JobState,
+    outbox: string[],
+  ): Promise<{ isDraft: boolean; loaded: LoadedJob } | null> {
     const { job, attempts, effects } = state
     const ids = attempts.map(({ n }) => `${job.id}:${n}`)
     const dueNames = [
@@ -89,6 +119,9 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zscore(keys.tenantJobs(job.tenant), job.id)
       .zscore(keys.retention, job.id)
       .get(keys.idempotency(job.idempotency ?? ''))
+      .sismember(slotsOf(keys, job), job.id)
+      .hget(keys.batch(job.batch ?? ''), 'state')
+      .zscore(keys.batchJobs(job.batch ?? ''), job.id)
     for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
     for (const name of dueNames) all.zscore(keys.due, name)
     for (const id of ids) all.sismember(keys.open(job.account), id)
@@ -110,19 +143,77 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const inTenantIndex = take(score) !== null
     const retention = take(score)
     const entry = take(text)
-    return {
+    const entryOf = entry === null ? null : entryTarget(entry)
+    const inSlot = take(z.number()) === 1
+    const batchState = take(text)
+    const batchPlace = take(score)
+    const loaded = {
       now: seconds * 1000 + Math.floor(micros / 1000),
       state,
       outbox,
       inTenantIndex,
       retention,
-      idempotency: entry === null ? null : entryJob(entry),
+      idempotency: entryOf?.kind === 'job' ? entryOf.id : null,
+      inSlot,
+      batchPlace,
+      hasBatch: batchState !== null,
       inStatusIndexes: [...scores(STATUSES).keys()],
       due: scores(dueNames),
       open: new Set(numbers.filter(() => take(z.number()) === 1)),
       unknown: scores(numbers),
       storing: scores(numbers),
       owners: new Map(owned.map((id) => [id, take(text)])),
+    }
+    return { isDraft: batchState === 'draft', loaded }
+  }
+
+  async function loadBatch(id: string): Promise<FoundBatch> {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      try {
+        const loaded = await lookAtBatch(id)
+        if (loaded === 'missing') return { kind: 'missing' }
+        if (loaded) return { kind: 'batch', loaded }
+      } catch (error) {
+        if (error instanceof NewerRecordError) return { kind: 'newer' }
+        if (error instanceof z.ZodError || error instanceof SyntaxError)
+          return { kind: 'broken', detail: firstIssue(error) }
+        if (error instanceof Error && error.message.startsWith('WRONGTYPE'))
+          return { kind: 'broken', detail: error.message }
+        throw error
+      }
+    }
+    throw new Error(`batch ${id} changed ${MAX_LOOKS} times while it was being read`)
+  }
+
+  /** The batch and all of its jobs, in one transaction; null when its jobs were not those that were asked for. */
+  async function lookAtBatch(id: string): Promise<LoadedBatch | 'missing' | null> {
+    const ids = await redis.zrange(keys.batchJobs(id), '0', '-1')
+    const tenant = (await redis.hget(keys.batch(id), 'tenant')) ?? ''
+    const all = redis
+      .multi()
+      .time()
+      .hgetall(keys.batch(id))
+      .zrange(keys.batchJobs(id), '0', '-1')
+      .zrange(keys.batchLive(id), '0', '-1')
+      .zscore(keys.tenantBatches(tenant), id)
+      .zscore(keys.due, `batch:${id}`)
+      .zscore(keys.retention, id)
+    for (const job of ids) all.hmget(keys.job(job), ...BATCH_JOB_FIELDS).get(keys.order(job))
+    const [time, hash, jobs, live, inTenant, due, retention, ...records] = await run(all)
+    const fields = z.record(z.string(), z.string()).parse(hash)
+    const batch = decodeBatch(fields)
+    if (batch === null) return 'missing'
+    if (z.array(z.string()).parse(jobs).join() !== ids.join()) return null
+    const [seconds = 0, micros = 0] = z.array(z.coerce.number()).parse(time)
+    return {
+      now: seconds * 1000 + Math.floor(micros / 1000),
+      batch,
+      committed: Number(fields.committed ?? 0),
+      jobs: ids.map((job, i) => [job, decodeBatchJob(records[2 * i], records[2 * i + 1])]),
+      live: z.array(z.string()).parse(live),
+      inTenantIndex: score.parse(inTenant) !== null,
+      due: score.parse(due),
+      retention: score.parse(retention),
     }
   }
 
@@ -132,12 +223,28 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
   return {
     now,
     load,
+    loadBatch,
+
+    async ledgers(): Promise<string[]> {
+      const found = new Set<string>()
+      const pages: AsyncIterable<string[]> = redis.scanStream({ match: `${keys.tag}:tenant:*`, count: 1000 })
+      for await (const page of pages)
+        for (const key of page) {
+          const [, tenant = '', part, ...rest] = key.slice(keys.tag.length + 1).split(':')
+          if (rest.length === 0 && (part === 'credits' || part === 'ledger')) found.add(tenant)
+        }
+      return [...found].sort()
+    },
 
     async names(): Promise<KeyNames> {
       const names: KeyNames = {
         jobs: new Set(),
         parts: new Map(),
         tenants: [],
+        batches: new Set(),
+        batchParts: new Map(),
+        tenantBatches: [],
+        slots: [],
         open: [],
         unknown: [],
         predictions: [],
@@ -205,6 +312,10 @@ function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]
   if (kind === 'job' && part === undefined) names.jobs.add(id)
   else if (kind === 'job' && part) names.parts.set(id, [...(names.parts.get(id) ?? []), part])
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
+  else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
+  else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
+  else if (kind === 'batch' && part === undefined) names.batches.add(id)
+  else if (kind === 'batch' && part) names.batchParts.set(id, [...(names.batchParts.get(id) ?? []), part])
   else if (kind === 'account' && part === 'open') names.open.push(key)
   else if (kind === 'account' && part === 'unknown') names.unknown.push(key)
   else if (kind === 'prediction') names.predictions.push({ key, id: rest.join(':') })

@@ -2,11 +2,10 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { newCommitId } from '../jobs/commit-id.ts'
 import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit-plan.ts'
-import { CommitScriptInput } from '../jobs/commit-script.ts'
+import { CommitScriptInput, type CommitRunner } from '../jobs/commit-script.ts'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
 import { crowdsOfBatch } from '../jobs/share-plan.ts'
-import type { CommitRunner } from '../jobs/run-commit.ts'
 import type { BatchRecord } from './batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
@@ -85,6 +84,9 @@ export function createRedisBatchStore(options: {
     const input = inputFor(batch.id)
     planIdempotency(input, keys, { batch: batch.id }, idempotency)
     planAcceptance(input, jobs, plan, limits)
+    // All but the first wait for the one before: whoever ends lets the next in, also one that nobody has looked at yet.
+    const later = batch.in_sequence ? jobs.slice(1) : []
+    if (later.length > 0) input.add('zadd_all', keys.crowd('sequence', batch.id), ...later.map(({ id }) => id))
     return input
       .add('hset', keys.batch(batch.id), 'state', 'accepted')
       .add('zrem', keys.due, dueBatch(batch.id))

@@ -18,7 +18,14 @@ const LOOK_AT_ONCE = 500
 
 type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending'>
 
-export function createRedisCreditStore({ redis, keys }: { redis: Redis; keys: CreditKeys }): CreditStore {
+export interface RedisCreditStoreOptions {
+  redis: Redis
+  keys: CreditKeys
+  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  confirmDurable?: () => Promise<void>
+}
+
+export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCreditStoreOptions): CreditStore {
   /** Newest first, before an id. */
   async function before(tenant: string, id: string | undefined, count: number): Promise<LedgerEntry[]> {
     const from = id === undefined ? '+' : `(${id}`
@@ -53,6 +60,7 @@ export function createRedisCreditStore({ redis, keys }: { redis: Redis; keys: Cr
       )
       if (status === 'too_low') return { status, balance: Number(detail) }
       if (status === 'key_reused' || status === 'too_large') return { status }
+      await confirmDurable?.()
       const [row] = await redis.xrange(ledger, detail, detail)
       if (!row) throw new Error(`entry ${detail} of ${tenant} was made and is not there`)
       return { status, entry: decodeEntry(...row) }

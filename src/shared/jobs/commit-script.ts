@@ -1,4 +1,5 @@
 import type { Moment } from './decision.ts'
+import type { CommitResult } from './ports.ts'
 
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
@@ -33,4 +34,36 @@ export class CommitScriptInput {
       ? this.add('zadd', key, Math.round(moment), member)
       : this.add('zadd_in', key, Math.round(moment.in), member)
   }
+}
+
+/** `new_work` is refused when Redis is full, `intent` until the recovery gate has opened. */
+export type CommitKind = 'new_work' | 'always' | 'intent'
+
+/** Redis' time as far as this process knows it, ms. */
+export interface RedisClock {
+  now(): number
+  observe(now: number): void
+}
+
+export type CommitHead = [
+  commitId: string,
+  revision: string,
+  notAfter: string,
+  intervalMicros: string,
+  toleranceMicros: string,
+]
+
+export interface CommitReply {
+  result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
+  /** ms, Redis clock */
+  now: number
+  detail: string
+}
+
+/** Runs commit.lua, for every store that writes with it. */
+export interface CommitRunner {
+  clock: RedisClock
+  run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
+  /** Makes Redis know the script of intents. */
+  allowIntents(): Promise<void>
 }

@@ -63,8 +63,8 @@ export interface Counts {
 
 export interface Pause {
   reason: PauseReason
-  /** ms */
-  until: number
+  /** ms; null: until upstream is found well, which is being tried */
+  until: number | null
 }
 
 /** So many predictions found final by asking, and no webhook among them: webhooks do not come. */

@@ -7,7 +7,7 @@ import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
-import type { CommitRunner } from './run-commit.ts'
+import type { CommitRunner } from './commit-script.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
 import type { Timings } from './timings.ts'
 
@@ -35,7 +35,7 @@ const loadReply = z.tuple([
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
   reason: z.enum(['rate_limited', 'upstream', 'account', 'storage']),
-  until: z.coerce.number(),
+  until: z.coerce.number().nullable(),
 })
 
 export interface RedisJobStoreOptions {
@@ -287,9 +287,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     openPredictions: (account) => redis.scard(keys.open(account)),
 
     async pause(account) {
-      const [until, reason] = await redis.hmget(keys.account(account), 'paused_until', 'pause_reason')
-      if (!until || Number(until) <= clock.now()) return null
-      return pauseSchema.parse({ reason, until })
+      const fields = ['paused_until', 'pause_reason', 'half_open'] as const
+      const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
+      if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
+      return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
     },
 
     async deadLetter(letter) {

@@ -9,7 +9,11 @@ import type { Timings } from './timings.ts'
 
 const inFlight = ({ phase }: JobRecord): boolean => phase !== 'queued' && !isFinal(phase)
 
-const slotsOf = (keys: JobKeys, { tenant, preset }: JobRecord): string => keys.slots(tenant, preset ?? '')
+/** Whether the job holds a slot of its preset. */
+export const takesSlot = (job: JobRecord): boolean => job.in_flight_limit !== null && inFlight(job)
+
+export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string =>
+  keys.slots(tenant, preset ?? '')
 
 /** Where the job may wait for others to end; nowhere when nothing but the account's budget holds it up. */
 export function crowdsOf(keys: JobKeys, job: JobRecord): { crowd: Crowd; key: string }[] {
@@ -34,8 +38,8 @@ export function planBegin(input: CommitScriptInput, keys: JobKeys, job: JobRecor
 }
 
 export function planSlot(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
-  if (after.in_flight_limit === null || inFlight(before) === inFlight(after)) return
-  input.add(inFlight(after) ? 'sadd' : 'srem', slotsOf(keys, after), after.id)
+  if (takesSlot(before) === takesSlot(after)) return
+  input.add(takesSlot(after) ? 'sadd' : 'srem', slotsOf(keys, after), after.id)
 }
 
 export function planBatchMove(

@@ -23,7 +23,7 @@ end
 local function trip(key, now, first, longest, reason)
   local trips = redis.call('HINCRBY', key, 'trips', 1)
   pause_creation(key, now, math.min(longest, first * 2 ^ math.min(trips - 1, 16)), reason)
-  redis.call('HSET', key, 'half_open', '1')
+  redis.call('HSET', key, 'half_open', reason)
   redis.call('HDEL', key, 'probe', 'probe_lease', 'probe_holder')
 end
 -- Upstream is well: true when creation stood half open until now.

@@ -6,7 +6,7 @@ import { ulid } from 'ulid'
 export interface Deployment {
   /** `dep<ulid>` in lower case, so that it can stand in a host name. */
   id: string
-  /** Signs webhook tokens, sessions and artifact links. */
+  /** Signs webhook tokens, job tokens, sessions and artifact links. */
   key: Buffer
 }
 

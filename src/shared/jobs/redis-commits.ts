@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { guardedScript, loadScript } from '../redis/script.ts'
-import type { CommitScriptInput } from './commit-script.ts'
+import type { CommitKind, CommitReply, CommitRunner, RedisClock } from './commit-script.ts'
 import { BATCH_STOPS } from './decision.ts'
-import { CROWDS, type CommitResult } from './ports.ts'
+import { CROWDS } from './ports.ts'
 import type { Timings } from './timings.ts'
 
 const lua = (name: string): URL => new URL(`../${name}`, import.meta.url)
@@ -15,7 +15,7 @@ const newWork = loadScript(commitFile, { includes })
 const always = loadScript(commitFile, { flags: ['allow-oom'], includes })
 /** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
 const intent = guardedScript(commitFile, { includes })
-const SCRIPTS = { new_work: newWork, always, intent: intent.run }
+const SCRIPTS: Record<CommitKind, typeof always> = { new_work: newWork, always, intent: intent.run }
 
 const replySchema = z.tuple([
   z.enum([
@@ -35,35 +35,6 @@ const replySchema = z.tuple([
   z.coerce.number(),
   z.coerce.string(),
 ])
-
-/** Redis' time as far as this process knows it, ms. */
-export interface RedisClock {
-  now(): number
-  observe(now: number): void
-}
-
-export type CommitHead = [
-  commitId: string,
-  revision: string,
-  notAfter: string,
-  intervalMicros: string,
-  toleranceMicros: string,
-]
-
-export interface CommitReply {
-  result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
-  /** ms, Redis clock */
-  now: number
-  detail: string
-}
-
-/** Runs commit.lua, for every store that writes with it. */
-export interface CommitRunner {
-  clock: RedisClock
-  run(script: keyof typeof SCRIPTS, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
-  /** Makes Redis know the script of intents. */
-  allowIntents(): Promise<void>
-}
 
 export function createCommitRunner(redis: Redis, timings: Timings): CommitRunner {
   let offset = 0

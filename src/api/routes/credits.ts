@@ -1,0 +1,79 @@
+import { ServiceError } from '../../shared/errors.ts'
+import type { CreditAdmin } from '../../shared/credits/credit-admin.ts'
+import {
+  entryRequestSchema,
+  ledgerQuerySchema,
+  MAX_SPENDING_DAYS,
+  spendingDays,
+  spendingQuerySchema,
+} from '../../shared/credits/credit-requests.ts'
+import { accountView, entryView, spendingView } from '../../shared/credits/credit-view.ts'
+import type { CreditStore } from '../../shared/credits/ports.ts'
+import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
+import { TENANT_ID } from '../../shared/tenants/tenant.ts'
+import { idempotencyKey } from '../accepting.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'
+
+export interface CreditRoutesDependencies {
+  store: CreditStore
+  admin: CreditAdmin
+  tenants: Pick<TenantAdmin, 'tenant'>
+}
+
+/** Credits: what a tenant has, where it went; and what an operator gives and takes. */
+export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies): Route[] {
+  async function account(tenant: string): Promise<ApiResponse> {
+    return { status: 200, body: accountView(tenant, await store.account(tenant)) }
+  }
+
+  async function ledger(tenant: string, { query }: OwnedRequest): Promise<ApiResponse> {
+    const { cursor, ...rest } = parseWith(ledgerQuerySchema, queryObject(query))
+    const { entries, next } = await store.ledger(tenant, { ...rest, before: cursor })
+    return { status: 200, body: { data: entries.map(entryView), next_cursor: next } }
+  }
+
+  async function spending(tenant: string, { query }: OwnedRequest): Promise<ApiResponse> {
+    const { by, ...range } = parseWith(spendingQuerySchema, queryObject(query))
+    const asked = spendingDays(range, await store.now())
+    if (asked === null)
+      throw invalidRequest([
+        { pointer: '/to', code: 'invalid_value', detail: `Not before from, and at most ${MAX_SPENDING_DAYS} days.` },
+      ])
+    return { status: 200, body: spendingView(asked.from, asked.to, by, await store.spending(tenant, asked.days)) }
+  }
+
+  async function enter(tenant: string, request: OwnedRequest): Promise<ApiResponse> {
+    const asked = parseBody(entryRequestSchema, request.body)
+    const { entry, repeated } = await admin.enter(tenant, asked, idempotencyKey(request))
+    return {
+      status: 201,
+      headers: repeated ? { 'idempotent-replayed': 'true' } : {},
+      body: entryView(entry),
+    }
+  }
+
+  const own =
+    (show: (tenant: string, request: OwnedRequest) => Promise<ApiResponse>) =>
+    (request: OwnedRequest): Promise<ApiResponse> =>
+      show(request.principal.tenant, request)
+
+  /** Of the tenant that the path names. */
+  const named =
+    (show: (tenant: string, request: OwnedRequest) => Promise<ApiResponse>) =>
+    async (request: OwnedRequest): Promise<ApiResponse> => {
+      const { id = '' } = request.params
+      if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'There is no such tenant.')
+      return show((await tenants.tenant(id)).id, request)
+    }
+
+  return [
+    { method: 'GET', path: '/v1/credits', scope: 'credits:read', handle: own(account) },
+    { method: 'GET', path: '/v1/credits/ledger', scope: 'credits:read', handle: own(ledger) },
+    { method: 'GET', path: '/v1/credits/spending', scope: 'credits:read', handle: own(spending) },
+    { method: 'GET', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(account) },
+    { method: 'POST', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(enter) },
+    { method: 'GET', path: '/v1/admin/tenants/:id/credits/ledger', scope: 'admin', handle: named(ledger) },
+    { method: 'GET', path: '/v1/admin/tenants/:id/credits/spending', scope: 'admin', handle: named(spending) },
+  ]
+}

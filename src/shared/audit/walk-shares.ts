@@ -1,0 +1,86 @@
+import { verifyLedger, type LedgerSource } from '../credits/verify-ledger.ts'
+import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
+import type { AuditSource, KeyNames } from './audit-source.ts'
+import { checkBatch } from './check-batch.ts'
+import type { CheckOptions } from './check-job.ts'
+import type { Command, Invariant, Problem } from './finding.ts'
+
+/** What jobs share: batches, slots of presets, the money of their tenant. */
+
+const problem = (
+  invariant: Invariant,
+  id: string,
+  detail: string,
+  fix: Command[] = [],
+  guard: Problem['guard'] = null,
+): Problem => ({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
+
+/** Every batch against its jobs. `skipped`: of a newer release. */
+export async function walkBatches(
+  source: AuditSource,
+  { batches, batchParts, tenantBatches }: KeyNames,
+  options: CheckOptions,
+): Promise<{ problems: Problem[]; skipped: string[] }> {
+  const problems: Problem[] = []
+  const skipped: string[] = []
+  for (const id of batches) {
+    const found = await source.loadBatch(id)
+    if (found.kind === 'newer') skipped.push(id)
+    if (found.kind === 'broken') problems.push(problem('record_readable', id, found.detail))
+    if (found.kind === 'batch') problems.push(...checkBatch(found.loaded, options))
+  }
+  for (const [id, parts] of batchParts)
+    if (!batches.has(id) && (await source.loadBatch(id)).kind === 'missing')
+      for (const part of parts) problems.push(problem('record_complete', id, `its ${part} is still there`))
+  for (const key of tenantBatches)
+    for await (const page of source.members('zset', key))
+      for (const id of page) if (!batches.has(id)) problems.push(...(await checkBatchMember(source, key, id, id)))
+  return { problems, skipped }
+}
+
+/** Why an index should not name a batch. */
+export async function checkBatchMember(
+  source: AuditSource,
+  key: string,
+  member: string,
+  id: string,
+): Promise<Problem[]> {
+  if ((await source.loadBatch(id)).kind !== 'missing') return []
+  // Its record and what names it go together: what is there after it is gone stays there.
+  if (!(await source.holds('zset', key, member))) return []
+  return [problem('index_member_exists', member, `${key}: there is no such batch`, [['zrem', key, member]])]
+}
+
+/** What holds a slot and is no job of that preset; jobs that should hold one are looked at by themselves. */
+export async function walkSlots(source: AuditSource, slots: string[], { keys }: CheckOptions): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const key of slots)
+    for await (const page of source.members('set', key))
+      for (const id of page) {
+        const found = await source.load(id)
+        if (found.kind === 'newer' || found.kind === 'broken') continue
+        const job = found.kind === 'job' ? found.loaded.state.job : null
+        if (job && slotsOf(keys, job) === key && takesSlot(job)) continue
+        const rev = job ? String(job.rev) : ''
+        if (!(await source.holds('set', key, id)) || (await source.revision(id)) !== rev) continue
+        // Its own check tells of a job that is in the set of its preset.
+        if (job && slotsOf(keys, job) === key) continue
+        const why = job ? 'a job of another preset' : 'there is no such job'
+        problems.push(problem('slots_match', id, `${key}: ${why}`, [['srem', key, id]], { job: id, rev }))
+      }
+  return problems
+}
+
+const INVARIANT_OF = { adds_up: 'credit_adds_up', hold_resolved: 'hold_resolved_once' } as const
+
+/** Every ledger, entry by entry. */
+export async function walkLedgers(source: AuditSource, ledgers: LedgerSource): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const tenant of await source.ledgers()) {
+    const verdict = await verifyLedger(ledgers, tenant)
+    problems.push(
+      ...verdict.problems.map(({ rule, id, detail }) => problem(INVARIANT_OF[rule], `${tenant}:${id}`, detail)),
+    )
+  }
+  return problems
+}

@@ -1,0 +1,72 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createWaiting } from '../../src/api/waiting.ts'
+import type { JobEvent } from '../../src/shared/jobs/decision.ts'
+import type { JobRecord } from '../../src/shared/jobs/job.ts'
+import { jobScene, type JobScene } from '../support/job-scene.ts'
+import { prediction } from '../unit/support/job-states.ts'
+
+let scene: JobScene
+let waiting: ReturnType<typeof createWaiting>
+beforeAll(async () => {
+  scene = await jobScene()
+  waiting = createWaiting(scene.store, 'default')
+})
+
+const read = async (id: string): Promise<JobRecord> => {
+  const job = await scene.store.read(id)
+  if (!job) throw new Error(`there is no job ${id}`)
+  return job
+}
+
+/** A job of which so much has happened. */
+async function after(events: readonly ((id: string) => JobEvent)[]): Promise<JobRecord> {
+  const id = await scene.accepted()
+  for (const event of events) await scene.happen(id, event(id))
+  return read(id)
+}
+
+const intend = (): JobEvent => ({ type: 'intend', claim: 'c' })
+const lost = (attempt: number) => (): JobEvent => ({ type: 'lost', attempt, claim: 'c', reason: 'ECONNRESET' })
+const notSent = (attempt: number) => (): JobEvent => ({ type: 'not_sent', attempt, claim: 'c' })
+const seen = (attempt: number, status: string) => (id: string) =>
+  ({
+    type: 'observed',
+    attempt,
+    prediction: prediction(status, { id: `${id}-${attempt}`, error: status === 'failed' ? '(code: PA)' : null }),
+  }) as const
+const failedOnce = [intend, seen(1, 'starting'), seen(1, 'failed')]
+
+const TURN = { for: 'turn', crowd: null, pause: null }
+const OUTCOME = { for: 'outcome' }
+
+describe('a job', () => {
+  test.each<[when: string, events: ((id: string) => JobEvent)[], expected: object | null]>([
+    ['in the line waits for its turn', [], TURN],
+    ['whose create is under way waits for nothing of ours', [intend], null],
+    ['whose create got no answer waits for its outcome', [intend, lost(1)], OUTCOME],
+    ['that runs waits for nothing of ours', [intend, seen(1, 'starting')], null],
+    ['that is to be made anew waits for its turn', failedOnce, TURN],
+    ['that is being made anew waits for nothing of ours', [...failedOnce, intend], null],
+    ['whose next create got no answer waits for its outcome', [...failedOnce, intend, lost(2)], OUTCOME],
+    ['whose next create was not sent waits for its turn', [...failedOnce, intend, notSent(2)], TURN],
+    ['that was made anew waits for nothing of ours', [...failedOnce, intend, seen(2, 'starting')], null],
+    ['that is over waits for nothing', [() => ({ type: 'cancel' })], null],
+  ])('%s', async (_when, events, expected) => {
+    expect(await waiting(await after(events))).toEqual(expected)
+  })
+
+  test('that has moved on since its record was read is not said to wait', async () => {
+    const old = await after(failedOnce)
+    await scene.happen(old.id, { type: 'cancel' })
+    expect(await waiting(old)).toBeNull()
+  })
+
+  test('is told of a pause only when the pause holds it up', async () => {
+    const [queued, resubmitting] = [await after([]), await after(failedOnce)]
+    const [underWay, next] = [await after([intend]), await after([...failedOnce, intend])]
+    await scene.store.pauseCreation('default', 60_000, 'rate_limited')
+    for (const job of [queued, resubmitting])
+      expect(await waiting(job)).toMatchObject({ for: 'turn', pause: { reason: 'rate_limited' } })
+    for (const job of [underWay, next]) expect(await waiting(job)).toBeNull()
+  })
+})

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { ulid } from 'ulid'
+import { afterAll } from 'vitest'
+import type { JobEvent } from '../../src/shared/jobs/decision.ts'
+import type { Cause, JobRecord, JobState } from '../../src/shared/jobs/job.ts'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import type { JobStore } from '../../src/shared/jobs/ports.ts'
+import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
+import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
+import { transition } from '../../src/shared/jobs/transitions.ts'
+import { context, jobRecord } from '../unit/support/job-states.ts'
+import { freshPrefix, testRedisUrl } from './redis.ts'
+
+export interface JobScene {
+  redis: Redis
+  keys: JobKeys
+  timings: Timings
+  store: JobStore
+  accepted(changes?: Partial<JobRecord>): Promise<string>
+  /** Loads, decides and commits; the event must bring news. */
+  happen(id: string, event: JobEvent, cause?: Cause): Promise<JobState>
+}
+
+/** The store of jobs on the Redis that all tests share, under a prefix of its own; nobody works there by itself. */
+export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene> {
+  const redis = new Redis(testRedisUrl())
+  afterAll(() => redis.disconnect())
+  const keys = createJobKeys(freshPrefix())
+  const timings = { ...DEFAULT_TIMINGS, ...changes }
+  const creates = { perMinute: 60_000, burst: 1000 }
+  const commits = createCommitRunner(redis, timings)
+  const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits })
+  await store.allowIntents()
+  return {
+    redis,
+    keys,
+    timings,
+    store,
+    async accepted(record = {}) {
+      const id = `job_${ulid()}`
+      await store.create({ ...jobRecord('queued'), ...record, id, rev: 0 }, null, randomUUID())
+      return id
+    },
+    async happen(id, event, cause = 'webhook') {
+      const { now, paused, state } = await store.load(id)
+      if (!state) throw new Error(`there is no job ${id}`)
+      const decision = transition(state, event, context(now, { paused, cause, timings }))
+      if (decision.kind === 'ignored') throw new Error(`${event.type} was ignored: ${decision.reason}`)
+      const result = await store.commit(state, decision, cause, randomUUID())
+      if (result.status !== 'applied') throw new Error(`${event.type}: ${result.status}`)
+      return result.state
+    },
+  }
+}
