@@ -35,11 +35,11 @@ const batchJob = z.tuple([
   z.coerce.number(),
 ])
 
-function decodeBatchJob(reply: unknown, order: unknown): BatchJob | null {
+function decodeBatchJob(id: string, reply: unknown, order: unknown): BatchJob | null {
   if (Array.isArray(reply) && reply.every((value) => value === null)) return null
   const [phase, status, attempt, captured, uncollected] = batchJob.parse(reply)
   const { estimate } = decodeOrder(z.string().parse(order))
-  return { phase, status, attempt, estimate, captured, uncollected }
+  return { id, phase, status, attempt, estimate, captured, uncollected }
 }
 
 /** Walks with SCAN: Redis goes on serving. The connection is the auditor's own: repairs use WATCH. */
@@ -209,7 +209,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       now: seconds * 1000 + Math.floor(micros / 1000),
       batch,
       committed: Number(fields.committed ?? 0),
-      jobs: ids.map((job, i) => [job, decodeBatchJob(records[2 * i], records[2 * i + 1])]),
+      jobs: ids.map((job, i) => [job, decodeBatchJob(job, records[2 * i], records[2 * i + 1])]),
       live: z.array(z.string()).parse(live),
       inTenantIndex: score.parse(inTenant) !== null,
       due: score.parse(due),
