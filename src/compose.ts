@@ -232,10 +232,17 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const reader = consumerConnection(options.redisUrl, 'events', log)
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
-  const streams = createEventStreams({ hub, store, epoch: deployment.id, limits: { perTenant: 500, total: 5000 }, log })
   const links = createArtifactLinks(deployment.key)
   const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
   const show = createShowJob(store, view, ACCOUNT)
+  const streams = createEventStreams({
+    hub,
+    store,
+    show,
+    epoch: deployment.id,
+    limits: { perTenant: 500, total: 5000 },
+    log,
+  })
   const metrics = createMetrics({
     store,
     queueCounts: queueCounts(queues),

@@ -22,7 +22,7 @@ export function greeting(config: Config, parts: LocalParts, service: Service): s
 
   const width = Math.max(...lines.map(([name]) => name.length))
   const table = lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')
-  const key = parts.made.apiKey ? parts.devApiKey : '$DEV_API_KEY'
+  const key = parts.made.apiKey ? parts.devApiKey : parts.devApiKey === null ? '$KEY' : '$DEV_API_KEY'
   const example = service.url
     ? `\n\nTry it:\n\n  curl -s '${service.url}/v1/jobs' -H 'Authorization: Bearer ${key}' \\
     -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\

@@ -12,6 +12,8 @@ interface Import {
   /** A path below the root, or the name of a package. */
   target: string
   typeOnly: boolean
+  /** `import('…')`: loaded when it is needed. */
+  lazy?: true
 }
 
 const sources = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
@@ -28,9 +30,9 @@ const DYNAMIC = /\bimport\(\s*'([^']+)'\s*\)/g
 function importsOf(file: string): Import[] {
   const code = codeOf(file)
   const found: Import[] = []
-  const add = (from: string, typeOnly: boolean): void => {
+  const add = (from: string, typeOnly: boolean, how: Pick<Import, 'lazy'> = {}): void => {
     const target = from.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), from)) : from
-    found.push({ file, target, typeOnly })
+    found.push({ file, target, typeOnly, ...how })
   }
   for (const [, type, names = '', from = ''] of code.matchAll(STATEMENT)) {
     const listed = /^\{(.*)\}$/s
@@ -44,7 +46,7 @@ function importsOf(file: string): Import[] {
         (listed !== undefined && listed.length > 0 && listed.every((name) => name.startsWith('type '))),
     )
   }
-  for (const [, from = ''] of code.matchAll(DYNAMIC)) add(from, false)
+  for (const [, from = ''] of code.matchAll(DYNAMIC)) add(from, false, { lazy: true })
   return found
 }
 const imports = sources.flatMap(importsOf)
@@ -105,6 +107,18 @@ describe('imports go down only', () => {
   test('the command line imports the client, and the composition for what must work without the api', () => {
     const allowed = from('src/cli/', 'src/client/', 'src/compose.ts', 'src/shared/')
     expect(offences(below('cli'), allowed)).toEqual([])
+  })
+
+  test('a command that speaks to the service loads none of its code; an operator’s is loaded when it is called', () => {
+    const loaded = new Set(['src/cli/main.ts'])
+    for (const file of loaded)
+      for (const one of imports) if (one.file === file && !one.typeOnly && !one.lazy) loaded.add(one.target)
+    expect([...loaded]).toEqual(expect.arrayContaining(['src/cli/submit-commands.ts', 'src/client/client.ts']))
+    const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
+    const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts']
+    expect([...loaded].filter((target) => !light.test(target) && !settings.includes(target))).toEqual([])
+    const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
+    expect(lazy.map(({ target }) => target)).toContain('src/cli/audit-command.ts')
   })
 
   test('the simulator imports nothing of the service, and is started by the composition only', () => {

@@ -186,7 +186,14 @@ function toRequest(request: Request): ApiRequest {
     body: undefined,
     ip: clientNetwork(request.ip ?? ''),
     secure: request.secure,
+    gone: goneSignal(request),
   }
+}
+
+function goneSignal({ res }: Request): AbortSignal {
+  const gone = new AbortController()
+  res?.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** Node keeps the first of two headers; nobody knows which one a part in between took, so both are told. */

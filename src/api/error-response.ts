@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
+import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { ProblemResponse } from './http.ts'
 
 /** A body can hold thousands of mistakes; the first few are enough to mend it. */
@@ -38,6 +39,12 @@ export function toServiceError(error: unknown): ServiceError {
   if (isOutOfMemory(error))
     return new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', {
       retryAfter: 30,
+      cause: error,
+    })
+  // While old and new processes run side by side: another one can answer, and a webhook comes again.
+  if (error instanceof NewerRecordError)
+    return new ServiceError('unavailable', 'A newer release wrote this; this process cannot read it.', {
+      retryAfter: 2,
       cause: error,
     })
   return new ServiceError('internal', 'The request could not be handled.', { cause: error })

@@ -9,21 +9,28 @@ import type { ApiResponse } from './http.ts'
 
 export interface EventStreamsOptions {
   hub: EventHub
-  store: JobStore
+  store: Pick<JobStore, 'read'>
+  show: (job: JobRecord) => Promise<Job>
   /** Marks the ids of this deployment's stream: another deployment's ids mean nothing here. */
   epoch: string
   limits: { perTenant: number; total: number }
   log: Logger
 }
 
-type Show = (job: JobRecord) => Promise<Job>
+interface Shown {
+  job: JobRecord
+  data: Job
+}
+
+/** So many jobs that changed while a reader took nothing: it is better served by reading everything anew. */
+const MAX_WAITING = 10_000
 
 /**
  * Server-sent events. A job's stream sends the whole job, id = rev: register first, then read, drop what is not newer.
  * A tenant's stream sends each changed job, id = `<epoch>-<stream id>`; what cannot be replayed is a `reset`. Several
  * changes of one job while it is being read are one event: what is sent is always the newest state.
  */
-export function createEventStreams({ hub, store, epoch, limits, log }: EventStreamsOptions) {
+export function createEventStreams({ hub, store, show, epoch, limits, log }: EventStreamsOptions) {
   const open = new Map<string, number>()
   let total = 0
 
@@ -44,6 +51,19 @@ export function createEventStreams({ hub, store, epoch, limits, log }: EventStre
       if (now === 0) open.delete(tenant)
       else open.set(tenant, now)
     }
+  }
+
+  /** What many streams ask for in one turn of the event loop, because it has just changed, is read and shown once. */
+  const turn = new Map<string, Promise<Shown | null>>()
+  async function readNow(id: string): Promise<Shown | null> {
+    const job = await store.read(id)
+    return job && { job, data: await show(job) }
+  }
+  function read(id: string): Promise<Shown | null> {
+    const reading = turn.get(id) ?? readNow(id)
+    if (turn.size === 0) setImmediate(() => turn.clear())
+    turn.set(id, reading)
+    return reading
   }
 
   /** Runs `work` once for any number of calls that come while it runs, and once more when some did. */
@@ -69,16 +89,17 @@ export function createEventStreams({ hub, store, epoch, limits, log }: EventStre
   }
 
   return {
-    ofJob(tenant: string, id: string, show: Show): ApiResponse {
+    ofJob(tenant: string, id: string): ApiResponse {
       const leave = enter(tenant)
       return {
         events(send, end) {
           let seen = ''
           const look = coalesce(async () => {
-            const job = await store.read(id)
-            if (job === null) return end()
+            const shown = await read(id)
+            if (shown === null) return end()
+            const { job, data } = shown
             const mark = `${job.rev}:${job.progress ?? ''}`
-            if (mark !== seen) send({ id: String(job.rev), event: 'job', data: await show(job) })
+            if (mark !== seen) await send({ id: String(job.rev), event: 'job', data })
             seen = mark
             if (isFinal(job.phase)) end()
           })
@@ -112,7 +133,7 @@ export function createEventStreams({ hub, store, epoch, limits, log }: EventStre
             if (batch === null) return end()
             const { estimated_end_at: _end, ...shown } = show(batch)
             const mark = JSON.stringify(shown)
-            if (mark !== seen) send({ id: `${epoch}-${position}`, event: 'batch', data: show(batch) })
+            if (mark !== seen) await send({ id: `${epoch}-${position}`, event: 'batch', data: show(batch) })
             seen = mark
             if (batch.completed_at !== null) end()
           })
@@ -132,51 +153,57 @@ export function createEventStreams({ hub, store, epoch, limits, log }: EventStre
       }
     },
 
-    ofTenant(tenant: string, last: string | null, show: Show): ApiResponse {
+    ofTenant(tenant: string, last: string | null): ApiResponse {
       const from = last === null ? null : parsePosition(last, epoch)
       const leave = enter(tenant)
       return {
-        events(send) {
+        events(send, end) {
+          /** Jobs that changed, by their latest change: whoever got the id of one has got all before it. */
           const waiting = new Map<string, string | null>()
           let position = from ?? '0-0'
+          let begun = false
+          let left = false
           const idOf = (): string => `${epoch}-${position}`
           const flush = coalesce(async () => {
-            while (waiting.size > 0) {
+            while (waiting.size > 0 && !left) {
               const [entry] = waiting
               if (!entry) return
               const [id, stream] = entry
               waiting.delete(id)
+              // Unread, it would be missed for good: the reader comes back and begins where it was.
+              const shown = await read(id).catch((error: unknown) => {
+                end()
+                throw error
+              })
               if (stream !== null) position = stream
-              const job = await store.read(id)
-              if (job !== null && job.tenant === tenant) send({ id: idOf(), event: 'job', data: await show(job) })
+              if (shown?.job.tenant === tenant) await send({ id: idOf(), event: 'job', data: shown.data })
             }
           })
-          const note = ({ job, stream }: JobChange): void => {
+          const note = ({ job, stream }: Pick<JobChange, 'job' | 'stream'>): void => {
+            if (stream !== null) waiting.delete(job)
             waiting.set(job, stream ?? waiting.get(job) ?? null)
-            flush()
+            if (waiting.size > MAX_WAITING) end()
+            else if (begun) flush()
           }
           const stop = hub.onTenant(tenant, note)
           const begin = async (): Promise<void> => {
-            if (from === null) {
-              position = await hub.position()
-              // A client that brought a position of somewhere else must read everything anew.
-              send({ id: idOf(), event: last === null ? 'ready' : 'reset', data: {} })
-              return
-            }
-            const missed = await hub.since(tenant, from)
-            if (missed === null) {
-              position = await hub.position()
-              send({ id: idOf(), event: 'reset', data: {} })
-            } else {
-              send({ id: idOf(), event: 'ready', data: {} })
-              for (const change of missed) note(change)
-            }
+            const missed = from === null ? null : await hub.since(tenant, from)
+            if (missed === null) position = await hub.position()
+            // A client that brought a position of somewhere else must read everything anew.
+            await send({ id: idOf(), event: missed || last === null ? 'ready' : 'reset', data: {} })
+            // What was missed goes before what has come meanwhile.
+            const meanwhile = [...waiting].map(([job, stream]) => ({ job, stream }))
+            waiting.clear()
+            for (const change of [...(missed ?? []), ...meanwhile]) note(change)
+            begun = true
+            flush()
           }
           begin().catch((error: unknown) => {
             log.warn({ err: error }, 'an event stream could not begin')
-            send({ id: '', event: 'reset', data: {} })
+            void send({ id: '', event: 'reset', data: {} })
           })
           return () => {
+            left = true
             stop()
             leave()
           }

@@ -16,6 +16,8 @@ export interface ApiRequest {
   /** Where it comes from, for throttling: an IPv4 address, or the network of an IPv6 address. */
   ip: string
   secure: boolean
+  /** Aborts when the connection ends: nobody waits for the answer any more. */
+  gone: AbortSignal
 }
 
 /** A request of somebody who may: `principal` is checked before the handler runs. */
@@ -37,11 +39,11 @@ export interface ProblemResponse {
 export interface ServerEvent {
   id: string
   event: string
-  data: unknown
+  data: object
 }
 
-/** Starts sending; answers how to stop. `end` closes the stream. */
-export type EventSource = (send: (event: ServerEvent) => void, end: () => void) => () => void
+/** Starts sending; answers how to stop. `send` resolves when the reader has taken it, or left. `end` closes the stream. */
+export type EventSource = (send: (event: ServerEvent) => Promise<void>, end: () => void) => () => void
 
 export interface BodyLimits {
   bytes: number

@@ -14,7 +14,7 @@ and prints every promise that does not hold. It changes nothing, and may run bes
   --skip-files  does not read the stored files
   --json        prints each finding as a line of JSON
 
-Exit codes: 0 nothing is wrong (any more), 1 something is, 2 the audit could not be made.
+Exit codes: 0 nothing is wrong (any more), 1 something is, 2 or 3 the audit could not be made.
 `
 
 const options = {
@@ -60,7 +60,6 @@ function print(report: AuditReport, asJson: boolean): void {
 }
 
 export const auditCommand: Command = {
-  summary: 'finds what does not hold in Redis, in the files and upstream',
   help: HELP,
   async run(args) {
     const { values } = parseArgs({ args, options, strict: true })

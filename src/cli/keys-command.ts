@@ -23,8 +23,7 @@ const HELP = `Usage: genqueue keys <action> [options]
 
 Works on Redis, whether the service runs or not.
 
-Exit codes: 0 done, 1 it cannot be done (there is no such tenant or key, or the key has ended), 2 the command is wrong, or
-Redis cannot be reached.
+Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant or key, or the key has ended).
 `
 
 export interface KeyOptions {

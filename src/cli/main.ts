@@ -1,38 +1,32 @@
 #!/usr/bin/env node
-import { auditCommand } from './audit-command.ts'
-import type { Command } from './command.ts'
-import { keysCommand } from './keys-command.ts'
-import { tenantsCommand } from './tenants-command.ts'
+import { CommanderError } from 'commander'
+import { EXIT, failureOf } from './failures.ts'
+import { runProgram } from './program.ts'
 
-/** `genqueue <command>`: what an operator does beside the service. */
+/** `genqueue <command>`: jobs over the API, and what an operator does beside the service. */
 
-const COMMANDS: Record<string, Command> = { audit: auditCommand, keys: keysCommand, tenants: tenantsCommand }
+const args = process.argv.slice(2)
 
-function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
-  return `Usage: genqueue <command> [options]\n\n${lines.join('\n')}\n\ngenqueue <command> --help tells the options.\n`
-}
+/** Whoever reads us may have enough, as `| head -1`. */
+process.stdout.on('error', (error) => {
+  if ('code' in error && error.code === 'EPIPE') process.exit(EXIT.ok)
+  throw error
+})
 
-async function main([name, ...args]: string[]): Promise<number> {
-  if (name === undefined || name === '--help' || name === 'help') {
-    process.stdout.write(usage())
-    return name === undefined ? 2 : 0
+function tell(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  const { exit, ...failure } = failureOf(error)
+  if (args.includes('--json')) process.stderr.write(`${JSON.stringify({ error: failure })}\n`)
+  else {
+    process.stderr.write(`genqueue: ${failure.message}\n`)
+    for (const { pointer, detail } of failure.errors)
+      if (!failure.message.includes(pointer)) process.stderr.write(`  ${pointer}: ${detail}\n`)
   }
-  const command = COMMANDS[name]
-  if (command === undefined) {
-    process.stderr.write(`genqueue: there is no command ${JSON.stringify(name)}\n\n${usage()}`)
-    return 2
-  }
-  if (args.includes('--help')) {
-    process.stdout.write(command.help)
-    return 0
-  }
-  return command.run(args)
+  return exit
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  process.exitCode = await runProgram(args)
 } catch (error) {
-  process.stderr.write(`genqueue: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 2
+  process.exitCode = tell(error)
 }

@@ -5,14 +5,18 @@ import type {
   Artifact,
   Batch,
   BatchRequest,
+  Credits,
   Job,
   JobRequest,
   JobStatus,
+  LedgerEntry,
+  LedgerKind,
   ManifestLine,
   Model,
   Page,
   Preset,
   ReadToken,
+  Spending,
 } from './types.ts'
 
 export { ApiError, NetworkError } from './errors.ts'
@@ -29,6 +33,19 @@ export interface PageOptions {
 
 export interface ListOptions extends PageOptions {
   status?: JobStatus
+}
+
+export interface LedgerOptions extends PageOptions {
+  kind?: LedgerKind
+  /** Only what was moved for this job. */
+  job?: string
+}
+
+export interface SpendingOptions {
+  /** Days of UTC, such as `2026-01-31`; by default the last 30. */
+  from?: string
+  to?: string
+  by?: 'day' | 'preset'
 }
 
 export interface SubmitOptions {
@@ -68,6 +85,8 @@ export interface ChangesHandlers extends StreamHandlers {
 export function isFinal(job: Pick<Job, 'status'>): boolean {
   return job.status === 'succeeded' || job.status === 'failed' || job.status === 'canceled'
 }
+
+const isOver = (batch: Pick<Batch, 'completed_at'>): boolean => batch.completed_at !== null
 
 /** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http. */
 export function newIdempotencyKey(): string {
@@ -131,7 +150,7 @@ export function createClient(options: ClientOptions) {
         if (type !== 'batch') return true
         const batch: Batch = JSON.parse(data)
         onBatch(batch)
-        return batch.completed_at === null
+        return !isOver(batch)
       },
       handlers,
     )
@@ -158,8 +177,7 @@ export function createClient(options: ClientOptions) {
       }
     },
 
-    list: ({ status, ...page }: ListOptions = {}): Promise<Page<Job>> =>
-      get(`/v1/jobs?${pageQuery(page, status === undefined ? {} : { status })}`),
+    list: (list: ListOptions = {}): Promise<Page<Job>> => get(`/v1/jobs${queryOf(list)}`),
 
     cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
@@ -169,6 +187,10 @@ export function createClient(options: ClientOptions) {
 
     /** Follows one job over lost connections until it is final. */
     events,
+
+    /** The job once it is final; `onJob` sees each change, the last one too. */
+    watch: (id: string, onJob: (job: Job) => void, watchOptions: WaitOptions = {}): Promise<Job> =>
+      lastOf((onNews, handlers) => events(id, onNews, handlers), onJob, isFinal, watchOptions),
 
     /** Follows every job of the tenant until unsubscribed. */
     changes: ({ onJob, onReset, ...handlers }: ChangesHandlers): Unsubscribe =>
@@ -195,40 +217,17 @@ export function createClient(options: ClientOptions) {
 
     batch: (id: string): Promise<Batch> => get(batchPath(id)),
 
-    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches?${pageQuery(page)}`),
+    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches${queryOf(page)}`),
 
     /** In the order of their places. */
-    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> =>
-      get(`${batchPath(id)}/jobs?${pageQuery(page)}`),
+    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> => get(`${batchPath(id)}/jobs${queryOf(page)}`),
 
     /** Follows a batch over lost connections until it is over. */
     batchEvents,
 
-    /** The batch once it is over; `onBatch` sees each change before. */
-    watchBatch: (
-      id: string,
-      onBatch: (batch: Batch) => void = () => undefined,
-      waitOptions: WaitOptions = {},
-    ): Promise<Batch> =>
-      new Promise((resolve, reject) => {
-        const signal = signalOf(waitOptions)
-        const aborted = (): void => settle(() => reject(signal?.reason))
-        const settle = (how: () => void): void => {
-          signal?.removeEventListener('abort', aborted)
-          stop()
-          how()
-        }
-        const stop = batchEvents(
-          id,
-          (batch) => {
-            onBatch(batch)
-            if (batch.completed_at !== null) settle(() => resolve(batch))
-          },
-          { onError: (error) => settle(() => reject(error)) },
-        )
-        if (signal?.aborted) aborted()
-        else signal?.addEventListener('abort', aborted)
-      }),
+    /** The batch once it is over; `onBatch` sees each change, the last one too. */
+    watchBatch: (id: string, onBatch: (batch: Batch) => void, watchOptions: WaitOptions = {}): Promise<Batch> =>
+      lastOf((onNews, handlers) => batchEvents(id, onNews, handlers), onBatch, isOver, watchOptions),
 
     cancelBatch: (id: string): Promise<Batch> => json(`${batchPath(id)}/cancel`, { method: 'POST' }),
 
@@ -255,6 +254,14 @@ export function createClient(options: ClientOptions) {
     /** `name` is `owner/name`. */
     model: (name: string): Promise<Model> => get(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
 
+    /** What the tenant has. */
+    credits: (): Promise<Credits> => get('/v1/credits'),
+
+    /** Every movement of credits, newest first. */
+    ledger: (ledger: LedgerOptions = {}): Promise<Page<LedgerEntry>> => get(`/v1/credits/ledger${queryOf(ledger)}`),
+
+    spending: (spending: SpendingOptions = {}): Promise<Spending> => get(`/v1/credits/spending${queryOf(spending)}`),
+
     /** Exchanges an API key for a session cookie that scripts cannot read. */
     signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
 
@@ -273,16 +280,42 @@ export function createClient(options: ClientOptions) {
   }
 }
 
+/** Follows until the last news; rejects when the service refuses, and with the reason of the signal. */
+function lastOf<T>(
+  follow: (onNews: (news: T) => void, handlers: StreamHandlers) => Unsubscribe,
+  onNews: (news: T) => void,
+  isLast: (news: T) => boolean,
+  options: WaitOptions,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const signal = signalOf(options)
+    const settle = (how: () => void): void => {
+      signal?.removeEventListener('abort', leave)
+      stop()
+      how()
+    }
+    const leave = (): void => settle(() => reject(signal?.reason))
+    const stop = follow(
+      (news) => {
+        onNews(news)
+        if (isLast(news)) settle(() => resolve(news))
+      },
+      { onError: (error) => settle(() => reject(error)) },
+    )
+    if (signal?.aborted) leave()
+    else signal?.addEventListener('abort', leave)
+  })
+}
+
 const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
   body === undefined
     ? { method: 'POST', headers }
     : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
 
-function pageQuery({ limit, cursor }: PageOptions, more: Record<string, string> = {}): string {
-  const query = new URLSearchParams(more)
-  if (limit !== undefined) query.set('limit', String(limit))
-  if (cursor !== undefined) query.set('cursor', cursor)
-  return query.toString()
+function queryOf(options: PageOptions | ListOptions | LedgerOptions | SpendingOptions): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, String(value))
+  return query.size === 0 ? '' : `?${query.toString()}`
 }
 
 function signalOf({ signal, timeout }: WaitOptions): AbortSignal | undefined {

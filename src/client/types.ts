@@ -157,25 +157,25 @@ export interface Page<T> {
 /** Exactly one of `preset`, `model`, `version`, `deployment`. */
 export interface JobRequest {
   /** The name of a preset: it decides the model, and what else a job may say. */
-  preset?: string
+  preset?: string | undefined
   /** `owner/name` of an official model */
-  model?: string
+  model?: string | undefined
   /** 64 hex digits, or `owner/name:<64 hex>` */
-  version?: string
+  version?: string | undefined
   /** `owner/name` */
-  deployment?: string
+  deployment?: string | undefined
   input: JsonObject
   /** s from the prediction's creation to its end; 5-1800, default 600 */
-  timeout?: number
+  timeout?: number | undefined
   /** s from accept to creation; 1-604800, default 86400 */
-  start_within?: number
+  start_within?: number | undefined
   /** Which of Replicate's events to subscribe; `start` and `completed` always are. `output` and `logs` feed live progress. */
-  webhook_events?: WebhookEvent[]
-  metadata?: JsonObject
+  webhook_events?: WebhookEvent[] | undefined
+  metadata?: JsonObject | undefined
   /** Default `fail`: better one job failed than one prediction paid for twice. */
-  on_unknown?: 'fail' | 'retry'
+  on_unknown?: 'fail' | 'retry' | undefined
   /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */
-  store?: 'copy' | 'none'
+  store?: 'copy' | 'none' | undefined
 }
 
 /** What a unit costs, in micro-credits; the parts are added and the sum is rounded up. */
@@ -301,15 +301,15 @@ export type BatchItem = Partial<JobRequest>
 /** All of its jobs are accepted, or none. */
 export interface BatchRequest {
   /** The same as in `defaults`. */
-  preset?: string
-  defaults?: BatchItem
+  preset?: string | undefined
+  defaults?: BatchItem | undefined
   /** One job after the other; side by side by default. */
-  sequential?: boolean
+  sequential?: boolean | undefined
   /** No further job begins once so large a share has failed, above 0 to 1. */
-  stop_on_failure_rate?: number
+  stop_on_failure_rate?: number | undefined
   /** No further job begins once it would cost more, micro-credits. */
-  max_spend?: number
-  metadata?: JsonObject
+  max_spend?: number | undefined
+  metadata?: JsonObject | undefined
   /** 1 to 1,000 */
   items: BatchItem[]
 }
@@ -338,4 +338,56 @@ export type ManifestLine = {
 export interface ReadToken {
   token: string
   expires_at: string
+}
+
+/** Micro-credits: a credit has 1,000,000. granted = balance + held + captured. */
+export interface Credits {
+  tenant: string
+  /** Nothing was ever granted: jobs need no balance, and are counted nonetheless. */
+  unlimited: boolean
+  granted: number
+  /** What new jobs may use. */
+  balance: number
+  /** For jobs that are not over. */
+  held: number
+  /** Taken for jobs that are. */
+  captured: number
+}
+
+export type LedgerKind = 'opening' | 'grant' | 'adjustment' | 'hold' | 'capture' | 'release'
+
+/** One movement, with the account as it stood after it. */
+export interface LedgerEntry {
+  id: string
+  kind: LedgerKind
+  amount: number
+  granted: number
+  balance: number
+  held: number
+  captured: number
+  job: string | null
+  batch: string | null
+  /** Of a capture: what the job cost beyond what the account had. */
+  uncollected: number
+  /** Of grant and adjustment. */
+  reason: string | null
+  created_at: string
+}
+
+/** Micro-credits of jobs that were charged. */
+export interface SpendingSum {
+  jobs: number
+  /** What had been held for them. */
+  estimated: number
+  captured: number
+  uncollected: number
+}
+
+/** Days are of UTC, such as `2026-01-31`. */
+export interface Spending {
+  from: string
+  to: string
+  by: 'day' | 'preset'
+  data: (SpendingSum & ({ day: string } | { preset: string }))[]
+  total: SpendingSum
 }

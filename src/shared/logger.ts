@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino'
 import pretty from 'pino-pretty'
+import { createLogSink, type LogSink } from './log-sink.ts'
 
 export type Logger = PinoLogger
 
@@ -8,6 +9,25 @@ const SECRETS = /\b(?:r8_|whsec_|gqt?_)[A-Za-z0-9+/=_-]{8,}|([?&]token=)[A-Za-z0
 
 const scrub = (text: string): string =>
   text.replace(SECRETS, (_match, prefix: string | undefined) => `${prefix ?? ''}[redacted]`)
+
+const MAX_WAITING_BYTES = 8 * 1024 * 1024
+const LAST_WORDS_MS = 1_000
+
+let output: LogSink | undefined
+
+/** Standard output, which may be a pipe that nobody reads: neither the work nor its end waits for it. */
+function standardOutput(): LogSink {
+  if (output) return output
+  const sink = createLogSink({
+    // Asked for in this way, a pipe is one that answers at once when it is full.
+    fd: process.stdout.fd,
+    maxBytes: MAX_WAITING_BYTES,
+    onDropped: (lines) =>
+      `${JSON.stringify({ level: pino.levels.values['warn'], time: Date.now(), lines, msg: 'lines of the log were dropped: nobody took them' })}\n`,
+  })
+  process.once('exit', () => sink.flush(LAST_WORDS_MS))
+  return (output = sink)
+}
 
 /**
  * JSON lines, or readable ones on a terminal. Bodies, prompts and keys are never logged; should a secret get into an
@@ -39,7 +59,5 @@ export function createLogger(options: { level: string; readable: boolean; destin
   }
   const readable = (): DestinationStream =>
     pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true })
-  // Lines that come while one is being written go out together: a busy process does not wait for its log.
-  const json = (): DestinationStream => pino.destination({ dest: 1, sync: false })
-  return pino(settings, options.destination ?? (options.readable ? readable() : json()))
+  return pino(settings, options.destination ?? (options.readable ? readable() : standardOutput()))
 }

@@ -104,6 +104,9 @@ const WAITS: Record<WaitingFor['reason'], string> = {
   account: 'Replicate refuses the account: check the token and the credit.',
   storage: 'Outputs cannot be stored right now, so none are made.',
   outcome: 'The answer to the request did not arrive.',
+  preset_limit: 'As many runs of this preset are under way as may be.',
+  sequence: 'The runs before it in its batch come first.',
+  max_spend: 'What its batch may spend is set aside for other runs.',
 }
 
 /** In the service's own words. That the outcome is not known is already told by the phase. */

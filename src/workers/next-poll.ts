@@ -4,10 +4,6 @@ import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 /** ms until a prediction of this age should be looked at again. */
 export type NextPoll = (age: number) => Promise<number>
 
-/** Nothing is left unobserved for longer, nor in the last minutes before upstream removes it. */
-const LONGEST_MS = 15 * 60_000
-const BEFORE_REMOVAL_MS = 20 * 60_000
-
 /** Half of the read budget is for polls: with many predictions open each is asked less often. */
 export function createNextPoll(options: {
   store: Pick<JobStore, 'openPredictions' | 'webhooksSilent'>
@@ -20,8 +16,8 @@ export function createNextPoll(options: {
   return async (age) => {
     const bounds = webhooks() && !(await store.webhooksSilent(account)) ? timings.pollWithWebhooks : timings.pollOnly
     const floor = ((await store.openPredictions(account)) / (readsPerMinute / 2)) * 60_000
-    const wait = Math.min(Math.max(floor, ageBased(age, bounds)), LONGEST_MS)
-    const left = timings.outputLifetime - BEFORE_REMOVAL_MS - age
+    const wait = Math.min(Math.max(floor, ageBased(age, bounds)), timings.longestPoll)
+    const left = timings.outputLifetime - timings.beforeRemoval - age
     return left > 0 ? Math.min(wait, Math.max(left, bounds.min)) : Math.min(wait, bounds.max)
   }
 }

@@ -43,6 +43,8 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     if (job.prediction_id === null) throw new OutputGoneError('the prediction is not known')
     await reads.take(signal)
     const outcome = await upstream.get(job.prediction_id)
+    if (outcome.kind === 'prediction' && outcome.prediction.output_too_deep)
+      throw new OutputGoneError('the output is nested too deeply to be kept')
     if (outcome.kind === 'prediction' && !outcome.prediction.data_removed) return outcome.prediction.output
     if (outcome.kind === 'prediction' || outcome.kind === 'not_found')
       throw new OutputGoneError('Replicate has removed the output')

@@ -39,6 +39,9 @@ export interface FleetOptions {
   seed?: number
   timings?: Partial<Timings>
   createsPerMinute?: number
+  readsPerMinute?: number
+  /** What upstream allows; far more than we ask for when not given. */
+  upstreamReadsPerMinute?: number
   simulatorSpeed?: number
   logLevel?: string
 }
@@ -54,7 +57,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     seed,
     speed: simulatorSpeed,
     'creates-per-minute': 600_000,
-    'reads-per-minute': 600_000,
+    'reads-per-minute': options.upstreamReadsPerMinute ?? 600_000,
   }
   const simulator = spawnNode(
     SIMULATOR,
@@ -75,7 +78,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     REPLICATE_API_TOKEN: 'test',
     REPLICATE_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
     REPLICATE_CREATES_PER_MINUTE: String(createsPerMinute),
-    REPLICATE_READS_PER_MINUTE: '60000',
+    REPLICATE_READS_PER_MINUTE: String(options.readsPerMinute ?? 60_000),
     PUBLIC_URL: apiUrl,
     DEV_API_KEY: TEST_KEY,
     TENANT_REQUESTS_PER_MINUTE: '1000000',

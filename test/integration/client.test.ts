@@ -68,14 +68,11 @@ test('waiting ends with its timeout or its signal, and the job goes on', async (
 test('events follow a job over a lost connection', async () => {
   const { id } = await client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'news' } })
   const seen: string[] = []
-  const over = new Promise<Job>((resolve) => {
-    client.events(id, (job) => {
-      if (seen.length === 0) proxy.resetAll()
-      seen.push(job.status)
-      if (job.completed_at !== null) resolve(job)
-    })
+  const job = await client.watch(id, ({ status }) => {
+    if (seen.length === 0) proxy.resetAll()
+    seen.push(status)
   })
-  expect((await over).status).toBe('succeeded')
+  expect(job.status).toBe('succeeded')
   expect(seen.length).toBeGreaterThan(1)
 })
 
@@ -120,7 +117,7 @@ test('a batch is canceled; what failed is tried again in a new one', async () =>
     items: [1, 2, 3].map((n) => ({ model: 'google/gemini-3-pro', input: { prompt: `part ${n}` } })),
   })
   await client.cancelBatch(id)
-  const over = await client.watchBatch(id, undefined, { timeout: 30_000 })
+  const over = await client.watchBatch(id, () => undefined, { timeout: 30_000 })
   expect(over).toMatchObject({ status: 'canceled', stopped: 'canceled' })
   const again = await client.retryFailed(id)
   expect(again).toMatchObject({ retry_of: id, counts: { total: 3 } })
@@ -128,7 +125,9 @@ test('a batch is canceled; what failed is tried again in a new one', async () =>
 })
 
 test('watching a batch that is not ours is refused', async () => {
-  await expect(client.watchBatch('bat_00000000000000000000000000')).rejects.toMatchObject({ code: 'not_found' })
+  await expect(client.watchBatch('bat_00000000000000000000000000', () => undefined)).rejects.toMatchObject({
+    code: 'not_found',
+  })
 })
 
 test('a job that is over is tried again by a new job', async () => {
@@ -150,4 +149,20 @@ test('presets and models are told', async () => {
   expect((await client.presets()).map(({ name }) => name)).toContain('story-page')
   expect(await client.preset('story-page')).toMatchObject({ model: MODEL, estimate: 3000 })
   expect((await client.model(MODEL)).name).toBe(MODEL)
+})
+
+test('credits, their ledger and what was spent are told', async () => {
+  const { id } = await client.submit(picture('a fox that costs'))
+  await client.wait(id)
+  const account = await client.credits()
+  expect(Object.keys(account).sort()).toEqual(['balance', 'captured', 'granted', 'held', 'tenant', 'unlimited'])
+  expect(account.granted).toBe(account.balance + account.held + account.captured)
+  const { data } = await client.ledger({ job: id })
+  expect(data.map(({ kind, amount }) => [kind, amount])).toEqual([
+    ['capture', 3000],
+    ['hold', 3000],
+  ])
+  const { total, data: presets } = await client.spending({ by: 'preset' })
+  expect(presets).toContainEqual(expect.objectContaining({ preset: 'story-page' }))
+  expect(total.captured).toBe(account.captured)
 })

@@ -113,6 +113,21 @@ describe('as it is described', () => {
     await finished(service, job.id)
   })
 
+  test('are the account, its ledger and its spending', async () => {
+    const entered = await call('/v1/admin/tenants/default/credits', {
+      method: 'POST',
+      body: JSON.stringify({ amount: 1_000_000_000, reason: 'described' }),
+    })
+    expect([entered.status, wrong('LedgerEntry', await entered.json())]).toEqual([201, null])
+    await finished(service, (await service.client.submit({ preset: 'story-page', input: { prompt: 'described' } })).id)
+    expect(wrong('CreditAccount', await (await call('/v1/credits')).json())).toBeNull()
+    const ledger = (await (await call('/v1/credits/ledger')).json()) as { data: { kind: string }[] }
+    expect(wrong('LedgerPage', ledger)).toBeNull()
+    expect(ledger.data.map(({ kind }) => kind)).toEqual(['capture', 'hold', 'grant'])
+    for (const by of ['day', 'preset'])
+      expect(wrong('Spending', await (await call(`/v1/credits/spending?by=${by}`)).json())).toBeNull()
+  })
+
   test('is what may be submitted', async () => {
     const bodies: [body: object, accepted: boolean][] = [
       [{ version: HELLO, input: { text: 'x' } }, true],

@@ -81,7 +81,7 @@ test('exit codes tell what cannot be done from what is typed wrong', async () =>
     genqueue('tenants create Big'),
     genqueue('tenants list', { KEY_PREFIX: 'nobody-was-here' }),
   ])
-  expect(missing).toMatchObject({ exit: 1, stdout: '', stderr: 'genqueue: There is no such tenant.\n' })
+  expect(missing).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: There is no such tenant.\n' })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('id: Expected') })
   expect(nothing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('KEY_PREFIX') })
 }, 60_000)

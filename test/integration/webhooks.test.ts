@@ -61,6 +61,25 @@ test('an authentic webhook ends the silence of webhooks, also when it brings no 
   expect((await service.client.get(job.id)).rev).toBe(rev)
 })
 
+test('an output that is nested without end fails its job, and says so', async () => {
+  const job = await waiting()
+  const body = JSON.stringify(about(job, 'succeeded', { output: null }))
+  const nested = body.replace('"output":null', `"output":${'['.repeat(10_000)}${']'.repeat(10_000)}`)
+  expect(await post(signed(tokens.url(job.id, 1), nested))).toBe(200)
+  expect((await service.client.get(job.id)).error).toMatchObject({ code: 'output_not_stored', billed: 'yes' })
+})
+
+test('a record that a newer release wrote is left to it: 503, so that Replicate tries again', async () => {
+  const job = await waiting()
+  const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
+  await service.redis.hset(service.keys.job(job.id), 'v', '2')
+  expect(await post(sent)).toBe(503)
+  await expect(service.client.get(job.id)).rejects.toMatchObject({ status: 503, code: 'unavailable' })
+  await service.redis.hset(service.keys.job(job.id), 'v', '1')
+  expect(await post(sent)).toBe(200)
+  expect((await service.client.get(job.id)).status).toBe('succeeded')
+})
+
 const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
 
 describe('F39 a webhook that is not authentic changes nothing', () => {

@@ -20,6 +20,8 @@ export interface SpawnedProcess {
   kill(signal?: NodeJS.Signals): Promise<Exit>
   /** Sends a signal and waits for nothing. */
   signal(signal: NodeJS.Signals): void
+  /** Takes none of its output any more: its pipes fill up. */
+  stopReading(): void
 }
 
 export interface SpawnOptions {
@@ -80,6 +82,13 @@ export function spawnProcess(file: string, args: string[] = [], options: SpawnOp
     },
     signal(signal) {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    },
+    stopReading() {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.pause()
+        // What is left of a process that has ended keeps nobody waiting.
+        child.once('exit', () => stream.resume())
+      }
     },
     kill(signal = 'SIGTERM') {
       this.signal(signal)

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { jobRequestSchema } from '../../src/api/schemas.ts'
 import { parseConfig, VARIABLE_NAMES } from '../../src/shared/config.ts'
+import { LEDGER_KINDS } from '../../src/shared/credits/ledger.ts'
 import { ERRORS } from '../../src/shared/errors.ts'
 import { CAUSES, PHASES, STATUSES, WEBHOOK_EVENTS, type JobState } from '../../src/shared/jobs/job.ts'
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
@@ -339,7 +340,9 @@ describe('docs/openapi.yaml', () => {
     expect(schemas['JobStatus']?.enum).toEqual([...STATUSES])
     expect(schemas['WebhookEvent']?.enum).toEqual([...WEBHOOK_EVENTS])
     expect(schemas['HistoryEntry']?.properties?.['cause']?.enum).toEqual([...CAUSES])
-    const reasons = /interface WaitingFor \{[^]*?reason: ([^\n]+)/.exec(read('src/client/types.ts'))?.[1] ?? ''
+    expect(schemas['LedgerKind']?.enum).toEqual([...LEDGER_KINDS])
+    const reasons =
+      /interface WaitingFor \{[^]*?reason:((?:\s*\|?\s*'\w+')+)/.exec(read('src/client/types.ts'))?.[1] ?? ''
     expect(schemas['WaitingFor']?.properties?.['reason']?.enum).toEqual(groups(reasons, /'(\w+)'/g))
   })
 })

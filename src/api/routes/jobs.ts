@@ -11,6 +11,7 @@ import type { JobView } from '../job-view.ts'
 import type { ResolveJob } from '../resolve-job.ts'
 import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
+import { createUntilFinal } from '../until-final.ts'
 import { createWaiting } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
@@ -38,6 +39,7 @@ const notFound = (): ServiceError => new ServiceError('not_found', 'There is no 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   const { store, lifecycle, hub, streams, show, resolveJob, account, full } = dependencies
+  const untilFinal = createUntilFinal({ store, hub })
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
   async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
@@ -47,31 +49,11 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     return job
   }
 
-  /** The job when it is final, or as it is when the time is over. */
-  async function untilFinal(id: string, seconds: number): Promise<JobRecord> {
-    let wake = (): void => undefined
-    const stop = hub.onJob(id, () => wake())
-    const deadline = Date.now() + seconds * 1000
-    try {
-      for (;;) {
-        const changed = new Promise<void>((resolve) => {
-          wake = resolve
-        })
-        const job = await store.read(id)
-        if (job === null) throw notFound()
-        const left = deadline - Date.now()
-        if (isFinal(job.phase) || left <= 0) return job
-        let timer: NodeJS.Timeout | undefined
-        // Progress and lost events apart, a change always wakes; the second look each 5 s is for a reader that is away.
-        const nap = new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, Math.min(left, 5000))
-        })
-        await Promise.race([changed, nap])
-        clearTimeout(timer)
-      }
-    } finally {
-      stop()
-    }
+  /** The job as it is, or when it is final if that is waited for. */
+  async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
+    const now = wait === null ? job : await untilFinal(job.id, wait, gone)
+    if (now === null) throw notFound()
+    return now
   }
 
   /** Accepts a job, waits for it when asked to, and answers it. */
@@ -88,11 +70,16 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const accepted = lifecycle.accept({ ...job, tenant, account }, id, idempotency, { queuedJobs: limits.queued_jobs })
     const result = await knownOutcome(id, accepted)
     if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
-    return answer(result.job, wait, result.kind === 'replayed')
+    return answer(request, result.job, wait, result.kind === 'replayed')
   }
 
-  async function answer(job: JobRecord, wait: number | null, replayed: boolean): Promise<ApiResponse> {
-    const now = wait === null ? job : await untilFinal(job.id, wait)
+  async function answer(
+    request: OwnedRequest,
+    job: JobRecord,
+    wait: number | null,
+    replayed: boolean,
+  ): Promise<ApiResponse> {
+    const now = await afterWait(job, wait, request)
     return {
       status: wait !== null && isFinal(now.phase) ? 200 : 202,
       headers: {
@@ -112,7 +99,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       // The preset may be another one by now: a repetition is answered by what its first request was.
       const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
       if (!known) throw error
-      return answer(known, preferredWait(request), true)
+      return answer(request, known, preferredWait(request), true)
     }
   }
 
@@ -136,7 +123,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function get(request: OwnedRequest): Promise<ApiResponse> {
     const { wait, include } = parseWith(getQuerySchema, queryObject(request.query))
     const job = await owned(request)
-    const body = await show(wait === undefined ? job : await untilFinal(job.id, wait))
+    const body = await show(await afterWait(job, wait ?? null, request))
     return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
   }
 
@@ -182,7 +169,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     if (last !== undefined && !/^\d{1,15}$/.test(last))
       throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
     const { id } = await owned(request)
-    return streams.ofJob(request.principal.tenant, id, show)
+    return streams.ofJob(request.principal.tenant, id)
   }
 
   return [
@@ -196,8 +183,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       method: 'GET',
       path: '/v1/events',
       scope: 'jobs:read',
-      handle: async (request) =>
-        streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null, show),
+      handle: async (request) => streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null),
     },
   ]
 }

@@ -14,7 +14,7 @@ export const entryRequestSchema = z
       .trim()
       .min(1)
       .max(500)
-      .regex(/^\P{C}+$/u, { error: 'Expected a line of text.' }),
+      .regex(/^\P{C}*$/u, { error: 'Expected a line of text.' }),
     /** Without it, what adds is a grant and what takes is an adjustment. */
     kind: z.enum(OPERATOR_KINDS).optional(),
   })

@@ -28,6 +28,8 @@ export const spendingView = (from: string, to: string, by: 'day' | 'preset', row
   from,
   to,
   by,
-  data: groupSpending(rows, by === 'day' ? 'day' : 'label').map(({ group, ...sums }) => ({ [by]: group, ...sums })),
+  data: groupSpending(rows, by === 'day' ? 'day' : 'label').map(({ group, ...sums }) =>
+    by === 'day' ? { day: group, ...sums } : { preset: group, ...sums },
+  ),
   total: addUp(rows),
 })

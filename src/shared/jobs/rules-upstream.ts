@@ -1,4 +1,5 @@
 import { inlineOutput, linkedOutput, MAX_INLINE_OUTPUT } from '../artifacts/output.ts'
+import { MAX_JSON_DEPTH } from '../json-depth.ts'
 import { classifyFailure } from '../replicate/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../replicate/prediction.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
@@ -240,6 +241,8 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
   return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', !hopeless, 'no'))
 }
 
+const TOO_DEEP = `The output is nested more than ${MAX_JSON_DEPTH} levels deep; it cannot be kept.`
+
 /** What can be final at once: nothing to copy, and small enough for the record. */
 const withoutCopy = ({ store }: JobRecord, output: Json): { value: Json } | null =>
   inlineOutput(output) ?? (store === 'none' ? linkedOutput(output) : null)
@@ -249,6 +252,7 @@ function success(job: JobRecord, attempt: number, prediction: Prediction, { now,
     return commit(
       failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
     )
+  if (prediction.output_too_deep) return commit(failed('output_not_stored', TOO_DEEP, true, 'yes'))
   const inline = withoutCopy(job, prediction.output)
   if (inline)
     return commit({

@@ -23,6 +23,9 @@ export interface Timings {
   /** Next look at a prediction: a share of its age, within bounds; the bounds differ with and without webhooks. */
   pollWithWebhooks: { first: number; min: number; max: number }
   pollOnly: { first: number; min: number; max: number }
+  /** No prediction goes unobserved for longer, nor in the last time before upstream removes its outputs. */
+  longestPoll: number
+  beforeRemoval: number
   /** After the job's timeout before we stop the prediction ourselves (Replicate does it by Cancel-After). */
   timeoutGrace: number
   /** How long a stop may take before the job ends without upstream's word. */
@@ -82,6 +85,8 @@ export const DEFAULT_TIMINGS: Timings = {
   ringAgain: { min: 10 * SECOND, max: 5 * MINUTE },
   pollWithWebhooks: { first: 5 * SECOND, min: 5 * SECOND, max: 60 * SECOND },
   pollOnly: { first: 1 * SECOND, min: 1 * SECOND, max: 15 * SECOND },
+  longestPoll: 15 * MINUTE,
+  beforeRemoval: 20 * MINUTE,
   timeoutGrace: 30 * SECOND,
   stopBound: 2 * MINUTE,
   retryEffect: { min: 1 * SECOND, max: 30 * SECOND },

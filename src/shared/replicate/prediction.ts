@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Json } from '../jobs/job.ts'
+import { isTooDeep } from '../json-depth.ts'
 
 /**
  * Replicate's prediction as we read it. Optional fields may be missing or null, times have ms, µs or ns, `version` may
@@ -16,22 +17,29 @@ const time = z
   })
 
 const json = z.custom<Json>((value) => value !== undefined)
+const shallow = z.record(z.string(), json).refine((value) => !isTooDeep(value))
 
-export const predictionSchema = z.object({
+const fields = z.object({
   id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
   status: z.string().max(64),
   model: z.string().nullish(),
   version: z.string().nullish(),
-  input: z.record(z.string(), json).nullish().catch(null),
+  input: shallow.nullish().catch(null),
   output: json.nullish().transform((value) => value ?? null),
   error: z
     .unknown()
     .optional()
     .transform((value) =>
-      value === null || value === undefined ? null : typeof value === 'string' ? value : JSON.stringify(value),
+      value === null || value === undefined
+        ? null
+        : typeof value === 'string'
+          ? value
+          : isTooDeep(value)
+            ? 'Replicate told an error that is nested too deeply to be read.'
+            : JSON.stringify(value),
     ),
   logs: z.string().nullish(),
-  metrics: z.record(z.string(), json).nullish(),
+  metrics: shallow.nullish().catch(null),
   created_at: time,
   started_at: time,
   completed_at: time,
@@ -39,7 +47,14 @@ export const predictionSchema = z.object({
   webhook: z.string().nullish(),
 })
 
-export type Prediction = z.output<typeof predictionSchema>
+export type Prediction = z.output<typeof fields> & {
+  /** It has an output, nested too deeply to be worked with: it stands as null. */
+  output_too_deep?: true
+}
+
+export const predictionSchema = fields.transform((prediction): Prediction =>
+  isTooDeep(prediction.output) ? { ...prediction, output: null, output_too_deep: true } : prediction,
+)
 
 export const TERMINAL_STATUSES = ['succeeded', 'failed', 'canceled', 'aborted'] as const
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number]

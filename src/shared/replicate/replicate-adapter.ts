@@ -2,6 +2,7 @@ import Replicate from 'replicate'
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
 import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
+import { isTooDeep } from '../json-depth.ts'
 import { predictionSchema } from './prediction.ts'
 import type { CreateOutcome, CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
 import { retryHintMs } from './retry-hint.ts'
@@ -160,6 +161,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       if (outcome.answer.status === 404) return null
       if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
       const body: unknown = JSON.parse(outcome.answer.body)
+      if (isTooDeep(body)) throw new Error('a model whose schema is nested too deeply')
       if (version === null) return toModel(modelSchema.parse(body))
       const [owner = '', model = ''] = name.split('/')
       return toModel({ owner, name: model, latest_version: versionSchema.parse(body) })

@@ -38,5 +38,3 @@ export function createJobTokens(key: Buffer) {
     },
   }
 }
-
-export type JobTokens = ReturnType<typeof createJobTokens>

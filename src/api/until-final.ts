@@ -1,0 +1,36 @@
+import type { EventHub } from '../shared/events/event-hub.ts'
+import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+
+/** A change wakes whoever waits; a second look this often is for a reader of the events that is away. */
+const LOOK_MS = 5_000
+
+/**
+ * The job when it is final, or as it is when the time is over, or when the one who asked has left; null when there is no
+ * such job.
+ */
+export function createUntilFinal({ store, hub }: { store: Pick<JobStore, 'read'>; hub: Pick<EventHub, 'onJob'> }) {
+  return async (id: string, seconds: number, gone: AbortSignal): Promise<JobRecord | null> => {
+    let wake = (): void => undefined
+    const stop = hub.onJob(id, () => wake())
+    const left = (): void => wake()
+    gone.addEventListener('abort', left)
+    const deadline = Date.now() + seconds * 1000
+    try {
+      for (;;) {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        const job = await store.read(id)
+        const time = deadline - Date.now()
+        if (job === null || isFinal(job.phase) || time <= 0 || gone.aborted) return job
+        const timer = setTimeout(wake, Math.min(time, LOOK_MS))
+        await changed
+        clearTimeout(timer)
+      }
+    } finally {
+      gone.removeEventListener('abort', left)
+      stop()
+    }
+  }
+}

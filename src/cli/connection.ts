@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import { createClient, type Client } from '../client/client.ts'
+import { readEnvironment } from '../shared/environment.ts'
+import { readLocalCredentials } from '../shared/local-credentials.ts'
+import { UsageError } from './failures.ts'
+
+/** Which service a command talks to, and as whom. */
+export interface ConnectionOptions {
+  url?: string
+  key?: string
+  /** One JSON document, or a line of JSON for each news. */
+  json?: boolean
+}
+
+export interface Connection {
+  client: Client
+  /** Origin of the service. */
+  url: string
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:3000'
+
+/** The options that every command has which talks to the service. */
+export const withConnection = (command: Command): Command =>
+  command
+    .option('--json', 'print JSON')
+    .option('--url <url>', `where genqueue is (GENQUEUE_URL, else ${DEFAULT_URL})`)
+    .option('--key <key>', 'API key (better in GENQUEUE_API_KEY: others see what was typed)')
+
+/**
+ * The service that options, else the environment name. Without a key, on this very machine, the key of the local
+ * installation serves: DEV_API_KEY, or the one that is kept in the data folder.
+ */
+export async function connect(options: ConnectionOptions): Promise<Connection> {
+  const env = readEnvironment()
+  const named = options.url ?? (env['GENQUEUE_URL'] || DEFAULT_URL)
+  const url = URL.canParse(named) ? new URL(named) : null
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${named} is no http(s) address`)
+  const key = options.key ?? (env['GENQUEUE_API_KEY'] || (await localKey(url, env)))
+  if (!key) throw new UsageError('there is no API key: set GENQUEUE_API_KEY, or give --key')
+  const baseUrl = url.href.replace(/\/+$/, '')
+  return { client: createClient({ baseUrl, key }), url: baseUrl }
+}
+
+async function localKey(url: URL, env: Record<string, string | undefined>): Promise<string | undefined> {
+  if (!/^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)) return undefined
+  return env['DEV_API_KEY'] || (await readLocalCredentials(env['DATA_DIR'] || '.data'))?.apiKey
+}

@@ -1,0 +1,63 @@
+import { ApiError, NetworkError } from '../client/client.ts'
+
+/** The exit codes of `genqueue`, as docs/cli.md lists them. */
+export const EXIT = {
+  ok: 0,
+  /** The job or batch did not succeed; an audit or a verification found something. */
+  failed: 1,
+  /** The command, a file or the configuration is wrong. */
+  usage: 2,
+  /** The service, or Redis, does not answer. */
+  unreachable: 3,
+  /** The service refused, or what was asked for cannot be done. */
+  refused: 4,
+  /** Ctrl-C: 128 + SIGINT */
+  interrupted: 130,
+} as const
+
+/** What was typed, or a file that it names, is wrong. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+/** Ctrl-C; what was submitted goes on. */
+export class Interrupted extends Error {
+  override name = 'Interrupted'
+}
+
+/** A file did not arrive as it was stored. */
+export class BrokenFileError extends Error {
+  override name = 'BrokenFileError'
+}
+
+/** Redis, or what else an operator's command needs, does not answer. */
+export class UnreachableError extends Error {
+  override name = 'UnreachableError'
+}
+
+export interface Failure {
+  exit: number
+  /** Stable, snake_case. */
+  code: string
+  message: string
+  errors: { pointer: string; detail: string }[]
+}
+
+/** What an error means for whoever called. */
+export function failureOf(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof ApiError) return { exit: EXIT.refused, code: error.code, message, errors: error.errors }
+  if (error instanceof NetworkError)
+    return { exit: EXIT.unreachable, code: 'unreachable', message: `${message}${causeOf(error)}`, errors: [] }
+  if (error instanceof BrokenFileError || error instanceof UnreachableError)
+    return { exit: EXIT.unreachable, code: 'unreachable', message, errors: [] }
+  if (error instanceof Interrupted) return { exit: EXIT.interrupted, code: 'interrupted', message, errors: [] }
+  return { exit: EXIT.usage, code: 'usage', message, errors: [] }
+}
+
+/** fetch hides the reason below its own error: ECONNREFUSED, ENOTFOUND, … */
+function causeOf(error: unknown): string {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if ('code' in at && typeof at.code === 'string') return ` (${at.code})`
+  return ''
+}

@@ -1,0 +1,172 @@
+import type { Client } from '../client/client.ts'
+import type { Batch, Job } from '../client/types.ts'
+import { Interrupted } from './failures.ts'
+import { bar, createLiveLines, type Screen } from './live-lines.ts'
+import { batchLine, nameOf, percent, span, stateOf } from './words.ts'
+
+/** What a person sees while jobs run. `json`: nobody looks. */
+
+const TICK_MS = 250
+
+/** Until `work` ends or Ctrl-C: then it rejects with `hint`, and whatever was submitted goes on. */
+export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const leaving = new AbortController()
+  const leave = (): void => leaving.abort(new Interrupted(hint))
+  process.once('SIGINT', leave)
+  try {
+    return await work(leaving.signal)
+  } finally {
+    process.off('SIGINT', leave)
+  }
+}
+
+export const goesOn = (id: string): string => `${id} goes on. Watch it: genqueue watch ${id}`
+
+/** Shows lines again and again while `work` runs: times go on also when there is no news. */
+async function animated<T>(screen: Screen, lines: () => string[], work: () => Promise<T>): Promise<T> {
+  const live = createLiveLines(screen)
+  const draw = (): void => live.show(lines())
+  const ticking = setInterval(draw, TICK_MS)
+  try {
+    return await work()
+  } finally {
+    clearInterval(ticking)
+    draw()
+    live.end()
+  }
+}
+
+/** Says each new line once. */
+function announcer(screen: Screen): (line: string) => void {
+  let last = ''
+  return (line) => {
+    if (line !== last) screen.write(`${line}\n`)
+    last = line
+  }
+}
+
+export interface FollowOptions {
+  screen: Screen
+  signal: AbortSignal
+  json: boolean
+}
+
+/** The job once it is final, with a bar on a terminal and a line for each change elsewhere. */
+export async function followJob(
+  client: Client,
+  first: Job,
+  { screen, signal, json }: FollowOptions,
+  onJob: (job: Job) => void = () => undefined,
+): Promise<Job> {
+  const began = Date.now()
+  let job = first
+  const follow = (tell: () => void): Promise<Job> =>
+    client.watch(
+      first.id,
+      (news) => {
+        job = news
+        onJob(news)
+        tell()
+      },
+      { signal },
+    )
+  if (json) return follow(() => undefined)
+  if (!screen.isTTY) {
+    const say = announcer(screen)
+    return follow(() => say(`${job.id}  ${stateOf(job)}`))
+  }
+  const line = (): string[] => {
+    const seconds = (Date.now() - began) / 1000
+    return [`${nameOf(job)}  ${bar(shareOf(job), seconds)}  ${stateOf(job)}  ${span(seconds)}`]
+  }
+  return animated(screen, line, () => follow(() => undefined))
+}
+
+const shareOf = ({ status, progress }: Job): number | null =>
+  status === 'succeeded' ? 1 : status === 'queued' ? 0 : progress
+
+/** The batch once it is over, with a table of its jobs on a terminal and a line for each change elsewhere. */
+export async function followBatch(
+  client: Client,
+  first: Batch,
+  { screen, signal, json }: FollowOptions,
+  onBatch: (batch: Batch) => void = () => undefined,
+): Promise<Batch> {
+  const began = Date.now()
+  let batch = first
+  const follow = (tell: () => void): Promise<Batch> =>
+    client.watchBatch(
+      first.id,
+      (news) => {
+        batch = news
+        onBatch(news)
+        tell()
+      },
+      { signal },
+    )
+  if (json) return follow(() => undefined)
+  if (!screen.isTTY) {
+    const say = announcer(screen)
+    return follow(() => say(`${batch.id}  ${batchLine(batch)}`))
+  }
+  const jobs = new Map<number, Job>()
+  const stop = keepJobs(client, first.id, jobs)
+  try {
+    return await animated(
+      screen,
+      () => batchTable(batch, [...jobs.values()], (Date.now() - began) / 1000, (screen.rows ?? 24) - 4),
+      () => follow(() => undefined),
+    )
+  } finally {
+    stop()
+  }
+}
+
+/** Knows the jobs of a batch by their places, and keeps them new. */
+function keepJobs(client: Client, id: string, jobs: Map<number, Job>): () => void {
+  const keep = (job: Job): void => {
+    if (job.batch !== id || job.position === null) return
+    if (job.rev >= (jobs.get(job.position)?.rev ?? 0)) jobs.set(job.position, job)
+  }
+  // The table is a help to the eye: without the jobs the line of the batch still tells.
+  const read = (): void =>
+    void everyJob(client, id).then(
+      (all) => all.forEach(keep),
+      () => undefined,
+    )
+  return client.changes({ onJob: keep, onReset: read, onState: (state) => void (state === 'open' && read()) })
+}
+
+/** All jobs of a batch, by their places. */
+export async function everyJob(client: Client, id: string): Promise<Job[]> {
+  const jobs: Job[] = []
+  let cursor: string | null = null
+  do {
+    const page = await client.batchJobs(id, { limit: 100, ...(cursor === null ? {} : { cursor }) })
+    jobs.push(...page.data)
+    cursor = page.next_cursor
+  } while (cursor !== null)
+  return jobs
+}
+
+/** The batch in a line, and as many of its jobs as `rows`, from the first that is not over. */
+export function batchTable(batch: Batch, jobs: readonly Job[], seconds: number, rows: number): string[] {
+  const inOrder = jobs.toSorted((a, b) => (a.position ?? 0) - (b.position ?? 0))
+  const live = inOrder.findIndex(({ completed_at }) => completed_at === null)
+  const from = Math.max(0, Math.min(live === -1 ? inOrder.length : live, inOrder.length - rows))
+  const lines = inOrder.slice(from, from + rows).map((job) => {
+    const place = String((job.position ?? 0) + 1).padStart(String(batch.counts.total).length)
+    return `  ${place}  ${bar(shareOf(job), seconds, 12)}  ${nameOf(job)}  ${stateOf(job)}`
+  })
+  const more = inOrder.length - lines.length
+  const left =
+    batch.estimated_end_at === null
+      ? ''
+      : `, about ${span((Date.parse(batch.estimated_end_at) - Date.now()) / 1000)} left`
+  return [
+    `${batch.id}  ${bar(batch.progress, seconds)}  ${percent(batch.progress)}  ${span(seconds)}${left}`,
+    ...lines,
+    ...(more > 0 ? [`  and ${more} more`] : []),
+    batchLine(batch),
+  ]
+}

@@ -1,0 +1,49 @@
+import { parseArgs } from 'node:util'
+import type { LedgerVerdict } from '../shared/credits/verify-ledger.ts'
+import type { Command } from './command.ts'
+import { operate } from './operate.ts'
+
+const HELP = `Usage: genqueue ledger verify [options]
+
+Replays the ledgers of all tenants from their first entry: every entry must follow from the one before it, and the account
+from the last; every hold must be captured or released once; what is held and what was captured must be what the jobs
+say. It changes nothing, and may run beside the service or without it.
+
+  --tenant <id>   only this one
+  --json          prints a line of JSON for each tenant
+
+Exit codes: 0 everything holds, 1 something does not, 2 or 3 it could not be looked at.
+`
+
+function print(verdict: LedgerVerdict, json: boolean): void {
+  const { tenant, entries, openHolds, found, problems } = verdict
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ tenant, entries, open_holds: openHolds, found, problems })}\n`)
+    return
+  }
+  for (const { rule, id, detail } of problems) process.stdout.write(`${tenant}  ${rule}  ${id}  ${detail}\n`)
+  const result = found === 0 ? 'everything holds' : `${found} ${found === 1 ? 'problem' : 'problems'}`
+  process.stdout.write(`${tenant}: ${entries} entries, ${openHolds} open holds: ${result}.\n`)
+}
+
+export const ledgerCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      strict: true,
+      options: { tenant: { type: 'string' }, json: { type: 'boolean', default: false } },
+    })
+    if (positionals.join(' ') !== 'verify') throw new Error(HELP)
+    return operate(async ({ tenants, verifyLedgers }) => {
+      const only = values.tenant === undefined ? null : (await tenants.tenant(values.tenant)).id
+      let found = 0
+      for await (const verdict of verifyLedgers(only)) {
+        print(verdict, values.json)
+        found += verdict.found
+      }
+      return found === 0 ? 0 : 1
+    })
+  },
+}

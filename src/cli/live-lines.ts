@@ -1,0 +1,51 @@
+/** Where live lines go: a terminal, or a stream that is not one. */
+export interface Screen {
+  write(text: string): unknown
+  isTTY?: boolean
+  columns?: number
+  rows?: number
+}
+
+export interface LiveLines {
+  /** Lines that take the place of those before. */
+  show(lines: readonly string[]): void
+  /** What was shown last stays. */
+  end(): void
+}
+
+const ESC = '\u001B['
+
+/** Lines at the end of a terminal that are drawn anew. What does not fit is cut, so that they can be found again. */
+export function createLiveLines(screen: Screen): LiveLines {
+  let height = 0
+  let shown = ''
+  return {
+    show(lines) {
+      const width = (screen.columns ?? 80) - 1
+      const most = Math.max(1, (screen.rows ?? 24) - 1)
+      const fitting = lines.slice(0, most).map((line) => cut(line, width))
+      const text = fitting.map((line) => `${line}\n`).join('')
+      if (text === shown) return
+      screen.write(`${height > 0 ? `${ESC}${height}A${ESC}0J` : ''}${text}`)
+      height = fitting.length
+      shown = text
+    },
+    end() {
+      height = 0
+      shown = ''
+    },
+  }
+}
+
+const cut = (line: string, width: number): string => (line.length <= width ? line : `${line.slice(0, width - 1)}…`)
+
+/** `share` 0..1; null: nobody knows, so a piece goes to and fro with the seconds. */
+export function bar(share: number | null, seconds: number, width = 24): string {
+  if (share !== null) {
+    const full = Math.round(Math.min(1, Math.max(0, share)) * width)
+    return '█'.repeat(full) + '░'.repeat(width - full)
+  }
+  const [piece, way] = [4, width - 4]
+  const at = Math.abs((((Math.floor(seconds * 4) % (2 * way)) + 2 * way) % (2 * way)) - way)
+  return '░'.repeat(way - at) + '█'.repeat(piece) + '░'.repeat(at)
+}

@@ -1,0 +1,135 @@
+import type { Command } from 'commander'
+import { connect, withConnection, type ConnectionOptions } from './connection.ts'
+import { EXIT } from './failures.ts'
+import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
+import { printBatch, printJob, printJson, printLine } from './print-job.ts'
+import { printRecords } from './print-records.ts'
+import { outcome, tellBatch, tellJob, type Finish } from './submit-commands.ts'
+import { credits, span } from './words.ts'
+
+/** `get`, `watch`, `cancel`, `retry` and `presets`: about what is there already, over the API. */
+
+interface LookOptions extends ConnectionOptions {
+  save?: string
+}
+
+const isBatch = (id: string): boolean => id.startsWith('bat_')
+const ID = 'job_… or bat_…'
+
+/** A command about one job or batch. */
+function about(
+  program: Command,
+  name: string,
+  [summary, description]: [string, string],
+  finish: Finish,
+  run: (id: string, options: LookOptions) => Promise<number>,
+): Command {
+  const command = program.command(name).argument('<id>', ID).summary(summary).description(description)
+  return withConnection(command).action(async (id: string) => {
+    finish(await run(id, command.opts<LookOptions>()))
+  })
+}
+
+async function get(id: string, options: LookOptions): Promise<number> {
+  const { client, url } = await connect(options)
+  if (isBatch(id)) {
+    const [batch, jobs] = await Promise.all([client.batch(id), everyJob(client, id)])
+    if (options.json) printJson({ ...batch, jobs })
+    else printBatch(batch, jobs)
+    return EXIT.ok
+  }
+  const job = await client.get(id)
+  if (options.json) printJson(job)
+  else printJob(job, url)
+  return EXIT.ok
+}
+
+async function watch(id: string, options: LookOptions): Promise<number> {
+  const { client, url } = await connect(options)
+  const { json = false, save } = options
+  const each = json ? printJson : () => undefined
+  return interruptible(goesOn(id), async (signal) => {
+    const how = { screen: process.stderr, signal, json }
+    if (isBatch(id)) {
+      const batch = await followBatch(client, await client.batch(id), how, each)
+      return json && save === undefined ? outcome(batch) : tellBatch(client, batch, { json, save })
+    }
+    const job = await followJob(client, await client.get(id), how, each)
+    return json && save === undefined ? outcome(job) : tellJob(client, job, { url, json, save })
+  })
+}
+
+async function cancel(id: string, options: LookOptions): Promise<number> {
+  const { client } = await connect(options)
+  const now = await (isBatch(id) ? client.cancelBatch(id) : client.cancel(id))
+  if (options.json) printJson(now)
+  else printLine(`${now.id}  ${now.status}`)
+  return EXIT.ok
+}
+
+async function retry(id: string, options: LookOptions): Promise<number> {
+  const { client } = await connect(options)
+  const made = await (isBatch(id) ? client.retryFailed(id) : client.retry(id))
+  if (options.json) printJson(made)
+  else printLine(made.id)
+  return EXIT.ok
+}
+
+export function addLookCommands(program: Command, finish: Finish): void {
+  about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get)
+  about(
+    program,
+    'watch',
+    ['follows a job or batch to its end', 'Follows a job or batch to its end. With --json a line for each change.'],
+    finish,
+    watch,
+  ).option('--save <folder>', 'save what is made into this folder')
+  about(
+    program,
+    'cancel',
+    ['cancels a job or batch', 'Cancels a job, or all jobs of a batch that are not over.'],
+    finish,
+    cancel,
+  )
+  about(
+    program,
+    'retry',
+    [
+      'tries again what is over',
+      'Makes a new job like one that is over, or a new batch of the jobs that did not succeed.',
+    ],
+    finish,
+    retry,
+  )
+  const command = program
+    .command('presets')
+    .argument('[name]', 'only this one, with its input')
+    .summary('lists what can be made')
+    .description('Lists the presets, or shows one with the schema of its input.')
+  withConnection(command).action(async (name: string | undefined) => {
+    finish(await presets(name, command.opts<LookOptions>()))
+  })
+}
+
+async function presets(name: string | undefined, options: LookOptions): Promise<number> {
+  const { client } = await connect(options)
+  if (name !== undefined) {
+    const preset = await client.preset(name)
+    printLine(JSON.stringify(preset, null, options.json ? undefined : 2))
+    return EXIT.ok
+  }
+  const all = await client.presets()
+  if (options.json) printJson(all)
+  else
+    printRecords(all, {
+      json: false,
+      columns: {
+        name: (preset) => preset.name,
+        title: (preset) => preset.title,
+        model: (preset) => preset.model ?? preset.deployment,
+        credits: ({ estimate }) => (estimate === null ? null : credits(estimate)),
+        'usual time': ({ run_time }) => run_time && span(run_time.p50),
+      },
+    })
+  return EXIT.ok
+}

@@ -1,0 +1,70 @@
+import type { Batch, Job } from '../client/types.ts'
+import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './words.ts'
+
+/** What commands answer on stdout. */
+
+export const printLine = (line: string): void => void process.stdout.write(`${line}\n`)
+export const printJson = (value: unknown): void => printLine(JSON.stringify(value))
+
+/** For the one who looks; whoever reads the output does not see it. */
+export const note = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** One document: the job, and where its files were saved. */
+export const withSaved = (job: Job, saved: readonly string[] | null): object =>
+  saved === null ? job : { ...job, saved }
+
+/** What a job made: its text, or the addresses of its files. */
+export function resultOf(job: Job, url: string): string[] {
+  if (job.artifacts.length > 0) return job.artifacts.map((artifact) => `${url}${artifact.url}`)
+  if (job.output === null) return []
+  return [typeof job.output === 'string' ? job.output : JSON.stringify(job.output)]
+}
+
+/** How it ended, in a line. */
+export function endOf(job: Job): string {
+  const took = span(secondsBetween(job.created_at, job.completed_at))
+  const cost = job.cost?.captured ? `, ${credits(job.cost.captured)} credits` : ''
+  const why = job.error ? `: ${job.error.message}` : ''
+  return `${job.id} ${stateOf(job)} after ${took}${cost}${why}`
+}
+
+function printTable(rows: readonly (readonly [string, string | null])[]): void {
+  const width = Math.max(...rows.map(([name]) => name.length))
+  for (const [name, value] of rows) if (value !== null && value !== '') printLine(`${name.padEnd(width)}  ${value}`)
+}
+
+export function printJob(job: Job, url: string): void {
+  printTable([
+    ['id', job.id],
+    ['status', stateOf(job)],
+    ['waits', job.waiting_for?.detail ?? null],
+    ['of', nameOf(job)],
+    ['batch', job.batch],
+    ['prediction', job.prediction_id],
+    ['attempt', String(job.attempt)],
+    ['created', job.created_at],
+    ['completed', job.completed_at],
+    ['took', job.completed_at === null ? null : span(secondsBetween(job.created_at, job.completed_at))],
+    ['credits', job.cost === null ? null : credits(job.cost.captured ?? job.cost.held)],
+    ['error', job.error?.message ?? null],
+    ['input', job.input === null ? null : JSON.stringify(job.input)],
+  ])
+  for (const line of resultOf(job, url)) printLine(line)
+}
+
+export function printBatch(batch: Batch, jobs: readonly Job[]): void {
+  printTable([
+    ['id', batch.id],
+    ['status', batchLine(batch)],
+    ['stopped by', batch.stopped],
+    ['created', batch.created_at],
+    ['completed', batch.completed_at],
+    ['ends about', batch.estimated_end_at],
+    ['credits', batch.cost === null ? null : credits(batch.cost.captured)],
+  ])
+  for (const job of jobs) printLine(jobLine(job))
+}
+
+/** One of many, in a line. */
+export const jobLine = (job: Job): string =>
+  [job.position === null ? '-' : String(job.position + 1), job.id, stateOf(job), nameOf(job)].join('  ')

@@ -1,0 +1,71 @@
+import { Command } from 'commander'
+import type { Command as OperatorCommand } from './command.ts'
+import { addLookCommands } from './look-commands.ts'
+import { addBatch, addSubmit, type Finish } from './submit-commands.ts'
+
+/**
+ * What an operator does on Redis, whether the service runs or not. Their modules bring the service's own code: they are
+ * loaded when they are called. They read their options themselves.
+ */
+const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCommand> }> = {
+  tenants: {
+    summary: 'makes, changes, suspends and shows tenants',
+    load: async () => (await import('./tenants-command.ts')).tenantsCommand,
+  },
+  keys: {
+    summary: 'makes, rotates, revokes and shows API keys',
+    load: async () => (await import('./keys-command.ts')).keysCommand,
+  },
+  credits: {
+    summary: 'grants credits, and shows accounts, ledgers and spending',
+    load: async () => (await import('./credits-command.ts')).creditsCommand,
+  },
+  ledger: {
+    summary: 'replays every ledger, and finds what does not add up',
+    load: async () => (await import('./ledger-command.ts')).ledgerCommand,
+  },
+  audit: {
+    summary: 'finds what does not hold in Redis, in the files and upstream',
+    load: async () => (await import('./audit-command.ts')).auditCommand,
+  },
+}
+
+function addOperatorCommands(program: Command, finish: Finish): void {
+  program.commandsGroup('On Redis, for operators:')
+  for (const [name, { summary, load }] of Object.entries(OPERATOR))
+    program
+      .command(name)
+      .summary(summary)
+      .argument('[args...]')
+      .helpOption(false)
+      .allowUnknownOption()
+      .passThroughOptions()
+      .action(async (args: string[]) => {
+        const command = await load()
+        if (args.includes('--help')) process.stdout.write(command.help)
+        else finish(await command.run(args))
+      })
+}
+
+/** Runs one command line; answers the exit code. Throws what `failureOf` understands. */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  let exit = 0
+  const finish: Finish = (code) => {
+    exit = code
+  }
+  const program = new Command('genqueue')
+    .description('A durable job queue between your product and Replicate.')
+    .enablePositionalOptions()
+    .showHelpAfterError('genqueue <command> --help tells the options.')
+    .configureHelp({ showGlobalOptions: false })
+    .helpCommand(false)
+    .exitOverride()
+    .addHelpText('after', '\nExit codes and examples: docs/cli.md')
+  program.commandsGroup('Over the API:')
+  addSubmit(program, finish)
+  addBatch(program, finish)
+  addLookCommands(program, finish)
+  addOperatorCommands(program, finish)
+  await program.parseAsync(args, { from: 'user' })
+  return exit
+}

@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import type { BatchItem, Json, JsonObject } from '../client/types.ts'
+import { UsageError } from './failures.ts'
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+async function contentsOf(file: string): Promise<string> {
+  try {
+    return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** `-` is the standard input. */
+export async function readObject(file: string): Promise<JsonObject> {
+  const contents = await contentsOf(file)
+  const value = parse(contents, `${file}: `)
+  if (!isObject(value)) throw new UsageError(`${file}: expected a JSON object`)
+  return value
+}
+
+/** JSON Lines: an item in each line; empty lines do not count. */
+export async function readItems(file: string): Promise<BatchItem[]> {
+  const lines = (await contentsOf(file)).split(/\r?\n/)
+  const items = lines.flatMap((line, at) => {
+    if (line.trim() === '') return []
+    const value = parse(line, `${file}:${at + 1}: `)
+    if (!isObject(value)) throw new UsageError(`${file}:${at + 1}: expected a JSON object`)
+    return [value]
+  })
+  if (items.length === 0) throw new UsageError(`${file}: there is no item in it`)
+  return items
+}
+
+function parse(contents: string, where: string): unknown {
+  try {
+    return JSON.parse(contents)
+  } catch (error) {
+    throw new UsageError(`${where}${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/**
+ * `seed=3` and `prompt=a fox`: the value is JSON if it can be read as such, else a text. A text that looks like JSON
+ * needs its quotes: `megapixels="1"`.
+ */
+export function readPair(name: string, pair: string): [string, Json] {
+  const at = pair.indexOf('=')
+  if (at < 1) throw new UsageError(`--${name} ${pair}: expected <field>=<value>`)
+  const value = pair.slice(at + 1)
+  try {
+    const json: Json = JSON.parse(value)
+    return [pair.slice(0, at), json]
+  } catch {
+    return [pair.slice(0, at), value]
+  }
+}
+
+export const readPairs = (name: string, pairs: readonly string[] = []): JsonObject =>
+  Object.fromEntries(pairs.map((pair) => readPair(name, pair)))

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Client } from '../client/client.ts'
+import type { Job } from '../client/types.ts'
+import { BrokenFileError } from './failures.ts'
+import { endingOf } from './words.ts'
+
+/**
+ * Writes what a job made into a folder, and answers the paths. Names are made of `stem` and the kind of file; nothing of
+ * an address goes into them.
+ */
+export async function saveFiles(client: Client, job: Job, folder: string, stem: string): Promise<string[]> {
+  await mkdir(folder, { recursive: true })
+  const saved: string[] = []
+  for (const [at, artifact] of job.artifacts.entries()) {
+    const bytes = await client.file(artifact)
+    const sum = createHash('sha256').update(bytes).digest('hex')
+    if (sum !== artifact.sha256) throw new BrokenFileError(`${artifact.id} has not arrived as it was stored`)
+    const number = job.artifacts.length === 1 ? '' : `-${at + 1}`
+    saved.push(await writeWhole(join(folder, `${stem}${number}.${endingOf(artifact)}`), bytes))
+  }
+  if (job.artifacts.length === 0 && typeof job.output === 'string')
+    saved.push(await writeWhole(join(folder, `${stem}.txt`), job.output))
+  return saved
+}
+
+/** Nobody finds half of a file under its name. */
+async function writeWhole(file: string, contents: string | Uint8Array): Promise<string> {
+  const part = `${file}.part`
+  try {
+    await writeFile(part, contents)
+    await rename(part, file)
+  } catch (error) {
+    await rm(part, { force: true })
+    throw error
+  }
+  return file
+}

@@ -1,0 +1,190 @@
+import type { Command } from 'commander'
+import type { Client } from '../client/client.ts'
+import type { Batch, Job } from '../client/types.ts'
+import { connect, withConnection, type ConnectionOptions } from './connection.ts'
+import { EXIT, UsageError } from './failures.ts'
+import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
+import { batchLine, secondsBetween, span } from './words.ts'
+import { endOf, jobLine, note, printJson, printLine, resultOf, withSaved } from './print-job.ts'
+import { readItems, readObject, readPairs } from './read-input.ts'
+import { saveFiles } from './save-files.ts'
+
+/** `submit` and `batch`: what makes jobs, over the API. */
+
+/** Takes the exit code of a command. */
+export type Finish = (exit: number) => void
+
+interface TargetOptions extends ConnectionOptions {
+  preset?: string
+  model?: string
+  modelVersion?: string
+  deployment?: string
+  metadata?: string[]
+  idempotencyKey?: string
+  save?: string
+}
+
+interface SubmitCommandOptions extends TargetOptions {
+  input?: string[]
+  inputFile?: string
+  timeout?: number
+  startWithin?: number
+  wait?: boolean
+}
+
+interface BatchCommandOptions extends TargetOptions {
+  sequential?: boolean
+  stopOnFailureRate?: number
+  maxSpend?: number
+  wait: boolean
+}
+
+const collect = (value: string, before: string[] = []): string[] => [...before, value]
+
+const whole = (name: string) => (text: string) => {
+  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--${name} ${text}: expected a whole number`)
+  return Number(text)
+}
+
+function share(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= 1))
+    throw new UsageError(`--stop-on-failure-rate ${text}: expected a number above 0, up to 1`)
+  return value
+}
+
+export const outcome = ({ status }: Pick<Job | Batch, 'status'>): number =>
+  status === 'succeeded' ? EXIT.ok : EXIT.failed
+
+const withTarget = (command: Command): Command =>
+  command
+    .option('--preset <name>', 'make it by this preset')
+    .option('--model <owner/name>', 'make it with this official model')
+    .option('--model-version <version>', 'make it with this version: 64 hex digits, or owner/name:<64 hex digits>')
+    .option('--deployment <owner/name>', 'make it with this deployment')
+    .option('--metadata <field=value>', 'kept with it; may be given again', collect)
+    .option('--idempotency-key <key>', 'the same key again answers with what the first one made')
+    .option('--save <folder>', 'save what is made into this folder')
+
+const targetOf = ({ preset, model, modelVersion, deployment }: TargetOptions) => ({
+  preset,
+  model,
+  version: modelVersion,
+  deployment,
+})
+
+const submissionOf = ({ idempotencyKey }: TargetOptions) => (idempotencyKey === undefined ? {} : { idempotencyKey })
+
+export function addSubmit(program: Command, finish: Finish): void {
+  const command = program
+    .command('submit')
+    .summary('submits a job')
+    .description('Submits a job. Prints its id, or what it made with --wait.')
+    .option('--input <field=value>', 'a field of the input; JSON, or else a text; may be given again', collect)
+    .option('--input-file <file>', 'the input as a JSON object; - is the standard input')
+    .option('--timeout <seconds>', 'how long its prediction may take', whole('timeout'))
+    .option('--start-within <seconds>', 'how long it may wait in line', whole('start-within'))
+    .option('--wait', 'wait for its end; --save waits too')
+  withConnection(withTarget(command)).action(async () => {
+    const options = command.opts<SubmitCommandOptions>()
+    finish(await submit(options))
+  })
+}
+
+async function submit(options: SubmitCommandOptions): Promise<number> {
+  const { inputFile, input, metadata, timeout, startWithin, wait, save, json = false } = options
+  const request = {
+    ...targetOf(options),
+    input: { ...(inputFile === undefined ? {} : await readObject(inputFile)), ...readPairs('input', input) },
+    metadata: readPairs('metadata', metadata),
+    timeout,
+    start_within: startWithin,
+  }
+  const { client, url } = await connect(options)
+  const job = await client.submit(request, submissionOf(options))
+  if (!wait && save === undefined) {
+    if (json) printJson(job)
+    else printLine(job.id)
+    return EXIT.ok
+  }
+  const last = await interruptible(goesOn(job.id), (signal) =>
+    followJob(client, job, { screen: process.stderr, signal, json }),
+  )
+  return tellJob(client, last, { url, json, save })
+}
+
+/** The end of a job: its result on stdout, how it went on stderr. */
+export async function tellJob(
+  client: Client,
+  job: Job,
+  { url, json, save }: { url: string; json: boolean; save: string | undefined },
+): Promise<number> {
+  const saved = save === undefined ? null : await saveFiles(client, job, save, job.id)
+  if (json) printJson(withSaved(job, saved))
+  else {
+    note(endOf(job))
+    for (const line of saved ?? resultOf(job, url)) printLine(line)
+  }
+  return outcome(job)
+}
+
+export function addBatch(program: Command, finish: Finish): void {
+  const command = program
+    .command('batch')
+    .argument('<file>', 'JSON Lines, a job in each: {"input": {…}, …}; - is the standard input')
+    .summary('submits many jobs together')
+    .description('Submits all jobs of a file together, or none, and shows them to their end.')
+    .option('--sequential', 'one after the other')
+    .option('--stop-on-failure-rate <share>', 'begin no more once this share has failed, 0 to 1', share)
+    .option('--max-spend <micro-credits>', 'begin no more once it would cost more', whole('max-spend'))
+    .option('--no-wait', 'print its id and leave')
+  withConnection(withTarget(command)).action(async (file: string) => {
+    const options = command.opts<BatchCommandOptions>()
+    finish(await batch(file, options))
+  })
+}
+
+async function batch(file: string, options: BatchCommandOptions): Promise<number> {
+  const { metadata, sequential, stopOnFailureRate, maxSpend, save, wait, json = false } = options
+  const items = await readItems(file)
+  const { client } = await connect(options)
+  const made = await client.submitBatch(
+    {
+      defaults: targetOf(options),
+      items,
+      sequential,
+      stop_on_failure_rate: stopOnFailureRate,
+      max_spend: maxSpend,
+      metadata: readPairs('metadata', metadata),
+    },
+    submissionOf(options),
+  )
+  if (!wait) {
+    if (json) printJson(made)
+    else printLine(made.id)
+    return EXIT.ok
+  }
+  const last = await interruptible(goesOn(made.id), (signal) =>
+    followBatch(client, made, { screen: process.stderr, signal, json }),
+  )
+  return tellBatch(client, last, { json, save })
+}
+
+/** The end of a batch: a line for each job on stdout, or one document with all of them. */
+export async function tellBatch(
+  client: Client,
+  batch: Batch,
+  { json, save }: { json: boolean; save: string | undefined },
+): Promise<number> {
+  const digits = String(batch.counts.total).length
+  const told: object[] = []
+  for (const job of await everyJob(client, batch.id)) {
+    const stem = `${batch.id}-${String((job.position ?? 0) + 1).padStart(digits, '0')}`
+    const saved = save === undefined ? null : await saveFiles(client, job, save, stem)
+    if (json) told.push(withSaved(job, saved))
+    else printLine([jobLine(job), ...(saved ?? [])].join('  '))
+  }
+  if (json) printJson({ ...batch, jobs: told })
+  else note(`${batch.id} ${batchLine(batch)}, ${span(secondsBetween(batch.created_at, batch.completed_at))}`)
+  return outcome(batch)
+}

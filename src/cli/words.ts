@@ -1,0 +1,62 @@
+import type { Artifact, Batch, Job } from '../client/types.ts'
+
+/** What jobs and batches look like at a terminal. */
+
+export const MICRO = 1_000_000
+
+/** `0.0125` credits for 12,500 micro-credits. */
+export const credits = (micro: number): string =>
+  (micro / MICRO).toLocaleString('en-US', { maximumFractionDigits: 6, useGrouping: true })
+
+export const percent = (share: number): string => `${Math.round(share * 100)} %`
+
+/** s between two moments of the service; to now while the second is open. */
+export function secondsBetween(from: string, to: string | null): number {
+  return Math.max(0, (to === null ? Date.now() : Date.parse(to)) - Date.parse(from)) / 1000
+}
+
+/** `0.8 s`, `33.2 s`, `2 min 5 s` */
+export function span(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+}
+
+export const nameOf = ({ preset, model, deployment, version }: Job): string =>
+  preset ?? model ?? deployment ?? version ?? 'job'
+
+/** Why it does not move, or how far it is. */
+export function stateOf({ status, progress, waiting_for, error }: Job): string {
+  if (error) return `${status}: ${error.code}`
+  if (waiting_for && waiting_for.reason !== 'budget') return `${status} (${waiting_for.reason})`
+  return progress !== null && status === 'processing' ? `${status} ${percent(progress)}` : status
+}
+
+export function batchLine({ counts, status, cost }: Batch): string {
+  const { total, ...rest } = counts
+  const parts = Object.entries(rest).flatMap(([name, count]) => (count > 0 ? [`${count} ${name}`] : []))
+  const spent = cost === null ? '' : `, ${credits(cost.captured)} credits`
+  return `${status}: ${parts.join(', ')} of ${total}${spent}`
+}
+
+const ENDINGS: Record<string, string> = {
+  'image/webp': 'webp',
+  'image/png': 'png',
+  'image/jpeg': 'jpg',
+  'image/gif': 'gif',
+  'image/avif': 'avif',
+  'image/svg+xml': 'svg',
+  'video/mp4': 'mp4',
+  'video/webm': 'webm',
+  'audio/mpeg': 'mp3',
+  'audio/wav': 'wav',
+  'audio/x-wav': 'wav',
+  'audio/ogg': 'ogg',
+  'audio/flac': 'flac',
+  'application/zip': 'zip',
+  'application/json': 'json',
+  'text/plain': 'txt',
+}
+
+/** Nothing in it comes from the model or the network but the kind of file. */
+export const endingOf = ({ media_type }: Pick<Artifact, 'media_type'>): string =>
+  ENDINGS[media_type.split(';')[0]?.trim().toLowerCase() ?? ''] ?? 'bin'

@@ -1,0 +1,101 @@
+import { write, writeSync } from 'node:fs'
+
+/** Takes lines and waits for nobody. */
+export interface LogSink {
+  write(line: string): void
+  /** What is left, as far as it is taken within this many ms. Blocks. */
+  flush(withinMs: number): void
+}
+
+const AGAIN_MS = 50
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+/**
+ * Lines to a file descriptor, for a service that a log must not hold up: lines that come while others are being written go
+ * out together, at most `maxBytes` wait for a reader that takes nothing, and the rest is counted and dropped. `onDropped`
+ * makes a line of their number once there is room again.
+ */
+export function createLogSink(options: {
+  fd: number
+  maxBytes: number
+  onDropped: (lines: number) => string
+}): LogSink {
+  const { fd, maxBytes, onDropped } = options
+  let waiting: string[] = []
+  let bytes = 0
+  let dropped = 0
+  /** What of a chunk is not written yet; `busy` while the system has it. */
+  let chunk = Buffer.alloc(0)
+  let busy = false
+  let closed = false
+
+  function nextChunk(): void {
+    chunk = Buffer.from(waiting.join(''))
+    waiting = []
+  }
+
+  function took(count: number): void {
+    bytes -= count
+    chunk = chunk.subarray(count)
+    if (chunk.length > 0 || dropped === 0) return
+    const line = onDropped(dropped)
+    dropped = 0
+    accept(line)
+  }
+
+  function accept(line: string): void {
+    waiting.push(line)
+    bytes += Buffer.byteLength(line)
+  }
+
+  /** The reader is gone for good, or has no room for this. */
+  function failed(error: unknown): void {
+    closed ||= codeOf(error) === 'EPIPE' || codeOf(error) === 'EBADF'
+    bytes -= chunk.length
+    chunk = Buffer.alloc(0)
+    if (closed) waiting = []
+  }
+
+  function pump(): void {
+    if (busy || closed) return
+    if (chunk.length === 0) nextChunk()
+    if (chunk.length === 0) return
+    busy = true
+    write(fd, chunk, 0, chunk.length, null, (error, count) => {
+      busy = false
+      if (error && codeOf(error) === 'EAGAIN') return void setTimeout(pump, AGAIN_MS).unref()
+      if (error) failed(error)
+      else took(count)
+      pump()
+    })
+  }
+
+  return {
+    write(line) {
+      if (closed) return
+      if (bytes + line.length > maxBytes) dropped += 1
+      else {
+        accept(line)
+        pump()
+      }
+    },
+    flush(withinMs) {
+      const until = performance.now() + withinMs
+      // The system has it, and says no more what became of it.
+      if (busy) chunk = Buffer.alloc(0)
+      while (!closed) {
+        if (chunk.length === 0) nextChunk()
+        if (chunk.length === 0) return
+        try {
+          took(writeSync(fd, chunk))
+        } catch (error) {
+          if (codeOf(error) !== 'EAGAIN') failed(error)
+          else if (performance.now() >= until) return
+          else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN_MS)
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import { beforeAll, expect, test } from 'vitest'
+import { createApp } from '../../src/api/app.ts'
+import { createAuth } from '../../src/api/auth.ts'
+import { startServer } from '../../src/api/server.ts'
+import { createThrottle } from '../../src/api/throttle.ts'
+import { createUntilFinal } from '../../src/api/until-final.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import { createMetrics } from '../../src/shared/metrics.ts'
+import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
+import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import { jobScene, type JobScene } from '../support/job-scene.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+let scene: JobScene
+beforeAll(async () => {
+  scene = await jobScene()
+})
+
+/** Changes are told as the hub tells them; how many listen is counted. */
+function waiter() {
+  const listeners = new Set<() => void>()
+  const hub = {
+    onJob: (_id: string, listener: () => void) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+  return { listeners, untilFinal: createUntilFinal({ store: scene.store, hub }) }
+}
+
+test('whoever waits for a job is released when it ends, and listens no longer', async () => {
+  const { listeners, untilFinal } = waiter()
+  const id = await scene.accepted()
+  const waiting = untilFinal(id, 60, new AbortController().signal)
+  expect(listeners.size).toBe(1)
+  for (const tell of listeners) tell()
+  await scene.happen(id, { type: 'cancel' })
+  for (const tell of listeners) tell()
+  expect((await waiting)?.phase).toBe('canceled')
+  expect(listeners.size).toBe(0)
+})
+
+test('whoever has left is not waited for', async () => {
+  const { listeners, untilFinal } = waiter()
+  const id = await scene.accepted()
+  const gone = new AbortController()
+  const begun = performance.now()
+  const waiting = untilFinal(id, 60, gone.signal)
+  gone.abort()
+  expect((await waiting)?.phase).toBe('queued')
+  expect(listeners.size).toBe(0)
+  // Also when that was before the wait began.
+  expect((await untilFinal(id, 60, gone.signal))?.phase).toBe('queued')
+  expect(listeners.size).toBe(0)
+  expect(performance.now() - begun).toBeLessThan(3000)
+})
+
+test('a job that does not exist is not waited for', async () => {
+  const { listeners, untilFinal } = waiter()
+  expect(await untilFinal(`job_${'0'.repeat(26)}`, 60, new AbortController().signal)).toBeNull()
+  expect(listeners.size).toBe(0)
+})
+
+test('a request knows when the one who asked has left', async () => {
+  const left: string[] = []
+  const leaves = new AbortController()
+  const defaults = { requests_per_minute: 1000, queued_jobs: 10 }
+  const tenants = createRedisTenantStore({ redis: scene.redis, keys: createTenantKeys(scene.keys.tag), defaults })
+  const app = createApp({
+    routes: [
+      {
+        method: 'GET',
+        path: '/hang',
+        scope: null,
+        handle: ({ gone }) =>
+          new Promise((resolve) => {
+            gone.addEventListener('abort', () => {
+              left.push('hang')
+              resolve({ status: 204 })
+            })
+            leaves.abort()
+          }),
+      },
+    ],
+    auth: createAuth({
+      store: tenants,
+      devApiKey: null,
+      adminPassword: null,
+      key: randomBytes(32),
+      allowedHosts: null,
+    }),
+    throttle: createThrottle({ failuresPerMinute: 10 }),
+    webhooks: null,
+    board: null,
+    studioDir: null,
+    autoSession: false,
+    metrics: createMetrics({ store: scene.store, queueCounts: () => Promise.resolve({}), account: 'default' }),
+    log: createLogger({ level: 'silent', readable: false }),
+  })
+  const server = await startServer(app, { host: '127.0.0.1', port: 0, portVariable: 'PORT' })
+  const asked = fetch(`http://127.0.0.1:${server.port}/hang`, { signal: leaves.signal })
+  await expect(asked).rejects.toThrow()
+  await waitFor('the request to know', () => left.length > 0)
+  await server.stop(1000)
+})

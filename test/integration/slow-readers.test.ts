@@ -1,0 +1,96 @@
+import { connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { JobRequest } from '../../src/client/types.ts'
+import { finished, submitMany } from '../support/finished.ts'
+import { startProcesses, type Fleet } from '../support/start-processes.ts'
+import { TEST_KEY } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** Those who listen to the service and take nothing. Numbers are those of docs/failure-modes.md's list of tests. */
+
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const READERS = 220
+const JOBS = 40
+/** Each event tells the whole job. */
+const BYTES = 60_000
+
+let fleet: Fleet
+beforeAll(async () => {
+  fleet = await startProcesses({
+    apis: 1,
+    workers: 1,
+    env: { REPLICATE_CREATES_PER_MINUTE: '6000', LOG_LEVEL: 'debug' },
+    simulatorArgs: ['--speed', '20', '--creates-per-minute', '60000', '--reads-per-minute', '60000'],
+  })
+})
+afterAll(() => fleet.stop())
+
+const request = (text: string): JobRequest => ({ version: HELLO, input: { text } })
+const api = (): { client: Fleet['clients'][number]; url: string } => {
+  const [client] = fleet.clients
+  const [url] = fleet.urls
+  if (!client || !url) throw new Error('no api')
+  return { client, url }
+}
+
+async function residentMegabytes(): Promise<number> {
+  const text = await (await fetch(`${api().url}/metrics`)).text()
+  return Number(/^process_resident_memory_bytes (\S+)/m.exec(text)?.[1]) / 1e6
+}
+
+/** Listens to all jobs: reads the beginning, and then nothing more until `resume`. */
+async function slowReader() {
+  const socket: Socket = connect(Number(new URL(api().url).port), '127.0.0.1')
+  const over = new Set<string>()
+  let rest = Buffer.alloc(0)
+  socket.on('error', () => undefined)
+  socket.write(`GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\n`)
+  await new Promise<void>((resolve) => {
+    socket.once('data', () => {
+      socket.pause()
+      resolve()
+    })
+  })
+  return {
+    /** The jobs of which it heard that they are over. */
+    over,
+    resume() {
+      socket.on('data', (chunk) => {
+        const text = Buffer.concat([rest, chunk])
+        const mark = 'data: {"id":"'
+        for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, at + 1)) {
+          const head = text.toString('latin1', at, at + 90)
+          const id = /"id":"(job_\w+)","status":"succeeded"/.exec(head)?.[1]
+          if (id) over.add(id)
+        }
+        rest = Buffer.from(text.subarray(-90))
+      })
+      socket.resume()
+    },
+    leave: () => socket.destroy(),
+  }
+}
+
+test(`F51 ${READERS} readers that take nothing cost little memory, and get the end of every job when they read on`, async () => {
+  const readers = await Promise.all(Array.from({ length: READERS }, slowReader))
+  const before = await residentMegabytes()
+  const ids = await submitMany(api(), JOBS, (i) => request(`${i} ${'x'.repeat(BYTES)}`))
+  for (const id of ids) expect((await finished(api(), id, 60_000)).status).toBe('succeeded')
+  // All that they have not taken would be four times as much.
+  expect((await residentMegabytes()) - before).toBeLessThan(250)
+  const some = readers.filter((_reader, i) => i % 10 === 0)
+  for (const reader of readers) if (!some.includes(reader)) reader.leave()
+  for (const reader of some) reader.resume()
+  for (const { over } of some) await waitFor('the end of every job', () => ids.every((id) => over.has(id)))
+  for (const reader of some) reader.leave()
+}, 90_000)
+
+test('F50 a log that nobody takes any more stops nothing', async () => {
+  for (const one of [...fleet.apis, ...fleet.workers]) one.stopReading()
+  const ids = await submitMany(api(), 300, (i) => request(`unheard ${i}`))
+  for (const id of ids) expect((await finished(api(), id)).status).toBe('succeeded')
+  // Far more was written than a pipe holds.
+  expect((await fetch(`${api().url}/readyz`)).status).toBe(200)
+  for (const one of [...fleet.workers, ...fleet.apis])
+    expect(await one.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+}, 60_000)

@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { createLogSink } from '../../src/shared/log-sink.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+function opened(path: string, flags: number): number {
+  const fd = openSync(path, flags)
+  onTestFinished(() => closeSync(fd))
+  return fd
+}
+
+/** A pipe of which both ends are ours, and which never makes anybody wait. */
+function pipe() {
+  const path = join(tempDir(), 'pipe')
+  execFileSync('mkfifo', [path])
+  const fd = opened(path, constants.O_RDWR | constants.O_NONBLOCK)
+  return {
+    fd,
+    take(): string {
+      const buffer = Buffer.alloc(1024 * 1024)
+      try {
+        return buffer.toString('utf8', 0, readSync(fd, buffer))
+      } catch {
+        return ''
+      }
+    },
+  }
+}
+
+const sinkTo = (fd: number, maxBytes = 1_000_000) =>
+  createLogSink({ fd, maxBytes, onDropped: (lines) => `dropped ${lines}\n` })
+
+test('lines reach a file whole and in order, also those that are left at the end', async () => {
+  const path = join(tempDir(), 'log')
+  const sink = sinkTo(opened(path, constants.O_WRONLY | constants.O_CREAT))
+  const lines = Array.from({ length: 2000 }, (_, i) => `line ${i} ü\n`)
+  for (const line of lines.slice(0, 1500)) sink.write(line)
+  await waitFor('the lines', () => readFileSync(path, 'utf8').length === lines.slice(0, 1500).join('').length)
+  sink.write('the last')
+  await waitFor('the last line', () => readFileSync(path, 'utf8').endsWith('the last'))
+  expect(readFileSync(path, 'utf8')).toBe(`${lines.slice(0, 1500).join('')}the last`)
+  sink.flush(0)
+})
+
+test('a full pipe holds up nobody, keeps so much and no more, and is told what was dropped when it is read again', async () => {
+  const { fd, take } = pipe()
+  const sink = sinkTo(fd, 200_000)
+  const begun = performance.now()
+  for (let i = 0; i < 5000; i++) sink.write(`${String(i).padStart(5, '0')} ${'x'.repeat(100)}\n`)
+  expect(performance.now() - begun).toBeLessThan(1000)
+  let text = ''
+  await waitFor('what was kept, and the number of the others', () => {
+    text += take()
+    return text.includes('dropped')
+  })
+  const lines = text.trim().split('\n')
+  const kept = lines.filter((line) => line.endsWith('x'))
+  expect(kept.map((line) => Number(line.slice(0, 5)))).toEqual(kept.map((_line, i) => i))
+  // What the pipe held, and what waited.
+  expect(text.length).toBeLessThan(400_000)
+  expect(lines).toContain(`dropped ${5000 - kept.length}`)
+  sink.write('and on\n')
+  await waitFor('the next line', () => take() === 'and on\n')
+})
+
+test('the last words go out as far as somebody takes them, within the time', () => {
+  const { fd, take } = pipe()
+  const heard = sinkTo(fd)
+  heard.write('one\n')
+  heard.write('two\n')
+  heard.flush(100)
+  expect(take()).toContain('two\n')
+  const unheard = sinkTo(fd)
+  for (let i = 0; i < 5000; i++) unheard.write('x'.repeat(100))
+  const begun = performance.now()
+  unheard.flush(200)
+  expect(performance.now() - begun).toBeGreaterThan(150)
+  expect(performance.now() - begun).toBeLessThan(1000)
+})
+
+test('a reader that is gone for good is written to no more', () => {
+  const fd = openSync(join(tempDir(), 'log'), constants.O_WRONLY | constants.O_CREAT)
+  const sink = sinkTo(fd)
+  closeSync(fd)
+  sink.write('one\n')
+  const begun = performance.now()
+  sink.flush(5000)
+  sink.write('two\n')
+  sink.flush(5000)
+  expect(performance.now() - begun).toBeLessThan(1000)
+})
