@@ -40,7 +40,7 @@ test('in flight', async () => {
   const sample = ids.slice(0, 200)
   const sizes = await Promise.all(
     sample.flatMap((id) =>
-      [fleet.keys.job(id), fleet.keys.attempts(id), fleet.keys.history(id)].map(async (key) =>
+      [fleet.keys.job(id), fleet.keys.order(id)].map(async (key) =>
         fleet.redis.memory('USAGE', key),
       ),
     ),

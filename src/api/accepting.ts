@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import { canonicalJson } from '../shared/canonical-json.ts'
 import { ServiceError } from '../shared/errors.ts'
-import { idempotencyEntry } from '../shared/jobs/job-keys.ts'
+import { idempotencyEntry, shortDigest } from '../shared/jobs/job-keys.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from './error-response.ts'
 import type { OwnedRequest } from './http.ts'
@@ -21,7 +20,7 @@ export interface Idempotency {
   body: string
 }
 
-const digest = (body: unknown): string => createHash('sha256').update(canonicalJson(body)).digest('base64url')
+const digest = (body: unknown): string => shortDigest(canonicalJson(body))
 
 export function idempotencyKey({ headers }: Pick<OwnedRequest, 'headers'>): string | null {
   const key = headers['idempotency-key']

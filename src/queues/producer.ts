@@ -11,6 +11,9 @@ export type Queues = Record<QueueName, Queue>
 /** A lost doorbell is rung again by the sweep; a kept one would swallow it. */
 const ONCE = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const
 
+/** Of BullMQ's own events, which nobody reads: it trims whole nodes of a stream, so fewer would not be less. */
+const KEPT_QUEUE_EVENTS = 100
+
 /**
  * The queues as producers see them. Both skip flags are needed for an add that fails at once when Redis is down, and
  * works again afterwards (docs/design.md, "Redis").
@@ -23,6 +26,7 @@ export function createQueues(redis: Redis, prefix: string, log: Logger): Queues 
       skipWaitingForReady: true,
       skipVersionCheck: true,
       defaultJobOptions: ONCE,
+      streams: { events: { maxLen: KEPT_QUEUE_EVENTS } },
     })
     queue.on('error', (error) => log.debug({ err: error, queue: name }, 'queue error'))
     return queue

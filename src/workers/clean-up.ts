@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import type { Batches } from '../shared/batches/batches.ts'
+import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { isFinal } from '../shared/jobs/job.ts'
 import type { JobStore, PurgeStage } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
@@ -28,10 +28,10 @@ export function createCleanUp({ store, artifacts, batches, timings, log }: Clean
     // An attempt that outlived its job is still looked after, by its record and by the index of predictions.
     if (state.attempts.some((attempt) => attempt.state !== 'closed')) {
       if (stage === 'index' || state.job.input === null) return store.deferRetention(state)
-      return store.purge(state, 'payload', randomUUID())
+      return store.purge(state, 'payload', newCommitId())
     }
     if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
-    await store.purge(state, stage, randomUUID())
+    await store.purge(state, stage, newCommitId())
   }
 
   return async (): Promise<void> => {

@@ -2,6 +2,7 @@ import { request, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { createClient } from '../../src/client/client.ts'
 import type { Job, JobRequest } from '../../src/client/types.ts'
+import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
 import type { Books } from '../support/simulator-admin.ts'
@@ -87,14 +88,11 @@ export async function startScenarios(options: FleetOptions = {}) {
       }),
     /** Who brought what happened to the job. */
     async causes(id: string): Promise<string[]> {
-      const lines = await fleet.inspect.lrange(fleet.keys.history(id), 0, -1)
-      return lines.map((line) => {
-        const { phase, cause } = JSON.parse(line.slice(line.indexOf(' ') + 1)) as { phase: string; cause: string }
-        return `${phase} by ${cause}`
-      })
+      const hash = await fleet.inspect.hgetall(fleet.keys.job(id))
+      return decodeHistory(Object.entries(hash).flat()).map(({ entry: { phase, cause } }) => `${phase} by ${cause}`)
     },
     attempt: async (id: string, n: number, field: string): Promise<string | null> =>
-      fleet.inspect.hget(fleet.keys.attempts(id), `${n}.${field}`),
+      fleet.inspect.hget(fleet.keys.job(id), `${n}.${field}`),
     /** Upstream's rows that carry the job. */
     rows: async (id: string): Promise<Books['predictions']> =>
       (await fleet.simulator.books()).predictions.filter(({ webhook }) => webhook?.includes(id)),

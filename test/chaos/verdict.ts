@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
 import { auditDeployment, simulatorBooks } from '../support/audit.ts'
 import { isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
-import { decodeAttempts, decodeEffects, decodeJob } from '../../src/shared/jobs/record-codec.ts'
+import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../../src/shared/jobs/record-codec.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import type { Books } from '../support/simulator-admin.ts'
 import type { ChaosFleet } from './fleet.ts'
@@ -52,32 +52,36 @@ export async function readAll({ inspect, keys }: ChaosFleet): Promise<JobState[]
   } while (cursor !== '0')
   const states: JobState[] = []
   for (const id of [...new Set(ids)].sort()) {
-    const [job, attempts, effects] = await Promise.all([
+    const [hash, documents, effects] = await Promise.all([
       inspect.hgetall(keys.job(id)),
-      inspect.hgetall(keys.attempts(id)),
+      inspect.mget(keys.documents(id)),
       inspect.hgetall(keys.outbox(id)),
     ])
-    const record = decodeJob(flat(job))
+    const record = decodeJob({ id, hash: flat(hash), documents })
     if (record)
-      states.push({ job: record, attempts: decodeAttempts(flat(attempts)), effects: decodeEffects(flat(effects)) })
+      states.push({ job: record, attempts: decodeAttempts(flat(hash)), effects: decodeEffects(flat(effects)) })
   }
   return states
 }
 
+const historyOf = async ({ inspect, keys }: ChaosFleet, id: string): Promise<ReturnType<typeof decodeHistory>> =>
+  decodeHistory(flat(await inspect.hgetall(keys.job(id))))
+
 /** The records and histories of jobs, for a failure that must explain itself. */
-export async function tell({ inspect, keys }: ChaosFleet, states: JobState[]): Promise<string> {
+export async function tell(fleet: ChaosFleet, states: JobState[]): Promise<string> {
+  const { inspect, keys } = fleet
   const told = await Promise.all(
     states.map(async (state) => {
       const due = await inspect.zrangebyscore(keys.due, '-inf', '+inf', 'WITHSCORES')
       const mine = due.flatMap((member, i) => (member.includes(state.job.id) ? [`${member} at ${due[i + 1]}`] : []))
-      const history = await inspect.lrange(keys.history(state.job.id), 0, -1)
+      const history = await historyOf(fleet, state.job.id)
       const { input: _input, ...job } = state.job
       return [
         JSON.stringify(job),
         ...state.attempts.map((one) => JSON.stringify(one)),
         ...state.effects.map((one) => `owes ${JSON.stringify(one)}`),
         ...mine,
-        ...history,
+        ...history.map(({ at, entry }) => `${new Date(at).toISOString()} ${JSON.stringify(entry)}`),
       ].join('\n    ')
     }),
   )
@@ -108,8 +112,6 @@ async function predictionsOf({ simulator }: ChaosFleet): Promise<Made[]> {
   }
   return made
 }
-
-const isLate = (line: string): boolean => line.includes('"note":"late"')
 
 function judgePredictions(states: JobState[], made: Made[], books: Books, lateJobs: Set<string>, complain: Complain) {
   const byJob = new Map<string, Made[]>()
@@ -268,7 +270,7 @@ export async function judge(fleet: ChaosFleet, orders: Order[]): Promise<Verdict
   const [made, books] = [await predictionsOf(fleet), await fleet.simulator.books()]
   const lateJobs = new Set<string>()
   for (const { job, attempts } of states)
-    if (attempts.length > 1 && (await fleet.inspect.lrange(fleet.keys.history(job.id), 0, -1)).some(isLate))
+    if (attempts.length > 1 && (await historyOf(fleet, job.id)).some(({ entry }) => entry.note === 'late'))
       lateJobs.add(job.id)
 
   const losses = judgeOrders(orders, states, complain)

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newCommitId } from '../../src/shared/jobs/commit-id.ts'
 import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
@@ -211,13 +212,11 @@ describe('a commit', () => {
     'due',
     'phases',
     'events',
-    'attempts',
     'outbox',
     'tenantStatus',
     'job',
     'account',
     'open',
-    'history',
     'storing',
     'prediction',
   ] as const)('checks the type of %s before it writes anything', async (which) => {
@@ -230,18 +229,16 @@ describe('a commit', () => {
       due: at.keys.due,
       phases: at.keys.phases,
       events: at.keys.events,
-      attempts: at.keys.attempts(job.id),
       outbox: at.keys.outbox(job.id),
       tenantStatus: at.keys.tenantStatus('t', 'processing'),
       job: at.keys.job(job.id),
       account: at.keys.account(ACCOUNT),
       open: at.keys.open(ACCOUNT),
-      history: at.keys.history(job.id),
       storing: at.keys.storing,
       prediction: at.keys.prediction(ACCOUNT, 'p'),
     }[which]
     await at.redis.del(key)
-    await (which === 'history' ? at.redis.set(key, 'a text') : at.redis.lpush(key, 'a list'))
+    await at.redis.lpush(key, 'a list')
     const before = await dump(at)
     const seen =
       which === 'open'
@@ -516,15 +513,21 @@ test('progress is written at most once a second, only while the job runs, and ch
   const read = await shared.store.read(job.id)
   expect(read).toMatchObject({ progress: 0.2, partial: 'Once upon' })
   expect(running.status === 'applied' && running.state.job.rev).toBe(read?.rev)
+  await happen(shared, job.id, {
+    type: 'observed',
+    attempt: 1,
+    prediction: prediction('succeeded', { id: job.id, output: ['Once upon a time'] }),
+  })
+  expect((await shared.store.read(job.id))?.partial).toBeNull()
+  expect(await shared.redis.exists(shared.keys.partial(job.id))).toBe(0)
 })
 
 test('the stages of a purge remove the prediction index, the payload, and then everything', async () => {
   const at = scene()
   const other = await accepted(at)
   const untouched = Object.keys(await dump(at))
-  const job = newJob()
+  const job = newJob({ idempotency: 'entry' })
   await at.store.create(job, { entry: 'entry', body: 'b' }, randomUUID())
-  await at.redis.hset(at.keys.job(job.id), 'idempotency', 'entry')
   await happen(at, job.id, { type: 'intend', claim: 'c' })
   await happen(at, job.id, { type: 'observed', attempt: 1, prediction: prediction('failed', { id: 'p1' }) })
   const purge = async (stage: 'index' | 'payload' | 'all') => {
@@ -943,6 +946,30 @@ describe('trouble upstream', () => {
       expect(took).toBeLessThanOrEqual(should + 1.1)
     }
   })
+})
+
+test('what changes of a job stays compact in Redis, whatever is long', async () => {
+  const at = scene()
+  const long = 'x'.repeat(1000)
+  const { job } = await accepted(at, { id: `job_${ulid()}`, input: { prompt: long }, metadata: { note: long } })
+  const compact = async (): Promise<void> => {
+    expect(await at.redis.object('ENCODING', at.keys.job(job.id))).toBe('listpack')
+  }
+  const seen = (status: string, changes: object = {}): JobEvent => ({
+    type: 'observed',
+    attempt: 1,
+    prediction: prediction(status, { id: 'x'.repeat(26), ...changes }),
+    webhook_id: `msg_${'x'.repeat(27)}`,
+  })
+  await happen(at, job.id, { type: 'intend', claim: newCommitId() })
+  await happen(at, job.id, seen('processing'))
+  await at.store.progress(job.id, 'default', { progress: 0.333_333_333, partial: long })
+  await compact()
+  await happen(at, job.id, { type: 'cancel' })
+  await compact()
+  await happen(at, job.id, seen('succeeded', { output: { text: long }, metrics: { predict_time: 1.23456789 } }))
+  await compact()
+  expect(await at.store.read(job.id)).toMatchObject({ input: { prompt: long }, output: { text: long } })
 })
 
 test("of a job's history the newest hundred lines are kept, in order, at the time of Redis", async () => {

@@ -140,19 +140,18 @@ describe('damage', () => {
       const value = (await redis.hget(key, field)) ?? ''
       undo.push(() => redis.hset(key, field, value))
     }
-    await keep(keys.job(first), 'timeout')
-    await redis.hset(keys.job(first), 'timeout', '"long"')
+    await keep(keys.job(first), 'created_at')
+    await redis.hset(keys.job(first), 'created_at', '"long ago"')
     await keep(keys.job(second), 'v')
     await redis.hset(keys.job(second), 'v', '2')
     const prediction = (await service.client.get(third)).prediction_id ?? ''
-    const attempts = keys.attempts(third)
     const newest = (await service.client.get(third)).attempt
-    await keep(attempts, `${newest}.outcome`)
-    await redis.hset(attempts, `${newest}.outcome`, 'failed')
+    await keep(keys.job(third), `${newest}.outcome`)
+    await redis.hset(keys.job(third), `${newest}.outcome`, 'failed')
     await redis.set(keys.idempotency('entry'), JSON.stringify({ job: third, body: '' }))
     undo.push(() => redis.del(keys.idempotency('entry')))
-    await redis.rpush(keys.history('job_gone'), '1 {}')
-    undo.push(() => redis.del(keys.history('job_gone')))
+    await redis.set(keys.order('job_gone'), '{}')
+    undo.push(() => redis.del(keys.order('job_gone')))
     await redis.set(keys.job('job_text'), 'no hash')
     undo.push(() => redis.del(keys.job('job_text')))
     await redis.set(keys.prediction('default', 'stranger'), `${third}:1`)

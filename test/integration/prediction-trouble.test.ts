@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, JobRequest } from '../../src/client/types.ts'
+import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
@@ -56,8 +57,8 @@ test('F33 a job whose webhook is lost is finished by polling, within one interva
   const late = Date.parse(job.completed_at ?? '') - (await endedUpstream(job))
   // The interval, a sweep, and a machine that is busy with other tests.
   expect(late).toBeLessThan(POLL.max + 100 + 1500)
-  const [line = ''] = (await service.redis.lrange(service.keys.history(id), -1, -1)) ?? []
-  expect(line).toContain('"cause":"poll"')
+  const hash = await service.redis.hgetall(service.keys.job(id))
+  expect(decodeHistory(Object.entries(hash).flat()).at(-1)?.entry.cause).toBe('poll')
 })
 
 test('F35 a webhook that comes long after polling has finished the job, and its index is gone, changes nothing', async () => {

@@ -40,13 +40,14 @@ describe('the recovery gate', () => {
     const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'forgotten intent' } })
     const running = await inPhase(service, id, 'created', 'running')
     // What a crash that loses the last moments leaves behind: the job in the line, nothing of its attempt.
-    const { keys } = service
+    const { keys, redis } = service
     const prediction = running.prediction_id ?? ''
     await service.redis
       .multi()
       .hset(keys.job(id), 'phase', 'queued', 'status', 'queued', 'attempt', '0', 'prediction_id', '', 'rev', '1')
-      .hset(keys.job(id), 'submitted_at', 'null', 'prediction_created_at', 'null', 'started_at', 'null')
-      .del(keys.attempts(id), keys.prediction('default', prediction))
+      .hdel(keys.job(id), 'submitted_at', 'prediction_created_at', 'started_at')
+      .hdel(keys.job(id), ...(await redis.hkeys(keys.job(id))).filter((field) => field.startsWith('1.')))
+      .del(keys.prediction('default', prediction))
       .srem(keys.open('default'), `${id}:1`)
       .zrem(keys.due, `attempt:${id}:1`)
       .hincrby(keys.phases, running.phase, -1)

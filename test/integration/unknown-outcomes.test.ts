@@ -45,7 +45,7 @@ describe('when the answer of a create and every webhook are lost', () => {
     const job = await finished(service, id)
     expect(job).toMatchObject({ status: 'succeeded', attempt: 2 })
     expect(await rowsOf(id)).toEqual([job.prediction_id])
-    const listed = await service.redis.hmget(service.keys.attempts(id), '1.outcome', '1.state')
+    const listed = await service.redis.hmget(service.keys.job(id), '1.outcome', '1.state')
     expect(listed).toEqual(['not_created', 'closed'])
   })
 

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/history-line.ts'
 import {
   CAUSES,
   ON_UNKNOWN,
@@ -14,10 +15,14 @@ import {
 import {
   decodeAttempts,
   decodeEffects,
+  decodeHistory,
   decodeJob,
+  encodeDocument,
   encodeField,
   NewerRecordError,
+  type StoredJob,
 } from '../../src/shared/jobs/record-codec.ts'
+import { ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present } from '../../src/shared/jobs/record-fields.ts'
 import { jobRecord } from './support/job-states.ts'
 
 const word = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed())
@@ -111,6 +116,21 @@ const attempts: fc.Arbitrary<Omit<AttemptRecord, 'n'>> = fc.record({
   closed_at: orNull(whole),
 })
 
+const accepted: HistoryLine = { phase: 'queued', status: 'queued', cause: 'api', attempt: 0, prediction: null }
+const lines: fc.Arbitrary<HistoryLine> = fc.record(
+  {
+    phase: fc.constantFrom(...PHASES),
+    status: fc.constantFrom(...STATUSES),
+    cause: fc.constantFrom(...CAUSES),
+    attempt: whole,
+    prediction: orNull(word),
+    attempt_state: fc.constantFrom('intended' as const, 'unknown' as const, 'open' as const, 'closed' as const),
+    note: word,
+    error: word,
+  },
+  { requiredKeys: ['phase', 'status', 'cause', 'attempt', 'prediction'] },
+)
+
 const effects: fc.Arbitrary<Effect> = fc.oneof(
   fc.record({
     v: fc.constant(1 as const),
@@ -133,11 +153,25 @@ const effects: fc.Arbitrary<Effect> = fc.oneof(
 const hash = (fields: object, prefix = ''): string[] =>
   Object.entries(fields).flatMap(([name, value]) => [prefix + name, encodeField(name, value)])
 
+/** As a new record is written: without what its absence says, too. */
+const stored = (job: JobRecord, sparse = false): StoredJob => {
+  const fields = (sparse ? present(JOB_FIELDS, job) : Object.entries(job)).filter(([name]) => placeOf(name) === 'hash')
+  return {
+    id: job.id,
+    hash: hash(Object.fromEntries(fields)),
+    documents: [encodeDocument('order', job), encodeDocument('result', job), job.partial],
+  }
+}
+/** What else stands in the hash. */
+const OTHERS = ['c0', 'a', 'c7', 'b', 'progress_at', '123', '2.state', 'open', 'h12', '1 qa0']
+const broken = { ...jobRecord('queued'), phase: 'dreaming' } as unknown as JobRecord
+
 describe('a record', () => {
   test('of a job is read as it was written', () => {
     fc.assert(
-      fc.property(jobs, (job) => {
-        expect(decodeJob([...hash(job), 'commits', 'a b c', 'progress_at', '123'])).toEqual(job)
+      fc.property(jobs, fc.boolean(), (job, sparse) => {
+        const { id, hash, documents } = stored(job, sparse)
+        expect(decodeJob({ id, hash: [...hash, ...OTHERS], documents })).toEqual(job)
       }),
     )
   })
@@ -146,8 +180,10 @@ describe('a record', () => {
     fc.assert(
       fc.property(fc.array(attempts, { maxLength: 12 }), (list) => {
         const records = list.map((attempt, index) => ({ n: index + 1, ...attempt }))
-        const fields = records.toReversed().flatMap(({ n, ...rest }) => hash(rest, `${n}.`))
-        expect(decodeAttempts(fields)).toEqual(records)
+        const written = (fields: object, n: number): string[] =>
+          hash(n % 2 === 0 ? fields : Object.fromEntries(present(ATTEMPT_FIELDS, fields)), `${n}.`)
+        const fields = records.toReversed().flatMap(({ n, ...rest }) => written(rest, n))
+        expect(decodeAttempts(['phase', 'queued', ...fields, ...hash({ v: 1 })])).toEqual(records)
       }),
     )
   })
@@ -160,20 +196,40 @@ describe('a record', () => {
     )
   })
 
+  test('of a history is read as it was written, in order, and names predictions by their attempts', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(whole, fc.oneof(lines, fc.constant(accepted)))), (told) => {
+        const attempts = told.flatMap(([, { prediction }], n) =>
+          hash({ state: 'open', claim: 'c', intended_at: 1, prediction_id: prediction }, `${n}.`),
+        )
+        const entries = told.map(([at, line], attempt) => ({ at, entry: { ...line, attempt } }))
+        const kept = entries.map(({ at, entry }, i) => [`h${i + 8}`, `${at} ${encodeHistory(entry)}`])
+        expect(decodeHistory([...kept.toReversed().flat(), ...attempts])).toEqual(entries)
+      }),
+    )
+  })
+
   test('that does not exist is none', () => {
-    expect(decodeJob([])).toBeNull()
+    expect(decodeJob({ id: 'job_1', hash: [], documents: [null, null, null] })).toBeNull()
     expect(decodeAttempts([])).toEqual([])
+    expect(decodeHistory([])).toEqual([])
     expect(decodeEffects([])).toEqual([])
   })
 
   test('of a newer release is left alone, whatever else it says', () => {
-    expect(() => decodeJob(hash({ ...jobRecord('queued'), v: 2, phase: 'dreaming' }))).toThrow(NewerRecordError)
-    expect(() => decodeAttempts(['1.v', '2', '1.state', 'dreaming'])).toThrow(NewerRecordError)
+    expect(() =>
+      decodeJob({ id: 'job_1', hash: ['v', '2', 'phase', 'dreaming', 'rev', '?'], documents: ['?', null, null] }),
+    ).toThrow(NewerRecordError)
+    expect(() => decodeAttempts(['1.v', '2', '1.state', 'dreaming', '1.orphans', '?'])).toThrow(NewerRecordError)
     expect(() => decodeEffects(['store:1', '{"v":2,"kind":"dream"}'])).toThrow(NewerRecordError)
   })
 
   test('that is broken is an error, never a guess', () => {
-    expect(() => decodeJob(hash({ ...jobRecord('queued'), phase: 'dreaming' }))).toThrow()
-    expect(() => decodeJob(['id', 'job_1'])).toThrow()
+    expect(() => decodeJob(stored(broken))).toThrow()
+    const good = stored(jobRecord('queued'))
+    expect(() => decodeJob({ ...good, hash: ['attempt', '1'] })).toThrow()
+    expect(() => decodeJob({ ...good, documents: [null, null, null] })).toThrow()
+    expect(() => decodeJob({ ...good, documents: ['{}[', null, null] })).toThrow()
+    expect(decodeJob(good)).toEqual(jobRecord('queued'))
   })
 })

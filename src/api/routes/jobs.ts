@@ -130,7 +130,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function historyOf(id: string): Promise<object[]> {
     return (await store.history(id)).map(({ at, entry }) => ({
       at: new Date(at).toISOString(),
-      ...(typeof entry === 'object' ? entry : {}),
+      ...entry,
     }))
   }
 

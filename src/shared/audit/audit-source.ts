@@ -21,7 +21,7 @@ export type FoundBatch =
 /** The names of a deployment's keys, by what they are. */
 export interface KeyNames {
   jobs: Set<string>
-  /** Jobs that have attempts, an outbox or a history. */
+  /** Jobs that have documents or an outbox. */
   parts: Map<string, string[]>
   /** Tenant indexes: all of a tenant's jobs (status null), or those of one status. */
   tenants: { key: string; tenant: string }[]

@@ -3,7 +3,14 @@ import { z } from 'zod'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import { decodeAttempts, decodeEffects, decodeJob, NewerRecordError } from '../jobs/record-codec.ts'
+import {
+  decodeAttempts,
+  decodeEffects,
+  decodeJob,
+  decodeOrder,
+  NewerRecordError,
+  storedJob,
+} from '../jobs/record-codec.ts'
 import { slotsOf } from '../jobs/share-plan.ts'
 import { entryTarget, type AuditSource, type FoundBatch, type KeyNames, type Loaded } from './audit-source.ts'
 import type { BatchJob, LoadedBatch } from './check-batch.ts'
@@ -19,20 +26,19 @@ const NO_EVENT = '0-0'
 /** A job may change between two looks; after so many times it is left for another audit. */
 const MAX_LOOKS = 20
 
-const BATCH_JOB_FIELDS = ['id', 'phase', 'status', 'attempt', 'estimate', 'captured', 'uncollected']
+const BATCH_JOB_FIELDS = ['phase', 'status', 'attempt', 'captured', 'uncollected']
 const batchJob = z.tuple([
-  z.string(),
   z.enum(PHASES),
   z.enum(STATUSES),
   z.coerce.number(),
-  z.coerce.number(),
-  z.string().transform((captured) => (captured === 'null' ? null : Number(captured))),
+  text.transform((captured) => (captured === null ? null : Number(captured))),
   z.coerce.number(),
 ])
 
-function decodeBatchJob(reply: unknown): BatchJob | null {
+function decodeBatchJob(id: string, reply: unknown, order: unknown): BatchJob | null {
   if (Array.isArray(reply) && reply.every((value) => value === null)) return null
-  const [id, phase, status, attempt, estimate, captured, uncollected] = batchJob.parse(reply)
+  const [phase, status, attempt, captured, uncollected] = batchJob.parse(reply)
+  const { estimate } = decodeOrder(z.string().parse(order))
   return { id, phase, status, attempt, estimate, captured, uncollected }
 }
 
@@ -64,19 +70,19 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
   async function look(id: string): Promise<Loaded> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const [job, attempts, outbox] = await run(
-        redis.multi().hgetall(keys.job(id)).hgetall(keys.attempts(id)).hgetall(keys.outbox(id)),
+      const [hash, documents, outbox] = await run(
+        redis.multi().hgetall(keys.job(id)).mget(keys.documents(id)).hgetall(keys.outbox(id)),
       )
-      const fields = flatten.parse(job)
-      if (fields.length === 0) return { kind: 'missing' }
-      const phase = fields[fields.indexOf('phase') + 1] ?? ''
+      const stored = storedJob(id, hash, documents)
+      if (stored.hash.length === 0) return { kind: 'missing' }
+      const phase = stored.hash[stored.hash.indexOf('phase') + 1] ?? ''
       try {
-        const record = decodeJob(fields)
+        const record = decodeJob(stored)
         if (record === null) return { kind: 'missing' }
         const rows = flatten.parse(outbox)
         const state: JobState = {
           job: record,
-          attempts: decodeAttempts(flatten.parse(attempts)),
+          attempts: decodeAttempts(stored.hash),
           effects: decodeEffects(rows),
         }
         const names = rows.filter((_, i) => i % 2 === 0)
@@ -192,7 +198,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zscore(keys.tenantBatches(tenant), id)
       .zscore(keys.due, `batch:${id}`)
       .zscore(keys.retention, id)
-    for (const job of ids) all.hmget(keys.job(job), ...BATCH_JOB_FIELDS)
+    for (const job of ids) all.hmget(keys.job(job), ...BATCH_JOB_FIELDS).get(keys.order(job))
     const [time, hash, jobs, live, inTenant, due, retention, ...records] = await run(all)
     const fields = z.record(z.string(), z.string()).parse(hash)
     const batch = decodeBatch(fields)
@@ -203,7 +209,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       now: seconds * 1000 + Math.floor(micros / 1000),
       batch,
       committed: Number(fields.committed ?? 0),
-      jobs: ids.map((job, i) => [job, decodeBatchJob(records[i])]),
+      jobs: ids.map((job, i) => [job, decodeBatchJob(job, records[2 * i], records[2 * i + 1])]),
       live: z.array(z.string()).parse(live),
       inTenantIndex: score.parse(inTenant) !== null,
       due: score.parse(due),

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { newCommitId } from '../jobs/commit-id.ts'
 import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit-plan.ts'
 import { CommitScriptInput, type CommitRunner } from '../jobs/commit-script.ts'
 import type { JobRecord } from '../jobs/job.ts'
@@ -51,7 +51,7 @@ export function createRedisBatchStore(options: {
     rev: string,
     notAfter = '',
   ): Promise<Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }> =>
-    (await commits.run(script, input, [randomUUID(), rev, notAfter, '', ''])).result
+    (await commits.run(script, input, [newCommitId(), rev, notAfter, '', ''])).result
 
   /** The first one makes the batch; each is followed by the next at the revision that it left. Answers how many. */
   async function writeDrafts(batch: BatchRecord, jobs: readonly JobRecord[]): Promise<number> {

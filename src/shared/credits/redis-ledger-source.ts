@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { isFinal, PHASES, type Status } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { decodeOrder } from '../jobs/record-codec.ts'
 import { decodeAccount, decodeEntry } from './ledger.ts'
 import type { JobCharge, LedgerSource } from './verify-ledger.ts'
 
@@ -10,24 +11,22 @@ const ENTRIES_AT_ONCE = 500
 /** In the order in which a job goes through them, so that none is missed while it does. */
 const OPEN_STATUSES = ['queued', 'starting', 'processing'] as const satisfies readonly Status[]
 
-const chargeReply = z.tuple([
-  z.enum(PHASES).nullable(),
-  z.string().nullable(),
-  z.coerce.number(),
-  z.string().nullable(),
-  z.coerce.number(),
-])
+const settledReply = z.tuple([z.enum(PHASES).nullable(), z.string().nullable(), z.coerce.number()])
+const orderReply = z.string().nullable()
 const hashReply = z.record(z.string(), z.string())
 const lastReply = z.array(z.tuple([z.string(), z.array(z.string())]))
 
-function toCharge(reply: unknown): JobCharge | null {
-  const [phase, price, estimate, captured, uncollected] = chargeReply.parse(reply)
-  if (phase === null) return null
+/** From the fields of the job's hash that change, and what was frozen when it was accepted. */
+function toCharge(settled: unknown, order: unknown): JobCharge | null {
+  const [phase, captured, uncollected] = settledReply.parse(settled)
+  const text = orderReply.parse(order)
+  if (phase === null || text === null) return null
+  const { price, estimate } = decodeOrder(text)
   return {
-    priced: price !== null && price !== 'null',
+    priced: price !== null,
     final: isFinal(phase),
     estimate,
-    captured: captured === null || captured === 'null' ? null : Number(captured),
+    captured: captured === null ? null : Number(captured),
     uncollected,
   }
 }
@@ -59,14 +58,14 @@ export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: J
     async charges(jobs) {
       if (jobs.length === 0) return []
       const pipeline = redis.pipeline()
-      for (const job of jobs) pipeline.hmget(keys.job(job), 'phase', 'price', 'estimate', 'captured', 'uncollected')
-      const replies = (await pipeline.exec()) ?? []
-      return replies.map(([error, reply]) => {
+      for (const job of jobs) pipeline.hmget(keys.job(job), 'phase', 'captured', 'uncollected').get(keys.order(job))
+      const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
         // Something else stands in the place of the job.
         if (error?.message.startsWith('WRONGTYPE')) return null
         if (error) throw error
-        return toCharge(reply)
+        return reply
       })
+      return jobs.map((_job, i) => (replies[2 * i] === null ? null : toCharge(replies[2 * i], replies[2 * i + 1])))
     },
 
     async *openJobs(tenant) {

@@ -1,29 +1,17 @@
 import type { Cause, JobRecord, JobState } from './job.ts'
-import { effectKey, isFinal, newAttempt } from './job.ts'
+import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
+import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
 import type { AcceptLimits } from './ports.ts'
-import { encodeField } from './record-codec.ts'
+import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
 
-const isMoment = (value: unknown): value is { in: number } =>
-  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
-
 const dueJob = (job: string): string => `job:${job}`
 const dueAttempt = (job: string, n: number): string => `attempt:${job}:${n}`
 const dueEffect = (job: string, key: string): string => `effect:${job}:${key}`
-
-function setFields(input: CommitScriptInput, key: string, prefix: string, changes: Record<string, unknown>): void {
-  const plain: string[] = []
-  for (const [field, value] of Object.entries(changes)) {
-    if (value === undefined) continue
-    if (isMoment(value)) input.setMoment(key, prefix + field, value)
-    else plain.push(prefix + field, encodeField(field, value))
-  }
-  if (plain.length > 0) input.add('hset', key, ...plain)
-}
 
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -90,9 +78,6 @@ function judgeAttempt(
   if (changes.outcome === 'not_sent' && claim) input.add('probe_back', keys.account(job.account), claim)
 }
 
-/** How many entries of a job's history are kept. */
-const KEEP_HISTORY = 100
-
 /** One line of history for each change that a person would want to read about. */
 function remember(
   input: CommitScriptInput,
@@ -106,7 +91,7 @@ function remember(
   const from = attempts.find(({ n }) => n === attempt?.n)?.state
   const to = attempt?.changes.state
   if (after.phase === job.phase && to === from && note === undefined) return
-  const entry = {
+  const line: HistoryLine = {
     phase: after.phase,
     status: after.status,
     cause,
@@ -116,7 +101,7 @@ function remember(
     ...(note === undefined ? {} : { note }),
     ...(after.error && after.error !== job.error ? { error: after.error.code } : {}),
   }
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+  writeLine(input, keys, job.id, job.rev + 1, line)
 }
 
 /** The record with its changes applied; moments become ms once `now` is known. */
@@ -137,8 +122,9 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
     const before = attempts[at] ?? newAttempt(attempt.n)
     attempts.splice(at === -1 ? attempts.length : at, 1, applyChanges(before, attempt.changes, now))
   }
+  const job = applyChanges(state.job, commit.job, now)
   return {
-    job: { ...applyChanges(state.job, commit.job, now), rev: state.job.rev + 1 },
+    job: { ...job, rev: state.job.rev + 1, partial: job.phase === 'running' ? job.partial : null },
     attempts,
     effects: [...state.effects.filter((effect) => !effects.remove.includes(effectKey(effect))), ...effects.add],
   }
@@ -176,16 +162,14 @@ export function planCommit(
       .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
 
   if (commit.takesBudget) planBegin(input, keys, job)
-  setFields(input, keys.job(job.id), '', commit.job)
+  writeJob(input, keys, job, commit.job, after)
   moveIndexes(input, keys, job, after)
   planSlot(input, keys, job, after)
   planBatchMove(input, keys, job, after, timings)
   if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
-    const known = state.attempts.some(({ n }) => n === attempt.n)
-    const changes = known ? attempt.changes : { v: 1, ...attempt.changes }
-    setFields(input, keys.attempts(job.id), `${attempt.n}.`, changes)
+    writeAttempt(input, keys, job.id, attemptOf(state, attempt.n), attempt)
     moveAttempt(input, keys, state, attempt)
     if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
     else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
@@ -229,12 +213,15 @@ export function planCommit(
 
 /** The record of a new job and what only it has: nothing that others look at. In a batch it begins at revision 1. */
 export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
-  const { rev: _rev, ...fields } = job
-  setFields(input, keys.job(job.id), '', { ...fields, created_at: { in: 0 }, start_since: { in: 0 } })
-  input.add('hset_paused', keys.job(job.id), 'start_paused')
+  writeNewJob(input, keys, job)
   if (job.batch !== null) input.add('hset', keys.job(job.id), 'rev', 1)
-  const entry = { phase: job.phase, status: job.status, cause: 'api', attempt: 0, prediction: null }
-  input.add('rpush_now', keys.history(job.id), KEEP_HISTORY, JSON.stringify(entry))
+  writeLine(input, keys, job.id, 1, {
+    phase: job.phase,
+    status: job.status,
+    cause: 'api',
+    attempt: 0,
+    prediction: null,
+  })
 }
 
 /** What accepts jobs whose records stand: the line, the indexes, the money, their first due times. */
@@ -300,7 +287,8 @@ export function planPurge(
   if (stage === 'index') return input.dueAt(keys.retention, job.id, since + timings.keepPayload)
   if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
   if (stage === 'payload') {
-    setFields(input, keys.job(job.id), '', { input: null, output: null })
+    const gone = { input: null, output: null }
+    writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
   input
@@ -313,4 +301,4 @@ export function planPurge(
 
 /** Every key of one job. */
 export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
-  [keys.attempts(id), keys.outbox(id), keys.history(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)
+  [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)

@@ -6,7 +6,8 @@
     KEYS[2]   the account's hash (create budget, pause)
     KEYS[3..] every other key that a guard or a write names, by its index
 
-    ARGV[1]   commit id; remembered on the job, so that a repeat of this very commit answers "repeated"
+    ARGV[1]   commit id; the job remembers the last eight, in fields c0 to c7 by revision, so that a repeat of this very
+              commit answers "repeated"
     ARGV[2]   the revision that the decision was made on; '' when the job must not exist yet
     ARGV[3]   not after: ms; '' for no limit
     ARGV[4]   create budget: microseconds per token; '' when this commit takes none
@@ -21,12 +22,12 @@
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
-                       sadd member | srem member | xadd maxlen field value ... | rpush_now cap text
+                       sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
                        in_batch live job from to | stop_batch reason | batch_done ms member (when its last job just ended)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
-              `_in` counts ms from this commit; `_paused` is the reading of the account's pause clock. Where a write
+              `_in` counts ms from this commit; `_line` begins with its time; `_paused` is the reading of the account's pause clock. Where a write
               names further keys (ledger, spending, batch, live), it gives their index; 0 is none.
 
   Output: { status, now ms, detail }
@@ -57,7 +58,7 @@ local type_of = {
   set = 'string', mine = 'string',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
   zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
-  sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', rpush_now = 'list',
+  sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   crowd = 'zset', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
@@ -73,10 +74,12 @@ local account_type = redis.call('TYPE', KEYS[2]).ok
 if account_type ~= 'none' and account_type ~= 'hash' then
   return redis.error_reply('WRONGTYPE the account is a ' .. account_type)
 end
-local known = redis.call('HMGET', KEYS[1], 'rev', 'commits')
-local revision, commits = known[1] or '', known[2] or ''
-if string.find(' ' .. commits .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
-  return answer('repeated', revision)
+local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
+local revision = known[1] or ''
+for slot = 2, 9 do
+  if known[slot] == ARGV[1] then
+    return answer('repeated', revision)
+  end
 end
 if revision ~= ARGV[2] then
   return answer('stale', revision)
@@ -171,13 +174,8 @@ if next_arrival then
   end
 end
 
-local remembered = { ARGV[1] }
-for id in string.gmatch(commits, '%S+') do
-  if #remembered < 8 then
-    remembered[#remembered + 1] = id
-  end
-end
-redis.call('HSET', KEYS[1], 'rev', whole(tonumber(revision == '' and '0' or revision) + 1), 'commits', table.concat(remembered, ' '))
+local next_revision = tonumber(revision == '' and '0' or revision) + 1
+redis.call('HSET', KEYS[1], 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1])
 
 local detail
 local is_batch_done = false
@@ -228,9 +226,8 @@ while at <= #ARGV do
     if redis.call('ZCARD', key) >= tonumber(first) and redis.call('HEXISTS', KEYS[2], 'half_open') == 0 then
       trip(KEYS[2], now, tonumber(second), tonumber(second), 'upstream')
     end
-  elseif name == 'rpush_now' then
-    redis.call('RPUSH', key, whole(now) .. ' ' .. second)
-    redis.call('LTRIM', key, -tonumber(first), -1)
+  elseif name == 'hset_line' then
+    redis.call('HSET', key, first, whole(now) .. ' ' .. second)
   elseif name == 'set' then
     redis.call('SET', key, first)
   elseif name == 'del' then

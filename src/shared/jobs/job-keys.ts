@@ -6,9 +6,16 @@ export function createJobKeys(prefix: string) {
   const tag = `{${prefix}}`
   return {
     tag,
+    /** hash: what commits change (record-codec.ts) */
     job: (id: string) => `${tag}:job:${id}`,
-    /** hash: `<n>.<field>` */
-    attempts: (id: string) => `${tag}:job:${id}:attempts`,
+    /** string: JSON of what was frozen at accept */
+    order: (id: string) => `${tag}:job:${id}:order`,
+    /** string: JSON of what came out */
+    result: (id: string) => `${tag}:job:${id}:result`,
+    /** string: the beginning of a text while it grows */
+    partial: (id: string) => `${tag}:job:${id}:partial`,
+    /** What a record has beside its hash, in the order in which it is read. */
+    documents: (id: string) => [`${tag}:job:${id}:order`, `${tag}:job:${id}:result`, `${tag}:job:${id}:partial`],
     /** hash: effect key -> JSON */
     outbox: (id: string) => `${tag}:job:${id}:outbox`,
     /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
@@ -24,8 +31,6 @@ export function createJobKeys(prefix: string) {
     phases: `${tag}:phases`,
     /** hash: counters for metrics */
     counters: `${tag}:counters`,
-    /** list: what happened to the job, newest last, `<ms> <JSON>` */
-    history: (id: string) => `${tag}:job:${id}:history`,
     /** sorted set: `<job>:<n>` of each attempt whose outcome is unknown, by its intent, ms */
     unknown: (account: string) => `${tag}:account:${account}:unknown`,
     /** sorted set: predictions of the account that are not ours, by when they were found, ms */
@@ -79,8 +84,9 @@ export function createJobKeys(prefix: string) {
 
 export type JobKeys = ReturnType<typeof createJobKeys>
 
+/** 132 bits of SHA-256. */
+export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+
 /** The name of an idempotency entry: its parts may be long or secret, so only their digest is kept. */
 export const idempotencyEntry = (tenant: string, route: string, key: string): string =>
-  createHash('sha256')
-    .update(JSON.stringify([tenant, route, key]))
-    .digest('base64url')
+  shortDigest(JSON.stringify([tenant, route, key]))

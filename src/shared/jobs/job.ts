@@ -139,7 +139,8 @@ export interface JobRecord {
  * One POST to Replicate. `intended`: the permit is out; `unknown`: its outcome is not known; `open`: a prediction
  * exists and is not final; `closed`: nothing can come of it any more.
  */
-export type AttemptState = 'intended' | 'unknown' | 'open' | 'closed'
+export const ATTEMPT_STATES = ['intended', 'unknown', 'open', 'closed'] as const
+export type AttemptState = (typeof ATTEMPT_STATES)[number]
 
 export interface AttemptRecord {
   v: 1

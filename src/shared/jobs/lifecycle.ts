@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { monotonicFactory } from 'ulid'
 import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
@@ -8,6 +7,7 @@ import { estimatePrice, type PriceRule } from '../credits/price.ts'
 import { isFinal } from './job.ts'
 import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, StorePolicy, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
+import { newCommitId } from './commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './decision.ts'
 import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore } from './ports.ts'
 import { waitsForIntent } from './rules-submit.ts'
@@ -146,7 +146,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
   ): Promise<ApplyResult> {
     let isInCrowd = false
     for (let race = 0; race < MAX_RACES; race++) {
-      const commitId = randomUUID()
+      const commitId = newCommitId()
       const { now, paused, silence, state } = await store.load(id)
       if (cause === 'webhook' && silence > 0) await hearWebhook()
       if (state === null) return { kind: 'missing' }
@@ -211,7 +211,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       limits: AcceptLimits = { queuedJobs: null },
     ): Promise<AcceptResult> {
       const job = newRecord(request, id, idempotency?.entry ?? null)
-      const result = await store.create(job, idempotency, randomUUID(), limits)
+      const result = await store.create(job, idempotency, newCommitId(), limits)
       if (result.status === 'taken') {
         const known = idempotency && (await store.idempotent(idempotency.entry))
         const first = known && (await store.read(known.job))

@@ -1,17 +1,17 @@
 --[[
   One consistent look at a job.
 
-  Input:   KEYS[1] job, KEYS[2] its attempts, KEYS[3] its outbox, KEYS[4] the account (hashes)
-  Output:  { now ms, pause clock ms, silence of webhooks, job fields, attempt fields, outbox fields }, the last three
-           flat: field, value, ...
+  Input:   KEYS[1] job, KEYS[2] its outbox, KEYS[3] the account (hashes), KEYS[4..] documents of the job (strings)
+  Output:  { now ms, pause clock ms, silence of webhooks, job fields, outbox fields, documents }, the fields flat: field,
+           value, ...
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 return {
   string.format('%.0f', now),
-  string.format('%.0f', pause_clock(KEYS[4], now)),
-  redis.call('HGET', KEYS[4], 'silence') or '0',
+  string.format('%.0f', pause_clock(KEYS[3], now)),
+  redis.call('HGET', KEYS[3], 'silence') or '0',
   redis.call('HGETALL', KEYS[1]),
   redis.call('HGETALL', KEYS[2]),
-  redis.call('HGETALL', KEYS[3]),
+  redis.call('MGET', unpack(KEYS, 4)),
 }

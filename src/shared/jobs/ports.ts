@@ -1,5 +1,6 @@
 import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
 import type { BatchStop, Commit, PauseReason } from './decision.ts'
+import type { HistoryLine } from './history-line.ts'
 
 /** How a commit ended. */
 export type CommitResult =
@@ -96,7 +97,8 @@ export interface JobStore {
   idempotent(entry: string): Promise<{ job: string; body: string } | null>
   /** Lossy: what a running prediction shows of itself. */
   progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
-  history(id: string): Promise<{ at: number; entry: unknown }[]>
+  /** Oldest first. */
+  history(id: string): Promise<{ at: number; entry: HistoryLine }[]>
   /** Attempts whose outcome is unknown, oldest first. */
   unknownAttempts(account: string): Promise<{ job: string; attempt: number; intended_at: number }[]>
   /** Which of these predictions no attempt of ours owns and nobody else's are known to be. */

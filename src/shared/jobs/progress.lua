@@ -1,8 +1,8 @@
 --[[
   Progress is lossy on purpose: at most one write a second for a job, no revision, nothing for a job that does not run.
 
-  Input:   KEYS[1] the job's hash, ARGV[1] progress 0..1 or '', ARGV[2] partial text or '', ARGV[3] channel,
-           ARGV[4] message
+  Input:   KEYS[1] the job's hash, KEYS[2] its partial text, ARGV[1] progress 0..1 or '', ARGV[2] partial text or '',
+           ARGV[3] channel, ARGV[4] message
   Output:  1 when written, else 0
 ]]
 local time = redis.call('TIME')
@@ -16,7 +16,7 @@ if ARGV[1] ~= '' then
   redis.call('HSET', KEYS[1], 'progress', ARGV[1])
 end
 if ARGV[2] ~= '' then
-  redis.call('HSET', KEYS[1], 'partial', ARGV[2])
+  redis.call('SET', KEYS[2], ARGV[2])
 end
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1

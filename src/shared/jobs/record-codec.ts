@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { priceRuleSchema } from '../credits/price.ts'
 import {
+  ATTEMPT_STATES,
   CAUSES,
   ON_UNKNOWN,
   PHASES,
@@ -13,10 +14,16 @@ import {
   type Json,
   type JsonObject,
 } from './job.ts'
+import { decodeLines, type HistoryLine } from './history-line.ts'
+import { absences, ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present, type JobDocument } from './record-fields.ts'
 
 /**
- * Records as Redis hashes: one field each, so that a commit writes only what changed. Words are kept as they are ('' is
- * null), everything else as JSON. What is read back meets a schema once, here.
+ * Records in Redis. What commits change stands in one hash for each job, one field each, so that a commit writes only
+ * what changed: the job's own fields, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. What is long,
+ * or frozen when the job is accepted, stands in documents of its own (record-fields.ts says where): Redis keeps a hash in
+ * one compact piece only while no value is longer than 64 bytes (`hash-max-listpack-value`), at a fifth of the memory.
+ * In the hash words are kept as they are ('' is null), everything else as JSON. What is read back meets a schema once,
+ * here.
  */
 
 const json = z.custom<Json>((value) => value !== undefined)
@@ -74,7 +81,7 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   output: json,
   artifacts: z.array(artifact),
   progress: z.number().nullable(),
-  partial: z.string().nullable().default(null),
+  partial: z.string().nullable(),
   error: error.nullable(),
   metrics: jsonObject,
   stop: z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z.number() }).nullable(),
@@ -90,17 +97,17 @@ const attemptSchema: z.ZodType<AttemptRecord> = z.object({
   v: z.literal(1),
   n: z.number(),
   account: z.string(),
-  state: z.enum(['intended', 'unknown', 'open', 'closed']),
+  state: z.enum(ATTEMPT_STATES),
   claim: z.string(),
   intended_at: z.number(),
-  prediction_id: z.string().nullable().default(null),
-  outcome: z.string().nullable().default(null),
-  finished_by: z.enum(CAUSES).nullable().default(null),
-  webhook_id: z.string().nullable().default(null),
-  absent_since: z.number().nullable().default(null),
-  missing_since: z.number().nullable().default(null),
-  orphans: z.array(z.string()).default([]),
-  closed_at: z.number().nullable().default(null),
+  prediction_id: z.string().nullable(),
+  outcome: z.string().nullable(),
+  finished_by: z.enum(CAUSES).nullable(),
+  webhook_id: z.string().nullable(),
+  absent_since: z.number().nullable(),
+  missing_since: z.number().nullable(),
+  orphans: z.array(z.string()),
+  closed_at: z.number().nullable(),
 })
 
 const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
@@ -122,23 +129,13 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
   }),
 ])
 
+/** Of the hash; the documents are JSON anyway. */
 const WORDS = new Set([
-  'id',
   'tenant',
   'account',
   'phase',
   'status',
-  'model',
-  'version',
-  'deployment',
-  'preset',
-  'batch',
-  'store',
   'prediction_id',
-  'idempotency',
-  'on_unknown',
-  'retry_of',
-  'partial',
   'state',
   'claim',
   'outcome',
@@ -152,42 +149,97 @@ export class NewerRecordError extends Error {
 }
 
 export const encodeField = (field: string, value: unknown): string => {
-  if (!WORDS.has(field)) return JSON.stringify(value ?? null)
-  return typeof value === 'string' ? value : ''
+  if (value === null || value === undefined) return ''
+  return WORDS.has(field) && typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 const decodeField = (field: string, text: string): unknown => {
-  if (WORDS.has(field)) return text === '' ? null : text
-  return JSON.parse(text)
+  if (text === '') return null
+  return WORDS.has(field) ? text : JSON.parse(text)
 }
+
+/** One of the documents that hold a job's long and frozen fields. */
+export const encodeDocument = (document: JobDocument, job: JobRecord): string =>
+  JSON.stringify(Object.fromEntries(present(JOB_FIELDS, job).filter(([field]) => placeOf(field) === document)))
+
+/** What Redis holds of a job: the fields of its hash, flat, and the texts of `JobKeys.documents`. */
+export interface StoredJob {
+  id: string
+  hash: readonly string[]
+  documents: readonly (string | null)[]
+}
+
+const fieldsSchema = z.record(z.string(), z.string())
+const textsSchema = z.array(z.string().nullable())
+
+/** From the replies of HGETALL and MGET. */
+export const storedJob = (id: string, hash: unknown, documents: unknown): StoredJob => ({
+  id,
+  hash: Object.entries(fieldsSchema.parse(hash)).flat(),
+  documents: textsSchema.parse(documents),
+})
 
 const pairs = (flat: readonly string[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
 
+/** Fields that are not the job's own: of an attempt, a line of history; the last commits, the time of progress. */
+const OF_ATTEMPT = /^(\d+)\.(.+)$/
+const OF_HISTORY = /^h(\d+)$/
+const OF_SCRIPTS = /^(?:c[0-7]|progress_at)$/
+const isForeign = (name: string): boolean => OF_ATTEMPT.test(name) || OF_HISTORY.test(name) || OF_SCRIPTS.test(name)
+
 const decodeFields = (entries: [string, string][]): Record<string, unknown> => {
-  const fields: Record<string, unknown> = {}
-  for (const [field, text] of entries)
-    if (field !== 'commits' && field !== 'progress_at') fields[field] = decodeField(field, text)
-  if (typeof fields.v === 'number' && fields.v > 1) throw new NewerRecordError(`a record of version ${fields.v}`)
-  return fields
+  const version = entries.find(([name]) => name === 'v')?.[1]
+  if (Number(version) > 1) throw new NewerRecordError(`a record of version ${version}`)
+  return Object.fromEntries(entries.map(([name, text]) => [name, decodeField(name, text)]))
 }
 
-export function decodeJob(flat: readonly string[]): JobRecord | null {
-  return flat.length === 0 ? null : jobSchema.parse(decodeFields(pairs(flat)))
+const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
+const orderSchema = z.string()
+const documentSchema = z.record(z.string(), json)
+const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text))
+
+/** What the order says of money, without the rest of the record. */
+export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
+  moneySchema.parse({ ...absences(JOB_FIELDS), ...readDocument(order) })
+
+export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
+  if (hash.length === 0) return null
+  const fields = decodeFields(pairs(hash).filter(([name]) => !isForeign(name)))
+  const [order, result, partial] = documents
+  return jobSchema.parse({
+    ...absences(JOB_FIELDS),
+    ...readDocument(orderSchema.parse(order)),
+    ...(result ? readDocument(result) : {}),
+    partial: partial ?? null,
+    ...fields,
+    id,
+  })
 }
 
-export function decodeAttempts(flat: readonly string[]): AttemptRecord[] {
+/** `hash`: of the job, flat. */
+export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
   const byNumber = new Map<number, [string, string][]>()
-  for (const [name, text] of pairs(flat)) {
-    const dot = name.indexOf('.')
-    const n = Number(name.slice(0, dot))
-    const entries = byNumber.get(n) ?? []
-    entries.push([name.slice(dot + 1), text])
-    byNumber.set(n, entries)
+  for (const [name, text] of pairs(hash)) {
+    const [, n, field = ''] = OF_ATTEMPT.exec(name) ?? []
+    if (n === undefined) continue
+    const entries = byNumber.get(Number(n)) ?? []
+    entries.push([field, text])
+    byNumber.set(Number(n), entries)
   }
-  return [...byNumber.keys()]
-    .sort((a, b) => a - b)
-    .map((n) => attemptSchema.parse({ n, ...decodeFields(byNumber.get(n) ?? []) }))
+  return [...byNumber]
+    .sort(([a], [b]) => a - b)
+    .map(([n, entries]) => attemptSchema.parse({ ...absences(ATTEMPT_FIELDS), ...decodeFields(entries), n }))
+}
+
+/** What happened to the job, oldest first. `hash`: of the job, flat. */
+export function decodeHistory(hash: readonly string[]): { at: number; entry: HistoryLine }[] {
+  const lines = pairs(hash).flatMap(([name, text]): [number, string][] => {
+    const [, rev] = OF_HISTORY.exec(name) ?? []
+    return rev === undefined ? [] : [[Number(rev), text]]
+  })
+  const told = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
+  return told.length === 0 ? [] : decodeLines(told, decodeAttempts(hash))
 }
 
 const versionSchema = z.object({ v: z.number() })

@@ -5,7 +5,7 @@ import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './c
 import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
-import { decodeAttempts, decodeEffects, decodeJob } from './record-codec.ts'
+import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
@@ -15,6 +15,7 @@ const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
 const pauseClock = [limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
+const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
 const rememberRun = loadScript(here('remember-run.lua'))
@@ -22,13 +23,14 @@ const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] 
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
+const readReply = z.array(z.tuple([z.array(z.string()), z.array(z.string().nullable())]))
 const loadReply = z.tuple([
   z.coerce.number(),
   z.coerce.number(),
   z.coerce.number(),
   z.array(z.string()),
   z.array(z.string()),
-  z.array(z.string()),
+  z.array(z.string().nullable()),
 ])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
@@ -60,30 +62,25 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
-      await loadJob(redis, [keys.job(id), keys.attempts(id), keys.outbox(id), keys.account(options.account)], []),
+      await loadJob(redis, [keys.job(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)], []),
     )
-    const [now, paused, silence, jobFields, attemptFields, outboxFields] = reply
+    const [now, paused, silence, hash, outbox, documents] = reply
     clock.observe(now)
-    const job = decodeJob(jobFields)
+    const job = decodeJob({ id, hash, documents })
     if (job === null) return { now, paused, silence, state: null }
     return {
       now,
       paused,
       silence,
-      state: { job, attempts: decodeAttempts(attemptFields), effects: decodeEffects(outboxFields) },
+      state: { job, attempts: decodeAttempts(hash), effects: decodeEffects(outbox) },
     }
   }
 
   async function readMany(ids: string[]): Promise<JobRecord[]> {
     if (ids.length === 0) return []
-    const pipeline = redis.pipeline()
-    for (const id of ids) pipeline.hgetall(keys.job(id))
-    const replies = (await pipeline.exec()) ?? []
-    return replies.flatMap(([error, fields]) => {
-      if (error) throw error
-      const job = decodeJob(Object.entries(z.record(z.string(), z.string()).parse(fields)).flat())
-      return job ? [job] : []
-    })
+    const names = ids.flatMap((id) => [keys.job(id), ...keys.documents(id)])
+    const stored = readReply.parse(await readJobs(redis, names, []))
+    return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
   return {
@@ -141,15 +138,15 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async progress(id, tenant, { progress, partial }) {
       const shown = [progress === null ? '' : String(progress), partial ?? '']
-      await writeProgress(redis, [keys.job(id)], [...shown, keys.progress, JSON.stringify({ job: id, tenant })])
+      await writeProgress(
+        redis,
+        [keys.job(id), keys.partial(id)],
+        [...shown, keys.progress, JSON.stringify({ job: id, tenant })],
+      )
     },
 
     async history(id) {
-      const lines = await redis.lrange(keys.history(id), 0, -1)
-      return lines.map((line) => {
-        const at = line.indexOf(' ')
-        return { at: Number(line.slice(0, at)), entry: JSON.parse(line.slice(at + 1)) as unknown }
-      })
+      return decodeHistory(Object.entries(await redis.hgetall(keys.job(id))).flat())
     },
 
     async unknownAttempts(account) {

@@ -231,7 +231,6 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
         status: 'processing',
         resubmissions: job.resubmissions + 1,
         progress: null,
-        partial: null,
         started_at: null,
         metrics: {},
         start_since: NOW,

@@ -1,0 +1,109 @@
+import type { AttemptRecord, JobRecord } from './job.ts'
+
+/**
+ * Where each field of a record is kept in Redis (record-codec.ts), and what its absence says: a field is not written
+ * before it was something else. What an absence says is part of the format and never changes.
+ *
+ * - `hash`: what commits change, at most 64 bytes; every moment, since only there a commit can set it by Redis' clock
+ * - `order`: frozen at accept, or long; one JSON document
+ * - `result`: what comes at the end, or is long; one JSON document, not there before
+ * - `partial`: a text of its own, not written by commits
+ * - `key`: the key names it
+ */
+
+export const DOCUMENTS = ['order', 'result'] as const
+export type JobDocument = (typeof DOCUMENTS)[number]
+export type Place = 'hash' | JobDocument | 'partial' | 'key'
+
+interface Field<T> {
+  in: Place
+  absent?: T
+}
+
+export const JOB_FIELDS: { [F in keyof JobRecord]: Field<JobRecord[F]> } = {
+  v: { in: 'hash' },
+  id: { in: 'key' },
+  rev: { in: 'hash' },
+  tenant: { in: 'hash', absent: 'default' },
+  account: { in: 'hash', absent: 'default' },
+  phase: { in: 'hash' },
+  status: { in: 'hash' },
+  attempt: { in: 'hash', absent: 0 },
+  model: { in: 'order', absent: null },
+  version: { in: 'order', absent: null },
+  deployment: { in: 'order', absent: null },
+  preset: { in: 'order', absent: null },
+  batch: { in: 'order', absent: null },
+  position: { in: 'order', absent: null },
+  in_sequence: { in: 'order', absent: false },
+  prediction_id: { in: 'hash', absent: null },
+  input: { in: 'order', absent: null },
+  metadata: { in: 'order', absent: {} },
+  webhook_events: { in: 'order', absent: ['start', 'completed'] },
+  timeout: { in: 'order', absent: 600 },
+  start_within: { in: 'order', absent: 86_400 },
+  start_since: { in: 'hash' },
+  start_paused: { in: 'hash' },
+  on_unknown: { in: 'order', absent: 'fail' },
+  resubmissions: { in: 'hash', absent: 0 },
+  resubmit_limit: { in: 'order', absent: 2 },
+  store: { in: 'order', absent: 'copy' },
+  in_flight_limit: { in: 'order', absent: null },
+  price: { in: 'order', absent: null },
+  charge_canceled: { in: 'order', absent: false },
+  estimate: { in: 'order', absent: 0 },
+  captured: { in: 'hash', absent: null },
+  uncollected: { in: 'hash', absent: 0 },
+  charge_estimated: { in: 'hash', absent: false },
+  retry_of: { in: 'order', absent: null },
+  output: { in: 'result', absent: null },
+  artifacts: { in: 'result', absent: [] },
+  progress: { in: 'hash', absent: null },
+  partial: { in: 'partial', absent: null },
+  error: { in: 'result', absent: null },
+  metrics: { in: 'result', absent: {} },
+  stop: { in: 'hash', absent: null },
+  idempotency: { in: 'order', absent: null },
+  created_at: { in: 'hash' },
+  submitted_at: { in: 'hash', absent: null },
+  prediction_created_at: { in: 'hash', absent: null },
+  started_at: { in: 'hash', absent: null },
+  completed_at: { in: 'hash', absent: null },
+}
+
+/** Attempts stand in the hash of their job, as `<n>.<field>`. */
+export const ATTEMPT_FIELDS: { [F in keyof AttemptRecord]: Field<AttemptRecord[F]> } = {
+  v: { in: 'hash', absent: 1 },
+  n: { in: 'key' },
+  account: { in: 'hash', absent: 'default' },
+  state: { in: 'hash' },
+  claim: { in: 'hash' },
+  intended_at: { in: 'hash' },
+  prediction_id: { in: 'hash', absent: null },
+  outcome: { in: 'hash', absent: null },
+  finished_by: { in: 'hash', absent: null },
+  webhook_id: { in: 'hash', absent: null },
+  orphans: { in: 'hash', absent: [] },
+  absent_since: { in: 'hash', absent: null },
+  missing_since: { in: 'hash', absent: null },
+  closed_at: { in: 'hash', absent: null },
+}
+
+type Fields = Readonly<Record<string, Field<unknown>>>
+const fieldOf = (fields: Fields, name: string): Field<unknown> | undefined =>
+  Object.hasOwn(fields, name) ? fields[name] : undefined
+
+export const placeOf = (field: string): Place | undefined => fieldOf(JOB_FIELDS, field)?.in
+
+/** What of a new record, or of one of its documents, has to be written. */
+export const present = (fields: Fields, record: object): [name: string, value: unknown][] =>
+  Object.entries(record).filter(([name, value]) => {
+    const { absent } = fieldOf(fields, name) ?? {}
+    return absent === undefined || JSON.stringify(value) !== JSON.stringify(absent)
+  })
+
+/** What stands for the fields that are not written. */
+export const absences = (fields: Fields): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([name, { absent }]) => (absent === undefined ? [] : [[name, absent]])),
+  )

@@ -1,0 +1,85 @@
+import type { CommitScriptInput } from './commit-script.ts'
+import type { AttemptChanges } from './decision.ts'
+import { encodeHistory, type HistoryLine } from './history-line.ts'
+import type { JobKeys } from './job-keys.ts'
+import type { AttemptRecord, JobRecord } from './job.ts'
+import { encodeDocument, encodeField } from './record-codec.ts'
+import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from './record-fields.ts'
+
+/** What a commit writes of the record itself (record-codec.ts tells how it is kept). */
+
+type Changes = [field: string, value: unknown][]
+
+export const isMoment = (value: unknown): value is { in: number } =>
+  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
+
+function setFields(input: CommitScriptInput, key: string, prefix: string, changes: Changes): void {
+  const plain: string[] = []
+  for (const [field, value] of changes) {
+    if (isMoment(value)) input.setMoment(key, prefix + field, value)
+    else plain.push(prefix + field, encodeField(field, value))
+  }
+  if (plain.length > 0) input.add('hset', key, ...plain)
+}
+
+/** A document of which a field changed is written anew. */
+function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after: JobRecord): void {
+  const at = (place: string): Changes => changes.filter(([field]) => placeOf(field) === place)
+  setFields(input, keys.job(after.id), '', at('hash'))
+  for (const document of DOCUMENTS)
+    if (at(document).length > 0) input.add('set', keys[document](after.id), encodeDocument(document, after))
+}
+
+/** Written beside the commits, too: what was loaded may be old. */
+const LOSSY: ReadonlySet<string> = new Set<keyof JobRecord>(['progress'])
+
+/** Without what stays as it is; lists and objects are taken for changed. */
+function news(before: object, changes: object): Changes {
+  const known = new Map<string, unknown>(Object.entries(before))
+  return Object.entries(changes).filter(
+    ([field, value]) => value !== undefined && (value !== known.get(field) || LOSSY.has(field)),
+  )
+}
+
+/** `changes` as decided; `after`: the job with them, for the documents. */
+export function writeJob(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  before: JobRecord,
+  changes: object,
+  after: JobRecord,
+): void {
+  setJob(input, keys, news(before, changes), after)
+  if (before.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(after.id))
+}
+
+/** A new record, at the time of the commit; its revision is the script's to write. */
+export function writeNewJob(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {
+  const fields = present(JOB_FIELDS, { ...job, created_at: { in: 0 }, start_since: { in: 0 } })
+  setJob(
+    input,
+    keys,
+    fields.filter(([field]) => field !== 'rev'),
+    job,
+  )
+  input.add('hset_paused', keys.job(job.id), 'start_paused')
+}
+
+export function writeAttempt(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  job: string,
+  before: AttemptRecord | undefined,
+  { n, changes }: { n: number; changes: AttemptChanges },
+): void {
+  const written = before ? news(before, changes) : present(ATTEMPT_FIELDS, changes)
+  setFields(input, keys.job(job), `${n}.`, written)
+}
+
+/** The history keeps the lines of so many revisions. */
+const KEEP_HISTORY = 100
+
+export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, rev: number, line: HistoryLine): void {
+  input.add('hset_line', keys.job(job), `h${rev}`, encodeHistory(line))
+  if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
+}
