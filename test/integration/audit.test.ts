@@ -1,8 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { closeQueues, createQueues } from '../../src/queues/producer.ts'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { createLogger } from '../../src/shared/logger.ts'
 import { auditReport, simulatorBooks } from '../support/audit.ts'
 import { finished, inPhase, submitMany } from '../support/finished.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -76,6 +78,19 @@ describe('damage', () => {
   afterEach(async () => {
     for (const one of undo.splice(0)) await one()
     expect((await audit()).findings).toEqual([])
+  })
+
+  test('a sweep that does not come again', async () => {
+    const { redis, keys } = service
+    await redis.zrem(`${keys.queues}:sweep:repeat`, 'sweep')
+    undo.push(async () => {
+      // As a worker does when it starts.
+      const queues = createQueues(redis, keys.queues, createLogger({ level: 'silent', readable: false }))
+      const sweep = { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } }
+      await queues.sweep.upsertJobScheduler('sweep', { every: timings.sweepInterval }, sweep)
+      await closeQueues(queues)
+    })
+    expect(names((await audit()).findings)).toEqual(['sweep_scheduled sweep'])
   })
 
   test('to counters and indexes is found and repaired', async () => {

@@ -60,6 +60,8 @@ export interface AuditSource {
   /** How many transitions came after it; Infinity when that is not known any more. */
   eventsSince(id: string): Promise<number>
   dueCount(): Promise<number>
+  /** Whether the queue of sweeps has a next one. */
+  sweepScheduled(): Promise<boolean>
   /** Whether the repair was made: not when the job has moved on since it was looked at. */
   repair(problem: Problem): Promise<boolean>
 }

@@ -282,6 +282,8 @@ function createWalk(options: AuditOptions, began: number) {
       skipped.push(...batches.skipped)
       problems.push(...(await walkSlots(source, names.slots, checks)))
       problems.push(...(await walkLedgers(source, options.ledgers)))
+      if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
+        say('sweep_scheduled', 'sweep', 'nothing looks after what is due; a worker that starts puts it back')
       if (!checks.quiescent) return
       const due = await source.dueCount()
       if (due > 0) say('at_rest', 'due', `${due} members are due`)

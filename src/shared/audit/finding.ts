@@ -16,6 +16,7 @@ export const INVARIANTS = {
   counted: 'The counters of phases equal a recount.',
   due: 'Everything that is not final has a due time.',
   due_member_open: 'Nothing that is over is due.',
+  sweep_scheduled: 'The sweep comes again by itself.',
   open_set: 'The set of open predictions is that of the open attempts.',
   unknown_set: 'The set of unknown outcomes is that of the unknown attempts.',
   storing_set: 'The set of outputs to copy is that of the store rows.',

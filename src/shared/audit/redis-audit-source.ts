@@ -289,6 +289,19 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
     dueCount: (): Promise<number> => redis.zcard(keys.due),
 
+    /** BullMQ keeps when the scheduler's next job is due, and that job under a name made of it. */
+    async sweepScheduled(): Promise<boolean> {
+      const scheduler = `${keys.queues}:sweep:repeat`
+      for (let looks = 0; looks < MAX_LOOKS; looks++) {
+        const next = await redis.zscore(scheduler, 'sweep')
+        if (next === null) return false
+        if ((await redis.exists(`${scheduler}:sweep:${next}`)) === 1) return true
+        // Its turn may just have come.
+        if ((await redis.zscore(scheduler, 'sweep')) === next) return false
+      }
+      return true
+    },
+
     /** Whether the repair was made: not when the job has moved on since it was looked at. */
     async repair({ fix, guard }: Problem): Promise<boolean> {
       if (guard) {
