@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest'
 import { runChaos, tellReport } from './run-chaos.ts'
+import type { Variant } from './variant.ts'
 
 /**
- * The promises under random faults against real processes. The seed decides load and faults; TEST_CHAOS_SEED, _JOBS and
- * _SECONDS choose another run (`npm run chaos -- --jobs 10000 --seed 7 --minutes 5`).
+ * The promises under random faults against real processes. The seed decides load, faults and how the deployment is made
+ * up; TEST_CHAOS_SEED, _JOBS, _SECONDS and _VARIANT choose another run (`npm run chaos -- --jobs 10000 --seed 7`).
  */
 
 const number = (name: string, fallback: number): number => Number(process.env[name] ?? fallback)
 const seed = number('TEST_CHAOS_SEED', 7)
 const jobs = number('TEST_CHAOS_JOBS', 200)
 const seconds = number('TEST_CHAOS_SECONDS', 15)
+const variant = JSON.parse(process.env['TEST_CHAOS_VARIANT'] ?? '{}') as Partial<Variant>
 const settle = Math.max(90, seconds)
 
 test(
@@ -20,6 +22,7 @@ test(
       jobs,
       seconds,
       settle,
+      variant,
       say: (text) => void process.stdout.write(`${text}\n`),
     })
     process.stdout.write(tellReport(seed, report))

@@ -11,6 +11,7 @@ import { TEST_KEY } from '../support/start-service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import type { Strike } from './borders.ts'
+import type { Variant } from './variant.ts'
 
 const ENTRY = join(import.meta.dirname, 'process-entry.ts')
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
@@ -22,14 +23,23 @@ export interface ChaosFleet {
   /** A connection of the harness's own, past the proxies; its commands wait while Redis is away. */
   inspect: Redis
   keys: JobKeys
-  simulator: SimulatorAdmin & { url: string; clearFaults(): Promise<void> }
+  simulator: SimulatorAdmin & {
+    url: string
+    clearFaults(): Promise<void>
+    /** SIGKILL: as in a crash. Its books are in its journal, its faults are forgotten. */
+    kill(): Promise<void>
+    /** Again, on the same port and journal. */
+    start(): Promise<void>
+  }
+  /** The first of `apiUrls`: where webhooks go. */
   apiUrl: string
+  apiUrls: string[]
   dataDir: string
   timings: Timings
   creates: { perMinute: number; burst: number }
   proxies: { apiRedis: TcpProxy; workerRedis: TcpProxy; upstream: TcpProxy }
-  /** Starts a process and waits for nothing. `timings`: other durations than the fleet's. */
-  spawn(role: 'api' | 'worker', strike?: Strike | null, timings?: Partial<Timings>): SpawnedProcess
+  /** Starts a process and waits for nothing. `timings`: other durations than the fleet's. `api`: which of them it is. */
+  spawn(role: 'api' | 'worker', strike?: Strike | null, timings?: Partial<Timings>, api?: number): SpawnedProcess
   /** Starts src/main.ts itself, with the durations of production. */
   spawnMain(role: 'api' | 'worker'): SpawnedProcess
   stop(): Promise<void>
@@ -44,50 +54,73 @@ export interface FleetOptions {
   upstreamReadsPerMinute?: number
   simulatorSpeed?: number
   logLevel?: string
+  variant?: Partial<Variant>
+}
+
+const PLAIN: Variant = { apis: 1, webhooks: true, strict: false, upstreamDies: false }
+
+/** A simulator that can be killed and goes on from its journal. */
+async function startSimulatorProcess(port: number, flags: Record<string, number>) {
+  const all = Object.entries({ port, ...flags, data: tempDir() })
+  const start = async (): Promise<SpawnedProcess> => {
+    const life = spawnNode(
+      SIMULATOR,
+      all.flatMap(([name, value]) => [`--${name}`, String(value)]),
+    )
+    await life.waitForLine(/\/v1/)
+    return life
+  }
+  let life = await start()
+  return {
+    async kill(): Promise<void> {
+      await life.kill('SIGKILL')
+    },
+    async start(): Promise<void> {
+      life = await start()
+    },
+  }
 }
 
 /** Redis, the simulator and the proxies between the parts; the api and the workers are the caller's to start and to kill. */
 export async function startChaosFleet(options: FleetOptions = {}): Promise<ChaosFleet> {
   const { seed = 1, createsPerMinute = 3000, simulatorSpeed = 10 } = options
   const dataDir = tempDir()
-  const redis = await startOwnRedis()
-  const [simulatorPort, apiPort] = [await freePort(), await freePort()]
-  const flags = {
-    port: simulatorPort,
+  const variant = { ...PLAIN, ...options.variant }
+  const redis = await startOwnRedis({ extraFlags: variant.strict ? ['--appendfsync', 'always'] : [] })
+  const simulatorPort = await freePort()
+  const apiPorts = [await freePort(), await freePort()].slice(0, variant.apis)
+  const simulator = await startSimulatorProcess(simulatorPort, {
     seed,
     speed: simulatorSpeed,
     'creates-per-minute': 600_000,
     'reads-per-minute': options.upstreamReadsPerMinute ?? 600_000,
-  }
-  const simulator = spawnNode(
-    SIMULATOR,
-    Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
-  )
-  await simulator.waitForLine(/\/v1/)
+  })
   const [apiRedis, workerRedis, upstream] = await Promise.all([
     startTcpProxy({ port: redis.port }),
     startTcpProxy({ port: redis.port }),
     startTcpProxy({ port: simulatorPort }),
   ])
-  const apiUrl = `http://127.0.0.1:${apiPort}`
+  const apiUrls = apiPorts.map((port) => `http://127.0.0.1:${port}`)
+  const [apiUrl = ''] = apiUrls
   const simulatorUrl = `http://127.0.0.1:${simulatorPort}`
   const env = {
     KEY_PREFIX: PREFIX,
     DATA_DIR: dataDir,
-    PORT: String(apiPort),
     REPLICATE_API_TOKEN: 'test',
     REPLICATE_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
     REPLICATE_CREATES_PER_MINUTE: String(createsPerMinute),
     REPLICATE_READS_PER_MINUTE: String(options.readsPerMinute ?? 60_000),
-    PUBLIC_URL: apiUrl,
+    // An api on loopback would be found by an upstream on loopback without being told.
+    ...(variant.webhooks ? { PUBLIC_URL: apiUrl } : { HOST: '0.0.0.0' }),
+    ...(variant.strict ? { DURABILITY: 'strict' } : {}),
     DEV_API_KEY: TEST_KEY,
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
   }
   const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, ...options.timings }
-  const envOf = (role: 'api' | 'worker') => {
+  const envOf = (role: 'api' | 'worker', api = 0) => {
     const { port } = role === 'api' ? apiRedis : workerRedis
-    return { ...env, REDIS_URL: `redis://127.0.0.1:${port}` }
+    return { ...env, PORT: String(apiPorts[api]), REDIS_URL: `redis://127.0.0.1:${port}` }
   }
   const inspect = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
   inspect.on('error', () => undefined)
@@ -101,22 +134,25 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
       async clearFaults() {
         await fetch(`${simulatorUrl}/_sim/faults`, { method: 'DELETE' })
       },
+      kill: simulator.kill,
+      start: simulator.start,
     },
     apiUrl,
+    apiUrls,
     dataDir,
     timings,
     creates: { perMinute: createsPerMinute, burst: Math.max(1, Math.ceil(createsPerMinute / 60)) },
     proxies: { apiRedis, workerRedis, upstream },
-    spawn(role, strike = null, more = {}) {
+    spawn(role, strike = null, more = {}, api = 0) {
       const told = ['--timings', JSON.stringify({ ...timings, ...more })]
       if (strike !== null) told.push('--strike', JSON.stringify(strike))
-      return spawnNode(ENTRY, ['--role', role, ...told], { env: envOf(role), cwd: dataDir })
+      return spawnNode(ENTRY, ['--role', role, ...told], { env: envOf(role, api), cwd: dataDir })
     },
     spawnMain: (role) => spawnNode(MAIN, ['--role', role], { env: envOf(role), cwd: dataDir }),
     async stop() {
       inspect.disconnect()
       await Promise.all([apiRedis.stop(), workerRedis.stop(), upstream.stop()])
-      await simulator.kill('SIGKILL')
+      await simulator.kill()
       redis.resume()
       await redis.kill()
     },

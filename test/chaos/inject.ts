@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { waitFor } from '../support/wait-for.ts'
 import type { ChaosFleet } from './fleet.ts'
 import type { Planned } from './plan.ts'
 import type { Supervised } from './supervised.ts'
@@ -33,6 +34,10 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
     if (!found) throw new Error(`there is no ${name}`)
     return found
   }
+
+  /** The simulator's own switches work again once it is back; what was switched on before its death is forgotten. */
+  const whileUpstreamLives = (act: () => Promise<void>): Promise<true> =>
+    waitFor('the simulator to be there', () => act().then(() => true))
 
   async function strike(fault: Planned): Promise<void> {
     const { redis, inspect, simulator, proxies } = fleet
@@ -85,9 +90,13 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
       case 'upstream_slow':
         proxies.upstream.latency(fault.ms)
         return during('upstream', fault.lasts, () => proxies.upstream.heal())
+      case 'upstream_dies':
+        await simulator.kill()
+        await delay(fault.lasts)
+        return simulator.start()
       case 'simulator':
-        await simulator.faults(fault.on)
-        return during(fault.name, fault.lasts, () => simulator.faults(fault.off))
+        await whileUpstreamLives(() => simulator.faults(fault.on))
+        return during(fault.name, fault.lasts, () => whileUpstreamLives(() => simulator.faults(fault.off)))
     }
   }
 

@@ -38,13 +38,15 @@ interface Ask {
 const ORDER = ['queued', 'starting', 'processing', 'succeeded', 'failed', 'canceled']
 const rank = (status: string): number => Math.min(ORDER.indexOf(status), 3)
 
-/** Submits `jobs` over `length` ms, cancels and watches some of them. `deadline`: how long a client goes on asking. */
-export function startLoad(options: { apiUrl: string; seed: number; jobs: number; length: number }): Load {
-  const { apiUrl, seed, jobs, length } = options
+/** Submits `jobs` over `length` ms, cancels and watches some of them. Of several apis each is asked in turn. */
+export function startLoad(options: { apiUrls: string[]; seed: number; jobs: number; length: number }): Load {
+  const { apiUrls, seed, jobs, length } = options
   const random = dice(seed, 'load')
   const orders: Order[] = []
   const complaints: string[] = []
-  const client = createClient({ baseUrl: apiUrl, key: TEST_KEY })
+  let asked = 0
+  const nextUrl = (): string => apiUrls[asked++ % apiUrls.length] ?? ''
+  const nextClient = (): ReturnType<typeof createClient> => createClient({ baseUrl: nextUrl(), key: TEST_KEY })
   const ending = new AbortController()
   const watchers: (() => void)[] = []
   let seen = 0
@@ -64,7 +66,7 @@ export function startLoad(options: { apiUrl: string; seed: number; jobs: number;
   function watchStream(id: string): void {
     let last: Job | undefined
     watchers.push(
-      client.events(id, (job) => {
+      nextClient().events(id, (job) => {
         compare(last, job, 'the stream')
         last = job
       }),
@@ -74,7 +76,9 @@ export function startLoad(options: { apiUrl: string; seed: number; jobs: number;
   async function watchByAsking(id: string): Promise<void> {
     let last: Job | undefined
     while (!ending.signal.aborted && !(last && isFinal(last))) {
-      const job = await client.get(id).catch(() => undefined)
+      const job = await nextClient()
+        .get(id)
+        .catch(() => undefined)
       if (job) {
         compare(last, job, 'a GET')
         last = job
@@ -85,7 +89,7 @@ export function startLoad(options: { apiUrl: string; seed: number; jobs: number;
 
   async function ask(path: string, init: Ask): Promise<{ status: number; body: Partial<Job> } | null> {
     try {
-      const response = await fetch(apiUrl + path, {
+      const response = await fetch(nextUrl() + path, {
         ...init,
         headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },
         signal: AbortSignal.timeout(10_000),

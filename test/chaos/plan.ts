@@ -1,9 +1,10 @@
 import { API_BORDERS, WORKER_BORDERS, type Strike } from './borders.ts'
 import { dice, type Dice } from './seeded.ts'
+import type { Variant } from './variant.ts'
 
 /** What a seed makes happen, decided before the first job: so a run is repeated as far as real processes can be. */
 
-export type Victim = 'api' | 'worker-1' | 'worker-2'
+export type Victim = 'api' | 'api-2' | 'worker-1' | 'worker-2'
 
 export type Fault =
   | { kind: 'kill' | 'freeze' | 'terminate'; victim: Victim; strike: Strike | null }
@@ -12,6 +13,7 @@ export type Fault =
   | { kind: 'redis_cuts'; link: 'apiRedis' | 'workerRedis'; bytes: number }
   | { kind: 'upstream_cut' | 'upstream_refuses' | 'upstream_silent' }
   | { kind: 'upstream_slow'; ms: number }
+  | { kind: 'upstream_dies' }
   | { kind: 'simulator'; name: string; on: object; off: object }
 
 export type Planned = Fault & {
@@ -24,7 +26,7 @@ export type Planned = Fault & {
 /** At which border the next life of a process is struck, if at all. */
 export function strikeFor(random: Dice, victim: Victim): Strike | null {
   if (random.chance(0.3)) return null
-  const borders = victim === 'api' ? API_BORDERS : WORKER_BORDERS
+  const borders = victim.startsWith('api') ? API_BORDERS : WORKER_BORDERS
   const [first = 'commit:accept:before', ...others] = borders
   return {
     border: random.pick([first, ...others]),
@@ -33,11 +35,14 @@ export function strikeFor(random: Dice, victim: Victim): Strike | null {
   }
 }
 
-function processFault(random: Dice): [Fault, lasts: number] {
-  const victim = random.pick(['api', 'worker-1', 'worker-1', 'worker-2', 'worker-2'])
-  const kind = random.pick(['kill', 'kill', 'freeze', 'terminate'])
-  return [{ kind, victim, strike: strikeFor(random, victim) }, random.between(100, kind === 'freeze' ? 4000 : 1500)]
-}
+const processFault =
+  (apis: number) =>
+  (random: Dice): [Fault, lasts: number] => {
+    const api: Victim = apis === 2 && random.chance(0.5) ? 'api-2' : 'api'
+    const victim = random.pick([api, 'worker-1', 'worker-1', 'worker-2', 'worker-2'])
+    const kind = random.pick(['kill', 'kill', 'freeze', 'terminate'])
+    return [{ kind, victim, strike: strikeFor(random, victim) }, random.between(100, kind === 'freeze' ? 4000 : 1500)]
+  }
 
 function redisFault(random: Dice): [Fault, lasts: number] {
   const link = random.pick(['apiRedis', 'workerRedis'])
@@ -144,12 +149,15 @@ export function firstStrikes(seed: number): Record<Victim, Strike | null> {
     api: strikeFor(random, 'api'),
     'worker-1': strikeFor(random, 'worker-1'),
     'worker-2': strikeFor(random, 'worker-2'),
+    'api-2': strikeFor(random, 'api-2'),
   }
 }
 
-export function planFaults(seed: number, length: number): Planned[] {
+export function planFaults(seed: number, length: number, { apis, upstreamDies }: Variant): Planned[] {
+  const death = (random: Dice): [Fault, number] => [{ kind: 'upstream_dies' }, random.between(100, 2500)]
   return [
-    ...acts(dice(seed, 'processes'), length, [500, 2500], processFault, true),
+    ...acts(dice(seed, 'processes'), length, [500, 2500], processFault(apis), true),
+    ...(upstreamDies ? acts(dice(seed, 'upstream dies'), length, [2000, 6000], death, false) : []),
     ...acts(dice(seed, 'redis'), length, [500, 3000], redisFault, false),
     ...acts(dice(seed, 'upstream'), length, [200, 1000], upstreamFault, true),
   ].sort((a, b) => a.at - b.at)

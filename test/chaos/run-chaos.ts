@@ -5,6 +5,7 @@ import { injectFaults } from './inject.ts'
 import { startLoad } from './load.ts'
 import { describeFault, firstStrikes, planFaults } from './plan.ts'
 import { supervise, type Supervised } from './supervised.ts'
+import { describeVariant, variantOf, type Variant } from './variant.ts'
 import { judge, readAll, tell, type Verdict } from './verdict.ts'
 
 export interface ChaosOptions {
@@ -14,10 +15,13 @@ export interface ChaosOptions {
   seconds: number
   /** How long everything may take to come to rest afterwards, s. */
   settle: number
+  /** What is not wished for is drawn by the seed. */
+  variant?: Partial<Variant>
   say: (text: string) => void
 }
 
 export interface ChaosReport extends Verdict {
+  variant: Variant
   faults: Record<string, number>
   restarts: Record<string, number>
   struck: Record<string, number>
@@ -59,18 +63,22 @@ async function untilRest(fleet: ChaosFleet, processes: Supervised[], seconds: nu
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, jobs, seconds, settle, say } = options
   const length = seconds * 1000
-  say(`chaos: seed ${seed}, ${jobs} jobs, faults for ${seconds} s`)
-  const fleet = await startChaosFleet({ seed, createsPerMinute: Math.max(3000, Math.ceil((jobs / seconds) * 60 * 3)) })
+  const variant = variantOf(seed, options.variant)
+  say(`chaos: seed ${seed}, ${jobs} jobs, faults for ${seconds} s; ${describeVariant(variant)}`)
+  const createsPerMinute = Math.max(3000, Math.ceil((jobs / seconds) * 60 * 3))
+  const fleet = await startChaosFleet({ seed, createsPerMinute, variant })
   const first = firstStrikes(seed)
   const processes = [
     supervise(fleet, 'api', 'api', first.api),
+    ...(variant.apis === 2 ? [supervise(fleet, 'api-2', 'api', first['api-2'], 1)] : []),
     supervise(fleet, 'worker-1', 'worker', first['worker-1']),
     supervise(fleet, 'worker-2', 'worker', first['worker-2']),
   ]
-  const plan = planFaults(seed, length)
+  const plan = planFaults(seed, length, variant)
   try {
-    await waitFor('the api to serve', async () => (await fetch(`${fleet.apiUrl}/livez`)).ok, { timeout: 20_000 })
-    const load = startLoad({ apiUrl: fleet.apiUrl, seed, jobs, length })
+    for (const url of fleet.apiUrls)
+      await waitFor('the api to serve', async () => (await fetch(`${url}/livez`)).ok, { timeout: 20_000 })
+    const load = startLoad({ apiUrls: fleet.apiUrls, seed, jobs, length })
     const faults = injectFaults(fleet, processes, plan)
     await faults.done
     say(`chaos: the faults have ended, ${load.orders.filter(({ ids }) => ids.size > 0).length} orders are answered`)
@@ -87,6 +95,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     }
     return {
       ...verdict,
+      variant,
       faults: Object.fromEntries([...faults.counts].sort()),
       restarts: total(processes.map(({ ends }) => ends)),
       struck: total(processes.map(({ struck }) => struck)),
@@ -115,6 +124,7 @@ export function tellReport(seed: number, report: ChaosReport): string {
       .join(', ') || 'none'
   return `${[
     `seed                ${seed}`,
+    `deployment          ${describeVariant(report.variant)}`,
     `jobs                ${report.jobs}: ${list(report.phases)}`,
     `attempts            ${report.attempts}`,
     `faults              ${list(report.faults)}`,

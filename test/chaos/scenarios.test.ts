@@ -82,11 +82,11 @@ describe('a worker killed', () => {
   })
 
   test.each([
-    ['F7', 'in the middle of a copy', 'store:copy:middle'],
-    ['F8', 'between copy and commit', 'commit:stored:before'],
-    ['F8', 'after the last commit', 'commit:stored:after'],
-  ] as const)('%s %s: the copy is repeated, the file is whole, the job ends once', async (number, _where, border) => {
-    const { id } = await s.client.submit(picture(`${number} ${border}`))
+    ['F7 in the middle of a copy', 'store:copy:middle'],
+    ['F8 between copy and commit', 'commit:stored:before'],
+    ['F8 after the last commit', 'commit:stored:after'],
+  ] as const)('%s: the copy is repeated, the file is whole, the job ends once', async (where, border) => {
+    const { id } = await s.client.submit(picture(where))
     await s.killedAt(border)
     await s.worker()
     const job = await s.finished(id)
@@ -167,8 +167,8 @@ describe('the api killed', () => {
   })
 })
 
-describe('F14 SIGTERM under load', () => {
-  test('ends within the deadline with exit 0, and nothing is lost or done twice', async () => {
+describe('SIGTERM under load', () => {
+  test('F14 ends within the deadline with exit 0, and nothing is lost or done twice', async () => {
     await s.fleet.simulator.faults({ create: { delay: { seconds: 0.5 } } })
     const worker = await s.productionWorker()
     const jobs = await Promise.all(Array.from({ length: 80 }, (_, i) => s.client.submit(hello(`F14 ${i}`))))
@@ -183,7 +183,7 @@ describe('F14 SIGTERM under load', () => {
     }
   })
 
-  test('twice ends at once, and the create under way is found out about', async () => {
+  test('F14 twice ends at once, and the create under way is found out about', async () => {
     await s.fleet.simulator.faults({ create: { delay: { seconds: 4, next: 1 } } })
     const worker = await s.productionWorker()
     const { id } = await s.client.submit(hello('F14 twice'))

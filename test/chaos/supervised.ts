@@ -23,7 +23,14 @@ export interface Supervised {
 /** How long a process stays stopped that stopped itself at a border. */
 const STANDSTILL_MS = 3_500
 
-export function supervise(fleet: ChaosFleet, name: string, role: 'api' | 'worker', first: Strike | null): Supervised {
+/** `api`: which of the apis it is. */
+export function supervise(
+  fleet: ChaosFleet,
+  name: string,
+  role: 'api' | 'worker',
+  first: Strike | null,
+  api = 0,
+): Supervised {
   const armed: (Strike | null)[] = [first]
   const ends = new Map<string, number>()
   const struck = new Map<string, number>()
@@ -43,7 +50,7 @@ export function supervise(fleet: ChaosFleet, name: string, role: 'api' | 'worker
 
   async function live(): Promise<void> {
     while (wanted) {
-      const one = fleet.spawn(role, armed.shift() ?? null)
+      const one = fleet.spawn(role, armed.shift() ?? null, {}, api)
       life = one
       const watching = resumeWhenStruck(one).catch(() => undefined)
       const exit = await one.exited

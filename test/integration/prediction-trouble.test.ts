@@ -76,8 +76,8 @@ test('F35 a webhook that comes long after polling has finished the job, and its 
   expect(await service.redis.exists(index)).toBe(0)
 })
 
-describe('F30 a prediction', () => {
-  test('that somebody cancels at Replicate fails its job, and says so', async () => {
+describe('a prediction', () => {
+  test('F30 that somebody cancels at Replicate fails its job, and says so', async () => {
     const { id } = await service.client.submit(long('F30 canceled'))
     const { prediction_id } = await inPhase(service, id, 'running')
     expect((await upstream('POST', `${prediction_id}/cancel`)).status).toBe('canceled')
@@ -88,7 +88,7 @@ describe('F30 a prediction', () => {
     })
   })
 
-  test.each(['get', 'list'])('whose status nobody knows in a %s is looked at until it is known', async (group) => {
+  test.each(['get', 'list'])('F30 whose status nobody knows in a %s is looked at until it is known', async (group) => {
     const fault = { odd_status: { word: 'queued2' } }
     // Several that are open are looked at by listing, unless only few are due at once.
     await service.simulator.faults({ webhooks: { drop: 1 }, get: fault, list: fault })
@@ -106,7 +106,7 @@ describe('F30 a prediction', () => {
     for (const { id } of jobs) expect((await finished(service, id)).status).toBe('succeeded')
   })
 
-  test('that is aborted before it began fails its job, free of charge', async () => {
+  test('F30 that is aborted before it began fails its job, free of charge', async () => {
     expect(await finished(service, neverStarted)).toMatchObject({
       status: 'failed',
       attempt: 1,

@@ -266,6 +266,20 @@ test('docs/failure-modes.md names tests that exist, by their names', () => {
   }
 })
 
+test('docs/failure-modes.md names a test for each fault that is promised to have one', () => {
+  const page = read('docs/failure-modes.md')
+  const numbers = [
+    ...['1-8', '10-11', '14-19', '21-25', '27-35', '37-40'].flatMap((range) => {
+      const [from = 0, to = 0] = range.split('-').map(Number)
+      return Array.from({ length: to - from + 1 }, (_, i) => `F${from + i}`)
+    }),
+    'F42',
+    'F50',
+    'B20',
+  ]
+  expect(numbers.filter((number) => !page.includes(`"${number} `))).toEqual([])
+})
+
 test('docs/operations.md has every metric, and no other', () => {
   const made = groups(read('src/shared/metrics.ts'), /name: '(genqueue_\w+)'/g)
   expect(groups(read('docs/operations.md'), /^\| `(genqueue_\w+)` \|/gm).sort()).toEqual(made.sort())
