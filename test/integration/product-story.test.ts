@@ -1,0 +1,139 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Batch, BatchRequest, Job } from '../../src/client/types.ts'
+import { genqueue } from '../support/genqueue.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+/**
+ * A story book: a cover and three pages. Its first product slept 12 s between pictures and needed 56 s for them, on an
+ * account that may create 6 predictions a minute. Time runs faster here: the limit and the runs by the same factor.
+ */
+
+const FASTER = 10
+const CREATES_PER_MINUTE = 6
+const FIXED_WAITS_S = 56
+
+const PAGES = [
+  ['cover', 'A fox on the cover of a book, a lighthouse behind it'],
+  ['page-1', 'The fox finds a boat on the beach'],
+  ['page-2', 'The fox and a seagull sail at night'],
+  ['page-3', 'The fox lights the lamp of the lighthouse'],
+] as const
+
+const items = PAGES.map(([page, prompt]) => ({ input: { prompt }, metadata: { page } }))
+const story: BatchRequest = { preset: 'story-page', items, metadata: { story: 'the fox and the lighthouse' } }
+
+const ms = (time: string | null): number => (time === null ? Number.NaN : Date.parse(time))
+
+/** Seconds of the product's own clock. */
+const between = (from: string | null, to: string | null): number => ((ms(to) - ms(from)) / 1000) * FASTER
+
+function expectStory(batch: Batch, jobs: readonly Job[]): void {
+  expect(batch).toMatchObject({ status: 'succeeded', counts: { total: 4, succeeded: 4 }, cost: { captured: 12_000 } })
+  expect(jobs.map(({ metadata }) => metadata.page)).toEqual(PAGES.map(([page]) => page))
+  expect(jobs.map(({ input }) => input?.prompt)).toEqual(PAGES.map(([, prompt]) => prompt))
+  for (const { artifacts } of jobs) expect(artifacts).toMatchObject([{ media_type: 'image/webp' }])
+}
+
+/** One page after the other, each as soon as the account's limit lets it. */
+function expectPaced(batch: Batch, jobs: readonly Job[]): void {
+  for (const [at, job] of jobs.entries())
+    if (at > 0) expect(ms(job.submitted_at)).toBeGreaterThanOrEqual(ms(jobs[at - 1]?.completed_at ?? null))
+  const pause = 60 / CREATES_PER_MINUTE
+  const paced = between(jobs[0]?.submitted_at ?? null, jobs.at(-1)?.submitted_at ?? null)
+  expect(paced).toBeGreaterThanOrEqual(3 * pause - 0.5)
+  expect(paced).toBeLessThan(3 * pause + 15)
+  expect(between(batch.created_at, batch.completed_at)).toBeLessThan(FIXED_WAITS_S)
+}
+
+describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`, () => {
+  let service: TestService
+  beforeAll(async () => {
+    const perMinute = CREATES_PER_MINUTE * FASTER
+    service = await startService({
+      env: { REPLICATE_CREATES_PER_MINUTE: String(perMinute), REPLICATE_CREATE_BURST: '1' },
+      simulator: { speed: FASTER, createsPerMinute: perMinute, burst: 2 },
+    })
+    return () => service.stop()
+  })
+
+  test('the four pictures take about 33 s instead of 56, and Replicate refuses nothing', async () => {
+    const { client } = service
+    const { id } = await client.submitBatch({ ...story, sequential: true })
+    const seen: number[] = []
+    const batch = await client.watchBatch(id, ({ counts }) => seen.push(counts.succeeded))
+    const { data: jobs } = await client.batchJobs(id)
+    expectStory(batch, jobs)
+    expectPaced(batch, jobs)
+    // "Image ready!": each page is told as it comes.
+    expect(seen).toEqual(expect.arrayContaining([1, 2, 3, 4]))
+    const { counts } = await service.simulator.books()
+    expect(counts).toMatchObject({ created: 4, create_requests: 4, throttled: 0 })
+    process.stdout.write(`story, in sequence: ${between(batch.created_at, batch.completed_at).toFixed(1)} s\n`)
+  })
+
+  test('the same by the command line, which saves the pictures', async () => {
+    const folder = tempDir()
+    writeFileSync(join(folder, 'story.jsonl'), items.map((item) => `${JSON.stringify(item)}\n`).join(''))
+    const args = ['batch', 'story.jsonl', '--preset', 'story-page', '--sequential', '--save', 'book', '--json']
+    const { exit, stdout, stderr } = await genqueue(service, args, folder)
+    expect(stderr).toBe('')
+    expect(exit).toBe(0)
+    const told = JSON.parse(stdout) as Batch & { jobs: (Job & { saved: string[] })[] }
+    expectStory(told, told.jobs)
+    expectPaced(told, told.jobs)
+    for (const [at, { saved, artifacts }] of told.jobs.entries()) {
+      expect(saved).toEqual([`book/${told.id}-${at + 1}.webp`])
+      expect(readFileSync(join(folder, saved[0] ?? ''))).toHaveLength(artifacts[0]?.bytes ?? 0)
+    }
+  })
+})
+
+describe('with the full budget', () => {
+  let service: TestService
+  let upstream: TcpProxy
+  beforeAll(async () => {
+    service = await startService({
+      simulator: { speed: 0.5 },
+      through: async (port) => {
+        upstream = await startTcpProxy({ port })
+        return upstream.port
+      },
+    })
+    return () => service.stop()
+  })
+  afterAll(() => upstream.stop())
+
+  test('all four are made side by side', async () => {
+    const { client } = service
+    const { id } = await client.submitBatch(story)
+    const batch = await client.watchBatch(id, () => undefined)
+    const { data: jobs } = await client.batchJobs(id)
+    expectStory(batch, jobs)
+    const lastStart = Math.max(...jobs.map(({ started_at }) => ms(started_at)))
+    const firstEnd = Math.min(...jobs.map(({ completed_at }) => ms(completed_at)))
+    expect(lastStart).toBeLessThan(firstEnd)
+    expect((await service.simulator.books()).counts).toMatchObject({ created: 4, throttled: 0 })
+  })
+
+  test('the submit answers while nothing upstream does', async () => {
+    const before = (await service.simulator.books()).counts
+    upstream.blackHole()
+    const response = await fetch(`${service.url}/v1/batches`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify(story),
+    })
+    const accepted = (await response.json()) as Batch
+    expect(response.status).toBe(202)
+    expect(response.headers.get('location')).toBe(`/v1/batches/${accepted.id}`)
+    expect(accepted).toMatchObject({ status: 'running', counts: { total: 4, queued: 4 } })
+    expect((await service.simulator.books()).counts).toEqual(before)
+    await upstream.heal()
+    const batch = await service.client.watchBatch(accepted.id, () => undefined)
+    expectStory(batch, (await service.client.batchJobs(accepted.id)).data)
+  })
+})
