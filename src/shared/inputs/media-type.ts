@@ -1,0 +1,27 @@
+import { fileTypeFromBuffer } from 'file-type'
+
+/** So many bytes of a file tell its type. */
+export const HEAD_BYTES = 4100
+
+/** Types without a signature: only for these somebody's word counts. */
+const WITHOUT_SIGNATURE = /^(?:text\/[a-z0-9.+-]+|application\/(?:json|yaml|x-ndjson)|image\/svg\+xml)$/
+
+const UNKNOWN = 'application/octet-stream'
+
+/** What a file is, by its first bytes; what it is said to be only where bytes do not tell. Without parameters. */
+export async function mediaTypeOf(head: Uint8Array, said: string | null): Promise<string> {
+  const found = (await fileTypeFromBuffer(head))?.mime
+  if (found !== undefined) return bare(found)
+  const type = said === null ? UNKNOWN : bare(said)
+  return WITHOUT_SIGNATURE.test(type) ? type : UNKNOWN
+}
+
+const bare = (type: string): string => type.split(';')[0]?.trim().toLowerCase() ?? UNKNOWN
+
+// One entry of a list of allowed types: image/png, image/* or */*.
+export const TYPE_PATTERN = /^(?:\*\/\*|[a-z0-9.+-]+\/(?:\*|[a-z0-9.+-]+))$/
+
+export function isAllowedType(type: string, allowed: readonly string[]): boolean {
+  const kind = type.split('/')[0] ?? ''
+  return allowed.some((one) => one === '*/*' || one === type || one === `${kind}/*`)
+}

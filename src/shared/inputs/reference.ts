@@ -1,0 +1,64 @@
+import { pointerSegment } from '../json-pointer.ts'
+import type { Json, JsonObject } from '../jobs/job.ts'
+
+/**
+ * How an input names a file that is kept here: by the path at which its owner reads it, `/v1/uploads/<id>`, as the whole
+ * of a string.
+ */
+const UPLOADS = '/v1/uploads/'
+
+export const UPLOAD_ID = /^upl_[0-9A-HJKMNP-TV-Z]{26}$/
+
+export const uploadPath = (id: string): string => UPLOADS + id
+
+/** The id of the file that a text of an input names; null when it is any other text. */
+export function referenceOf(text: string): string | null {
+  const id = text.startsWith(UPLOADS) ? text.slice(UPLOADS.length) : ''
+  return UPLOAD_ID.test(id) ? id : null
+}
+
+/** The value with each of its texts replaced. `pointer`: where the text stands, such as `/images/0`. */
+export function mapTexts(value: Json, replace: (text: string, pointer: string) => string, pointer = ''): Json {
+  if (typeof value === 'string') return replace(value, pointer)
+  if (Array.isArray(value)) return value.map((item, i) => mapTexts(item, replace, pointer + pointerSegment(i)))
+  return typeof value === 'object' && value !== null ? mapInput(value, replace, pointer) : value
+}
+
+export const mapInput = (
+  input: JsonObject,
+  replace: (text: string, pointer: string) => string,
+  pointer = '',
+): JsonObject =>
+  Object.fromEntries(
+    Object.entries(input).map(([key, item]) => [key, mapTexts(item, replace, pointer + pointerSegment(key))]),
+  )
+
+/** The files that an input names, each once, with the places where they stand. */
+export function filesOf(input: JsonObject | null): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  if (input !== null)
+    mapInput(input, (text, pointer) => {
+      const id = referenceOf(text)
+      if (id !== null) found.set(id, [...(found.get(id) ?? []), pointer])
+      return text
+    })
+  return found
+}
+
+/** Whether two inputs are the same but for the files, which upstream has under names of its own. */
+export function sameButFiles(ours: Json, theirs: Json): boolean {
+  if (typeof ours === 'string') return ours === theirs || (referenceOf(ours) !== null && typeof theirs === 'string')
+  if (Array.isArray(ours))
+    return (
+      Array.isArray(theirs) &&
+      ours.length === theirs.length &&
+      ours.every((item, i) => sameButFiles(item, theirs[i] ?? null))
+    )
+  if (typeof ours !== 'object' || ours === null) return ours === theirs
+  if (typeof theirs !== 'object' || theirs === null || Array.isArray(theirs)) return false
+  const names = Object.keys(ours)
+  return (
+    names.length === Object.keys(theirs).length &&
+    names.every((name) => Object.hasOwn(theirs, name) && sameButFiles(ours[name] ?? null, theirs[name] ?? null))
+  )
+}
