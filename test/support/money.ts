@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { checkBatch } from '../../src/shared/audit/check-batch.ts'
+import { checkJob } from '../../src/shared/audit/check-job.ts'
+import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { createBatches } from '../../src/shared/batches/batches.ts'
+import { createRedisBatchStore } from '../../src/shared/batches/redis-batch-store.ts'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import { verifyLedger } from '../../src/shared/credits/verify-ledger.ts'
 import { priceRuleSchema } from '../../src/shared/credits/price.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import type { CommitRunner } from '../../src/shared/jobs/commit-script.ts'
 import type { JobRecord } from '../../src/shared/jobs/job.ts'
 import { createLifecycle, type NewJob } from '../../src/shared/jobs/lifecycle.ts'
 import type { Doorbells, JobStore } from '../../src/shared/jobs/ports.ts'
@@ -22,27 +28,46 @@ const DOORBELLS: Doorbells = { submit: nobody, poll: nobody, adopt: nobody, wind
 
 const TROUBLE_NEVER_STOPS = { ...DEFAULT_TIMINGS, troublePause: { first: 0, longest: 0 } }
 
-export function moneyScene(redis: Redis, wrap: (store: JobStore) => JobStore = (store) => store) {
+/** Puts something around what writes. */
+export interface MoneyWraps {
+  store?: (store: JobStore) => JobStore
+  commits?: (commits: CommitRunner) => CommitRunner
+}
+
+export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const keys = createJobKeys(freshPrefix())
   const timings = TROUBLE_NEVER_STOPS
-  const real = createRedisJobStore({
-    redis,
-    keys,
-    timings,
-    creates: { perMinute: 600_000, burst: 100_000 },
-    account: 'default',
-    commits: createCommitRunner(redis, timings),
-    keepEvents: 1000,
-  })
-  const store = wrap(real)
+  const account = 'default'
+  const keepEvents = 1000
+  const commits = createCommitRunner(redis, timings)
+  const creates = { perMinute: 600_000, burst: 100_000 }
+  const real = createRedisJobStore({ redis, keys, timings, creates, account, commits, keepEvents })
+  const store = wraps.store?.(real) ?? real
   const log = createLogger({ level: 'silent', readable: false })
   const lifecycle = createLifecycle({ store, doorbells: DOORBELLS, timings, log, webhooks: () => true })
+  const batches = createBatches({
+    store: createRedisBatchStore({
+      redis,
+      plan: { keys, timings, keepEvents },
+      account,
+      commits: wraps.commits?.(commits) ?? commits,
+      confirmDurable: nobody,
+    }),
+    jobs: store,
+    lifecycle,
+    doorbells: DOORBELLS,
+    timings,
+    log,
+  })
   const credits = createRedisCreditStore({ redis, keys })
+  const audit = createRedisAuditSource({ redis, keys })
   const ledgers = createRedisLedgerSource({ redis, keys })
   return {
     keys,
+    timings,
     real,
     lifecycle,
+    batches,
     credits,
 
     grant: (tenant: string, amount: number, request: string = randomUUID()) =>
@@ -75,6 +100,24 @@ export function moneyScene(redis: Redis, wrap: (store: JobStore) => JobStore = (
       (await credits.ledger(tenant, { limit: 1000 })).entries
         .map(({ kind, amount }) => `${kind} ${amount}`)
         .toReversed(),
+    /** What the auditor finds wrong with these jobs and batches. */
+    async findings(jobs: readonly string[], batchIds: readonly string[]): Promise<string[]> {
+      const options = { keys, timings, quiescent: false }
+      const found: string[] = []
+      for (const id of jobs) {
+        const one = await audit.load(id)
+        if (one.kind === 'broken') found.push(`${id} ${one.detail}`)
+        if (one.kind === 'job')
+          found.push(...checkJob(one.loaded, options).map(({ invariant, detail }) => `${invariant} ${id} ${detail}`))
+      }
+      for (const id of batchIds) {
+        const one = await audit.loadBatch(id)
+        if (one.kind === 'broken') found.push(`${id} ${one.detail}`)
+        if (one.kind === 'batch')
+          found.push(...checkBatch(one.loaded, options).map(({ invariant, detail }) => `${invariant} ${id} ${detail}`))
+      }
+      return found
+    },
     problems: async (tenant: string) => (await verifyLedger(ledgers, tenant)).problems,
   }
 }
