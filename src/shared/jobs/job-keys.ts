@@ -69,6 +69,14 @@ export function createJobKeys(prefix: string) {
     ledgerRequests: (tenant: string) => `${tag}:tenant:${tenant}:ledger-requests`,
     /** hash: what was captured on a day (UTC, `2026-01-31`), by preset or model */
     spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
+    /** hash: a file that inputs may name (shared/inputs) */
+    upload: (id: string) => `${tag}:upload:${id}`,
+    /** set: ids of jobs that use it */
+    uploadJobs: (id: string) => `${tag}:upload:${id}:jobs`,
+    /** string with a time to live: JSON, the copy that an account of Replicate has */
+    uploadRemote: (id: string, account: string) => `${tag}:upload:${id}:remote:${account}`,
+    /** sorted set: uploads by the time of the next look at them, ms */
+    uploads: `${tag}:uploads`,
     /** stream of transitions */
     events: `${tag}:events`,
     /** channel of progress */

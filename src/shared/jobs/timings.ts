@@ -8,6 +8,8 @@ export interface Timings {
   createTimeout: number
   /** Any other request to Replicate. */
   readTimeout: number
+  /** Handing an input file over to Replicate, from the connection to the answer. */
+  uploadTimeout: number
   /** How long after the intent an attempt without news counts as lost: its author has surely ended by then. */
   intentSilence: number
   /** Between two runs of the sweep. */
@@ -60,6 +62,8 @@ export interface Timings {
   keepPredictionIndex: number
   keepPayload: number
   keepJob: number
+  /** An upload that no job uses. */
+  keepUpload: number
   /** Without a sweep for so long, although Redis answers, a worker process ends itself. */
   sweepSilence: number
   /** How long an accept may take before it promises never to happen. */
@@ -77,6 +81,7 @@ export const DEFAULT_TIMINGS: Timings = {
   connectTimeout: 3 * SECOND,
   createTimeout: 30 * SECOND,
   readTimeout: 15 * SECOND,
+  uploadTimeout: 2 * MINUTE,
   intentSilence: 40 * SECOND,
   sweepInterval: 1 * SECOND,
   dueLease: 30 * SECOND,
@@ -105,6 +110,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepPredictionIndex: 2 * HOUR,
   keepPayload: 24 * HOUR,
   keepJob: 7 * 24 * HOUR,
+  keepUpload: 24 * HOUR,
   sweepSilence: 1 * MINUTE,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,

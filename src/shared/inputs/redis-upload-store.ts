@@ -1,0 +1,143 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import { NewerRecordError } from '../jobs/record-codec.ts'
+import { loadScript } from '../redis/script.ts'
+import type { UploadStore } from './ports.ts'
+import type { UploadRecord } from './upload.ts'
+
+const here = (name: string): URL => new URL(name, import.meta.url)
+const writeUpload = loadScript(here('write-upload.lua'))
+const useUpload = loadScript(here('use-upload.lua'))
+const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'] })
+const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), { flags: ['allow-oom'] })
+
+const remoteSchema = z.object({ url: z.string(), expires_at: z.number() })
+const uploadSchema: z.ZodType<UploadRecord> = z.object({
+  v: z.literal(1),
+  id: z.string(),
+  tenant: z.string(),
+  state: z.enum(['writing', 'ready', 'removing']),
+  key: z.string(),
+  media_type: z.string(),
+  bytes: z.coerce.number(),
+  sha256: z.string(),
+  created_at: z.coerce.number(),
+  expires_at: z.coerce.number(),
+})
+
+const flatFields = z
+  .array(z.string())
+  .transform((flat) => Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : []))))
+
+function decodeUpload(fields: Record<string, string>): UploadRecord | null {
+  if (Object.keys(fields).length === 0) return null
+  const v = Number(fields.v)
+  if (v > 1) throw new NewerRecordError(`an upload of version ${v}`)
+  return uploadSchema.parse({ ...fields, v })
+}
+
+/** Many ids make one command, but no endless one. */
+const IDS_AT_ONCE = 1000
+const parts = (ids: readonly string[]): string[][] =>
+  Array.from({ length: Math.ceil(ids.length / IDS_AT_ONCE) }, (_, i) =>
+    ids.slice(i * IDS_AT_ONCE, (i + 1) * IDS_AT_ONCE),
+  )
+
+export interface RedisUploadStoreOptions {
+  redis: Redis
+  keys: JobKeys
+  /** ms that a claimed upload rests. */
+  lease: number
+  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  confirmDurable?: () => Promise<void>
+}
+
+export function createRedisUploadStore({ redis, keys, lease, confirmDurable }: RedisUploadStoreOptions): UploadStore {
+  const write = async (id: string, wanted: string, keepMs: number, staysMs: number, fields: Record<string, string>) =>
+    decodeUpload(
+      flatFields.parse(
+        await writeUpload(
+          redis,
+          [keys.upload(id), keys.uploads],
+          [id, String(keepMs), wanted, String(staysMs), ...Object.entries(fields).flat()],
+        ),
+      ),
+    )
+
+  async function readMany(ids: readonly string[]): Promise<UploadRecord[]> {
+    if (ids.length === 0) return []
+    const pipeline = redis.pipeline()
+    for (const id of ids) pipeline.hgetall(keys.upload(id))
+    const replies = (await pipeline.exec()) ?? []
+    return replies.flatMap(([error, fields]) => {
+      if (error) throw error
+      const found = decodeUpload(z.record(z.string(), z.string()).parse(fields))
+      return found ? [found] : []
+    })
+  }
+
+  return {
+    async begin(id, tenant, leaseMs) {
+      const fields = { v: '1', id, tenant, state: 'writing', key: '', media_type: '', bytes: '0', sha256: '' }
+      await write(id, '', leaseMs, leaseMs, fields)
+    },
+
+    async complete(id, { key, media_type, bytes, sha256 }, keepMs) {
+      const fields = { state: 'ready', key, media_type, bytes: String(bytes), sha256 }
+      const record = await write(id, 'writing', keepMs, Math.max(keepMs, lease), fields)
+      await confirmDurable?.()
+      return record
+    },
+
+    read: async (id) => (await readMany([id]))[0] ?? null,
+    readMany,
+
+    async use(id, tenant, jobs, holdMs) {
+      let record: UploadRecord | null = null
+      for (const part of parts(jobs)) {
+        const args = [id, tenant, String(holdMs), ...part]
+        const reply = await useUpload(redis, [keys.upload(id), keys.uploadJobs(id), keys.uploads], args)
+        record = decodeUpload(flatFields.parse(reply))
+        if (record === null) return null
+      }
+      return record
+    },
+
+    async leave(id, jobs, early = false) {
+      const names = [keys.upload(id), keys.uploadJobs(id), keys.uploads]
+      let isMarked = false
+      for (const part of jobs.length === 0 ? [[]] : parts(jobs))
+        isMarked = Number(await leaveUpload(redis, names, [id, early ? '1' : '', ...part])) === 1
+      return isMarked
+    },
+
+    users: (id) => redis.srandmember(keys.uploadJobs(id), 100),
+
+    isUsedBy: async (id, job) => (await redis.sismember(keys.uploadJobs(id), job)) === 1,
+
+    async remote(id, account) {
+      const text = await redis.get(keys.uploadRemote(id, account))
+      return text === null ? null : remoteSchema.parse(JSON.parse(text))
+    },
+
+    async rememberRemote(id, account, remote, forMs) {
+      await redis.set(keys.uploadRemote(id, account), JSON.stringify(remote), 'PX', Math.max(1, Math.round(forMs)))
+    },
+
+    async remove(id) {
+      const replies = await redis.pipeline().del(keys.upload(id), keys.uploadJobs(id)).zrem(keys.uploads, id).exec()
+      for (const [error] of replies ?? []) if (error) throw error
+    },
+
+    async claimDue(limit) {
+      const reply = await claimDue(redis, [keys.uploads, keys.swept], [String(lease), String(limit)])
+      return z.array(z.string()).parse(reply).slice(1)
+    },
+
+    async rearm(id, inMs) {
+      const [seconds] = await redis.time()
+      await redis.zadd(keys.uploads, 'XX', String(Number(seconds) * 1000 + Math.round(inMs)), id)
+    },
+  }
+}

@@ -1,0 +1,17 @@
+--[[
+  Jobs use an upload: it stays as long as they do. Their records may come a moment later.
+
+  Input:   KEYS[1] hash: the upload, KEYS[2] set: ids of jobs that use it, KEYS[3] sorted set: uploads by the time of the
+           next look, ms
+           ARGV[1] its id, ARGV[2] the tenant, ARGV[3] ms that it stays at least, ARGV[4..] ids of jobs
+  Output:  the fields of the upload; none when the tenant has no such upload that is ready
+]]
+local fields = redis.call('HMGET', KEYS[1], 'tenant', 'state')
+if fields[1] ~= ARGV[2] or fields[2] ~= 'ready' then
+  return {}
+end
+redis.call('SADD', KEYS[2], unpack(ARGV, 4))
+local time = redis.call('TIME')
+local stays = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[3])
+redis.call('ZADD', KEYS[3], 'XX', 'GT', string.format('%.0f', stays), ARGV[1])
+return redis.call('HGETALL', KEYS[1])

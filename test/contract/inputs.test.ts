@@ -1,0 +1,227 @@
+import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { ulid } from 'ulid'
+import { describe, expect, test } from 'vitest'
+import { ArtifactRefusedError } from '../../src/shared/artifacts/artifact-store.ts'
+import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
+import { createInputs, InputFilesError, UploadRefusedError, type TakenFiles } from '../../src/shared/inputs/inputs.ts'
+import { createRedisUploadStore } from '../../src/shared/inputs/redis-upload-store.ts'
+import { referenceOf, uploadPath } from '../../src/shared/inputs/reference.ts'
+import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import { jobScene } from '../support/job-scene.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const LIMITS = { fileBytes: 1000, jobBytes: 2000, uploadBytes: 1500, types: ['text/*', 'image/*'] }
+
+/** Input files in a real Redis and a real folder. `draftLife` 0: a job that is not there never comes. */
+async function scene({ draftLife = 0, keepUpload = 60_000 } = {}) {
+  const { redis, keys, store: jobs, accepted } = await jobScene()
+  const folder = tempDir()
+  const uploads = createRedisUploadStore({ redis, keys, lease: 1000 })
+  const inputs = createInputs({
+    uploads,
+    artifacts: createDiskArtifactStore(folder),
+    jobs,
+    limits: LIMITS,
+    timings: { draftLife, keepUpload },
+    log: createLogger({ level: 'silent', readable: false }),
+  })
+  const newId = (): string => `job_${ulid()}`
+  return {
+    redis,
+    keys,
+    uploads,
+    inputs,
+    newId,
+    /** A job whose record holds this input. */
+    jobWith: (input: JsonObject) => accepted({ input }),
+    upload: (text: string, tenant = 't') => inputs.upload(tenant, Readable.from([Buffer.from(text)]), 'text/plain'),
+    attach: (input: JsonObject, { files = new Map(), id = newId(), tenant = 't' }: Attaching = {}) =>
+      inputs.attach(tenant, [{ id, input }], files).then(([found]) => found ?? {}),
+    /** Everything is due, and is looked at. */
+    async sweep(): Promise<void> {
+      for (const id of await redis.zrange(keys.uploads, '0', '-1')) await redis.zadd(keys.uploads, '0', id)
+      await inputs.sweep()
+    },
+    expire: async (id: string) => void (await redis.hset(keys.upload(id), 'expires_at', '0')),
+    /** Ids of records and files. */
+    async left(): Promise<string[]> {
+      const files = readdirSync(folder).flatMap((tenant) => readdirSync(join(folder, tenant, 'inputs')))
+      const named = await redis.zrange(keys.uploads, '0', '-1')
+      const records = await Promise.all(named.map((id) => redis.exists(keys.upload(id))))
+      expect(files.sort()).toEqual(named.filter((_id, i) => records[i] === 1).sort())
+      return files
+    },
+  }
+}
+
+interface Attaching {
+  files?: TakenFiles
+  id?: string
+  tenant?: string
+}
+
+const taken = (text: string, name = 'data:text/plain;sha256,1'): TakenFiles =>
+  new Map([[name, { media_type: 'text/plain', bytes: Buffer.from(text), sha256: 'x' }]])
+
+const fileOf = (value: Json | undefined): string => referenceOf(String(value)) ?? `${JSON.stringify(value)} is no file`
+
+const problems = async (work: Promise<unknown>) =>
+  work.then(
+    () => [],
+    (error: unknown) =>
+      error instanceof InputFilesError ? error.wrong.map(({ field }) => [field.pointer, field.code]) : [error],
+  )
+
+describe('an upload', () => {
+  test('is kept with its facts, and can be read', async () => {
+    const { upload, inputs } = await scene()
+    const record = await upload('some words')
+    const sha256 = createHash('sha256').update('some words').digest('hex')
+    expect(record).toMatchObject({ tenant: 't', state: 'ready', media_type: 'text/plain', bytes: 10, sha256 })
+    expect(record.expires_at - record.created_at).toBeGreaterThanOrEqual(60_000)
+    const file = await inputs.open(record)
+    expect(file && String(await buffer(file))).toBe('some words')
+    expect(await inputs.find('other', record.id)).toBeNull()
+  })
+
+  test.each([
+    ['too large', Readable.from([Buffer.alloc(1000, 'a'), Buffer.alloc(501, 'a')]), ArtifactRefusedError],
+    ['empty', Readable.from([]), UploadRefusedError],
+    ['of another type', Readable.from([Buffer.from('%PDF-1.7\n%....')]), UploadRefusedError],
+    ['cut', Readable.from(cut()), Error],
+  ])('that is %s leaves nothing behind', async (_what, body, error) => {
+    const { inputs, left } = await scene()
+    await expect(inputs.upload('t', body, 'text/plain')).rejects.toBeInstanceOf(error)
+    expect(await left()).toEqual([])
+  })
+
+  test('whose writer was killed goes when its time is over', async () => {
+    const { uploads, expire, left, sweep } = await scene()
+    await uploads.begin('upl_01ARZ3NDEKTSV4RRFFQ69G5FAV', 't', 60_000)
+    await expire('upl_01ARZ3NDEKTSV4RRFFQ69G5FAV')
+    await sweep()
+    expect(await left()).toEqual([])
+  })
+
+  test('stays for its time, and goes after it', async () => {
+    const { upload, sweep, expire, left } = await scene()
+    const { id } = await upload('words')
+    await sweep()
+    expect(await left()).toEqual([id])
+    await expire(id)
+    await sweep()
+    expect(await left()).toEqual([])
+  })
+
+  test('stays as long as the last of its jobs has its input', async () => {
+    const { upload, attach, jobWith, inputs, sweep, expire, left, redis, keys } = await scene()
+    const { id } = await upload('words')
+    const input = { a: uploadPath(id), b: [uploadPath(id)] }
+    const [first, second] = [await jobWith(input), await jobWith(input)]
+    for (const job of [first, second]) expect(await attach(input, { id: job })).toEqual(input)
+    await expire(id)
+    await sweep()
+    await inputs.removeInputs({ id: first, input })
+    expect(await left()).toEqual([id])
+    await inputs.removeInputs({ id: second, input })
+    expect(await left()).toEqual([])
+    expect(await redis.exists(keys.uploadJobs(id))).toBe(0)
+  })
+
+  test('whose jobs went without a word is given up by the sweep', async () => {
+    const { upload, attach, jobWith, sweep, expire, left, redis, keys } = await scene()
+    const { id } = await upload('words')
+    const job = await jobWith({ a: uploadPath(id) })
+    await attach({ a: uploadPath(id) }, { id: job })
+    await expire(id)
+    await sweep()
+    expect(await left()).toEqual([id])
+    await redis.hset(keys.job(job), 'input', 'null')
+    await sweep()
+    expect(await left()).toEqual([])
+  })
+
+  test('is not taken from a job whose record is still on its way', async () => {
+    const { upload, attach, inputs, sweep, expire, left } = await scene({ draftLife: 60_000 })
+    const record = await upload('words')
+    await attach({ a: uploadPath(record.id) })
+    await expire(record.id)
+    await sweep()
+    expect(await inputs.remove(record)).toBe(false)
+    expect(await left()).toEqual([record.id])
+  })
+
+  test('can be removed early, but not under a job', async () => {
+    const { upload, attach, jobWith, inputs, left } = await scene()
+    const [free, used] = [await upload('free'), await upload('used')]
+    await attach({ a: uploadPath(used.id) }, { id: await jobWith({ a: uploadPath(used.id) }) })
+    expect(await inputs.remove(free)).toBe(true)
+    expect(await inputs.remove(used)).toBe(false)
+    expect(await left()).toEqual([used.id])
+  })
+})
+
+describe('an input', () => {
+  test('has its data URIs stored, each once, and no bytes left in it', async () => {
+    const { attach, inputs, left } = await scene()
+    const text = 'data:text/plain;sha256,1'
+    const input = await attach({ image: text, more: [text], prompt: 'p' }, { files: taken('hello') })
+    expect(input).toEqual({ image: expect.any(String), more: [input.image], prompt: 'p' })
+    const record = await inputs.find('t', fileOf(input.image))
+    expect(record).toMatchObject({ bytes: 5, media_type: 'text/plain' })
+    expect(await left()).toHaveLength(1)
+  })
+
+  test('that was not accepted leaves nothing of its own, and uploads as they were', async () => {
+    const { attach, inputs, upload, newId, left } = await scene()
+    const { id: own } = await upload('mine')
+    const id = newId()
+    const input = await attach({ a: 'data:text/plain;sha256,1', b: uploadPath(own) }, { files: taken('hello'), id })
+    expect(await left()).toHaveLength(2)
+    await inputs.release([{ id, input }])
+    expect(await left()).toEqual([own])
+  })
+
+  test('may name uploads of its own tenant only', async () => {
+    const { attach, upload, left } = await scene()
+    const { id } = await upload('words', 'other')
+    const input = { a: [{ b: uploadPath(id) }], c: 'data:text/plain;sha256,1' }
+    expect(await problems(attach(input, { files: taken('hello') }))).toEqual([['/a/0/b', 'unknown_upload']])
+    expect(await left()).toEqual([id])
+  })
+
+  test('may not name what is going', async () => {
+    const { attach, upload, inputs } = await scene()
+    const record = await upload('words')
+    await inputs.remove(record)
+    expect(await problems(attach({ a: uploadPath(record.id) }))).toEqual([['/a', 'unknown_upload']])
+  })
+
+  test('may have so many bytes, and so many files', async () => {
+    const { attach, upload } = await scene()
+    const large = [await upload('a'.repeat(1400)), await upload('b'.repeat(601))]
+    expect(await problems(attach({ a: large.map(({ id }) => uploadPath(id)) }))).toEqual([['', 'too_large']])
+    const many = Array.from({ length: 33 }, () => uploadPath(`upl_${ulid()}`))
+    expect(await problems(attach({ many }))).toEqual([['', 'too_many_files']])
+  })
+
+  test('of one of a thousand jobs shares its files with them', async () => {
+    const { inputs, redis, keys, newId, left } = await scene()
+    const applicants = Array.from({ length: 1001 }, () => ({ id: newId(), input: { a: 'data:text/plain;sha256,1' } }))
+    const attached = await inputs.attach('t', applicants, taken('hello'))
+    const file = fileOf(attached[1000]?.a)
+    expect(await redis.scard(keys.uploadJobs(file))).toBe(1001)
+    await inputs.release(applicants.map(({ id }, i) => ({ id, input: attached[i] ?? {} })))
+    expect(await left()).toEqual([])
+  })
+})
+
+function* cut(): Generator<Uint8Array> {
+  yield Buffer.alloc(5000, 'a')
+  throw new Error('the connection broke')
+}
