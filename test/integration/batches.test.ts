@@ -13,14 +13,27 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-async function ask<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+interface Answer<T> {
+  status: number
+  headers: Headers
+  text: string
+  /** Its first line. */
+  body: T
+}
+
+async function ask<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer<T>> {
   const response = await fetch(service.url + path, {
     method,
     headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await response.text()
-  return { status: response.status, headers: response.headers, text, body: JSON.parse(text.split('\n')[0] ?? '') as T }
+  return { status: response.status, headers: response.headers, text, body: JSON.parse(text.split('\n')[0] ?? '') }
 }
 
 interface Refusal {

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { BATCH_STOPS } from '../jobs/decision.ts'
-import { STATUSES, type JsonObject } from '../jobs/job.ts'
-import { NewerRecordError } from '../jobs/record-codec.ts'
+import { jsonObject, NewerRecordError } from '../jobs/record-codec.ts'
 import type { BatchRecord } from './batch.ts'
 
 /** A batch as a Redis hash: one field each, counts under the names of their statuses, no field for what is null. */
@@ -14,7 +13,12 @@ const fields = z.object({
   tenant: z.string(),
   state: z.enum(['draft', 'accepted']),
   total: whole,
-  ...(Object.fromEntries(STATUSES.map((status) => [status, whole])) as Record<(typeof STATUSES)[number], typeof whole>),
+  queued: whole,
+  starting: whole,
+  processing: whole,
+  succeeded: whole,
+  failed: whole,
+  canceled: whole,
   in_sequence: z.enum(['true', 'false']).transform((text) => text === 'true'),
   stop_rate: z.coerce.number().nullable().default(null),
   max_spend: whole.nullable().default(null),
@@ -23,7 +27,10 @@ const fields = z.object({
   held: whole,
   captured: whole,
   uncollected: whole,
-  metadata: z.string().transform((text) => JSON.parse(text) as JsonObject),
+  metadata: z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(jsonObject),
   retry_of: z.string().nullable().default(null),
   idempotency: z.string().nullable().default(null),
   created_at: whole,

@@ -27,7 +27,7 @@ import { absences, ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present, type JobDocumen
  */
 
 const json = z.custom<Json>((value) => value !== undefined)
-const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
+export const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
 const error = z.object({
   code: z.string(),
   message: z.string(),
