@@ -63,20 +63,24 @@ const PLAIN: Variant = { apis: 1, webhooks: true, strict: false, upstreamDies: f
 async function startSimulatorProcess(port: number, flags: Record<string, number>) {
   const all = Object.entries({ port, ...flags, data: tempDir() })
   const start = async (): Promise<SpawnedProcess> => {
-    const life = spawnNode(
+    const next = spawnNode(
       SIMULATOR,
       all.flatMap(([name, value]) => [`--${name}`, String(value)]),
     )
-    await life.waitForLine(/\/v1/)
-    return life
+    await next.waitForLine(/\/v1/, { timeout: 60_000 })
+    return next
   }
-  let life = await start()
+  let life = start()
+  await life
   return {
     async kill(): Promise<void> {
-      await life.kill('SIGKILL')
+      // One that is only just starting is killed once it serves: the next one needs its port.
+      const last = await life
+      await last.kill('SIGKILL')
     },
     async start(): Promise<void> {
-      life = await start()
+      life = start()
+      await life
     },
   }
 }

@@ -37,7 +37,7 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
 
   /** The simulator's own switches work again once it is back; what was switched on before its death is forgotten. */
   const whileUpstreamLives = (act: () => Promise<void>): Promise<true> =>
-    waitFor('the simulator to be there', () => act().then(() => true))
+    waitFor('the simulator to be there', () => act().then(() => true), { timeout: 60_000 })
 
   async function strike(fault: Planned): Promise<void> {
     const { redis, inspect, simulator, proxies } = fleet

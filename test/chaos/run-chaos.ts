@@ -77,7 +77,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const plan = planFaults(seed, length, variant)
   try {
     for (const url of fleet.apiUrls)
-      await waitFor('the api to serve', async () => (await fetch(`${url}/livez`)).ok, { timeout: 20_000 })
+      await waitFor('the api to serve', async () => (await fetch(`${url}/livez`)).ok, { timeout: 60_000 })
     const load = startLoad({ apiUrls: fleet.apiUrls, seed, jobs, length })
     const faults = injectFaults(fleet, processes, plan)
     await faults.done
