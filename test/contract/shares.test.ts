@@ -205,6 +205,7 @@ describe('any interleaving', () => {
     // Nothing is heard of a job that nobody began.
     const begins = state.job.phase === 'queued' && HEARD.has(one.what)
     if (begins) await scene.lifecycle.apply(id, (claim) => ({ type: 'intend', claim }), 'worker')
+    if (one.what === 'canceled') await scene.lifecycle.apply(id, { type: 'cancel' }, 'api')
     const attempt = state.job.attempt + (begins ? 1 : 0)
     const event = eventOf(one, id, attempt, state.attempts.at(-1)?.claim ?? '')
     if (event) await scene.lifecycle.apply(id, event, 'webhook')
@@ -246,6 +247,7 @@ describe('any interleaving', () => {
             if (job && takesSlot(job)) seen.add('slot')
             if (!job || !isFinal(job.phase) || !job.price) continue
             seen.add(job.phase)
+            if (job.phase === 'canceled' && job.attempt > 0) seen.add('recalled')
             if (job.retry_of !== null) seen.add('again')
             if (job.charge_estimated) seen.add('estimated')
             if (job.uncollected > 0) seen.add('uncollected')
@@ -263,7 +265,7 @@ describe('any interleaving', () => {
 
   test('reaches everything that should be tried, from a seed that does', async () => {
     const everything = [
-      'opening grant adjustment hold capture release succeeded failed canceled estimated uncollected again slot',
+      'opening grant adjustment hold capture release succeeded failed canceled estimated uncollected again slot recalled',
       'draft batch over failure_rate max_spend',
     ]
     expect(await tellStories({ numRuns: 40, seed: 4 })).toEqual(everything.join(' ').split(' ').sort())
