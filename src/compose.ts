@@ -63,7 +63,13 @@ import {
 } from './shared/redis/connection.ts'
 import { watchCapacity } from './shared/redis/capacity.ts'
 import { strictDurability } from './shared/redis/durability.ts'
-import { findDeployment, loadDeployment, type Deployment } from './shared/redis/deployment.ts'
+import {
+  findDeployment,
+  followKeys,
+  loadDeployment,
+  rotateDeploymentKey,
+  type Deployment,
+} from './shared/redis/deployment.ts'
 import { runningRedisUrl } from './shared/redis/provide-redis.ts'
 import { createModelCatalogue } from './shared/replicate/model-catalogue.ts'
 import type { PredictionPort } from './shared/replicate/prediction-port.ts'
@@ -191,7 +197,7 @@ function buildCore(
     webhooks,
     lifecycle,
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, timings, log }),
-    tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl }),
+    tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
     artifacts: wrap.artifacts(createDiskArtifactStore(join(config.dataDir, 'artifacts'))),
@@ -232,7 +238,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const reader = consumerConnection(options.redisUrl, 'events', log)
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
-  const links = createArtifactLinks(deployment.key)
+  const links = createArtifactLinks(deployment.keys)
   const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
   const show = createShowJob(store, view, ACCOUNT)
   const streams = createEventStreams({
@@ -254,7 +260,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
     store: core.tenants,
     devApiKey: options.devApiKey,
     adminPassword: options.adminPassword,
-    key: deployment.key,
+    keys: deployment.keys,
     allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
   })
   const secrets = createWebhookSecrets({
@@ -420,7 +426,7 @@ async function startHealth(core: Core, options: ServiceOptions): Promise<Running
       store: core.tenants,
       devApiKey: null,
       adminPassword: null,
-      key: core.deployment.key,
+      keys: core.deployment.keys,
       allowedHosts: null,
     }),
     throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
@@ -449,6 +455,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await untilReady(producer, READY_WITHIN_MS)
     for (const problem of (await checkRedis(producer)).problems) log.error({ problem }, `Redis: ${problem}`)
     const deployment = await loadDeployment(producer, keys.deployment)
+    const stopFollowing = followKeys(deployment, log)
+    stops.push({ name: 'keys', stop: async () => stopFollowing() })
 
     const durability = async (redis: Redis): Promise<() => Promise<void>> =>
       config.durability === 'strict' ? strictDurability(redis) : () => Promise.resolve()
@@ -506,6 +514,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 /** What an operator may do with a deployment from outside, whether its processes run or not. */
 export interface OperatorTools {
   audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
+  /** `left`: ms until it may be rotated again; 0 when it was. */
+  rotateTokenKey(options: { force: boolean }): Promise<{ left: number }>
   tenants: TenantAdmin
   credits: { store: CreditStore; admin: CreditAdmin }
   /** Replays the ledger of a tenant, or of all of them. */
@@ -563,10 +573,11 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           creates,
           upstream: {
             list,
-            tokens: createWebhookTokens({ deployment: deployment.id, key: deployment.key, publicUrl: () => null }),
+            tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null }),
           },
           ...(files ? { artifacts } : {}),
         }),
+      rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
       tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
       credits: { store: credits, admin: createCreditAdmin(credits) },
       async *verifyLedgers(tenant) {

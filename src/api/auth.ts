@@ -1,6 +1,7 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { isLoopback } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
+import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
 import { KEY_ID, keyDigest, keyIdOf } from '../shared/tenants/api-key.ts'
 import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenants/job-token.ts'
 import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
@@ -27,6 +28,9 @@ const SESSION_COOKIE = 'gq_session'
 const ADMIN_COOKIE = 'gq_admin'
 const SESSION_S = 12 * 3600
 
+const DEV_HOLDER = 'dev.'
+const HOLDER_BYTES = 12
+
 /** Wrong credentials of one network, or for one key id, in each process. */
 const FAILURES_PER_MINUTE = 100
 /** For each job or batch: whoever has its token can slow down those who share it, never the tenant. */
@@ -40,8 +44,8 @@ export interface AuthOptions {
   devApiKey: string | null
   /** null: the board is closed. */
   adminPassword: string | null
-  /** Signs session cookies and job tokens; the same in every process of the deployment. */
-  key: Buffer
+  /** Sign session cookies and job tokens; the same in every process of the deployment. */
+  keys: SigningKeys
   /** Host names under which a browser may use a session; null: any. */
   allowedHosts: ReadonlySet<string> | null
 }
@@ -63,9 +67,9 @@ interface Credentials {
  * else guesses behind the same proxy. Guessing gains nothing by that, because nobody hits one of 2^256 secrets; what the
  * throttle saves is told in docs/tenants.md.
  */
-export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts }: AuthOptions) {
-  const tickets = createTickets(key)
-  const tokens = createJobTokens(key)
+export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts }: AuthOptions) {
+  const tickets = createTickets(keys)
+  const tokens = createJobTokens(keys)
   const networks = createThrottle({ failuresPerMinute: FAILURES_PER_MINUTE })
   const keyIds = createThrottle({ failuresPerMinute: FAILURES_PER_MINUTE })
   const watch = createCredentialWatch(
@@ -73,10 +77,12 @@ export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts 
   )
 
   /** Names the development key in what we sign, so that another one ends what this one began. */
-  const devHolder =
-    devApiKey === null
-      ? null
-      : `dev.${createHmac('sha256', key).update(`holder:${devApiKey}`).digest('base64url').slice(0, 16)}`
+  const claim = `holder:${devApiKey ?? ''}`
+  const devHolder = (): string => (devApiKey === null ? '' : `${DEV_HOLDER}${sign(keys, claim, HOLDER_BYTES)}`)
+  const isDevHolder = (holder: string): boolean =>
+    devApiKey !== null &&
+    holder.startsWith(DEV_HOLDER) &&
+    isSigned(keys, claim, HOLDER_BYTES, holder.slice(DEV_HOLDER.length))
   const developer: Pick<Credentials, 'caller' | 'keyId'> = {
     caller: { by: 'tenant', tenant: DEFAULT_TENANT },
     keyId: null,
@@ -93,7 +99,7 @@ export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts 
 
   /** What a signature of ours names; null: a development key that is not the one of now. */
   function holderOf(holder: string): Pick<Credentials, 'caller' | 'keyId'> | null {
-    if (holder === devHolder) return developer
+    if (isDevHolder(holder)) return developer
     return KEY_ID.test(holder) ? { caller: { by: 'holder', key: holder }, keyId: holder } : null
   }
 
@@ -209,7 +215,7 @@ export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts 
     /** A token for one job or batch that the principal may read. */
     issueToken({ keyId }: Principal, subject: string, lifeS: number): { token: string; expires: number } {
       const expires = Math.floor(Date.now() / 1000) + lifeS
-      const grant: TokenGrant = { subject, holder: keyId ?? devHolder ?? '', expires }
+      const grant: TokenGrant = { subject, holder: keyId ?? devHolder(), expires }
       return { token: tokens.issue(grant), expires }
     },
 
@@ -219,11 +225,11 @@ export function createAuth({ store, devApiKey, adminPassword, key, allowedHosts 
     /** The session cookie for a key; throws what `require` throws. */
     async signIn(request: ApiRequest, text: string): Promise<string> {
       const { keyId } = await admit(request, ofKey(request, text))
-      return sessionCookie(keyId ?? devHolder ?? '', request.secure)
+      return sessionCookie(keyId ?? devHolder(), request.secure)
     },
     hasSession: (request: ApiRequest): boolean => sessionOf(request) !== null,
     /** A session of the development key, without asking for it. */
-    openSession: (secure: boolean): string => sessionCookie(devHolder ?? '', secure),
+    openSession: (secure: boolean): string => sessionCookie(devHolder(), secure),
     signOut: (secure: boolean): string => cookie(SESSION_COOKIE, '', '/', 0, secure),
 
     boardOpen: adminPassword !== null,

@@ -44,6 +44,8 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
   /** Reads the predictions that nobody owns. `blind`: those that do not tell whose they are; null: one was not read. */
   async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
     const blind: Prediction[] = []
+    // Whatever made a token that was listed was known before: a newer key must not make ours look like another's.
+    await tokens.refresh({ now: true })
     for (const id of await store.unowned(account, ids)) {
       await reads.take(signal)
       const outcome = await upstream.get(id)

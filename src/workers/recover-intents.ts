@@ -51,6 +51,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     const window = { after: now - timings.recoveryWindow, before: now + timings.clockSkew }
     const listed = await listAll({ upstream, reads }, window, signal)
     if (listed === null) return false
+    await tokens.refresh({ now: true })
     const unowned = new Set(
       await store.unowned(
         account,

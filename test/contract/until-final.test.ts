@@ -7,6 +7,7 @@ import { createThrottle } from '../../src/api/throttle.ts'
 import { createUntilFinal } from '../../src/api/until-final.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { createMetrics } from '../../src/shared/metrics.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
@@ -87,7 +88,7 @@ test('a request knows when the one who asked has left', async () => {
       store: tenants,
       devApiKey: null,
       adminPassword: null,
-      key: randomBytes(32),
+      keys: oneKey(randomBytes(32)),
       allowedHosts: null,
     }),
     throttle: createThrottle({ failuresPerMinute: 10 }),

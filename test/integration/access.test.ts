@@ -8,6 +8,7 @@ import { makeKey } from '../../src/shared/tenants/api-key.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
 import { createTenantAdmin } from '../../src/shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 import { code, createOperator, type Operator } from '../support/operator.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
@@ -240,7 +241,13 @@ describe('guessing', () => {
     const keys = createTenantKeys(`{${freshPrefix()}}`)
     const defaults = { requests_per_minute: 1_000_000, queued_jobs: 1 }
     const store = createRedisTenantStore({ redis: service.redis, keys, defaults })
-    const auth = createAuth({ store, devApiKey: null, adminPassword: null, key: randomBytes(32), allowedHosts: null })
+    const auth = createAuth({
+      store,
+      devApiKey: null,
+      adminPassword: null,
+      keys: oneKey(randomBytes(32)),
+      allowedHosts: null,
+    })
     const request = (key: string, ip: string): ApiRequest => ({
       method: 'GET',
       path: '/v1/jobs',

@@ -75,6 +75,22 @@ test('tenants and keys are made while no service runs, and open the API when it 
   expect(code(await operator.ask('/v1/jobs', { key }))).toEqual([401, 'unauthenticated'])
 }, 60_000)
 
+test('the key of tokens is rotated, and not again at once unless that is forced', async () => {
+  const { deployment } = createJobKeys(KEY_PREFIX)
+  const keys = () => redis.hmget(deployment, 'key', 'previous_key')
+  const [first] = await keys()
+  expect(await genqueue('rotate-token-key')).toMatchObject({ exit: 0, stderr: '' })
+  const [second, previous] = await keys()
+  expect([previous, second === first]).toEqual([first, false])
+  const again = await genqueue('rotate-token-key')
+  expect(again).toMatchObject({ exit: 4, stdout: '' })
+  expect(again.stderr).toContain('Wait 120 min')
+  expect(await keys()).toEqual([second, first])
+  expect((await genqueue('rotate-token-key --force')).exit).toBe(0)
+  expect((await keys())[1]).toBe(second)
+  expect(`${again.stdout}${again.stderr}`).not.toContain(second)
+}, 60_000)
+
 test('exit codes tell what cannot be done from what is typed wrong', async () => {
   const [missing, wrong, nothing] = await Promise.all([
     genqueue('keys create nobody'),

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
+import { rotateDeploymentKey } from '../../src/shared/redis/deployment.ts'
 import { finished, inPhase, submitMany } from '../support/finished.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
@@ -57,6 +58,19 @@ describe('when the answer of a create and every webhook are lost', () => {
     const { id } = await hello('unlisted')
     await waitFor('failed listings', async () => (await service.simulator.books()).counts.lists > 6 || undefined)
     expect(await finished(service, id)).toMatchObject({ status: 'succeeded', attempt: 2 })
+  })
+
+  test('a prediction that carries a token of the key before is adopted by listing', async () => {
+    await service.simulator.faults({
+      create: { cut_after_accept: { next: 1 } },
+      webhooks: { drop: 1 },
+      list: { status: { code: 503, next: 1000 } },
+    })
+    const { id } = await hello('older key')
+    await inPhase(service, id, 'unknown')
+    await rotateDeploymentKey(service.redis, service.keys.deployment, { force: false })
+    await service.simulator.faults({ list: null })
+    expect(await finished(service, id)).toMatchObject({ status: 'succeeded', attempt: 1 })
   })
 
   test('and upstream hides the webhook, the one that fits is adopted', async () => {

@@ -8,6 +8,7 @@ import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { createWebhookSecrets } from '../../src/shared/replicate/webhook-secrets.ts'
+import { rotateDeploymentKey } from '../../src/shared/redis/deployment.ts'
 import type { WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { startOwnRedis } from '../support/redis.ts'
 import {
@@ -78,6 +79,21 @@ test('a record that a newer release wrote is left to it: 503, so that Replicate 
   await service.redis.hset(service.keys.job(job.id), 'v', '1')
   expect(await post(sent)).toBe(200)
   expect((await service.client.get(job.id)).status).toBe('succeeded')
+})
+
+test('tokens of the key before and of a new one are taken, without a restart', async () => {
+  const job = await waiting()
+  const before = signed(tokens.url(job.id, 1), about(job, 'processing'))
+  const { deployment } = service.keys
+  expect(await rotateDeploymentKey(service.redis, deployment, { force: false })).toEqual({ left: 0 })
+  expect(await post(before)).toBe(200)
+  const rotated = await signerOf(service)
+  const after = rotated.sign(rotated.tokens.url(job.id, 1), about(job, 'succeeded'))
+  expect(after.url).not.toBe(before.url)
+  // No process makes tokens with a key so new: by the time one does, all know it.
+  await waitFor('the new key to be known', async () => (await post(after)) === 200)
+  expect((await service.client.get(job.id)).status).toBe('succeeded')
+  expect(await post(before)).toBe(200)
 })
 
 const deadLetters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)

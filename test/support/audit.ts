@@ -33,9 +33,9 @@ export const auditDeployment = async (options: Auditable): Promise<Finding[]> =>
 export async function simulatorBooks(
   service: Pick<TestService, 'redis' | 'keys'> & { simulator: { apiUrl: string } },
 ): Promise<NonNullable<AuditOptions['upstream']>> {
-  const { id, key } = await loadDeployment(service.redis, service.keys.deployment)
+  const { id, keys } = await loadDeployment(service.redis, service.keys.deployment)
   return {
-    tokens: createWebhookTokens({ deployment: id, key, publicUrl: () => null }),
+    tokens: createWebhookTokens({ deployment: id, keys, publicUrl: () => null }),
     async list() {
       const { apiUrl } = service.simulator
       const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: 'auditor', baseUrl: apiUrl })

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import type { Job } from '../../src/client/types.ts'
 import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 import { inPhase } from './finished.ts'
 import type { TestService } from './start-service.ts'
 
@@ -29,7 +30,7 @@ export async function signerOf({ simulator, redis, keys, url }: TestService): Pr
     secret,
     tokens: createWebhookTokens({
       deployment: id ?? '',
-      key: Buffer.from(key ?? '', 'base64url'),
+      keys: oneKey(Buffer.from(key ?? '', 'base64url')),
       publicUrl: () => url,
     }),
     sign(to, body, { at = new Date(), id: message = `msg_${randomUUID()}`, by = ours } = {}) {

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { artifactId, createArtifactLinks, parseArtifactId } from '../../src/shared/artifacts/artifact-links.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 
 const NOW = Date.parse('2026-11-22T12:03:00Z')
 const JOB = 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV'
 const ID = artifactId(JOB, 2, 13)
-const links = createArtifactLinks(randomBytes(32))
+const links = createArtifactLinks(oneKey(randomBytes(32)))
 
 const parts = (path: string) => {
   const url = new URL(path, 'http://x')
@@ -36,7 +37,7 @@ describe('a link', () => {
     expect(links.valid(artifactId(JOB, 2, 14), expires, signature, NOW)).toBe(false)
     expect(links.valid(ID, String(Number(expires) + 3600), signature, NOW)).toBe(false)
     expect(links.valid(ID, `${expires}0`, signature, NOW)).toBe(false)
-    expect(createArtifactLinks(randomBytes(32)).valid(ID, expires, signature, NOW)).toBe(false)
+    expect(createArtifactLinks(oneKey(randomBytes(32))).valid(ID, expires, signature, NOW)).toBe(false)
     for (const forged of ['', 'x', signature.slice(1), `${signature}x`, 'ü'.repeat(11), 'x'.repeat(22)])
       expect(links.valid(ID, expires, forged, NOW)).toBe(false)
   })

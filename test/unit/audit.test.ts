@@ -17,6 +17,7 @@ import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 import { attemptRecord, JOB, jobRecord, NOW, OWN, prediction, stateIn } from './support/job-states.ts'
 
 const keys = createJobKeys('unit')
@@ -385,7 +386,7 @@ describe('the create budget', () => {
 })
 
 describe("upstream's books", () => {
-  const tokens = createWebhookTokens({ deployment: 'dep', key: Buffer.alloc(32, 1), publicUrl: () => null })
+  const tokens = createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32, 1)), publicUrl: () => null })
   const BEGAN = NOW + 20 * 60_000
   const row = (status: string, changes: Partial<Prediction> = {}, attempt = 1): Prediction =>
     prediction(status, { webhook: tokens.url(JOB, attempt), ...changes })

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createJobTokens, type TokenGrant } from '../../src/shared/tenants/job-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 
-const tokens = createJobTokens(Buffer.alloc(32, 1))
+const tokens = createJobTokens(oneKey(Buffer.alloc(32, 1)))
 const base32 = fc.stringMatching(/^[0-9A-HJKMNP-TV-Z]{26}$/)
 const grants: fc.Arbitrary<TokenGrant> = fc.record({
   subject: fc.oneof(
@@ -24,7 +25,7 @@ test('a token says what it was made for, and fits where a key does', () => {
 })
 
 test('a token that was changed anywhere, or is of another deployment, is none', () => {
-  const others = createJobTokens(Buffer.alloc(32, 2))
+  const others = createJobTokens(oneKey(Buffer.alloc(32, 2)))
   fc.assert(
     fc.property(grants, fc.nat(300), fc.constantFrom(...'AZaz09_-'.split('')), (grant, place, other) => {
       const token = tokens.issue(grant)

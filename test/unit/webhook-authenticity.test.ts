@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { createWebhookSecrets } from '../../src/shared/replicate/webhook-secrets.ts'
 import { TOLERANCE_S, verifySignature } from '../../src/shared/replicate/webhook-signature.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 
 /** Published with the official clients, and one of the documentation's secret. */
 const VECTORS = [
@@ -143,7 +144,7 @@ describe('a signature', () => {
 describe('the token of a webhook URL', () => {
   const key = randomBytes(32)
   const of = (deployment: string, url: string | null = 'https://gq.example/base/') =>
-    createWebhookTokens({ deployment, key, publicUrl: () => url })
+    createWebhookTokens({ deployment, keys: oneKey(key), publicUrl: () => url })
   const tokens = of('dep1')
   const tokenIn = (url: string): string => new URL(url).searchParams.get('token') ?? ''
 
@@ -161,7 +162,11 @@ describe('the token of a webhook URL', () => {
     expect(tokens.valid('job_2', 2, token)).toBe(false)
     expect(of('dep2').valid('job_1', 2, token)).toBe(false)
     expect(
-      createWebhookTokens({ deployment: 'dep1', key: randomBytes(32), publicUrl: () => null }).valid('job_1', 2, token),
+      createWebhookTokens({ deployment: 'dep1', keys: oneKey(randomBytes(32)), publicUrl: () => null }).valid(
+        'job_1',
+        2,
+        token,
+      ),
     ).toBe(false)
   })
 

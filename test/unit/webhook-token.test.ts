@@ -1,9 +1,10 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
 
 const tokensOf = (deployment: string, key: string, publicUrl: string | null = 'https://queue.example/base/') =>
-  createWebhookTokens({ deployment, key: Buffer.from(key), publicUrl: () => publicUrl })
+  createWebhookTokens({ deployment, keys: oneKey(Buffer.from(key)), publicUrl: () => publicUrl })
 const tokens = tokensOf('Dep1', 'key')
 
 describe('a webhook URL', () => {

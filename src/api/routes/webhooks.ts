@@ -43,10 +43,11 @@ const targetSchema = z.object({
  */
 export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count, log }: WebhookDependencies) {
   /** What the URL names, when its token is ours. */
-  function targetOf(query: URLSearchParams): Target | null {
+  async function targetOf(query: URLSearchParams): Promise<Target | null> {
     const parsed = targetSchema.safeParse(Object.fromEntries(query))
     if (!parsed.success) return null
     const { job, attempt, token } = parsed.data
+    if (!tokens.valid(job, attempt, token)) await tokens.refresh()
     return tokens.valid(job, attempt, token) ? { job, attempt } : null
   }
 
@@ -87,8 +88,8 @@ export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count
 
   /** The status to answer; throws a ServiceError for everything but success. */
   return async ({ query, headers, body }: IncomingWebhook): Promise<number> => {
-    const target = targetOf(query)
     if (body === null) {
+      const target = await targetOf(query)
       if (target) await lookSoon(target)
       count('too_large')
       throw new ServiceError('body_too_large', 'The body is larger than this receiver takes.')
@@ -98,6 +99,7 @@ export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count
       throw new ServiceError('invalid_signature', 'The signature is missing or wrong.')
     }
     const webhookId = headers['webhook-id'] ?? ''
+    const target = await targetOf(query)
     if (!target) {
       // Signed by our account's secret, but not made by this deployment: a leaked secret, or a neighbour's misrouted URL.
       count('bad_token')

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { isSigned, sign, type SigningKeys } from '../signing-keys.ts'
 
 /**
  * The token in a prediction's webhook URL proves that an event is for this attempt of this deployment: Replicate's
@@ -10,37 +10,34 @@ export interface WebhookTokens {
   valid(job: string, attempt: number, token: string): boolean
   /** What a webhook URL names, when its token is ours. */
   read(url: string): { job: string; attempt: number } | null
+  /** Before a token is judged not to be ours: its key may be a newer one. Throws when nobody can tell. */
+  refresh(options?: { now: true }): Promise<void>
 }
 
 export const WEBHOOK_PATH = '/webhooks/replicate'
 
+const TOKEN_BYTES = 16
+
 export function createWebhookTokens(options: {
   deployment: string
-  key: Buffer
+  keys: SigningKeys
   /** null: nobody can reach us; the URL still names the attempt, on a host that never resolves. */
   publicUrl: () => string | null
 }): WebhookTokens {
-  const tokenOf = (job: string, attempt: number): string =>
-    createHmac('sha256', options.key)
-      .update(JSON.stringify([options.deployment, job, attempt]))
-      .digest()
-      .subarray(0, 16)
-      .toString('base64url')
-  const valid = (job: string, attempt: number, token: string): boolean => {
-    const expected = Buffer.from(tokenOf(job, attempt))
-    const given = Buffer.from(token)
-    return given.length === expected.length && timingSafeEqual(given, expected)
-  }
+  const claimOf = (job: string, attempt: number): string => JSON.stringify([options.deployment, job, attempt])
+  const valid = (job: string, attempt: number, token: string): boolean =>
+    isSigned(options.keys, claimOf(job, attempt), TOKEN_BYTES, token)
   return {
     url(job, attempt) {
       const base = options.publicUrl() ?? `https://${options.deployment.toLowerCase()}.invalid`
       const url = new URL(base.replace(/\/+$/, '') + WEBHOOK_PATH)
       url.searchParams.set('job', job)
       url.searchParams.set('attempt', String(attempt))
-      url.searchParams.set('token', tokenOf(job, attempt))
+      url.searchParams.set('token', sign(options.keys, claimOf(job, attempt), TOKEN_BYTES))
       return url.href
     },
     valid,
+    refresh: options.keys.refresh,
     read(text) {
       if (!URL.canParse(text)) return null
       const query = new URL(text).searchParams

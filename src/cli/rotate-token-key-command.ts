@@ -1,0 +1,36 @@
+import { parseArgs } from 'node:util'
+import type { Command } from './command.ts'
+import { EXIT } from './failures.ts'
+import { operate } from './operate.ts'
+
+const HELP = `Usage: genqueue rotate-token-key [options]
+
+Gives the deployment a new key for what it signs: the tokens in webhook URLs, job tokens, sessions and artifact links. The
+key before it still counts, so nothing breaks that is under way; running processes know both within seconds, without a
+restart. The one before that does not count any more, so a second rotation is refused for two hours: predictions that
+carry a token of it may still be open.
+
+  --force   rotates nonetheless. Webhooks of such predictions are refused then, and they finish by polling; a create whose
+            outcome is unknown is not found in Replicate's list any more, and may be sent, and paid for, again
+
+Exit codes: 0 rotated, 2 or 3 it could not be tried, 4 refused.
+`
+
+export const rotateTokenKeyCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values } = parseArgs({ args, strict: true, options: { force: { type: 'boolean', default: false } } })
+    return operate(async ({ rotateTokenKey }) => {
+      const { left } = await rotateTokenKey(values)
+      if (left === 0) {
+        process.stdout.write('The key was rotated. The one before it counts until the next rotation.\n')
+        return EXIT.ok
+      }
+      const minutes = Math.ceil(left / 60_000)
+      process.stderr.write(
+        `genqueue: the key was rotated a short while ago, and predictions may still carry tokens of the one before. Wait ${minutes} min, or use --force.\n`,
+      )
+      return EXIT.refused
+    })
+  },
+}
