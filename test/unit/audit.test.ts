@@ -494,6 +494,30 @@ describe("upstream's books", () => {
   })
 })
 
+describe('what a job shares', () => {
+  const limited = (phase: Phase): LoadedJob => loadedFrom(withJob(soundState(phase), { in_flight_limit: 2 }))
+
+  test.each(PHASES)('has no findings when it is sound and %s', (phase) => {
+    expect(check(limited(phase))).toEqual([])
+  })
+
+  test('is a slot that it should not hold, or should', () => {
+    for (const phase of PHASES) {
+      const loaded = limited(phase)
+      expect(check({ ...loaded, inSlot: !loaded.inSlot })).toEqual([`slots_match ${JOB}`])
+    }
+    expect(check({ ...loadedFrom(soundState('running')), inSlot: true })).toEqual([`slots_match ${JOB}`])
+  })
+
+  test('is its place in a batch, as long as the batch is there', () => {
+    const loaded = loadedFrom(withJob(soundState('succeeded'), { batch: 'bat_1', position: 3 }))
+    expect(check(loaded)).toEqual([])
+    expect(check({ ...loaded, batchPlace: 4 })).toEqual([`batch_counted ${JOB}`])
+    expect(check({ ...loaded, batchPlace: null })).toEqual([`batch_counted ${JOB}`])
+    expect(check({ ...loaded, batchPlace: null, hasBatch: false })).toEqual([])
+  })
+})
+
 test('every invariant is told in a sentence', () => {
   for (const sentence of Object.values(INVARIANTS)) expect(sentence).toMatch(/^[A-Z].*\.$/)
 })
