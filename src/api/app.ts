@@ -8,9 +8,11 @@ import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
+import { createBodyRoom } from './body-room.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, Route } from './http.ts'
-import { BODY_LIMITS, parseJsonBody } from './json-body.ts'
-import { dropBody, readBody } from './read-body.ts'
+import { BODY_LIMITS, parseScanned } from './json-body.ts'
+import { createJsonScan } from './json-scan.ts'
+import { dropBody, readBody, refuseCompressed } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
 import { sendEvents } from './send-events.ts'
@@ -39,6 +41,9 @@ export const BOARD_PATH = '/admin/queues'
 
 /** Logs, inputs and text outputs make a webhook long. */
 const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
+
+/** Of all JSON bodies that are being worked on; what is made of them on the way takes about as much again. */
+const MAX_BODIES_BYTES = 192 * 1024 * 1024
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
@@ -110,26 +115,34 @@ export function createApp(options: AppOptions): Express {
       }),
     )
 
+  const bodies = createBodyRoom(MAX_BODIES_BYTES)
   for (const route of options.routes) {
     const path = route.path
     const handle = async (request: Request, response: Response): Promise<void> => {
+      const room = bodies.enter()
       try {
         const asked = toRequest(request)
         let principal: Principal | null = null
         let answer: ApiResponse
         if (route.scope === null) {
-          if (route.method === 'POST') asked.body = await readJson(request)
+          if (route.method === 'POST') asked.body = await readJson(request, room.take)
           answer = await route.handle(asked)
+        } else if (route.streams) {
+          principal = await auth.require(asked, route.scope)
+          refuseCompressed(request)
+          answer = await route.handle({ ...asked, principal, stream: request })
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           asked.query.delete('token')
-          if (route.method === 'POST') asked.body = await readJson(request, route.body)
+          if (route.method === 'POST') asked.body = await readJson(request, room.take, route.body)
           answer = await route.handle({ ...asked, principal })
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
         sendAnswer(response, answer, log)
       } catch (error) {
         sendError(response, error)
+      } finally {
+        room.leave()
       }
     }
     if (route.method === 'GET') app.get(path, handle)
@@ -227,15 +240,26 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
 }
 
-async function readJson(request: Request, limits: BodyLimits = BODY_LIMITS): Promise<unknown> {
-  const body = await readBody(request, limits.bytes)
+async function readJson(
+  request: Request,
+  take: (bytes: number) => void,
+  limits: BodyLimits = BODY_LIMITS,
+): Promise<unknown> {
+  const scan = createJsonScan(limits)
+  const isJson = saysJson(request.headers['content-type'] ?? '')
+  const body = await readBody(request, limits.bytes, (chunk) => {
+    if (!isJson) throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
+    take(chunk.length)
+    scan(chunk)
+  })
   if (body === null) throw new ServiceError('body_too_large', `A body may have ${limits.bytes} bytes.`)
-  if (body.length === 0) return undefined
-  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';')
+  return body.length === 0 ? undefined : parseScanned(body)
+}
+
+function saysJson(contentType: string): boolean {
+  const [type = '', ...parameters] = contentType.toLowerCase().split(';')
   const charset = parameters.map((part) => part.trim()).find((part) => part.startsWith('charset='))
-  if (type.trim() !== 'application/json' || (charset && !/^charset="?utf-8"?$/.test(charset)))
-    throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
-  return parseJsonBody(body, limits)
+  return type.trim() === 'application/json' && (!charset || /^charset="?utf-8"?$/.test(charset))
 }
 
 /** What Express and the board could not read, in our words. */

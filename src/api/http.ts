@@ -47,9 +47,14 @@ export type EventSource = (send: (event: ServerEvent) => Promise<void>, end: () 
 
 export interface BodyLimits {
   bytes: number
+  /** So many of them may stand outside of texts that begin with `data:`. */
+  besideFiles?: number
   /** Objects, arrays and what stands between their commas. */
   values: number
 }
+
+/** A request whose body the handler reads itself. */
+export type StreamedRequest = OwnedRequest & { stream: Readable }
 
 /** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
 export type Route =
@@ -57,15 +62,25 @@ export type Route =
       method: 'GET' | 'POST' | 'DELETE'
       path: string
       scope: Scope
-      /** How large its body may be; otherwise as of one job. */
+      streams?: undefined
+      /** What its body may be; otherwise that of a plain job. */
       body?: BodyLimits
       /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
       tokenOpens?: true
       handle: (request: OwnedRequest) => Promise<ApiResponse>
     }
   | {
+      method: 'POST'
+      path: string
+      scope: Scope
+      /** The handler reads the body, whatever it is. */
+      streams: true
+      handle: (request: StreamedRequest) => Promise<ApiResponse>
+    }
+  | {
       method: 'GET' | 'POST' | 'DELETE'
       path: string
       scope: null
+      streams?: undefined
       handle: (request: ApiRequest) => Promise<ApiResponse>
     }

@@ -2,20 +2,25 @@ import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
+import { createJsonScan } from './json-scan.ts'
 
 /** Limits on what a body may look like (docs/api.md). */
 export const BODY_LIMITS: BodyLimits = { bytes: 96 * 1024, values: 10_000 }
-const MAX_DEPTH = 32
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
+/** Parses a JSON body that is there as a whole. */
+export function parseJsonBody(bytes: Buffer, limits: BodyLimits = BODY_LIMITS): unknown {
+  createJsonScan(limits)(bytes)
+  return parseScanned(bytes)
+}
+
 /**
- * Parses a JSON body that a stranger sent: UTF-8 without BOM, bounded in depth and number of values before anything
- * recursive touches it, free of keys that mean something to JavaScript, of numbers that cannot be kept exactly and of
- * characters that cannot be stored. Nothing of the body is echoed.
+ * Parses a JSON body that a stranger sent: UTF-8 without BOM, bounded in depth and number of values by the scan that saw
+ * it coming, free of keys that mean something to JavaScript, of numbers that cannot be kept exactly and of characters
+ * that cannot be stored. Nothing of the body is echoed.
  */
-export function parseJsonBody(bytes: Buffer, { values }: BodyLimits = BODY_LIMITS): unknown {
+export function parseScanned(bytes: Buffer): unknown {
   const text = decode(bytes)
-  checkShape(text, values)
   const wrong: FieldError[] = []
   let body: unknown
   try {
@@ -37,27 +42,6 @@ function decode(bytes: Buffer): string {
     // falls through: the same answer for every body that is not plain UTF-8
   }
   throw new ServiceError('invalid_json', 'The body is not UTF-8 without a byte order mark.')
-}
-
-/** Counts nesting and values by scanning, so that a deep body costs no stack. */
-function checkShape(text: string, maxValues: number): void {
-  let depth = 0
-  let values = 0
-  let inString = false
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charCodeAt(at)
-    if (inString) {
-      if (char === 0x5c) at++
-      else if (char === 0x22) inString = false
-    } else if (char === 0x22) inString = true
-    else if (char === 0x5b || char === 0x7b) {
-      values++
-      if (++depth > MAX_DEPTH)
-        throw new ServiceError('body_too_complex', `The body is nested more than ${MAX_DEPTH} levels deep.`)
-    } else if (char === 0x5d || char === 0x7d) depth--
-    else if (char === 0x2c && ++values > maxValues)
-      throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
-  }
 }
 
 /** Lone surrogates and NUL cannot be stored or passed on unharmed. */

@@ -12,7 +12,13 @@ export async function startServer(
   options: { host: string; port: number; portVariable: string },
 ): Promise<RunningServer> {
   const server: Server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000, keepAliveTimeout: 65_000 },
+    {
+      headersTimeout: 10_000,
+      // Large files take their time; whoever reads a body ends what is too slow long before (read-body.ts).
+      requestTimeout: 60 * 60_000,
+      connectionsCheckingInterval: 5_000,
+      keepAliveTimeout: 65_000,
+    },
     handler,
   )
   server.maxHeadersCount = 100

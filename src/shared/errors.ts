@@ -5,6 +5,7 @@
 export const ERRORS = {
   invalid_json: { status: 400, title: 'The body is not valid JSON', retryable: false },
   body_too_complex: { status: 400, title: 'The body is nested too deeply or has too many values', retryable: false },
+  invalid_multipart: { status: 400, title: 'The body is not valid multipart/form-data', retryable: false },
   invalid_idempotency_key: { status: 400, title: 'The idempotency key is not acceptable', retryable: false },
   invalid_header: { status: 400, title: 'A header is not acceptable', retryable: false },
   unauthenticated: { status: 401, title: 'No valid credentials', retryable: false },
@@ -19,8 +20,10 @@ export const ERRORS = {
   model_not_found: { status: 404, title: 'There is no such model', retryable: false },
   preset_not_found: { status: 404, title: 'There is no such preset', retryable: false },
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
+  request_timeout: { status: 408, title: 'The body came too slowly', retryable: true },
   not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
   not_retryable: { status: 409, title: 'The job cannot be tried again', retryable: false },
+  upload_in_use: { status: 409, title: 'Jobs use the upload', retryable: true },
   tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },
   balance_too_low: { status: 409, title: 'The balance is too low', retryable: true },
   key_not_active: { status: 409, title: 'The key has ended', retryable: false },

@@ -49,9 +49,9 @@ describe('a body that would cost too much', () => {
     ],
   ])('%s: refused in less than 50 ms', (_what, body, code) => {
     const bytes = Buffer.from(body)
-    const begun = performance.now()
+    const begun = process.cpuUsage()
     expect(refusal(bytes).code).toBe(code)
-    expect(performance.now() - begun).toBeLessThan(50)
+    expect(process.cpuUsage(begun).user / 1000).toBeLessThan(50)
   })
 
   test('32 levels and 10,000 values are taken', () => {

@@ -1,0 +1,83 @@
+import { ServiceError } from '../shared/errors.ts'
+import type { BodyLimits } from './http.ts'
+
+export const MAX_DEPTH = 32
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const BRACKET_END = 0x5d
+const BRACE = 0x7b
+const BRACE_END = 0x7d
+/** A text that begins so holds a file; how large that may be is decided when it is known to be one. */
+const FILE = Buffer.from('data:')
+
+/**
+ * Looks at JSON while it arrives, byte by byte, so that a body that is nested too deeply, has too many values or is too
+ * large beside the files in it is refused before the rest of it is read, and before anything recursive touches it.
+ */
+export function createJsonScan({
+  values: maxValues,
+  besideFiles = Infinity,
+}: Pick<BodyLimits, 'values' | 'besideFiles'>): (chunk: Buffer) => void {
+  let depth = 0
+  let values = 0
+  let plain = 0
+  let inText = false
+  let isEscaped = false
+  /** How much of the text so far is the beginning of a file; -1: it is another text. */
+  let fileBegun = -1
+
+  /** Structure: everything but texts. */
+  function count(byte: number): void {
+    if (byte === QUOTE) {
+      inText = true
+      fileBegun = 0
+    } else if (byte === BRACKET || byte === BRACE) {
+      values++
+      if (++depth > MAX_DEPTH)
+        throw new ServiceError('body_too_complex', `The body is nested more than ${MAX_DEPTH} levels deep.`)
+    } else if (byte === BRACKET_END || byte === BRACE_END) depth--
+    else if (byte === COMMA && ++values > maxValues)
+      throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
+  }
+
+  /** A text from `at` on; answers where it ends in the chunk. One plain loop, because texts are what is long. */
+  function pass(chunk: Buffer, from: number): number {
+    let at = from
+    for (; at < chunk.length && fileBegun >= 0 && fileBegun < FILE.length; at++)
+      fileBegun = chunk[at] === FILE[fileBegun] ? fileBegun + 1 : -1
+    if (fileBegun !== FILE.length) plain -= from
+    // The first byte that is no part of `data:` is looked at once more: it may end the text.
+    if (fileBegun === -1 && at > from) at--
+    let escaped = isEscaped
+    for (; at < chunk.length; at++) {
+      const byte = chunk[at]
+      if (escaped) escaped = false
+      else if (byte === BACKSLASH) escaped = true
+      else if (byte === QUOTE) {
+        inText = false
+        at++
+        break
+      }
+    }
+    isEscaped = escaped
+    if (fileBegun !== FILE.length) plain += at
+    return at
+  }
+
+  return (chunk) => {
+    let at = 0
+    while (at < chunk.length) {
+      if (inText) at = pass(chunk, at)
+      else {
+        count(chunk[at] ?? 0)
+        plain++
+        at++
+      }
+    }
+    if (plain > besideFiles)
+      throw new ServiceError('body_too_large', `A body may have ${besideFiles} bytes beside the files in it.`)
+  }
+}

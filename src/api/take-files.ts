@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import type { FieldError } from '../shared/errors.ts'
+import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
+import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
+import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
+import { mapTexts } from '../shared/inputs/reference.ts'
+import type { Json, JsonObject } from '../shared/jobs/job.ts'
+import { pointerSegment } from '../shared/json-pointer.ts'
+import type { BodyLimits } from './http.ts'
+import { BODY_LIMITS } from './json-body.ts'
+import { invalidRequest } from './schemas.ts'
+
+const FILE_BODY_BYTES = 64 * 1024 * 1024
+
+/** The limits of a body whose inputs may hold files as data URIs. */
+export const withFiles = ({ bytes, values }: BodyLimits): BodyLimits => ({
+  bytes: FILE_BODY_BYTES,
+  values,
+  besideFiles: bytes,
+})
+
+export const JOB_BODY = withFiles(BODY_LIMITS)
+
+/** Data URIs in one request. */
+const MAX_FILES = 1000
+
+export interface Taken {
+  /** The body with a short text in place of each data URI, the same for the same bytes: it may be compared. */
+  body: unknown
+  files: TakenFiles
+}
+
+const NO_FILES: TakenFiles = new Map()
+
+/**
+ * Takes the data URIs out of the inputs of a body, before anything looks at them that would copy them or take its time.
+ * `inputs`: where in the body inputs stand, such as `/defaults/input`. Throws `invalid_request` with everything that is
+ * wrong with any of them.
+ */
+export async function takeFiles(body: unknown, inputs: readonly string[], limits: InputLimits): Promise<Taken> {
+  const found = new Map<string, string[]>()
+  const places = new Set(inputs)
+  replaceIn(body, places, (text, pointer) => {
+    if (isDataUri(text)) found.set(text, [...(found.get(text) ?? []), pointer])
+    return text
+  })
+  if (found.size === 0) return { body, files: NO_FILES }
+  if (found.size > MAX_FILES)
+    throw invalidRequest([
+      { pointer: '', code: 'too_many_files', detail: `A request may hold ${MAX_FILES} data URIs.` },
+    ])
+  const files = new Map<string, TakenFile>()
+  const names = new Map<string, string>()
+  const wrong: FieldError[] = []
+  for (const [text, pointers] of found) {
+    const read = await readFile(text, limits)
+    if ('code' in read) wrong.push(...pointers.map((pointer) => ({ pointer, ...read })))
+    else {
+      const name = `data:${read.media_type};sha256,${read.sha256}`
+      files.set(name, read)
+      names.set(text, name)
+    }
+  }
+  if (wrong.length > 0) throw invalidRequest(wrong)
+  return { body: replaceIn(body, places, (text) => names.get(text) ?? text), files }
+}
+
+async function readFile(text: string, limits: InputLimits): Promise<TakenFile | Omit<FieldError, 'pointer'>> {
+  const read = readDataUri(text, limits.fileBytes)
+  if (read.kind === 'too_large')
+    return { code: 'too_large', detail: `A file in an input may have ${limits.fileBytes} bytes; upload larger ones.` }
+  if (read.kind === 'wrong') return { code: 'invalid_data_uri', detail: 'The data URI cannot be read.' }
+  if (read.bytes.length === 0) return { code: 'empty_file', detail: 'The file is empty.' }
+  const mediaType = await mediaTypeOf(read.bytes.subarray(0, HEAD_BYTES), read.mediaType)
+  if (!isAllowedType(mediaType, limits.types))
+    return { code: 'type_not_allowed', detail: `Files of the type ${mediaType} are not accepted.` }
+  const sha256 = createHash('sha256').update(read.bytes).digest('hex')
+  return { media_type: mediaType, sha256, bytes: read.bytes }
+}
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Replaces the texts below the places; `*` in a place is any index. What is not there, or no object, is left alone. */
+function replaceIn(
+  body: unknown,
+  places: ReadonlySet<string>,
+  replace: (text: string, pointer: string) => string,
+): unknown {
+  const visit = (value: Json, pattern: string, pointer: string): Json => {
+    if (places.has(pattern)) return isObject(value) ? mapTexts(value, replace, pointer) : value
+    if (Array.isArray(value)) return value.map((item, i) => visit(item, `${pattern}/*`, pointer + pointerSegment(i)))
+    if (!isObject(value)) return value
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => {
+        const below = `${pattern}/${key}`
+        const isOnTheWay = [...places].some((place) => place === below || place.startsWith(`${below}/`))
+        return [key, isOnTheWay ? visit(item, below, pointer + pointerSegment(key)) : item]
+      }),
+    )
+  }
+  // A parsed body holds JSON and nothing else.
+  return isObject(body) ? visit(body, '', '') : body
+}
