@@ -13,6 +13,8 @@ const job = (id: string, changes: Partial<BatchJob>): [string, BatchJob] => [
   { id, phase: 'queued', status: 'queued', attempt: 0, estimate: 10, captured: null, uncollected: 0, ...changes },
 ]
 
+const gone: LoadedBatch['jobs'][0] = ['d', null]
+
 /** One that waits, one that runs, one that succeeded, one that failed. */
 const running: LoadedBatch = {
   now: NOW,
@@ -76,7 +78,7 @@ const found = (loaded: LoadedBatch): string[] => checkBatch(loaded, options).map
 test.each([
   ['that runs', running],
   ['that is over', over],
-  ['of which retention has removed a job', { ...over, jobs: [...over.jobs.slice(0, 1), ['d', null]] } as LoadedBatch],
+  ['of which retention has removed a job', { ...over, jobs: [...over.jobs.slice(0, 1), gone] }],
   ['that is a draft', { ...withBatch(running, { state: 'draft' }), due: NOW, inTenantIndex: false, live: [] }],
 ])('a sound batch %s has no findings', (_, loaded) => {
   expect(found(loaded)).toEqual([])
