@@ -12,6 +12,7 @@ import { batchRoutes } from './api/routes/batches.ts'
 import { creditRoutes } from './api/routes/credits.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
+import { healthReportRoutes } from './api/routes/health-report.ts'
 import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
@@ -50,8 +51,8 @@ import { KEEP_EVENTS } from './shared/jobs/commit-plan.ts'
 import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from './shared/jobs/redis-commits.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
-import type { Budget } from './shared/limits/budget.ts'
-import { createRedisBudget } from './shared/limits/redis-budget.ts'
+import type { Rate } from './shared/limits/budget.ts'
+import { createRedisBudget, readBudgetFree, type RedisBudgetOptions } from './shared/limits/redis-budget.ts'
 import type { Logger } from './shared/logger.ts'
 import { createMetrics } from './shared/metrics.ts'
 import {
@@ -160,14 +161,13 @@ function buildCore(
   const queues = createQueues(redis, keys.queues, log)
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
-  const { createsPerMinute, createBurst } = config.replicate
   const commits = createCommitRunner(redis, timings)
   const store = wrap.store(
     createRedisJobStore({
       redis,
       keys,
       timings,
-      creates: { perMinute: createsPerMinute, burst: createBurst },
+      creates: createRate(config),
       account: ACCOUNT,
       commits,
       confirmDurable,
@@ -289,11 +289,20 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),
-      ...sessionRoutes(auth),
+      ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
+      ...healthReportRoutes({
+        store,
+        tenants: tenantAdmin,
+        show,
+        metrics,
+        account: ACCOUNT,
+        creates: createRate(config),
+        reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
+      }),
       ...docsRoutes(),
     ],
     auth,
@@ -304,6 +313,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       secrets,
       tokens: core.tokens,
       count: (result) => metrics.webhook(result),
+      latency: (seconds) => metrics.webhookLatency(seconds),
       log,
     }),
     board: options.adminPassword === null ? null : createBoard(queues, BOARD_PATH),
@@ -321,19 +331,27 @@ async function buildApi(core: Core, options: ServiceOptions) {
   return { app, reload: catalogue.reload, stop }
 }
 
-const createReadBudget = (redis: Redis, keys: JobKeys, perMinute: number): Budget =>
-  createRedisBudget({
-    redis,
-    key: keys.readBudget(ACCOUNT),
-    perMinute,
-    burst: Math.max(1, Math.ceil(perMinute / 60)),
-  })
+const createRate = ({ replicate: { createsPerMinute, createBurst } }: Config): Rate => ({
+  perMinute: createsPerMinute,
+  burst: createBurst,
+})
+
+const readRate = ({ replicate: { readsPerMinute } }: Config): Rate => ({
+  perMinute: readsPerMinute,
+  burst: Math.max(1, Math.ceil(readsPerMinute / 60)),
+})
+
+const readBudgetOptions = (redis: Redis, keys: JobKeys, config: Config): RedisBudgetOptions => ({
+  redis,
+  key: keys.readBudget(ACCOUNT),
+  ...readRate(config),
+})
 
 async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop(): Promise<void> }> {
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
-  const reads = createReadBudget(redis, keys, readsPerMinute)
+  const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
   const fetcher = createOutputFetcher({
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
@@ -535,8 +553,8 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
     const deployment = await findDeployment(redis, keys.deployment)
     if (!deployment)
       throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, and Redis holds no deployment of this name`)
-    const { token, createsPerMinute, createBurst, readsPerMinute } = config.replicate
-    const creates = { perMinute: createsPerMinute, burst: createBurst }
+    const { token } = config.replicate
+    const creates = createRate(config)
     // Without a token the predictions are the simulator's.
     const baseUrl = token === null ? `http://127.0.0.1:${config.simulator.port}/v1` : config.replicate.baseUrl
     const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
@@ -551,7 +569,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       commits: createCommitRunner(redis, timings),
       confirmDurable,
     })
-    const reads = createReadBudget(redis, keys, readsPerMinute)
+    const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
     const list = async () => {
       const now = await store.now()
       const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }

@@ -171,6 +171,13 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
     }
   }
 
+  async function identify(request: ApiRequest, tokenOpens: boolean): Promise<Principal> {
+    const principal = await admit(request, presented(request, tokenOpens))
+    if (principal.only !== null && !tokenOpens)
+      throw new ServiceError('forbidden', 'A job token only reads what it was made for.')
+    return principal
+  }
+
   const cookie = (name: string, value: string, path: string, maxAge: number, secure: boolean): string =>
     `${name}=${value}; Path=${path}; Max-Age=${maxAge}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`
   const sessionCookie = (holder: string, secure: boolean): string =>
@@ -201,12 +208,13 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
      * `forbidden`. `tokenOpens`: the route shows what a job token may be for, and checks which by `mayOpen`.
      */
     async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
-      const principal = await admit(request, presented(request, tokenOpens))
-      if (principal.only !== null && !tokenOpens)
-        throw new ServiceError('forbidden', 'A job token only reads what it was made for.')
+      const principal = await identify(request, tokenOpens)
       if (!principal.scopes.includes(scope)) throw new ServiceError('forbidden', `The key lacks the scope ${scope}.`)
       return principal
     },
+
+    /** Who asks, whatever it may; throws what `require` throws, and `forbidden` for a job token. */
+    identify: (request: ApiRequest): Promise<Principal> => identify(request, false),
 
     /** Whether something that says who it is was sent along; it may be wrong. */
     hasCredentials: (request: ApiRequest): boolean =>

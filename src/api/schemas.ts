@@ -7,6 +7,9 @@ import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
 
 /** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
 
+export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
+export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
+
 const MAX_INPUT_BYTES = 64 * 1024
 const MAX_METADATA_BYTES = 4 * 1024
 
@@ -68,6 +71,8 @@ export const listQuerySchema = z.strictObject({
     .regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/, { error: 'Expected the next_cursor of an earlier page.' })
     .optional(),
   status: z.enum(STATUSES).optional(),
+  preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
+  batch: z.string().regex(BATCH_ID, { error: 'Expected the id of a batch.' }).optional(),
 })
 
 export const getQuerySchema = z.strictObject({
@@ -76,9 +81,6 @@ export const getQuerySchema = z.strictObject({
 })
 
 export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
-
-export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
-export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 
 /** A body that must be there. */
 export function neededBody(body: unknown): unknown {

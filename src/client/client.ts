@@ -6,6 +6,7 @@ import type {
   Batch,
   BatchRequest,
   Credits,
+  Health,
   Job,
   JobRequest,
   JobStatus,
@@ -16,6 +17,7 @@ import type {
   Page,
   Preset,
   ReadToken,
+  Session,
   Spending,
 } from './types.ts'
 
@@ -33,6 +35,10 @@ export interface PageOptions {
 
 export interface ListOptions extends PageOptions {
   status?: JobStatus
+  /** With this a page may be short, even empty, and still have a `next_cursor`. */
+  preset?: string
+  /** As with `preset`. */
+  batch?: string
 }
 
 export interface LedgerOptions extends PageOptions {
@@ -265,7 +271,13 @@ export function createClient(options: ClientOptions) {
     /** Exchanges an API key for a session cookie that scripts cannot read. */
     signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
 
+    /** Who asks, and what they may. */
+    session: (): Promise<Session> => get('/v1/session'),
+
     signOut: (): Promise<void> => json('/v1/session', { method: 'DELETE' }),
+
+    /** Of the whole deployment: for operators. */
+    health: (): Promise<Health> => get('/v1/health'),
 
     /** A service that is not ready answers 503 with the same body, so the status code is not looked at. */
     readiness: async (): Promise<Readiness> => {

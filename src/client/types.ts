@@ -334,6 +334,59 @@ export type ManifestLine = {
   | 'metadata'
 >
 
+export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
+
+/** Who asks. */
+export interface Session {
+  tenant: { id: string; title: string }
+  scopes: Scope[]
+  /** null: the development key */
+  key_id: string | null
+  /** When the session ends; null: with the key. */
+  expires_at: string | null
+}
+
+/** A budget of requests to Replicate, and how many could be made at once now. */
+export interface Allowance {
+  per_minute: number
+  burst: number
+  free: number
+}
+
+/** How a whole deployment is doing. */
+export interface Health {
+  /** Kept jobs. */
+  jobs: { [phase in JobPhase]?: number }
+  predictions_open: number
+  /** By whom the end of a job became known: webhook, poll, list, create, cancel. Since the deployment began. */
+  finished_by: { [source: string]: number }
+  webhooks: {
+    /** Predictions are found at their end by asking lately, and no webhook comes. */
+    silent: boolean
+    /** s from the end of a prediction to our commit: of the last webhooks that this process took; null before the first. */
+    latency: { count: number; p50: number; p90: number; max: number } | null
+    /** Authentic ones that could not be used. */
+    dead_letters: number
+  }
+  budget: { creates: Allowance; reads: Allowance }
+  /** Why nothing is created, and until when that is known. */
+  pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'storage'; until: string | null } | null
+  /** What jobs wait for that are not created yet. */
+  waiting: {
+    /** So many were looked at, of all tenants. */
+    looked_at: number
+    reasons: { reason: WaitingFor['reason']; jobs: number }[]
+  }
+  /** Outputs that Replicate removes within 15 minutes and that are not copied yet. */
+  artifacts_at_risk: number
+  /** Creates of which it is not known whether they arrived. */
+  outcomes_unknown: number
+  /** Predictions that no attempt owned; the goal is 0. */
+  orphan_predictions: number
+  /** What waits for its time, and what has passed it. */
+  due: { waiting: number; overdue: number }
+}
+
 /** Opens one job or batch for reading, in place of a key: for browsers. */
 export interface ReadToken {
   token: string

@@ -3,6 +3,9 @@ import { AT_RISK_MS, type JobStore } from './jobs/ports.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 
+/** Enough for a 99th percentile. */
+const KEEP_LATENCIES = 500
+
 /**
  * The figures of one process, and those that all processes share, read from Redis at each scrape. Labels are few and
  * fixed: never an id, a model or a key.
@@ -120,6 +123,14 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const webhookLatency = new Histogram({
+    name: 'genqueue_webhook_latency_seconds',
+    help: 'From the end of a prediction to the commit of the webhook that told it',
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    ...shared,
+  })
+  const latencies: number[] = []
+
   const refusals = new Counter({
     name: 'genqueue_requests_refused_total',
     help: 'Requests that were not let in',
@@ -130,6 +141,15 @@ export function createMetrics(options: {
   return {
     refused: (code: string): void => refusals.inc({ code }),
     webhook: (result: string): void => webhooks.inc({ result }),
+    /** s; clocks of two machines are compared, so it may be a little below 0. */
+    webhookLatency: (seconds: number): void => {
+      const waited = Math.max(0, seconds)
+      webhookLatency.observe(waited)
+      latencies.push(waited)
+      if (latencies.length > KEEP_LATENCIES) latencies.shift()
+    },
+    /** s; the last ones of this process, oldest first. */
+    webhookLatencies: (): readonly number[] => latencies,
     request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
       requests.observe(labels, seconds),
     contentType: registry.contentType,

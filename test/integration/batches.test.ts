@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Batch, Job } from '../../src/client/types.ts'
+import type { Batch, Job, Page } from '../../src/client/types.ts'
 import { TEST_KEY, startService, type TestService } from '../support/start-service.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -206,6 +206,31 @@ describe('a batch', () => {
     expect(lines.map(({ position, output }) => [position, output])).toEqual(
       [0, 1, 2, 3].map((i) => [i, `hello followed ${i}`]),
     )
+  })
+
+  test('and a preset pick their jobs out of the list, in pages', async () => {
+    const batch = (await submit({ defaults: { version: HELLO }, items: hellos(3, 'picked') })).body
+    await submit({ preset: PRICE_PRESET, items: [{ input: { prompt: 'not picked' } }] })
+    const jobs = await jobsOf(batch.id)
+    const listed: string[] = []
+    let cursor: string | null = ''
+    while (cursor !== null) {
+      const page: Answer<Page<Job>> = await ask(
+        'GET',
+        `/v1/jobs?batch=${batch.id}&limit=2${cursor && `&cursor=${cursor}`}`,
+      )
+      listed.push(...page.body.data.map(({ id }) => id))
+      cursor = page.body.next_cursor
+    }
+    expect(listed).toEqual(jobs.map(({ id }) => id).toReversed())
+    const { body } = await ask<Page<Job>>('GET', `/v1/jobs?preset=${PRICE_PRESET}&limit=100`)
+    expect(body.data.length).toBeGreaterThan(0)
+    expect(new Set(body.data.map(({ preset }) => preset))).toEqual(new Set([PRICE_PRESET]))
+    expect((await ask<Page<Job>>('GET', '/v1/jobs?preset=nobody-made-it')).body).toEqual({
+      data: [],
+      next_cursor: null,
+    })
+    expect((await ask<Refusal>('GET', '/v1/jobs?batch=x')).body.code).toBe('invalid_request')
   })
 
   test('of another tenant, or made up, is unknown', async () => {

@@ -90,6 +90,12 @@ describe('as it is described', () => {
     expect(wrong('Model', await (await call('/v1/models/black-forest-labs/flux-schnell')).json())).toBeNull()
     expect(wrong('Liveness', await (await call('/livez')).json())).toBeNull()
     expect(wrong('Readiness', await (await call('/readyz')).json())).toBeNull()
+    const health = (await (await call('/v1/health')).json()) as object
+    expect(wrong('Health', health)).toBeNull()
+    expect(Object.keys(health).sort()).toEqual(
+      Object.keys(document.components.schemas['Health']?.properties ?? {}).sort(),
+    )
+    expect(wrong('Session', await (await call('/v1/session')).json())).toBeNull()
     const bodies = ['{', '{"input":{},"extra":1}', '{"model":"a/b","input":[]}']
     for (const body of bodies) {
       const answer = await call('/v1/jobs', { method: 'POST', body })

@@ -269,7 +269,7 @@ describe('the signing secret', () => {
       },
     })
     const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
-    const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, log })
+    const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, latency: () => {}, log })
     return {
       pass: (ms: number) => (now += ms),
       async receive({ url, headers, body }: SentWebhook): Promise<number | string> {

@@ -26,6 +26,10 @@ export interface JobRoutesDependencies {
   full: () => boolean
 }
 
+/** Of presets and batches there is no index: their jobs are looked for among so many, so many at once. */
+const LOOKED_AT = 500
+const CHUNK = 100
+
 /** A job as its owner sees it, with what it waits for. */
 export type ShowJob = (job: JobRecord) => Promise<Job>
 
@@ -134,20 +138,29 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     }))
   }
 
+  async function page(jobs: JobRecord[], next: string | null): Promise<ApiResponse> {
+    return { status: 200, body: { data: await Promise.all(jobs.map(show)), next_cursor: next } }
+  }
+
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor, status } = parseWith(listQuerySchema, queryObject(query))
-    const jobs = await store.list(principal.tenant, {
-      limit: limit + 1,
-      ...(status === undefined ? {} : { status }),
-      ...(cursor === undefined ? {} : { before: cursor }),
-    })
-    const page = jobs.slice(0, limit)
-    return {
-      status: 200,
-      body: {
-        data: await Promise.all(page.map(show)),
-        next_cursor: jobs.length > limit ? (page.at(-1)?.id ?? null) : null,
-      },
+    const { limit, cursor, status, preset, batch } = parseWith(listQuerySchema, queryObject(query))
+    const chunk = preset === undefined && batch === undefined ? limit : CHUNK
+    const wanted: JobRecord[] = []
+    let last = cursor
+    for (let looked = chunk; ; looked += chunk) {
+      // One more than is looked at, so that it is known whether there are more.
+      const jobs = await store.list(principal.tenant, {
+        limit: chunk + 1,
+        ...(status === undefined ? {} : { status }),
+        ...(last === undefined ? {} : { before: last }),
+      })
+      for (const [at, job] of jobs.slice(0, chunk).entries()) {
+        last = job.id
+        if (job.preset === (preset ?? job.preset) && job.batch === (batch ?? job.batch)) wanted.push(job)
+        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 ? last : null)
+      }
+      if (jobs.length <= chunk) return page(wanted, null)
+      if (looked >= LOOKED_AT) return page(wanted, last ?? null)
     }
   }
 

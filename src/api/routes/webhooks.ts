@@ -3,7 +3,7 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
-import { predictionSchema, type Prediction } from '../../shared/replicate/prediction.ts'
+import { isTerminal, predictionSchema, type Prediction } from '../../shared/replicate/prediction.ts'
 import type { WebhookSecrets } from '../../shared/replicate/webhook-secrets.ts'
 import { verifySignature } from '../../shared/replicate/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/webhook-token.ts'
@@ -16,6 +16,8 @@ export interface WebhookDependencies {
   tokens: WebhookTokens
   /** Counts answers by class, for metrics. */
   count: (result: string) => void
+  /** s from the end of a prediction to the commit that its webhook made */
+  latency: (seconds: number) => void
   log: Logger
 }
 
@@ -41,7 +43,7 @@ const targetSchema = z.object({
  * Replicate's webhooks: transport, authenticity, dispatch. Whatever cannot be stored answers 503, because Replicate
  * tries the final event again for about a minute; what no retry can mend answers 200 and is kept as a dead letter.
  */
-export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count, log }: WebhookDependencies) {
+export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count, latency, log }: WebhookDependencies) {
   /** What the URL names, when its token is ours. */
   async function targetOf(query: URLSearchParams): Promise<Target | null> {
     const parsed = targetSchema.safeParse(Object.fromEntries(query))
@@ -83,6 +85,9 @@ export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count
     if (result.kind === 'ignored' && result.reason === 'unknown_attempt')
       return bury('unknown_attempt', target, prediction.id, webhookId)
     count(result.kind)
+    const { status, completed_at } = prediction
+    if (result.kind === 'applied' && isTerminal(status) && completed_at !== null)
+      latency((Date.now() - completed_at) / 1000)
     return 200
   }
 

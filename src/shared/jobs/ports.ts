@@ -147,6 +147,8 @@ export interface JobStore {
   /** How many predictions are open on the account. */
   openPredictions(account: string): Promise<number>
   pause(account: string): Promise<Pause | null>
+  /** How many creates the budget would let begin at this moment. */
+  createsFree(account: string): Promise<number>
   /** An authentic webhook that could not be used, kept for the operator. */
   deadLetter(letter: { reason: string; job: string; prediction: string; webhook_id: string }): Promise<void>
   counts(): Promise<Counts>

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { isFinal, type JobRecord } from './job.ts'
@@ -42,8 +43,7 @@ export interface RedisJobStoreOptions {
   redis: Redis
   keys: JobKeys
   timings: Timings
-  /** Tokens per minute and how many may come at once. */
-  creates: { perMinute: number; burst: number }
+  creates: Rate
   account: string
   keepEvents?: number
   commits: CommitRunner
@@ -54,7 +54,7 @@ export interface RedisJobStoreOptions {
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   const { redis, keys, timings, creates } = options
   const planOptions = { keys, timings, keepEvents: options.keepEvents ?? KEEP_EVENTS }
-  const interval = 60_000_000 / creates.perMinute
+  const interval = intervalOf(creates)
   const budget = [String(interval), String(interval * (creates.burst - 1))]
   const { clock, run } = options.commits
 
@@ -291,6 +291,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
       if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
       return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
+    },
+
+    async createsFree(account) {
+      const [arrival, [seconds, micros]] = await Promise.all([
+        redis.hget(keys.account(account), 'next_arrival'),
+        redis.time(),
+      ])
+      return tokensFree(creates, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
     },
 
     async deadLetter(letter) {

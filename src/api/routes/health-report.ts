@@ -1,0 +1,96 @@
+import type { Allowance, Health, Job, WaitingFor } from '../../client/types.ts'
+import type { JobRecord } from '../../shared/jobs/job.ts'
+import { AT_RISK_MS, type JobStore, type Pause } from '../../shared/jobs/ports.ts'
+import type { Rate } from '../../shared/limits/budget.ts'
+import type { Metrics } from '../../shared/metrics.ts'
+import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
+import type { Route } from '../http.ts'
+
+export interface HealthReportDependencies {
+  store: JobStore
+  tenants: Pick<TenantAdmin, 'tenants'>
+  show: (job: JobRecord) => Promise<Job>
+  metrics: Pick<Metrics, 'webhookLatencies'>
+  account: string
+  creates: Rate
+  reads: Rate & { free: () => Promise<number> }
+}
+
+/** Waiting jobs that are asked what they wait for, and the tenants that they are taken from. */
+const LOOKED_AT = 200
+const TENANTS = 50
+
+/** `/v1/health`: how the whole deployment is doing, for a page that an operator looks at. */
+export function healthReportRoutes(dependencies: HealthReportDependencies): Route[] {
+  const { store, tenants, show, metrics, account, creates, reads } = dependencies
+
+  /** Nobody keeps the reasons, because they are of the moment: a sample of those who wait tells them. */
+  async function waiting(): Promise<Health['waiting']> {
+    const known = await tenants.tenants({ limit: TENANTS })
+    const limit = Math.max(1, Math.floor(LOOKED_AT / known.length))
+    const jobs = (await Promise.all(known.map(({ id }) => store.list(id, { status: 'queued', limit })))).flat()
+    const counts = new Map<WaitingFor['reason'], number>()
+    for (const { waiting_for } of await Promise.all(jobs.map(show)))
+      if (waiting_for) counts.set(waiting_for.reason, (counts.get(waiting_for.reason) ?? 0) + 1)
+    const reasons = [...counts].map(([reason, count]) => ({ reason, jobs: count }))
+    return { looked_at: jobs.length, reasons: reasons.sort((a, b) => b.jobs - a.jobs) }
+  }
+
+  async function report(): Promise<Health> {
+    const [counts, open, silent, createsFree, readsFree, pause, waits, atRisk, unknown] = await Promise.all([
+      store.counts(),
+      store.openPredictions(account),
+      store.webhooksSilent(account),
+      store.createsFree(account),
+      reads.free(),
+      store.pause(account),
+      waiting(),
+      store.artifactsAtRisk(AT_RISK_MS),
+      store.unknownAttempts(account),
+    ])
+    const { counters, due, overdue } = counts
+    return {
+      jobs: counts.phases,
+      predictions_open: open,
+      finished_by: withPrefix(counters, 'finished_by:'),
+      webhooks: { silent, latency: latencyOf(metrics.webhookLatencies()), dead_letters: counts.deadLetters },
+      budget: { creates: allowance(creates, createsFree), reads: allowance(reads, readsFree) },
+      pause: pause && pauseView(pause),
+      waiting: waits,
+      artifacts_at_risk: atRisk,
+      outcomes_unknown: unknown.length,
+      orphan_predictions: counters['orphan_predictions'] ?? 0,
+      due: { waiting: due - overdue, overdue },
+    }
+  }
+
+  return [
+    {
+      method: 'GET',
+      path: '/v1/health',
+      scope: 'admin',
+      handle: async () => ({ status: 200, body: await report() }),
+    },
+  ]
+}
+
+const allowance = ({ perMinute, burst }: Rate, free: number): Allowance => ({ per_minute: perMinute, burst, free })
+
+const pauseView = ({ reason, until }: Pause): NonNullable<Health['pause']> => ({
+  reason,
+  until: until === null ? null : new Date(until).toISOString(),
+})
+
+const withPrefix = (counters: Record<string, number>, prefix: string): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(counters).flatMap(([name, value]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+    ),
+  )
+
+function latencyOf(seconds: readonly number[]): Health['webhooks']['latency'] {
+  if (seconds.length === 0) return null
+  const sorted = seconds.toSorted((a, b) => a - b)
+  const quantile = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0
+  return { count: sorted.length, p50: quantile(0.5), p90: quantile(0.9), max: quantile(1) }
+}
