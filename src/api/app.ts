@@ -39,6 +39,9 @@ const REFUSALS = new Set<ErrorCode>(['unauthenticated', 'too_many_attempts', 'ra
 
 export const BOARD_PATH = '/admin/queues'
 
+/** The addresses of Studio's pages (src/studio/router.tsx). */
+const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
+
 /** Logs, inputs and text outputs make a webhook long. */
 const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
 
@@ -174,7 +177,7 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
   const index = join(studioDir, 'index.html')
   app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
-  app.get(['/', '/new', '/runs/:id'], (request, response) => {
+  app.get(STUDIO_PATHS, (request, response) => {
     const asked = toRequest(request)
     if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
       response.setHeader('set-cookie', auth.openSession(asked.secure))
