@@ -30,6 +30,8 @@ export interface AppOptions {
   studioDir: string | null
   /** `GET /` signs in by itself: only on a loopback bind with a Redis of our own. */
   autoSession: boolean
+  /** Where links to files lead besides this service. */
+  fileOrigins?: string[]
   metrics: Metrics
   log: Logger
 }
@@ -50,7 +52,7 @@ const MAX_BODIES_BYTES = 192 * 1024 * 1024
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
-  const { auth, log, metrics } = options
+  const { auth, log, metrics, fileOrigins = [] } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -78,8 +80,8 @@ export function createApp(options: AppOptions): Express {
       contentSecurityPolicy: {
         directives: {
           'default-src': ["'self'"],
-          'img-src': ["'self'", 'data:', 'blob:'],
-          'media-src': ["'self'"],
+          'img-src': ["'self'", 'data:', 'blob:', ...fileOrigins],
+          'media-src': ["'self'", ...fileOrigins],
           'style-src': ["'self'"],
           'script-src': ["'self'"],
           'connect-src': ["'self'"],

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { artifactId } from '../shared/artifacts/artifact-links.ts'
-import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import type { ArtifactNames } from '../shared/artifacts/artifact-names.ts'
+import { StorageTroubleError, type ArtifactStore, type StoredFile } from '../shared/artifacts/artifact-store.ts'
 import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
 import { OutputFetchError, type OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import { attemptOf, type ArtifactRecord, type Effect, type JobRecord, type Json } from '../shared/jobs/job.ts'
@@ -15,6 +16,7 @@ export interface StoreDependencies {
   store: JobStore
   lifecycle: Lifecycle
   artifacts: ArtifactStore
+  names: ArtifactNames
   fetcher: OutputFetcher
   upstream: PredictionPort
   reads: Budget
@@ -36,7 +38,7 @@ class OutputGoneError extends Error {
  * appear whole or not at all, and only one commit records the result.
  */
 export function createStoreOutputs(dependencies: StoreDependencies) {
-  const { store, lifecycle, artifacts, fetcher, upstream, reads, timings, limits, log } = dependencies
+  const { store, lifecycle, artifacts, names, fetcher, upstream, reads, timings, limits, log } = dependencies
 
   async function outputOf(job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
@@ -51,30 +53,25 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     throw new Error(`the output cannot be read: ${outcome.kind}`)
   }
 
-  async function copyFile(
-    source: string,
-    key: string,
-    signal: AbortSignal,
-  ): Promise<Omit<ArtifactRecord, 'id' | 'key'>> {
+  async function copyFile(source: string, key: (type: string) => string, signal: AbortSignal): Promise<StoredFile> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(limits.copyTimeout)])
     if (source.startsWith('data:')) {
       const response = await fetch(source)
       const body = Readable.from([new Uint8Array(await response.arrayBuffer())])
-      return artifacts.put(key, body, { maxBytes: limits.maxBytes })
+      return artifacts.put(key, body, { maxBytes: limits.maxBytes, signal })
     }
     const file = await fetcher.open(source, deadline)
-    return artifacts.put(key, file.body, { maxBytes: limits.maxBytes, expectedBytes: file.bytes })
+    return artifacts.put(key, file.body, { maxBytes: limits.maxBytes, expectedBytes: file.bytes, signal })
   }
 
   async function copyAll(job: JobRecord, effect: StoreEffect, signal: AbortSignal) {
     const output = await outputOf(job, effect, signal)
     const plan = planOutput(output)
     const idOf = (index: number): string => artifactId(job.id, effect.attempt, index)
-    const keyOf = (index: number): string => `${job.tenant}/${job.id}/${effect.attempt}/${index}`
+    const keyOf = (index: number) => (type: string) => names.keyOf(job, effect.attempt, index, type)
     const copied: ArtifactRecord[] = []
     for (const [index, source] of plan.files.entries()) {
-      const key = keyOf(index)
-      copied.push({ id: idOf(index), key, ...(await copyFile(source, key, signal)) })
+      copied.push({ id: idOf(index), ...(await copyFile(source, keyOf(index), signal)) })
     }
     const rendered = plan.render(idOf)
     const text = typeof rendered === 'string' ? rendered : JSON.stringify(rendered)
@@ -82,15 +79,16 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     const index = copied.length
     const mediaType = typeof rendered === 'string' ? 'text/plain; charset=utf-8' : 'application/json'
     const body = Readable.from([Buffer.from(text)])
-    const stored = await artifacts.put(keyOf(index), body, { maxBytes: limits.maxBytes })
-    copied.push({ id: idOf(index), key: keyOf(index), ...stored, media_type: mediaType })
+    const name = keyOf(index)
+    const stored = await artifacts.put(() => name(mediaType), body, { maxBytes: limits.maxBytes, signal })
+    copied.push({ id: idOf(index), ...stored, media_type: mediaType })
     return { output: idOf(index), artifacts: copied }
   }
 
-  /** A disk that has been failing for a while: no new predictions whose outputs could not be kept. */
-  async function storageTrouble(account: string): Promise<void> {
+  /** Storage that has been failing for a while, or will not get well: no new predictions whose outputs could not be kept. */
+  async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
-    if (since < timings.storageTrouble) return
+    if (since < timings.storageTrouble && !isLasting) return
     log.error({ for_ms: since }, 'outputs cannot be stored; creation is paused')
     await store.pauseCreation(account, timings.troublePause.longest, 'storage')
   }
@@ -108,7 +106,8 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
       const gone = error instanceof OutputGoneError || (error instanceof OutputFetchError && error.gone)
       const reason = error instanceof Error ? error.message : String(error)
       log.warn({ job: id, attempt, err: error, gone }, 'the output is not stored yet')
-      if (isStorageTrouble(error)) await storageTrouble(state.job.account)
+      if (isStorageTrouble(error))
+        await storageTrouble(state.job.account, error instanceof StorageTroubleError && error.lasting)
       if (gone || now >= effect.give_up_at) {
         const where = planOutput(effect.output).files.filter((file) => file.startsWith('http'))
         const message = `The output could not be copied: ${reason}.${
@@ -125,8 +124,12 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
   }
 }
 
-/** Our side of the copy failed: the disk is full, broken or read-only. */
+/** Of the file system: full, broken, read-only, or something is in the way. */
+const DISK_TROUBLE = new Set(
+  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
+)
+
+/** Our side of the copy failed: the bucket or the disk does not take it. */
 const isStorageTrouble = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EIO', 'EROFS', 'EDQUOT', 'EACCES', 'EPERM', 'ENOTDIR', 'EMFILE'].includes(String(error.code))
+  error instanceof StorageTroubleError ||
+  (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))

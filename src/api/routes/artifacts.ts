@@ -1,5 +1,6 @@
 import { parseArtifactId, type ArtifactLinks } from '../../shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
+import { extensionOf } from '../../shared/artifacts/media-types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
@@ -16,18 +17,8 @@ export interface ArtifactRoutesDependencies {
 /** Types that a browser shows without running anything. */
 const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
 
-const EXTENSIONS: Record<string, string> = {
-  'image/jpeg': 'jpg',
-  'image/svg+xml': 'svg',
-  'text/plain; charset=utf-8': 'txt',
-  'application/json': 'json',
-  'video/quicktime': 'mov',
-  'audio/mpeg': 'mp3',
-  'application/octet-stream': 'bin',
-}
-
-const extensionOf = (mediaType: string): string =>
-  EXTENSIONS[mediaType] ?? mediaType.split('/')[1]?.replace(/[^a-z0-9]/g, '') ?? 'bin'
+/** How long a link into the bucket holds. */
+const LINK_SECONDS = 300
 
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
 export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutesDependencies): Route[] {
@@ -54,16 +45,24 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
     const range = parseRange(request.headers.range, artifact.bytes)
     if (range === 'unsatisfiable')
       throw new ServiceError('range_not_satisfiable', `The file has ${artifact.bytes} bytes.`)
+    const shown = SHOWN.test(artifact.media_type)
+    const disposition = `${shown ? 'inline' : 'attachment'}; filename="${artifact.id}.${extensionOf(artifact.media_type)}"`
+    const link = await artifacts.link(artifact.key, {
+      seconds: LINK_SECONDS,
+      mediaType: artifact.media_type,
+      disposition,
+    })
+    // Kept by a browser for less than it holds.
+    const cache = `private, max-age=${LINK_SECONDS - 60}`
+    if (link !== null) return { status: 302, headers: { location: link, 'cache-control': cache } }
     const stream = await artifacts.open(artifact.key, range ?? undefined)
     if (!stream) throw notFound()
-    const shown = SHOWN.test(artifact.media_type)
-    const file = `${artifact.id}.${extensionOf(artifact.media_type)}`
     return {
       status: range ? 206 : 200,
       headers: {
         'content-type': artifact.media_type,
         'content-length': String(range ? range.end - range.start + 1 : artifact.bytes),
-        'content-disposition': `${shown ? 'inline' : 'attachment'}; filename="${file}"`,
+        'content-disposition': disposition,
         'accept-ranges': 'bytes',
         'cache-control': 'private, max-age=3600, immutable',
         etag: `"${artifact.sha256}"`,
