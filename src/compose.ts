@@ -31,6 +31,7 @@ import type { ArtifactStore } from './shared/artifacts/artifact-store.ts'
 import { createArtifactNames, DISK_PATTERN } from './shared/artifacts/artifact-names.ts'
 import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
 import { createRemoveJobFiles } from './shared/artifacts/job-files.ts'
+import { createMeasureFile } from './shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
 import { createS3ArtifactStore } from './shared/artifacts/s3-artifact-store.ts'
 import { createSpool } from './shared/artifacts/spool.ts'
@@ -94,6 +95,7 @@ import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers } from './workers/start-workers.ts'
+import { createCopyOutputs } from './workers/copy-outputs.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
@@ -265,7 +267,11 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
   const links = createArtifactLinks(deployment.keys)
-  const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
+  const view = createJobView({
+    links,
+    createsPerMinute: config.replicate.createsPerMinute,
+    keepJob: core.timings.keepJob,
+  })
   const show = createShowJob(store, view, ACCOUNT)
   const streams = createEventStreams({
     hub,
@@ -436,13 +442,17 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
       store: createStoreOutputs({
         store,
         lifecycle,
-        artifacts,
-        names: core.names,
-        fetcher,
-        upstream,
-        reads,
+        copy: createCopyOutputs({
+          artifacts,
+          names: core.names,
+          measure: createMeasureFile(log),
+          fetcher,
+          upstream,
+          reads,
+          limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
+          log,
+        }),
         timings,
-        limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
         log,
       }),
     },

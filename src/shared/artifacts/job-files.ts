@@ -6,7 +6,7 @@ import type { ArtifactStore } from './artifact-store.ts'
 export const createRemoveJobFiles =
   (artifacts: Pick<ArtifactStore, 'remove' | 'removeAll'>, names: ArtifactNames) =>
   async (job: JobRecord): Promise<void> => {
-    await artifacts.remove(job.artifacts.map(({ key }) => key))
+    await artifacts.remove(job.artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key])))
     for (const folder of names.foldersOf(job)) await artifacts.removeAll(folder)
   }
 
