@@ -14,6 +14,7 @@ import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { healthReportRoutes } from './api/routes/health-report.ts'
 import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
+import { logRoutes } from './api/routes/logs.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
@@ -324,6 +325,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
+      ...logRoutes({ store, upstream, reads: createRedisBudget(readBudgetOptions(redis, keys, config)) }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),

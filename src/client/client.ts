@@ -7,7 +7,9 @@ import type {
   BatchRequest,
   Credits,
   Health,
+  HistoryEntry,
   Job,
+  JobLogs,
   JobRequest,
   JobStatus,
   LedgerEntry,
@@ -166,6 +168,13 @@ export function createClient(options: ClientOptions) {
       submission('/v1/jobs', request, submitOptions),
 
     get: (id: string): Promise<Job> => get(jobPath(id)),
+
+    /** What happened to it, oldest first, the newest hundred lines. */
+    history: async (id: string): Promise<HistoryEntry[]> =>
+      (await get<Job>(`${jobPath(id)}?include=history`)).history ?? [],
+
+    /** What the model wrote while it ran, as long as Replicate has it. */
+    logs: (id: string): Promise<JobLogs> => get(`${jobPath(id)}/logs`),
 
     /** The job once it is final, over lost connections and restarts of the service. */
     wait: async (id: string, waitOptions: WaitOptions = {}): Promise<Job> => {

@@ -160,6 +160,14 @@ export interface HistoryEntry {
   error?: string
 }
 
+/** What the model wrote while it ran. */
+export interface JobLogs {
+  /** Its end; null before there is a prediction, and about an hour after its end. */
+  logs: string | null
+  /** The beginning is missing. */
+  truncated: boolean
+}
+
 export interface Page<T> {
   data: T[]
   next_cursor: string | null
