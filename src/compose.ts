@@ -19,6 +19,7 @@ import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
 import { tenantRoutes } from './api/routes/tenants.ts'
+import { uploadRoutes } from './api/routes/uploads.ts'
 import { tokenRoutes } from './api/routes/tokens.ts'
 import { createWebhookReceiver } from './api/routes/webhooks.ts'
 import { startServer, type RunningServer } from './api/server.ts'
@@ -49,6 +50,8 @@ import { createRedisLedgerSource } from './shared/credits/redis-ledger-source.ts
 import { verifyLedger, type LedgerVerdict } from './shared/credits/verify-ledger.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
 import { rememberCheck, type HealthCheck } from './shared/health.ts'
+import { createInputs } from './shared/inputs/inputs.ts'
+import { createRedisUploadStore } from './shared/inputs/redis-upload-store.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
 import { createLifecycle } from './shared/jobs/lifecycle.ts'
 import type { JobStore } from './shared/jobs/ports.ts'
@@ -98,6 +101,7 @@ import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers } from './workers/start-workers.ts'
 import { createCopyOutputs } from './workers/copy-outputs.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
+import { createPrepareInput } from './workers/prepare-input.ts'
 import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
 import { createSweep } from './workers/sweep.ts'
@@ -208,6 +212,9 @@ function buildCore(
     commits,
     confirmDurable,
   })
+  const artifacts = wrap.artifacts(storage.artifacts)
+  const uploads = createRedisUploadStore({ redis, keys, lease: timings.dueLease, confirmDurable })
+  const inputs = createInputs({ uploads, artifacts, jobs: store, limits: config.inputs, timings, log })
   return {
     redis,
     keys,
@@ -222,11 +229,13 @@ function buildCore(
     store,
     webhooks,
     lifecycle,
-    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, timings, log }),
+    uploads,
+    inputs,
+    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
-    artifacts: wrap.artifacts(storage.artifacts),
+    artifacts,
     names: storage.names,
     closeStorage: storage.close,
     storageCheck: rememberCheck(storage.artifacts.check, STORAGE_CHECK_MS),
@@ -255,7 +264,7 @@ const redisCheck =
 /** Everything but the listener, so that the public address may be known before the first job is. */
 async function buildApi(core: Core, options: ServiceOptions) {
   const { config, log } = options
-  const { redis, keys, store, lifecycle, artifacts, upstream, deployment, queues } = core
+  const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
   const models = createModelCatalogue(upstream)
   const checks = createInputChecks()
   const catalogue = await createCatalogue({
@@ -310,8 +319,10 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, inputs, account: ACCOUNT, full: capacity.full }),
+      ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
+        inputLimits: config.inputs,
         batches: core.batches,
         streams,
         showJob: show,
@@ -413,6 +424,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           sameDeployment: core.sameDeployment,
           log,
         }),
+        prepare: createPrepareInput({ uploads: core.uploads, artifacts, upstream, reads, account: ACCOUNT, log }),
         store,
         account: ACCOUNT,
         lifecycle,
@@ -430,6 +442,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         cleanUp: createCleanUp({
           store,
           removeFiles: createRemoveJobFiles(artifacts, core.names),
+          inputs: core.inputs,
           batches: core.batches,
           timings,
           log,

@@ -73,6 +73,20 @@ export interface Artifact {
   expires_at: string | null
 }
 
+/** A file for inputs. */
+export interface Upload {
+  /** `upl_<ulid>` */
+  id: string
+  /** A path on this service: what an input names the file by, and where its owner reads it. */
+  url: string
+  media_type: string
+  bytes: number
+  sha256: string
+  created_at: string
+  /** When it goes if no job uses it. */
+  expires_at: string
+}
+
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type JsonObject = { [key: string]: Json }

@@ -1,21 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JobError, JobRecord } from '../shared/jobs/job.ts'
+import type { JobRecord } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import { filesOf } from '../shared/inputs/reference.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { JobEvent } from '../shared/jobs/decision.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import type { Logger } from '../shared/logger.ts'
-import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
+import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { ScriptUnknownError } from '../shared/redis/script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { createLine } from './line.ts'
+import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
+import { rejection } from './rejection.ts'
 
 export interface SubmitDependencies {
   store: JobStore
   account: string
   recover: RecoverIntents
+  prepare: PrepareInput
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens
@@ -40,6 +44,7 @@ export function createSubmitJob({
   store,
   account,
   recover,
+  prepare,
   lifecycle,
   upstream,
   tokens,
@@ -59,11 +64,39 @@ export function createSubmitJob({
     asked: number
   }
 
-  /** The permit to POST, or null when the job needs no POST any more. Waits for the budget. */
-  async function intend(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
+  /**
+   * The input as it is to be sent; null when the job has to wait for that, or needs no POST any more. It is made before
+   * the intent, because handing files over may take longer than a permit lasts.
+   */
+  async function prepared(id: string, signal: AbortSignal): Promise<PreparedInput | null> {
+    const job = await store.read(id)
+    if (job === null || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
+    if (filesOf(job.input).size > 0) {
+      const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
+      if (rest > 0) {
+        await store.rearm({ kind: 'job', member: `job:${id}`, job: id }, rest)
+        return null
+      }
+    }
+    const result = await prepare(job, signal)
+    if (result.kind === 'ready') return result
+    const error = result.kind === 'impossible' ? result.error : null
+    const { health, pause } = result.kind === 'trouble' ? result : { health: null, pause: null }
+    await lifecycle.apply(id, { type: 'not_prepared', error, health, pause }, 'worker')
+    return null
+  }
+
+  /** The permit to POST; null when the job needs no POST any more; `stale`: its input must be made anew. Waits for the budget. */
+  async function intend(
+    id: string,
+    place: number,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<Permit | 'stale' | null> {
     for (;;) {
       await line.letEarlierPass(place)
       signal.throwIfAborted()
+      if (Date.now() > until) return 'stale'
       let claim = ''
       let asked = clock()
       const result = await lifecycle
@@ -115,10 +148,15 @@ export function createSubmitJob({
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  async function intendInLine(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
+  async function intendInLine(
+    id: string,
+    place: number,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<Permit | 'stale' | null> {
     await line.enter(place)
     try {
-      return await intend(id, place, signal)
+      return await intend(id, place, until, signal)
     } finally {
       line.leave()
     }
@@ -126,8 +164,10 @@ export function createSubmitJob({
 
   /** True when the job is back in the line and wants another POST. */
   async function submitOnce(id: string, place: number, signal: AbortSignal): Promise<boolean> {
-    const permit = await intendInLine(id, place, signal)
-    if (permit === null) return false
+    const wanted = await prepared(id, signal)
+    if (wanted === null) return false
+    const permit = await intendInLine(id, place, wanted.until, signal)
+    if (permit === null || permit === 'stale') return permit === 'stale'
     const { job, claim, asked } = permit
     const { attempt } = job
     const outcome = await upstream.create(
@@ -135,7 +175,7 @@ export function createSubmitJob({
         model: job.model,
         version: job.version,
         deployment: job.deployment,
-        input: job.input ?? {},
+        input: wanted.input,
         webhook: tokens.url(id, attempt),
         events: job.webhook_events,
         cancelAfter: job.timeout,
@@ -179,17 +219,3 @@ function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
       return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), health: 'healthy' }
   }
 }
-
-const REJECTION_CODES: Record<number, string> = {
-  403: 'model_forbidden',
-  404: 'model_not_found',
-  413: 'input_too_large',
-  422: 'input_rejected',
-}
-
-const rejection = (refusal: Extract<Refusal, { class: 'rejected' }>): JobError => ({
-  code: REJECTION_CODES[refusal.status] ?? 'request_rejected',
-  message: refusal.message,
-  retryable: false,
-  billed: 'no',
-})

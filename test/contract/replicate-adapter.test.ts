@@ -22,6 +22,7 @@ const adapterFor = (
     baseUrl,
     connectTimeout: 500,
     createTimeout: 700,
+    uploadTimeout: 1000,
     readTimeout: 700,
     ...timeouts,
   })

@@ -25,6 +25,8 @@ import {
 const TABLE = `
 event           | queued         | submitting     | unknown        | created        | running        | resubmitting  | stopping      | storing       | succeeded     | failed        | canceled
 intend          | > submitting   | no_news        | no_news        | no_news        | no_news        | > =           | no_news       | no_news       | no_news       | no_news       | no_news
+not_ready       | > =            | no_news        | no_news        | no_news        | no_news        | > =           | no_news       | no_news       | no_news       | no_news       | no_news
+never_ready     | > failed       | no_news        | no_news        | no_news        | no_news        | > failed      | no_news       | no_news       | no_news       | no_news       | no_news
 not_sent        | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 limited         | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 rejected        | not_the_claim  | > failed       | > failed       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
@@ -55,6 +57,13 @@ const LISTED =
 
 const EVENTS: Record<string, JobEvent> = {
   intend: { type: 'intend', claim: 'another-commit' },
+  not_ready: { type: 'not_prepared', error: null, pause: null, health: 'fault' },
+  never_ready: {
+    type: 'not_prepared',
+    error: { code: 'input_too_large', message: 'no', retryable: false, billed: 'no' },
+    pause: null,
+    health: null,
+  },
   not_sent: { type: 'not_sent', attempt: 1, claim: CLAIM },
   limited: {
     type: 'refused',
@@ -107,6 +116,8 @@ const EVENTS: Record<string, JobEvent> = {
 const RESUBMITTING = `
 event           | intended               | unknown                | open
 intend          | no_news                | no_news                | no_news
+not_ready       | no_news                | no_news                | no_news
+never_ready     | no_news                | no_news                | no_news
 not_sent        | > resubmitting closed  | > resubmitting closed  | not_the_claim
 limited         | > resubmitting closed  | > resubmitting closed  | not_the_claim
 rejected        | > failed closed        | > failed closed        | not_the_claim
@@ -184,7 +195,7 @@ test('the tables have a cell for each phase or state, and each event', () => {
   const events = Object.keys(EVENTS).sort()
   expect(whole.events.sort()).toEqual(events)
   expect(anew.events.sort()).toEqual(events)
-  expect([...late.events, 'cancel', 'intend'].sort()).toEqual(events)
+  expect([...late.events, 'cancel', 'intend', 'never_ready', 'not_ready'].sort()).toEqual(events)
 })
 
 /** `attempt`: which one the event is news of. */

@@ -54,6 +54,13 @@ export type Decision = Commit | Ignored
 export type JobEvent =
   /** A worker is about to POST; `claim` is the id of this very commit. */
   | { type: 'intend'; claim: string }
+  /** The input cannot be made ready to be sent: now, or with an `error` never. Nothing was begun. */
+  | {
+      type: 'not_prepared'
+      error: JobError | null
+      pause: { for: number; reason: PauseReason } | null
+      health: Health | null
+    }
   /** The holder of the claim did not send a byte. */
   | { type: 'not_sent'; attempt: number; claim: string }
   /** Upstream surely created nothing. `error` null: the job goes back into the line. */

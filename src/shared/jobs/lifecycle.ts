@@ -200,8 +200,17 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     throw new Error(`job ${id} changed ${MAX_RACES} times while one change was being decided`)
   }
 
+  /** What an earlier request with the same key came to; null: there is none any more. */
+  async function known({ entry, body }: { entry: string; body: string }): Promise<AcceptResult | null> {
+    const named = await store.idempotent(entry)
+    const first = named && (await store.read(named.job))
+    if (!named || !first) return null
+    return named.body === body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
+  }
+
   return {
     apply,
+    known,
 
     /** `idempotency`: the entry's name and the digest of the canonical body. */
     async accept(
@@ -212,12 +221,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     ): Promise<AcceptResult> {
       const job = newRecord(request, id, idempotency?.entry ?? null)
       const result = await store.create(job, idempotency, newCommitId(), limits)
-      if (result.status === 'taken') {
-        const known = idempotency && (await store.idempotent(idempotency.entry))
-        const first = known && (await store.read(known.job))
-        if (!known || !first) return { kind: 'too_late' }
-        return known.body === idempotency.body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
-      }
+      if (result.status === 'taken') return (idempotency && (await known(idempotency))) ?? { kind: 'too_late' }
       if (result.status === 'too_late') return { kind: 'too_late' }
       if (result.status === 'full') return { kind: 'full', limit: result.limit }
       if (result.status === 'short') return { kind: 'short', missing: result.missing }

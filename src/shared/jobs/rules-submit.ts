@@ -13,7 +13,7 @@ import {
   type TransitionContext,
 } from './decision.ts'
 import { attemptOf, type AttemptRecord, type JobState } from './job.ts'
-import { withinStart, type Timings } from './timings.ts'
+import { ageBased, withinStart, type Timings } from './timings.ts'
 
 /** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
@@ -43,6 +43,19 @@ export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
       due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
       takesBudget: true,
     },
+  )
+}
+
+/** Not ready yet is no attempt: it is looked at again, and what upstream has to do with it counts for all. */
+export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause }, { now, timings }) => {
+  const { job } = state
+  if (!waitsForIntent(state)) return ignored('no_news')
+  if (error !== null)
+    return commit(failed(error.code, error.message, error.retryable, error.billed), { note: 'not_prepared' })
+  const wait = Math.max(pause?.for ?? 0, ageBased(now - job.start_since, timings.retryEffect))
+  return commit(
+    {},
+    { due: { job: { in: withinStart(job, now, wait) } }, ...(pause ? { pause } : {}), ...(health ? { health } : {}) },
   )
 }
 

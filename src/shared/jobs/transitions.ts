@@ -28,6 +28,7 @@ import {
   isGivenUp,
   lost,
   notListed,
+  notPrepared,
   notSent,
   refused,
   stopWaiting,
@@ -69,6 +70,7 @@ const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, 
 /** In these phases an event can only be old news, or a mistake of the caller. */
 const nothingNew = {
   intend: ignore('no_news'),
+  not_prepared: ignore('no_news'),
   not_sent: ignore('not_the_claim'),
   refused: ignore('not_the_claim'),
   lost: ignore('not_the_claim'),
@@ -100,6 +102,7 @@ export const transitions: Record<Phase, Row> = {
   queued: {
     ...nothingNew,
     intend,
+    not_prepared: notPrepared,
     // Every attempt so far is closed as not created, or given up: what surfaces for one is late.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
     cancel: cancelWaiting,
@@ -113,6 +116,7 @@ export const transitions: Record<Phase, Row> = {
   resubmitting: {
     ...outcomeOpen,
     intend,
+    not_prepared: notPrepared,
     cancel: cancelResubmitting,
     batch_stopped: stopWaiting,
     tick: tickResubmitting,
@@ -164,6 +168,8 @@ function decide(state: JobState, event: JobEvent, context: TransitionContext): D
   switch (event.type) {
     case 'intend':
       return row.intend(state, event, context)
+    case 'not_prepared':
+      return row.not_prepared(state, event, context)
     case 'not_sent':
       return (late ? lateAttempt : row).not_sent(state, event, context)
     case 'refused':
