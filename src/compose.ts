@@ -74,6 +74,7 @@ import {
 } from './shared/redis/connection.ts'
 import { watchCapacity } from './shared/redis/capacity.ts'
 import { strictDurability } from './shared/redis/durability.ts'
+import { createRedisPresence } from './shared/redis/redis-presence.ts'
 import {
   findDeployment,
   followKeys,
@@ -94,6 +95,7 @@ import type { TenantStore } from './shared/tenants/ports.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
 import { createCleanUp } from './workers/clean-up.ts'
+import { followCreates } from './workers/creates-under-way.ts'
 import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
@@ -404,6 +406,8 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
     connectTimeout: timings.connectTimeout,
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
+  const presence = createRedisPresence(redis, keys.presence)
+  const underWay = await followCreates(presence, timings, log)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -419,12 +423,14 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           upstream,
           tokens,
           reads,
+          presence,
           account: ACCOUNT,
           timings,
           sameDeployment: core.sameDeployment,
           log,
         }),
         prepare: createPrepareInput({ uploads: core.uploads, artifacts, upstream, reads, account: ACCOUNT, log }),
+        underWay,
         store,
         account: ACCOUNT,
         lifecycle,
@@ -475,6 +481,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
   return {
     async stop() {
       await workers.stop()
+      await underWay.stop()
       await fetcher.close()
     },
   }

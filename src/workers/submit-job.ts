@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JobRecord } from '../shared/jobs/job.ts'
+import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/reference.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
@@ -11,6 +11,7 @@ import type { CreateOutcome, PredictionPort } from '../shared/replicate/predicti
 import { ScriptUnknownError } from '../shared/redis/script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { createLine } from './line.ts'
+import type { CreatesUnderWay } from './creates-under-way.ts'
 import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
@@ -20,6 +21,7 @@ export interface SubmitDependencies {
   account: string
   recover: RecoverIntents
   prepare: PrepareInput
+  underWay: Pick<CreatesUnderWay, 'begin'>
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens
@@ -45,6 +47,7 @@ export function createSubmitJob({
   account,
   recover,
   prepare,
+  underWay,
   lifecycle,
   upstream,
   tokens,
@@ -62,6 +65,8 @@ export function createSubmitJob({
     claim: string
     /** Monotonic, from before the commit was sent. */
     asked: number
+    /** What became of the create is committed. */
+    end: () => void
   }
 
   /**
@@ -99,26 +104,31 @@ export function createSubmitJob({
       if (Date.now() > until) return 'stale'
       let claim = ''
       let asked = clock()
+      let end = (): void => undefined
       const result = await lifecycle
         .apply(
           id,
           (commitId) => {
             claim = commitId
             asked = clock()
+            end()
+            end = underWay.begin()
             return { type: 'intend', claim }
           },
           'worker',
         )
         .catch((error: unknown) => {
+          end()
           if (error instanceof ScriptUnknownError) return null
           throw error
         })
+      if (result?.kind === 'applied') return { job: result.state.job, claim, asked, end }
+      end()
       if (result === null) {
         const { retryInMs } = await recover(signal)
         await delay(retryInMs, undefined, { signal })
         continue
       }
-      if (result.kind === 'applied') return { job: result.state.job, claim, asked }
       if (result.kind === 'probing') {
         await probe()
         await delay(PROBE_NAP_MS, undefined, { signal })
@@ -168,14 +178,21 @@ export function createSubmitJob({
     if (wanted === null) return false
     const permit = await intendInLine(id, place, wanted.until, signal)
     if (permit === null || permit === 'stale') return permit === 'stale'
-    const { job, claim, asked } = permit
-    const { attempt } = job
+    try {
+      return await post(permit, wanted.input)
+    } finally {
+      permit.end()
+    }
+  }
+
+  async function post({ job, claim, asked }: Permit, input: JsonObject): Promise<boolean> {
+    const { id, attempt } = job
     const outcome = await upstream.create(
       {
         model: job.model,
         version: job.version,
         deployment: job.deployment,
-        input: wanted.input,
+        input,
         webhook: tokens.url(id, attempt),
         events: job.webhook_events,
         cancelAfter: job.timeout,
@@ -186,8 +203,12 @@ export function createSubmitJob({
     const result = await (outcome.kind === 'created'
       ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
       : lifecycle.apply(id, eventOf(await judged(outcome), attempt, claim), 'create'))
-    if (outcome.kind === 'unknown')
-      log.warn({ job: id, attempt, reason: outcome.reason }, 'it is not known whether the create arrived')
+    if (outcome.kind === 'unknown') {
+      const { reason } = outcome
+      log.warn({ job: id, attempt, reason }, 'it is not known whether the create arrived')
+      const known = result.kind !== 'ignored' || attemptOf(result.state, attempt)
+      if (!known) await lifecycle.apply(id, { type: 'forgotten', attempt, reason }, 'create')
+    }
     return result.kind === 'applied' && waitsForIntent(result.state)
   }
 

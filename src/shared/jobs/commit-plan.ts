@@ -42,7 +42,8 @@ function moveAttempt(
   if (before?.state === 'open') input.add('srem', keys.open(job.account), member)
   if (before?.state === 'unknown') input.add('zrem', keys.unknown(job.account), member)
   if (changes.state === 'open') input.add('sadd', keys.open(job.account), member)
-  if (changes.state === 'unknown') input.add('zadd', keys.unknown(job.account), before?.intended_at ?? 0, member)
+  if (changes.state === 'unknown')
+    input.dueAt(keys.unknown(job.account), member, changes.intended_at ?? before?.intended_at ?? 0)
 }
 
 /** Causes by which we found out what a webhook should have told. */

@@ -75,6 +75,8 @@ export type JobEvent =
     }
   /** The holder of the claim does not know what became of its POST. */
   | { type: 'lost'; attempt: number; claim: string; reason: string }
+  /** The same, of an intent that Redis has forgotten: there is no such attempt. */
+  | { type: 'forgotten'; attempt: number; reason: string }
   /** A prediction as upstream tells it: the create's answer, a webhook, a GET, a listing, a cancel's answer. */
   | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string }
   /** A complete listing that began at `began` shows no prediction of the attempt. */

@@ -24,6 +24,7 @@ import {
 } from './rules-stop.ts'
 import {
   cancelWaiting,
+  forgotten,
   intend,
   isGivenUp,
   lost,
@@ -74,6 +75,7 @@ const nothingNew = {
   not_sent: ignore('not_the_claim'),
   refused: ignore('not_the_claim'),
   lost: ignore('not_the_claim'),
+  forgotten: ignore('no_news'),
   not_listed: ignore('no_news'),
   missing: ignore('no_news'),
   stored: ignore('no_news'),
@@ -105,6 +107,7 @@ export const transitions: Record<Phase, Row> = {
     not_prepared: notPrepared,
     // Every attempt so far is closed as not created, or given up: what surfaces for one is late.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
+    forgotten,
     cancel: cancelWaiting,
     batch_stopped: stopWaiting,
     tick: tickWaiting,
@@ -117,6 +120,7 @@ export const transitions: Record<Phase, Row> = {
     ...outcomeOpen,
     intend,
     not_prepared: notPrepared,
+    forgotten,
     cancel: cancelResubmitting,
     batch_stopped: stopWaiting,
     tick: tickResubmitting,
@@ -176,6 +180,8 @@ function decide(state: JobState, event: JobEvent, context: TransitionContext): D
       return (late ? lateAttempt : row).refused(state, event, context)
     case 'lost':
       return (late ? lateAttempt : row).lost(state, event, context)
+    case 'forgotten':
+      return row.forgotten(state, event, context)
     case 'observed':
       return (late ? lateAttempt : row).observed(state, event, context)
     case 'not_listed':
