@@ -10,6 +10,7 @@ import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
 import { batchRoutes } from './api/routes/batches.ts'
 import { creditRoutes } from './api/routes/credits.ts'
+import { deletionRoutes } from './api/routes/deletion.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { healthReportRoutes } from './api/routes/health-report.ts'
@@ -333,6 +334,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
         account: ACCOUNT,
         full: capacity.full,
       }),
+      ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),
@@ -360,6 +362,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       store,
       secrets,
       tokens: core.tokens,
+      account: ACCOUNT,
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
       log,

@@ -196,6 +196,9 @@ export function createClient(options: ClientOptions) {
 
     cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
+    /** Removes a final job with its files, before its time. */
+    delete: (id: string): Promise<void> => json(jobPath(id), { method: 'DELETE' }),
+
     /** A new job like the old one, which must be over. */
     retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission(`${jobPath(id)}/retry`, undefined, submitOptions),

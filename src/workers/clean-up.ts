@@ -1,7 +1,6 @@
 import type { RemoveJobFiles } from '../shared/artifacts/job-files.ts'
 import type { Batches } from '../shared/batches/batches.ts'
 import type { Inputs } from '../shared/inputs/inputs.ts'
-import { filesOf } from '../shared/inputs/reference.ts'
 import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { JobStore, PurgeStage } from '../shared/jobs/ports.ts'
@@ -10,7 +9,7 @@ import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
 export interface CleanUpDependencies {
-  store: Pick<JobStore, 'claimRetention' | 'load' | 'read' | 'purge' | 'deferRetention'>
+  store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention'>
   removeFiles: RemoveJobFiles
   inputs: Pick<Inputs, 'removeInputs' | 'sweep'>
   batches: Pick<Batches, 'forget'>
@@ -39,10 +38,8 @@ export function createCleanUp({ store, removeFiles, inputs, batches, timings, lo
 
   /** Files go after the record that names them: no job that can be seen lacks its files. */
   async function purge(state: JobState, stage: PurgeStage): Promise<void> {
-    await store.purge(state, stage, newCommitId())
-    if (stage === 'index' || filesOf(state.job.input).size === 0) return
-    // The purge leaves a record alone that has changed meanwhile.
-    if (!(await store.read(state.job.id))?.input) await inputs.removeInputs(state.job)
+    const isPurged = await store.purge(state, stage, newCommitId())
+    if (isPurged && stage !== 'index') await inputs.removeInputs(state.job)
   }
 
   return async (): Promise<void> => {

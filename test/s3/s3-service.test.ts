@@ -79,6 +79,11 @@ test.skipIf(!isTested)(
       expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
       expect(read.headers.get('content-type')).toBe('image/jpeg')
     }
+    const [first] = data
+    await client.delete(first?.id ?? '')
+    const left = await s3.keys(bucket)
+    expect(left).not.toContain(`${folder}/0.jpg`)
+    expect(left).toHaveLength(keys.length - 1)
     expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
     expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
   },

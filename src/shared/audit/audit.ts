@@ -64,7 +64,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     ...audit.problems,
     ...(options.upstream && listed
       ? checkUpstream(
-          { began, predictions: listed, tokens: options.upstream.tokens },
+          { began, predictions: await notDeleted(options, listed), tokens: options.upstream.tokens },
           audit.facts,
           audit.unread,
           checks,
@@ -83,6 +83,14 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     attempts: audit.attempts(),
     predictions: listed?.length ?? null,
   }
+}
+
+/** Predictions of jobs that were deleted are remembered as nobody's. */
+async function notDeleted({ source, keys, account }: AuditOptions, listed: Prediction[]): Promise<Prediction[]> {
+  const kept: Prediction[] = []
+  for (const one of listed)
+    if (!one.webhook || !(await source.holds('zset', keys.foreign(account), one.id))) kept.push(one)
+  return kept
 }
 
 const asFinding = ({ invariant, id, detail, repairable }: Problem): Finding => ({ invariant, id, detail, repairable })

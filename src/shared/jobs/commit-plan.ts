@@ -2,7 +2,7 @@ import type { Cause, JobRecord, JobState } from './job.ts'
 import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
 import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
-import type { AcceptLimits } from './ports.ts'
+import type { AcceptLimits, PurgeStage } from './ports.ts'
 import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
@@ -278,7 +278,7 @@ export function planCreate(
 /** Removal of a final job, or of parts of it; `next` is when the following clean-up is due. */
 export function planPurge(
   { job, attempts }: JobState,
-  stage: 'index' | 'payload' | 'all',
+  stage: PurgeStage,
   { keys, timings }: PlanOptions,
 ): CommitScriptInput {
   const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
@@ -292,6 +292,11 @@ export function planPurge(
     writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
+  // Nobody's any more: a listing that shows them shall not take them for orphans.
+  if (stage === 'deleted')
+    for (const { account, prediction_id, orphans } of attempts)
+      for (const id of prediction_id === null ? orphans : [prediction_id, ...orphans])
+        input.add('zadd_in', keys.foreign(account), 0, id)
   input
     .add('zrem', keys.tenantJobs(job.tenant), job.id)
     .add('zrem', keys.tenantStatus(job.tenant, job.status), job.id)

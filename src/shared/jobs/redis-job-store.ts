@@ -180,6 +180,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return owners
     },
 
+    async isForeign(account, prediction) {
+      return (await redis.zscore(keys.foreign(account), prediction)) !== null
+    },
+
     async rememberForeign(account, prediction) {
       const now = clock.now()
       await redis
@@ -281,7 +285,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async purge(state, stage, commitId) {
       const input = planPurge(state, stage, planOptions)
-      await run('always', input, [commitId, String(state.job.rev), '', '', ''])
+      const { result } = await run('always', input, [commitId, String(state.job.rev), '', '', ''])
+      return result.status === 'applied' || result.status === 'repeated'
     },
 
     openPredictions: (account) => redis.scard(keys.open(account)),
