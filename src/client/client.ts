@@ -21,6 +21,7 @@ import type {
   ReadToken,
   Session,
   Spending,
+  Upload,
 } from './types.ts'
 
 export { ApiError, NetworkError } from './errors.ts'
@@ -221,6 +222,13 @@ export function createClient(options: ClientOptions) {
         },
         handlers,
       ),
+
+    /** A file for inputs, which name it by its `url`. */
+    upload: (file: Blob, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Upload> => {
+      const body = new FormData()
+      body.append('file', file)
+      return json('/v1/uploads', { method: 'POST', body, timeout: 300_000, ...call })
+    },
 
     /** The bytes of a stored file. */
     file: ({ url }: Pick<Artifact, 'url'>, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Uint8Array> =>

@@ -14,7 +14,7 @@ export interface TransportOptions {
 export interface Call {
   method?: 'GET' | 'POST' | 'DELETE'
   headers?: Record<string, string>
-  body?: string
+  body?: string | FormData
   signal?: AbortSignal | undefined
   /** Instead of the transport's. */
   attempts?: number
