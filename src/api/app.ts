@@ -204,13 +204,14 @@ function toRequest(request: Request): ApiRequest {
     body: undefined,
     ip: clientNetwork(request.ip ?? ''),
     secure: request.secure,
-    gone: goneSignal(request),
+    gone: () => goneSignal(request),
   }
 }
 
 function goneSignal({ res }: Request): AbortSignal {
   const gone = new AbortController()
-  res?.once('close', () => gone.abort())
+  if (res?.destroyed) gone.abort()
+  else res?.once('close', () => gone.abort())
   return gone.signal
 }
 
@@ -242,7 +243,13 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   }
   if (answer.body === undefined) response.end()
   else if (typeof answer.body === 'string') response.send(answer.body)
-  else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
+  else {
+    // A text leaves in one piece with its headers.
+    const text = JSON.stringify(answer.body)
+    response.setHeader('content-type', 'application/json; charset=utf-8')
+    response.setHeader('content-length', Buffer.byteLength(text))
+    response.end(text)
+  }
 }
 
 async function readJson(

@@ -17,7 +17,7 @@ export interface ApiRequest {
   ip: string
   secure: boolean
   /** Aborts when the connection ends: nobody waits for the answer any more. */
-  gone: AbortSignal
+  gone: () => AbortSignal
 }
 
 /** A request of somebody who may: `principal` is checked before the handler runs. */

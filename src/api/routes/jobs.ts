@@ -68,7 +68,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   /** The job as it is, or when it is final if that is waited for. */
   async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
-    const now = wait === null ? job : await untilFinal(job.id, wait, gone)
+    const now = wait === null ? job : await untilFinal(job.id, wait, gone())
     if (now === null) throw notFound()
     return now
   }

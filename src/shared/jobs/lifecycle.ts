@@ -7,7 +7,7 @@ import { estimatePrice, type PriceRule } from '../credits/price.ts'
 import { isFinal } from './job.ts'
 import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, StorePolicy, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
-import { newCommitId } from './commit-id.ts'
+import { newCommitId, randomFraction } from './commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './decision.ts'
 import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore } from './ports.ts'
 import { waitsForIntent } from './rules-submit.ts'
@@ -74,7 +74,7 @@ const RUN_TIMES_FRESH_MS = 30_000
 
 /** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
 export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
-  const nextUlid = monotonicFactory()
+  const nextUlid = monotonicFactory(randomFraction)
 
   /** A lost doorbell costs time only: the sweep rings again. */
   const ring = async (what: string, sound: () => Promise<void>): Promise<void> => {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
+import { sharedTurn } from '../shared-turn.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
@@ -82,6 +83,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     const stored = readReply.parse(await readJobs(redis, names, []))
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
+
+  const pauseOf = sharedTurn(async (account) => {
+    const fields = ['paused_until', 'pause_reason', 'half_open'] as const
+    const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
+    if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
+    return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
+  })
 
   return {
     load,
@@ -291,12 +299,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     openPredictions: (account) => redis.scard(keys.open(account)),
 
-    async pause(account) {
-      const fields = ['paused_until', 'pause_reason', 'half_open'] as const
-      const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
-      if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
-      return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
-    },
+    pause: async (account) => (await pauseOf(account)).answer,
 
     async createsFree(account) {
       const [arrival, [seconds, micros]] = await Promise.all([
