@@ -63,7 +63,7 @@ import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from './shared/jobs/redis-commits.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
 import type { Rate } from './shared/limits/budget.ts'
-import { createRedisBudget, readBudgetFree, type RedisBudgetOptions } from './shared/limits/redis-budget.ts'
+import { createReadBudget, readBudgetFree, type RedisBudgetOptions } from './shared/limits/redis-budget.ts'
 import type { Logger } from './shared/logger.ts'
 import { createMetrics } from './shared/metrics.ts'
 import {
@@ -268,7 +268,13 @@ const redisCheck =
 async function buildApi(core: Core, options: ServiceOptions) {
   const { config, log } = options
   const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
-  const models = createModelCatalogue(upstream)
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
+  const models = createModelCatalogue({
+    async model(name, version) {
+      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
+      return upstream.model(name, version)
+    },
+  })
   const checks = createInputChecks()
   const catalogue = await createCatalogue({
     read: async () => readPresets(await diskPresets(config.presetsDir), checks),
@@ -340,7 +346,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
-      ...logRoutes({ store, upstream, reads: createRedisBudget(readBudgetOptions(redis, keys, config)) }),
+      ...logRoutes({ store, upstream, reads: reads.of('poll') }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),
@@ -403,7 +409,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
-  const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
   const fetcher = createOutputFetcher({
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
@@ -425,19 +431,27 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           lifecycle,
           upstream,
           tokens,
-          reads,
+          reads: reads.of('adopt'),
           presence,
           account: ACCOUNT,
           timings,
           sameDeployment: core.sameDeployment,
           log,
         }),
-        prepare: createPrepareInput({ uploads: core.uploads, artifacts, upstream, reads, account: ACCOUNT, log }),
+        prepare: createPrepareInput({
+          uploads: core.uploads,
+          artifacts,
+          upstream,
+          reads: reads.of('adopt'),
+          account: ACCOUNT,
+          log,
+        }),
         underWay,
         store,
         account: ACCOUNT,
         lifecycle,
         upstream,
+        reads: reads.of('adopt'),
         tokens,
         timings,
         log,
@@ -459,10 +473,10 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         timings,
         log,
       }),
-      poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
+      poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
-      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),
-      cancel: createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }),
+      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),
+      cancel: createCancelPrediction({ store, lifecycle, upstream, reads: reads.of('cancel'), timings, log }),
       store: createStoreOutputs({
         store,
         lifecycle,
@@ -472,7 +486,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           measure: createMeasureFile(log),
           fetcher,
           upstream,
-          reads,
+          reads: reads.of('expiring'),
           limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
           log,
         }),
@@ -656,7 +670,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       commits: createCommitRunner(redis, timings),
       confirmDurable,
     })
-    const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
+    const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
     const list = async () => {
       const now = await store.now()
       const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }

@@ -1,7 +1,7 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
-import type { Timings } from '../shared/jobs/timings.ts'
-import type { Budget } from '../shared/limits/budget.ts'
+import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
+import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { isTerminal } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -12,7 +12,7 @@ export interface WindowDependencies {
   store: JobStore
   lifecycle: Lifecycle
   upstream: PredictionPort
-  reads: Budget
+  reads: ReadBudget
   timings: Timings
   nextPoll: NextPoll
   log: Logger
@@ -26,7 +26,9 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
   return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
     const { clockSkew } = timings
     const window = { after: created.after - clockSkew, before: created.before + clockSkew }
-    const listed = await listAll({ upstream, reads }, window, signal)
+    const age = (await store.now()) - created.after
+    const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
+    const listed = await listAll({ upstream, reads: budget }, window, signal)
     if (listed === null) {
       log.warn({ account }, 'the predictions could not be listed')
       return

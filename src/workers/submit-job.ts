@@ -6,6 +6,7 @@ import type { Timings } from '../shared/jobs/timings.ts'
 import type { JobEvent } from '../shared/jobs/decision.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
+import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { ScriptUnknownError } from '../shared/redis/script.ts'
@@ -24,6 +25,8 @@ export interface SubmitDependencies {
   underWay: Pick<CreatesUnderWay, 'begin'>
   lifecycle: Lifecycle
   upstream: PredictionPort
+  /** For questions about the account. */
+  reads: Budget
   tokens: WebhookTokens
   timings: Timings
   log: Logger
@@ -50,6 +53,7 @@ export function createSubmitJob({
   underWay,
   lifecycle,
   upstream,
+  reads,
   tokens,
   timings,
   log,
@@ -130,7 +134,7 @@ export function createSubmitJob({
         continue
       }
       if (result.kind === 'probing') {
-        await probe()
+        await probe(signal)
         await delay(PROBE_NAP_MS, undefined, { signal })
         continue
       }
@@ -140,8 +144,9 @@ export function createSubmitJob({
   }
 
   /** After trouble: asks whether upstream is well, one process at a time; then one create may pass. */
-  async function probe(): Promise<void> {
+  async function probe(signal: AbortSignal): Promise<void> {
     if (!(await store.beginProbe(account))) return
+    await reads.take(signal)
     const found = await upstream.account()
     log.warn({ found }, 'creation stands still; asked whether Replicate is well')
     await store.endProbe(
@@ -154,7 +159,10 @@ export function createSubmitJob({
   async function judged(outcome: Uncreated): Promise<Uncreated> {
     if (outcome.kind !== 'not_created' || outcome.refusal.class !== 'rejected') return outcome
     const { status, message } = outcome.refusal
-    if ((status !== 403 && status !== 404) || (await upstream.account()) !== 'refused') return outcome
+    if (status !== 403 && status !== 404) return outcome
+    // What became of the create must be told, whatever the budget says.
+    await reads.take(AbortSignal.timeout(timings.readTimeout)).catch(() => undefined)
+    if ((await upstream.account()) !== 'refused') return outcome
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 

@@ -165,10 +165,11 @@ export type PurgeStage = 'index' | 'payload' | 'all' | 'deleted'
 /** BullMQ jobs say "look at this" and prove nothing: losing one costs time, never a job. */
 export interface Doorbells {
   submit(job: string): Promise<void>
-  poll(job: string, attempt: number): Promise<void>
+  /** `soon`: upstream removes it soon. */
+  poll(job: string, attempt: number, soon: boolean): Promise<void>
   /** Look for the predictions of unknown outcomes. */
   adopt(account: string): Promise<void>
   /** Look at many open predictions by listing. */
-  window(account: string, created: { after: number; before: number }): Promise<void>
+  window(account: string, created: { after: number; before: number }, soon: boolean): Promise<void>
   effect(job: string, effect: Effect): Promise<void>
 }

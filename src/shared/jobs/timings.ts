@@ -129,6 +129,10 @@ export const DEFAULT_TIMINGS: Timings = {
 export const surelyOver = ({ workerBeat, redisLoss, permit, createTimeout }: Timings): number =>
   workerBeat + redisLoss + permit + createTimeout
 
+/** Upstream removes a prediction of this age soon. */
+export const expiresSoon = (age: number, { outputLifetime, beforeRemoval }: Timings): boolean =>
+  age >= outputLifetime - beforeRemoval
+
 /** A wait of a job in the line, cut where its time to be started ends; pauses may have moved that later. */
 export const withinStart = (job: { start_since: number; start_within: number }, now: number, wait: number): number => {
   const left = job.start_since + job.start_within * 1000 - now
