@@ -16,6 +16,7 @@ import { healthRoutes } from './api/routes/health.ts'
 import { healthReportRoutes } from './api/routes/health-report.ts'
 import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
 import { logRoutes } from './api/routes/logs.ts'
+import { manifestRoutes } from './api/routes/manifest.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
@@ -341,6 +342,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
         full: capacity.full,
       }),
       ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
+      ...manifestRoutes({ store, show }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),

@@ -10,6 +10,7 @@ import type {
   HistoryEntry,
   Job,
   JobLogs,
+  JobManifest,
   JobRequest,
   JobStatus,
   LedgerEntry,
@@ -203,6 +204,13 @@ export function createClient(options: ClientOptions) {
     /** A new job like the old one, which must be over. */
     retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission(`${jobPath(id)}/retry`, undefined, submitOptions),
+
+    /** The same with the version that ran and the seed, as far as they are known. */
+    retryPinned: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
+      submission(`${jobPath(id)}/retry`, { pinned: true }, submitOptions),
+
+    /** What the result of a job was made of. */
+    jobManifest: (id: string): Promise<JobManifest> => get(`${jobPath(id)}/manifest`),
 
     /** Follows one job over lost connections until it is final. */
     events,

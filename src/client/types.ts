@@ -347,6 +347,38 @@ export interface BatchRequest {
   items: BatchItem[]
 }
 
+/** What a result was made of and what came out: to be kept beside it. */
+export type JobManifest = {
+  /** The job's id. */
+  job: string
+  requested: Pick<Job, 'model' | 'version' | 'deployment'>
+  /** The version that ran, as Replicate told it: `hidden` for official models; null before the end. */
+  version: string | null
+  /** Asked for, or told by the model's metrics, output or logs. */
+  seed: number | null
+  /** SHA-256 of the input's canonical JSON: keys in order, no blanks. It stays when the input is gone. */
+  input_sha256: string | null
+  artifacts: Omit<Artifact, 'url' | 'thumbnail_url'>[]
+} & Pick<
+  Job,
+  | 'status'
+  | 'preset'
+  | 'batch'
+  | 'position'
+  | 'retry_of'
+  | 'prediction_id'
+  | 'attempt'
+  | 'input'
+  | 'metrics'
+  | 'cost'
+  | 'error'
+  | 'metadata'
+  | 'created_at'
+  | 'submitted_at'
+  | 'started_at'
+  | 'completed_at'
+>
+
 /** The result of one job of a batch. */
 export type ManifestLine = {
   position: number

@@ -6,6 +6,7 @@ import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { filesOf } from '../../shared/inputs/reference.ts'
 import { sameAgain, type AcceptResult, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
+import { pinned } from '../../shared/jobs/run-facts.ts'
 import {
   idempotencyOf,
   inRequest,
@@ -20,7 +21,16 @@ import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import type { ResolveJob } from '../resolve-job.ts'
-import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
+import {
+  getQuerySchema,
+  JOB_ID,
+  listQuerySchema,
+  neededBody,
+  parseWith,
+  queryObject,
+  retryQuerySchema,
+  retrySchema,
+} from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
@@ -151,8 +161,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
     if (old.input === null)
       throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
-    const job = { ...sameAgain(old), input: old.input, retry_of: old.id }
-    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body: old.id }).catch((error: unknown) => {
+    const isPinned =
+      parseWith(retryQuerySchema, queryObject(request.query)).pinned === 'true' ||
+      parseWith(retrySchema, request.body).pinned === true
+    const same = isPinned ? pinned(old) : { target: {}, input: old.input }
+    if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of this run is known.')
+    const job = { ...sameAgain(old), ...same.target, input: same.input, retry_of: old.id }
+    const body = isPinned ? { job: old.id, pinned: true } : old.id
+    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch((error: unknown) => {
       throw inRetry(error)
     })
   }

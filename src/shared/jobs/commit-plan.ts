@@ -4,6 +4,7 @@ import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
 import type { AcceptLimits, PurgeStage } from './ports.ts'
 import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
+import { inputHash } from './run-facts.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
@@ -288,7 +289,7 @@ export function planPurge(
   if (stage === 'index') return input.dueAt(keys.retention, job.id, since + timings.keepPayload)
   if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
   if (stage === 'payload') {
-    const gone = { input: null, output: null }
+    const gone = { input: null, output: null, input_sha256: inputHash(job) }
     writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
