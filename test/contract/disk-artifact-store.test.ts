@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync, mkdirSync, existsSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync, mkdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
@@ -221,4 +221,24 @@ describe('a key', () => {
     expect(files()).toEqual(['t/job_12/1/0'])
     expect(existsSync(join(root, 't/job_1'))).toBe(false)
   })
+})
+
+test('what a copy left behind that was cut short goes when it is an hour old, and nothing else', async () => {
+  const { root, files, store } = scene()
+  await store.put('t/kept', chunks(PNG), { maxBytes: MB })
+  const hourAgo = Date.now() / 1000 - 3600
+  for (const [name, at] of [
+    ['t/kept', hourAgo],
+    ['.parts/old.part', hourAgo],
+    ['.parts/young.part', hourAgo + 60],
+  ] as const) {
+    // As processes left them that were killed.
+    if (name.startsWith('.parts')) writeFileSync(join(root, name), 'half')
+    utimesSync(join(root, name), at, at)
+  }
+  // One that has looked a moment ago looks in an hour again; each looks before its first copy.
+  await store.put('t/second', chunks(PNG), { maxBytes: MB })
+  expect(files()).toContain('.parts/old.part')
+  await createDiskArtifactStore(root).put('t/third', chunks(PNG), { maxBytes: MB })
+  expect(files()).toEqual(['.parts/young.part', 't/kept', 't/second', 't/third'])
 })
