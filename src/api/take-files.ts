@@ -65,7 +65,10 @@ export async function takeFiles(body: unknown, inputs: readonly string[], limits
   return { body: replaceIn(body, places, (text) => names.get(text) ?? text), files }
 }
 
-async function readFile(text: string, limits: InputLimits): Promise<TakenFile | Omit<FieldError, 'pointer'>> {
+async function readFile(
+  text: string,
+  limits: InputLimits,
+): Promise<(TakenFile & { sha256: string }) | Omit<FieldError, 'pointer'>> {
   const read = readDataUri(text, limits.fileBytes)
   if (read.kind === 'too_large')
     return { code: 'too_large', detail: `A file in an input may have ${limits.fileBytes} bytes; upload larger ones.` }

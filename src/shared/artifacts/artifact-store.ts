@@ -78,6 +78,16 @@ export class StorageTroubleError extends Error {
   }
 }
 
+/** Of the file system: full, broken, read-only, or something is in the way. */
+const DISK_TROUBLE = new Set(
+  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
+)
+
+/** Our side of a copy failed: the bucket or the disk does not take it. */
+export const isStorageTrouble = (error: unknown): boolean =>
+  error instanceof StorageTroubleError ||
+  (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))
+
 const SAFE_SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/
 
 /** The key itself; throws when a segment of it is not safe for a file system or a bucket. */
