@@ -524,10 +524,10 @@ describe('what is not there', () => {
 
   test.each([
     ['PUT', '/v1/jobs', 'POST, GET'],
-    ['PATCH', '/v1/jobs/job_x', 'GET'],
+    ['PATCH', '/v1/jobs/job_x', 'GET, DELETE'],
     ['DELETE', '/v1/jobs', 'POST, GET'],
     ['POST', '/livez', 'GET'],
-    ['GET', '/v1/session', 'POST, DELETE'],
+    ['PUT', '/v1/session', 'GET, POST, DELETE'],
   ])('%s %s is 405 and says what is', async (method, path, allow) => {
     const answer = await ask(path, { method, headers: AUTHORIZED })
     expectProblem(answer, 405, 'method_not_allowed')
