@@ -9,7 +9,7 @@ import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyRoom } from './body-room.ts'
-import type { ApiRequest, ApiResponse, BodyLimits, Route } from './http.ts'
+import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
 import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
 import { dropBody, readBody, refuseCompressed } from './read-body.ts'
@@ -139,8 +139,9 @@ export function createApp(options: AppOptions): Express {
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           asked.query.delete('token')
-          if (route.method === 'POST') asked.body = await readJson(request, room.take, route.body)
-          answer = await route.handle({ ...asked, principal })
+          const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }
+          if (route.method === 'POST') owned.body = await readJson(request, room.take, route.body)
+          answer = await route.handle(owned)
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
         sendAnswer(response, answer, log)

@@ -23,6 +23,8 @@ export interface ApiRequest {
 /** A request of somebody who may: `principal` is checked before the handler runs. */
 export interface OwnedRequest extends ApiRequest {
   principal: Principal
+  /** What was made of the body is not needed any more, and others may have the room that it took: long before an answer that waits. */
+  bodyDone?: () => void
 }
 
 export type ApiResponse =

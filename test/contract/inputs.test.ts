@@ -51,7 +51,8 @@ async function scene({ draftLife = 0, keepUpload = 60_000 } = {}) {
     expire: async (id: string) => void (await redis.hset(keys.upload(id), 'expires_at', '0')),
     /** Ids of records and files. */
     async left(): Promise<string[]> {
-      const files = readdirSync(folder).flatMap((tenant) => readdirSync(join(folder, tenant, 'inputs')))
+      const tenants = readdirSync(folder).filter((name) => !name.startsWith('.'))
+      const files = tenants.flatMap((tenant) => readdirSync(join(folder, tenant, 'inputs')))
       const named = await redis.zrange(keys.uploads, '0', '-1')
       const records = await Promise.all(named.map((id) => redis.exists(keys.upload(id))))
       expect(files.sort()).toEqual(named.filter((_id, i) => records[i] === 1).sort())

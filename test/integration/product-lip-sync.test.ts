@@ -14,10 +14,10 @@ import { waitFor } from '../support/wait-for.ts'
 /**
  * A picture of a face and a recording make a video that speaks. Its first product created the prediction by itself, asked
  * for it every 5 s, at most 120 times, showed the frames from the logs, and held $0.20 until it knew how it ended. Runs
- * and polls take a fiftieth of their time here.
+ * and polls take a twenty-fifth of their time here.
  */
 
-const FASTER = 50
+const FASTER = 25
 const POLL_EACH_MS = 5000 / FASTER
 const POLLS = 120
 const HELD = 200_000

@@ -21,7 +21,7 @@ import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { ResolveJob } from '../resolve-job.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
-import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, neededBody, parseWith, queryObject } from '../schemas.ts'
+import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, parseWith, queryObject } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
 
 export interface BatchRoutesDependencies {
@@ -118,8 +118,8 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const taken = await takeFiles(neededBody(request.body), ['/defaults/input', '/items/*/input'], inputLimits)
-    const body = parseWith(batchRequestSchema, taken.body)
+    const files = await takeFiles(request, ['/defaults/input', '/items/*/input'], inputLimits)
+    const body = parseWith(batchRequestSchema, request.body)
     const defaults = { ...(body.preset === undefined ? {} : { preset: body.preset }), ...body.defaults }
     const { tenant } = request.principal
     const batch: NewBatch = {
@@ -130,9 +130,9 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       metadata: body.metadata,
       retry_of: null,
     }
-    const scope = { route: 'POST /v1/batches', body: taken.body }
+    const scope = { route: 'POST /v1/batches', body: request.body }
     const items = (): Promise<NewJob[]> => resolveItems(body.items, defaults, tenant)
-    return accept(request, batch, items, scope, taken.files).catch((error: unknown) => {
+    return accept(request, batch, items, scope, files).catch((error: unknown) => {
       throw inRequest(error, (job) => `/items/${job}/input`)
     })
   }

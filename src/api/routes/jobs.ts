@@ -25,7 +25,6 @@ import {
   getQuerySchema,
   JOB_ID,
   listQuerySchema,
-  neededBody,
   parseWith,
   queryObject,
   retryQuerySchema,
@@ -101,13 +100,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function acceptNew(
-    { principal: { tenant, limits } }: OwnedRequest,
+    { principal: { tenant, limits }, bodyDone }: OwnedRequest,
     job: Omit<NewJob, 'tenant' | 'account'>,
     idempotency: Idempotency | null,
     files: TakenFiles,
   ): Promise<AcceptResult> {
     const id = lifecycle.newJobId()
     const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
+    bodyDone?.()
     const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
       queuedJobs: limits.queued_jobs,
     })
@@ -135,10 +135,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const { body, files } = await takeFiles(neededBody(request.body), ['/input'], inputs.limits)
-    const scope = { route: 'POST /v1/jobs', body }
+    const files = await takeFiles(request, ['/input'], inputs.limits)
+    const scope = { route: 'POST /v1/jobs', body: request.body }
     try {
-      return await accept(request, { ...(await resolveJob(body)), retry_of: null }, scope, files)
+      return await accept(request, { ...(await resolveJob(scope.body)), retry_of: null }, scope, files)
     } catch (caught) {
       const error = inRequest(caught, () => '/input')
       // The preset may be another one by now: a repetition is answered by what its first request was.

@@ -34,7 +34,7 @@ export interface TakenFile {
   media_type: string
   bytes: Buffer
 }
-export type TakenFiles = ReadonlyMap<string, TakenFile>
+export type TakenFiles = Map<string, TakenFile>
 
 /** A job that is about to be accepted, or was not. */
 export interface Applicant {
@@ -207,7 +207,8 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
 
     /**
      * The inputs of jobs that are about to be accepted, with every file kept here and held for them. Throws
-     * InputFilesError; whatever it throws, nothing is held. Who is not accepted is to be released.
+     * InputFilesError; whatever it throws, nothing is held. Who is not accepted is to be released. `files` is empty
+     * afterwards: what is stored need not stay in memory.
      */
     async attach(tenant: string, applicants: readonly Applicant[], files: TakenFiles): Promise<JsonObject[]> {
       const needed = new Map<string, TakenFile>()
@@ -222,7 +223,9 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
           if (file !== null) needed.set(text, file)
         }
       }
+      files.clear()
       const stored = await keepTaken(tenant, needed)
+      needed.clear()
       const inputs = applicants.map(({ input }) =>
         mapInput(input, (text) => {
           const id = stored.get(text)
