@@ -63,11 +63,16 @@ export function sourceOf(job: Job): string {
 }
 
 export function shortSourceOf(job: Job): string {
-  return sourceOf(job).split('/').at(-1) ?? ''
+  return job.preset ?? sourceOf(job).split('/').at(-1) ?? ''
 }
 
 export function isAddress(text: string): boolean {
   return /^(https?:\/\/|\/v1\/|data:)/.test(text)
+}
+
+/** A file that was sent to this service, as an input names it; nothing is ever loaded from elsewhere. */
+export function isOwnFile(text: string): boolean {
+  return /^\/v1\/uploads\/[\w-]+$/.test(text)
 }
 
 /** Field names as people read them: `num_outputs` -> "Num outputs". */

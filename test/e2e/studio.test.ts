@@ -187,7 +187,9 @@ describe('a run', () => {
     await page.goBack()
     await page.getByRole('listitem').first().waitFor()
     expect(new URL(page.url()).search).toBe('?status=succeeded')
-    expect(await page.getByRole('navigation').locator('[aria-current=page]').textContent()).toBe('Succeeded')
+    expect(
+      await page.getByRole('navigation', { name: 'Filter by status' }).locator('[aria-current=page]').textContent(),
+    ).toBe('Succeeded')
   })
 
   test('shows a hostile prompt as the text that it is', async () => {
@@ -218,6 +220,9 @@ describe('where a key is needed', () => {
       await page.reload()
       await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
       expect(await page.evaluate<string>('JSON.stringify([localStorage, sessionStorage])')).not.toContain(TEST_KEY)
+      await page.getByRole('button', { name: 'Account: Default' }).click()
+      await page.getByText('operate the deployment').waitFor()
+      expect(await serious(page)).toEqual([])
       await page.getByRole('button', { name: 'Sign out' }).click()
       await key.waitFor()
       await page.reload()
@@ -243,17 +248,21 @@ describe('the form', () => {
 
   test('shows the service’s own words when it refuses', async () => {
     const page = await visit('/')
-    await page.getByLabel('Prompt', { exact: true }).fill('x'.repeat(70_000))
+    const prompt = page.getByLabel('Prompt', { exact: true })
+    await prompt.fill('x'.repeat(4001))
     await page.getByRole('button', { name: 'Run', exact: true }).click()
-    const alert = page.getByRole('alert')
-    await alert.waitFor()
-    expect(await alert.textContent()).toMatch(/bytes|large/i)
+    await page.getByRole('alert').getByText('/input/prompt').waitFor()
+    await page
+      .locator('.field-error')
+      .getByText(/4000 characters/)
+      .waitFor()
+    expect(await prompt.getAttribute('aria-invalid')).toBe('true')
   })
 
   test('offers another model by its name, and keeps the choice in the address', async () => {
     const page = await visit('/')
-    await page.getByRole('button', { name: /^Model/ }).click()
-    await page.getByLabel('Search models, or give any owner/name').fill('gemini')
+    await page.getByRole('button', { name: /^Preset or model/ }).click()
+    await page.getByLabel('Search presets and models, or give any owner/name').fill('gemini')
     await page.keyboard.press('Enter')
     await page.waitForURL(/model=google\/gemini-3-pro/)
     await page.getByLabel('Prompt', { exact: true }).fill('Why only once?')
