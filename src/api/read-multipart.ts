@@ -15,6 +15,8 @@ const malformed = (detail: string): ServiceError => new ServiceError('invalid_mu
 
 /** Parts have few headers, and names that are of no use here. */
 const PART_LIMITS = { headerPairs: 20, fieldNameSize: 100, fields: 0 }
+/** Of a body that no file has taken: some are on their way between parser and file, but nothing else is expected. */
+const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
 
 /**
  * Hands each file of a multipart body to `take` while it comes; several may be on their way at once. Resolves when all
@@ -29,6 +31,13 @@ export async function readMultipart(
   const parser = open(headers, maxFiles)
   const work: Promise<void>[] = []
   const pace = watchPace(() => parser.destroy(tooSlow()))
+  let outside = 0
+  async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      outside -= chunk.byteLength
+      yield chunk
+    }
+  }
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = (error: unknown): void => {
@@ -40,7 +49,7 @@ export async function readMultipart(
         // A file that nobody reads any more may end with an error of its own.
         body.on('error', () => undefined)
         const mediaType = mimeType === '' ? null : mimeType
-        const taken = take({ mediaType, body })
+        const taken = take({ mediaType, body: counted(body) })
         work.push(taken)
         taken.catch(fail)
       })
@@ -56,7 +65,11 @@ export async function readMultipart(
         fail(error instanceof ServiceError ? error : malformed('The parts of the body cannot be told apart.'))
       })
       parser.on('close', resolve)
-      stream.on('data', (chunk: Buffer) => pace.moved(chunk.length))
+      stream.on('data', (chunk: Buffer) => {
+        pace.moved(chunk.length)
+        outside += chunk.length
+        if (outside > MAX_OUTSIDE_BYTES) fail(malformed('The body has much that is part of no file.'))
+      })
       stream.on('error', () => fail(malformed('The body ended early.')))
       stream.on('close', () => {
         if (!stream.readableEnded) fail(malformed('The body ended early.'))

@@ -340,6 +340,16 @@ describe('an upload that is wrong', () => {
     expect(await kept()).toEqual(before)
   })
 
+  test('an endless one in which no file begins is ended too', async () => {
+    const chunk = `${(65_536).toString(16)}\r\n${'x'.repeat(65_536)}\r\n`
+    const answer = await raw((send) => {
+      send(head('multipart/form-data; boundary=b', 'Transfer-Encoding: chunked'))
+      for (let i = 0; i < 140; i++) send(chunk)
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toContain('invalid_multipart')
+  })
+
   test('one whose sender goes away leaves nothing behind', async () => {
     const before = await kept()
     await raw((send, end) => {
