@@ -228,7 +228,8 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
-      await ring('submit', () => doorbells.submit(id))
+      // Nobody waits for the doorbell: the job is accepted, and due.
+      void ring('submit', () => doorbells.submit(id))
       return { kind: 'accepted', job: accepted }
     },
 
