@@ -94,7 +94,7 @@ test.each<[string, Partial<Faults>]>([
   expect(violation).toBeNull()
   expect(stuck).toBe(0)
   expect(states).toBeGreaterThan(50)
-})
+}, 90_000)
 
 describe('the exploration notices', () => {
   test('a worker that posts on an intent that it found', () => {
