@@ -157,21 +157,19 @@ export interface Service {
 const ACCOUNT = 'default'
 const READY_WITHIN_MS = 10_000
 const STOP_WITHIN_MS = 10_000
-const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
-const COPY_TIMEOUT_MS = 120_000
-/** Of all copies on their way to a bucket; four of the largest. */
-const MAX_SPOOL_BYTES = 4 * MAX_ARTIFACT_BYTES
+/** Of all copies on their way to a bucket: four of the largest. */
+const SPOOLED_FILES = 4
 const STORAGE_CHECK_MS = 15_000
 const LOGIN_FAILURES_PER_MINUTE = 10
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 /** Where files are kept, and how they are called there. */
-function buildStorage({ dataDir, artifacts: { store, bucket } }: Config) {
+function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
   const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
   if (!bucket) return { artifacts: disk, names, close: () => Promise.resolve() }
-  const spool = createSpool(join(dataDir, 'spool'), MAX_SPOOL_BYTES)
+  const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
   return {
     artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
@@ -489,7 +487,8 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           fetcher,
           upstream,
           reads: reads.of('expiring'),
-          limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
+          maxBytes: config.artifacts.maxBytes,
+          timings,
           log,
         }),
         timings,

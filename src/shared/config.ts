@@ -74,6 +74,7 @@ const variables = {
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
   ARTIFACT_STORE: z.enum(['disk', 's3']).default('disk').describe('disk or s3'),
+  MAX_ARTIFACT_BYTES: size.default(500 * 1024 * 1024).describe('a number of bytes, 1 or more'),
   S3_BUCKET: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/)
@@ -185,6 +186,8 @@ export interface Config {
   artifacts: {
     /** Where new files go. */
     store: 'disk' | 's3'
+    /** Of one output file. */
+    maxBytes: number
     /** null: no bucket is known. */
     bucket: {
       name: string
@@ -290,7 +293,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),
     allowRawModels: env.ALLOW_RAW_MODELS === 'true',
-    artifacts: { store: env.ARTIFACT_STORE, bucket: bucketOf(env) },
+    artifacts: { store: env.ARTIFACT_STORE, maxBytes: env.MAX_ARTIFACT_BYTES, bucket: bucketOf(env) },
     inputs: {
       fileBytes: env.MAX_INPUT_FILE_BYTES,
       jobBytes: env.MAX_JOB_INPUT_BYTES,

@@ -164,6 +164,21 @@ describe('nothing is visible, not even a part,', () => {
     expect(files()).toEqual(['t/kept'])
   })
 
+  test('of a body that is announced as too large: it is closed unread', async () => {
+    const { store, files } = await before()
+    let state = 'open'
+    const body: AsyncIterable<Buffer> = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ((state = 'read'), { done: false, value: Buffer.alloc(10) }),
+        return: async () => ((state = 'closed'), { done: true, value: undefined }),
+      }),
+    }
+    const put = store.put('t/new', body, { maxBytes: 100, expectedBytes: 101 })
+    await expect(put).rejects.toMatchObject({ name: 'ArtifactRefusedError', lasting: true })
+    expect(state).toBe('closed')
+    expect(files()).toEqual(['t/kept'])
+  })
+
   test.each([3, 5])('of a body of 4 bytes when %i were announced', async (expectedBytes) => {
     const { store, files } = await before()
     const put = store.put('t/new', chunks(Buffer.from('four')), { maxBytes: MB, expectedBytes })

@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-const call = (path: string, init: RequestInit = {}): Promise<Response> =>
+const call = (path: string, init: { method?: string; body?: string; headers?: Record<string, string> } = {}) =>
   fetch(service.url + path, {
     ...init,
     headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },

@@ -41,7 +41,7 @@ describe('without any variable', () => {
       adminPassword: null,
       presetsDir: join(import.meta.dirname, '../../presets'),
       allowRawModels: true,
-      artifacts: { store: 'disk', bucket: null },
+      artifacts: { store: 'disk', maxBytes: 524_288_000, bucket: null },
       inputs: {
         fileBytes: 25 * 1024 * 1024,
         jobBytes: 128 * 1024 * 1024,
@@ -106,6 +106,7 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   PRESETS_DIR: { value: 'recipes', as: { presetsDir: resolve('recipes') } },
   ALLOW_RAW_MODELS: { value: 'false', as: { allowRawModels: false } },
   ARTIFACT_STORE: { value: 's3', as: { artifacts: { store: 's3' } }, beside: BUCKET },
+  MAX_ARTIFACT_BYTES: { value: '1000', as: { artifacts: { maxBytes: 1000 } } },
   S3_BUCKET: {
     value: 'my.outputs-1',
     as: {
@@ -190,6 +191,7 @@ const WRONG: [name: string, value: string][] = [
   ['MAX_INPUT_FILE_BYTES', String(64 * 1024 * 1024)],
   ['UPLOAD_TYPES', 'image/*,'],
   ['ARTIFACT_STORE', 'ftp'],
+  ['MAX_ARTIFACT_BYTES', '0'],
   ['S3_BUCKET', 'Outputs'],
   ['S3_PREFIX', '/a'],
   ['S3_PREFIX', 'a/../b'],

@@ -288,6 +288,7 @@ test('docs/failure-modes.md names a test for each fault that is promised to have
       return Array.from({ length: to - from + 1 }, (_, i) => `F${from + i}`)
     }),
     'F42',
+    'F44',
     'F50',
     'B20',
   ]

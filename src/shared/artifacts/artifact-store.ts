@@ -63,9 +63,14 @@ export interface StorageCheck {
   detail: string
 }
 
-/** The file is larger than allowed, or not as long as announced. */
+/** The file is larger than allowed (`lasting`: it will be the next time), or not as long as announced. */
 export class ArtifactRefusedError extends Error {
   override name = 'ArtifactRefusedError'
+  readonly lasting: boolean
+  constructor(message: string, lasting: boolean) {
+    super(message)
+    this.lasting = lasting
+  }
 }
 
 /** The place where files are kept fails. `lasting`: it will go on until somebody changes something. */

@@ -10,6 +10,8 @@ export interface Timings {
   readTimeout: number
   /** Handing an input file over to Replicate, from the connection to the answer. */
   uploadTimeout: number
+  /** Fetching one output file, from its request to its last byte. */
+  copyTimeout: number
   /** How long after the intent an attempt without news counts as lost: its author has surely ended by then. */
   intentSilence: number
   /** Between two runs of the sweep. */
@@ -86,6 +88,7 @@ export const DEFAULT_TIMINGS: Timings = {
   createTimeout: 30 * SECOND,
   readTimeout: 15 * SECOND,
   uploadTimeout: 2 * MINUTE,
+  copyTimeout: 2 * MINUTE,
   intentSilence: 40 * SECOND,
   sweepInterval: 1 * SECOND,
   dueLease: 30 * SECOND,
