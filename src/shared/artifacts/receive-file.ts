@@ -24,8 +24,10 @@ export async function receiveFile(
   const tooLarge = (): ArtifactRefusedError =>
     new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`, true)
   if ((expectedBytes ?? 0) > maxBytes) {
-    // Nobody will read it: where it comes from may stop.
-    await body[Symbol.asyncIterator]().return?.()
+    // Nobody will read it: where it comes from may stop. How long that takes holds nobody up.
+    void body[Symbol.asyncIterator]()
+      .return?.()
+      .catch(() => undefined)
     throw tooLarge()
   }
   const part = `${path}.${randomBytes(6).toString('hex')}.part`
