@@ -28,8 +28,6 @@ const LONGEST_DELAY_MS = 8_000
 /** Whoever is told to wait longer decides for himself. */
 const LONGEST_RETRY_AFTER_S = 60
 
-export type Transport = ReturnType<typeof createTransport>
-
 /** Requests to one service: who asks, how long an answer may take, and what is asked again when none came. */
 export function createTransport(options: TransportOptions) {
   const base = options.baseUrl.replace(/\/+$/, '')

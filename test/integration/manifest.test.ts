@@ -17,10 +17,13 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-const call = (path: string, init: { method?: string; body?: string; headers?: Record<string, string> } = {}) =>
+const call = (
+  path: string,
+  { headers, ...init }: { method?: string; body?: string; headers?: Record<string, string> } = {},
+) =>
   fetch(service.url + path, {
     ...init,
-    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
   })
 
 async function make(input: Record<string, string | number>): Promise<Job> {
