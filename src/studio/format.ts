@@ -52,8 +52,12 @@ export function titleOf(job: Job): string {
     const value = input[name]
     if (typeof value === 'string' && value.trim() !== '') return value.trim()
   }
-  const text = Object.values(input).find((value) => typeof value === 'string' && value !== '' && !isAddress(value))
-  return typeof text === 'string' ? text : sourceOf(job)
+  // Any other text of more than one word; a single one is a setting.
+  const text = Object.values(input).find(
+    (value) => typeof value === 'string' && /\S\s+\S/.test(value) && !isAddress(value),
+  )
+  if (typeof text === 'string') return text.trim()
+  return job.preset === null ? sourceOf(job) : humanize(job.preset.replaceAll('-', '_'))
 }
 
 /** The model, deployment or version that was asked. */

@@ -202,3 +202,13 @@ export const Close = () => (
     <path d="m4 4 8 8M12 4l-8 8" />
   </Icon>
 )
+export const Pin = () => (
+  <Icon>
+    <path d="M5.5 2.5h5l-.8 4.2 2.3 2.1H4l2.3-2.1ZM8 9v4.5" />
+  </Icon>
+)
+export const Bin = () => (
+  <Icon>
+    <path d="M3 4.5h10M6.5 4.5v-2h3v2M4.3 4.5l.6 9h6.2l.6-9" />
+  </Icon>
+)

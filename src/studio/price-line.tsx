@@ -11,7 +11,7 @@ interface Props {
   recipe: Recipe
   /** One for each job that is about to be submitted. */
   inputs: readonly JsonObject[]
-  /** Changes when something was submitted: the balance is another one then. */
+  /** Changes when something was submitted or refused: the balance is another one then. */
   after: string | null
 }
 

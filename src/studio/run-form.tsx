@@ -141,7 +141,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
       </div>
       <div className="run-foot">
         {refusal && <RefusalNote refusal={refusal} errors={strayErrors} />}
-        <PriceLine recipe={recipe} inputs={[draft]} after={last} />
+        <PriceLine recipe={recipe} inputs={[draft]} after={refusal?.message ?? last} />
         <button type="submit" className="button primary wide" disabled={sending || 'problem' in parsed}>
           {sending ? 'Sending…' : 'Run'}
           <kbd aria-hidden="true">{/Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘' : 'Ctrl'} ↵</kbd>

@@ -33,7 +33,7 @@ export type Runs = ReturnType<typeof createRuns>
  */
 export function createRuns(client: Client) {
   const jobs = new Map<string, Job>()
-  const addresses = new Map<string, { url: string; at: number }>()
+  const addresses = new Map<string, Pick<Artifact, 'url' | 'thumbnail_url'> & { at: number }>()
   const byJob = new Map<string, Set<() => void>>()
   const bySheet = new Set<() => void>()
   const byConnection = new Set<() => void>()
@@ -57,8 +57,10 @@ export function createRuns(client: Client) {
 
   function keepAddress(artifact: Artifact): Artifact {
     const kept = addresses.get(artifact.id)
-    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS) return { ...artifact, url: kept.url }
-    addresses.set(artifact.id, { url: artifact.url, at: Date.now() })
+    const { url, thumbnail_url } = artifact
+    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS && (kept.thumbnail_url === null) === (thumbnail_url === null))
+      return { ...artifact, url: kept.url, thumbnail_url: kept.thumbnail_url }
+    addresses.set(artifact.id, { url, thumbnail_url, at: Date.now() })
     return artifact
   }
 
@@ -71,6 +73,11 @@ export function createRuns(client: Client) {
     for (const listener of byJob.get(job.id) ?? []) listener()
     for (const listener of byAny) listener()
     return true
+  }
+
+  function forget(id: string): void {
+    jobs.delete(id)
+    if (sheet.ids.includes(id)) setSheet({ ids: sheet.ids.filter((each) => each !== id) })
   }
 
   function place(job: Job): void {
@@ -144,6 +151,7 @@ export function createRuns(client: Client) {
     sheet: (): Sheet => sheet,
     connection: (): StreamState => connection,
     accept,
+    forget,
 
     onJob: (id: string, listener: () => void): (() => void) => {
       const listeners = byJob.get(id) ?? new Set()

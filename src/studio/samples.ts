@@ -1,3 +1,4 @@
+import type { Client } from '../client/client.ts'
 import type { JsonObject } from '../client/types.ts'
 import type { Catalogue } from './catalogue.ts'
 import { isFileField, recipeOfModel, recipeOfPreset, type Recipe } from './recipe.ts'
@@ -9,14 +10,14 @@ export interface Sample {
   kind: string
   text: string
   /** Files are made and sent when they are needed. */
-  input: () => Promise<JsonObject>
+  input: (client: Client) => Promise<JsonObject>
 }
 
 interface SampleWords {
   kind: string
   text: string
   input?: JsonObject
-  files?: () => Promise<JsonObject>
+  files?: (client: Client) => Promise<JsonObject>
 }
 
 const LIGHTHOUSE = 'A lighthouse in morning fog, quiet sea, 35 mm film'
@@ -40,12 +41,15 @@ const WORDS: Record<string, SampleWords> = {
   'preset:restore-image': {
     kind: 'A restored photograph',
     text: 'An old photograph with scratches, drawn for this',
-    files: async () => ({ input_image: await sendFile(await drawOldPhotograph()) }),
+    files: async (client) => ({ input_image: await sendFile(client, await drawOldPhotograph()) }),
   },
   'preset:lip-sync': {
     kind: 'A video',
     text: 'A drawn face that speaks two seconds of nonsense',
-    files: async () => ({ image: await sendFile(await drawPortrait()), audio: await sendFile(speakNonsense()) }),
+    files: async (client) => ({
+      image: await sendFile(client, await drawPortrait()),
+      audio: await sendFile(client, speakNonsense()),
+    }),
   },
   'black-forest-labs/flux-schnell': { kind: 'A picture', text: LIGHTHOUSE, input: { aspect_ratio: '16:9' } },
   'google/gemini-3-pro': {

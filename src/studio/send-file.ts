@@ -1,5 +1,4 @@
-import { problemOf } from '../client/errors.ts'
-import type { Upload } from '../client/types.ts'
+import type { Client } from '../client/client.ts'
 
 interface Known {
   name: string
@@ -15,12 +14,8 @@ export function knownFile(url: string): Known | null {
 }
 
 /** Answers the address to name the file by; rejects with what the service said. */
-export async function sendFile(file: File): Promise<string> {
-  const body = new FormData()
-  body.append('file', file)
-  const response = await fetch('/v1/uploads', { method: 'POST', body })
-  if (!response.ok) throw await problemOf(response)
-  const { url, media_type, bytes }: Upload = await response.json()
+export async function sendFile(client: Client, file: File): Promise<string> {
+  const { url, media_type, bytes } = await client.upload(file)
   sent.set(url, { name: file.name, type: media_type, bytes })
   return url
 }

@@ -52,7 +52,8 @@ export function useSend(): Sending & {
 /** A run of its own, or another one like it. */
 export function useSubmit(): Sending & {
   submit: (request: JobRequest) => Promise<Job | null>
-  retry: (job: Job) => Promise<Job | null>
+  /** `pinned`: with the version that ran and its seed. */
+  retry: (job: Job, pinned?: boolean) => Promise<Job | null>
 } {
   const { client, runs } = useStudio()
   const { send, ...state } = useSend()
@@ -65,7 +66,10 @@ export function useSubmit(): Sending & {
 
   return {
     submit: (request) => make(JSON.stringify(request), (idempotencyKey) => client.submit(request, { idempotencyKey })),
-    retry: ({ id }) => make(`retry ${id}`, (idempotencyKey) => client.retry(id, { idempotencyKey })),
+    retry: ({ id }, pinned = false) =>
+      make(`retry ${id} ${pinned}`, (idempotencyKey) =>
+        pinned ? client.retryPinned(id, { idempotencyKey }) : client.retry(id, { idempotencyKey }),
+      ),
     ...state,
   }
 }

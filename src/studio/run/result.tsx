@@ -2,7 +2,7 @@ import { useCallback, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { bytes, expectedRatio } from '../format.ts'
+import { bytes, duration, expectedRatio, whenFull } from '../format.ts'
 import { Download, FileIcon, Sound } from '../icons.tsx'
 import { fileName, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
@@ -58,15 +58,18 @@ function Developing({ job }: { job: Job }) {
 }
 
 function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at: number }) {
-  const [size, setSize] = useState<string | null>(null)
+  const [seen, setSeen] = useState<string | null>(null)
   const kind = mediaKind(artifact.media_type)
   const name = fileName(job.id, artifact, at, job.artifacts.length)
-  const facts = [artifact.media_type, size, bytes(artifact.bytes)].filter((each) => each !== null)
+  const { width, height, duration: seconds } = artifact
+  const size = width && height ? `${width} × ${height}` : seen
+  const length = seconds === null ? null : duration(seconds * 1000)
+  const facts = [artifact.media_type, size, length, bytes(artifact.bytes)].filter((each) => each !== null)
   return (
     <figure className="artifact">
       {kind === 'image' && (
         <a className="stage" href={artifact.url} target="_blank" rel="noreferrer" title="Open in a new tab">
-          <Picture job={job} artifact={artifact} onSize={(width, height) => setSize(`${width} × ${height}`)} />
+          <Picture job={job} artifact={artifact} onSize={(across, down) => setSeen(`${across} × ${down}`)} />
         </a>
       )}
       {kind === 'video' && (
@@ -83,7 +86,15 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
       {kind === 'text' && <TextFile artifact={artifact} name={name} />}
       {kind === 'file' && <PlainFile name={name} />}
       <figcaption>
-        <span className="muted tabular">{facts.join(' · ')}</span>
+        <span className="muted tabular">
+          {facts.join(' · ')}
+          {artifact.expires_at && (
+            <>
+              <br />
+              Kept until <time dateTime={artifact.expires_at}>{whenFull(artifact.expires_at)}</time>
+            </>
+          )}
+        </span>
         <a className="button" href={artifact.url} download={name}>
           <Download />
           Download

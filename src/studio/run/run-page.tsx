@@ -10,6 +10,7 @@ import { wordsFor } from '../run-words.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
 import { Facts } from './facts.tsx'
+import { Keep } from './keep.tsx'
 import { Logs } from './logs.tsx'
 import { Outcome } from './outcome.tsx'
 import { Result } from './result.tsx'
@@ -91,6 +92,7 @@ function Run({ job }: { job: Job }) {
         <Timeline job={job} />
         <Logs job={job} />
         <Facts job={job} />
+        <Keep job={job} />
       </aside>
     </main>
   )

@@ -4,7 +4,7 @@ import type { Job } from '../../client/types.ts'
 import { useCatalogue } from '../catalogue.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { between, clockTime, duration, runningFor } from '../format.ts'
-import { Again, Pencil, StatusIcon, Stop } from '../icons.tsx'
+import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
 import { go, Link, runPath } from '../router.tsx'
 import { words } from '../runs.ts'
 import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
@@ -135,8 +135,8 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
   const { retry, sending, refusal } = useSubmit()
   if (job.input === null)
     return <p className="muted">Its input has been removed after its time; it cannot be run again.</p>
-  const again = async () => {
-    const next = await retry(job)
+  const again = async (pinned: boolean) => {
+    const next = await retry(job, pinned)
     if (next) go(runPath(next.id))
   }
   return (
@@ -146,7 +146,7 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
           type="button"
           className={first === 'again' ? 'button primary' : 'button'}
           disabled={sending}
-          onClick={() => void again()}
+          onClick={() => void again(false)}
         >
           <Again />
           {sending ? 'Sending…' : job.status === 'failed' ? 'Try again' : 'Run again'}
@@ -159,6 +159,18 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
             <Pencil />
             Edit and run
           </Link>
+        )}
+        {job.status === 'succeeded' && (
+          <button
+            type="button"
+            className="button"
+            disabled={sending}
+            title="The version that ran, with the same seed: the same result, as far as the model allows it"
+            onClick={() => void again(true)}
+          >
+            <Pin />
+            Same again
+          </button>
         )}
       </div>
       {refusal && <RefusalNote refusal={refusal} />}

@@ -5,6 +5,7 @@ import { Close, FileIcon, UploadIcon } from '../icons.tsx'
 import { mediaKind } from '../media.ts'
 import { words } from '../runs.ts'
 import { knownFile, sendFile } from '../send-file.ts'
+import { useStudio } from '../studio-context.ts'
 import type { SharedProps } from './field-input.tsx'
 
 interface Props extends SharedProps {
@@ -67,6 +68,7 @@ interface DropPlaceProps {
 }
 
 function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
+  const { client } = useStudio()
   const [over, setOver] = useState(false)
   const [state, setState] = useState<{ sending: boolean; problem: string | null }>({ sending: false, problem: null })
   const chooser = useRef<HTMLInputElement>(null)
@@ -77,7 +79,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
     setState({ sending: true, problem: null })
     try {
       const urls: string[] = []
-      for (const file of files) urls.push(await sendFile(file))
+      for (const file of files) urls.push(await sendFile(client, file))
       onSent(urls)
       setState({ sending: false, problem: null })
     } catch (error) {

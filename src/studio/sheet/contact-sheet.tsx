@@ -154,6 +154,7 @@ function SearchBox() {
 }
 
 function FirstVisit() {
+  const { client } = useStudio()
   const { submit, sending, refusal } = useSubmit()
   const { value: catalogue } = useCatalogue()
   const [busy, setBusy] = useState<Sample | null>(null)
@@ -162,7 +163,7 @@ function FirstVisit() {
     setBusy(sample)
     setProblem(null)
     try {
-      await submit({ ...sample.recipe.target, input: await sample.input() })
+      await submit({ ...sample.recipe.target, input: await sample.input(client) })
     } catch (error) {
       setProblem(words(error))
     }
