@@ -204,10 +204,17 @@ describe('a schema from strangers', () => {
     ),
   }))
   const schemas = fc.dictionary(words, json, { maxKeys: 6 })
+  const asParsed = <T>(value: T): T => JSON.parse(JSON.stringify(value))
+
+  test('refuses a value that cannot be compared with a constant', () => {
+    const made = plainSchema({ properties: { a: { const: {} } } })
+    expect(createInputChecks()(made?.schema ?? {})({ a: { toString: [] } })).toMatchObject([{ code: 'incomparable' }])
+  })
 
   test('never throws, whatever it says, and then knows its own hash', () => {
     fc.assert(
-      fc.property(schemas, schemas, json, (input, definitions, value) => {
+      // Objects as JSON.parse makes them, with a prototype.
+      fc.property(fc.tuple(schemas, schemas, json).map(asParsed), ([input, definitions, value]) => {
         const made = plainSchema(input, definitions)
         if (made === null) return
         createInputChecks()(made.schema)({ a: value })

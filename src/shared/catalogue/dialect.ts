@@ -61,8 +61,22 @@ function isPattern(text: string): boolean {
   }
 }
 
+/** Odd nestings of `anyOf` become shorter with each pass; real schemas are plain after the first. */
+const MAX_PASSES = 8
+
 /** null when the schema is larger than any input's would be. `definitions`: what `#/components/schemas/X` refers to. */
 export function plainSchema(given: JsonObject, definitions: JsonObject = {}): PlainSchema | null {
+  const first = onePass(given, definitions)
+  let made = first
+  for (let pass = 1; made !== null && pass < MAX_PASSES; pass++) {
+    const next = onePass(made.schema, {})
+    if (next !== null && canonicalJson(next.schema) === canonicalJson(made.schema)) break
+    made = next
+  }
+  return made && first && { schema: made.schema, ignored: first.ignored }
+}
+
+function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null {
   const ignored: string[] = []
   let nodes = 0
   let tooLarge = false

@@ -41,6 +41,12 @@ export function createInputChecks() {
 
 export type InputChecks = ReturnType<typeof createInputChecks>
 
+const INCOMPARABLE: FieldError = {
+  pointer: '',
+  code: 'incomparable',
+  detail: 'A value that is one of a choice may have no field named toString or valueOf.',
+}
+
 /** `schema`: as plainSchema made it. */
 function compile(schema: JsonObject): InputCheck {
   const ajv = new Ajv({
@@ -57,7 +63,13 @@ function compile(schema: JsonObject): InputCheck {
   })
   const validate = ajv.compile(schema)
   return (input) => {
-    if (validate(input)) return []
+    try {
+      if (validate(input)) return []
+    } catch (error) {
+      // A constant or a choice is compared by `toString` and `valueOf`: fields of these names are no functions.
+      if (error instanceof TypeError) return [INCOMPARABLE]
+      throw error
+    }
     const errors = (validate.errors ?? []).slice(0, MAX_ERRORS)
     // When no choice fits, one line says so; what each of them wanted is noise.
     const choices = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/`)
