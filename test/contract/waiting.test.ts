@@ -4,6 +4,7 @@ import type { JobEvent } from '../../src/shared/jobs/decision.ts'
 import type { JobRecord } from '../../src/shared/jobs/job.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 let scene: JobScene
 let waiting: ReturnType<typeof createWaiting>
@@ -65,8 +66,13 @@ describe('a job', () => {
     const [queued, resubmitting] = [await after([]), await after(failedOnce)]
     const [underWay, next] = [await after([intend]), await after([...failedOnce, intend])]
     await scene.store.pauseCreation('default', 60_000, 'rate_limited')
+    // A pause is looked at five times a second at most.
     for (const job of [queued, resubmitting])
-      expect(await waiting(job)).toMatchObject({ for: 'turn', pause: { reason: 'rate_limited' } })
+      await waitFor('the pause to be told', async () => {
+        const found = await waiting(job)
+        expect(found).toMatchObject({ for: 'turn', pause: { reason: 'rate_limited' } })
+        return true
+      })
     for (const job of [underWay, next]) expect(await waiting(job)).toBeNull()
   })
 })

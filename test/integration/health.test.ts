@@ -40,7 +40,7 @@ describe('the health of a deployment', () => {
     await operator.submit(key, MODEL)
     const health = await waitFor('the pause', async () => {
       const now = await service.client.health()
-      return now.pause !== null && now.waiting.looked_at > 0 && now
+      return now.pause !== null && now.waiting.reasons.some(({ reason }) => reason === 'rate_limited') && now
     })
     expect(health.pause).toMatchObject({ reason: 'rate_limited' })
     expect(health.waiting).toEqual({ looked_at: 1, reasons: [{ reason: 'rate_limited', jobs: 1 }] })
