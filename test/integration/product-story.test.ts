@@ -28,9 +28,6 @@ const story: BatchRequest = { preset: 'story-page', items, metadata: { story: 't
 
 const ms = (time: string | null): number => (time === null ? Number.NaN : Date.parse(time))
 
-/** Seconds of the product's own clock. */
-const between = (from: string | null, to: string | null): number => ((ms(to) - ms(from)) / 1000) * FASTER
-
 function expectStory(batch: Batch, jobs: readonly Job[]): void {
   expect(batch).toMatchObject({ status: 'succeeded', counts: { total: 4, succeeded: 4 }, cost: { captured: 12_000 } })
   expect(jobs.map(({ metadata }) => metadata.page)).toEqual(PAGES.map(([page]) => page))
@@ -38,15 +35,24 @@ function expectStory(batch: Batch, jobs: readonly Job[]): void {
   for (const { artifacts } of jobs) expect(artifacts).toMatchObject([{ media_type: 'image/webp' }])
 }
 
-/** One page after the other, each as soon as the account's limit lets it. */
-function expectPaced(batch: Batch, jobs: readonly Job[]): void {
-  for (const [at, job] of jobs.entries())
-    if (at > 0) expect(ms(job.submitted_at)).toBeGreaterThanOrEqual(ms(jobs[at - 1]?.completed_at ?? null))
-  const pause = 60 / CREATES_PER_MINUTE
-  const paced = between(jobs[0]?.submitted_at ?? null, jobs.at(-1)?.submitted_at ?? null)
-  expect(paced).toBeGreaterThanOrEqual(3 * pause - 0.5)
-  expect(paced).toBeLessThan(3 * pause + 15)
-  expect(between(batch.created_at, batch.completed_at)).toBeLessThan(FIXED_WAITS_S)
+/**
+ * How long the story takes on the product's own clock: the pauses of the limit, and what came on top of each - our own
+ * work, which is not faster here, and the picture itself. One page begins after the other, as soon as the limit lets it.
+ */
+function paced(jobs: readonly Job[]): number {
+  const pause = 60_000 / CREATES_PER_MINUTE
+  let total = 0
+  for (const [at, job] of jobs.entries()) {
+    const before = jobs[at - 1]
+    if (!before) continue
+    const allowed = ms(before.submitted_at) + pause / FASTER
+    expect(ms(job.submitted_at)).toBeGreaterThanOrEqual(ms(before.completed_at))
+    expect(ms(job.submitted_at)).toBeGreaterThanOrEqual(allowed - 5)
+    total += pause + ms(job.submitted_at) - allowed
+  }
+  const last = jobs.at(-1)
+  const ran = Number(last?.metrics.predict_time)
+  return (total + ms(last?.completed_at ?? null) - ms(last?.submitted_at ?? null)) / 1000 + ran * (FASTER - 1)
 }
 
 describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`, () => {
@@ -67,12 +73,14 @@ describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`
     const batch = await client.watchBatch(id, ({ counts }) => seen.push(counts.succeeded))
     const { data: jobs } = await client.batchJobs(id)
     expectStory(batch, jobs)
-    expectPaced(batch, jobs)
+    const seconds = paced(jobs)
+    expect(seconds).toBeGreaterThanOrEqual(30)
+    expect(seconds).toBeLessThan(FIXED_WAITS_S)
     // "Image ready!": each page is told as it comes.
     expect(seen).toEqual(expect.arrayContaining([1, 2, 3, 4]))
     const { counts } = await service.simulator.books()
     expect(counts).toMatchObject({ created: 4, create_requests: 4, throttled: 0 })
-    process.stdout.write(`story, in sequence: ${between(batch.created_at, batch.completed_at).toFixed(1)} s\n`)
+    process.stdout.write(`story, in sequence: ${seconds.toFixed(1)} s\n`)
   })
 
   test('the same by the command line, which saves the pictures', async () => {
@@ -84,7 +92,7 @@ describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`
     expect(exit).toBe(0)
     const told = JSON.parse(stdout) as Batch & { jobs: (Job & { saved: string[] })[] }
     expectStory(told, told.jobs)
-    expectPaced(told, told.jobs)
+    expect(paced(told.jobs)).toBeLessThan(FIXED_WAITS_S)
     for (const [at, { saved, artifacts }] of told.jobs.entries()) {
       expect(saved).toEqual([`book/${told.id}-${at + 1}.webp`])
       expect(readFileSync(join(folder, saved[0] ?? ''))).toHaveLength(artifacts[0]?.bytes ?? 0)
