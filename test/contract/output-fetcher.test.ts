@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -115,6 +117,19 @@ describe('an output of upstream itself', () => {
     const file = await fetcher.open(`${upstream}/x`, signal(200))
     await expect(createDiskArtifactStore(root).put('a', file.body, { maxBytes: 1000 })).rejects.toThrow()
     expect(await createDiskArtifactStore(root).open('a')).toBeNull()
+  })
+
+  test('is whole, however long nobody has begun to read it', async () => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage: unknown = runInNewContext('gc')
+    const whole = Buffer.alloc(300_000, 'whole')
+    answer = (_request, response) => response.writeHead(200).end(whole)
+    const files = await Promise.all(Array.from({ length: 20 }, () => fetcher.open(`${upstream}/x`, signal())))
+    for (let i = 0; i < 10; i++) {
+      if (typeof collectGarbage === 'function') collectGarbage()
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    for (const { body } of files) expect((await buffer(Readable.from(body))).equals(whole)).toBe(true)
   })
 
   test('shorter than announced is refused by the store', async () => {

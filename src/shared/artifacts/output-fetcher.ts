@@ -70,7 +70,10 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
         throw new OutputFetchError(`${url.host} answered in ${encoding}, which was not asked for`, false)
       }
       const length = response.headers.get('content-length')
-      return { body: response.body, bytes: length === null ? null : Number(length) }
+      // Taken at once: undici cancels a body that nobody reads yet when its response is collected as garbage, and then it
+      // would seem to be empty.
+      const chunks = response.body[Symbol.asyncIterator]()
+      return { body: { [Symbol.asyncIterator]: () => chunks }, bytes: length === null ? null : Number(length) }
     },
     async close() {
       await Promise.all([guarded.destroy(), trusted.destroy()])

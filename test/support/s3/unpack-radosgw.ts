@@ -92,6 +92,7 @@ async function download(work: string): Promise<void> {
     'Dir::Etc::SourceParts': '/dev/null',
     'Acquire::Languages': 'none',
     'Acquire::Retries': '3',
+    'APT::Update::Error-Mode': 'any',
     'Acquire::http::Timeout': '20',
     'Acquire::https::Timeout': '20',
     // The folders are ours alone, so root must not hand the download to the _apt user; nor may we need the system's lock.
@@ -104,6 +105,9 @@ async function download(work: string): Promise<void> {
       cwd: folder('debs'),
       timeout: 600_000,
       maxBuffer: 16 * 1024 * 1024,
+    }).catch((error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error)
+      throw new Error(`apt-get ${args[0]}: ${/^E: .*$/m.exec(text)?.[0] ?? 'failed'}`, { cause: error })
     })
   await apt(['update'])
   const { stdout } = await apt(['--simulate', '--no-install-recommends', 'install', 'radosgw'])
