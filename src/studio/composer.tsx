@@ -7,9 +7,11 @@ import { amend, Link, useAddress } from './router.tsx'
 import { RunForm } from './run-form.tsx'
 import { words } from './runs.ts'
 import { useStudio } from './studio-context.ts'
+import { useMay } from './who.ts'
 
 export function Composer() {
   const { value: catalogue, problem } = useCatalogue()
+  const may = useMay('jobs:write')
   return (
     <section className="composer" aria-label="New run">
       <div className="composer-head">
@@ -18,9 +20,12 @@ export function Composer() {
           Close
         </Link>
       </div>
-      {catalogue && <RecipeForm catalogue={catalogue} />}
+      {!may && (
+        <p className="composer-note muted">This key may look, but not start runs: it lacks the scope jobs:write.</p>
+      )}
+      {may && catalogue && <RecipeForm catalogue={catalogue} />}
       {problem && <Problem text={problem} />}
-      {!catalogue && !problem && <div className="composer-loading" aria-hidden="true" />}
+      {may && !catalogue && !problem && <div className="composer-loading" aria-hidden="true" />}
     </section>
   )
 }

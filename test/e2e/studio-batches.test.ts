@@ -120,19 +120,16 @@ describe('a batch', () => {
       .waitFor()
   })
 
-  test.each(['light', 'dark'] as const)(
-    'fits a phone in %s, and leaves axe nothing serious to say',
-    async (colorScheme) => {
-      const batch = await finishedBatch([`Seen ${colorScheme}`], `Seen ${colorScheme}`)
-      const page = await visit('/batches', { ...PHONE, colorScheme })
-      for (const path of ['/batches', '/batches/new', `/batches/${batch.id}`]) {
-        await page.goto(path)
-        await page.getByRole('heading', { level: 1 }).waitFor()
-        if (path === '/batches/new') await page.getByLabel('Prompts, one on each line').waitFor()
-        if (path.endsWith(batch.id)) await seesPicture(tile(page, `Seen ${colorScheme}`).getByRole('img'))
-        expect([path, await tooWide(page)]).toEqual([path, 0])
-        expect([path, await serious(page)]).toEqual([path, []])
-      }
-    },
-  )
+  test('fits a phone in the dark, and leaves axe nothing serious to say', async () => {
+    const batch = await finishedBatch(['Seen at night'], 'Seen at night')
+    const page = await visit('/batches', { ...PHONE, colorScheme: 'dark' })
+    for (const path of ['/batches', '/batches/new', `/batches/${batch.id}`]) {
+      await page.goto(path)
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      if (path === '/batches/new') await page.getByLabel('Prompts, one on each line').waitFor()
+      if (path.endsWith(batch.id)) await seesPicture(tile(page, 'Seen at night').getByRole('img'))
+      expect([path, await tooWide(page)]).toEqual([path, 0])
+      expect([path, await serious(page)]).toEqual([path, []])
+    }
+  })
 })

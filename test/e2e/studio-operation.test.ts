@@ -44,9 +44,14 @@ describe('credits', () => {
     const ledger = page.getByRole('region', { name: 'Ledger' })
     await ledger.getByRole('row').nth(25).waitFor()
     await ledger.getByRole('button', { name: 'Older movements' }).click()
-    await ledger.getByText('<img src=x onerror=alert(1)>').waitFor()
     // 13 runs, held and taken; the grant and what opened it; the head.
+    await ledger
+      .getByRole('row')
+      .nth(13 * 2 + 2)
+      .waitFor()
     expect(await ledger.getByRole('row').count()).toBe(13 * 2 + 2 + 1)
+    await ledger.getByText('<img src=x onerror=alert(1)>').waitFor()
+    expect(await serious(page)).toEqual([])
     await ledger.getByLabel('Kind of movement').selectOption('grant')
     await ledger.getByText('5.00').first().waitFor()
     expect(await ledger.getByRole('row').count()).toBe(2)
@@ -89,19 +94,16 @@ describe('health', () => {
   })
 })
 
-test.each(['light', 'dark'] as const)(
-  'both fit a phone in %s, and leave axe nothing serious to say',
-  async (colorScheme) => {
-    const page = await visit('/credits', { ...PHONE, colorScheme })
-    await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1).waitFor()
-    expect(await tooWide(page)).toBe(0)
-    expect(await serious(page)).toEqual([])
-    await page.getByRole('link', { name: 'Health' }).click()
-    await page
-      .getByRole('heading', { level: 2, name: /well|to look at/ })
-      .first()
-      .waitFor()
-    expect(await tooWide(page)).toBe(0)
-    expect(await serious(page)).toEqual([])
-  },
-)
+test('both fit a phone in the dark, and leave axe nothing serious to say', async () => {
+  const page = await visit('/credits', { ...PHONE, colorScheme: 'dark' })
+  await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1).waitFor()
+  expect(await tooWide(page)).toBe(0)
+  expect(await serious(page)).toEqual([])
+  await page.getByRole('link', { name: 'Health' }).click()
+  await page
+    .getByRole('heading', { level: 2, name: /well|to look at/ })
+    .first()
+    .waitFor()
+  expect(await tooWide(page)).toBe(0)
+  expect(await serious(page)).toEqual([])
+})

@@ -6,6 +6,7 @@ import { Plus, StatusIcon } from '../icons.tsx'
 import { batchPath, Link } from '../router.tsx'
 import { useFollowAll } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
+import { useMay } from '../who.ts'
 import { usePages } from '../use-pages.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_WORDS, batchCost, batchTitle, endedIn, percent } from './batch-words.ts'
@@ -16,6 +17,7 @@ const AGAIN_EVERY_MS = 3_000
 export function BatchList() {
   const { client } = useStudio()
   const { items, state, problem, more, cursor, refresh } = usePages<Batch>(client.batches)
+  const may = useMay('jobs:write')
   useFollowAll()
   useEffect(() => void (document.title = 'Batches · genqueue'), [])
   const running = items.some(({ completed_at }) => completed_at === null)
@@ -29,10 +31,12 @@ export function BatchList() {
     <main className="page">
       <div className="page-head">
         <h1>Batches</h1>
-        <Link className="button primary" href="/batches/new">
-          <Plus />
-          New batch
-        </Link>
+        {may && (
+          <Link className="button primary" href="/batches/new">
+            <Plus />
+            New batch
+          </Link>
+        )}
       </div>
       {problem && (
         <p className="composer-problem" role="alert">

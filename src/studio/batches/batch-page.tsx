@@ -1,6 +1,7 @@
-import { useEffect, useState, useSyncExternalStore } from 'react'
+import { useEffect, useSyncExternalStore } from 'react'
 import type { Batch, JobStatus } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
+import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
 import { between, duration, humanize, runningFor, whenFull } from '../format.ts'
@@ -8,7 +9,7 @@ import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
 import { credits } from '../money.ts'
 import { RefusalNote } from '../refusal-note.tsx'
 import { batchPath, go, leave, Link, STATUSES, useAddress, withQuery } from '../router.tsx'
-import { useFollowAll, words } from '../runs.ts'
+import { useFollowAll } from '../runs.ts'
 import { TileGrid } from '../sheet/tile-grid.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend } from '../submit.ts'
@@ -155,51 +156,19 @@ function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) =
   )
 }
 
-/** Asks once more: what it stops cannot be started again as it was. */
 function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChange: (batch: Batch) => void }) {
   const { client } = useStudio()
-  const [state, setState] = useState<'idle' | 'asking' | 'busy'>('idle')
-  const [problem, setProblem] = useState<string | null>(null)
-
-  async function cancel(): Promise<void> {
-    setState('busy')
-    setProblem(null)
-    try {
-      onChange(await client.cancelBatch(batch.id))
-    } catch (error) {
-      setProblem(words(error))
-    }
-    setState('idle')
-  }
-
   const runs = open === 1 ? '1 run' : `${open} runs`
   return (
-    <>
-      {state === 'asking' ? (
-        <span className="confirm" role="group" aria-label="Cancel the batch?">
-          <span>
-            Stop {runs}? What is queued costs nothing; what Replicate runs by now is stopped, and billed by Replicate
-            for the time used.
-          </span>
-          <button type="button" className="button" autoFocus onClick={() => void cancel()}>
-            Stop {runs}
-          </button>
-          <button type="button" className="quiet" onClick={() => setState('idle')}>
-            Let them run
-          </button>
-        </span>
-      ) : (
-        <button type="button" className="button" disabled={state === 'busy'} onClick={() => setState('asking')}>
-          <Stop />
-          {state === 'busy' ? 'Canceling…' : 'Cancel the rest'}
-        </button>
-      )}
-      {problem && (
-        <span className="field-error" role="alert">
-          {problem}
-        </span>
-      )}
-    </>
+    <ConfirmButton
+      icon={<Stop />}
+      label="Cancel the rest"
+      busy="Canceling…"
+      question={`Stop ${runs}? What is queued costs nothing; what Replicate runs by now is stopped, and billed by Replicate for the time used.`}
+      yes={`Stop ${runs}`}
+      no="Let them run"
+      act={async () => onChange(await client.cancelBatch(batch.id))}
+    />
   )
 }
 

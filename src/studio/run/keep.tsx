@@ -1,9 +1,8 @@
-import { useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
+import { ConfirmButton } from '../confirm-button.tsx'
 import { Bin, Download } from '../icons.tsx'
 import { leave } from '../router.tsx'
-import { words } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 
@@ -22,48 +21,22 @@ export function Keep({ job }: { job: Job }) {
   )
 }
 
-/** Asks once more: nothing brings it back. */
 function Remove({ job }: { job: Job }) {
   const { client, runs } = useStudio()
-  const [state, setState] = useState<'idle' | 'asking' | 'busy'>('idle')
-  const [problem, setProblem] = useState<string | null>(null)
-
-  async function remove(): Promise<void> {
-    setState('busy')
-    setProblem(null)
-    try {
-      await client.delete(job.id)
-      runs.forget(job.id)
-      leave()
-    } catch (error) {
-      setProblem(words(error))
-      setState('idle')
-    }
+  const remove = async () => {
+    await client.delete(job.id)
+    leave()
+    runs.forget(job.id)
   }
-
   return (
-    <>
-      {state === 'asking' ? (
-        <span className="confirm" role="group" aria-label="Delete the run?">
-          <span>Its input, its output and its files are removed for good. The ledger stays.</span>
-          <button type="button" className="button" autoFocus onClick={() => void remove()}>
-            Delete it
-          </button>
-          <button type="button" className="quiet" onClick={() => setState('idle')}>
-            Keep it
-          </button>
-        </span>
-      ) : (
-        <button type="button" className="button" disabled={state === 'busy'} onClick={() => setState('asking')}>
-          <Bin />
-          {state === 'busy' ? 'Deleting…' : 'Delete'}
-        </button>
-      )}
-      {problem && (
-        <span className="field-error" role="alert">
-          {problem}
-        </span>
-      )}
-    </>
+    <ConfirmButton
+      icon={<Bin />}
+      label="Delete"
+      busy="Deleting…"
+      question="Its input, its output and its files are removed for good. The ledger stays."
+      yes="Delete it"
+      no="Keep it"
+      act={remove}
+    />
   )
 }

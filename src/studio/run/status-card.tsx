@@ -12,6 +12,7 @@ import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
 import { RefusalNote } from '../refusal-note.tsx'
+import { useMay } from '../who.ts'
 import { useTypical } from './typical.ts'
 
 /** What it is doing, since when, why it waits, and what can be done about it. */
@@ -90,6 +91,7 @@ function Cancel({ job }: { job: Job }) {
   const { client, runs } = useStudio()
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<{ phase: string; message: string } | null>(null)
+  const may = useMay('jobs:write')
   const cost = costOfCanceling(job)
   const { value: catalogue } = useCatalogue()
   const preset = catalogue?.presets.find(({ name }) => name === job.preset)
@@ -111,7 +113,7 @@ function Cancel({ job }: { job: Job }) {
 
   return (
     <div className="actions">
-      {cost && (
+      {may && cost && (
         <button type="button" className="button" disabled={busy} onClick={() => void cancel()} aria-describedby="cost">
           <Stop />
           {busy ? 'Canceling…' : 'Cancel'}
@@ -133,6 +135,8 @@ function Cancel({ job }: { job: Job }) {
 /** The same request as a new job, or its input in the composer. `first` says which of the two is advised. */
 export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | null }) {
   const { retry, sending, refusal } = useSubmit()
+  const may = useMay('jobs:write')
+  if (!may) return null
   if (job.input === null)
     return <p className="muted">Its input has been removed after its time; it cannot be run again.</p>
   const again = async (pinned: boolean) => {

@@ -1,13 +1,14 @@
 import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { Job, JobStatus } from '../../client/types.ts'
 import { useCatalogue } from '../catalogue.ts'
-import { humanize, sourceOf, titleOf } from '../format.ts'
-import { Close, Plus, Search } from '../icons.tsx'
-import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
+import { sourceOf, titleOf } from '../format.ts'
+import { Plus } from '../icons.tsx'
+import { Link, useAddress } from '../router.tsx'
 import { filterKey, useFollowAll, useSheet, words } from '../runs.ts'
 import { samplesOf, type Sample } from '../samples.ts'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
+import { Filters } from './filters.tsx'
 import { TileGrid } from './tile-grid.tsx'
 
 /** Where each sheet was left, by its status: coming back finds the same place and the same tile. */
@@ -36,8 +37,6 @@ export function ContactSheet() {
       <div className="sheet-head">
         <h1 id="sheet-title">Runs</h1>
         <Filters />
-        <PresetFilter />
-        <SearchBox />
       </div>
       {sheet.state === 'loading' && <SheetSkeleton />}
       {sheet.state === 'failed' && (
@@ -69,88 +68,6 @@ export function ContactSheet() {
 function matches(job: Job | undefined, search: string): boolean {
   if (!job) return false
   return `${titleOf(job)} ${sourceOf(job)} ${job.id} ${job.prediction_id ?? ''}`.toLowerCase().includes(search)
-}
-
-function Filters() {
-  const { status } = useAddress()
-  return (
-    <nav className="filters" aria-label="Filter by status">
-      {[null, ...STATUSES].map((each) => (
-        <Link
-          key={each ?? 'all'}
-          href={withQuery({ status: each })}
-          className="filter"
-          aria-current={each === status ? 'page' : undefined}
-        >
-          {each === null ? 'All' : humanize(each)}
-        </Link>
-      ))}
-    </nav>
-  )
-}
-
-function PresetFilter() {
-  const { ofPreset, ofBatch } = useAddress()
-  const { value: catalogue } = useCatalogue()
-  const presets = catalogue?.presets ?? []
-  if (ofBatch)
-    return (
-      <Link className="button small" href={withQuery({ batch: null })} aria-label="Runs of every batch">
-        Of one batch
-        <Close />
-      </Link>
-    )
-  if (presets.length === 0) return null
-  return (
-    <select
-      className="preset-filter"
-      aria-label="Filter by preset"
-      value={ofPreset ?? ''}
-      onChange={(event) => amend({ of: event.target.value })}
-    >
-      <option value="">Every preset</option>
-      {presets.map(({ name, title }) => (
-        <option key={name} value={name}>
-          {title}
-        </option>
-      ))}
-    </select>
-  )
-}
-
-function SearchBox() {
-  const { search } = useAddress()
-  const [typed, setTyped] = useState<string | null>(null)
-  const text = typed ?? search
-  return (
-    <div className="search">
-      <Search />
-      <input
-        type="search"
-        id="search"
-        value={text}
-        placeholder="Filter the loaded runs"
-        aria-label="Filter the loaded runs by prompt, model or id"
-        spellCheck={false}
-        onChange={(event) => {
-          setTyped(event.target.value)
-          amend({ q: event.target.value })
-        }}
-        onBlur={() => setTyped(null)}
-        onKeyDown={(event) => {
-          // The id of a run opens it, loaded or not.
-          const id = /\bjob_[0-9A-Za-z]{26}\b/.exec(text)?.[0]
-          if (event.key === 'Enter' && id) go(runPath(id))
-          if (event.key === 'Escape') {
-            setTyped('')
-            amend({ q: null })
-            event.currentTarget.blur()
-          }
-        }}
-      />
-      <kbd aria-hidden="true">/</kbd>
-    </div>
-  )
 }
 
 function FirstVisit() {
