@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { failureOf } from '../../src/cli/failures.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Batch, Job, Preset } from '../../src/client/types.ts'
@@ -10,7 +10,8 @@ import { ended, genqueue, startGenqueue, type Ended } from '../support/genqueue.
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-/** `genqueue` as people and scripts call it, each time a process of its own. */
+/** `genqueue` as people and scripts call it, each time a process of its own: on a busy machine each takes its seconds. */
+vi.setConfig({ testTimeout: 60_000 })
 
 const THOUGHT = { model: 'google/gemini-3-pro', input: { prompt: 'a long thought' } }
 
