@@ -35,11 +35,15 @@ export function createJsonScan({
       inText = true
       fileBegun = 0
     } else if (byte === BRACKET || byte === BRACE) {
-      values++
       if (++depth > MAX_DEPTH)
         throw new ServiceError('body_too_complex', `The body is nested more than ${MAX_DEPTH} levels deep.`)
+      countValue()
     } else if (byte === BRACKET_END || byte === BRACE_END) depth--
-    else if (byte === COMMA && ++values > maxValues)
+    else if (byte === COMMA) countValue()
+  }
+
+  function countValue(): void {
+    if (++values > maxValues)
       throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
   }
 

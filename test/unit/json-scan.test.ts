@@ -39,6 +39,15 @@ test('what is refused is refused before the rest of it came', () => {
   expect(() => scan(Buffer.from(`{"a":"${'x'.repeat(100)}`))).toThrow(ServiceError)
 })
 
+test.each([
+  ['commas', '[1,2,3,4]', 'body_too_complex'],
+  ['as many as there may be', '[1,2,3]', null],
+  ['an opening bracket as the last', '{"a":"","b":"","c":{}}', 'body_too_complex'],
+  ['opening brackets alone', '[[[[]]]]', 'body_too_complex'],
+])('more values than there may be are refused: %s', (_what, text, code) => {
+  expect(refusal(text, 1, { ...LIMITS, values: 3 })).toBe(code)
+})
+
 test('texts are told from structure as JSON tells them', () => {
   const limits = { bytes: 1e9, values: 3, besideFiles: 1e9 }
   fc.assert(
