@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
@@ -72,8 +73,11 @@ async function startSimulatorProcess(port: number, flags: Record<string, number>
       SIMULATOR,
       all.flatMap(([name, value]) => [`--${name}`, String(value)]),
     )
-    await next.waitForLine(/\/v1/, { timeout: 60_000 })
-    return next
+    const [said] = await next.waitForLine(/\/v1|is already in use/, { timeout: 60_000 })
+    if (said === '/v1') return next
+    // While nobody listened, the system gave the port to a connection of somebody else.
+    await delay(500)
+    return start()
   }
   let life = start()
   await life

@@ -39,6 +39,15 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
   const whileUpstreamLives = (act: () => Promise<void>): Promise<true> =>
     waitFor('the simulator to be there', () => act().then(() => true), { timeout: 60_000 })
 
+  /** Of the simulator: one after the other, however long a start takes. */
+  let deaths = Promise.resolve()
+  async function death(last: Promise<void>, ms: number): Promise<void> {
+    await last
+    await fleet.simulator.kill()
+    await delay(ms)
+    await fleet.simulator.start()
+  }
+
   async function strike(fault: Planned): Promise<void> {
     const { redis, inspect, simulator, proxies } = fleet
     switch (fault.kind) {
@@ -91,9 +100,8 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
         proxies.upstream.latency(fault.ms)
         return during('upstream', fault.lasts, () => proxies.upstream.heal())
       case 'upstream_dies':
-        await simulator.kill()
-        await delay(fault.lasts)
-        return simulator.start()
+        deaths = death(deaths, fault.lasts)
+        return deaths
       case 'simulator':
         await whileUpstreamLives(() => simulator.faults(fault.on))
         return during(fault.name, fault.lasts, () => whileUpstreamLives(() => simulator.faults(fault.off)))
