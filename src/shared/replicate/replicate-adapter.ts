@@ -1,5 +1,5 @@
 import Replicate from 'replicate'
-import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
+import { Agent, buildConnector, request as undiciRequest } from 'undici'
 import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
@@ -67,7 +67,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     path: string,
     init: { method: string; headers?: Record<string, string>; data?: object; timeout: number; agent: Agent },
   ): Promise<Outcome> {
-    const signal = AbortSignal.timeout(init.timeout)
+    // Not AbortSignal.timeout: that one keeps a request alive for all of its time, however quick the answer was.
+    const { signal, clear } = timeLimit(init.timeout)
     let first: Promise<Answer> | undefined
     const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
       first ??= send(url instanceof Request ? url.url : String(url), fetchInit ?? {}, init.agent)
@@ -82,15 +83,17 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     const client = new Replicate({ auth: options.token, baseUrl: options.baseUrl, fetch: once, useFileOutput: false })
     const { method, headers = {}, data } = init
     try {
-      await client.request(path, { method, headers, signal, ...(data ? { data } : {}) })
-    } catch (error) {
-      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
-    }
-    try {
+      await client.request(path, { method, headers, signal, ...(data ? { data } : {}) }).catch((error: unknown) => {
+        // What became of the one request decides, not what the client makes of it.
+        if (!first) throw error
+      })
       if (!first) return { kind: 'not_connected', reason: 'the client sent no request' }
       return { kind: 'answer', answer: await first }
     } catch (error) {
+      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
       return whatBroke(error)
+    } finally {
+      clear()
     }
   }
 
@@ -173,6 +176,12 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   }
 }
 
+function timeLimit(ms: number): { signal: AbortSignal; clear(): void } {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(new DOMException('No answer in time.', 'TimeoutError')), ms)
+  return { signal: controller.signal, clear: () => clearTimeout(timer) }
+}
+
 function createCall({ model, version, deployment, input, webhook, events, cancelAfter }: CreateRequest) {
   const path = model
     ? `/models/${model}/predictions`
@@ -183,24 +192,25 @@ function createCall({ model, version, deployment, input, webhook, events, cancel
   return { path, headers: { 'Cancel-After': `${cancelAfter}s` }, data }
 }
 
+/** undici's own request: what `fetch` would make beside it for each call, streams above all, is never looked at. */
 async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<Answer> {
-  const { method = 'GET', headers, body, signal } = init
-  const response = await undiciFetch(url, {
-    method,
-    headers: Object.fromEntries(new Headers(headers)),
-    body: typeof body === 'string' ? body : null,
+  const { method = 'GET', headers: sent, body: data, signal } = init
+  const { statusCode, headers, body } = await undiciRequest(url, {
+    method: method === 'POST' ? 'POST' : 'GET',
+    headers: Object.fromEntries(new Headers(sent)),
+    body: typeof data === 'string' ? data : null,
     signal: signal ?? null,
-    redirect: 'manual',
     dispatcher,
   })
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
     if (size > MAX_BODY) throw new Error(`an answer of more than ${MAX_BODY} bytes`)
     chunks.push(chunk)
   }
-  return { status: response.status, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }
+  const get = (name: string): string | null => [headers[name] ?? null].flat()[0] ?? null
+  return { status: statusCode, headers: { get }, body: Buffer.concat(chunks).toString('utf8') }
 }
 
 function whatBroke(error: unknown): Outcome {
