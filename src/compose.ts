@@ -28,8 +28,14 @@ import { runAudit, type AuditReport } from './shared/audit/audit.ts'
 import { createRedisAuditSource } from './shared/audit/redis-audit-source.ts'
 import { createArtifactLinks } from './shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from './shared/artifacts/artifact-store.ts'
+import { createArtifactNames, DISK_PATTERN } from './shared/artifacts/artifact-names.ts'
 import { createDiskArtifactStore } from './shared/artifacts/disk-artifact-store.ts'
+import { createRemoveJobFiles } from './shared/artifacts/job-files.ts'
+import { createMeasureFile } from './shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from './shared/artifacts/output-fetcher.ts'
+import { createS3ArtifactStore } from './shared/artifacts/s3-artifact-store.ts'
+import { createSpool } from './shared/artifacts/spool.ts'
+import { createStoredPlaces } from './shared/artifacts/stored-places.ts'
 import { createCatalogue } from './shared/catalogue/catalogue.ts'
 import { diskPresets } from './shared/catalogue/disk-presets.ts'
 import { createInputChecks } from './shared/catalogue/input-check.ts'
@@ -41,7 +47,7 @@ import { createRedisCreditStore } from './shared/credits/redis-credit-store.ts'
 import { createRedisLedgerSource } from './shared/credits/redis-ledger-source.ts'
 import { verifyLedger, type LedgerVerdict } from './shared/credits/verify-ledger.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
-import type { HealthCheck } from './shared/health.ts'
+import { rememberCheck, type HealthCheck } from './shared/health.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
 import { createLifecycle } from './shared/jobs/lifecycle.ts'
 import type { JobStore } from './shared/jobs/ports.ts'
@@ -89,6 +95,7 @@ import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers } from './workers/start-workers.ts'
+import { createCopyOutputs } from './workers/copy-outputs.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
@@ -143,9 +150,26 @@ const READY_WITHIN_MS = 10_000
 const STOP_WITHIN_MS = 10_000
 const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
 const COPY_TIMEOUT_MS = 120_000
+/** Of all copies on their way to a bucket; four of the largest. */
+const MAX_SPOOL_BYTES = 4 * MAX_ARTIFACT_BYTES
+const STORAGE_CHECK_MS = 15_000
 const LOGIN_FAILURES_PER_MINUTE = 10
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
+/** Where files are kept, and how they are called there. */
+function buildStorage({ dataDir, artifacts: { store, bucket } }: Config) {
+  const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
+  const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
+  if (!bucket) return { artifacts: disk, names, close: () => Promise.resolve() }
+  const spool = createSpool(join(dataDir, 'spool'), MAX_SPOOL_BYTES)
+  const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
+  return {
+    artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
+    names,
+    close: () => Promise.resolve(s3.close()),
+  }
+}
 
 /** What api and workers both stand on, over one connection. */
 function buildCore(
@@ -175,6 +199,7 @@ function buildCore(
   )
   const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
+  const storage = buildStorage(config)
   const batchStore = createRedisBatchStore({
     redis,
     plan: { keys, timings, keepEvents: KEEP_EVENTS },
@@ -200,7 +225,10 @@ function buildCore(
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
-    artifacts: wrap.artifacts(createDiskArtifactStore(join(config.dataDir, 'artifacts'))),
+    artifacts: wrap.artifacts(storage.artifacts),
+    names: storage.names,
+    closeStorage: storage.close,
+    storageCheck: rememberCheck(storage.artifacts.check, STORAGE_CHECK_MS),
   }
 }
 
@@ -239,7 +267,11 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
   const links = createArtifactLinks(deployment.keys)
-  const view = createJobView({ links, createsPerMinute: config.replicate.createsPerMinute })
+  const view = createJobView({
+    links,
+    createsPerMinute: config.replicate.createsPerMinute,
+    keepJob: core.timings.keepJob,
+  })
   const show = createShowJob(store, view, ACCOUNT)
   const streams = createEventStreams({
     hub,
@@ -273,6 +305,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const resolveJob = createResolveJob({ catalogue, allowRawModels: config.allowRawModels })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
+  const fileOrigins = await originsOfLinks(config, artifacts)
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
@@ -293,7 +326,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       ...tokenRoutes(store, auth),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
-      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core) }, metrics }),
+      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),
       ...healthReportRoutes({
         store,
         tenants: tenantAdmin,
@@ -319,6 +352,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
     board: options.adminPassword === null ? null : createBoard(queues, BOARD_PATH),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
     autoSession: options.autoSession,
+    fileOrigins,
     metrics,
     log,
   })
@@ -391,7 +425,13 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         lifecycle,
         doorbells,
         batches: core.batches,
-        cleanUp: createCleanUp({ store, artifacts, batches: core.batches, timings, log }),
+        cleanUp: createCleanUp({
+          store,
+          removeFiles: createRemoveJobFiles(artifacts, core.names),
+          batches: core.batches,
+          timings,
+          log,
+        }),
         timings,
         log,
       }),
@@ -402,12 +442,17 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
       store: createStoreOutputs({
         store,
         lifecycle,
-        artifacts,
-        fetcher,
-        upstream,
-        reads,
+        copy: createCopyOutputs({
+          artifacts,
+          names: core.names,
+          measure: createMeasureFile(log),
+          fetcher,
+          upstream,
+          reads,
+          limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
+          log,
+        }),
         timings,
-        limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
         log,
       }),
     },
@@ -429,6 +474,19 @@ const workerCheck =
     return { ok: seconds !== null && seconds < 60, detail: seconds === null ? 'never swept' : `swept ${seconds} s ago` }
   }
 
+/** Where readers are sent for files, when that is not here. */
+async function originsOfLinks({ artifacts: { bucket } }: Config, artifacts: ArtifactStore): Promise<string[]> {
+  const shown = { seconds: 60, mediaType: 'image/png', disposition: 'inline' }
+  const link = bucket && (await artifacts.link(`s3://${bucket.name}/any`, shown))
+  return link ? [new URL(link).origin] : []
+}
+
+/** What is wrong with the place for files should be read at the start, not after the first paid prediction. */
+async function tellStorage(check: HealthCheck, log: Logger): Promise<void> {
+  const { ok, detail } = await check()
+  if (!ok) log.error({ detail }, 'outputs cannot be stored')
+}
+
 /** A listener for a worker: health and metrics only. */
 async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
   const { config, log } = options
@@ -437,7 +495,7 @@ async function startHealth(core: Core, options: ServiceOptions): Promise<Running
   const app = createApp({
     routes: healthRoutes({
       version: VERSION,
-      checks: { redis: redisCheck(core), workers: workerCheck(core.store) },
+      checks: { redis: redisCheck(core), storage: core.storageCheck, workers: workerCheck(core.store) },
       metrics,
     }),
     auth: createAuth({
@@ -490,7 +548,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
         { name: 'upstream', stop: core.closeUpstream },
+        { name: 'storage', stop: core.closeStorage },
       )
+      void tellStorage(core.storageCheck, log)
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
       reload = api.reload
@@ -507,6 +567,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const core = buildCore(redis, keys, deployment, () => publicUrl, await durability(redis), options)
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
+      stops.push({ name: 'worker storage', stop: core.closeStorage })
+      if (config.role === 'worker') void tellStorage(core.storageCheck, log)
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
       const stopWatchdog = startWatchdog({
@@ -576,7 +638,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
       return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
     }
-    const artifacts = createDiskArtifactStore(join(config.dataDir, 'artifacts'))
+    const { artifacts, close: closeStorage } = buildStorage(config)
     const credits = createRedisCreditStore({ redis, keys })
     const source = createRedisAuditSource({ redis, keys })
     const ledgers = createRedisLedgerSource({ redis, keys })
@@ -603,6 +665,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       },
       async close() {
         await upstream.close()
+        await closeStorage()
         await closeConnection(redis)
       },
     }

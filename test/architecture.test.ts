@@ -186,6 +186,9 @@ test('vocabulary and decisions touch neither a technology nor the outside', () =
     ...['policies', 'preset', 'dialect'].map((name) => `src/shared/catalogue/${name}.ts`),
     'src/shared/credits/price.ts',
     'src/shared/json-pointer.ts',
+    ...['ledger', 'replay-ledger', 'verify-ledger', 'spending', 'credit-admin', 'credit-view', 'ports'].map(
+      (name) => `src/shared/credits/${name}.ts`,
+    ),
     'src/shared/errors.ts',
   ]
   for (const file of pure) expect(sources).toContain(file)

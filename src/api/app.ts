@@ -30,6 +30,8 @@ export interface AppOptions {
   studioDir: string | null
   /** `GET /` signs in by itself: only on a loopback bind with a Redis of our own. */
   autoSession: boolean
+  /** Where links to files lead besides this service. */
+  fileOrigins?: string[]
   metrics: Metrics
   log: Logger
 }
@@ -39,6 +41,9 @@ const REFUSALS = new Set<ErrorCode>(['unauthenticated', 'too_many_attempts', 'ra
 
 export const BOARD_PATH = '/admin/queues'
 
+/** The addresses of Studio's pages (src/studio/router.tsx). */
+const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
+
 /** Logs, inputs and text outputs make a webhook long. */
 const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
 
@@ -47,7 +52,7 @@ const MAX_BODIES_BYTES = 192 * 1024 * 1024
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
-  const { auth, log, metrics } = options
+  const { auth, log, metrics, fileOrigins = [] } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -75,8 +80,8 @@ export function createApp(options: AppOptions): Express {
       contentSecurityPolicy: {
         directives: {
           'default-src': ["'self'"],
-          'img-src': ["'self'", 'data:', 'blob:'],
-          'media-src': ["'self'"],
+          'img-src': ["'self'", 'data:', 'blob:', ...fileOrigins],
+          'media-src': ["'self'", ...fileOrigins],
           'style-src': ["'self'"],
           'script-src': ["'self'"],
           'connect-src': ["'self'"],
@@ -174,7 +179,7 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
   const index = join(studioDir, 'index.html')
   app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
-  app.get(['/', '/new', '/runs/:id'], (request, response) => {
+  app.get(STUDIO_PATHS, (request, response) => {
     const asked = toRequest(request)
     if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
       response.setHeader('set-cookie', auth.openSession(asked.secure))

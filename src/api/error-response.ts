@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { ProblemResponse } from './http.ts'
@@ -34,6 +35,11 @@ export function toServiceError(error: unknown): ServiceError {
   if (isRedisTrouble(error))
     return new ServiceError('unavailable', 'The queue does not answer. Nothing was changed.', {
       retryAfter: 2,
+      cause: error,
+    })
+  if (error instanceof StorageTroubleError)
+    return new ServiceError('unavailable', 'The place where files are kept does not answer.', {
+      retryAfter: 5,
       cause: error,
     })
   if (isOutOfMemory(error))

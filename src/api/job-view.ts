@@ -1,5 +1,6 @@
 import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
+import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
 import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 import type { Waiting } from './waiting.ts'
@@ -7,6 +8,8 @@ import type { Waiting } from './waiting.ts'
 export interface JobViewOptions {
   links: ArtifactLinks
   createsPerMinute: number
+  /** How long jobs and their files are kept after their end, ms. */
+  keepJob: number
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -26,7 +29,7 @@ const CROWD_WORDS: Record<Crowd, string> = {
 }
 
 /** A record as its owner sees it. */
-export function createJobView({ links, createsPerMinute }: JobViewOptions) {
+export function createJobView({ links, createsPerMinute, keepJob }: JobViewOptions) {
   function waitingFor(waiting: Waiting): WaitingFor | null {
     if (waiting === null) return null
     if (waiting.for === 'outcome')
@@ -56,13 +59,22 @@ export function createJobView({ links, createsPerMinute }: JobViewOptions) {
   }
 
   return (job: JobRecord, waiting: Waiting): Job => {
-    const artifacts = job.artifacts.map(({ id, media_type, bytes, sha256 }) => ({
-      id,
-      url: links.path(id),
-      media_type,
-      bytes,
-      sha256,
-    }))
+    const expires_at = timeOrNull(job.completed_at === null ? null : job.completed_at + keepJob)
+    const artifacts = job.artifacts.map(
+      ({ id, key, media_type, bytes, sha256, width, height, duration, thumbnail }) => ({
+        id,
+        url: links.path(id),
+        media_type,
+        bytes,
+        sha256,
+        width,
+        height,
+        duration,
+        thumbnail_url: thumbnail === null ? null : links.path(id, '/thumbnail'),
+        location: S3_KEY.test(key) ? key : null,
+        expires_at,
+      }),
+    )
     return {
       id: job.id,
       status: job.status,

@@ -60,6 +60,17 @@ export interface Artifact {
   media_type: string
   bytes: number
   sha256: string
+  /** Of pictures and MP4, px; null where it is not known. */
+  width: number | null
+  height: number | null
+  /** Of MP4, WAV and moving pictures, s; null where it is not known. */
+  duration: number | null
+  /** A small picture (WebP, at most 512 px) of a large one; a path as `url`. */
+  thumbnail_url: string | null
+  /** `s3://<bucket>/<key>`, where it is kept in a bucket. */
+  location: string | null
+  /** When retention removes it; null before the job is final. */
+  expires_at: string | null
 }
 
 /** Any JSON value. */

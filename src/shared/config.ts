@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { BUCKET_PATTERN, patternProblem } from './artifacts/artifact-names.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import type { Limits } from './tenants/tenant.ts'
 
@@ -60,6 +61,38 @@ const variables = {
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
+  ARTIFACT_STORE: z.enum(['disk', 's3']).default('disk').describe('disk or s3'),
+  S3_BUCKET: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/)
+    .optional()
+    .describe('the name of a bucket'),
+  S3_PREFIX: z
+    .string()
+    .max(200)
+    .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/)
+    .optional()
+    .describe('names of A-Z a-z 0-9 _ - . with / between them'),
+  S3_KEY_PATTERN: z
+    .string()
+    .default(BUCKET_PATTERN)
+    .superRefine((pattern, context) => {
+      const problem = patternProblem(pattern)
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem })
+    })
+    .describe('a pattern such as training-images/{batch}/{index}.{ext}'),
+  S3_ENDPOINT: url(/^https?$/)
+    .optional()
+    .describe('an http(s) URL; leave it out for AWS'),
+  S3_REGION: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/)
+    .default('us-east-1')
+    .describe('a region such as eu-central-1'),
+  S3_ACCESS_KEY_ID: z.string().min(1).optional().describe('the id of an access key'),
+  S3_SECRET_ACCESS_KEY: z.string().min(1).optional().describe('the secret of the access key'),
+  S3_FORCE_PATH_STYLE: z.enum(['true', 'false']).optional().describe('true or false'),
+  S3_DOWNLOADS: z.enum(['proxy', 'presigned']).default('proxy').describe('proxy or presigned'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe('a whole number, 1 or more'),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
@@ -90,6 +123,8 @@ const SECRET = new Set([
   'DEV_API_KEY',
   'ADMIN_PASSWORD',
   'REDIS_URL',
+  'S3_ACCESS_KEY_ID',
+  'S3_SECRET_ACCESS_KEY',
 ])
 
 export interface Config {
@@ -120,6 +155,25 @@ export interface Config {
   presetsDir: string
   /** false: jobs are made by presets only. */
   allowRawModels: boolean
+  artifacts: {
+    /** Where new files go. */
+    store: 'disk' | 's3'
+    /** null: no bucket is known. */
+    bucket: {
+      name: string
+      /** '' for none */
+      prefix: string
+      pattern: string
+      /** null: that of AWS */
+      endpoint: string | null
+      region: string
+      /** null: by the usual ways of AWS */
+      credentials: { accessKeyId: string; secretAccessKey: string } | null
+      forcePathStyle: boolean
+      /** Readers are sent to the bucket; otherwise files pass through the api. */
+      presigned: boolean
+    } | null
+  }
   /** Of tenants without limits of their own. */
   tenantLimits: Limits
   simulator: {
@@ -137,8 +191,9 @@ export const VARIABLE_NAMES = Object.keys(variables)
 
 function problem(name: string, value: string | undefined): string {
   const expected = Object.entries(variables).find(([known]) => known === name)?.[1].description
+  const why = name === 'S3_KEY_PATTERN' && value !== undefined ? patternProblem(value) : null
   const read = value === undefined ? 'nothing' : SECRET.has(name) ? `${value.length} characters` : JSON.stringify(value)
-  return `${name}: read ${read}, expected ${expected ?? 'another value'}`
+  return `${name}: read ${read}, expected ${expected ?? 'another value'}${why === null ? '' : `: ${why}`}`
 }
 
 /**
@@ -166,6 +221,10 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     )
   if (!new URL(env.REPLICATE_BASE_URL).pathname.replace(/\/+$/, '').endsWith('/v1'))
     wrong.push(problem('REPLICATE_BASE_URL', env.REPLICATE_BASE_URL))
+  if (env.ARTIFACT_STORE === 's3' && !env.S3_BUCKET) wrong.push(problem('S3_BUCKET', undefined))
+  const halves = ['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const
+  if (halves.some((name) => env[name]))
+    wrong.push(...halves.filter((name) => !env[name]).map((name) => problem(name, undefined)))
   if (wrong.length > 0) throw new ConfigError(wrong.join('\n'))
 
   const perMinute = env.REPLICATE_CREATES_PER_MINUTE
@@ -193,6 +252,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),
     allowRawModels: env.ALLOW_RAW_MODELS === 'true',
+    artifacts: { store: env.ARTIFACT_STORE, bucket: bucketOf(env) },
     tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
     simulator: {
       port: env.SIMULATOR_PORT,
@@ -202,6 +262,23 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       burst: env.SIMULATOR_BURST ?? null,
     },
     logLevel: env.LOG_LEVEL,
+  }
+}
+
+function bucketOf(env: z.output<typeof schema>): Config['artifacts']['bucket'] {
+  const { S3_BUCKET: name, S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = env
+  if (name === undefined) return null
+  const endpoint = env.S3_ENDPOINT?.replace(/\/+$/, '') ?? null
+  return {
+    name,
+    prefix: env.S3_PREFIX ?? '',
+    pattern: env.S3_KEY_PATTERN,
+    endpoint,
+    region: env.S3_REGION,
+    credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : null,
+    // Names of buckets are no host names of a server of one's own.
+    forcePathStyle: env.S3_FORCE_PATH_STYLE === undefined ? endpoint !== null : env.S3_FORCE_PATH_STYLE === 'true',
+    presigned: env.S3_DOWNLOADS === 'presigned',
   }
 }
 

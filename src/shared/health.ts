@@ -6,6 +6,15 @@ export interface Readiness {
 
 export type HealthCheck = () => Promise<{ ok: boolean; detail: string }>
 
+/** Asks at most once in so many ms: for checks that cost something. */
+export function rememberCheck(check: HealthCheck, ms: number): HealthCheck {
+  let last: { at: number; result: ReturnType<HealthCheck> } | null = null
+  return () => {
+    if (last === null || Date.now() - last.at > ms) last = { at: Date.now(), result: check() }
+    return last.result
+  }
+}
+
 /** Runs all checks at once; one that throws or is silent for `timeoutMs` has failed. */
 export async function runChecks(checks: Record<string, HealthCheck>, timeoutMs = 2500): Promise<Readiness> {
   const results = await Promise.all(

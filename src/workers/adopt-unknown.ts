@@ -21,6 +21,9 @@ export interface AdoptDependencies {
   log: Logger
 }
 
+/** After its intent; no request is held up for so long. */
+const LATEST_ARRIVAL_MS = 5 * 60_000
+
 interface Unknown {
   job: string
   attempt: number
@@ -92,7 +95,8 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       { upstream, reads },
       {
         after: Math.min(...times) - timings.clockSkew - timings.listingLag,
-        before: Math.max(...times) + timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag,
+        // Whatever is there by now may be the one, also when its request was held up for longer than anyone would expect.
+        before: Math.min(began, Math.max(...times) + LATEST_ARRIVAL_MS) + timings.clockSkew,
       },
       signal,
     )

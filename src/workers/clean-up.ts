@@ -1,4 +1,4 @@
-import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import type { RemoveJobFiles } from '../shared/artifacts/job-files.ts'
 import type { Batches } from '../shared/batches/batches.ts'
 import { newCommitId } from '../shared/jobs/commit-id.ts'
 import { isFinal } from '../shared/jobs/job.ts'
@@ -9,7 +9,7 @@ import type { Logger } from '../shared/logger.ts'
 
 export interface CleanUpDependencies {
   store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention'>
-  artifacts: Pick<ArtifactStore, 'removeAll'>
+  removeFiles: RemoveJobFiles
   batches: Pick<Batches, 'forget'>
   timings: Timings
   log: Logger
@@ -18,7 +18,7 @@ export interface CleanUpDependencies {
 const BATCH = 200
 
 /** Removes what final jobs and batches need not keep any more, a part of them at each call. */
-export function createCleanUp({ store, artifacts, batches, timings, log }: CleanUpDependencies) {
+export function createCleanUp({ store, removeFiles, batches, timings, log }: CleanUpDependencies) {
   async function clean(id: string, now: number): Promise<void> {
     if (id.startsWith('bat_')) return batches.forget(id)
     const { state } = await store.load(id)
@@ -30,7 +30,7 @@ export function createCleanUp({ store, artifacts, batches, timings, log }: Clean
       if (stage === 'index' || state.job.input === null) return store.deferRetention(state)
       return store.purge(state, 'payload', newCommitId())
     }
-    if (stage === 'all') await artifacts.removeAll(`${state.job.tenant}/${id}`)
+    if (stage === 'all') await removeFiles(state.job)
     await store.purge(state, stage, newCommitId())
   }
 

@@ -1,96 +1,30 @@
-import { Readable } from 'node:stream'
-import { artifactId } from '../shared/artifacts/artifact-links.ts'
-import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
-import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
-import { OutputFetchError, type OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
-import { attemptOf, type ArtifactRecord, type Effect, type JobRecord, type Json } from '../shared/jobs/job.ts'
+import { StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
+import { planOutput } from '../shared/artifacts/output.ts'
+import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
+import { attemptOf } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
-import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
-import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import { OutputGoneError, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
 
 export interface StoreDependencies {
   store: JobStore
   lifecycle: Lifecycle
-  artifacts: ArtifactStore
-  fetcher: OutputFetcher
-  upstream: PredictionPort
-  reads: Budget
+  copy: CopyOutputs
   timings: Timings
-  /** Bytes of one file; ms for copying it. */
-  limits: { maxBytes: number; copyTimeout: number }
   log: Logger
-}
-
-type StoreEffect = Extract<Effect, { kind: 'store' }>
-
-/** The output is lost for good: trying again cannot help. */
-class OutputGoneError extends Error {
-  override name = 'OutputGoneError'
 }
 
 /**
  * Copies the outputs of one job before it is `succeeded`. Repeatable: keys are made of job, attempt and place, files
  * appear whole or not at all, and only one commit records the result.
  */
-export function createStoreOutputs(dependencies: StoreDependencies) {
-  const { store, lifecycle, artifacts, fetcher, upstream, reads, timings, limits, log } = dependencies
-
-  async function outputOf(job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<Json> {
-    if (!effect.output_pending) return effect.output
-    if (job.prediction_id === null) throw new OutputGoneError('the prediction is not known')
-    await reads.take(signal)
-    const outcome = await upstream.get(job.prediction_id)
-    if (outcome.kind === 'prediction' && outcome.prediction.output_too_deep)
-      throw new OutputGoneError('the output is nested too deeply to be kept')
-    if (outcome.kind === 'prediction' && !outcome.prediction.data_removed) return outcome.prediction.output
-    if (outcome.kind === 'prediction' || outcome.kind === 'not_found')
-      throw new OutputGoneError('Replicate has removed the output')
-    throw new Error(`the output cannot be read: ${outcome.kind}`)
-  }
-
-  async function copyFile(
-    source: string,
-    key: string,
-    signal: AbortSignal,
-  ): Promise<Omit<ArtifactRecord, 'id' | 'key'>> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(limits.copyTimeout)])
-    if (source.startsWith('data:')) {
-      const response = await fetch(source)
-      const body = Readable.from([new Uint8Array(await response.arrayBuffer())])
-      return artifacts.put(key, body, { maxBytes: limits.maxBytes })
-    }
-    const file = await fetcher.open(source, deadline)
-    return artifacts.put(key, file.body, { maxBytes: limits.maxBytes, expectedBytes: file.bytes })
-  }
-
-  async function copyAll(job: JobRecord, effect: StoreEffect, signal: AbortSignal) {
-    const output = await outputOf(job, effect, signal)
-    const plan = planOutput(output)
-    const idOf = (index: number): string => artifactId(job.id, effect.attempt, index)
-    const keyOf = (index: number): string => `${job.tenant}/${job.id}/${effect.attempt}/${index}`
-    const copied: ArtifactRecord[] = []
-    for (const [index, source] of plan.files.entries()) {
-      const key = keyOf(index)
-      copied.push({ id: idOf(index), key, ...(await copyFile(source, key, signal)) })
-    }
-    const rendered = plan.render(idOf)
-    const text = typeof rendered === 'string' ? rendered : JSON.stringify(rendered)
-    if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT) return { output: rendered, artifacts: copied }
-    const index = copied.length
-    const mediaType = typeof rendered === 'string' ? 'text/plain; charset=utf-8' : 'application/json'
-    const body = Readable.from([Buffer.from(text)])
-    const stored = await artifacts.put(keyOf(index), body, { maxBytes: limits.maxBytes })
-    copied.push({ id: idOf(index), key: keyOf(index), ...stored, media_type: mediaType })
-    return { output: idOf(index), artifacts: copied }
-  }
-
-  /** A disk that has been failing for a while: no new predictions whose outputs could not be kept. */
-  async function storageTrouble(account: string): Promise<void> {
+export function createStoreOutputs({ store, lifecycle, copy, timings, log }: StoreDependencies) {
+  /** Storage that has been failing for a while, or will not get well: no new predictions whose outputs could not be kept. */
+  async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
-    if (since < timings.storageTrouble) return
+    if (since < timings.storageTrouble && !isLasting) return
     log.error({ for_ms: since }, 'outputs cannot be stored; creation is paused')
     await store.pauseCreation(account, timings.troublePause.longest, 'storage')
   }
@@ -100,7 +34,7 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     const effect = state?.effects.find((one): one is StoreEffect => one.kind === 'store' && one.attempt === attempt)
     if (!state || !effect || state.job.phase !== 'storing') return
     try {
-      const result = await copyAll(state.job, effect, signal)
+      const result = await copy(state.job, effect, signal)
       await lifecycle.apply(id, { type: 'stored', attempt, ...result }, 'worker')
       await store.storageWorked()
     } catch (error) {
@@ -108,7 +42,8 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
       const gone = error instanceof OutputGoneError || (error instanceof OutputFetchError && error.gone)
       const reason = error instanceof Error ? error.message : String(error)
       log.warn({ job: id, attempt, err: error, gone }, 'the output is not stored yet')
-      if (isStorageTrouble(error)) await storageTrouble(state.job.account)
+      if (isStorageTrouble(error))
+        await storageTrouble(state.job.account, error instanceof StorageTroubleError && error.lasting)
       if (gone || now >= effect.give_up_at) {
         const where = planOutput(effect.output).files.filter((file) => file.startsWith('http'))
         const message = `The output could not be copied: ${reason}.${
@@ -125,8 +60,12 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
   }
 }
 
-/** Our side of the copy failed: the disk is full, broken or read-only. */
+/** Of the file system: full, broken, read-only, or something is in the way. */
+const DISK_TROUBLE = new Set(
+  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
+)
+
+/** Our side of the copy failed: the bucket or the disk does not take it. */
 const isStorageTrouble = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EIO', 'EROFS', 'EDQUOT', 'EACCES', 'EPERM', 'ENOTDIR', 'EMFILE'].includes(String(error.code))
+  error instanceof StorageTroubleError ||
+  (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
+import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
 import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -16,7 +18,10 @@ import type { Variant } from './variant.ts'
 const ENTRY = join(import.meta.dirname, 'process-entry.ts')
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const SIMULATOR = join(import.meta.dirname, '../../src/simulator/main.ts')
+const PRESETS = join(import.meta.dirname, 'presets')
 const PREFIX = 'chaos'
+/** Micro-credits: so much that nothing is refused, and every hold is looked at. */
+const GRANT = 1_000_000_000_000
 
 export interface ChaosFleet {
   redis: OwnRedis
@@ -118,6 +123,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     ...(variant.webhooks ? { PUBLIC_URL: apiUrl } : { HOST: '0.0.0.0' }),
     ...(variant.strict ? { DURABILITY: 'strict' } : {}),
     DEV_API_KEY: TEST_KEY,
+    PRESETS_DIR: PRESETS,
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
   }
@@ -128,10 +134,13 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
   }
   const inspect = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
   inspect.on('error', () => undefined)
+  const keys = createJobKeys(PREFIX)
+  const grant = { kind: 'grant' as const, amount: GRANT, reason: 'to be spent' }
+  await createRedisCreditStore({ redis: inspect, keys }).enter(DEFAULT_TENANT, grant, { request: 'first', body: '' })
   return {
     redis,
     inspect,
-    keys: createJobKeys(PREFIX),
+    keys,
     simulator: {
       ...simulatorAdmin(simulatorUrl),
       url: simulatorUrl,

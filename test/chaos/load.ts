@@ -133,9 +133,13 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
 
   function requestFor(random: Dice, index: number): JobRequest {
     const more: Partial<JobRequest> = random.chance(0.2) ? { on_unknown: 'retry' } : {}
-    return random.chance(0.7)
-      ? { version: HELLO, input: { text: `chaos ${index}` }, ...more }
-      : { model: FLUX, input: { prompt: `chaos ${index}`, megapixels: '0.25', seed: index }, ...more }
+    const [text, seed] = [`chaos ${index}`, index]
+    const priced = random.chance(0.5)
+    if (random.chance(0.7))
+      return { ...(priced ? { preset: 'paid-hello' } : { version: HELLO }), input: { text }, ...more }
+    return priced
+      ? { preset: 'paid-picture', input: { prompt: text, seed }, ...more }
+      : { model: FLUX, input: { prompt: text, megapixels: '0.25', seed }, ...more }
   }
 
   async function place(index: number, random: Dice): Promise<void> {

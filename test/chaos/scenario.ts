@@ -2,6 +2,7 @@ import { request, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { createClient } from '../../src/client/client.ts'
 import type { Job, JobRequest } from '../../src/client/types.ts'
+import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
@@ -19,10 +20,7 @@ export const hello = (text: string, more: Partial<JobRequest> = {}): JobRequest 
   input: { text },
   ...more,
 })
-export const picture = (prompt: string): JobRequest => ({
-  model: 'black-forest-labs/flux-schnell',
-  input: { prompt, megapixels: '0.25' },
-})
+export const paidPicture = (prompt: string): JobRequest => ({ preset: 'paid-picture', input: { prompt } })
 /** Runs for 60 to 120 s, divided by the simulator's speed. */
 export const long = (prompt: string): JobRequest => ({ model: 'google/gemini-3-pro', input: { prompt } })
 
@@ -93,6 +91,14 @@ export async function startScenarios(options: FleetOptions = {}) {
     },
     attempt: async (id: string, n: number, field: string): Promise<string | null> =>
       fleet.inspect.hget(fleet.keys.job(id), `${n}.${field}`),
+    /** What the job moved in the ledger, oldest first. */
+    async movements(id: string): Promise<string[]> {
+      const { entries } = await createRedisCreditStore({ redis: fleet.inspect, keys: fleet.keys }).ledger(
+        DEFAULT_TENANT,
+        { limit: 10, job: id },
+      )
+      return entries.map(({ kind, amount }) => `${kind} ${amount}`).toReversed()
+    },
     /** Upstream's rows that carry the job. */
     rows: async (id: string): Promise<Books['predictions']> =>
       (await fleet.simulator.books()).predictions.filter(({ webhook }) => webhook?.includes(id)),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { waitFor } from '../support/wait-for.ts'
-import { hello, long, picture, startScenarios, type Scenario } from './scenario.ts'
+import { hello, long, paidPicture, startScenarios, type Scenario } from './scenario.ts'
 
 /** A process dies, or stands still, exactly at one border. Numbers are those of docs/failure-modes.md's list of tests. */
 
@@ -85,20 +85,24 @@ describe('a worker killed', () => {
     ['F7 in the middle of a copy', 'store:copy:middle'],
     ['F8 between copy and commit', 'commit:stored:before'],
     ['F8 after the last commit', 'commit:stored:after'],
-  ] as const)('%s: the copy is repeated, the file is whole, the job ends once', async (where, border) => {
-    const { id } = await s.client.submit(picture(where))
-    await s.killedAt(border)
-    await s.worker()
-    const job = await s.finished(id)
-    expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
-    const [artifact] = job.artifacts
-    const response = await fetch(s.fleet.apiUrl + artifact?.url)
-    expect((await response.arrayBuffer()).byteLength).toBe(artifact?.bytes)
-    const files = readdirSync(join(s.fleet.dataDir, 'artifacts', job.tenant, id, '1'))
-    expect(files.filter((name) => !name.endsWith('.part'))).toEqual(['0'])
-    expect(await s.rows(id)).toHaveLength(1)
-    expect((await s.causes(id)).filter((cause) => cause.startsWith('succeeded'))).toHaveLength(1)
-  })
+  ] as const)(
+    '%s: the copy is repeated, the file is whole, the job ends once and is paid once',
+    async (where, border) => {
+      const { id } = await s.client.submit(paidPicture(where))
+      await s.killedAt(border)
+      await s.worker()
+      const job = await s.finished(id)
+      expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
+      expect(await s.movements(id)).toEqual(['hold 3000', 'capture 3000'])
+      const [artifact] = job.artifacts
+      const response = await fetch(s.fleet.apiUrl + artifact?.url)
+      expect((await response.arrayBuffer()).byteLength).toBe(artifact?.bytes)
+      const files = readdirSync(join(s.fleet.dataDir, 'artifacts', job.tenant, id, '1'))
+      expect(files.filter((name) => !name.endsWith('.part'))).toEqual(['0'])
+      expect(await s.rows(id)).toHaveLength(1)
+      expect((await s.causes(id)).filter((cause) => cause.startsWith('succeeded'))).toHaveLength(1)
+    },
+  )
 
   test('F11 three times over the same job: it is still done', async () => {
     const { id } = await s.client.submit(hello('F11'))

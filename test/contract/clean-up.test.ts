@@ -19,7 +19,7 @@ async function outlived(age: number) {
   const removed: string[] = []
   const cleanUp = createCleanUp({
     store,
-    artifacts: { removeAll: async (prefix) => void removed.push(prefix) },
+    removeFiles: async (job) => void removed.push(job.id),
     batches: { forget: () => Promise.resolve() },
     timings,
     log: createLogger({ level: 'silent', readable: false }),
@@ -58,7 +58,7 @@ test('a final job whose attempt is open waits for the attempt, and is not touche
   await ends()
   await cleanUpNow()
   expect(await store.read(id)).toBeNull()
-  expect(removed).toEqual([`default/${id}`])
+  expect(removed).toEqual([id])
 })
 
 test('the index of its prediction stays until the attempt is closed', async () => {

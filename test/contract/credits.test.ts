@@ -75,6 +75,16 @@ describe('a limited tenant', () => {
     expect(await scene.account(tenant)).toMatchObject({ balance: 0, held: 200 })
   })
 
+  test('has its last credit used by one of those that want it at once', async () => {
+    await scene.grant(tenant, 350)
+    const asked = Array.from({ length: 10 }, () =>
+      scene.lifecycle.accept(newJob(tenant, FIXED), scene.lifecycle.newJobId(), null),
+    )
+    const kinds = (await Promise.all(asked)).map(({ kind }) => kind)
+    expect(kinds.sort()).toEqual([...Array<string>(3).fill('accepted'), ...Array<string>(7).fill('short')])
+    expect(await scene.account(tenant)).toMatchObject({ balance: 50, held: 300 })
+  })
+
   test('pays what a job took, and gets the rest of the hold back', async () => {
     await scene.grant(tenant, 1000)
     expect(await run(BY_SECOND, 'succeeded', took(0.5))).toMatchObject({ estimate: 210, captured: 60, uncollected: 0 })

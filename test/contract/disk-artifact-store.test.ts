@@ -41,7 +41,7 @@ describe('a file', () => {
         expectedBytes: bytes.length,
       },
     )
-    expect(stored).toEqual({ bytes: bytes.length, sha256: sha256(bytes), media_type: 'image/png' })
+    expect(stored).toEqual({ key: 't/job/1/0', bytes: bytes.length, sha256: sha256(bytes), media_type: 'image/png' })
     expect(files()).toEqual(['t/job/1/0'])
     expect(sha256(readFileSync(join(root, 't/job/1/0')))).toBe(stored.sha256)
   })
@@ -60,6 +60,31 @@ describe('a file', () => {
       bytes: 0,
       sha256: sha256(Buffer.alloc(0)),
     })
+  })
+
+  test('may be called by the type that it turns out to have', async () => {
+    const { store, files } = scene()
+    const named = await store.put((type) => `t/a.${type.split('/')[1]}`, chunks(PNG), { maxBytes: MB })
+    expect(named).toMatchObject({ key: 't/a.png', media_type: 'image/png' })
+    await expect(store.put(() => '../a', chunks(PNG), { maxBytes: MB })).rejects.toThrow('not an artifact key')
+    expect(files()).toEqual(['t/a.png'])
+  })
+
+  test('is examined when it is whole and nobody else sees it', async () => {
+    const { store, files } = scene()
+    const seen: unknown[] = []
+    const examine = async (path: string, type: string): Promise<void> => {
+      seen.push(readFileSync(path, 'utf8'), type, files().includes('t/a'))
+    }
+    await store.put('t/a', chunks(Buffer.from('one '), Buffer.from('two')), { maxBytes: MB, examine })
+    expect(seen).toEqual(['one two', 'application/octet-stream', false])
+  })
+
+  test('is removed by its key, and may be gone before', async () => {
+    const { store, files } = scene()
+    for (const key of ['t/a', 't/b']) await store.put(key, chunks(PNG), { maxBytes: MB })
+    await store.remove(['t/a', 't/a', 't/none'])
+    expect(files()).toEqual(['t/b'])
   })
 
   test('written again replaces the one before, whole', async () => {

@@ -1,14 +1,14 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { freePort } from '../support/free-port.ts'
-import { spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
+import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
- * What README.md and docs/api.md tell to type is typed: every `sh bare` block, in a copy of the project, in this order,
- * without a network. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
+ * What README.md, docs/api.md and docs/cli.md tell to type is typed: every `sh bare` block, in a copy of the project, in
+ * this order, without a network; what docs/client.md tells to write is run. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
  * address; `npm test` is the command that runs this.
  */
 
@@ -74,7 +74,7 @@ describe('what is told to type on a bare machine', () => {
 
   test('README.md: the service starts, and a first job brings a picture', async () => {
     expect(running.stdout).toMatch(/Studio +http:/)
-    const answer = await type(blocks('README.md', 'sh bare').slice(1).join('\n'))
+    const answer = await type(blocks('README.md', 'sh bare')[1] ?? '')
     const job = z.looseObject({ status: z.string(), output: z.array(z.string()) }).parse(JSON.parse(answer))
     expect(job.status).toBe('succeeded')
     const [sample = ''] = blocks('README.md', 'json')
@@ -87,6 +87,39 @@ describe('what is told to type on a bare machine', () => {
     const [, line = ''] = running.stdout.split('Try it:')
     const answer = z.looseObject({ status: z.string() }).parse(JSON.parse(await type(line)))
     expect(answer.status).toBe('succeeded')
+  })
+
+  test('README.md: the command line saves a picture', async () => {
+    await type(blocks('README.md', 'sh bare').slice(2).join('\n'))
+    const [picture = ''] = readdirSync(join(project, 'pictures'))
+    expect(picture).toMatch(/^job_\w+\.webp$/)
+  })
+
+  test('docs/cli.md: every command does what it says', async () => {
+    const all = blocks('docs/cli.md', 'sh bare')
+    expect(all.length).toBeGreaterThan(2)
+    const said = await type(all.join('\n'))
+    expect(said).toMatch(/^story-page +Story page/m)
+    expect(said).toMatch(/^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m)
+    const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
+    expect(page).toMatchObject({ status: 'succeeded', input: { seed: 7, aspect_ratio: '3:2' }, metadata: { page: 1 } })
+  })
+
+  test('docs/client.md: the samples run', async () => {
+    const samples = blocks('docs/client.md', 'ts run')
+    expect(samples.length).toBeGreaterThan(1)
+    const { apiKey } = JSON.parse(readFileSync(join(project, '.data', 'credentials.json'), 'utf8')) as {
+      apiKey: string
+    }
+    const said: string[] = []
+    for (const [at, sample] of samples.entries()) {
+      writeFileSync(join(project, `sample-${at}.ts`), sample.replaceAll(':3000', `:${port}`))
+      const ran = spawnNode(`sample-${at}.ts`, [], { cwd: project, env: { KEY: apiKey } })
+      expect((await ran.exited).code, ran.stderr).toBe(0)
+      said.push(ran.stdout)
+    }
+    expect(said[0]).toContain('/v1/artifacts/art_')
+    expect(said[1]).toMatch(/^2 of 2\n0 succeeded cover\n1 succeeded 1\n6000\n$/m)
   })
 
   test('docs/api.md: every request is answered', async () => {

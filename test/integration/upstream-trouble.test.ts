@@ -126,6 +126,23 @@ describe('F25 a create that succeeds after we gave it up', () => {
     const [job] = await allOnce([id])
     expect(job?.attempt).toBe(1)
   })
+
+  test('is adopted however late it came, when it is there before its absence is proved', async () => {
+    // Later than a request may arrive, by permit, timeout and the skew of clocks.
+    const { permit = 0, createTimeout = 0, clockSkew = 0, listingLag = 0 } = SHORT_TIMINGS
+    const late = permit + createTimeout + clockSkew + listingLag + 500
+    const list = { status: { code: 503 } }
+    await service.simulator.faults({
+      create: { delay: { seconds: late / 1000, next: 1 } },
+      webhooks: { drop: 1 },
+      list,
+    })
+    const { id } = await submit('F25 very late')
+    await waitFor('it to be made', async () => (await rows(id)).length === 1)
+    await service.simulator.faults({ list: null })
+    const [job] = await allOnce([id])
+    expect(job?.attempt).toBe(1)
+  })
 })
 
 describe('F27 a connection on which', () => {

@@ -20,7 +20,7 @@ declare module 'vitest' {
 
 /** A developer's settings must not steer the tests, nor the tests spend real money. TEST_* are the ways in. */
 const OURS =
-  /^(REPLICATE|SIMULATOR|REDIS|TENANT|VITE)_|^(ROLE|HOST|PORT|HEALTH_PORT|DATA_DIR|KEY_PREFIX|PUBLIC_URL|DEV_API_KEY|ADMIN_PASSWORD|LOG_LEVEL)$/
+  /^(REPLICATE|SIMULATOR|REDIS|TENANT|S3|AWS|VITE)_|^(ROLE|HOST|PORT|HEALTH_PORT|DATA_DIR|KEY_PREFIX|ARTIFACT_STORE|PUBLIC_URL|DEV_API_KEY|ADMIN_PASSWORD|LOG_LEVEL)$/
 
 const FOLDER = 'genqueue-tests-'
 

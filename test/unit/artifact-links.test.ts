@@ -14,14 +14,14 @@ const parts = (path: string) => {
 }
 
 describe('a link', () => {
-  const { expires, signature } = parts(links.path(ID, NOW))
+  const { expires, signature } = parts(links.path(ID, '', NOW))
 
   test('is a path that is valid for at least an hour, and stays the same for a while', () => {
-    expect(links.path(ID, NOW)).toMatch(new RegExp(`^/v1/artifacts/${ID}\\?expires=\\d+&signature=[\\w-]{22}$`))
-    expect(links.path(ID, NOW + 60_000)).toBe(links.path(ID, NOW))
+    expect(links.path(ID, '', NOW)).toMatch(new RegExp(`^/v1/artifacts/${ID}\\?expires=\\d+&signature=[\\w-]{22}$`))
+    expect(links.path(ID, '', NOW + 60_000)).toBe(links.path(ID, '', NOW))
     for (let minute = 0; minute < 30; minute++) {
       const now = NOW + minute * 60_000
-      const left = Number(parts(links.path(ID, now)).expires) * 1000 - now
+      const left = Number(parts(links.path(ID, '', now)).expires) * 1000 - now
       expect(left).toBeGreaterThanOrEqual(3_600_000)
       expect(left).toBeLessThanOrEqual(4_500_000)
     }

@@ -41,6 +41,7 @@ describe('without any variable', () => {
       adminPassword: null,
       presetsDir: join(import.meta.dirname, '../../presets'),
       allowRawModels: true,
+      artifacts: { store: 'disk', bucket: null },
       tenantLimits: { requests_per_minute: 6000, queued_jobs: 10_000 },
       simulator: { port: 4010, speed: 1, createsPerMinute: null, readsPerMinute: null, burst: null },
       logLevel: 'info',
@@ -52,8 +53,10 @@ describe('without any variable', () => {
   })
 })
 
+const BUCKET = { S3_BUCKET: 'outputs' }
+
 /** One right value for each variable, and where it shows. */
-const RIGHT: Record<string, { value: string; as: object }> = {
+const RIGHT: Record<string, { value: string; as: object; beside?: Record<string, string> }> = {
   ROLE: { value: 'all', as: { role: 'all' } },
   HOST: { value: '0.0.0.0', as: { host: '0.0.0.0' } },
   PORT: { value: '0', as: { port: 0 } },
@@ -82,6 +85,49 @@ const RIGHT: Record<string, { value: string; as: object }> = {
   TENANT_QUEUED_JOBS: { value: '5', as: { tenantLimits: { queued_jobs: 5 } } },
   PRESETS_DIR: { value: 'recipes', as: { presetsDir: resolve('recipes') } },
   ALLOW_RAW_MODELS: { value: 'false', as: { allowRawModels: false } },
+  ARTIFACT_STORE: { value: 's3', as: { artifacts: { store: 's3' } }, beside: BUCKET },
+  S3_BUCKET: {
+    value: 'my.outputs-1',
+    as: {
+      artifacts: {
+        store: 'disk',
+        bucket: {
+          name: 'my.outputs-1',
+          prefix: '',
+          pattern: '{tenant}/{job}/{attempt}/{index}.{ext}',
+          endpoint: null,
+          region: 'us-east-1',
+          credentials: null,
+          forcePathStyle: false,
+          presigned: false,
+        },
+      },
+    },
+  },
+  S3_PREFIX: { value: 'a/b.c', as: { artifacts: { bucket: { prefix: 'a/b.c' } } }, beside: BUCKET },
+  S3_KEY_PATTERN: { value: 'x/{job}', as: { artifacts: { bucket: { pattern: 'x/{job}' } } }, beside: BUCKET },
+  S3_ENDPOINT: {
+    value: 'http://127.0.0.1:9000/',
+    as: { artifacts: { bucket: { endpoint: 'http://127.0.0.1:9000', forcePathStyle: true } } },
+    beside: BUCKET,
+  },
+  S3_REGION: { value: 'eu-central-1', as: { artifacts: { bucket: { region: 'eu-central-1' } } }, beside: BUCKET },
+  S3_ACCESS_KEY_ID: {
+    value: 'AK',
+    as: { artifacts: { bucket: { credentials: { accessKeyId: 'AK', secretAccessKey: 's' } } } },
+    beside: { ...BUCKET, S3_SECRET_ACCESS_KEY: 's' },
+  },
+  S3_SECRET_ACCESS_KEY: {
+    value: 'SK',
+    as: { artifacts: { bucket: { credentials: { accessKeyId: 'a', secretAccessKey: 'SK' } } } },
+    beside: { ...BUCKET, S3_ACCESS_KEY_ID: 'a' },
+  },
+  S3_FORCE_PATH_STYLE: {
+    value: 'false',
+    as: { artifacts: { bucket: { forcePathStyle: false } } },
+    beside: { ...BUCKET, S3_ENDPOINT: 'https://s3.example' },
+  },
+  S3_DOWNLOADS: { value: 'presigned', as: { artifacts: { bucket: { presigned: true } } }, beside: BUCKET },
   SIMULATOR_PORT: { value: '4011', as: { simulator: { port: 4011 } } },
   SIMULATOR_SPEED: { value: '0.5', as: { simulator: { speed: 0.5 } } },
   SIMULATOR_CREATES_PER_MINUTE: { value: '60', as: { simulator: { createsPerMinute: 60 } } },
@@ -117,6 +163,16 @@ const WRONG: [name: string, value: string][] = [
   ['TENANT_REQUESTS_PER_MINUTE', '0'],
   ['TENANT_QUEUED_JOBS', 'all'],
   ['ALLOW_RAW_MODELS', 'no'],
+  ['ARTIFACT_STORE', 'ftp'],
+  ['S3_BUCKET', 'Outputs'],
+  ['S3_PREFIX', '/a'],
+  ['S3_PREFIX', 'a/../b'],
+  ['S3_KEY_PATTERN', '{job}/{character}'],
+  ['S3_KEY_PATTERN', '../{job}'],
+  ['S3_ENDPOINT', 's3.example'],
+  ['S3_REGION', 'Europe'],
+  ['S3_FORCE_PATH_STYLE', 'yes'],
+  ['S3_DOWNLOADS', 'direct'],
   ['SIMULATOR_PORT', '1e9'],
   ['SIMULATOR_SPEED', '0'],
   ['SIMULATOR_SPEED', 'Infinity'],
@@ -138,9 +194,9 @@ describe('a variable', () => {
     expect(Object.keys(RIGHT).sort()).toEqual([...VARIABLE_NAMES].sort())
   })
 
-  test.each(Object.entries(RIGHT))('%s is read', (name, { value, as }) => {
+  test.each(Object.entries(RIGHT))('%s is read', (name, { value, as, beside = {} }) => {
     const host = name === 'HOST' ? {} : { HOST: '127.0.0.1' }
-    expect(parseConfig({ ...host, [name]: value })).toMatchObject(as)
+    expect(parseConfig({ ...host, ...beside, [name]: value })).toMatchObject(as)
   })
 
   test.each(WRONG)('%s=%s is named with what is expected, and shown unless it is secret', (name, value) => {
@@ -164,6 +220,13 @@ describe('what only makes sense together', () => {
     expect(message).toContain('REDIS_URL: read nothing')
     expect(message).toContain('REPLICATE_API_TOKEN: read nothing')
     expect(parseConfig({ ROLE, REDIS_URL: 'redis://r:6379', REPLICATE_API_TOKEN: 'r8_x' }).role).toBe(ROLE)
+  })
+
+  test('a bucket needs a name, and a key its secret', () => {
+    expect(messageOf({ ARTIFACT_STORE: 's3' })).toMatch(/^S3_BUCKET: read nothing, expected/)
+    expect(messageOf({ S3_ACCESS_KEY_ID: 'a' })).toMatch(/^S3_SECRET_ACCESS_KEY: read nothing/)
+    expect(messageOf({ S3_SECRET_ACCESS_KEY: 'a' })).toMatch(/^S3_ACCESS_KEY_ID: read nothing/)
+    expect(messageOf({ S3_KEY_PATTERN: '{job}{index}' })).toMatch(/: between two placeholders stands one of/)
   })
 
   test('off loopback the key must be long', () => {

@@ -68,9 +68,9 @@ describe('the configuration', () => {
   test('.env.example has every variable once, with the default that it has', () => {
     const lines = read('.env.example')
       .split('\n')
-      .filter((line) => /^(?:# )?[A-Z_]+=/.test(line))
+      .filter((line) => /^(?:# )?[A-Z][A-Z0-9_]*=/.test(line))
     expect(lines.every((line) => line.startsWith('# '))).toBe(true)
-    expect(groups(lines.join('\n'), /^# ([A-Z_]+)=/gm).sort()).toEqual([...VARIABLE_NAMES].sort())
+    expect(groups(lines.join('\n'), /^# ([A-Z][A-Z0-9_]*)=/gm).sort()).toEqual([...VARIABLE_NAMES].sort())
     const given = parseEnv(lines.map((line) => line.slice(2)).join('\n'))
     const { simulator, ...service } = parseConfig(given)
     expect(service).toEqual({ ...parseConfig({}), simulator: undefined })
@@ -78,14 +78,26 @@ describe('the configuration', () => {
   })
 
   test('docs/configuration.md has every variable, and no other', () => {
-    expect(groups(read('docs/configuration.md'), /^\| `([A-Z_]+)` \|/gm).sort()).toEqual([...VARIABLE_NAMES].sort())
+    expect(groups(read('docs/configuration.md'), /^\| `([A-Z][A-Z0-9_]*)` \|/gm).sort()).toEqual(
+      [...VARIABLE_NAMES].sort(),
+    )
   })
 
   test('the README and the other pages name no variable that does not exist', () => {
-    const elsewhere = ['GENQUEUE', 'KEY', 'ID', 'FILE', 'SLOW', 'SIMULATOR_HOST', 'SIMULATOR_DATA']
+    const elsewhere = [
+      'GENQUEUE',
+      'GENQUEUE_URL',
+      'GENQUEUE_API_KEY',
+      'KEY',
+      'ID',
+      'FILE',
+      'SLOW',
+      'SIMULATOR_HOST',
+      'SIMULATOR_DATA',
+    ]
     const known = [...VARIABLE_NAMES, ...elsewhere]
     for (const page of pages.filter((name) => name !== join('docs', 'simulator.md'))) {
-      const named = groups(read(page), /`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)
+      const named = groups(read(page), /`([A-Z][A-Z0-9]*(?:_[A-Z]+)+)(?:=[^`]*)?`/g)
       expect(known, page).toEqual(expect.arrayContaining(named))
     }
   })

@@ -77,9 +77,20 @@ const jobs: fc.Arbitrary<JobRecord> = fc.record({
   charge_estimated: fc.boolean(),
   retry_of: orNull(word),
   output: json,
-  artifacts: fc.array(fc.record({ id: word, key: word, media_type: word, bytes: whole, sha256: fc.string() }), {
-    maxLength: 3,
-  }),
+  artifacts: fc.array(
+    fc.record({
+      id: word,
+      key: word,
+      media_type: word,
+      bytes: whole,
+      sha256: fc.string(),
+      width: orNull(whole),
+      height: orNull(whole),
+      duration: orNull(whole),
+      thumbnail: orNull(fc.record({ key: word, bytes: whole })),
+    }),
+    { maxLength: 3 },
+  ),
   progress: orNull(fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0)),
   partial: orNull(word),
   error: orNull(

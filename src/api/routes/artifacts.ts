@@ -5,6 +5,7 @@ import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { mayOpen, type Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
+import { serveFile, type ServedFile } from '../serve-file.ts'
 
 export interface ArtifactRoutesDependencies {
   store: JobStore
@@ -12,22 +13,6 @@ export interface ArtifactRoutesDependencies {
   links: ArtifactLinks
   auth: Auth
 }
-
-/** Types that a browser shows without running anything. */
-const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
-
-const EXTENSIONS: Record<string, string> = {
-  'image/jpeg': 'jpg',
-  'image/svg+xml': 'svg',
-  'text/plain; charset=utf-8': 'txt',
-  'application/json': 'json',
-  'video/quicktime': 'mov',
-  'audio/mpeg': 'mp3',
-  'application/octet-stream': 'bin',
-}
-
-const extensionOf = (mediaType: string): string =>
-  EXTENSIONS[mediaType] ?? mediaType.split('/')[1]?.replace(/[^a-z0-9]/g, '') ?? 'bin'
 
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
 export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutesDependencies): Route[] {
@@ -49,45 +34,22 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
     return artifact
   }
 
-  async function get(request: ApiRequest): Promise<ApiResponse> {
-    const artifact = await find(request)
-    const range = parseRange(request.headers.range, artifact.bytes)
-    if (range === 'unsatisfiable')
-      throw new ServiceError('range_not_satisfiable', `The file has ${artifact.bytes} bytes.`)
-    const stream = await artifacts.open(artifact.key, range ?? undefined)
-    if (!stream) throw notFound()
-    const shown = SHOWN.test(artifact.media_type)
-    const file = `${artifact.id}.${extensionOf(artifact.media_type)}`
-    return {
-      status: range ? 206 : 200,
-      headers: {
-        'content-type': artifact.media_type,
-        'content-length': String(range ? range.end - range.start + 1 : artifact.bytes),
-        'content-disposition': `${shown ? 'inline' : 'attachment'}; filename="${file}"`,
-        'accept-ranges': 'bytes',
-        'cache-control': 'private, max-age=3600, immutable',
-        etag: `"${artifact.sha256}"`,
-        // Whatever a model made, it runs nothing here.
-        'content-security-policy': "default-src 'none'; sandbox",
-        'cross-origin-resource-policy': 'cross-origin',
-        ...(range ? { 'content-range': `bytes ${range.start}-${range.end}/${artifact.bytes}` } : {}),
-      },
-      stream,
-    }
+  async function serve(request: ApiRequest, served: ServedFile): Promise<ApiResponse> {
+    const file = await serveFile(request, artifacts, served)
+    if (!file) throw notFound()
+    return file
   }
 
-  return [{ method: 'GET', path: '/v1/artifacts/:id', scope: null, handle: get }]
-}
+  const get = async (request: ApiRequest): Promise<ApiResponse> => serve(request, await find(request))
 
-/** One byte range, inclusive; null for none, or for what RFC 9110 lets a server ignore. */
-function parseRange(
-  header: string | undefined,
-  bytes: number,
-): { start: number; end: number } | 'unsatisfiable' | null {
-  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '')
-  if (!match || (match[1] === '' && match[2] === '')) return null
-  const [, from = '', to = ''] = match
-  const start = from === '' ? Math.max(bytes - Number(to), 0) : Number(from)
-  const end = from === '' || to === '' ? bytes - 1 : Math.min(Number(to), bytes - 1)
-  return start > end || start >= bytes ? 'unsatisfiable' : { start, end }
+  async function thumbnail(request: ApiRequest): Promise<ApiResponse> {
+    const { id, thumbnail: small, sha256 } = await find(request)
+    if (small === null) throw notFound()
+    return serve(request, { ...small, id: `${id}-small`, media_type: 'image/webp', sha256: `${sha256}-small` })
+  }
+
+  return [
+    { method: 'GET', path: '/v1/artifacts/:id', scope: null, handle: get },
+    { method: 'GET', path: '/v1/artifacts/:id/thumbnail', scope: null, handle: thumbnail },
+  ]
 }

@@ -9,9 +9,10 @@ const SIGNATURE_BYTES = 16
 export function createArtifactLinks(keys: SigningKeys) {
   const claimOf = (id: string, expires: string): string => `artifact:${id}:${expires}`
   return {
-    path(id: string, now = Date.now()): string {
+    /** `part`: of the artifact, such as `/thumbnail`; one signature opens all of it. */
+    path(id: string, part = '', now = Date.now()): string {
       const expires = String((Math.ceil((now + VALID_MS) / STEP_MS) * STEP_MS) / 1000)
-      return `/v1/artifacts/${id}?expires=${expires}&signature=${sign(keys, claimOf(id, expires), SIGNATURE_BYTES)}`
+      return `/v1/artifacts/${id}${part}?expires=${expires}&signature=${sign(keys, claimOf(id, expires), SIGNATURE_BYTES)}`
     },
     valid(id: string, expires: string, signature: string, now = Date.now()): boolean {
       return isSigned(keys, claimOf(id, expires), SIGNATURE_BYTES, signature) && Number(expires) * 1000 > now

@@ -1,52 +1,35 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
-import { fileTypeFromBuffer } from 'file-type'
-import { ArtifactRefusedError, type ArtifactStore } from './artifact-store.ts'
-
-const SAFE_SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/
-/** Enough for every signature that file-type knows. */
-const SNIFF_BYTES = 4100
+import { safeKey, type ArtifactStore } from './artifact-store.ts'
+import { receiveFile } from './receive-file.ts'
 
 /** Artifacts as files below `root`. */
 export function createDiskArtifactStore(root: string): ArtifactStore {
   const base = resolve(root)
   const pathOf = (key: string): string => {
-    if (!key.split('/').every((segment) => SAFE_SEGMENT.test(segment))) throw new Error(`not an artifact key: ${key}`)
-    const path = join(base, key)
+    const path = join(base, safeKey(key))
     if (!path.startsWith(base + sep)) throw new Error(`not an artifact key: ${key}`)
     return path
   }
 
   return {
-    async put(key, body, { maxBytes, mediaType, expectedBytes }) {
-      const path = pathOf(key)
-      const folder = dirname(path)
-      await mkdir(folder, { recursive: true })
-      const part = `${path}.${randomBytes(6).toString('hex')}.part`
-      const file = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o640)
+    async put(key, body, options) {
+      const named = typeof key === 'string' ? key : null
+      // A name that the type decides on is known when the file is whole.
+      const place = named === null ? join(base, `unnamed-${randomBytes(6).toString('hex')}`) : pathOf(named)
+      await mkdir(dirname(place), { recursive: true })
+      const { path: part, ...found } = await receiveFile(place, body, options)
       try {
-        const hash = createHash('sha256')
-        const head: Uint8Array[] = []
-        let bytes = 0
-        for await (const chunk of body) {
-          if (bytes < SNIFF_BYTES) head.push(chunk.subarray(0, SNIFF_BYTES - bytes))
-          bytes += chunk.byteLength
-          if (bytes > maxBytes) throw new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`)
-          hash.update(chunk)
-          await file.writeFile(chunk)
-        }
-        if (expectedBytes !== null && expectedBytes !== undefined && bytes !== expectedBytes)
-          throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`)
-        await file.sync()
-        await file.close()
-        const type = await fileTypeFromBuffer(Buffer.concat(head))
+        const final = typeof key === 'string' ? key : key(found.media_type)
+        const path = pathOf(final)
+        const folder = dirname(path)
+        if (named === null) await mkdir(folder, { recursive: true })
         await rename(part, path)
         await syncFolder(folder)
-        return { bytes, sha256: hash.digest('hex'), media_type: type?.mime ?? mediaType ?? 'application/octet-stream' }
+        return { key: final, ...found }
       } catch (error) {
-        await file.close().catch(() => undefined)
         await rm(part, { force: true })
         throw error
       }
@@ -62,9 +45,18 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
       }
     },
 
+    link: () => Promise.resolve(null),
+
+    async remove(keys) {
+      for (const key of keys) await rm(pathOf(key), { force: true })
+    },
+
     async removeAll(prefix) {
       await rm(pathOf(prefix), { recursive: true, force: true })
     },
+
+    // A full disk passes; what was accepted goes on when it does.
+    check: () => Promise.resolve({ ok: true, detail: 'a folder' }),
   }
 }
 

@@ -61,6 +61,13 @@ export interface ArtifactRecord {
   media_type: string
   bytes: number
   sha256: string
+  /** px; null: it has none, or it is not known. */
+  width: number | null
+  height: number | null
+  /** s */
+  duration: number | null
+  /** A small picture of a large one, in the artifact store. */
+  thumbnail: { key: string; bytes: number } | null
 }
 
 export interface JobRecord {

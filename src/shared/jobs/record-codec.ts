@@ -40,6 +40,11 @@ const artifact = z.object({
   media_type: z.string(),
   bytes: z.number(),
   sha256: z.string(),
+  // What was stored before these were measured has none.
+  width: z.number().nullable().default(null),
+  height: z.number().nullable().default(null),
+  duration: z.number().nullable().default(null),
+  thumbnail: z.object({ key: z.string(), bytes: z.number() }).nullable().default(null),
 })
 
 const jobSchema: z.ZodType<JobRecord> = z.object({

@@ -1,0 +1,114 @@
+import { open } from 'node:fs/promises'
+import sharp from 'sharp'
+import type { Logger } from '../logger.ts'
+import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
+
+/** What is found out about a file beside its type. */
+export interface FileFacts extends ContainerFacts {
+  /** A small picture (WebP) of a large one. */
+  thumbnail: Buffer | null
+}
+
+export type MeasureFile = (path: string, mediaType: string) => Promise<FileFacts>
+
+const NOTHING: FileFacts = { width: null, height: null, duration: null, thumbnail: null }
+
+/** Formats whose readers are made for strangers' files; nothing that can refer to other files. */
+const PICTURES = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif'])
+const MP4 = /^(?:video|audio)\/(?:mp4|quicktime|x-m4a|x-m4v)$/
+const WAV = /^audio\/(?:wav|wave|vnd\.wave|x-wav)$/
+
+/** The longer side of a small picture, px; smaller ones are shown as they are. */
+const THUMBNAIL_SIDE = 512
+/** Decoded, a picture of so many pixels takes 200 MB at most. */
+const MAX_PIXELS = 50_000_000
+const MAX_SIDE = 1_000_000
+/** s; what takes longer is not worth it. */
+const DECODE_SECONDS = 5
+const AT_ONCE = 2
+/** Of one file; parts may be nested to waste time. */
+const MAX_READS = 2000
+
+/** Measures files as far as that is cheap. It never fails: what cannot be found out stays unknown. */
+export function createMeasureFile(log: Logger): MeasureFile {
+  let running = 0
+  const waiting: (() => void)[] = []
+
+  /** Decoding takes memory and a core: a few at a time. */
+  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    while (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
+    running++
+    try {
+      return await work()
+    } finally {
+      running--
+      waiting.shift()?.()
+    }
+  }
+
+  async function measure(path: string, mediaType: string): Promise<FileFacts> {
+    if (PICTURES.has(mediaType)) return inTurn(() => measurePicture(path))
+    if (MP4.test(mediaType)) return { ...(await readHead(path, readMp4Facts)), thumbnail: null }
+    if (WAV.test(mediaType)) return { ...(await readHead(path, readWavFacts)), thumbnail: null }
+    return NOTHING
+  }
+
+  return async (path, mediaType) => {
+    try {
+      return sane(await measure(path, mediaType))
+    } catch (error) {
+      log.debug({ err: error, mediaType }, 'a file could not be measured')
+      return NOTHING
+    }
+  }
+}
+
+async function measurePicture(path: string): Promise<FileFacts> {
+  // The head alone says how large a picture is.
+  const { autoOrient, delay = [], pages = 1 } = await sharp(path, { limitInputPixels: false }).metadata()
+  const { width, height } = autoOrient
+  const milliseconds = delay.reduce((sum, one) => sum + one, 0)
+  const facts = { width, height, duration: pages > 1 && milliseconds > 0 ? milliseconds / 1000 : null }
+  const isWorthIt = Math.max(width, height) > THUMBNAIL_SIDE && width * height <= MAX_PIXELS
+  return { ...facts, thumbnail: isWorthIt ? await makeThumbnail(path).catch(() => null) : null }
+}
+
+const makeThumbnail = (path: string): Promise<Buffer> =>
+  sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
+    .timeout({ seconds: DECODE_SECONDS })
+    .autoOrient()
+    .resize({ width: THUMBNAIL_SIDE, height: THUMBNAIL_SIDE, fit: 'inside' })
+    .webp({ quality: 75, effort: 2 })
+    .toBuffer()
+
+async function readHead(
+  path: string,
+  look: (read: (at: number, length: number) => Promise<Buffer>, bytes: number) => Promise<ContainerFacts>,
+): Promise<ContainerFacts> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    let reads = 0
+    const read = async (at: number, length: number): Promise<Buffer> => {
+      if (++reads > MAX_READS) return Buffer.alloc(0)
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at)
+      return buffer.subarray(0, bytesRead)
+    }
+    return await look(read, size)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Files say what they like. */
+function sane({ width, height, duration, thumbnail }: FileFacts): FileFacts {
+  const isSide = (side: number | null): side is number => side !== null && side >= 1 && side <= MAX_SIDE
+  const isSize = isSide(width) && isSide(height)
+  const isTime = duration !== null && duration > 0 && duration < 10_000_000
+  return {
+    width: isSize ? Math.round(width) : null,
+    height: isSize ? Math.round(height) : null,
+    duration: isTime ? Math.round(duration * 1000) / 1000 : null,
+    thumbnail,
+  }
+}

@@ -1,0 +1,51 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { fileTypeFromBuffer } from 'file-type'
+import { ArtifactRefusedError, type PutOptions, type StoredFile } from './artifact-store.ts'
+
+/** Enough for every signature that file-type knows. */
+const SNIFF_BYTES = 4100
+
+/** A complete file under a temporary name. */
+export interface ReceivedFile extends Omit<StoredFile, 'key'> {
+  path: string
+}
+
+/**
+ * Writes a body to a new file beside `path`, on disk to its last byte. Whatever goes wrong, nothing is left of it. The
+ * caller renames or removes what it gets.
+ */
+export async function receiveFile(
+  path: string,
+  body: AsyncIterable<Uint8Array>,
+  { maxBytes, mediaType, expectedBytes, examine, signal }: PutOptions,
+): Promise<ReceivedFile> {
+  const part = `${path}.${randomBytes(6).toString('hex')}.part`
+  const file = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o640)
+  try {
+    const hash = createHash('sha256')
+    const head: Uint8Array[] = []
+    let bytes = 0
+    for await (const chunk of body) {
+      signal?.throwIfAborted()
+      if (bytes < SNIFF_BYTES) head.push(chunk.subarray(0, SNIFF_BYTES - bytes))
+      bytes += chunk.byteLength
+      if (bytes > maxBytes) throw new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`)
+      hash.update(chunk)
+      await file.writeFile(chunk)
+    }
+    if (expectedBytes !== null && expectedBytes !== undefined && bytes !== expectedBytes)
+      throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`)
+    await file.sync()
+    await file.close()
+    const type = await fileTypeFromBuffer(Buffer.concat(head))
+    const found = type?.mime ?? mediaType ?? 'application/octet-stream'
+    await examine?.(part, found)
+    return { path: part, bytes, sha256: hash.digest('hex'), media_type: found }
+  } catch (error) {
+    await file.close().catch(() => undefined)
+    await rm(part, { force: true })
+    throw error
+  }
+}

@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { PutOptions } from './artifact-store.ts'
+import { receiveFile, type ReceivedFile } from './receive-file.ts'
+
+/** No copy takes so long: what is older was left behind by a process that was killed. ms */
+const LEFT_BEHIND_MS = 15 * 60_000
+
+/** Files on their way to somewhere else, whole on the local disk: at most so many bytes of them at once. */
+export interface Spool {
+  /** Receives a body and hands it to `forward`; the file is gone afterwards, whatever happens. */
+  pass<T>(body: AsyncIterable<Uint8Array>, options: PutOptions, forward: (file: ReceivedFile) => Promise<T>): Promise<T>
+}
+
+export function createSpool(folder: string, maxBytes: number): Spool {
+  let taken = 0
+  const waiting: (() => void)[] = []
+  let cleanedAt = 0
+
+  /** Room for the largest that the file may become. One that is larger than all the room goes alone. */
+  async function reserve(bytes: number, signal: AbortSignal | undefined): Promise<() => void> {
+    while (taken > 0 && taken + bytes > maxBytes) {
+      let wake = (): void => undefined
+      const free = new Promise<void>((resolve) => waiting.push((wake = resolve)))
+      signal?.addEventListener('abort', wake, { once: true })
+      await free
+      signal?.removeEventListener('abort', wake)
+      signal?.throwIfAborted()
+    }
+    taken += bytes
+    return () => {
+      taken -= bytes
+      for (const wake of waiting.splice(0)) wake()
+    }
+  }
+
+  async function clean(): Promise<void> {
+    const now = Date.now()
+    if (now - cleanedAt < LEFT_BEHIND_MS) return
+    cleanedAt = now
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name)
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: now }))
+      if (now - mtimeMs > LEFT_BEHIND_MS) await rm(path, { recursive: true, force: true })
+    }
+  }
+
+  return {
+    async pass(body, options, forward) {
+      await mkdir(folder, { recursive: true })
+      await clean()
+      const release = await reserve(
+        Math.min(options.expectedBytes ?? options.maxBytes, options.maxBytes),
+        options.signal,
+      )
+      try {
+        const file = await receiveFile(join(folder, randomBytes(8).toString('hex')), body, options)
+        try {
+          return await forward(file)
+        } finally {
+          await rm(file.path, { force: true })
+        }
+      } finally {
+        release()
+      }
+    },
+  }
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Artifact, Job } from '../../src/client/types.ts'
+import { finished } from '../support/finished.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+/** What is told of stored files, and how they are served. */
+
+const dataDir = tempDir()
+let service: TestService
+let job: Job
+let large: Artifact
+
+beforeAll(async () => {
+  service = await startService({ simulator: { speed: 50 }, env: { DATA_DIR: dataDir } })
+  const { id } = await service.client.submit({
+    model: 'black-forest-labs/flux-schnell',
+    input: { prompt: 'a wide lake', aspect_ratio: '16:9', megapixels: '1', num_outputs: 2 },
+  })
+  job = await finished(service, id)
+  large = job.artifacts[0] as Artifact
+})
+afterAll(() => service.stop())
+
+const bytesAt = async (path: string | null): Promise<Buffer> =>
+  Buffer.from(await (await fetch(service.url + path)).arrayBuffer())
+const statusOf = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
+  (await fetch(service.url + path, { headers })).status
+
+describe('a picture', () => {
+  test('has its size, the end of its time, and no place in a bucket', async () => {
+    const { width, height } = await sharp(await bytesAt(large.url)).metadata()
+    expect(large).toMatchObject({ width, height, duration: null, location: null })
+    const kept = Date.parse(large.expires_at ?? '') - Date.parse(job.completed_at ?? '')
+    expect(kept).toBe(7 * 24 * 3_600_000)
+  })
+
+  test('has a small one beside it, at a link of its own', async () => {
+    const answer = await fetch(service.url + large.thumbnail_url)
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('image/webp')
+    expect(answer.headers.get('content-disposition')).toBe(`inline; filename="${large.id}-small.webp"`)
+    const small = Buffer.from(await answer.arrayBuffer())
+    expect(Number(answer.headers.get('content-length'))).toBe(small.length)
+    expect(await sharp(small).metadata()).toMatchObject({ format: 'webp', width: 512 })
+    expect(small.length).toBeLessThan(large.bytes)
+    expect(readdirSync(join(dataDir, 'artifacts', job.tenant, job.id, 'thumbnails'))).toEqual(['1-0.webp', '1-1.webp'])
+  })
+
+  test('is opened by its own signature, a key, and nothing else', async () => {
+    const other = job.artifacts[1] as Artifact
+    const query = (large.thumbnail_url ?? '').split('?')[1]
+    const path = `/v1/artifacts/${large.id}/thumbnail`
+    expect(await statusOf(`${path}?${query}`)).toBe(200)
+    expect(await statusOf(`/v1/artifacts/${other.id}/thumbnail?${query}`)).toBe(403)
+    expect(await statusOf(path)).toBe(401)
+    expect(await statusOf(path, { authorization: `Bearer ${TEST_KEY}` })).toBe(200)
+    expect(await statusOf(`${path}s`, { authorization: `Bearer ${TEST_KEY}` })).toBe(404)
+  })
+
+  test('that is small has none', async () => {
+    const { id } = await service.client.submit({
+      model: 'black-forest-labs/flux-schnell',
+      input: { prompt: 'a pond', megapixels: '0.25', aspect_ratio: '1:1' },
+    })
+    const {
+      artifacts: [artifact],
+    } = await finished(service, id)
+    expect(artifact).toMatchObject({ width: 512, height: 512, thumbnail_url: null })
+    const path = `/v1/artifacts/${artifact?.id}/thumbnail`
+    expect(await statusOf(path, { authorization: `Bearer ${TEST_KEY}` })).toBe(404)
+  })
+})
+
+test('a film has its size and duration', async () => {
+  const picture = await sharp({ create: { width: 160, height: 120, channels: 3, background: { r: 9, g: 90, b: 160 } } })
+    .png()
+    .toBuffer()
+  const head = Buffer.from(
+    '524946462400000057415645666d74201000000001000100401f0000803e0000020010006461746100000000',
+    'hex',
+  )
+  const sound = Buffer.concat([head, Buffer.alloc(16_000)])
+  sound.writeUInt32LE(16_000, 40)
+  const { id } = await service.client.submit({
+    preset: 'lip-sync',
+    input: {
+      prompt: 'she sings',
+      image: `data:image/png;base64,${picture.toString('base64')}`,
+      audio: `data:audio/wav;base64,${sound.toString('base64')}`,
+    },
+  })
+  const {
+    artifacts: [film],
+    error,
+  } = await finished(service, id)
+  expect(error).toBeNull()
+  expect(film).toMatchObject({ media_type: 'video/mp4', thumbnail_url: null })
+  expect((film?.width ?? 0) / (film?.height ?? 1)).toBeCloseTo(4 / 3, 1)
+  expect(film?.duration).toBeGreaterThan(0)
+  expect(
+    createHash('sha256')
+      .update(await bytesAt(film?.url ?? ''))
+      .digest('hex'),
+  ).toBe(film?.sha256)
+})

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { CreateBucketCommand, GetObjectCommand } from '@aws-sdk/client-s3'
+import { afterEach, beforeAll, expect, test } from 'vitest'
+import type { Job } from '../../src/client/types.ts'
+import { finished, inPhase } from '../support/finished.ts'
+import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { startService, TEST_KEY, type TestService, type TestServiceOptions } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** The whole service with a bucket: training sets as they were always stored, and a bucket that is not there. */
+
+const isTested = await s3IsTested()
+let s3: S3Server
+let service: TestService | null = null
+
+beforeAll(async () => {
+  if (isTested) s3 = await startS3Server()
+}, 600_000)
+afterEach(async () => {
+  await service?.stop()
+  service = null
+})
+
+async function start(env: Record<string, string>, options: TestServiceOptions = {}): Promise<TestService> {
+  service = await startService({
+    timings: SHORT_TIMINGS,
+    simulator: { speed: 50 },
+    ...options,
+    env: {
+      ARTIFACT_STORE: 's3',
+      S3_ENDPOINT: s3.endpoint,
+      S3_REGION: s3.region,
+      S3_ACCESS_KEY_ID: s3.accessKeyId,
+      S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+      ...env,
+    },
+  })
+  return service
+}
+
+const picture = (prompt: string) => ({
+  model: 'black-forest-labs/flux-schnell',
+  input: { prompt, megapixels: '0.25', output_format: 'jpg' },
+})
+const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+test.skipIf(!isTested)(
+  'a set of pictures stands in the bucket under its batch, whole, and is read through the api',
+  async () => {
+    const bucket = await s3.bucket()
+    const dataDir = tempDir()
+    const { client, url } = await start({
+      S3_BUCKET: bucket,
+      S3_KEY_PATTERN: 'training-images/{batch}/{index}.{ext}',
+      DATA_DIR: dataDir,
+    })
+    const batch = await client.submitBatch({ items: [0, 1, 2, 3, 4, 5].map((n) => picture(`character ${n}`)) })
+    await waitFor('the batch to end', async () => (await client.batch(batch.id)).status === 'succeeded', {
+      timeout: 20_000,
+    })
+    const folder = `training-images/${batch.id}`
+    const keys = await s3.keys(bucket)
+    expect(keys.filter((key) => key.startsWith('training-images/'))).toEqual(
+      [0, 1, 2, 3, 4, 5].map((n) => `${folder}/${n}.jpg`),
+    )
+    const { data } = await client.batchJobs(batch.id)
+    for (const job of data) {
+      const [artifact] = job.artifacts
+      const { Body } = await s3.client.send(
+        new GetObjectCommand({ Bucket: bucket, Key: `${folder}/${job.position}.jpg` }),
+      )
+      const stored = (await Body?.transformToByteArray()) ?? new Uint8Array()
+      expect([stored.length, digest(stored)]).toEqual([artifact?.bytes, artifact?.sha256])
+      const read = await fetch(url + artifact?.url)
+      expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
+      expect(read.headers.get('content-type')).toBe('image/jpeg')
+    }
+    expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
+    expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
+  },
+)
+
+test.skipIf(!isTested)(
+  'readers are sent to the bucket when that is wished, and Studio may show what is there',
+  async () => {
+    const bucket = await s3.bucket()
+    const { client, url } = await start({ S3_BUCKET: bucket, S3_PREFIX: 'genqueue', S3_DOWNLOADS: 'presigned' })
+    const { artifacts, tenant, id } = await finished({ client }, (await client.submit(picture('sent away'))).id)
+    const [artifact] = artifacts
+    const answer = await fetch(url + artifact?.url, { redirect: 'manual' })
+    expect(answer.status).toBe(302)
+    const location = new URL(answer.headers.get('location') ?? '')
+    expect(location.origin).toBe(s3.endpoint)
+    expect(location.pathname).toBe(`/${bucket}/genqueue/${tenant}/${id}/1/0.jpg`)
+    const read = await fetch(location)
+    expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
+    expect(read.headers.get('content-disposition')).toBe(`inline; filename="${artifact?.id}.jpg"`)
+    const page = await fetch(`${url}/livez`)
+    expect(page.headers.get('content-security-policy')).toContain(`img-src 'self' data: blob: ${s3.endpoint}`)
+    // Nobody gets a link who may not see the file.
+    expect((await fetch(`${url}/v1/artifacts/${artifact?.id}`, { redirect: 'manual' })).status).toBe(401)
+    const own = await fetch(`${url}/v1/artifacts/${artifact?.id}`, {
+      redirect: 'manual',
+      headers: { authorization: `Bearer ${TEST_KEY}` },
+    })
+    expect(own.status).toBe(302)
+  },
+)
+
+test.skipIf(!isTested)(
+  'a bucket that is not there is told at the start, holds creation up at once, and all goes on when it is there',
+  async () => {
+    const name = `late-${Date.now()}`
+    const log: string[] = []
+    const { client, url } = await start(
+      { S3_BUCKET: name, LOG_LEVEL: 'info' },
+      { onLog: (line) => void log.push(line), timings: { ...SHORT_TIMINGS, storageTrouble: 60_000 } },
+    )
+    await waitFor('the log to tell', () => log.some((line) => line.includes(`there is no bucket ${name}`)))
+    const readiness = (await (await fetch(`${url}/readyz`)).json()) as { checks: { storage: unknown } }
+    expect(readiness.checks.storage).toEqual({ ok: false, detail: `there is no bucket ${name}` })
+    const first = await client.submit(picture('first'))
+    await inPhase({ client }, first.id, 'storing')
+    const second = await waitFor('creation to rest', async () => {
+      const job = await client.submit(picture('second'))
+      const now = await waitFor('a state', async () => {
+        const seen: Job = await client.get(job.id)
+        return (seen.waiting_for?.reason === 'storage' || seen.phase !== 'queued') && seen
+      })
+      return now.waiting_for?.reason === 'storage' && now
+    })
+    await s3.client.send(new CreateBucketCommand({ Bucket: name }))
+    for (const { id } of [first, second]) expect((await finished({ client }, id)).status).toBe('succeeded')
+  },
+)
