@@ -40,9 +40,7 @@ test('in flight', async () => {
   const sample = ids.slice(0, 200)
   const sizes = await Promise.all(
     sample.flatMap((id) =>
-      [fleet.keys.job(id), fleet.keys.order(id)].map(async (key) =>
-        fleet.redis.memory('USAGE', key),
-      ),
+      [fleet.keys.job(id), fleet.keys.order(id)].map(async (key) => fleet.redis.memory('USAGE', key)),
     ),
   )
   const records = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) / sample.length

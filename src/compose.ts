@@ -10,14 +10,18 @@ import { createJobView } from './api/job-view.ts'
 import { artifactRoutes } from './api/routes/artifacts.ts'
 import { batchRoutes } from './api/routes/batches.ts'
 import { creditRoutes } from './api/routes/credits.ts'
+import { deletionRoutes } from './api/routes/deletion.ts'
 import { docsRoutes } from './api/routes/docs.ts'
 import { healthRoutes } from './api/routes/health.ts'
 import { healthReportRoutes } from './api/routes/health-report.ts'
 import { createShowJob, jobRoutes } from './api/routes/jobs.ts'
+import { logRoutes } from './api/routes/logs.ts'
+import { manifestRoutes } from './api/routes/manifest.ts'
 import { modelRoutes } from './api/routes/models.ts'
 import { presetRoutes } from './api/routes/presets.ts'
 import { sessionRoutes } from './api/routes/session.ts'
 import { tenantRoutes } from './api/routes/tenants.ts'
+import { uploadRoutes } from './api/routes/uploads.ts'
 import { tokenRoutes } from './api/routes/tokens.ts'
 import { createWebhookReceiver } from './api/routes/webhooks.ts'
 import { startServer, type RunningServer } from './api/server.ts'
@@ -47,6 +51,8 @@ import { createRedisLedgerSource } from './shared/credits/redis-ledger-source.ts
 import { verifyLedger, type LedgerVerdict } from './shared/credits/verify-ledger.ts'
 import { startEventHub } from './shared/events/event-hub.ts'
 import { rememberCheck, type HealthCheck } from './shared/health.ts'
+import { createInputs } from './shared/inputs/inputs.ts'
+import { createRedisUploadStore } from './shared/inputs/redis-upload-store.ts'
 import { createJobKeys, type JobKeys } from './shared/jobs/job-keys.ts'
 import { createLifecycle } from './shared/jobs/lifecycle.ts'
 import type { JobStore } from './shared/jobs/ports.ts'
@@ -57,7 +63,7 @@ import { createRedisJobStore } from './shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from './shared/jobs/redis-commits.ts'
 import { DEFAULT_TIMINGS, type Timings } from './shared/jobs/timings.ts'
 import type { Rate } from './shared/limits/budget.ts'
-import { createRedisBudget, readBudgetFree, type RedisBudgetOptions } from './shared/limits/redis-budget.ts'
+import { createReadBudget, readBudgetFree, type RedisBudgetOptions } from './shared/limits/redis-budget.ts'
 import type { Logger } from './shared/logger.ts'
 import { createMetrics } from './shared/metrics.ts'
 import {
@@ -69,6 +75,7 @@ import {
 } from './shared/redis/connection.ts'
 import { watchCapacity } from './shared/redis/capacity.ts'
 import { strictDurability } from './shared/redis/durability.ts'
+import { createRedisPresence } from './shared/redis/redis-presence.ts'
 import {
   findDeployment,
   followKeys,
@@ -89,6 +96,7 @@ import type { TenantStore } from './shared/tenants/ports.ts'
 import { createAdoptUnknown } from './workers/adopt-unknown.ts'
 import { createCancelPrediction } from './workers/cancel-prediction.ts'
 import { createCleanUp } from './workers/clean-up.ts'
+import { followCreates } from './workers/creates-under-way.ts'
 import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
@@ -96,6 +104,7 @@ import { createPollWindow } from './workers/poll-window.ts'
 import { startWorkers } from './workers/start-workers.ts'
 import { createCopyOutputs } from './workers/copy-outputs.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
+import { createPrepareInput } from './workers/prepare-input.ts'
 import { createRecoverIntents } from './workers/recover-intents.ts'
 import { createSubmitJob } from './workers/submit-job.ts'
 import { createSweep } from './workers/sweep.ts'
@@ -147,21 +156,19 @@ export interface Service {
 const ACCOUNT = 'default'
 const READY_WITHIN_MS = 10_000
 const STOP_WITHIN_MS = 10_000
-const MAX_ARTIFACT_BYTES = 500 * 1024 * 1024
-const COPY_TIMEOUT_MS = 120_000
-/** Of all copies on their way to a bucket; four of the largest. */
-const MAX_SPOOL_BYTES = 4 * MAX_ARTIFACT_BYTES
+/** Of all copies on their way to a bucket: four of the largest. */
+const SPOOLED_FILES = 4
 const STORAGE_CHECK_MS = 15_000
 const LOGIN_FAILURES_PER_MINUTE = 10
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 /** Where files are kept, and how they are called there. */
-function buildStorage({ dataDir, artifacts: { store, bucket } }: Config) {
+function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
   const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
   if (!bucket) return { artifacts: disk, names, close: () => Promise.resolve() }
-  const spool = createSpool(join(dataDir, 'spool'), MAX_SPOOL_BYTES)
+  const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
   return {
     artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
@@ -206,6 +213,9 @@ function buildCore(
     commits,
     confirmDurable,
   })
+  const artifacts = wrap.artifacts(storage.artifacts)
+  const uploads = createRedisUploadStore({ redis, keys, lease: timings.dueLease, confirmDurable })
+  const inputs = createInputs({ uploads, artifacts, jobs: store, limits: config.inputs, timings, log })
   return {
     redis,
     keys,
@@ -220,11 +230,13 @@ function buildCore(
     store,
     webhooks,
     lifecycle,
-    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, timings, log }),
+    uploads,
+    inputs,
+    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
-    artifacts: wrap.artifacts(storage.artifacts),
+    artifacts,
     names: storage.names,
     closeStorage: storage.close,
     storageCheck: rememberCheck(storage.artifacts.check, STORAGE_CHECK_MS),
@@ -253,8 +265,14 @@ const redisCheck =
 /** Everything but the listener, so that the public address may be known before the first job is. */
 async function buildApi(core: Core, options: ServiceOptions) {
   const { config, log } = options
-  const { redis, keys, store, lifecycle, artifacts, upstream, deployment, queues } = core
-  const models = createModelCatalogue(upstream)
+  const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
+  const models = createModelCatalogue({
+    async model(name, version) {
+      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
+      return upstream.model(name, version)
+    },
+  })
   const checks = createInputChecks()
   const catalogue = await createCatalogue({
     read: async () => readPresets(await diskPresets(config.presetsDir), checks),
@@ -308,8 +326,10 @@ async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, inputs, account: ACCOUNT, full: capacity.full }),
+      ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
+        inputLimits: config.inputs,
         batches: core.batches,
         streams,
         showJob: show,
@@ -318,11 +338,14 @@ async function buildApi(core: Core, options: ServiceOptions) {
         account: ACCOUNT,
         full: capacity.full,
       }),
+      ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
+      ...manifestRoutes({ store, show }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
+      ...logRoutes({ store, upstream, reads: reads.of('poll') }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),
@@ -344,6 +367,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       store,
       secrets,
       tokens: core.tokens,
+      account: ACCOUNT,
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
       log,
@@ -384,12 +408,14 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
-  const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
   const fetcher = createOutputFetcher({
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
+  const presence = createRedisPresence(redis, keys.presence)
+  const underWay = await followCreates(presence, timings, log)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -404,16 +430,27 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           lifecycle,
           upstream,
           tokens,
-          reads,
+          reads: reads.of('adopt'),
+          presence,
           account: ACCOUNT,
           timings,
           sameDeployment: core.sameDeployment,
           log,
         }),
+        prepare: createPrepareInput({
+          uploads: core.uploads,
+          artifacts,
+          upstream,
+          reads: reads.of('adopt'),
+          account: ACCOUNT,
+          log,
+        }),
+        underWay,
         store,
         account: ACCOUNT,
         lifecycle,
         upstream,
+        reads: reads.of('adopt'),
         tokens,
         timings,
         log,
@@ -427,6 +464,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         cleanUp: createCleanUp({
           store,
           removeFiles: createRemoveJobFiles(artifacts, core.names),
+          inputs: core.inputs,
           batches: core.batches,
           timings,
           log,
@@ -434,10 +472,10 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
         timings,
         log,
       }),
-      poll: createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }),
+      poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
-      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads, timings, log }),
-      cancel: createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }),
+      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),
+      cancel: createCancelPrediction({ store, lifecycle, upstream, reads: reads.of('cancel'), timings, log }),
       store: createStoreOutputs({
         store,
         lifecycle,
@@ -447,8 +485,9 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
           measure: createMeasureFile(log),
           fetcher,
           upstream,
-          reads,
-          limits: { maxBytes: MAX_ARTIFACT_BYTES, copyTimeout: COPY_TIMEOUT_MS },
+          reads: reads.of('expiring'),
+          maxBytes: config.artifacts.maxBytes,
+          timings,
           log,
         }),
         timings,
@@ -459,6 +498,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
   return {
     async stop() {
       await workers.stop()
+      await underWay.stop()
       await fetcher.close()
     },
   }
@@ -630,7 +670,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       commits: createCommitRunner(redis, timings),
       confirmDurable,
     })
-    const reads = createRedisBudget(readBudgetOptions(redis, keys, config))
+    const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
     const list = async () => {
       const now = await store.now()
       const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }

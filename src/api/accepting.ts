@@ -1,9 +1,11 @@
 import { canonicalJson } from '../shared/canonical-json.ts'
 import { ServiceError } from '../shared/errors.ts'
+import { InputFilesError } from '../shared/inputs/inputs.ts'
 import { idempotencyEntry, shortDigest } from '../shared/jobs/job-keys.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from './error-response.ts'
 import type { OwnedRequest } from './http.ts'
+import { invalidRequest } from './schemas.ts'
 
 /** What jobs and batches have in common when they are accepted. */
 
@@ -51,6 +53,18 @@ export async function knownOutcome<T>(id: string, outcome: Promise<T>): Promise<
     )
   }
 }
+
+/** Files that a request names and that cannot be had, as mistakes in its body; other errors are left as they are. */
+export function inRequest(error: unknown, placeOf: (job: number) => string): unknown {
+  if (!(error instanceof InputFilesError)) return error
+  return invalidRequest(error.wrong.map(({ job, field }) => ({ ...field, pointer: placeOf(job) + field.pointer })))
+}
+
+/** The same for a job that is to be tried again: its files are gone with the input of another one. */
+export const inRetry = (error: unknown): unknown =>
+  error instanceof InputFilesError
+    ? new ServiceError('not_retryable', 'Files of the input were removed; submit it again.', { cause: error })
+    : error
 
 /** Why nothing was accepted. */
 export function refusedAccept(

@@ -9,7 +9,7 @@ import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyRoom } from './body-room.ts'
-import type { ApiRequest, ApiResponse, BodyLimits, Route } from './http.ts'
+import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
 import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
 import { dropBody, readBody, refuseCompressed } from './read-body.ts'
@@ -139,8 +139,9 @@ export function createApp(options: AppOptions): Express {
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           asked.query.delete('token')
-          if (route.method === 'POST') asked.body = await readJson(request, room.take, route.body)
-          answer = await route.handle({ ...asked, principal })
+          const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }
+          if (route.method === 'POST') owned.body = await readJson(request, room.take, route.body)
+          answer = await route.handle(owned)
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
         sendAnswer(response, answer, log)
@@ -204,13 +205,14 @@ function toRequest(request: Request): ApiRequest {
     body: undefined,
     ip: clientNetwork(request.ip ?? ''),
     secure: request.secure,
-    gone: goneSignal(request),
+    gone: () => goneSignal(request),
   }
 }
 
 function goneSignal({ res }: Request): AbortSignal {
   const gone = new AbortController()
-  res?.once('close', () => gone.abort())
+  if (res?.destroyed) gone.abort()
+  else res?.once('close', () => gone.abort())
   return gone.signal
 }
 
@@ -242,7 +244,13 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   }
   if (answer.body === undefined) response.end()
   else if (typeof answer.body === 'string') response.send(answer.body)
-  else response.type('application/json').send(Buffer.from(JSON.stringify(answer.body)))
+  else {
+    // A text leaves in one piece with its headers.
+    const text = JSON.stringify(answer.body)
+    response.setHeader('content-type', 'application/json; charset=utf-8')
+    response.setHeader('content-length', Buffer.byteLength(text))
+    response.end(text)
+  }
 }
 
 async function readJson(

@@ -17,12 +17,14 @@ export interface ApiRequest {
   ip: string
   secure: boolean
   /** Aborts when the connection ends: nobody waits for the answer any more. */
-  gone: AbortSignal
+  gone: () => AbortSignal
 }
 
 /** A request of somebody who may: `principal` is checked before the handler runs. */
 export interface OwnedRequest extends ApiRequest {
   principal: Principal
+  /** What was made of the body is not needed any more, and others may have the room that it took: long before an answer that waits. */
+  bodyDone?: () => void
 }
 
 export type ApiResponse =

@@ -40,15 +40,15 @@ export async function readBody(
         look(chunk)
         chunks.push(chunk)
       } catch (error) {
-        stop(error)
+        stop(error instanceof Error ? error : endedEarly())
       }
     }
     /** The rest is not read; null: it is too large. */
-    const stop = (error: unknown): void => {
+    const stop = (error: Error | null): void => {
       leave()
       request.pause()
       if (error === null) resolve(null)
-      else reject(error instanceof Error ? error : new Error(String(error)))
+      else reject(error)
     }
     const finish = (): void => {
       leave()

@@ -80,6 +80,10 @@ export const getQuerySchema = z.strictObject({
   include: z.literal('history').optional(),
 })
 
+/** Of a retry; the body may be left out. */
+export const retrySchema = z.strictObject({ pinned: z.boolean().optional() }).default({})
+export const retryQuerySchema = z.strictObject({ pinned: z.enum(['true', 'false']).optional() })
+
 export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
 
 /** A body that must be there. */

@@ -6,9 +6,9 @@ import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-t
 import { mapTexts } from '../shared/inputs/reference.ts'
 import type { Json, JsonObject } from '../shared/jobs/job.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
-import type { BodyLimits } from './http.ts'
+import type { BodyLimits, OwnedRequest } from './http.ts'
 import { BODY_LIMITS } from './json-body.ts'
-import { invalidRequest } from './schemas.ts'
+import { invalidRequest, neededBody } from './schemas.ts'
 
 const FILE_BODY_BYTES = 64 * 1024 * 1024
 
@@ -24,27 +24,24 @@ export const JOB_BODY = withFiles(BODY_LIMITS)
 /** Data URIs in one request. */
 const MAX_FILES = 1000
 
-export interface Taken {
-  /** The body with a short text in place of each data URI, the same for the same bytes: it may be compared. */
-  body: unknown
-  files: TakenFiles
-}
-
-const NO_FILES: TakenFiles = new Map()
-
 /**
  * Takes the data URIs out of the inputs of a body, before anything looks at them that would copy them or take its time.
- * `inputs`: where in the body inputs stand, such as `/defaults/input`. Throws `invalid_request` with everything that is
- * wrong with any of them.
+ * In their place stands a short text, the same for the same bytes, so that bodies can be compared. `inputs`: where in the
+ * body inputs stand, such as `/defaults/input`. Throws `invalid_request` with everything that is wrong with any of them.
  */
-export async function takeFiles(body: unknown, inputs: readonly string[], limits: InputLimits): Promise<Taken> {
+export async function takeFiles(
+  request: Pick<OwnedRequest, 'body'>,
+  inputs: readonly string[],
+  limits: InputLimits,
+): Promise<TakenFiles> {
+  const body = neededBody(request.body)
   const found = new Map<string, string[]>()
   const places = new Set(inputs)
   replaceIn(body, places, (text, pointer) => {
     if (isDataUri(text)) found.set(text, [...(found.get(text) ?? []), pointer])
     return text
   })
-  if (found.size === 0) return { body, files: NO_FILES }
+  if (found.size === 0) return new Map()
   if (found.size > MAX_FILES)
     throw invalidRequest([
       { pointer: '', code: 'too_many_files', detail: `A request may hold ${MAX_FILES} data URIs.` },
@@ -62,10 +59,14 @@ export async function takeFiles(body: unknown, inputs: readonly string[], limits
     }
   }
   if (wrong.length > 0) throw invalidRequest(wrong)
-  return { body: replaceIn(body, places, (text) => names.get(text) ?? text), files }
+  request.body = replaceIn(body, places, (text) => names.get(text) ?? text)
+  return files
 }
 
-async function readFile(text: string, limits: InputLimits): Promise<TakenFile | Omit<FieldError, 'pointer'>> {
+async function readFile(
+  text: string,
+  limits: InputLimits,
+): Promise<(TakenFile & { sha256: string }) | Omit<FieldError, 'pointer'>> {
   const read = readDataUri(text, limits.fileBytes)
   if (read.kind === 'too_large')
     return { code: 'too_large', detail: `A file in an input may have ${limits.fileBytes} bytes; upload larger ones.` }

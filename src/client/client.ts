@@ -7,7 +7,10 @@ import type {
   BatchRequest,
   Credits,
   Health,
+  HistoryEntry,
   Job,
+  JobLogs,
+  JobManifest,
   JobRequest,
   JobStatus,
   LedgerEntry,
@@ -19,6 +22,7 @@ import type {
   ReadToken,
   Session,
   Spending,
+  Upload,
 } from './types.ts'
 
 export { ApiError, NetworkError } from './errors.ts'
@@ -167,6 +171,13 @@ export function createClient(options: ClientOptions) {
 
     get: (id: string): Promise<Job> => get(jobPath(id)),
 
+    /** What happened to it, oldest first, the newest hundred lines. */
+    history: async (id: string): Promise<HistoryEntry[]> =>
+      (await get<Job>(`${jobPath(id)}?include=history`)).history ?? [],
+
+    /** What the model wrote while it ran, as long as Replicate has it. */
+    logs: (id: string): Promise<JobLogs> => get(`${jobPath(id)}/logs`),
+
     /** The job once it is final, over lost connections and restarts of the service. */
     wait: async (id: string, waitOptions: WaitOptions = {}): Promise<Job> => {
       const signal = signalOf(waitOptions)
@@ -187,9 +198,19 @@ export function createClient(options: ClientOptions) {
 
     cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
+    /** Removes a final job with its files, before its time. */
+    delete: (id: string): Promise<void> => json(jobPath(id), { method: 'DELETE' }),
+
     /** A new job like the old one, which must be over. */
     retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission(`${jobPath(id)}/retry`, undefined, submitOptions),
+
+    /** The same with the version that ran and the seed, as far as they are known. */
+    retryPinned: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
+      submission(`${jobPath(id)}/retry`, { pinned: true }, submitOptions),
+
+    /** What the result of a job was made of. */
+    jobManifest: (id: string): Promise<JobManifest> => get(`${jobPath(id)}/manifest`),
 
     /** Follows one job over lost connections until it is final. */
     events,
@@ -209,6 +230,13 @@ export function createClient(options: ClientOptions) {
         },
         handlers,
       ),
+
+    /** A file for inputs, which name it by its `url`. */
+    upload: (file: Blob, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Upload> => {
+      const body = new FormData()
+      body.append('file', file)
+      return json('/v1/uploads', { method: 'POST', body, timeout: 300_000, ...call })
+    },
 
     /** The bytes of a stored file. */
     file: ({ url }: Pick<Artifact, 'url'>, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Uint8Array> =>

@@ -14,7 +14,7 @@ export interface TransportOptions {
 export interface Call {
   method?: 'GET' | 'POST' | 'DELETE'
   headers?: Record<string, string>
-  body?: string
+  body?: string | FormData
   signal?: AbortSignal | undefined
   /** Instead of the transport's. */
   attempts?: number
@@ -27,8 +27,6 @@ const FIRST_DELAY_MS = 250
 const LONGEST_DELAY_MS = 8_000
 /** Whoever is told to wait longer decides for himself. */
 const LONGEST_RETRY_AFTER_S = 60
-
-export type Transport = ReturnType<typeof createTransport>
 
 /** Requests to one service: who asks, how long an answer may take, and what is asked again when none came. */
 export function createTransport(options: TransportOptions) {

@@ -73,6 +73,20 @@ export interface Artifact {
   expires_at: string | null
 }
 
+/** A file for inputs. */
+export interface Upload {
+  /** `upl_<ulid>` */
+  id: string
+  /** A path on this service: what an input names the file by, and where its owner reads it. */
+  url: string
+  media_type: string
+  bytes: number
+  sha256: string
+  created_at: string
+  /** When it goes if no job uses it. */
+  expires_at: string
+}
+
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type JsonObject = { [key: string]: Json }
@@ -158,6 +172,14 @@ export interface HistoryEntry {
   attempt_state?: string
   note?: string
   error?: string
+}
+
+/** What the model wrote while it ran. */
+export interface JobLogs {
+  /** Its end; null before there is a prediction, and about an hour after its end. */
+  logs: string | null
+  /** The beginning is missing. */
+  truncated: boolean
 }
 
 export interface Page<T> {
@@ -324,6 +346,38 @@ export interface BatchRequest {
   /** 1 to 1,000 */
   items: BatchItem[]
 }
+
+/** What a result was made of and what came out: to be kept beside it. */
+export type JobManifest = {
+  /** The job's id. */
+  job: string
+  requested: Pick<Job, 'model' | 'version' | 'deployment'>
+  /** The version that ran, as Replicate told it: `hidden` for official models; null before the end. */
+  version: string | null
+  /** Asked for, or told by the model's metrics, output or logs. */
+  seed: number | null
+  /** SHA-256 of the input's canonical JSON: keys in order, no blanks. It stays when the input is gone. */
+  input_sha256: string | null
+  artifacts: Omit<Artifact, 'url' | 'thumbnail_url'>[]
+} & Pick<
+  Job,
+  | 'status'
+  | 'preset'
+  | 'batch'
+  | 'position'
+  | 'retry_of'
+  | 'prediction_id'
+  | 'attempt'
+  | 'input'
+  | 'metrics'
+  | 'cost'
+  | 'error'
+  | 'metadata'
+  | 'created_at'
+  | 'submitted_at'
+  | 'started_at'
+  | 'completed_at'
+>
 
 /** The result of one job of a batch. */
 export type ManifestLine = {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ReadPurpose } from '../shared/limits/budget.ts'
 
 /**
  * The queues and what their jobs say. A job is a doorbell: "look at this". The records are the truth, so a payload holds
@@ -56,8 +57,16 @@ export const CANCEL = 'cancel'
 export const ADOPT = 'adopt'
 export const WINDOW = 'window'
 
-/** In the poll queue a cancel goes first, then what may decide about another create, then polls. */
-export const PRIORITY = { cancel: 1, adopt: 5, poll: 10 } as const
+/** In the poll queue as in the read budget: cancels first, then what expires soon, then what is looked for, then the rest. */
+export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<ReadPurpose, number>
+
+const MAX_PRIORITY = 2_097_151
+
+/**
+ * Outputs are copied in the order in which upstream removes them, ms: BullMQ takes small numbers first. They count minutes
+ * and begin anew every four years; for an hour then, those of the new round go first.
+ */
+export const storePriority = (expiresAt: number): number => 1 + (Math.floor(expiresAt / 60_000) % MAX_PRIORITY)
 
 /** Deterministic ids: ringing twice for the same thing is one job. BullMQ forbids `:` in them. */
 export const doorbellId = {

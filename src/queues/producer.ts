@@ -4,7 +4,17 @@ import type { Effect } from '../shared/jobs/job.ts'
 import { effectKey } from '../shared/jobs/job.ts'
 import type { Doorbells } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
-import { ADOPT, CANCEL, doorbellId, forEachQueue, POLL, PRIORITY, WINDOW, type QueueName } from './contracts.ts'
+import {
+  ADOPT,
+  CANCEL,
+  doorbellId,
+  forEachQueue,
+  POLL,
+  PRIORITY,
+  storePriority,
+  WINDOW,
+  type QueueName,
+} from './contracts.ts'
 
 export type Queues = Record<QueueName, Queue>
 
@@ -43,22 +53,25 @@ export function createDoorbells(queues: Queues): Doorbells {
     async submit(job) {
       await queues.submit.add('submit', { v: 1, job }, { ...ONCE, jobId: doorbellId.submit(job) })
     },
-    async poll(job, attempt) {
-      const options = { ...ONCE, jobId: doorbellId.poll(job, attempt), priority: PRIORITY.poll }
+    async poll(job, attempt, soon) {
+      const priority = soon ? PRIORITY.expiring : PRIORITY.poll
+      const options = { ...ONCE, jobId: doorbellId.poll(job, attempt), priority }
       await queues.poll.add(POLL, { v: 1, job, attempt }, options)
     },
     async adopt(account) {
       const options = { ...ONCE, jobId: doorbellId.adopt(account), priority: PRIORITY.adopt }
       await queues.poll.add(ADOPT, { v: 1, account }, options)
     },
-    async window(account, { after, before }) {
+    async window(account, { after, before }, soon) {
       // No id: another window may wait already, for another time. A lost one costs a lease.
-      await queues.poll.add(WINDOW, { v: 1, account, after, before }, { ...ONCE, priority: PRIORITY.poll })
+      const priority = soon ? PRIORITY.expiring : PRIORITY.poll
+      await queues.poll.add(WINDOW, { v: 1, account, after, before }, { ...ONCE, priority })
     },
     async effect(job, effect: Effect) {
       if (effect.kind === 'store') {
-        const { attempt } = effect
-        await queues.store.add('store', { v: 1, job, attempt }, { ...ONCE, jobId: doorbellId.store(job, attempt) })
+        const { attempt, expires_at } = effect
+        const options = { ...ONCE, jobId: doorbellId.store(job, attempt), priority: storePriority(expires_at) }
+        await queues.store.add('store', { v: 1, job, attempt }, options)
       } else {
         const key = effectKey(effect)
         const options = { ...ONCE, jobId: doorbellId.cancel(job, key), priority: PRIORITY.cancel }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { BUCKET_PATTERN, patternProblem } from './artifacts/artifact-names.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
+import { TYPE_PATTERN } from './inputs/media-type.ts'
 import type { Limits } from './tenants/tenant.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
@@ -20,7 +21,18 @@ const port = (name: string) =>
     .min(0)
     .max(65_535)
 const rate = z.coerce.number().int().min(1).max(1_000_000)
+const size = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(10 * 1024 ** 3)
 const url = (protocols: RegExp) => z.url({ protocol: protocols })
+
+/** In base64 they must fit into a body (api/take-files.ts). */
+const MAX_DATA_URI_BYTES = 47 * 1024 * 1024
+
+const UPLOAD_TYPES =
+  'image/*, audio/*, video/*, model/*, text/plain, text/csv, application/json, application/pdf, application/zip'
 
 /** The presets that come with genqueue. */
 const OWN_PRESETS = fileURLToPath(new URL('../../presets', import.meta.url))
@@ -62,6 +74,7 @@ const variables = {
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
   ARTIFACT_STORE: z.enum(['disk', 's3']).default('disk').describe('disk or s3'),
+  MAX_ARTIFACT_BYTES: size.default(500 * 1024 * 1024).describe('a number of bytes, 1 or more'),
   S3_BUCKET: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/)
@@ -97,6 +110,21 @@ const variables = {
   TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
   ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
+  MAX_INPUT_FILE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_DATA_URI_BYTES)
+    .default(25 * 1024 * 1024)
+    .describe(`a number of bytes, 1 to ${MAX_DATA_URI_BYTES}`),
+  MAX_JOB_INPUT_BYTES: size.default(128 * 1024 * 1024).describe('a number of bytes, 1 or more'),
+  MAX_UPLOAD_BYTES: size.default(100_000_000).describe('a number of bytes, 1 or more'),
+  UPLOAD_TYPES: z
+    .string()
+    .transform((list) => list.split(',').map((type) => type.trim().toLowerCase()))
+    .refine((types) => types.every((type) => TYPE_PATTERN.test(type)))
+    .prefault(UPLOAD_TYPES)
+    .describe('media types with commas between them, such as image/*, audio/wav'),
   ADMIN_PASSWORD: z.string().min(8).max(200).optional().describe('8 to 200 characters'),
   SIMULATOR_PORT: port('SIMULATOR_PORT').default(4010).describe('a port number, 0 to 65535 (0: any free one)'),
   SIMULATOR_SPEED: z.coerce
@@ -158,6 +186,8 @@ export interface Config {
   artifacts: {
     /** Where new files go. */
     store: 'disk' | 's3'
+    /** Of one output file. */
+    maxBytes: number
     /** null: no bucket is known. */
     bucket: {
       name: string
@@ -173,6 +203,17 @@ export interface Config {
       /** Readers are sent to the bucket; otherwise files pass through the api. */
       presigned: boolean
     } | null
+  }
+  /** What the files of inputs may be. */
+  inputs: {
+    /** Of a data URI, decoded. */
+    fileBytes: number
+    /** Of all files of a job. */
+    jobBytes: number
+    /** Of one upload. */
+    uploadBytes: number
+    /** Such as `image/*`. */
+    types: string[]
   }
   /** Of tenants without limits of their own. */
   tenantLimits: Limits
@@ -252,7 +293,13 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),
     allowRawModels: env.ALLOW_RAW_MODELS === 'true',
-    artifacts: { store: env.ARTIFACT_STORE, bucket: bucketOf(env) },
+    artifacts: { store: env.ARTIFACT_STORE, maxBytes: env.MAX_ARTIFACT_BYTES, bucket: bucketOf(env) },
+    inputs: {
+      fileBytes: env.MAX_INPUT_FILE_BYTES,
+      jobBytes: env.MAX_JOB_INPUT_BYTES,
+      uploadBytes: env.MAX_UPLOAD_BYTES,
+      types: env.UPLOAD_TYPES,
+    },
     tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
     simulator: {
       port: env.SIMULATOR_PORT,

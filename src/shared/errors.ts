@@ -22,6 +22,7 @@ export const ERRORS = {
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   request_timeout: { status: 408, title: 'The body came too slowly', retryable: true },
   not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
+  not_deletable: { status: 409, title: 'The job cannot be deleted yet', retryable: true },
   not_retryable: { status: 409, title: 'The job cannot be tried again', retryable: false },
   upload_in_use: { status: 409, title: 'Jobs use the upload', retryable: true },
   tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },

@@ -70,14 +70,12 @@ export function createMetrics(options: {
   })
 
   const { driftedPresets } = options
-  if (driftedPresets)
+  const drifted =
+    driftedPresets &&
     new Gauge({
       name: 'genqueue_preset_schema_drift',
       help: 'Presets that were written for another schema of their model than it has',
       ...shared,
-      collect() {
-        this.set(driftedPresets())
-      },
     })
 
   async function readShared(): Promise<void> {
@@ -90,6 +88,7 @@ export function createMetrics(options: {
       store.unknownAttempts(account),
     ])
     atRisk.set(risk)
+    if (drifted && driftedPresets) drifted.set(driftedPresets())
     unknown.set(unknowns.length)
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
     // The totals live in Redis, shared by all processes: each scrape shows them as they are.

@@ -1,6 +1,12 @@
 import { useMemo } from 'react'
 import type { Client } from '../client/client.ts'
+import { BatchList } from './batches/batch-list.tsx'
+import { BatchPage } from './batches/batch-page.tsx'
+import { NewBatch } from './batches/new-batch.tsx'
+import { createCatalogueReader } from './catalogue.ts'
 import { Composer } from './composer.tsx'
+import { CreditsPage } from './credits/credits-page.tsx'
+import { HealthPage } from './health/health-page.tsx'
 import { Link, useAddress } from './router.tsx'
 import { RunPage } from './run/run-page.tsx'
 import { createRuns } from './runs.ts'
@@ -9,17 +15,24 @@ import { ContactSheet } from './sheet/contact-sheet.tsx'
 import { Shell } from './shell.tsx'
 import { SignIn } from './sign-in.tsx'
 import { StudioContext } from './studio-context.ts'
+import { useReadWho, WhoContext } from './who.ts'
 
 export function App({ client }: { client: Client }) {
   const { needed, epoch } = useSession()
   // Another session may be another tenant: nothing of the last one is kept.
-  const studio = useMemo(() => ({ client, runs: createRuns(client), epoch }), [client, epoch])
+  const studio = useMemo(
+    () => ({ client, runs: createRuns(client), catalogue: createCatalogueReader(client), epoch }),
+    [client, epoch],
+  )
+  const who = useReadWho(client, epoch)
   if (needed) return <SignIn client={client} />
   return (
     <StudioContext value={studio} key={epoch}>
-      <Shell>
-        <CurrentPage />
-      </Shell>
+      <WhoContext value={who}>
+        <Shell>
+          <CurrentPage />
+        </Shell>
+      </WhoContext>
     </StudioContext>
   )
 }
@@ -29,6 +42,16 @@ function CurrentPage() {
   switch (address.page) {
     case 'run':
       return <RunPage key={address.runId} id={address.runId} />
+    case 'batches':
+      return <BatchList />
+    case 'batch':
+      return <BatchPage key={address.batchId} id={address.batchId} />
+    case 'new-batch':
+      return <NewBatch />
+    case 'credits':
+      return <CreditsPage />
+    case 'health':
+      return <HealthPage />
     case 'lost':
       return (
         <main className="notice">

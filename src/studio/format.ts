@@ -52,8 +52,12 @@ export function titleOf(job: Job): string {
     const value = input[name]
     if (typeof value === 'string' && value.trim() !== '') return value.trim()
   }
-  const text = Object.values(input).find((value) => typeof value === 'string' && value !== '' && !isAddress(value))
-  return typeof text === 'string' ? text : sourceOf(job)
+  // Any other text of more than one word; a single one is a setting.
+  const text = Object.values(input).find(
+    (value) => typeof value === 'string' && /\S\s+\S/.test(value) && !isAddress(value),
+  )
+  if (typeof text === 'string') return text.trim()
+  return job.preset === null ? sourceOf(job) : humanize(job.preset.replaceAll('-', '_'))
 }
 
 /** The model, deployment or version that was asked. */
@@ -63,11 +67,16 @@ export function sourceOf(job: Job): string {
 }
 
 export function shortSourceOf(job: Job): string {
-  return sourceOf(job).split('/').at(-1) ?? ''
+  return job.preset ?? sourceOf(job).split('/').at(-1) ?? ''
 }
 
 export function isAddress(text: string): boolean {
   return /^(https?:\/\/|\/v1\/|data:)/.test(text)
+}
+
+/** A file that was sent to this service, as an input names it; nothing is ever loaded from elsewhere. */
+export function isOwnFile(text: string): boolean {
+  return /^\/v1\/uploads\/[\w-]+$/.test(text)
 }
 
 /** Field names as people read them: `num_outputs` -> "Num outputs". */

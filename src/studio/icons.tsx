@@ -192,3 +192,23 @@ export const HalfMoon = () => (
     <path d="M8 2.25v11.5A5.75 5.75 0 0 0 8 2.25Z" fill="currentColor" />
   </Icon>
 )
+export const UploadIcon = () => (
+  <Icon>
+    <path d="M8 10V2.8M4.8 5.8 8 2.6l3.2 3.2M3 10.5v2.7h10v-2.7" />
+  </Icon>
+)
+export const Close = () => (
+  <Icon>
+    <path d="m4 4 8 8M12 4l-8 8" />
+  </Icon>
+)
+export const Pin = () => (
+  <Icon>
+    <path d="M5.5 2.5h5l-.8 4.2 2.3 2.1H4l2.3-2.1ZM8 9v4.5" />
+  </Icon>
+)
+export const Bin = () => (
+  <Icon>
+    <path d="M3 4.5h10M6.5 4.5v-2h3v2M4.3 4.5l.6 9h6.2l.6-9" />
+  </Icon>
+)

@@ -10,6 +10,7 @@ import './styles/shell.css'
 import './styles/composer.css'
 import './styles/sheet.css'
 import './styles/run.css'
+import './styles/pages.css'
 
 /** Every answer passes here: it tells the service's time, and a 401 means that somebody must sign in. */
 const watched: typeof fetch = async (input, init) => {

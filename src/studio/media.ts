@@ -14,11 +14,15 @@ const AUDIOS = new Set([
   'audio/aac',
 ])
 
+/** Shown as the text that it is, whatever stands in it. */
+const TEXTS = new Set(['text/plain', 'text/markdown', 'text/csv', 'application/json', 'application/x-ndjson'])
+
 /** What may be shown in place. Anything else, SVG and HTML above all, is only offered as a file. */
-export function mediaKind(mediaType: string): 'image' | 'video' | 'audio' | 'file' {
+export function mediaKind(mediaType: string): 'image' | 'video' | 'audio' | 'text' | 'file' {
   const type = mediaType.split(';')[0]?.trim().toLowerCase() ?? ''
   if (IMAGES.has(type)) return 'image'
   if (VIDEOS.has(type)) return 'video'
+  if (TEXTS.has(type)) return 'text'
   return AUDIOS.has(type) ? 'audio' : 'file'
 }
 

@@ -29,16 +29,19 @@ export function Print({ ratio, blank = false, live = false, children }: PrintPro
   )
 }
 
+const ratioOf = ({ width, height }: Artifact): number | null => (width && height ? width / height : null)
+
 interface PictureProps {
   job: Job
   artifact: Artifact
-  lazy?: boolean
+  /** One of many: loaded when it comes into sight, as its small copy where there is one. */
+  small?: boolean
   onSize?: (width: number, height: number) => void
 }
 
-export function Picture({ job, artifact, lazy = false, onSize }: PictureProps) {
+export function Picture({ job, artifact, small = false, onSize }: PictureProps) {
   const [state, setState] = useState<'waiting' | 'shown' | 'broken'>('waiting')
-  const [ratio, setRatio] = useState(() => expectedRatio(job) ?? 1)
+  const [ratio, setRatio] = useState(() => ratioOf(artifact) ?? expectedRatio(job) ?? 1)
   if (state === 'broken') {
     return (
       <Print ratio={ratio} blank>
@@ -49,9 +52,9 @@ export function Picture({ job, artifact, lazy = false, onSize }: PictureProps) {
   return (
     <Print ratio={ratio}>
       <img
-        src={artifact.url}
+        src={small ? (artifact.thumbnail_url ?? artifact.url) : artifact.url}
         alt={titleOf(job).slice(0, 200)}
-        loading={lazy ? 'lazy' : 'eager'}
+        loading={small ? 'lazy' : 'eager'}
         decoding="async"
         className={state === 'shown' ? 'shown' : ''}
         onLoad={(event) => {

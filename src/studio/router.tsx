@@ -6,27 +6,50 @@ export const STATUSES: readonly JobStatus[] = ['queued', 'starting', 'processing
 /** The address is the state: everything that a link should bring back is read from here. */
 export interface Address {
   /** What is shown: the sheet with the composer, the composer alone on narrow screens, one run, or nothing known. */
-  page: 'sheet' | 'new' | 'run' | 'lost'
+  page: 'sheet' | 'new' | 'run' | 'batches' | 'new-batch' | 'batch' | 'credits' | 'health' | 'lost'
   runId: string
+  batchId: string
   status: JobStatus | null
   search: string
+  /** Of the composer. */
+  preset: string | null
   model: string | null
+  /** Of the sheet: only the runs of this preset, of this batch. */
+  ofPreset: string | null
+  ofBatch: string | null
+  /** Of the ledger: only entries of this kind. */
+  kind: string | null
   /** The run whose input fills the composer. */
   from: string | null
 }
 
 const MOVED = 'studio:moved'
 
+const PAGES: Record<string, Address['page']> = {
+  '/': 'sheet',
+  '/new': 'new',
+  '/batches': 'batches',
+  '/batches/new': 'new-batch',
+  '/credits': 'credits',
+  '/health': 'health',
+}
+
 function parse(href: string): Address {
   const url = new URL(href)
-  const run = /^\/runs\/([^/]+)\/?$/.exec(url.pathname)
+  const path = url.pathname.replace(/(.)\/$/, '$1')
+  const [, kind, id] = /^\/(runs|batches)\/([^/]+)$/.exec(path) ?? []
   const status = url.searchParams.get('status')
   return {
-    page: run ? 'run' : url.pathname === '/new' ? 'new' : url.pathname === '/' ? 'sheet' : 'lost',
-    runId: run?.[1] ? decodeURIComponent(run[1]) : '',
+    page: PAGES[path] ?? (kind === undefined ? 'lost' : kind === 'runs' ? 'run' : 'batch'),
+    runId: kind === 'runs' && id ? decodeURIComponent(id) : '',
+    batchId: kind === 'batches' && id ? decodeURIComponent(id) : '',
     status: STATUSES.find((known) => known === status) ?? null,
     search: url.searchParams.get('q') ?? '',
+    preset: url.searchParams.get('preset'),
     model: url.searchParams.get('model'),
+    ofPreset: url.searchParams.get('of'),
+    ofBatch: url.searchParams.get('batch'),
+    kind: url.searchParams.get('kind'),
     from: url.searchParams.get('from'),
   }
 }
@@ -72,15 +95,19 @@ export function withQuery(changes: Record<string, string | null>): string {
   return url.pathname + url.search.replaceAll('%2F', '/')
 }
 
-/** Back to where the person came from, or to the sheet when this page was opened by its address. */
-export function leave(): void {
+/** Back to where the person came from, or to `otherwise` when this page was opened by its address. */
+export function leave(otherwise = '/'): void {
   const state: unknown = history.state
   if (typeof state === 'object' && state !== null && 'inside' in state) history.back()
-  else go('/')
+  else go(otherwise)
 }
 
 export function runPath(id: string): string {
   return `/runs/${encodeURIComponent(id)}`
+}
+
+export function batchPath(id: string): string {
+  return `/batches/${encodeURIComponent(id)}`
 }
 
 export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }) {

@@ -1,5 +1,6 @@
 import { isFinal } from '../client/client.ts'
 import type { Billed, Job, JobPhase, WaitingFor } from '../client/types.ts'
+import { credits } from './money.ts'
 
 /** The shapes of `StatusIcon`. */
 export type Shape =
@@ -151,6 +152,27 @@ export function costOfCanceling(job: Job): string | null {
     default:
       return 'Canceling stops it. The time used until then may be billed by Replicate.'
   }
+}
+
+/** What becomes of the credits when Cancel is pressed now; null when the run costs none. */
+export function creditsOfCanceling({ cost, phase }: Job, chargesCanceled: boolean): string | null {
+  if (!cost || cost.held === 0) return null
+  if (phase === 'queued' || !chargesCanceled) return `The ${credits(cost.held)} credits that are held are given back.`
+  return `What it used is charged, of the ${credits(cost.held)} credits that are held.`
+}
+
+/** What the run costs the tenant; null when it costs no credits. */
+export function costWords({ cost }: Job): string | null {
+  if (!cost) return null
+  if (cost.captured === null) return `${credits(cost.held)} credits held`
+  if (cost.captured === 0 && cost.uncollected === 0) return `Nothing: ${credits(cost.estimate)} credits given back`
+  return [
+    `${credits(cost.captured)} credits`,
+    cost.estimated ? 'the hold, because the model did not tell what it used' : null,
+    cost.uncollected > 0 ? `${credits(cost.uncollected)} more were not there to be taken` : null,
+  ]
+    .filter((each) => each !== null)
+    .join('; ')
 }
 
 export const BILLED: Record<Billed, string> = {

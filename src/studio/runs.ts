@@ -1,15 +1,23 @@
-import { useSyncExternalStore } from 'react'
-import { ApiError, isFinal, type Client, type StreamState } from '../client/client.ts'
+import { useEffect, useSyncExternalStore } from 'react'
+import { ApiError, isFinal, type Client, type ListOptions, type StreamState } from '../client/client.ts'
 import type { Artifact, Job, JobStatus } from '../client/types.ts'
+import { usePageVisible } from './page-visible.ts'
 import { useStudio } from './studio-context.ts'
 
 const PAGE = 60
 /** Signed addresses are good for an hour: an address younger than this is kept, so that pictures are not loaded anew. */
 const ADDRESS_KEPT_MS = 45 * 60_000
 
+/** Which runs a sheet has; null: any. */
+export interface SheetFilter {
+  status: JobStatus | null
+  preset: string | null
+  batch: string | null
+}
+
 /** The contact sheet: which runs, newest first, and how far they are loaded. */
 export interface Sheet {
-  status: JobStatus | null
+  filter: SheetFilter
   ids: readonly string[]
   state: 'loading' | 'ready' | 'failed'
   cursor: string | null
@@ -25,12 +33,14 @@ export type Runs = ReturnType<typeof createRuns>
  */
 export function createRuns(client: Client) {
   const jobs = new Map<string, Job>()
-  const addresses = new Map<string, { url: string; at: number }>()
+  const addresses = new Map<string, Pick<Artifact, 'url' | 'thumbnail_url'> & { at: number }>()
   const byJob = new Map<string, Set<() => void>>()
   const bySheet = new Set<() => void>()
   const byConnection = new Set<() => void>()
+  const byAny = new Set<() => void>()
+  const byOpening = new Set<() => void>()
   let connection: StreamState = 'connecting'
-  let sheet: Sheet = { status: null, ids: [], state: 'loading', cursor: null, loadingMore: false, problem: null }
+  let sheet: Sheet = emptySheet({ status: null, preset: null, batch: null })
   let shown = false
 
   function setSheet(change: Partial<Sheet>): void {
@@ -47,8 +57,10 @@ export function createRuns(client: Client) {
 
   function keepAddress(artifact: Artifact): Artifact {
     const kept = addresses.get(artifact.id)
-    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS) return { ...artifact, url: kept.url }
-    addresses.set(artifact.id, { url: artifact.url, at: Date.now() })
+    const { url, thumbnail_url } = artifact
+    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS && (kept.thumbnail_url === null) === (thumbnail_url === null))
+      return { ...artifact, url: kept.url, thumbnail_url: kept.thumbnail_url }
+    addresses.set(artifact.id, { url, thumbnail_url, at: Date.now() })
     return artifact
   }
 
@@ -59,13 +71,23 @@ export function createRuns(client: Client) {
     if (known && known.rev === job.rev && (known.progress ?? 0) > (job.progress ?? 0)) return false
     jobs.set(job.id, { ...job, artifacts: job.artifacts.map(keepAddress) })
     for (const listener of byJob.get(job.id) ?? []) listener()
+    for (const listener of byAny) listener()
     return true
+  }
+
+  function forget(id: string): void {
+    jobs.delete(id)
+    if (sheet.ids.includes(id)) setSheet({ ids: sheet.ids.filter((each) => each !== id) })
   }
 
   function place(job: Job): void {
     if (sheet.state !== 'ready') return
     const at = sheet.ids.indexOf(job.id)
-    const belongs = sheet.status === null || sheet.status === job.status
+    const { status, preset, batch } = sheet.filter
+    const belongs =
+      (status ?? job.status) === job.status &&
+      (preset ?? job.preset) === job.preset &&
+      (batch ?? job.batch) === job.batch
     if (at !== -1) {
       if (!belongs) setSheet({ ids: sheet.ids.filter((id) => id !== job.id) })
       return
@@ -87,10 +109,10 @@ export function createRuns(client: Client) {
   }
 
   async function loadFirst(): Promise<void> {
-    const { status } = sheet
+    const { filter } = sheet
     try {
-      const page = await client.list({ limit: PAGE, ...(status ? { status } : {}) })
-      if (sheet.status !== status) return
+      const page = await client.list({ limit: PAGE, ...queryOf(filter) })
+      if (sheet.filter !== filter) return
       for (const job of page.data) remember(job)
       const ids = page.data.map((job) => job.id)
       const last = ids.at(-1)
@@ -103,7 +125,7 @@ export function createRuns(client: Client) {
         setSheet({ ids, cursor: page.next_cursor, state: 'ready', problem: null })
       }
     } catch (error) {
-      if (sheet.status !== status) return
+      if (sheet.filter !== filter) return
       if (sheet.state !== 'ready') setSheet({ state: 'failed', problem: words(error) })
     }
   }
@@ -129,6 +151,7 @@ export function createRuns(client: Client) {
     sheet: (): Sheet => sheet,
     connection: (): StreamState => connection,
     accept,
+    forget,
 
     onJob: (id: string, listener: () => void): (() => void) => {
       const listeners = byJob.get(id) ?? new Set()
@@ -139,6 +162,11 @@ export function createRuns(client: Client) {
         if (listeners.size === 0) byJob.delete(id)
       }
     },
+    /** Tells of news of any run. */
+    onAny: (listener: () => void): (() => void) => {
+      byAny.add(listener)
+      return () => void byAny.delete(listener)
+    },
     onSheet: (listener: () => void): (() => void) => {
       bySheet.add(listener)
       return () => void bySheet.delete(listener)
@@ -148,11 +176,15 @@ export function createRuns(client: Client) {
       return () => void byConnection.delete(listener)
     },
 
-    /** Shows the sheet of one status, or of all; what is already loaded stays and is caught up with. */
-    show: (status: JobStatus | null): void => {
-      if (!shown || sheet.status !== status) {
-        setSheet({ status, ids: [], state: 'loading', cursor: null, loadingMore: false, problem: null })
-      }
+    /** Tells each time the stream of everything opens: what was missed before is to be read. */
+    onOpening: (listener: () => void): (() => void) => {
+      byOpening.add(listener)
+      return () => void byOpening.delete(listener)
+    },
+
+    /** Shows the sheet with this filter; what is already loaded stays and is caught up with. */
+    show: (filter: SheetFilter): void => {
+      if (!shown || filterKey(sheet.filter) !== filterKey(filter)) setSheet(emptySheet(filter))
       const begins = sheet.state !== 'ready'
       shown = true
       // A sheet that is loaded is caught up with when its stream opens.
@@ -162,12 +194,12 @@ export function createRuns(client: Client) {
     refresh: loadFirst,
 
     more: async (): Promise<void> => {
-      const { cursor, status } = sheet
+      const { cursor, filter } = sheet
       if (cursor === null || sheet.loadingMore || sheet.state !== 'ready') return
       setSheet({ loadingMore: true })
       try {
-        const page = await client.list({ limit: PAGE, cursor, ...(status ? { status } : {}) })
-        if (sheet.cursor !== cursor || sheet.status !== status) return
+        const page = await client.list({ limit: PAGE, cursor, ...queryOf(filter) })
+        if (sheet.cursor !== cursor || sheet.filter !== filter) return
         for (const job of page.data) remember(job)
         const known = new Set(sheet.ids)
         const added = page.data.map((job) => job.id).filter((id) => !known.has(id))
@@ -191,7 +223,8 @@ export function createRuns(client: Client) {
         onReset: () => void loadFirst(),
         onState: (state) => {
           setConnection(state)
-          if (state === 'open') void loadFirst()
+          if (state === 'open' && shown) void loadFirst()
+          if (state === 'open') for (const listener of byOpening) listener()
         },
       }),
 
@@ -199,6 +232,23 @@ export function createRuns(client: Client) {
     followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
   }
 }
+
+const emptySheet = (filter: SheetFilter): Sheet => ({
+  filter,
+  ids: [],
+  state: 'loading',
+  cursor: null,
+  loadingMore: false,
+  problem: null,
+})
+
+export const filterKey = ({ status, preset, batch }: SheetFilter): string => [status, preset, batch].join(' ')
+
+const queryOf = ({ status, preset, batch }: SheetFilter): ListOptions => ({
+  ...(status ? { status } : {}),
+  ...(preset ? { preset } : {}),
+  ...(batch ? { batch } : {}),
+})
 
 function newerThan(a: Job, b: Job): boolean {
   return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
@@ -219,6 +269,13 @@ export function useJob(id: string): Job | undefined {
 export function useSheet(): Sheet {
   const { runs } = useStudio()
   return useSyncExternalStore(runs.onSheet, runs.sheet)
+}
+
+/** Follows everything while the page can be seen. */
+export function useFollowAll(): void {
+  const { runs } = useStudio()
+  const visible = usePageVisible()
+  useEffect(() => (visible ? runs.followAll() : undefined), [runs, visible])
 }
 
 export function useConnection(): StreamState {

@@ -1,39 +1,95 @@
+import type { Client } from '../client/client.ts'
 import type { JsonObject } from '../client/types.ts'
+import type { Catalogue } from './catalogue.ts'
+import { isFileField, recipeOfModel, recipeOfPreset, type Recipe } from './recipe.ts'
+import { drawOldPhotograph, drawPortrait, speakNonsense } from './sample-files.ts'
+import { sendFile } from './send-file.ts'
 
 export interface Sample {
-  model: string
+  recipe: Recipe
   kind: string
   text: string
-  input: JsonObject
+  /** Files are made and sent when they are needed. */
+  input: (client: Client) => Promise<JsonObject>
 }
 
-/** What a first visit offers: one for each kind of output, none that needs a file. */
-export const SAMPLES: readonly Sample[] = [
-  {
-    model: 'black-forest-labs/flux-schnell',
-    kind: 'A picture',
-    text: 'A lighthouse in morning fog, quiet sea, 35 mm film',
-    input: { prompt: 'A lighthouse in morning fog, quiet sea, 35 mm film', aspect_ratio: '16:9' },
+interface SampleWords {
+  kind: string
+  text: string
+  input?: JsonObject
+  files?: (client: Client) => Promise<JsonObject>
+}
+
+const LIGHTHOUSE = 'A lighthouse in morning fog, quiet sea, 35 mm film'
+
+const ORCHID: SampleWords = {
+  kind: 'Four to choose from',
+  text: 'Botanical plate of an imaginary orchid, ink and watercolour',
+  input: { aspect_ratio: '4:5', num_outputs: 4 },
+}
+
+/** By the key of the recipe. Whatever has a text has it as its prompt. */
+const WORDS: Record<string, SampleWords> = {
+  'preset:story-page': { kind: 'A picture', text: LIGHTHOUSE, input: { aspect_ratio: '16:9' } },
+  'preset:training-image': {
+    kind: 'A training picture',
+    text: 'Ada, a red-haired girl in a yellow raincoat, at the harbour',
   },
-  {
-    model: 'black-forest-labs/flux-schnell',
-    kind: 'Four to choose from',
-    text: 'Botanical plate of an imaginary orchid, ink and watercolour',
-    input: {
-      prompt: 'Botanical plate of an imaginary orchid, ink and watercolour',
-      aspect_ratio: '4:5',
-      num_outputs: 4,
-    },
+  'preset:video-outline': { kind: 'An outline', text: 'How lighthouses were built on rocks in the open sea' },
+  'preset:video-script': { kind: 'A script', text: 'Hook: a light at sea. 1. The rock. 2. The tower. 3. The keeper.' },
+  'preset:video-titles': { kind: 'Titles', text: 'A film on the last lighthouse keepers' },
+  'preset:restore-image': {
+    kind: 'A restored photograph',
+    text: 'An old photograph with scratches, drawn for this',
+    files: async (client) => ({ input_image: await sendFile(client, await drawOldPhotograph()) }),
   },
-  {
-    model: 'google/gemini-3-pro',
+  'preset:lip-sync': {
+    kind: 'A video',
+    text: 'A drawn face that speaks two seconds of nonsense',
+    files: async (client) => ({
+      image: await sendFile(client, await drawPortrait()),
+      audio: await sendFile(client, speakNonsense()),
+    }),
+  },
+  'black-forest-labs/flux-schnell': { kind: 'A picture', text: LIGHTHOUSE, input: { aspect_ratio: '16:9' } },
+  'google/gemini-3-pro': {
     kind: 'A text',
     text: 'Explain in four sentences why a queue should send a paid request only once',
-    input: { prompt: 'Explain in four sentences why a queue should send a paid request only once' },
   },
-]
+}
 
-export function samplePromptFor(model: string): string | null {
-  const text = SAMPLES.find((sample) => sample.model === model)?.input['prompt']
-  return typeof text === 'string' ? text : null
+/** Of a preset that nobody here has heard of: it is tried when a prompt is all that it needs. */
+function wordsFor({ key, title, fields }: Recipe): SampleWords | null {
+  const known = WORDS[key]
+  if (known) return known
+  const needed = fields.filter((field) => field.required)
+  const onlyPrompt = needed.length === 1 && needed[0]?.name === 'prompt' && !needed.some(isFileField)
+  return onlyPrompt ? { kind: title, text: LIGHTHOUSE } : null
+}
+
+function sampleOf(recipe: Recipe, words: SampleWords): Sample {
+  const { kind, text, input = {}, files } = words
+  return { recipe, kind, text, input: files ?? (async () => ({ prompt: text, ...input })) }
+}
+
+/** What a first visit offers: one for each preset; where there are none, what the known models can do. */
+export function samplesOf({ presets, models }: Catalogue): Sample[] {
+  const recipes =
+    presets.length > 0 ? presets.map(recipeOfPreset) : models.map((model) => recipeOfModel(model.name, model))
+  const samples = recipes.flatMap((recipe) => {
+    const words = wordsFor(recipe)
+    return words ? [sampleOf(recipe, words)] : []
+  })
+  // Pictures first: they show at once that something happened.
+  const place = ({ recipe }: Sample): number => {
+    const at = Object.keys(WORDS).indexOf(recipe.key)
+    return at === -1 ? Object.keys(WORDS).length : at
+  }
+  const flux = recipes.find(({ key }) => key === 'black-forest-labs/flux-schnell')
+  return [...samples, ...(flux ? [sampleOf(flux, ORCHID)] : [])].sort((a, b) => place(a) - place(b))
+}
+
+export function samplePromptFor(key: string): string | null {
+  const words = WORDS[key]
+  return words && !words.files ? words.text : null
 }

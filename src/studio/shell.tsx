@@ -1,12 +1,13 @@
 import { useEffect, useState, type ReactNode } from 'react'
 import type { Readiness } from '../client/client.ts'
+import { Account } from './account.tsx'
 import { HalfMoon, Logo, Moon, Sun } from './icons.tsx'
-import { Link } from './router.tsx'
+import { Link, useAddress } from './router.tsx'
 import { useConnection } from './runs.ts'
-import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
 import { useTheme, type Theme } from './theme.ts'
 import { usePageVisible } from './page-visible.ts'
+import { mayDo, useWho } from './who.ts'
 
 const HEALTH_EVERY_MS = 60_000
 
@@ -20,19 +21,37 @@ export function Shell({ children }: { children: ReactNode }) {
           <span>genqueue</span>
         </Link>
         <Health />
+        <Places />
         <span className="bar-space" />
         <LiveMark />
-        <a className="quiet" href="/admin/queues">
-          Queues
-        </a>
         <ThemeSwitch />
-        <SignOut />
+        <Account />
       </header>
       <div role="status" className="banner-place">
         {connection === 'lost' && <p className="banner">Connection lost, catching up…</p>}
       </div>
       {children}
     </>
+  )
+}
+
+function Places() {
+  const { page } = useAddress()
+  const who = useWho()
+  const places = [
+    { name: 'Runs', href: '/', pages: ['sheet', 'new', 'run'] },
+    { name: 'Batches', href: '/batches', pages: ['batches', 'batch', 'new-batch'] },
+    ...(mayDo(who, 'credits:read') ? [{ name: 'Credits', href: '/credits', pages: ['credits'] }] : []),
+    ...(mayDo(who, 'admin') ? [{ name: 'Health', href: '/health', pages: ['health'] }] : []),
+  ]
+  return (
+    <nav className="places" aria-label="Pages">
+      {places.map(({ name, href, pages }) => (
+        <Link key={href} href={href} className="place" aria-current={pages.includes(page) ? 'page' : undefined}>
+          {name}
+        </Link>
+      ))}
+    </nav>
   )
 }
 
@@ -88,18 +107,6 @@ export function ThemeSwitch() {
       title={`Theme: ${word}`}
     >
       {icon}
-    </button>
-  )
-}
-
-function SignOut() {
-  const { client } = useStudio()
-  const [possible] = useState(session.byKey)
-  if (!possible) return null
-  const leave = () => void client.signOut().then(session.left, session.left)
-  return (
-    <button type="button" className="quiet" onClick={leave}>
-      Sign out
     </button>
   )
 }

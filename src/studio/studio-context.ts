@@ -1,10 +1,13 @@
 import { createContext, useContext } from 'react'
 import type { Client } from '../client/client.ts'
+import type { Catalogue } from './catalogue.ts'
 import type { Runs } from './runs.ts'
 
 export interface Studio {
   client: Client
   runs: Runs
+  /** Reads presets and models. */
+  catalogue: () => Promise<Catalogue>
 }
 
 export const StudioContext = createContext<Studio | null>(null)

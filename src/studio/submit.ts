@@ -9,32 +9,33 @@ export interface Refusal {
   errors: { pointer: string; detail: string }[]
 }
 
-/**
- * Submits one request. The idempotency key belongs to the request: it is kept over another press of the button while the
- * outcome of the first is not known, so that one wish never becomes two jobs. The client repeats by itself.
- */
-export function useSubmit(): {
-  submit: (request: JobRequest) => Promise<Job | null>
+export interface Sending {
   sending: boolean
   refusal: Refusal | null
   clear: () => void
+}
+
+/**
+ * Sends what makes something new. The idempotency key belongs to the wish, which `what` names: it is kept over another
+ * press of the button while the outcome of the first is not known, so that one wish never becomes two. The client repeats
+ * by itself. Answers null when it was refused.
+ */
+export function useSend(): Sending & {
+  send: <T>(what: string, call: (idempotencyKey: string) => Promise<T>) => Promise<T | null>
 } {
-  const { client, runs } = useStudio()
   const [sending, setSending] = useState(false)
   const [refusal, setRefusal] = useState<Refusal | null>(null)
-  const open = useRef<{ body: string; key: string } | null>(null)
+  const open = useRef<{ what: string; key: string } | null>(null)
 
-  async function submit(request: JobRequest): Promise<Job | null> {
-    const body = JSON.stringify(request)
-    if (open.current?.body !== body) open.current = { body, key: newIdempotencyKey() }
+  async function send<T>(what: string, call: (idempotencyKey: string) => Promise<T>): Promise<T | null> {
+    if (open.current?.what !== what) open.current = { what, key: newIdempotencyKey() }
     const { key } = open.current
     setSending(true)
     setRefusal(null)
     try {
-      const job = await client.submit(request, { idempotencyKey: key })
+      const made = await call(key)
       open.current = null
-      runs.accept(job)
-      return job
+      return made
     } catch (error) {
       const unsettled = error instanceof NetworkError || (error instanceof ApiError && error.status >= 500)
       if (!unsettled) open.current = null
@@ -45,7 +46,32 @@ export function useSubmit(): {
     }
   }
 
-  return { submit, sending, refusal, clear: () => setRefusal(null) }
+  return { send, sending, refusal, clear: () => setRefusal(null) }
+}
+
+/** A run of its own, or another one like it. */
+export function useSubmit(): Sending & {
+  submit: (request: JobRequest) => Promise<Job | null>
+  /** `pinned`: with the version that ran and its seed. */
+  retry: (job: Job, pinned?: boolean) => Promise<Job | null>
+} {
+  const { client, runs } = useStudio()
+  const { send, ...state } = useSend()
+
+  async function make(what: string, call: (idempotencyKey: string) => Promise<Job>): Promise<Job | null> {
+    const job = await send(what, call)
+    if (job) runs.accept(job)
+    return job
+  }
+
+  return {
+    submit: (request) => make(JSON.stringify(request), (idempotencyKey) => client.submit(request, { idempotencyKey })),
+    retry: ({ id }, pinned = false) =>
+      make(`retry ${id} ${pinned}`, (idempotencyKey) =>
+        pinned ? client.retryPinned(id, { idempotencyKey }) : client.retry(id, { idempotencyKey }),
+      ),
+    ...state,
+  }
 }
 
 function refusalOf(error: unknown): Refusal {
@@ -53,26 +79,10 @@ function refusalOf(error: unknown): Refusal {
     return { message: error.message, errors: error.errors.map(({ pointer, detail }) => ({ pointer, detail })) }
   }
   if (error instanceof NetworkError) {
-    return { message: 'The service did not answer. Pressing Run again is safe: it cannot run twice.', errors: [] }
+    return {
+      message: 'The service did not answer. Pressing the button again is safe: it cannot run twice.',
+      errors: [],
+    }
   }
   return { message: String(error), errors: [] }
-}
-
-/** The same request again, as a new job. */
-export function requestOf(job: Job): JobRequest {
-  return {
-    ...targetOf(job),
-    input: job.input ?? {},
-    timeout: job.timeout,
-    start_within: job.start_within,
-    webhook_events: job.webhook_events,
-    metadata: job.metadata,
-    on_unknown: job.on_unknown,
-  }
-}
-
-function targetOf({ deployment, model, version }: Job): Pick<JobRequest, 'deployment' | 'model' | 'version'> {
-  if (deployment) return { deployment }
-  if (!version) return model ? { model } : {}
-  return { version: model && !version.includes(':') ? `${model}:${version}` : version }
 }

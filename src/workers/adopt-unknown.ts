@@ -8,7 +8,7 @@ import type { Logger } from '../shared/logger.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
-import { canonicalJson } from '../shared/canonical-json.ts'
+import { sameButFiles } from '../shared/inputs/reference.ts'
 import { listAll } from './list-window.ts'
 
 export interface AdoptDependencies {
@@ -72,7 +72,7 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
   const couldBe = (unknown: Unknown, job: JobRecord, prediction: Prediction): boolean =>
     inTime(unknown, prediction) &&
     (job.model === null || prediction.model === job.model) &&
-    canonicalJson(prediction.input ?? {}) === canonicalJson(job.input ?? {})
+    sameButFiles(job.input ?? {}, prediction.input ?? {})
 
   /** Second best, when upstream hides the webhook: model, input and time, and only when nothing is ambiguous. */
   async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {

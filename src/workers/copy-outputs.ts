@@ -6,6 +6,7 @@ import type { FileFacts, MeasureFile } from '../shared/artifacts/measure-file.ts
 import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
 import type { OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import type { ArtifactRecord, Effect, JobRecord, Json } from '../shared/jobs/job.ts'
+import type { Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -17,8 +18,9 @@ export interface CopyDependencies {
   fetcher: OutputFetcher
   upstream: PredictionPort
   reads: Budget
-  /** Bytes of one file; ms for copying it. */
-  limits: { maxBytes: number; copyTimeout: number }
+  /** Bytes of one file. */
+  maxBytes: number
+  timings: Pick<Timings, 'copyTimeout'>
   log: Logger
 }
 
@@ -34,7 +36,7 @@ const MAX_THUMBNAIL_BYTES = 1024 * 1024
 
 /** Copies all files of an output, and makes an artifact of what is too long for the record. */
 export function createCopyOutputs(dependencies: CopyDependencies) {
-  const { artifacts, names, measure, fetcher, upstream, reads, limits, log } = dependencies
+  const { artifacts, names, measure, fetcher, upstream, reads, maxBytes, timings, log } = dependencies
 
   async function outputOf(job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
@@ -54,7 +56,7 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     signal: AbortSignal,
   ): Promise<{ body: AsyncIterable<Uint8Array>; bytes: number | null }> {
     if (!source.startsWith('data:'))
-      return fetcher.open(source, AbortSignal.any([signal, AbortSignal.timeout(limits.copyTimeout)]))
+      return fetcher.open(source, AbortSignal.any([signal, AbortSignal.timeout(timings.copyTimeout)]))
     const bytes = new Uint8Array(await (await fetch(source)).arrayBuffer())
     return { body: Readable.from([bytes]), bytes: bytes.length }
   }
@@ -90,7 +92,7 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
       const { body, bytes } = await open(source, signal)
       let facts = UNMEASURED
       const stored = await artifacts.put((type) => names.keyOf(job, attempt, index, type), body, {
-        maxBytes: limits.maxBytes,
+        maxBytes,
         expectedBytes: bytes,
         signal,
         examine: async (path, type) => {
@@ -106,7 +108,7 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
       const stored = await artifacts.put(
         () => names.keyOf(job, attempt, index, mediaType),
         Readable.from([Buffer.from(text)]),
-        { maxBytes: limits.maxBytes, signal },
+        { maxBytes, signal },
       )
       return { id: idOf(index), ...stored, ...UNMEASURED, thumbnail: null, media_type: mediaType }
     }

@@ -1,7 +1,8 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
 import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
-import type { Budget } from '../shared/limits/budget.ts'
+import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
+import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { isTerminal } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -11,19 +12,22 @@ export interface PollDependencies {
   store: JobStore
   lifecycle: Lifecycle
   upstream: PredictionPort
-  reads: Budget
+  reads: ReadBudget
+  timings: Timings
   nextPoll: NextPoll
   log: Logger
 }
 
 /** Asks upstream about one open prediction, and says when to ask again. */
-export function createPollPrediction({ store, lifecycle, upstream, reads, nextPoll, log }: PollDependencies) {
+export function createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }: PollDependencies) {
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
     const member: DueMember = { kind: 'attempt', member: `attempt:${id}:${attempt}`, job: id, attempt }
     const { now, state } = await store.load(id)
     const record = state && attemptOf(state, attempt)
     if (!record || record.state !== 'open' || record.prediction_id === null) return
-    await reads.take(signal)
+    const created = state.job.prediction_created_at ?? record.intended_at
+    const budget = reads.of(expiresSoon(now - created, timings) ? 'expiring' : 'poll')
+    await budget.take(signal)
     const outcome = await upstream.get(record.prediction_id)
     if (outcome.kind === 'prediction') {
       await lifecycle.observe(id, attempt, outcome.prediction, 'poll')
@@ -32,6 +36,7 @@ export function createPollPrediction({ store, lifecycle, upstream, reads, nextPo
       log.warn({ job: id, attempt, prediction: record.prediction_id, outcome }, 'the prediction could not be read')
     }
     // A 404 says something only while upstream knows the account.
+    if (outcome.kind === 'not_found') await budget.take(signal)
     if (outcome.kind === 'not_found' && (await upstream.account()) === 'well') {
       const result = await lifecycle.apply(id, { type: 'missing', attempt }, 'poll')
       if (result.kind === 'applied') return

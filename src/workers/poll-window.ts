@@ -1,7 +1,7 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
-import type { Timings } from '../shared/jobs/timings.ts'
-import type { Budget } from '../shared/limits/budget.ts'
+import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
+import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { isTerminal, type Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -12,7 +12,7 @@ export interface WindowDependencies {
   store: JobStore
   lifecycle: Lifecycle
   upstream: PredictionPort
-  reads: Budget
+  reads: ReadBudget
   timings: Timings
   nextPoll: NextPoll
   log: Logger
@@ -43,7 +43,10 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
   return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
     const { clockSkew } = timings
     const window = { after: created.after - clockSkew, before: created.before + clockSkew }
-    const isComplete = await eachPage({ upstream, reads }, window, signal, (listed) => serve(account, listed))
+    const age = (await store.now()) - created.after
+    const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
+    const sources = { upstream, reads: budget }
+    const isComplete = await eachPage(sources, window, signal, (listed) => serve(account, listed))
     if (!isComplete) log.warn({ account }, 'the predictions could not be listed')
   }
 }

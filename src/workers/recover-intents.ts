@@ -1,8 +1,9 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
-import type { Timings } from '../shared/jobs/timings.ts'
+import { surelyOver, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import type { Presence } from '../shared/presence.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
@@ -14,6 +15,7 @@ export interface RecoverDependencies {
   upstream: PredictionPort
   tokens: WebhookTokens
   reads: Budget
+  presence: Presence
   account: string
   timings: Timings
   /** Whether Redis still holds the deployment that this process started with. */
@@ -24,13 +26,17 @@ export interface RecoverDependencies {
 const RETRY_MS = 2_000
 
 /**
- * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in
- * the line although its prediction exists. So nothing is created before one complete listing of the last minutes was
- * read, and every prediction in it that carries our token found its job. Answers true when intents may be taken again.
+ * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in the
+ * line although its prediction exists, or its create is still under way. So nothing is created before
+ *
+ * 1. every process that created under a former run has said that all of that is over, or was not seen for so long that it
+ *    must be; what they learn of forgotten intents they write down first (`recovered`);
+ * 2. one complete listing, begun after that, was read, and every prediction in it that carries our token found its job.
  */
 export function createRecoverIntents(dependencies: RecoverDependencies) {
-  const { store, lifecycle, upstream, tokens, reads, account, timings, sameDeployment, log } = dependencies
+  const { store, lifecycle, upstream, tokens, reads, presence, account, timings, sameDeployment, log } = dependencies
   let running: Promise<boolean> | undefined
+  let waiting = false
 
   /** The prediction with its webhook; null when it is gone, undefined when it could not be read. */
   async function withWebhook(prediction: Prediction, signal: AbortSignal): Promise<Prediction | null | undefined> {
@@ -47,8 +53,18 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       log.fatal('Redis holds another deployment, or lost its data: nothing is created until that is mended')
       return false
     }
+    const run = await presence.run()
+    const { processes, seen } = await presence.former(run)
+    const creating = processes.filter((ago) => ago < surelyOver(timings)).length
+    if (creating > 0) {
+      if (!waiting) log.info({ processes: creating }, 'Redis was started anew: waiting for creates that began before')
+      waiting = true
+      return false
+    }
+    waiting = false
     log.info('Redis was started anew: looking for predictions that it may have forgotten')
-    const window = { after: now - timings.recoveryWindow, before: now + timings.clockSkew }
+    const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
+    const window = { after: now - back, before: now + timings.clockSkew }
     const listed = await listAll({ upstream, reads }, window, signal)
     if (listed === null) return false
     await tokens.refresh({ now: true })
@@ -70,6 +86,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       if (result.kind === 'missing')
         await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
     }
+    await presence.forget(run, surelyOver(timings))
     await store.allowIntents()
     log[found > 0 ? 'warn' : 'info']({ listed: listed.length, adopted: found }, 'Redis was checked; creation goes on')
     return true
@@ -79,7 +96,8 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     running ??= recover(signal).finally(() => {
       running = undefined
     })
-    return { retryInMs: (await running) ? 0 : RETRY_MS }
+    const open = await running
+    return { retryInMs: open ? 0 : waiting ? timings.workerBeat : RETRY_MS }
   }
 }
 

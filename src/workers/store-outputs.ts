@@ -1,4 +1,4 @@
-import { StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
+import { ArtifactRefusedError, isStorageTrouble, StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
 import { planOutput } from '../shared/artifacts/output.ts'
 import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
@@ -39,7 +39,10 @@ export function createStoreOutputs({ store, lifecycle, copy, timings, log }: Sto
       await store.storageWorked()
     } catch (error) {
       if (signal.aborted) throw error
-      const gone = error instanceof OutputGoneError || (error instanceof OutputFetchError && error.gone)
+      const gone =
+        error instanceof OutputGoneError ||
+        (error instanceof OutputFetchError && error.gone) ||
+        (error instanceof ArtifactRefusedError && error.lasting)
       const reason = error instanceof Error ? error.message : String(error)
       log.warn({ job: id, attempt, err: error, gone }, 'the output is not stored yet')
       if (isStorageTrouble(error))
@@ -59,13 +62,3 @@ export function createStoreOutputs({ store, lifecycle, copy, timings, log }: Sto
     }
   }
 }
-
-/** Of the file system: full, broken, read-only, or something is in the way. */
-const DISK_TROUBLE = new Set(
-  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
-)
-
-/** Our side of the copy failed: the bucket or the disk does not take it. */
-const isStorageTrouble = (error: unknown): boolean =>
-  error instanceof StorageTroubleError ||
-  (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))

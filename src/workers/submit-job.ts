@@ -1,23 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JobError, JobRecord } from '../shared/jobs/job.ts'
+import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import { filesOf } from '../shared/inputs/reference.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { JobEvent } from '../shared/jobs/decision.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
+import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
-import type { CreateOutcome, PredictionPort, Refusal } from '../shared/replicate/prediction-port.ts'
+import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { ScriptUnknownError } from '../shared/redis/script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { createLine } from './line.ts'
+import type { CreatesUnderWay } from './creates-under-way.ts'
+import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
+import { rejection } from './rejection.ts'
 
 export interface SubmitDependencies {
   store: JobStore
   account: string
   recover: RecoverIntents
+  prepare: PrepareInput
+  underWay: Pick<CreatesUnderWay, 'begin'>
   lifecycle: Lifecycle
   upstream: PredictionPort
+  /** For questions about the account. */
+  reads: Budget
   tokens: WebhookTokens
   timings: Timings
   log: Logger
@@ -40,8 +49,11 @@ export function createSubmitJob({
   store,
   account,
   recover,
+  prepare,
+  underWay,
   lifecycle,
   upstream,
+  reads,
   tokens,
   timings,
   log,
@@ -57,37 +69,72 @@ export function createSubmitJob({
     claim: string
     /** Monotonic, from before the commit was sent. */
     asked: number
+    /** What became of the create is committed. */
+    end: () => void
   }
 
-  /** The permit to POST, or null when the job needs no POST any more. Waits for the budget. */
-  async function intend(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
+  /**
+   * The input as it is to be sent; null when the job has to wait for that, or needs no POST any more. It is made before
+   * the intent, because handing files over may take longer than a permit lasts.
+   */
+  async function prepared(id: string, signal: AbortSignal): Promise<PreparedInput | null> {
+    const job = await store.read(id)
+    if (job === null || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
+    if (filesOf(job.input).size > 0) {
+      const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
+      if (rest > 0) {
+        await store.rearm({ kind: 'job', member: `job:${id}`, job: id }, rest)
+        return null
+      }
+    }
+    const result = await prepare(job, signal)
+    if (result.kind === 'ready') return result
+    const error = result.kind === 'impossible' ? result.error : null
+    const { health, pause } = result.kind === 'trouble' ? result : { health: null, pause: null }
+    await lifecycle.apply(id, { type: 'not_prepared', error, health, pause }, 'worker')
+    return null
+  }
+
+  /** The permit to POST; null when the job needs no POST any more; `stale`: its input must be made anew. Waits for the budget. */
+  async function intend(
+    id: string,
+    place: number,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<Permit | 'stale' | null> {
     for (;;) {
       await line.letEarlierPass(place)
       signal.throwIfAborted()
+      if (Date.now() > until) return 'stale'
       let claim = ''
       let asked = clock()
+      let end = (): void => undefined
       const result = await lifecycle
         .apply(
           id,
           (commitId) => {
             claim = commitId
             asked = clock()
+            end()
+            end = underWay.begin()
             return { type: 'intend', claim }
           },
           'worker',
         )
         .catch((error: unknown) => {
+          end()
           if (error instanceof ScriptUnknownError) return null
           throw error
         })
+      if (result?.kind === 'applied') return { job: result.state.job, claim, asked, end }
+      end()
       if (result === null) {
         const { retryInMs } = await recover(signal)
         await delay(retryInMs, undefined, { signal })
         continue
       }
-      if (result.kind === 'applied') return { job: result.state.job, claim, asked }
       if (result.kind === 'probing') {
-        await probe()
+        await probe(signal)
         await delay(PROBE_NAP_MS, undefined, { signal })
         continue
       }
@@ -97,8 +144,9 @@ export function createSubmitJob({
   }
 
   /** After trouble: asks whether upstream is well, one process at a time; then one create may pass. */
-  async function probe(): Promise<void> {
+  async function probe(signal: AbortSignal): Promise<void> {
     if (!(await store.beginProbe(account))) return
+    await reads.take(signal)
     const found = await upstream.account()
     log.warn({ found }, 'creation stands still; asked whether Replicate is well')
     await store.endProbe(
@@ -111,14 +159,22 @@ export function createSubmitJob({
   async function judged(outcome: Uncreated): Promise<Uncreated> {
     if (outcome.kind !== 'not_created' || outcome.refusal.class !== 'rejected') return outcome
     const { status, message } = outcome.refusal
-    if ((status !== 403 && status !== 404) || (await upstream.account()) !== 'refused') return outcome
+    if (status !== 403 && status !== 404) return outcome
+    // What became of the create must be told, whatever the budget says.
+    await reads.take(AbortSignal.timeout(timings.readTimeout)).catch(() => undefined)
+    if ((await upstream.account()) !== 'refused') return outcome
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  async function intendInLine(id: string, place: number, signal: AbortSignal): Promise<Permit | null> {
+  async function intendInLine(
+    id: string,
+    place: number,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<Permit | 'stale' | null> {
     await line.enter(place)
     try {
-      return await intend(id, place, signal)
+      return await intend(id, place, until, signal)
     } finally {
       line.leave()
     }
@@ -126,16 +182,25 @@ export function createSubmitJob({
 
   /** True when the job is back in the line and wants another POST. */
   async function submitOnce(id: string, place: number, signal: AbortSignal): Promise<boolean> {
-    const permit = await intendInLine(id, place, signal)
-    if (permit === null) return false
-    const { job, claim, asked } = permit
-    const { attempt } = job
+    const wanted = await prepared(id, signal)
+    if (wanted === null) return false
+    const permit = await intendInLine(id, place, wanted.until, signal)
+    if (permit === null || permit === 'stale') return permit === 'stale'
+    try {
+      return await post(permit, wanted.input)
+    } finally {
+      permit.end()
+    }
+  }
+
+  async function post({ job, claim, asked }: Permit, input: JsonObject): Promise<boolean> {
+    const { id, attempt } = job
     const outcome = await upstream.create(
       {
         model: job.model,
         version: job.version,
         deployment: job.deployment,
-        input: job.input ?? {},
+        input,
         webhook: tokens.url(id, attempt),
         events: job.webhook_events,
         cancelAfter: job.timeout,
@@ -146,8 +211,12 @@ export function createSubmitJob({
     const result = await (outcome.kind === 'created'
       ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
       : lifecycle.apply(id, eventOf(await judged(outcome), attempt, claim), 'create'))
-    if (outcome.kind === 'unknown')
-      log.warn({ job: id, attempt, reason: outcome.reason }, 'it is not known whether the create arrived')
+    if (outcome.kind === 'unknown') {
+      const { reason } = outcome
+      log.warn({ job: id, attempt, reason }, 'it is not known whether the create arrived')
+      const known = result.kind !== 'ignored' || attemptOf(result.state, attempt)
+      if (!known) await lifecycle.apply(id, { type: 'forgotten', attempt, reason }, 'create')
+    }
     return result.kind === 'applied' && waitsForIntent(result.state)
   }
 
@@ -179,17 +248,3 @@ function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
       return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), health: 'healthy' }
   }
 }
-
-const REJECTION_CODES: Record<number, string> = {
-  403: 'model_forbidden',
-  404: 'model_not_found',
-  413: 'input_too_large',
-  422: 'input_rejected',
-}
-
-const rejection = (refusal: Extract<Refusal, { class: 'rejected' }>): JobError => ({
-  code: REJECTION_CODES[refusal.status] ?? 'request_rejected',
-  message: refusal.message,
-  retryable: false,
-  billed: 'no',
-})

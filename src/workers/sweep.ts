@@ -4,7 +4,7 @@ import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { AT_RISK_MS, type Doorbells, type DueMember, type JobStore } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
-import { ageBased, withinStart, type Timings } from '../shared/jobs/timings.ts'
+import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
 interface OpenAttempt {
@@ -102,14 +102,19 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     return undefined
   }
 
-  /** One by one, or by listing when that takes fewer requests. */
-  async function askUpstream(open: OpenAttempt[]): Promise<void> {
-    for (const account of new Set(open.map((one) => one.account))) {
-      const mine = open.filter((one) => one.account === account)
+  /** One by one, or by listing when that takes fewer requests; those that upstream removes soon by themselves. */
+  async function askUpstream(open: OpenAttempt[], now: number): Promise<void> {
+    const groups = Map.groupBy(open, ({ account, created }) =>
+      JSON.stringify([account, expiresSoon(now - created, timings)]),
+    )
+    for (const mine of groups.values()) {
+      const [first] = mine
+      if (!first) continue
+      const soon = expiresSoon(now - first.created, timings)
       const created = mine.map((one) => one.created)
       if (mine.length >= WINDOW_FROM)
-        await doorbells.window(account, { after: Math.min(...created), before: Math.max(...created) })
-      else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt)))
+        await doorbells.window(first.account, { after: Math.min(...created), before: Math.max(...created) }, soon)
+      else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt, soon)))
     }
   }
 
@@ -121,7 +126,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
         const found = await Promise.all(members.slice(at, at + AT_ONCE).map((member) => visit(member, now)))
         for (const one of found) if (one) open.push(one)
       }
-      await askUpstream(open)
+      await askUpstream(open, now)
       if (members.length < BATCH) return
     }
   }

@@ -123,6 +123,7 @@ export function strikeAt(strike: Strike): PortWraps {
       cancel: (id) => around('cancel', () => upstream.cancel(id)),
       list: (window) => around('list', () => upstream.list(window)),
       account: () => around('account', () => upstream.account()),
+      uploadFile: (file, signal) => upstream.uploadFile(file, signal),
       webhookSecret: (timeout) => upstream.webhookSecret(timeout),
       model: (name, version) => upstream.model(name, version),
     }),

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { doorbellId } from '../../src/queues/contracts.ts'
+import { appendOnlyFile } from '../support/append-only-file.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { hello, long, startScenarios, type Scenario } from './scenario.ts'
 
@@ -14,16 +15,6 @@ beforeAll(async () => {
   await s.worker()
 })
 afterAll(() => s.stop())
-
-/** The newest file of the append-only log. */
-function appendOnlyFile(): string {
-  const folder = join(s.fleet.redis.dataDir, 'redis', 'appendonlydir')
-  const [newest = ''] = readdirSync(folder)
-    .filter((name) => name.endsWith('.incr.aof'))
-    .sort()
-    .toReversed()
-  return join(folder, newest)
-}
 
 const submitMany = (name: string, count: number) =>
   Promise.all(Array.from({ length: count }, (_, i) => s.client.submit(hello(`${name} ${i}`))))
@@ -114,14 +105,14 @@ describe('F17 Redis comes back without its last writes: the prediction that it f
     const { id } = await s.client.submit(long(`F17 ${name}`))
     // The doorbell is the last that the accept writes; Redis may answer before it has written to the file.
     const kept = await waitFor('the accept to be in the file', () => {
-      const written = readFileSync(appendOnlyFile())
+      const written = readFileSync(appendOnlyFile(s.fleet.redis))
       return written.includes(doorbellId.submit(id)) && written.length
     })
     const worker = await s.worker()
     await waitFor('the prediction to be recorded', async () => (await s.attempt(id, 1, 'prediction_id')) ?? undefined)
     await worker.kill('SIGKILL')
     await s.fleet.redis.kill()
-    truncateSync(appendOnlyFile(), kept)
+    truncateSync(appendOnlyFile(s.fleet.redis), kept)
     await s.fleet.redis.start()
     return id
   }
@@ -149,7 +140,7 @@ test('F18 the append-only file is broken in its middle: Redis does not start, an
   const { id } = await s.client.submit(hello('F18'))
   await s.finished(id)
   await s.fleet.redis.kill()
-  const file = appendOnlyFile()
+  const file = appendOnlyFile(s.fleet.redis)
   const whole = readFileSync(file)
   const broken = Buffer.from(whole)
   // Where a command begins: the file has no checksums, so damage inside a value goes unnoticed.

@@ -37,7 +37,15 @@ test('a prediction whose token was made by a newer key than the lister knows is 
   const adopt = createAdoptUnknown({
     store,
     lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),
-    upstream: { create: never, cancel: never, account: never, webhookSecret: never, model: never, ...upstream },
+    upstream: {
+      create: never,
+      cancel: never,
+      account: never,
+      uploadFile: never,
+      webhookSecret: never,
+      model: never,
+      ...upstream,
+    },
     tokens,
     reads: { take: ring },
     timings,

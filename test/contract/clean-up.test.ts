@@ -20,6 +20,7 @@ async function outlived(age: number) {
   const cleanUp = createCleanUp({
     store,
     removeFiles: async (job) => void removed.push(job.id),
+    inputs: { removeInputs: () => Promise.resolve(), sweep: () => Promise.resolve() },
     batches: { forget: () => Promise.resolve() },
     timings,
     log: createLogger({ level: 'silent', readable: false }),

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync, mkdirSync, existsSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync, mkdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
@@ -164,6 +164,21 @@ describe('nothing is visible, not even a part,', () => {
     expect(files()).toEqual(['t/kept'])
   })
 
+  test('of a body that is announced as too large: it is closed unread', async () => {
+    const { store, files } = await before()
+    let state = 'open'
+    const body: AsyncIterable<Buffer> = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ((state = 'read'), { done: false, value: Buffer.alloc(10) }),
+        return: async () => ((state = 'closed'), { done: true, value: undefined }),
+      }),
+    }
+    const put = store.put('t/new', body, { maxBytes: 100, expectedBytes: 101 })
+    await expect(put).rejects.toMatchObject({ name: 'ArtifactRefusedError', lasting: true })
+    expect(state).toBe('closed')
+    expect(files()).toEqual(['t/kept'])
+  })
+
   test.each([3, 5])('of a body of 4 bytes when %i were announced', async (expectedBytes) => {
     const { store, files } = await before()
     const put = store.put('t/new', chunks(Buffer.from('four')), { maxBytes: MB, expectedBytes })
@@ -221,4 +236,24 @@ describe('a key', () => {
     expect(files()).toEqual(['t/job_12/1/0'])
     expect(existsSync(join(root, 't/job_1'))).toBe(false)
   })
+})
+
+test('what a copy left behind that was cut short goes when it is an hour old, and nothing else', async () => {
+  const { root, files, store } = scene()
+  await store.put('t/kept', chunks(PNG), { maxBytes: MB })
+  const hourAgo = Date.now() / 1000 - 3600
+  for (const [name, at] of [
+    ['t/kept', hourAgo],
+    ['.parts/old.part', hourAgo],
+    ['.parts/young.part', hourAgo + 60],
+  ] as const) {
+    // As processes left them that were killed.
+    if (name.startsWith('.parts')) writeFileSync(join(root, name), 'half')
+    utimesSync(join(root, name), at, at)
+  }
+  // One that has looked a moment ago looks in an hour again; each looks before its first copy.
+  await store.put('t/second', chunks(PNG), { maxBytes: MB })
+  expect(files()).toContain('.parts/old.part')
+  await createDiskArtifactStore(root).put('t/third', chunks(PNG), { maxBytes: MB })
+  expect(files()).toEqual(['.parts/young.part', 't/kept', 't/second', 't/third'])
 })

@@ -12,6 +12,7 @@ import { createRedisUploadStore } from '../../src/shared/inputs/redis-upload-sto
 import { referenceOf, uploadPath } from '../../src/shared/inputs/reference.ts'
 import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
 import { createLogger } from '../../src/shared/logger.ts'
+import { auditReport } from '../support/audit.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -38,7 +39,7 @@ async function scene({ draftLife = 0, keepUpload = 60_000 } = {}) {
     inputs,
     newId,
     /** A job whose record holds this input. */
-    jobWith: (input: JsonObject) => accepted({ input }),
+    jobWith: (input: JsonObject) => accepted({ input, tenant: 't' }),
     upload: (text: string, tenant = 't') => inputs.upload(tenant, Readable.from([Buffer.from(text)]), 'text/plain'),
     attach: (input: JsonObject, { files = new Map(), id = newId(), tenant = 't' }: Attaching = {}) =>
       inputs.attach(tenant, [{ id, input }], files).then(([found]) => found ?? {}),
@@ -50,7 +51,8 @@ async function scene({ draftLife = 0, keepUpload = 60_000 } = {}) {
     expire: async (id: string) => void (await redis.hset(keys.upload(id), 'expires_at', '0')),
     /** Ids of records and files. */
     async left(): Promise<string[]> {
-      const files = readdirSync(folder).flatMap((tenant) => readdirSync(join(folder, tenant, 'inputs')))
+      const tenants = readdirSync(folder).filter((name) => !name.startsWith('.'))
+      const files = tenants.flatMap((tenant) => readdirSync(join(folder, tenant, 'inputs')))
       const named = await redis.zrange(keys.uploads, '0', '-1')
       const records = await Promise.all(named.map((id) => redis.exists(keys.upload(id))))
       expect(files.sort()).toEqual(named.filter((_id, i) => records[i] === 1).sort())
@@ -65,8 +67,33 @@ interface Attaching {
   tenant?: string
 }
 
+test('what an audit finds about uploads it can repair', async () => {
+  const { upload, attach, jobWith, redis, keys } = await scene()
+  const [used, idle] = [await upload('words'), await upload('others')]
+  const job = await jobWith({ a: uploadPath(used.id) })
+  await attach({ a: uploadPath(used.id) }, { id: job })
+  await redis.srem(keys.uploadJobs(used.id), job)
+  await redis.zrem(keys.uploads, idle.id)
+  await redis.zadd(keys.uploads, '0', 'upl_01ARZ3NDEKTSV4RRFFQ69G5FAV')
+  await redis.sadd(keys.uploadJobs('upl_01ARZ3NDEKTSV4RRFFQ69G5FAW'), job)
+  const found = async (repair: boolean) => {
+    const { findings, repaired } = await auditReport({ redis, keys, repair })
+    const mine = [...findings, ...repaired].filter(({ invariant }) => invariant !== 'sweep_scheduled')
+    return mine.map(({ invariant, id }) => `${invariant} ${id}`).sort()
+  }
+  expect(await found(true)).toEqual([
+    `due ${idle.id}`,
+    'index_member_exists upl_01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    `input_kept ${job}`,
+    'record_complete upl_01ARZ3NDEKTSV4RRFFQ69G5FAW',
+  ])
+  expect(await found(false)).toEqual([])
+  await redis.del(keys.upload(used.id), keys.uploadJobs(used.id))
+  expect(await found(true)).toEqual([`index_member_exists ${used.id}`, `input_kept ${job}`])
+})
+
 const taken = (text: string, name = 'data:text/plain;sha256,1'): TakenFiles =>
-  new Map([[name, { media_type: 'text/plain', bytes: Buffer.from(text), sha256: 'x' }]])
+  new Map([[name, { media_type: 'text/plain', bytes: Buffer.from(text) }]])
 
 const fileOf = (value: Json | undefined): string => referenceOf(String(value)) ?? `${JSON.stringify(value)} is no file`
 
@@ -175,6 +202,13 @@ describe('an input', () => {
     const record = await inputs.find('t', fileOf(input.image))
     expect(record).toMatchObject({ bytes: 5, media_type: 'text/plain' })
     expect(await left()).toHaveLength(1)
+  })
+
+  test('has data URIs of a preset stored as well', async () => {
+    const { attach, inputs } = await scene()
+    const input = await attach({ style: 'data:text/plain;base64,aGVsbG8=', note: 'data:text/plain;base64,*' })
+    expect(input.note).toBe('data:text/plain;base64,*')
+    expect(await inputs.find('t', fileOf(input.style))).toMatchObject({ bytes: 5, media_type: 'text/plain' })
   })
 
   test('that was not accepted leaves nothing of its own, and uploads as they were', async () => {

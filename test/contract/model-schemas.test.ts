@@ -62,6 +62,7 @@ async function catalogueOf(presets: { name: string; text: string }[], schemaWith
     baseUrl: simulator.apiUrl,
     connectTimeout: 500,
     createTimeout: 500,
+    uploadTimeout: 2000,
     readTimeout: 5000,
   })
   const asked: string[] = []

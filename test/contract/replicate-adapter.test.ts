@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import type { CreateOutcome, CreateRequest } from '../../src/shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
@@ -22,6 +23,7 @@ const adapterFor = (
     baseUrl,
     connectTimeout: 500,
     createTimeout: 700,
+    uploadTimeout: 1000,
     readTimeout: 700,
     ...timeouts,
   })
@@ -353,6 +355,80 @@ describe('a read', () => {
     const begun = performance.now()
     await expect(adapterFor(silent.url).webhookSecret(100)).rejects.toThrow()
     expect(performance.now() - begun).toBeLessThan(600)
+  })
+})
+
+describe('a file that is handed over', () => {
+  const never = new AbortController().signal
+  const hand = (baseUrl: string, { bytes = 5, body = [Buffer.from('hello')], signal = never } = {}) =>
+    adapterFor(baseUrl).uploadFile({ name: 'upl_1', mediaType: 'image/png', bytes, body: Readable.from(body) }, signal)
+  const file = (urls: object, more: object = {}): string =>
+    JSON.stringify({ id: 'f', urls, expires_at: '2026-01-31T12:00:00.000Z', ...more })
+  const answering = (status: number, body: string, headers: Record<string, string> = {}) =>
+    upstream((_request, response) => response.writeHead(status, headers).end(body))
+
+  test('is one part of a body whose length was told', async () => {
+    const { url, seen } = await answering(201, file({ get: 'https://api.replicate.com/v1/files/f' }))
+    expect(await hand(url, { body: [Buffer.from('he'), Buffer.from('llo')] })).toEqual({
+      kind: 'taken',
+      url: 'https://api.replicate.com/v1/files/f',
+      expiresAt: Date.parse('2026-01-31T12:00:00.000Z'),
+    })
+    expect(seen).toHaveLength(1)
+    const [request] = seen
+    expect([request?.method, request?.url]).toEqual(['POST', '/v1/files'])
+    expect(request?.headers).toMatchObject({
+      authorization: `Bearer ${TOKEN}`,
+      'content-length': String(request?.body.length),
+      'content-type': expect.stringMatching(/^multipart\/form-data; boundary=genqueue-[0-9a-f]{32}$/),
+    })
+    const form = await new Response(request?.body ?? '', {
+      headers: { 'content-type': request?.headers['content-type'] ?? '' },
+    }).formData()
+    const content = form.get('content')
+    expect([...form.keys()]).toEqual(['content'])
+    expect(content instanceof File && [content.name, content.type, await content.text()]).toEqual([
+      'upl_1',
+      'image/png',
+      'hello',
+    ])
+  })
+
+  test.each<[what: string, status: number, body: string, outcome: object]>([
+    [
+      'without an end of its life',
+      201,
+      file({ get: 'https://a.example/f' }, { expires_at: null }),
+      { expiresAt: null },
+    ],
+    ['answered without an address', 201, file({}), { kind: 'failed' }],
+    ['answered with an address of another kind', 201, file({ get: 'file:///etc/passwd' }), { kind: 'failed' }],
+    ['answered with a page', 200, '<html>', { kind: 'failed' }],
+    ['too large', 413, '{"detail":"Files must be less than 100MB in size"}', { kind: 'refused', status: 413 }],
+    ['too large for a proxy', 413, '<html>', { kind: 'refused', status: 413 }],
+    ['refused', 422, '{"detail":"no"}', { kind: 'refused', status: 422, message: 'no' }],
+    ['refused with its account', 401, '{"title":"Unauthenticated"}', { kind: 'refused', status: 401 }],
+    ['not found by a proxy', 404, '<html>', { kind: 'failed' }],
+    ['sent too often', 429, '{"retry_after":7}', { kind: 'rate_limited', retryAfterMs: 7000 }],
+    ['met by trouble', 503, '', { kind: 'failed', reason: 'status 503' }],
+    ['sent elsewhere', 302, '', { kind: 'failed', reason: 'status 302' }],
+  ])('%s', async (_what, status, body, outcome) => {
+    const { url, seen } = await answering(status, body, { location: 'https://elsewhere.example/' })
+    expect(await hand(url)).toMatchObject(outcome)
+    expect(seen).toHaveLength(1)
+  })
+
+  test('fails with its connection, its time, or its bytes, and leaves nothing open', async () => {
+    expect(await hand('http://127.0.0.1:1/v1')).toMatchObject({ kind: 'failed' })
+    const silent = await upstream(() => undefined)
+    expect(await hand(silent.url)).toMatchObject({ kind: 'failed' })
+    const right = await answering(201, file({ get: 'https://a.example/f' }))
+    expect(await hand(right.url, { bytes: 6 })).toMatchObject({ kind: 'failed' })
+    expect(await hand(right.url, { bytes: 4 })).toMatchObject({ kind: 'failed' })
+    const stop = new AbortController()
+    const stopped = hand(silent.url, { signal: stop.signal })
+    stop.abort(new Error('the worker stops'))
+    await expect(stopped).rejects.toThrow('the worker stops')
   })
 })
 

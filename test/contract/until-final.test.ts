@@ -76,7 +76,7 @@ test('a request knows when the one who asked has left', async () => {
         scope: null,
         handle: ({ gone }) =>
           new Promise((resolve) => {
-            gone.addEventListener('abort', () => {
+            gone().addEventListener('abort', () => {
               left.push('hang')
               resolve({ status: 204 })
             })

@@ -1,63 +1,17 @@
 import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
-import { launchBrowser } from '../support/browser.ts'
-import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { startService, TEST_KEY } from '../support/start-service.ts'
+import { openStudio, PHONE, seesPicture, serious, status, tile, tooWide } from '../support/studio-page.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** Studio in a real browser, against the real service and the simulator. Every wait is for something that is seen. */
+/** Runs in Studio: a first visit, the form, the sheet, one run, signing in. */
 
-const SECONDS = 1_000
-const DESKTOP = { width: 1280, height: 800 }
-const PHONE = { width: 390, height: 844 }
+const HELLO = 'replicate/hello-world:9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 
-let service: TestService
-let browser: Browser
-
-beforeAll(async () => {
-  ;[service, browser] = await Promise.all([startService(), launchBrowser()])
-}, 120 * SECONDS)
-
-afterAll(async () => {
-  await browser?.close()
-  await service?.stop()
-})
-
-/** What no visit may leave behind: a script error, a breach of the page's policy, a byte from another origin. */
-let complaints: string[] = []
-
-beforeEach(() => {
-  complaints = []
-})
-
-afterEach(async () => {
-  await Promise.all(browser.contexts().map((context) => context.close()))
-  await service.simulator.faults({ predictions: null })
-  expect(complaints).toEqual([])
-})
-
-async function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: DESKTOP, baseURL: service.url, locale: 'en-GB', ...options })
-  const page = await context.newPage()
-  page.setDefaultTimeout(20 * SECONDS)
-  const own = new URL(options.baseURL ?? service.url).origin
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
-  page.on('console', (message) => {
-    if (/content security policy/i.test(message.text())) complaints.push(message.text())
-  })
-  page.on('dialog', (dialog) => {
-    complaints.push(`dialog: ${dialog.message()}`)
-    void dialog.dismiss()
-  })
-  page.on('request', (request) => {
-    const { origin, protocol } = new URL(request.url())
-    if (protocol.startsWith('http') && origin !== own) complaints.push(`foreign: ${request.url()}`)
-  })
-  await page.goto(path)
-  return page
-}
+const studio = openStudio()
+const { visit } = studio
 
 /** Through the page's own form, as a person would. */
 async function run(page: Page, prompt: string): Promise<void> {
@@ -65,41 +19,19 @@ async function run(page: Page, prompt: string): Promise<void> {
   await page.keyboard.press('Control+Enter')
 }
 
-const tile = (page: Page, prompt: string): Locator => page.getByRole('listitem').filter({ hasText: prompt }).first()
-
 async function open(page: Page, prompt: string): Promise<void> {
   await tile(page, prompt).getByRole('link').click()
   await page.getByRole('heading', { level: 1, name: prompt }).waitFor()
 }
 
-const status = (page: Page, word: string): Promise<void> =>
-  page.getByRole('region', { name: 'Status' }).getByRole('heading', { name: word }).waitFor()
-
-/** The part of the browser's HTMLImageElement that is needed; the types of the DOM are not those of a server. */
-interface ImageElement {
-  decode(): Promise<void>
-  naturalWidth: number
-}
-
-/** A picture counts as seen when the browser has decoded it. */
-async function seesPicture(image: Locator): Promise<void> {
-  await image.waitFor()
-  await image.scrollIntoViewIfNeeded()
-  const width = await image.evaluate(async (element: ImageElement) => {
-    await element.decode()
-    return element.naturalWidth
-  })
-  expect(width).toBeGreaterThan(0)
-}
-
 /** A run that is already there when the page is opened. */
 async function finishedRun(prompt: string): Promise<Job> {
-  const { id } = await service.client.submit({
+  const { id } = await studio.service.client.submit({
     model: 'black-forest-labs/flux-schnell',
     input: { prompt, aspect_ratio: '16:9' },
   })
   return waitFor('the run to succeed', async () => {
-    const job = await service.client.get(id)
+    const job = await studio.service.client.get(id)
     return job.status === 'succeeded' && job
   })
 }
@@ -131,14 +63,19 @@ describe('a run', () => {
 
     const [download] = await Promise.all([
       page.waitForEvent('download'),
-      page.getByRole('link', { name: 'Download' }).click(),
+      page.getByRole('link', { name: 'Download', exact: true }).click(),
     ])
     expect(download.suggestedFilename()).toMatch(/^\w+\.(webp|png|jpg)$/)
     expect((await readFile(await download.path())).byteLength).toBeGreaterThan(500)
+    const [manifest] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Manifest' }).click(),
+    ])
+    expect(JSON.parse(await readFile(await manifest.path(), 'utf8'))).toMatchObject({ status: 'succeeded' })
   })
 
   test('tells where it is while it is under way, then ends when it is canceled', async () => {
-    await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
+    await studio.service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
     const page = await visit('/')
     await run(page, 'A clock without hands')
     await tile(page, 'A clock without hands').getByText('Starting').waitFor()
@@ -146,14 +83,15 @@ describe('a run', () => {
     await open(page, 'A clock without hands')
     await status(page, 'Starting up')
     await page.getByText('Replicate has accepted it').waitFor()
-    await page.getByText(/time used until then is billed/).waitFor()
+    await page.getByText(/time used until then is billed.*0\.003 credits that are held are given back/).waitFor()
+    await page.getByText('Sent to Replicate').waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
     await status(page, 'Canceled')
     await page.getByRole('button', { name: 'Run again' }).waitFor()
   })
 
   test('tells what went wrong, what it cost, and succeeds when tried again', async () => {
-    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The lens cap was on' } } })
+    await studio.service.simulator.faults({ predictions: { fail: { next: 1, error: 'The lens cap was on' } } })
     const page = await visit('/')
     await run(page, 'A portrait of a lighthouse keeper')
     const mine = tile(page, 'A portrait of a lighthouse keeper')
@@ -164,7 +102,9 @@ describe('a run', () => {
     const failed = page.url()
     const told = page.getByRole('region', { name: 'What happened' })
     await told.getByText('The lens cap was on').waitFor()
-    await told.getByText('Not billed by Replicate.').waitFor()
+    await told.getByText('Not billed by Replicate. Nothing: 0.003 credits given back.').waitFor()
+    await page.getByText('by webhook').first().waitFor()
+    await page.getByLabel('Logs of the model').getByText('Using seed').waitFor()
     await told.getByRole('button', { name: 'Try again' }).click()
     await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== failed)
     await status(page, 'Succeeded')
@@ -187,10 +127,12 @@ describe('a run', () => {
     await page.goBack()
     await page.getByRole('listitem').first().waitFor()
     expect(new URL(page.url()).search).toBe('?status=succeeded')
-    expect(await page.getByRole('navigation').locator('[aria-current=page]').textContent()).toBe('Succeeded')
+    expect(
+      await page.getByRole('navigation', { name: 'Filter by status' }).locator('[aria-current=page]').textContent(),
+    ).toBe('Succeeded')
   })
 
-  test('shows a hostile prompt as the text that it is', async () => {
+  test('shows what is hostile as the text that it is: prompt, output, metadata', async () => {
     const hostile = '<script>alert(1)</script><img src=x onerror=alert(2)>'
     const page = await visit('/')
     await run(page, hostile)
@@ -198,7 +140,18 @@ describe('a run', () => {
     await open(page, hostile)
     await status(page, 'Succeeded')
     expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe(hostile)
-    expect(await page.locator('[onerror], main script').count()).toBe(0)
+
+    const { id } = await studio.service.client.submit({
+      version: HELLO,
+      input: { text: hostile },
+      metadata: { note: hostile, [hostile]: 1 },
+    })
+    await page.goto(`/runs/${id}`)
+    await status(page, 'Succeeded')
+    await page.getByRole('region', { name: 'Result' }).getByText(`hello ${hostile}`).waitFor()
+    await page.getByRole('region', { name: 'Details' }).getByText(hostile, { exact: true }).first().waitFor()
+    await page.getByText('Job as JSON').click()
+    expect(await page.locator('[onerror], #studio script').count()).toBe(0)
   })
 })
 
@@ -218,6 +171,9 @@ describe('where a key is needed', () => {
       await page.reload()
       await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
       expect(await page.evaluate<string>('JSON.stringify([localStorage, sessionStorage])')).not.toContain(TEST_KEY)
+      await page.getByRole('button', { name: 'Account: Default' }).click()
+      await page.getByText('operate the deployment').waitFor()
+      expect(await serious(page)).toEqual([])
       await page.getByRole('button', { name: 'Sign out' }).click()
       await key.waitFor()
       await page.reload()
@@ -243,17 +199,21 @@ describe('the form', () => {
 
   test('shows the service’s own words when it refuses', async () => {
     const page = await visit('/')
-    await page.getByLabel('Prompt', { exact: true }).fill('x'.repeat(70_000))
+    const prompt = page.getByLabel('Prompt', { exact: true })
+    await prompt.fill('x'.repeat(4001))
     await page.getByRole('button', { name: 'Run', exact: true }).click()
-    const alert = page.getByRole('alert')
-    await alert.waitFor()
-    expect(await alert.textContent()).toMatch(/bytes|large/i)
+    await page.getByRole('alert').getByText('/input/prompt').waitFor()
+    await page
+      .locator('.field-error')
+      .getByText(/4000 characters/)
+      .waitFor()
+    expect(await prompt.getAttribute('aria-invalid')).toBe('true')
   })
 
   test('offers another model by its name, and keeps the choice in the address', async () => {
     const page = await visit('/')
-    await page.getByRole('button', { name: /^Model/ }).click()
-    await page.getByLabel('Search models, or give any owner/name').fill('gemini')
+    await page.getByRole('button', { name: /^Preset or model/ }).click()
+    await page.getByLabel('Search presets and models, or give any owner/name').fill('gemini')
     await page.keyboard.press('Enter')
     await page.waitForURL(/model=google\/gemini-3-pro/)
     await page.getByLabel('Prompt', { exact: true }).fill('Why only once?')
@@ -292,7 +252,10 @@ describe('the page', () => {
     await page.route('**/v1/events', (route) => route.abort())
     await page.reload()
     await page.getByText('Connection lost, catching up…').waitFor()
-    await service.client.submit({ model: 'black-forest-labs/flux-schnell', input: { prompt: 'Sent behind its back' } })
+    await studio.service.client.submit({
+      model: 'black-forest-labs/flux-schnell',
+      input: { prompt: 'Sent behind its back' },
+    })
     await page.unroute('**/v1/events')
     await page.getByText('Live', { exact: true }).waitFor()
     await tile(page, 'Sent behind its back').getByText('Succeeded').waitFor()
@@ -320,15 +283,14 @@ describe('the page', () => {
   })
 
   test('fits a phone: one column, nothing to the side', async () => {
-    const page = await visit('/', { viewport: PHONE, hasTouch: true, isMobile: true })
+    const page = await visit('/', PHONE)
     const job = await finishedRun('A very long word: ' + 'lighthouse'.repeat(20))
     for (const path of ['/', '/new', `/runs/${job.id}`]) {
       await page.goto(path)
       const there =
         path === '/new' ? page.getByLabel('Prompt', { exact: true }) : page.getByRole('heading', { level: 1 })
       await there.waitFor()
-      const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
-      expect([path, wide]).toEqual([path, 0])
+      expect([path, await tooWide(page)]).toEqual([path, 0])
     }
     await page.goto('/')
     await page.getByRole('link', { name: 'New run' }).click()
@@ -340,7 +302,7 @@ describe('the page', () => {
   test.each(['light', 'dark'] as const)('leaves axe nothing serious to say in %s', async (colorScheme) => {
     const page = await visit('/', { colorScheme })
     const job = await finishedRun(`Fog, seen ${colorScheme}`)
-    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The film tore' } } })
+    await studio.service.simulator.faults({ predictions: { fail: { next: 1, error: 'The film tore' } } })
     await page.goto('/')
     await run(page, `Rain, seen ${colorScheme}`)
     await tile(page, `Rain, seen ${colorScheme}`).getByText('Failed').waitFor()
@@ -374,18 +336,3 @@ describe('the page', () => {
     expect(await background()).toBe(dark)
   })
 })
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-interface AxeResult {
-  violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]
-}
-
-async function serious(page: Page): Promise<string[]> {
-  // Not a script tag, which the page's policy would refuse.
-  await page.evaluate(axe)
-  const { violations } = await page.evaluate<AxeResult>('axe.run()')
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
-}

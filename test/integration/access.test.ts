@@ -257,7 +257,7 @@ describe('guessing', () => {
       secure: false,
       headers: { authorization: `Bearer ${key}` },
       ip,
-      gone: new AbortController().signal,
+      gone: () => new AbortController().signal,
     })
     return {
       admin: createTenantAdmin(store),

@@ -73,6 +73,7 @@ describe('as it is described', () => {
     expect(told.history?.map(({ phase }) => phase)).toEqual(
       expect.arrayContaining(['queued', 'submitting', 'succeeded']),
     )
+    expect(wrong('JobLogs', await (await call(`/v1/jobs/${done.id}/logs`)).json())).toBeNull()
     const [artifact] = (await service.client.get(done.id)).artifacts
     expect(Object.keys(artifact ?? {}).sort()).toEqual(
       Object.keys(document.components.schemas['Artifact']?.properties ?? {}).sort(),

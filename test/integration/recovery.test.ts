@@ -1,4 +1,8 @@
+import { readFileSync, truncateSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { closeQueues, createQueues } from '../../src/queues/producer.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import { appendOnlyFile } from '../support/append-only-file.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -80,6 +84,45 @@ describe('the recovery gate', () => {
     expect((await service.simulator.books()).counts.created).toBe(before)
   })
 })
+
+test('a create that is under way when Redis forgets its intent is waited for, and adopted', async () => {
+  const redis = await startOwnRedis()
+  const timings = { ...SHORT_TIMINGS, createTimeout: 5000, intentSilence: 8000 }
+  const service = await startService({ redisUrl: redis.url, timings })
+  const { keys, simulator } = service
+  await simulator.faults({ create: { delay: { seconds: 3, next: 1 } }, webhooks: { drop: 1 } })
+  const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'under way' } })
+  await inPhase(service, id, 'submitting')
+  const began = performance.now()
+  await redis.kill()
+  const written = readFileSync(appendOnlyFile(redis))
+  // Everything from the intent on is lost.
+  truncateSync(appendOnlyFile(redis), written.lastIndexOf('*1\r\n$5\r\nMULTI\r\n', written.indexOf('submitting')))
+  await redis.start()
+  await waitFor('Redis', () => service.redis.ping())
+  expect(await service.redis.hget(keys.job(id), 'phase')).toBe('queued')
+  // Somebody else is told of the job.
+  const queues = createQueues(service.redis, keys.queues, createLogger({ level: 'silent', readable: false }))
+  await queues.submit.add('submit', { v: 1, job: id }, { jobId: 'again', removeOnComplete: true })
+  await closeQueues(queues)
+  expect(performance.now() - began).toBeLessThan(2500)
+
+  const job = await waitFor('the prediction to be adopted', async () => {
+    const now = await service.client.get(id).catch(() => undefined)
+    return now?.prediction_id ? now : undefined
+  })
+  expect(job.attempt).toBe(1)
+  // Whoever was told, and waited for the gate, finds nothing to do.
+  const next = await service.client.submit({ version: HELLO, input: { text: 'after' } })
+  expect((await finished(service, next.id)).status).toBe('succeeded')
+  await waitFor('the slow create to be answered', () => performance.now() - began > 3500)
+  const rows = (await simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+  expect(rows.map((row) => row.id)).toEqual([job.prediction_id])
+  await service.client.cancel(id)
+  await finished(service, id)
+  await service.stop()
+  await redis.stop()
+}, 60_000)
 
 describe('strict durability', () => {
   test('needs a Redis that writes at once, or can say when it has', async () => {

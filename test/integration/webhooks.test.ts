@@ -269,7 +269,16 @@ describe('the signing secret', () => {
       },
     })
     const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
-    const receive = createWebhookReceiver({ lifecycle, store, secrets, tokens, count: () => {}, latency: () => {}, log })
+    const receive = createWebhookReceiver({
+      lifecycle,
+      store,
+      secrets,
+      tokens,
+      account: 'default',
+      count: () => {},
+      latency: () => {},
+      log,
+    })
     return {
       pass: (ms: number) => (now += ms),
       async receive({ url, headers, body }: SentWebhook): Promise<number | string> {

@@ -18,10 +18,18 @@ export interface Faults {
   lostReplies: number
   cancels: number
   platformFailures: number
+  /** Redis ends and is started anew, without the intent that it wrote last. */
+  forgets: number
 }
 
 /** What is deliberately wrong, to see that the exploration would notice. */
-export type Mutant = 'none' | 'posts_on_found_intent' | 'no_compare' | 'no_permit_clock' | 'no_commit_id'
+export type Mutant =
+  | 'none'
+  | 'posts_on_found_intent'
+  | 'no_compare'
+  | 'no_permit_clock'
+  | 'no_commit_id'
+  | 'gate_does_not_wait'
 
 interface Worker {
   step: 'idle' | 'loaded' | 'permit' | 'answered' | 'reply_lost'
@@ -31,6 +39,8 @@ interface Worker {
   claim: string
   outcome: 'created' | 'unknown' | 'refused' | 'not_sent' | null
   prediction: string | null
+  /** It began what it does under a run of Redis that has ended. */
+  former: boolean
 }
 
 interface UpstreamPrediction {
@@ -50,13 +60,25 @@ export interface World {
   /** Attempts that were given up, so that the job could be sent again. */
   givenUp: number[]
   claims: number
+  /** The state before the newest intent, while nothing was committed since. */
+  beforeIntent: JobState | null
+  /** Redis runs anew, and its memory of intents was not compared with upstream's yet. */
+  gated: boolean
   left: Faults
 }
 
 /** Time is a choice of the exploration, so it begins at 0. */
 const CREATED = jobRecord('queued', { rev: 1, created_at: 0, start_since: 0 })
 
-const IDLE: Worker = { step: 'idle', seen: null, attempt: 0, claim: '', outcome: null, prediction: null }
+const IDLE: Worker = {
+  step: 'idle',
+  seen: null,
+  attempt: 0,
+  claim: '',
+  outcome: null,
+  prediction: null,
+  former: false,
+}
 
 export const begin = (left: Faults, on_unknown: OnUnknown = 'fail', workers = 2): World => ({
   state: { job: { ...CREATED, on_unknown }, attempts: [], effects: [] },
@@ -65,6 +87,8 @@ export const begin = (left: Faults, on_unknown: OnUnknown = 'fail', workers = 2)
   expired: [],
   givenUp: [],
   claims: 0,
+  beforeIntent: null,
+  gated: false,
   left,
 })
 
@@ -102,7 +126,12 @@ const attemptState = (world: World, n: number): AttemptState | undefined =>
 /** Everything that can happen next: a name and the world after it. */
 export function moves(world: World, mutant: Mutant): [string, World][] {
   const next: [string, World][] = []
-  const go = (name: string, change: Partial<World>): void => void next.push([name, { ...world, ...change }])
+  const go = (name: string, change: Partial<World>): void => {
+    // Whatever else is committed is not what Redis would lose.
+    const kept = 'state' in change ? (change.beforeIntent ?? null) : world.beforeIntent
+    const beforeIntent = world.left.forgets > 0 ? kept : null
+    next.push([name, { ...world, ...change, beforeIntent }])
+  }
   const happen = (name: string, event: JobEvent, cause: Cause, rest: Partial<World> = {}, now?: number): void => {
     const state = decide(world.state, event, cause, now)
     if (state) go(name, { ...rest, state })
@@ -136,14 +165,18 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           go(`worker ${w} is stale`, { workers: replace(world.workers, w, IDLE) })
           break
         }
+        if (world.gated) {
+          go(`worker ${w} waits for the gate`, { workers: replace(world.workers, w, IDLE) })
+          break
+        }
         const permit = become({ step: 'permit', seen: null, attempt: intended.job.attempt, claim })
-        go(`worker ${w} intends`, { ...permit, state: intended, claims: world.claims + 1 })
+        const intent = { state: intended, claims: world.claims + 1, beforeIntent: world.state }
+        go(`worker ${w} intends`, { ...permit, ...intent })
         if (world.left.lostReplies > 0)
           go(`worker ${w} intends, and the reply is lost`, {
             ...spend('lostReplies'),
             ...become({ step: 'reply_lost', seen: null, attempt: intended.job.attempt, claim }),
-            state: intended,
-            claims: world.claims + 1,
+            ...intent,
           })
         break
       }
@@ -186,8 +219,13 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
             'create',
             rest,
           )
-        if (outcome === 'unknown')
-          happen(`worker ${w} tells lost`, { type: 'lost', attempt, claim, reason: 'reset' }, 'create', rest)
+        if (outcome === 'unknown') {
+          const known = world.state.attempts.some(({ n }) => n === attempt)
+          const lost: JobEvent = { type: 'lost', attempt, claim, reason: 'reset' }
+          const forgotten: JobEvent = { type: 'forgotten', attempt, reason: 'reset' }
+          const tells = known ? lost : forgotten
+          happen(`worker ${w} tells ${tells.type}`, tells, 'create', rest)
+        }
         if (outcome === 'not_sent')
           happen(`worker ${w} tells not sent`, { type: 'not_sent', attempt, claim }, 'worker', rest)
         if (outcome === 'refused')
@@ -269,6 +307,23 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     }
   }
 
+  if (world.left.forgets > 0 && world.beforeIntent)
+    go('Redis forgets the intent', {
+      ...spend('forgets'),
+      state: world.beforeIntent,
+      gated: true,
+      workers: world.workers.map((worker) => ({ ...worker, former: ['permit', 'answered'].includes(worker.step) })),
+    })
+  const creating = world.workers.some(({ former, attempt }) => former && !world.expired.includes(attempt))
+  if (world.gated && (!creating || mutant === 'gate_does_not_wait')) {
+    // One complete listing, and each of its predictions finds its job.
+    const state = world.predictions.reduce((before, prediction) => {
+      const event = { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) } as const
+      return decide(before, event, 'list') ?? before
+    }, world.state)
+    go('the gate opens', { gated: false, state })
+  }
+
   if (world.left.cancels > 0) happen('the customer cancels', { type: 'cancel' }, 'api', spend('cancels'))
   if (world.state.job.stop) happen('the stop took too long', { type: 'tick' }, 'sweep', {}, LATE)
   return next
@@ -307,23 +362,26 @@ export const atRest = ({ state, predictions }: World): boolean =>
   predictions.every(({ status }) => isTerminal(status))
 
 /** Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices. */
-export function keyOf({ state, workers, predictions, expired, givenUp, left }: World): string {
+export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
   const { job, attempts, effects } = state
   return JSON.stringify([
     [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
     attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
     effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
-    workers.map(({ step, seen, attempt, outcome, prediction, claim }) => [
+    workers.map(({ step, seen, attempt, outcome, prediction, claim, former }) => [
       step,
       seen && [seen.job.rev === job.rev, seen.job.phase, seen.job.attempt],
       attempt,
       outcome,
       prediction,
+      former,
       attempts.findIndex((one) => one.claim === claim),
     ]),
     predictions.map(({ attempt, status, told }) => [attempt, status, told]),
     expired,
     givenUp,
+    beforeIntent !== null,
+    gated,
     left,
   ])
 }

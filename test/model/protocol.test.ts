@@ -59,7 +59,7 @@ function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults))
   return { states: worlds.size, violation: null, stuck: worlds.size - canRest.size }
 }
 
-const NONE: Faults = { crashes: 0, lostAnswers: 0, lostReplies: 0, cancels: 0, platformFailures: 0 }
+const NONE: Faults = { crashes: 0, lostAnswers: 0, lostReplies: 0, cancels: 0, platformFailures: 0, forgets: 0 }
 
 describe('however the steps interleave, there is one live prediction and an end', () => {
   test.each<[string, Partial<Faults>]>([
@@ -69,26 +69,36 @@ describe('however the steps interleave, there is one live prediction and an end'
     ['with a cancel and a lost answer', { cancels: 1, lostAnswers: 1 }],
     ['with a failure of the platform', { platformFailures: 1, lostAnswers: 1 }],
     ['with a cut reply of Redis', { lostReplies: 1, crashes: 1 }],
-  ])('%s', (_name, faults) => {
-    const { states, violation, stuck } = explore({ ...NONE, ...faults })
-    expect(violation).toBeNull()
-    expect(stuck).toBe(0)
-    expect(states).toBeGreaterThan(50)
-  })
+    ['with a Redis that forgets an intent', { forgets: 1 }],
+    ['with a Redis that forgets an intent, and a lost answer', { forgets: 1, lostAnswers: 1 }],
+  ])(
+    '%s',
+    (_name, faults) => {
+      const { states, violation, stuck } = explore({ ...NONE, ...faults })
+      expect(violation).toBeNull()
+      expect(stuck).toBe(0)
+      expect(states).toBeGreaterThan(50)
+    },
+    90_000,
+  )
 })
 
 test.each<[string, Partial<Faults>]>([
   ['with a lost answer', { lostAnswers: 1 }],
   ['with a kill', { crashes: 1 }],
   ['with a lost answer and a cancel', { lostAnswers: 1, cancels: 1 }],
-])('also when the job is sent again after it stayed undecidable, %s', (_name, faults) => {
-  // One worker: what two of them do to each other does not depend on it.
-  const all = { ...NONE, ...faults }
-  const { states, violation, stuck } = explore(all, 'none', begin(all, 'retry', 1))
-  expect(violation).toBeNull()
-  expect(stuck).toBe(0)
-  expect(states).toBeGreaterThan(50)
-})
+])(
+  'also when the job is sent again after it stayed undecidable, %s',
+  (_name, faults) => {
+    // One worker: what two of them do to each other does not depend on it.
+    const all = { ...NONE, ...faults }
+    const { states, violation, stuck } = explore(all, 'none', begin(all, 'retry', 1))
+    expect(violation).toBeNull()
+    expect(stuck).toBe(0)
+    expect(states).toBeGreaterThan(50)
+  },
+  90_000,
+)
 
 describe('the exploration notices', () => {
   test('a worker that posts on an intent that it found', () => {
@@ -100,6 +110,9 @@ describe('the exploration notices', () => {
   })
   test('a permit without its clock', () => {
     expect(explore(NONE, 'no_permit_clock').violation).not.toBeNull()
+  })
+  test('a gate that does not wait for creates that began before it', () => {
+    expect(explore({ ...NONE, forgets: 1 }, 'gate_does_not_wait').violation).not.toBeNull()
   })
   test('a commit without its id: a permit is lost with a reply', () => {
     const posts = (mutant: Mutant): boolean => {

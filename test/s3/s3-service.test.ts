@@ -10,6 +10,8 @@ import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService, type TestServiceOptions } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { damagedPhoto, dataUri } from '../simulator/support/media.ts'
+import { noisyPicture } from '../support/picture.ts'
 
 /** The whole service with a bucket: training sets as they were always stored, and a bucket that is not there. */
 
@@ -79,6 +81,11 @@ test.skipIf(!isTested)(
       expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
       expect(read.headers.get('content-type')).toBe('image/jpeg')
     }
+    const [first] = data
+    await client.delete(first?.id ?? '')
+    const left = await s3.keys(bucket)
+    expect(left).not.toContain(`${folder}/0.jpg`)
+    expect(left).toHaveLength(keys.length - 1)
     expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
     expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
   },
@@ -108,6 +115,35 @@ test.skipIf(!isTested)(
       headers: { authorization: `Bearer ${TEST_KEY}` },
     })
     expect(own.status).toBe(302)
+  },
+)
+
+test.skipIf(!isTested)(
+  'files of inputs are in the bucket, are handed over from there, and go with their job',
+  async () => {
+    const bucket = await s3.bucket()
+    const dataDir = tempDir()
+    const { client, url, redis, keys } = await start({ S3_BUCKET: bucket, S3_PREFIX: 'genqueue', DATA_DIR: dataDir })
+    const [small, large] = [await damagedPhoto(), await noisyPicture(400)]
+    const upload = await client.upload(new Blob([new Uint8Array(small)]))
+    const restore = (input_image: string) => client.submit({ preset: 'restore-image', input: { input_image } })
+    const [named, inline] = [await restore(upload.url), await restore(dataUri(large, 'image/png'))]
+    for (const { id } of [named, inline]) expect(await finished({ client }, id)).toMatchObject({ status: 'succeeded' })
+    const inputs = async (): Promise<string[]> =>
+      (await s3.keys(bucket)).filter((key) => key.startsWith('genqueue/default/inputs/'))
+    const path = String(inline.input?.input_image)
+    const idOf = (file: string): string => file.replace('/v1/uploads/', '')
+    expect((await inputs()).sort()).toEqual(
+      [upload.url, path].map((file) => `genqueue/default/inputs/${idOf(file)}/file`).sort(),
+    )
+    const read = await fetch(url + path, { headers: { authorization: `Bearer ${TEST_KEY}` } })
+    expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(digest(large))
+
+    await redis.hset(keys.job(inline.id), 'completed_at', String(Date.now() - 25 * 3_600_000))
+    await redis.zadd(keys.retention, '0', inline.id)
+    await waitFor('the file to be gone', async () => (await inputs()).length === 1)
+    expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
+    expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
   },
 )
 

@@ -9,6 +9,7 @@ import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-st
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import { verifyLedger } from '../../src/shared/credits/verify-ledger.ts'
 import { priceRuleSchema } from '../../src/shared/credits/price.ts'
+import type { Inputs } from '../../src/shared/inputs/inputs.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import type { CommitRunner } from '../../src/shared/jobs/commit-script.ts'
 import type { JobRecord } from '../../src/shared/jobs/job.ts'
@@ -22,6 +23,12 @@ import type { Prediction } from '../../src/shared/replicate/prediction.ts'
 import { freshPrefix } from './redis.ts'
 
 /** Jobs that cost something, by the real scripts in a real Redis, without anything around them. */
+
+/** Their inputs name no files. */
+const NO_FILES: Pick<Inputs, 'attach' | 'release'> = {
+  attach: (_tenant, applicants) => Promise.resolve(applicants.map(({ input }) => input)),
+  release: () => Promise.resolve(),
+}
 
 const nobody = (): Promise<void> => Promise.resolve()
 const DOORBELLS: Doorbells = { submit: nobody, poll: nobody, adopt: nobody, window: nobody, effect: nobody }
@@ -56,6 +63,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
     jobs: store,
     lifecycle,
     doorbells: DOORBELLS,
+    inputs: NO_FILES,
     timings,
     log,
   })

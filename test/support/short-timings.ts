@@ -19,6 +19,8 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   retryEffect: { min: 200, max: 1000 },
   troublePause: { first: 300, longest: 1500 },
   ramp: 1000,
+  workerBeat: 100,
+  redisLoss: 500,
   clockSkew: 100,
   listingLag: 100,
   listingGap: 400,

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { intervalOf, tokensFree } from '../../src/shared/limits/budget.ts'
+import { intervalOf, leftBy, READ_PURPOSES, tokensFree } from '../../src/shared/limits/budget.ts'
 
 const rates = fc.record({ perMinute: fc.integer({ min: 1, max: 6000 }), burst: fc.integer({ min: 1, max: 100 }) })
 
@@ -23,4 +23,19 @@ test('what is free of a budget is what the rule of the script would give at once
 
 test('a budget that was not used for long is whole, and no more than that', () => {
   expect(tokensFree({ perMinute: 600, burst: 10 }, 0, 1e15)).toBe(10)
+})
+
+test('each purpose leaves something to those that go before it, and nothing else, as far as there is anything', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1000 }), (burst) => {
+      const left = READ_PURPOSES.map((purpose) => leftBy(purpose, burst))
+      expect(left[0]).toBe(0)
+      for (const [i, tokens] of left.entries()) {
+        expect(tokens).toBeLessThan(burst)
+        expect(tokens).toBeGreaterThanOrEqual(left[i - 1] ?? 0)
+        if (burst >= 5 && i > 0) expect(tokens).toBeGreaterThan(left[i - 1] ?? 0)
+      }
+      expect(left.at(-1)).toBeLessThanOrEqual(Math.ceil(burst / 2))
+    }),
+  )
 })

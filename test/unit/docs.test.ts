@@ -119,12 +119,13 @@ describe('docs/errors.md', () => {
     const rules = readdirSync(join(root, 'src/shared/jobs')).filter((name) =>
       /^(rules-.*|transitions|decision)\.ts$/.test(name),
     )
-    const submit = read('src/workers/submit-job.ts')
+    const submit = ['rejection', 'prepare-input'].map((name) => read(`src/workers/${name}.ts`)).join('\n')
     const used = [
       ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /\bfailed\(\s*'(\w+)'/g)),
       ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /error: \{ code: '(\w+)'/g)),
       ...groups(submit, /^\s+\d{3}: '(\w+)',$/gm),
       ...groups(submit, /\?\? '(\w+)'/g),
+      ...groups(submit, /\bcode: '(\w+)'/g),
       ...FAILURE_CLASSES.map(({ code }) => code),
       classifyFailure('its own words').code,
     ]
@@ -206,6 +207,7 @@ function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
   const forgotten = { attempt: attempt + 1 }
   return [
     { type: 'intend', claim: CLAIM },
+    { type: 'not_prepared', error: null, pause: null, health: null },
     { type: 'not_sent', ...at },
     { type: 'refused', ...at, outcome: 'rate_limited', error: null, pause: null, health: null },
     { type: 'refused', ...at, outcome: 'refused_422', error, pause: null, health: 'healthy' },
@@ -286,6 +288,7 @@ test('docs/failure-modes.md names a test for each fault that is promised to have
       return Array.from({ length: to - from + 1 }, (_, i) => `F${from + i}`)
     }),
     'F42',
+    'F44',
     'F50',
     'B20',
   ]

@@ -77,6 +77,9 @@ const jobs: fc.Arbitrary<JobRecord> = fc.record({
   charge_estimated: fc.boolean(),
   retry_of: orNull(word),
   output: json,
+  resolved_version: orNull(word),
+  seed: orNull(whole),
+  input_sha256: orNull(word),
   artifacts: fc.array(
     fc.record({
       id: word,

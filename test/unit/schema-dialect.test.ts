@@ -110,7 +110,7 @@ describe("Replicate's dialect", () => {
         '/prompt: Needed.',
         '/aspect_ratio: Expected one of "1:1", "16:9".',
         '/steps: Expected a whole number.',
-        '/image: Expected an http(s) URL or a data URI.',
+        '/image: Expected an http(s) URL, a data URI or an upload.',
       ]),
     )
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { effectKey, isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
+import { attemptOf, effectKey, isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
@@ -25,10 +25,13 @@ import {
 const TABLE = `
 event           | queued         | submitting     | unknown        | created        | running        | resubmitting  | stopping      | storing       | succeeded     | failed        | canceled
 intend          | > submitting   | no_news        | no_news        | no_news        | no_news        | > =           | no_news       | no_news       | no_news       | no_news       | no_news
+not_ready       | > =            | no_news        | no_news        | no_news        | no_news        | > =           | no_news       | no_news       | no_news       | no_news       | no_news
+never_ready     | > failed       | no_news        | no_news        | no_news        | no_news        | > failed      | no_news       | no_news       | no_news       | no_news       | no_news
 not_sent        | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 limited         | not_the_claim  | > queued       | > queued       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 rejected        | not_the_claim  | > failed       | > failed       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 lost            | not_the_claim  | > unknown      | no_news        | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
+forgotten       | > unknown      | no_news        | no_news        | no_news        | no_news        | no_news       | no_news       | no_news       | no_news       | no_news       | no_news
 starting        | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
 processing      | > running      | > running      | > running      | > running      | no_news        | no_news       | no_news       | storing       | final         | final         | final
 strange         | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
@@ -55,6 +58,13 @@ const LISTED =
 
 const EVENTS: Record<string, JobEvent> = {
   intend: { type: 'intend', claim: 'another-commit' },
+  not_ready: { type: 'not_prepared', error: null, pause: null, health: 'fault' },
+  never_ready: {
+    type: 'not_prepared',
+    error: { code: 'input_too_large', message: 'no', retryable: false, billed: 'no' },
+    pause: null,
+    health: null,
+  },
   not_sent: { type: 'not_sent', attempt: 1, claim: CLAIM },
   limited: {
     type: 'refused',
@@ -75,6 +85,7 @@ const EVENTS: Record<string, JobEvent> = {
     health: 'healthy',
   },
   lost: { type: 'lost', attempt: 1, claim: CLAIM, reason: 'ECONNRESET' },
+  forgotten: { type: 'forgotten', attempt: 1, reason: 'ECONNRESET' },
   starting: { type: 'observed', attempt: 1, prediction: prediction('starting') },
   processing: { type: 'observed', attempt: 1, prediction: prediction('processing') },
   strange: { type: 'observed', attempt: 1, prediction: prediction('queued2') },
@@ -107,10 +118,13 @@ const EVENTS: Record<string, JobEvent> = {
 const RESUBMITTING = `
 event           | intended               | unknown                | open
 intend          | no_news                | no_news                | no_news
+not_ready       | no_news                | no_news                | no_news
+never_ready     | no_news                | no_news                | no_news
 not_sent        | > resubmitting closed  | > resubmitting closed  | not_the_claim
 limited         | > resubmitting closed  | > resubmitting closed  | not_the_claim
 rejected        | > failed closed        | > failed closed        | not_the_claim
 lost            | > resubmitting unknown | no_news                | not_the_claim
+forgotten       | no_news                | no_news                | no_news
 starting        | > resubmitting open    | > resubmitting open    | no_news
 processing      | > running open         | > running open         | > running open
 strange         | > resubmitting open    | > resubmitting open    | no_news
@@ -138,6 +152,7 @@ not_sent        | closed           | closed           | not_the_claim    | not_t
 limited         | closed           | closed           | not_the_claim    | not_the_claim
 rejected        | closed           | closed           | not_the_claim    | not_the_claim
 lost            | unknown          | no_news          | not_the_claim    | not_the_claim
+forgotten       | no_news          | no_news          | no_news          | no_news
 starting        | open             | open             | no_news          | final
 processing      | open             | open             | no_news          | final
 strange         | open             | open             | no_news          | final
@@ -184,7 +199,7 @@ test('the tables have a cell for each phase or state, and each event', () => {
   const events = Object.keys(EVENTS).sort()
   expect(whole.events.sort()).toEqual(events)
   expect(anew.events.sort()).toEqual(events)
-  expect([...late.events, 'cancel', 'intend'].sort()).toEqual(events)
+  expect([...late.events, 'cancel', 'intend', 'never_ready', 'not_ready'].sort()).toEqual(events)
 })
 
 /** `attempt`: which one the event is news of. */
@@ -521,6 +536,36 @@ describe('an end', () => {
       const decision = transition(running, observe(prediction('failed')), { ...context(NOW), cause })
       expect(decision).toMatchObject({ attempt: { changes: { finished_by: cause, state: 'closed' } } })
     }
+  })
+})
+
+describe('a create that Redis forgot, of which its author knows no more,', () => {
+  const forgotten = (attempt: number): JobEvent => ({ type: 'forgotten', attempt, reason: 'ECONNRESET' })
+
+  test.each([
+    { phase: 'queued', attempt: 1, becomes: 'unknown' },
+    { phase: 'resubmitting', attempt: 2, becomes: 'resubmitting' },
+  ] as const)('is written down as unknown in $phase, as of now', ({ phase, attempt, becomes }) => {
+    const at = NOW + 7000
+    const commit = decide(stateIn(phase), forgotten(attempt), at)
+    expect(commit).toMatchObject({ health: 'fault', due: { attempt: { in: DEFAULT_TIMINGS.listAgain.min } } })
+    const state = applyCommit(stateIn(phase), commit, at)
+    expect(state.job).toMatchObject({ phase: becomes, attempt, prediction_id: null })
+    expect(attemptOf(state, attempt)).toMatchObject({ state: 'unknown', intended_at: at, claim: 'recovered' })
+    // Nothing is sent before it is found out.
+    expect(transition(state, { type: 'intend', claim: 'c' }, context(at)).kind).toBe('ignored')
+    const news = { ...observe(prediction('starting')), attempt } as JobEvent
+    expect(attemptOf(after(state, news, at), attempt)).toMatchObject({ state: 'open', prediction_id: OWN })
+  })
+
+  test('changes nothing when it is known after all, or when another one came since', () => {
+    const found = after(stateIn('queued'), observe(prediction('starting')))
+    for (const [state, attempt] of [
+      [found, 1],
+      [stateIn('queued'), 2],
+      [stateIn('resubmitting'), 1],
+    ] as const)
+      expect(transition(state, forgotten(attempt), context(NOW)).kind).toBe('ignored')
   })
 })
 

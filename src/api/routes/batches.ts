@@ -3,15 +3,25 @@ import type { Job } from '../../client/types.ts'
 import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
 import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
 import { ServiceError, type FieldError } from '../../shared/errors.ts'
+import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
 import type { JobRecord, JsonObject } from '../../shared/jobs/job.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/lifecycle.ts'
-import { idempotencyOf, knownOutcome, queueFull, refusedAccept, type IdempotencyScope } from '../accepting.ts'
+import {
+  idempotencyOf,
+  inRequest,
+  inRetry,
+  knownOutcome,
+  queueFull,
+  refusedAccept,
+  type IdempotencyScope,
+} from '../accepting.ts'
 import { mayOpen, type Auth } from '../auth.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { ResolveJob } from '../resolve-job.ts'
-import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, neededBody, parseWith, queryObject } from '../schemas.ts'
+import { takeFiles, withFiles } from '../take-files.ts'
+import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, parseWith, queryObject } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
 
 export interface BatchRoutesDependencies {
@@ -19,14 +29,15 @@ export interface BatchRoutesDependencies {
   streams: EventStreams
   showJob: (job: JobRecord) => Promise<Job>
   resolveJob: ResolveJob
+  inputLimits: InputLimits
   auth: Auth
   account: string
   /** Redis has no room for new work. */
   full: () => boolean
 }
 
-/** A batch of 1,000 jobs with inputs of some kilobytes. */
-const BODY = { bytes: 8 * 1024 * 1024, values: 500_000 }
+/** A batch of 1,000 jobs with inputs of some kilobytes, beside the files in them. */
+const BODY = withFiles({ bytes: 8 * 1024 * 1024, values: 500_000 })
 const RESOLVED_AT_ONCE = 50
 const MANIFEST_PAGE = 100
 
@@ -43,7 +54,7 @@ const isObject = (value: unknown): value is JsonObject =>
 
 /** Batches: submit together, look, watch, cancel, try the failed ones again. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
-  const { batches, streams, showJob, resolveJob, auth, account, full } = dependencies
+  const { batches, streams, showJob, resolveJob, inputLimits, auth, account, full } = dependencies
 
   /** A foreign id is as unknown as a made-up one, and so is a draft. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
@@ -78,6 +89,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     batch: NewBatch,
     items: () => Promise<NewJob[]>,
     scope: IdempotencyScope,
+    files?: TakenFiles,
   ): Promise<ApiResponse> {
     if (full()) throw queueFull()
     const idempotency = idempotencyOf(request, scope)
@@ -87,7 +99,14 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       known ??
       (await knownOutcome(
         id,
-        batches.accept(batch, id, await items(), idempotency, { queuedJobs: request.principal.limits.queued_jobs }),
+        batches.accept(
+          batch,
+          id,
+          await items(),
+          idempotency,
+          { queuedJobs: request.principal.limits.queued_jobs },
+          files,
+        ),
       ))
     if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
     const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
@@ -99,7 +118,8 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const body = parseWith(batchRequestSchema, neededBody(request.body))
+    const files = await takeFiles(request, ['/defaults/input', '/items/*/input'], inputLimits)
+    const body = parseWith(batchRequestSchema, request.body)
     const defaults = { ...(body.preset === undefined ? {} : { preset: body.preset }), ...body.defaults }
     const { tenant } = request.principal
     const batch: NewBatch = {
@@ -110,9 +130,10 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       metadata: body.metadata,
       retry_of: null,
     }
-    return accept(request, batch, () => resolveItems(body.items, defaults, tenant), {
-      route: 'POST /v1/batches',
-      body: request.body,
+    const scope = { route: 'POST /v1/batches', body: request.body }
+    const items = (): Promise<NewJob[]> => resolveItems(body.items, defaults, tenant)
+    return accept(request, batch, items, scope, files).catch((error: unknown) => {
+      throw inRequest(error, (job) => `/items/${job}/input`)
     })
   }
 
@@ -133,7 +154,10 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     }
     const { tenant, in_sequence, stop_rate, max_spend, metadata } = old
     const batch: NewBatch = { tenant, in_sequence, stop_rate, max_spend, metadata, retry_of: old.id }
-    return accept(request, batch, items, { route: 'POST /v1/batches/:id/retry-failed', body: old.id })
+    const scope = { route: 'POST /v1/batches/:id/retry-failed', body: old.id }
+    return accept(request, batch, items, scope).catch((error: unknown) => {
+      throw inRetry(error)
+    })
   }
 
   async function* everyJob(id: string): AsyncGenerator<JobRecord> {

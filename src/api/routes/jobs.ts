@@ -2,16 +2,37 @@ import type { Job } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
-import { sameAgain, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
+import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
+import { filesOf } from '../../shared/inputs/reference.ts'
+import { sameAgain, type AcceptResult, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
-import { idempotencyOf, knownOutcome, queueFull, refusedAccept, type IdempotencyScope } from '../accepting.ts'
+import { pinned } from '../../shared/jobs/run-facts.ts'
+import {
+  idempotencyOf,
+  inRequest,
+  inRetry,
+  knownOutcome,
+  queueFull,
+  refusedAccept,
+  type Idempotency,
+  type IdempotencyScope,
+} from '../accepting.ts'
 import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import type { ResolveJob } from '../resolve-job.ts'
-import { getQuerySchema, JOB_ID, listQuerySchema, neededBody, parseWith, queryObject } from '../schemas.ts'
+import {
+  getQuerySchema,
+  JOB_ID,
+  listQuerySchema,
+  parseWith,
+  queryObject,
+  retryQuerySchema,
+  retrySchema,
+} from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
+import { JOB_BODY, takeFiles } from '../take-files.ts'
 import { createWaiting } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
@@ -21,6 +42,7 @@ export interface JobRoutesDependencies {
   streams: EventStreams
   show: ShowJob
   resolveJob: ResolveJob
+  inputs: Inputs
   account: string
   /** Redis has no room for new work. */
   full: () => boolean
@@ -42,7 +64,7 @@ const notFound = (): ServiceError => new ServiceError('not_found', 'There is no 
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, show, resolveJob, account, full } = dependencies
+  const { store, lifecycle, hub, streams, show, resolveJob, inputs, account, full } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
@@ -55,7 +77,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   /** The job as it is, or when it is final if that is waited for. */
   async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
-    const now = wait === null ? job : await untilFinal(job.id, wait, gone)
+    const now = wait === null ? job : await untilFinal(job.id, wait, gone())
     if (now === null) throw notFound()
     return now
   }
@@ -65,16 +87,33 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     request: OwnedRequest,
     job: Omit<NewJob, 'tenant' | 'account'>,
     scope: IdempotencyScope,
+    files: TakenFiles = new Map(),
   ): Promise<ApiResponse> {
     if (full()) throw queueFull()
-    const { tenant, limits } = request.principal
     const idempotency = idempotencyOf(request, scope)
     const wait = preferredWait(request)
-    const id = lifecycle.newJobId()
-    const accepted = lifecycle.accept({ ...job, tenant, account }, id, idempotency, { queuedJobs: limits.queued_jobs })
-    const result = await knownOutcome(id, accepted)
+    const hasFiles = files.size > 0 || filesOf(job.input).size > 0
+    const known = hasFiles && idempotency ? await lifecycle.known(idempotency) : null
+    const result = known ?? (await acceptNew(request, job, idempotency, files))
     if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
     return answer(request, result.job, wait, result.kind === 'replayed')
+  }
+
+  async function acceptNew(
+    { principal: { tenant, limits }, bodyDone }: OwnedRequest,
+    job: Omit<NewJob, 'tenant' | 'account'>,
+    idempotency: Idempotency | null,
+    files: TakenFiles,
+  ): Promise<AcceptResult> {
+    const id = lifecycle.newJobId()
+    const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
+    bodyDone?.()
+    const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
+      queuedJobs: limits.queued_jobs,
+    })
+    const result = await knownOutcome(id, accepted)
+    if (result.kind !== 'accepted') await inputs.release([{ id, input }])
+    return result
   }
 
   async function answer(
@@ -96,10 +135,12 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
-    const scope = { route: 'POST /v1/jobs', body: neededBody(request.body) }
+    const files = await takeFiles(request, ['/input'], inputs.limits)
+    const scope = { route: 'POST /v1/jobs', body: request.body }
     try {
-      return await accept(request, { ...(await resolveJob(scope.body)), retry_of: null }, scope)
-    } catch (error) {
+      return await accept(request, { ...(await resolveJob(scope.body)), retry_of: null }, scope, files)
+    } catch (caught) {
+      const error = inRequest(caught, () => '/input')
       // The preset may be another one by now: a repetition is answered by what its first request was.
       const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
       if (!known) throw error
@@ -120,8 +161,16 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
     if (old.input === null)
       throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
-    const job = { ...sameAgain(old), input: old.input, retry_of: old.id }
-    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body: old.id })
+    const isPinned =
+      parseWith(retryQuerySchema, queryObject(request.query)).pinned === 'true' ||
+      parseWith(retrySchema, request.body).pinned === true
+    const same = isPinned ? pinned(old) : { target: {}, input: old.input }
+    if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of this run is known.')
+    const job = { ...sameAgain(old), ...same.target, input: same.input, retry_of: old.id }
+    const body = isPinned ? { job: old.id, pinned: true } : old.id
+    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch((error: unknown) => {
+      throw inRetry(error)
+    })
   }
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
@@ -186,7 +235,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   return [
-    { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', handle: submit },
+    { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
     { method: 'GET', path: '/v1/jobs', scope: 'jobs:read', handle: list },
     { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', tokenOpens: true, handle: get },
     { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', tokenOpens: true, handle: events },

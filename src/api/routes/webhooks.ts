@@ -14,6 +14,7 @@ export interface WebhookDependencies {
   store: JobStore
   secrets: WebhookSecrets
   tokens: WebhookTokens
+  account: string
   /** Counts answers by class, for metrics. */
   count: (result: string) => void
   /** s from the end of a prediction to the commit that its webhook made */
@@ -43,7 +44,16 @@ const targetSchema = z.object({
  * Replicate's webhooks: transport, authenticity, dispatch. Whatever cannot be stored answers 503, because Replicate
  * tries the final event again for about a minute; what no retry can mend answers 200 and is kept as a dead letter.
  */
-export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count, latency, log }: WebhookDependencies) {
+export function createWebhookReceiver({
+  lifecycle,
+  store,
+  secrets,
+  tokens,
+  account,
+  count,
+  latency,
+  log,
+}: WebhookDependencies) {
   /** What the URL names, when its token is ours. */
   async function targetOf(query: URLSearchParams): Promise<Target | null> {
     const parsed = targetSchema.safeParse(Object.fromEntries(query))
@@ -78,9 +88,18 @@ export function createWebhookReceiver({ lifecycle, store, secrets, tokens, count
     return 200
   }
 
+  function ignore(): number {
+    count('ignored')
+    return 200
+  }
+
   async function dispatch(target: Target, prediction: Prediction, webhookId: string): Promise<number> {
     const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', webhookId)
-    if (result.kind === 'missing') return bury('unknown_job', target, prediction.id, webhookId)
+    if (result.kind === 'missing') {
+      // Of a job that was deleted: late news of what is nobody's any more.
+      if (await store.isForeign(account, prediction.id)) return ignore()
+      return bury('unknown_job', target, prediction.id, webhookId)
+    }
     if (result.kind === 'taken') return bury('prediction_of_another_job', target, prediction.id, webhookId)
     if (result.kind === 'ignored' && result.reason === 'unknown_attempt')
       return bury('unknown_attempt', target, prediction.id, webhookId)

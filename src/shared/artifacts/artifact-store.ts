@@ -63,9 +63,14 @@ export interface StorageCheck {
   detail: string
 }
 
-/** The file is larger than allowed, or not as long as announced. */
+/** The file is larger than allowed (`lasting`: it will be the next time), or not as long as announced. */
 export class ArtifactRefusedError extends Error {
   override name = 'ArtifactRefusedError'
+  readonly lasting: boolean
+  constructor(message: string, lasting: boolean) {
+    super(message)
+    this.lasting = lasting
+  }
 }
 
 /** The place where files are kept fails. `lasting`: it will go on until somebody changes something. */
@@ -77,6 +82,16 @@ export class StorageTroubleError extends Error {
     this.lasting = options.lasting
   }
 }
+
+/** Of the file system: full, broken, read-only, or something is in the way. */
+const DISK_TROUBLE = new Set(
+  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
+)
+
+/** Our side of a copy failed: the bucket or the disk does not take it. */
+export const isStorageTrouble = (error: unknown): boolean =>
+  error instanceof StorageTroubleError ||
+  (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))
 
 const SAFE_SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/
 

@@ -3,11 +3,20 @@ import { constants } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { safeKey, type ArtifactStore } from './artifact-store.ts'
+import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
 
-/** Artifacts as files below `root`. */
+/** No copy takes so long. */
+const LEFT_BEHIND_MS = 60 * 60_000
+
+/**
+ * Artifacts as files below `root`. What is not whole yet stands in a folder of its own, whose name no key can have: so
+ * what was left behind is found without looking through all that is stored.
+ */
 export function createDiskArtifactStore(root: string): ArtifactStore {
   const base = resolve(root)
+  const parts = join(base, '.parts')
+  const removeLeftovers = createRemoveLeftovers(parts, LEFT_BEHIND_MS)
   const pathOf = (key: string): string => {
     const path = join(base, safeKey(key))
     if (!path.startsWith(base + sep)) throw new Error(`not an artifact key: ${key}`)
@@ -16,16 +25,16 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
 
   return {
     async put(key, body, options) {
-      const named = typeof key === 'string' ? key : null
-      // A name that the type decides on is known when the file is whole.
-      const place = named === null ? join(base, `unnamed-${randomBytes(6).toString('hex')}`) : pathOf(named)
-      await mkdir(dirname(place), { recursive: true })
-      const { path: part, ...found } = await receiveFile(place, body, options)
+      await mkdir(parts, { recursive: true })
+      await removeLeftovers()
+      if (typeof key === 'string') pathOf(key)
+      const { path: part, ...found } = await receiveFile(join(parts, randomBytes(8).toString('hex')), body, options)
       try {
+        // A name may depend on the type, which is known when the file is whole.
         const final = typeof key === 'string' ? key : key(found.media_type)
         const path = pathOf(final)
         const folder = dirname(path)
-        if (named === null) await mkdir(folder, { recursive: true })
+        await mkdir(folder, { recursive: true })
         await rename(part, path)
         await syncFolder(folder)
         return { key: final, ...found }

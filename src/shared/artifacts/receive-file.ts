@@ -21,6 +21,15 @@ export async function receiveFile(
   body: AsyncIterable<Uint8Array>,
   { maxBytes, mediaType, expectedBytes, examine, signal }: PutOptions,
 ): Promise<ReceivedFile> {
+  const tooLarge = (): ArtifactRefusedError =>
+    new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`, true)
+  if ((expectedBytes ?? 0) > maxBytes) {
+    // Nobody will read it: where it comes from may stop. How long that takes holds nobody up.
+    void body[Symbol.asyncIterator]()
+      .return?.()
+      .catch(() => undefined)
+    throw tooLarge()
+  }
   const part = `${path}.${randomBytes(6).toString('hex')}.part`
   const file = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o640)
   try {
@@ -31,12 +40,12 @@ export async function receiveFile(
       signal?.throwIfAborted()
       if (bytes < SNIFF_BYTES) head.push(chunk.subarray(0, SNIFF_BYTES - bytes))
       bytes += chunk.byteLength
-      if (bytes > maxBytes) throw new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`)
+      if (bytes > maxBytes) throw tooLarge()
       hash.update(chunk)
       await file.writeFile(chunk)
     }
     if (expectedBytes !== null && expectedBytes !== undefined && bytes !== expectedBytes)
-      throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`)
+      throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`, false)
     await file.sync()
     await file.close()
     const type = await fileTypeFromBuffer(Buffer.concat(head))

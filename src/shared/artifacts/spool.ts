@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PutOptions } from './artifact-store.ts'
+import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile, type ReceivedFile } from './receive-file.ts'
 
 /** No copy takes so long: what is older was left behind by a process that was killed. ms */
@@ -16,7 +17,7 @@ export interface Spool {
 export function createSpool(folder: string, maxBytes: number): Spool {
   let taken = 0
   const waiting: (() => void)[] = []
-  let cleanedAt = 0
+  const removeLeftovers = createRemoveLeftovers(folder, LEFT_BEHIND_MS)
 
   /** Room for the largest that the file may become. One that is larger than all the room goes alone. */
   async function reserve(bytes: number, signal: AbortSignal | undefined): Promise<() => void> {
@@ -35,21 +36,10 @@ export function createSpool(folder: string, maxBytes: number): Spool {
     }
   }
 
-  async function clean(): Promise<void> {
-    const now = Date.now()
-    if (now - cleanedAt < LEFT_BEHIND_MS) return
-    cleanedAt = now
-    for (const name of await readdir(folder)) {
-      const path = join(folder, name)
-      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: now }))
-      if (now - mtimeMs > LEFT_BEHIND_MS) await rm(path, { recursive: true, force: true })
-    }
-  }
-
   return {
     async pass(body, options, forward) {
       await mkdir(folder, { recursive: true })
-      await clean()
+      await removeLeftovers()
       const release = await reserve(
         Math.min(options.expectedBytes ?? options.maxBytes, options.maxBytes),
         options.signal,

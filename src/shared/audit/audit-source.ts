@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { UploadRecord } from '../inputs/upload.ts'
 import type { LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
@@ -18,6 +19,11 @@ export type FoundBatch =
   | { kind: 'newer' }
   | { kind: 'broken'; detail: string }
 
+export interface FoundUpload extends Pick<UploadRecord, 'tenant' | 'state' | 'key' | 'bytes' | 'sha256'> {
+  isUsed: boolean
+  isDue: boolean
+}
+
 /** The names of a deployment's keys, by what they are. */
 export interface KeyNames {
   jobs: Set<string>
@@ -30,6 +36,9 @@ export interface KeyNames {
   batchParts: Map<string, string[]>
   tenantBatches: string[]
   slots: string[]
+  uploads: Set<string>
+  /** Uploads that have more than a record. */
+  uploadParts: Set<string>
   open: string[]
   unknown: string[]
   predictions: { key: string; id: string }[]
@@ -44,6 +53,8 @@ export interface AuditSource {
   now(): Promise<number>
   load(id: string): Promise<Loaded>
   loadBatch(id: string): Promise<FoundBatch>
+  /** `job`: whether it knows that this one uses it. null: there is no such upload. */
+  upload(id: string, job: string | null): Promise<FoundUpload | null>
   names(): Promise<KeyNames>
   /** Tenants that have an account or a ledger. */
   ledgers(): Promise<string[]>

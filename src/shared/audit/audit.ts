@@ -1,14 +1,15 @@
-import { createHash } from 'node:crypto'
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
-import { RECOVERED, type ArtifactRecord } from '../jobs/job.ts'
+import { RECOVERED } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
 import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
+import { checkInputs, walkUploads } from './check-inputs.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
 import { checkBatchMember, walkBatches, walkLedgers, walkSlots } from './walk-shares.ts'
+import { compareFile } from './compare-file.ts'
 import { attemptId, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
 import { entryTarget, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
 
@@ -63,7 +64,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     ...audit.problems,
     ...(options.upstream && listed
       ? checkUpstream(
-          { began, predictions: listed, tokens: options.upstream.tokens },
+          { began, predictions: await notDeleted(options, listed), tokens: options.upstream.tokens },
           audit.facts,
           audit.unread,
           checks,
@@ -82,6 +83,14 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     attempts: audit.attempts(),
     predictions: listed?.length ?? null,
   }
+}
+
+/** Predictions of jobs that were deleted are remembered as nobody's. */
+async function notDeleted({ source, keys, account }: AuditOptions, listed: Prediction[]): Promise<Prediction[]> {
+  const kept: Prediction[] = []
+  for (const one of listed)
+    if (!one.webhook || !(await source.holds('zset', keys.foreign(account), one.id))) kept.push(one)
+  return kept
 }
 
 const asFinding = ({ invariant, id, detail, repairable }: Problem): Finding => ({ invariant, id, detail, repairable })
@@ -124,6 +133,7 @@ function createWalk(options: AuditOptions, began: number) {
     tenants.set(id, loaded.state.job.tenant)
     problems.push(...checkJob(loaded, checks))
     rememberAttempts(loaded)
+    problems.push(...(await checkInputs(loaded.state.job, { source, keys, artifacts })))
     if (artifacts && loaded.state.job.phase === 'succeeded') await checkFiles(loaded, artifacts)
   }
 
@@ -281,6 +291,7 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...batches.problems)
       skipped.push(...batches.skipped)
       problems.push(...(await walkSlots(source, names.slots, checks)))
+      problems.push(...(await walkUploads(names, { source, keys, artifacts })))
       problems.push(...(await walkLedgers(source, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
         say('sweep_scheduled', 'sweep', 'nothing looks after what is due; a worker that starts puts it back')
@@ -308,20 +319,4 @@ function readDue(member: string): IndexMember | BatchMember | null {
   if (kind === 'attempt' && rest.length === 1) return { kind, job, attempt: Number(rest[0]) }
   if (kind === 'effect' && rest.length > 0) return { kind, job, effect: rest.join(':') }
   return null
-}
-
-async function compareFile(
-  store: Pick<ArtifactStore, 'open'>,
-  { key, bytes, sha256 }: ArtifactRecord,
-): Promise<string | null> {
-  const file = await store.open(key)
-  if (file === null) return 'the file is not there'
-  const hash = createHash('sha256')
-  let size = 0
-  for await (const chunk of file as AsyncIterable<Uint8Array>) {
-    hash.update(chunk)
-    size += chunk.byteLength
-  }
-  if (size !== bytes) return `the file has ${size} bytes, recorded are ${bytes}`
-  return hash.digest('hex') === sha256 ? null : 'the file has another SHA-256 than recorded'
 }

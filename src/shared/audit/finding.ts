@@ -23,6 +23,7 @@ export const INVARIANTS = {
   retention: 'Every final job, and no other, waits for its clean-up.',
   idempotent: 'An idempotency entry and its job name each other.',
   artifact_stored: 'Every output of a succeeded job is stored with its recorded size and SHA-256.',
+  input_kept: 'Every file that an input names is kept with its recorded size and SHA-256, and knows of the job.',
   slots_match: 'The slots of a preset are held by its jobs in flight, and by nothing else.',
   batch_counted: 'A batch counts its jobs, and what they cost, as they are.',
   credit_adds_up: 'In every account granted = balance + held + captured, and its ledger leads there entry by entry.',

@@ -1,6 +1,7 @@
 import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
 import { decodeBatch } from '../batches/batch-codec.ts'
+import { decodeUpload } from '../inputs/upload-codec.ts'
 import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import {
@@ -13,7 +14,14 @@ import {
   storedJob,
 } from '../jobs/record-codec.ts'
 import { slotsOf } from '../jobs/share-plan.ts'
-import { entryTarget, type AuditSource, type FoundBatch, type KeyNames, type Loaded } from './audit-source.ts'
+import {
+  entryTarget,
+  type AuditSource,
+  type FoundBatch,
+  type FoundUpload,
+  type KeyNames,
+  type Loaded,
+} from './audit-source.ts'
 import type { BatchJob, LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
@@ -226,6 +234,18 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     load,
     loadBatch,
 
+    async upload(id: string, job: string | null): Promise<FoundUpload | null> {
+      const [fields, used, due] = await run(
+        redis
+          .multi()
+          .hgetall(keys.upload(id))
+          .sismember(keys.uploadJobs(id), job ?? '')
+          .zscore(keys.uploads, id),
+      )
+      const record = decodeUpload(z.record(z.string(), z.string()).parse(fields))
+      return record && { ...record, isUsed: used === 1, isDue: score.parse(due) !== null }
+    },
+
     async ledgers(): Promise<string[]> {
       const found = new Set<string>()
       const pages: AsyncIterable<string[]> = redis.scanStream({ match: `${keys.tag}:tenant:*`, count: 1000 })
@@ -246,6 +266,8 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         batchParts: new Map(),
         tenantBatches: [],
         slots: [],
+        uploads: new Set(),
+        uploadParts: new Set(),
         open: [],
         unknown: [],
         predictions: [],
@@ -328,6 +350,8 @@ function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
+  else if (kind === 'upload' && part === undefined) names.uploads.add(id)
+  else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)
   else if (kind === 'batch' && part === undefined) names.batches.add(id)
   else if (kind === 'batch' && part) names.batchParts.set(id, [...(names.batchParts.get(id) ?? []), part])
   else if (kind === 'account' && part === 'open') names.open.push(key)

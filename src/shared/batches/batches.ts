@@ -2,6 +2,7 @@ import { monotonicFactory } from 'ulid'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AcceptLimits, Doorbells, JobStore } from '../jobs/ports.ts'
 import { newRecord, type Lifecycle, type NewJob } from '../jobs/lifecycle.ts'
+import type { Inputs, TakenFiles } from '../inputs/inputs.ts'
 import type { Logger } from '../logger.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { newBatch, type BatchRecord, type NewBatch } from './batch.ts'
@@ -22,6 +23,7 @@ export function createBatches({
   jobs,
   lifecycle,
   doorbells,
+  inputs,
   timings,
   log,
 }: {
@@ -29,6 +31,7 @@ export function createBatches({
   jobs: JobStore
   lifecycle: Lifecycle
   doorbells: Doorbells
+  inputs: Pick<Inputs, 'attach' | 'release'>
   timings: Timings
   log: Logger
 }) {
@@ -62,18 +65,28 @@ export function createBatches({
   return {
     newBatchId: (): string => `bat_${nextUlid()}`,
 
+    /** Throws InputFilesError when files that the inputs name, or that were taken out of them, cannot be kept for it. */
     async accept(
       request: NewBatch,
       id: string,
       items: readonly NewJob[],
       idempotency: { entry: string; body: string } | null,
       limits: AcceptLimits,
+      files: TakenFiles = new Map(),
     ): Promise<BatchAcceptResult> {
+      const applicants = items.map(({ input }) => ({ id: lifecycle.newJobId(), input }))
+      const attached = await inputs.attach(request.tenant, applicants, files)
       const records = items.map((item, position) =>
-        newRecord(item, lifecycle.newJobId(), null, { batch: id, position, in_sequence: request.in_sequence }),
+        newRecord({ ...item, input: attached[position] ?? {} }, applicants[position]?.id ?? '', null, {
+          batch: id,
+          position,
+          in_sequence: request.in_sequence,
+        }),
       )
       const batch = newBatch(request, id, records, idempotency?.entry ?? null)
       const result = await store.accept(batch, records, idempotency, limits)
+      if (result.status !== 'accepted')
+        await inputs.release(records.map((record) => ({ id: record.id, input: record.input ?? {} })))
       switch (result.status) {
         case 'accepted': {
           const ids = records.map((record) => record.id)

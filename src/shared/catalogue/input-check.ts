@@ -1,5 +1,6 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import type { FieldError } from '../errors.ts'
+import { referenceOf } from '../inputs/reference.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
 import { schemaHash } from './dialect.ts'
@@ -12,9 +13,10 @@ const MAX_KEPT = 500
 /** An array of ten thousand wrong values needs no ten thousand lines. */
 const MAX_ERRORS = 200
 
-/** Files are given as links or inline; inline ones can be long, so only their beginning is looked at. */
+/** Files are given as links, as uploads or inline; inline ones can be long, so only their beginning is looked at. */
 function isFileOrLink(text: string): boolean {
   if (/^https?:/i.test(text)) return URL.canParse(text)
+  if (referenceOf(text) !== null) return true
   const head = text.slice(0, 300)
   const comma = head.indexOf(',')
   return (
@@ -118,7 +120,7 @@ const TOLD: Record<string, (params: Record<string, Json>) => Told> = {
   minItems: ({ limit }) => ['too_small', `Expected ${counted(limit, 'item')} or more.`],
   maxItems: ({ limit }) => ['too_big', `Expected ${counted(limit, 'item')} or less.`],
   multipleOf: ({ multipleOf }) => ['not_multiple_of', `Expected a multiple of ${shown(multipleOf)}.`],
-  format: () => ['invalid_format', 'Expected an http(s) URL or a data URI.'],
+  format: () => ['invalid_format', 'Expected an http(s) URL, a data URI or an upload.'],
   pattern: ({ pattern }) => ['invalid_format', `Expected to match ${shown(pattern).slice(0, 100)}`],
 }
 

@@ -141,5 +141,3 @@ export function createReplay() {
     last: (): LedgerEntry | null => last,
   }
 }
-
-export type Replay = ReturnType<typeof createReplay>

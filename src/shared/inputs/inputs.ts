@@ -1,12 +1,18 @@
 import { decodeTime, monotonicFactory } from 'ulid'
-import { StorageTroubleError, type ArtifactStore, type ByteRange } from '../artifacts/artifact-store.ts'
+import {
+  isStorageTrouble,
+  StorageTroubleError,
+  type ArtifactStore,
+  type ByteRange,
+} from '../artifacts/artifact-store.ts'
 import type { FieldError } from '../errors.ts'
 import type { JobRecord, JsonObject } from '../jobs/job.ts'
 import type { JobStore } from '../jobs/ports.ts'
 import type { Timings } from '../jobs/timings.ts'
 import type { Logger } from '../logger.ts'
 import { inChunks, peek } from './bytes.ts'
-import { isAllowedType, mediaTypeOf } from './media-type.ts'
+import { isDataUri, readDataUri } from './data-uri.ts'
+import { HEAD_BYTES, isAllowedType, mediaTypeOf } from './media-type.ts'
 import type { UploadStore } from './ports.ts'
 import { filesOf, mapInput, uploadPath } from './reference.ts'
 import { uploadFolder, type UploadRecord } from './upload.ts'
@@ -26,10 +32,9 @@ export interface InputLimits {
 /** A file that stood in an input, by the text that stands there now. */
 export interface TakenFile {
   media_type: string
-  sha256: string
   bytes: Buffer
 }
-export type TakenFiles = ReadonlyMap<string, TakenFile>
+export type TakenFiles = Map<string, TakenFile>
 
 /** A job that is about to be accepted, or was not. */
 export interface Applicant {
@@ -87,19 +92,21 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
   async function keep(
     tenant: string,
     body: AsyncIterable<Uint8Array>,
-    { mediaType, maxBytes, keepMs }: { mediaType: string; maxBytes: number; keepMs: number },
+    { keepMs, ...options }: { mediaType: string; maxBytes: number; expectedBytes?: number; keepMs: number },
   ): Promise<UploadRecord> {
     const id = `upl_${nextUlid()}`
     await uploads.begin(id, tenant, WRITING_LEASE)
     try {
-      const stored = await artifacts.put(`${uploadFolder(tenant, id)}/file`, body, { maxBytes, mediaType })
-      const found = { key: stored.key, media_type: mediaType, bytes: stored.bytes, sha256: stored.sha256 }
+      const stored = await artifacts.put(`${uploadFolder(tenant, id)}/file`, body, options)
+      const found = { key: stored.key, media_type: options.mediaType, bytes: stored.bytes, sha256: stored.sha256 }
       const record = await uploads.complete(id, found, keepMs)
       if (record === null) throw new StorageTroubleError('the upload took too long', { lasting: false })
       return record
     } catch (error) {
       await discard(id, tenant, '')
-      throw error
+      throw isStorageTrouble(error) && !(error instanceof StorageTroubleError)
+        ? new StorageTroubleError('an input file cannot be written', { lasting: false, cause: error })
+        : error
     }
   }
 
@@ -121,17 +128,25 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     return true
   }
 
+  /** A data URI that did not come with the request: of a preset's defaults, or of a job of an earlier release. */
+  async function fileOf(text: string): Promise<TakenFile | null> {
+    const read = readDataUri(text, limits.jobBytes)
+    if (read.kind !== 'file' || read.bytes.length === 0) return null
+    const { bytes, mediaType } = read
+    return { media_type: await mediaTypeOf(bytes.subarray(0, HEAD_BYTES), mediaType), bytes }
+  }
+
   /** Ids of stored files by the texts that stand for them. */
-  async function keepTaken(tenant: string, files: TakenFiles, needed: readonly string[]): Promise<Map<string, string>> {
+  async function keepTaken(tenant: string, files: TakenFiles): Promise<Map<string, string>> {
     const stored = new Map<string, string>()
-    const one = async (text: string): Promise<void> => {
-      const file = files.get(text)
-      if (!file) return
-      const options = { mediaType: file.media_type, maxBytes: limits.fileBytes, keepMs: 0 }
-      stored.set(text, (await keep(tenant, inChunks(file.bytes), options)).id)
+    const one = async ([text, file]: [string, TakenFile]): Promise<void> => {
+      const { media_type: mediaType, bytes } = file
+      const options = { mediaType, maxBytes: bytes.length, expectedBytes: bytes.length, keepMs: 0 }
+      stored.set(text, (await keep(tenant, inChunks(bytes), options)).id)
     }
     try {
-      for (let at = 0; at < needed.length; at += AT_ONCE) await allOrThrow(needed.slice(at, at + AT_ONCE).map(one))
+      const all = [...files]
+      for (let at = 0; at < all.length; at += AT_ONCE) await allOrThrow(all.slice(at, at + AT_ONCE).map(one))
       return stored
     } catch (error) {
       for (const id of stored.values()) await dismiss(id, [])
@@ -192,16 +207,25 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
 
     /**
      * The inputs of jobs that are about to be accepted, with every file kept here and held for them. Throws
-     * InputFilesError; whatever it throws, nothing is held. Who is not accepted is to be released.
+     * InputFilesError; whatever it throws, nothing is held. Who is not accepted is to be released. `files` is empty
+     * afterwards: what is stored need not stay in memory.
      */
     async attach(tenant: string, applicants: readonly Applicant[], files: TakenFiles): Promise<JsonObject[]> {
-      const needed = new Set<string>()
-      for (const { input } of applicants)
+      const needed = new Map<string, TakenFile>()
+      for (const { input } of applicants) {
+        const texts: string[] = []
         mapInput(input, (text) => {
-          if (files.has(text)) needed.add(text)
+          if (isDataUri(text)) texts.push(text)
           return text
         })
-      const stored = await keepTaken(tenant, files, [...needed])
+        for (const text of texts) {
+          const file = needed.get(text) ?? files.get(text) ?? (await fileOf(text))
+          if (file !== null) needed.set(text, file)
+        }
+      }
+      files.clear()
+      const stored = await keepTaken(tenant, needed)
+      needed.clear()
       const inputs = applicants.map(({ input }) =>
         mapInput(input, (text) => {
           const id = stored.get(text)

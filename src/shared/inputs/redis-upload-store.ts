@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import { NewerRecordError } from '../jobs/record-codec.ts'
 import { loadScript } from '../redis/script.ts'
 import type { UploadStore } from './ports.ts'
+import { decodeUpload } from './upload-codec.ts'
 import type { UploadRecord } from './upload.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
@@ -13,29 +13,9 @@ const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'] 
 const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const remoteSchema = z.object({ url: z.string(), expires_at: z.number() })
-const uploadSchema: z.ZodType<UploadRecord> = z.object({
-  v: z.literal(1),
-  id: z.string(),
-  tenant: z.string(),
-  state: z.enum(['writing', 'ready', 'removing']),
-  key: z.string(),
-  media_type: z.string(),
-  bytes: z.coerce.number(),
-  sha256: z.string(),
-  created_at: z.coerce.number(),
-  expires_at: z.coerce.number(),
-})
-
 const flatFields = z
   .array(z.string())
   .transform((flat) => Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : []))))
-
-function decodeUpload(fields: Record<string, string>): UploadRecord | null {
-  if (Object.keys(fields).length === 0) return null
-  const v = Number(fields.v)
-  if (v > 1) throw new NewerRecordError(`an upload of version ${v}`)
-  return uploadSchema.parse({ ...fields, v })
-}
 
 /** Many ids make one command, but no endless one. */
 const IDS_AT_ONCE = 1000

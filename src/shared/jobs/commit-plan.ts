@@ -2,8 +2,9 @@ import type { Cause, JobRecord, JobState } from './job.ts'
 import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
 import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
-import type { AcceptLimits } from './ports.ts'
+import type { AcceptLimits, PurgeStage } from './ports.ts'
 import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
+import { inputHash } from './run-facts.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
@@ -42,7 +43,8 @@ function moveAttempt(
   if (before?.state === 'open') input.add('srem', keys.open(job.account), member)
   if (before?.state === 'unknown') input.add('zrem', keys.unknown(job.account), member)
   if (changes.state === 'open') input.add('sadd', keys.open(job.account), member)
-  if (changes.state === 'unknown') input.add('zadd', keys.unknown(job.account), before?.intended_at ?? 0, member)
+  if (changes.state === 'unknown')
+    input.dueAt(keys.unknown(job.account), member, changes.intended_at ?? before?.intended_at ?? 0)
 }
 
 /** Causes by which we found out what a webhook should have told. */
@@ -277,7 +279,7 @@ export function planCreate(
 /** Removal of a final job, or of parts of it; `next` is when the following clean-up is due. */
 export function planPurge(
   { job, attempts }: JobState,
-  stage: 'index' | 'payload' | 'all',
+  stage: PurgeStage,
   { keys, timings }: PlanOptions,
 ): CommitScriptInput {
   const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
@@ -287,10 +289,15 @@ export function planPurge(
   if (stage === 'index') return input.dueAt(keys.retention, job.id, since + timings.keepPayload)
   if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
   if (stage === 'payload') {
-    const gone = { input: null, output: null }
+    const gone = { input: null, output: null, input_sha256: inputHash(job) }
     writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, since + timings.keepJob)
   }
+  // Nobody's any more: a listing that shows them shall not take them for orphans.
+  if (stage === 'deleted')
+    for (const { account, prediction_id, orphans } of attempts)
+      for (const id of prediction_id === null ? orphans : [prediction_id, ...orphans])
+        input.add('zadd_in', keys.foreign(account), 0, id)
   input
     .add('zrem', keys.tenantJobs(job.tenant), job.id)
     .add('zrem', keys.tenantStatus(job.tenant, job.status), job.id)

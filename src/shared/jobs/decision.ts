@@ -54,6 +54,13 @@ export type Decision = Commit | Ignored
 export type JobEvent =
   /** A worker is about to POST; `claim` is the id of this very commit. */
   | { type: 'intend'; claim: string }
+  /** The input cannot be made ready to be sent: now, or with an `error` never. Nothing was begun. */
+  | {
+      type: 'not_prepared'
+      error: JobError | null
+      pause: { for: number; reason: PauseReason } | null
+      health: Health | null
+    }
   /** The holder of the claim did not send a byte. */
   | { type: 'not_sent'; attempt: number; claim: string }
   /** Upstream surely created nothing. `error` null: the job goes back into the line. */
@@ -68,6 +75,8 @@ export type JobEvent =
     }
   /** The holder of the claim does not know what became of its POST. */
   | { type: 'lost'; attempt: number; claim: string; reason: string }
+  /** The same, of an intent that Redis has forgotten: there is no such attempt. */
+  | { type: 'forgotten'; attempt: number; reason: string }
   /** A prediction as upstream tells it: the create's answer, a webhook, a GET, a listing, a cancel's answer. */
   | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string }
   /** A complete listing that began at `began` shows no prediction of the attempt. */

@@ -85,6 +85,8 @@ export function createJobKeys(prefix: string) {
     deadLetters: `${tag}:dead-letters`,
     /** hash: id, token key of this deployment */
     deployment: `${tag}:deployment`,
+    /** hash: which processes of workers live, and under which run of Redis */
+    presence: `${tag}:presence`,
     /** prefix of BullMQ's keys */
     queues: `${tag}:queue`,
   }

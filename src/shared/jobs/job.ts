@@ -123,6 +123,12 @@ export interface JobRecord {
   charge_estimated: boolean
   /** The job that this one tries again. */
   retry_of: string | null
+  /** The version that ran, as upstream told it at the end: `hidden` for official models. */
+  resolved_version: string | null
+  /** Asked for, or told by the model. */
+  seed: number | null
+  /** Of the input, when retention has removed it: SHA-256 of its canonical JSON. */
+  input_sha256: string | null
   /** Files stand as their artifact's id. */
   output: Json
   artifacts: ArtifactRecord[]

@@ -7,7 +7,7 @@ import { estimatePrice, type PriceRule } from '../credits/price.ts'
 import { isFinal } from './job.ts'
 import type { Cause, JobRecord, JobState, JsonObject, OnUnknown, StorePolicy, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
-import { newCommitId } from './commit-id.ts'
+import { newCommitId, randomFraction } from './commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './decision.ts'
 import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore } from './ports.ts'
 import { waitsForIntent } from './rules-submit.ts'
@@ -74,7 +74,7 @@ const RUN_TIMES_FRESH_MS = 30_000
 
 /** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
 export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
-  const nextUlid = monotonicFactory()
+  const nextUlid = monotonicFactory(randomFraction)
 
   /** A lost doorbell costs time only: the sweep rings again. */
   const ring = async (what: string, sound: () => Promise<void>): Promise<void> => {
@@ -200,8 +200,17 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     throw new Error(`job ${id} changed ${MAX_RACES} times while one change was being decided`)
   }
 
+  /** What an earlier request with the same key came to; null: there is none any more. */
+  async function known({ entry, body }: { entry: string; body: string }): Promise<AcceptResult | null> {
+    const named = await store.idempotent(entry)
+    const first = named && (await store.read(named.job))
+    if (!named || !first) return null
+    return named.body === body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
+  }
+
   return {
     apply,
+    known,
 
     /** `idempotency`: the entry's name and the digest of the canonical body. */
     async accept(
@@ -212,19 +221,15 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     ): Promise<AcceptResult> {
       const job = newRecord(request, id, idempotency?.entry ?? null)
       const result = await store.create(job, idempotency, newCommitId(), limits)
-      if (result.status === 'taken') {
-        const known = idempotency && (await store.idempotent(idempotency.entry))
-        const first = known && (await store.read(known.job))
-        if (!known || !first) return { kind: 'too_late' }
-        return known.body === idempotency.body ? { kind: 'replayed', job: first } : { kind: 'key_reused' }
-      }
+      if (result.status === 'taken') return (idempotency && (await known(idempotency))) ?? { kind: 'too_late' }
       if (result.status === 'too_late') return { kind: 'too_late' }
       if (result.status === 'full') return { kind: 'full', limit: result.limit }
       if (result.status === 'short') return { kind: 'short', missing: result.missing }
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
-      await ring('submit', () => doorbells.submit(id))
+      // Nobody waits for the doorbell: the job is accepted, and due.
+      void ring('submit', () => doorbells.submit(id))
       return { kind: 'accepted', job: accepted }
     },
 
@@ -307,6 +312,9 @@ export function newRecord(
     status: 'queued',
     attempt: 0,
     prediction_id: null,
+    resolved_version: null,
+    seed: null,
+    input_sha256: null,
     output: null,
     artifacts: [],
     progress: null,

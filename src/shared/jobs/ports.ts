@@ -106,6 +106,8 @@ export interface JobStore {
   /** The open attempts of ours that own some of these predictions. */
   openOwners(account: string, predictions: string[]): Promise<Map<string, { job: string; attempt: number }>>
   rememberForeign(account: string, prediction: string): Promise<void>
+  /** Whether it is known to be nobody's here: made by others, or of a job that was deleted. */
+  isForeign(account: string, prediction: string): Promise<boolean>
   /** An authentic webhook came: they are not silent. */
   webhookCame(): Promise<void>
   /** Whether webhooks have been missing lately. */
@@ -142,8 +144,8 @@ export interface JobStore {
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
   /** Looks at a final job again when its open attempts are due: it is not done before they are closed. */
   deferRetention(state: JobState): Promise<void>
-  /** Removes what a final job need not keep any more. */
-  purge(state: JobState, stage: PurgeStage, commitId: string): Promise<void>
+  /** Removes what a final job need not keep any more. False: it has changed since it was loaded, and stays as it is. */
+  purge(state: JobState, stage: PurgeStage, commitId: string): Promise<boolean>
   /** How many predictions are open on the account. */
   openPredictions(account: string): Promise<number>
   pause(account: string): Promise<Pause | null>
@@ -154,16 +156,20 @@ export interface JobStore {
   counts(): Promise<Counts>
 }
 
-/** What goes first, next and last of a final job: the prediction index, input and output, everything. */
-export type PurgeStage = 'index' | 'payload' | 'all'
+/**
+ * What goes first, next and last of a final job: the prediction index, input and output, everything; or all of it before
+ * its time, while upstream still tells of its predictions.
+ */
+export type PurgeStage = 'index' | 'payload' | 'all' | 'deleted'
 
 /** BullMQ jobs say "look at this" and prove nothing: losing one costs time, never a job. */
 export interface Doorbells {
   submit(job: string): Promise<void>
-  poll(job: string, attempt: number): Promise<void>
+  /** `soon`: upstream removes it soon. */
+  poll(job: string, attempt: number, soon: boolean): Promise<void>
   /** Look for the predictions of unknown outcomes. */
   adopt(account: string): Promise<void>
   /** Look at many open predictions by listing. */
-  window(account: string, created: { after: number; before: number }): Promise<void>
+  window(account: string, created: { after: number; before: number }, soon: boolean): Promise<void>
   effect(job: string, effect: Effect): Promise<void>
 }

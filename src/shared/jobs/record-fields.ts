@@ -56,6 +56,9 @@ export const JOB_FIELDS: { [F in keyof JobRecord]: Field<JobRecord[F]> } = {
   uncollected: { in: 'hash', absent: 0 },
   charge_estimated: { in: 'hash', absent: false },
   retry_of: { in: 'order', absent: null },
+  resolved_version: { in: 'result', absent: null },
+  seed: { in: 'result', absent: null },
+  input_sha256: { in: 'result', absent: null },
   output: { in: 'result', absent: null },
   artifacts: { in: 'result', absent: [] },
   progress: { in: 'hash', absent: null },
@@ -93,14 +96,18 @@ type Fields = Readonly<Record<string, Field<unknown>>>
 const fieldOf = (fields: Fields, name: string): Field<unknown> | undefined =>
   Object.hasOwn(fields, name) ? fields[name] : undefined
 
-export const placeOf = (field: string): Place | undefined => fieldOf(JOB_FIELDS, field)?.in
+const PLACES = new Map<string, Place>(Object.entries(JOB_FIELDS).map(([name, field]) => [name, field.in]))
+export const placeOf = (field: string): Place | undefined => PLACES.get(field)
+
+/** Whether the absence of a field says the same. */
+function isAbsent(value: unknown, absent: unknown): boolean {
+  if (value === absent) return absent !== undefined
+  return typeof absent === 'object' && absent !== null && JSON.stringify(value) === JSON.stringify(absent)
+}
 
 /** What of a new record, or of one of its documents, has to be written. */
 export const present = (fields: Fields, record: object): [name: string, value: unknown][] =>
-  Object.entries(record).filter(([name, value]) => {
-    const { absent } = fieldOf(fields, name) ?? {}
-    return absent === undefined || JSON.stringify(value) !== JSON.stringify(absent)
-  })
+  Object.entries(record).filter(([name, value]) => !isAbsent(value, fieldOf(fields, name)?.absent))
 
 const absences = (fields: Fields): Readonly<Record<string, unknown>> =>
   Object.fromEntries(

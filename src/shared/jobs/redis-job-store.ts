@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
+import { sharedTurn } from '../shared-turn.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
@@ -81,6 +82,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     const stored = readReply.parse(await readJobs(redis, names, []))
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
+
+  const pauseOf = sharedTurn(async (account) => {
+    const fields = ['paused_until', 'pause_reason', 'half_open'] as const
+    const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
+    if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
+    return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
+  })
 
   return {
     load,
@@ -177,6 +185,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         if (open[i] === 1) owners.set(id, { job, attempt: Number(n) })
       }
       return owners
+    },
+
+    async isForeign(account, prediction) {
+      return (await redis.zscore(keys.foreign(account), prediction)) !== null
     },
 
     async rememberForeign(account, prediction) {
@@ -280,17 +292,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async purge(state, stage, commitId) {
       const input = planPurge(state, stage, planOptions)
-      await run('always', input, [commitId, String(state.job.rev), '', '', ''])
+      const { result } = await run('always', input, [commitId, String(state.job.rev), '', '', ''])
+      return result.status === 'applied' || result.status === 'repeated'
     },
 
     openPredictions: (account) => redis.scard(keys.open(account)),
 
-    async pause(account) {
-      const fields = ['paused_until', 'pause_reason', 'half_open'] as const
-      const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
-      if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
-      return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
-    },
+    pause: async (account) => (await pauseOf(account)).answer,
 
     async createsFree(account) {
       const [arrival, [seconds, micros]] = await Promise.all([

@@ -12,8 +12,8 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
-import { attemptOf, type AttemptRecord, type JobState } from './job.ts'
-import { withinStart, type Timings } from './timings.ts'
+import { attemptOf, RECOVERED, type AttemptRecord, type JobState } from './job.ts'
+import { ageBased, withinStart, type Timings } from './timings.ts'
 
 /** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
@@ -43,6 +43,19 @@ export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
       due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
       takesBudget: true,
     },
+  )
+}
+
+/** Not ready yet is no attempt: it is looked at again, and what upstream has to do with it counts for all. */
+export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause }, { now, timings }) => {
+  const { job } = state
+  if (!waitsForIntent(state)) return ignored('no_news')
+  if (error !== null)
+    return commit(failed(error.code, error.message, error.retryable, error.billed), { note: 'not_prepared' })
+  const wait = Math.max(pause?.for ?? 0, ageBased(now - job.start_since, timings.retryEffect))
+  return commit(
+    {},
+    { due: { job: { in: withinStart(job, now, wait) } }, ...(pause ? { pause } : {}), ...(health ? { health } : {}) },
   )
 }
 
@@ -180,6 +193,34 @@ function undecidable(state: JobState, record: AttemptRecord, context: Transition
   return commit(
     failed('outcome_unknown', 'It could not be found out whether Replicate received the job.', true, 'unknown'),
     settled,
+  )
+}
+
+/**
+ * An intent that Redis forgot while its POST was under way, of which its author knows no more: it is written down again,
+ * as of now. The next one waits until it is found out what became of it.
+ */
+export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context) => {
+  const { job } = state
+  if (!waitsForIntent(state) || attempt !== job.attempt + 1) return ignored('no_news')
+  return commit(
+    { ...(job.phase === 'queued' ? { phase: 'unknown' } : {}), attempt, submitted_at: NOW, prediction_id: null },
+    {
+      attempt: {
+        n: attempt,
+        changes: {
+          account: job.account,
+          state: 'unknown',
+          claim: RECOVERED,
+          intended_at: NOW,
+          outcome: reason,
+          orphans: [],
+        },
+      },
+      due: { job: { in: context.timings.ringAgain.min }, attempt: { in: context.timings.listAgain.min } },
+      health: 'fault',
+      note: 'recovered',
+    },
   )
 }
 

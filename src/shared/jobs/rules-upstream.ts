@@ -28,6 +28,7 @@ import {
   type Json,
   type JobState,
 } from './job.ts'
+import { runFacts } from './run-facts.ts'
 
 /** Rules of what upstream tells about predictions, whoever brings the news. */
 
@@ -112,7 +113,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
     return {
       ...end,
       ...health,
-      job: { ...seen, metrics: prediction.metrics ?? {}, ...end.job },
+      job: { ...seen, metrics: prediction.metrics ?? {}, ...runFacts(job, prediction), ...end.job },
       attempt: { n: event.attempt, changes: { ...attempt, ...closed(prediction.status, context.cause) } },
       effects: { add: end.effects.add, remove: cancelsOf(state, event.attempt, prediction.id) },
       due: { ...end.due, attempt: null },

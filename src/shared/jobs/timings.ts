@@ -10,6 +10,8 @@ export interface Timings {
   readTimeout: number
   /** Handing an input file over to Replicate, from the connection to the answer. */
   uploadTimeout: number
+  /** Fetching one output file, from its request to its last byte. */
+  copyTimeout: number
   /** How long after the intent an attempt without news counts as lost: its author has surely ended by then. */
   intentSilence: number
   /** Between two runs of the sweep. */
@@ -42,8 +44,12 @@ export interface Timings {
   troublePause: { first: number; longest: number }
   /** How long creation takes to come back to its full rate after trouble. */
   ramp: number
-  /** How far back predictions are listed after Redis was started anew. */
+  /** How far back predictions are listed after Redis was started anew, from its last sign of life. */
   recoveryWindow: number
+  /** How often a process of workers says that it lives. */
+  workerBeat: number
+  /** How much of its last writes a Redis may lose that ends without warning. */
+  redisLoss: number
   /** How far the clocks of upstream and Redis may be apart. */
   clockSkew: number
   /** Upstream's listing may lag behind its creates by this much. */
@@ -82,6 +88,7 @@ export const DEFAULT_TIMINGS: Timings = {
   createTimeout: 30 * SECOND,
   readTimeout: 15 * SECOND,
   uploadTimeout: 2 * MINUTE,
+  copyTimeout: 2 * MINUTE,
   intentSilence: 40 * SECOND,
   sweepInterval: 1 * SECOND,
   dueLease: 30 * SECOND,
@@ -100,6 +107,8 @@ export const DEFAULT_TIMINGS: Timings = {
   troublePause: { first: 5 * SECOND, longest: 60 * SECOND },
   ramp: 60 * SECOND,
   recoveryWindow: 5 * MINUTE,
+  workerBeat: 1 * SECOND,
+  redisLoss: 2 * SECOND,
   clockSkew: 30 * SECOND,
   listingLag: 60 * SECOND,
   listingGap: 60 * SECOND,
@@ -115,6 +124,17 @@ export const DEFAULT_TIMINGS: Timings = {
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,
 }
+
+/**
+ * After a process was last seen, until nothing of it can be under way that it began under a run of Redis that has ended:
+ * signs of life may be lost with what it began, and the next was not due yet.
+ */
+export const surelyOver = ({ workerBeat, redisLoss, permit, createTimeout }: Timings): number =>
+  workerBeat + redisLoss + permit + createTimeout
+
+/** Upstream removes a prediction of this age soon. */
+export const expiresSoon = (age: number, { outputLifetime, beforeRemoval }: Timings): boolean =>
+  age >= outputLifetime - beforeRemoval
 
 /** A wait of a job in the line, cut where its time to be started ends; pauses may have moved that later. */
 export const withinStart = (job: { start_since: number; start_within: number }, now: number, wait: number): number => {

@@ -24,10 +24,12 @@ import {
 } from './rules-stop.ts'
 import {
   cancelWaiting,
+  forgotten,
   intend,
   isGivenUp,
   lost,
   notListed,
+  notPrepared,
   notSent,
   refused,
   stopWaiting,
@@ -69,9 +71,11 @@ const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, 
 /** In these phases an event can only be old news, or a mistake of the caller. */
 const nothingNew = {
   intend: ignore('no_news'),
+  not_prepared: ignore('no_news'),
   not_sent: ignore('not_the_claim'),
   refused: ignore('not_the_claim'),
   lost: ignore('not_the_claim'),
+  forgotten: ignore('no_news'),
   not_listed: ignore('no_news'),
   missing: ignore('no_news'),
   stored: ignore('no_news'),
@@ -100,8 +104,10 @@ export const transitions: Record<Phase, Row> = {
   queued: {
     ...nothingNew,
     intend,
+    not_prepared: notPrepared,
     // Every attempt so far is closed as not created, or given up: what surfaces for one is late.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
+    forgotten,
     cancel: cancelWaiting,
     batch_stopped: stopWaiting,
     tick: tickWaiting,
@@ -113,6 +119,8 @@ export const transitions: Record<Phase, Row> = {
   resubmitting: {
     ...outcomeOpen,
     intend,
+    not_prepared: notPrepared,
+    forgotten,
     cancel: cancelResubmitting,
     batch_stopped: stopWaiting,
     tick: tickResubmitting,
@@ -164,12 +172,16 @@ function decide(state: JobState, event: JobEvent, context: TransitionContext): D
   switch (event.type) {
     case 'intend':
       return row.intend(state, event, context)
+    case 'not_prepared':
+      return row.not_prepared(state, event, context)
     case 'not_sent':
       return (late ? lateAttempt : row).not_sent(state, event, context)
     case 'refused':
       return (late ? lateAttempt : row).refused(state, event, context)
     case 'lost':
       return (late ? lateAttempt : row).lost(state, event, context)
+    case 'forgotten':
+      return row.forgotten(state, event, context)
     case 'observed':
       return (late ? lateAttempt : row).observed(state, event, context)
     case 'not_listed':

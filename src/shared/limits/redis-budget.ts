@@ -1,7 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { loadScript } from '../redis/script.ts'
-import { intervalOf, tokensFree, type Budget, type Rate } from './budget.ts'
+import {
+  intervalOf,
+  leftBy,
+  READ_PURPOSES,
+  tokensFree,
+  type Budget,
+  type Rate,
+  type ReadBudget,
+  type ReadPurpose,
+} from './budget.ts'
 
 const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'] })
 
@@ -16,24 +25,46 @@ export async function readBudgetFree({ redis, key, ...rate }: RedisBudgetOptions
   return tokensFree(rate, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
 }
 
-export function createRedisBudget(options: RedisBudgetOptions): Budget {
+export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
+  const { redis, key, burst } = options
   const interval = intervalOf(options)
-  const args = [String(interval), String(interval * (options.burst - 1))]
-  // One waiter of a process asks at a time: the others would only be told to wait as well.
-  let line: Promise<void> = Promise.resolve()
-  const takeNext = async (signal: AbortSignal): Promise<void> => {
-    for (;;) {
-      signal.throwIfAborted()
-      const wait = Number(await takeToken(options.redis, [options.key], args))
-      if (wait === 0) return
-      await delay(wait, undefined, { signal })
+  /** How many wait in this process, by purpose. */
+  const waiting = new Map<ReadPurpose, number>()
+  const moreUrgent = (purpose: ReadPurpose): boolean =>
+    READ_PURPOSES.slice(0, READ_PURPOSES.indexOf(purpose)).some((other) => (waiting.get(other) ?? 0) > 0)
+
+  function budgetFor(purpose: ReadPurpose): Budget {
+    const args = [String(interval), String(interval * (burst - 1 - leftBy(purpose, burst)))]
+    // One waiter of a purpose asks at a time, and none while a more urgent one of this process waits: the others would
+    // only be told to wait as well.
+    let line: Promise<void> = Promise.resolve()
+    async function takeNext(signal: AbortSignal): Promise<void> {
+      for (;;) {
+        signal.throwIfAborted()
+        const wait = moreUrgent(purpose) ? interval / 1000 : Number(await takeToken(redis, [key], args))
+        if (wait === 0) return
+        await delay(Math.ceil(wait), undefined, { signal })
+      }
+    }
+    return {
+      async take(signal) {
+        waiting.set(purpose, (waiting.get(purpose) ?? 0) + 1)
+        const turn = line.then(() => takeNext(signal))
+        line = turn.catch(() => undefined)
+        try {
+          await turn
+        } finally {
+          waiting.set(purpose, (waiting.get(purpose) ?? 1) - 1)
+        }
+      },
     }
   }
-  return {
-    take(signal) {
-      const turn = line.then(() => takeNext(signal))
-      line = turn.catch(() => undefined)
-      return turn
-    },
-  }
+
+  const budgets = {
+    cancel: budgetFor('cancel'),
+    expiring: budgetFor('expiring'),
+    adopt: budgetFor('adopt'),
+    poll: budgetFor('poll'),
+  } satisfies Record<ReadPurpose, Budget>
+  return { of: (purpose) => budgets[purpose] }
 }

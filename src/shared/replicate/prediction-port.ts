@@ -47,6 +47,22 @@ export type ListOutcome =
   | { kind: 'rate_limited'; retryAfterMs: number }
   | { kind: 'failed'; reason: string }
 
+/** A file for the inputs of predictions. */
+export interface HandedFile {
+  name: string
+  mediaType: string
+  bytes: number
+  body: AsyncIterable<Uint8Array>
+}
+
+export type HandOverOutcome =
+  /** `expiresAt`: ms; null: upstream does not say. */
+  | { kind: 'taken'; url: string; expiresAt: number | null }
+  | { kind: 'rate_limited'; retryAfterMs: number }
+  /** 400, 404, 413, 422: the file's fault; 401, 402, 403: the account's. */
+  | { kind: 'refused'; status: number; message: string }
+  | { kind: 'failed'; reason: string }
+
 /** `refused`: upstream answers, but not to this account. */
 export type AccountOutcome = 'well' | 'refused' | 'away'
 
@@ -67,6 +83,8 @@ export interface PredictionPort {
   /** One page of the account's predictions, newest first; a row that cannot be read makes the page fail. */
   list(window: { after: number; before: number; cursor: string | null }): Promise<ListOutcome>
   account(): Promise<AccountOutcome>
+  /** Sends a file once. Nothing is created that would be paid for: it may be sent again. */
+  uploadFile(file: HandedFile, signal: AbortSignal): Promise<HandOverOutcome>
   /** The signing secret of the account's webhooks, `whsec_...`; throws when it cannot be had. */
   webhookSecret(timeout: number): Promise<string>
   /** With a version: as of that version. null: there is no such model or version. Throws when upstream does not answer. */

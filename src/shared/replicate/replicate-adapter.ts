@@ -1,10 +1,11 @@
 import Replicate from 'replicate'
-import { Agent, buildConnector, request as undiciRequest } from 'undici'
+import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
 import { predictionSchema } from './prediction.ts'
-import type { CreateOutcome, CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
+import { multipartOf } from './multipart.ts'
+import type { CreateOutcome, CreateRequest, HandOverOutcome, PredictionPort, ReadOutcome } from './prediction-port.ts'
 import { retryHintMs } from './retry-hint.ts'
 
 /**
@@ -41,6 +42,7 @@ export interface ReplicateAdapterOptions {
   connectTimeout: number
   createTimeout: number
   readTimeout: number
+  uploadTimeout: number
 }
 
 export function createReplicateAdapter(options: ReplicateAdapterOptions): PredictionPort & { close(): Promise<void> } {
@@ -150,6 +152,27 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       return status === 401 || status === 402 || status === 403 ? 'refused' : 'away'
     },
 
+    // The client reads a whole file into memory, and into a data URI when that fails, so it is left out here.
+    async uploadFile(file, signal) {
+      const { headers, body } = multipartOf(file)
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(options.uploadTimeout)])
+      try {
+        const answer = await undiciRequest(`${options.baseUrl}/files`, {
+          method: 'POST',
+          headers: { ...headers, authorization: `Bearer ${options.token}` },
+          body,
+          signal: deadline,
+          dispatcher: reads,
+        })
+        const { status, headers: received, body: text } = await answerOf(answer)
+        return handOverOutcome(status, received, text)
+      } catch (error) {
+        signal.throwIfAborted()
+        const outcome = whatBroke(error)
+        return { kind: 'failed', reason: outcome.kind === 'answer' ? 'no answer' : outcome.reason }
+      }
+    },
+
     async webhookSecret(timeout) {
       const outcome = await read('/webhooks/default/secret', 'GET', timeout)
       if (outcome.kind !== 'answer') throw new Error(`the webhook secret cannot be fetched: ${outcome.reason}`)
@@ -194,23 +217,51 @@ function createCall({ model, version, deployment, input, webhook, events, cancel
 
 /** undici's own request: what `fetch` would make beside it for each call, streams above all, is never looked at. */
 async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<Answer> {
-  const { method = 'GET', headers: sent, body: data, signal } = init
-  const { statusCode, headers, body } = await undiciRequest(url, {
-    method: method === 'POST' ? 'POST' : 'GET',
-    headers: Object.fromEntries(new Headers(sent)),
-    body: typeof data === 'string' ? data : null,
-    signal: signal ?? null,
-    dispatcher,
-  })
+  const { method = 'GET', headers, body, signal } = init
+  return answerOf(
+    await undiciRequest(url, {
+      method: method === 'POST' ? 'POST' : 'GET',
+      headers: Object.fromEntries(new Headers(headers)),
+      body: typeof body === 'string' ? body : null,
+      signal: signal ?? null,
+      dispatcher,
+    }),
+  )
+}
+
+async function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+  const get = (name: string): string | null => [headers[name]].flat()[0] ?? null
+  return { status: statusCode, headers: { get }, body: await textOf(body) }
+}
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+  for await (const chunk of body) {
     size += chunk.byteLength
     if (size > MAX_BODY) throw new Error(`an answer of more than ${MAX_BODY} bytes`)
     chunks.push(chunk)
   }
-  const get = (name: string): string | null => [headers[name] ?? null].flat()[0] ?? null
-  return { status: statusCode, headers: { get }, body: Buffer.concat(chunks).toString('utf8') }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+const fileSchema = z.object({
+  urls: z.object({ get: z.url({ protocol: /^https?$/ }) }),
+  expires_at: z.string().nullish(),
+})
+
+function handOverOutcome(status: number, headers: Answer['headers'], body: string): HandOverOutcome {
+  if (status >= 200 && status < 300) {
+    const file = fileSchema.safeParse(parseJson(body)).data
+    if (!file) return { kind: 'failed', reason: `status ${status} without a file` }
+    const expires = Date.parse(file.expires_at ?? '')
+    return { kind: 'taken', url: file.urls.get, expiresAt: Number.isNaN(expires) ? null : expires }
+  }
+  if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+  const message = problemDetail(body)
+  if (status === 413 || (REFUSED.has(status) && message !== null))
+    return { kind: 'refused', status, message: message ?? 'Replicate takes no file of this size.' }
+  return { kind: 'failed', reason: `status ${status}` }
 }
 
 function whatBroke(error: unknown): Outcome {

@@ -12,17 +12,19 @@
     ARGV[4] requests per minute of a budget that is not the tenant's (KEYS[3] expires then); '' for the tenant's;
             '0': none is taken
     ARGV[5] the tenant that always is there
+    ARGV[6] how many requests come at once
 
-  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '' }
-    admitted | unknown | revoked | expired | suspended | limited
+  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '', how many are let in }
+    admitted | unknown | revoked | expired | suspended | limited; the ms are those of the first that is not let in
 ]]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
 local tenant, scopes, per_minute, queued = ARGV[2], '', '', ''
-local function answer(status, wait)
-  return { status, wait or 0, tenant, scopes, per_minute, queued }
+local count = tonumber(ARGV[6])
+local function answer(status, wait, room)
+  return { status, wait or 0, tenant, scopes, per_minute, queued, room or 0 }
 end
 
 -- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a
@@ -62,7 +64,7 @@ end
 
 -- 3. The token (GCRA): ten seconds' worth may come at once.
 if ARGV[4] == '0' then
-  return answer('admitted')
+  return answer('admitted', 0, count)
 end
 if ARGV[4] ~= '' then
   per_minute = ARGV[4]
@@ -70,12 +72,14 @@ end
 local interval = 60000000 / tonumber(per_minute)
 local tolerance = interval * (math.max(1, math.ceil(tonumber(per_minute) / 6)) - 1)
 local arrival = math.max(tonumber(redis.call('HGET', KEYS[3], tenant) or '0'), now_us)
-local early = arrival - tolerance - now_us
-if early > 0 then
-  return answer('limited', math.ceil(early / 1000))
+local room = math.min(count, math.floor((now_us + tolerance - arrival) / interval) + 1)
+local early = arrival + math.max(0, room) * interval - tolerance - now_us
+local wait = math.max(0, math.ceil(early / 1000))
+if room < 1 then
+  return answer('limited', wait)
 end
-redis.call('HSET', KEYS[3], tenant, string.format('%.0f', arrival + interval))
+redis.call('HSET', KEYS[3], tenant, string.format('%.0f', arrival + room * interval))
 if ARGV[4] ~= '' then
   redis.call('PEXPIRE', KEYS[3], 120000)
 end
-return answer('admitted')
+return answer('admitted', wait, room)

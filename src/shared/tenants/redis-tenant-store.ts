@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { loadScript } from '../redis/script.ts'
+import { sharedTurn } from '../shared-turn.ts'
 import type { Admission, Caller, Charge, TenantStore } from './ports.ts'
 import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Scope, type Tenant } from './tenant.ts'
 import type { TenantKeys } from './tenant-keys.ts'
@@ -15,6 +16,7 @@ const admitReply = z.tuple([
   z.string(),
   z.string(),
   z.string(),
+  z.number(),
 ])
 
 const FIELDS = ['created_at', 'title', 'suspended_at', ...LIMIT_NAMES] as const
@@ -72,10 +74,12 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
     return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
   }
 
-  async function admit(caller: Caller, charge: Charge): Promise<Admission> {
+  /** Those who come at once with the same credentials are let in, or limited, one by one. */
+  const admitted = sharedTurn(async (request, count) => {
+    const { caller, charge }: { caller: Caller; charge: Charge } = JSON.parse(request)
     const rates = charge?.to === 'token' ? keys.tokenRequests(charge.subject) : keys.requests
     const budget = charge === null ? '0' : charge.to === 'token' ? String(charge.perMinute) : ''
-    const [status, waitMs, tenant, scopes, perMinute, queued] = admitReply.parse(
+    return admitReply.parse(
       await admitScript(
         redis,
         [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates],
@@ -85,9 +89,16 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
           String(defaults.requests_per_minute),
           budget,
           DEFAULT_TENANT,
+          String(count),
         ],
       ),
     )
+  })
+
+  async function admit(caller: Caller, charge: Charge): Promise<Admission> {
+    const { answer, place } = await admitted(JSON.stringify({ caller, charge }))
+    const [found, waitMs, tenant, scopes, perMinute, queued, room] = answer
+    const status = found === 'admitted' && place >= room ? 'limited' : found
     if (status === 'limited') return { status, waitMs, perMinute: Number(perMinute) }
     if (status !== 'admitted') return { status }
     const limits = {

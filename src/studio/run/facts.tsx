@@ -1,12 +1,15 @@
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
 import type { Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { humanize, plain } from '../format.ts'
+import { costWords } from '../run-words.ts'
+import { humanize, isOwnFile, plain } from '../format.ts'
+import { FileIcon } from '../icons.tsx'
 
 /** What went in and what is known about it, as data. */
 export function Facts({ job }: { job: Job }) {
   const metrics = Object.entries(job.metrics)
   const metadata = Object.entries(job.metadata)
+  const cost = costWords(job)
   return (
     <>
       <section className="card" aria-labelledby="input-title">
@@ -30,6 +33,7 @@ export function Facts({ job }: { job: Job }) {
           Details
         </h2>
         <dl className="facts">
+          {job.preset && <Fact name="Preset">{job.preset}</Fact>}
           {job.model && <Fact name="Model">{job.model}</Fact>}
           {job.deployment && <Fact name="Deployment">{job.deployment}</Fact>}
           {job.version && (
@@ -37,6 +41,7 @@ export function Facts({ job }: { job: Job }) {
               <Id text={job.version} what="version" />
             </Fact>
           )}
+          {cost && <Fact name="Cost">{cost}</Fact>}
           <Fact name="Prediction">
             {job.prediction_id ? (
               <Id text={job.prediction_id} what="prediction id" />
@@ -92,12 +97,24 @@ const LONG = 400
 
 function Value({ value }: { value: Json }) {
   const text = plain(value)
+  if (isOwnFile(text)) return <InputFile url={text} />
   if (text.length <= LONG) return <span dir="auto">{text}</span>
   return (
     <details className="long-value">
       <summary dir="auto">{text.slice(0, 160)}…</summary>
       <span dir="auto">{text.slice(0, 20_000)}</span>
     </details>
+  )
+}
+
+/** A file of an input: what it shows if it is a picture, else a way to it. */
+function InputFile({ url }: { url: string }) {
+  const [broken, setBroken] = useState(false)
+  return (
+    <a className="input-file" href={url} target="_blank" rel="noreferrer">
+      {broken ? <FileIcon /> : <img src={url} alt="" loading="lazy" onError={() => setBroken(true)} />}
+      Open the file
+    </a>
   )
 }
 

@@ -1,6 +1,6 @@
 import type { Job } from '../../client/types.ts'
 import { StatusIcon } from '../icons.tsx'
-import { adviceFor, BILLED, wordsFor } from '../run-words.ts'
+import { adviceFor, BILLED, costWords, wordsFor } from '../run-words.ts'
 import { RunAgain } from './status-card.tsx'
 
 /** Every failure tells what happened, whether it was billed, and what to do, with the button for it. */
@@ -8,6 +8,7 @@ export function Outcome({ job }: { job: Job }) {
   if (job.status !== 'failed' && job.status !== 'canceled') return null
   const advice = adviceFor(job)
   const { shape } = wordsFor(job)
+  const cost = costWords(job)
   return (
     <section className={`outcome outcome-${job.status}`} aria-label="What happened">
       <StatusIcon shape={shape} size={20} />
@@ -29,7 +30,10 @@ export function Outcome({ job }: { job: Job }) {
               </div>
               <div>
                 <dt>Cost</dt>
-                <dd>{BILLED[job.error.billed]}</dd>
+                <dd>
+                  {BILLED[job.error.billed]}
+                  {cost && ` ${cost}.`}
+                </dd>
               </div>
               <div>
                 <dt>What to do</dt>

@@ -1,13 +1,14 @@
-import { useState } from 'react'
+import { useCallback, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { bytes, expectedRatio } from '../format.ts'
+import { bytes, duration, expectedRatio, whenFull } from '../format.ts'
 import { Download, FileIcon, Sound } from '../icons.tsx'
 import { fileName, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
 import { wordsFor } from '../run-words.ts'
 import { Progress } from '../sheet/tile.tsx'
+import { useLoaded } from '../use-loaded.ts'
 
 /** What came of it, in its own kind; everything is shown as data, never as markup. */
 export function Result({ job }: { job: Job }) {
@@ -57,15 +58,18 @@ function Developing({ job }: { job: Job }) {
 }
 
 function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at: number }) {
-  const [size, setSize] = useState<string | null>(null)
+  const [seen, setSeen] = useState<string | null>(null)
   const kind = mediaKind(artifact.media_type)
   const name = fileName(job.id, artifact, at, job.artifacts.length)
-  const facts = [artifact.media_type, size, bytes(artifact.bytes)].filter((each) => each !== null)
+  const { width, height, duration: seconds } = artifact
+  const size = width && height ? `${width} × ${height}` : seen
+  const length = seconds === null ? null : duration(seconds * 1000)
+  const facts = [artifact.media_type, size, length, bytes(artifact.bytes)].filter((each) => each !== null)
   return (
     <figure className="artifact">
       {kind === 'image' && (
         <a className="stage" href={artifact.url} target="_blank" rel="noreferrer" title="Open in a new tab">
-          <Picture job={job} artifact={artifact} onSize={(width, height) => setSize(`${width} × ${height}`)} />
+          <Picture job={job} artifact={artifact} onSize={(across, down) => setSeen(`${across} × ${down}`)} />
         </a>
       )}
       {kind === 'video' && (
@@ -79,14 +83,18 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
           <audio src={artifact.url} controls preload="metadata" />
         </div>
       )}
-      {kind === 'file' && (
-        <div className="stage stage-file">
-          <FileIcon />
-          <p>{name}</p>
-        </div>
-      )}
+      {kind === 'text' && <TextFile artifact={artifact} name={name} />}
+      {kind === 'file' && <PlainFile name={name} />}
       <figcaption>
-        <span className="muted tabular">{facts.join(' · ')}</span>
+        <span className="muted tabular">
+          {facts.join(' · ')}
+          {artifact.expires_at && (
+            <>
+              <br />
+              Kept until <time dateTime={artifact.expires_at}>{whenFull(artifact.expires_at)}</time>
+            </>
+          )}
+        </span>
         <a className="button" href={artifact.url} download={name}>
           <Download />
           Download
@@ -94,6 +102,37 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
       </figcaption>
     </figure>
   )
+}
+
+function PlainFile({ name }: { name: string }) {
+  return (
+    <div className="stage stage-file">
+      <FileIcon />
+      <p>{name}</p>
+    </div>
+  )
+}
+
+/** Characters that are shown of a file; the rest is for the download. */
+const SHOWN = 200_000
+
+/** A text that was too long for the record, read from where it is kept. */
+function TextFile({ artifact, name }: { artifact: Artifact; name: string }) {
+  const { url } = artifact
+  const { value, problem } = useLoaded(useCallback(() => readText(url), [url]))
+  if (problem) return <PlainFile name={name} />
+  return (
+    <pre className="text-result text-file" tabIndex={0} aria-label={name} dir="auto">
+      {value === undefined ? 'Reading…' : value.slice(0, SHOWN)}
+      {value !== undefined && value.length > SHOWN && '\n…'}
+    </pre>
+  )
+}
+
+async function readText(url: string): Promise<string> {
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`HTTP ${response.status}`)
+  return response.text()
 }
 
 function TextView({ job, text }: { job: Job; text: string }) {

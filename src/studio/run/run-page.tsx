@@ -4,12 +4,14 @@ import type { Job } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { sourceOf, titleOf } from '../format.ts'
 import { ArrowDown, ArrowLeft, ArrowUp } from '../icons.tsx'
-import { go, leave, Link, runPath } from '../router.tsx'
+import { batchPath, go, leave, Link, runPath } from '../router.tsx'
 import { useJob, useSheet, words } from '../runs.ts'
 import { wordsFor } from '../run-words.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
 import { Facts } from './facts.tsx'
+import { Keep } from './keep.tsx'
+import { Logs } from './logs.tsx'
 import { Outcome } from './outcome.tsx'
 import { Result } from './result.tsx'
 import { StatusCard } from './status-card.tsx'
@@ -72,7 +74,9 @@ function Run({ job }: { job: Job }) {
       <header className="run-head">
         <h1 dir="auto">{titleOf(job)}</h1>
         <p className="run-sub muted">
-          <span>{sourceOf(job)}</span>
+          <span>{job.preset ?? sourceOf(job)}</span>
+          {job.batch && <Link href={batchPath(job.batch)}>Number {(job.position ?? 0) + 1} of a batch</Link>}
+          {job.retry_of && <Link href={runPath(job.retry_of)}>Tried again after another run</Link>}
           <span className="run-id">
             <code>{job.id}</code>
             <CopyButton text={job.id} what="run id" />
@@ -86,7 +90,9 @@ function Run({ job }: { job: Job }) {
       <aside className="run-side" aria-label="Status and details">
         <StatusCard job={job} />
         <Timeline job={job} />
+        <Logs job={job} />
         <Facts job={job} />
+        <Keep job={job} />
       </aside>
     </main>
   )
@@ -102,7 +108,7 @@ function RunBar({ id }: { id: string }) {
   const { newer, older } = neighbours(ids, id)
   return (
     <nav className="run-bar" aria-label="Runs">
-      <button type="button" className="quiet back" onClick={leave}>
+      <button type="button" className="quiet back" onClick={() => leave()}>
         <ArrowLeft />
         Runs
       </button>

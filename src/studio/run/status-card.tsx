@@ -1,15 +1,17 @@
 import { useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
+import { useCatalogue } from '../catalogue.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { between, clockTime, duration, runningFor } from '../format.ts'
-import { Again, Pencil, StatusIcon, Stop } from '../icons.tsx'
+import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
 import { go, Link, runPath } from '../router.tsx'
 import { words } from '../runs.ts'
-import { costOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
+import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
 import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
-import { requestOf, useSubmit } from '../submit.ts'
+import { useSubmit } from '../submit.ts'
+import { RefusalNote } from '../refusal-note.tsx'
 import { useTypical } from './typical.ts'
 
 /** What it is doing, since when, why it waits, and what can be done about it. */
@@ -89,6 +91,9 @@ function Cancel({ job }: { job: Job }) {
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<{ phase: string; message: string } | null>(null)
   const cost = costOfCanceling(job)
+  const { value: catalogue } = useCatalogue()
+  const preset = catalogue?.presets.find(({ name }) => name === job.preset)
+  const given = creditsOfCanceling(job, preset?.charge_canceled ?? false)
 
   async function cancel(): Promise<void> {
     setBusy(true)
@@ -113,7 +118,8 @@ function Cancel({ job }: { job: Job }) {
         </button>
       )}
       <p className="muted action-note" id="cost">
-        {cost ?? (job.phase === 'storing' ? 'Too late to cancel: the model has done its work.' : '')}
+        {cost && given ? `${cost} ${given}` : cost}
+        {cost === null && (job.phase === 'storing' ? 'Too late to cancel: the model has done its work.' : '')}
       </p>
       {problem?.phase === job.phase && (
         <p className="field-error" role="alert">
@@ -126,11 +132,11 @@ function Cancel({ job }: { job: Job }) {
 
 /** The same request as a new job, or its input in the composer. `first` says which of the two is advised. */
 export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | null }) {
-  const { submit, sending, refusal } = useSubmit()
+  const { retry, sending, refusal } = useSubmit()
   if (job.input === null)
     return <p className="muted">Its input has been removed after its time; it cannot be run again.</p>
-  const again = async () => {
-    const next = await submit(requestOf(job))
+  const again = async (pinned: boolean) => {
+    const next = await retry(job, pinned)
     if (next) go(runPath(next.id))
   }
   return (
@@ -140,12 +146,12 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
           type="button"
           className={first === 'again' ? 'button primary' : 'button'}
           disabled={sending}
-          onClick={() => void again()}
+          onClick={() => void again(false)}
         >
           <Again />
           {sending ? 'Sending…' : job.status === 'failed' ? 'Try again' : 'Run again'}
         </button>
-        {(job.model ?? job.version?.includes(':')) && (
+        {(job.preset ?? job.model ?? job.version?.includes(':')) && (
           <Link
             className={first === 'edit' ? 'button primary' : 'button'}
             href={`/new?from=${encodeURIComponent(job.id)}`}
@@ -154,17 +160,20 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
             Edit and run
           </Link>
         )}
+        {job.status === 'succeeded' && (
+          <button
+            type="button"
+            className="button"
+            disabled={sending}
+            title="The version that ran, with the same seed: the same result, as far as the model allows it"
+            onClick={() => void again(true)}
+          >
+            <Pin />
+            Same again
+          </button>
+        )}
       </div>
-      {refusal && (
-        <div className="field-error" role="alert">
-          <p>{refusal.message}</p>
-          {refusal.errors.map(({ pointer, detail }) => (
-            <p key={pointer + detail}>
-              <code>{pointer}</code> {detail}
-            </p>
-          ))}
-        </div>
-      )}
+      {refusal && <RefusalNote refusal={refusal} />}
     </div>
   )
 }

@@ -1,23 +1,23 @@
+import { useCallback } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { between, clockTime, duration, whenFull } from '../format.ts'
+import { useStudio } from '../studio-context.ts'
+import { useLoaded } from '../use-loaded.ts'
 import { wordsFor } from '../run-words.ts'
+import { stepsAhead, stepsOf, type Step } from './history-words.ts'
 
-interface Step {
-  name: string
-  at: string | null
-}
-
-/** Accepted, submitted, started, completed: when, and how long lay between. */
+/** What happened and when, how long lay between, and how the news came. */
 export function Timeline({ job }: { job: Job }) {
-  const all: Step[] = [
-    { name: 'Accepted', at: job.created_at },
-    { name: 'Submitted to Replicate', at: job.submitted_at },
-    { name: 'Started', at: job.started_at },
-    { name: isFinal(job) ? wordsFor(job).word : 'Completed', at: job.completed_at },
-  ]
-  // What a run that ended early never reached is not a step that is still to come.
-  const steps = isFinal(job) ? all.filter((step) => step.at !== null) : all
+  const { client } = useStudio()
+  const { id, rev } = job
+  // Another revision has another line.
+  const { value: history } = useLoaded(
+    useCallback(() => client.history(id), [client, id]),
+    { version: rev },
+  )
+  const told = history && history.length > 0 ? stepsOf(history) : stepsOfTimes(job)
+  const shown = told.length > FOLDED_FROM ? [...told.slice(0, 2), null, ...told.slice(-6)] : told
   return (
     <section className="card" aria-labelledby="timeline-title">
       <h2 className="card-title" id="timeline-title">
@@ -25,28 +25,54 @@ export function Timeline({ job }: { job: Job }) {
       </h2>
       <Shares job={job} />
       <ol className="timeline">
-        {steps.map((step, at) => {
-          const before = steps.slice(0, at).findLast((each) => each.at !== null)
-          const took = between(before?.at ?? null, step.at)
-          return (
-            <li key={step.name} className={step.at ? 'reached' : 'ahead'}>
-              <span className="timeline-name">{step.name}</span>
-              {step.at ? (
-                <>
-                  <span className="timeline-took">{took === null ? '' : `+${duration(took)}`}</span>
-                  <time className="timeline-at" dateTime={step.at} title={whenFull(step.at)}>
-                    {clockTime(step.at)}
-                  </time>
-                </>
-              ) : (
-                <span className="timeline-at">–</span>
-              )}
+        {shown.map((step, at) =>
+          step === null ? (
+            <li key="folded" className="folded muted">
+              {told.length - 8} more steps
             </li>
-          )
-        })}
+          ) : (
+            <StepLine key={step.at + step.name} step={step} before={shown[at - 1] ?? null} />
+          ),
+        )}
+        {(isFinal(job) ? [] : stepsAhead(job.phase)).map((name) => (
+          <li key={name} className="ahead">
+            <span className="timeline-name">{name}</span>
+            <span className="timeline-at">–</span>
+          </li>
+        ))}
       </ol>
     </section>
   )
+}
+
+const FOLDED_FROM = 12
+
+function StepLine({ step, before }: { step: Step; before: Step | null }) {
+  const took = between(before?.at ?? null, step.at)
+  return (
+    <li className={step.shape === 'bad' ? 'reached reached-bad' : 'reached'}>
+      <span className="timeline-name">
+        {step.name}
+        {step.note && <span className="timeline-note">{step.note}</span>}
+      </span>
+      <span className="timeline-took">{took === null ? '' : `+${duration(took)}`}</span>
+      <time className="timeline-at" dateTime={step.at} title={whenFull(step.at)}>
+        {clockTime(step.at)}
+      </time>
+    </li>
+  )
+}
+
+/** As far as the job itself tells, until the history is there. */
+function stepsOfTimes(job: Job): Step[] {
+  const { word } = wordsFor(job)
+  const times: [string, string | null][] = [
+    ['Accepted', job.created_at],
+    ['Sent to Replicate', job.submitted_at],
+    ['Started', job.started_at],
+    [isFinal(job) ? word : 'Done', job.completed_at],
+  ]
+  return times.flatMap(([name, at]) => (at === null ? [] : [{ name, at, note: null, shape: 'plain' }]))
 }
 
 /** Where the time went, as one bar. */

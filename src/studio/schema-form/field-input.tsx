@@ -2,6 +2,7 @@ import { useState } from 'react'
 import type { Json } from '../../client/types.ts'
 import { plain } from '../format.ts'
 import type { Field } from './fields.ts'
+import { FileInput, FileListInput } from './file-input.tsx'
 
 interface Props {
   field: Field
@@ -24,7 +25,7 @@ export function FieldInput(props: Props) {
   const label = (
     <>
       {field.title}
-      {!field.required && field.kind === 'url' && <span className="field-optional"> optional</span>}
+      {!field.required && field.kind === 'file' && <span className="field-optional"> optional</span>}
     </>
   )
   return (
@@ -98,17 +99,17 @@ function Control({
     case 'long-text':
       return <GrowingText {...shared} text={text} placeholder={hint} onText={(next) => onChange(next || undefined)} />
     case 'text':
-    case 'url':
       return (
         <input
           {...shared}
-          type={field.kind === 'url' ? 'url' : 'text'}
+          type="text"
           value={text}
-          placeholder={field.kind === 'url' ? 'https://' : hint}
-          spellCheck={field.kind === 'text'}
+          placeholder={hint}
           onChange={(event) => onChange(event.target.value || undefined)}
         />
       )
+    case 'file':
+      return <FileInput {...shared} title={field.title} value={value} onChange={onChange} />
     case 'switch':
       return (
         <input
@@ -146,8 +147,8 @@ function Control({
       return <Slider {...shared} field={field} value={value} onChange={onChange} />
     case 'number':
       return <NumberInput {...shared} field={field} value={value} onChange={onChange} />
-    case 'url-list':
-      return <Lines {...shared} value={value} onChange={onChange} />
+    case 'file-list':
+      return <FileListInput {...shared} title={field.title} value={value} onChange={onChange} />
     case 'json':
     case 'ratio':
     case 'segments':
@@ -156,7 +157,8 @@ function Control({
   return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
 }
 
-interface SharedProps {
+/** What every control of a field has. */
+export interface SharedProps {
   id: string
   'aria-invalid': boolean
   'aria-describedby': string | undefined
@@ -222,24 +224,6 @@ function NumberInput({
         else if (Number.isFinite(Number(next))) onChange(Number(next))
       }}
       onBlur={() => setTyped(null)}
-    />
-  )
-}
-
-function Lines({ value, onChange, ...rest }: SharedProps & Pick<Props, 'value' | 'onChange'>) {
-  const [text, setText] = useState(Array.isArray(value) ? value.map(plain).join('\n') : '')
-  return (
-    <textarea
-      {...rest}
-      rows={2}
-      value={text}
-      placeholder="https://, one on each line"
-      spellCheck={false}
-      onChange={(event) => {
-        setText(event.target.value)
-        const lines = event.target.value.split('\n').flatMap((line) => (line.trim() ? [line.trim()] : []))
-        onChange(lines.length > 0 ? lines : undefined)
-      }}
     />
   )
 }

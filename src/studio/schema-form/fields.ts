@@ -1,4 +1,4 @@
-import type { Json, JsonObject, Model } from '../../client/types.ts'
+import type { Json, JsonObject } from '../../client/types.ts'
 import { humanize } from '../format.ts'
 
 export type FieldKind =
@@ -10,8 +10,8 @@ export type FieldKind =
   | 'switch'
   | 'slider'
   | 'number'
-  | 'url'
-  | 'url-list'
+  | 'file'
+  | 'file-list'
   | 'json'
 
 export interface Field {
@@ -34,7 +34,7 @@ export interface Field {
 }
 
 const LONG = /(^|_)(prompt|text|instruction|instructions|message|lyrics)$/
-const IMPORTANT = new Set(['aspect_ratio', 'num_outputs', 'size', 'duration', 'resolution'])
+const IMPORTANT = new Set(['prompt', 'aspect_ratio', 'num_outputs', 'size', 'duration', 'resolution'])
 /** A slider finer than this cannot be set by hand. */
 const SLIDER_STEPS = 400
 
@@ -95,8 +95,8 @@ function fieldOf(name: string, schema: JsonObject, required: boolean): Field {
     kind = 'segments'
     choices = Array.from({ length: range + 1 }, (_, index) => (minimum ?? 0) + index)
   } else if (integer || type === 'number') kind = range !== null && range / step <= SLIDER_STEPS ? 'slider' : 'number'
-  else if (type === 'string') kind = schema['format'] === 'uri' ? 'url' : LONG.test(name) ? 'long-text' : 'text'
-  else if (type === 'array' && isObject(schema['items']) && schema['items']['format'] === 'uri') kind = 'url-list'
+  else if (type === 'string') kind = schema['format'] === 'uri' ? 'file' : LONG.test(name) ? 'long-text' : 'text'
+  else if (type === 'array' && isObject(schema['items']) && schema['items']['format'] === 'uri') kind = 'file-list'
   return {
     name,
     title: titleOf(name, schema['title']),
@@ -115,13 +115,13 @@ function fieldOf(name: string, schema: JsonObject, required: boolean): Field {
   }
 }
 
-/** The fields of a model's form in the order that its author gave them. */
-export function fieldsOf(model: Model): Field[] {
-  const properties = isObject(model.input_schema['properties']) ? model.input_schema['properties'] : {}
-  const required = Array.isArray(model.input_schema['required']) ? model.input_schema['required'] : []
-  const fields = Object.entries(properties).flatMap(([name, schema], index) => {
-    if (!isObject(schema)) return []
-    const resolved = resolve(schema, model.schemas)
+/** The fields of a form in the order that the author of the schema gave them. `schemas`: where references lead. */
+export function fieldsOf(schema: JsonObject, schemas: JsonObject): Field[] {
+  const properties = isObject(schema['properties']) ? schema['properties'] : {}
+  const required = Array.isArray(schema['required']) ? schema['required'] : []
+  const fields = Object.entries(properties).flatMap(([name, part], index) => {
+    if (!isObject(part)) return []
+    const resolved = resolve(part, schemas)
     const order = number(resolved['x-order']) ?? 1_000 + index
     return [{ order, field: fieldOf(name, resolved, required.includes(name)) }]
   })

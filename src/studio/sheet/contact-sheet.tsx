@@ -1,13 +1,13 @@
 import { useDeferredValue, useEffect, useLayoutEffect, useRef, useState } from 'react'
-import type { Job } from '../../client/types.ts'
+import type { Job, JobStatus } from '../../client/types.ts'
+import { useCatalogue } from '../catalogue.ts'
 import { humanize, sourceOf, titleOf } from '../format.ts'
-import { Plus, Search } from '../icons.tsx'
+import { Close, Plus, Search } from '../icons.tsx'
 import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
-import { useSheet } from '../runs.ts'
-import { SAMPLES, type Sample } from '../samples.ts'
+import { filterKey, useFollowAll, useSheet, words } from '../runs.ts'
+import { samplesOf, type Sample } from '../samples.ts'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
-import { usePageVisible } from '../page-visible.ts'
 import { TileGrid } from './tile-grid.tsx'
 
 /** Where each sheet was left, by its status: coming back finds the same place and the same tile. */
@@ -17,17 +17,18 @@ export function ContactSheet() {
   const { runs } = useStudio()
   const address = useAddress()
   const sheet = useSheet()
-  const visible = usePageVisible()
 
-  useEffect(() => runs.show(address.status), [runs, address.status])
-  useEffect(() => (visible ? runs.followAll() : undefined), [runs, visible])
+  const { status, ofPreset: preset, ofBatch: batch } = address
+  useEffect(() => runs.show({ status, preset, batch }), [runs, status, preset, batch])
+  useFollowAll()
   useEffect(() => void (document.title = 'genqueue'), [])
 
   const search = useDeferredValue(address.search.trim().toLowerCase())
   const ids = search ? sheet.ids.filter((id) => matches(runs.job(id), search)) : sheet.ids
-  const empty = sheet.state === 'ready' && sheet.ids.length === 0
+  const empty = sheet.state === 'ready' && sheet.ids.length === 0 && sheet.cursor === null
+  const unfiltered = status === null && preset === null && batch === null
 
-  useKeptPlace(address.status ?? 'all', sheet.state === 'ready')
+  useKeptPlace(filterKey(sheet.filter), sheet.state === 'ready')
   useSheetKeys()
 
   return (
@@ -35,6 +36,7 @@ export function ContactSheet() {
       <div className="sheet-head">
         <h1 id="sheet-title">Runs</h1>
         <Filters />
+        <PresetFilter />
         <SearchBox />
       </div>
       {sheet.state === 'loading' && <SheetSkeleton />}
@@ -46,13 +48,13 @@ export function ContactSheet() {
           </button>
         </div>
       )}
-      {empty && (address.status === null ? <FirstVisit /> : <NoneOfStatus status={address.status} />)}
+      {empty && (unfiltered ? <FirstVisit /> : <NoneFound status={status} />)}
       {search && !empty && sheet.state === 'ready' && (
         <p className="muted sheet-found" role="status">
           {ids.length} of the {sheet.ids.length} loaded runs
         </p>
       )}
-      <TileGrid ids={ids} />
+      <TileGrid ids={ids} label="Runs, newest first" />
       <MoreOnScroll />
       <div className="new-run-bar">
         <Link className="button primary wide" href="/new">
@@ -84,6 +86,35 @@ function Filters() {
         </Link>
       ))}
     </nav>
+  )
+}
+
+function PresetFilter() {
+  const { ofPreset, ofBatch } = useAddress()
+  const { value: catalogue } = useCatalogue()
+  const presets = catalogue?.presets ?? []
+  if (ofBatch)
+    return (
+      <Link className="button small" href={withQuery({ batch: null })} aria-label="Runs of every batch">
+        Of one batch
+        <Close />
+      </Link>
+    )
+  if (presets.length === 0) return null
+  return (
+    <select
+      className="preset-filter"
+      aria-label="Filter by preset"
+      value={ofPreset ?? ''}
+      onChange={(event) => amend({ of: event.target.value })}
+    >
+      <option value="">Every preset</option>
+      {presets.map(({ name, title }) => (
+        <option key={name} value={name}>
+          {title}
+        </option>
+      ))}
+    </select>
   )
 }
 
@@ -123,11 +154,19 @@ function SearchBox() {
 }
 
 function FirstVisit() {
+  const { client } = useStudio()
   const { submit, sending, refusal } = useSubmit()
+  const { value: catalogue } = useCatalogue()
   const [busy, setBusy] = useState<Sample | null>(null)
+  const [problem, setProblem] = useState<string | null>(null)
   const run = async (sample: Sample) => {
     setBusy(sample)
-    await submit({ model: sample.model, input: sample.input })
+    setProblem(null)
+    try {
+      await submit({ ...sample.recipe.target, input: await sample.input(client) })
+    } catch (error) {
+      setProblem(words(error))
+    }
     setBusy(null)
   }
   return (
@@ -135,37 +174,46 @@ function FirstVisit() {
       <h2>Nothing has run yet</h2>
       <p className="muted">Write a prompt, or begin with one of these. It appears here and develops while you watch.</p>
       <ul className="samples">
-        {SAMPLES.map((sample) => (
-          <li key={sample.text}>
-            <button type="button" className="sample" disabled={sending} onClick={() => void run(sample)}>
+        {(catalogue ? samplesOf(catalogue) : []).map((sample) => (
+          <li key={sample.kind + sample.text}>
+            <button
+              type="button"
+              className="sample"
+              disabled={sending || busy !== null}
+              onClick={() => void run(sample)}
+            >
               <span className="sample-kind">{sample.kind}</span>
               <span className="sample-text">“{sample.text}”</span>
               <span className="sample-foot">
-                <span className="muted">{sample.model.split('/')[1]}</span>
+                <span className="muted">{sample.recipe.title}</span>
                 <span className="sample-go">{busy === sample ? 'Sending…' : 'Run'}</span>
               </span>
             </button>
           </li>
         ))}
       </ul>
-      {refusal && (
+      {(problem ?? refusal) && (
         <p className="composer-problem" role="alert">
-          {refusal.message}
+          {problem ?? refusal?.message}
         </p>
       )}
     </div>
   )
 }
 
-function NoneOfStatus({ status }: { status: string }) {
+function NoneFound({ status }: { status: JobStatus | null }) {
+  const ended = status === 'succeeded' || status === 'failed' || status === 'canceled'
+  const headline =
+    status === null ? 'No such run' : status === 'failed' ? 'Nothing has failed' : `No run is ${status} now`
   return (
     <div className="first-visit">
-      <h2>{status === 'failed' ? 'Nothing has failed' : `No run is ${status} now`}</h2>
+      <h2>{headline}</h2>
       <p className="muted">
-        {status === 'succeeded' || status === 'failed' || status === 'canceled'
-          ? 'Runs appear here when they end this way.'
-          : 'Runs appear here while they are in this state, and move on by themselves.'}{' '}
-        <Link href={withQuery({ status: null })}>All runs</Link>
+        {status !== null &&
+          (ended
+            ? 'Runs appear here when they end this way. '
+            : 'Runs appear here while they are in this state, and move on by themselves. ')}
+        <Link href="/">All runs</Link>
       </p>
     </div>
   )

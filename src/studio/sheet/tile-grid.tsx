@@ -3,6 +3,7 @@ import { Tile } from './tile.tsx'
 
 /** px; as in sheet.css. */
 const NARROWEST = 192
+const NARROWEST_SMALL = 152
 const GAP = 16
 /** A square, three lines below it, and the space to the next row. */
 const BELOW_FRAME = 64 + 24
@@ -12,15 +13,21 @@ const ROWS_PER_BLOCK = 8
  * The tiles, in blocks of whole rows. The browser skips a block that is out of sight with one look, so that ten thousand
  * runs scroll like a hundred. Every run stays in the document: the browser's own search and the keyboard find it.
  */
-export function TileGrid({ ids }: { ids: readonly string[] }) {
+export function TileGrid({ ids, label, small = false }: { ids: readonly string[]; label: string; small?: boolean }) {
   const box = useRef<HTMLDivElement>(null)
-  const { columns, width } = useColumns(box)
+  const { columns, width } = useColumns(box, small ? NARROWEST_SMALL : NARROWEST)
   useArrowKeys(box, columns)
   const size = columns * ROWS_PER_BLOCK
   const blocks = Array.from({ length: Math.ceil(ids.length / size) }, (_, at) => ids.slice(at * size, (at + 1) * size))
   const rowHeight = width / columns + BELOW_FRAME
   return (
-    <div ref={box} className="tiles" role="list" aria-label="Runs, newest first" style={{ '--columns': columns }}>
+    <div
+      ref={box}
+      className={small ? 'tiles tiles-small' : 'tiles'}
+      role="list"
+      aria-label={label}
+      style={{ '--columns': columns }}
+    >
       {width > 0 &&
         blocks.map((block, at) => (
           <Block key={at} ids={block.join(' ')} height={Math.round(Math.ceil(block.length / columns) * rowHeight)} />
@@ -43,7 +50,7 @@ const Block = memo(function Block({ ids, height }: { ids: string; height: number
 /** Coming back, the sheet stands at once as it was left; the very first time it waits for its measure, unseen. */
 let lastWidth = 0
 
-function useColumns(box: RefObject<HTMLDivElement | null>): { columns: number; width: number } {
+function useColumns(box: RefObject<HTMLDivElement | null>, narrowest: number): { columns: number; width: number } {
   const [width, setWidth] = useState(lastWidth)
   useLayoutEffect(() => {
     if (!box.current) return undefined
@@ -55,7 +62,7 @@ function useColumns(box: RefObject<HTMLDivElement | null>): { columns: number; w
     observer.observe(box.current)
     return () => observer.disconnect()
   }, [box])
-  return { width, columns: Math.max(1, Math.floor((width + GAP) / (NARROWEST + GAP))) }
+  return { width, columns: Math.max(1, Math.floor((width + GAP) / (narrowest + GAP))) }
 }
 
 const MOVES: Record<string, [across: number, down: number]> = {

@@ -60,7 +60,7 @@ function Frame({ job }: { job: Job }) {
     return (
       <div className="frame frame-many">
         {pictures.slice(0, 4).map((artifact) => (
-          <Picture key={artifact.id} artifact={artifact} job={job} lazy />
+          <Picture key={artifact.id} artifact={artifact} job={job} small />
         ))}
       </div>
     )
@@ -69,7 +69,7 @@ function Frame({ job }: { job: Job }) {
   if (picture) {
     return (
       <div className="frame">
-        <Picture key={picture.id} artifact={picture} job={job} lazy />
+        <Picture key={picture.id} artifact={picture} job={job} small />
       </div>
     )
   }

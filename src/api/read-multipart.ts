@@ -1,0 +1,94 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import busboy from 'busboy'
+import { ServiceError } from '../shared/errors.ts'
+import { tooSlow, watchPace } from './read-body.ts'
+import { invalidRequest } from './schemas.ts'
+
+export interface PartFile {
+  /** What the sender says; may be wrong. */
+  mediaType: string | null
+  body: AsyncIterable<Uint8Array>
+}
+
+const malformed = (detail: string): ServiceError => new ServiceError('invalid_multipart', detail)
+
+/** Parts have few headers, and names that are of no use here. */
+const PART_LIMITS = { headerPairs: 20, fieldNameSize: 100, fields: 0 }
+/** Of a body that no file has taken: some are on their way between parser and file, but nothing else is expected. */
+const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
+
+/**
+ * Hands each file of a multipart body to `take` while it comes; several may be on their way at once. Resolves when all
+ * are taken. The first thing that is wrong ends everything: the rest of the body is not read, and every `take` sees its
+ * file end with an error. Rejects when all of them have ended.
+ */
+export async function readMultipart(
+  { headers, stream }: { headers: IncomingHttpHeaders; stream: Readable },
+  maxFiles: number,
+  take: (file: PartFile) => Promise<void>,
+): Promise<void> {
+  const parser = open(headers, maxFiles)
+  const work: Promise<void>[] = []
+  const pace = watchPace(() => parser.destroy(tooSlow()))
+  let outside = 0
+  async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      outside -= chunk.byteLength
+      yield chunk
+    }
+  }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const fail = (error: unknown): void => {
+        stream.unpipe(parser)
+        reject(error instanceof Error ? error : new Error(String(error)))
+        parser.destroy()
+      }
+      parser.on('file', (_field, body, { mimeType }) => {
+        // A file that nobody reads any more may end with an error of its own.
+        body.on('error', () => undefined)
+        const mediaType = mimeType === '' ? null : mimeType
+        const taken = take({ mediaType, body: counted(body) })
+        work.push(taken)
+        taken.catch(fail)
+      })
+      parser.on('fieldsLimit', () => {
+        fail(invalidRequest([{ pointer: '', code: 'unknown_field', detail: 'Only files are taken, no other fields.' }]))
+      })
+      parser.on('filesLimit', () => {
+        fail(
+          invalidRequest([{ pointer: '', code: 'too_many_files', detail: `A request may upload ${maxFiles} files.` }]),
+        )
+      })
+      parser.on('error', (error) => {
+        fail(error instanceof ServiceError ? error : malformed('The parts of the body cannot be told apart.'))
+      })
+      parser.on('close', resolve)
+      stream.on('data', (chunk: Buffer) => {
+        pace.moved(chunk.length)
+        outside += chunk.length
+        if (outside > MAX_OUTSIDE_BYTES) fail(malformed('The body has much that is part of no file.'))
+      })
+      stream.on('error', () => fail(malformed('The body ended early.')))
+      stream.on('close', () => {
+        if (!stream.readableEnded) fail(malformed('The body ended early.'))
+      })
+      stream.pipe(parser)
+    })
+    await Promise.all(work)
+  } finally {
+    pace.end()
+    await Promise.allSettled(work)
+  }
+}
+
+function open(headers: IncomingHttpHeaders, maxFiles: number): busboy.Busboy {
+  if (!/^\s*multipart\/form-data\s*;/i.test(`${headers['content-type'] ?? ''};`))
+    throw new ServiceError('unsupported_media_type', 'Send Content-Type: multipart/form-data.')
+  try {
+    return busboy({ headers, limits: { ...PART_LIMITS, files: maxFiles } })
+  } catch {
+    throw malformed('The Content-Type names no boundary.')
+  }
+}

@@ -1,0 +1,55 @@
+import type { RemoveJobFiles } from '../../shared/artifacts/job-files.ts'
+import { ServiceError } from '../../shared/errors.ts'
+import type { Inputs } from '../../shared/inputs/inputs.ts'
+import { newCommitId } from '../../shared/jobs/commit-id.ts'
+import { isFinal, type JobState } from '../../shared/jobs/job.ts'
+import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { Logger } from '../../shared/logger.ts'
+import { mayOpen } from '../auth.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { JOB_ID } from '../schemas.ts'
+
+export interface DeletionDependencies {
+  store: Pick<JobStore, 'load' | 'purge'>
+  removeFiles: RemoveJobFiles
+  inputs: Pick<Inputs, 'removeInputs'>
+  log: Logger
+}
+
+/** A final job changes for late news only. */
+const MAX_RACES = 5
+
+/** Removal of a job before its time, with everything that was kept for it; the ledger and its batch's counts stay. */
+export function deletionRoutes({ store, removeFiles, inputs, log }: DeletionDependencies): Route[] {
+  async function owned({ params, principal }: OwnedRequest): Promise<JobState> {
+    const id = params.id ?? ''
+    const { state } = JOB_ID.test(id) ? await store.load(id) : { state: null }
+    if (state === null || !mayOpen(principal, state.job)) throw new ServiceError('not_found', 'There is no such job.')
+    return state
+  }
+
+  async function remove(request: OwnedRequest): Promise<ApiResponse> {
+    for (let race = 0; race < MAX_RACES; race++) {
+      const state = await owned(request)
+      const { job, attempts, effects } = state
+      if (!isFinal(job.phase))
+        throw new ServiceError('not_deletable', 'The job is not over yet; cancel it first.', { retryAfter: 5 })
+      // Whatever may still come of it is found by its record.
+      if (effects.length > 0 || attempts.some((attempt) => attempt.state !== 'closed'))
+        throw new ServiceError('not_deletable', 'Its prediction is still being stopped at Replicate.', {
+          retryAfter: 30,
+        })
+      // Outputs first: what fails halfway is found again, and nothing is left that no record names. Of input files it
+      // is known who uses them.
+      await removeFiles(job)
+      if (await store.purge(state, 'deleted', newCommitId())) {
+        await inputs.removeInputs(job)
+        log.info({ job: job.id, tenant: job.tenant }, 'job deleted')
+        return { status: 204 }
+      }
+    }
+    throw new Error('the job changed whenever it was to be deleted')
+  }
+
+  return [{ method: 'DELETE', path: '/v1/jobs/:id', scope: 'jobs:write', handle: remove }]
+}

@@ -1,0 +1,73 @@
+import type { JobLogs } from '../../client/types.ts'
+import { ServiceError } from '../../shared/errors.ts'
+import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
+import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { Budget } from '../../shared/limits/budget.ts'
+import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
+import { mayOpen } from '../auth.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { JOB_ID } from '../schemas.ts'
+
+export interface LogRoutesDependencies {
+  store: Pick<JobStore, 'read'>
+  upstream: Pick<PredictionPort, 'get'>
+  reads: Budget
+}
+
+/** Characters; the end tells most. */
+const LONGEST = 64 * 1024
+/** ms that an answer serves everybody who looks: reads are the account's, and shared. */
+const KEPT_RUNNING_MS = 2_000
+const KEPT_FINAL_MS = 60_000
+const KEPT_JOBS = 200
+const BUDGET_WAIT_MS = 5_000
+
+/** What the model wrote while it ran. It is not kept here: Replicate has it for an hour, and is asked. */
+export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Route[] {
+  const known = new Map<string, { until: number; answer: Promise<JobLogs> }>()
+
+  async function fetchLogs(prediction: string): Promise<JobLogs> {
+    await reads.take(AbortSignal.timeout(BUDGET_WAIT_MS)).catch(() => {
+      throw new ServiceError('upstream_unavailable', 'The budget of reads is used up for the moment.', {
+        retryAfter: 5,
+      })
+    })
+    const result = await upstream.get(prediction)
+    if (result.kind === 'not_found') return { logs: null, truncated: false }
+    if (result.kind !== 'prediction')
+      throw new ServiceError('upstream_unavailable', 'Replicate does not tell the logs right now.', { retryAfter: 5 })
+    const { logs, data_removed } = result.prediction
+    if (data_removed === true && !logs) return { logs: null, truncated: false }
+    const text = logs ?? ''
+    return { logs: text.slice(-LONGEST), truncated: text.length > LONGEST }
+  }
+
+  function logsOf(prediction: string, kept: number): Promise<JobLogs> {
+    const now = Date.now()
+    const last = known.get(prediction)
+    if (last && last.until > now) return last.answer
+    const answer = fetchLogs(prediction)
+    known.delete(prediction)
+    known.set(prediction, { until: now + kept, answer })
+    answer.catch(() => known.delete(prediction))
+    const [oldest] = known.keys()
+    if (known.size > KEPT_JOBS && oldest !== undefined) known.delete(oldest)
+    return answer
+  }
+
+  async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
+    const id = params.id ?? ''
+    const job = JOB_ID.test(id) ? await store.read(id) : null
+    if (job === null || !mayOpen(principal, job)) throw new ServiceError('not_found', 'There is no such job.')
+    return job
+  }
+
+  async function show(request: OwnedRequest): Promise<ApiResponse> {
+    const { prediction_id, phase } = await owned(request)
+    const none: JobLogs = { logs: null, truncated: false }
+    const kept = isFinal(phase) ? KEPT_FINAL_MS : KEPT_RUNNING_MS
+    return { status: 200, body: prediction_id === null ? none : await logsOf(prediction_id, kept) }
+  }
+
+  return [{ method: 'GET', path: '/v1/jobs/:id/logs', scope: 'jobs:read', handle: show }]
+}

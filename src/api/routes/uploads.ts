@@ -1,0 +1,91 @@
+import type { Upload } from '../../client/types.ts'
+import { ArtifactRefusedError, type ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
+import { ServiceError } from '../../shared/errors.ts'
+import { UploadRefusedError, type Inputs } from '../../shared/inputs/inputs.ts'
+import { UPLOAD_ID, uploadPath } from '../../shared/inputs/reference.ts'
+import type { UploadRecord } from '../../shared/inputs/upload.ts'
+import type { ApiResponse, OwnedRequest, Route, StreamedRequest } from '../http.ts'
+import { readMultipart, type PartFile } from '../read-multipart.ts'
+import { invalidRequest } from '../schemas.ts'
+import { serveFile } from '../serve-file.ts'
+
+export interface UploadRoutesDependencies {
+  inputs: Inputs
+  artifacts: Pick<ArtifactStore, 'open' | 'link'>
+}
+
+/** Files in one request. */
+const MAX_FILES = 20
+
+const noFile = (): ServiceError =>
+  invalidRequest([{ pointer: '', code: 'required', detail: 'The body holds no file.' }])
+const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such upload.')
+
+/** Files for inputs: sent once, named by their `url` in any number of jobs. */
+export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): Route[] {
+  async function upload({ headers, stream, principal }: StreamedRequest): Promise<ApiResponse> {
+    const uploads: UploadRecord[] = []
+    let place = 0
+    const take = async ({ body, mediaType }: PartFile): Promise<void> => {
+      const at = place++
+      uploads[at] = await inputs.upload(principal.tenant, body, mediaType)
+    }
+    try {
+      await readMultipart({ headers, stream }, MAX_FILES, take)
+    } catch (error) {
+      // All or none: who repeats the request shall not pay for what nobody knows of.
+      for (const record of uploads) if (record) await inputs.remove(record)
+      throw refusal(error)
+    }
+    const [first] = uploads
+    if (!first) throw noFile()
+    return uploads.length === 1
+      ? { status: 201, headers: { location: uploadPath(first.id) }, body: uploadView(first) }
+      : { status: 201, body: { data: uploads.map(uploadView) } }
+  }
+
+  function refusal(error: unknown): unknown {
+    if (error instanceof ArtifactRefusedError)
+      return new ServiceError('body_too_large', `A file may have ${inputs.limits.uploadBytes} bytes.`)
+    if (!(error instanceof UploadRefusedError)) return error
+    return error.reason === 'type'
+      ? new ServiceError('unsupported_media_type', error.message)
+      : invalidRequest([{ pointer: '', code: 'empty_file', detail: error.message }])
+  }
+
+  /** A foreign id is as unknown as a made-up one; a token reads the files of its job. */
+  async function owned({ params, principal }: OwnedRequest): Promise<UploadRecord> {
+    const id = params.id ?? ''
+    const record = UPLOAD_ID.test(id) ? await inputs.find(principal.tenant, id) : null
+    if (!record || (principal.only !== null && !(await inputs.isUsedBy(id, principal.only)))) throw notFound()
+    return record
+  }
+
+  async function get(request: OwnedRequest): Promise<ApiResponse> {
+    const file = await serveFile(request, artifacts, await owned(request))
+    if (!file) throw notFound()
+    return file
+  }
+
+  async function remove(request: OwnedRequest): Promise<ApiResponse> {
+    if (!(await inputs.remove(await owned(request))))
+      throw new ServiceError('upload_in_use', 'A job still has it in its input; it goes with the last of them.')
+    return { status: 204 }
+  }
+
+  return [
+    { method: 'POST', path: '/v1/uploads', scope: 'jobs:write', streams: true, handle: upload },
+    { method: 'GET', path: '/v1/uploads/:id', scope: 'jobs:read', tokenOpens: true, handle: get },
+    { method: 'DELETE', path: '/v1/uploads/:id', scope: 'jobs:write', handle: remove },
+  ]
+}
+
+const uploadView = ({ id, media_type, bytes, sha256, created_at, expires_at }: UploadRecord): Upload => ({
+  id,
+  url: uploadPath(id),
+  media_type,
+  bytes,
+  sha256,
+  created_at: new Date(created_at).toISOString(),
+  expires_at: new Date(expires_at).toISOString(),
+})

@@ -1,0 +1,68 @@
+import type { ArtifactStore } from '../artifacts/artifact-store.ts'
+import { filesOf } from '../inputs/reference.ts'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import type { JobRecord } from '../jobs/job.ts'
+import type { AuditSource, KeyNames } from './audit-source.ts'
+import { compareFile } from './compare-file.ts'
+import type { Command, Invariant, Problem } from './finding.ts'
+
+/** The files that inputs name: each is kept, knows who uses it, and is looked at in time. */
+
+interface InputChecks {
+  source: Pick<AuditSource, 'upload' | 'revision' | 'now' | 'members' | 'holds'>
+  keys: JobKeys
+  /** Files are read and compared. */
+  artifacts: Pick<ArtifactStore, 'open'> | undefined
+}
+
+export async function checkInputs(job: JobRecord, { source, keys, artifacts }: InputChecks): Promise<Problem[]> {
+  const problems: Problem[] = []
+  const guard = { job: job.id, rev: String(job.rev) }
+  for (const id of filesOf(job.input).keys()) {
+    const wrong: [detail: string, fix: Command[]][] = []
+    const upload = await source.upload(id, job.id)
+    if (upload === null || upload.state !== 'ready' || upload.tenant !== job.tenant) wrong.push(['it is not there', []])
+    else {
+      if (!upload.isUsed) wrong.push(['it does not know of the job', [['sadd', keys.uploadJobs(id), job.id]]])
+      const difference = artifacts ? await compareFile(artifacts, upload) : null
+      if (difference !== null) wrong.push([difference, []])
+    }
+    // A record loses its input before the files of it go.
+    if (wrong.length === 0 || (await source.revision(job.id)) !== guard.rev) continue
+    for (const [detail, fix] of wrong)
+      problems.push({
+        invariant: 'input_kept',
+        id: job.id,
+        detail: `${id}: ${detail}`,
+        repairable: fix.length > 0,
+        fix,
+        guard,
+      })
+  }
+  return problems
+}
+
+/** Every upload by itself, and what names one. */
+export async function walkUploads({ uploads, uploadParts }: KeyNames, checks: InputChecks): Promise<Problem[]> {
+  const { source, keys } = checks
+  const problems: Problem[] = []
+  const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = []): void =>
+    void problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard: null })
+  for (const id of uploads) {
+    const upload = await source.upload(id, null)
+    if (upload !== null && !upload.isDue)
+      say('due', id, 'nobody will look at the upload', [['zadd', keys.uploads, String(await source.now()), id]])
+  }
+  for (const id of uploadParts)
+    if (!uploads.has(id) && (await source.upload(id, null)) === null)
+      say('record_complete', id, 'its jobs are still there', [['del', keys.uploadJobs(id)]])
+  for await (const page of source.members('zset', keys.uploads))
+    for (const id of page)
+      if (
+        !uploads.has(id) &&
+        (await source.upload(id, null)) === null &&
+        (await source.holds('zset', keys.uploads, id))
+      )
+        say('index_member_exists', id, `${keys.uploads}: there is no such upload`, [['zrem', keys.uploads, id]])
+  return problems
+}

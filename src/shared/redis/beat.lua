@@ -1,0 +1,10 @@
+--[[
+  A process says that it lives, and under which run of Redis.
+
+  Input:   KEYS[1] the presence hash (`worker:<id>` -> `<run> <ms>`, `run:<run>` -> ms), ARGV[1] id, ARGV[2] run
+  Output:  1
+]]
+local time = redis.call('TIME')
+local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+redis.call('HSET', KEYS[1], 'worker:' .. ARGV[1], ARGV[2] .. ' ' .. now, 'run:' .. ARGV[2], now)
+return 1

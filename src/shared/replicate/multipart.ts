@@ -1,0 +1,24 @@
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import type { HandedFile } from './prediction-port.ts'
+
+/** A file as the one part `content` of a multipart body, of a length that is known before it begins. */
+export function multipartOf({ name, mediaType, bytes, body }: HandedFile) {
+  const boundary = `genqueue-${randomBytes(16).toString('hex')}`
+  const head = Buffer.from(
+    `--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="${name}"\r\nContent-Type: ${mediaType}\r\n\r\n`,
+  )
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield head
+    yield* body
+    yield tail
+  }
+  return {
+    headers: {
+      'content-type': `multipart/form-data; boundary=${boundary}`,
+      'content-length': String(head.length + bytes + tail.length),
+    },
+    body: Readable.from(parts()),
+  }
+}

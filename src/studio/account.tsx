@@ -1,0 +1,109 @@
+import { useEffect, useRef, useState } from 'react'
+import { whenFull } from './format.ts'
+import { ChevronDown } from './icons.tsx'
+import { session } from './session.ts'
+import { useStudio } from './studio-context.ts'
+import { SCOPE_WORDS, useWho } from './who.ts'
+
+/** Whose page this is, what may be done on it, and the way out. */
+export function Account() {
+  const who = useWho()
+  const [open, setOpen] = useState(false)
+  const box = useRef<HTMLDivElement>(null)
+  const button = useRef<HTMLButtonElement>(null)
+
+  useEffect(() => {
+    if (!open) return undefined
+    const outside = (event: Event) => {
+      if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false)
+    }
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return
+      event.preventDefault()
+      setOpen(false)
+      button.current?.focus()
+    }
+    document.addEventListener('pointerdown', outside)
+    document.addEventListener('focusin', outside)
+    // Before the page's own keys, for which Escape means to leave.
+    document.addEventListener('keydown', onKey, true)
+    return () => {
+      document.removeEventListener('pointerdown', outside)
+      document.removeEventListener('focusin', outside)
+      document.removeEventListener('keydown', onKey, true)
+    }
+  }, [open])
+
+  if (!who) return null
+  return (
+    <div className="account" ref={box}>
+      <button
+        type="button"
+        ref={button}
+        className="quiet account-button"
+        aria-expanded={open}
+        aria-controls="account-panel"
+        onClick={() => setOpen(!open)}
+      >
+        <span className="off-screen">Account: </span>
+        <span className="account-name">{who.tenant.title}</span>
+        <ChevronDown />
+      </button>
+      {open && (
+        <div className="account-panel" id="account-panel">
+          <dl className="facts">
+            <div>
+              <dt>Tenant</dt>
+              <dd>
+                <span dir="auto">{who.tenant.title}</span>
+                <br />
+                <code className="muted">{who.tenant.id}</code>
+              </dd>
+            </div>
+            <div>
+              <dt>Key</dt>
+              <dd>{who.key_id === null ? 'The development key' : <code>{who.key_id}</code>}</dd>
+            </div>
+            <div>
+              <dt>May</dt>
+              <dd>
+                <ul>
+                  {who.scopes.map((scope) => (
+                    <li key={scope}>
+                      {SCOPE_WORDS[scope] ?? ''} <code className="muted">{scope}</code>
+                    </li>
+                  ))}
+                </ul>
+              </dd>
+            </div>
+            {who.expires_at && (
+              <div>
+                <dt>Until</dt>
+                <dd>
+                  <time dateTime={who.expires_at}>{whenFull(who.expires_at)}</time>
+                </dd>
+              </div>
+            )}
+          </dl>
+          <div className="account-foot">
+            {who.scopes.includes('admin') && <a href="/admin/queues">Queue board</a>}
+            <a href="/docs">API</a>
+            <SignOut />
+          </div>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function SignOut() {
+  const { client } = useStudio()
+  const [possible] = useState(session.byKey)
+  if (!possible) return <span className="muted">Signed in by itself on this machine</span>
+  const leave = () => void client.signOut().then(session.left, session.left)
+  return (
+    <button type="button" className="button" onClick={leave}>
+      Sign out
+    </button>
+  )
+}

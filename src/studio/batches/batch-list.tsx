@@ -1,0 +1,104 @@
+import { useEffect } from 'react'
+import type { Batch } from '../../client/types.ts'
+import { serviceNow } from '../clock.ts'
+import { whenFull, whenShort } from '../format.ts'
+import { Plus, StatusIcon } from '../icons.tsx'
+import { batchPath, Link } from '../router.tsx'
+import { useFollowAll } from '../runs.ts'
+import { useStudio } from '../studio-context.ts'
+import { usePages } from '../use-pages.ts'
+import { BatchBar } from './batch-bar.tsx'
+import { BATCH_WORDS, batchCost, batchTitle, endedIn, percent } from './batch-words.ts'
+
+/** While something runs the counts are read anew this often, ms. */
+const AGAIN_EVERY_MS = 3_000
+
+export function BatchList() {
+  const { client } = useStudio()
+  const { items, state, problem, more, cursor, refresh } = usePages<Batch>(client.batches)
+  useFollowAll()
+  useEffect(() => void (document.title = 'Batches · genqueue'), [])
+  const running = items.some(({ completed_at }) => completed_at === null)
+  useEffect(() => {
+    if (!running) return undefined
+    const timer = setInterval(() => document.visibilityState === 'visible' && refresh(), AGAIN_EVERY_MS)
+    return () => clearInterval(timer)
+  }, [running, refresh])
+
+  return (
+    <main className="page">
+      <div className="page-head">
+        <h1>Batches</h1>
+        <Link className="button primary" href="/batches/new">
+          <Plus />
+          New batch
+        </Link>
+      </div>
+      {problem && (
+        <p className="composer-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {state === 'ready' && items.length === 0 && <NoBatches />}
+      <ul className="batch-list">
+        {items.map((batch) => (
+          <li key={batch.id}>
+            <BatchCard batch={batch} />
+          </li>
+        ))}
+      </ul>
+      {cursor !== null && (
+        <button type="button" className="button" disabled={state === 'loading'} onClick={more}>
+          Older batches
+        </button>
+      )}
+    </main>
+  )
+}
+
+function BatchCard({ batch }: { batch: Batch }) {
+  const { word, shape } = BATCH_WORDS[batch.status]
+  const cost = batchCost(batch)
+  return (
+    <article className={`batch-card batch-${batch.status}`}>
+      <div className="batch-card-head">
+        <Link href={batchPath(batch.id)} className="batch-link">
+          <bdi>{batchTitle(batch)}</bdi>
+        </Link>
+        <time dateTime={batch.created_at} title={whenFull(batch.created_at)} className="muted">
+          {whenShort(batch.created_at, serviceNow())}
+        </time>
+      </div>
+      <BatchBar batch={batch} />
+      <p className="batch-card-foot">
+        <span className="batch-status">
+          <StatusIcon shape={shape} size={14} />
+          {word}
+        </span>
+        <span className="tabular">
+          {endedIn(batch)} of {batch.counts.total}
+        </span>
+        {batch.success_rate !== null && <span className="tabular">{percent(batch.success_rate)} successful</span>}
+        {cost && <span className="muted tabular">{cost}</span>}
+      </p>
+    </article>
+  )
+}
+
+function NoBatches() {
+  return (
+    <div className="first-visit">
+      <h2>No batch yet</h2>
+      <p className="muted">
+        A batch is many runs that belong together: the pages of a book, the pictures of a training set. They are
+        accepted all or none, counted together, and fill while you watch.
+      </p>
+      <p className="first-visit-actions">
+        <Link className="button primary" href="/batches/new">
+          <Plus />
+          New batch
+        </Link>
+      </p>
+    </div>
+  )
+}

@@ -1,0 +1,265 @@
+import { useEffect, useState, useSyncExternalStore } from 'react'
+import type { Batch, JobStatus } from '../../client/types.ts'
+import { serviceNow, useSeconds } from '../clock.ts'
+import { CopyButton } from '../copy-button.tsx'
+import { Figure, Figures } from '../figures.tsx'
+import { between, duration, humanize, runningFor, whenFull } from '../format.ts'
+import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
+import { credits } from '../money.ts'
+import { RefusalNote } from '../refusal-note.tsx'
+import { batchPath, go, leave, Link, STATUSES, useAddress, withQuery } from '../router.tsx'
+import { useFollowAll, words } from '../runs.ts'
+import { TileGrid } from '../sheet/tile-grid.tsx'
+import { useStudio } from '../studio-context.ts'
+import { useSend } from '../submit.ts'
+import { useMay } from '../who.ts'
+import { BatchBar } from './batch-bar.tsx'
+import { BATCH_WORDS, batchTitle, endedIn, percent, stopWords, underWayIn } from './batch-words.ts'
+import { useBatch } from './use-batch.ts'
+
+export function BatchPage({ id }: { id: string }) {
+  const { batch, ids, problem, accept } = useBatch(id)
+  useFollowAll()
+  useLeaveByEscape()
+  useEffect(() => {
+    document.title = batch
+      ? `${endedIn(batch)} of ${batch.counts.total} · ${batchTitle(batch).slice(0, 60)}`
+      : 'Batch · genqueue'
+  }, [batch])
+
+  if (!batch) {
+    return (
+      <main className="notice">
+        {problem ? (
+          <>
+            <h1>This batch cannot be shown</h1>
+            <p>{problem}</p>
+            <p>
+              <Link href="/batches">All batches</Link>
+            </p>
+          </>
+        ) : (
+          <p className="muted">Reading the batch…</p>
+        )}
+      </main>
+    )
+  }
+  return (
+    <main className="page">
+      <nav className="run-bar" aria-label="Batches">
+        <button type="button" className="quiet back" onClick={() => leave('/batches')}>
+          <ArrowLeft />
+          Batches
+        </button>
+      </nav>
+      <header className="run-head">
+        <h1 dir="auto">{batchTitle(batch)}</h1>
+        <p className="run-sub muted">
+          <time dateTime={batch.created_at}>{whenFull(batch.created_at)}</time>
+          {batch.sequential && <span>one after the other</span>}
+          {batch.retry_of && <Link href={batchPath(batch.retry_of)}>What failed in another batch</Link>}
+          <span className="run-id">
+            <code>{batch.id}</code>
+            <CopyButton text={batch.id} what="batch id" />
+          </span>
+        </p>
+      </header>
+      <Overview batch={batch} onChange={accept} />
+      <Chips batch={batch} />
+      <Grid batch={batch} ids={ids} />
+    </main>
+  )
+}
+
+function useLeaveByEscape(): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape' || event.defaultPrevented) return
+      leave('/batches')
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [])
+}
+
+/** How far it is, how it goes, what it costs, and what can be done about it. */
+function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
+  const { word, shape } = BATCH_WORDS[batch.status]
+  const { counts, cost } = batch
+  const stopped = stopWords(batch)
+  const took = between(batch.created_at, batch.completed_at)
+  return (
+    <section className="card batch-overview" aria-label="Progress">
+      <div className="status-line">
+        <StatusIcon shape={shape} size={20} />
+        <h2 aria-live="polite">{word}</h2>
+        <span className="elapsed big">{took === null ? <Ticking since={batch.created_at} /> : duration(took)}</span>
+      </div>
+      <BatchBar batch={batch} />
+      <Figures>
+        <Figure name="Done" value={`${endedIn(batch)} of ${counts.total}`} note={percent(batch.progress)} />
+        <Figure
+          name="Success rate"
+          value={batch.success_rate === null ? '–' : percent(batch.success_rate)}
+          note={counts.failed > 0 ? `${counts.failed} failed` : null}
+        />
+        {batch.completed_at === null && (
+          <Figure
+            name="Under way"
+            value={String(underWayIn(batch))}
+            note={counts.queued > 0 ? `${counts.queued} waiting` : null}
+          />
+        )}
+        {batch.estimated_end_at && <Figure name="Expected end" value={<Until at={batch.estimated_end_at} />} />}
+        {cost && (
+          <Figure
+            name="Cost"
+            value={`${credits(cost.captured)} credits`}
+            note={cost.held > 0 ? `${credits(cost.held)} more held` : null}
+          />
+        )}
+      </Figures>
+      {stopped && <p className="status-strong">{stopped}</p>}
+      <Actions batch={batch} onChange={onChange} />
+    </section>
+  )
+}
+
+function Ticking({ since }: { since: string }) {
+  useSeconds(true)
+  return <>{runningFor(serviceNow() - Date.parse(since))}</>
+}
+
+function Until({ at }: { at: string }) {
+  useSeconds(true)
+  const left = Date.parse(at) - serviceNow()
+  return <>{left <= 0 ? 'any moment' : `in ${runningFor(left)}`}</>
+}
+
+function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
+  const { counts } = batch
+  const may = useMay('jobs:write')
+  const open = counts.total - endedIn(batch)
+  const missed = counts.failed + counts.canceled
+  return (
+    <div className="actions">
+      <div className="buttons">
+        {may && open > 0 && batch.stopped !== 'canceled' && <Cancel batch={batch} open={open} onChange={onChange} />}
+        {may && batch.completed_at !== null && missed > 0 && <RetryFailed batch={batch} missed={missed} />}
+        <a className="button" href={`/v1/batches/${batch.id}/manifest`} download={`${batch.id}.jsonl`}>
+          <Download />
+          Manifest
+        </a>
+      </div>
+    </div>
+  )
+}
+
+/** Asks once more: what it stops cannot be started again as it was. */
+function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChange: (batch: Batch) => void }) {
+  const { client } = useStudio()
+  const [state, setState] = useState<'idle' | 'asking' | 'busy'>('idle')
+  const [problem, setProblem] = useState<string | null>(null)
+
+  async function cancel(): Promise<void> {
+    setState('busy')
+    setProblem(null)
+    try {
+      onChange(await client.cancelBatch(batch.id))
+    } catch (error) {
+      setProblem(words(error))
+    }
+    setState('idle')
+  }
+
+  const runs = open === 1 ? '1 run' : `${open} runs`
+  return (
+    <>
+      {state === 'asking' ? (
+        <span className="confirm" role="group" aria-label="Cancel the batch?">
+          <span>
+            Stop {runs}? What is queued costs nothing; what Replicate runs by now is stopped, and billed by Replicate
+            for the time used.
+          </span>
+          <button type="button" className="button" autoFocus onClick={() => void cancel()}>
+            Stop {runs}
+          </button>
+          <button type="button" className="quiet" onClick={() => setState('idle')}>
+            Let them run
+          </button>
+        </span>
+      ) : (
+        <button type="button" className="button" disabled={state === 'busy'} onClick={() => setState('asking')}>
+          <Stop />
+          {state === 'busy' ? 'Canceling…' : 'Cancel the rest'}
+        </button>
+      )}
+      {problem && (
+        <span className="field-error" role="alert">
+          {problem}
+        </span>
+      )}
+    </>
+  )
+}
+
+function RetryFailed({ batch, missed }: { batch: Batch; missed: number }) {
+  const { client } = useStudio()
+  const { send, sending, refusal } = useSend()
+  const retry = async () => {
+    const next = await send(batch.id, (idempotencyKey) => client.retryFailed(batch.id, { idempotencyKey }))
+    if (next) go(batchPath(next.id))
+  }
+  return (
+    <>
+      <button type="button" className="button primary" disabled={sending} onClick={() => void retry()}>
+        <Again />
+        {sending ? 'Sending…' : `Try ${missed === 1 ? 'the one' : `the ${missed}`} again`}
+      </button>
+      {refusal && <RefusalNote refusal={refusal} />}
+    </>
+  )
+}
+
+function Chips({ batch }: { batch: Batch }) {
+  const { status } = useAddress()
+  const shown = STATUSES.filter((each) => batch.counts[each] > 0 || each === status)
+  return (
+    <nav className="filters batch-chips" aria-label="Filter by status">
+      {[null, ...shown].map((each) => (
+        <Link
+          key={each ?? 'all'}
+          href={withQuery({ status: each })}
+          className="filter"
+          aria-current={each === status ? 'page' : undefined}
+        >
+          {each === null ? 'All' : humanize(each)}{' '}
+          <span className="tabular">{each === null ? batch.counts.total : batch.counts[each]}</span>
+        </Link>
+      ))}
+    </nav>
+  )
+}
+
+function Grid({ batch, ids }: { batch: Batch; ids: readonly string[] }) {
+  const { status } = useAddress()
+  const shown = useOfStatus(ids, status)
+  const missing = status === null ? batch.counts.total - ids.length : 0
+  return (
+    <section aria-label="Runs of the batch">
+      <TileGrid ids={shown} label="Runs of the batch, in their order" small />
+      {missing > 0 && <p className="muted sheet-end">Reading {missing} more…</p>}
+      {status !== null && shown.length === 0 && <p className="muted sheet-end">No run of the batch is {status} now.</p>}
+    </section>
+  )
+}
+
+/** Those of a status, as it changes. */
+function useOfStatus(ids: readonly string[], status: JobStatus | null): readonly string[] {
+  const { runs } = useStudio()
+  const snapshot = useSyncExternalStore(runs.onAny, () =>
+    status === null ? '' : ids.filter((id) => runs.job(id)?.status === status).join(' '),
+  )
+  if (status === null) return ids
+  return snapshot === '' ? [] : snapshot.split(' ')
+}

@@ -1,0 +1,271 @@
+import { useEffect, useState } from 'react'
+import type { BatchRequest, Json, JsonObject } from '../../client/types.ts'
+import { useCatalogue, type Catalogue } from '../catalogue.ts'
+import { useRecipe } from '../composer.tsx'
+import { keepDraft, readDraft } from '../drafts.ts'
+import { PriceLine } from '../price-line.tsx'
+import { isFileField, usualChoice, type Recipe } from '../recipe.ts'
+import { RecipePicker } from '../recipe-picker.tsx'
+import { RefusalNote } from '../refusal-note.tsx'
+import { amend, batchPath, go, leave, useAddress } from '../router.tsx'
+import { useFollowAll } from '../runs.ts'
+import { ArrowLeft } from '../icons.tsx'
+import { checkInput, type FieldErrors } from '../schema-form/check-input.ts'
+import { FieldInput } from '../schema-form/field-input.tsx'
+import type { Field } from '../schema-form/fields.ts'
+import { FormFields } from '../schema-form/form-fields.tsx'
+import { useStudio } from '../studio-context.ts'
+import { useSend, type Refusal } from '../submit.ts'
+
+const MOST = 1_000
+
+export function NewBatch() {
+  const { value: catalogue, problem } = useCatalogue()
+  useFollowAll()
+  useEffect(() => void (document.title = 'New batch · genqueue'), [])
+  return (
+    <main className="page page-narrow">
+      <nav className="run-bar" aria-label="Batches">
+        <button type="button" className="quiet back" onClick={() => leave('/batches')}>
+          <ArrowLeft />
+          Batches
+        </button>
+      </nav>
+      <h1 className="page-title">New batch</h1>
+      {problem && (
+        <p className="composer-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {catalogue && <RecipeBatch catalogue={catalogue} />}
+    </main>
+  )
+}
+
+function RecipeBatch({ catalogue }: { catalogue: Catalogue }) {
+  const { preset, model } = useAddress()
+  const choice = preset !== null || model !== null ? { preset, model } : usualChoice(catalogue)
+  const { recipe, problem } = useRecipe(catalogue, choice)
+  return (
+    <>
+      <RecipePicker
+        catalogue={catalogue}
+        choice={choice}
+        recipe={recipe}
+        onChoose={(chosen) => amend({ preset: chosen.preset, model: chosen.model })}
+      />
+      {problem && (
+        <p className="composer-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {recipe && <BatchForm key={recipe.key} recipe={recipe} />}
+    </>
+  )
+}
+
+/** The field in which the runs of a batch differ: the prompt, else the first text or file that is needed. */
+function varyingField(fields: readonly Field[]): Field | null {
+  const needed = fields.filter((field) => field.required)
+  return (
+    fields.find(({ name }) => name === 'prompt') ??
+    needed.find(({ kind }) => kind === 'long-text' || kind === 'text') ??
+    needed.find(isFileField) ??
+    fields[0] ??
+    null
+  )
+}
+
+/** One value for each run, from what was typed or sent. */
+function valuesOf(field: Field, value: Json | undefined): Json[] {
+  const lines = Array.isArray(value) ? value : typeof value === 'string' ? value.split('\n') : []
+  return lines.flatMap((line) => {
+    const text = typeof line === 'string' ? line.trim() : line
+    if (text === '') return []
+    return [field.kind === 'file-list' ? [text] : text]
+  })
+}
+
+/** The field as it is asked for once, for all runs. */
+const asList = (field: Field): Field => ({
+  ...field,
+  kind: isFileField(field) ? 'file-list' : 'long-text',
+  title: isFileField(field) ? `${field.title}, one for each run` : `${field.title}s, one on each line`,
+  default: undefined,
+  required: true,
+})
+
+function BatchForm({ recipe }: { recipe: Recipe }) {
+  const { client } = useStudio()
+  const { send, sending, refusal, clear } = useSend()
+  const draftKey = `batch ${recipe.key}`
+  const [draft, setDraft] = useState<JsonObject>(() => readDraft(draftKey))
+  const [errors, setErrors] = useState<FieldErrors>({})
+  const [rules, setRules] = useState<Rules>({ title: '', sequential: false, failureRate: '', maxSpend: '' })
+
+  const varying = varyingField(recipe.fields)
+  if (!varying) return <p className="muted">Its schema is not known, so no form can be made for it.</p>
+  const others = recipe.fields.filter(({ name }) => name !== varying.name)
+  const { [varying.name]: list, ...shared } = draft
+  const values = valuesOf(varying, list)
+  const inputs = values.map((value) => ({ ...shared, [varying.name]: value }))
+
+  function change(next: JsonObject): void {
+    setDraft(next)
+    keepDraft(draftKey, next)
+    setErrors({})
+    clear()
+  }
+
+  function check(): FieldErrors {
+    if (values.length === 0) return { [varying?.name ?? '']: 'Required' }
+    if (values.length > MOST) return { [varying?.name ?? '']: `At most ${MOST.toLocaleString()} runs` }
+    return { ...checkInput(others, shared), ...checkRules(rules) }
+  }
+
+  async function submit(): Promise<void> {
+    const found = check()
+    setErrors(found)
+    if (Object.keys(found).length > 0) {
+      requestAnimationFrame(() => document.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
+      return
+    }
+    const { webhook_events, ...target } = recipe.target
+    const request: BatchRequest = {
+      defaults: { ...target, input: shared, ...(webhook_events ? { webhook_events } : {}) },
+      items: values.map((value) => ({ input: { [varying?.name ?? '']: value } })),
+      ...requestOf(rules),
+    }
+    const batch = await send(JSON.stringify(request), (idempotencyKey) =>
+      client.submitBatch(request, { idempotencyKey }),
+    )
+    if (!batch) return
+    keepDraft(draftKey, {})
+    go(batchPath(batch.id))
+  }
+
+  return (
+    <form
+      className="batch-form"
+      noValidate
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' || !(event.metaKey || event.ctrlKey)) return
+        event.preventDefault()
+        void submit()
+      }}
+      onSubmit={(event) => {
+        event.preventDefault()
+        void submit()
+      }}
+    >
+      <FieldInput
+        field={asList(varying)}
+        value={list}
+        onChange={(value) => change(value === undefined ? shared : { ...shared, [varying.name]: value })}
+        error={errors[varying.name] ?? null}
+        placeholder={'A fox under stars\nThe fox counts owls\nThe fox meets a whale'}
+      />
+      <FormFields
+        fields={others}
+        draft={shared}
+        onChange={(next) => change(list === undefined ? next : { ...next, [varying.name]: list })}
+        errors={errors}
+      />
+      <BatchRules rules={rules} onChange={setRules} errors={errors} />
+      <div className="batch-foot">
+        {refusal && <RefusalNote refusal={refusal} errors={readable(refusal, values)} />}
+        <PriceLine recipe={recipe} inputs={inputs} after={refusal?.message ?? null} />
+        <button type="submit" className="button primary wide" disabled={sending}>
+          {sending ? 'Sending…' : values.length > 1 ? `Run ${values.length}` : 'Run'}
+        </button>
+      </div>
+    </form>
+  )
+}
+
+/** `/items/2/input/prompt` as a person counts. */
+function readable({ errors }: Refusal, values: readonly Json[]): Refusal['errors'] {
+  return errors.slice(0, 20).map(({ pointer, detail }) => {
+    const [, at, rest = ''] = /^\/items\/(\d+)(.*)$/.exec(pointer) ?? []
+    if (at === undefined) return { pointer, detail }
+    const value = values[Number(at)]
+    const words = typeof value === 'string' ? ` (${value.slice(0, 40)})` : ''
+    return { pointer: `Number ${Number(at) + 1}${words}${rest}`, detail }
+  })
+}
+
+interface Rules {
+  title: string
+  sequential: boolean
+  /** percent */
+  failureRate: string
+  /** credits */
+  maxSpend: string
+}
+
+function checkRules({ failureRate, maxSpend }: Rules): FieldErrors {
+  const errors: FieldErrors = {}
+  if (failureRate && !(Number(failureRate) > 0 && Number(failureRate) <= 100)) errors['failureRate'] = '1 to 100'
+  if (maxSpend && !(Number(maxSpend) > 0)) errors['maxSpend'] = 'Must be a number above 0'
+  return errors
+}
+
+function requestOf({ title, sequential, failureRate, maxSpend }: Rules): Partial<BatchRequest> {
+  return {
+    ...(title.trim() ? { metadata: { title: title.trim() } } : {}),
+    ...(sequential ? { sequential } : {}),
+    ...(failureRate ? { stop_on_failure_rate: Number(failureRate) / 100 } : {}),
+    ...(maxSpend ? { max_spend: Math.round(Number(maxSpend) * 1_000_000) } : {}),
+  }
+}
+
+function BatchRules({
+  rules,
+  onChange,
+  errors,
+}: {
+  rules: Rules
+  onChange: (rules: Rules) => void
+  errors: FieldErrors
+}) {
+  const text = (name: 'title' | 'failureRate' | 'maxSpend', label: string, note: string, numeric: boolean) => (
+    <div className={errors[name] ? 'field has-error' : 'field'}>
+      <label htmlFor={`batch-${name}`}>{label}</label>
+      <input
+        id={`batch-${name}`}
+        value={rules[name]}
+        inputMode={numeric ? 'decimal' : 'text'}
+        aria-invalid={errors[name] !== undefined}
+        aria-describedby={`batch-${name}-note`}
+        onChange={(event) => onChange({ ...rules, [name]: event.target.value })}
+      />
+      <p id={`batch-${name}-note`} className={errors[name] ? 'field-error' : 'field-note'}>
+        {errors[name] ?? note}
+      </p>
+    </div>
+  )
+  return (
+    <details
+      className="more"
+      open={errors['failureRate'] !== undefined || errors['maxSpend'] !== undefined || undefined}
+    >
+      <summary>Name and limits</summary>
+      <div className="more-fields">
+        {text('title', 'Name', 'By which the batch is found again.', false)}
+        <div className="field field-switch">
+          <label htmlFor="batch-sequential">One after the other</label>
+          <input
+            id="batch-sequential"
+            type="checkbox"
+            role="switch"
+            className="switch"
+            checked={rules.sequential}
+            onChange={(event) => onChange({ ...rules, sequential: event.target.checked })}
+          />
+        </div>
+        {text('failureRate', 'Stop when so many fail, in percent', 'Judged from the fifth end on. Empty: never.', true)}
+        {text('maxSpend', 'Spend at most, in credits', 'Nothing begins that could cost more. Empty: no limit.', true)}
+      </div>
+    </details>
+  )
+}

@@ -1,0 +1,59 @@
+import { useCallback, useEffect, useState } from 'react'
+import type { Batch } from '../../client/types.ts'
+import { usePageVisible } from '../page-visible.ts'
+import { words } from '../runs.ts'
+import { useStudio } from '../studio-context.ts'
+
+const PAGE = 100
+
+/** A batch with its runs, as they are now: its counts by its own stream, its runs by the stream of everything. */
+export function useBatch(id: string): {
+  batch: Batch | null
+  ids: readonly string[]
+  problem: string | null
+  accept: (batch: Batch) => void
+} {
+  const { client, runs } = useStudio()
+  const [batch, setBatch] = useState<Batch | null>(null)
+  const [ids, setIds] = useState<readonly string[]>([])
+  const [problem, setProblem] = useState<string | null>(null)
+  const visible = usePageVisible()
+
+  useEffect(() => {
+    let current = true
+    client.batch(id).then(
+      (read) => current && setBatch(read),
+      (error: unknown) => current && setProblem(words(error)),
+    )
+    return () => void (current = false)
+  }, [client, id])
+
+  const over = batch === null || batch.completed_at !== null
+  useEffect(() => (visible && !over ? client.batchEvents(id, setBatch) : undefined), [client, id, visible, over])
+
+  useEffect(() => {
+    let current = true
+    const readAll = async () => {
+      const known: string[] = []
+      let cursor: string | null = null
+      do {
+        const page = await client.batchJobs(id, { limit: PAGE, ...(cursor === null ? {} : { cursor }) })
+        if (!current) return
+        for (const job of page.data) runs.accept(job)
+        known.push(...page.data.map((job) => job.id))
+        // Pages that are read again must not shorten what stands already.
+        setIds((before) => (known.length > before.length ? [...known] : before))
+        cursor = page.next_cursor
+      } while (cursor !== null)
+    }
+    const start = () => void readAll().catch((error: unknown) => current && setProblem(words(error)))
+    start()
+    const leave = runs.onOpening(start)
+    return () => {
+      current = false
+      leave()
+    }
+  }, [client, runs, id])
+
+  return { batch, ids, problem, accept: useCallback((next: Batch) => setBatch(next), []) }
+}

@@ -1,0 +1,101 @@
+import { useCallback, useEffect } from 'react'
+import type { Credits } from '../../client/types.ts'
+import { Figure, Figures } from '../figures.tsx'
+import { credits } from '../money.ts'
+import { useFollowAll } from '../runs.ts'
+import { useStudio } from '../studio-context.ts'
+import { useLoaded } from '../use-loaded.ts'
+import { useMay, useWho } from '../who.ts'
+import { Ledger } from './ledger.tsx'
+import { SpendingCard } from './spending.tsx'
+
+const AGAIN_EVERY_MS = 5_000
+
+export function CreditsPage() {
+  const may = useMay('credits:read')
+  const who = useWho()
+  useFollowAll()
+  useEffect(() => void (document.title = 'Credits · genqueue'), [])
+  return (
+    <main className="page">
+      <div className="page-head">
+        <h1>Credits</h1>
+        {who && (
+          <span className="muted" dir="auto">
+            {who.tenant.title}
+          </span>
+        )}
+      </div>
+      {may ? (
+        <>
+          <Account />
+          <SpendingCard />
+          <Ledger />
+        </>
+      ) : (
+        <p className="muted">This key may not look at credits: it lacks the scope credits:read.</p>
+      )}
+    </main>
+  )
+}
+
+function Account() {
+  const { client } = useStudio()
+  const { value: account, problem } = useLoaded(
+    useCallback(() => client.credits(), [client]),
+    { every: AGAIN_EVERY_MS },
+  )
+  return (
+    <section className="card" aria-label="Account">
+      {problem && (
+        <p className="composer-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {account && <AccountFigures account={account} />}
+      {!account && !problem && <div className="card-loading" aria-hidden="true" />}
+    </section>
+  )
+}
+
+function AccountFigures({ account }: { account: Credits }) {
+  const { granted, balance, held, captured, unlimited } = account
+  return (
+    <>
+      <Figures>
+        <Figure
+          name="Balance"
+          value={unlimited ? 'No limit' : credits(balance)}
+          note={unlimited ? 'nothing was ever granted' : 'what new runs may use'}
+          bad={!unlimited && balance <= 0}
+        />
+        <Figure name="Held" value={credits(held)} note="for runs that are not over" />
+        <Figure name="Taken" value={credits(captured)} note="for runs that are" />
+        {!unlimited && <Figure name="Granted" value={credits(granted)} note="all in all" />}
+      </Figures>
+      {!unlimited && granted > 0 && <AccountBar account={account} />}
+      {unlimited && (
+        <p className="card-note">
+          Runs need no balance here, and are counted nonetheless. With its first grant the tenant becomes a limited one.
+        </p>
+      )}
+    </>
+  )
+}
+
+/** granted = balance + held + captured, as one bar. */
+function AccountBar({ account: { balance, held, captured } }: { account: Credits }) {
+  const parts = [
+    { name: 'taken', amount: captured },
+    { name: 'held', amount: held },
+    { name: 'balance', amount: Math.max(0, balance) },
+  ].filter(({ amount }) => amount > 0)
+  const words = parts.map(({ name, amount }) => `${name} ${credits(amount)}`).join(', ')
+  return (
+    <div className="account-bar" role="img" aria-label={words} title={words}>
+      {parts.map(({ name, amount }) => (
+        <span key={name} className={`account-part account-part-${name}`} style={{ flexGrow: amount }} />
+      ))}
+    </div>
+  )
+}

@@ -1,0 +1,137 @@
+import { useCallback } from 'react'
+import type { LedgerEntry, LedgerKind } from '../../client/types.ts'
+import { serviceNow } from '../clock.ts'
+import { clockTime, whenFull, whenShort } from '../format.ts'
+import { credits } from '../money.ts'
+import { amend, batchPath, Link, runPath, useAddress } from '../router.tsx'
+import { useStudio } from '../studio-context.ts'
+import { usePages } from '../use-pages.ts'
+
+const KINDS: Record<LedgerKind, string> = {
+  opening: 'Opening',
+  grant: 'Granted',
+  adjustment: 'Adjusted',
+  hold: 'Held',
+  capture: 'Taken',
+  release: 'Given back',
+}
+
+const isKind = (text: string): text is LedgerKind => Object.hasOwn(KINDS, text)
+
+/** Every movement, newest first, with the account as it stood after it. */
+export function Ledger() {
+  const { kind } = useAddress()
+  const chosen = kind !== null && isKind(kind) ? kind : null
+  return (
+    <section className="card" aria-labelledby="ledger-title">
+      <div className="card-head">
+        <h2 className="card-title" id="ledger-title">
+          Ledger
+        </h2>
+        <select
+          className="preset-filter"
+          aria-label="Kind of movement"
+          value={chosen ?? ''}
+          onChange={(event) => amend({ kind: event.target.value })}
+        >
+          <option value="">Every movement</option>
+          {Object.entries(KINDS).map(([name, word]) => (
+            <option key={name} value={name}>
+              {word}
+            </option>
+          ))}
+        </select>
+      </div>
+      <Entries key={chosen ?? 'all'} kind={chosen} />
+    </section>
+  )
+}
+
+function Entries({ kind }: { kind: LedgerKind | null }) {
+  const { client } = useStudio()
+  const read = useCallback(
+    (page: { limit: number; cursor?: string }) => client.ledger({ ...page, ...(kind ? { kind } : {}) }),
+    [client, kind],
+  )
+  const { items, state, problem, cursor, more } = usePages<LedgerEntry>(read, 25)
+  return (
+    <>
+      {problem && (
+        <p className="composer-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {state === 'ready' && items.length === 0 && <p className="muted">Nothing has been moved yet.</p>}
+      {items.length > 0 && (
+        <div className="table-place">
+          <table className="table">
+            <thead>
+              <tr>
+                <th scope="col">When</th>
+                <th scope="col">What</th>
+                <th scope="col" className="number">
+                  Credits
+                </th>
+                <th scope="col" className="number wide-only">
+                  Held then
+                </th>
+                <th scope="col" className="number">
+                  Balance then
+                </th>
+                <th scope="col">For</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((entry) => (
+                <Entry key={entry.id} entry={entry} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {cursor !== null && (
+        <button type="button" className="button" disabled={state === 'loading'} onClick={more}>
+          {state === 'loading' ? 'Reading…' : 'Older movements'}
+        </button>
+      )}
+    </>
+  )
+}
+
+function Entry({ entry }: { entry: LedgerEntry }) {
+  const { kind, amount, held, balance, job, batch, reason, uncollected, created_at } = entry
+  const now = serviceNow()
+  const today = new Date(now).toDateString() === new Date(created_at).toDateString()
+  return (
+    <tr>
+      <td>
+        <time dateTime={created_at} title={whenFull(created_at)}>
+          {today ? clockTime(created_at) : whenShort(created_at, now)}
+        </time>
+      </td>
+      <td>{KINDS[kind] ?? kind}</td>
+      <td className="number">
+        {credits(amount)}
+        {uncollected > 0 && <span className="figure-note">{credits(uncollected)} uncollected</span>}
+      </td>
+      <td className="number wide-only">{credits(held)}</td>
+      <td className="number">{credits(balance)}</td>
+      <td className="table-for">
+        {reason !== null && <bdi>{reason}</bdi>}
+        {job !== null && (
+          <Link href={runPath(job)} title={job}>
+            run …{job.slice(-6)}
+          </Link>
+        )}
+        {batch !== null && (
+          <>
+            {' '}
+            <Link href={batchPath(batch)} title={batch}>
+              batch …{batch.slice(-6)}
+            </Link>
+          </>
+        )}
+      </td>
+    </tr>
+  )
+}

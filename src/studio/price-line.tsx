@@ -1,0 +1,70 @@
+import { useCallback } from 'react'
+import type { JsonObject } from '../client/types.ts'
+import { duration } from './format.ts'
+import { credits, estimateOf, priceWords } from './money.ts'
+import type { Recipe } from './recipe.ts'
+import { useStudio } from './studio-context.ts'
+import { useLoaded } from './use-loaded.ts'
+import { useMay } from './who.ts'
+
+interface Props {
+  recipe: Recipe
+  /** One for each job that is about to be submitted. */
+  inputs: readonly JsonObject[]
+  /** Changes when something was submitted or refused: the balance is another one then. */
+  after: string | null
+}
+
+/** What it will cost and how long it takes, before the button is pressed. */
+export function PriceLine({ recipe, inputs, after }: Props) {
+  const { price, defaults, runTime } = recipe
+  // Before the first one is written it tells the price of one.
+  const counted = inputs.length === 0 ? [{}] : inputs
+  const estimate =
+    price && counted.reduce((sum, input) => sum + estimateOf(price, { ...input, ...missing(defaults, input) }), 0)
+  return (
+    <div className="price">
+      <p className="price-line">
+        <span className="muted">{counted.length === 1 ? 'Price of a run' : `Price of ${counted.length} runs`}</span>
+        <strong className="tabular" title={price ? priceWords(price) : undefined}>
+          {estimate === null ? 'no credits' : `${credits(estimate)} credits`}
+        </strong>
+      </p>
+      {estimate !== null && <Balance estimate={estimate} after={after} />}
+      {runTime && (
+        <p className="price-note">
+          A run takes <span className="tabular">{duration(runTime.p50 * 1000)}</span>, nine of ten at most{' '}
+          <span className="tabular">{duration(runTime.p90 * 1000)}</span>.
+        </p>
+      )}
+    </div>
+  )
+}
+
+const missing = (defaults: JsonObject, input: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(defaults).filter(([name]) => input[name] === undefined))
+
+const AGAIN_EVERY_MS = 30_000
+
+function Balance({ estimate, after }: { estimate: number; after: string | null }) {
+  const { client } = useStudio()
+  const may = useMay('credits:read')
+  const { value: account } = useLoaded(
+    useCallback(async () => (may ? client.credits() : null), [client, may]),
+    { every: AGAIN_EVERY_MS, version: after },
+  )
+  const held = 'It is held until the end; what the run really used is taken then, a failed run costs nothing.'
+  if (!account || account.unlimited) return <p className="price-note">{held}</p>
+  const short = estimate - account.balance
+  if (short > 0)
+    return (
+      <p className="price-note price-short">
+        {credits(short)} credits are missing: the balance is {credits(account.balance)}.
+      </p>
+    )
+  return (
+    <p className="price-note" title={held}>
+      Held until the end, of a balance of <span className="tabular">{credits(account.balance)}</span>.
+    </p>
+  )
+}

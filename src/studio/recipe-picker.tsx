@@ -1,0 +1,176 @@
+import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react'
+import type { Catalogue } from './catalogue.ts'
+import { ChevronDown } from './icons.tsx'
+import { credits } from './money.ts'
+import type { Choice, Recipe } from './recipe.ts'
+
+/** `owner/name`, or `owner/name:<version>`. */
+const ADDRESS = /^[\w.-]+\/[\w.-]+(:[0-9a-f]{64})?$/
+
+interface Props {
+  catalogue: Catalogue
+  choice: Choice
+  /** null until what is chosen is known. */
+  recipe: Recipe | null
+  onChoose: (choice: Choice) => void
+}
+
+interface Item {
+  choice: Choice
+  title: string
+  owner: string | null
+  description: string | null
+  /** At the end of the line. */
+  aside: string | null
+}
+
+const ofPreset = (name: string): Choice => ({ preset: name, model: null })
+const ofModel = (name: string): Choice => ({ preset: null, model: name })
+
+function itemOfModel(name: string, description: string | null): Item {
+  const [owner = '', ...rest] = name.split('/')
+  return { choice: ofModel(name), title: rest.join('/'), owner, description, aside: null }
+}
+
+export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
+  const [open, setOpen] = useState(false)
+  const [search, setSearch] = useState('')
+  const box = useRef<HTMLDivElement>(null)
+  const button = useRef<HTMLButtonElement>(null)
+  const panelId = useId()
+  const typed = search.trim()
+  const found = (text: string) => text.toLowerCase().includes(typed.toLowerCase())
+  const presets = catalogue.presets
+    .filter(({ name, title, description }) => found(`${name} ${title} ${description}`))
+    .map(({ name, title, description, estimate }): Item => ({
+      choice: ofPreset(name),
+      title,
+      owner: null,
+      description,
+      aside: estimate === null ? null : credits(estimate),
+    }))
+  const models = catalogue.models
+    .filter(({ name, description }) => found(`${name} ${description ?? ''}`))
+    .map(({ name, description }) => itemOfModel(name, description))
+  const other = ADDRESS.test(typed) && !catalogue.models.some(({ name }) => name === typed)
+  const groups = [
+    { name: 'Presets', items: presets },
+    { name: 'Models', items: [...models, ...(other ? [itemOfModel(typed, 'Look it up on Replicate')] : [])] },
+  ].filter(({ items }) => items.length > 0)
+
+  useEffect(() => {
+    if (!open) return undefined
+    const outside = (event: Event) => {
+      if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false)
+    }
+    document.addEventListener('pointerdown', outside)
+    document.addEventListener('focusin', outside)
+    return () => {
+      document.removeEventListener('pointerdown', outside)
+      document.removeEventListener('focusin', outside)
+    }
+  }, [open])
+
+  function choose(chosen: Choice): void {
+    setOpen(false)
+    setSearch('')
+    button.current?.focus()
+    onChoose(chosen)
+  }
+
+  function onKey(event: KeyboardEvent): void {
+    if (event.key === 'Escape') {
+      event.stopPropagation()
+      setOpen(false)
+      button.current?.focus()
+      return
+    }
+    if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
+      event.preventDefault()
+      const first = other ? itemOfModel(typed, null) : groups[0]?.items[0]
+      if (first) choose(first.choice)
+      return
+    }
+    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return
+    event.preventDefault()
+    const stops = [...(box.current?.querySelectorAll<HTMLElement>('[data-stop]') ?? [])]
+    const at = stops.findIndex((stop) => stop === document.activeElement)
+    stops.at((at + (event.key === 'ArrowDown' ? 1 : -1) + stops.length) % stops.length)?.focus()
+  }
+
+  return (
+    <div className="field picker" ref={box}>
+      <span className="label" id={`${panelId}-label`}>
+        Preset or model
+      </span>
+      <button
+        type="button"
+        ref={button}
+        className="picker-button"
+        aria-expanded={open}
+        aria-controls={panelId}
+        aria-labelledby={`${panelId}-label ${panelId}-chosen`}
+        onClick={() => setOpen(!open)}
+      >
+        <span className="picker-words" id={`${panelId}-chosen`}>
+          <Name title={recipe?.title ?? choice.preset ?? choice.model} owner={recipe?.owner ?? null} />
+          {recipe?.description && <span className="picker-description">{recipe.description}</span>}
+        </span>
+        <ChevronDown />
+      </button>
+      {open && (
+        <div className="picker-panel" id={panelId} onKeyDown={onKey}>
+          <input
+            data-stop
+            autoFocus
+            value={search}
+            onChange={(event) => setSearch(event.target.value)}
+            placeholder="Search, or any owner/name"
+            aria-label="Search presets and models, or give any owner/name"
+            spellCheck={false}
+            autoCapitalize="none"
+          />
+          <div className="picker-groups">
+            {groups.map(({ name, items }) => (
+              <section key={name} aria-label={name}>
+                <h3 className="picker-group">{name}</h3>
+                <ul>
+                  {items.map((item) => (
+                    <li key={item.title}>
+                      <button
+                        type="button"
+                        data-stop
+                        className="picker-item"
+                        aria-current={item.choice.preset === choice.preset && item.choice.model === choice.model}
+                        onClick={() => choose(item.choice)}
+                      >
+                        <span className="picker-line">
+                          <Name title={item.title} owner={item.owner} />
+                          {item.aside && <span className="muted tabular">{item.aside}</span>}
+                        </span>
+                        {item.description && <span className="picker-description">{item.description}</span>}
+                      </button>
+                    </li>
+                  ))}
+                </ul>
+              </section>
+            ))}
+            {groups.length === 0 && (
+              <p className="picker-none">None of that name. Any other model: type its owner/name.</p>
+            )}
+          </div>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Name({ title, owner }: { title: string | null; owner: string | null }) {
+  if (title === null) return <span className="muted">Choose what to make</span>
+  return (
+    <span className="model-name" dir="auto">
+      {owner && <span className="muted">{owner}/</span>}
+      {title}
+    </span>
+  )
+}

@@ -1,0 +1,94 @@
+import type { Job, JobRequest, Json, JsonObject, Model, Preset, PriceRule } from '../client/types.ts'
+import type { Catalogue } from './catalogue.ts'
+import { fieldsOf, type Field } from './schema-form/fields.ts'
+
+/** What a form is made for: a preset, or a model as it is. */
+export interface Recipe {
+  /** Names drafts: `preset:story-page`, or the address of the model. */
+  key: string
+  title: string
+  /** What stands before the title, in grey: the owner of a model. */
+  owner: string | null
+  description: string | null
+  fields: readonly Field[]
+  target: Pick<JobRequest, 'preset' | 'model' | 'version' | 'webhook_events'>
+  price: PriceRule | null
+  /** What a job has when it does not say otherwise. */
+  defaults: JsonObject
+  /** s */
+  runTime: { p50: number; p90: number } | null
+}
+
+/** What is chosen in the address: `preset=` or `model=`. */
+export interface Choice {
+  preset: string | null
+  model: string | null
+}
+
+export function recipeOfPreset(preset: Preset): Recipe {
+  const { name, title, description, input_schema, price, defaults, fixed, run_time } = preset
+  return {
+    key: `preset:${name}`,
+    title,
+    owner: null,
+    description,
+    fields: fieldsOf(input_schema ?? {}, {}),
+    target: {
+      preset: name,
+      ...(preset.policy_overrides.includes('webhook_events') ? { webhook_events: ['output', 'logs'] } : {}),
+    },
+    price,
+    defaults: { ...defaults, ...fixed },
+    runTime: run_time,
+  }
+}
+
+/** `name`: `owner/name`, or `owner/name:<version>`. */
+export function recipeOfModel(name: string, model: Model): Recipe {
+  const [owner = '', rest = ''] = name.split('/')
+  return {
+    key: name,
+    title: rest,
+    owner,
+    description: model.description,
+    fields: fieldsOf(model.input_schema, model.schemas),
+    target: { ...targetOf(name, model), webhook_events: ['output', 'logs'] },
+    price: null,
+    defaults: {},
+    runTime: null,
+  }
+}
+
+/** Only official models run by their name; any other needs a version, and its newest is meant when none was said. */
+function targetOf(name: string, { official, version }: Model): Pick<JobRequest, 'model' | 'version'> {
+  if (name.includes(':')) return { version: name }
+  return official || version === null ? { model: name } : { version: `${name}:${version}` }
+}
+
+export const isFileField = ({ kind }: Field): boolean => kind === 'file' || kind === 'file-list'
+
+/** The first that can be tried with words alone. */
+export function usualChoice({ presets, models }: Catalogue): Choice {
+  const preset = presets.find(({ input_schema }) => {
+    const needed = fieldsOf(input_schema ?? {}, {}).filter(({ required }) => required)
+    return needed.length > 0 && !needed.some(isFileField)
+  })
+  return preset ? { preset: preset.name, model: null } : { preset: null, model: models[0]?.name ?? null }
+}
+
+/** The recipe that a run was made by, for another run like it. */
+export function choiceOf(job: Job, { presets }: Catalogue): Choice {
+  if (job.preset !== null && presets.some(({ name }) => name === job.preset)) return { preset: job.preset, model: null }
+  return { preset: null, model: job.version?.includes(':') ? job.version : job.model }
+}
+
+/** What of an input a form of this recipe would say: nothing that it does not offer, nothing that is meant anyway. */
+export function sayable(recipe: Recipe, input: JsonObject): JsonObject {
+  if (recipe.target.preset === undefined) return input
+  return Object.fromEntries(
+    recipe.fields.flatMap(({ name, default: usual }): [string, Json][] => {
+      const value = input[name]
+      return value === undefined || JSON.stringify(value) === JSON.stringify(usual) ? [] : [[name, value]]
+    }),
+  )
+}

@@ -1,0 +1,52 @@
+import { useCallback, useEffect, useRef, useState } from 'react'
+import { isFinal } from '../../client/client.ts'
+import type { Job } from '../../client/types.ts'
+import { CopyButton } from '../copy-button.tsx'
+import { useStudio } from '../studio-context.ts'
+import { useLoaded } from '../use-loaded.ts'
+
+/** What is asked of Replicate is asked only while somebody looks, and not often. */
+const AGAIN_EVERY_MS = 4_000
+
+export function Logs({ job }: { job: Job }) {
+  // Of a failed run they are what one looks for.
+  const [open, setOpen] = useState(job.status === 'failed')
+  if (job.prediction_id === null) return null
+  return (
+    <details className="card raw logs" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Logs</summary>
+      {open && <LogText job={job} />}
+    </details>
+  )
+}
+
+function LogText({ job }: { job: Job }) {
+  const { client } = useStudio()
+  const { id } = job
+  const final = isFinal(job)
+  const read = useCallback(() => client.logs(id), [client, id])
+  // When it has ended, its last lines are there.
+  const { value, problem } = useLoaded(read, { every: final ? undefined : AGAIN_EVERY_MS, version: final })
+  const box = useRef<HTMLPreElement>(null)
+  const text = value?.logs ?? ''
+  useEffect(() => {
+    if (!final && text !== '') box.current?.scrollTo(0, box.current.scrollHeight)
+  }, [text, final])
+
+  if (problem) return <p className="muted logs-note">{problem}</p>
+  if (!value) return <p className="muted logs-note">Asking Replicate…</p>
+  if (value.logs === null)
+    return <p className="muted logs-note">Replicate keeps logs for an hour; those of this run are gone.</p>
+  if (value.logs === '') return <p className="muted logs-note">The model has written nothing{final ? '' : ' yet'}.</p>
+  return (
+    <>
+      {value.truncated && <p className="muted logs-note">The end; the beginning is too long to be shown.</p>}
+      <pre ref={box} className="code" tabIndex={0} aria-label="Logs of the model">
+        {value.logs}
+      </pre>
+      <CopyButton text={value.logs} what="logs">
+        Copy
+      </CopyButton>
+    </>
+  )
+}

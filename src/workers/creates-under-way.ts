@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Timings } from '../shared/jobs/timings.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { Presence } from '../shared/presence.ts'
+
+/** A Redis that is away is not waited for. */
+const LEAVE_WITHIN_MS = 1_000
+
+/** The creates of this process, so that others know whether one may be under way that Redis has forgotten. */
+export interface CreatesUnderWay {
+  /** From before an intent is sent until what became of it is committed; answers how to end. */
+  begin(): () => void
+  stop(): Promise<void>
+}
+
+/**
+ * Tells in Redis that this process lives. After Redis was started anew it only does so when every create is over that
+ * began before: the recovery gate waits for that. Resolves when it was told for the first time.
+ */
+export async function followCreates(presence: Presence, timings: Timings, log: Logger): Promise<CreatesUnderWay> {
+  const id = randomUUID()
+  /** The run of Redis under which each began, as it was known then. */
+  const underWay = new Map<symbol, string>()
+  let known = ''
+  let beating: Promise<void> | undefined
+
+  async function beat(): Promise<void> {
+    known = await presence.run()
+    if ([...underWay.values()].every((run) => run === known)) await presence.beat(id, known)
+  }
+  // One at a time: while Redis is away it waits.
+  const beatOnce = (): Promise<void> =>
+    (beating ??= beat().finally(() => {
+      beating = undefined
+    }))
+
+  await beatOnce()
+  const timer = setInterval(() => {
+    beatOnce().catch((error: unknown) => log.debug({ err: error }, 'it was not told that this process lives'))
+  }, timings.workerBeat)
+  timer.unref()
+
+  return {
+    begin() {
+      const create = Symbol('create')
+      underWay.set(create, known)
+      return () => void underWay.delete(create)
+    },
+    async stop() {
+      clearInterval(timer)
+      // What was cut off may still arrive: then this process counts like one that was killed.
+      if (underWay.size > 0) return
+      const left = (beating ?? Promise.resolve()).then(() => presence.leave(id)).catch(() => undefined)
+      await Promise.race([left, delay(LEAVE_WITHIN_MS, undefined, { ref: false })])
+    },
+  }
+}

@@ -1,0 +1,182 @@
+import { buffer } from 'node:stream/consumers'
+import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { dataUriLength, toDataUri } from '../shared/inputs/data-uri.ts'
+import type { UploadStore } from '../shared/inputs/ports.ts'
+import { filesOf, mapInput, referenceOf } from '../shared/inputs/reference.ts'
+import type { UploadRecord } from '../shared/inputs/upload.ts'
+import type { Health, PauseReason } from '../shared/jobs/decision.ts'
+import type { JobError, JobRecord, JsonObject } from '../shared/jobs/job.ts'
+import type { Budget } from '../shared/limits/budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { HandOverOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
+import { rejection } from './rejection.ts'
+
+export interface PrepareDependencies {
+  uploads: Pick<UploadStore, 'readMany' | 'remote' | 'rememberRemote'>
+  artifacts: Pick<ArtifactStore, 'open'>
+  upstream: Pick<PredictionPort, 'uploadFile'>
+  reads: Budget
+  account: string
+  log: Logger
+}
+
+/** An input as Replicate takes it. */
+export interface PreparedInput {
+  input: JsonObject
+  /** ms since 1970: afterwards the links in it may be dead. */
+  until: number
+}
+
+export type Preparation =
+  | ({ kind: 'ready' } & PreparedInput)
+  /** Not now. `health`: what it says about upstream; null: nothing. */
+  | { kind: 'trouble'; health: Health | null; pause: { for: number; reason: PauseReason } | null }
+  /** Never. */
+  | { kind: 'impossible'; error: JobError }
+
+export type PrepareInput = (job: JobRecord, signal: AbortSignal) => Promise<Preparation>
+
+/** Length of one data URI, and of all in one input: Replicate's schema says 256 kB, and it tells inputs again in each webhook. */
+const INLINE_BYTES = 256_000
+const ALL_INLINE_BYTES = 1_000_000
+/** Replicate removes files after 24 hours. ms */
+const REMOTE_LIFE = 24 * 3_600_000
+/** What a prediction may wait before it fetches its files, beyond its timeout. ms */
+const REMOTE_MARGIN = 10 * 60_000
+/** Files that are being handed over at once, in each process. */
+const AT_ONCE = 4
+
+/** Ends a preparation. */
+class NotReadyError extends Error {
+  override name = 'NotReadyError'
+  readonly result: Exclude<Preparation, { kind: 'ready' }>
+  constructor(message: string, result: Exclude<Preparation, { kind: 'ready' }>) {
+    super(message)
+    this.result = result
+  }
+}
+
+/**
+ * What an input becomes before it is sent: files stand in it inline while they are small, otherwise Replicate is handed
+ * a copy first, once for all jobs and tries. All of it happens before the intent, so nothing of it can make a
+ * prediction.
+ */
+export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
+  const { uploads, artifacts, upstream, reads, account, log } = dependencies
+  const underWay = new Map<string, Promise<string>>()
+  let free = AT_ONCE
+  const waiting: (() => void)[] = []
+
+  async function oneOfFew<T>(work: () => Promise<T>): Promise<T> {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
+    else free--
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else free++
+    }
+  }
+
+  async function open(record: UploadRecord) {
+    const file = await artifacts.open(record.key)
+    if (file === null) throw lost(record)
+    return file
+  }
+
+  /** The address of a copy at Replicate. */
+  async function handOver(record: UploadRecord, signal: AbortSignal): Promise<string> {
+    await reads.take(signal)
+    const { id, media_type, bytes } = record
+    const file = { name: id, mediaType: media_type, bytes, body: await open(record) }
+    const outcome = await upstream.uploadFile(file, signal)
+    if (outcome.kind !== 'taken') throw refused(outcome)
+    const expires = outcome.expiresAt ?? Date.now() + REMOTE_LIFE
+    const remote = { url: outcome.url, expires_at: expires }
+    await uploads.rememberRemote(id, account, remote, expires - Date.now())
+    log.info({ upload: id, bytes }, 'an input file was handed to Replicate')
+    return outcome.url
+  }
+
+  /** One copy for all who want it at the moment. */
+  function copyOf(record: UploadRecord, signal: AbortSignal): Promise<string> {
+    const known = underWay.get(record.id)
+    if (known) return known
+    const begun = oneOfFew(() => handOver(record, signal)).finally(() => underWay.delete(record.id))
+    underWay.set(record.id, begun)
+    return begun
+  }
+
+  async function addresses(job: JobRecord, signal: AbortSignal) {
+    const wanted = [...filesOf(job.input).keys()]
+    const records = await uploads.readMany(wanted)
+    const found = new Map<string, string>()
+    let inline = 0
+    let until = Infinity
+    const needed = job.timeout * 1000 + REMOTE_MARGIN
+    for (const id of wanted) {
+      const record = records.find((one) => one.id === id && one.state === 'ready')
+      if (!record) throw lost({ id })
+      const length = dataUriLength(record.media_type, record.bytes)
+      if (length <= INLINE_BYTES && inline + length <= ALL_INLINE_BYTES) {
+        inline += length
+        found.set(id, toDataUri(record.media_type, await buffer(await open(record))))
+        continue
+      }
+      const known = await uploads.remote(id, account)
+      if (known && known.expires_at - needed > Date.now()) {
+        found.set(id, known.url)
+        until = Math.min(until, known.expires_at - needed)
+      } else {
+        found.set(id, await copyOf(record, signal))
+        until = Math.min(until, Date.now() + REMOTE_LIFE - needed)
+      }
+    }
+    return { found, until }
+  }
+
+  return async (job, signal) => {
+    if (job.input === null || filesOf(job.input).size === 0)
+      return { kind: 'ready', input: job.input ?? {}, until: Infinity }
+    try {
+      const { found, until } = await addresses(job, signal)
+      const input = mapInput(job.input, (text) => found.get(referenceOf(text) ?? '') ?? text)
+      return { kind: 'ready', input, until }
+    } catch (error) {
+      signal.throwIfAborted()
+      log.warn({ job: job.id, err: error }, 'the files of an input cannot be handed over now')
+      // A disk or a bucket that fails is ours: it says nothing about Replicate.
+      return error instanceof NotReadyError ? error.result : { kind: 'trouble', health: null, pause: null }
+    }
+  }
+}
+
+const lost = ({ id }: Pick<UploadRecord, 'id'>): NotReadyError =>
+  new NotReadyError(`${id} is gone`, {
+    kind: 'impossible',
+    error: {
+      code: 'input_file_lost',
+      message: `The file ${id} of the input is not there any more.`,
+      retryable: false,
+      billed: 'no',
+    },
+  })
+
+const ACCOUNT = new Set([401, 402, 403])
+
+function refused(outcome: Exclude<HandOverOutcome, { kind: 'taken' }>): NotReadyError {
+  if (outcome.kind === 'failed')
+    return new NotReadyError(outcome.reason, { kind: 'trouble', health: 'fault', pause: null })
+  if (outcome.kind === 'rate_limited') {
+    const pause = { for: outcome.retryAfterMs, reason: 'rate_limited' } as const
+    return new NotReadyError('Replicate limits the rate of requests', { kind: 'trouble', health: null, pause })
+  }
+  const { status, message } = outcome
+  return new NotReadyError(
+    message,
+    ACCOUNT.has(status)
+      ? { kind: 'trouble', health: 'refused', pause: null }
+      : { kind: 'impossible', error: rejection(outcome) },
+  )
+}

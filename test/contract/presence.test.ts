@@ -1,0 +1,195 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
+import { DEFAULT_TIMINGS, surelyOver, type Timings } from '../../src/shared/jobs/timings.ts'
+import { createLogger } from '../../src/shared/logger.ts'
+import type { Presence } from '../../src/shared/presence.ts'
+import { createRedisPresence } from '../../src/shared/redis/redis-presence.ts'
+import type { PredictionPort } from '../../src/shared/replicate/prediction-port.ts'
+import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
+import { oneKey } from '../../src/shared/signing-keys.ts'
+import { followCreates } from '../../src/workers/creates-under-way.ts'
+import { createRecoverIntents } from '../../src/workers/recover-intents.ts'
+import { jobScene } from '../support/job-scene.ts'
+import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const redis = new Redis(testRedisUrl())
+afterAll(() => redis.disconnect())
+const log = createLogger({ level: 'silent', readable: false })
+const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, workerBeat: 20 }
+
+let hash: string
+let presence: Presence
+beforeEach(() => {
+  hash = `${freshPrefix()}:presence`
+  presence = createRedisPresence(redis, hash)
+})
+/** As if a process had been seen last so long ago. */
+const seen = (process: string, run: string, ago: number) =>
+  redis.hset(hash, `worker:${process}`, `${run} ${Date.now() - ago}`, `run:${run}`, String(Date.now() - ago))
+/** `<run> <ms>` of each process. */
+const known = async (): Promise<string[]> =>
+  Object.entries(await redis.hgetall(hash)).flatMap(([field, value]) => (field.startsWith('worker:') ? [value] : []))
+
+test('a run of Redis is one until it ends', async () => {
+  const own = await startOwnRedis()
+  const client = new Redis(own.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+  client.on('error', () => undefined)
+  const runs = createRedisPresence(client, 'x')
+  const first = await runs.run()
+  expect(first).toMatch(/^[0-9a-f]{40}$/)
+  expect(await runs.run()).toBe(first)
+  await own.kill()
+  await own.start()
+  expect(await runs.run()).not.toBe(first)
+  client.disconnect()
+  await own.stop()
+})
+
+describe('processes of another run', () => {
+  const seconds = (ms: number): number => Math.round(ms / 1000)
+
+  test('are told with how long ago they were seen, until they come over, leave, or are forgotten', async () => {
+    await presence.beat('mine', 'now')
+    await seen('slow', 'before', 1000)
+    await seen('dead', 'older', 60_000)
+    const former = await presence.former('now')
+    expect(former.processes.map(seconds).toSorted((a, b) => a - b)).toEqual([1, 60])
+    expect(seconds(former.seen ?? 0)).toBe(1)
+    await presence.beat('slow', 'now')
+    expect((await presence.former('now')).processes.map(seconds)).toEqual([60])
+    await presence.leave('dead')
+    // When the other run was last seen stays known.
+    expect(await presence.former('now')).toMatchObject({ processes: [], seen: expect.any(Number) })
+    await seen('killed', 'now', 60_000)
+    await presence.forget('now', 10_000)
+    expect(await presence.former('now')).toEqual({ processes: [], seen: null })
+    expect(Object.keys(await redis.hgetall(hash)).toSorted()).toEqual(['run:now', 'worker:mine', 'worker:slow'])
+  })
+
+  test('are none in a fresh deployment', async () => {
+    expect(await presence.former('now')).toEqual({ processes: [], seen: null })
+  })
+})
+
+describe('a process', () => {
+  /** A Redis whose runs the test decides on; how often it was asked for them. */
+  function restartable() {
+    const at = { run: 'before', asked: 0 }
+    const run = (): Promise<string> => {
+      at.asked++
+      return Promise.resolve(at.run)
+    }
+    return { at, presence: { ...presence, run } }
+  }
+  const severalBeats = async (at: { asked: number }): Promise<void> => {
+    const { asked } = at
+    await waitFor('several beats', () => at.asked > asked + 3)
+  }
+
+  test('comes over to a new run when the creates are over that it began before', async () => {
+    const { at, presence: changing } = restartable()
+    const creates = await followCreates(changing, timings, log)
+    expect(await known()).toEqual([expect.stringMatching(/^before \d+$/)])
+    const [first, second] = [creates.begin(), creates.begin()]
+    at.run = 'after'
+    await severalBeats(at)
+    first()
+    const last = await known()
+    await severalBeats(at)
+    expect(await known()).toEqual(last)
+    second()
+    await waitFor('it to come over', async () => (await known())[0]?.startsWith('after '))
+    // What begins now is of the new run, and keeps nobody waiting.
+    const later = creates.begin()
+    const [beat] = await known()
+    await waitFor('it to go on', async () => (await known())[0] !== beat)
+    later()
+    await creates.stop()
+    expect(await known()).toEqual([])
+  })
+
+  test('that is stopped while a create is under way stays known', async () => {
+    const creates = await followCreates(restartable().presence, timings, log)
+    creates.begin()
+    await creates.stop()
+    expect(await known()).toHaveLength(1)
+  })
+
+  test('stops although Redis does not answer', async () => {
+    const silent = new Promise<never>(() => undefined)
+    let away = false
+    const run = () => (away ? silent : Promise.resolve('now'))
+    const creates = await followCreates({ ...presence, run, leave: () => silent }, timings, log)
+    away = true
+    await creates.stop()
+  })
+})
+
+describe('the recovery gate', () => {
+  async function gate() {
+    const { store } = await jobScene(timings)
+    const listed: { after: number; before: number }[] = []
+    const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
+    const upstream: PredictionPort = {
+      create: never,
+      get: never,
+      cancel: never,
+      account: never,
+      webhookSecret: never,
+      model: never,
+      uploadFile: never,
+      list: ({ after, before }) => {
+        listed.push({ after, before })
+        return Promise.resolve({ kind: 'page', predictions: [], cursor: null })
+      },
+    }
+    const ring = (): Promise<void> => Promise.resolve()
+    const doorbells = { submit: ring, poll: ring, adopt: ring, window: ring, effect: ring }
+    const recover = createRecoverIntents({
+      store,
+      lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),
+      upstream,
+      tokens: createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null }),
+      reads: { take: ring },
+      presence: { ...presence, run: () => Promise.resolve('now') },
+      account: 'default',
+      timings,
+      sameDeployment: () => Promise.resolve(true),
+      log,
+    })
+    const open = async (): Promise<boolean> => (await recover(new AbortController().signal)).retryInMs === 0
+    return { open, listed }
+  }
+
+  test('waits for a process of the run before, until it has come over', async () => {
+    const { open, listed } = await gate()
+    await seen('other', 'before', 100)
+    expect(await open()).toBe(false)
+    expect(listed).toEqual([])
+    await presence.beat('other', 'now')
+    expect(await open()).toBe(true)
+    expect(listed).toHaveLength(1)
+    expect(await presence.former('now')).toEqual({ processes: [], seen: null })
+  })
+
+  test('or until nothing of it can be under way any more', async () => {
+    const { open } = await gate()
+    await seen('killed', 'before', surelyOver(timings) - 500)
+    expect(await open()).toBe(false)
+    await waitFor('the gate to open', open)
+    expect((await presence.former('now')).processes).toEqual([])
+  })
+
+  test('lists from before Redis was last seen, however long it was away', async () => {
+    const { open, listed } = await gate()
+    const away = 20 * 60_000
+    await seen('killed', 'before', away)
+    expect(await open()).toBe(true)
+    const reach = Date.now() - (listed[0]?.after ?? 0)
+    expect(reach).toBeGreaterThanOrEqual(away + timings.recoveryWindow - 1000)
+    expect(reach).toBeLessThan(away + timings.recoveryWindow + 60_000)
+  })
+})

@@ -1,0 +1,91 @@
+import { Redis } from 'ioredis'
+import { afterAll, expect, test } from 'vitest'
+import type { ReadBudget, ReadPurpose } from '../../src/shared/limits/budget.ts'
+import { createReadBudget } from '../../src/shared/limits/redis-budget.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const redis = new Redis(testRedisUrl())
+afterAll(() => redis.disconnect())
+
+/** A budget that processes share, and for what its tokens were taken, in order. */
+function shared(rate: { perMinute: number; burst: number }) {
+  const key = `${freshPrefix()}:reads`
+  const taken: ReadPurpose[] = []
+  const stop = new AbortController()
+  const waits: Promise<void>[] = []
+  return {
+    taken,
+    process: (): ReadBudget => createReadBudget({ redis, key, ...rate }),
+    ask(budget: ReadBudget, purpose: ReadPurpose, times: number): void {
+      for (let i = 0; i < times; i++)
+        waits.push(
+          budget
+            .of(purpose)
+            .take(stop.signal)
+            .then(() => void taken.push(purpose)),
+        )
+    },
+    all: (): Promise<unknown> => Promise.all(waits),
+    /** Whoever waits, waits no more. */
+    async end(): Promise<void> {
+      stop.abort()
+      await Promise.allSettled(waits)
+    },
+  }
+}
+
+test('however many ask, each purpose leaves a part of the burst to those that go before it', async () => {
+  // One more token in ten seconds: what can be taken is the burst.
+  const { taken, process, ask, end } = shared({ perMinute: 6, burst: 20 })
+  const counted = (purpose: ReadPurpose): number => taken.filter((one) => one === purpose).length
+  for (const [purpose, tokens] of [
+    ['poll', 10],
+    ['adopt', 4],
+    ['expiring', 4],
+    ['cancel', 2],
+  ] as const) {
+    ask(process(), purpose, 20)
+    await waitFor(`what is there for ${purpose}`, () => counted(purpose) === tokens)
+  }
+  expect(taken).toHaveLength(20)
+  await end()
+})
+
+test('of those that wait in a process the most urgent is next, though nothing can be left to it', async () => {
+  const { taken, process, ask, all } = shared({ perMinute: 300, burst: 1 })
+  const one = process()
+  ask(one, 'poll', 3)
+  await waitFor('the first', () => taken.length === 1)
+  ask(one, 'adopt', 1)
+  ask(one, 'cancel', 2)
+  await all()
+  expect(taken).toEqual(['poll', 'cancel', 'cancel', 'adopt', 'poll', 'poll'])
+})
+
+test('all purposes and processes together take no more than there is', async () => {
+  const { process, ask, all } = shared({ perMinute: 3000, burst: 5 })
+  const [one, other] = [process(), process()]
+  const begun = performance.now()
+  for (const purpose of ['poll', 'cancel', 'adopt', 'expiring'] as const) {
+    ask(one, purpose, 10)
+    ask(other, purpose, 10)
+  }
+  await all()
+  // 20 ms each, but for the burst.
+  expect(performance.now() - begun).toBeGreaterThanOrEqual((80 - 5) * 20 - 1)
+})
+
+test('whoever is told to stop takes nothing, and keeps nobody waiting', async () => {
+  const { taken, process, ask, all } = shared({ perMinute: 600, burst: 1 })
+  const one = process()
+  ask(one, 'poll', 1)
+  await all()
+  const leaves = new AbortController()
+  const gone = one.of('cancel').take(leaves.signal)
+  leaves.abort()
+  await expect(gone).rejects.toThrow()
+  ask(one, 'poll', 1)
+  await all()
+  expect(taken).toEqual(['poll', 'poll'])
+})

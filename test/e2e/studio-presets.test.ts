@@ -1,0 +1,150 @@
+import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import type { Page } from 'playwright-core'
+import { describe, expect, test } from 'vitest'
+import { openStudio, seesPicture, serious, status, tile } from '../support/studio-page.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { TEST_KEY } from '../support/start-service.ts'
+
+/** Presets in Studio: the form that is made from a schema, files, and the price before the button. */
+
+const studio = openStudio()
+const { visit } = studio
+
+/** A red pixel, and what a person would drop. */
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=='
+
+async function pictureFile(): Promise<string> {
+  const path = join(tempDir(), 'old.png')
+  await writeFile(path, Buffer.from(PIXEL, 'base64'))
+  return path
+}
+
+const grant = async (amount: number): Promise<void> => {
+  const answer = await fetch(`${studio.service.url}/v1/admin/tenants/default/credits`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ amount, reason: 'to be shown' }),
+  })
+  expect(answer.status).toBe(201)
+}
+
+describe('a preset', () => {
+  test('is found by its name, makes a form of what may be said, and tells its price', async () => {
+    const page = await visit('/')
+    await page.getByRole('button', { name: /^Preset or model/ }).click()
+    await page.getByLabel('Search presets and models, or give any owner/name').fill('training')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/preset=training-image/)
+    await page.getByText('0.032 credits').waitFor()
+    await page.getByText('More options').click()
+    expect(await page.getByLabel('Steps', { exact: true }).inputValue()).toBe('28')
+    // Fixed by the preset: nothing that a job may say.
+    expect(await page.getByText('Megapixels').count()).toBe(0)
+    expect(await serious(page)).toEqual([])
+  })
+
+  test('of pictures takes a file, shows it, and the run keeps it', async () => {
+    const page = await visit('/?preset=restore-image')
+    await page.getByText('0.04 credits').waitFor()
+    await page.getByRole('button', { name: 'Run', exact: true }).click()
+    await page.getByText('Required').waitFor()
+    await page.getByLabel('Photograph: choose a file').setInputFiles(await pictureFile())
+    await page.getByText('old.png').waitFor()
+    expect(await serious(page)).toEqual([])
+    await page.getByRole('button', { name: 'Run', exact: true }).click()
+    await page.getByRole('link', { name: 'Open the run' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Restore image' }).waitFor()
+    await status(page, 'Succeeded')
+    await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
+    await seesPicture(page.getByRole('link', { name: 'Open the file' }).locator('img'))
+    await page.getByText('0.04 credits').waitFor()
+  })
+
+  test('of a file that is none says so, in the service’s own words', async () => {
+    const page = await visit('/?preset=restore-image')
+    const path = join(tempDir(), 'empty.png')
+    await writeFile(path, '')
+    await page.getByLabel('Photograph: choose a file').setInputFiles(path)
+    await page
+      .getByRole('alert')
+      .getByText(/empty|no bytes|no file/i)
+      .waitFor()
+  })
+
+  test('that costs more than there is says what is missing, before and after the button', async () => {
+    await grant(100_000)
+    const page = await visit('/?preset=video-script')
+    await page.getByText(/credits are missing: the balance is/).waitFor()
+    await page.getByLabel('Prompt', { exact: true }).fill('A script of a lighthouse')
+    await page.keyboard.press('Control+Enter')
+    await page
+      .getByRole('alert')
+      .getByText(/micro-credits|credits/)
+      .waitFor()
+    await grant(10_000_000)
+    await page.reload()
+    await page.getByText(/Held until the end, of a balance of/).waitFor()
+    // What was typed has survived.
+    await page.keyboard.press('Control+Enter')
+    await tile(page, 'A script of a lighthouse').waitFor()
+  })
+
+  test('picks its runs out of the sheet', async () => {
+    const page = await visit('/')
+    await tile(page, 'Restore image').waitFor()
+    await page.getByLabel('Filter by preset').selectOption('lip-sync')
+    await page.getByRole('heading', { name: 'No such run' }).waitFor()
+    await page.getByLabel('Filter by preset').selectOption('restore-image')
+    await tile(page, 'Restore image').waitFor()
+    expect(new URL(page.url()).search).toBe('?of=restore-image')
+  })
+
+  test('fills the form again from a run that it made', async () => {
+    const page = await visit('/?of=restore-image')
+    await tile(page, 'Restore image').getByRole('link').click()
+    await status(page, 'Succeeded')
+    await page.getByRole('link', { name: 'Edit and run' }).click()
+    await page.waitForURL(/preset=restore-image/)
+    await page.getByText('A file', { exact: true }).waitFor()
+    // What the preset says anyway is not said again.
+    await page.getByRole('button', { name: 'Edit as JSON' }).click()
+    expect(Object.keys(JSON.parse(await page.getByLabel('Input as JSON').inputValue()))).toEqual(['input_image'])
+  })
+})
+
+test('a first visit tries presets that need files, with files made on the spot', async () => {
+  const page = await visit('/batches')
+  // The samples stand where nothing has run: of another tenant, which is new.
+  await signIn(page, await newTenantKey())
+  await page.goto('/')
+  await page.getByRole('button', { name: /A restored photograph/ }).click()
+  const made = tile(page, 'Restore image')
+  await made.getByText('Succeeded').waitFor()
+  await seesPicture(made.getByRole('img'))
+  await page.getByRole('button', { name: 'Account: New <b>tenant</b>' }).click()
+  await page.getByText('look at runs').waitFor()
+  // Not an operator: nothing of the deployment is shown.
+  expect(await page.getByRole('link', { name: 'Health' }).count()).toBe(0)
+})
+
+/** As the page of signing in does it. */
+const signIn = (page: Page, key: string): Promise<unknown> =>
+  page.evaluate(`fetch('/v1/session', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: ${JSON.stringify(JSON.stringify({ key }))},
+  })`)
+
+async function newTenantKey(): Promise<string> {
+  const ask = async (path: string, body: object): Promise<{ key: string }> => {
+    const answer = await fetch(studio.service.url + path, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return (await answer.json()) as { key: string }
+  }
+  await ask('/v1/admin/tenants', { id: 'new', title: 'New <b>tenant</b>' })
+  return (await ask('/v1/admin/tenants/new/keys', {})).key
+}

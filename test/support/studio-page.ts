@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { launchBrowser } from './browser.ts'
+import { startService, type TestService, type TestServiceOptions } from './start-service.ts'
+
+/** Studio in a real browser, against a service that the tests of one file share. Every wait is for something seen. */
+
+const SECONDS = 1_000
+export const DESKTOP = { width: 1280, height: 800 }
+export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
+
+export interface StudioPages {
+  readonly service: TestService
+  visit(path: string, options?: BrowserContextOptions): Promise<Page>
+}
+
+export function openStudio(options: TestServiceOptions = {}): StudioPages {
+  let service: TestService | undefined
+  let browser: Browser | undefined
+  /** What no visit may leave behind: a script error, a breach of the page's policy, a byte from another origin. */
+  let complaints: string[] = []
+
+  const opened = <T>(part: T | undefined): T => {
+    if (part === undefined) throw new Error('Studio is open only while tests run.')
+    return part
+  }
+
+  beforeAll(async () => {
+    ;[service, browser] = await Promise.all([startService(options), launchBrowser()])
+  }, 120 * SECONDS)
+
+  afterAll(async () => {
+    await browser?.close()
+    await service?.stop()
+  })
+
+  beforeEach(() => {
+    complaints = []
+  })
+
+  afterEach(async () => {
+    await Promise.all(
+      opened(browser)
+        .contexts()
+        .map((context) => context.close()),
+    )
+    await opened(service).simulator.faults({ predictions: null })
+    expect(complaints).toEqual([])
+  })
+
+  return {
+    get service() {
+      return opened(service)
+    },
+    async visit(path, contextOptions = {}) {
+      const context = await opened(browser).newContext({
+        viewport: DESKTOP,
+        baseURL: opened(service).url,
+        locale: 'en-GB',
+        ...contextOptions,
+      })
+      const page = await context.newPage()
+      page.setDefaultTimeout(20 * SECONDS)
+      const own = new URL(contextOptions.baseURL ?? opened(service).url).origin
+      page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
+      page.on('console', (message) => {
+        if (/content security policy/i.test(message.text())) complaints.push(message.text())
+      })
+      page.on('dialog', (dialog) => {
+        complaints.push(`dialog: ${dialog.message()}`)
+        void dialog.dismiss()
+      })
+      page.on('request', (request) => {
+        const { origin, protocol } = new URL(request.url())
+        if (protocol.startsWith('http') && origin !== own) complaints.push(`foreign: ${request.url()}`)
+      })
+      await page.goto(path)
+      return page
+    },
+  }
+}
+
+export const tile = (page: Page, text: string): Locator => page.getByRole('listitem').filter({ hasText: text }).first()
+
+/** The state of the run that is shown, in Studio's words. */
+export const status = (page: Page, word: string): Promise<void> =>
+  page.getByRole('region', { name: 'Status' }).getByRole('heading', { name: word }).waitFor()
+
+/** The part of the browser's HTMLImageElement that is needed; the types of the DOM are not those of a server. */
+interface ImageElement {
+  decode(): Promise<void>
+  naturalWidth: number
+}
+
+/** A picture counts as seen when the browser has decoded it. */
+export async function seesPicture(image: Locator): Promise<void> {
+  await image.waitFor()
+  await image.scrollIntoViewIfNeeded()
+  const width = await image.evaluate(async (element: ImageElement) => {
+    await element.decode()
+    return element.naturalWidth
+  })
+  expect(width).toBeGreaterThan(0)
+}
+
+/** px that the page is wider than its window. */
+export const tooWide = (page: Page): Promise<number> =>
+  page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+interface AxeResult {
+  violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]
+}
+
+/** What axe finds on the page that is serious or worse. */
+export async function serious(page: Page): Promise<string[]> {
+  // Not a script tag, which the page's policy would refuse.
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate<AxeResult>('axe.run()')
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
+}
