@@ -1,51 +1,102 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { startProcesses } from '../test/support/start-processes.ts'
+import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
+import { tempDir } from '../test/support/temp-dir.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
-/** What 10,000 predictions in flight cost: memory of the one worker, bytes in Redis for an open and for a finished job. */
+/**
+ * What 10,000 predictions in flight cost: memory of the one worker, bytes in Redis for each open and each finished job.
+ * Worker and api are started with the flags of the image.
+ */
 const JOBS = 10_000
+const REST_MS = 20_000
+
+/** Long enough that all are in flight together. */
+const MODEL = {
+  name: 'bench/long',
+  input_schema: { properties: { prompt: { type: 'string' } } },
+  run_seconds: [240, 270],
+  output: { kind: 'string', template: 'done: {prompt}' },
+}
+
+const imageFlags = (): string[] => {
+  const [, command = '[]'] =
+    /^CMD (\[.*\])$/m.exec(readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8')) ?? []
+  return (JSON.parse(command) as string[]).filter((word) => word.startsWith('--'))
+}
 
 const rssOf = (pid: number): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
 
-test('in flight', async () => {
+const say = (line: string): boolean => process.stdout.write(`${line}\n`)
+
+const usedBy = async ({ redis }: Fleet): Promise<number> =>
+  Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0)
+
+/** On the average of these jobs, the bytes of the keys that `keysOf` names. */
+async function bytesOf({ redis }: Fleet, ids: string[], keysOf: (id: string) => string[]): Promise<number> {
+  const sizes = await Promise.all(ids.flatMap(keysOf).map(async (key) => (await redis.memory('USAGE', key)) ?? 0))
+  return Math.round(sizes.reduce<number>((sum, size) => sum + size, 0) / ids.length)
+}
+
+const succeeded = async ({ redis, keys }: Fleet): Promise<number> => Number(await redis.hget(keys.phases, 'succeeded'))
+
+test('in flight', { timeout: 1_800_000 }, async () => {
+  const models = join(tempDir(), 'models.json')
+  writeFileSync(models, JSON.stringify({ models: [MODEL] }))
   const fleet = await startProcesses({
     apis: 1,
     workers: 1,
+    nodeFlags: imageFlags(),
     env: { REPLICATE_CREATES_PER_MINUTE: '60000', REPLICATE_READS_PER_MINUTE: '3000', LOG_LEVEL: 'warn' },
-    // Runs take four to eight minutes: all are in flight together.
-    simulatorArgs: ['--creates-per-minute', '60000', '--reads-per-minute', '600000', '--speed', '0.25'],
+    simulatorArgs: ['--creates-per-minute', '60000', '--reads-per-minute', '600000', '--models', models],
   })
-  const used = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await fleet.redis.info('memory'))?.[1] ?? 0)
-  const before = await used()
+  const { keys, redis } = fleet
+  const pid = fleet.workers[0]?.pid ?? 0
+  const rss = [`${rssOf(pid).toFixed(0)} MB at the start`]
+  const before = await usedBy(fleet)
   const ids: string[] = []
   for (let at = 0; at < JOBS; at += 100) {
     const batch = Array.from({ length: 100 }, async (_, i) =>
-      fleet.clients[0]?.submit({ model: 'google/gemini-3-pro', input: { prompt: `job ${at + i}` } }),
+      fleet.clients[0]?.submit({ model: MODEL.name, input: { prompt: `job ${at + i}` } }),
     )
     for (const job of await Promise.all(batch)) if (job) ids.push(job.id)
   }
-  await waitFor('all to be in flight', async () => (await fleet.redis.scard(fleet.keys.open('default'))) === JOBS, {
-    timeout: 300_000,
+  await waitFor('all to be in flight', async () => (await redis.scard(keys.open('default'))) === JOBS, {
+    timeout: 230_000,
     interval: 250,
   })
-  const worker = fleet.workers[0]
-  const rss = worker ? rssOf(worker.pid) : 0
-  const open = ((await used()) - before) / JOBS
-  process.stdout.write(
-    `10,000 in flight: worker ${rss.toFixed(0)} MB RSS, ${open.toFixed(0)} bytes of Redis for each open job\n`,
-  )
-
+  rss.push(`${rssOf(pid).toFixed(0)} MB with all in flight`)
+  const open = ((await usedBy(fleet)) - before) / JOBS
   const sample = ids.slice(0, 200)
-  const sizes = await Promise.all(
-    sample.flatMap((id) =>
-      [fleet.keys.job(id), fleet.keys.order(id)].map(async (key) => fleet.redis.memory('USAGE', key)),
-    ),
+  const record = await bytesOf(fleet, sample, (id) => [keys.job(id), keys.order(id)])
+  await delay(REST_MS)
+  rss.push(`${rssOf(pid).toFixed(0)} MB at rest`)
+  say(`an open job: ${open.toFixed(0)} bytes of Redis, of which its record has ${record}`)
+
+  await waitFor('all to be done', async () => (await succeeded(fleet)) === JOBS, { timeout: 900_000, interval: 250 })
+  rss.push(`${rssOf(pid).toFixed(0)} MB when all are done`)
+  const finished = ((await usedBy(fleet)) - before) / JOBS
+  const done = await bytesOf(fleet, sample, (id) => [keys.job(id), ...keys.documents(id)])
+  const [one] = await Promise.all(sample.slice(0, 1).map(async (id) => fleet.clients[0]?.get(id)))
+  const payload = JSON.stringify(one?.input).length + JSON.stringify(one?.output).length
+  const predictions = await Promise.all(sample.map(async (id) => redis.hget(keys.job(id), 'prediction_id')))
+  const orders = await Promise.all(
+    sample.map(async (id) => JSON.parse((await redis.get(keys.order(id))) ?? '{}') as object),
   )
-  const records = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) / sample.length
-  process.stdout.write(`record, attempts and history of an open job: ${records.toFixed(0)} bytes\n`)
+  const passing = await bytesOf(fleet, sample, (id) => {
+    const at = sample.indexOf(id)
+    const { idempotency = '' } = orders[at] as { idempotency?: string }
+    return [keys.prediction('default', predictions[at] ?? ''), keys.idempotency(idempotency)]
+  })
+  say(
+    `a finished job without payload: ${(finished - payload).toFixed(0)} bytes at its end, ` +
+      `${(finished - payload - passing).toFixed(0)} after a day; its record has ${done} with ${payload} of payload`,
+  )
+  say(`worker: ${rss.join(', ')}`)
   expect(ids).toHaveLength(JOBS)
-  for (const one of [...fleet.apis, ...fleet.workers]) await one.kill('SIGKILL')
+  for (const process of [...fleet.apis, ...fleet.workers]) await process.kill('SIGKILL')
   await fleet.stop()
 })

@@ -26,7 +26,6 @@ import { tokenRoutes } from './api/routes/tokens.ts'
 import { createWebhookReceiver } from './api/routes/webhooks.ts'
 import { startServer, type RunningServer } from './api/server.ts'
 import { createThrottle } from './api/throttle.ts'
-import { createBoard } from './queues/board.ts'
 import { closeQueues, createDoorbells, createQueues, type Queues } from './queues/producer.ts'
 import { runAudit, type AuditReport } from './shared/audit/audit.ts'
 import { createRedisAuditSource } from './shared/audit/redis-audit-source.ts'
@@ -373,7 +372,7 @@ async function buildApi(core: Core, options: ServiceOptions) {
       latency: (seconds) => metrics.webhookLatency(seconds),
       log,
     }),
-    board: options.adminPassword === null ? null : createBoard(queues, BOARD_PATH),
+    board: options.adminPassword === null ? null : (await import('./queues/board.ts')).createBoard(queues, BOARD_PATH),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
     autoSession: options.autoSession,
     fileOrigins,

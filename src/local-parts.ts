@@ -5,7 +5,7 @@ import { localCredentials } from './shared/local-credentials.ts'
 import type { Logger } from './shared/logger.ts'
 import { lockDataDir } from './shared/redis/data-dir-lock.ts'
 import { provideRedis } from './shared/redis/provide-redis.ts'
-import { startSimulator, type Simulator } from './simulator/start-simulator.ts'
+import type { Simulator } from './simulator/start-simulator.ts'
 
 /** What role `all` provides beside the service, so that it runs on a bare machine. */
 export interface LocalParts {
@@ -56,6 +56,8 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
     let simulator: Simulator | null = null
     if (provides && token === null) {
       const { port, speed, createsPerMinute, readsPerMinute, burst } = config.simulator
+      // Loaded only where it runs: it is a good part of the memory of a process that does not need it.
+      const { startSimulator } = await import('./simulator/start-simulator.ts')
       simulator = await startSimulator({
         port,
         dataDir: join(config.dataDir, 'simulator'),

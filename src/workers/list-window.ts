@@ -2,23 +2,38 @@ import type { Budget } from '../shared/limits/budget.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 
-/** Every prediction of a window of time, newest first; null when a page failed, because then something may be missing. */
-export async function listAll(
-  { upstream, reads }: { upstream: PredictionPort; reads: Budget },
-  window: { after: number; before: number },
+type Sources = { upstream: PredictionPort; reads: Budget }
+type Window = { after: number; before: number }
+
+/**
+ * Hands over the predictions of a window of time, newest first, page by page: thousands of whole predictions are never in
+ * memory together. False when a page failed, because then something may be missing.
+ */
+export async function eachPage(
+  { upstream, reads }: Sources,
+  window: Window,
   signal: AbortSignal,
-): Promise<Prediction[] | null> {
-  const found: Prediction[] = []
+  take: (predictions: Prediction[]) => Promise<void>,
+): Promise<boolean> {
   let cursor: string | null = null
   for (let page = 0; page < MAX_PAGES; page++) {
     await reads.take(signal)
     const outcome = await upstream.list({ ...window, cursor })
-    if (outcome.kind !== 'page') return null
-    found.push(...outcome.predictions)
-    if (outcome.cursor === null) return found
+    if (outcome.kind !== 'page') return false
+    await take(outcome.predictions)
+    if (outcome.cursor === null) return true
     cursor = outcome.cursor
   }
-  return null
+  return false
+}
+
+/** All of them together; null when a page failed. */
+export async function listAll(sources: Sources, window: Window, signal: AbortSignal): Promise<Prediction[] | null> {
+  const found: Prediction[] = []
+  const isComplete = await eachPage(sources, window, signal, async (predictions) => {
+    found.push(...predictions)
+  })
+  return isComplete ? found : null
 }
 
 /** Far more than an hour of creates at ten a second. */

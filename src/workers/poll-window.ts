@@ -3,9 +3,9 @@ import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
-import { isTerminal } from '../shared/replicate/prediction.ts'
+import { isTerminal, type Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
-import { listAll } from './list-window.ts'
+import { eachPage } from './list-window.ts'
 import type { NextPoll } from './next-poll.ts'
 
 export interface WindowDependencies {
@@ -23,16 +23,7 @@ export interface WindowDependencies {
  * the whole prediction, so every open one of the window is served, due or not.
  */
 export function createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }: WindowDependencies) {
-  return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
-    const { clockSkew } = timings
-    const window = { after: created.after - clockSkew, before: created.before + clockSkew }
-    const age = (await store.now()) - created.after
-    const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
-    const listed = await listAll({ upstream, reads: budget }, window, signal)
-    if (listed === null) {
-      log.warn({ account }, 'the predictions could not be listed')
-      return
-    }
+  async function serve(account: string, listed: Prediction[]): Promise<void> {
     const owners = await store.openOwners(
       account,
       listed.map(({ id }) => id),
@@ -47,5 +38,15 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
       const member: DueMember = { kind: 'attempt', member: `attempt:${job}:${attempt}`, job, attempt }
       await store.rearm(member, await nextPoll(now - (prediction.created_at ?? now)))
     }
+  }
+
+  return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
+    const { clockSkew } = timings
+    const window = { after: created.after - clockSkew, before: created.before + clockSkew }
+    const age = (await store.now()) - created.after
+    const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
+    const sources = { upstream, reads: budget }
+    const isComplete = await eachPage(sources, window, signal, (listed) => serve(account, listed))
+    if (!isComplete) log.warn({ account }, 'the predictions could not be listed')
   }
 }

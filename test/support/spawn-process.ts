@@ -25,6 +25,8 @@ export interface SpawnedProcess {
 }
 
 export interface SpawnOptions {
+  /** For Node itself. */
+  nodeFlags?: readonly string[]
   /** Beside these it sees PATH and HOME, nothing else. */
   env?: Record<string, string>
   cwd?: string
@@ -38,7 +40,7 @@ afterAll(async () => {
 
 /** Runs a file with this very Node, as its own process; it ends with the test file at the latest. */
 export function spawnNode(entry: string, args: string[] = [], options: SpawnOptions = {}): SpawnedProcess {
-  return spawnProcess(process.execPath, [entry, ...args], options)
+  return spawnProcess(process.execPath, [...(options.nodeFlags ?? []), entry, ...args], options)
 }
 
 /** The same for any program. */

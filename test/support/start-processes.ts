@@ -32,10 +32,13 @@ export async function startProcesses(options: {
   workers: number
   env?: Record<string, string>
   simulatorArgs?: string[]
+  /** For the Node of apis and workers. */
+  nodeFlags?: readonly string[]
 }): Promise<Fleet> {
   const dataDir = tempDir()
   const prefix = freshPrefix()
   const redisUrl = testRedisUrl()
+  const { nodeFlags = [] } = options
   const simulatorPort = await freePort()
   const simulator = spawnNode(SIMULATOR, ['--port', String(simulatorPort), ...(options.simulatorArgs ?? [])])
   await simulator.waitForLine(/\/v1/)
@@ -55,10 +58,10 @@ export async function startProcesses(options: {
     ...options.env,
   }
   const apis = ports.map((port) =>
-    spawnNode(MAIN, ['--role', 'api'], { env: { ...env, PORT: String(port) }, cwd: dataDir }),
+    spawnNode(MAIN, ['--role', 'api'], { nodeFlags, env: { ...env, PORT: String(port) }, cwd: dataDir }),
   )
   const addWorker = async (): Promise<SpawnedProcess> => {
-    const worker = spawnNode(MAIN, ['--role', 'worker'], { env, cwd: dataDir })
+    const worker = spawnNode(MAIN, ['--role', 'worker'], { nodeFlags, env, cwd: dataDir })
     await worker.waitForLine(/is running/)
     return worker
   }

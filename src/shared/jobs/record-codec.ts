@@ -15,7 +15,7 @@ import {
   type JsonObject,
 } from './job.ts'
 import { decodeLines, type HistoryLine } from './history-line.ts'
-import { absences, ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present, type JobDocument } from './record-fields.ts'
+import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, JOB_FIELDS, placeOf, present, type JobDocument } from './record-fields.ts'
 
 /**
  * Records in Redis. What commits change stands in one hash for each job, one field each, so that a commit writes only
@@ -190,16 +190,27 @@ export const storedJob = (id: string, hash: unknown, documents: unknown): Stored
 const pairs = (flat: readonly string[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
 
-/** Fields that are not the job's own: of an attempt, a line of history; the last commits, the time of progress. */
-const OF_ATTEMPT = /^(\d+)\.(.+)$/
-const OF_HISTORY = /^h(\d+)$/
-const OF_SCRIPTS = /^(?:c[0-7]|progress_at)$/
-const isForeign = (name: string): boolean => OF_ATTEMPT.test(name) || OF_HISTORY.test(name) || OF_SCRIPTS.test(name)
+/** Calls `take` with each field and its text. Every change reads a whole hash, so this makes nothing beside. */
+function eachField(flat: readonly string[], take: (name: string, text: string) => void): void {
+  for (let at = 0; at + 1 < flat.length; at += 2) take(flat[at] ?? '', flat[at + 1] ?? '')
+}
 
-const decodeFields = (entries: [string, string][]): Record<string, unknown> => {
-  const version = entries.find(([name]) => name === 'v')?.[1]
-  if (Number(version) > 1) throw new NewerRecordError(`a record of version ${version}`)
-  return Object.fromEntries(entries.map(([name, text]) => [name, decodeField(name, text)]))
+/** '' when there is none. */
+export function fieldOf(flat: readonly string[], wanted: string): string {
+  for (let at = 0; at + 1 < flat.length; at += 2) if (flat[at] === wanted) return flat[at + 1] ?? ''
+  return ''
+}
+
+const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
+
+/** Fields that are not the job's own: of an attempt, a line of history, one of the last commits, the time of progress. */
+const isOfAttempt = (name: string): boolean => isDigit(name, 0)
+const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
+const isOfScripts = (name: string): boolean => (name.startsWith('c') && isDigit(name, 1)) || name === 'progress_at'
+
+/** Before anything else of the record is looked at: the rest may be written in a way that is not known here. */
+function checkVersion(text: string): void {
+  if (Number(text) > 1) throw new NewerRecordError(`a record of version ${text}`)
 }
 
 const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
@@ -209,42 +220,47 @@ const readDocument = (text: string): Record<string, Json> => documentSchema.pars
 
 /** What the order says of money, without the rest of the record. */
 export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
-  moneySchema.parse({ ...absences(JOB_FIELDS), ...readDocument(order) })
+  moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) })
 
 export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
   if (hash.length === 0) return null
-  const fields = decodeFields(pairs(hash).filter(([name]) => !isForeign(name)))
+  checkVersion(fieldOf(hash, 'v'))
   const [order, result, partial] = documents
-  return jobSchema.parse({
-    ...absences(JOB_FIELDS),
-    ...readDocument(orderSchema.parse(order)),
-    ...(result ? readDocument(result) : {}),
-    partial: partial ?? null,
-    ...fields,
-    id,
+  const fields: Record<string, unknown> = { ...ABSENT_IN_JOB, ...readDocument(orderSchema.parse(order)) }
+  if (result) Object.assign(fields, readDocument(result))
+  fields.partial = partial ?? null
+  eachField(hash, (name, text) => {
+    if (!isOfAttempt(name) && !isOfHistory(name) && !isOfScripts(name)) fields[name] = decodeField(name, text)
   })
+  fields.id = id
+  return jobSchema.parse(fields)
 }
 
 /** `hash`: of the job, flat. */
 export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
-  const byNumber = new Map<number, [string, string][]>()
-  for (const [name, text] of pairs(hash)) {
-    const [, n, field = ''] = OF_ATTEMPT.exec(name) ?? []
-    if (n === undefined) continue
-    const entries = byNumber.get(Number(n)) ?? []
-    entries.push([field, text])
-    byNumber.set(Number(n), entries)
+  const byNumber = new Map<number, Record<string, unknown>>()
+  const attemptOf = (n: number): Record<string, unknown> => {
+    const known = byNumber.get(n) ?? { ...ABSENT_IN_ATTEMPT, n }
+    byNumber.set(n, known)
+    return known
   }
-  return [...byNumber]
-    .sort(([a], [b]) => a - b)
-    .map(([n, entries]) => attemptSchema.parse({ ...absences(ATTEMPT_FIELDS), ...decodeFields(entries), n }))
+  eachField(hash, (name, text) => {
+    if (isOfAttempt(name) && name.endsWith('.v')) checkVersion(text)
+  })
+  eachField(hash, (name, text) => {
+    if (!isOfAttempt(name)) return
+    const dot = name.indexOf('.')
+    const field = name.slice(dot + 1)
+    attemptOf(Number(name.slice(0, dot)))[field] = decodeField(field, text)
+  })
+  return [...byNumber.values()].map((fields) => attemptSchema.parse(fields)).sort((a, b) => a.n - b.n)
 }
 
 /** What happened to the job, oldest first. `hash`: of the job, flat. */
 export function decodeHistory(hash: readonly string[]): { at: number; entry: HistoryLine }[] {
-  const lines = pairs(hash).flatMap(([name, text]): [number, string][] => {
-    const [, rev] = OF_HISTORY.exec(name) ?? []
-    return rev === undefined ? [] : [[Number(rev), text]]
+  const lines: [number, string][] = []
+  eachField(hash, (name, text) => {
+    if (isOfHistory(name)) lines.push([Number(name.slice(1)), text])
   })
   const told = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
   return told.length === 0 ? [] : decodeLines(told, decodeAttempts(hash))

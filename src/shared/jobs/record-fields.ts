@@ -109,8 +109,11 @@ function isAbsent(value: unknown, absent: unknown): boolean {
 export const present = (fields: Fields, record: object): [name: string, value: unknown][] =>
   Object.entries(record).filter(([name, value]) => !isAbsent(value, fieldOf(fields, name)?.absent))
 
-/** What stands for the fields that are not written. */
-export const absences = (fields: Fields): Record<string, unknown> =>
+const absences = (fields: Fields): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     Object.entries(fields).flatMap(([name, { absent }]) => (absent === undefined ? [] : [[name, absent]])),
   )
+
+/** What stands for the fields that are not written. */
+export const ABSENT_IN_JOB = absences(JOB_FIELDS)
+export const ABSENT_IN_ATTEMPT = absences(ATTEMPT_FIELDS)

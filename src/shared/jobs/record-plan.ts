@@ -34,12 +34,10 @@ function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after
 const LOSSY: ReadonlySet<string> = new Set<keyof JobRecord>(['progress'])
 
 /** Without what stays as it is; lists and objects are taken for changed. */
-function news(before: object, changes: object): Changes {
-  const known = new Map<string, unknown>(Object.entries(before))
-  return Object.entries(changes).filter(
-    ([field, value]) => value !== undefined && (value !== known.get(field) || LOSSY.has(field)),
+const news = (before: object, changes: object): Changes =>
+  Object.entries(changes).filter(
+    ([field, value]) => value !== undefined && (value !== Reflect.get(before, field) || LOSSY.has(field)),
   )
-}
 
 /** `changes` as decided; `after`: the job with them, for the documents. */
 export function writeJob(

@@ -25,15 +25,14 @@ const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] 
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
-const readReply = z.array(z.tuple([z.array(z.string()), z.array(z.string().nullable())]))
-const loadReply = z.tuple([
-  z.coerce.number(),
-  z.coerce.number(),
-  z.coerce.number(),
-  z.array(z.string()),
-  z.array(z.string()),
-  z.array(z.string().nullable()),
-])
+/** Lists of texts, checked as they are: every change reads a record, and a copy of each would be for nothing. */
+const isText = (value: unknown): boolean => typeof value === 'string'
+const texts = z.custom<string[]>((list) => Array.isArray(list) && list.every(isText))
+const textsOrNulls = z.custom<(string | null)[]>(
+  (list) => Array.isArray(list) && list.every((value) => value === null || isText(value)),
+)
+const readReply = z.array(z.tuple([texts, textsOrNulls]))
+const loadReply = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number(), texts, texts, textsOrNulls])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
   reason: z.enum(['rate_limited', 'upstream', 'account', 'storage']),

@@ -1,5 +1,5 @@
 import Replicate from 'replicate'
-import { Agent, buildConnector, fetch as undiciFetch, request as undiciRequest } from 'undici'
+import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
@@ -69,7 +69,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     path: string,
     init: { method: string; headers?: Record<string, string>; data?: object; timeout: number; agent: Agent },
   ): Promise<Outcome> {
-    const signal = AbortSignal.timeout(init.timeout)
+    // Not AbortSignal.timeout: that one keeps a request alive for all of its time, however quick the answer was.
+    const { signal, clear } = timeLimit(init.timeout)
     let first: Promise<Answer> | undefined
     const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
       first ??= send(url instanceof Request ? url.url : String(url), fetchInit ?? {}, init.agent)
@@ -84,15 +85,17 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     const client = new Replicate({ auth: options.token, baseUrl: options.baseUrl, fetch: once, useFileOutput: false })
     const { method, headers = {}, data } = init
     try {
-      await client.request(path, { method, headers, signal, ...(data ? { data } : {}) })
-    } catch (error) {
-      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
-    }
-    try {
+      await client.request(path, { method, headers, signal, ...(data ? { data } : {}) }).catch((error: unknown) => {
+        // What became of the one request decides, not what the client makes of it.
+        if (!first) throw error
+      })
       if (!first) return { kind: 'not_connected', reason: 'the client sent no request' }
       return { kind: 'answer', answer: await first }
     } catch (error) {
+      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
       return whatBroke(error)
+    } finally {
+      clear()
     }
   }
 
@@ -161,9 +164,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
           signal: deadline,
           dispatcher: reads,
         })
-        const text = await textOf(answer.body)
-        const get = (name: string): string | null => [answer.headers[name]].flat()[0] ?? null
-        return handOverOutcome(answer.statusCode, { get }, text)
+        const { status, headers: received, body: text } = await answerOf(answer)
+        return handOverOutcome(status, received, text)
       } catch (error) {
         signal.throwIfAborted()
         const outcome = whatBroke(error)
@@ -197,6 +199,12 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   }
 }
 
+function timeLimit(ms: number): { signal: AbortSignal; clear(): void } {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(new DOMException('No answer in time.', 'TimeoutError')), ms)
+  return { signal: controller.signal, clear: () => clearTimeout(timer) }
+}
+
 function createCall({ model, version, deployment, input, webhook, events, cancelAfter }: CreateRequest) {
   const path = model
     ? `/models/${model}/predictions`
@@ -207,20 +215,26 @@ function createCall({ model, version, deployment, input, webhook, events, cancel
   return { path, headers: { 'Cancel-After': `${cancelAfter}s` }, data }
 }
 
+/** undici's own request: what `fetch` would make beside it for each call, streams above all, is never looked at. */
 async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<Answer> {
   const { method = 'GET', headers, body, signal } = init
-  const response = await undiciFetch(url, {
-    method,
-    headers: Object.fromEntries(new Headers(headers)),
-    body: typeof body === 'string' ? body : null,
-    signal: signal ?? null,
-    redirect: 'manual',
-    dispatcher,
-  })
-  return { status: response.status, headers: response.headers, body: await textOf(response.body ?? []) }
+  return answerOf(
+    await undiciRequest(url, {
+      method: method === 'POST' ? 'POST' : 'GET',
+      headers: Object.fromEntries(new Headers(headers)),
+      body: typeof body === 'string' ? body : null,
+      signal: signal ?? null,
+      dispatcher,
+    }),
+  )
 }
 
-async function textOf(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
+async function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+  const get = (name: string): string | null => [headers[name]].flat()[0] ?? null
+  return { status: statusCode, headers: { get }, body: await textOf(body) }
+}
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of body) {
