@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react'
 import { useCatalogue, type Catalogue } from './catalogue.ts'
 import { keepDraft } from './drafts.ts'
+import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
 import { RecipePicker } from './recipe-picker.tsx'
 import { amend, Link, useAddress } from './router.tsx'
@@ -24,17 +25,9 @@ export function Composer() {
         <p className="composer-note muted">This key may look, but not start runs: it lacks the scope jobs:write.</p>
       )}
       {may && catalogue && <RecipeForm catalogue={catalogue} />}
-      {problem && <Problem text={problem} />}
+      <Problem text={problem} />
       {may && !catalogue && !problem && <div className="composer-loading" aria-hidden="true" />}
     </section>
-  )
-}
-
-function Problem({ text }: { text: string }) {
-  return (
-    <p className="composer-problem" role="alert">
-      {text}
-    </p>
   )
 }
 
@@ -52,7 +45,7 @@ function RecipeForm({ catalogue }: { catalogue: Catalogue }) {
         recipe={recipe}
         onChoose={({ preset, model }) => amend({ preset, model })}
       />
-      {(problem ?? copying.problem) && <Problem text={problem ?? copying.problem ?? ''} />}
+      <Problem text={problem ?? copying.problem} />
       {recipe && !copying.busy && <RunForm key={recipe.key} recipe={recipe} focus={address.page === 'new'} />}
       {!recipe && !problem && <div className="composer-loading" aria-hidden="true" />}
     </>

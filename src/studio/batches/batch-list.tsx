@@ -10,6 +10,7 @@ import { useMay } from '../who.ts'
 import { usePages } from '../use-pages.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_WORDS, batchCost, batchTitle, endedIn, percent } from './batch-words.ts'
+import { Problem } from '../problem.tsx'
 
 /** While something runs the counts are read anew this often, ms. */
 const AGAIN_EVERY_MS = 3_000
@@ -38,12 +39,8 @@ export function BatchList() {
           </Link>
         )}
       </div>
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
-      {state === 'ready' && items.length === 0 && <NoBatches />}
+      <Problem text={problem} />
+      {state === 'ready' && items.length === 0 && <NoBatches may={may} />}
       <ul className="batch-list">
         {items.map((batch) => (
           <li key={batch.id}>
@@ -89,7 +86,7 @@ function BatchCard({ batch }: { batch: Batch }) {
   )
 }
 
-function NoBatches() {
+function NoBatches({ may }: { may: boolean }) {
   return (
     <div className="first-visit">
       <h2>No batch yet</h2>
@@ -97,12 +94,14 @@ function NoBatches() {
         A batch is many runs that belong together: the pages of a book, the pictures of a training set. They are
         accepted all or none, counted together, and fill while you watch.
       </p>
-      <p className="first-visit-actions">
-        <Link className="button primary" href="/batches/new">
-          <Plus />
-          New batch
-        </Link>
-      </p>
+      {may && (
+        <p className="first-visit-actions">
+          <Link className="button primary" href="/batches/new">
+            <Plus />
+            New batch
+          </Link>
+        </p>
+      )}
     </div>
   )
 }

@@ -1,10 +1,9 @@
 import { useEffect, useSyncExternalStore } from 'react'
 import type { Batch, JobStatus } from '../../client/types.ts'
-import { serviceNow, useSeconds } from '../clock.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
-import { between, duration, humanize, runningFor, whenFull } from '../format.ts'
+import { between, duration, humanize, whenFull } from '../format.ts'
 import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
 import { credits } from '../money.ts'
 import { RefusalNote } from '../refusal-note.tsx'
@@ -13,6 +12,7 @@ import { useFollowAll } from '../runs.ts'
 import { TileGrid } from '../sheet/tile-grid.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend } from '../submit.ts'
+import { Ticking, Until } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_WORDS, batchTitle, endedIn, percent, stopWords, underWayIn } from './batch-words.ts'
@@ -124,17 +124,6 @@ function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) 
       <Actions batch={batch} onChange={onChange} />
     </section>
   )
-}
-
-function Ticking({ since }: { since: string }) {
-  useSeconds(true)
-  return <>{runningFor(serviceNow() - Date.parse(since))}</>
-}
-
-function Until({ at }: { at: string }) {
-  useSeconds(true)
-  const left = Date.parse(at) - serviceNow()
-  return <>{left <= 0 ? 'any moment' : `in ${runningFor(left)}`}</>
 }
 
 function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {

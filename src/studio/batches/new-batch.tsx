@@ -16,6 +16,7 @@ import type { Field } from '../schema-form/fields.ts'
 import { FormFields } from '../schema-form/form-fields.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend, type Refusal } from '../submit.ts'
+import { Problem } from '../problem.tsx'
 
 const MOST = 1_000
 
@@ -32,11 +33,7 @@ export function NewBatch() {
         </button>
       </nav>
       <h1 className="page-title">New batch</h1>
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {catalogue && <RecipeBatch catalogue={catalogue} />}
     </main>
   )
@@ -54,11 +51,7 @@ function RecipeBatch({ catalogue }: { catalogue: Catalogue }) {
         recipe={recipe}
         onChoose={(chosen) => amend({ preset: chosen.preset, model: chosen.model })}
       />
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {recipe && <BatchForm key={recipe.key} recipe={recipe} />}
     </>
   )

@@ -8,6 +8,7 @@ import { useLoaded } from '../use-loaded.ts'
 import { useMay, useWho } from '../who.ts'
 import { Ledger } from './ledger.tsx'
 import { SpendingCard } from './spending.tsx'
+import { Problem } from '../problem.tsx'
 
 const AGAIN_EVERY_MS = 5_000
 
@@ -47,11 +48,7 @@ function Account() {
   )
   return (
     <section className="card" aria-label="Account">
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {account && <AccountFigures account={account} />}
       {!account && !problem && <div className="card-loading" aria-hidden="true" />}
     </section>

@@ -6,6 +6,7 @@ import { credits } from '../money.ts'
 import { amend, batchPath, Link, runPath, useAddress } from '../router.tsx'
 import { useStudio } from '../studio-context.ts'
 import { usePages } from '../use-pages.ts'
+import { Problem } from '../problem.tsx'
 
 const KINDS: Record<LedgerKind, string> = {
   opening: 'Opening',
@@ -56,11 +57,7 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
   const { items, state, problem, cursor, more } = usePages<LedgerEntry>(read, 25)
   return (
     <>
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {state === 'ready' && items.length === 0 && <p className="muted">Nothing has been moved yet.</p>}
       {items.length > 0 && (
         <div className="table-place">

@@ -3,6 +3,7 @@ import type { Spending, SpendingSum } from '../../client/types.ts'
 import { credits } from '../money.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
+import { Problem } from '../problem.tsx'
 
 const DAY_MS = 86_400_000
 const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' })
@@ -21,11 +22,7 @@ export function SpendingCard() {
       <h2 className="card-title" id="spending-title">
         The last 30 days
       </h2>
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {!value && !problem && <div className="card-loading" aria-hidden="true" />}
       {value && value[0].total.jobs === 0 && <p className="muted">No run has been charged in this time.</p>}
       {value && value[0].total.jobs > 0 && (

@@ -12,6 +12,7 @@ import { useLoaded } from '../use-loaded.ts'
 import { useMay } from '../who.ts'
 import { findingsOf, PAUSES, SOURCES, WAIT_NAMES } from './health-words.ts'
 import { readCheck } from './read-check.ts'
+import { Problem } from '../problem.tsx'
 
 const AGAIN_EVERY_MS = 3_000
 
@@ -36,11 +37,7 @@ function Report() {
   const { value, problem } = useLoaded(read, { every: AGAIN_EVERY_MS })
   return (
     <>
-      {problem && (
-        <p className="composer-problem" role="alert">
-          {problem}
-        </p>
-      )}
+      <Problem text={problem} />
       {!value && !problem && <div className="card card-loading" aria-hidden="true" />}
       {value && (
         <>

@@ -12,6 +12,7 @@ import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
 import { RefusalNote } from '../refusal-note.tsx'
+import { Ticking } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { useTypical } from './typical.ts'
 
@@ -31,11 +32,6 @@ export function StatusCard({ job }: { job: Job }) {
       <Actions job={job} />
     </section>
   )
-}
-
-function Ticking({ since }: { since: string }) {
-  useSeconds(true)
-  return <>{runningFor(serviceNow() - Date.parse(since))}</>
 }
 
 function Doing({ job }: { job: Job }) {

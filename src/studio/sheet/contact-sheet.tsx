@@ -6,7 +6,9 @@ import { Plus } from '../icons.tsx'
 import { Link, useAddress } from '../router.tsx'
 import { filterKey, useFollowAll, useSheet, words } from '../runs.ts'
 import { samplesOf, type Sample } from '../samples.ts'
+import { Problem } from '../problem.tsx'
 import { useStudio } from '../studio-context.ts'
+import { useMay } from '../who.ts'
 import { useSubmit } from '../submit.ts'
 import { Filters } from './filters.tsx'
 import { TileGrid } from './tile-grid.tsx'
@@ -21,6 +23,7 @@ export function ContactSheet() {
 
   const { status, ofPreset: preset, ofBatch: batch } = address
   useEffect(() => runs.show({ status, preset, batch }), [runs, status, preset, batch])
+  const may = useMay('jobs:write')
   useFollowAll()
   useEffect(() => void (document.title = 'genqueue'), [])
 
@@ -55,12 +58,14 @@ export function ContactSheet() {
       )}
       <TileGrid ids={ids} label="Runs, newest first" />
       <MoreOnScroll />
-      <div className="new-run-bar">
-        <Link className="button primary wide" href="/new">
-          <Plus />
-          New run
-        </Link>
-      </div>
+      {may && (
+        <div className="new-run-bar">
+          <Link className="button primary wide" href="/new">
+            <Plus />
+            New run
+          </Link>
+        </div>
+      )}
     </section>
   )
 }
@@ -72,6 +77,7 @@ function matches(job: Job | undefined, search: string): boolean {
 
 function FirstVisit() {
   const { client } = useStudio()
+  const may = useMay('jobs:write')
   const { submit, sending, refusal } = useSubmit()
   const { value: catalogue } = useCatalogue()
   const [busy, setBusy] = useState<Sample | null>(null)
@@ -89,9 +95,13 @@ function FirstVisit() {
   return (
     <div className="first-visit">
       <h2>Nothing has run yet</h2>
-      <p className="muted">Write a prompt, or begin with one of these. It appears here and develops while you watch.</p>
+      <p className="muted">
+        {may
+          ? 'Write a prompt, or begin with one of these. It appears here and develops while you watch.'
+          : 'Runs appear here when somebody starts them, and develop while you watch.'}
+      </p>
       <ul className="samples">
-        {(catalogue ? samplesOf(catalogue) : []).map((sample) => (
+        {(catalogue && may ? samplesOf(catalogue) : []).map((sample) => (
           <li key={sample.kind + sample.text}>
             <button
               type="button"
@@ -109,11 +119,7 @@ function FirstVisit() {
           </li>
         ))}
       </ul>
-      {(problem ?? refusal) && (
-        <p className="composer-problem" role="alert">
-          {problem ?? refusal?.message}
-        </p>
-      )}
+      <Problem text={problem ?? refusal?.message} />
     </div>
   )
 }

@@ -1,0 +1,15 @@
+import { serviceNow, useSeconds } from './clock.ts'
+import { runningFor } from './format.ts'
+
+/** How long ago, by the second. */
+export function Ticking({ since }: { since: string }) {
+  useSeconds(true)
+  return <>{runningFor(serviceNow() - Date.parse(since))}</>
+}
+
+/** How long until, by the second. */
+export function Until({ at }: { at: string }) {
+  useSeconds(true)
+  const left = Date.parse(at) - serviceNow()
+  return <>{left <= 0 ? 'any moment' : `in ${runningFor(left)}`}</>
+}
