@@ -43,8 +43,7 @@ export function createJsonScan({
   }
 
   function countValue(): void {
-    if (++values > maxValues)
-      throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
+    if (++values > maxValues) throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
   }
 
   /** A text from `at` on; answers where it ends in the chunk. One plain loop, because texts are what is long. */
