@@ -1,4 +1,5 @@
-import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import { attemptOf } from '../shared/jobs/job.ts'
+import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { surelyOver, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
@@ -25,6 +26,12 @@ export interface RecoverDependencies {
 
 const RETRY_MS = 2_000
 
+/** What a webhook URL names. */
+interface Named {
+  job: string
+  attempt: number
+}
+
 /**
  * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in the
  * line although its prediction exists, or its create is still under way. So nothing is created before
@@ -45,6 +52,23 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     const outcome = await upstream.get(prediction.id)
     if (outcome.kind === 'not_found') return null
     return outcome.kind === 'prediction' ? outcome.prediction : undefined
+  }
+
+  /** The end of the attempt before may be forgotten as well; then the job hears of that first. */
+  async function adopt({ job, attempt }: Named, prediction: Prediction, signal: AbortSignal): Promise<ApplyResult> {
+    const observe = (): Promise<ApplyResult> => lifecycle.observe(job, attempt, prediction, 'list')
+    const result = await observe()
+    if (result.kind !== 'ignored' || result.reason !== 'unknown_attempt') return result
+    const before = attemptOf(result.state, attempt - 1)
+    if (before === undefined) return result
+    if (before.prediction_id === null) {
+      await lifecycle.apply(job, { type: 'superseded', attempt: before.n }, 'list')
+      return observe()
+    }
+    await reads.take(signal)
+    const outcome = await upstream.get(before.prediction_id)
+    if (outcome.kind === 'prediction') await lifecycle.observe(job, before.n, outcome.prediction, 'list')
+    return observe()
   }
 
   async function recover(signal: AbortSignal): Promise<boolean> {
@@ -81,13 +105,13 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       if (prediction === undefined) return false
       const target = prediction?.webhook ? tokens.read(prediction.webhook) : null
       if (!prediction || !target) continue
-      const result = await lifecycle.observe(target.job, target.attempt, prediction, 'list')
+      const result = await adopt(target, prediction, signal)
       if (result.kind === 'applied') found++
       if (result.kind === 'missing')
         await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
     }
     await presence.forget(run, surelyOver(timings))
-    await store.allowIntents()
+    if (!(await store.allowIntents(run))) return false
     log[found > 0 ? 'warn' : 'info']({ listed: listed.length, adopted: found }, 'Redis was checked; creation goes on')
     return true
   }

@@ -4,6 +4,7 @@ import type { AuditReport } from '../../src/shared/audit/audit.ts'
 import { auditReport } from '../support/audit.ts'
 import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
+import { openGate } from '../support/open-gate.ts'
 
 /** The whole audit over batches, drafts, slots and ledgers, without a service that would change them meanwhile. */
 
@@ -47,7 +48,7 @@ beforeAll(async () => {
       },
     }),
   })
-  await scene.real.allowIntents()
+  await openGate(redis, scene.real)
   batch = await acceptBatch(4)
   ids = await redis.zrange(scene.keys.batchJobs(batch), '0', '-1')
   const [first = '', second = ''] = ids

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
+import { openGate } from '../support/open-gate.ts'
 
 const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
@@ -10,7 +11,7 @@ afterAll(() => redis.disconnect())
 let scene: MoneyScene
 beforeAll(async () => {
   scene = moneyScene(redis)
-  await scene.real.allowIntents()
+  await openGate(redis, scene.real)
 })
 let tenant: string
 beforeEach(() => {

@@ -129,7 +129,7 @@ describe('a process', () => {
 })
 
 describe('the recovery gate', () => {
-  async function gate() {
+  async function gate(run = presence.run) {
     const { store } = await jobScene(timings)
     const listed: { after: number; before: number }[] = []
     const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
@@ -154,7 +154,7 @@ describe('the recovery gate', () => {
       upstream,
       tokens: createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null }),
       reads: { take: ring },
-      presence: { ...presence, run: () => Promise.resolve('now') },
+      presence: { ...presence, run },
       account: 'default',
       timings,
       sameDeployment: () => Promise.resolve(true),
@@ -169,10 +169,11 @@ describe('the recovery gate', () => {
     await seen('other', 'before', 100)
     expect(await open()).toBe(false)
     expect(listed).toEqual([])
-    await presence.beat('other', 'now')
+    const run = await presence.run()
+    await presence.beat('other', run)
     expect(await open()).toBe(true)
     expect(listed).toHaveLength(1)
-    expect(await presence.former('now')).toEqual({ processes: [], seen: null })
+    expect(await presence.former(run)).toEqual({ processes: [], seen: null })
   })
 
   test('or until nothing of it can be under way any more', async () => {
@@ -180,7 +181,7 @@ describe('the recovery gate', () => {
     await seen('killed', 'before', surelyOver(timings) - 500)
     expect(await open()).toBe(false)
     await waitFor('the gate to open', open)
-    expect((await presence.former('now')).processes).toEqual([])
+    expect((await presence.former(await presence.run())).processes).toEqual([])
   })
 
   test('lists from before Redis was last seen, however long it was away', async () => {
@@ -191,5 +192,10 @@ describe('the recovery gate', () => {
     const reach = Date.now() - (listed[0]?.after ?? 0)
     expect(reach).toBeGreaterThanOrEqual(away + timings.recoveryWindow - 1000)
     expect(reach).toBeLessThan(away + timings.recoveryWindow + 60_000)
+  })
+  test('stays closed when Redis is started anew while it looks', async () => {
+    const { open, listed } = await gate(() => Promise.resolve('the run before'))
+    expect(await open()).toBe(false)
+    expect(listed).toHaveLength(1)
   })
 })

@@ -15,6 +15,7 @@ import { ScriptUnknownError } from '../../src/shared/redis/script.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord, prediction } from '../unit/support/job-states.ts'
+import { openGate } from '../support/open-gate.ts'
 
 interface Scene {
   redis: Redis
@@ -99,7 +100,7 @@ async function dump({ redis, keys }: Pick<Scene, 'redis' | 'keys'>): Promise<Rec
 let shared: Scene
 beforeAll(async () => {
   shared = scene()
-  await shared.store.allowIntents()
+  await openGate(shared.redis, shared.store)
 })
 
 describe('a new job', () => {
@@ -269,7 +270,7 @@ describe('a commit', () => {
     const { job } = await accepted(at)
     const intend = (): Promise<CommitResult> => happen(at, job.id, { type: 'intend', claim: 'c' })
     await expect(intend()).rejects.toThrow(ScriptUnknownError)
-    await at.store.allowIntents()
+    await openGate(at.redis, at.store)
     expect((await intend()).status).toBe('applied')
     await at.redis.script('FLUSH')
     expect((await happen(at, job.id, { type: 'cancel' })).status).toBe('applied')
@@ -557,7 +558,7 @@ test('the stages of a purge remove the prediction index, the payload, and then e
 test('a full Redis takes no new work, and lets what runs come to its end', async () => {
   const own = await startOwnRedis({ extraFlags: ['--maxmemory-policy', 'noeviction'] })
   const at = scene({ url: own.url })
-  await at.store.allowIntents()
+  await openGate(at.redis, at.store)
   const [running, waiting] = [await accepted(at), await accepted(at)]
   await happen(at, running.job.id, { type: 'intend', claim: 'c' })
   await at.redis.config('SET', 'maxmemory', '1mb')

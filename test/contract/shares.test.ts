@@ -10,6 +10,7 @@ import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
 import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
+import { openGate } from '../support/open-gate.ts'
 
 const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
@@ -56,7 +57,7 @@ describe('any interleaving', () => {
       run: (script, input, head) => around(() => runner.run(script, input, head)),
     })
     scene = moneyScene(redis, { store: disturbed, commits })
-    await scene.real.allowIntents()
+    await openGate(redis, scene.real)
   })
 
   const step = fc.record({

@@ -6,6 +6,7 @@ import { moneyScene, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { openGate } from '../support/open-gate.ts'
 
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
 const TENANT = 'default'
@@ -17,7 +18,7 @@ let prefix: string
 beforeAll(async () => {
   scene = moneyScene(redis)
   prefix = scene.keys.tag.slice(1, -1)
-  await scene.real.allowIntents()
+  await openGate(redis, scene.real)
   await loadDeployment(redis, scene.keys.deployment)
   const { id } = await scene.accept(TENANT, { per_run: 100 })
   await scene.begin(id)

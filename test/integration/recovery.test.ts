@@ -124,6 +124,40 @@ test('a create that is under way when Redis forgets its intent is waited for, an
   await redis.stop()
 }, 60_000)
 
+test('a second attempt is adopted when Redis forgot both how the first one ended and that there is another', async () => {
+  const redis = await startOwnRedis()
+  const service = await startService({ redisUrl: redis.url, timings: SHORT_TIMINGS })
+  const { keys, simulator } = service
+  await simulator.faults({ create: { status: { code: 429, retry_after: 1, next: 1 } }, webhooks: { drop: 1 } })
+  const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'two attempts' } })
+  const second = await inPhase(service, id, 'created', 'running')
+  expect(second.attempt).toBe(2)
+  await redis.kill()
+  // The first intent is the last thing that is left.
+  const written = readFileSync(appendOnlyFile(redis))
+  truncateSync(appendOnlyFile(redis), written.indexOf('*1\r\n$5\r\nMULTI\r\n', written.indexOf('submitting')))
+  await redis.start()
+  await waitFor('Redis', () => service.redis.ping())
+  expect(await service.redis.hmget(keys.job(id), 'phase', 'attempt')).toEqual(['submitting', '1'])
+  // Whoever wants to create next has Redis checked, long before the first attempt is given up for silent.
+  const next = await waitFor('a job to be accepted again', () =>
+    service.client.submit({ version: HELLO, input: { text: 'next' } }).catch(() => undefined),
+  )
+
+  const job = await waitFor('the prediction to be adopted', async () => {
+    const now = await service.client.get(id).catch(() => undefined)
+    return now?.prediction_id ? now : undefined
+  })
+  expect(job).toMatchObject({ attempt: 2, prediction_id: second.prediction_id })
+  expect((await finished(service, next.id)).status).toBe('succeeded')
+  const rows = (await simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+  expect(rows.map((row) => row.id)).toEqual([second.prediction_id])
+  await service.client.cancel(id)
+  await finished(service, id)
+  await service.stop()
+  await redis.stop()
+}, 60_000)
+
 describe('strict durability', () => {
   test('needs a Redis that writes at once, or can say when it has', async () => {
     const lax = await startOwnRedis()

@@ -12,6 +12,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { context, jobRecord } from '../unit/support/job-states.ts'
 import { freshPrefix, testRedisUrl } from './redis.ts'
+import { openGate } from './open-gate.ts'
 
 export interface JobScene {
   redis: Redis
@@ -32,7 +33,7 @@ export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene
   const creates = { perMinute: 60_000, burst: 1000 }
   const commits = createCommitRunner(redis, timings)
   const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits })
-  await store.allowIntents()
+  await openGate(redis, store)
   return {
     redis,
     keys,

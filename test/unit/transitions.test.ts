@@ -32,6 +32,7 @@ limited         | not_the_claim  | > queued       | > queued       | not_the_cla
 rejected        | not_the_claim  | > failed       | > failed       | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 lost            | not_the_claim  | > unknown      | no_news        | not_the_claim  | not_the_claim  | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim | not_the_claim
 forgotten       | > unknown      | no_news        | no_news        | no_news        | no_news        | no_news       | no_news       | no_news       | no_news       | no_news       | no_news
+superseded      | no_news        | > queued       | > queued       | no_news        | no_news        | no_news       | no_news       | no_news       | no_news       | no_news       | no_news
 starting        | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
 processing      | > running      | > running      | > running      | > running      | no_news        | no_news       | no_news       | storing       | final         | final         | final
 strange         | > created      | > created      | > created      | no_news        | no_news        | no_news       | no_news       | storing       | final         | final         | final
@@ -86,6 +87,7 @@ const EVENTS: Record<string, JobEvent> = {
   },
   lost: { type: 'lost', attempt: 1, claim: CLAIM, reason: 'ECONNRESET' },
   forgotten: { type: 'forgotten', attempt: 1, reason: 'ECONNRESET' },
+  superseded: { type: 'superseded', attempt: 1 },
   starting: { type: 'observed', attempt: 1, prediction: prediction('starting') },
   processing: { type: 'observed', attempt: 1, prediction: prediction('processing') },
   strange: { type: 'observed', attempt: 1, prediction: prediction('queued2') },
@@ -125,6 +127,7 @@ limited         | > resubmitting closed  | > resubmitting closed  | not_the_clai
 rejected        | > failed closed        | > failed closed        | not_the_claim
 lost            | > resubmitting unknown | no_news                | not_the_claim
 forgotten       | no_news                | no_news                | no_news
+superseded      | > resubmitting closed  | > resubmitting closed  | no_news
 starting        | > resubmitting open    | > resubmitting open    | no_news
 processing      | > running open         | > running open         | > running open
 strange         | > resubmitting open    | > resubmitting open    | no_news
@@ -153,6 +156,7 @@ limited         | closed           | closed           | not_the_claim    | not_t
 rejected        | closed           | closed           | not_the_claim    | not_the_claim
 lost            | unknown          | no_news          | not_the_claim    | not_the_claim
 forgotten       | no_news          | no_news          | no_news          | no_news
+superseded      | no_news          | no_news          | no_news          | no_news
 starting        | open             | open             | no_news          | final
 processing      | open             | open             | no_news          | final
 strange         | open             | open             | no_news          | final

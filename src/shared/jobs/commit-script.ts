@@ -64,6 +64,6 @@ export interface CommitReply {
 export interface CommitRunner {
   clock: RedisClock
   run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
-  /** Makes Redis know the script of intents. */
-  allowIntents(): Promise<void>
+  /** Makes this run of Redis know the script of intents; false when it is another one by now. */
+  allowIntents(run: string): Promise<boolean>
 }

@@ -77,6 +77,8 @@ export type JobEvent =
   | { type: 'lost'; attempt: number; claim: string; reason: string }
   /** The same, of an intent that Redis has forgotten: there is no such attempt. */
   | { type: 'forgotten'; attempt: number; reason: string }
+  /** Redis has forgotten how the attempt ended: a prediction of the next one exists. */
+  | { type: 'superseded'; attempt: number }
   /** A prediction as upstream tells it: the create's answer, a webhook, a GET, a listing, a cancel's answer. */
   | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string }
   /** A complete listing that began at `began` shows no prediction of the attempt. */

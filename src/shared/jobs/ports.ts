@@ -131,9 +131,9 @@ export interface JobStore {
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /**
    * After a commit that takes budget threw ScriptUnknownError, and Redis' memory was checked against upstream's: intents
-   * are taken again.
+   * are taken again by this run of it. False when Redis was started anew meanwhile: what was checked is not what it holds.
    */
-  allowIntents(): Promise<void>
+  allowIntents(run: string): Promise<boolean>
   /** How long ago the sweep last took something, in any process, ms; null: never. */
   sweptAgo(): Promise<number | null>
   /** Moves a due member that is still in the index. */

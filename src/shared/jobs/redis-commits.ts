@@ -52,7 +52,7 @@ export function createCommitRunner(redis: Redis, timings: Timings): CommitRunner
       clock.observe(now)
       return { result: resultOf(status, detail), now, detail }
     },
-    allowIntents: () => intent.load(redis),
+    allowIntents: (run) => intent.load(redis, run),
   }
 }
 

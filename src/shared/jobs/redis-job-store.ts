@@ -261,7 +261,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { now: Number(now), members: members.flatMap(parseDueMember) }
     },
 
-    allowIntents: () => options.commits.allowIntents(),
+    allowIntents: (run) => options.commits.allowIntents(run),
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)

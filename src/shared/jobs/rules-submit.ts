@@ -224,6 +224,18 @@ export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context
   )
 }
 
+/**
+ * The next attempt was only sent after it was sure that nothing was created for this one. Redis forgot both; now the job
+ * is where it was between them.
+ */
+export const superseded: Rule<'superseded'> = (state, { attempt }, context) => {
+  const record = attemptOf(state, attempt)
+  const isOpen = record?.prediction_id === null && (record.state === 'intended' || record.state === 'unknown')
+  return isOpen && !state.job.stop
+    ? backInLine(state, attempt, 'superseded', context, { note: 'recovered' })
+    : ignored('no_news')
+}
+
 /** When a listing may count as evidence: after the last moment at which the POST could have arrived and shown. */
 export const listingCounts = (intendedAt: number, began: number, timings: Timings): boolean =>
   began >= intendedAt + timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag

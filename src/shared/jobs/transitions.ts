@@ -33,6 +33,7 @@ import {
   notSent,
   refused,
   stopWaiting,
+  superseded,
   tickIntent,
   tickWaiting,
   UNDECIDED,
@@ -76,6 +77,7 @@ const nothingNew = {
   refused: ignore('not_the_claim'),
   lost: ignore('not_the_claim'),
   forgotten: ignore('no_news'),
+  superseded: ignore('no_news'),
   not_listed: ignore('no_news'),
   missing: ignore('no_news'),
   stored: ignore('no_news'),
@@ -89,6 +91,7 @@ const outcomeOpen: Row = {
   not_sent: notSent,
   refused,
   lost,
+  superseded,
   not_listed: notListed,
   missing,
   observed,
@@ -182,6 +185,8 @@ function decide(state: JobState, event: JobEvent, context: TransitionContext): D
       return (late ? lateAttempt : row).lost(state, event, context)
     case 'forgotten':
       return row.forgotten(state, event, context)
+    case 'superseded':
+      return late ? ignored('no_news') : row.superseded(state, event, context)
     case 'observed':
       return (late ? lateAttempt : row).observed(state, event, context)
     case 'not_listed':

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { FormerRuns, Presence } from '../presence.ts'
-import { loadScript } from './script.ts'
+import { loadScript, redisRun } from './script.ts'
 
 const beat = loadScript(new URL('beat.lua', import.meta.url), { flags: ['allow-oom'] })
 
@@ -31,9 +31,7 @@ export function createRedisPresence(redis: Redis, hash: string): Presence {
   }
 
   return {
-    async run() {
-      return /^run_id:(\S+)/m.exec(await redis.info('server'))?.[1] ?? ''
-    },
+    run: () => redisRun(redis),
 
     async beat(process, run) {
       await beat(redis, [hash], [process, run])

@@ -13,9 +13,13 @@ export interface ScriptOptions {
 export interface GuardedScript {
   /** Throws ScriptUnknownError when the server does not know the script. */
   run(redis: Redis, keys: string[], args: string[]): Promise<unknown>
-  /** Makes the server know it. */
-  load(redis: Redis): Promise<void>
+  /** Makes this run of the server know it; false when it is another one by now. */
+  load(redis: Redis, run: string): Promise<boolean>
 }
+
+/** Tells one start of a Redis server from the next. */
+export const redisRun = async (redis: Redis): Promise<string> =>
+  /^run_id:(\S+)/m.exec(await redis.info('server'))?.[1] ?? ''
 
 /** The server does not know a guarded script: it is another run of Redis than the one that was made to know it. */
 export class ScriptUnknownError extends Error {
@@ -67,8 +71,18 @@ export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedSc
         throw error
       }
     },
-    async load(redis) {
-      await redis.script('LOAD', source)
+    async load(redis, run) {
+      // One connection that is never made again: what answers the first question takes the script as well, or nothing does.
+      const once = redis.duplicate({ lazyConnect: true, retryStrategy: () => null })
+      once.on('error', () => undefined)
+      try {
+        await once.connect()
+        if ((await redisRun(once)) !== run) return false
+        await once.script('LOAD', source)
+        return true
+      } finally {
+        once.disconnect()
+      }
     },
   }
 }
