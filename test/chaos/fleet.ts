@@ -61,6 +61,8 @@ export interface FleetOptions {
   simulatorSpeed?: number
   logLevel?: string
   variant?: Partial<Variant>
+  /** More variables of the configuration, for apis and workers. */
+  env?: Record<string, string>
 }
 
 const PLAIN: Variant = { apis: 1, webhooks: true, strict: false, upstreamDies: false }
@@ -130,6 +132,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     PRESETS_DIR: PRESETS,
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
+    ...options.env,
   }
   const timings: Timings = { ...DEFAULT_TIMINGS, ...SHORT_TIMINGS, ...options.timings }
   const envOf = (role: 'api' | 'worker', api = 0) => {

@@ -1,7 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
-import { createServer, request as httpRequest } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { HeadObjectCommand } from '@aws-sdk/client-s3'
@@ -10,6 +8,7 @@ import { ArtifactRefusedError, StorageTroubleError } from '../../src/shared/arti
 import { createS3ArtifactStore, type S3Options } from '../../src/shared/artifacts/s3-artifact-store.ts'
 import { createSpool } from '../../src/shared/artifacts/spool.ts'
 import { freePort } from '../support/free-port.ts'
+import { SLOW_DOWN, startS3Gate } from '../support/s3/s3-gate.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -157,44 +156,10 @@ describe.skipIf(!isTested)('in a bucket a file', () => {
   })
 })
 
-/** An HTTP proxy that may answer by itself, or spoil what it passes on. */
-async function startGate(act: {
-  answer?: () => { status: number; body: string } | null
-  spoil?: (chunk: Buffer) => Buffer
-}): Promise<string> {
-  const server = createServer((incoming, outgoing) => {
-    const own = incoming.method === 'PUT' ? act.answer?.() : null
-    if (own) {
-      incoming.resume()
-      outgoing.writeHead(own.status, { 'content-type': 'application/xml' }).end(own.body)
-      return
-    }
-    const { method, url: path, headers } = incoming
-    const onward = httpRequest({ port: s3.port, host: '127.0.0.1', method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
-      answer.pipe(outgoing)
-    })
-    onward.on('error', () => outgoing.destroy())
-    incoming.on('data', (chunk: Buffer) => onward.write(act.spoil?.(chunk) ?? chunk))
-    incoming.on('end', () => onward.end())
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closing.push(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-const slowDown = {
-  status: 503,
-  body: '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
-}
-
 describe.skipIf(!isTested)('trouble', () => {
   test('SlowDown is told as what passes; the next try stores the same file', async () => {
     let asked = 0
-    const endpoint = await startGate({ answer: () => (++asked <= 2 ? slowDown : null) })
+    const { endpoint } = await startS3Gate(s3, { answer: () => (++asked <= 2 ? SLOW_DOWN : null) })
     const { store, keys, spooled } = await scene({ endpoint })
     const put = () => store.put('t/a', chunks(Buffer.alloc(100_000, 'a')), { maxBytes: MB })
     const told = await failure(put())
@@ -240,7 +205,7 @@ describe.skipIf(!isTested)('trouble', () => {
   })
 
   test('bytes that change on their way are refused by the server', async () => {
-    const endpoint = await startGate({
+    const { endpoint } = await startS3Gate(s3, {
       spoil: (chunk) => {
         const spoiled = Buffer.from(chunk)
         spoiled[0] = (spoiled[0] ?? 0) ^ 1

@@ -51,41 +51,47 @@ const picture = (prompt: string) => ({
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 test.skipIf(!isTested)(
-  'a set of pictures stands in the bucket under its batch, whole, and is read through the api',
+  'a set of thirty training images stands in the bucket under its own path, whole, although three of them failed',
   async () => {
     const bucket = await s3.bucket()
     const dataDir = tempDir()
-    const { client, url } = await start({
+    const { client, url, simulator } = await start({
       S3_BUCKET: bucket,
-      S3_KEY_PATTERN: 'training-images/{batch}/{index}.{ext}',
+      S3_KEY_PATTERN: 'training-images/{batch}/fox_training_{index}.{ext}',
       DATA_DIR: dataDir,
     })
-    const batch = await client.submitBatch({ items: [0, 1, 2, 3, 4, 5].map((n) => picture(`character ${n}`)) })
-    await waitFor('the batch to end', async () => (await client.batch(batch.id)).status === 'succeeded', {
-      timeout: 20_000,
+    await simulator.faults({ predictions: { fail: { next: 3, error: 'NSFW content detected (E005)' } } })
+    const { id } = await client.submitBatch({
+      preset: 'training-image',
+      items: Array.from({ length: 30 }, (_, n) => ({ input: { prompt: `a small fox, picture ${n}`, seed: n } })),
     })
-    const folder = `training-images/${batch.id}`
-    const keys = await s3.keys(bucket)
-    expect(keys.filter((key) => key.startsWith('training-images/'))).toEqual(
-      [0, 1, 2, 3, 4, 5].map((n) => `${folder}/${n}.jpg`),
-    )
-    const { data } = await client.batchJobs(batch.id)
-    for (const job of data) {
-      const [artifact] = job.artifacts
-      const { Body } = await s3.client.send(
-        new GetObjectCommand({ Bucket: bucket, Key: `${folder}/${job.position}.jpg` }),
-      )
-      const stored = (await Body?.transformToByteArray()) ?? new Uint8Array()
-      expect([stored.length, digest(stored)]).toEqual([artifact?.bytes, artifact?.sha256])
-      const read = await fetch(url + artifact?.url)
-      expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
-      expect(read.headers.get('content-type')).toBe('image/jpeg')
+    const batch = await client.watchBatch(id, () => undefined)
+    expect(batch).toMatchObject({ status: 'partial', counts: { total: 30, succeeded: 27, failed: 3 } })
+
+    const made = (await client.manifest(id)).filter(({ status }) => status === 'succeeded')
+    const keyOf = (position: number): string => `training-images/${id}/fox_training_${position}.jpg`
+    const stored = async (): Promise<string[]> =>
+      (await s3.keys(bucket)).filter((key) => key.startsWith('training-images/'))
+    expect(await stored()).toEqual(made.map(({ position }) => keyOf(position)).sort())
+    for (const { position, artifacts } of made) {
+      const [artifact] = artifacts
+      const { Body } = await s3.client.send(new GetObjectCommand({ Bucket: bucket, Key: keyOf(position) }))
+      const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
+      expect([bytes.length, digest(bytes)]).toEqual([artifact?.bytes, artifact?.sha256])
+      expect(artifact?.location).toBe(`s3://${bucket}/${keyOf(position)}`)
     }
-    const [first] = data
-    await client.delete(first?.id ?? '')
+    const [first] = made
+    if (!first) throw new Error('nothing was made')
+    const read = await fetch(url + first.artifacts[0]?.url)
+    expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(first.artifacts[0]?.sha256)
+    expect(read.headers.get('content-type')).toBe('image/jpeg')
+
+    const all = await s3.keys(bucket)
+    await client.delete(first.job)
     const left = await s3.keys(bucket)
-    expect(left).not.toContain(`${folder}/0.jpg`)
-    expect(left).toHaveLength(keys.length - 1)
+    expect(left).not.toContain(keyOf(first.position))
+    // The picture and its small one.
+    expect(left).toHaveLength(all.length - 2)
     expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
     expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
   },
