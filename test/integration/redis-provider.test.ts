@@ -1,11 +1,12 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
-import { dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
+import { dataDirHolder, guardFile, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { processIdentity } from '../../src/shared/redis/process-identity.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 import { spawnNode, spawnProcess } from '../support/spawn-process.ts'
@@ -175,13 +176,32 @@ describe('the lock of the data folder', () => {
 
   it('goes to exactly one of many who come at once, stale lock or none', async () => {
     const dataDir = tempDir()
-    for (const stale of [false, true]) {
-      if (stale) writeFileSync(join(dataDir, 'genqueue.lock'), JSON.stringify({ pid: 2 ** 22 + 1, identity: 'gone' }))
-      const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataDir(dataDir)))
+    for (let round = 0; round < 20; round++) {
+      const isStale = round % 4 !== 0
+      if (isStale) writeFileSync(join(dataDir, 'genqueue.lock'), JSON.stringify({ pid: 2 ** 22 + 1, identity: 'gone' }))
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 20 }, async (_, i) => {
+          // Some look at the stale lock while others have removed it already.
+          for (let turn = 0; turn < i; turn++) await setImmediate()
+          return lockDataDir(dataDir)
+        }),
+      )
       const winners = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
       expect(winners).toHaveLength(1)
       await winners[0]?.release()
+      expect(readdirSync(dataDir)).toEqual([])
     }
+  })
+
+  it('is taken over although a process died while it did the same', async () => {
+    const dataDir = tempDir()
+    const file = join(dataDir, 'genqueue.lock')
+    const stale = JSON.stringify({ pid: 2 ** 22 + 1, identity: 'gone' })
+    writeFileSync(file, stale)
+    writeFileSync(guardFile(file, stale), JSON.stringify({ pid: 2 ** 22 + 2, identity: 'gone too' }))
+    const lock = await lockDataDir(dataDir)
+    await lock.release()
+    expect(readdirSync(dataDir)).toEqual([])
   })
 })
 

@@ -1,10 +1,13 @@
-import { randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-
+import { setTimeout as delay } from 'node:timers/promises'
 import { processIdentity } from './process-identity.ts'
 
 export const LOCK_FILE = 'genqueue.lock'
+
+/** Somebody removes the same stale lock; that takes no longer. */
+const GUARD_NAP_MS = 5
 
 interface Holder {
   pid: number
@@ -25,24 +28,28 @@ export async function lockDataDir(dataDir: string): Promise<{ release: () => Pro
     token: randomUUID(),
   })
 
-  for (;;) {
-    if (await createWhole(file, mine)) return { release: () => removeIfStill(file, mine) }
-    const found = await readText(file)
-    if (found === undefined) continue
-    const holder = await liveHolder(found)
-    if (holder !== undefined) {
-      throw new Error(
-        `The data folder ${folder} is in use by process ${holder}: stop it first, or set another DATA_DIR`,
-      )
-    }
-    await setAside(file, found)
-  }
+  const holder = await take(file, mine)
+  if (holder !== null)
+    throw new Error(`The data folder ${folder} is in use by process ${holder}: stop it first, or set another DATA_DIR`)
+  return { release: () => removeIfStill(file, mine) }
 }
 
 /** The pid of the live process that holds the folder, if any. */
 export async function dataDirHolder(dataDir: string): Promise<number | undefined> {
   const found = await readText(join(dataDir, LOCK_FILE))
   return found === undefined ? undefined : liveHolder(found)
+}
+
+/** Null when it is ours now, else the pid of the live process that has it. */
+async function take(file: string, mine: string): Promise<number | null> {
+  for (;;) {
+    if (await createWhole(file, mine)) return null
+    const found = await readText(file)
+    if (found === undefined) continue
+    const holder = await liveHolder(found)
+    if (holder !== undefined) return holder
+    await removeStale(file, found, mine)
+  }
 }
 
 async function liveHolder(content: string): Promise<number | undefined> {
@@ -78,18 +85,22 @@ async function createWhole(file: string, content: string): Promise<boolean> {
   }
 }
 
-/** Moves a stale lock away; if another process has replaced it meanwhile, its lock goes back. */
-async function setAside(file: string, stale: string): Promise<void> {
-  const aside = `${file}.${randomUUID()}`
-  try {
-    await rename(file, aside)
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return
-    throw error
+/** The lock of whoever removes a lock with this content. */
+export const guardFile = (file: string, stale: string): string =>
+  `${file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}`
+
+/**
+ * Removes a lock whose process is gone, and nothing that has taken its place: only one process at a time may, the one that
+ * holds the lock of exactly this stale content.
+ */
+async function removeStale(file: string, stale: string, mine: string): Promise<void> {
+  const guard = guardFile(file, stale)
+  while ((await take(guard, mine)) !== null) {
+    if ((await readText(file)) !== stale) return
+    await delay(GUARD_NAP_MS)
   }
-  const moved = await readText(aside)
-  if (moved !== undefined && moved !== stale) await createWhole(file, moved)
-  await rm(aside, { force: true })
+  await removeIfStill(file, stale)
+  await rm(guard, { force: true })
 }
 
 async function removeIfStill(file: string, content: string): Promise<void> {
