@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { isLoopback } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
@@ -36,8 +36,14 @@ const FAILURES_PER_MINUTE = 100
 /** For each job or batch: whoever has its token can slow down those who share it, never the tenant. */
 const TOKEN_REQUESTS_PER_MINUTE = 300
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-const sameText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b))
+const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
+
+/** Whether a text is this one, in a time that tells nothing of it; never when there is none. */
+function sameAs(secret: string | null): (text: string) => boolean {
+  if (secret === null) return () => false
+  const wanted = digest(secret)
+  return (text) => timingSafeEqual(digest(text), wanted)
+}
 
 export interface AuthOptions {
   store: Pick<TenantStore, 'admit'>
@@ -68,6 +74,8 @@ interface Credentials {
  * throttle saves is told in docs/tenants.md.
  */
 export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts }: AuthOptions) {
+  const isDevKey = sameAs(devApiKey)
+  const isAdminPassword = sameAs(adminPassword)
   const tickets = createTickets(keys)
   const tokens = createJobTokens(keys)
   const networks = createThrottle({ failuresPerMinute: FAILURES_PER_MINUTE })
@@ -104,7 +112,7 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
   }
 
   function ofKey(request: ApiRequest, text: string): Credentials {
-    if (devApiKey !== null && sameText(text, devApiKey)) return { ...developer, only: null, until: null }
+    if (isDevKey(text)) return { ...developer, only: null, until: null }
     const keyId = keyIdOf(text)
     if (keyId === null) throw refusal(request, null, 'The API key is not valid.')
     return { caller: { by: 'key', key: keyId, digest: keyDigest(text) }, keyId, only: null, until: null }
@@ -242,7 +250,7 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
 
     boardOpen: adminPassword !== null,
     adminSignIn(password: string, secure: boolean): string | null {
-      if (adminPassword === null || !sameText(password, adminPassword)) return null
+      if (!isAdminPassword(password)) return null
       return cookie(ADMIN_COOKIE, tickets.issue('admin', 'admin', SESSION_S), '/admin', SESSION_S, secure)
     },
     isAdmin: (request: ApiRequest): boolean =>

@@ -1,5 +1,5 @@
 import { ServiceError, type FieldError } from '../shared/errors.ts'
-import { pointerSegment } from '../shared/json-pointer.ts'
+import { pointerOf } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
 import { createJsonScan } from './json-scan.ts'
@@ -28,15 +28,17 @@ export function parseScanned(bytes: Buffer): unknown {
   } catch {
     throw new ServiceError('invalid_json', 'The body is not valid JSON.')
   }
-  walk(body, '', wrong)
+  walk(body, [], wrong)
   if (wrong.length > 0)
     throw new ServiceError('invalid_request', 'The body holds values that cannot be accepted.', { fields: wrong })
   return body
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decode(bytes: Buffer): string {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    const text = utf8.decode(bytes)
     if (!text.startsWith('\uFEFF')) return text
   } catch {
     // falls through: the same answer for every body that is not plain UTF-8
@@ -47,24 +49,31 @@ function decode(bytes: Buffer): string {
 /** Lone surrogates and NUL cannot be stored or passed on unharmed. */
 const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
 
-function walk(value: unknown, pointer: string, wrong: FieldError[]): void {
+/** `path`: to the value; a pointer is made of it only where something is wrong. */
+function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): void {
   if (wrong.length >= MAX_FIELDS) return
+  const refuse = (code: string, detail: string): void => void wrong.push({ pointer: pointerOf(path), code, detail })
   if (typeof value === 'number') {
     if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
-      wrong.push({ pointer, code: 'number_out_of_range', detail: 'The number cannot be kept exactly.' })
+      refuse('number_out_of_range', 'The number cannot be kept exactly.')
   } else if (typeof value === 'string') {
-    if (unstorable(value))
-      wrong.push({ pointer, code: 'invalid_characters', detail: 'NUL and lone surrogates are not accepted.' })
+    if (unstorable(value)) refuse('invalid_characters', 'NUL and lone surrogates are not accepted.')
   } else if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) walk(item, pointer + pointerSegment(index), wrong)
+    for (const [index, item] of value.entries()) {
+      path.push(index)
+      walk(item, path, wrong)
+      path.pop()
+    }
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) {
-      const at = pointer + pointerSegment(key)
-      if (FORBIDDEN_KEYS.has(key))
-        wrong.push({ pointer: at, code: 'forbidden_key', detail: `${key} is not accepted as a key.` })
-      else if (unstorable(key))
-        wrong.push({ pointer, code: 'invalid_characters', detail: 'A key holds NUL or lone surrogates.' })
-      else walk(item, at, wrong)
+      if (unstorable(key)) {
+        refuse('invalid_characters', 'A key holds NUL or lone surrogates.')
+        continue
+      }
+      path.push(key)
+      if (FORBIDDEN_KEYS.has(key)) refuse('forbidden_key', `${key} is not accepted as a key.`)
+      else walk(item, path, wrong)
+      path.pop()
     }
   }
 }

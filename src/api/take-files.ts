@@ -3,7 +3,7 @@ import type { FieldError } from '../shared/errors.ts'
 import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
-import { mapTexts } from '../shared/inputs/reference.ts'
+import { hasText, mapTexts } from '../shared/inputs/reference.ts'
 import type { Json, JsonObject } from '../shared/jobs/job.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import type { BodyLimits, OwnedRequest } from './http.ts'
@@ -35,6 +35,7 @@ export async function takeFiles(
   limits: InputLimits,
 ): Promise<TakenFiles> {
   const body = neededBody(request.body)
+  if (!hasText(body, isDataUri)) return new Map()
   const found = new Map<string, string[]>()
   const places = new Set(inputs)
   replaceIn(body, places, (text, pointer) => {

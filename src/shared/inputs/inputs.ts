@@ -14,7 +14,7 @@ import { inChunks, peek } from './bytes.ts'
 import { isDataUri, readDataUri } from './data-uri.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf } from './media-type.ts'
 import type { UploadStore } from './ports.ts'
-import { filesOf, mapInput, uploadPath } from './reference.ts'
+import { filesOf, hasText, isReference, mapInput, uploadPath } from './reference.ts'
 import { uploadFolder, type UploadRecord } from './upload.ts'
 
 /** What input files may be. */
@@ -41,6 +41,8 @@ export interface Applicant {
   id: string
   input: JsonObject
 }
+
+const namesFile = (text: string): boolean => isDataUri(text) || isReference(text)
 
 /** Files that an input names cannot be had. `job`: which of the applicants; pointers begin in its input. */
 export class InputFilesError extends Error {
@@ -211,6 +213,8 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
      * afterwards: what is stored need not stay in memory.
      */
     async attach(tenant: string, applicants: readonly Applicant[], files: TakenFiles): Promise<JsonObject[]> {
+      if (files.size === 0 && !applicants.some(({ input }) => hasText(input, namesFile)))
+        return applicants.map(({ input }) => input)
       const needed = new Map<string, TakenFile>()
       for (const { input } of applicants) {
         const texts: string[] = []

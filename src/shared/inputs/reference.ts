@@ -17,6 +17,15 @@ export function referenceOf(text: string): string | null {
   return UPLOAD_ID.test(id) ? id : null
 }
 
+/** Whether there is such a text in the value. Most inputs name no file: learning that shall cost next to nothing. */
+export function hasText(value: unknown, isSuch: (text: string) => boolean): boolean {
+  if (typeof value === 'string') return isSuch(value)
+  if (typeof value !== 'object' || value === null) return false
+  return Object.values(value).some((item) => hasText(item, isSuch))
+}
+
+export const isReference = (text: string): boolean => referenceOf(text) !== null
+
 /** The value with each of its texts replaced. `pointer`: where the text stands, such as `/images/0`. */
 export function mapTexts(value: Json, replace: (text: string, pointer: string) => string, pointer = ''): Json {
   if (typeof value === 'string') return replace(value, pointer)
@@ -36,7 +45,7 @@ export const mapInput = (
 /** The files that an input names, each once, with the places where they stand. */
 export function filesOf(input: JsonObject | null): Map<string, string[]> {
   const found = new Map<string, string[]>()
-  if (input !== null)
+  if (input !== null && hasText(input, isReference))
     mapInput(input, (text, pointer) => {
       const id = referenceOf(text)
       if (id !== null) found.set(id, [...(found.get(id) ?? []), pointer])

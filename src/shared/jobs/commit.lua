@@ -66,13 +66,18 @@ local type_of = {
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
 
 -- 1. Checks. Nothing is written before all have passed.
-local job_type = redis.call('TYPE', KEYS[1]).ok
-if job_type ~= 'none' and job_type ~= 'hash' then
-  return redis.error_reply('WRONGTYPE the job is a ' .. job_type)
+-- Several operations name the same key.
+local found_types = {}
+local function type_found(key)
+  local found = found_types[key] or redis.call('TYPE', key).ok
+  found_types[key] = found
+  return found
 end
-local account_type = redis.call('TYPE', KEYS[2]).ok
-if account_type ~= 'none' and account_type ~= 'hash' then
-  return redis.error_reply('WRONGTYPE the account is a ' .. account_type)
+for i, name in ipairs({ 'job', 'account' }) do
+  local found = type_found(KEYS[i])
+  if found ~= 'none' and found ~= 'hash' then
+    return redis.error_reply('WRONGTYPE the ' .. name .. ' is a ' .. found)
+  end
 end
 local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
 local revision = known[1] or ''
@@ -93,13 +98,13 @@ while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
   if wanted then
-    local found = redis.call('TYPE', key).ok
+    local found = type_found(key)
     if found ~= 'none' and found ~= wanted then
       return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
     end
     for i, also in ipairs(types_beside[name] or {}) do
       local beside = KEYS[tonumber(ARGV[at + 2 + i])]
-      local is = beside and redis.call('TYPE', beside).ok or 'none'
+      local is = beside and type_found(beside) or 'none'
       if is ~= 'none' and is ~= also then
         return redis.error_reply('WRONGTYPE ' .. name .. ' beside a ' .. is)
       end

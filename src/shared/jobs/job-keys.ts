@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Status } from './job.ts'
 
 /** Every Redis key of a deployment, under one hash tag, so that one script may touch them all. */
@@ -95,7 +95,7 @@ export function createJobKeys(prefix: string) {
 export type JobKeys = ReturnType<typeof createJobKeys>
 
 /** 132 bits of SHA-256. */
-export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+export const shortDigest = (text: string): string => hash('sha256', text, 'base64url').slice(0, 22)
 
 /** The name of an idempotency entry: its parts may be long or secret, so only their digest is kept. */
 export const idempotencyEntry = (tenant: string, route: string, key: string): string =>

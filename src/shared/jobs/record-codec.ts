@@ -15,7 +15,7 @@ import {
   type JsonObject,
 } from './job.ts'
 import { decodeLines, type HistoryLine } from './history-line.ts'
-import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, JOB_FIELDS, placeOf, present, type JobDocument } from './record-fields.ts'
+import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, DOCUMENT_FIELDS, present, type JobDocument } from './record-fields.ts'
 
 /**
  * Records in Redis. What commits change stands in one hash for each job, one field each, so that a commit writes only
@@ -168,7 +168,7 @@ const decodeField = (field: string, text: string): unknown => {
 
 /** One of the documents that hold a job's long and frozen fields. */
 export const encodeDocument = (document: JobDocument, job: JobRecord): string =>
-  JSON.stringify(Object.fromEntries(present(JOB_FIELDS, job).filter(([field]) => placeOf(field) === document)))
+  JSON.stringify(Object.fromEntries(present(DOCUMENT_FIELDS[document], job)))
 
 /** What Redis holds of a job: the fields of its hash, flat, and the texts of `JobKeys.documents`. */
 export interface StoredJob {

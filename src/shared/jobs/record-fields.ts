@@ -107,7 +107,19 @@ function isAbsent(value: unknown, absent: unknown): boolean {
 
 /** What of a new record, or of one of its documents, has to be written. */
 export const present = (fields: Fields, record: object): [name: string, value: unknown][] =>
-  Object.entries(record).filter(([name, value]) => !isAbsent(value, fieldOf(fields, name)?.absent))
+  Object.entries(record).filter(([name, value]) => {
+    const field = fieldOf(fields, name)
+    return field !== undefined && !isAbsent(value, field.absent)
+  })
+
+const fieldsIn = (document: JobDocument): Fields =>
+  Object.fromEntries(Object.entries(JOB_FIELDS).filter(([, field]) => field.in === document))
+
+/** The fields of each document. */
+export const DOCUMENT_FIELDS: Readonly<Record<JobDocument, Fields>> = {
+  order: fieldsIn('order'),
+  result: fieldsIn('result'),
+}
 
 const absences = (fields: Fields): Readonly<Record<string, unknown>> =>
   Object.fromEntries(

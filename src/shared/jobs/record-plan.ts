@@ -24,10 +24,11 @@ function setFields(input: CommitScriptInput, key: string, prefix: string, change
 
 /** A document of which a field changed is written anew. */
 function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after: JobRecord): void {
-  const at = (place: string): Changes => changes.filter(([field]) => placeOf(field) === place)
-  setFields(input, keys.job(after.id), '', at('hash'))
+  const inHash = changes.filter(([field]) => placeOf(field) === 'hash')
+  setFields(input, keys.job(after.id), '', inHash)
   for (const document of DOCUMENTS)
-    if (at(document).length > 0) input.add('set', keys[document](after.id), encodeDocument(document, after))
+    if (changes.some(([field]) => placeOf(field) === document))
+      input.add('set', keys[document](after.id), encodeDocument(document, after))
 }
 
 /** Written beside the commits, too: what was loaded may be old. */

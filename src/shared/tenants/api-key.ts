@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto'
+import { hash, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /**
@@ -47,4 +47,4 @@ export function keyIdOf(text: string): string | null {
  * a password is one of few; of 2^256 secrets nobody can try a noticeable part, and a slow hash at each request would only
  * serve those who want to keep the service busy.
  */
-export const keyDigest = (key: string): string => createHash('sha256').update(key).digest('hex')
+export const keyDigest = (key: string): string => hash('sha256', key, 'hex')
