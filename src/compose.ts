@@ -101,7 +101,7 @@ import { listBooks } from './workers/list-books.ts'
 import { createNextPoll } from './workers/next-poll.ts'
 import { createPollPrediction } from './workers/poll-prediction.ts'
 import { createPollWindow } from './workers/poll-window.ts'
-import { startWorkers } from './workers/start-workers.ts'
+import { startWorkers, type RunningWorkers } from './workers/start-workers.ts'
 import { createCopyOutputs } from './workers/copy-outputs.ts'
 import { createStoreOutputs } from './workers/store-outputs.ts'
 import { createPrepareInput } from './workers/prepare-input.ts'
@@ -404,7 +404,7 @@ const readBudgetOptions = (redis: Redis, keys: JobKeys, config: Config): RedisBu
   ...readRate(config),
 })
 
-async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop(): Promise<void> }> {
+async function buildWorkers(core: Core, options: ServiceOptions): Promise<RunningWorkers> {
   const { config, log } = options
   const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
   const readsPerMinute = config.replicate.readsPerMinute
@@ -496,6 +496,7 @@ async function buildWorkers(core: Core, options: ServiceOptions): Promise<{ stop
     },
   })
   return {
+    neglected: workers.neglected,
     async stop() {
       await workers.stop()
       await underWay.stop()
@@ -612,6 +613,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'workers', stop: workers.stop })
       const stopWatchdog = startWatchdog({
         store: core.store,
+        neglected: workers.neglected,
         silence: core.timings.sweepSilence,
         log,
         onSilence: options.onWedged ?? (() => undefined),

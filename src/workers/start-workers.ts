@@ -5,6 +5,7 @@ import {
   adoptPayload,
   CANCEL,
   cancelPayload,
+  forEachQueue,
   pollPayload,
   QUEUES,
   storePayload,
@@ -40,6 +41,11 @@ export interface StartWorkersOptions {
 }
 
 export interface RunningWorkers {
+  /**
+   * Queues in which doorbells wait although this process has free hands and has taken none since it was asked before. Now
+   * and then that is chance; for a minute it is not.
+   */
+  neglected(): Promise<QueueName[]>
   stop(): Promise<void>
 }
 
@@ -55,8 +61,11 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   const waits = new AbortController()
   /** Ends running work too. */
   const work = new AbortController()
+  const hands = forEachQueue(() => ({ busy: 0, taken: 0, takenBefore: 0 }))
   const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
     const processor = async (job: Job, token?: string): Promise<void> => {
+      hands[name].taken++
+      hands[name].busy++
       try {
         await run(job)
       } catch (error) {
@@ -65,6 +74,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
           throw new WaitingError()
         }
         throw error
+      } finally {
+        hands[name].busy--
       }
     }
     const worker = new Worker(name, processor, {
@@ -115,7 +126,21 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } },
   )
 
+  async function isNeglected(name: QueueName): Promise<boolean> {
+    const { busy, taken, takenBefore } = hands[name]
+    hands[name].takenBefore = taken
+    if (busy >= QUEUES[name].concurrency || taken !== takenBefore) return false
+    if (await queues[name].isPaused()) return false
+    const { waiting = 0, prioritized = 0 } = await queues[name].getJobCounts('waiting', 'prioritized')
+    return waiting + prioritized > 0
+  }
+
   return {
+    async neglected() {
+      const names = Object.values(forEachQueue((name) => name))
+      const found = await Promise.all(names.map(isNeglected))
+      return names.filter((_name, i) => found[i])
+    },
     async stop() {
       waits.abort(new Error('the worker stops'))
       const closed = Promise.all(workers.map((worker) => worker.close()))

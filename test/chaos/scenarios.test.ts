@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { QueueName } from '../../src/queues/contracts.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { hello, long, paidPicture, startScenarios, type Scenario } from './scenario.ts'
 
@@ -11,7 +12,17 @@ let s: Scenario
 beforeAll(async () => {
   s = await startScenarios({ logLevel: 'info' })
 })
-afterEach(() => s.noWorkers())
+const queues: Queue[] = []
+/** To disturb it as no worker does. */
+function queue(name: QueueName): Queue {
+  const opened = new Queue(name, { connection: s.fleet.inspect, prefix: s.fleet.keys.queues })
+  queues.push(opened)
+  return opened
+}
+afterEach(async () => {
+  await s.noWorkers()
+  await Promise.all(queues.splice(0).map((opened) => opened.close()))
+})
 afterAll(() => s.stop())
 
 describe('a worker killed', () => {
@@ -134,8 +145,7 @@ describe('a worker that stands still', () => {
 })
 
 test('a worker that takes nothing although Redis answers ends itself with exit code 1, and the next one goes on', async () => {
-  const connection = s.fleet.inspect.duplicate()
-  const sweep = new Queue('sweep', { connection, prefix: s.fleet.keys.queues })
+  const sweep = queue('sweep')
   const wedged = await s.worker(null, { sweepSilence: 1500 })
   const first = await s.client.submit(hello('before'))
   await s.finished(first.id)
@@ -144,11 +154,23 @@ test('a worker that takes nothing although Redis answers ends itself with exit c
   expect(await wedged.exited).toEqual({ code: 1, signal: null })
   expect(wedged.stdout).toContain('no worker takes jobs')
   await sweep.resume()
-  await sweep.close()
-  connection.disconnect()
   const { id } = await s.client.submit(hello('after'))
   await s.worker(null, { sweepSilence: 1500 })
   await s.finished(id)
+})
+
+test('and so does one that leaves a single queue alone', async () => {
+  const submit = queue('submit')
+  const wedged = await s.worker(null, { sweepSilence: 1500 })
+  // It goes on with everything else.
+  await submit.setGlobalRateLimit(1, 3_600_000)
+  const jobs = await Promise.all([s.client.submit(hello('one')), s.client.submit(hello('two'))])
+  expect(await wedged.exited).toEqual({ code: 1, signal: null })
+  expect(wedged.stdout).toContain('"queues":["submit"]')
+  await submit.removeGlobalRateLimit()
+  await submit.removeRateLimitKey()
+  await s.worker(null, { sweepSilence: 1500 })
+  for (const { id } of jobs) await s.finished(id)
 })
 
 describe('the api killed', () => {

@@ -9,10 +9,12 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** `sweptAgo` answers as Redis would at that time; never: a promise that the test settles. */
-function watched(sweptAgo: () => Promise<number | null>) {
+function watched(sweptAgo: () => Promise<number | null>, neglected = async (): Promise<string[]> => []) {
   const onSilence = vi.fn<() => void>()
-  return { onSilence, stop: startWatchdog({ store: { sweptAgo }, silence: SILENCE, log, onSilence }) }
+  return { onSilence, stop: startWatchdog({ store: { sweptAgo }, neglected, silence: SILENCE, log, onSilence }) }
 }
+
+const sweeping = async (): Promise<number> => 900
 
 test('a worker without sweeps is ended once, after the silence', async () => {
   const begun = Date.now()
@@ -65,6 +67,27 @@ test.each([
     expect(onSilence).toHaveBeenCalledTimes(1)
   },
 )
+
+test('a queue that is left alone all the time ends it, although others are swept', async () => {
+  const { onSilence } = watched(sweeping, async () => ['poll'])
+  await vi.advanceTimersByTimeAsync(SILENCE)
+  expect(onSilence).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(SILENCE / 2)
+  expect(onSilence).toHaveBeenCalledTimes(1)
+})
+
+test('queues that are left alone in turns, or while Redis is away, do not', async () => {
+  let look = 0
+  const inTurns = watched(sweeping, async () => [++look % 2 === 0 ? 'poll' : 'store'])
+  const begun = Date.now()
+  const away = watched(sweeping, async () => {
+    if (Math.floor((Date.now() - begun) / (SILENCE / 2)) % 2 === 1) throw new Error('away')
+    return ['poll']
+  })
+  await vi.advanceTimersByTimeAsync(10 * SILENCE)
+  expect(inTurns.onSilence).not.toHaveBeenCalled()
+  expect(away.onSilence).not.toHaveBeenCalled()
+})
 
 test('a machine that slept for hours has its time to sweep again', async () => {
   const begun = Date.now()
