@@ -44,6 +44,9 @@ export const BOARD_PATH = '/admin/queues'
 /** The addresses of Studio's pages (src/studio/router.tsx). */
 const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
 
+/** Where no page has ever been: what answers to programs, and what looks like a file. */
+const OTHERS_PATH = /^\/(v1|webhooks|admin|assets)(\/|$)|\.\w+$/
+
 /** Logs, inputs and text outputs make a webhook long. */
 const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
 
@@ -180,13 +183,21 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
   const index = join(studioDir, 'index.html')
   app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
-  app.get(STUDIO_PATHS, (request, response) => {
+  const sendPage = (request: Request, response: Response): void => {
     const asked = toRequest(request)
     if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
       response.setHeader('set-cookie', auth.openSession(asked.secure))
     response.setHeader('cache-control', 'no-store')
     // Read each time: the page may have been built anew.
     response.type('html').send(readFileSync(index))
+  }
+  app.get(STUDIO_PATHS, sendPage)
+  // Somebody in a browser who is lost is told so by the page, programs by a problem.
+  app.use((request, response, next) => {
+    if (request.method !== 'GET' || OTHERS_PATH.test(request.path) || request.accepts(['json', 'html']) !== 'html')
+      return next()
+    response.status(404)
+    sendPage(request, response)
   })
 }
 

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react'
-import { whenFull } from './format.ts'
+import { whenToTheMinute } from './format.ts'
 import { ChevronDown } from './icons.tsx'
 import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
@@ -80,7 +80,7 @@ export function Account() {
               <div>
                 <dt>Until</dt>
                 <dd>
-                  <time dateTime={who.expires_at}>{whenFull(who.expires_at)}</time>
+                  <time dateTime={who.expires_at}>{whenToTheMinute(who.expires_at)}</time>
                 </dd>
               </div>
             )}

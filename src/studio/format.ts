@@ -23,6 +23,7 @@ export function between(from: string | null, to: string | null): number | null {
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+const MINUTE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' })
 
 export function clockTime(iso: string): string {
@@ -33,6 +34,11 @@ export function clockTime(iso: string): string {
 export function whenShort(iso: string, now: number): string {
   const date = new Date(iso)
   return new Date(now).toDateString() === date.toDateString() ? TIME.format(date) : DAY.format(date)
+}
+
+/** Day and minute, where nobody counts seconds. */
+export function whenToTheMinute(iso: string): string {
+  return MINUTE.format(new Date(iso))
 }
 
 export function whenFull(iso: string): string {

@@ -5,6 +5,11 @@ export function credits(micro: number): string {
   return (micro / 1_000_000).toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 6 })
 }
 
+/** A balance as people say it: two decimals, never more than there is. */
+export function roughCredits(micro: number): string {
+  return micro < 1_000_000 ? credits(micro) : credits(Math.floor(micro / 10_000) * 10_000)
+}
+
 /** Which expected quantity belongs to which price. */
 const PARTS = {
   per_predict_second: 'predict_seconds',

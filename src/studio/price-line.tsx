@@ -1,7 +1,7 @@
 import { useCallback } from 'react'
 import type { JsonObject } from '../client/types.ts'
 import { duration } from './format.ts'
-import { credits, estimateOf, priceWords } from './money.ts'
+import { credits, estimateOf, priceWords, roughCredits } from './money.ts'
 import type { Recipe } from './recipe.ts'
 import { useStudio } from './studio-context.ts'
 import { useLoaded } from './use-loaded.ts'
@@ -31,13 +31,22 @@ export function PriceLine({ recipe, inputs, after }: Props) {
         </strong>
       </p>
       {estimate !== null && <Balance estimate={estimate} after={after} />}
-      {runTime && (
-        <p className="price-note">
-          A run takes <span className="tabular">{duration(runTime.p50 * 1000)}</span>, nine of ten at most{' '}
-          <span className="tabular">{duration(runTime.p90 * 1000)}</span>.
-        </p>
-      )}
+      {runTime && <RunTime half={duration(runTime.p50 * 1000)} most={duration(runTime.p90 * 1000)} />}
     </div>
+  )
+}
+
+function RunTime({ half, most }: { half: string; most: string }) {
+  return (
+    <p className="price-note">
+      The model takes <span className="tabular">{half}</span>
+      {most !== half && (
+        <>
+          , nine times of ten at most <span className="tabular">{most}</span>
+        </>
+      )}
+      .
+    </p>
   )
 }
 
@@ -64,7 +73,7 @@ function Balance({ estimate, after }: { estimate: number; after: string | null }
     )
   return (
     <p className="price-note" title={held}>
-      Held until the end, of a balance of <span className="tabular">{credits(account.balance)}</span>.
+      Held until the end, of a balance of <span className="tabular">{roughCredits(account.balance)}</span>.
     </p>
   )
 }

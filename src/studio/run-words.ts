@@ -165,7 +165,7 @@ export function creditsOfCanceling({ cost, phase }: Job, chargesCanceled: boolea
 export function costWords({ cost }: Job): string | null {
   if (!cost) return null
   if (cost.captured === null) return `${credits(cost.held)} credits held`
-  if (cost.captured === 0 && cost.uncollected === 0) return `Nothing: ${credits(cost.estimate)} credits given back`
+  if (cost.captured === 0 && cost.uncollected === 0) return `No credits taken, ${credits(cost.estimate)} given back`
   return [
     `${credits(cost.captured)} credits`,
     cost.estimated ? 'the hold, because the model did not tell what it used' : null,

@@ -102,7 +102,7 @@ describe('a run', () => {
     const failed = page.url()
     const told = page.getByRole('region', { name: 'What happened' })
     await told.getByText('The lens cap was on').waitFor()
-    await told.getByText('Not billed by Replicate. Nothing: 0.003 credits given back.').waitFor()
+    await told.getByText('Not billed by Replicate. No credits taken, 0.003 given back.').waitFor()
     await page.getByText('by webhook').first().waitFor()
     await page.getByLabel('Logs of the model').getByText('Using seed').waitFor()
     await told.getByRole('button', { name: 'Try again' }).click()

@@ -3,7 +3,7 @@ import type { Batch, JobStatus } from '../../client/types.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
-import { between, duration, humanize, whenFull } from '../format.ts'
+import { between, duration, humanize, whenFull, whenToTheMinute } from '../format.ts'
 import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
 import { credits } from '../money.ts'
 import { RefusalNote } from '../refusal-note.tsx'
@@ -56,7 +56,9 @@ export function BatchPage({ id }: { id: string }) {
       <header className="run-head">
         <h1 dir="auto">{batchTitle(batch)}</h1>
         <p className="run-sub muted">
-          <time dateTime={batch.created_at}>{whenFull(batch.created_at)}</time>
+          <time dateTime={batch.created_at} title={whenFull(batch.created_at)}>
+            {whenToTheMinute(batch.created_at)}
+          </time>
           {batch.sequential && <span>one after the other</span>}
           {batch.retry_of && <Link href={batchPath(batch.retry_of)}>What failed in another batch</Link>}
           <span className="run-id">

@@ -61,7 +61,7 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
       {state === 'ready' && items.length === 0 && <p className="muted">Nothing has been moved yet.</p>}
       {items.length > 0 && (
         <div className="table-place">
-          <table className="table">
+          <table className="table ledger">
             <thead>
               <tr>
                 <th scope="col">When</th>
@@ -75,7 +75,9 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
                 <th scope="col" className="number">
                   Balance then
                 </th>
-                <th scope="col">For</th>
+                <th scope="col" className="table-for">
+                  For
+                </th>
               </tr>
             </thead>
             <tbody>

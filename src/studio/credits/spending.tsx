@@ -86,7 +86,7 @@ function Presets({ spending }: { spending: Spending }) {
               Credits
             </th>
             <th scope="col" className="number wide-only">
-              For each
+              Per run
             </th>
           </tr>
         </thead>

@@ -3,7 +3,7 @@ import type { Readiness } from '../../client/client.ts'
 import type { Allowance, Health, WaitingFor } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { Figure, Figures } from '../figures.tsx'
-import { duration, runningFor } from '../format.ts'
+import { duration, runningFor, humanize } from '../format.ts'
 import { StatusIcon } from '../icons.tsx'
 import { wordsFor } from '../run-words.ts'
 import { useFollowAll } from '../runs.ts'
@@ -243,7 +243,11 @@ const waitName = (reason: WaitingFor['reason']): string => WAIT_NAMES[reason] ??
 
 function Trouble({ health }: { health: Health }) {
   const rows = [
-    { name: 'Outputs in danger', count: health.artifacts_at_risk, note: 'not copied, gone at Replicate in 15 minutes' },
+    {
+      name: 'Outputs in danger',
+      count: health.artifacts_at_risk,
+      note: 'not copied, and gone at Replicate within 15 minutes',
+    },
     { name: 'Outcomes unknown', count: health.outcomes_unknown, note: 'creates that may or may not have arrived' },
     {
       name: 'Overdue',
@@ -279,7 +283,7 @@ function Checks({ readiness: { checks, version } }: { readiness: Readiness }) {
           return (
             <li key={name} className={ok ? undefined : 'watch-some'}>
               <span>
-                {name}
+                {humanize(name)}
                 <span className="figure-note">{detail}</span>
               </span>
               <StatusIcon shape={ok ? 'done' : 'failed'} />

@@ -1,5 +1,6 @@
 import type { Readiness } from '../../client/client.ts'
 import type { Health, WaitingFor } from '../../client/types.ts'
+import { humanize } from '../format.ts'
 import { readCheck } from './read-check.ts'
 
 export const SOURCES: Record<string, string> = {
@@ -47,7 +48,7 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
   }
   for (const [name, check] of Object.entries(readiness.checks)) {
     const { ok, detail } = readCheck(check)
-    say(!ok, `${name} is in trouble.`, detail)
+    say(!ok, `${humanize(name)} is in trouble.`, detail)
   }
   const { pause, webhooks, finished_by } = health
   if (pause)
@@ -58,7 +59,7 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     )
   say(
     health.artifacts_at_risk > 0,
-    `${health.artifacts_at_risk} outputs are in danger.`,
+    health.artifacts_at_risk === 1 ? 'An output is in danger.' : `${health.artifacts_at_risk} outputs are in danger.`,
     'Replicate removes them soon and they are not copied: look at the storage and at the workers’ log.',
   )
   say(
@@ -81,7 +82,9 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
   say(health.due.overdue > 100, 'Work piles up.', 'Things are due and nobody takes them: start more workers.')
   say(
     health.outcomes_unknown > 0,
-    `Of ${health.outcomes_unknown} creates it is not known whether they arrived.`,
+    health.outcomes_unknown === 1
+      ? 'Of one create it is not known whether it arrived.'
+      : `Of ${health.outcomes_unknown} creates it is not known whether they arrived.`,
     'They are settled by webhook or from Replicate’s list, within minutes.',
   )
   return findings

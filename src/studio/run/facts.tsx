@@ -1,33 +1,41 @@
 import { useState, type ReactNode } from 'react'
+import { isFinal } from '../../client/client.ts'
 import type { Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { costWords } from '../run-words.ts'
 import { humanize, isOwnFile, plain } from '../format.ts'
 import { FileIcon } from '../icons.tsx'
 
-/** What went in and what is known about it, as data. */
-export function Facts({ job }: { job: Job }) {
+/** What went in, as data. */
+export function Input({ job }: { job: Job }) {
+  return (
+    <section className="card" aria-labelledby="input-title">
+      <h2 className="card-title" id="input-title">
+        Input
+      </h2>
+      {job.input === null ? (
+        <p className="muted">It has been removed after its time.</p>
+      ) : (
+        <dl className="facts">
+          {Object.entries(job.input).map(([name, value]) => (
+            <Fact key={name} name={humanize(name)}>
+              <Value value={value} />
+            </Fact>
+          ))}
+        </dl>
+      )}
+    </section>
+  )
+}
+
+/** What else is known about it, as data. */
+export function Details({ job }: { job: Job }) {
   const metrics = Object.entries(job.metrics)
   const metadata = Object.entries(job.metadata)
   const cost = costWords(job)
+  const none = isFinal(job) ? 'none' : 'none yet'
   return (
     <>
-      <section className="card" aria-labelledby="input-title">
-        <h2 className="card-title" id="input-title">
-          Input
-        </h2>
-        {job.input === null ? (
-          <p className="muted">It has been removed after its time.</p>
-        ) : (
-          <dl className="facts">
-            {Object.entries(job.input).map(([name, value]) => (
-              <Fact key={name} name={humanize(name)}>
-                <Value value={value} />
-              </Fact>
-            ))}
-          </dl>
-        )}
-      </section>
       <section className="card" aria-labelledby="details-title">
         <h2 className="card-title" id="details-title">
           Details
@@ -46,10 +54,10 @@ export function Facts({ job }: { job: Job }) {
             {job.prediction_id ? (
               <Id text={job.prediction_id} what="prediction id" />
             ) : (
-              <span className="muted">none yet</span>
+              <span className="muted">{none}</span>
             )}
           </Fact>
-          <Fact name="Attempt">{job.attempt === 0 ? <span className="muted">none yet</span> : job.attempt}</Fact>
+          <Fact name="Attempt">{job.attempt === 0 ? <span className="muted">{none}</span> : job.attempt}</Fact>
           {metrics.map(([name, value]) => (
             <Fact key={name} name={humanize(name)}>
               <span className="tabular">{metric(name, value)}</span>

@@ -49,7 +49,9 @@ export function stepsOf(history: readonly HistoryEntry[]): Step[] {
     const notes = [
       entry.attempt > 1 && sent ? `attempt ${entry.attempt}` : null,
       TOLD[entry.cause] ?? null,
-      entry.note ? (NOTES[entry.note] ?? entry.note.replaceAll('_', ' ')) : null,
+      entry.note
+        ? (NOTES[entry.note] ?? entry.note.replaceAll('_', ' ').replace(/^refused (?=\d)/, 'refused with '))
+        : null,
     ].filter((each) => each !== null)
     return [
       {

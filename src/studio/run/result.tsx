@@ -2,7 +2,7 @@ import { useCallback, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { bytes, duration, expectedRatio, whenFull } from '../format.ts'
+import { bytes, duration, expectedRatio, whenToTheMinute } from '../format.ts'
 import { Download, FileIcon, Sound } from '../icons.tsx'
 import { fileName, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
@@ -91,7 +91,7 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
           {artifact.expires_at && (
             <>
               <br />
-              Kept until <time dateTime={artifact.expires_at}>{whenFull(artifact.expires_at)}</time>
+              Kept until <time dateTime={artifact.expires_at}>{whenToTheMinute(artifact.expires_at)}</time>
             </>
           )}
         </span>

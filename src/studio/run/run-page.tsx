@@ -9,7 +9,7 @@ import { useJob, useSheet, words } from '../runs.ts'
 import { wordsFor } from '../run-words.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
-import { Facts } from './facts.tsx'
+import { Details, Input } from './facts.tsx'
 import { Keep } from './keep.tsx'
 import { Logs } from './logs.tsx'
 import { Outcome } from './outcome.tsx'
@@ -86,12 +86,13 @@ function Run({ job }: { job: Job }) {
       <div className="run-main">
         <Outcome job={job} />
         <Result job={job} />
+        <Logs job={job} />
+        <Input job={job} />
       </div>
       <aside className="run-side" aria-label="Status and details">
         <StatusCard job={job} />
         <Timeline job={job} />
-        <Logs job={job} />
-        <Facts job={job} />
+        <Details job={job} />
         <Keep job={job} />
       </aside>
     </main>

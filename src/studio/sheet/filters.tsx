@@ -73,7 +73,7 @@ function SearchBox() {
         type="search"
         id="search"
         value={text}
-        placeholder="Filter the loaded runs"
+        placeholder="Filter loaded runs"
         aria-label="Filter the loaded runs by prompt, model or id"
         spellCheck={false}
         onChange={(event) => {
