@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { startService, VERSION, type Service } from './compose.ts'
+import { startService, type Service } from './compose.ts'
+import { VERSION } from './compose/core.ts'
 import { greeting } from './greeting.ts'
 import { provideLocalParts, type LocalParts } from './local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'

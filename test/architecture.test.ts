@@ -63,11 +63,12 @@ const isPackage = (target: string): boolean => !target.startsWith('src/') && !ta
 /** The one description of the shapes of the API. */
 const CLIENT_TYPES = 'src/client/types.ts'
 /** Where parts are put together. */
-const COMPOSITION = new Set(['src/compose.ts', 'src/local-parts.ts'])
+const composes = (file: string): boolean =>
+  file === 'src/compose.ts' || file === 'src/local-parts.ts' || below('compose')(file)
 
 test('the reader of imports sees them', () => {
   expect(imports.length).toBeGreaterThan(200)
-  expect(imports).toContainEqual({ file: 'src/compose.ts', target: 'src/api/app.ts', typeOnly: false })
+  expect(imports).toContainEqual({ file: 'src/compose/api.ts', target: 'src/api/app.ts', typeOnly: false })
   expect(imports).toContainEqual({ file: 'src/shared/jobs/ports.ts', target: 'src/shared/jobs/job.ts', typeOnly: true })
   for (const { target } of imports)
     if (!isPackage(target) && !target.includes('?')) expect(existsSync(join(ROOT, target)), target).toBe(true)
@@ -105,7 +106,7 @@ describe('imports go down only', () => {
   })
 
   test('the command line imports the client, and the composition for what must work without the api', () => {
-    const allowed = from('src/cli/', 'src/client/', 'src/compose.ts', 'src/shared/')
+    const allowed = from('src/cli/', 'src/client/', 'src/compose/operators.ts', 'src/shared/')
     expect(offences(below('cli'), allowed)).toEqual([])
   })
 
@@ -124,14 +125,19 @@ describe('imports go down only', () => {
   test('the simulator imports nothing of the service, and is started by the composition only', () => {
     expect(offences(below('simulator'), from('src/simulator/'))).toEqual([])
     const users = imports.filter(({ file, target }) => target.startsWith('src/simulator/') && !below('simulator')(file))
-    expect(users.filter(({ file }) => !COMPOSITION.has(file))).toEqual([])
+    expect(users.filter(({ file }) => !composes(file))).toEqual([])
   })
 
   test('nobody imports what starts everything', () => {
     const users = imports.filter(({ target }) => ['src/main.ts', 'src/simulator/main.ts'].includes(target))
     expect(users).toEqual([])
     const composers = imports.filter(({ target, typeOnly }) => target === 'src/compose.ts' && !typeOnly)
-    expect(composers.filter(({ file }) => !below('cli')(file)).map(({ file }) => file)).toEqual(['src/main.ts'])
+    expect(composers.map(({ file }) => file)).toEqual(['src/main.ts'])
+    const parts = imports.filter(
+      ({ file, target }) => below('compose')(target) && !composes(file) && !below('cli')(file),
+    )
+    // The version, for the greeting.
+    expect(parts.map(({ file, target }) => `${file} ${target}`)).toEqual(['src/main.ts src/compose/core.ts'])
   })
 })
 
@@ -144,7 +150,7 @@ describe('an adapter', () => {
     expect(sources.filter(isAdapter)).toContain('src/shared/jobs/redis-job-store.ts')
     expect(
       offences(
-        (file) => !COMPOSITION.has(file),
+        (file) => !composes(file),
         ({ target }) => !isAdapter(target),
       ),
     ).toEqual([])

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { OperatorTools } from '../compose.ts'
+import type { OperatorTools } from '../compose/operators.ts'
 import {
   entryRequestSchema,
   ledgerQuerySchema,

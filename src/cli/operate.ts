@@ -1,4 +1,4 @@
-import { openForOperators, type OperatorTools } from '../compose.ts'
+import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { createLogger } from '../shared/logger.ts'

@@ -1,0 +1,178 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { BOARD_PATH, createApp } from '../api/app.ts'
+import { createAuth } from '../api/auth.ts'
+import { createEventStreams } from '../api/event-streams.ts'
+import { createJobView } from '../api/job-view.ts'
+import { createResolveJob } from '../api/resolve-job.ts'
+import { artifactRoutes } from '../api/routes/artifacts.ts'
+import { batchRoutes } from '../api/routes/batches.ts'
+import { creditRoutes } from '../api/routes/credits.ts'
+import { deletionRoutes } from '../api/routes/deletion.ts'
+import { docsRoutes } from '../api/routes/docs.ts'
+import { healthReportRoutes } from '../api/routes/health-report.ts'
+import { healthRoutes } from '../api/routes/health.ts'
+import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
+import { logRoutes } from '../api/routes/logs.ts'
+import { manifestRoutes } from '../api/routes/manifest.ts'
+import { modelRoutes } from '../api/routes/models.ts'
+import { presetRoutes } from '../api/routes/presets.ts'
+import { sessionRoutes } from '../api/routes/session.ts'
+import { tenantRoutes } from '../api/routes/tenants.ts'
+import { tokenRoutes } from '../api/routes/tokens.ts'
+import { uploadRoutes } from '../api/routes/uploads.ts'
+import { createWebhookReceiver } from '../api/routes/webhooks.ts'
+import { createThrottle } from '../api/throttle.ts'
+import { createArtifactLinks } from '../shared/artifacts/artifact-links.ts'
+import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import { createCatalogue } from '../shared/catalogue/catalogue.ts'
+import { diskPresets } from '../shared/catalogue/disk-presets.ts'
+import { createInputChecks } from '../shared/catalogue/input-check.ts'
+import { readPresets } from '../shared/catalogue/read-preset.ts'
+import { isLoopback, type Config } from '../shared/config.ts'
+import { createCreditAdmin } from '../shared/credits/credit-admin.ts'
+import { startEventHub } from '../shared/events/event-hub.ts'
+import { createReadBudget, readBudgetFree } from '../shared/limits/redis-budget.ts'
+import { createMetrics } from '../shared/metrics.ts'
+import { watchCapacity } from '../shared/redis/capacity.ts'
+import { consumerConnection } from '../shared/redis/connection.ts'
+import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
+import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
+import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
+import { LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
+
+/** Everything but the listener, so that the public address may be known before the first job is. */
+export async function buildApi(core: Core, options: ServiceOptions) {
+  const { config, log } = options
+  const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
+  const models = createModelCatalogue({
+    async model(name, version) {
+      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
+      return upstream.model(name, version)
+    },
+  })
+  const checks = createInputChecks()
+  const catalogue = await createCatalogue({
+    read: async () => readPresets(await diskPresets(config.presetsDir), checks),
+    models,
+    checks,
+    log,
+  })
+  const reader = consumerConnection(options.redisUrl, 'events', log)
+  const subscriber = consumerConnection(options.redisUrl, 'progress', log)
+  const hub = await startEventHub({ reader, subscriber, redis, keys, log })
+  const links = createArtifactLinks(deployment.keys)
+  const view = createJobView({
+    links,
+    createsPerMinute: config.replicate.createsPerMinute,
+    keepJob: core.timings.keepJob,
+  })
+  const show = createShowJob(store, view, ACCOUNT)
+  const streams = createEventStreams({
+    hub,
+    store,
+    show,
+    epoch: deployment.id,
+    limits: { perTenant: 500, total: 5000 },
+    log,
+  })
+  const metrics = createMetrics({
+    store,
+    queueCounts: queueCounts(queues),
+    account: ACCOUNT,
+    driftedPresets: catalogue.drifted,
+  })
+  const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
+  const auth = createAuth({
+    store: core.tenants,
+    devApiKey: options.devApiKey,
+    adminPassword: options.adminPassword,
+    keys: deployment.keys,
+    allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
+  })
+  const secrets = createWebhookSecrets({
+    configured: config.replicate.webhookSecret,
+    fetch: (timeoutMs) => upstream.webhookSecret(timeoutMs),
+  })
+  // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
+  if (core.webhooks()) void secrets.refresh()
+  const capacity = watchCapacity(redis, log)
+  const resolveJob = createResolveJob({ catalogue, allowRawModels: config.allowRawModels })
+  const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
+  const tenantAdmin = createTenantAdmin(core.tenants)
+  const fileOrigins = await originsOfLinks(config, artifacts)
+  const studioDir = fileURLToPath(new URL('../../dist/studio/', import.meta.url))
+  const app = createApp({
+    routes: [
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, inputs, account: ACCOUNT, full: capacity.full }),
+      ...uploadRoutes({ inputs, artifacts }),
+      ...batchRoutes({
+        inputLimits: config.inputs,
+        batches: core.batches,
+        streams,
+        showJob: show,
+        resolveJob,
+        auth,
+        account: ACCOUNT,
+        full: capacity.full,
+      }),
+      ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
+      ...manifestRoutes({ store, show }),
+      ...modelRoutes(models),
+      ...presetRoutes(catalogue, store),
+      ...artifactRoutes({ store, artifacts, links, auth }),
+      ...sessionRoutes(auth, tenantAdmin),
+      ...tokenRoutes(store, auth),
+      ...logRoutes({ store, upstream, reads: reads.of('poll') }),
+      ...tenantRoutes(tenantAdmin, config.tenantLimits),
+      ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
+      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),
+      ...healthReportRoutes({
+        store,
+        tenants: tenantAdmin,
+        show,
+        metrics,
+        account: ACCOUNT,
+        creates: createRate(config),
+        reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
+      }),
+      ...docsRoutes(),
+    ],
+    auth,
+    throttle,
+    webhooks: createWebhookReceiver({
+      lifecycle,
+      store,
+      secrets,
+      tokens: core.tokens,
+      account: ACCOUNT,
+      count: (result) => metrics.webhook(result),
+      latency: (seconds) => metrics.webhookLatency(seconds),
+      log,
+    }),
+    board: options.adminPassword === null ? null : (await import('../queues/board.ts')).createBoard(queues, BOARD_PATH),
+    studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
+    autoSession: options.autoSession,
+    fileOrigins,
+    metrics,
+    log,
+  })
+  const stop = async (): Promise<void> => {
+    catalogue.stop()
+    capacity.stop()
+    auth.stop()
+    await hub.stop()
+  }
+  return { app, reload: catalogue.reload, stop }
+}
+
+/** Where readers are sent for files, when that is not here. */
+async function originsOfLinks({ artifacts: { bucket } }: Config, artifacts: ArtifactStore): Promise<string[]> {
+  const shown = { seconds: 60, mediaType: 'image/png', disposition: 'inline' }
+  const link = bucket && (await artifacts.link(`s3://${bucket.name}/any`, shown))
+  return link ? [new URL(link).origin] : []
+}

@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import { createDoorbells, createQueues } from '../queues/producer.ts'
+import { DISK_PATTERN, createArtifactNames } from '../shared/artifacts/artifact-names.ts'
+import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
+import { createS3ArtifactStore } from '../shared/artifacts/s3-artifact-store.ts'
+import { createSpool } from '../shared/artifacts/spool.ts'
+import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
+import { createBatches } from '../shared/batches/batches.ts'
+import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
+import type { Config } from '../shared/config.ts'
+import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
+import { rememberCheck } from '../shared/health.ts'
+import { createInputs } from '../shared/inputs/inputs.ts'
+import { createRedisUploadStore } from '../shared/inputs/redis-upload-store.ts'
+import { KEEP_EVENTS } from '../shared/jobs/commit-plan.ts'
+import type { JobKeys } from '../shared/jobs/job-keys.ts'
+import { createLifecycle } from '../shared/jobs/lifecycle.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+import { createCommitRunner } from '../shared/jobs/redis-commits.ts'
+import { createRedisJobStore } from '../shared/jobs/redis-job-store.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/timings.ts'
+import type { Rate } from '../shared/limits/budget.ts'
+import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import type { Deployment } from '../shared/redis/deployment.ts'
+import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
+import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
+import type { TenantStore } from '../shared/tenants/ports.ts'
+import { createRedisTenantStore } from '../shared/tenants/redis-tenant-store.ts'
+import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
+
+/** What a service needs beyond its configuration: resolved by whoever starts it. */
+export interface ServiceOptions {
+  config: Config
+  redisUrl: string
+  /** `role: all` fills these in from the simulator when no token is set. */
+  replicate: { token: string; baseUrl: string }
+  devApiKey: string | null
+  adminPassword: string | null
+  /** Local browsers are signed in by themselves. */
+  autoSession: boolean
+  timings?: Partial<Timings>
+  /** Puts something around the ports: for composition roots that watch or disturb what passes. */
+  wrap?: PortWraps
+  /** The workers stopped taking jobs although Redis answers. */
+  onWedged?: () => void
+  log: Logger
+}
+
+export interface PortWraps {
+  store(store: JobStore): JobStore
+  upstream(upstream: PredictionPort): PredictionPort
+  artifacts(artifacts: ArtifactStore): ArtifactStore
+}
+
+const UNWRAPPED: PortWraps = {
+  store: (store) => store,
+  upstream: (upstream) => upstream,
+  artifacts: (artifacts) => artifacts,
+}
+
+export const ACCOUNT = 'default'
+export const READY_WITHIN_MS = 10_000
+/** Of all copies on their way to a bucket: four of the largest. */
+const SPOOLED_FILES = 4
+const STORAGE_CHECK_MS = 15_000
+
+export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+
+/** Where files are kept, and how they are called there. */
+export function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
+  const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
+  const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
+  if (!bucket) return { artifacts: disk, names, close: () => Promise.resolve() }
+  const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
+  const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
+  return {
+    artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
+    names,
+    close: () => Promise.resolve(s3.close()),
+  }
+}
+
+/** What api and workers both stand on, over one connection. */
+export function buildCore(
+  redis: Redis,
+  keys: JobKeys,
+  deployment: Deployment,
+  publicUrl: () => string | null,
+  confirmDurable: () => Promise<void>,
+  options: ServiceOptions,
+) {
+  const { config, log, wrap = UNWRAPPED } = options
+  const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
+  const queues = createQueues(redis, keys.queues, log)
+  const doorbells = createDoorbells(queues)
+  const webhooks = (): boolean => publicUrl() !== null
+  const commits = createCommitRunner(redis, timings)
+  const store = wrap.store(
+    createRedisJobStore({
+      redis,
+      keys,
+      timings,
+      creates: createRate(config),
+      account: ACCOUNT,
+      commits,
+      confirmDurable,
+    }),
+  )
+  const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
+  const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
+  const storage = buildStorage(config)
+  const batchStore = createRedisBatchStore({
+    redis,
+    plan: { keys, timings, keepEvents: KEEP_EVENTS },
+    account: ACCOUNT,
+    commits,
+    confirmDurable,
+  })
+  const artifacts = wrap.artifacts(storage.artifacts)
+  const uploads = createRedisUploadStore({ redis, keys, lease: timings.dueLease, confirmDurable })
+  const inputs = createInputs({ uploads, artifacts, jobs: store, limits: config.inputs, timings, log })
+  return {
+    redis,
+    keys,
+    deployment,
+    tenants: createTenantStore(redis, keys, config),
+    credits: createRedisCreditStore({ redis, keys, confirmDurable }),
+    /** Redis still holds the deployment that this process began with. */
+    sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
+    timings,
+    queues,
+    doorbells,
+    store,
+    webhooks,
+    lifecycle,
+    uploads,
+    inputs,
+    batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
+    tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
+    upstream: wrap.upstream(upstream),
+    closeUpstream: upstream.close,
+    artifacts,
+    names: storage.names,
+    closeStorage: storage.close,
+    storageCheck: rememberCheck(storage.artifacts.check, STORAGE_CHECK_MS),
+  }
+}
+
+export type Core = ReturnType<typeof buildCore>
+
+export const createTenantStore = (redis: Redis, { tag }: JobKeys, { tenantLimits }: Config): TenantStore =>
+  createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits })
+
+export const createRate = ({ replicate: { createsPerMinute, createBurst } }: Config): Rate => ({
+  perMinute: createsPerMinute,
+  burst: createBurst,
+})
+
+export const readRate = ({ replicate: { readsPerMinute } }: Config): Rate => ({
+  perMinute: readsPerMinute,
+  burst: Math.max(1, Math.ceil(readsPerMinute / 60)),
+})
+
+export const readBudgetOptions = (redis: Redis, keys: JobKeys, config: Config): RedisBudgetOptions => ({
+  redis,
+  key: keys.readBudget(ACCOUNT),
+  ...readRate(config),
+})

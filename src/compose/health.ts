@@ -1,0 +1,72 @@
+import { createApp } from '../api/app.ts'
+import { createAuth } from '../api/auth.ts'
+import { healthRoutes } from '../api/routes/health.ts'
+import { startServer, type RunningServer } from '../api/server.ts'
+import { createThrottle } from '../api/throttle.ts'
+import type { Queues } from '../queues/producer.ts'
+import type { HealthCheck } from '../shared/health.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+import type { Logger } from '../shared/logger.ts'
+import { createMetrics } from '../shared/metrics.ts'
+import { checkRedis } from '../shared/redis/connection.ts'
+import { ACCOUNT, VERSION, type Core, type ServiceOptions } from './core.ts'
+
+export const LOGIN_FAILURES_PER_MINUTE = 10
+
+export const queueCounts = (queues: Queues) => async (): Promise<Record<string, Record<string, number>>> =>
+  Object.fromEntries(
+    await Promise.all(Object.entries(queues).map(async ([name, queue]) => [name, await queue.getJobCounts()] as const)),
+  )
+
+export const redisCheck =
+  ({ redis, sameDeployment }: Core): HealthCheck =>
+  async () => {
+    const { problems } = await checkRedis(redis)
+    if (!(await sameDeployment())) problems.push('Redis holds another deployment, or has lost its data')
+    const ok = problems.length === 0
+    return { ok, detail: ok ? 'answers' : problems.join('; ') }
+  }
+
+/** Sweeps are shared by all workers: one in the last minute, anywhere, shows that jobs are taken. */
+const workerCheck =
+  (store: JobStore): HealthCheck =>
+  async () => {
+    const ago = await store.sweptAgo()
+    const seconds = ago === null ? null : Math.round(ago / 1000)
+    return { ok: seconds !== null && seconds < 60, detail: seconds === null ? 'never swept' : `swept ${seconds} s ago` }
+  }
+
+/** What is wrong with the place for files should be read at the start, not after the first paid prediction. */
+export async function tellStorage(check: HealthCheck, log: Logger): Promise<void> {
+  const { ok, detail } = await check()
+  if (!ok) log.error({ detail }, 'outputs cannot be stored')
+}
+
+/** A listener for a worker: health and metrics only. */
+export async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
+  const { config, log } = options
+  if (config.healthPort === null) return null
+  const metrics = createMetrics({ store: core.store, queueCounts: queueCounts(core.queues), account: ACCOUNT })
+  const app = createApp({
+    routes: healthRoutes({
+      version: VERSION,
+      checks: { redis: redisCheck(core), storage: core.storageCheck, workers: workerCheck(core.store) },
+      metrics,
+    }),
+    auth: createAuth({
+      store: core.tenants,
+      devApiKey: null,
+      adminPassword: null,
+      keys: core.deployment.keys,
+      allowedHosts: null,
+    }),
+    throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
+    webhooks: null,
+    board: null,
+    studioDir: null,
+    autoSession: false,
+    metrics,
+    log,
+  })
+  return startServer(app, { host: config.host, port: config.healthPort, portVariable: 'HEALTH_PORT' })
+}

@@ -1,0 +1,106 @@
+import { runAudit, type AuditReport } from '../shared/audit/audit.ts'
+import { createRedisAuditSource } from '../shared/audit/redis-audit-source.ts'
+import { ConfigError, type Config } from '../shared/config.ts'
+import { createCreditAdmin, type CreditAdmin } from '../shared/credits/credit-admin.ts'
+import type { CreditStore } from '../shared/credits/ports.ts'
+import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
+import { createRedisLedgerSource } from '../shared/credits/redis-ledger-source.ts'
+import { verifyLedger, type LedgerVerdict } from '../shared/credits/verify-ledger.ts'
+import { createJobKeys } from '../shared/jobs/job-keys.ts'
+import { createCommitRunner } from '../shared/jobs/redis-commits.ts'
+import { createRedisJobStore } from '../shared/jobs/redis-job-store.ts'
+import { DEFAULT_TIMINGS } from '../shared/jobs/timings.ts'
+import { createReadBudget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import { closeConnection, producerConnection, untilReady } from '../shared/redis/connection.ts'
+import { findDeployment, rotateDeploymentKey } from '../shared/redis/deployment.ts'
+import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
+import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
+import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { listBooks } from '../workers/list-books.ts'
+import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
+
+/** What an operator may do with a deployment from outside, whether its processes run or not. */
+export interface OperatorTools {
+  audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
+  /** `left`: ms until it may be rotated again; 0 when it was. */
+  rotateTokenKey(options: { force: boolean }): Promise<{ left: number }>
+  tenants: TenantAdmin
+  credits: { store: CreditStore; admin: CreditAdmin }
+  /** Replays the ledger of a tenant, or of all of them. */
+  verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
+  close(): Promise<void>
+}
+
+/** Connects to what is there, and starts or changes nothing. */
+export async function openForOperators(config: Config, log: Logger): Promise<OperatorTools> {
+  const redisUrl = config.redisUrl ?? (await runningRedisUrl(config.dataDir))
+  if (redisUrl === null)
+    throw new ConfigError(`REDIS_URL: read nothing, and no Redis runs for DATA_DIR ${config.dataDir}`)
+  const redis = producerConnection(redisUrl, log)
+  try {
+    await untilReady(redis, READY_WITHIN_MS)
+    const keys = createJobKeys(config.keyPrefix)
+    const deployment = await findDeployment(redis, keys.deployment)
+    if (!deployment)
+      throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, and Redis holds no deployment of this name`)
+    const { token } = config.replicate
+    const creates = createRate(config)
+    // Without a token the predictions are the simulator's.
+    const baseUrl = token === null ? `http://127.0.0.1:${config.simulator.port}/v1` : config.replicate.baseUrl
+    const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
+    const confirmDurable = (): Promise<void> => Promise.resolve()
+    const timings = DEFAULT_TIMINGS
+    const store = createRedisJobStore({
+      redis,
+      keys,
+      timings,
+      creates,
+      account: ACCOUNT,
+      commits: createCommitRunner(redis, timings),
+      confirmDurable,
+    })
+    const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
+    const list = async () => {
+      const now = await store.now()
+      const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
+      const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
+      return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
+    }
+    const { artifacts, close: closeStorage } = buildStorage(config)
+    const credits = createRedisCreditStore({ redis, keys })
+    const source = createRedisAuditSource({ redis, keys })
+    const ledgers = createRedisLedgerSource({ redis, keys })
+    return {
+      audit: ({ files, ...options }) =>
+        runAudit({
+          ...options,
+          source,
+          ledgers,
+          keys,
+          account: ACCOUNT,
+          creates,
+          upstream: {
+            list,
+            tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null }),
+          },
+          ...(files ? { artifacts } : {}),
+        }),
+      rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
+      tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
+      credits: { store: credits, admin: createCreditAdmin(credits) },
+      async *verifyLedgers(tenant) {
+        for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)
+      },
+      async close() {
+        await upstream.close()
+        await closeStorage()
+        await closeConnection(redis)
+      },
+    }
+  } catch (error) {
+    await closeConnection(redis)
+    throw error
+  }
+}

@@ -1,0 +1,123 @@
+import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
+import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
+import { createReadBudget } from '../shared/limits/redis-budget.ts'
+import { createRedisPresence } from '../shared/redis/redis-presence.ts'
+import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
+import { createCancelPrediction } from '../workers/cancel-prediction.ts'
+import { createCleanUp } from '../workers/clean-up.ts'
+import { createCopyOutputs } from '../workers/copy-outputs.ts'
+import { followCreates } from '../workers/creates-under-way.ts'
+import { createNextPoll } from '../workers/next-poll.ts'
+import { createPollPrediction } from '../workers/poll-prediction.ts'
+import { createPollWindow } from '../workers/poll-window.ts'
+import { createPrepareInput } from '../workers/prepare-input.ts'
+import { createRecoverIntents } from '../workers/recover-intents.ts'
+import { startWorkers, type RunningWorkers } from '../workers/start-workers.ts'
+import { createStoreOutputs } from '../workers/store-outputs.ts'
+import { createSubmitJob } from '../workers/submit-job.ts'
+import { createSweep } from '../workers/sweep.ts'
+import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
+
+const STOP_WITHIN_MS = 10_000
+
+export async function buildWorkers(core: Core, options: ServiceOptions): Promise<RunningWorkers> {
+  const { config, log } = options
+  const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
+  const readsPerMinute = config.replicate.readsPerMinute
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
+  const fetcher = createOutputFetcher({
+    upstreamBaseUrl: options.replicate.baseUrl,
+    connectTimeout: timings.connectTimeout,
+  })
+  const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
+  const presence = createRedisPresence(redis, keys.presence)
+  const underWay = await followCreates(presence, timings, log)
+  const workers = await startWorkers({
+    redis,
+    prefix: keys.queues,
+    queues,
+    timings,
+    stopWithin: STOP_WITHIN_MS,
+    log,
+    processors: {
+      submit: createSubmitJob({
+        recover: createRecoverIntents({
+          store,
+          lifecycle,
+          upstream,
+          tokens,
+          reads: reads.of('adopt'),
+          presence,
+          account: ACCOUNT,
+          timings,
+          sameDeployment: core.sameDeployment,
+          log,
+        }),
+        prepare: createPrepareInput({
+          uploads: core.uploads,
+          artifacts,
+          upstream,
+          reads: reads.of('adopt'),
+          account: ACCOUNT,
+          log,
+        }),
+        underWay,
+        store,
+        account: ACCOUNT,
+        lifecycle,
+        upstream,
+        reads: reads.of('adopt'),
+        tokens,
+        timings,
+        log,
+        clock: () => performance.now(),
+      }),
+      sweep: createSweep({
+        store,
+        lifecycle,
+        doorbells,
+        batches: core.batches,
+        cleanUp: createCleanUp({
+          store,
+          removeFiles: createRemoveJobFiles(artifacts, core.names),
+          inputs: core.inputs,
+          batches: core.batches,
+          timings,
+          log,
+        }),
+        timings,
+        log,
+      }),
+      poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
+      window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
+      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),
+      cancel: createCancelPrediction({ store, lifecycle, upstream, reads: reads.of('cancel'), timings, log }),
+      store: createStoreOutputs({
+        store,
+        lifecycle,
+        copy: createCopyOutputs({
+          artifacts,
+          names: core.names,
+          measure: createMeasureFile(log),
+          fetcher,
+          upstream,
+          reads: reads.of('expiring'),
+          maxBytes: config.artifacts.maxBytes,
+          timings,
+          log,
+        }),
+        timings,
+        log,
+      }),
+    },
+  })
+  return {
+    neglected: workers.neglected,
+    async stop() {
+      await workers.stop()
+      await underWay.stop()
+      await fetcher.close()
+    },
+  }
+}
