@@ -4,8 +4,6 @@ import { spawnNode, type SpawnedProcess } from './spawn-process.ts'
 import { tempDir } from './temp-dir.ts'
 
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
-/** Most of a command's time is its own compilation. */
-const NODE_COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/genqueue-cli')
 
 export interface Ended {
   exit: number | null
@@ -18,7 +16,7 @@ export function startGenqueue(
   args: string[],
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): SpawnedProcess {
-  return spawnNode(CLI, args, { cwd: options.cwd ?? tempDir(), env: { NODE_COMPILE_CACHE, ...options.env } })
+  return spawnNode(CLI, args, { cwd: options.cwd ?? tempDir(), env: options.env ?? {} })
 }
 
 export async function ended(child: SpawnedProcess): Promise<Ended> {
