@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { writeFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
-import { openStudio, seesPicture, serious, status, tile } from '../support/studio-page.ts'
+import { finished } from '../support/finished.ts'
+import { HELLO, openStudio, seesPicture, serious, status, tile } from '../support/studio-page.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 
@@ -19,6 +20,38 @@ async function pictureFile(): Promise<string> {
   await writeFile(path, Buffer.from(PIXEL, 'base64'))
   return path
 }
+
+/** A second of silence: WAV, 8 bit. */
+async function soundFile(): Promise<string> {
+  const rate = 8_000
+  const sound = Buffer.alloc(44 + rate, 128)
+  sound.write('RIFF', 0, 'latin1')
+  sound.writeUInt32LE(36 + rate, 4)
+  sound.write('WAVEfmt ', 8, 'latin1')
+  sound.writeUInt32LE(16, 16)
+  sound.writeUInt16LE(1, 20)
+  sound.writeUInt16LE(1, 22)
+  sound.writeUInt32LE(rate, 24)
+  sound.writeUInt32LE(rate, 28)
+  sound.writeUInt16LE(1, 32)
+  sound.writeUInt16LE(8, 34)
+  sound.write('data', 36, 'latin1')
+  sound.writeUInt32LE(rate, 40)
+  const path = join(tempDir(), 'hello.wav')
+  await writeFile(path, sound)
+  return path
+}
+
+/** A picture of these bytes (base 64), dropped on the first place that takes files. */
+const drop = (page: Page, name: string, bytes: string): Promise<unknown> =>
+  page.evaluate(`{
+    const files = new DataTransfer()
+    const bytes = Uint8Array.from(atob('${bytes}'), (letter) => letter.charCodeAt(0))
+    files.items.add(new File([bytes], '${name}', { type: 'image/png' }))
+    const place = document.querySelector('.drop')
+    for (const type of ['dragover', 'drop'])
+      place.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: files }))
+  }`)
 
 const grant = async (amount: number): Promise<void> => {
   const answer = await fetch(`${studio.service.url}/v1/admin/tenants/default/credits`, {
@@ -44,14 +77,23 @@ describe('a preset', () => {
     expect(await serious(page)).toEqual([])
   })
 
-  test('of pictures takes a file, shows it, and the run keeps it', async () => {
+  test('of pictures takes a file that is dropped, shows it, and the run keeps it', async () => {
     const page = await visit('/?preset=restore-image')
     await page.getByText('0.04 credits').waitFor()
     await page.getByRole('button', { name: 'Run', exact: true }).click()
     await page.getByText('Required').waitFor()
-    await page.getByLabel('Photograph: choose a file').setInputFiles(await pictureFile())
+    // A file that is none is told of in the service's own words.
+    await drop(page, 'empty.png', '')
+    await page
+      .getByRole('alert')
+      .getByText(/empty|no bytes|no file/i)
+      .waitFor()
+    await drop(page, 'old.png', PIXEL)
     await page.getByText('old.png').waitFor()
     expect(await serious(page)).toEqual([])
+    await page.getByRole('button', { name: 'Remove the file' }).click()
+    await page.getByLabel('Photograph: choose a file').setInputFiles(await pictureFile())
+    await page.getByText('old.png').waitFor()
     await page.getByRole('button', { name: 'Run', exact: true }).click()
     await page.getByRole('link', { name: 'Open the run' }).click()
     await page.getByRole('heading', { level: 1, name: 'Restore image' }).waitFor()
@@ -59,17 +101,6 @@ describe('a preset', () => {
     await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
     await seesPicture(page.getByRole('link', { name: 'Open the file' }).locator('img'))
     await page.getByText('0.04 credits').waitFor()
-  })
-
-  test('of a file that is none says so, in the service’s own words', async () => {
-    const page = await visit('/?preset=restore-image')
-    const path = join(tempDir(), 'empty.png')
-    await writeFile(path, '')
-    await page.getByLabel('Photograph: choose a file').setInputFiles(path)
-    await page
-      .getByRole('alert')
-      .getByText(/empty|no bytes|no file/i)
-      .waitFor()
   })
 
   test('that costs more than there is says what is missing, before and after the button', async () => {
@@ -90,7 +121,7 @@ describe('a preset', () => {
     await tile(page, 'A script of a lighthouse').waitFor()
   })
 
-  test('picks its runs out of the sheet', async () => {
+  test('picks its runs out of the sheet, and fills the form again from one of them', async () => {
     const page = await visit('/')
     await tile(page, 'Restore image').waitFor()
     await page.getByLabel('Filter by preset').selectOption('lip-sync')
@@ -98,10 +129,6 @@ describe('a preset', () => {
     await page.getByLabel('Filter by preset').selectOption('restore-image')
     await tile(page, 'Restore image').waitFor()
     expect(new URL(page.url()).search).toBe('?of=restore-image')
-  })
-
-  test('fills the form again from a run that it made', async () => {
-    const page = await visit('/?of=restore-image')
     await tile(page, 'Restore image').getByRole('link').click()
     await status(page, 'Succeeded')
     await page.getByRole('link', { name: 'Edit and run' }).click()
@@ -126,6 +153,24 @@ test('a first visit tries presets that need files, with files made on the spot',
   await page.getByText('look at runs').waitFor()
   // Not an operator: nothing of the deployment is shown.
   expect(await page.getByRole('link', { name: 'Health' }).count()).toBe(0)
+})
+
+test('a film is shown by a player, and what is neither file nor text as JSON', async () => {
+  const page = await visit('/?preset=lip-sync')
+  await page.getByLabel('Picture: choose a file').setInputFiles(await pictureFile())
+  await page.getByLabel('Recording: choose a file').setInputFiles(await soundFile())
+  await page.getByText('hello.wav').waitFor()
+  await page.keyboard.press('Control+Enter')
+  await page.getByRole('link', { name: 'Open the run' }).click()
+  const film = page.getByRole('region', { name: 'Result' }).locator('video')
+  await film.waitFor()
+  await page.waitForFunction(`document.querySelector('video').videoWidth > 0`)
+
+  await studio.service.simulator.faults({ predictions: { output: { shape: 'object', next: 1 } } })
+  const { id } = await studio.service.client.submit({ version: HELLO, input: { text: 'in a shape' } })
+  await finished(studio.service, id)
+  await page.goto(`/runs/${id}`)
+  await page.getByRole('region', { name: 'Output as JSON' }).getByText('hello in a shape').waitFor()
 })
 
 /** As the page of signing in does it. */

@@ -11,6 +11,9 @@ const SECONDS = 1_000
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
 
+/** A model that says hello at once, with its version. */
+export const HELLO = 'replicate/hello-world:9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+
 export interface StudioPages {
   readonly service: TestService
   visit(path: string, options?: BrowserContextOptions): Promise<Page>
@@ -28,7 +31,10 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
   }
 
   beforeAll(async () => {
-    ;[service, browser] = await Promise.all([startService(options), launchBrowser()])
+    ;[service, browser] = await Promise.all([
+      startService({ ...options, simulator: { speed: 50, ...options.simulator } }),
+      launchBrowser(),
+    ])
   }, 120 * SECONDS)
 
   afterAll(async () => {
@@ -59,6 +65,8 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
         viewport: DESKTOP,
         baseURL: opened(service).url,
         locale: 'en-GB',
+        // Without a graphics card, everything that turns costs a processor.
+        reducedMotion: 'reduce',
         ...contextOptions,
       })
       const page = await context.newPage()
@@ -83,6 +91,12 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
 }
 
 export const tile = (page: Page, text: string): Locator => page.getByRole('listitem').filter({ hasText: text }).first()
+
+/** Through the page's own form, as a person would. */
+export async function runIn(page: Page, prompt: string): Promise<void> {
+  await page.getByLabel('Prompt', { exact: true }).fill(prompt)
+  await page.keyboard.press('Control+Enter')
+}
 
 /** The state of the run that is shown, in Studio's words. */
 export const status = (page: Page, word: string): Promise<void> =>
@@ -116,11 +130,21 @@ interface AxeResult {
 }
 
 /** What axe finds on the page that is serious or worse. */
-export async function serious(page: Page): Promise<string[]> {
+export async function serious(page: Page, rules?: string[]): Promise<string[]> {
   // Not a script tag, which the page's policy would refuse.
   await page.evaluate(axe)
-  const { violations } = await page.evaluate<AxeResult>('axe.run()')
+  const options = { resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) }
+  const { violations } = await page.evaluate<AxeResult>(`axe.run(${JSON.stringify(options)})`)
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
+}
+
+/** The same in both colour schemes; what is no matter of colour is looked at once. The page stays dark. */
+export async function seriousInBoth(page: Page): Promise<string[]> {
+  await page.emulateMedia({ colorScheme: 'light' })
+  const light = await serious(page)
+  await page.emulateMedia({ colorScheme: 'dark' })
+  const dark = await serious(page, ['color-contrast'])
+  return [...light.map((found) => `light ${found}`), ...dark.map((found) => `dark ${found}`)]
 }

@@ -1,0 +1,153 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Batch, Job } from '../../src/client/types.ts'
+import { finished } from '../support/finished.ts'
+import {
+  DESKTOP,
+  HELLO,
+  openStudio,
+  PHONE,
+  runIn,
+  seesPicture,
+  serious,
+  seriousInBoth,
+  status,
+  tile,
+  tooWide,
+} from '../support/studio-page.ts'
+
+/** What holds for all of Studio: every page in every light, the keyboard, the connection, a phone. */
+
+const studio = openStudio()
+const { visit } = studio
+
+const LONG_WORD = 'A very long word: ' + 'lighthouse'.repeat(20)
+
+let picture: Job
+let failed: Job
+let batch: Batch
+
+beforeAll(async () => {
+  const { service } = studio
+  const { client } = service
+  const model = 'black-forest-labs/flux-schnell'
+  await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The film tore' } } })
+  failed = await client.submit({ model, input: { prompt: 'Rain' } })
+  await finished(service, failed.id)
+  // More than fit on a screen.
+  for (let at = 0; at < 14; at++) await client.submit({ version: HELLO, input: { text: `number ${at}` } })
+  picture = await client.submit({ model, input: { prompt: LONG_WORD, megapixels: '0.25' }, metadata: { page: 1 } })
+  batch = await client.submitBatch({
+    defaults: { version: HELLO },
+    items: [{ input: { text: 'one' } }, { input: { text: 'two' } }],
+  })
+  await finished(service, picture.id)
+})
+
+test('every page fits a phone, and leaves axe nothing serious to say in the light and in the dark', async () => {
+  const page = await visit('/health')
+  const narrow = PHONE.viewport ?? DESKTOP
+  const pages: [path: string, there: ReturnType<typeof page.getByText>][] = [
+    ['/health', page.getByRole('region', { name: 'Verdict' })],
+    ['/', tile(page, LONG_WORD).getByRole('img')],
+    ['/?status=canceled', page.getByRole('heading', { name: 'No run is canceled now' })],
+    ['/new', page.getByText('Price of a run')],
+    [`/runs/${picture.id}`, page.getByRole('region', { name: 'Result' }).getByRole('img')],
+    [`/runs/${failed.id}`, page.getByRole('region', { name: 'What happened' })],
+    ['/batches', page.getByText('2 of 2')],
+    ['/batches/new', page.getByText('Price of a run')],
+    [`/batches/${batch.id}`, tile(page, 'two').getByText('hello two')],
+    ['/credits', page.getByRole('region', { name: 'Ledger' })],
+    ['/nowhere', page.getByRole('heading', { name: 'There is no such page' })],
+  ]
+  for (const [path, there] of pages) {
+    await page.setViewportSize(DESKTOP)
+    if (path !== '/health') await page.goto(path)
+    await there.waitFor()
+    expect([path, await seriousInBoth(page)]).toEqual([path, []])
+    await page.setViewportSize(narrow)
+    expect([path, await tooWide(page)]).toEqual([path, 0])
+    expect([path, await serious(page)]).toEqual([path, []])
+  }
+})
+
+describe('Studio', () => {
+  test('says when the connection is lost, and catches up', async () => {
+    const page = await visit('/')
+    await page.getByText('Live', { exact: true }).waitFor()
+    await page.route('**/v1/events', (route) => route.abort())
+    await page.reload()
+    await page.getByText('Connection lost, catching up…').waitFor()
+    await studio.service.client.submit({ version: HELLO, input: { text: 'Sent behind its back' } })
+    await page.unroute('**/v1/events')
+    await page.getByText('Live', { exact: true }).waitFor()
+    await tile(page, 'Sent behind its back').getByText('Succeeded').waitFor()
+    expect(await page.getByText('Connection lost, catching up…').count()).toBe(0)
+  })
+
+  test('is driven by the keyboard', async () => {
+    const page = await visit('/')
+    await page.getByRole('listitem').first().waitFor()
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('/')
+    const search = page.getByRole('searchbox')
+    expect(await search.and(page.locator(':focus')).count()).toBe(1)
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('ArrowRight')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/runs\/job_/)
+    const newest = page.url()
+    await page.getByRole('region', { name: 'Status' }).waitFor()
+    await page.getByRole('button', { name: 'Older run' }).and(page.locator(':enabled')).waitFor()
+    await page.keyboard.press('ArrowRight')
+    await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== newest)
+    await page.keyboard.press('Escape')
+    await page.waitForURL((url) => url.pathname === '/')
+  })
+
+  test('survives a reload, and back leads to the same place of the sheet with its filter', async () => {
+    const page = await visit('/?status=succeeded')
+    const oldest = tile(page, 'hello number 0')
+    await oldest.scrollIntoViewIfNeeded()
+    const place = await page.evaluate<number>('scrollY')
+    expect(place).toBeGreaterThan(0)
+    await oldest.getByRole('link').click()
+    await page.getByRole('heading', { level: 1, name: 'number 0' }).waitFor()
+    await status(page, 'Succeeded')
+    await page.goBack()
+    await oldest.waitFor()
+    expect(new URL(page.url()).search).toBe('?status=succeeded')
+    expect(await page.evaluate<number>('scrollY')).toBe(place)
+
+    await page.goForward()
+    await status(page, 'Succeeded')
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: 'number 0' }).waitFor()
+    await page.goBack()
+    const chosen = page.getByRole('navigation', { name: 'Filter by status' }).locator('[aria-current=page]')
+    await chosen.and(page.getByText('Succeeded')).waitFor()
+  })
+
+  test('starts a run from a phone', async () => {
+    const page = await visit('/', PHONE)
+    await page.getByRole('link', { name: 'New run' }).click()
+    await runIn(page, 'From a phone')
+    const mine = tile(page, 'From a phone')
+    await mine.getByText('Succeeded').waitFor()
+    await seesPicture(mine.getByRole('img'))
+    expect(new URL(page.url()).pathname).toBe('/')
+    expect(await tooWide(page)).toBe(0)
+  })
+
+  test('remembers the theme that was chosen', async () => {
+    const page = await visit('/', { colorScheme: 'light' })
+    const background = () => page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
+    const light = await background()
+    await page.getByRole('button', { name: /^Theme: as the system/ }).click()
+    await page.getByRole('button', { name: /^Theme: light/ }).click()
+    await page.getByRole('button', { name: /^Theme: dark/ }).waitFor()
+    const dark = await background()
+    expect(dark).not.toBe(light)
+    await page.reload()
+    expect(await background()).toBe(dark)
+  })
+})
