@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { imageFlags } from './support/image-flags.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { waitFor } from '../test/support/wait-for.ts'
@@ -19,12 +20,6 @@ const MODEL = {
   input_schema: { properties: { prompt: { type: 'string' } } },
   run_seconds: [240, 270],
   output: { kind: 'string', template: 'done: {prompt}' },
-}
-
-const imageFlags = (): string[] => {
-  const [, command = '[]'] =
-    /^CMD (\[.*\])$/m.exec(readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8')) ?? []
-  return (JSON.parse(command) as string[]).filter((word) => word.startsWith('--'))
 }
 
 const rssOf = (pid: number): number =>

@@ -16,7 +16,7 @@ export interface CopyDependencies {
   names: ArtifactNames
   measure: MeasureFile
   fetcher: OutputFetcher
-  upstream: PredictionPort
+  upstream: Pick<PredictionPort, 'get'>
   reads: Budget
   /** Bytes of one file. */
   maxBytes: number

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
 import { createOutputFetcher, OutputFetchError, type OutputFetcher } from '../../src/shared/artifacts/output-fetcher.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 /** The configured upstream: private, and yet allowed, because it is exactly this origin. */
 let upstream: string
@@ -130,6 +131,35 @@ describe('an output of upstream itself', () => {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     for (const { body } of files) expect((await buffer(Readable.from(body))).equals(whole)).toBe(true)
+  })
+
+  test('that breaks off before anybody reads it tells so to whoever does', async () => {
+    let ended = false
+    answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      response.write('only this', () => response.destroy())
+      response.on('close', () => (ended = true))
+    }
+    const file = await fetcher.open(`${upstream}/x`, signal())
+    await waitFor('the end of the connection', () => ended)
+    await expect(buffer(Readable.from(file.body))).rejects.toThrow()
+  })
+
+  test('that nobody wants to read is ended there', async () => {
+    let ended = false
+    answer = (_request, response) => {
+      response.on('close', () => (ended = true))
+      Readable.from(endless())
+        .on('error', () => undefined)
+        .pipe(response)
+    }
+    function* endless(): Generator<Buffer> {
+      for (;;) yield Buffer.alloc(100_000)
+    }
+    const { body } = await fetcher.open(`${upstream}/x`, signal())
+    const put = createDiskArtifactStore(tempDir()).put('a', body, { maxBytes: 100, expectedBytes: 101 })
+    await expect(put).rejects.toThrow('larger than 100 bytes')
+    await waitFor('the end of the connection', () => ended)
   })
 
   test('shorter than announced is refused by the store', async () => {

@@ -1,11 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
+import { open, rm, type FileHandle } from 'node:fs/promises'
 import { fileTypeFromBuffer } from 'file-type'
 import { ArtifactRefusedError, type PutOptions, type StoredFile } from './artifact-store.ts'
 
 /** Enough for every signature that file-type knows. */
 const SNIFF_BYTES = 4100
+
+/** Bytes that are written in one go, while the next ones come. */
+const WRITE_BYTES = 256 * 1024
 
 /** A complete file under a temporary name. */
 export interface ReceivedFile extends Omit<StoredFile, 'key'> {
@@ -34,6 +37,7 @@ export async function receiveFile(
   const file = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o640)
   try {
     const hash = createHash('sha256')
+    const write = gatheredWrites(file)
     const head: Uint8Array[] = []
     let bytes = 0
     for await (const chunk of body) {
@@ -42,10 +46,11 @@ export async function receiveFile(
       bytes += chunk.byteLength
       if (bytes > maxBytes) throw tooLarge()
       hash.update(chunk)
-      await file.writeFile(chunk)
+      await write.add(chunk)
     }
     if (expectedBytes !== null && expectedBytes !== undefined && bytes !== expectedBytes)
       throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`, false)
+    await write.end()
     await file.sync()
     await file.close()
     const type = await fileTypeFromBuffer(Buffer.concat(head))
@@ -57,4 +62,40 @@ export async function receiveFile(
     await rm(part, { force: true })
     throw error
   }
+}
+
+/** Writes in large pieces and lets the next one gather meanwhile: no more than two of them are in memory. */
+function gatheredWrites(file: FileHandle): { add(chunk: Uint8Array): Promise<void>; end(): Promise<void> } {
+  let gathered: Uint8Array[] = []
+  let bytes = 0
+  let writing: Promise<void> = Promise.resolve()
+
+  async function begin(): Promise<void> {
+    await writing
+    writing = writeWhole(file, gathered)
+    // Told by the next wait for it.
+    writing.catch(() => undefined)
+    gathered = []
+    bytes = 0
+  }
+
+  return {
+    async add(chunk) {
+      gathered.push(chunk)
+      bytes += chunk.byteLength
+      if (bytes >= WRITE_BYTES) await begin()
+    },
+    async end() {
+      await begin()
+      await writing
+    },
+  }
+}
+
+/** The system may take a part of it, as before a disk is full: what is left then finds out why. */
+async function writeWhole(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  if (chunks.length === 0) return
+  const { bytesWritten } = await file.writev(chunks)
+  const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  if (bytesWritten < bytes) await file.writeFile(Buffer.concat(chunks).subarray(bytesWritten))
 }

@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import sharp from 'sharp'
+
+/** Files of 1 MB, as an output host has them: `/bytes/<n>` that tell no type, `/pictures/<n>` that are JPEG. */
+
+const MB = 1024 * 1024
+const DIFFERENT = 16
+
+/** A photograph's worth of detail: noise that was made coarse, in a quality that brings it to about 1 MB. */
+async function picture(): Promise<Buffer> {
+  const [width, height] = [1600, 1200]
+  const noise = { raw: { width: width / 2, height: height / 2, channels: 3 as const } }
+  return sharp(randomBytes((width / 2) * (height / 2) * 3), noise)
+    .resize(width, height, { kernel: 'cubic' })
+    .jpeg({ quality: 83 })
+    .toBuffer()
+}
+
+const files = new Map<string, { type: string; bodies: Buffer[] }>([
+  ['bytes', { type: 'application/octet-stream', bodies: Array.from({ length: DIFFERENT }, () => randomBytes(MB)) }],
+  ['pictures', { type: 'image/jpeg', bodies: await Promise.all(Array.from({ length: DIFFERENT }, picture)) }],
+])
+
+const server = createServer((request, response) => {
+  const [, kind = '', at = ''] = (request.url ?? '').split('/')
+  const { type, bodies } = files.get(kind) ?? { type: '', bodies: [] }
+  const body = bodies[Number(at) % DIFFERENT]
+  if (!body) return void response.writeHead(404).end()
+  response.writeHead(200, { 'content-type': type, 'content-length': body.length }).end(body)
+})
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address() as AddressInfo
+  const size = files.get('pictures')?.bodies[0]?.length ?? 0
+  process.stdout.write(`ready ${port} ${(size / MB).toFixed(2)}\n`)
+})
