@@ -18,17 +18,20 @@ export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
  */
 export type ResolveJob = (request: unknown, at?: string) => Promise<ResolvedJob>
 
-export interface ResolveJobOptions {
-  catalogue: Catalogue
-  /** false: only presets. */
-  allowRawModels: boolean
-}
+/** Throws `raw_models_disabled` when jobs of this kind are not made here; also those that were made before. */
+export type MayRun = (preset: string | null) => void
 
-export function createResolveJob({ catalogue, allowRawModels }: ResolveJobOptions): ResolveJob {
+export const createMayRun =
+  (allowRawModels: boolean): MayRun =>
+  (preset) => {
+    if (preset === null && !allowRawModels)
+      throw new ServiceError('raw_models_disabled', 'Jobs are only made by a preset here: GET /v1/presets lists them.')
+  }
+
+export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; mayRun: MayRun }): ResolveJob {
   return async (given, at = '') => {
     const request = parseWith(jobRequestSchema, given, at)
-    if (request.preset === undefined && !allowRawModels)
-      throw new ServiceError('raw_models_disabled', 'Jobs are only made by a preset here: GET /v1/presets lists them.')
+    mayRun(request.preset ?? null)
     const { job, wrong } = request.preset === undefined ? await raw(request) : await byPreset(request.preset, request)
     if (job === null || wrong.length > 0)
       throw invalidRequest(wrong.map((field) => ({ ...field, pointer: at + field.pointer })))

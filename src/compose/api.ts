@@ -5,7 +5,7 @@ import { BOARD_PATH, createApp } from '../api/app.ts'
 import { createAuth } from '../api/auth.ts'
 import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
-import { createResolveJob } from '../api/resolve-job.ts'
+import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
 import { batchRoutes } from '../api/routes/batches.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
@@ -101,14 +101,15 @@ export async function buildApi(core: Core, options: ServiceOptions) {
   // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
   if (core.webhooks()) void secrets.refresh()
   const capacity = watchCapacity(redis, log)
-  const resolveJob = createResolveJob({ catalogue, allowRawModels: config.allowRawModels })
+  const mayRun = createMayRun(config.allowRawModels)
+  const resolveJob = createResolveJob({ catalogue, mayRun })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
   const fileOrigins = await originsOfLinks(config, artifacts)
   const studioDir = fileURLToPath(new URL('../../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, inputs, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account: ACCOUNT, full: capacity.full }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
         inputLimits: config.inputs,
@@ -116,6 +117,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
         streams,
         showJob: show,
         resolveJob,
+        mayRun,
         auth,
         account: ACCOUNT,
         full: capacity.full,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, Preset, Problem } from '../../src/client/types.ts'
 import { finished } from '../support/finished.ts'
 import { freePort } from '../support/free-port.ts'
+import { freshPrefix } from '../support/redis.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { startProcesses } from '../support/start-processes.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
@@ -193,6 +194,23 @@ describe('when only presets are allowed', () => {
     const { id } = await service.client.submit({ preset: 'story-page', input: { prompt: 'x' } })
     expect((await finished(service, id)).status).toBe('succeeded')
   })
+})
+
+test('what was made of a model is not made again where only presets are allowed by now', async () => {
+  const keys = { KEY_PREFIX: freshPrefix() }
+  const before = await startService({ env: keys })
+  const raw = await before.client.submit({ model: SCHNELL, input: { prompt: 'x' } })
+  await finished(before, raw.id)
+  await before.simulator.faults({ create: { status: { code: 422 } } })
+  const batch = await before.client.submitBatch({ items: [{ model: SCHNELL, input: { prompt: 'y' } }] })
+  await before.client.watchBatch(batch.id, () => undefined)
+  await before.stop()
+  const after = await startService({ env: { ...keys, ALLOW_RAW_MODELS: 'false' } })
+  for (const path of [`/v1/jobs/${raw.id}/retry`, `/v1/batches/${batch.id}/retry-failed`]) {
+    const { status, body } = await call<Problem>(after.url, path, {})
+    expect([path, status, body.code]).toEqual([path, 403, 'raw_models_disabled'])
+  }
+  await after.stop()
 })
 
 describe('B15: an input that names a webhook', () => {

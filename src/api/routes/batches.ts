@@ -19,7 +19,7 @@ import { mayOpen, type Auth } from '../auth.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import type { ResolveJob } from '../resolve-job.ts'
+import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
 import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, parseWith, queryObject } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
@@ -29,6 +29,7 @@ export interface BatchRoutesDependencies {
   streams: EventStreams
   showJob: (job: JobRecord) => Promise<Job>
   resolveJob: ResolveJob
+  mayRun: MayRun
   inputLimits: InputLimits
   auth: Auth
   account: string
@@ -54,7 +55,7 @@ const isObject = (value: unknown): value is JsonObject =>
 
 /** Batches: submit together, look, watch, cancel, try the failed ones again. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
-  const { batches, streams, showJob, resolveJob, inputLimits, auth, account, full } = dependencies
+  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, auth, account, full } = dependencies
 
   /** A foreign id is as unknown as a made-up one, and so is a draft. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
@@ -145,6 +146,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       const failed: NewJob[] = []
       for await (const job of everyJob(old.id)) {
         if (job.status === 'succeeded') continue
+        mayRun(job.preset)
         if (job.input === null)
           throw new ServiceError('not_retryable', 'Inputs were removed by retention; submit the jobs again.')
         failed.push({ ...sameAgain(job), tenant: old.tenant, account, input: job.input, retry_of: job.id })

@@ -20,7 +20,7 @@ import {
 import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
-import type { ResolveJob } from '../resolve-job.ts'
+import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import {
   getQuerySchema,
   JOB_ID,
@@ -42,6 +42,7 @@ export interface JobRoutesDependencies {
   streams: EventStreams
   show: ShowJob
   resolveJob: ResolveJob
+  mayRun: MayRun
   inputs: Inputs
   account: string
   /** Redis has no room for new work. */
@@ -64,7 +65,7 @@ const notFound = (): ServiceError => new ServiceError('not_found', 'There is no 
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, show, resolveJob, inputs, account, full } = dependencies
+  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account, full } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
 
   /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
@@ -159,6 +160,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function retry(request: OwnedRequest): Promise<ApiResponse> {
     const old = await owned(request)
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
+    mayRun(old.preset)
     if (old.input === null)
       throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
     const isPinned =
