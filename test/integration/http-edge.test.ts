@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto'
-import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, Problem } from '../../src/client/types.ts'
 import { ERRORS } from '../../src/shared/errors.ts'
 import { finished } from '../support/finished.ts'
+import { rawRequest } from '../support/raw-request.ts'
 import { startService, TEST_ADMIN_PASSWORD, TEST_KEY, type TestService } from '../support/start-service.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
@@ -38,25 +38,7 @@ const submit = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, 
 const submitJson = (body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
   submit(JSON.stringify(body), headers)
 
-/** Bytes as they are, and what came back until the other side closed, or `enough` was seen. */
-function raw(bytes: string | string[], enough = /never/): Promise<string> {
-  const { port } = new URL(service.url)
-  return new Promise((resolve) => {
-    const socket = connect(Number(port), '127.0.0.1')
-    let answer = ''
-    const end = (): void => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.on('data', (chunk) => {
-      answer += chunk.toString()
-      if (enough.test(answer)) end()
-    })
-    socket.on('error', end)
-    socket.on('close', end)
-    for (const part of [bytes].flat()) socket.write(part)
-  })
-}
+const raw = (bytes: string | string[]): Promise<string> => rawRequest(service.url, bytes)
 
 function expectProblem(answer: Answer, status: number, code: keyof typeof ERRORS): void {
   expect({ status: answer.status, code: answer.problem.code, text: answer.text }).toMatchObject({ status, code })
@@ -159,8 +141,6 @@ describe('a body', () => {
 describe('a field', () => {
   const wrong: [what: string, change: object, pointer: string][] = [
     ['an unknown one', { webhook: 'https://x.example' }, '/webhook'],
-    ['a priority', { priority: 1 }, '/priority'],
-    ['Replicate’s own at the top', { webhook_events_filter: ['start'] }, '/webhook_events_filter'],
     ['input as text', { input: 'x' }, '/input'],
     ['input as a list', { input: [] }, '/input'],
     ['input null', { input: null }, '/input'],
@@ -201,154 +181,6 @@ describe('a field', () => {
 
   test.each(['null', '1', '"x"', '[]'])('is missing in %s', async (body) => {
     expectProblem(await submit(body), 422, 'invalid_request')
-  })
-
-  test('webhook inside the input is the model’s business', async () => {
-    const input = { text: 'x', webhook: 'https://evil.example', webhook_events_filter: ['completed'] }
-    const accepted = await submitJson({ version: HELLO, input })
-    expect(accepted.status).toBe(202)
-    const job = await finished(service, (JSON.parse(accepted.text) as Job).id)
-    const mine = (await service.simulator.books()).predictions.filter(({ webhook }) => webhook?.includes(job.id))
-    expect(mine).toHaveLength(1)
-    expect(mine[0]?.webhook).toContain(service.url)
-  })
-})
-
-describe('line breaks of a customer', () => {
-  test('end no header, no event and no line early', async () => {
-    const text = 'a\r\nSet-Cookie: x=1\r\n\r\nevent: forged\ndata: {}\n\n'
-    const accepted = await submitJson({ version: HELLO, input: { text }, metadata: { 'a\nb': text } })
-    expect(accepted.status).toBe(202)
-    const { id } = JSON.parse(accepted.text) as Job
-    const stream = await ask(`/v1/jobs/${id}/events`, { headers: AUTHORIZED })
-    const names = [...stream.text.matchAll(/^event: (.*)$/gm)].map(([, name]) => name)
-    expect(new Set(names)).toEqual(new Set(['job']))
-    expect(stream.text.split('\n').every((line) => /^(id|event|data|retry): |^:|^$/.test(line))).toBe(true)
-    const { metadata, output } = await finished(service, id)
-    expect(metadata).toEqual({ 'a\nb': text })
-    expect(output).toBe(`hello ${text}`)
-  })
-})
-
-describe('an id', () => {
-  /** Every key of this deployment but those of the queues, which come and go with the sweep. */
-  const records = async (): Promise<string[]> =>
-    (await service.redis.keys(`${service.keys.tag}:*`)).filter((key) => !key.startsWith(service.keys.queues)).sort()
-
-  test.each([
-    '..%2f..%2fetc%2fpasswd',
-    'a:b',
-    '0',
-    'bull:x',
-    '*',
-    'job_*',
-    `job_${'0'.repeat(26)}`,
-    `job_${'0'.repeat(26)}%0a`,
-    "'%20OR%201=1",
-    '")redis.call("FLUSHALL")--',
-    'x'.repeat(10_000),
-    '%00',
-  ])('%s is not found, and touches nothing', async (id) => {
-    const before = await records()
-    for (const path of [`/v1/jobs/${id}`, `/v1/jobs/${id}/events`, `/v1/artifacts/${id}`])
-      expectProblem(await ask(path, { headers: AUTHORIZED }), 404, 'not_found')
-    expectProblem(await ask(`/v1/jobs/${id}/cancel`, { method: 'POST', headers: AUTHORIZED }), 404, 'not_found')
-    expect(await records()).toEqual(before)
-  })
-
-  test.each(['%', '%zz', '%E0%A4%A', '%c0%ae'])('%s is no path', async (id) => {
-    const answer = await ask(`/v1/jobs/${id}`, { headers: AUTHORIZED })
-    expect([400, 404]).toContain(answer.status)
-    expect(answer.headers.get('content-type')).toBe('application/problem+json')
-  })
-
-  test('that climbs is not found', async () => {
-    const answer = await raw(
-      `GET /v1/jobs/%2e%2e HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nConnection: close\r\n\r\n`,
-    )
-    expect(answer).toMatch(/^HTTP\/1\.1 404 /)
-  })
-
-  test('of another tenant is as unknown as one that was made up', async () => {
-    const accepted = await submitJson(RIGHT)
-    const { id } = JSON.parse(accepted.text) as Job
-    await finished(service, id)
-    await service.redis.hset(service.keys.job(id), 'tenant', 'somebody-else')
-    const foreign = await ask(`/v1/jobs/${id}`, { headers: AUTHORIZED })
-    const unknown = await ask(`/v1/jobs/job_${'7'.repeat(26)}`, { headers: AUTHORIZED })
-    expectProblem(foreign, 404, 'not_found')
-    expect(foreign.text).toBe(unknown.text)
-    expectProblem(await ask(`/v1/jobs/${id}/events`, { headers: AUTHORIZED }), 404, 'not_found')
-    expectProblem(await ask(`/v1/jobs/${id}/cancel`, { method: 'POST', headers: AUTHORIZED }), 404, 'not_found')
-  })
-})
-
-describe('a key', () => {
-  test.each([
-    ['none', {}],
-    ['a wrong one', { authorization: `Bearer ${TEST_KEY}x` }],
-    ['an empty one', { authorization: 'Bearer ' }],
-    ['another scheme', { authorization: `Basic ${Buffer.from(`x:${TEST_KEY}`).toString('base64')}` }],
-    ['two in one', { authorization: `Bearer ${TEST_KEY}, Bearer ${TEST_KEY}` }],
-    ['one in the wrong place', { 'x-api-key': TEST_KEY }],
-    ['a long one', { authorization: `Bearer ${'x'.repeat(5000)}` }],
-  ])('that is %s is 401', async (_what, headers) => {
-    const before = await service.redis.zcard(service.keys.tenantJobs('default'))
-    for (const path of ['/v1/jobs', '/v1/models', '/v1/events', `/v1/artifacts/art_${'0'.repeat(26)}_1_0`])
-      expectProblem(await ask(path, { headers }), 401, 'unauthenticated')
-    const answer = await ask('/v1/jobs', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(RIGHT),
-    })
-    expectProblem(answer, 401, 'unauthenticated')
-    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
-    expect(await service.redis.zcard(service.keys.tenantJobs('default'))).toBe(before)
-  })
-
-  test('in the query counts for nothing', async () => {
-    expectProblem(await ask(`/v1/models?key=${TEST_KEY}&authorization=Bearer%20${TEST_KEY}`), 401, 'unauthenticated')
-  })
-
-  test('sent in two headers is refused: nobody knows which one another part would take', async () => {
-    const answer = await raw(
-      `GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nAuthorization: Bearer wrong\r\nConnection: close\r\n\r\n`,
-    )
-    expect(answer).toMatch(/^HTTP\/1\.1 401 /)
-  })
-
-  test('in a header of 1 MB is refused by its size', async () => {
-    const answer = await raw(
-      `GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${'x'.repeat(1_000_000)}\r\n\r\n`,
-    )
-    expect(answer).toMatch(/^HTTP\/1\.1 431 /)
-  })
-})
-
-describe('an idempotency key', () => {
-  const withKey = (key: string, body: unknown = RIGHT): Promise<Answer> => submitJson(body, { 'idempotency-key': key })
-
-  test.each([
-    ['empty', ''],
-    ['of 256 characters', 'x'.repeat(256)],
-    ['that is not ASCII', 'schl\u00fcssel'],
-    ['with a tab', 'a\tb'],
-  ])('that is %s is 400', async (_what, key) => {
-    expectProblem(await withKey(key), 400, 'invalid_idempotency_key')
-  })
-
-  test('of 255 printable characters is one', async () => {
-    const key = '~ '.repeat(127) + '!'
-    const first = await withKey(key)
-    const second = await withKey(key)
-    expect([first.status, second.status]).toEqual([202, 202])
-    expect((JSON.parse(second.text) as Job).id).toBe((JSON.parse(first.text) as Job).id)
-    expectProblem(await withKey(key, { ...RIGHT, timeout: 60 }), 422, 'idempotency_key_reused')
-  })
-
-  test('of a request that was refused is still free', async () => {
-    expect((await withKey('free-again', { input: {} })).status).toBe(422)
-    expect((await withKey('free-again')).status).toBe(202)
   })
 })
 
