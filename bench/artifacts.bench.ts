@@ -18,7 +18,7 @@ import { tempDir } from '../test/support/temp-dir.ts'
 
 const FILES = 1000
 const AT_ONCE = 8
-const ROUNDS = 5
+const ROUNDS = 3
 /** Of the throughput of plain `fetch`. */
 const GOAL = 0.8
 
