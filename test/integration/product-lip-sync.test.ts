@@ -104,6 +104,7 @@ describe('a video', () => {
       image: expect.stringMatching(/^\/v1\/uploads\/upl_/),
       audio: expect.stringMatching(/^\/v1\/uploads\/upl_/),
     })
+    expect(body.timeout).toBe(600)
     expect(await credits()).toMatchObject({ balance: GRANTED - HELD, held: HELD, captured: 0 })
 
     const seen: Job[] = []
@@ -115,6 +116,10 @@ describe('a video', () => {
     // "Processing frame 45/100...": somewhere on the way, and all at the end.
     expect(progress.some((share) => share > 0 && share < 1)).toBe(true)
     expect(progress.at(-1)).toBe(1)
+    expect((await client.logs(body.id)).logs).toMatch(/^Processing frame \d+\/\d+/m)
+    const ran = Number(done.metrics.predict_time) * FASTER
+    expect(ran).toBeGreaterThan(30)
+    expect(ran).toBeLessThan(95)
     expect(['queued', 'starting', 'processing', 'succeeded']).toEqual(
       expect.arrayContaining([...new Set(seen.map((job) => job.status))]),
     )
@@ -198,7 +203,7 @@ describe('a video that does not come', () => {
     const { id } = await client.submit({ ...request('Never'), preset: 'lip-sync-short' })
     expect((await credits()).held).toBe(HELD)
     const job = await client.wait(id, { timeout: 30_000 })
-    expect(job).toMatchObject({ status: 'failed', error: { code: 'timeout', retryable: true } })
+    expect(job).toMatchObject({ status: 'failed', error: { code: 'timeout', retryable: true, billed: 'no' } })
     const took = Date.parse(job.completed_at ?? '') - Date.parse(job.submitted_at ?? '')
     expect(took).toBeGreaterThanOrEqual(TIMEOUT * 1000 - 50)
     expect(await credits()).toEqual(before)

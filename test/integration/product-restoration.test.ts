@@ -1,4 +1,7 @@
 import { randomInt } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
@@ -22,14 +25,50 @@ let service: TestService
 let photo: Buffer
 let signer: WebhookSigner
 
+/** What came over the public address, and how it was answered. */
+interface Told {
+  /** Of the prediction. */
+  id: string
+  status: string
+  logs: string | null
+  output: unknown
+  answer: number
+}
+const told: Told[] = []
+/** The public address: it writes down what passes. */
+const front = createServer((request, response) => {
+  const pass = async (): Promise<void> => {
+    const about = (await json(request)) as Omit<Told, 'answer'>
+    const headers = Object.entries(request.headers).filter(([name]) => /^(?:webhook-|content-type)/.test(name))
+    const answer = await sendWebhook({
+      url: service.url + request.url,
+      // As it was sent: the simulator writes JSON without blanks.
+      body: JSON.stringify(about),
+      headers: Object.fromEntries(headers.map(([name, value]) => [name, String(value)])),
+    })
+    told.push({ ...about, answer })
+    response.writeHead(answer).end()
+  }
+  pass().catch(() => response.destroy())
+})
+
 beforeAll(async () => {
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+  const publicUrl = `http://127.0.0.1:${(front.address() as AddressInfo).port}`
   photo = await damagedPhoto()
   // The first look comes half a minute after a run of the longest kind, by the product's own clock.
   const pollWithWebhooks = { first: 5000, min: 500, max: 1000 }
-  service = await startService({ timings: { ...SHORT_TIMINGS, pollWithWebhooks }, simulator: { speed: FASTER } })
+  service = await startService({
+    timings: { ...SHORT_TIMINGS, pollWithWebhooks },
+    simulator: { speed: FASTER },
+    env: { PUBLIC_URL: publicUrl },
+  })
   signer = await signerOf(service)
 })
-afterAll(() => service.stop())
+afterAll(async () => {
+  await service.stop()
+  front.close()
+})
 
 const seed = (): number => randomInt(0, 2 ** 31)
 
@@ -92,7 +131,12 @@ describe('an order', () => {
     expect(webhooks.failed).toBe(0)
     // Start, end, and what came between them: logs and outputs are told at most each half second.
     expect(done.webhook_events).toEqual(['start', 'output', 'logs', 'completed'])
-    expect(webhooks.delivered).toBeGreaterThanOrEqual(3)
+    await waitFor('the answer to the last of them', () => told.some(({ status }) => status === 'succeeded'))
+    expect(told.every(({ answer, id: about }) => answer === 200 && about === done.prediction_id)).toBe(true)
+    const running = told.filter(({ status }) => status === 'processing')
+    expect(running.length).toBeGreaterThan(1)
+    expect(running.some(({ logs }) => logs !== null && logs !== '')).toBe(true)
+    expect(told.filter(({ status, output }) => status === 'succeeded' && output !== null)).toHaveLength(1)
     expect((await historyOf(id)).map(({ phase, cause }) => `${phase} ${cause}`)).toEqual(
       expect.arrayContaining(['running webhook', 'storing webhook', 'succeeded worker']),
     )

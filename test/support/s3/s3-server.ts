@@ -73,7 +73,23 @@ export async function startS3Server(): Promise<S3Server> {
   return server
 }
 
-async function startRadosgw(own: Radosgw): Promise<S3Server> {
+/**
+ * Some of its programs, about one start in thirty, stand still before they did anything; they answer within a tenth of a
+ * second otherwise. So one that says nothing for long is ended and another one started, with nothing of the first.
+ */
+const RADOSGW_TRIES = 6
+
+async function startRadosgw(own: Radosgw, tries = RADOSGW_TRIES): Promise<S3Server> {
+  try {
+    return await startRadosgwOnce(own)
+  } catch (error) {
+    if (tries <= 1) throw error
+    say(`radosgw did not start and is started anew: ${wordsOf(error)}`)
+    return startRadosgw(own, tries - 1)
+  }
+}
+
+async function startRadosgwOnce(own: Radosgw): Promise<S3Server> {
   const folder = tempDir()
   const data = join(folder, 'data')
   mkdirSync(data)
@@ -104,7 +120,12 @@ async function startRadosgw(own: Radosgw): Promise<S3Server> {
   ])
   const program = join(own.folder, 'usr', 'bin', 'radosgw')
   const child = spawnProcess(own.loader, ['--library-path', own.libraries, program, '-f', ...common])
-  await answers(`http://127.0.0.1:${port}`)
+  try {
+    await answers(`http://127.0.0.1:${port}`, 10_000)
+  } catch (error) {
+    await child.kill('SIGKILL')
+    throw error
+  }
   return s3Server(
     port,
     { accessKeyId, secretAccessKey, hasRanges: false },
@@ -121,12 +142,15 @@ async function startMinio(): Promise<S3Server> {
     .withExposedPorts(9000)
     .start()
   const port = container.getMappedPort(9000)
-  await answers(`http://127.0.0.1:${port}`)
+  await answers(`http://127.0.0.1:${port}`, 30_000)
   return s3Server(port, { accessKeyId, secretAccessKey, hasRanges: true }, async () => void (await container.stop()))
 }
 
-const answers = (url: string) =>
-  waitFor(`${url} to answer`, async () => (await fetch(url)).status > 0, { timeout: 30_000, interval: 20 })
+const answers = (url: string, timeout: number) =>
+  waitFor(`${url} to answer`, async () => (await fetch(url, { signal: AbortSignal.timeout(timeout) })).status > 0, {
+    timeout,
+    interval: 20,
+  })
 
 function s3Server(
   port: number,
