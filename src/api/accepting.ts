@@ -81,6 +81,8 @@ export function refusedAccept(
         retryAfter: 10,
       })
     case 'short':
-      return new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`)
+      return new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`, {
+        missing: result.missing,
+      })
   }
 }

@@ -24,6 +24,7 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       detail: error.message,
       code: error.code,
       ...(error.limit === null ? {} : { limit: error.limit }),
+      ...(error.missing === null ? {} : { missing: error.missing }),
       ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),
     },
   }

@@ -4,6 +4,7 @@ import { PRESET_NAME } from '../shared/catalogue/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
+import { PLAIN_WORDS } from '../shared/plain-words.ts'
 
 /** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
 
@@ -97,7 +98,7 @@ export const parseBody = <T extends z.ZodType>(schema: T, body: unknown): z.outp
 
 /** Parses with a schema; throws `invalid_request` with a pointer for each wrong field. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, PLAIN_WORDS)
   if (parsed.success) return parsed.data
   const fields = parsed.error.issues.flatMap((issue) => {
     const pointer = prefix + pointerOf(issue.path)

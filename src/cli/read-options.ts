@@ -1,8 +1,9 @@
 import type { z } from 'zod'
+import { PLAIN_WORDS } from '../shared/plain-words.ts'
 
 /** What was typed, by the schema of a request. Throws with the option that is wrong. */
 export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, PLAIN_WORDS)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   throw new Error(`${issue?.path.join('.') || 'options'}: ${issue?.message ?? 'not valid'}`)

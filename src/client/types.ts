@@ -295,6 +295,8 @@ export interface Problem {
   code: string
   /** Of a 429: the name of the limit that was reached. */
   limit?: string
+  /** Of a 402: micro-credits that are missing. */
+  missing?: number
   errors?: { pointer: string; code: string; detail: string }[]
 }
 

@@ -61,16 +61,19 @@ export class ServiceError extends Error {
   readonly retryAfter: number | null
   /** The name of the limit that was reached. */
   readonly limit: string | null
+  /** Micro-credits that are missing. */
+  readonly missing: number | null
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { fields?: FieldError[]; retryAfter?: number; limit?: string; cause?: unknown } = {},
+    options: { fields?: FieldError[]; retryAfter?: number; limit?: string; missing?: number; cause?: unknown } = {},
   ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.fields = options.fields ?? []
     this.retryAfter = options.retryAfter ?? null
     this.limit = options.limit ?? null
+    this.missing = options.missing ?? null
   }
 }

@@ -84,6 +84,7 @@ describe('a preset', () => {
     ['a name that is none', poster({ name: 'Poster 1' }), [/\/name: read "Poster 1"\. Expected 1 to 63 characters/]],
     ['an unknown field', poster({ modle: 'a/b' }), [/\/modle: read "a\/b"\. There is no such field/]],
     ['model and deployment', poster({ deployment: 'c/d' }), [/\/model: read "a\/b"\. Expected either model/]],
+    ['no title', poster({ title: undefined }), [/\/title: read nothing\. Needed/]],
     ['neither', poster({ model: undefined }), [/\/model: read nothing\. /]],
     ['a version that is none', poster({ version: '1.2' }), [/\/version: read "1\.2"\. Expected 64 hexadecimal digits/]],
     [

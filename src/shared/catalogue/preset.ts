@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
 import type { FieldError } from '../errors.ts'
 import { pointerOf, pointerSegment } from '../json-pointer.ts'
+import { PLAIN_WORDS } from '../plain-words.ts'
 import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema } from './dialect.ts'
 import type { InputChecks } from './input-check.ts'
@@ -73,7 +74,7 @@ const fileSchema = z
 
 /** The preset that a file holds, or what is wrong with it. */
 export function toPreset(value: unknown, checks: InputChecks): { preset: Preset } | { wrong: FieldError[] } {
-  const parsed = fileSchema.safeParse(value)
+  const parsed = fileSchema.safeParse(value, PLAIN_WORDS)
   if (!parsed.success)
     return {
       wrong: parsed.error.issues.flatMap((issue) => {
