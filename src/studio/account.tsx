@@ -99,7 +99,7 @@ export function Account() {
 function SignOut() {
   const { client } = useStudio()
   const [possible] = useState(session.byKey)
-  if (!possible) return <span className="muted">Signed in by itself on this machine</span>
+  if (!possible) return <span className="muted">Signed in automatically</span>
   const leave = () => void client.signOut().then(session.left, session.left)
   return (
     <button type="button" className="button" onClick={leave}>

@@ -1,4 +1,4 @@
-import { useMemo } from 'react'
+import { useEffect, useMemo } from 'react'
 import type { Client } from '../client/client.ts'
 import { BatchList } from './batches/batch-list.tsx'
 import { BatchPage } from './batches/batch-page.tsx'
@@ -9,7 +9,7 @@ import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
 import { Link, useAddress } from './router.tsx'
 import { RunPage } from './run/run-page.tsx'
-import { createRuns } from './runs.ts'
+import { createRuns, useFollowAll } from './runs.ts'
 import { useSession } from './session.ts'
 import { ContactSheet } from './sheet/contact-sheet.tsx'
 import { Shell } from './shell.tsx'
@@ -53,14 +53,7 @@ function CurrentPage() {
     case 'health':
       return <HealthPage />
     case 'lost':
-      return (
-        <main className="notice">
-          <h1>There is no such page</h1>
-          <p>
-            <Link href="/">All runs</Link>
-          </p>
-        </main>
-      )
+      return <LostPage />
     case 'sheet':
     case 'new':
       break
@@ -69,6 +62,19 @@ function CurrentPage() {
     <main className={`desk desk-${address.page}`}>
       <Composer />
       <ContactSheet />
+    </main>
+  )
+}
+
+function LostPage() {
+  useFollowAll()
+  useEffect(() => void (document.title = 'Not found · genqueue'), [])
+  return (
+    <main className="notice">
+      <h1>There is no such page</h1>
+      <p>
+        <Link href="/">All runs</Link>
+      </p>
     </main>
   )
 }

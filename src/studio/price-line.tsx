@@ -39,10 +39,10 @@ export function PriceLine({ recipe, inputs, after }: Props) {
 function RunTime({ half, most }: { half: string; most: string }) {
   return (
     <p className="price-note">
-      The model takes <span className="tabular">{half}</span>
+      Takes <span className="tabular">{half}</span>
       {most !== half && (
         <>
-          , nine times of ten at most <span className="tabular">{most}</span>
+          , nine of ten at most <span className="tabular">{most}</span>
         </>
       )}
       .

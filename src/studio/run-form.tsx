@@ -9,12 +9,21 @@ import { samplePromptFor } from './samples.ts'
 import { checkInput, fieldOfPointer, parseInput, type FieldErrors } from './schema-form/check-input.ts'
 import { FormFields } from './schema-form/form-fields.tsx'
 import type { Field } from './schema-form/fields.ts'
-import { useSubmit } from './submit.ts'
+import { useSubmit, type Refusal } from './submit.ts'
 
 /** The aspect ratio is always said, so that the picture has its place before it is there. */
 function shapeOf(fields: readonly Field[], input: JsonObject): JsonObject {
   const unsaid = fields.filter((field) => field.kind === 'ratio' && input[field.name] === undefined)
   return Object.fromEntries(unsaid.flatMap(({ name, default: usual }) => (usual === undefined ? [] : [[name, usual]])))
+}
+
+/** Pointers into the request mean nothing to a person: where all of it is about fields, they are named by their titles. */
+function messageOf({ message, errors }: Refusal, fields: readonly Field[]): string {
+  const named = errors.map(({ pointer, detail }) => {
+    const field = fields.find(({ name }) => name === fieldOfPointer(pointer))
+    return field ? `${field.title}: ${detail}` : null
+  })
+  return named.length > 0 && named.every((each) => each !== null) ? named.join(' ') : message
 }
 
 export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
@@ -140,7 +149,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
         )}
       </div>
       <div className="run-foot">
-        {refusal && <RefusalNote refusal={refusal} errors={strayErrors} />}
+        {refusal && <RefusalNote refusal={refusal} message={messageOf(refusal, fields)} errors={strayErrors} />}
         <PriceLine recipe={recipe} inputs={[draft]} after={refusal?.message ?? last} />
         <button type="submit" className="button primary wide" disabled={sending || 'problem' in parsed}>
           {sending ? 'Sending…' : 'Run'}

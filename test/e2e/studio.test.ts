@@ -162,7 +162,7 @@ describe('the form', () => {
 
     await prompt.fill('x'.repeat(4001))
     await page.keyboard.press('Control+Enter')
-    await page.getByRole('alert').getByText('/input/prompt').waitFor()
+    await page.getByRole('alert').getByText('Prompt: ').waitFor()
     await page
       .locator('.field-error')
       .getByText(/4000 characters/)
