@@ -1,14 +1,16 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { damagedPhoto } from '../simulator/support/media.ts'
 import { freePort } from '../support/free-port.ts'
 import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
- * What README.md, docs/api.md and docs/cli.md tell to type is typed: every `sh bare` block, in a copy of the project, in
- * this order, without a network; what docs/client.md tells to write is run. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
+ * What README.md, docs/api.md, docs/inputs.md and docs/cli.md tell to type is typed: every `sh bare` block, in a copy of the
+ * project, without a network; what docs/client.md tells to write is run. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
  * address; `npm test` is the command that runs this.
  */
 
@@ -103,6 +105,30 @@ describe('what is told to type on a bare machine', () => {
     expect(said).toMatch(/^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m)
     const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
     expect(page).toMatchObject({ status: 'succeeded', input: { seed: 7, aspect_ratio: '3:2' }, metadata: { page: 1 } })
+  })
+
+  test('docs/inputs.md: a photograph is restored, by an upload and by a data URI', async () => {
+    writeFileSync(
+      join(project, 'photo.jpg'),
+      await sharp(await damagedPhoto())
+        .jpeg()
+        .toBuffer(),
+    )
+    const all = blocks('docs/inputs.md', 'sh bare')
+    expect(all).toHaveLength(2)
+    // $GENQUEUE and $KEY are those of the page before.
+    const [names = ''] = blocks('docs/api.md', 'sh bare')
+    await type([names, ...all].join('\n'))
+    const read = (name: string): unknown => JSON.parse(readFileSync(join(project, name), 'utf8'))
+    const restored = {
+      status: 'succeeded',
+      input: { input_image: expect.stringMatching(/^\/v1\/uploads\/upl_\w{26}$/) },
+      artifacts: [{ media_type: 'image/png', width: expect.any(Number) }],
+    }
+    expect(read('restored.json')).toMatchObject(restored)
+    expect(read('again.json')).toMatchObject(restored)
+    const [upload = ''] = blocks('docs/inputs.md', 'json')
+    expect(JSON.parse(upload)).toMatchObject({ url: restored.input.input_image })
   })
 
   test('docs/client.md: the samples run', async () => {
