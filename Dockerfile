@@ -25,6 +25,11 @@ COPY --from=page /app/dist/studio dist/studio
 COPY src src
 COPY presets presets
 COPY docs/openapi.yaml docs/openapi.yaml
+# Compiled once, with the flags of the command below: a start takes half the time, and the compiler stays out of memory. The
+# first line ends at its role, after it has loaded what every role needs.
+ENV NODE_COMPILE_CACHE=/app/.compiled
+RUN node --max-semi-space-size=8 --initial-old-space-size=64 src/main.ts --role none >/dev/null 2>&1; \
+  node --max-semi-space-size=8 --initial-old-space-size=64 -e "Promise.all([import('/app/src/compose/api.ts'), import('/app/src/compose/workers.ts')]).then(() => process.exit(0))"
 USER node
 VOLUME /data
 EXPOSE 3000
@@ -34,4 +39,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT || process.env.PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Neither is a limit. Left alone, V8 keeps 128 MB for young objects and lets garbage grow past 100 MB before it looks at it
 # for the first time; what lives in a worker is about 40 MB.
-CMD ["node", "--max-semi-space-size=16", "--initial-old-space-size=64", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=8", "--initial-old-space-size=64", "src/main.ts"]

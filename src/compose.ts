@@ -1,9 +1,7 @@
 import type { Redis } from 'ioredis'
 import { startServer } from './api/server.ts'
-import { buildApi } from './compose/api.ts'
 import { buildCore, READY_WITHIN_MS, type ServiceOptions } from './compose/core.ts'
 import { startHealth, tellStorage } from './compose/health.ts'
-import { buildWorkers } from './compose/workers.ts'
 import { closeQueues } from './queues/producer.ts'
 import { isLoopback } from './shared/config.ts'
 import { createJobKeys } from './shared/jobs/job-keys.ts'
@@ -31,7 +29,10 @@ export interface Service {
   stop(): Promise<void>
 }
 
-/** Builds and starts what the role asks for; whatever was started is stopped in reverse, also when a later part fails. */
+/**
+ * Builds and starts what the role asks for, and loads no code of the other one; whatever was started is stopped in
+ * reverse, also when a later part fails.
+ */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options
   const stops: { name: string; stop: () => Promise<unknown> }[] = []
@@ -59,13 +60,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
-      const core = buildCore(producer, keys, deployment, () => publicUrl, await durability(producer), options)
+      const core = await buildCore(producer, keys, deployment, () => publicUrl, await durability(producer), options)
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
         { name: 'upstream', stop: core.closeUpstream },
         { name: 'storage', stop: core.closeStorage },
       )
       void tellStorage(core.storageCheck, log)
+      const { buildApi } = await import('./compose/api.ts')
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
       reload = api.reload
@@ -79,11 +81,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const redis = consumerConnection(options.redisUrl, 'workers', log)
       stops.push({ name: 'worker redis', stop: () => closeConnection(redis) })
       await untilReady(redis, READY_WITHIN_MS)
-      const core = buildCore(redis, keys, deployment, () => publicUrl, await durability(redis), options)
+      const core = await buildCore(redis, keys, deployment, () => publicUrl, await durability(redis), options)
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       stops.push({ name: 'worker storage', stop: core.closeStorage })
       if (config.role === 'worker') void tellStorage(core.storageCheck, log)
+      const { buildWorkers } = await import('./compose/workers.ts')
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
       const stopWatchdog = startWatchdog({

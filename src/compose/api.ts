@@ -109,7 +109,18 @@ export async function buildApi(core: Core, options: ServiceOptions) {
   const studioDir = fileURLToPath(new URL('../../dist/studio/', import.meta.url))
   const app = createApp({
     routes: [
-      ...jobRoutes({ store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account: ACCOUNT, full: capacity.full }),
+      ...jobRoutes({
+        store,
+        lifecycle,
+        hub,
+        streams,
+        show,
+        resolveJob,
+        mayRun,
+        inputs,
+        account: ACCOUNT,
+        full: capacity.full,
+      }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
         inputLimits: config.inputs,

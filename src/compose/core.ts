@@ -5,7 +5,6 @@ import { createDoorbells, createQueues } from '../queues/producer.ts'
 import { DISK_PATTERN, createArtifactNames } from '../shared/artifacts/artifact-names.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
-import { createS3ArtifactStore } from '../shared/artifacts/s3-artifact-store.ts'
 import { createSpool } from '../shared/artifacts/spool.ts'
 import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
 import { createBatches } from '../shared/batches/batches.ts'
@@ -72,11 +71,13 @@ const STORAGE_CHECK_MS = 15_000
 export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
 /** Where files are kept, and how they are called there. */
-export function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
+export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
   const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
-  if (!bucket) return { artifacts: disk, names, close: () => Promise.resolve() }
+  if (!bucket) return { artifacts: disk, names, close: (): Promise<void> => Promise.resolve() }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
+  // Loaded only where there is a bucket: it is large.
+  const { createS3ArtifactStore } = await import('../shared/artifacts/s3-artifact-store.ts')
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
   return {
     artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
@@ -86,7 +87,7 @@ export function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }
 }
 
 /** What api and workers both stand on, over one connection. */
-export function buildCore(
+export async function buildCore(
   redis: Redis,
   keys: JobKeys,
   deployment: Deployment,
@@ -113,7 +114,7 @@ export function buildCore(
   )
   const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
-  const storage = buildStorage(config)
+  const storage = await buildStorage(config)
   const batchStore = createRedisBatchStore({
     redis,
     plan: { keys, timings, keepEvents: KEEP_EVENTS },
@@ -151,7 +152,7 @@ export function buildCore(
   }
 }
 
-export type Core = ReturnType<typeof buildCore>
+export type Core = Awaited<ReturnType<typeof buildCore>>
 
 export const createTenantStore = (redis: Redis, { tag }: JobKeys, { tenantLimits }: Config): TenantStore =>
   createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits })

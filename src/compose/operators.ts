@@ -68,7 +68,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
       return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
     }
-    const { artifacts, close: closeStorage } = buildStorage(config)
+    const { artifacts, close: closeStorage } = await buildStorage(config)
     const credits = createRedisCreditStore({ redis, keys })
     const source = createRedisAuditSource({ redis, keys })
     const ledgers = createRedisLedgerSource({ redis, keys })

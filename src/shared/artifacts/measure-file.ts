@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import sharp from 'sharp'
+import type Sharp from 'sharp'
 import type { Logger } from '../logger.ts'
 import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
 
@@ -64,16 +64,18 @@ export function createMeasureFile(log: Logger): MeasureFile {
 }
 
 async function measurePicture(path: string): Promise<FileFacts> {
+  // Loaded with the first picture: a worker that only moves text does without.
+  const { default: sharp } = await import('sharp')
   // The head alone says how large a picture is.
   const { autoOrient, delay = [], pages = 1 } = await sharp(path, { limitInputPixels: false }).metadata()
   const { width, height } = autoOrient
   const milliseconds = delay.reduce((sum, one) => sum + one, 0)
   const facts = { width, height, duration: pages > 1 && milliseconds > 0 ? milliseconds / 1000 : null }
   const isWorthIt = Math.max(width, height) > THUMBNAIL_SIDE && width * height <= MAX_PIXELS
-  return { ...facts, thumbnail: isWorthIt ? await makeThumbnail(path).catch(() => null) : null }
+  return { ...facts, thumbnail: isWorthIt ? await makeThumbnail(sharp, path).catch(() => null) : null }
 }
 
-const makeThumbnail = (path: string): Promise<Buffer> =>
+const makeThumbnail = (sharp: typeof Sharp, path: string): Promise<Buffer> =>
   sharp(path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
     .timeout({ seconds: DECODE_SECONDS })
     .autoOrient()
