@@ -94,6 +94,8 @@ describe('the configuration', () => {
       'SLOW',
       'SIMULATOR_HOST',
       'SIMULATOR_DATA',
+      'TEST_REDIS_URL',
+      'XDG_CACHE_HOME',
     ]
     const known = [...VARIABLE_NAMES, ...elsewhere]
     for (const page of pages.filter((name) => name !== join('docs', 'simulator.md'))) {
