@@ -18,14 +18,26 @@ const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
 /** How long a link into the bucket holds. */
 const LINK_SECONDS = 300
 
-/** The file or a range of it, or where the bucket has it; null when it is not there. */
+/** The file or a range of it, or where the bucket has it; 304 for who has it already; null when it is not there. */
 export async function serveFile(
   { headers }: Pick<ApiRequest, 'headers'>,
   artifacts: Pick<ArtifactStore, 'open' | 'link'>,
   { id, key, media_type, bytes, sha256 }: ServedFile,
 ): Promise<ApiResponse | null> {
-  const range = parseRange(headers.range, bytes)
-  if (range === 'unsatisfiable') throw new ServiceError('range_not_satisfiable', `The file has ${bytes} bytes.`)
+  const etag = `"${sha256}"`
+  // Whoever keeps the file keeps these with it: a 304 renews them.
+  const kept = {
+    'cache-control': 'private, max-age=3600, immutable',
+    etag,
+    // Whatever somebody made, it runs nothing here.
+    'content-security-policy': "default-src 'none'; sandbox",
+    'cross-origin-resource-policy': 'cross-origin',
+  }
+  if (names(headers['if-none-match'], etag)) return { status: 304, headers: kept }
+  const ifRange = headers['if-range']
+  const range = ifRange === undefined || ifRange === etag ? parseRange(headers.range, bytes) : null
+  if (range === 'unsatisfiable')
+    throw new ServiceError('range_not_satisfiable', `The file has ${bytes} bytes.`, { fileBytes: bytes })
   const disposition = `${SHOWN.test(media_type) ? 'inline' : 'attachment'}; filename="${id}.${extensionOf(media_type)}"`
   const link = await artifacts.link(key, { seconds: LINK_SECONDS, mediaType: media_type, disposition })
   // Kept by a browser for less than it holds.
@@ -36,20 +48,20 @@ export async function serveFile(
   return {
     status: range ? 206 : 200,
     headers: {
+      ...kept,
       'content-type': media_type,
       'content-length': String(range ? range.end - range.start + 1 : bytes),
       'content-disposition': disposition,
       'accept-ranges': 'bytes',
-      'cache-control': 'private, max-age=3600, immutable',
-      etag: `"${sha256}"`,
-      // Whatever somebody made, it runs nothing here.
-      'content-security-policy': "default-src 'none'; sandbox",
-      'cross-origin-resource-policy': 'cross-origin',
       ...(range ? { 'content-range': `bytes ${range.start}-${range.end}/${bytes}` } : {}),
     },
     stream,
   }
 }
+
+/** Whether a list of tags has this one; its strength does not matter here (RFC 9110, section 13.1.2). */
+const names = (header: string | undefined, etag: string): boolean =>
+  (header ?? '').split(',').some((tag) => ['*', etag, `W/${etag}`].includes(tag.trim()))
 
 /** One byte range, inclusive; null for none, or for what RFC 9110 lets a server ignore. */
 function parseRange(
@@ -59,6 +71,8 @@ function parseRange(
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '')
   if (!match || (match[1] === '' && match[2] === '')) return null
   const [, from = '', to = ''] = match
+  // It ends before it begins: that is no range at all.
+  if (from !== '' && to !== '' && Number(to) < Number(from)) return null
   const start = from === '' ? Math.max(bytes - Number(to), 0) : Number(from)
   const end = from === '' || to === '' ? bytes - 1 : Math.min(Number(to), bytes - 1)
   return start > end || start >= bytes ? 'unsatisfiable' : { start, end }

@@ -63,11 +63,20 @@ export class ServiceError extends Error {
   readonly limit: string | null
   /** Micro-credits that are missing. */
   readonly missing: number | null
+  /** Of the file that a range was asked of; sent as Content-Range. */
+  readonly fileBytes: number | null
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { fields?: FieldError[]; retryAfter?: number; limit?: string; missing?: number; cause?: unknown } = {},
+    options: {
+      fields?: FieldError[]
+      retryAfter?: number
+      limit?: string
+      missing?: number
+      fileBytes?: number
+      cause?: unknown
+    } = {},
   ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
@@ -75,5 +84,6 @@ export class ServiceError extends Error {
     this.retryAfter = options.retryAfter ?? null
     this.limit = options.limit ?? null
     this.missing = options.missing ?? null
+    this.fileBytes = options.fileBytes ?? null
   }
 }
