@@ -157,9 +157,21 @@ test('a first visit tries presets that need files, with files made on the spot',
 
 test('a film is shown by a player, and what is neither file nor text as JSON', async () => {
   const page = await visit('/?preset=lip-sync')
+  // The files are on their way while somebody types: nothing is lost of either.
+  let release = (): void => undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  await page.route('**/v1/uploads', async (route) => {
+    await held
+    await route.continue()
+  })
   await page.getByLabel('Picture: choose a file').setInputFiles(await pictureFile())
   await page.getByLabel('Recording: choose a file').setInputFiles(await soundFile())
+  const prompt = page.getByLabel('Prompt', { exact: true })
+  await prompt.fill('She greets the camera')
+  release()
+  await page.getByText('old.png').waitFor()
   await page.getByText('hello.wav').waitFor()
+  expect(await prompt.inputValue()).toBe('She greets the camera')
   await page.keyboard.press('Control+Enter')
   await page.getByRole('link', { name: 'Open the run' }).click()
   const film = page.getByRole('region', { name: 'Result' }).locator('video')

@@ -1,4 +1,4 @@
-import { useRef, useState, type ClipboardEvent, type DragEvent, type ReactNode } from 'react'
+import { useLayoutEffect, useRef, useState, type ClipboardEvent, type DragEvent, type ReactNode } from 'react'
 import type { Json } from '../../client/types.ts'
 import { bytes, plain } from '../format.ts'
 import { Close, FileIcon, UploadIcon } from '../icons.tsx'
@@ -72,6 +72,9 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
   const [over, setOver] = useState(false)
   const [state, setState] = useState<{ sending: boolean; problem: string | null }>({ sending: false, problem: null })
   const chooser = useRef<HTMLInputElement>(null)
+  // While a file is being sent the form goes on: it is told as it is then, and loses nothing that was typed meanwhile.
+  const sent = useRef(onSent)
+  useLayoutEffect(() => void (sent.current = onSent))
 
   async function take(list: FileList | null | undefined): Promise<void> {
     const files = [...(list ?? [])].slice(0, many ? 20 : 1)
@@ -80,7 +83,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
     try {
       const urls: string[] = []
       for (const file of files) urls.push(await sendFile(client, file))
-      onSent(urls)
+      sent.current(urls)
       setState({ sending: false, problem: null })
     } catch (error) {
       setState({ sending: false, problem: words(error) })
