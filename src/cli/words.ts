@@ -26,7 +26,8 @@ export const nameOf = ({ preset, model, deployment, version }: Job): string =>
 
 /** Why it does not move, or how far it is. */
 export function stateOf({ status, progress, waiting_for, error }: Job): string {
-  if (error) return `${status}: ${error.code}`
+  // One who canceled a job knows why.
+  if (error && error.code !== status) return `${status}: ${error.code}`
   if (waiting_for && waiting_for.reason !== 'budget') return `${status} (${waiting_for.reason})`
   return progress !== null && status === 'processing' ? `${status} ${percent(progress)}` : status
 }

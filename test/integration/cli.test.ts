@@ -160,7 +160,9 @@ describe('a job that is there', () => {
     const { id } = await service.client.submit(THOUGHT)
     const watching = run(['watch', id])
     expect((await run(['cancel', id])).exit).toBe(0)
-    expect(await watching).toMatchObject({ exit: 1, stderr: expect.stringContaining('canceled') as string })
+    const watched = await watching
+    expect(watched).toMatchObject({ exit: 1, stderr: expect.stringContaining(`${id}  canceled\n`) as string })
+    expect(watched.stderr).not.toContain('canceled: canceled')
   })
 
   test('goes on after Ctrl-C, which says how to see it again', async () => {

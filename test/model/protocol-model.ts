@@ -1,15 +1,17 @@
-import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
+import { applyCommit, planCommit } from '../../src/shared/jobs/commit-plan.ts'
+import type { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
 import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
 import { isFinal, type AttemptState, type Cause, type JobState, type OnUnknown } from '../../src/shared/jobs/job.ts'
+import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { isTerminal, type Prediction } from '../../src/shared/replicate/prediction.ts'
 import { jobRecord } from '../unit/support/job-states.ts'
 
 /**
- * A small world around the real table of transitions: one job, two workers that are told of it any number of times, an
- * upstream, and everything that can go wrong between them, at every step and in every order. `moves` lists what can
- * happen next; exploring all of it is the test's part.
+ * A small world around the real table of transitions: one job of a batch, for which credits are held, two workers that
+ * are told of it any number of times, an upstream, and everything that can go wrong between them, at every step and in
+ * every order. `moves` lists what can happen next; exploring all of it is the test's part.
  */
 
 export interface Faults {
@@ -30,6 +32,7 @@ export type Mutant =
   | 'no_permit_clock'
   | 'no_commit_id'
   | 'gate_does_not_wait'
+  | 'settles_when_told'
 
 interface Worker {
   step: 'idle' | 'loaded' | 'permit' | 'answered' | 'reply_lost'
@@ -51,8 +54,17 @@ interface UpstreamPrediction {
   told: string[]
 }
 
+/** What the commits of a job moved beside its record. */
+interface Moved {
+  /** How its hold was resolved, each time. */
+  settled: string[]
+  /** How many jobs of its batch have each status: it is the only one. */
+  counts: Readonly<Record<string, number>>
+}
+
 export interface World {
   state: JobState
+  moved: Moved
   workers: Worker[]
   predictions: UpstreamPrediction[]
   /** Attempts whose permit and request have surely run out. */
@@ -68,7 +80,17 @@ export interface World {
 }
 
 /** Time is a choice of the exploration, so it begins at 0. */
-const CREATED = jobRecord('queued', { rev: 1, created_at: 0, start_since: 0 })
+const CREATED = jobRecord('queued', {
+  rev: 1,
+  created_at: 0,
+  start_since: 0,
+  tenant: 'tenant',
+  batch: `bat_${'0'.repeat(26)}`,
+  position: 0,
+  price: { per_run: 1, expect: {} },
+  estimate: 1,
+})
+const HELD: Moved = { settled: [], counts: { queued: 1 } }
 
 const IDLE: Worker = {
   step: 'idle',
@@ -82,6 +104,7 @@ const IDLE: Worker = {
 
 export const begin = (left: Faults, on_unknown: OnUnknown = 'fail', workers = 2): World => ({
   state: { job: { ...CREATED, on_unknown }, attempts: [], effects: [] },
+  moved: HELD,
   workers: Array.from({ length: workers }, () => IDLE),
   predictions: [],
   expired: [],
@@ -103,10 +126,56 @@ const context = (cause: Cause, now = 0): TransitionContext => ({
 })
 const LATE = 10 * DEFAULT_TIMINGS.outputLifetime
 
-function decide(state: JobState, event: JobEvent, cause: Cause, now?: number): JobState | null {
+type Committed = Pick<World, 'state' | 'moved'>
+
+function decide({ state, moved }: Committed, event: JobEvent, cause: Cause, now?: number): Committed | null {
   const decision = transition(state, event, context(cause, now))
-  return decision.kind === 'commit' ? applyCommit(state, decision, 0) : null
+  if (decision.kind !== 'commit') return null
+  const after = applyCommit(state, decision, 0)
+  return {
+    state: after,
+    moved: move(
+      moved,
+      movesOf(state, after, () => planCommit(state, decision, cause, PLAN, 0)),
+    ),
+  }
 }
+
+const PLAN = { keys: createJobKeys('model'), timings: DEFAULT_TIMINGS, keepEvents: 1 }
+
+/** A write of the hold or of the batch: its name and arguments. */
+type Movement = [name: string, args: string[]]
+
+const known = new Map<string, Movement[]>()
+const NOTHING: Movement[] = []
+
+/** What a commit's plan says of hold and batch. Plans are long, and these parts follow from what the job was and is. */
+function movesOf(before: JobState, after: JobState, plan: () => CommitScriptInput): Movement[] {
+  const [was, is] = [before.job, after.job]
+  if (was.status === is.status && !isFinal(is.phase)) return NOTHING
+  const key = `${was.phase} ${was.status} ${was.attempt} ${is.phase} ${is.status} ${is.attempt} ${is.error?.billed}`
+  const found = known.get(key) ?? readPlan(plan())
+  known.set(key, found)
+  return found
+}
+
+function readPlan({ operations }: CommitScriptInput): Movement[] {
+  const found: Movement[] = []
+  for (let at = 0; at < operations.length;) {
+    const [name = '', , count = '0'] = operations.slice(at, at + 3)
+    if (name === 'settle' || name === 'in_batch') found.push([name, operations.slice(at + 3, at + 3 + Number(count))])
+    at += 3 + Number(count)
+  }
+  return found
+}
+
+const move = (before: Moved, movements: Movement[]): Moved =>
+  movements.reduce(({ settled, counts }, [name, args]) => {
+    if (name === 'settle') return { settled: [...settled, args[3] ?? ''], counts }
+    const [, , from = '', to = ''] = args
+    const left = { ...counts, [from]: (counts[from] ?? 0) - 1 }
+    return { settled, counts: { ...left, [to]: (left[to] ?? 0) + 1 } }
+  }, before)
 
 const asPrediction = ({ id, status }: { id: string; status: string }): Prediction => ({
   id,
@@ -133,10 +202,15 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     next.push([name, { ...world, ...change, beforeIntent }])
   }
   const happen = (name: string, event: JobEvent, cause: Cause, rest: Partial<World> = {}, now?: number): void => {
-    const state = decide(world.state, event, cause, now)
-    if (state) go(name, { ...rest, state })
+    const committed = decide(world, event, cause, now)
+    if (committed) go(name, { ...rest, state: committed.state, moved: settledBy(event, committed.moved) })
     else if (Object.keys(rest).length > 0) go(name, rest)
   }
+  /** As if whoever hears of a success took the credits, and not the commit that ends the job. */
+  const settledBy = (event: JobEvent, moved: Moved): Moved =>
+    mutant === 'settles_when_told' && event.type === 'observed' && event.prediction.status === 'succeeded'
+      ? { ...moved, settled: [...moved.settled, 'capture'] }
+      : moved
   const spend = (fault: keyof Faults): { left: Faults } => ({ left: { ...world.left, [fault]: world.left[fault] - 1 } })
 
   for (const [w, worker] of world.workers.entries()) {
@@ -153,7 +227,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       case 'loaded': {
         const seen = worker.seen ?? world.state
         const claim = `claim-${world.claims}`
-        const intended = decide(seen, { type: 'intend', claim }, 'worker')
+        const intended = decide({ state: seen, moved: world.moved }, { type: 'intend', claim }, 'worker')?.state ?? null
         if (intended === null) {
           const found = seen.attempts.find((one) => one.state === 'intended')
           if (mutant === 'posts_on_found_intent' && found)
@@ -317,16 +391,33 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
   const creating = world.workers.some(({ former, attempt }) => former && !world.expired.includes(attempt))
   if (world.gated && (!creating || mutant === 'gate_does_not_wait')) {
     // One complete listing, and each of its predictions finds its job.
-    const state = world.predictions.reduce((before, prediction) => {
-      const event = { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) } as const
-      return decide(before, event, 'list') ?? before
-    }, world.state)
-    go('the gate opens', { gated: false, state })
+    const committed = world.predictions.reduce<Committed>(
+      (before, prediction) => {
+        const event = { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) } as const
+        return decide(before, event, 'list') ?? before
+      },
+      { state: world.state, moved: world.moved },
+    )
+    go('the gate opens', { gated: false, ...committed })
   }
 
   if (world.left.cancels > 0) happen('the customer cancels', { type: 'cancel' }, 'api', spend('cancels'))
   if (world.state.job.stop) happen('the stop took too long', { type: 'tick' }, 'sweep', {}, LATE)
   return next
+}
+
+/** A hold that is not resolved just once at the end, or a batch that does not count its one job by its status. */
+function mistakeOf({ state: { job }, moved: { settled, counts } }: World): string | null {
+  const resolved = isFinal(job.phase) ? 1 : 0
+  if (
+    settled.length !== resolved ||
+    (resolved === 1 && settled[0] !== (job.phase === 'succeeded' ? 'capture' : 'release'))
+  )
+    return `a job that is ${job.phase} has its hold resolved by ${settled.join(', ') || 'nothing'}`
+  for (const [status, count] of Object.entries(counts))
+    if (count !== (status === job.status ? 1 : 0))
+      return `the batch of a job that is ${job.status} counts ${count} ${status}`
+  return null
 }
 
 /** What must hold in every state; the first broken promise in words. */
@@ -336,6 +427,8 @@ export function broken(before: World, after: World): string | null {
     ({ id }) => !after.state.effects.some((one) => one.kind === 'cancel' && one.prediction_id === id),
   )
   const { job, attempts } = after.state
+  const mistake = after.state === before.state ? null : mistakeOf(after)
+  if (mistake !== null) return mistake
   if (live.length > 1) return `two live predictions: ${live.map(({ id }) => id).join(', ')}`
   for (const { n } of attempts)
     if (after.predictions.filter(({ attempt }) => attempt === n).length > 1) return `two predictions for attempt ${n}`

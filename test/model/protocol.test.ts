@@ -61,7 +61,7 @@ function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults))
 
 const NONE: Faults = { crashes: 0, lostAnswers: 0, lostReplies: 0, cancels: 0, platformFailures: 0, forgets: 0 }
 
-describe('however the steps interleave, there is one live prediction and an end', () => {
+describe('however the steps interleave, there is one live prediction, an end, and a hold that is resolved once', () => {
   test.each<[string, Partial<Faults>]>([
     ['with nothing wrong', {}],
     ['with answers of creates lost', { lostAnswers: 2 }],
@@ -113,6 +113,9 @@ describe('the exploration notices', () => {
   })
   test('a gate that does not wait for creates that began before it', () => {
     expect(explore({ ...NONE, forgets: 1 }, 'gate_does_not_wait').violation).not.toBeNull()
+  })
+  test('credits that are taken beside the commit that ends the job', () => {
+    expect(explore(NONE, 'settles_when_told').violation?.promise).toMatch(/has its hold resolved by/)
   })
   test('a commit without its id: a permit is lost with a reply', () => {
     const posts = (mutant: Mutant): boolean => {
