@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { ArtifactRefusedError } from '../../src/shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
+import { spawnProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const MB = 1024 * 1024
@@ -184,6 +185,29 @@ describe('nothing is visible, not even a part,', () => {
     const put = store.put('t/new', chunks(Buffer.from('four')), { maxBytes: MB, expectedBytes })
     await expect(put).rejects.toBeInstanceOf(ArtifactRefusedError)
     expect(files()).toEqual(['t/kept'])
+  })
+
+  test('F42 of a file that the disk takes half of, as when it becomes full', async () => {
+    const { files, root } = await before()
+    const store = join(import.meta.dirname, '../../src/shared/artifacts')
+    const script = `
+      import { isStorageTrouble } from ${JSON.stringify(join(store, 'artifact-store.ts'))}
+      import { createDiskArtifactStore } from ${JSON.stringify(join(store, 'disk-artifact-store.ts'))}
+      async function* body() { for (let left = 620_000; left > 0; left -= 100_000) yield Buffer.alloc(Math.min(left, 100_000)) }
+      const store = createDiskArtifactStore(${JSON.stringify(root)})
+      const tell = (error) => console.log(error.code, isStorageTrouble(error))
+      for (const key of ['t/new', 't/kept']) await store.put(key, body(), { maxBytes: 10_000_000 }).catch(tell)`
+    // The system takes a part of the last write, up to this limit (kB), and says so by its length only.
+    const child = spawnProcess('bash', [
+      '-c',
+      'ulimit -f 600; exec "$0" --input-type=module --eval "$1"',
+      process.execPath,
+      script,
+    ])
+    await child.exited
+    expect([child.stdout, child.stderr]).toEqual(['EFBIG true\nEFBIG true\n', ''])
+    expect(files()).toEqual(['t/kept'])
+    expect(readFileSync(join(root, 't/kept'), 'utf8')).toBe('kept')
   })
 
   test('when its place is taken by a folder', async () => {

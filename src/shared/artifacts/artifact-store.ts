@@ -85,7 +85,7 @@ export class StorageTroubleError extends Error {
 
 /** Of the file system: full, broken, read-only, or something is in the way. */
 const DISK_TROUBLE = new Set(
-  'ENOSPC EIO EROFS EDQUOT EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
+  'ENOSPC EIO EROFS EDQUOT EFBIG EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
 )
 
 /** Our side of a copy failed: the bucket or the disk does not take it. */
