@@ -1,10 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
-import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
 import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -14,6 +12,7 @@ import { TEST_KEY } from '../support/start-service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import type { Strike } from './borders.ts'
+import { makeCustomers, type Customer } from './customers.ts'
 import type { Variant } from './variant.ts'
 
 const ENTRY = join(import.meta.dirname, 'process-entry.ts')
@@ -21,14 +20,13 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const SIMULATOR = join(import.meta.dirname, '../../src/simulator/main.ts')
 const PRESETS = join(import.meta.dirname, 'presets')
 const PREFIX = 'chaos'
-/** Micro-credits: so much that nothing is refused, and every hold is looked at. */
-const GRANT = 1_000_000_000_000
 
 export interface ChaosFleet {
   redis: OwnRedis
   /** A connection of the harness's own, past the proxies; its commands wait while Redis is away. */
   inspect: Redis
   keys: JobKeys
+  customers: Customer[]
   simulator: SimulatorAdmin & {
     url: string
     clearFaults(): Promise<void>
@@ -142,12 +140,11 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
   const inspect = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
   inspect.on('error', () => undefined)
   const keys = createJobKeys(PREFIX)
-  const grant = { kind: 'grant' as const, amount: GRANT, reason: 'to be spent' }
-  await createRedisCreditStore({ redis: inspect, keys }).enter(DEFAULT_TENANT, grant, { request: 'first', body: '' })
   return {
     redis,
     inspect,
     keys,
+    customers: await makeCustomers(inspect, keys),
     simulator: {
       ...simulatorAdmin(simulatorUrl),
       url: simulatorUrl,

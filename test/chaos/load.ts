@@ -1,21 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createClient, isFinal } from '../../src/client/client.ts'
-import type { Job, JobRequest } from '../../src/client/types.ts'
-import { TEST_KEY } from '../support/start-service.ts'
+import type { BatchRequest, Job, JobRequest } from '../../src/client/types.ts'
+import type { Customer } from './customers.ts'
 import { dice, type Dice } from './seeded.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const FLUX = 'black-forest-labs/flux-schnell'
 
-/** One job of the load, and everything that its well-behaved client was told. */
+/** One job of the load, or one batch, and everything that its well-behaved client was told. */
 export interface Order {
-  /** In the job's metadata, so that its records are found again. */
+  /** In the metadata of each job, so that their records are found again. */
   name: string
+  customer: Customer
+  /** How many jobs it makes, all or none; null: a job that is no batch. */
+  batchOf: number | null
   keyed: boolean
   /** Every id that was answered with 2xx. */
   ids: Set<string>
+  /** Once it heard that credits are missing. */
+  refused: boolean
   canceled: boolean
 }
+
+const pathOf = ({ batchOf }: Order): string => (batchOf === null ? '/v1/jobs' : '/v1/batches')
 
 export interface Load {
   orders: Order[]
@@ -39,14 +46,21 @@ const ORDER = ['queued', 'starting', 'processing', 'succeeded', 'failed', 'cance
 const rank = (status: string): number => Math.min(ORDER.indexOf(status), 3)
 
 /** Submits `jobs` over `length` ms, cancels and watches some of them. Of several apis each is asked in turn. */
-export function startLoad(options: { apiUrls: string[]; seed: number; jobs: number; length: number }): Load {
-  const { apiUrls, seed, jobs, length } = options
+export function startLoad(options: {
+  apiUrls: string[]
+  customers: Customer[]
+  seed: number
+  jobs: number
+  length: number
+}): Load {
+  const { apiUrls, customers, seed, jobs, length } = options
+  const [main = { tenant: '', key: '' }, ...others] = customers
   const random = dice(seed, 'load')
   const orders: Order[] = []
   const complaints: string[] = []
   let asked = 0
   const nextUrl = (): string => apiUrls[asked++ % apiUrls.length] ?? ''
-  const nextClient = (): ReturnType<typeof createClient> => createClient({ baseUrl: nextUrl(), key: TEST_KEY })
+  const nextClient = ({ key }: Customer): ReturnType<typeof createClient> => createClient({ baseUrl: nextUrl(), key })
   const ending = new AbortController()
   const watchers: (() => void)[] = []
   let seen = 0
@@ -63,20 +77,20 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
       complaints.push(`${job.id}: ${by} showed ${job.status} after the final ${last.status}`)
   }
 
-  function watchStream(id: string): void {
+  function watchStream(id: string, customer: Customer): void {
     let last: Job | undefined
     watchers.push(
-      nextClient().events(id, (job) => {
+      nextClient(customer).events(id, (job) => {
         compare(last, job, 'the stream')
         last = job
       }),
     )
   }
 
-  async function watchByAsking(id: string): Promise<void> {
+  async function watchByAsking(id: string, customer: Customer): Promise<void> {
     let last: Job | undefined
     while (!ending.signal.aborted && !(last && isFinal(last))) {
-      const job = await nextClient()
+      const job = await nextClient(customer)
         .get(id)
         .catch(() => undefined)
       if (job) {
@@ -87,11 +101,15 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
     }
   }
 
-  async function ask(path: string, init: Ask): Promise<{ status: number; body: Partial<Job> } | null> {
+  async function ask(
+    { key }: Customer,
+    path: string,
+    init: Ask,
+  ): Promise<{ status: number; body: Partial<Job> } | null> {
     try {
       const response = await fetch(nextUrl() + path, {
         ...init,
-        headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...init.headers },
         signal: AbortSignal.timeout(10_000),
       })
       return { status: response.status, body: (await response.json()) as Partial<Job> }
@@ -101,14 +119,22 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
   }
 
   /** As a client should: repeats until it has an answer that says what became of it. */
-  async function submit(order: Order, request: JobRequest, idempotencyKey: string | null): Promise<void> {
-    const body = JSON.stringify({ ...request, metadata: { order: order.name } })
+  async function submit(
+    order: Order,
+    request: JobRequest | BatchRequest,
+    idempotencyKey: string | null,
+  ): Promise<void> {
+    const body = JSON.stringify(request)
     const headers: Record<string, string> = idempotencyKey === null ? {} : { 'idempotency-key': idempotencyKey }
     let wait = 100
     while (!ending.signal.aborted) {
-      const answer = await ask('/v1/jobs', { method: 'POST', body, headers })
+      const answer = await ask(order.customer, pathOf(order), { method: 'POST', body, headers })
       if (answer && answer.status < 300 && answer.body.id !== undefined) {
         order.ids.add(answer.body.id)
+        return
+      }
+      if (answer?.status === 402) {
+        order.refused = true
         return
       }
       if (answer && answer.status < 500 && answer.status !== 429) {
@@ -125,7 +151,7 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
     await delay(after)
     const [id] = order.ids
     for (let tries = 0; id !== undefined && tries < 40 && !ending.signal.aborted; tries++) {
-      const answer = await ask(`/v1/jobs/${id}/cancel`, { method: 'POST' })
+      const answer = await ask(order.customer, `${pathOf(order)}/${id}/cancel`, { method: 'POST' })
       if (answer && answer.status < 500) return
       await delay(250)
     }
@@ -142,10 +168,35 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
       : { model: FLUX, input: { prompt: text, megapixels: '0.25', seed }, ...more }
   }
 
+  /** All jobs of a batch are ordered by the same name. */
+  function batchFor(random: Dice, index: number, size: number): BatchRequest {
+    return {
+      sequential: random.chance(0.3),
+      ...(random.chance(0.3) ? { stop_on_failure_rate: 0.5 } : {}),
+      ...(random.chance(0.3) ? { max_spend: 6000 } : {}),
+      items: Array.from({ length: size }, () => requestFor(random, index)),
+    }
+  }
+
   async function place(index: number, random: Dice): Promise<void> {
-    const order: Order = { name: `order-${seed}-${index}`, keyed: random.chance(0.7), ids: new Set(), canceled: false }
+    const name = `order-${seed}-${index}`
+    // A stream of its own, so that the jobs of a seed stay the jobs of a seed.
+    const more = dice(seed, `more of ${index}`)
+    const order: Order = {
+      name,
+      customer: more.chance(0.6) ? main : (others[more.integer(0, others.length - 1)] ?? main),
+      batchOf: more.chance(0.1) ? more.integer(2, 4) : null,
+      keyed: random.chance(0.7),
+      ids: new Set(),
+      refused: false,
+      canceled: false,
+    }
     orders.push(order)
-    const request = requestFor(random, index)
+    const named = (request: JobRequest): JobRequest => ({ ...request, metadata: { order: name } })
+    const job = named(requestFor(random, index))
+    const batch = order.batchOf === null ? null : batchFor(more, index, order.batchOf)
+    const request =
+      batch === null ? job : { ...batch, items: batch.items.map((item) => ({ ...item, metadata: { order: name } })) }
     const key = order.keyed ? order.name : null
     const twice = order.keyed && random.chance(0.15)
     const stops = random.chance(0.1)
@@ -154,8 +205,8 @@ export function startLoad(options: { apiUrls: string[]; seed: number; jobs: numb
     await Promise.all([submit(order, request, key), ...(twice ? [submit(order, request, key)] : [])])
     const [id] = order.ids
     if (id === undefined) return
-    if (watched < 0.1) watchStream(id)
-    else if (watched < 0.2) void watchByAsking(id)
+    if (order.batchOf === null && watched < 0.1) watchStream(id, order.customer)
+    else if (order.batchOf === null && watched < 0.2) void watchByAsking(id, order.customer)
     if (stops) await cancel(order, patience)
   }
 

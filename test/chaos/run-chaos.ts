@@ -66,7 +66,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const variant = variantOf(seed, options.variant)
   say(`chaos: seed ${seed}, ${jobs} jobs, faults for ${seconds} s; ${describeVariant(variant)}`)
   const createsPerMinute = Math.max(3000, Math.ceil((jobs / seconds) * 60 * 3))
-  const fleet = await startChaosFleet({ seed, createsPerMinute, variant })
+  // Drafts of batches that nobody accepted go within the run.
+  const timings = { draftLife: 5000 }
+  const fleet = await startChaosFleet({ seed, createsPerMinute, variant, timings })
   const first = firstStrikes(seed)
   const processes = [
     supervise(fleet, 'api', 'api', first.api),
@@ -78,10 +80,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     for (const url of fleet.apiUrls)
       await waitFor('the api to serve', async () => (await fetch(`${url}/livez`)).ok, { timeout: 60_000 })
-    const load = startLoad({ apiUrls: fleet.apiUrls, seed, jobs, length })
+    const load = startLoad({ apiUrls: fleet.apiUrls, customers: fleet.customers, seed, jobs, length })
     const faults = injectFaults(fleet, processes, plan)
     await faults.done
-    say(`chaos: the faults have ended, ${load.orders.filter(({ ids }) => ids.size > 0).length} orders are answered`)
+    say(
+      `chaos: the faults have ended, ${load.orders.filter(({ ids, refused }) => ids.size > 0 || refused).length} orders are answered`,
+    )
     let answered = false
     void load.submitted.then(() => (answered = true))
     await waitFor('every order to be answered', () => answered, { timeout: settle * 1000 })
@@ -126,6 +130,8 @@ export function tellReport(seed: number, report: ChaosReport): string {
     `seed                ${seed}`,
     `deployment          ${describeVariant(report.variant)}`,
     `jobs                ${report.jobs}: ${list(report.phases)}`,
+    `batches             ${report.batches}`,
+    `without the credits ${report.refused} orders`,
     `attempts            ${report.attempts}`,
     `faults              ${list(report.faults)}`,
     `processes ended     ${list(report.restarts)}`,

@@ -4,15 +4,14 @@ import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifac
 import { auditDeployment, simulatorBooks } from '../support/audit.ts'
 import { isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../../src/shared/jobs/record-codec.ts'
-import { TEST_KEY } from '../support/start-service.ts'
 import type { Books } from '../support/simulator-admin.ts'
 import type { ChaosFleet } from './fleet.ts'
+import { judgeBatches, judgeMoney } from './judge-shares.ts'
 import type { Order } from './load.ts'
 
 /** What must be true when everything has come to rest (docs/design.md, the invariants), and what was found instead. */
 
 const ACCOUNT = 'default'
-const TENANT = 'default'
 
 /** Upstream's side of one prediction. */
 interface Made {
@@ -28,6 +27,9 @@ interface Made {
 export interface Verdict {
   violations: string[]
   jobs: number
+  batches: number
+  /** Orders that heard a 402. */
+  refused: number
   phases: Record<string, number>
   /** Predictions beyond the one of each attempt, or two that lived at once; counted by the service or not. */
   duplicates: number
@@ -161,9 +163,13 @@ function judgePredictions(states: JobState[], made: Made[], books: Books, lateJo
   return duplicates
 }
 
-type Complain = (violation: string) => void
+export type Complain = (violation: string) => void
 
-async function judgeIndexes({ inspect, keys }: ChaosFleet, states: JobState[], complain: Complain): Promise<void> {
+async function judgeIndexes(
+  { inspect, keys, customers }: ChaosFleet,
+  states: JobState[],
+  complain: Complain,
+): Promise<void> {
   const phases = await inspect.hgetall(keys.phases)
   for (const phase of PHASES) {
     const counted = states.filter(({ job }) => job.phase === phase).length
@@ -177,8 +183,13 @@ async function judgeIndexes({ inspect, keys }: ChaosFleet, states: JobState[], c
   ])
   for (const [name, members] of Object.entries({ due, unknown, open, storing }))
     if (members.length > 0) complain(`${name} still holds ${members.slice(0, 5).join(', ')} (${members.length})`)
-  const listed = await inspect.zcard(keys.tenantJobs(TENANT))
-  if (listed !== states.length) complain(`the list of the tenant has ${listed} jobs, there are ${states.length}`)
+  for (const { tenant } of customers) {
+    const [listed, mine] = [
+      await inspect.zcard(keys.tenantJobs(tenant)),
+      states.filter(({ job }) => job.tenant === tenant),
+    ]
+    if (listed !== mine.length) complain(`the list of ${tenant} has ${listed} jobs, there are ${mine.length}`)
+  }
   for (const { job, attempts, effects } of states) {
     if (!isFinal(job.phase)) complain(`${job.id} is ${job.phase}`)
     if (isFinal(job.phase) !== (job.completed_at !== null))
@@ -202,20 +213,22 @@ function judgeBudget({ creates }: ChaosFleet, states: JobState[], complain: Comp
 }
 
 function judgeOrders(orders: Order[], states: JobState[], complain: Complain): number {
-  const known = new Map(states.map(({ job }) => [job.id, job]))
+  const known = new Set(states.flatMap(({ job }) => (job.batch === null ? [job.id] : [job.id, job.batch])))
   const byOrder = new Map<string, string[]>()
   for (const { job } of states) {
     const name = String(job.metadata['order'])
     byOrder.set(name, [...(byOrder.get(name) ?? []), job.id])
   }
   let losses = 0
-  for (const { name, keyed, ids } of orders) {
+  for (const { name, keyed, ids, refused, batchOf } of orders) {
     const missing = [...ids].filter((id) => !known.has(id))
     losses += missing.length
     if (missing.length > 0) complain(`${name}: ${missing.join(', ')} was accepted and is not there`)
-    if (ids.size === 0) complain(`${name} was never answered`)
+    if (ids.size === 0 && !refused) complain(`${name} was never answered`)
     const made = byOrder.get(name) ?? []
-    if (keyed && (ids.size > 1 || made.length > 1))
+    const size = batchOf ?? 1
+    if (made.length % size !== 0) complain(`${name}: of a batch of ${size} there are ${made.length} jobs`)
+    if (keyed && (ids.size > 1 || made.length > size))
       complain(`${name}: one key, answered ${[...ids].join(', ')}, made ${made.join(', ')}`)
     byOrder.delete(name)
   }
@@ -224,7 +237,12 @@ function judgeOrders(orders: Order[], states: JobState[], complain: Complain): n
 }
 
 /** Each artifact as a customer gets it, against what its job says of it. */
-async function judgeArtifacts({ apiUrl }: ChaosFleet, states: JobState[], complain: Complain): Promise<void> {
+async function judgeArtifacts(
+  { apiUrl, customers }: ChaosFleet,
+  states: JobState[],
+  complain: Complain,
+): Promise<void> {
+  const keys = new Map(customers.map(({ tenant, key }) => [tenant, key]))
   const queue = states.flatMap(({ job }) =>
     job.phase === 'succeeded' ? job.artifacts.map((one) => ({ job, one })) : [],
   )
@@ -232,7 +250,7 @@ async function judgeArtifacts({ apiUrl }: ChaosFleet, states: JobState[], compla
     for (let next = queue.pop(); next; next = queue.pop()) {
       const { job, one } = next
       const response = await fetch(`${apiUrl}/v1/artifacts/${one.id}`, {
-        headers: { authorization: `Bearer ${TEST_KEY}` },
+        headers: { authorization: `Bearer ${keys.get(job.tenant)}` },
       })
       const body = Buffer.from(await response.arrayBuffer())
       const sha256 = createHash('sha256').update(body).digest('hex')
@@ -278,6 +296,8 @@ export async function judge(fleet: ChaosFleet, orders: Order[]): Promise<Verdict
   await judgeIndexes(fleet, states, complain)
   judgeBudget(fleet, states, complain)
   await judgeArtifacts(fleet, states, complain)
+  const batches = await judgeBatches(fleet, states, complain)
+  await judgeMoney(fleet, states, complain)
   violations.push(...(await audit(fleet)))
   const orphans = Number((await fleet.inspect.hget(fleet.keys.counters, 'orphan_predictions')) ?? 0)
   const counted = states.reduce(
@@ -288,6 +308,8 @@ export async function judge(fleet: ChaosFleet, orders: Order[]): Promise<Verdict
   return {
     violations,
     jobs: states.length,
+    batches,
+    refused: orders.filter(({ refused }) => refused).length,
     phases: Object.fromEntries(PHASES.map((phase) => [phase, states.filter(({ job }) => job.phase === phase).length])),
     duplicates,
     losses,
