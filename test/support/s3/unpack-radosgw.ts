@@ -72,12 +72,17 @@ export async function unpackRadosgw(say: (message: string) => void): Promise<Rad
   })
 }
 
-/** Runs one of its programs to the end, which takes a tenth of a second. */
-export const radosgw = (own: Radosgw, program: string, args: string[], timeout = 8000) =>
-  run(own.loader, ['--library-path', own.libraries, join(own.folder, 'usr', 'bin', program), ...args], {
-    timeout,
-    killSignal: 'SIGKILL',
-  })
+/** Runs one of its programs to the end, which takes a tenth of a second; `timeout` in ms. */
+export async function radosgw(own: Radosgw, program: string, args: string[], timeout = 5000): Promise<void> {
+  const file = join(own.folder, 'usr', 'bin', program)
+  try {
+    await run(own.loader, ['--library-path', own.libraries, file, ...args], { timeout, killSignal: 'SIGKILL' })
+  } catch (error) {
+    const killed = error instanceof Error && 'killed' in error && error.killed === true
+    const why = killed ? `stood still for ${timeout} ms` : String(error).split('\n').slice(1, 4).join(' ')
+    throw new Error(`${program} ${why}`, { cause: error })
+  }
+}
 
 async function download(work: string): Promise<void> {
   const folder = (...names: string[]) => join(work, ...names)
