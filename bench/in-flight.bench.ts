@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { imageFlags } from './support/image-flags.ts'
+import { imageAllocator, imageFlags } from './support/image-flags.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { waitFor } from '../test/support/wait-for.ts'
@@ -46,7 +46,12 @@ test('in flight', { timeout: 1_800_000 }, async () => {
   await (await startProcesses(processes)).stop()
   const fleet = await startProcesses({
     ...processes,
-    env: { REPLICATE_CREATES_PER_MINUTE: '60000', REPLICATE_READS_PER_MINUTE: '3000', LOG_LEVEL: 'warn' },
+    env: {
+      ...imageAllocator(),
+      REPLICATE_CREATES_PER_MINUTE: '60000',
+      REPLICATE_READS_PER_MINUTE: '3000',
+      LOG_LEVEL: 'warn',
+    },
     simulatorArgs: ['--creates-per-minute', '60000', '--reads-per-minute', '600000', '--models', models],
   })
   const { keys, redis } = fleet
