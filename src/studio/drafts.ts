@@ -1,4 +1,5 @@
-import type { JsonObject } from '../client/types.ts'
+import { useRef, useState } from 'react'
+import type { Json, JsonObject } from '../client/types.ts'
 import { parseInput } from './schema-form/check-input.ts'
 
 const DRAFTS = 'genqueue.draft:'
@@ -19,4 +20,27 @@ export function keepDraft(key: string, draft: JsonObject): void {
   } catch {
     // A draft that cannot be kept is not worth an error.
   }
+}
+
+export interface Draft {
+  draft: JsonObject
+  /** `undefined` takes the field out. It changes the draft as it is then: a file that was sent overwrites nothing. */
+  set: (name: string, value: Json | undefined) => void
+  replace: (draft: JsonObject) => void
+}
+
+/** What a form says by now, kept under the recipe's key. */
+export function useDraft(key: string): Draft {
+  const [draft, setDraft] = useState<JsonObject>(() => readDraft(key))
+  const latest = useRef(draft)
+  const replace = (next: JsonObject): void => {
+    latest.current = next
+    setDraft(next)
+    keepDraft(key, next)
+  }
+  const set = (name: string, value: Json | undefined): void => {
+    const { [name]: _before, ...rest } = latest.current
+    replace(value === undefined ? rest : { ...rest, [name]: value })
+  }
+  return { draft, set, replace }
 }

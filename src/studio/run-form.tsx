@@ -1,6 +1,6 @@
 import { useRef, useState } from 'react'
-import type { JsonObject } from '../client/types.ts'
-import { keepDraft, readDraft } from './drafts.ts'
+import type { Json, JsonObject } from '../client/types.ts'
+import { useDraft } from './drafts.ts'
 import { PriceLine } from './price-line.tsx'
 import type { Recipe } from './recipe.ts'
 import { RefusalNote } from './refusal-note.tsx'
@@ -29,7 +29,7 @@ function messageOf({ message, errors }: Refusal, fields: readonly Field[]): stri
 export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
   const { key, fields, target } = recipe
   const { submit, sending, refusal, clear } = useSubmit()
-  const [draft, setDraft] = useState<JsonObject>(() => readDraft(key))
+  const { draft, set, replace } = useDraft(key)
   const [json, setJson] = useState<string | null>(() => (fields.length === 0 ? '{}' : null))
   const [errors, setErrors] = useState<FieldErrors>({})
   const [last, setLast] = useState<string | null>(null)
@@ -46,9 +46,8 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
     return json !== null || !fields.some((each) => each.name === field)
   })
 
-  function change(input: JsonObject): void {
-    setDraft(input)
-    keepDraft(key, input)
+  function change(name: string, value: Json | undefined): void {
+    set(name, value)
     setErrors({})
     clear()
   }
@@ -58,10 +57,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
     setErrors({})
     clear()
     const typed = parseInput(text)
-    if ('input' in typed) {
-      setDraft(typed.input)
-      keepDraft(key, typed.input)
-    }
+    if ('input' in typed) replace(typed.input)
   }
 
   async function run(): Promise<void> {

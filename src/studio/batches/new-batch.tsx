@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'react'
-import type { BatchRequest, Json, JsonObject } from '../../client/types.ts'
+import type { BatchRequest, Json } from '../../client/types.ts'
 import { useCatalogue, type Catalogue } from '../catalogue.ts'
 import { useRecipe } from '../composer.tsx'
-import { keepDraft, readDraft } from '../drafts.ts'
+import { useDraft } from '../drafts.ts'
 import { PriceLine } from '../price-line.tsx'
 import { isFileField, usualChoice, type Recipe } from '../recipe.ts'
 import { RecipePicker } from '../recipe-picker.tsx'
@@ -91,8 +91,7 @@ const asList = (field: Field): Field => ({
 function BatchForm({ recipe }: { recipe: Recipe }) {
   const { client } = useStudio()
   const { send, sending, refusal, clear } = useSend()
-  const draftKey = `batch ${recipe.key}`
-  const [draft, setDraft] = useState<JsonObject>(() => readDraft(draftKey))
+  const { draft, set, replace } = useDraft(`batch ${recipe.key}`)
   const [errors, setErrors] = useState<FieldErrors>({})
   const [rules, setRules] = useState<Rules>({ title: '', sequential: false, failureRate: '', maxSpend: '' })
 
@@ -103,9 +102,8 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
   const values = valuesOf(varying, list)
   const inputs = values.map((value) => ({ ...shared, [varying.name]: value }))
 
-  function change(next: JsonObject): void {
-    setDraft(next)
-    keepDraft(draftKey, next)
+  function change(name: string, value: Json | undefined): void {
+    set(name, value)
     setErrors({})
     clear()
   }
@@ -133,7 +131,7 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
       client.submitBatch(request, { idempotencyKey }),
     )
     if (!batch) return
-    keepDraft(draftKey, {})
+    replace({})
     go(batchPath(batch.id))
   }
 
@@ -154,16 +152,11 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
       <FieldInput
         field={asList(varying)}
         value={list}
-        onChange={(value) => change(value === undefined ? shared : { ...shared, [varying.name]: value })}
+        onChange={(value) => change(varying.name, value)}
         error={errors[varying.name] ?? null}
         placeholder={'A fox under stars\nThe fox counts owls\nThe fox meets a whale'}
       />
-      <FormFields
-        fields={others}
-        draft={shared}
-        onChange={(next) => change(list === undefined ? next : { ...next, [varying.name]: list })}
-        errors={errors}
-      />
+      <FormFields fields={others} draft={shared} onChange={change} errors={errors} />
       <BatchRules rules={rules} onChange={setRules} errors={errors} />
       <div className="batch-foot">
         {refusal && <RefusalNote refusal={refusal} errors={readable(refusal, values)} />}

@@ -7,7 +7,8 @@ import type { Field } from './fields.ts'
 interface Props {
   fields: readonly Field[]
   draft: JsonObject
-  onChange: (draft: JsonObject) => void
+  /** `undefined`: the field is not said any more. */
+  onChange: (name: string, value: Json | undefined) => void
   errors: FieldErrors
   /** Of the first field. */
   placeholder?: string | undefined
@@ -21,17 +22,12 @@ export function FormFields({ fields, draft, onChange, errors, placeholder, autoF
   const others = fields.filter((field) => !field.important)
   const setAmongOthers = others.filter((field) => draft[field.name] !== undefined).length
 
-  function set(field: Field, value: Json | undefined): void {
-    const { [field.name]: _before, ...rest } = draft
-    onChange(value === undefined ? rest : { ...rest, [field.name]: value })
-  }
-
   const input = (field: Field, at: number) => (
     <FieldInput
       key={field.name}
       field={field}
       value={draft[field.name]}
-      onChange={(value) => set(field, value)}
+      onChange={(value) => onChange(field.name, value)}
       error={errors[field.name] ?? null}
       placeholder={at === 0 && field.important ? placeholder : undefined}
       autoFocus={at === 0 && field.important && autoFocus}
