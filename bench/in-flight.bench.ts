@@ -27,8 +27,14 @@ const rssOf = (pid: number): number =>
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
 
-const usedBy = async ({ redis }: Fleet): Promise<number> =>
-  Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0)
+/** The stream of events is trimmed to a length, however many jobs there are: it is no job's cost. */
+const streamOf = async ({ redis, keys }: Fleet): Promise<number> =>
+  (await redis.memory('USAGE', keys.events, 'SAMPLES', '0')) ?? 0
+
+const usedBy = async (fleet: Fleet): Promise<number> => {
+  const used = Number(/used_memory:(\d+)/.exec(await fleet.redis.info('memory'))?.[1] ?? 0)
+  return used - (await streamOf(fleet))
+}
 
 /** On the average of these jobs, the bytes of the keys that `keysOf` names. */
 async function bytesOf({ redis }: Fleet, ids: string[], keysOf: (id: string) => string[]): Promise<number> {
@@ -96,6 +102,7 @@ test('in flight', { timeout: 1_800_000 }, async () => {
     `a finished job without payload: ${(finished - payload).toFixed(0)} bytes at its end, ` +
       `${(finished - payload - passing).toFixed(0)} after a day; its record has ${done} with ${payload} of payload`,
   )
+  say(`the stream of events: ${((await streamOf(fleet)) / 1e6).toFixed(1)} MB in all`)
   say(`worker: ${rss.join(', ')}`)
   expect(ids).toHaveLength(JOBS)
   for (const process of [...fleet.apis, ...fleet.workers]) await process.kill('SIGKILL')
