@@ -76,12 +76,18 @@ function printEntries(entries: readonly LedgerEntry[], json: boolean): void {
   })
 }
 
+/** Micro-credits as they are typed. */
+function readAmount(text: string): number {
+  if (!/^-?\d{1,16}$/.test(text)) throw new Error('--amount: expected whole micro-credits, such as --amount=25000000')
+  return Number(text)
+}
+
 const enter =
   (kind: OperatorKind): CreditAction =>
   async ({ credits }, tenant, values) => {
     const { amount, reason } = values
     if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are needed')
-    const asked = readRequest(entryRequestSchema, { kind, amount: Number(amount), reason })
+    const asked = readRequest(entryRequestSchema, { kind, amount: readAmount(amount), reason })
     const { entry, repeated } = await credits.admin.enter(tenant, asked, values['idempotency-key'] ?? null)
     if (repeated) process.stderr.write('It had been entered before.\n')
     printEntries([entry], values.json)

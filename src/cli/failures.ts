@@ -35,6 +35,18 @@ export class UnreachableError extends Error {
   override name = 'UnreachableError'
 }
 
+/** What an operator asked for cannot be done. */
+export class RefusedError extends Error {
+  override name = 'RefusedError'
+  readonly code: string
+  readonly errors: Failure['errors']
+  constructor(code: string, message: string, errors: Failure['errors'] = []) {
+    super(message)
+    this.code = code
+    this.errors = errors
+  }
+}
+
 export interface Failure {
   exit: number
   /** Stable, snake_case. */
@@ -46,7 +58,8 @@ export interface Failure {
 /** What an error means for whoever called. */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof ApiError) return { exit: EXIT.refused, code: error.code, message, errors: error.errors }
+  if (error instanceof ApiError || error instanceof RefusedError)
+    return { exit: EXIT.refused, code: error.code, message, errors: error.errors }
   if (error instanceof NetworkError)
     return { exit: EXIT.unreachable, code: 'unreachable', message: `${message}${causeOf(error)}`, errors: [] }
   if (error instanceof BrokenFileError || error instanceof UnreachableError)

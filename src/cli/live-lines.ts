@@ -21,8 +21,9 @@ export function createLiveLines(screen: Screen): LiveLines {
   let shown = ''
   return {
     show(lines) {
-      const width = (screen.columns ?? 80) - 1
-      const most = Math.max(1, (screen.rows ?? 24) - 1)
+      // One that does not know its size says 0.
+      const width = (screen.columns || 80) - 1
+      const most = Math.max(1, (screen.rows || 24) - 1)
       const fitting = lines.slice(0, most).map((line) => cut(line, width))
       const text = fitting.map((line) => `${line}\n`).join('')
       if (text === shown) return

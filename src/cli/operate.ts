@@ -2,11 +2,11 @@ import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { createLogger } from '../shared/logger.ts'
-import { EXIT, UnreachableError } from './failures.ts'
+import { RefusedError, UnreachableError } from './failures.ts'
 
 /**
  * Does something with the deployment that the configuration names, whether its processes run or not. Answers the exit
- * code: 4 when it cannot be done, with the reason on stderr. Throws when the deployment cannot be reached.
+ * code; throws when the deployment cannot be reached, or when what is asked for cannot be done.
  */
 export async function operate(work: (tools: OperatorTools, config: Config) => Promise<number>): Promise<number> {
   // What operators need is the same for every role.
@@ -20,9 +20,7 @@ export async function operate(work: (tools: OperatorTools, config: Config) => Pr
   try {
     return await work(tools, config)
   } catch (error) {
-    if (!(error instanceof ServiceError)) throw error
-    process.stderr.write(`genqueue: ${error.message}\n`)
-    return EXIT.refused
+    throw error instanceof ServiceError ? new RefusedError(error.code, error.message, error.fields) : error
   } finally {
     await tools.close()
   }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Command } from './command.ts'
-import { EXIT } from './failures.ts'
+import { EXIT, RefusedError } from './failures.ts'
 import { operate } from './operate.ts'
 
 const HELP = `Usage: genqueue rotate-token-key [options]
@@ -12,6 +12,7 @@ carry a token of it may still be open.
 
   --force   rotates nonetheless. Webhooks of such predictions are refused then, and they finish by polling; a create whose
             outcome is unknown is not found in Replicate's list any more, and may be sent, and paid for, again
+  --json    one line of JSON
 
 Exit codes: 0 rotated, 2 or 3 it could not be tried, 4 refused.
 `
@@ -19,18 +20,20 @@ Exit codes: 0 rotated, 2 or 3 it could not be tried, 4 refused.
 export const rotateTokenKeyCommand: Command = {
   help: HELP,
   async run(args) {
-    const { values } = parseArgs({ args, strict: true, options: { force: { type: 'boolean', default: false } } })
+    const flag = { type: 'boolean', default: false } as const
+    const { values } = parseArgs({ args, strict: true, options: { force: flag, json: flag } })
+    const { force, json } = values
     return operate(async ({ rotateTokenKey }) => {
-      const { left } = await rotateTokenKey(values)
+      const { left } = await rotateTokenKey({ force })
       if (left === 0) {
-        process.stdout.write('The key was rotated. The one before it counts until the next rotation.\n')
+        const told = 'The key was rotated. The one before it counts until the next rotation.'
+        process.stdout.write(`${json ? JSON.stringify({ rotated: true }) : told}\n`)
         return EXIT.ok
       }
-      const minutes = Math.ceil(left / 60_000)
-      process.stderr.write(
-        `genqueue: the key was rotated a short while ago, and predictions may still carry tokens of the one before. Wait ${minutes} min, or use --force.\n`,
+      throw new RefusedError(
+        'rotated_before',
+        `the key was rotated a short while ago, and predictions may still carry tokens of the one before. Wait ${Math.ceil(left / 60_000)} min, or use --force.`,
       )
-      return EXIT.refused
     })
   },
 }

@@ -54,11 +54,13 @@ test('credits are granted once, and shown, while no service runs', async () => {
   const granted = await genqueue(...grant)
   expect(granted).toMatchObject({ exit: 0, stderr: '' })
   expect(records(granted)).toMatchObject([{ kind: 'grant', amount: 1000, balance: 1000, reason: 'Invoice 7' }])
-  const [again, tooMuch] = await Promise.all([
+  const [again, wrong, tooMuch] = await Promise.all([
     genqueue(...grant),
+    genqueue('credits', 'grant', TENANT, '--amount', '1e3', '--reason', 'x'),
     genqueue('credits', 'adjust', TENANT, '--amount=-1001', '--reason', 'a mistake'),
   ])
   expect(again).toMatchObject({ exit: 0, stdout: granted.stdout, stderr: 'It had been entered before.\n' })
+  expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('--amount: expected whole') })
   expect(tooMuch).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: The balance is 1000 micro-credits.\n' })
 
   const [ledger, spending] = await Promise.all([

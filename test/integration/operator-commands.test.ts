@@ -86,18 +86,24 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
   expect(again).toMatchObject({ exit: 4, stdout: '' })
   expect(again.stderr).toContain('Wait 120 min')
   expect(await keys()).toEqual([second, first])
-  expect((await genqueue('rotate-token-key --force')).exit).toBe(0)
+  const inJson = await genqueue('rotate-token-key --json')
+  expect(inJson).toMatchObject({ exit: 4, stdout: '' })
+  expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'rotated_before' } })
+  expect(await genqueue('rotate-token-key --force --json')).toMatchObject({ exit: 0, stdout: '{"rotated":true}\n' })
   expect((await keys())[1]).toBe(second)
   expect(`${again.stdout}${again.stderr}`).not.toContain(second)
 }, 60_000)
 
 test('exit codes tell what cannot be done from what is typed wrong', async () => {
-  const [missing, wrong, nothing] = await Promise.all([
+  const [missing, inJson, wrong, nothing] = await Promise.all([
     genqueue('keys create nobody'),
+    genqueue('tenants show nobody --json'),
     genqueue('tenants create Big'),
     genqueue('tenants list', { KEY_PREFIX: 'nobody-was-here' }),
   ])
   expect(missing).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: There is no such tenant.\n' })
+  expect(inJson).toMatchObject({ exit: 4, stdout: '' })
+  expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'not_found', message: 'There is no such tenant.' } })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('id: Expected') })
   expect(nothing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('KEY_PREFIX') })
 }, 60_000)

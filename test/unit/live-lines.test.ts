@@ -48,6 +48,12 @@ test('what does not fit is cut: a line that wraps, or scrolls away, would not be
   expect(screen.lines).toEqual(['second l…', 'b', 'c'])
 })
 
+test('a terminal that does not know its size is taken for a usual one', () => {
+  const screen = terminal(0, 0)
+  createLiveLines(screen).show(['a line of some words, which is not cut', 'b'])
+  expect(screen.lines).toEqual(['a line of some words, which is not cut', 'b'])
+})
+
 test('a bar shows a share, or that nobody knows it', () => {
   expect(bar(0, 0, 8)).toBe('░░░░░░░░')
   expect(bar(0.5, 0, 8)).toBe('████░░░░')
