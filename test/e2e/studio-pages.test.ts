@@ -1,3 +1,4 @@
+import type { Locator, Page } from 'playwright-core'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Batch, Job } from '../../src/client/types.ts'
 import { finished } from '../support/finished.ts'
@@ -8,7 +9,7 @@ import {
   PHONE,
   runIn,
   seesPicture,
-  serious,
+  seriousButColours,
   seriousInBoth,
   status,
   tile,
@@ -43,31 +44,30 @@ beforeAll(async () => {
   await finished(service, picture.id)
 })
 
-test('every page fits a phone, and leaves axe nothing serious to say in the light and in the dark', async () => {
-  const page = await visit('/health')
-  const narrow = PHONE.viewport ?? DESKTOP
-  const pages: [path: string, there: ReturnType<typeof page.getByText>][] = [
-    ['/health', page.getByRole('region', { name: 'Verdict' })],
-    ['/', tile(page, LONG_WORD).getByRole('img')],
-    ['/?status=canceled', page.getByRole('heading', { name: 'No run is canceled now' })],
-    ['/new', page.getByText('Price of a run')],
-    [`/runs/${picture.id}`, page.getByRole('region', { name: 'Result' }).getByRole('img')],
-    [`/runs/${failed.id}`, page.getByRole('region', { name: 'What happened' })],
-    ['/batches', page.getByText('2 of 2')],
-    ['/batches/new', page.getByText('Price of a run')],
-    [`/batches/${batch.id}`, tile(page, 'two').getByText('hello two')],
-    ['/credits', page.getByRole('region', { name: 'Ledger' })],
-    ['/nowhere', page.getByRole('heading', { name: 'There is no such page' })],
-  ]
-  for (const [path, there] of pages) {
-    await page.setViewportSize(DESKTOP)
-    if (path !== '/health') await page.goto(path)
-    await there.waitFor()
-    expect([path, await seriousInBoth(page)]).toEqual([path, []])
-    await page.setViewportSize(narrow)
-    expect([path, await tooWide(page)]).toEqual([path, 0])
-    expect([path, await serious(page)]).toEqual([path, []])
-  }
+/** What is to be seen before a page is looked at. */
+const PAGES: [name: string, path: () => string, there: (page: Page) => Locator][] = [
+  ['the sheet', () => '/', (page) => tile(page, LONG_WORD).getByRole('img')],
+  ['an empty sheet', () => '/?status=canceled', (page) => page.getByText('No run is canceled now')],
+  ['the form alone', () => '/new', (page) => page.getByText('Price of a run')],
+  ['a run', () => `/runs/${picture.id}`, (page) => page.getByRole('region', { name: 'Result' }).getByRole('img')],
+  ['a failed run', () => `/runs/${failed.id}`, (page) => page.getByRole('region', { name: 'What happened' })],
+  ['batches', () => '/batches', (page) => page.getByText('2 of 2')],
+  ['a new batch', () => '/batches/new', (page) => page.getByText('Price of a run')],
+  ['a batch', () => `/batches/${batch.id}`, (page) => tile(page, 'two').getByText('hello two')],
+  ['credits', () => '/credits', (page) => page.getByRole('region', { name: 'Ledger' })],
+  ['health', () => '/health', (page) => page.getByRole('region', { name: 'Verdict' })],
+  ['a page that does not exist', () => '/nowhere', (page) => page.getByText('There is no such page')],
+]
+
+describe('fits a phone, and leaves axe nothing serious to say in the light and in the dark', () => {
+  test.each(PAGES)('%s', async (_name, path, there) => {
+    const page = await visit(path())
+    await there(page).waitFor()
+    expect(await seriousInBoth(page)).toEqual([])
+    await page.setViewportSize(PHONE.viewport ?? DESKTOP)
+    expect(await tooWide(page)).toBe(0)
+    expect(await seriousButColours(page)).toEqual([])
+  })
 })
 
 describe('Studio', () => {

@@ -130,21 +130,27 @@ interface AxeResult {
 }
 
 /** What axe finds on the page that is serious or worse. */
-export async function serious(page: Page, rules?: string[]): Promise<string[]> {
-  // Not a script tag, which the page's policy would refuse.
-  if (!(await page.evaluate<boolean>(`'axe' in window`))) await page.evaluate(axe)
-  const options = { resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) }
-  const { violations } = await page.evaluate<AxeResult>(`axe.run(${JSON.stringify(options)})`)
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
-}
+export const serious = (page: Page): Promise<string[]> => ask(page, {})
 
-/** The same in both colour schemes; what is no matter of colour is looked at once. The page stays dark. */
+/** The same without the contrast of colours, which takes the longest and does not change with the window. */
+export const seriousButColours = (page: Page): Promise<string[]> =>
+  ask(page, { rules: { 'color-contrast': { enabled: false } } })
+
+/** In both colour schemes; what is no matter of colour is looked at once. The page stays dark. */
 export async function seriousInBoth(page: Page): Promise<string[]> {
   await page.emulateMedia({ colorScheme: 'light' })
   const light = await serious(page)
   await page.emulateMedia({ colorScheme: 'dark' })
-  const dark = await serious(page, ['color-contrast'])
+  const dark = await ask(page, { runOnly: ['color-contrast'] })
   return [...light.map((found) => `light ${found}`), ...dark.map((found) => `dark ${found}`)]
+}
+
+async function ask(page: Page, options: object): Promise<string[]> {
+  // Not a script tag, which the page's policy would refuse.
+  if (!(await page.evaluate<boolean>(`'axe' in window`))) await page.evaluate(axe)
+  const asked = JSON.stringify({ resultTypes: ['violations'], ...options })
+  const { violations } = await page.evaluate<AxeResult>(`axe.run(${asked})`)
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
 }
