@@ -13,6 +13,7 @@ import { TEST_KEY } from '../test/support/start-service.ts'
  * preset and credits held, against a bare Express route with one BullMQ add. Both in turns on the same machine, without
  * workers, so that shares can be compared where milliseconds cannot. On a machine that does other work beside, waiting
  * for three turns at Redis instead of one weighs more than the work itself: then the time of the processor tells more.
+ * What was measured so far is in docs/operations.md, "What accepting costs".
  */
 
 const ROUNDS = 5
