@@ -5,7 +5,7 @@ import { parseInput } from './schema-form/check-input.ts'
 const DRAFTS = 'genqueue.draft:'
 
 /** What was typed survives a reload and a look at a run; it ends with the tab. `key`: the recipe's. */
-export function readDraft(key: string): JsonObject {
+function readDraft(key: string): JsonObject {
   try {
     const parsed = parseInput(sessionStorage.getItem(DRAFTS + key) ?? '')
     return 'input' in parsed ? parsed.input : {}
@@ -22,7 +22,7 @@ export function keepDraft(key: string, draft: JsonObject): void {
   }
 }
 
-export interface Draft {
+interface Draft {
   draft: JsonObject
   /** `undefined` takes the field out. It changes the draft as it is then: a file that was sent overwrites nothing. */
   set: (name: string, value: Json | undefined) => void
