@@ -1,12 +1,31 @@
 import { defineConfig } from 'vitest/config'
 
+const PURE = ['test/unit/**/*.test.ts', 'test/architecture.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // Two files at a time keep two cores busy without starving the servers that the tests start.
-    maxWorkers: 2,
+    // Tests mostly wait for processes: three files at a time keep two cores busy without starving what they start.
+    maxWorkers: 3,
+    projects: [
+      {
+        test: {
+          name: 'rules',
+          include: PURE,
+          testTimeout: 30_000,
+          // They hold no state and start nothing: what one file has loaded serves the next.
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          name: 'service',
+          include: ['test/**/*.test.ts'],
+          exclude: PURE,
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
   },
 })

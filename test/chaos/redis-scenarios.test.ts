@@ -14,7 +14,7 @@ beforeAll(async () => {
   await s.worker()
   await s.worker()
 })
-afterAll(() => s.stop())
+afterAll(() => s?.stop())
 
 const submitMany = (name: string, count: number) =>
   Promise.all(Array.from({ length: count }, (_, i) => s.client.submit(hello(`${name} ${i}`))))

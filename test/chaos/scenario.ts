@@ -30,7 +30,10 @@ export async function startScenarios(options: FleetOptions = {}) {
   const client = createClient({ baseUrl: fleet.apiUrl, key: TEST_KEY })
   const workers = new Set<SpawnedProcess>()
   let api = fleet.spawn('api')
-  await running(api)
+  await running(api).catch(async (error: unknown) => {
+    await fleet.stop()
+    throw error
+  })
 
   const scenario = {
     fleet,

@@ -23,7 +23,7 @@ afterEach(async () => {
   await s.noWorkers()
   await Promise.all(queues.splice(0).map((opened) => opened.close()))
 })
-afterAll(() => s.stop())
+afterAll(() => s?.stop())
 
 describe('a worker killed', () => {
   test('F1 before the intent: the job is done by another, with one POST', async () => {
