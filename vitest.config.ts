@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { SlowFirst } from './test/support/slow-first.ts'
 
 const PURE = ['test/unit/**/*.test.ts', 'test/architecture.test.ts']
 
@@ -6,6 +7,7 @@ export default defineConfig({
   test: {
     // Tests mostly wait for processes: three files at a time keep two cores busy without starving what they start.
     maxWorkers: 3,
+    sequence: { sequencer: SlowFirst },
     projects: [
       {
         test: {

@@ -1,0 +1,28 @@
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Files that take long: begun last, one of them would run alone at the end. The first two mostly wait. */
+const SLOW = [
+  'chaos/scenarios',
+  'integration/restart',
+  'chaos/redis-scenarios',
+  'model/protocol',
+  'chaos/chaos',
+  'e2e/',
+  'integration/upstream-trouble',
+  'integration/unknown-outcomes',
+  'integration/product-',
+  'integration/readme',
+  's3/',
+  'integration/',
+]
+
+const rank = ({ moduleId }: TestSpecification): number => {
+  const place = SLOW.findIndex((name) => moduleId.includes(`/test/${name}`))
+  return place === -1 ? SLOW.length : place
+}
+
+export class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
