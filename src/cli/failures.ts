@@ -68,9 +68,9 @@ export function failureOf(error: unknown): Failure {
   return { exit: EXIT.usage, code: 'usage', message, errors: [] }
 }
 
-/** fetch hides the reason below its own error: ECONNREFUSED, ENOTFOUND, … */
+/** fetch hides the reason below its own error: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …` */
 function causeOf(error: unknown): string {
   for (let at: unknown = error; at instanceof Error; at = at.cause)
-    if ('code' in at && typeof at.code === 'string') return ` (${at.code})`
+    if ('code' in at && typeof at.code === 'string') return ` (${at.message || at.code})`
   return ''
 }
