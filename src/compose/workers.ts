@@ -20,6 +20,8 @@ import { createSweep } from '../workers/sweep.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
+/** What an account can create in the time that one listing looks through: ten pages. */
+const SLICE_ROWS = 1000
 
 export async function buildWorkers(core: Core, options: ServiceOptions): Promise<RunningWorkers> {
   const { config, log } = options
@@ -87,6 +89,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
           log,
         }),
         timings,
+        slice: Math.ceil((SLICE_ROWS / config.replicate.createsPerMinute) * 60_000),
         log,
       }),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),

@@ -74,5 +74,6 @@ export const doorbellId = {
   poll: (job: string, attempt: number): string => `poll-${job}-${attempt}`,
   cancel: (job: string, effect: string): string => `cancel-${job}-${effect.replaceAll(':', '-')}`,
   adopt: (account: string): string => `adopt-${account}`,
+  window: (account: string, after: number, soon: boolean): string => `window-${account}-${after}${soon ? '-soon' : ''}`,
   store: (job: string, attempt: number): string => `store-${job}-${attempt}`,
 }

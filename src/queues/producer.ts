@@ -63,9 +63,9 @@ export function createDoorbells(queues: Queues): Doorbells {
       await queues.poll.add(ADOPT, { v: 1, account }, options)
     },
     async window(account, { after, before }, soon) {
-      // No id: another window may wait already, for another time. A lost one costs a lease.
       const priority = soon ? PRIORITY.expiring : PRIORITY.poll
-      await queues.poll.add(WINDOW, { v: 1, account, after, before }, { ...ONCE, priority })
+      const options = { ...ONCE, jobId: doorbellId.window(account, after, soon), priority }
+      await queues.poll.add(WINDOW, { v: 1, account, after, before }, options)
     },
     async effect(job, effect: Effect) {
       if (effect.kind === 'store') {

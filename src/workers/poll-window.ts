@@ -18,6 +18,8 @@ export interface WindowDependencies {
   log: Logger
 }
 
+const AT_ONCE = 25
+
 /**
  * Looks at many open predictions by listing the time in which they were created: a hundred for one request. Rows carry
  * the whole prediction, so every open one of the window is served, due or not.
@@ -29,15 +31,16 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
       listed.map(({ id }) => id),
     )
     const now = await store.now()
-    for (const prediction of listed) {
+    async function show(prediction: Prediction): Promise<void> {
       const owner = owners.get(prediction.id)
-      if (!owner) continue
+      if (!owner) return
       const { job, attempt } = owner
       await lifecycle.observe(job, attempt, prediction, 'list')
-      if (isTerminal(prediction.status)) continue
+      if (isTerminal(prediction.status)) return
       const member: DueMember = { kind: 'attempt', member: `attempt:${job}:${attempt}`, job, attempt }
       await store.rearm(member, await nextPoll(now - (prediction.created_at ?? now)))
     }
+    for (let at = 0; at < listed.length; at += AT_ONCE) await Promise.all(listed.slice(at, at + AT_ONCE).map(show))
   }
 
   return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {

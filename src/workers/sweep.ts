@@ -22,6 +22,8 @@ export interface SweepDependencies {
   cleanUp: () => Promise<void>
   batches: Batches
   timings: Timings
+  /** ms of creation that one listing looks through. */
+  slice: number
   log: Logger
 }
 
@@ -36,7 +38,7 @@ const MAX_BATCHES = 20
  * Takes everything that is due: applies what time decides, rings for the rest, and says when to look again. This is why
  * no crash between a commit and its doorbell matters.
  */
-export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, timings, log }: SweepDependencies) {
+export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, timings, slice, log }: SweepDependencies) {
   async function visitJob(member: DueMember & { kind: 'job' }, now: number): Promise<void> {
     const result = await lifecycle.apply(member.job, { type: 'tick' }, 'sweep')
     if (result.kind === 'missing') return store.dropDue(member)
@@ -102,18 +104,21 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     return undefined
   }
 
-  /** One by one, or by listing when that takes fewer requests; those that upstream removes soon by themselves. */
+  /**
+   * One by one, or by listing when that takes fewer requests; those that upstream removes soon by themselves. Time is
+   * sliced in the same way by every sweep: a listing serves all of its slice, so of each slice one waits at most, however
+   * far the readers are behind.
+   */
   async function askUpstream(open: OpenAttempt[], now: number): Promise<void> {
     const groups = Map.groupBy(open, ({ account, created }) =>
-      JSON.stringify([account, expiresSoon(now - created, timings)]),
+      JSON.stringify([account, expiresSoon(now - created, timings), Math.floor(created / slice)]),
     )
     for (const mine of groups.values()) {
       const [first] = mine
       if (!first) continue
       const soon = expiresSoon(now - first.created, timings)
-      const created = mine.map((one) => one.created)
-      if (mine.length >= WINDOW_FROM)
-        await doorbells.window(first.account, { after: Math.min(...created), before: Math.max(...created) }, soon)
+      const after = Math.floor(first.created / slice) * slice
+      if (mine.length >= WINDOW_FROM) await doorbells.window(first.account, { after, before: after + slice }, soon)
       else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt, soon)))
     }
   }

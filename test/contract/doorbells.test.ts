@@ -56,6 +56,16 @@ test('asking goes by urgency: cancels, what upstream removes soon, what is looke
   expect(await inLine('poll')).toEqual([cancel, soon, 'window', 'adopt', poll, 'window'])
 })
 
+test('a slice of time waits once to be listed, and once more for what upstream removes soon', async () => {
+  const { length } = await inLine('poll')
+  for (let i = 0; i < 3; i++) {
+    await doorbells.window('default', { after: 1000, before: 2000 }, false)
+    await doorbells.window('default', { after: 2000, before: 3000 }, false)
+    await doorbells.window('default', { after: 1000, before: 2000 }, true)
+  }
+  expect(await inLine('poll')).toHaveLength(length + 3)
+})
+
 describe('the priority of a copy', () => {
   test('is one that BullMQ takes, at any time', () => {
     for (const at of [0, Date.now(), 4e12, 2_097_151 * 60_000 - 1, 2_097_151 * 60_000]) {
