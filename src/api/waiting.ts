@@ -5,20 +5,10 @@ import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 /** What holds up a job; null: nothing of ours does, it is on its way. */
 export type Waiting = { for: 'outcome' } | { for: 'turn'; crowd: Crowd | null; pause: Pause | null } | null
 
-/** ms; a pause lasts for seconds. */
-const PAUSE_FRESH = 200
-
 /** What a job waits for. Its record alone does not tell: pauses are the account's, attempts are beside it. */
 export function createWaiting(store: Pick<JobStore, 'load' | 'pause' | 'crowdOf'>, account: string) {
-  let known: { at: number; pause: Pause | null } | null = null
-  async function pauseNow(): Promise<Pause | null> {
-    const at = performance.now()
-    if (known === null || at - known.at >= PAUSE_FRESH) known = { at, pause: await store.pause(account) }
-    return known.pause
-  }
-
   async function turnOf(job: JobRecord): Promise<Waiting> {
-    const [crowd, pause] = await Promise.all([store.crowdOf(job), pauseNow()])
+    const [crowd, pause] = await Promise.all([store.crowdOf(job), store.pause(account)])
     return { for: 'turn', crowd, pause }
   }
 

@@ -1,6 +1,7 @@
 import { attemptOf, type JobRecord } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { dueAttempt } from '../shared/jobs/due-member.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import { listingCounts } from '../shared/jobs/rules-submit.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
@@ -37,13 +38,6 @@ interface Unknown {
  */
 export function createAdoptUnknown(dependencies: AdoptDependencies) {
   const { store, lifecycle, upstream, tokens, reads, timings, log } = dependencies
-  const memberOf = ({ job, attempt }: Unknown): DueMember => ({
-    kind: 'attempt',
-    member: `attempt:${job}:${attempt}`,
-    job,
-    attempt,
-  })
-
   /** Reads the predictions that nobody owns. `blind`: those that do not tell whose they are; null: one was not read. */
   async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
     const blind: Prediction[] = []
@@ -127,7 +121,10 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     for (const unknown of await store.unknownAttempts(account)) {
       const { state } = await store.load(unknown.job)
       if (state && attemptOf(state, unknown.attempt)?.state === 'unknown')
-        await store.rearm(memberOf(unknown), ageBased(now - unknown.intended_at, timings.listAgain))
+        await store.rearm(
+          dueAttempt(unknown.job, unknown.attempt),
+          ageBased(now - unknown.intended_at, timings.listAgain),
+        )
     }
   }
 }

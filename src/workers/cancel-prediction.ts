@@ -1,6 +1,7 @@
 import { effectKey } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { dueEffect } from '../shared/jobs/due-member.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -18,7 +19,7 @@ export interface CancelDependencies {
 /** Carries out one cancel effect; tried again until upstream takes it. The answer is news of the prediction. */
 export function createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }: CancelDependencies) {
   return async (id: string, key: string, signal: AbortSignal): Promise<void> => {
-    const member: DueMember = { kind: 'effect', member: `effect:${id}:${key}`, job: id, effect: key }
+    const member = dueEffect(id, key)
     const { now, state } = await store.load(id)
     const effect = state?.effects.find((one) => effectKey(one) === key)
     if (!effect || effect.kind !== 'cancel') return

@@ -1,6 +1,7 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
-import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { dueAttempt } from '../shared/jobs/due-member.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -21,7 +22,7 @@ export interface PollDependencies {
 /** Asks upstream about one open prediction, and says when to ask again. */
 export function createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }: PollDependencies) {
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
-    const member: DueMember = { kind: 'attempt', member: `attempt:${id}:${attempt}`, job: id, attempt }
+    const member = dueAttempt(id, attempt)
     const { now, state } = await store.load(id)
     const record = state && attemptOf(state, attempt)
     if (!record || record.state !== 'open' || record.prediction_id === null) return

@@ -1,5 +1,6 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { dueAttempt } from '../shared/jobs/due-member.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -37,8 +38,7 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
       const { job, attempt } = owner
       await lifecycle.observe(job, attempt, prediction, 'list')
       if (isTerminal(prediction.status)) return
-      const member: DueMember = { kind: 'attempt', member: `attempt:${job}:${attempt}`, job, attempt }
-      await store.rearm(member, await nextPoll(now - (prediction.created_at ?? now)))
+      await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
     }
     for (let at = 0; at < listed.length; at += AT_ONCE) await Promise.all(listed.slice(at, at + AT_ONCE).map(show))
   }

@@ -7,7 +7,7 @@ import type { Logger } from '../shared/logger.ts'
 import type { Presence } from '../shared/presence.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
-import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import type { NamedAttempt, WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { listAll } from './list-window.ts'
 
 export interface RecoverDependencies {
@@ -25,12 +25,6 @@ export interface RecoverDependencies {
 }
 
 const RETRY_MS = 2_000
-
-/** What a webhook URL names. */
-interface Named {
-  job: string
-  attempt: number
-}
 
 /**
  * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in the
@@ -55,7 +49,11 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
   }
 
   /** The end of the attempt before may be forgotten as well; then the job hears of that first. */
-  async function adopt({ job, attempt }: Named, prediction: Prediction, signal: AbortSignal): Promise<ApplyResult> {
+  async function adopt(
+    { job, attempt }: NamedAttempt,
+    prediction: Prediction,
+    signal: AbortSignal,
+  ): Promise<ApplyResult> {
     const observe = (): Promise<ApplyResult> => lifecycle.observe(job, attempt, prediction, 'list')
     const result = await observe()
     if (result.kind !== 'ignored' || result.reason !== 'unknown_attempt') return result

@@ -3,7 +3,8 @@ import { planOutput } from '../shared/artifacts/output.ts'
 import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { DueMember, JobStore } from '../shared/jobs/ports.ts'
+import { dueEffect } from '../shared/jobs/due-member.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 import { OutputGoneError, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
@@ -57,7 +58,7 @@ export function createStoreOutputs({ store, lifecycle, copy, timings, log }: Sto
       }
       const since = attemptOf(state, attempt)?.closed_at ?? now
       const key = `store:${attempt}`
-      const member: DueMember = { kind: 'effect', member: `effect:${id}:${key}`, job: id, effect: key }
+      const member = dueEffect(id, key)
       await store.rearm(member, ageBased(now - since, timings.retryEffect))
     }
   }

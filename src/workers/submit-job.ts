@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { dueJob } from '../shared/jobs/due-member.ts'
 import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/reference.ts'
@@ -83,7 +84,7 @@ export function createSubmitJob({
     if (filesOf(job.input).size > 0) {
       const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
       if (rest > 0) {
-        await store.rearm({ kind: 'job', member: `job:${id}`, job: id }, rest)
+        await store.rearm(dueJob(id), rest)
         return null
       }
     }

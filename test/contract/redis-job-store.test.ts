@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dueJob } from '../../src/shared/jobs/due-member.ts'
 import { newCommitId } from '../../src/shared/jobs/commit-id.ts'
 import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
@@ -484,7 +485,7 @@ describe('the due index', () => {
   test('gives what is due, leases it, and gives it again when the lease ends', async () => {
     const at = scene({ timings: { dueLease: 60, ringAgain: { min: 0, max: 0 } } })
     const { job } = await accepted(at)
-    const member = { kind: 'job', member: `job:${job.id}`, job: job.id }
+    const member = dueJob(job.id)
     expect((await at.store.claimDue(10)).members).toEqual([member])
     expect((await at.store.claimDue(10)).members).toEqual([])
     await expect.poll(async () => (await at.store.claimDue(10)).members, { interval: 10 }).toEqual([member])
@@ -494,7 +495,7 @@ describe('the due index', () => {
     const at = scene()
     const { job } = await accepted(at)
     await happen(at, job.id, { type: 'cancel' })
-    await at.store.rearm({ kind: 'job', member: `job:${job.id}`, job: job.id }, 0)
+    await at.store.rearm(dueJob(job.id), 0)
     expect(await at.redis.zrange(at.keys.due, '0', '-1')).toEqual([])
   })
 })

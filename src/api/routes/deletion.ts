@@ -2,12 +2,11 @@ import type { RemoveJobFiles } from '../../shared/artifacts/job-files.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { Inputs } from '../../shared/inputs/inputs.ts'
 import { newCommitId } from '../../shared/jobs/commit-id.ts'
-import { isFinal, type JobState } from '../../shared/jobs/job.ts'
+import { isFinal } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
-import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { JOB_ID } from '../schemas.ts'
+import { createOwned } from '../owned-job.ts'
 
 export interface DeletionDependencies {
   store: Pick<JobStore, 'load' | 'purge'>
@@ -21,12 +20,10 @@ const MAX_RACES = 5
 
 /** Removal of a job before its time, with everything that was kept for it; the ledger and its batch's counts stay. */
 export function deletionRoutes({ store, removeFiles, inputs, log }: DeletionDependencies): Route[] {
-  async function owned({ params, principal }: OwnedRequest): Promise<JobState> {
-    const id = params.id ?? ''
-    const { state } = JOB_ID.test(id) ? await store.load(id) : { state: null }
-    if (state === null || !mayOpen(principal, state.job)) throw new ServiceError('not_found', 'There is no such job.')
-    return state
-  }
+  const owned = createOwned(
+    async (id) => (await store.load(id)).state,
+    ({ job }) => job,
+  )
 
   async function remove(request: OwnedRequest): Promise<ApiResponse> {
     for (let race = 0; race < MAX_RACES; race++) {

@@ -17,19 +17,11 @@ import {
   type Idempotency,
   type IdempotencyScope,
 } from '../accepting.ts'
-import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
+import { createOwnedJob, noSuchJob } from '../owned-job.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
-import {
-  getQuerySchema,
-  JOB_ID,
-  listQuerySchema,
-  parseWith,
-  queryObject,
-  retryQuerySchema,
-  retrySchema,
-} from '../schemas.ts'
+import { getQuerySchema, listQuerySchema, parseWith, queryObject, retryQuerySchema, retrySchema } from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
@@ -61,25 +53,16 @@ export function createShowJob(store: JobStore, view: JobView, account: string): 
   return async (job) => view(job, await waiting(job))
 }
 
-const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
-
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account, full } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
-
-  /** The job, if it exists and belongs to the one who asks: a foreign id is as unknown as a made-up one. */
-  async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
-    const id = params.id ?? ''
-    const job = JOB_ID.test(id) ? await store.read(id) : null
-    if (job === null || !mayOpen(principal, job)) throw notFound()
-    return job
-  }
+  const owned = createOwnedJob(store)
 
   /** The job as it is, or when it is final if that is waited for. */
   async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
     const now = wait === null ? job : await untilFinal(job.id, wait, gone())
-    if (now === null) throw notFound()
+    if (now === null) throw noSuchJob()
     return now
   }
 
@@ -218,7 +201,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {
     const { id } = await owned(request)
     const result = await lifecycle.apply(id, { type: 'cancel' }, 'api')
-    if (result.kind === 'missing') throw notFound()
+    if (result.kind === 'missing') throw noSuchJob()
     if (result.kind !== 'applied' && result.kind !== 'ignored') throw new Error(`cancel ended as ${result.kind}`)
     const { job } = result.state
     if (result.kind === 'ignored' && result.reason === 'storing')

@@ -1,12 +1,11 @@
 import type { JobLogs } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors.ts'
-import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
+import { isFinal } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Budget } from '../../shared/limits/budget.ts'
 import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
-import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { JOB_ID } from '../schemas.ts'
+import { createOwnedJob } from '../owned-job.ts'
 
 export interface LogRoutesDependencies {
   store: Pick<JobStore, 'read'>
@@ -24,6 +23,7 @@ const BUDGET_WAIT_MS = 5_000
 
 /** What the model wrote while it ran. It is not kept here: Replicate has it for an hour, and is asked. */
 export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Route[] {
+  const owned = createOwnedJob(store)
   const known = new Map<string, { until: number; answer: Promise<JobLogs> }>()
 
   async function fetchLogs(prediction: string): Promise<JobLogs> {
@@ -53,13 +53,6 @@ export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Ro
     const [oldest] = known.keys()
     if (known.size > KEPT_JOBS && oldest !== undefined) known.delete(oldest)
     return answer
-  }
-
-  async function owned({ params, principal }: OwnedRequest): Promise<JobRecord> {
-    const id = params.id ?? ''
-    const job = JOB_ID.test(id) ? await store.read(id) : null
-    if (job === null || !mayOpen(principal, job)) throw new ServiceError('not_found', 'There is no such job.')
-    return job
   }
 
   async function show(request: OwnedRequest): Promise<ApiResponse> {

@@ -1,20 +1,17 @@
 import type { JobManifest } from '../../client/types.ts'
-import { ServiceError } from '../../shared/errors.ts'
 import type { JobRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/run-facts.ts'
-import { mayOpen } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { JOB_ID } from '../schemas.ts'
+import { createOwnedJob } from '../owned-job.ts'
 import type { ShowJob } from './jobs.ts'
 
 /** What a result was made of and what came out: to be kept beside it. */
 export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>; show: ShowJob }): Route[] {
-  async function manifest({ params, principal }: OwnedRequest): Promise<ApiResponse> {
-    const id = params.id ?? ''
-    const record = JOB_ID.test(id) ? await store.read(id) : null
-    if (record === null || !mayOpen(principal, record)) throw new ServiceError('not_found', 'There is no such job.')
-    return { status: 200, body: await manifestOf(record) }
+  const owned = createOwnedJob(store)
+
+  async function manifest(request: OwnedRequest): Promise<ApiResponse> {
+    return { status: 200, body: await manifestOf(await owned(request)) }
   }
 
   async function manifestOf(record: JobRecord): Promise<JobManifest> {

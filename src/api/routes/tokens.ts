@@ -1,8 +1,8 @@
-import { ServiceError } from '../../shared/errors.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
-import { mayOpen, type Auth } from '../auth.ts'
+import type { Auth } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { JOB_ID, parseWith } from '../schemas.ts'
+import { createOwnedJob } from '../owned-job.ts'
+import { parseWith } from '../schemas.ts'
 import { tokenRequestSchema } from '../../shared/tenants/tenant-requests.ts'
 
 /** The answer to a request for a token of a job or batch, when it is sure that the one who asks may read it. */
@@ -14,17 +14,15 @@ export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subje
 
 /** Tokens with which a browser watches one job, and nothing else, without a key. */
 export function tokenRoutes(store: Pick<JobStore, 'read'>, auth: Auth): Route[] {
+  const owned = createOwnedJob(store)
   return [
     {
       method: 'POST',
       path: '/v1/jobs/:id/token',
       scope: 'jobs:read',
       handle: async (request) => {
-        const id = request.params.id ?? ''
-        const job = JOB_ID.test(id) ? await store.read(id) : null
-        if (job === null || !mayOpen(request.principal, job))
-          throw new ServiceError('not_found', 'There is no such job.')
-        return answerToken(auth, request, job.id)
+        const { id } = await owned(request)
+        return answerToken(auth, request, id)
       },
     },
   ]

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ServiceError } from '../../shared/errors.ts'
+import { dueAttempt } from '../../shared/jobs/due-member.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
@@ -77,8 +78,7 @@ export function createWebhookReceiver({
     return refreshed === 'changed' && verifySignature(signed, secrets.known(), Date.now())
   }
 
-  const lookSoon = ({ job, attempt }: Target): Promise<void> =>
-    store.rearm({ kind: 'attempt', member: `attempt:${job}:${attempt}`, job, attempt }, 0)
+  const lookSoon = ({ job, attempt }: Target): Promise<void> => store.rearm(dueAttempt(job, attempt), 0)
 
   async function bury(reason: string, target: Target, prediction: string, webhookId: string): Promise<number> {
     await store.deadLetter({ reason, job: target.job, prediction, webhook_id: webhookId })

@@ -9,7 +9,7 @@ import {
   decodeEffects,
   decodeJob,
   decodeOrder,
-  fieldOf,
+  storedField,
   NewerRecordError,
   storedJob,
 } from '../jobs/record-codec.ts'
@@ -84,7 +84,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       )
       const stored = storedJob(id, hash, documents)
       if (stored.hash.length === 0) return { kind: 'missing' }
-      const phase = fieldOf(stored.hash, 'phase')
+      const phase = storedField(stored.hash, 'phase')
       try {
         const record = decodeJob(stored)
         if (record === null) return { kind: 'missing' }

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { dueBatch } from '../jobs/due-member.ts'
 import { newCommitId } from '../jobs/commit-id.ts'
 import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit-plan.ts'
 import { CommitScriptInput, type CommitRunner } from '../jobs/commit-script.ts'
@@ -15,8 +16,6 @@ const DRAFT_BYTES = 64 * 1024
 const FORGET_AT_ONCE = 200
 
 const entrySchema = z.object({ batch: z.string(), body: z.string() })
-
-const dueBatch = (id: string): string => `batch:${id}`
 
 /** Jobs in groups whose records are of about `DRAFT_BYTES` together. */
 function* drafts(jobs: readonly JobRecord[]): Generator<JobRecord[]> {
@@ -64,7 +63,7 @@ export function createRedisBatchStore(options: {
           .add('hset', keys.batch(batch.id), ...encodeBatch(batch))
           .setMoment(keys.batch(batch.id), 'created_at', { in: 0 })
       input
-        .dueAt(keys.due, dueBatch(batch.id), { in: timings.draftLife })
+        .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.draftLife })
         .add('zadd_from', keys.batchJobs(batch.id), written, ...group.map(({ id }) => id))
       for (const job of group) planRecord(input, job, plan)
       const { status } = await run('new_work', input, rev === 0 ? '' : String(rev))
@@ -89,7 +88,7 @@ export function createRedisBatchStore(options: {
     if (later.length > 0) input.add('zadd_all', keys.crowd('sequence', batch.id), ...later.map(({ id }) => id))
     return input
       .add('hset', keys.batch(batch.id), 'state', 'accepted')
-      .add('zrem', keys.due, dueBatch(batch.id))
+      .add('zrem', keys.due, dueBatch(batch.id).member)
       .add('zadd_all', keys.tenantBatches(batch.tenant), batch.id)
       .add('zadd_from', keys.batchLive(batch.id), 0, ...jobs.map(({ id }) => id))
       .add('xadd', keys.events, plan.keepEvents, 'job', '', 'tenant', batch.tenant, 'batch', batch.id)
@@ -109,7 +108,7 @@ export function createRedisBatchStore(options: {
       if (isLast) {
         if (batch.idempotency !== null && !isDraft) input.add('del', keys.idempotency(batch.idempotency))
         input
-          .add('zrem', keys.due, dueBatch(batch.id))
+          .add('zrem', keys.due, dueBatch(batch.id).member)
           .add('zrem', keys.retention, batch.id)
           .add('zrem', keys.tenantBatches(batch.tenant), batch.id)
           .add('del', keys.batchJobs(batch.id))
@@ -175,13 +174,13 @@ export function createRedisBatchStore(options: {
     async stop(batch) {
       const input = inputFor(batch.id)
         .add('stop_batch', keys.batch(batch.id), 'canceled')
-        .dueAt(keys.due, dueBatch(batch.id), { in: timings.ringAgain.min })
+        .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.ringAgain.min })
       return (await run('always', input, String(batch.rev))).status === 'applied'
     },
 
     async rearm(id, inMs) {
-      if (inMs === null) await redis.zrem(keys.due, dueBatch(id))
-      else await redis.zadd(keys.due, 'XX', String(Math.round(commits.clock.now() + inMs)), dueBatch(id))
+      if (inMs === null) await redis.zrem(keys.due, dueBatch(id).member)
+      else await redis.zadd(keys.due, 'XX', String(Math.round(commits.clock.now() + inMs)), dueBatch(id).member)
     },
   }
 }

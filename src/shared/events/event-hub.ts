@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/job-keys.ts'
@@ -28,6 +29,7 @@ export interface EventHub {
 }
 
 const BLOCK_MS = 5_000
+const RETRY_MS = 250
 const READ_COUNT = 500
 const MAX_REPLAY = 2_000
 
@@ -94,7 +96,7 @@ export async function startEventHub(options: {
       } catch (error) {
         if (stopped) return
         log.warn({ err: error }, 'the event stream cannot be read')
-        await new Promise((resolve) => setTimeout(resolve, 250))
+        await delay(RETRY_MS)
       }
     }
   }

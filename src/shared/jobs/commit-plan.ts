@@ -9,10 +9,7 @@ import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
-
-const dueJob = (job: string): string => `job:${job}`
-const dueAttempt = (job: string, n: number): string => `attempt:${job}:${n}`
-const dueEffect = (job: string, key: string): string => `effect:${job}:${key}`
+import { dueAttempt, dueEffect, dueJob } from './due-member.ts'
 
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -173,24 +170,24 @@ export function planCommit(
   if (attempt) {
     writeAttempt(input, keys, job.id, attemptOf(state, attempt.n), attempt)
     moveAttempt(input, keys, state, attempt)
-    if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n))
-    else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n), due.attempt)
+    if (due.attempt === null) input.add('zrem', keys.due, dueAttempt(job.id, attempt.n).member)
+    else if (due.attempt !== undefined) input.dueAt(keys.due, dueAttempt(job.id, attempt.n).member, due.attempt)
   }
 
   for (const effect of effects.add) {
     if (effect.kind === 'store') input.add('zadd', keys.storing, effect.expires_at, `${job.id}:${effect.attempt}`)
     input
       .add('hset', keys.outbox(job.id), effectKey(effect), JSON.stringify(effect))
-      .dueAt(keys.due, dueEffect(job.id, effectKey(effect)), { in: timings.ringAgain.min })
+      .dueAt(keys.due, dueEffect(job.id, effectKey(effect)).member, { in: timings.ringAgain.min })
   }
   for (const key of effects.remove) {
     if (key.startsWith('store:')) input.add('zrem', keys.storing, `${job.id}:${key.slice('store:'.length)}`)
-    input.add('hdel', keys.outbox(job.id), key).add('zrem', keys.due, dueEffect(job.id, key))
+    input.add('hdel', keys.outbox(job.id), key).add('zrem', keys.due, dueEffect(job.id, key).member)
   }
 
   if (isFinal(after.phase)) {
     if (!isFinal(job.phase)) {
-      input.add('zrem', keys.due, dueJob(job.id))
+      input.add('zrem', keys.due, dueJob(job.id).member)
       input.dueAt(keys.retention, job.id, { in: timings.keepPredictionIndex })
       const by = attempt?.changes.finished_by ?? state.attempts.find(({ n }) => n === job.attempt)?.finished_by
       if (by) input.add('hincrby', keys.counters, `finished_by:${by}`, 1)
@@ -198,7 +195,7 @@ export function planCommit(
       planSettlement(input, keys, after, now)
     }
   } else if (due.job !== undefined) {
-    input.dueAt(keys.due, dueJob(job.id), due.job)
+    input.dueAt(keys.due, dueJob(job.id).member, due.job)
   }
 
   if (commit.orphans) input.add('hincrby', keys.counters, 'orphan_predictions', commit.orphans)
@@ -244,7 +241,7 @@ export function planAcceptance(
     .add('zadd_all', keys.tenantStatus(first.tenant, first.status), ...ids)
     .add('hincrby', keys.phases, first.phase, jobs.length)
   const soon = Math.min(timings.ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000))
-  input.add('zadd_in', keys.due, soon, ...ids.map(dueJob))
+  input.add('zadd_in', keys.due, soon, ...ids.map((id) => dueJob(id).member))
 }
 
 /** The idempotency entry of what is being accepted. */

@@ -1,3 +1,4 @@
+import type { DueMember } from './due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
 import type { BatchStop, Commit, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history-line.ts'
@@ -45,12 +46,6 @@ export interface Snapshot {
   silence: number
   state: JobState | null
 }
-
-export type DueMember =
-  | { kind: 'job'; member: string; job: string }
-  | { kind: 'attempt'; member: string; job: string; attempt: number }
-  | { kind: 'effect'; member: string; job: string; effect: string }
-  | { kind: 'batch'; member: string; batch: string }
 
 /** Figures for metrics. */
 export interface Counts {

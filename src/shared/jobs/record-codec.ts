@@ -196,7 +196,7 @@ function eachField(flat: readonly string[], take: (name: string, text: string) =
 }
 
 /** '' when there is none. */
-export function fieldOf(flat: readonly string[], wanted: string): string {
+export function storedField(flat: readonly string[], wanted: string): string {
   for (let at = 0; at + 1 < flat.length; at += 2) if (flat[at] === wanted) return flat[at + 1] ?? ''
   return ''
 }
@@ -224,7 +224,7 @@ export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'
 
 export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
   if (hash.length === 0) return null
-  checkVersion(fieldOf(hash, 'v'))
+  checkVersion(storedField(hash, 'v'))
   const [order, result, partial] = documents
   const fields: Record<string, unknown> = { ...ABSENT_IN_JOB, ...readDocument(orderSchema.parse(order)) }
   if (result) Object.assign(fields, readDocument(result))

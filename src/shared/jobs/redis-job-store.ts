@@ -3,10 +3,11 @@ import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
 import { sharedTurn } from '../shared-turn.ts'
+import { dueAttempt, parseDueMember } from './due-member.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
-import { SILENT_FROM, type DueMember, type JobStore } from './ports.ts'
+import { SILENT_FROM, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
@@ -284,7 +285,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async deferRetention({ job, attempts }) {
       const open = attempts.filter(({ state }) => state !== 'closed')
-      const due = await redis.zmscore(keys.due, ...open.map(({ n }) => `attempt:${job.id}:${n}`))
+      const due = await redis.zmscore(keys.due, ...open.map(({ n }) => dueAttempt(job.id, n).member))
       const last = Math.max(...due.map((score) => Number(score ?? 0)))
       // Never sooner than the lease under which it was taken.
       await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
@@ -335,13 +336,3 @@ function settled(before: JobRecord, after: JobRecord, detail: string): JobRecord
 
 const numbers = (row: Record<string, string>): Record<string, number> =>
   Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)]))
-
-/** `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`, `batch:<id>`; anything else is not ours and left alone. */
-function parseDueMember(member: string): DueMember[] {
-  const [kind, job = '', ...rest] = member.split(':')
-  if (kind === 'batch') return [{ kind, member, batch: job }]
-  if (kind === 'job') return [{ kind, member, job }]
-  if (kind === 'attempt') return [{ kind, member, job, attempt: Number(rest[0]) }]
-  if (kind === 'effect') return [{ kind, member, job, effect: rest.join(':') }]
-  return []
-}

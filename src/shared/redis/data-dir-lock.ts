@@ -99,8 +99,11 @@ async function removeStale(file: string, stale: string, mine: string): Promise<v
     if ((await readText(file)) !== stale) return
     await delay(GUARD_NAP_MS)
   }
-  await removeIfStill(file, stale)
-  await rm(guard, { force: true })
+  try {
+    await removeIfStill(file, stale)
+  } finally {
+    await rm(guard, { force: true })
+  }
 }
 
 async function removeIfStill(file: string, content: string): Promise<void> {

@@ -1,12 +1,17 @@
 import Replicate from 'replicate'
 import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
-import type { JsonObject } from '../jobs/job.ts'
-import { isTooDeep } from '../json-depth.ts'
-import { predictionSchema } from './prediction.ts'
 import { multipartOf } from './multipart.ts'
-import type { CreateOutcome, CreateRequest, HandOverOutcome, PredictionPort, ReadOutcome } from './prediction-port.ts'
-import { retryHintMs } from './retry-hint.ts'
+import type { CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
+import {
+  createOutcome,
+  handOverOutcome,
+  listOutcome,
+  modelOf,
+  readOutcome,
+  type Answer,
+  type Outcome,
+} from './replicate-answers.ts'
 
 /**
  * Replicate over its official client, disarmed. As shipped (1.4.0) the client sends a create up to six times when the
@@ -14,17 +19,6 @@ import { retryHintMs } from './retry-hint.ts'
  * `fetch` remembers its first outcome and gives it to every further try: one request leaves, whatever the client does
  * (docs/adr/0001-one-request-per-create.md).
  */
-
-interface Answer {
-  status: number
-  headers: { get(name: string): string | null }
-  body: string
-}
-/** What became of one request. `not_connected`: no byte of it was sent. */
-type Outcome =
-  | { kind: 'answer'; answer: Answer }
-  | { kind: 'not_connected'; reason: string }
-  | { kind: 'broken'; reason: string }
 
 /** Raised while connecting, so that the outcome is certain: nothing was sent. */
 class NotConnectedError extends Error {
@@ -103,16 +97,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     request(path, { method, timeout, agent: reads })
 
   async function readPrediction(path: string, method: 'GET' | 'POST'): Promise<ReadOutcome> {
-    const outcome = await read(path, method)
-    if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
-    const { status, headers, body } = outcome.answer
-    if (status === 404) return { kind: 'not_found' }
-    if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-    if (status < 200 || status > 299) return { kind: 'failed', reason: `status ${status}` }
-    const prediction = parsePrediction(body)
-    return prediction
-      ? { kind: 'prediction', prediction }
-      : { kind: 'failed', reason: 'an answer that is no prediction' }
+    return readOutcome(await read(path, method))
   }
 
   return {
@@ -132,16 +117,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       const window = cursor
         ? { cursor }
         : { created_after: new Date(after).toISOString(), created_before: new Date(before).toISOString() }
-      const outcome = await read(`/predictions?${new URLSearchParams(window).toString()}`, 'GET')
-      if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
-      const { status, headers, body } = outcome.answer
-      if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-      if (status !== 200) return { kind: 'failed', reason: `status ${status}` }
-      const page = pageSchema.safeParse(parseJson(body)).data
-      if (!page) return { kind: 'failed', reason: 'an answer that is no page of predictions' }
-      const next = page.next ? new URL(page.next, options.baseUrl).searchParams.get('cursor') : null
-      if (page.next && next === null) return { kind: 'failed', reason: 'a next page without a cursor' }
-      return { kind: 'page', predictions: page.results, cursor: next }
+      const path = `/predictions?${new URLSearchParams(window).toString()}`
+      return listOutcome(await read(path, 'GET'), options.baseUrl)
     },
 
     async account() {
@@ -164,8 +141,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
           signal: deadline,
           dispatcher: reads,
         })
-        const { status, headers: received, body: text } = await answerOf(answer)
-        return handOverOutcome(status, received, text)
+        return handOverOutcome(await answerOf(answer))
       } catch (error) {
         signal.throwIfAborted()
         const outcome = whatBroke(error)
@@ -186,11 +162,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       if (outcome.kind !== 'answer') throw new Error(outcome.reason)
       if (outcome.answer.status === 404) return null
       if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
-      const body: unknown = JSON.parse(outcome.answer.body)
-      if (isTooDeep(body)) throw new Error('a model whose schema is nested too deeply')
-      if (version === null) return toModel(modelSchema.parse(body))
-      const [owner = '', model = ''] = name.split('/')
-      return toModel({ owner, name: model, latest_version: versionSchema.parse(body) })
+      return modelOf(JSON.parse(outcome.answer.body), version === null ? null : name)
     },
 
     async close() {
@@ -245,25 +217,6 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-const fileSchema = z.object({
-  urls: z.object({ get: z.url({ protocol: /^https?$/ }) }),
-  expires_at: z.string().nullish(),
-})
-
-function handOverOutcome(status: number, headers: Answer['headers'], body: string): HandOverOutcome {
-  if (status >= 200 && status < 300) {
-    const file = fileSchema.safeParse(parseJson(body)).data
-    if (!file) return { kind: 'failed', reason: `status ${status} without a file` }
-    const expires = Date.parse(file.expires_at ?? '')
-    return { kind: 'taken', url: file.urls.get, expiresAt: Number.isNaN(expires) ? null : expires }
-  }
-  if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-  const message = problemDetail(body)
-  if (status === 413 || (REFUSED.has(status) && message !== null))
-    return { kind: 'refused', status, message: message ?? 'Replicate takes no file of this size.' }
-  return { kind: 'failed', reason: `status ${status}` }
-}
-
 function whatBroke(error: unknown): Outcome {
   const chain: Error[] = []
   for (let at = error; at instanceof Error && chain.length < 8; at = at.cause) chain.push(at)
@@ -272,81 +225,4 @@ function whatBroke(error: unknown): Outcome {
   const code = last && 'code' in last && typeof last.code === 'string' ? last.code : last?.name
   if (unconnected) return { kind: 'not_connected', reason: `${code ?? 'error'}: ${unconnected.message}` }
   return { kind: 'broken', reason: code ?? 'error' }
-}
-
-/** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
-const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
-
-function createOutcome(outcome: Outcome): CreateOutcome {
-  if (outcome.kind === 'not_connected')
-    return { kind: 'not_created', refusal: { class: 'unreachable', message: outcome.reason } }
-  if (outcome.kind === 'broken') return { kind: 'unknown', reason: outcome.reason }
-  const { status, headers, body } = outcome.answer
-  if (status >= 200 && status < 300) {
-    const prediction = parsePrediction(body)
-    return prediction
-      ? { kind: 'created', prediction }
-      : { kind: 'unknown', reason: `status ${status} without a prediction` }
-  }
-  if (status === 429)
-    return {
-      kind: 'not_created',
-      refusal: {
-        class: 'rate_limited',
-        message: problemDetail(body) ?? 'Replicate limits the rate of requests.',
-        retryAfterMs: retryHintMs(headers, body, Date.now()),
-      },
-    }
-  const message = problemDetail(body)
-  if (!REFUSED.has(status) || message === null) return { kind: 'unknown', reason: `status ${status}` }
-  return {
-    kind: 'not_created',
-    refusal: { class: status === 401 || status === 402 ? 'account' : 'rejected', status, message },
-  }
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
-
-const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })
-
-const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
-
-/** Upstream's own words, or null when the body is no problem document. */
-function problemDetail(body: string): string | null {
-  const problem = problemSchema.safeParse(parseJson(body)).data
-  const words = problem?.detail ?? problem?.title ?? null
-  return words === null ? null : words.trim().slice(0, 2000)
-}
-
-const versionSchema = z.object({
-  id: z.string(),
-  openapi_schema: z.object({ components: z.object({ schemas: z.record(z.string(), z.custom<JsonObject>()) }) }),
-})
-
-const modelSchema = z.object({
-  owner: z.string(),
-  name: z.string(),
-  description: z.string().nullish(),
-  is_official: z.boolean().nullish(),
-  latest_version: versionSchema.nullish(),
-})
-
-function toModel({ owner, name, description, is_official, latest_version }: z.output<typeof modelSchema>) {
-  const schemas = latest_version?.openapi_schema.components.schemas ?? {}
-  return {
-    name: `${owner}/${name}`,
-    description: description ?? null,
-    official: is_official ?? false,
-    version: latest_version?.id ?? null,
-    input_schema: schemas.Input ?? { type: 'object', properties: {} },
-    schemas,
-  }
 }

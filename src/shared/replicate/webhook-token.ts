@@ -1,5 +1,11 @@
 import { isSigned, sign, type SigningKeys } from '../signing-keys.ts'
 
+/** What a webhook URL names. */
+export interface NamedAttempt {
+  job: string
+  attempt: number
+}
+
 /**
  * The token in a prediction's webhook URL proves that an event is for this attempt of this deployment: Replicate's
  * signing secret is one for the whole account. 128 bits of HMAC-SHA256, base64url. The URL is visible to the account's
@@ -9,7 +15,7 @@ export interface WebhookTokens {
   url(job: string, attempt: number): string
   valid(job: string, attempt: number, token: string): boolean
   /** What a webhook URL names, when its token is ours. */
-  read(url: string): { job: string; attempt: number } | null
+  read(url: string): NamedAttempt | null
   /** Before a token is judged not to be ours: its key may be a newer one. Throws when nobody can tell. */
   refresh(options?: { now: true }): Promise<void>
 }

@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import type { JsonObject } from '../jobs/job.ts'
+import { isTooDeep } from '../json-depth.ts'
+import { predictionSchema } from './prediction.ts'
+import type { CreateOutcome, HandOverOutcome, ListOutcome, ReadOutcome, UpstreamModel } from './prediction-port.ts'
+import { retryHintMs } from './retry-hint.ts'
+
+/** What Replicate's answers mean. */
+
+export interface Answer {
+  status: number
+  headers: { get(name: string): string | null }
+  body: string
+}
+/** What became of one request. `not_connected`: no byte of it was sent. */
+export type Outcome =
+  | { kind: 'answer'; answer: Answer }
+  | { kind: 'not_connected'; reason: string }
+  | { kind: 'broken'; reason: string }
+
+/** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
+const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
+
+export function createOutcome(outcome: Outcome): CreateOutcome {
+  if (outcome.kind === 'not_connected')
+    return { kind: 'not_created', refusal: { class: 'unreachable', message: outcome.reason } }
+  if (outcome.kind === 'broken') return { kind: 'unknown', reason: outcome.reason }
+  const { status, headers, body } = outcome.answer
+  if (status >= 200 && status < 300) {
+    const prediction = parsePrediction(body)
+    return prediction
+      ? { kind: 'created', prediction }
+      : { kind: 'unknown', reason: `status ${status} without a prediction` }
+  }
+  if (status === 429)
+    return {
+      kind: 'not_created',
+      refusal: {
+        class: 'rate_limited',
+        message: problemDetail(body) ?? 'Replicate limits the rate of requests.',
+        retryAfterMs: retryHintMs(headers, body, Date.now()),
+      },
+    }
+  const message = problemDetail(body)
+  if (!REFUSED.has(status) || message === null) return { kind: 'unknown', reason: `status ${status}` }
+  return {
+    kind: 'not_created',
+    refusal: { class: status === 401 || status === 402 ? 'account' : 'rejected', status, message },
+  }
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
+
+/** Of a GET, or of a cancel, which answers in the same way. */
+export function readOutcome(outcome: Outcome): ReadOutcome {
+  if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+  const { status, headers, body } = outcome.answer
+  if (status === 404) return { kind: 'not_found' }
+  if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+  if (status < 200 || status > 299) return { kind: 'failed', reason: `status ${status}` }
+  const prediction = parsePrediction(body)
+  return prediction ? { kind: 'prediction', prediction } : { kind: 'failed', reason: 'an answer that is no prediction' }
+}
+
+const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })
+
+/** Of one page of a list. `baseUrl`: the next page may be named without its host. */
+export function listOutcome(outcome: Outcome, baseUrl: string): ListOutcome {
+  if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+  const { status, headers, body } = outcome.answer
+  if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+  if (status !== 200) return { kind: 'failed', reason: `status ${status}` }
+  const page = pageSchema.safeParse(parseJson(body)).data
+  if (!page) return { kind: 'failed', reason: 'an answer that is no page of predictions' }
+  const next = page.next ? new URL(page.next, baseUrl).searchParams.get('cursor') : null
+  if (page.next && next === null) return { kind: 'failed', reason: 'a next page without a cursor' }
+  return { kind: 'page', predictions: page.results, cursor: next }
+}
+
+const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
+
+/** Upstream's own words, or null when the body is no problem document. */
+function problemDetail(body: string): string | null {
+  const problem = problemSchema.safeParse(parseJson(body)).data
+  const words = problem?.detail ?? problem?.title ?? null
+  return words === null ? null : words.trim().slice(0, 2000)
+}
+
+const versionSchema = z.object({
+  id: z.string(),
+  openapi_schema: z.object({ components: z.object({ schemas: z.record(z.string(), z.custom<JsonObject>()) }) }),
+})
+
+const modelSchema = z.object({
+  owner: z.string(),
+  name: z.string(),
+  description: z.string().nullish(),
+  is_official: z.boolean().nullish(),
+  latest_version: versionSchema.nullish(),
+})
+
+/** A model, or one version of the model of this name. Throws when it is neither. */
+export function modelOf(body: unknown, versionOf: string | null): UpstreamModel {
+  if (isTooDeep(body)) throw new Error('a model whose schema is nested too deeply')
+  if (versionOf === null) return toModel(modelSchema.parse(body))
+  const [owner = '', name = ''] = versionOf.split('/')
+  return toModel({ owner, name, latest_version: versionSchema.parse(body) })
+}
+
+function toModel({ owner, name, description, is_official, latest_version }: z.output<typeof modelSchema>) {
+  const schemas = latest_version?.openapi_schema.components.schemas ?? {}
+  return {
+    name: `${owner}/${name}`,
+    description: description ?? null,
+    official: is_official ?? false,
+    version: latest_version?.id ?? null,
+    input_schema: schemas.Input ?? { type: 'object', properties: {} },
+    schemas,
+  }
+}
+
+const fileSchema = z.object({
+  urls: z.object({ get: z.url({ protocol: /^https?$/ }) }),
+  expires_at: z.string().nullish(),
+})
+
+export function handOverOutcome({ status, headers, body }: Answer): HandOverOutcome {
+  if (status >= 200 && status < 300) {
+    const file = fileSchema.safeParse(parseJson(body)).data
+    if (!file) return { kind: 'failed', reason: `status ${status} without a file` }
+    const expires = Date.parse(file.expires_at ?? '')
+    return { kind: 'taken', url: file.urls.get, expiresAt: Number.isNaN(expires) ? null : expires }
+  }
+  if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
+  const message = problemDetail(body)
+  if (status === 413 || (REFUSED.has(status) && message !== null))
+    return { kind: 'refused', status, message: message ?? 'Replicate takes no file of this size.' }
+  return { kind: 'failed', reason: `status ${status}` }
+}
