@@ -11,7 +11,7 @@ import {
   readOutcome,
   type Answer,
   type Outcome,
-} from './replicate-answers.ts'
+} from './upstream-answers.ts'
 
 /**
  * Replicate over its official client, disarmed. As shipped (1.4.0) the client sends a create up to six times when the
