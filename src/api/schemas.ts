@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ownerName, policySchemas, VERSION } from '../shared/catalogue/policies.ts'
 import { PRESET_NAME } from '../shared/catalogue/preset.ts'
+import { append } from '../shared/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
@@ -123,10 +124,7 @@ export function invalidRequest(fields: FieldError[]): ServiceError {
 
 /** `a=1&b=2` as an object; a repeated name is refused by the schema, because it is an array then. */
 export function queryObject(query: URLSearchParams): Record<string, string | string[]> {
-  return Object.fromEntries(
-    [...new Set(query.keys())].map((key) => {
-      const values = query.getAll(key)
-      return [key, values.length === 1 ? (values[0] ?? '') : values]
-    }),
-  )
+  const values = new Map<string, string[]>()
+  for (const [key, value] of query) append(values, key, value)
+  return Object.fromEntries([...values].map(([key, all]) => [key, all.length === 1 ? (all[0] ?? '') : all]))
 }

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import type { FieldError } from '../shared/errors.ts'
+import type { FieldError, ServiceError } from '../shared/errors.ts'
+import { append } from '../shared/append.ts'
 import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
 import { hasText, mapTexts } from '../shared/inputs/reference.ts'
 import type { Json, JsonObject } from '../shared/jobs/job.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
+import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits, OwnedRequest } from './http.ts'
 import { BODY_LIMITS } from './json-body.ts'
 import { invalidRequest, neededBody } from './schemas.ts'
@@ -21,8 +23,9 @@ export const withFiles = ({ bytes, values }: BodyLimits): BodyLimits => ({
 
 export const JOB_BODY = withFiles(BODY_LIMITS)
 
-/** Data URIs in one request. */
+/** Different data URIs in one request, and places where they stand: the same one may stand in many. */
 const MAX_FILES = 1000
+const MAX_PLACES = 10_000
 
 /**
  * Takes the data URIs out of the inputs of a body, before anything looks at them that would copy them or take its time.
@@ -38,22 +41,23 @@ export async function takeFiles(
   if (!hasText(body, isDataUri)) return new Map()
   const found = new Map<string, string[]>()
   const places = new Set(inputs)
+  let count = 0
   replaceIn(body, places, (text, pointer) => {
-    if (isDataUri(text)) found.set(text, [...(found.get(text) ?? []), pointer])
+    if (!isDataUri(text)) return text
+    append(found, text, pointer)
+    if (++count > MAX_PLACES || found.size > MAX_FILES) throw tooManyFiles()
     return text
   })
   if (found.size === 0) return new Map()
-  if (found.size > MAX_FILES)
-    throw invalidRequest([
-      { pointer: '', code: 'too_many_files', detail: `A request may hold ${MAX_FILES} data URIs.` },
-    ])
   const files = new Map<string, TakenFile>()
   const names = new Map<string, string>()
   const wrong: FieldError[] = []
   for (const [text, pointers] of found) {
     const read = await readFile(text, limits)
-    if ('code' in read) wrong.push(...pointers.map((pointer) => ({ pointer, ...read })))
-    else {
+    if ('code' in read) {
+      for (const pointer of pointers.slice(0, MAX_FIELDS)) wrong.push({ pointer, ...read })
+      if (wrong.length >= MAX_FIELDS) break
+    } else {
       const name = `data:${read.media_type};sha256,${read.sha256}`
       files.set(name, read)
       names.set(text, name)
@@ -63,6 +67,15 @@ export async function takeFiles(
   request.body = replaceIn(body, places, (text) => names.get(text) ?? text)
   return files
 }
+
+const tooManyFiles = (): ServiceError =>
+  invalidRequest([
+    {
+      pointer: '',
+      code: 'too_many_files',
+      detail: `A request is limited to ${MAX_FILES} different data URIs in ${MAX_PLACES} places.`,
+    },
+  ])
 
 async function readFile(
   text: string,

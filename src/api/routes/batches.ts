@@ -16,6 +16,7 @@ import {
   type IdempotencyScope,
 } from '../accepting.ts'
 import { mayOpen, type Auth } from '../auth.ts'
+import { MAX_FIELDS } from '../error-response.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
@@ -66,7 +67,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     return batch
   }
 
-  /** Everything that is wrong with any item, at once. */
+  /** The first mistakes of any items, at once: no more of them are shown. */
   async function resolveItems(items: readonly JsonObject[], defaults: JsonObject, tenant: string): Promise<NewJob[]> {
     const jobs: NewJob[] = []
     const wrong: FieldError[] = []
@@ -79,7 +80,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         wrong.push(...error.fields)
       }
     }
-    for (let at = 0; at < items.length; at += RESOLVED_AT_ONCE)
+    for (let at = 0; at < items.length && wrong.length < MAX_FIELDS; at += RESOLVED_AT_ONCE)
       await Promise.all(items.slice(at, at + RESOLVED_AT_ONCE).map((item, i) => resolve(item, at + i)))
     if (wrong.length > 0) throw invalidRequest(wrong)
     return jobs

@@ -1,5 +1,6 @@
 import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
+import { append } from '../append.ts'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
@@ -346,14 +347,14 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]): void {
   const [part] = rest
   if (kind === 'job' && part === undefined) names.jobs.add(id)
-  else if (kind === 'job' && part) names.parts.set(id, [...(names.parts.get(id) ?? []), part])
+  else if (kind === 'job' && part) append(names.parts, id, part)
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
   else if (kind === 'upload' && part === undefined) names.uploads.add(id)
   else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)
   else if (kind === 'batch' && part === undefined) names.batches.add(id)
-  else if (kind === 'batch' && part) names.batchParts.set(id, [...(names.batchParts.get(id) ?? []), part])
+  else if (kind === 'batch' && part) append(names.batchParts, id, part)
   else if (kind === 'account' && part === 'open') names.open.push(key)
   else if (kind === 'account' && part === 'unknown') names.unknown.push(key)
   else if (kind === 'prediction') names.predictions.push({ key, id: rest.join(':') })

@@ -4,7 +4,7 @@ import { referenceOf } from '../inputs/reference.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
 import { schemaHash } from './dialect.ts'
-import { timedPattern } from './timed-pattern.ts'
+import { patternTime, timedPattern } from './timed-pattern.ts'
 
 /** Everything that is wrong with an input, by JSON pointers into it; empty when it is right. */
 export type InputCheck = (input: JsonObject) => FieldError[]
@@ -49,6 +49,7 @@ const INCOMPARABLE: FieldError = {
 
 /** `schema`: as plainSchema made it. */
 function compile(schema: JsonObject): InputCheck {
+  const time = patternTime()
   const ajv = new Ajv({
     allErrors: true,
     strict: false,
@@ -58,11 +59,14 @@ function compile(schema: JsonObject): InputCheck {
     multipleOfPrecision: 9,
     formats: { uri: isFileOrLink },
     code: {
-      regExp: Object.assign((source: string, flags: string) => timedPattern(source, flags), { code: 'timedPattern' }),
+      regExp: Object.assign((source: string, flags: string) => timedPattern(source, flags, time), {
+        code: 'timedPattern',
+      }),
     },
   })
   const validate = ajv.compile(schema)
   return (input) => {
+    Object.assign(time, patternTime())
     try {
       if (validate(input)) return []
     } catch (error) {

@@ -5,6 +5,7 @@ import {
   type ArtifactStore,
   type ByteRange,
 } from '../artifacts/artifact-store.ts'
+import { append } from '../append.ts'
 import type { FieldError } from '../errors.ts'
 import type { JobRecord, JsonObject } from '../jobs/job.ts'
 import type { JobStore } from '../jobs/ports.ts'
@@ -159,8 +160,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
   /** Which jobs name which files. */
   function usersOf(applicants: readonly Applicant[]): Map<string, string[]> {
     const users = new Map<string, string[]>()
-    for (const { id, input } of applicants)
-      for (const file of filesOf(input).keys()) users.set(file, [...(users.get(file) ?? []), id])
+    for (const { id, input } of applicants) for (const file of filesOf(input).keys()) append(users, file, id)
     return users
   }
 

@@ -1,3 +1,4 @@
+import { append } from '../append.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
 
@@ -48,7 +49,7 @@ export function filesOf(input: JsonObject | null): Map<string, string[]> {
   if (input !== null && hasText(input, isReference))
     mapInput(input, (text, pointer) => {
       const id = referenceOf(text)
-      if (id !== null) found.set(id, [...(found.get(id) ?? []), pointer])
+      if (id !== null) append(found, id, pointer)
       return text
     })
   return found

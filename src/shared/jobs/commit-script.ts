@@ -3,11 +3,12 @@ import type { CommitResult } from './ports.ts'
 
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
-  readonly keys: string[]
+  readonly keys: string[] = []
+  private readonly indexes = new Map<string, number>()
   readonly operations: string[] = []
 
   constructor(job: string, account: string) {
-    this.keys = [job, account]
+    for (const key of [job, account]) this.indexOf(key)
   }
 
   add(operation: string, key: string, ...args: (string | number)[]): this {
@@ -17,8 +18,11 @@ export class CommitScriptInput {
 
   /** The index of a further key of an operation, which is one of its arguments. */
   indexOf(key: string): number {
-    const index = this.keys.indexOf(key)
-    return index === -1 ? this.keys.push(key) : index + 1
+    const known = this.indexes.get(key)
+    if (known !== undefined) return known
+    const index = this.keys.push(key)
+    this.indexes.set(key, index)
+    return index
   }
 
   /** `field` at a moment, in a hash. */
