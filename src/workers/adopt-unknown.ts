@@ -94,13 +94,13 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       },
       signal,
     )
-    if (listed === null) {
-      log.warn({ account }, 'the predictions could not be listed')
+    if (listed.kind === 'incomplete') {
+      log.warn({ account, ...listed.failure }, 'the predictions could not be listed')
       return
     }
     const blind = await readUnowned(
       account,
-      listed.map(({ id }) => id),
+      listed.predictions.map(({ id }) => id),
       signal,
     )
     if (blind === null) return

@@ -18,10 +18,10 @@ export async function listBooks(
 ): Promise<Prediction[] | null> {
   const { upstream, reads, unowned } = dependencies
   const listed = await listAll({ upstream, reads }, window, signal)
-  if (listed === null) return null
-  const mute = new Set(await unowned(listed.filter(({ webhook }) => !webhook).map(({ id }) => id)))
+  if (listed.kind === 'incomplete') return null
+  const mute = new Set(await unowned(listed.predictions.filter(({ webhook }) => !webhook).map(({ id }) => id)))
   const books: Prediction[] = []
-  for (const prediction of listed) {
+  for (const prediction of listed.predictions) {
     if (mute.has(prediction.id)) await reads.take(signal)
     const outcome = mute.has(prediction.id) ? await upstream.get(prediction.id) : null
     books.push(outcome?.kind === 'prediction' ? outcome.prediction : prediction)

@@ -49,7 +49,7 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
     const age = (await store.now()) - created.after
     const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
     const sources = { upstream, reads: budget }
-    const isComplete = await eachPage(sources, window, signal, (listed) => serve(account, listed))
-    if (!isComplete) log.warn({ account }, 'the predictions could not be listed')
+    const failure = await eachPage(sources, window, signal, (listed) => serve(account, listed))
+    if (failure !== null) log.warn({ account, ...failure }, 'the predictions could not be listed')
   }
 }

@@ -87,8 +87,12 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     log.info('Redis was started anew: looking for predictions that it may have forgotten')
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
-    const listed = await listAll({ upstream, reads }, window, signal)
-    if (listed === null) return false
+    const listing = await listAll({ upstream, reads }, window, signal)
+    if (listing.kind === 'incomplete') {
+      log.warn(listing.failure, 'the predictions could not be listed; nothing is created')
+      return false
+    }
+    const listed = listing.predictions
     await tokens.refresh({ now: true })
     const unowned = new Set(
       await store.unowned(

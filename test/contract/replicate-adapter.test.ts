@@ -344,6 +344,20 @@ describe('a read', () => {
     }
   })
 
+  test.each([
+    [401, problem(401), { cause: 'account', reason: 'status 401: because of 401' }],
+    [402, problem(402), { cause: 'account', reason: 'status 402: because of 402' }],
+    [403, HTML, { cause: 'account', reason: 'status 403' }],
+    [500, problem(500), { cause: 'upstream', reason: 'status 500: because of 500' }],
+    [502, HTML, { cause: 'upstream', reason: 'status 502' }],
+    [200, HTML, { cause: 'upstream', reason: expect.stringMatching(/^an answer that is no p/) }],
+  ])('that is answered with %i says who is the cause and why', async (status, body, failure) => {
+    const { url } = await upstream(json(status, body))
+    const adapter = adapterFor(url)
+    expect(await adapter.get('x')).toEqual({ kind: 'failed', ...failure })
+    expect(await adapter.list({ after: 0, before: 1, cursor: null })).toEqual({ kind: 'failed', ...failure })
+  })
+
   test('of the signing secret takes a secret only', async () => {
     const right = await upstream(json(200, { key: 'whsec_abc' }))
     expect(await adapterFor(right.url).webhookSecret(500)).toBe('whsec_abc')

@@ -43,8 +43,9 @@ export async function simulatorBooks(
       const window = { after: Date.now() - DEFAULT_TIMINGS.outputLifetime, before: Date.now() + 60_000 }
       try {
         const listed = await listAll({ upstream, reads }, window, new AbortController().signal)
-        if (listed === null) throw new Error('the simulator could not be listed')
-        return listed
+        if (listed.kind === 'incomplete')
+          throw new Error(`the simulator could not be listed: ${listed.failure.message}`)
+        return listed.predictions
       } finally {
         await upstream.close()
       }

@@ -31,21 +31,28 @@ export type CreateOutcome =
   /** Perhaps a prediction exists, perhaps not. */
   | { kind: 'unknown'; reason: string }
 
+/**
+ * A read that brought nothing. `account`: Replicate refuses the token or the account (401, 402, 403); `upstream`: it
+ * cannot be reached, or its answer is of no use. `reason`: what happened, in words.
+ */
+export interface ReadFailure {
+  kind: 'failed'
+  cause: 'account' | 'upstream'
+  reason: string
+}
+
 export type ReadOutcome =
   | { kind: 'prediction'; prediction: Prediction }
   | { kind: 'not_found' }
   | { kind: 'rate_limited'; retryAfterMs: number }
-  | { kind: 'failed'; reason: string }
+  | ReadFailure
 
 export interface ListedPage {
   predictions: Prediction[]
   /** null: that was the last page */
   cursor: string | null
 }
-export type ListOutcome =
-  | ({ kind: 'page' } & ListedPage)
-  | { kind: 'rate_limited'; retryAfterMs: number }
-  | { kind: 'failed'; reason: string }
+export type ListOutcome = ({ kind: 'page' } & ListedPage) | { kind: 'rate_limited'; retryAfterMs: number } | ReadFailure
 
 /** A file for the inputs of predictions. */
 export interface HandedFile {

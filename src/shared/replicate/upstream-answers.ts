@@ -2,7 +2,14 @@ import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
 import { predictionSchema } from './prediction.ts'
-import type { CreateOutcome, HandOverOutcome, ListOutcome, ReadOutcome, UpstreamModel } from './prediction-port.ts'
+import type {
+  CreateOutcome,
+  HandOverOutcome,
+  ListOutcome,
+  ReadFailure,
+  ReadOutcome,
+  UpstreamModel,
+} from './prediction-port.ts'
 import { retryHintMs } from './retry-hint.ts'
 
 /** What Replicate's answers mean. */
@@ -59,29 +66,42 @@ const parseJson = (text: string): unknown => {
 
 const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
 
+const ACCOUNT_REFUSED = new Set([401, 402, 403])
+
+const useless = (reason: string): ReadFailure => ({ kind: 'failed', cause: 'upstream', reason })
+
+const refusedRead = ({ status, body }: Answer): ReadFailure => {
+  const detail = problemDetail(body)
+  return {
+    kind: 'failed',
+    cause: ACCOUNT_REFUSED.has(status) ? 'account' : 'upstream',
+    reason: detail === null ? `status ${status}` : `status ${status}: ${detail}`,
+  }
+}
+
 /** Of a GET, or of a cancel, which answers in the same way. */
 export function readOutcome(outcome: Outcome): ReadOutcome {
-  if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+  if (outcome.kind !== 'answer') return useless(outcome.reason)
   const { status, headers, body } = outcome.answer
   if (status === 404) return { kind: 'not_found' }
   if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-  if (status < 200 || status > 299) return { kind: 'failed', reason: `status ${status}` }
+  if (status < 200 || status > 299) return refusedRead(outcome.answer)
   const prediction = parsePrediction(body)
-  return prediction ? { kind: 'prediction', prediction } : { kind: 'failed', reason: 'an answer that is no prediction' }
+  return prediction ? { kind: 'prediction', prediction } : useless('an answer that is no prediction')
 }
 
 const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })
 
 /** Of one page of a list. `baseUrl`: the next page may be named without its host. */
 export function listOutcome(outcome: Outcome, baseUrl: string): ListOutcome {
-  if (outcome.kind !== 'answer') return { kind: 'failed', reason: outcome.reason }
+  if (outcome.kind !== 'answer') return useless(outcome.reason)
   const { status, headers, body } = outcome.answer
   if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-  if (status !== 200) return { kind: 'failed', reason: `status ${status}` }
+  if (status !== 200) return refusedRead(outcome.answer)
   const page = pageSchema.safeParse(parseJson(body)).data
-  if (!page) return { kind: 'failed', reason: 'an answer that is no page of predictions' }
+  if (!page) return useless('an answer that is no page of predictions')
   const next = page.next ? new URL(page.next, baseUrl).searchParams.get('cursor') : null
-  if (page.next && next === null) return { kind: 'failed', reason: 'a next page without a cursor' }
+  if (page.next && next === null) return useless('a next page without a cursor')
   return { kind: 'page', predictions: page.results, cursor: next }
 }
 
