@@ -1,6 +1,7 @@
 import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
 import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
+import { fileNameOf } from '../shared/artifacts/file-names.ts'
 import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 import type { Waiting } from './waiting.ts'
@@ -64,6 +65,7 @@ export function createJobView({ links, createsPerMinute, keepJob }: JobViewOptio
       ({ id, key, media_type, bytes, sha256, width, height, duration, thumbnail }) => ({
         id,
         url: links.path(id),
+        name: fileNameOf(job, { id, media_type }),
         media_type,
         bytes,
         sha256,

@@ -1,11 +1,12 @@
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
-import { extensionOf } from '../shared/artifacts/media-types.ts'
 import { ServiceError } from '../shared/errors.ts'
 import type { ApiRequest, ApiResponse } from './http.ts'
+import { invalidRequest } from './schemas.ts'
 
-/** A stored file, as records tell it. */
+/** A stored file and the name under which it is saved. */
 export interface ServedFile {
-  id: string
+  /** As a person sees it among the downloads. */
+  name: string
   key: string
   media_type: string
   bytes: number
@@ -18,12 +19,16 @@ const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
 /** How long a link into the bucket holds. */
 const LINK_SECONDS = 300
 
-/** The file or a range of it, or where the bucket has it; 304 for who has it already; null when it is not there. */
+/**
+ * The file or a range of it, or where the bucket has it; 304 for who has it already; null when it is not there.
+ * `?download=1` makes it a download, whatever its type.
+ */
 export async function serveFile(
-  { headers }: Pick<ApiRequest, 'headers'>,
+  { headers, query }: Pick<ApiRequest, 'headers' | 'query'>,
   artifacts: Pick<ArtifactStore, 'open' | 'link'>,
-  { id, key, media_type, bytes, sha256 }: ServedFile,
+  { name, key, media_type, bytes, sha256 }: ServedFile,
 ): Promise<ApiResponse | null> {
+  const isDownload = asksForDownload(query)
   const etag = `"${sha256}"`
   // Whoever keeps the file keeps these with it: a 304 renews them.
   const kept = {
@@ -38,7 +43,7 @@ export async function serveFile(
   const range = ifRange === undefined || ifRange === etag ? parseRange(headers.range, bytes) : null
   if (range === 'unsatisfiable')
     throw new ServiceError('range_not_satisfiable', `The file has ${bytes} bytes.`, { fileBytes: bytes })
-  const disposition = `${SHOWN.test(media_type) ? 'inline' : 'attachment'}; filename="${id}.${extensionOf(media_type)}"`
+  const disposition = dispositionOf(name, SHOWN.test(media_type) && !isDownload)
   const link = await artifacts.link(key, { seconds: LINK_SECONDS, mediaType: media_type, disposition })
   // Kept by a browser for less than it holds.
   const cache = `private, max-age=${LINK_SECONDS - 60}`
@@ -57,6 +62,17 @@ export async function serveFile(
     },
     stream,
   }
+}
+
+/** RFC 6266. Names of ours are plain ASCII (artifacts/file-names.ts), so that none needs the escapes of RFC 8187. */
+const dispositionOf = (name: string, isShown: boolean): string =>
+  `${isShown ? 'inline' : 'attachment'}; filename="${name.replaceAll(/[^A-Za-z0-9._-]/g, '_')}"`
+
+function asksForDownload(query: URLSearchParams): boolean {
+  const values = query.getAll('download')
+  if (values.length === 0) return false
+  if (values.length === 1 && values[0] === '1') return true
+  throw invalidRequest([{ pointer: '/download', code: 'invalid_value', detail: 'Expected 1, or no such parameter.' }])
 }
 
 /** Whether a list of tags has this one; its strength does not matter here (RFC 9110, section 13.1.2). */

@@ -57,6 +57,8 @@ export interface Artifact {
   id: string
   /** A path on this service, valid for an hour without credentials; fresh at each GET of the job. */
   url: string
+  /** The file's name among downloads: `<preset or model>-<id of the job>[-<number>].<ext>`. */
+  name: string
   media_type: string
   bytes: number
   sha256: string

@@ -1,5 +1,3 @@
-import type { Artifact } from '../client/types.ts'
-
 const IMAGES = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif'])
 const VIDEOS = new Set(['video/mp4', 'video/webm', 'video/quicktime'])
 const AUDIOS = new Set([
@@ -26,19 +24,5 @@ export function mediaKind(mediaType: string): 'image' | 'video' | 'audio' | 'tex
   return AUDIOS.has(type) ? 'audio' : 'file'
 }
 
-const ENDINGS: Record<string, string> = {
-  'image/jpeg': 'jpg',
-  'image/svg+xml': 'svg',
-  'audio/mpeg': 'mp3',
-  'audio/x-wav': 'wav',
-  'audio/wave': 'wav',
-  'video/quicktime': 'mov',
-  'text/plain': 'txt',
-}
-
-/** A name for the file as it lands among the person's downloads. */
-export function fileName(jobId: string, artifact: Artifact, at: number, count: number): string {
-  const type = artifact.media_type.split(';')[0]?.trim() ?? ''
-  const ending = ENDINGS[type] ?? (/^[a-z]+\/([a-z0-9]{2,5})$/.exec(type)?.[1] || 'bin')
-  return `${jobId}${count > 1 ? `-${at + 1}` : ''}.${ending}`
-}
+/** The address under which a file is saved with the name that the service gives it, wherever it is kept. */
+export const downloadUrl = (url: string): string => `${url}${url.includes('?') ? '&' : '?'}download=1`

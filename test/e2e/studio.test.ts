@@ -43,7 +43,7 @@ describe('a run', () => {
       page.waitForEvent('download'),
       page.getByRole('link', { name: 'Download', exact: true }).click(),
     ])
-    expect(download.suggestedFilename()).toMatch(/^\w+\.(webp|png|jpg)$/)
+    expect(download.suggestedFilename()).toMatch(/^[\w-]+-[0-9A-HJKMNP-TV-Z]{26}\.(webp|png|jpg)$/)
     expect((await readFile(await download.path())).byteLength).toBeGreaterThan(500)
     const [manifest] = await Promise.all([
       page.waitForEvent('download'),

@@ -43,7 +43,9 @@ describe('a picture', () => {
     const answer = await fetch(service.url + large.thumbnail_url)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('image/webp')
-    expect(answer.headers.get('content-disposition')).toBe(`inline; filename="${large.id}-small.webp"`)
+    expect(answer.headers.get('content-disposition')).toBe(
+      `inline; filename="${large.name.replace('.webp', '-small.webp')}"`,
+    )
     const small = Buffer.from(await answer.arrayBuffer())
     expect(Number(answer.headers.get('content-length'))).toBe(small.length)
     expect(await sharp(small).metadata()).toMatchObject({ format: 'webp', width: 512 })
@@ -73,6 +75,46 @@ describe('a picture', () => {
     expect(artifact).toMatchObject({ width: 512, height: 512, thumbnail_url: null })
     const path = `/v1/artifacts/${artifact?.id}/thumbnail`
     expect(await statusOf(path, { authorization: `Bearer ${TEST_KEY}` })).toBe(404)
+  })
+})
+
+describe('a download', () => {
+  const dispositionOf = async (path: string): Promise<string | null> =>
+    (await fetch(service.url + path)).headers.get('content-disposition')
+
+  test('is asked for by download=1, and has the name that the job shows', async () => {
+    expect(job.artifacts.map(({ name }) => name)).toEqual(
+      [1, 2].map((number) => `flux-schnell-${job.id.replace('job_', '')}-${number}.webp`),
+    )
+    for (const { url, name } of job.artifacts) {
+      expect(await dispositionOf(url)).toBe(`inline; filename="${name}"`)
+      expect(await dispositionOf(`${url}&download=1`)).toBe(`attachment; filename="${name}"`)
+    }
+    const small = `${large.thumbnail_url}&download=1`
+    expect(await dispositionOf(small)).toBe(`attachment; filename="${large.name.replace('.webp', '-small.webp')}"`)
+  })
+
+  test('takes no other word', async () => {
+    for (const query of ['download=0', 'download=', 'download=yes', 'download=1&download=1']) {
+      const answer = await fetch(`${service.url}${large.url}&${query}`)
+      expect([query, answer.status]).toEqual([query, 422])
+      expect(await answer.json()).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/download' }] })
+    }
+  })
+
+  test('of an upload is asked for in the same way', async () => {
+    const headers = { authorization: `Bearer ${TEST_KEY}` }
+    const picture = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer()
+    const form = new FormData()
+    form.set('file', new Blob([Uint8Array.from(picture)], { type: 'image/png' }), 'red.png')
+    const made = await fetch(`${service.url}/v1/uploads`, { method: 'POST', headers, body: form })
+    const { id } = (await made.json()) as { id: string }
+    const answer = async (query: string) =>
+      (await fetch(`${service.url}/v1/uploads/${id}${query}`, { headers })).headers.get('content-disposition')
+    expect(await answer('')).toBe(`inline; filename="${id}.png"`)
+    expect(await answer('?download=1')).toBe(`attachment; filename="${id}.png"`)
   })
 })
 

@@ -111,7 +111,7 @@ test.skipIf(!isTested)(
     expect(location.pathname).toBe(`/${bucket}/genqueue/${tenant}/${id}/1/0.jpg`)
     const read = await fetch(location)
     expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(artifact?.sha256)
-    expect(read.headers.get('content-disposition')).toBe(`inline; filename="${artifact?.id}.jpg"`)
+    expect(read.headers.get('content-disposition')).toBe(`inline; filename="${artifact?.name}"`)
     const page = await fetch(`${url}/livez`)
     expect(page.headers.get('content-security-policy')).toContain(`img-src 'self' data: blob: ${s3.endpoint}`)
     // Nobody gets a link who may not see the file.

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -126,6 +126,29 @@ async function fromNpm(): Promise<Candidate> {
   }
   return {
     file: join(home, 'chromium'),
-    env: { LD_LIBRARY_PATH: join(home, 'al2023', 'lib'), FONTCONFIG_PATH: join(home, 'fonts') },
+    env: { LD_LIBRARY_PATH: join(home, 'al2023', 'lib'), FONTCONFIG_FILE: await fontsOf(home) },
   }
+}
+
+/**
+ * The settings that the package brings look for fonts in places of a cloud function. Without any font the browser ends at
+ * the first character that the page's own font lacks.
+ */
+async function fontsOf(home: string): Promise<string> {
+  const file = join(home, 'fonts.conf')
+  const folders = [join(home, 'fonts'), '/usr/share/fonts', '/usr/local/share/fonts']
+  const settings = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+${folders.map((folder) => `  <dir>${folder}</dir>`).join('\n')}
+  <cachedir>${join(home, 'fonts-cache')}</cachedir>
+</fontconfig>
+`
+  if (!existsSync(file)) {
+    // Several test files may do it at once.
+    const part = `${file}.${process.pid}`
+    await writeFile(part, settings)
+    await rename(part, file)
+  }
+  return file
 }

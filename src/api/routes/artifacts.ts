@@ -1,5 +1,6 @@
 import { parseArtifactId, type ArtifactLinks } from '../../shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
+import { fileNameOf } from '../../shared/artifacts/file-names.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
@@ -19,7 +20,7 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
   const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
 
   /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
-  async function find(request: ApiRequest): Promise<ArtifactRecord> {
+  async function find(request: ApiRequest): Promise<ArtifactRecord & { name: string }> {
     const id = request.params.id ?? ''
     const signature = request.query.get('signature')
     const linked = signature !== null && links.valid(id, request.query.get('expires') ?? '', signature)
@@ -31,7 +32,7 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
     if (!job || (principal && !mayOpen(principal, job))) throw notFound()
     const artifact = job.artifacts.find((one) => one.id === id)
     if (!artifact) throw notFound()
-    return artifact
+    return { ...artifact, name: fileNameOf(job, artifact) }
   }
 
   async function serve(request: ApiRequest, served: ServedFile): Promise<ApiResponse> {
@@ -43,9 +44,14 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
   const get = async (request: ApiRequest): Promise<ApiResponse> => serve(request, await find(request))
 
   async function thumbnail(request: ApiRequest): Promise<ApiResponse> {
-    const { id, thumbnail: small, sha256 } = await find(request)
+    const { name, thumbnail: small, sha256 } = await find(request)
     if (small === null) throw notFound()
-    return serve(request, { ...small, id: `${id}-small`, media_type: 'image/webp', sha256: `${sha256}-small` })
+    return serve(request, {
+      ...small,
+      name: name.replace(/\.\w+$/, '-small.webp'),
+      media_type: 'image/webp',
+      sha256: `${sha256}-small`,
+    })
   }
 
   return [

@@ -1,5 +1,6 @@
 import type { Upload } from '../../client/types.ts'
 import { ArtifactRefusedError, type ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
+import { extensionOf } from '../../shared/artifacts/media-types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import { UploadRefusedError, type Inputs } from '../../shared/inputs/inputs.ts'
 import { UPLOAD_ID, uploadPath } from '../../shared/inputs/reference.ts'
@@ -62,7 +63,9 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
   }
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
-    const file = await serveFile(request, artifacts, await owned(request))
+    const upload = await owned(request)
+    const name = `${upload.id}.${extensionOf(upload.media_type)}`
+    const file = await serveFile(request, artifacts, { ...upload, name })
     if (!file) throw notFound()
     return file
   }

@@ -2,9 +2,9 @@ import { useCallback, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { bytes, duration, expectedRatio, whenToTheMinute } from '../format.ts'
+import { bytes, duration, expectedRatio, shortSourceOf, whenToTheMinute } from '../format.ts'
 import { Download, FileIcon, Sound } from '../icons.tsx'
-import { fileName, mediaKind } from '../media.ts'
+import { downloadUrl, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
 import { wordsFor } from '../run-words.ts'
 import { Progress } from '../sheet/tile.tsx'
@@ -15,8 +15,8 @@ export function Result({ job }: { job: Job }) {
   if (job.artifacts.length > 0) {
     return (
       <section aria-label="Result" className={job.artifacts.length > 1 ? 'result result-many' : 'result'}>
-        {job.artifacts.map((artifact, at) => (
-          <ArtifactView key={artifact.id} job={job} artifact={artifact} at={at} />
+        {job.artifacts.map((artifact) => (
+          <ArtifactView key={artifact.id} job={job} artifact={artifact} />
         ))}
         {!onlyFiles(job.output) && <JsonView job={job} />}
       </section>
@@ -57,11 +57,10 @@ function Developing({ job }: { job: Job }) {
   )
 }
 
-function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at: number }) {
+function ArtifactView({ job, artifact }: { job: Job; artifact: Artifact }) {
   const [seen, setSeen] = useState<string | null>(null)
   const kind = mediaKind(artifact.media_type)
-  const name = fileName(job.id, artifact, at, job.artifacts.length)
-  const { width, height, duration: seconds } = artifact
+  const { name, width, height, duration: seconds } = artifact
   const size = width && height ? `${width} × ${height}` : seen
   const length = seconds === null ? null : duration(seconds * 1000)
   const facts = [artifact.media_type, size, length, bytes(artifact.bytes)].filter((each) => each !== null)
@@ -95,7 +94,7 @@ function ArtifactView({ job, artifact, at }: { job: Job; artifact: Artifact; at:
             </>
           )}
         </span>
-        <a className="button" href={artifact.url} download={name}>
+        <a className="button" href={downloadUrl(artifact.url)} download>
           <Download />
           Download
         </a>
@@ -144,7 +143,7 @@ function TextView({ job, text }: { job: Job; text: string }) {
           {text}
         </p>
       </div>
-      {isFinal(job) && <TextActions text={text} name={`${job.id}.txt`} type="text/plain" />}
+      {isFinal(job) && <TextActions text={text} name={textName(job, 'txt')} type="text/plain" />}
     </section>
   )
 }
@@ -156,10 +155,14 @@ function JsonView({ job }: { job: Job }) {
       <pre className="text-result code" tabIndex={0}>
         {text}
       </pre>
-      <TextActions text={text} name={`${job.id}.json`} type="application/json" />
+      <TextActions text={text} name={textName(job, 'json')} type="application/json" />
     </section>
   )
 }
+
+/** A text that is part of the job is named like the files beside it (src/shared/artifacts/file-names.ts). */
+const textName = (job: Job, extension: string): string =>
+  `${shortSourceOf(job)}-${job.id.replace(/^job_/, '')}.${extension}`
 
 function TextActions({ text, name, type }: { text: string; name: string; type: string }) {
   const save = () => {
