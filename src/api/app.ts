@@ -8,7 +8,7 @@ import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
-import { createBodyRoom } from './body-room.ts'
+import { createBodyRoom, type BodyShare, type RoomSizes } from './body-room.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
 import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
@@ -32,6 +32,8 @@ export interface AppOptions {
   autoSession: boolean
   /** Where links to files lead besides this service. */
   fileOrigins?: string[]
+  /** ms without a byte after which a body is given up. */
+  bodyIdleMs?: number
   metrics: Metrics
   log: Logger
 }
@@ -47,15 +49,26 @@ const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/ba
 /** Where no page has ever been: what answers to programs, and what looks like a file. */
 const OTHERS_PATH = /^\/(v1|webhooks|admin|assets)(\/|$)|\.\w+$/
 
-/** Logs, inputs and text outputs make a webhook long. */
-const MAX_WEBHOOK_BYTES = 8 * 1024 * 1024
+const MIB = 1024 * 1024
 
-/** Of all JSON bodies that are being worked on; what is made of them on the way takes about as much again. */
-const MAX_BODIES_BYTES = 192 * 1024 * 1024
+/** Logs, inputs and text outputs make a webhook long. */
+const MAX_WEBHOOK_BYTES = 8 * MIB
+
+/** A body of somebody who has not shown yet who he is: a key to sign in with. */
+const OPEN_BODY: BodyLimits = { bytes: 4 * 1024, values: 100 }
+
+/** Room for bodies: of tenants, of attempts whose webhooks come, of addresses that sign in. What is made of a JSON body on
+ * the way takes about as much again. */
+const TENANT_ROOM: RoomSizes = { small: 48 * MIB, large: 192 * MIB, share: 1 / 2 }
+const WEBHOOK_ROOM: RoomSizes = { small: 32 * MIB, large: 64 * MIB, share: 1 / 4 }
+const OPEN_ROOM: RoomSizes = { small: 2 * MIB, large: 0, share: 1 / 4 }
+
+/** ms without a byte after which a body is given up. */
+const BODY_IDLE_MS = 30_000
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
-  const { auth, log, metrics, fileOrigins = [] } = options
+  const { auth, log, metrics, fileOrigins = [], bodyIdleMs: idleMs = BODY_IDLE_MS } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -100,20 +113,29 @@ export function createApp(options: AppOptions): Express {
   )
 
   const { webhooks } = options
+  const webhookBodies = createBodyRoom(WEBHOOK_ROOM)
   if (webhooks)
     app.post(WEBHOOK_PATH, async (request, response) => {
+      let room: BodyShare | undefined
       try {
-        const { query, headers } = toRequest(request)
-        const body = await readBody(request, MAX_WEBHOOK_BYTES)
-        response.status(await webhooks({ query, headers, body })).end()
+        const { query, headers, ip } = toRequest(request)
+        const receive = await webhooks({ query, ip })
+        room = webhookBodies.enter(receive.holder)
+        const body = await readBody(request, { maxBytes: MAX_WEBHOOK_BYTES, idleMs, look: roomFor(room) })
+        response.status(await receive.take({ headers, body })).end()
       } catch (error) {
         sendError(response, error)
+      } finally {
+        room?.leave()
       }
     })
 
+  const openBodies = createBodyRoom(OPEN_ROOM)
   if (options.board)
     app.use(
       adminRouter({
+        idleMs,
+        room: openBodies,
         auth,
         throttle: options.throttle,
         board: options.board,
@@ -123,27 +145,33 @@ export function createApp(options: AppOptions): Express {
       }),
     )
 
-  const bodies = createBodyRoom(MAX_BODIES_BYTES)
+  const bodies = createBodyRoom(TENANT_ROOM)
   for (const route of options.routes) {
     const path = route.path
     const handle = async (request: Request, response: Response): Promise<void> => {
-      const room = bodies.enter()
+      let room: BodyShare | undefined
       try {
         const asked = toRequest(request)
         let principal: Principal | null = null
         let answer: ApiResponse
         if (route.scope === null) {
-          if (route.method === 'POST') asked.body = await readJson(request, room.take)
+          route.before?.(asked)
+          if (route.method === 'POST') {
+            room = openBodies.enter(asked.ip)
+            asked.body = await readJson(request, { room, idleMs, limits: OPEN_BODY })
+          }
           answer = await route.handle(asked)
         } else if (route.streams) {
           principal = await auth.require(asked, route.scope)
           refuseCompressed(request)
-          answer = await route.handle({ ...asked, principal, stream: request })
+          room = bodies.enter(principal.tenant)
+          answer = await route.handle({ ...asked, principal, stream: request, room, idleMs })
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           asked.query.delete('token')
+          room = bodies.enter(principal.tenant)
           const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }
-          if (route.method === 'POST') owned.body = await readJson(request, room.take, route.body)
+          if (route.method === 'POST') owned.body = await readJson(request, { room, idleMs, limits: route.body })
           answer = await route.handle(owned)
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
@@ -151,7 +179,7 @@ export function createApp(options: AppOptions): Express {
       } catch (error) {
         sendError(response, error)
       } finally {
-        room.leave()
+        room?.leave()
       }
     }
     if (route.method === 'GET') app.get(path, handle)
@@ -264,19 +292,25 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   }
 }
 
+/** Takes room for each part of a body as it comes. */
+const roomFor =
+  (room: BodyShare) =>
+  (chunk: Buffer): void =>
+    room.take(chunk.length)
+
 async function readJson(
   request: Request,
-  take: (bytes: number) => void,
-  limits: BodyLimits = BODY_LIMITS,
+  { room, idleMs, limits = BODY_LIMITS }: { room: BodyShare; idleMs: number; limits?: BodyLimits | undefined },
 ): Promise<unknown> {
   const scan = createJsonScan(limits)
   const isJson = saysJson(request.headers['content-type'] ?? '')
-  const body = await readBody(request, limits.bytes, (chunk) => {
+  const look = (chunk: Buffer): void => {
     if (!isJson) throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
-    take(chunk.length)
+    room.take(chunk.length)
     scan(chunk)
-  })
-  if (body === null) throw new ServiceError('body_too_large', `A body may have ${limits.bytes} bytes.`)
+  }
+  const body = await readBody(request, { maxBytes: limits.bytes, idleMs, look })
+  if (body === null) throw new ServiceError('body_too_large', `The body is limited to ${limits.bytes} bytes.`)
   return body.length === 0 ? undefined : parseScanned(body)
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Problem } from '../client/types.ts'
 import type { Scope } from '../shared/tenants/tenant.ts'
+import type { BodyShare } from './body-room.ts'
 import type { Principal } from './auth.ts'
 
 /** A request as handlers see it: plain values, no Express. */
@@ -55,8 +56,8 @@ export interface BodyLimits {
   values: number
 }
 
-/** A request whose body the handler reads itself. */
-export type StreamedRequest = OwnedRequest & { stream: Readable }
+/** A request whose body the handler reads itself, within the room of its tenant. */
+export type StreamedRequest = OwnedRequest & { stream: Readable; room: BodyShare; idleMs: number }
 
 /** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
 export type Route =
@@ -84,5 +85,9 @@ export type Route =
       path: string
       scope: null
       streams?: undefined
+      /** Its body may be no more than a few fields. */
+      body?: undefined
+      /** Judges the request before anything of its body is read; throws what refuses it. */
+      before?: (request: ApiRequest) => void
       handle: (request: ApiRequest) => Promise<ApiResponse>
     }

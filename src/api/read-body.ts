@@ -11,15 +11,22 @@ export function refuseCompressed({ headers: { 'content-encoding': encoding } }: 
     throw new ServiceError('unsupported_media_type', 'Compressed bodies are not accepted.')
 }
 
+export interface BodyOptions {
+  maxBytes: number
+  /** ms without a byte after which the body is given up. */
+  idleMs: number
+  /** Sees each part as it comes; what it throws ends the reading. */
+  look?: (chunk: Buffer) => void
+}
+
 /**
- * The raw body; null when it is larger than `maxBytes`, told by its announced length or as soon as it has grown so far
- * (the parsers of Express answer only after the last byte has come). Compressed bodies are refused, and those that come
- * too slowly. `look` sees each part as it comes; what it throws ends the reading.
+ * The raw body; null when it is larger than `maxBytes`, judged by its announced length or as soon as it has grown so far
+ * (the parsers of Express answer only after the last byte has come). Compressed bodies are refused, and those that stop
+ * coming.
  */
 export async function readBody(
   request: IncomingMessage,
-  maxBytes: number,
-  look: (chunk: Buffer) => void = () => undefined,
+  { maxBytes, idleMs, look = () => undefined }: BodyOptions,
 ): Promise<Buffer | null> {
   refuseCompressed(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null
@@ -27,14 +34,14 @@ export async function readBody(
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let bytes = 0
-    const pace = watchPace(() => stop(tooSlow()))
+    const idle = watchIdle(idleMs, () => stop(idled(idleMs)))
     const leave = (): void => {
-      pace.end()
+      idle.end()
       request.off('data', take).off('end', finish).off('error', fail).off('close', fail)
     }
     const take = (chunk: Buffer): void => {
       bytes += chunk.length
-      pace.moved(chunk.length)
+      idle.moved()
       if (bytes > maxBytes) return stop(null)
       try {
         look(chunk)
@@ -62,27 +69,36 @@ export async function readBody(
   })
 }
 
-/** A body may take half a minute, and longer only if it keeps up this pace. */
-const GRACE_MS = 30_000
-const BYTES_PER_SECOND = 50_000
-const LOOK_MS = 1000
+export const idled = (idleMs: number): ServiceError =>
+  new ServiceError('request_timeout', `No byte of the body came for ${idleMs / 1000} seconds.`)
 
-export const tooSlow = (): ServiceError =>
-  new ServiceError('request_timeout', `The body came too slowly: less than ${BYTES_PER_SECOND} bytes a second.`)
-
-/** Tells when a body comes too slowly to be waited for. */
-export function watchPace(onSlow: () => void): { moved(bytes: number): void; end(): void } {
-  const begun = performance.now()
-  let bytes = 0
-  const timer = setInterval(() => {
-    if (performance.now() - begun <= GRACE_MS + (bytes / BYTES_PER_SECOND) * 1000) return
-    clearInterval(timer)
-    onSlow()
-  }, LOOK_MS)
+/** Calls `onIdle` once when nothing moved for `idleMs`. `isWaiting`: false while it is us who do not read on. */
+export function watchIdle(
+  idleMs: number,
+  onIdle: () => void,
+  isWaiting: () => boolean = () => true,
+): { moved(): void; end(): void } {
+  let hasMoved = false
+  let isOver = false
+  const timer = setTimeout(() => {
+    hasMoved = false
+    // After a turn that took long, timers run before what has come meanwhile is read.
+    setImmediate(() => {
+      if (isOver) return
+      if (hasMoved || !isWaiting()) timer.refresh()
+      else onIdle()
+    })
+  }, idleMs)
   timer.unref()
   return {
-    moved: (more) => void (bytes += more),
-    end: () => clearInterval(timer),
+    moved() {
+      hasMoved = true
+      timer.refresh()
+    },
+    end() {
+      isOver = true
+      clearTimeout(timer)
+    },
   }
 }
 

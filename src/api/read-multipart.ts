@@ -2,13 +2,23 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
 import { ServiceError } from '../shared/errors.ts'
-import { tooSlow, watchPace } from './read-body.ts'
+import type { BodyShare } from './body-room.ts'
+import { idled, watchIdle } from './read-body.ts'
 import { invalidRequest } from './schemas.ts'
 
 export interface PartFile {
   /** What the sender says; may be wrong. */
   mediaType: string | null
   body: AsyncIterable<Uint8Array>
+}
+
+export interface MultipartRequest {
+  headers: IncomingHttpHeaders
+  stream: Readable
+  /** Takes what is in memory between the connection and the files. */
+  room: BodyShare
+  /** ms without a byte after which the body is given up. */
+  idleMs: number
 }
 
 const malformed = (detail: string): ServiceError => new ServiceError('invalid_multipart', detail)
@@ -24,17 +34,23 @@ const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
  * file end with an error. Rejects when all of them have ended.
  */
 export async function readMultipart(
-  { headers, stream }: { headers: IncomingHttpHeaders; stream: Readable },
+  { headers, stream, room, idleMs }: MultipartRequest,
   maxFiles: number,
   take: (file: PartFile) => Promise<void>,
 ): Promise<void> {
   const parser = open(headers, maxFiles)
   const work: Promise<void>[] = []
-  const pace = watchPace(() => parser.destroy(tooSlow()))
+  // A store that is slower than the sender pauses the stream: that is no fault of the sender's.
+  const idle = watchIdle(
+    idleMs,
+    () => parser.destroy(idled(idleMs)),
+    () => !stream.isPaused(),
+  )
   let outside = 0
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       outside -= chunk.byteLength
+      room.give(chunk.byteLength)
       yield chunk
     }
   }
@@ -66,8 +82,13 @@ export async function readMultipart(
       })
       parser.on('close', resolve)
       stream.on('data', (chunk: Buffer) => {
-        pace.moved(chunk.length)
+        idle.moved()
         outside += chunk.length
+        try {
+          room.take(chunk.length)
+        } catch (error) {
+          fail(error)
+        }
         if (outside > MAX_OUTSIDE_BYTES) fail(malformed('The body has much that is part of no file.'))
       })
       stream.on('error', () => fail(malformed('The body ended early.')))
@@ -78,7 +99,7 @@ export async function readMultipart(
     })
     await Promise.all(work)
   } finally {
-    pace.end()
+    idle.end()
     await Promise.allSettled(work)
   }
 }

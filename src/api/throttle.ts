@@ -6,6 +6,11 @@ export interface Throttle {
   /** Throws `too_many_attempts` when the name has failed too often. */
   check(name: string): void
   fail(name: string): void
+  /**
+   * `check` and `fail` at once, for an attempt whose outcome is known later: parallel attempts cannot all pass the check.
+   * Returns how to take the failure back when the attempt succeeded.
+   */
+  reserve(name: string): () => void
 }
 
 const WINDOW_MS = 60_000
@@ -15,7 +20,7 @@ export function createThrottle(options: { failuresPerMinute: number; now?: () =>
   const now = options.now ?? Date.now
   // In the order of their first failure: who has to make room is the one whose minute is over first.
   const failures = new Map<string, { count: number; since: number }>()
-  return {
+  const throttle: Throttle = {
     check(name) {
       const entry = failures.get(name)
       if (!entry) return
@@ -33,7 +38,16 @@ export function createThrottle(options: { failuresPerMinute: number; now?: () =>
       }
       failures.set(name, entry)
     },
+    reserve(name) {
+      throttle.check(name)
+      throttle.fail(name)
+      const entry = failures.get(name)
+      return () => {
+        if (entry) entry.count--
+      }
+    },
   }
+  return throttle
 }
 
 /** What one client can choose freely is one: an IPv4 address, or the /64 of an IPv6 address. */

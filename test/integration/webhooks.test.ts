@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWebhookReceiver } from '../../src/api/routes/webhooks.ts'
+import { createThrottle } from '../../src/api/throttle.ts'
 import type { Job } from '../../src/client/types.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
@@ -223,7 +224,7 @@ describe('an authentic webhook', () => {
     const body = JSON.stringify(about(job, 'succeeded', { logs: 'x'.repeat(9_000_000) }))
     const due = (): Promise<string | null> => service.redis.zscore(service.keys.due, `attempt:${job.id}:1`)
     const before = await due()
-    expect(await post(signed(tokens.url(job.id, 1).replace(/token=.{4}/, 'token=AAAA'), body))).toBe(413)
+    expect(await post(signed(tokens.url(job.id, 1).replace(/token=.{4}/, 'token=AAAA'), body))).toBe(401)
     expect(await due()).toBe(before)
     expect(await post(signed(tokens.url(job.id, 1), body))).toBe(413)
     await waitFor('a GET', async () => (await service.simulator.books()).counts.gets > gets)
@@ -277,13 +278,15 @@ describe('the signing secret', () => {
       account: 'default',
       count: () => {},
       latency: () => {},
+      throttle: createThrottle({ failuresPerMinute: 100 }),
       log,
     })
     return {
       pass: (ms: number) => (now += ms),
       async receive({ url, headers, body }: SentWebhook): Promise<number | string> {
         try {
-          return await receive({ query: new URL(url).searchParams, headers, body: Buffer.from(body) })
+          const { take } = await receive({ query: new URL(url).searchParams, ip: '192.0.2.1' })
+          return await take({ headers, body: Buffer.from(body) })
         } catch (error) {
           return error instanceof Error && 'code' in error ? String(error.code) : String(error)
         }

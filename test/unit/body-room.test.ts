@@ -1,17 +1,51 @@
 import { expect, test } from 'vitest'
-import { createBodyRoom } from '../../src/api/body-room.ts'
+import { createBodyRoom, SMALL_BODY } from '../../src/api/body-room.ts'
+
+const KIB = 1024
+const capacity = expect.objectContaining({ code: 'capacity' })
+const tooMany = expect.objectContaining({ code: 'too_many_bodies', limit: 'body_bytes' })
 
 test('bodies that arrive at once share the room, and who leaves makes it free', () => {
-  const room = createBodyRoom(100)
-  const [first, second] = [room.enter(), room.enter()]
+  const room = createBodyRoom({ small: 100, large: 0, share: 1 })
+  const [first, second] = [room.enter('a'), room.enter('b')]
   first.take(60)
   second.take(40)
-  expect(() => second.take(1)).toThrow('Too many large bodies')
+  expect(() => second.take(1)).toThrow(capacity)
   // Twice is as good as once.
   first.leave()
   first.leave()
   second.take(60)
-  expect(() => room.enter().take(1)).toThrow('Too many large bodies')
+  expect(() => room.enter('c').take(1)).toThrow(capacity)
+  second.give(30)
+  second.give(1000)
   second.leave()
-  room.enter().take(100)
+  room.enter('a').take(100)
+})
+
+test('one holder has no more than its share, whatever it sends', () => {
+  const room = createBodyRoom({ small: 100, large: 1000 * KIB, share: 0.5 })
+  const mine = [room.enter('a'), room.enter('a'), room.enter('a')]
+  mine[0]?.take(30)
+  mine[1]?.take(20)
+  expect(() => mine[2]?.take(1)).toThrow(tooMany)
+  room.enter('b').take(40)
+  mine[1]?.leave()
+  expect(() => mine[2]?.take(21)).toThrow('limited to 50 bytes')
+})
+
+test('long bodies leave the room of short ones alone, and take it with them when they grow', () => {
+  const room = createBodyRoom({ small: SMALL_BODY, large: 400 * KIB, share: 1 })
+  const long = [room.enter('a'), room.enter('a')]
+  for (const body of long) {
+    body.take(SMALL_BODY)
+    body.take(64 * KIB)
+  }
+  const short = room.enter('b')
+  short.take(SMALL_BODY)
+  expect(() => room.enter('c').take(1)).toThrow(capacity)
+  expect(() => long[0]?.take(64 * KIB)).toThrow(capacity)
+  long[1]?.leave()
+  long[0]?.take(64 * KIB)
+  short.leave()
+  room.enter('c').take(SMALL_BODY)
 })

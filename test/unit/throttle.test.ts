@@ -61,3 +61,13 @@ test.each([
 ])('%j is of the network %j', (address, network) => {
   expect(clientNetwork(address)).toBe(network)
 })
+
+test('attempts whose outcome is not known yet count as failures until they succeed', () => {
+  const { throttle, check } = scene(2)
+  const [first] = [throttle.reserve('a'), throttle.reserve('a')]
+  expect(() => throttle.reserve('a')).toThrow('Too many failed attempts')
+  first()
+  expect(check('a')).toBeNull()
+  throttle.reserve('a')
+  expect(check('a')).not.toBeNull()
+})

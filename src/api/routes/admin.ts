@@ -2,6 +2,7 @@ import { Router, type Express, type Request, type Response } from 'express'
 import helmet from 'helmet'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
+import type { BodyRoom, BodyShare } from '../body-room.ts'
 import { readBody } from '../read-body.ts'
 import type { ApiRequest } from '../http.ts'
 import type { Throttle } from '../throttle.ts'
@@ -10,6 +11,10 @@ import { ServiceError } from '../../shared/errors.ts'
 export interface AdminRouterOptions {
   auth: Auth
   throttle: Throttle
+  /** For the bodies of those who sign in, by address. */
+  room: BodyRoom
+  /** ms without a byte after which a body is given up. */
+  idleMs: number
   board: Express
   boardPath: string
   toRequest: (request: Request) => ApiRequest
@@ -35,8 +40,9 @@ button{margin-top:1rem;background:#4f46e5;color:#fff;border:0;cursor:pointer}p[r
 @media (prefers-color-scheme:dark){body{background:#111214;color:#e8e8ea}p[role=alert]{color:#fdba74}}`
 
 /** The field `password` of a form or of JSON; null when the body is anything else. */
-async function passwordOf(request: Request): Promise<string | null> {
-  const body = await readBody(request, MAX_LOGIN_BYTES)
+async function passwordOf(request: Request, room: BodyShare, idleMs: number): Promise<string | null> {
+  const look = (chunk: Buffer): void => room.take(chunk.length)
+  const body = await readBody(request, { maxBytes: MAX_LOGIN_BYTES, idleMs, look })
   if (body === null) throw new ServiceError('body_too_large', `A login may have ${MAX_LOGIN_BYTES} bytes.`)
   const text = body.toString('utf8')
   const fields = request.is('application/json') ? parsed(text) : Object.fromEntries(new URLSearchParams(text))
@@ -52,7 +58,8 @@ function parsed(text: string): unknown {
 }
 
 /** Login and Bull Board. A session of its own, read-only queues, and nothing without the session. */
-export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendError }: AdminRouterOptions): Router {
+export function adminRouter(options: AdminRouterOptions): Router {
+  const { auth, throttle, room, idleMs, board, boardPath, toRequest, sendError } = options
   const router = Router()
 
   router.get('/admin/login.css', (_request, response) => {
@@ -64,23 +71,28 @@ export function adminRouter({ auth, throttle, board, boardPath, toRequest, sendE
   })
 
   router.post('/admin/login', async (request, response) => {
+    let share: BodyShare | undefined
     try {
       const asked = toRequest(request)
       const { origin } = asked.headers
       if (!auth.hostAllowed(asked) || (origin !== undefined && !auth.fromOwnPage(asked)))
         throw new ServiceError('cross_site', 'The login only works from its own page.')
-      throttle.check(asked.ip)
-      const password = await passwordOf(request)
+      // Counted as a failure until it is known to be none: whatever comes in parallel is throttled too.
+      const succeeded = throttle.reserve(asked.ip)
+      share = room.enter(asked.ip)
+      const password = await passwordOf(request, share, idleMs)
       const cookie = password === null ? null : auth.adminSignIn(password, asked.secure)
       if (cookie === null) {
-        throttle.fail(asked.ip)
         response.status(401).type('html').send(page('That is not the password.'))
         return
       }
+      succeeded()
       response.setHeader('set-cookie', cookie)
       response.redirect(303, boardPath)
     } catch (error) {
       sendError(response, error)
+    } finally {
+      share?.leave()
     }
   })
 

@@ -37,7 +37,7 @@ export function sessionRoutes(auth: Auth, tenants: Pick<TenantAdmin, 'tenant'>):
 
   return [
     { method: 'GET', path: '/v1/session', scope: null, handle: show },
-    { method: 'POST', path: '/v1/session', scope: null, handle: signIn },
+    { method: 'POST', path: '/v1/session', scope: null, before: requireOwnPage, handle: signIn },
     { method: 'DELETE', path: '/v1/session', scope: null, handle: signOut },
   ]
 }

@@ -4,11 +4,13 @@ import { dueAttempt } from '../../shared/jobs/due-member.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
+import { createSampler } from '../../shared/sampled.ts'
 import { isTerminal, predictionSchema, type Prediction } from '../../shared/replicate/prediction.ts'
 import type { WebhookSecrets } from '../../shared/replicate/webhook-secrets.ts'
 import { verifySignature } from '../../shared/replicate/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/webhook-token.ts'
 import { JOB_ID } from '../schemas.ts'
+import type { Throttle } from '../throttle.ts'
 
 export interface WebhookDependencies {
   lifecycle: Lifecycle
@@ -20,11 +22,19 @@ export interface WebhookDependencies {
   count: (result: string) => void
   /** s from the end of a prediction to the commit that its webhook made */
   latency: (seconds: number) => void
+  /** Refusals by address. */
+  throttle: Throttle
   log: Logger
 }
 
-export interface IncomingWebhook {
+/** What is known of a webhook before its body is read. */
+export interface AnnouncedWebhook {
   query: URLSearchParams
+  /** Where it comes from, for throttling. */
+  ip: string
+}
+
+export interface IncomingWebhook {
   headers: Record<string, string | undefined>
   /** null: larger than this service takes */
   body: Buffer | null
@@ -53,15 +63,38 @@ export function createWebhookReceiver({
   account,
   count,
   latency,
+  throttle,
   log,
 }: WebhookDependencies) {
-  /** What the URL names, when its token is ours. */
-  async function targetOf(query: URLSearchParams): Promise<Target | null> {
+  const sample = createSampler()
+
+  /** Logs the first of a kind at once, and at most one a minute. */
+  function logSampled(level: 'info' | 'warn', reason: string, facts: object, words: string): void {
+    const heldBack = sample(reason)
+    if (heldBack !== null) log[level]({ ...facts, reason, not_logged: heldBack }, words)
+  }
+
+  /** A webhook that nobody may send: counted for its address, which is answered 429 when it has too many of them. */
+  function refusal(ip: string, reason: 'bad_token' | 'bad_signature', facts: object): ServiceError {
+    count(reason)
+    logSampled('warn', reason, { ...facts, ip }, 'webhook refused')
+    throttle.check(ip)
+    throttle.fail(ip)
+    return new ServiceError('invalid_signature', 'The signature is missing or wrong.')
+  }
+
+  /** What the URL names, when its token is ours; throws when it is not. */
+  async function targetOf({ query, ip }: AnnouncedWebhook): Promise<Target> {
     const parsed = targetSchema.safeParse(Object.fromEntries(query))
-    if (!parsed.success) return null
+    if (!parsed.success) throw refusal(ip, 'bad_token', {})
     const { job, attempt, token } = parsed.data
-    if (!tokens.valid(job, attempt, token)) await tokens.refresh()
-    return tokens.valid(job, attempt, token) ? { job, attempt } : null
+    if (!tokens.valid(job, attempt, token)) {
+      // Asking for newer keys is work too.
+      throttle.check(ip)
+      await tokens.refresh()
+    }
+    if (!tokens.valid(job, attempt, token)) throw refusal(ip, 'bad_token', { job })
+    return { job, attempt }
   }
 
   async function authentic(headers: IncomingWebhook['headers'], body: Buffer): Promise<boolean> {
@@ -88,8 +121,9 @@ export function createWebhookReceiver({
     return 200
   }
 
-  function ignore(): number {
+  function ignore(reason: string, { job, attempt }: Target): number {
     count('ignored')
+    logSampled('info', reason, { job, attempt }, 'webhook ignored')
     return 200
   }
 
@@ -97,12 +131,13 @@ export function createWebhookReceiver({
     const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', webhookId)
     if (result.kind === 'missing') {
       // Of a job that was deleted: late news of what is nobody's any more.
-      if (await store.isForeign(account, prediction.id)) return ignore()
+      if (await store.isForeign(account, prediction.id)) return ignore('deleted_job', target)
       return bury('unknown_job', target, prediction.id, webhookId)
     }
     if (result.kind === 'taken') return bury('prediction_of_another_job', target, prediction.id, webhookId)
     if (result.kind === 'ignored' && result.reason === 'unknown_attempt')
       return bury('unknown_attempt', target, prediction.id, webhookId)
+    if (result.kind === 'ignored') return ignore(result.reason, target)
     count(result.kind)
     const { status, completed_at } = prediction
     if (result.kind === 'applied' && isTerminal(status) && completed_at !== null)
@@ -110,30 +145,33 @@ export function createWebhookReceiver({
     return 200
   }
 
-  /** The status to answer; throws a ServiceError for everything but success. */
-  return async ({ query, headers, body }: IncomingWebhook): Promise<number> => {
-    if (body === null) {
-      const target = await targetOf(query)
-      if (target) await lookSoon(target)
-      count('too_large')
-      throw new ServiceError('body_too_large', 'The body is larger than this receiver takes.')
+  /**
+   * Judges the URL before anything of the body is read: throws `invalid_signature`, or `too_many_attempts` for an address
+   * with many of them. `holder`: whose share of the room the body takes. `take`: the status to answer; throws a
+   * ServiceError for everything but success.
+   */
+  return async (announced: AnnouncedWebhook) => {
+    const target = await targetOf(announced)
+    return {
+      holder: target.job,
+      async take({ headers, body }: IncomingWebhook): Promise<number> {
+        // Its key may have been rotated while the body came.
+        await targetOf(announced)
+        if (body === null) {
+          await lookSoon(target)
+          count('too_large')
+          logSampled('warn', 'too_large', target, 'webhook refused')
+          throw new ServiceError('body_too_large', 'The body is larger than this receiver takes.')
+        }
+        const webhookId = headers['webhook-id'] ?? ''
+        if (!(await authentic(headers, body)))
+          throw refusal(announced.ip, 'bad_signature', { ...target, webhook: webhookId })
+        const prediction = predictionSchema.safeParse(parseJson(body))
+        return prediction.success
+          ? dispatch(target, prediction.data, webhookId)
+          : bury('not_a_prediction', target, '', webhookId)
+      },
     }
-    if (!(await authentic(headers, body))) {
-      count('bad_signature')
-      throw new ServiceError('invalid_signature', 'The signature is missing or wrong.')
-    }
-    const webhookId = headers['webhook-id'] ?? ''
-    const target = await targetOf(query)
-    if (!target) {
-      // Signed by our account's secret, but not made by this deployment: a leaked secret, or a neighbour's misrouted URL.
-      count('bad_token')
-      log.error({ webhook: webhookId }, 'a webhook with a right signature and a wrong token')
-      throw new ServiceError('invalid_signature', 'The signature is missing or wrong.')
-    }
-    const prediction = predictionSchema.safeParse(parseJson(body))
-    return prediction.success
-      ? dispatch(target, prediction.data, webhookId)
-      : bury('not_a_prediction', target, '', webhookId)
   }
 }
 

@@ -72,6 +72,8 @@ export interface Timings {
   keepUpload: number
   /** Without a sweep for so long, although Redis answers, a worker process ends itself. */
   sweepSilence: number
+  /** Without a byte of it, a request body is given up. */
+  bodyIdle: number
   /** How long an accept may take before it promises never to happen. */
   acceptWithin: number
   /** After it began to be written: a batch that is still a draft was given up. */
@@ -121,6 +123,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepJob: 7 * 24 * HOUR,
   keepUpload: 24 * HOUR,
   sweepSilence: 1 * MINUTE,
+  bodyIdle: 30 * SECOND,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,
 }
