@@ -1,9 +1,7 @@
+import { escapeHtml as escape } from './escape-html.ts'
 import { METHODS, type ApiDescription, type Operation, type Schema } from './api-description.ts'
 
 /** The API's description as one page of HTML: no script, no picture, nothing from elsewhere. */
-
-const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escape = (text: string): string => text.replace(/[&<>"']/g, (char) => ESCAPES[char] ?? char)
 
 /** Prose: `code` is the only mark-up. */
 const prose = (text: string): string => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
-import helmet from 'helmet'
 import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
@@ -15,6 +14,7 @@ import { createJsonScan } from './json-scan.ts'
 import { dropBody, readBody, refuseCompressed } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
+import { securityHeaders } from './security-headers.ts'
 import { sendEvents } from './send-events.ts'
 import { clientNetwork, type Throttle } from './throttle.ts'
 
@@ -74,7 +74,7 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag')
   app.set('query parser', false)
 
-  const sendError = (response: Response, error: unknown): void => {
+  const sendError = (response: Response, error: unknown, page?: (message: string) => string): void => {
     const known = toServiceError(error)
     if (known.code === 'internal') log.error({ err: error }, 'a request failed')
     if (REFUSALS.has(known.code)) metrics.refused(known.code)
@@ -83,32 +83,20 @@ export function createApp(options: AppOptions): Express {
       return
     }
     const { status, headers, body } = errorResponse(known)
-    response
-      .status(status)
-      .set(headers)
-      .send(Buffer.from(JSON.stringify(body)))
+    response.status(status).set(headers)
+    if (page === undefined) response.send(Buffer.from(JSON.stringify(body)))
+    else response.type('html').send(page(known.message))
     dropBody(response.req)
   }
 
   app.use(measure(metrics))
   app.use(
-    helmet({
-      contentSecurityPolicy: {
-        directives: {
-          'default-src': ["'self'"],
-          'img-src': ["'self'", 'data:', 'blob:', ...fileOrigins],
-          'media-src': ["'self'", ...fileOrigins],
-          'style-src': ["'self'"],
-          'script-src': ["'self'"],
-          'connect-src': ["'self'"],
-          'object-src': ["'none'"],
-          'base-uri': ["'none'"],
-          'form-action': ["'self'"],
-          'frame-ancestors': ["'none'"],
-          'upgrade-insecure-requests': null,
-        },
-      },
-      strictTransportSecurity: false,
+    securityHeaders({
+      'img-src': ["'self'", 'data:', 'blob:', ...fileOrigins],
+      'media-src': ["'self'", ...fileOrigins],
+      'style-src': ["'self'"],
+      'script-src': ["'self'"],
+      'connect-src': ["'self'"],
     }),
   )
 

@@ -7,6 +7,7 @@ import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenant
 import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
 import { DEFAULT_TENANT, type Limits, type Scope } from '../shared/tenants/tenant.ts'
 import { createCredentialWatch } from './credential-watch.ts'
+import { isLoadedByOtherPage, requestedBy } from './fetch-metadata.ts'
 import type { ApiRequest, EventSource } from './http.ts'
 import { createThrottle } from './throttle.ts'
 import { createTickets } from './tickets.ts'
@@ -194,10 +195,15 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
   const hostAllowed = (request: ApiRequest): boolean =>
     allowedHosts === null || allowedHosts.has(hostname(request.headers.host))
 
-  /** Whether a page of this very origin made the request. Safe methods need no proof: the cookie is SameSite=Strict. */
+  /**
+   * Whether a page of this very origin made the request. Safe methods need no proof, because the cookie is SameSite=Strict
+   * and no answer to another origin may be read with it; what such a page loads all the same is refused.
+   */
   function fromOwnPage(request: ApiRequest): boolean {
     if (!hostAllowed(request)) return false
-    if (request.method === 'GET' || request.method === 'HEAD') return true
+    if (request.method === 'GET' || request.method === 'HEAD') return !isLoadedByOtherPage(request)
+    const by = requestedBy(request)
+    if (by !== 'unsaid') return by === 'own page'
     const { origin, host } = request.headers
     return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host
   }

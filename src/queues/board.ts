@@ -1,6 +1,8 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import type { AppViewRoute } from '@bull-board/api/typings/app'
 import { ExpressAdapter } from '@bull-board/express'
+import type { NextFunction, Request, Response } from 'express'
 import { forEachQueue, QUEUES } from './contracts.ts'
 import type { Queues } from './producer.ts'
 
@@ -30,9 +32,23 @@ const visibleData = (data: unknown): unknown =>
     ? Object.fromEntries(Object.entries(data).map(([key, item]) => [key, SHOWN_FIELDS.has(key) ? item : '[redacted]']))
     : '[redacted]'
 
+/** The page of Bull Board, without the fonts that it loads from elsewhere: it has others of the machine's. */
+class OwnPageAdapter extends ExpressAdapter {
+  override setEntryRoute({ method, route, handler }: AppViewRoute): this {
+    this.app[method](route, (_request: Request, response: Response, next: NextFunction) => {
+      const { name, params } = handler({ basePath: this.basePath, uiConfig: this.uiConfig })
+      response.render(name, params, (error: Error | null, html: string) => {
+        if (error) next(error)
+        else response.send(html.replaceAll(/<link\b[^>]*\bhref="https?:[^>]*>/g, ''))
+      })
+    })
+    return this
+  }
+}
+
 /** Bull Board as an Express router for `basePath`: read-only, redacted. Access is the caller's business. */
 export function createBoard(queues: Queues, basePath: string) {
-  const serverAdapter = new ExpressAdapter()
+  const serverAdapter = new OwnPageAdapter()
   serverAdapter.setBasePath(basePath)
   const adapters = forEachQueue((name) => {
     const adapter = new BullMQAdapter(queues[name], {

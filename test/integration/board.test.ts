@@ -85,6 +85,30 @@ describe('the login', () => {
     expect(response.headers.get('set-cookie')).toBeNull()
   })
 
+  test('is a matter of who the browser says sends it, wherever it says so', async () => {
+    const sent = async (site: string, origin: string): Promise<number> =>
+      (await login({ password: TEST_ADMIN_PASSWORD }, { 'sec-fetch-site': site, origin })).status
+    // What a proxy made of Origin or Referrer-Policy does not matter then.
+    expect(await sent('same-origin', 'null')).toBe(303)
+    for (const site of ['same-site', 'cross-site', 'none']) expect(await sent(site, service.url)).toBe(403)
+  })
+
+  test('answers a person with the form, a program with a problem, whatever went wrong', async () => {
+    const elsewhere = { 'sec-fetch-site': 'cross-site' }
+    const cases: [body: object, headers: Record<string, string>, status: number, code: string][] = [
+      [{ password: 'wrong' }, {}, 401, 'unauthenticated'],
+      [{ password: TEST_ADMIN_PASSWORD }, elsewhere, 403, 'cross_site'],
+      [{ password: 'x'.repeat(3000) }, {}, 413, 'body_too_large'],
+    ]
+    for (const [body, headers, status, code] of cases) {
+      const program = await login(body, headers)
+      expect([program.status, await program.json()]).toEqual([status, expect.objectContaining({ code })])
+      const person = await login(body, { ...headers, accept: 'text/html,*/*' })
+      expect([person.status, person.headers.get('content-type')]).toEqual([status, 'text/html; charset=utf-8'])
+      expect(await person.text()).toMatch(/<p role="alert">[^<]+<\/p>\s*<form method="post"/)
+    }
+  })
+
   test('refuses another site', async () => {
     for (const origin of ['https://evil.example', 'null']) {
       const response = await login({ password: TEST_ADMIN_PASSWORD }, { origin })

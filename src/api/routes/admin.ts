@@ -1,10 +1,12 @@
 import { Router, type Express, type Request, type Response } from 'express'
-import helmet from 'helmet'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
 import type { BodyRoom, BodyShare } from '../body-room.ts'
+import { escapeHtml } from '../escape-html.ts'
+import { requestedBy } from '../fetch-metadata.ts'
 import { readBody } from '../read-body.ts'
 import type { ApiRequest } from '../http.ts'
+import { securityHeaders } from '../security-headers.ts'
 import type { Throttle } from '../throttle.ts'
 import { ServiceError } from '../../shared/errors.ts'
 
@@ -18,7 +20,8 @@ export interface AdminRouterOptions {
   board: Express
   boardPath: string
   toRequest: (request: Request) => ApiRequest
-  sendError: (response: Response, error: unknown) => void
+  /** As a problem document, or as the page that `page` makes of what went wrong. */
+  sendError: (response: Response, error: unknown, page?: (message: string) => string) => void
 }
 
 const MAX_LOGIN_BYTES = 2048
@@ -28,7 +31,7 @@ const page = (message: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>genqueue admin</title>
 <link rel="stylesheet" href="/admin/login.css"></head>
-<body><main><h1>genqueue queues</h1>${message ? `<p role="alert">${message}</p>` : ''}
+<body><main><h1>genqueue queues</h1>${message ? `<p role="alert">${escapeHtml(message)}</p>` : ''}
 <form method="post" action="/admin/login"><label for="password">Admin password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
 <button type="submit">Sign in</button></form></main></body></html>`
@@ -57,6 +60,8 @@ function parsed(text: string): unknown {
   }
 }
 
+const wantsPage = (request: Request): boolean => (request.headers.accept ?? '').includes('text/html')
+
 /** Login and Bull Board. A session of its own, read-only queues, and nothing without the session. */
 export function adminRouter(options: AdminRouterOptions): Router {
   const { auth, throttle, room, idleMs, board, boardPath, toRequest, sendError } = options
@@ -74,8 +79,8 @@ export function adminRouter(options: AdminRouterOptions): Router {
     let share: BodyShare | undefined
     try {
       const asked = toRequest(request)
-      const { origin } = asked.headers
-      if (!auth.hostAllowed(asked) || (origin !== undefined && !auth.fromOwnPage(asked)))
+      const isFromProgram = requestedBy(asked) === 'unsaid' && asked.headers.origin === undefined
+      if (!auth.hostAllowed(asked) || (!isFromProgram && !auth.fromOwnPage(asked)))
         throw new ServiceError('cross_site', 'The login only works from its own page.')
       // Counted as a failure until it is known to be none: whatever comes in parallel is throttled too.
       const succeeded = throttle.reserve(asked.ip)
@@ -83,14 +88,14 @@ export function adminRouter(options: AdminRouterOptions): Router {
       const password = await passwordOf(request, share, idleMs)
       const cookie = password === null ? null : auth.adminSignIn(password, asked.secure)
       if (cookie === null) {
-        response.status(401).type('html').send(page('That is not the password.'))
-        return
+        throw new ServiceError('unauthenticated', 'That is not the password.')
       }
       succeeded()
       response.setHeader('set-cookie', cookie)
       response.redirect(303, boardPath)
     } catch (error) {
-      sendError(response, error)
+      // A person who sent the form sees the form again, whatever went wrong; a program gets a problem document.
+      sendError(response, error, wantsPage(request) ? page : undefined)
     } finally {
       share?.leave()
     }
@@ -101,8 +106,7 @@ export function adminRouter(options: AdminRouterOptions): Router {
     (request, response, next) => {
       const asked = toRequest(request)
       if (!auth.isAdmin(asked)) {
-        if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html'))
-          response.redirect(303, '/admin/login')
+        if (request.method === 'GET' && wantsPage(request)) response.redirect(303, '/admin/login')
         else sendError(response, new ServiceError('unauthenticated', 'Sign in at /admin/login.'))
         return
       }
@@ -121,21 +125,15 @@ export function adminRouter(options: AdminRouterOptions): Router {
       }
       next()
     },
-    helmet({
-      contentSecurityPolicy: {
-        directives: {
-          // The board's own page styles its elements inline; scripts stay those of this origin.
-          'default-src': ["'self'"],
-          'style-src': ["'self'", "'unsafe-inline'"],
-          'font-src': ["'self'", 'data:'],
-          'img-src': ["'self'", 'data:'],
-          'script-src': ["'self'"],
-          'worker-src': ["'self'"],
-          'connect-src': ["'self'"],
-          'frame-ancestors': ["'none'"],
-          'upgrade-insecure-requests': null,
-        },
-      },
+    securityHeaders({
+      // The board's own page styles its elements inline and has a <base>; scripts stay those of this origin.
+      'base-uri': ["'self'"],
+      'style-src': ["'self'", "'unsafe-inline'"],
+      'font-src': ["'self'", 'data:'],
+      'img-src': ["'self'", 'data:'],
+      'script-src': ["'self'"],
+      'worker-src': ["'self'"],
+      'connect-src': ["'self'"],
     }),
     board,
   )
