@@ -13,6 +13,7 @@ export default defineConfig({
         test: {
           name: 'rules',
           include: PURE,
+          setupFiles: ['test/support/property-seed.ts'],
           testTimeout: 30_000,
           // They hold no state and start nothing: what one file has loaded serves the next.
           isolate: false,
@@ -23,6 +24,7 @@ export default defineConfig({
           name: 'service',
           include: ['test/**/*.test.ts'],
           exclude: PURE,
+          setupFiles: ['test/support/property-seed.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,

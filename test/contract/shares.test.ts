@@ -11,6 +11,7 @@ import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
 import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { openGate } from '../support/open-gate.ts'
+import { examples } from '../support/property-seed.ts'
 
 const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
@@ -261,7 +262,7 @@ describe('any interleaving', () => {
   }
 
   test('of accept, end, cancel, retry and crash keeps every sum, count and slot, and resolves every hold once', async () => {
-    await tellStories({ numRuns: 20 })
+    await tellStories({ numRuns: examples(20) })
   }, 60_000)
 
   test('reaches everything that should be tried, from a seed that does', async () => {

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { KEY_ID, keyDigest, keyIdOf, makeKey } from '../../src/shared/tenants/api-key.ts'
+import { examples } from '../support/property-seed.ts'
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-'
 const character = fc.constantFrom(...ALPHABET.split(''))
@@ -23,7 +24,7 @@ test('a key with one character changed, anywhere, is refused', () => {
       fc.pre(key[at] !== other)
       expect(keyIdOf(key.slice(0, at) + other + key.slice(at + 1))).toBeNull()
     }),
-    { numRuns: 2000 },
+    { numRuns: examples(2000) },
   )
 })
 
@@ -35,7 +36,7 @@ test('a key with a character more or less, or two neighbours swapped, is refused
       fc.pre(key[at] !== key[at + 1])
       expect(keyIdOf(key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2))).toBeNull()
     }),
-    { numRuns: 1000 },
+    { numRuns: examples(1000) },
   )
 })
 

@@ -8,6 +8,7 @@ import {
 } from '../../src/shared/artifacts/artifact-names.ts'
 import { safeKey } from '../../src/shared/artifacts/artifact-store.ts'
 import { extensionOf } from '../../src/shared/artifacts/media-types.ts'
+import { examples } from '../support/property-seed.ts'
 
 const ALONE = { id: 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV', tenant: 'acme', batch: null, position: null, preset: null }
 const MEMBER = { ...ALONE, batch: 'bat_01ARZ3NDEKTSV4RRFFQ69G5FAW', position: 17, preset: 'training-image' }
@@ -116,7 +117,7 @@ describe('a pattern', () => {
         expect(new Set(keys).size, pattern).toBe(keys.length)
         for (const key of keys) expect(safeKey(key)).toBe(key)
       }),
-      { numRuns: 2000 },
+      { numRuns: examples(2000) },
     )
   })
 })

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createJobTokens, type TokenGrant } from '../../src/shared/tenants/job-token.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
+import { examples } from '../support/property-seed.ts'
 
 const tokens = createJobTokens(oneKey(Buffer.alloc(32, 1)))
 const base32 = fc.stringMatching(/^[0-9A-HJKMNP-TV-Z]{26}$/)
@@ -34,7 +35,7 @@ test('a token that was changed anywhere, or is of another deployment, is none', 
       fc.pre(token[at] !== other)
       expect(tokens.read(token.slice(0, at) + other + token.slice(at + 1))).toBeNull()
     }),
-    { numRuns: 500 },
+    { numRuns: examples(500) },
   )
 })
 

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createNextPoll } from '../../src/workers/next-poll.ts'
+import { examples } from '../support/property-seed.ts'
 
 const MINUTE = 60_000
 const { pollOnly, pollWithWebhooks, outputLifetime } = DEFAULT_TIMINGS
@@ -45,7 +46,7 @@ describe('the next look at a prediction', () => {
         // However many are open, each is seen once when the last 20 minutes begin.
         else expect(age + ms).toBeLessThanOrEqual(LAST + min)
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     )
   })
 
@@ -69,7 +70,7 @@ describe('the next look at a prediction', () => {
         const reads = (world.open / ms) * MINUTE
         if (ms < 15 * MINUTE && age + ms < LAST) expect(reads).toBeLessThanOrEqual(world.readsPerMinute / 2 + 1e-6)
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     )
   })
 })

@@ -8,6 +8,7 @@ import {
   priceRuleSchema,
   type PriceRule,
 } from '../../src/shared/credits/price.ts'
+import { examples } from '../support/property-seed.ts'
 
 const rule = (value: object): PriceRule => priceRuleSchema.parse(value)
 
@@ -155,7 +156,7 @@ describe('an actual price', () => {
           else expect(['predict_seconds', 'input_tokens']).toContain(result.missing)
         },
       ),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     )
   })
 

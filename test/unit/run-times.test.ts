@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { runTimeBucket, runTimeQuantile } from '../../src/shared/jobs/run-times.ts'
+import { examples } from '../support/property-seed.ts'
 
 const HOUR = 3_600_000
 const digest = (runs: readonly number[]): Record<string, number> => {
@@ -21,7 +22,7 @@ describe('a digest of run times', () => {
         const told = runTimeQuantile(digest(times), quantile) ?? Number.NaN
         expect(Math.abs(told / exact(times, quantile) - 1)).toBeLessThanOrEqual(0.15)
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     )
   })
 

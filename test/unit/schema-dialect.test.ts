@@ -4,6 +4,7 @@ import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { timedPattern } from '../../src/shared/catalogue/timed-pattern.ts'
 import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import { examples } from '../support/property-seed.ts'
 
 const ASPECT_RATIO: JsonObject = { enum: ['1:1', '16:9'], type: 'string', title: 'aspect_ratio' }
 const SCHEMAS: JsonObject = { aspect_ratio: ASPECT_RATIO }
@@ -246,7 +247,7 @@ describe('a schema from strangers', () => {
         // Plain once is plain for good.
         expect(schemaHash(plain(made.schema))).toBe(schemaHash(made.schema))
       }),
-      { numRuns: 300 },
+      { numRuns: examples(300) },
     )
   })
 })

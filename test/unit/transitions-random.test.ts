@@ -18,6 +18,7 @@ import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { isTerminal, TERMINAL_STATUSES, type Prediction } from '../../src/shared/replicate/prediction.ts'
 import { context, JOB, jobRecord, NOW, prediction } from './support/job-states.ts'
+import { examples } from '../support/property-seed.ts'
 
 /**
  * One job against an honest Replicate, with everything in any order: workers that POST and die, answers that are lost or
@@ -365,7 +366,7 @@ const property = (check: (world: World, before: JobState) => unknown, seed?: num
     fc.property(steps, (sequence) => {
       run(sequence, check)
     }),
-    { numRuns: 1500, ...(seed === undefined ? {} : { seed }) },
+    { numRuns: examples(1500), ...(seed === undefined ? {} : { seed }) },
   )
 }
 
@@ -511,7 +512,7 @@ describe('whatever happens in whatever order', () => {
         expect(job.error === null).toBe(job.phase !== 'failed' && job.phase !== 'canceled')
         expect(job.completed_at !== null).toBe(isFinal(job.phase))
       }),
-      { numRuns: 1500 },
+      { numRuns: examples(1500) },
     )
   })
 
@@ -562,7 +563,7 @@ describe('whatever happens in whatever order', () => {
         expect(world.state.effects).toEqual([])
         expect([...world.due.keys()]).toEqual([])
       }),
-      { numRuns: 1500 },
+      { numRuns: examples(1500) },
     )
   })
 
@@ -596,7 +597,7 @@ describe('whatever happens in whatever order', () => {
         }
         expect({ ...world.state.job, rev: 0 }).toEqual({ ...straight.state.job, rev: 0 })
       }),
-      { numRuns: 300 },
+      { numRuns: examples(300) },
     )
   })
 })

@@ -7,6 +7,7 @@ import { createWebhookSecrets } from '../../src/shared/replicate/webhook-secrets
 import { TOLERANCE_S, verifySignature } from '../../src/shared/replicate/webhook-signature.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
+import { examples } from '../support/property-seed.ts'
 
 /** Published with the official clients, and one of the documentation's secret. */
 const VECTORS = [
@@ -136,7 +137,7 @@ describe('a signature', () => {
           expect([ours, official]).toEqual([!tamper, !tamper])
         },
       ),
-      { numRuns: 100 },
+      { numRuns: examples(100) },
     )
   })
 })
