@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis'
 import { startServer } from './api/server.ts'
-import { buildCore, READY_WITHIN_MS, type ServiceOptions } from './compose/core.ts'
-import { startHealth, tellStorage } from './compose/health.ts'
+import { buildConditions, buildCore, READY_WITHIN_MS, type ServiceOptions } from './compose/core.ts'
+import { startHealth } from './compose/health.ts'
+import { upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
 import { closeQueues } from './queues/producer.ts'
 import { isLoopback } from './shared/config.ts'
 import { createJobKeys } from './shared/jobs/job-keys.ts'
@@ -45,10 +46,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const producer = producerConnection(options.redisUrl, log)
     stops.push({ name: 'redis', stop: () => closeConnection(producer) })
     await untilReady(producer, READY_WITHIN_MS)
-    for (const problem of (await checkRedis(producer)).problems) log.error({ problem }, `Redis: ${problem}`)
     const deployment = await loadDeployment(producer, keys.deployment)
     const stopFollowing = followKeys(deployment, log)
     stops.push({ name: 'keys', stop: async () => stopFollowing() })
+
+    const conditions = buildConditions(producer, keys, log)
+    stops.push({ name: 'conditions', stop: conditions.stop })
+    const { ok, problems } = await checkRedis(producer)
+    conditions.set('redis_unfit', ok ? null : problems.join('; '))
 
     const durability = async (redis: Redis): Promise<() => Promise<void>> =>
       config.durability === 'strict' ? strictDurability(redis) : () => Promise.resolve()
@@ -60,17 +65,29 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
-      const core = await buildCore(producer, keys, deployment, () => publicUrl, await durability(producer), options)
+      const core = await buildCore(
+        producer,
+        keys,
+        deployment,
+        () => publicUrl,
+        await durability(producer),
+        conditions,
+        options,
+      )
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
         { name: 'upstream', stop: core.closeUpstream },
         { name: 'storage', stop: core.closeStorage },
       )
-      void tellStorage(core.storageCheck, log)
       const { buildApi } = await import('./compose/api.ts')
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
       reload = api.reload
+      const ofWorkers = config.role === 'api' ? [workerLook(core)] : []
+      stops.push({
+        name: 'watch',
+        stop: watchDeployment(core, [upstreamLook(core, options), ...ofWorkers, ...api.looks], log),
+      })
       const server = await startServer(api.app, { host: config.host, port: config.port, portVariable: 'PORT' })
       stops.push({ name: 'server', stop: () => server.stop(2000) })
       url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${server.port}`
@@ -81,11 +98,18 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const redis = consumerConnection(options.redisUrl, 'workers', log)
       stops.push({ name: 'worker redis', stop: () => closeConnection(redis) })
       await untilReady(redis, READY_WITHIN_MS)
-      const core = await buildCore(redis, keys, deployment, () => publicUrl, await durability(redis), options)
+      const core = await buildCore(
+        redis,
+        keys,
+        deployment,
+        () => publicUrl,
+        await durability(redis),
+        conditions,
+        options,
+      )
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       stops.push({ name: 'worker storage', stop: core.closeStorage })
-      if (config.role === 'worker') void tellStorage(core.storageCheck, log)
       const { buildWorkers } = await import('./compose/workers.ts')
       const workers = await buildWorkers(core, options)
       stops.push({ name: 'workers', stop: workers.stop })
@@ -97,6 +121,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         onSilence: options.onWedged ?? (() => undefined),
       })
       stops.push({ name: 'watchdog', stop: async () => stopWatchdog() })
+      if (config.role === 'worker')
+        stops.push({ name: 'watch', stop: watchDeployment(core, [upstreamLook(core, options)], log) })
       const health = await startHealth(core, options)
       if (health) {
         stops.push({ name: 'health', stop: () => health.stop(1000) })

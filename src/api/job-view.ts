@@ -2,6 +2,7 @@ import type { Job, JobCost, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
 import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
 import { fileNameOf } from '../shared/artifacts/file-names.ts'
+import type { ConditionName } from '../shared/conditions/condition.ts'
 import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 import type { Waiting } from './waiting.ts'
@@ -11,26 +12,52 @@ export interface JobViewOptions {
   createsPerMinute: number
   /** How long jobs and their files are kept after their end, ms. */
   keepJob: number
+  /** How long a stop may take before the job ends without Replicate's word, ms. */
+  stopBound: number
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
+type Words = Pick<WaitingFor, 'reason' | 'detail'>
+
 const PAUSE_WORDS: Record<Pause['reason'], string> = {
   rate_limited: 'Replicate limits the rate of new predictions.',
-  upstream: 'Replicate is in trouble; creation goes on when it is well again.',
-  storage: 'Outputs cannot be stored right now.',
-  account: 'Replicate refuses the account: check the token and the credit.',
+  upstream: 'Replicate is failing or cannot be reached. Creation resumes when it works again.',
+  storage: 'Outputs cannot be stored right now, so no predictions are created.',
+  account: 'Replicate refuses the account: the operator has to check the token and the credit.',
+}
+
+const UPSTREAM: Words = { reason: 'upstream', detail: PAUSE_WORDS.upstream }
+const REDIS: Words = {
+  reason: 'redis',
+  detail: 'The database cannot be used for new predictions: the operator has to look at Redis.',
+}
+
+/** Only those that stop creation are asked for. */
+const CONDITION_WORDS: Partial<Record<ConditionName, Words>> = {
+  no_worker: { reason: 'worker', detail: 'No worker is running: the operator has to start one.' },
+  token_refused: { reason: 'account', detail: PAUSE_WORDS.account },
+  upstream_failing: UPSTREAM,
+  recovery_former: {
+    reason: 'recovery',
+    detail: 'The database was restarted. Nothing is created before requests that began earlier are over.',
+  },
+  recovery_listing: {
+    reason: 'recovery',
+    detail: 'The database was restarted. Nothing is created before the predictions at Replicate have been compared.',
+  },
+  deployment_lost: REDIS,
 }
 
 const CROWD_WORDS: Record<Crowd, string> = {
-  preset_limit: 'As many jobs of this preset are in flight as may be.',
-  sequence: 'It begins when the jobs before it in its batch have ended.',
+  preset_limit: 'This preset is at its concurrency limit.',
+  sequence: 'It starts when the jobs before it in its batch have ended.',
   max_spend: 'The rest of what its batch may spend is held for jobs that are under way.',
 }
 
 /** A record as its owner sees it. */
-export function createJobView({ links, createsPerMinute, keepJob }: JobViewOptions) {
+export function createJobView({ links, createsPerMinute, keepJob, stopBound }: JobViewOptions) {
   function waitingFor(waiting: Waiting): WaitingFor | null {
     if (waiting === null) return null
     if (waiting.for === 'outcome')
@@ -40,9 +67,20 @@ export function createJobView({ links, createsPerMinute, keepJob }: JobViewOptio
           'It is not known whether Replicate received this job. It is not sent again before that is found out: by its webhook, or by listing.',
         until: null,
       }
-    const { crowd, pause } = waiting
+    if (waiting.for === 'stop')
+      return {
+        reason: 'stop',
+        detail: 'Replicate has been asked to stop the prediction and has not confirmed it yet.',
+        until: time(waiting.since + stopBound),
+      }
+    if (waiting.for === 'store')
+      return { reason: 'copy', detail: 'The output files are being copied.', ...waiting.wait, until: null }
+    const { crowd, pause, condition, wait } = waiting
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }
+    const words = condition && CONDITION_WORDS[condition]
+    if (words) return { ...words, until: null }
+    if (wait) return { ...wait, until: null }
     return {
       reason: 'budget',
       detail: `Waiting for its turn: at most ${createsPerMinute} predictions are created a minute.`,

@@ -1,19 +1,43 @@
+import { CONDITIONS, type ConditionName } from '../shared/conditions/condition.ts'
+import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/job.ts'
+import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
 import type { Crowd, JobStore, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 
 /** What holds up a job; null: nothing of ours does, it is on its way. */
-export type Waiting = { for: 'outcome' } | { for: 'turn'; crowd: Crowd | null; pause: Pause | null } | null
+export type Waiting =
+  | { for: 'outcome' }
+  | { for: 'stop'; since: number }
+  | { for: 'store'; wait: JobWait | null }
+  | { for: 'turn'; crowd: Crowd | null; pause: Pause | null; condition: ConditionName | null; wait: JobWait | null }
+  | null
 
-/** What a job waits for. Its record alone does not tell: pauses are the account's, attempts are beside it. */
-export function createWaiting(store: Pick<JobStore, 'load' | 'pause' | 'crowdOf'>, account: string) {
+export interface WaitingDependencies {
+  store: Pick<JobStore, 'load' | 'pause' | 'crowdOf'>
+  account: string
+  conditions: Pick<Conditions, 'all'>
+  waits: Pick<JobWaits, 'of'>
+}
+
+/** Of those that stop creation the first one is shown; pauses are read where they are kept. */
+const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreation && !name.startsWith('pause_')
+
+/** What a job waits for. Its record alone does not say: pauses are the account's, conditions the deployment's. */
+export function createWaiting({ store, account, conditions, waits }: WaitingDependencies) {
   async function turnOf(job: JobRecord): Promise<Waiting> {
-    const [crowd, pause] = await Promise.all([store.crowdOf(job), store.pause(account)])
-    return { for: 'turn', crowd, pause }
+    const [crowd, pause, lasting, wait] = await Promise.all([
+      store.crowdOf(job),
+      store.pause(account),
+      conditions.all(),
+      waits.of(job.id),
+    ])
+    const condition = lasting.find(({ name }) => stopsJobs(name))?.name ?? null
+    return { for: 'turn', crowd, pause, condition, wait }
   }
 
-  /** While a job is made anew, its newest attempt says whether it waits. */
-  async function whileMadeAnew(id: string): Promise<Waiting> {
+  /** While a job is resubmitted, its newest attempt says whether it waits. */
+  async function whileResubmitted(id: string): Promise<Waiting> {
     const { state } = await store.load(id)
     if (state?.job.phase !== 'resubmitting') return null
     if (waitsForIntent(state)) return turnOf(state.job)
@@ -27,7 +51,11 @@ export function createWaiting(store: Pick<JobStore, 'load' | 'pause' | 'crowdOf'
       case 'unknown':
         return { for: 'outcome' }
       case 'resubmitting':
-        return whileMadeAnew(job.id)
+        return whileResubmitted(job.id)
+      case 'storing':
+        return { for: 'store', wait: await waits.of(job.id) }
+      case 'stopping':
+        return { for: 'stop', since: job.stop?.requested_at ?? job.created_at }
       default:
         return null
     }

@@ -33,10 +33,13 @@ export interface JobError {
 /** Why a job that is not final does not move: the account's budget, a pause that upstream asked for, … */
 export interface WaitingFor {
   /**
-   * `budget` (our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is in trouble),
-   * `account` (it refuses the token or the credit), `storage` (outputs cannot be stored), `outcome` (it is not known
-   * whether the create arrived), `preset_limit` (as many jobs of the preset are in flight as may be), `sequence` (jobs
-   * before it in its batch), `max_spend` (what its batch may spend is held for others).
+   * `budget` (its turn: our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is failing or
+   * cannot be reached), `account` (it refuses the token or the credit), `storage` (files cannot be stored), `outcome` (it
+   * is not known whether the create arrived), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
+   * before it in its batch), `max_spend` (what its batch may spend is held for others), `files` (files of its input are
+   * being handed to Replicate), `copy` (its outputs are being copied), `stop` (Replicate has not confirmed its stop),
+   * `recovery` (Redis was restarted and is being compared with Replicate), `redis` (Redis cannot be used), `worker` (no
+   * worker is running).
    */
   reason:
     | 'budget'
@@ -48,6 +51,12 @@ export interface WaitingFor {
     | 'preset_limit'
     | 'sequence'
     | 'max_spend'
+    | 'files'
+    | 'copy'
+    | 'stop'
+    | 'recovery'
+    | 'redis'
+    | 'worker'
   detail: string
   /** When it is expected to go on. */
   until: string | null
@@ -430,7 +439,9 @@ export interface Health {
   /** By whom the end of a job became known: webhook, poll, list, create, cancel. Since the deployment began. */
   finished_by: { [source: string]: number }
   webhooks: {
-    /** Predictions are found at their end by asking lately, and no webhook comes. */
+    /** Replicate can reach this service: PUBLIC_URL is set, or upstream is local. Else jobs are completed by polling. */
+    expected: boolean
+    /** Predictions were found at their end by polling lately, and no webhook came. */
     silent: boolean
     /** s from the end of a prediction to our commit: of the last webhooks that this process took; null before the first. */
     latency: { count: number; p50: number; p90: number; max: number } | null
@@ -440,6 +451,19 @@ export interface Health {
   budget: { creates: Allowance; reads: Allowance }
   /** Why nothing is created, and until when that is known. */
   pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'storage'; until: string | null } | null
+  /** What holds up the deployment, the most important first; docs/waiting.md explains each name. */
+  conditions: {
+    name: string
+    /** One sentence. */
+    title: string
+    /** What was met, such as an error's text. */
+    detail: string
+    since: string
+    /** How many processes report it. */
+    processes: number
+    /** While it lasts, no prediction is created. */
+    stops_creation: boolean
+  }[]
   /** What jobs wait for that are not created yet. */
   waiting: {
     /** So many were looked at, of all tenants. */

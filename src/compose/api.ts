@@ -32,6 +32,9 @@ import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createInputChecks } from '../shared/catalogue/input-check.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { isLoopback, type Config } from '../shared/config.ts'
+import { creationCheck } from '../shared/conditions/conditions.ts'
+import { pacedLook } from '../shared/conditions/paced-look.ts'
+import { informative } from '../shared/health.ts'
 import { createCreditAdmin } from '../shared/credits/credit-admin.ts'
 import { startEventHub } from '../shared/events/event-hub.ts'
 import { createReadBudget, readBudgetFree } from '../shared/limits/redis-budget.ts'
@@ -46,6 +49,8 @@ import { LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
 
 /** Refused webhooks of one address, in each process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
+/** A secret that is known is compared again after this time. ms */
+const SECRET_CHECK_MS = 10 * 60_000
 
 /** Everything but the listener, so that the public address may be known before the first job is. */
 export async function buildApi(core: Core, options: ServiceOptions) {
@@ -69,12 +74,14 @@ export async function buildApi(core: Core, options: ServiceOptions) {
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
   const hub = await startEventHub({ reader, subscriber, redis, keys, log })
   const links = createArtifactLinks(deployment.keys)
+  const { conditions } = core
   const view = createJobView({
     links,
     createsPerMinute: config.replicate.createsPerMinute,
     keepJob: core.timings.keepJob,
+    stopBound: core.timings.stopBound,
   })
-  const show = createShowJob(store, view, ACCOUNT)
+  const show = createShowJob(view, { store, account: ACCOUNT, conditions, waits: core.waits })
   const streams = createEventStreams({
     hub,
     store,
@@ -87,6 +94,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     store,
     queueCounts: queueCounts(queues),
     account: ACCOUNT,
+    conditions,
     driftedPresets: catalogue.drifted,
   })
   const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
@@ -101,9 +109,12 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     configured: config.replicate.webhookSecret,
     fetch: (timeoutMs) => upstream.webhookSecret(timeoutMs),
   })
-  // The first webhook should find the secret; when it cannot be had now, the webhook fetches it.
-  if (core.webhooks()) void secrets.refresh()
-  const capacity = watchCapacity(redis, log)
+  const { troublePause } = core.timings
+  const secretLook = pacedLook(async () => ({ webhook_secret: core.webhooks() ? await secrets.problem() : null }), {
+    calm: SECRET_CHECK_MS,
+    ...troublePause,
+  })
+  const capacity = watchCapacity(redis, conditions)
   const mayRun = createMayRun(config.allowRawModels)
   const resolveJob = createResolveJob({ catalogue, mayRun })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
@@ -146,12 +157,22 @@ export async function buildApi(core: Core, options: ServiceOptions) {
       ...logRoutes({ store, upstream, reads: reads.of('poll') }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
-      ...healthRoutes({ version: VERSION, checks: { redis: redisCheck(core), storage: core.storageCheck }, metrics }),
+      ...healthRoutes({
+        version: VERSION,
+        checks: {
+          redis: redisCheck(core),
+          storage: core.storageCheck,
+          creation: informative(creationCheck(conditions)),
+        },
+        metrics,
+      }),
       ...healthReportRoutes({
         store,
         tenants: tenantAdmin,
         show,
         metrics,
+        conditions,
+        webhooks: core.webhooks,
         account: ACCOUNT,
         creates: createRate(config),
         reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
@@ -185,7 +206,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     auth.stop()
     await hub.stop()
   }
-  return { app, reload: catalogue.reload, stop }
+  return { app, reload: catalogue.reload, looks: [secretLook], stop }
 }
 
 /** Where readers are sent for files, when that is not here. */

@@ -7,6 +7,9 @@ import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
 import { createSpool } from '../shared/artifacts/spool.ts'
 import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
+import { createConditions, type Conditions } from '../shared/conditions/conditions.ts'
+import { createRedisConditionBoard } from '../shared/conditions/redis-condition-board.ts'
+import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
 import type { Config } from '../shared/config.ts'
@@ -18,6 +21,7 @@ import { KEEP_EVENTS } from '../shared/jobs/commit-plan.ts'
 import type { JobKeys } from '../shared/jobs/job-keys.ts'
 import { createLifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
+import { createRedisJobWaits } from '../shared/jobs/redis-job-waits.ts'
 import { createCommitRunner } from '../shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/timings.ts'
@@ -67,6 +71,9 @@ export const READY_WITHIN_MS = 10_000
 /** Of all copies on their way to a bucket: four of the largest. */
 const SPOOLED_FILES = 4
 const STORAGE_CHECK_MS = 15_000
+/** How often a process repeats what it reports, and after how many ms without that it is not believed. */
+const REPORT_MS = 5_000
+const REPORT_STALE_MS = 20_000
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
@@ -86,6 +93,14 @@ export async function buildStorage({ dataDir, artifacts: { store, bucket, maxByt
   }
 }
 
+/** What holds up this process, and the others of its deployment. */
+export const buildConditions = (redis: Redis, keys: JobKeys, log: Logger): Conditions =>
+  createConditions({
+    board: createRedisConditionBoard(redis, keys.conditions, REPORT_STALE_MS),
+    repeatMs: REPORT_MS,
+    log,
+  })
+
 /** What api and workers both stand on, over one connection. */
 export async function buildCore(
   redis: Redis,
@@ -93,6 +108,7 @@ export async function buildCore(
   deployment: Deployment,
   publicUrl: () => string | null,
   confirmDurable: () => Promise<void>,
+  conditions: Conditions,
   options: ServiceOptions,
 ) {
   const { config, log, wrap = UNWRAPPED } = options
@@ -112,7 +128,17 @@ export async function buildCore(
       confirmDurable,
     }),
   )
-  const upstream = createReplicateAdapter({ ...options.replicate, ...timings })
+  const judge = watchUpstream(conditions)
+  /** How far the clock of this machine is ahead of Replicate's, ms; null: not known yet. */
+  let ahead: number | null = null
+  const upstream = createReplicateAdapter({
+    ...options.replicate,
+    ...timings,
+    onSeen(seen) {
+      judge(seen)
+      if (seen.kind === 'answered' && seen.date !== null) ahead = Date.now() - seen.date
+    },
+  })
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
   const storage = await buildStorage(config)
   const batchStore = createRedisBatchStore({
@@ -134,6 +160,9 @@ export async function buildCore(
     /** Redis still holds the deployment that this process began with. */
     sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
     timings,
+    conditions,
+    waits: createRedisJobWaits(redis, keys.wait, log),
+    upstreamClock: () => ahead,
     queues,
     doorbells,
     store,

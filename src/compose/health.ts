@@ -4,9 +4,9 @@ import { healthRoutes } from '../api/routes/health.ts'
 import { startServer, type RunningServer } from '../api/server.ts'
 import { createThrottle } from '../api/throttle.ts'
 import type { Queues } from '../queues/producer.ts'
+import { creationCheck } from '../shared/conditions/conditions.ts'
 import type { HealthCheck } from '../shared/health.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
-import type { Logger } from '../shared/logger.ts'
 import { createMetrics } from '../shared/metrics.ts'
 import { checkRedis } from '../shared/redis/connection.ts'
 import { ACCOUNT, VERSION, type Core, type ServiceOptions } from './core.ts'
@@ -36,21 +36,25 @@ const workerCheck =
     return { ok: seconds !== null && seconds < 60, detail: seconds === null ? 'never swept' : `swept ${seconds} s ago` }
   }
 
-/** What is wrong with the place for files should be read at the start, not after the first paid prediction. */
-export async function tellStorage(check: HealthCheck, log: Logger): Promise<void> {
-  const { ok, detail } = await check()
-  if (!ok) log.error({ detail }, 'outputs cannot be stored')
-}
-
 /** A listener for a worker: health and metrics only. */
 export async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
   const { config, log } = options
   if (config.healthPort === null) return null
-  const metrics = createMetrics({ store: core.store, queueCounts: queueCounts(core.queues), account: ACCOUNT })
+  const metrics = createMetrics({
+    store: core.store,
+    queueCounts: queueCounts(core.queues),
+    account: ACCOUNT,
+    conditions: core.conditions,
+  })
   const app = createApp({
     routes: healthRoutes({
       version: VERSION,
-      checks: { redis: redisCheck(core), storage: core.storageCheck, workers: workerCheck(core.store) },
+      checks: {
+        redis: redisCheck(core),
+        storage: core.storageCheck,
+        workers: workerCheck(core.store),
+        creation: creationCheck(core.conditions),
+      },
       metrics,
     }),
     auth: createAuth({

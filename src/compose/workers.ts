@@ -25,7 +25,20 @@ const SLICE_ROWS = 1000
 
 export async function buildWorkers(core: Core, options: ServiceOptions): Promise<RunningWorkers> {
   const { config, log } = options
-  const { redis, keys, store, lifecycle, doorbells, artifacts, upstream, timings, tokens, queues, webhooks } = core
+  const {
+    redis,
+    keys,
+    store,
+    lifecycle,
+    doorbells,
+    artifacts,
+    upstream,
+    timings,
+    tokens,
+    queues,
+    webhooks,
+    conditions,
+  } = core
   const readsPerMinute = config.replicate.readsPerMinute
   const reads = createReadBudget(readBudgetOptions(redis, keys, config))
   const fetcher = createOutputFetcher({
@@ -34,7 +47,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence)
-  const underWay = await followCreates(presence, timings, log)
+  const underWay = await followCreates(presence, timings, conditions, log)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -54,6 +67,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
           account: ACCOUNT,
           timings,
           sameDeployment: core.sameDeployment,
+          conditions,
           log,
         }),
         prepare: createPrepareInput({
@@ -62,6 +76,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
           upstream,
           reads: reads.of('adopt'),
           account: ACCOUNT,
+          waits: core.waits,
           log,
         }),
         underWay,
@@ -72,6 +87,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
         reads: reads.of('adopt'),
         tokens,
         timings,
+        conditions,
         log,
         clock: () => performance.now(),
       }),
@@ -110,6 +126,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
           timings,
           log,
         }),
+        waits: core.waits,
         timings,
         log,
       }),

@@ -1,4 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { CONDITION_NAMES } from './conditions/condition.ts'
+import type { Conditions } from './conditions/conditions.ts'
 import { AT_RISK_MS, type JobStore } from './jobs/ports.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
@@ -14,12 +16,13 @@ export function createMetrics(options: {
   store: JobStore
   queueCounts: QueueCounts
   account: string
+  conditions: Pick<Conditions, 'all'>
   /** Of a process that has presets. */
   driftedPresets?: () => number
 }) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const { store, queueCounts, account } = options
+  const { store, queueCounts, account, conditions } = options
 
   const shared = { registers: [registry] }
   const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Jobs kept, by phase', labelNames: ['phase'], ...shared })
@@ -44,7 +47,7 @@ export function createMetrics(options: {
   const due = new Gauge({ name: 'genqueue_due', help: 'Members of the due index', labelNames: ['state'], ...shared })
   const paused = new Gauge({
     name: 'genqueue_creation_paused_seconds',
-    help: 'How long creation stays paused; 1 while it is tried whether upstream is well',
+    help: 'Seconds until creation resumes; 1 while a recovery probe is running',
     ...shared,
   })
   const atRisk = new Gauge({
@@ -69,6 +72,13 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const condition = new Gauge({
+    name: 'genqueue_condition',
+    help: 'Processes that report a condition that holds up the deployment; 0 when it does not last',
+    labelNames: ['name'],
+    ...shared,
+  })
+
   const { driftedPresets } = options
   const drifted =
     driftedPresets &&
@@ -79,14 +89,17 @@ export function createMetrics(options: {
     })
 
   async function readShared(): Promise<void> {
-    const [counts, inFlight, pause, queues, risk, unknowns] = await Promise.all([
+    const [counts, inFlight, pause, queues, risk, unknowns, lasting] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.pause(account),
       queueCounts(),
       store.artifactsAtRisk(AT_RISK_MS),
       store.unknownAttempts(account),
+      conditions.all(),
     ])
+    for (const name of CONDITION_NAMES)
+      condition.set({ name }, lasting.find((one) => one.name === name)?.processes ?? 0)
     atRisk.set(risk)
     if (drifted && driftedPresets) drifted.set(driftedPresets())
     unknown.set(unknowns.length)

@@ -18,6 +18,8 @@ export interface Presence {
   /** The process has ended, and nothing of it is under way. */
   leave(process: string): Promise<void>
   former(run: string): Promise<FormerRuns>
+  /** How long ago any process was seen, under whichever run, ms; null: never. */
+  seenAgo(): Promise<number | null>
   /** What is known of other runs is not needed any more, nor processes of this one that were not seen for `ms`. */
   forget(run: string, ms: number): Promise<void>
 }

@@ -49,6 +49,8 @@ const faultsSchema = z.strictObject({
     old_timestamp: fault({ ...events, seconds: z.number().positive().default(600) }),
     two_signatures: fault(events),
   }),
+  /** Each request to the API, whatever it is for. */
+  api: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
   create: z.strictObject({
     cut_before_accept: fault({}),
     cut_after_accept: fault({}),

@@ -101,18 +101,27 @@ export function wordsFor(job: Pick<Job, 'phase' | 'status'>): PhaseWords {
 const WAITS: Record<WaitingFor['reason'], string> = {
   budget: 'This account’s creates per minute are used up for the moment.',
   rate_limited: 'Replicate asked for a pause.',
-  upstream: 'Replicate is in trouble. It goes on when Replicate is well again.',
+  upstream: 'Replicate is failing or cannot be reached. It resumes when Replicate works again.',
   account: 'Replicate refuses the account: check the token and the credit.',
   storage: 'Outputs cannot be stored right now, so none are made.',
   outcome: 'The answer to the request did not arrive.',
-  preset_limit: 'As many runs of this preset are under way as may be.',
+  preset_limit: 'This preset is at its concurrency limit.',
   sequence: 'The runs before it in its batch come first.',
   max_spend: 'What its batch may spend is set aside for other runs.',
+  files: 'Its input files are being handed to Replicate.',
+  copy: 'Its files are being copied here.',
+  stop: 'Replicate has not confirmed the stop yet.',
+  recovery: 'Redis was restarted and is being compared with Replicate first.',
+  redis: 'Redis cannot be used right now.',
+  worker: 'No worker is running.',
 }
 
-/** In the service's own words. That the outcome is not known is already told by the phase. */
+/** What the phase itself says already. */
+const SAID_BY_PHASE = new Set<WaitingFor['reason']>(['outcome', 'stop'])
+
+/** In the service's own words. */
 export function whyItWaits(job: Job): string | null {
-  if (!job.waiting_for || job.waiting_for.reason === 'outcome') return null
+  if (!job.waiting_for || SAID_BY_PHASE.has(job.waiting_for.reason)) return null
   const known: Partial<Record<string, string>> = WAITS
   return job.waiting_for.detail || known[job.waiting_for.reason] || null
 }

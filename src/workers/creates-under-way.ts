@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Conditions } from '../shared/conditions/conditions.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Presence } from '../shared/presence.ts'
 
 /** A Redis that is away is not waited for. */
 const LEAVE_WITHIN_MS = 1_000
+/** This many beats without an answer are no hiccup. */
+const LATE_BEATS = 10
 
 /** The creates of this process, so that others know whether one may be under way that Redis has forgotten. */
 export interface CreatesUnderWay {
@@ -18,7 +21,12 @@ export interface CreatesUnderWay {
  * Tells in Redis that this process lives. After Redis was started anew it only does so when every create is over that
  * began before: the recovery gate waits for that. Resolves when it was told for the first time.
  */
-export async function followCreates(presence: Presence, timings: Timings, log: Logger): Promise<CreatesUnderWay> {
+export async function followCreates(
+  presence: Presence,
+  timings: Timings,
+  conditions: Pick<Conditions, 'set'>,
+  log: Logger,
+): Promise<CreatesUnderWay> {
   const id = randomUUID()
   /** The run of Redis under which each began, as it was known then. */
   const underWay = new Map<symbol, string>()
@@ -36,8 +44,18 @@ export async function followCreates(presence: Presence, timings: Timings, log: L
     }))
 
   await beatOnce()
+  let beatAt = performance.now()
   const timer = setInterval(() => {
-    beatOnce().catch((error: unknown) => log.debug({ err: error }, 'it was not told that this process lives'))
+    const silence = performance.now() - beatAt
+    if (silence > LATE_BEATS * timings.workerBeat)
+      conditions.set('beat_failing', 'others take this worker for dead while that lasts')
+    beatOnce().then(
+      () => {
+        beatAt = performance.now()
+        conditions.set('beat_failing', null)
+      },
+      (error: unknown) => log.debug({ err: error }, 'a sign of life was not written'),
+    )
   }, timings.workerBeat)
   timer.unref()
 

@@ -6,6 +6,7 @@ import { filesOf, mapInput, referenceOf } from '../shared/inputs/reference.ts'
 import type { UploadRecord } from '../shared/inputs/upload.ts'
 import type { Health, PauseReason } from '../shared/jobs/decision.ts'
 import type { JobError, JobRecord, JsonObject } from '../shared/jobs/job.ts'
+import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { HandOverOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -17,6 +18,7 @@ export interface PrepareDependencies {
   upstream: Pick<PredictionPort, 'uploadFile'>
   reads: Budget
   account: string
+  waits: Pick<JobWaits, 'note'>
   log: Logger
 }
 
@@ -62,7 +64,7 @@ class NotReadyError extends Error {
  * prediction.
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
-  const { uploads, artifacts, upstream, reads, account, log } = dependencies
+  const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
   const underWay = new Map<string, Promise<string>>()
   let free = AT_ONCE
   const waiting: (() => void)[] = []
@@ -129,6 +131,7 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
         found.set(id, known.url)
         until = Math.min(until, known.expires_at - needed)
       } else {
+        await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being handed to Replicate.' })
         found.set(id, await copyOf(record, signal))
         until = Math.min(until, Date.now() + REMOTE_LIFE - needed)
       }
@@ -146,6 +149,11 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     } catch (error) {
       signal.throwIfAborted()
       log.warn({ job: job.id, err: error }, 'the files of an input cannot be handed over now')
+      const why = error instanceof NotReadyError ? error.message : 'a stored file cannot be read'
+      await waits.note(job.id, {
+        reason: 'files',
+        detail: `A file of the input could not be handed to Replicate: ${why}. It is tried again.`,
+      })
       // A disk or a bucket that fails is ours: it says nothing about Replicate.
       return error instanceof NotReadyError ? error.result : { kind: 'trouble', health: null, pause: null }
     }

@@ -1,3 +1,4 @@
+import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
@@ -8,7 +9,7 @@ import type { Presence } from '../shared/presence.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { NamedAttempt, WebhookTokens } from '../shared/replicate/webhook-token.ts'
-import { listAll } from './list-window.ts'
+import { listAll, type ListFailure } from './list-window.ts'
 
 export interface RecoverDependencies {
   store: JobStore
@@ -21,6 +22,7 @@ export interface RecoverDependencies {
   timings: Timings
   /** Whether Redis still holds the deployment that this process started with. */
   sameDeployment: () => Promise<boolean>
+  conditions: Pick<Conditions, 'set'>
   log: Logger
 }
 
@@ -35,7 +37,8 @@ const RETRY_MS = 2_000
  * 2. one complete listing, begun after that, was read, and every prediction in it that carries our token found its job.
  */
 export function createRecoverIntents(dependencies: RecoverDependencies) {
-  const { store, lifecycle, upstream, tokens, reads, presence, account, timings, sameDeployment, log } = dependencies
+  const { store, lifecycle, upstream, tokens, reads, presence, account, timings, sameDeployment, conditions, log } =
+    dependencies
   let running: Promise<boolean> | undefined
   let waiting = false
 
@@ -69,29 +72,48 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     return observe()
   }
 
+  /** Pauses creation when upstream itself is the trouble, so that every view of a pause shows it. */
+  async function cannotList({ cause, message, retryAfterMs }: ListFailure): Promise<void> {
+    conditions.set('recovery_listing', message)
+    if (cause === 'rate_limited') return store.pauseCreation(account, retryAfterMs ?? RETRY_MS, 'rate_limited')
+    const found = cause === 'account' ? 'refused' : await upstream.account()
+    if (found !== 'well')
+      await store.endProbe(account, { well: false, reason: found === 'refused' ? 'account' : 'upstream' })
+  }
+
   async function recover(signal: AbortSignal): Promise<boolean> {
     const now = await store.now()
     if (!(await sameDeployment())) {
-      log.fatal('Redis holds another deployment, or lost its data: nothing is created until that is mended')
+      conditions.set('deployment_lost', 'the id of the deployment is not the one that this process started with')
       return false
     }
+    conditions.set('deployment_lost', null)
     const run = await presence.run()
     const { processes, seen } = await presence.former(run)
     const creating = processes.filter((ago) => ago < surelyOver(timings)).length
     if (creating > 0) {
-      if (!waiting) log.info({ processes: creating }, 'Redis was started anew: waiting for creates that began before')
+      conditions.set(
+        'recovery_former',
+        `${creating} ${creating === 1 ? 'process' : 'processes'} may have some under way`,
+      )
       waiting = true
       return false
     }
+    conditions.set('recovery_former', null)
     waiting = false
-    log.info('Redis was started anew: looking for predictions that it may have forgotten')
+    // While creation is paused nothing could be created after the listing either; half open, the listing is the probe.
+    const pause = await store.pause(account)
+    if (pause !== null && pause.until !== null) return false
+    log.info('Redis was restarted: listing predictions that it may have forgotten')
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
     const listing = await listAll({ upstream, reads }, window, signal)
     if (listing.kind === 'incomplete') {
-      log.warn(listing.failure, 'the predictions could not be listed; nothing is created')
+      await cannotList(listing.failure)
       return false
     }
+    conditions.set('recovery_listing', null)
+    if (pause !== null) await store.endProbe(account, { well: true })
     const listed = listing.predictions
     await tokens.refresh({ now: true })
     const unowned = new Set(
@@ -114,7 +136,10 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     }
     await presence.forget(run, surelyOver(timings))
     if (!(await store.allowIntents(run))) return false
-    log[found > 0 ? 'warn' : 'info']({ listed: listed.length, adopted: found }, 'Redis was checked; creation goes on')
+    log[found > 0 ? 'warn' : 'info'](
+      { listed: listed.length, adopted: found },
+      'Redis was compared with Replicate; creation resumes',
+    )
     return true
   }
 

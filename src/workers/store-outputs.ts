@@ -4,6 +4,7 @@ import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueEffect } from '../shared/jobs/due-member.ts'
+import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -13,6 +14,7 @@ export interface StoreDependencies {
   store: JobStore
   lifecycle: Lifecycle
   copy: CopyOutputs
+  waits: Pick<JobWaits, 'note'>
   timings: Timings
   log: Logger
 }
@@ -21,12 +23,11 @@ export interface StoreDependencies {
  * Copies the outputs of one job before it is `succeeded`. Repeatable: keys are made of job, attempt and place, files
  * appear whole or not at all, and only one commit records the result.
  */
-export function createStoreOutputs({ store, lifecycle, copy, timings, log }: StoreDependencies) {
+export function createStoreOutputs({ store, lifecycle, copy, waits, timings, log }: StoreDependencies) {
   /** Storage that has been failing for a while, or will not get well: no new predictions whose outputs could not be kept. */
   async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
     if (since < timings.storageTrouble && !isLasting) return
-    log.error({ for_ms: since }, 'outputs cannot be stored; creation is paused')
     await store.pauseCreation(account, timings.troublePause.longest, 'storage')
   }
 
@@ -56,6 +57,12 @@ export function createStoreOutputs({ store, lifecycle, copy, timings, log }: Sto
         await lifecycle.apply(id, { type: 'not_stored', attempt, message }, 'worker')
         return
       }
+      await waits.note(
+        id,
+        isStorageTrouble(error)
+          ? { reason: 'storage', detail: 'The place for files fails. The copy is tried again.' }
+          : { reason: 'copy', detail: `The last copy failed: ${reason}. It is tried again.` },
+      )
       const since = attemptOf(state, attempt)?.closed_at ?? now
       const key = `store:${attempt}`
       const member = dueEffect(id, key)

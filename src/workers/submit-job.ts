@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Conditions } from '../shared/conditions/conditions.ts'
 import { dueJob } from '../shared/jobs/due-member.ts'
 import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
@@ -30,6 +31,7 @@ export interface SubmitDependencies {
   reads: Budget
   tokens: WebhookTokens
   timings: Timings
+  conditions: Pick<Conditions, 'set'>
   log: Logger
   /** Monotonic, ms. */
   clock: () => number
@@ -40,6 +42,9 @@ type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 /** How long a waiting worker sleeps at most before it looks again: a pause may have been lifted. */
 const LONGEST_NAP_MS = 5_000
 const PROBE_NAP_MS = 250
+
+/** What the recovery gate reports while a job waits before it. */
+const GATE_CONDITIONS = ['recovery_former', 'recovery_listing', 'deployment_lost'] as const
 
 /**
  * Creates the prediction of one job, once (docs/design.md, "Submit, paid once"). The intent is committed before a byte
@@ -57,6 +62,7 @@ export function createSubmitJob({
   reads,
   tokens,
   timings,
+  conditions,
   log,
   clock,
 }: SubmitDependencies) {
@@ -149,7 +155,7 @@ export function createSubmitJob({
     if (!(await store.beginProbe(account))) return
     await reads.take(signal)
     const found = await upstream.account()
-    log.warn({ found }, 'creation stands still; asked whether Replicate is well')
+    log.info({ found }, 'creation is paused; asked Replicate whether the account works')
     await store.endProbe(
       account,
       found === 'well' ? { well: true } : { well: false, reason: found === 'refused' ? 'account' : 'upstream' },
@@ -177,6 +183,8 @@ export function createSubmitJob({
     try {
       return await intend(id, place, until, signal)
     } finally {
+      // The gate is open, or nothing waits before it any more.
+      for (const name of GATE_CONDITIONS) conditions.set(name, null)
       line.leave()
     }
   }

@@ -2,7 +2,7 @@ import type { Batches } from '../shared/batches/batches.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/due-member.ts'
-import { AT_RISK_MS, type Doorbells, type JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/timings.ts'
@@ -137,19 +137,8 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     }
   }
 
-  let alarmed = false
-  /** Said when it begins and when it is over, not in each sweep. */
-  async function watchOutputs(): Promise<void> {
-    const outputs = await store.artifactsAtRisk(AT_RISK_MS)
-    if (outputs > 0 && !alarmed)
-      log.error({ outputs }, 'outputs that Replicate removes within 15 minutes are not copied yet')
-    if (outputs === 0 && alarmed) log.info('no output is at risk any more')
-    alarmed = outputs > 0
-  }
-
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
     await cleanUp()
-    await watchOutputs()
   }
 }

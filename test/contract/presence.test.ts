@@ -10,6 +10,7 @@ import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts
 import { oneKey } from '../../src/shared/signing-keys.ts'
 import { followCreates } from '../../src/workers/creates-under-way.ts'
 import { createRecoverIntents } from '../../src/workers/recover-intents.ts'
+import { noConditions } from '../support/no-conditions.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -91,7 +92,7 @@ describe('a process', () => {
 
   test('comes over to a new run when the creates are over that it began before', async () => {
     const { at, presence: changing } = restartable()
-    const creates = await followCreates(changing, timings, log)
+    const creates = await followCreates(changing, timings, noConditions, log)
     expect(await known()).toEqual([expect.stringMatching(/^before \d+$/)])
     const [first, second] = [creates.begin(), creates.begin()]
     at.run = 'after'
@@ -112,7 +113,7 @@ describe('a process', () => {
   })
 
   test('that is stopped while a create is under way stays known', async () => {
-    const creates = await followCreates(restartable().presence, timings, log)
+    const creates = await followCreates(restartable().presence, timings, noConditions, log)
     creates.begin()
     await creates.stop()
     expect(await known()).toHaveLength(1)
@@ -122,7 +123,7 @@ describe('a process', () => {
     const silent = new Promise<never>(() => undefined)
     let away = false
     const run = () => (away ? silent : Promise.resolve('now'))
-    const creates = await followCreates({ ...presence, run, leave: () => silent }, timings, log)
+    const creates = await followCreates({ ...presence, run, leave: () => silent }, timings, noConditions, log)
     away = true
     await creates.stop()
   })
@@ -158,6 +159,7 @@ describe('the recovery gate', () => {
       account: 'default',
       timings,
       sameDeployment: () => Promise.resolve(true),
+      conditions: noConditions,
       log,
     })
     const open = async (): Promise<boolean> => (await recover(new AbortController().signal)).retryInMs === 0

@@ -10,6 +10,7 @@ import { createMetrics } from '../../src/shared/metrics.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import { noConditions } from '../support/no-conditions.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -96,7 +97,12 @@ test('a request knows when the one who asked has left', async () => {
     board: null,
     studioDir: null,
     autoSession: false,
-    metrics: createMetrics({ store: scene.store, queueCounts: () => Promise.resolve({}), account: 'default' }),
+    metrics: createMetrics({
+      store: scene.store,
+      queueCounts: () => Promise.resolve({}),
+      account: 'default',
+      conditions: noConditions,
+    }),
     log: createLogger({ level: 'silent', readable: false }),
   })
   const server = await startServer(app, { host: '127.0.0.1', port: 0, portVariable: 'PORT' })

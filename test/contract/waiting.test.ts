@@ -1,16 +1,28 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createWaiting } from '../../src/api/waiting.ts'
+import type { Condition } from '../../src/shared/conditions/condition.ts'
 import type { JobEvent } from '../../src/shared/jobs/decision.ts'
 import type { JobRecord } from '../../src/shared/jobs/job.ts'
+import type { JobWaits } from '../../src/shared/jobs/job-waits.ts'
+import { createRedisJobWaits } from '../../src/shared/jobs/redis-job-waits.ts'
+import { createLogger } from '../../src/shared/logger.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 let scene: JobScene
 let waiting: ReturnType<typeof createWaiting>
+let waits: JobWaits
+let lasting: Condition[] = []
 beforeAll(async () => {
   scene = await jobScene()
-  waiting = createWaiting(scene.store, 'default')
+  waits = createRedisJobWaits(scene.redis, scene.keys.wait, createLogger({ level: 'silent', readable: false }))
+  waiting = createWaiting({
+    store: scene.store,
+    account: 'default',
+    conditions: { all: () => Promise.resolve(lasting) },
+    waits,
+  })
 })
 
 const read = async (id: string): Promise<JobRecord> => {
@@ -35,9 +47,15 @@ const seen = (attempt: number, status: string) => (id: string) =>
     attempt,
     prediction: prediction(status, { id: `${id}-${attempt}`, error: status === 'failed' ? '(code: PA)' : null }),
   }) as const
+const created = seen(1, 'starting')
+const stored = (id: string): JobEvent => ({
+  type: 'observed',
+  attempt: 1,
+  prediction: prediction('succeeded', { id: `${id}-1`, output: 'https://replicate.delivery/a.png' }),
+})
 const failedOnce = [intend, seen(1, 'starting'), seen(1, 'failed')]
 
-const TURN = { for: 'turn', crowd: null, pause: null }
+const TURN = { for: 'turn', crowd: null, pause: null, condition: null, wait: null }
 const OUTCOME = { for: 'outcome' }
 
 describe('a job', () => {
@@ -51,6 +69,12 @@ describe('a job', () => {
     ['whose next create got no answer waits for its outcome', [...failedOnce, intend, lost(2)], OUTCOME],
     ['whose next create was not sent waits for its turn', [...failedOnce, intend, notSent(2)], TURN],
     ['that was made anew waits for nothing of ours', [...failedOnce, intend, seen(2, 'starting')], null],
+    ['whose outputs are copied waits for that', [intend, created, stored], { for: 'store', wait: null }],
+    [
+      'that is being stopped waits for Replicate',
+      [intend, created, () => ({ type: 'cancel' })],
+      { for: 'stop', since: expect.any(Number) },
+    ],
     ['that is over waits for nothing', [() => ({ type: 'cancel' })], null],
   ])('%s', async (_when, events, expected) => {
     expect(await waiting(await after(events))).toEqual(expected)
@@ -60,6 +84,28 @@ describe('a job', () => {
     const old = await after(failedOnce)
     await scene.happen(old.id, { type: 'cancel' })
     expect(await waiting(old)).toBeNull()
+  })
+
+  test('waits for what holds up the whole deployment, when that stops creation', async () => {
+    const job = await after([])
+    const about = (name: Condition['name']): Condition => ({ name, since: 1, detail: '', processes: 1 })
+    lasting = [about('webhooks_silent'), about('upstream_failing'), about('recovery_listing')]
+    expect(await waiting(job)).toEqual({ ...TURN, condition: 'upstream_failing' })
+    lasting = [about('webhooks_silent'), about('pause_account')]
+    expect(await waiting(job)).toEqual(TURN)
+    lasting = []
+  })
+
+  test('waits for what its worker met, until that is over', async () => {
+    const [queued, storing] = [await after([]), await after([intend, created, stored])]
+    const files = { reason: 'files', detail: 'A file is handed over.' } as const
+    const copy = { reason: 'storage', detail: 'The disk is full.' } as const
+    await waits.note(queued.id, files)
+    await waits.note(storing.id, copy)
+    expect(await waiting(queued)).toEqual({ ...TURN, wait: files })
+    expect(await waiting(storing)).toEqual({ for: 'store', wait: copy })
+    await waits.note(queued.id, null)
+    expect(await waiting(queued)).toEqual(TURN)
   })
 
   test('is told of a pause only when the pause holds it up', async () => {

@@ -128,8 +128,8 @@ test('outputs that come close to their removal are counted and alarmed about onc
   await service.simulator.faults({ files: null })
   for (const { id } of jobs) expect((await finished(service, id)).status).toBe('succeeded')
   expect(await atRisk()).toBe(0)
-  await waitFor('the end of the alarm', () => said('no output is at risk any more') > 0)
-  expect([said('are not copied yet'), said('no output is at risk any more')]).toEqual([1, 1])
+  await waitFor('the end of the alarm', () => said('No output is at risk any more') > 0)
+  expect([said('are not copied yet'), said('No output is at risk any more')]).toEqual([1, 1])
 })
 
 test.each([

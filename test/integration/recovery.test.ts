@@ -4,6 +4,7 @@ import { closeQueues, createQueues } from '../../src/queues/producer.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { appendOnlyFile } from '../support/append-only-file.ts'
 import { finished, inPhase } from '../support/finished.ts'
+import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
@@ -157,6 +158,74 @@ test('a second attempt is adopted when Redis forgot both how the first one ended
   await service.stop()
   await redis.stop()
 }, 60_000)
+
+describe('a first start', () => {
+  const trouble = async (url: string, faults: object): Promise<void> => {
+    await fetch(`${url}/_sim/faults`, { method: 'POST', body: JSON.stringify(faults) })
+  }
+
+  test.each([
+    ['a token that is refused', { api: { status: { code: 401 } } }, 'account', 'token_refused'],
+    ['Replicate that is away', { api: { cut: 1 } }, 'upstream', 'upstream_failing'],
+  ] as const)(
+    'with %s says so everywhere within seconds, and creation begins when it is over',
+    async (_what, faults, reason, condition) => {
+      const redis = await startOwnRedis()
+      const log: string[] = []
+      const healthPort = await freePort()
+      const service = await startService({
+        redisUrl: redis.url,
+        env: { LOG_LEVEL: 'info', HEALTH_PORT: String(healthPort) },
+        timings: SHORT_TIMINGS,
+        onLog: (line) => void log.push(line),
+        through: async (port) => {
+          await trouble(`http://127.0.0.1:${port}`, faults)
+          return port
+        },
+      })
+      const lines = () => log.map((line): { level: number; condition?: string } => JSON.parse(line))
+      const said = () => lines().filter((line) => line.condition === condition)
+      // Nothing was submitted yet.
+      await waitFor('the log to say it', () => said().length > 0)
+      expect(said()).toMatchObject([{ level: 50 }])
+      const { id } = await service.client.submit({ version: HELLO, input: { text: 'first' } })
+      await waitFor('the job to say why it waits', async () => {
+        const { waiting_for } = await service.client.get(id)
+        return waiting_for?.reason === reason
+      })
+      const health = await waitFor('Health to show a pause', async () => {
+        const now = await service.client.health()
+        return now.pause?.reason === reason && now.conditions.some(({ name }) => name === condition) && now
+      })
+      expect(health.conditions.find(({ name }) => name === condition)).toMatchObject({
+        stops_creation: true,
+        processes: 1,
+      })
+      const worker = await fetch(`http://127.0.0.1:${healthPort}/readyz`)
+      expect(worker.status).toBe(503)
+      expect(await worker.json()).toMatchObject({ status: 'not_ready', checks: { creation: { ok: false } } })
+      const api = await fetch(`${service.url}/readyz`)
+      // It takes jobs, which wait.
+      expect(api.status).toBe(200)
+      expect(await api.json()).toMatchObject({ checks: { creation: { ok: false, optional: true } } })
+      const metrics = async (): Promise<string> => (await fetch(`${service.url}/metrics`)).text()
+      expect(await metrics()).toContain(`genqueue_condition{name="${condition}"} 1`)
+      expect((await service.simulator.books()).counts.created).toBe(0)
+
+      await service.simulator.faults({ api: null })
+      expect((await finished(service, id)).status).toBe('succeeded')
+      await waitFor('the condition to end', async () => {
+        const now = await service.client.health()
+        return now.pause === null && now.conditions.length === 0
+      })
+      expect(said()).toMatchObject([{ level: 50 }, { level: 30 }])
+      expect(await metrics()).toContain(`genqueue_condition{name="${condition}"} 0`)
+      expect((await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status).toBe(200)
+      await service.stop()
+      await redis.stop()
+    },
+  )
+})
 
 describe('strict durability', () => {
   test('needs a Redis that writes at once, or can say when it has', async () => {

@@ -28,4 +28,5 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   undecidable: 20_000,
   lostAfter: 600,
   storageTrouble: 1000,
+  conditionCheck: 100,
 }

@@ -1,4 +1,6 @@
 import type { Allowance, Health, Job, WaitingFor } from '../../client/types.ts'
+import { CONDITIONS, type Condition } from '../../shared/conditions/condition.ts'
+import type { Conditions } from '../../shared/conditions/conditions.ts'
 import type { JobRecord } from '../../shared/jobs/job.ts'
 import { AT_RISK_MS, type JobStore, type Pause } from '../../shared/jobs/ports.ts'
 import type { Rate } from '../../shared/limits/budget.ts'
@@ -11,6 +13,9 @@ export interface HealthReportDependencies {
   tenants: Pick<TenantAdmin, 'tenants'>
   show: (job: JobRecord) => Promise<Job>
   metrics: Pick<Metrics, 'webhookLatencies'>
+  conditions: Pick<Conditions, 'all'>
+  /** Whether Replicate can call us. */
+  webhooks: () => boolean
   account: string
   creates: Rate
   reads: Rate & { free: () => Promise<number> }
@@ -22,7 +27,7 @@ const TENANTS = 50
 
 /** `/v1/health`: how the whole deployment is doing, for a page that an operator looks at. */
 export function healthReportRoutes(dependencies: HealthReportDependencies): Route[] {
-  const { store, tenants, show, metrics, account, creates, reads } = dependencies
+  const { store, tenants, show, metrics, conditions, webhooks, account, creates, reads } = dependencies
 
   /** Nobody keeps the reasons, because they are of the moment: a sample of those who wait tells them. */
   async function waiting(): Promise<Health['waiting']> {
@@ -37,7 +42,7 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
   }
 
   async function report(): Promise<Health> {
-    const [counts, open, silent, createsFree, readsFree, pause, waits, atRisk, unknown] = await Promise.all([
+    const [counts, open, silent, createsFree, readsFree, pause, waits, atRisk, unknown, lasting] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.webhooksSilent(account),
@@ -47,15 +52,22 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
       waiting(),
       store.artifactsAtRisk(AT_RISK_MS),
       store.unknownAttempts(account),
+      conditions.all(),
     ])
     const { counters, due, overdue } = counts
     return {
       jobs: counts.phases,
       predictions_open: open,
       finished_by: withPrefix(counters, 'finished_by:'),
-      webhooks: { silent, latency: latencyOf(metrics.webhookLatencies()), dead_letters: counts.deadLetters },
+      webhooks: {
+        expected: webhooks(),
+        silent,
+        latency: latencyOf(metrics.webhookLatencies()),
+        dead_letters: counts.deadLetters,
+      },
       budget: { creates: allowance(creates, createsFree), reads: allowance(reads, readsFree) },
       pause: pause && pauseView(pause),
+      conditions: lasting.map(conditionView),
       waiting: waits,
       artifacts_at_risk: atRisk,
       outcomes_unknown: unknown.length,
@@ -79,6 +91,15 @@ const allowance = ({ perMinute, burst }: Rate, free: number): Allowance => ({ pe
 const pauseView = ({ reason, until }: Pause): NonNullable<Health['pause']> => ({
   reason,
   until: until === null ? null : new Date(until).toISOString(),
+})
+
+const conditionView = ({ name, detail, since, processes }: Condition): Health['conditions'][number] => ({
+  name,
+  title: `${CONDITIONS[name].begins}.`,
+  detail,
+  since: new Date(since).toISOString(),
+  processes,
+  stops_creation: CONDITIONS[name].stopsCreation,
 })
 
 const withPrefix = (counters: Record<string, number>, prefix: string): Record<string, number> =>

@@ -25,7 +25,7 @@ import { getQuerySchema, listQuerySchema, parseWith, queryObject, retryQuerySche
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
-import { createWaiting } from '../waiting.ts'
+import { createWaiting, type WaitingDependencies } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
   store: JobStore
@@ -48,8 +48,8 @@ const CHUNK = 100
 /** A job as its owner sees it, with what it waits for. */
 export type ShowJob = (job: JobRecord) => Promise<Job>
 
-export function createShowJob(store: JobStore, view: JobView, account: string): ShowJob {
-  const waiting = createWaiting(store, account)
+export function createShowJob(view: JobView, dependencies: WaitingDependencies): ShowJob {
+  const waiting = createWaiting(dependencies)
   return async (job) => view(job, await waiting(job))
 }
 

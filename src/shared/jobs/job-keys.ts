@@ -87,6 +87,10 @@ export function createJobKeys(prefix: string) {
     deployment: `${tag}:deployment`,
     /** hash: which processes of workers live, and under which run of Redis */
     presence: `${tag}:presence`,
+    /** hash: process -> what holds it up (report-conditions.lua) */
+    conditions: `${tag}:conditions`,
+    /** string with a time to live: JSON, what a worker met that holds up a job (job-waits.ts) */
+    wait: (job: string) => `${tag}:wait:${job}`,
     /** prefix of BullMQ's keys */
     queues: `${tag}:queue`,
   }

@@ -94,7 +94,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       )
     if (commit.orphans)
       log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'a prediction that no attempt owns came to light')
-    if (commit.pause) log.warn({ ...commit.pause, job: job.id }, 'creation is paused')
+    if (commit.pause) log.info({ ...commit.pause, job: job.id }, 'a request of this job paused creation')
     // A job that is made anew keeps its phase when an attempt came to nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
     if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
@@ -105,21 +105,11 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
   }
 
-  /** When webhooks stop or start coming, the operator should read it once. */
-  let silent = false
-  function tellSilence(silence: number, cause: Cause): void {
-    const now = cause === 'webhook' ? false : silent || silence >= SILENT_FROM
-    if (now !== silent && webhooks())
-      log.warn(now ? 'webhooks do not come; predictions are looked after by polling' : 'webhooks come again')
-    silent = now
-  }
-
   /** A webhook that brings no news, because asking was faster, shows as well that webhooks come. */
   async function hearWebhook(): Promise<void> {
     await store.webhookCame().catch((error: unknown) => {
       log.debug({ err: error }, 'that a webhook came was not written down')
     })
-    tellSilence(0, 'webhook')
   }
 
   /** p90 of the job's model, kept for a while: it only decides when the first poll is due. */
@@ -165,7 +155,6 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       switch (result.status) {
         case 'applied':
           await announce(state.job, result.state, decision, cause)
-          tellSilence(silence, cause)
           return { kind: 'applied', state: result.state }
         case 'repeated': {
           const again = await store.load(id)

@@ -120,6 +120,8 @@ export interface JobStore {
   /** Storing failed or worked; answers for how long it has been failing, ms. */
   storageFailed(): Promise<number>
   storageWorked(): Promise<void>
+  /** For how long storing has been failing, ms; null: it has not. */
+  storageFailingFor(): Promise<number | null>
   pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
   /** Outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>

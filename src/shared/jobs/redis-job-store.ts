@@ -248,6 +248,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       await redis.del(keys.storage)
     },
 
+    async storageFailingFor() {
+      const since = await redis.hget(keys.storage, 'failing_since')
+      return since === null ? null : clock.now() - Number(since)
+    },
+
     async pauseCreation(account, ms, reason) {
       await pauseAccount(redis, [keys.account(account)], [String(ms), reason])
     },

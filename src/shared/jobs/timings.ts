@@ -74,6 +74,8 @@ export interface Timings {
   sweepSilence: number
   /** Without a byte of it, a request body is given up. */
   bodyIdle: number
+  /** Between two looks for conditions that hold up the deployment. */
+  conditionCheck: number
   /** How long an accept may take before it promises never to happen. */
   acceptWithin: number
   /** After it began to be written: a batch that is still a draft was given up. */
@@ -124,6 +126,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepUpload: 24 * HOUR,
   sweepSilence: 1 * MINUTE,
   bodyIdle: 30 * SECOND,
+  conditionCheck: 2 * SECOND,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,
 }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { Logger } from '../logger.ts'
+import type { Conditions } from '../conditions/conditions.ts'
 
 /** Whether Redis has room for new work. */
 export interface Capacity {
@@ -12,16 +12,14 @@ const LOOK_MS = 2_000
 const FULL_FROM = 0.75
 
 /** Looks at Redis' memory every two seconds; without maxmemory there is no limit to keep to. */
-export function watchCapacity(redis: Redis, log: Logger): Capacity {
+export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>): Capacity {
   let full = false
   const look = async (): Promise<void> => {
     const info = await redis.info('memory')
     const figure = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
     const [used, most] = [figure('used_memory'), figure('maxmemory')]
-    const now = most > 0 && used >= most * FULL_FROM
-    if (now !== full)
-      log.warn({ used, maxmemory: most }, now ? 'Redis is filling up: new jobs are refused' : 'Redis has room again')
-    full = now
+    full = most > 0 && used >= most * FULL_FROM
+    conditions.set('redis_filling', full ? `${FULL_FROM * 100} % of maxmemory (${most} bytes) are used` : null)
   }
   // Redis that does not answer is told by the request that needs it.
   const attempt = (): void => void look().catch(() => undefined)

@@ -50,6 +50,11 @@ export function createRedisPresence(redis: Redis, hash: string): Presence {
       }
     },
 
+    async seenAgo() {
+      const { now, processes } = await read()
+      return processes.length === 0 ? null : now - Math.max(...processes.map(({ at }) => at))
+    },
+
     async forget(run, ms) {
       const { now, processes, runs } = await read()
       const gone = [

@@ -1,6 +1,7 @@
 import Replicate from 'replicate'
 import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
+import type { Seen } from '../conditions/watch-upstream.ts'
 import { multipartOf } from './multipart.ts'
 import type { CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
 import {
@@ -37,6 +38,8 @@ export interface ReplicateAdapterOptions {
   createTimeout: number
   readTimeout: number
   uploadTimeout: number
+  /** Called with the end of every request, whatever it is for. */
+  onSeen?: (seen: Seen) => void
 }
 
 export function createReplicateAdapter(options: ReplicateAdapterOptions): PredictionPort & { close(): Promise<void> } {
@@ -59,10 +62,31 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   const creates = agentWith(1_000)
   const reads = agentWith(4_000)
 
-  async function request(
-    path: string,
-    init: { method: string; headers?: Record<string, string>; data?: object; timeout: number; agent: Agent },
-  ): Promise<Outcome> {
+  interface SentOnce {
+    method: string
+    headers?: Record<string, string>
+    data?: object
+    timeout: number
+    agent: Agent
+  }
+
+  /** Lets `onSeen` know how a request ended. */
+  function seen(outcome: Outcome): Outcome {
+    options.onSeen?.(
+      outcome.kind === 'answer'
+        ? {
+            kind: 'answered',
+            status: outcome.answer.status,
+            date: Date.parse(outcome.answer.headers.get('date') ?? '') || null,
+          }
+        : { kind: 'unanswered', reason: outcome.reason },
+    )
+    return outcome
+  }
+
+  const request = async (path: string, init: SentOnce): Promise<Outcome> => seen(await requestOnce(path, init))
+
+  async function requestOnce(path: string, init: SentOnce): Promise<Outcome> {
     // Not AbortSignal.timeout: that one keeps a request alive for all of its time, however quick the answer was.
     const { signal, clear } = timeLimit(init.timeout)
     let first: Promise<Answer> | undefined
@@ -141,10 +165,12 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
           signal: deadline,
           dispatcher: reads,
         })
-        return handOverOutcome(await answerOf(answer))
+        const outcome = { kind: 'answer', answer: await answerOf(answer) } as const
+        seen(outcome)
+        return handOverOutcome(outcome.answer)
       } catch (error) {
         signal.throwIfAborted()
-        const outcome = whatBroke(error)
+        const outcome = seen(whatBroke(error))
         return { kind: 'failed', reason: outcome.kind === 'answer' ? 'no answer' : outcome.reason }
       }
     },

@@ -11,6 +11,8 @@ export interface WebhookSecrets {
    * `changed`: check again. `unavailable`: nobody knows.
    */
   refresh(): Promise<'fresh' | 'changed' | 'unavailable'>
+  /** Why webhooks cannot be verified now, after a look at Replicate's secret if that is needed; null: they can be. */
+  problem(): Promise<string | null>
 }
 
 export function createWebhookSecrets(options: {
@@ -20,12 +22,25 @@ export function createWebhookSecrets(options: {
 }): WebhookSecrets {
   if (options.configured !== null) {
     const secrets = [options.configured]
-    return { known: () => secrets, refresh: () => Promise.resolve('fresh') }
+    return {
+      known: () => secrets,
+      refresh: () => Promise.resolve('fresh'),
+      // Replicate that does not answer has a condition of its own; the secret here is right as far as anybody knows.
+      problem: () =>
+        options.fetch(FETCH_TIMEOUT_MS).then(
+          (secret) =>
+            secret === options.configured
+              ? null
+              : 'REPLICATE_WEBHOOK_SECRET is not the secret of this account. Correct it, or leave it out to have it fetched',
+          () => null,
+        ),
+    }
   }
   const now = options.now ?? Date.now
   let secrets: string[] = []
   let fetchedAt = Number.NEGATIVE_INFINITY
   let triedAt = Number.NEGATIVE_INFINITY
+  let failure = 'it was not fetched yet'
   let running: Promise<'fresh' | 'changed' | 'unavailable'> | undefined
 
   const fetchOnce = async (): Promise<'fresh' | 'changed' | 'unavailable'> => {
@@ -36,22 +51,29 @@ export function createWebhookSecrets(options: {
       if (secret === secrets[0]) return 'fresh'
       secrets = [secret, ...secrets.slice(0, 1)]
       return 'changed'
-    } catch {
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error)
       return 'unavailable'
     }
   }
 
+  async function refresh(): Promise<'fresh' | 'changed' | 'unavailable'> {
+    if (running) return running
+    if (now() - fetchedAt < MINUTE_MS) return 'fresh'
+    // Without any secret a webhook cannot be judged at all: then a failed fetch is tried again sooner.
+    if (now() - triedAt < (secrets.length > 0 ? MINUTE_MS : RETRY_MS)) return 'unavailable'
+    running = fetchOnce().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
   return {
     known: () => secrets,
-    async refresh() {
-      if (running) return running
-      if (now() - fetchedAt < MINUTE_MS) return 'fresh'
-      // Without any secret a webhook cannot be judged at all: then a failed fetch is tried again sooner.
-      if (now() - triedAt < (secrets.length > 0 ? MINUTE_MS : RETRY_MS)) return 'unavailable'
-      running = fetchOnce().finally(() => {
-        running = undefined
-      })
-      return running
+    refresh,
+    async problem() {
+      if (secrets.length === 0) await refresh()
+      return secrets.length > 0 ? null : failure
     },
   }
 }

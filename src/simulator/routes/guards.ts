@@ -63,6 +63,18 @@ export const asUnknown =
     return body === 'titled' ? withHeaders(titledNotFound(), reply.headers) : reply
   }
 
+/** Faults of the whole API: a token that is refused, a server that is away. */
+export const shaken =
+  (services: Services, handler: Handler): Handler =>
+  async (request) => {
+    const { faults } = services
+    const delay = faults.strike('api', 'delay')
+    if (delay !== null) await pause(services, delay.seconds)
+    if (faults.strike('api', 'cut') !== null) return cut
+    const status = faults.strike('api', 'status')
+    return status === null ? handler(request) : statusReply(status)
+  }
+
 /** Groups of faults that strike any answer of a route in the same ways. */
 export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models' | 'uploads'
 

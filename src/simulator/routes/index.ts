@@ -4,7 +4,7 @@ import { getAccount, getWebhookSecret, listHardware } from './account.ts'
 import { adminRoutes } from './admin.ts'
 import { createByDeployment, createByModel, createByVersion } from './create-prediction.ts'
 import { getFile } from './files.ts'
-import { type AnswerGroup, asUnknown, authenticated, faulty, limited, paid } from './guards.ts'
+import { type AnswerGroup, asUnknown, authenticated, faulty, limited, paid, shaken } from './guards.ts'
 import {
   getDeployment,
   getModel,
@@ -26,10 +26,10 @@ export function routesOf(services: Services): Route[] {
   const creating = (handler: Handler) =>
     counted(
       () => book.count('create_requests'),
-      authenticated(asUnknown(services, paid(services, limited(services, 'creates', handler)))),
+      authenticated(shaken(services, asUnknown(services, paid(services, limited(services, 'creates', handler))))),
     )
   const other = (group: AnswerGroup, handler: Handler) =>
-    authenticated(asUnknown(services, limited(services, 'reads', faulty(services, group, handler))))
+    authenticated(shaken(services, asUnknown(services, limited(services, 'reads', faulty(services, group, handler)))))
   const model = '/v1/models/:owner/:name'
   return [
     { method: 'POST', path: '/v1/predictions', handler: creating(createByVersion(services)) },

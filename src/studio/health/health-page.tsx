@@ -10,7 +10,7 @@ import { useFollowAll } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
 import { useMay } from '../who.ts'
-import { findingsOf, PAUSES, SOURCES, WAIT_NAMES } from './health-words.ts'
+import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookWords } from './health-words.ts'
 import { readCheck } from './read-check.ts'
 import { Problem } from '../problem.tsx'
 
@@ -72,7 +72,7 @@ function Verdict({ health, readiness }: { health: Health; readiness: Readiness }
               : `${findings.length} things to look at`}
         </h2>
         {well ? (
-          <p className="muted">Webhooks arrive, nothing waits longer than it must, no output is in danger.</p>
+          <p className="muted">{webhookWords(health)} Nothing waits longer than it must, no output is in danger.</p>
         ) : (
           <ul className="findings">
             {findings.map(({ what, todo }) => (
@@ -138,7 +138,8 @@ function Ends({ health }: { health: Health }) {
 const share = (count: number, all: number): string =>
   `${((count / all) * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })} %`
 
-function Webhooks({ health: { webhooks } }: { health: Health }) {
+function Webhooks({ health }: { health: Health }) {
+  const { webhooks } = health
   const { latency } = webhooks
   return (
     <Card id="webhooks" title="Webhooks">
@@ -157,8 +158,10 @@ function Webhooks({ health: { webhooks } }: { health: Health }) {
       </Figures>
       <p className="card-note">
         {webhooks.silent
-          ? 'They do not arrive: ends are found by asking.'
-          : 'From the end of a prediction to our record.'}
+          ? 'They do not arrive: completions are found by polling.'
+          : webhooks.latency === null
+            ? webhookWords(health)
+            : 'From the completion of a prediction to our record.'}
       </p>
     </Card>
   )
@@ -287,7 +290,7 @@ function Checks({ readiness: { checks, version } }: { readiness: Readiness }) {
                 <span className="figure-note">{detail}</span>
               </span>
               <StatusIcon shape={ok ? 'done' : 'failed'} />
-              <span className="off-screen">{ok ? 'well' : 'in trouble'}</span>
+              <span className="off-screen">{ok ? 'working' : 'failing'}</span>
             </li>
           )
         })}

@@ -21,13 +21,19 @@ export const PAUSES: Record<NonNullable<Health['pause']>['reason'], string> = {
 export const WAIT_NAMES: Record<WaitingFor['reason'], string> = {
   budget: 'their turn in the budget',
   rate_limited: 'a pause that Replicate asked for',
-  upstream: 'Replicate to be well again',
+  upstream: 'Replicate to work again',
   account: 'the account to be accepted',
   storage: 'outputs to be storable',
   outcome: 'to know whether a request arrived',
   preset_limit: 'others of their preset',
   sequence: 'those before them in their batch',
   max_spend: 'what their batch may spend',
+  files: 'their input files to reach Replicate',
+  copy: 'their outputs to be copied',
+  stop: 'Replicate to confirm their stop',
+  recovery: 'Redis to be compared with Replicate after its restart',
+  redis: 'Redis to be usable',
+  worker: 'a worker to run',
 }
 
 export interface Finding {
@@ -48,14 +54,22 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
   }
   for (const [name, check] of Object.entries(readiness.checks)) {
     const { ok, detail } = readCheck(check)
-    say(!ok, `${humanize(name)} is in trouble.`, detail)
+    // What holds up creation stands among the conditions.
+    say(!ok && name !== 'creation', `${humanize(name)} is failing.`, detail)
   }
-  const { pause, webhooks, finished_by } = health
+  const { pause, webhooks, finished_by, conditions } = health
   if (pause)
     say(
       true,
       `Nothing is created: ${PAUSES[pause.reason]}.`,
-      pause.reason === 'account' ? 'Check the token and the credit at Replicate.' : 'It goes on by itself.',
+      pause.reason === 'account' ? 'Check the token and the credit at Replicate.' : 'It resumes automatically.',
+    )
+  const isShown = (name: string): boolean => name.startsWith('pause_') || ELSEWHERE.has(name)
+  for (const { name, title, detail, processes } of conditions)
+    say(
+      !isShown(name),
+      title,
+      processes === 1 ? `${sentence(detail)}` : `${sentence(detail)} ${processes} processes report it.`,
     )
   say(
     health.artifacts_at_risk > 0,
@@ -63,16 +77,16 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     'Replicate removes them soon and they are not copied: look at the storage and at the workers’ log.',
   )
   say(
-    webhooks.silent,
+    webhooks.expected && webhooks.silent,
     'Webhooks do not arrive.',
-    'Runs finish later, by asking. Check PUBLIC_URL and what stands before it.',
+    'Runs are completed by polling, so they finish later. Check PUBLIC_URL and the proxy in front of it.',
   )
   const ends = Object.values(finished_by).reduce((sum, count) => sum + count, 0)
   const asked = (finished_by['poll'] ?? 0) + (finished_by['list'] ?? 0)
   say(
-    !webhooks.silent && ends >= ENOUGH && asked / ends > 0.5,
-    'More ends are found by asking than by webhook.',
-    'Without PUBLIC_URL that is how it works; with it, webhooks get lost on their way.',
+    webhooks.expected && !webhooks.silent && ends >= ENOUGH && asked / ends > 0.5,
+    'More completions are found by polling than by webhook.',
+    'Webhooks get lost on their way: check the proxy in front of PUBLIC_URL.',
   )
   say(
     (webhooks.latency?.p90 ?? 0) > LATE_S,
@@ -88,4 +102,16 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     'They are settled by webhook or from Replicate’s list, within minutes.',
   )
   return findings
+}
+
+/** Conditions that other findings show with a number. */
+const ELSEWHERE = new Set(['outputs_at_risk', 'webhooks_silent', 'redis_unfit', 'storage_failing'])
+
+const sentence = (detail: string): string => `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`
+
+/** How completions reach this deployment, when nothing is wrong with it. */
+export function webhookWords({ webhooks, finished_by }: Pick<Health, 'webhooks' | 'finished_by'>): string {
+  if (!webhooks.expected) return 'Runs are completed by polling: PUBLIC_URL is not set.'
+  const haveArrived = webhooks.latency !== null || (finished_by['webhook'] ?? 0) > 0
+  return haveArrived ? 'Webhooks arrive.' : 'No webhook has arrived yet.'
 }

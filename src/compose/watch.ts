@@ -1,0 +1,121 @@
+import type { ConditionName } from '../shared/conditions/condition.ts'
+import { pacedLook } from '../shared/conditions/paced-look.ts'
+import { watchConditions, type Look } from '../shared/conditions/watch-conditions.ts'
+import { rememberCheck, type HealthCheck } from '../shared/health.ts'
+import { AT_RISK_MS } from '../shared/jobs/ports.ts'
+import { createReadBudget } from '../shared/limits/redis-budget.ts'
+import type { Logger } from '../shared/logger.ts'
+import { createRedisPresence } from '../shared/redis/redis-presence.ts'
+import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
+import { redisCheck } from './health.ts'
+
+/** INFO of Redis is long, and what it says of the configuration rarely changes. ms */
+const REDIS_CHECK_MS = 10_000
+/** A worker reports at each `workerBeat` that it is alive: without one for this many beats there is none. */
+const BEATS = 10
+/** Beyond `timings.clockSkew`: the date of an answer has whole seconds, and the answer took its time. ms */
+const CLOCK_MARGIN_MS = 2_000
+
+/** Looks for conditions as long as the process runs; returns how to stop. `looks`: of the role. */
+export function watchDeployment(core: Core, looks: readonly Look[], log: Logger): () => Promise<void> {
+  return watchConditions({
+    conditions: core.conditions,
+    looks: [
+      pauseLook(core),
+      troubleLook(core),
+      checkLook('redis_unfit', rememberCheck(redisCheck(core), REDIS_CHECK_MS)),
+      checkLook('storage_failing', core.storageCheck),
+      clockLook(core),
+      ...looks,
+    ],
+    everyMs: core.timings.conditionCheck,
+    log,
+  })
+}
+
+const PAUSES = ['account', 'upstream', 'rate_limited', 'storage'] as const
+
+/** The account's pause is shared: every process reports it. */
+const pauseLook =
+  ({ store }: Core): Look =>
+  async () => {
+    const pause = await store.pause(ACCOUNT)
+    const detail = pause && (pause.until === null ? 'a probe is running' : 'until it is over, or a probe succeeds')
+    return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
+  }
+
+const troubleLook =
+  ({ store, webhooks }: Core): Look =>
+  async () => {
+    const [failingFor, atRisk, isSilent] = await Promise.all([
+      store.storageFailingFor(),
+      store.artifactsAtRisk(AT_RISK_MS),
+      store.webhooksSilent(ACCOUNT),
+    ])
+    return {
+      copies_failing: failingFor === null ? null : 'the log of the workers has the reason',
+      outputs_at_risk: atRisk === 0 ? null : `${atRisk} outputs`,
+      webhooks_silent: webhooks() && isSilent ? 'the last predictions were found finished by polling' : null,
+    }
+  }
+
+const checkLook =
+  (name: ConditionName, check: HealthCheck): Look =>
+  async () => {
+    const { ok, detail } = await check()
+    return { [name]: ok ? null : detail }
+  }
+
+function clockLook({ store, timings, upstreamClock }: Core): Look {
+  const most = timings.clockSkew + CLOCK_MARGIN_MS
+  const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`
+  return async () => {
+    const began = Date.now()
+    const redis = await store.now()
+    const ahead = (began + Date.now()) / 2 - redis
+    const upstream = upstreamClock()
+    const wrong = [
+      Math.abs(ahead) > most ? `this machine and Redis differ by ${seconds(Math.abs(ahead))}` : null,
+      upstream !== null && Math.abs(ahead - upstream) > most
+        ? `Redis and Replicate differ by ${seconds(Math.abs(ahead - upstream))}`
+        : null,
+    ].filter((text) => text !== null)
+    return { clock_difference: wrong.length === 0 ? null : wrong.join('; ') }
+  }
+}
+
+/**
+ * The token is tried at the start, so that a wrong one is known before the first job; afterwards only while upstream is
+ * in trouble, so that its end is noticed although nothing else is sent. What is found the adapter reports.
+ */
+export function upstreamLook({ redis, keys, conditions, timings, upstream }: Core, { config }: ServiceOptions): Look {
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
+  let isTried = false
+  const isTroubled = (): boolean => conditions.has('token_refused') || conditions.has('upstream_failing')
+  const ask: Look = async () => {
+    await reads.take(AbortSignal.timeout(timings.readTimeout))
+    await upstream.account()
+    isTried = true
+    return {}
+  }
+  const { first } = timings.troublePause
+  const asked = pacedLook(ask, { calm: first, first, longest: first })
+  return async () => {
+    if (!isTried || isTroubled()) return asked()
+    return {}
+  }
+}
+
+/** Whether any worker is there: jobs would be accepted and never begin. */
+export function workerLook({ redis, keys, timings }: Core): Look {
+  const presence = createRedisPresence(redis, keys.presence)
+  const silence = BEATS * timings.workerBeat
+  const startedAt = performance.now()
+  return async () => {
+    const ago = await presence.seenAgo()
+    if (ago !== null && ago < silence) return { no_worker: null }
+    // Workers may start a moment later than the api.
+    if (performance.now() - startedAt < silence) return {}
+    return { no_worker: ago === null ? 'none was ever seen' : `the last one was seen ${Math.round(ago / 1000)} s ago` }
+  }
+}

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto'
+import type { HealthCheck } from '../health.ts'
+import type { Logger } from '../logger.ts'
+import { CONDITION_NAMES, CONDITIONS, type Condition, type ConditionBoard, type ConditionName } from './condition.ts'
+
+/** What holds up this process and its deployment. */
+export interface Conditions {
+  /** Begins a condition (`detail`: what was met) or ends it (null). Logs only when it begins and when it ends. */
+  set(name: ConditionName, detail: string | null): void
+  /** Whether this process reports it. */
+  has(name: ConditionName): boolean
+  /** What lasts in all processes of the deployment; of this process alone when Redis does not answer. */
+  all(): Promise<Condition[]>
+  stop(): Promise<void>
+}
+
+interface Lasting {
+  since: number
+  detail: string
+}
+
+/** A Redis that does not answer must not hold up a stop. ms */
+const STOP_WITHIN_MS = 500
+
+/**
+ * The registry of a process. Reports are repeated every `repeatMs` while there are any, so that those of a process that
+ * was killed are forgotten; an idle, healthy process writes nothing.
+ */
+export function createConditions(options: { board: ConditionBoard; repeatMs: number; log: Logger }): Conditions {
+  const { board, repeatMs, log } = options
+  const id = randomUUID()
+  const lasting = new Map<ConditionName, Lasting>()
+  let writing: Promise<void> | null = null
+  let isChanged = false
+  let isReported = false
+
+  const reports = () => [...lasting].map(([name, { since, detail }]) => ({ name, since, detail }))
+
+  async function write(): Promise<void> {
+    do {
+      isChanged = false
+      const made = reports()
+      await board.report(id, made)
+      isReported = made.length > 0
+    } while (isChanged)
+  }
+
+  /** One write at a time; what changes meanwhile is in the next one. Redis that does not answer is tried again. */
+  function publish(): Promise<void> {
+    isChanged = true
+    writing ??= write()
+      .catch((error: unknown) => log.debug({ err: error }, 'conditions were not reported to Redis'))
+      .finally(() => {
+        writing = null
+      })
+    return writing
+  }
+
+  const timer = setInterval(() => {
+    if (lasting.size > 0 || isReported) void publish()
+  }, repeatMs)
+  timer.unref()
+
+  return {
+    set(name, detail) {
+      const before = lasting.get(name)
+      if (detail === null) {
+        if (!before) return
+        lasting.delete(name)
+        log.info({ condition: name, for_ms: Date.now() - before.since }, CONDITIONS[name].ends)
+      } else {
+        if (before?.detail === detail) return
+        lasting.set(name, { since: before?.since ?? Date.now(), detail })
+        if (!before) log[CONDITIONS[name].level]({ condition: name, detail }, CONDITIONS[name].begins)
+      }
+      void publish()
+    },
+
+    has: (name) => lasting.has(name),
+
+    async all() {
+      const others = await board.read().catch((error: unknown) => {
+        log.debug({ err: error }, 'conditions of other processes were not read')
+        return []
+      })
+      const known = [...others.filter(({ process }) => process !== id), ...reports()]
+      return CONDITION_NAMES.flatMap((name) => {
+        const mine = known.filter((one) => one.name === name)
+        const first = mine.toSorted((a, b) => a.since - b.since)[0]
+        return first ? [{ name, since: first.since, detail: first.detail, processes: mine.length }] : []
+      })
+    },
+
+    async stop() {
+      clearInterval(timer)
+      lasting.clear()
+      if (!isReported && writing === null) return
+      await Promise.race([publish(), new Promise((resolve) => setTimeout(resolve, STOP_WITHIN_MS).unref())])
+    },
+  }
+}
+
+/** Whether predictions can be created, as far as the deployment knows. */
+export const creationCheck =
+  (conditions: Conditions): HealthCheck =>
+  async () => {
+    const stopping = (await conditions.all()).filter(({ name }) => CONDITIONS[name].stopsCreation)
+    return {
+      ok: stopping.length === 0,
+      detail:
+        stopping.length === 0
+          ? 'predictions can be created'
+          : stopping.map(({ name, detail }) => `${CONDITIONS[name].begins} (${detail})`).join('; '),
+    }
+  }

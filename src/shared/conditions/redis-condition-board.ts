@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { loadScript } from '../redis/script.ts'
+import { sharedTurn } from '../shared-turn.ts'
+import { isConditionName, type ConditionBoard, type ConditionName } from './condition.ts'
+
+const reportConditions = loadScript(new URL('report-conditions.lua', import.meta.url), { flags: ['allow-oom'] })
+
+const reportSchema = z.array(z.object({ name: z.string(), since: z.number(), detail: z.string() }))
+
+/** One hash: a field for each process that reports something. `staleAfter`: ms without a repetition. */
+export function createRedisConditionBoard(redis: Redis, hash: string, staleAfter: number): ConditionBoard {
+  // Each view of a waiting job asks: those of one turn of the event loop share the answer.
+  const read = sharedTurn(async (key) => {
+    const [fields, [seconds, micros]] = await Promise.all([redis.hgetall(key), redis.time()])
+    const now = Number(seconds) * 1000 + Number(micros) / 1000
+    return Object.entries(fields).flatMap(([process, value]) => {
+      const space = value.indexOf(' ')
+      if (now - Number(value.slice(0, space)) > staleAfter) return []
+      const reports = reportSchema.safeParse(parseJson(value.slice(space + 1))).data ?? []
+      return reports.flatMap(({ name, ...rest }) => (isConditionName(name) ? [{ process, name, ...rest }] : []))
+    })
+  })
+
+  return {
+    async report(process, reports) {
+      const text = reports.length === 0 ? '' : JSON.stringify(reports)
+      await reportConditions(redis, [hash], [process, text, String(staleAfter)])
+    },
+    read: async (): Promise<{ process: string; name: ConditionName; since: number; detail: string }[]> =>
+      (await read(hash)).answer,
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,21 @@
+--[[
+  A process reports which conditions last; it replaces what it reported before.
+
+  Input:   KEYS[1] the hash of conditions (process -> `<ms> <JSON>`), ARGV[1] process, ARGV[2] JSON or '' for none,
+           ARGV[3] ms after which a report that was not repeated is stale
+  Output:  1
+]]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if ARGV[2] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
+  local fields = redis.call('HGETALL', KEYS[1])
+  for i = 1, #fields, 2 do
+    if now - tonumber(string.match(fields[i + 1], '^%d+') or '0') > tonumber(ARGV[3]) then
+      redis.call('HDEL', KEYS[1], fields[i])
+    end
+  end
+end
+return 1

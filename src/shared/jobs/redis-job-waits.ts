@@ -1,0 +1,27 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { Logger } from '../logger.ts'
+import type { JobWaits } from './job-waits.ts'
+
+/** Longer than a worker is silent about a job that it tries again. ms */
+const KEPT_MS = 5 * 60_000
+
+const waitSchema = z.object({ reason: z.enum(['files', 'copy', 'storage']), detail: z.string() })
+
+/** One string with a time to live for each job. */
+export function createRedisJobWaits(redis: Redis, keyOf: (job: string) => string, log: Logger): JobWaits {
+  return {
+    async note(job, wait) {
+      try {
+        if (wait === null) await redis.del(keyOf(job))
+        else await redis.set(keyOf(job), JSON.stringify(wait), 'PX', KEPT_MS)
+      } catch (error) {
+        log.debug({ err: error, job }, 'what a job waits for was not written down')
+      }
+    },
+    async of(job) {
+      const text = await redis.get(keyOf(job))
+      return text === null ? null : waitSchema.parse(JSON.parse(text))
+    },
+  }
+}

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest'
+import type { Health } from '../../src/client/types.ts'
+import { findingsOf, webhookWords } from '../../src/studio/health/health-words.ts'
+
+const allowance = { per_minute: 600, burst: 10, free: 10 }
+const HEALTH: Health = {
+  jobs: {},
+  predictions_open: 0,
+  finished_by: {},
+  webhooks: { expected: true, silent: false, latency: null, dead_letters: 0 },
+  budget: { creates: allowance, reads: allowance },
+  pause: null,
+  conditions: [],
+  waiting: { looked_at: 0, reasons: [] },
+  artifacts_at_risk: 0,
+  outcomes_unknown: 0,
+  orphan_predictions: 0,
+  due: { waiting: 0, overdue: 0 },
+}
+const health = (changes: Partial<Health>): Health => ({ ...HEALTH, ...changes })
+const readiness = (checks: Record<string, { ok: boolean; detail: string }>) => ({
+  status: 'ready',
+  version: null,
+  checks,
+})
+const WELL = readiness({})
+
+describe('what Health says of webhooks', () => {
+  const latency = { count: 1, p50: 1, p90: 1, max: 1 }
+  test.each<[string, Partial<Health>, string]>([
+    ['when none ever came', {}, 'No webhook has arrived yet.'],
+    ['when this process took one', { webhooks: { ...HEALTH.webhooks, latency } }, 'Webhooks arrive.'],
+    ['when another process took some', { finished_by: { webhook: 3, poll: 1 } }, 'Webhooks arrive.'],
+    ['when only polls found completions', { finished_by: { poll: 3 } }, 'No webhook has arrived yet.'],
+    [
+      'when none can come',
+      { webhooks: { ...HEALTH.webhooks, expected: false } },
+      'Runs are completed by polling: PUBLIC_URL is not set.',
+    ],
+  ])('%s', (_when, changes, words) => {
+    expect(webhookWords(health(changes))).toBe(words)
+  })
+})
+
+describe('findings', () => {
+  const refused: Health['conditions'][number] = {
+    name: 'token_refused',
+    title: 'Replicate refuses the API token.',
+    detail: 'status 401',
+    since: '2026-01-01T00:00:00.000Z',
+    processes: 1,
+    stops_creation: true,
+  }
+
+  test('a condition is one, in its own words, with how many processes report it', () => {
+    expect(findingsOf(health({ conditions: [refused] }), WELL)).toEqual([
+      { what: 'Replicate refuses the API token.', todo: 'Status 401.' },
+    ])
+    expect(findingsOf(health({ conditions: [{ ...refused, processes: 2 }] }), WELL)).toEqual([
+      { what: 'Replicate refuses the API token.', todo: 'Status 401. 2 processes report it.' },
+    ])
+  })
+
+  test('what stands elsewhere is not said twice', () => {
+    const pause = { reason: 'account', until: null } as const
+    const conditions = ['pause_account', 'redis_unfit', 'storage_failing', 'webhooks_silent', 'outputs_at_risk'].map(
+      (name) => ({ ...refused, name }),
+    )
+    const checks = readiness({
+      creation: { ok: false, detail: 'Creation is paused' },
+      redis: { ok: false, detail: 'appendonly is off' },
+    })
+    expect(findingsOf(health({ pause, conditions }), checks)).toEqual([
+      { what: 'Redis is failing.', todo: 'appendonly is off' },
+      {
+        what: 'Nothing is created: Replicate refuses the account.',
+        todo: 'Check the token and the credit at Replicate.',
+      },
+    ])
+  })
+
+  test('completions found by polling are none where no webhook is expected', () => {
+    const polled = { finished_by: { poll: 50 }, webhooks: { ...HEALTH.webhooks, silent: true } }
+    expect(findingsOf(health(polled), WELL).map(({ what }) => what)).toEqual(['Webhooks do not arrive.'])
+    const webhooks = { ...polled.webhooks, expected: false }
+    expect(findingsOf(health({ ...polled, webhooks }), WELL)).toEqual([])
+  })
+})
