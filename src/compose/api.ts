@@ -162,7 +162,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
         checks: {
           redis: redisCheck(core),
           storage: core.storageCheck,
-          creation: informative(creationCheck(conditions)),
+          creation: informative(creationCheck(conditions.all)),
         },
         metrics,
       }),

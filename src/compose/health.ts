@@ -53,7 +53,7 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
         redis: redisCheck(core),
         storage: core.storageCheck,
         workers: workerCheck(core.store),
-        creation: creationCheck(core.conditions),
+        creation: creationCheck(core.conditions.local),
       },
       metrics,
     }),

@@ -45,17 +45,16 @@ export async function followCreates(
 
   await beatOnce()
   let beatAt = performance.now()
+  async function beatAndNote(): Promise<void> {
+    await beatOnce()
+    beatAt = performance.now()
+    conditions.set('beat_failing', null)
+  }
   const timer = setInterval(() => {
     const silence = performance.now() - beatAt
     if (silence > LATE_BEATS * timings.workerBeat)
       conditions.set('beat_failing', 'others take this worker for dead while that lasts')
-    beatOnce().then(
-      () => {
-        beatAt = performance.now()
-        conditions.set('beat_failing', null)
-      },
-      (error: unknown) => log.debug({ err: error }, 'a sign of life was not written'),
-    )
+    beatAndNote().catch((error: unknown) => log.debug({ err: error }, 'a sign of life was not written'))
   }, timings.workerBeat)
   timer.unref()
 

@@ -4,6 +4,7 @@ import type { Conditions } from '../../src/shared/conditions/conditions.ts'
 export const noConditions: Conditions = {
   set: () => undefined,
   has: () => false,
+  local: () => [],
   all: () => Promise.resolve([]),
   stop: () => Promise.resolve(),
 }

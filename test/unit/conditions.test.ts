@@ -89,7 +89,7 @@ describe('a condition', () => {
 
   test('that stops creation makes a worker unready, with words; others do not', async () => {
     const { conditions } = scene()
-    const ready = creationCheck(conditions)
+    const ready = creationCheck(conditions.local)
     conditions.set('webhooks_silent', 'none')
     expect(await ready()).toEqual({ ok: true, detail: 'predictions can be created' })
     conditions.set('token_refused', 'status 401')

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { HealthCheck } from '../health.ts'
 import type { Logger } from '../logger.ts'
-import { CONDITION_NAMES, CONDITIONS, type Condition, type ConditionBoard, type ConditionName } from './condition.ts'
+import {
+  CONDITION_NAMES,
+  CONDITIONS,
+  type Condition,
+  type ConditionBoard,
+  type ConditionName,
+  type Report,
+} from './condition.ts'
 
 /** What holds up this process and its deployment. */
 export interface Conditions {
@@ -9,6 +16,8 @@ export interface Conditions {
   set(name: ConditionName, detail: string | null): void
   /** Whether this process reports it. */
   has(name: ConditionName): boolean
+  /** What this process reports. */
+  local(): Condition[]
   /** What lasts in all processes of the deployment; of this process alone when Redis does not answer. */
   all(): Promise<Condition[]>
   stop(): Promise<void>
@@ -78,17 +87,14 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
 
     has: (name) => lasting.has(name),
 
+    local: () => together(reports()),
+
     async all() {
       const others = await board.read().catch((error: unknown) => {
         log.debug({ err: error }, 'conditions of other processes were not read')
         return []
       })
-      const known = [...others.filter(({ process }) => process !== id), ...reports()]
-      return CONDITION_NAMES.flatMap((name) => {
-        const mine = known.filter((one) => one.name === name)
-        const first = mine.toSorted((a, b) => a.since - b.since)[0]
-        return first ? [{ name, since: first.since, detail: first.detail, processes: mine.length }] : []
-      })
+      return together([...others.filter(({ process }) => process !== id), ...reports()])
     },
 
     async stop() {
@@ -100,11 +106,19 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
   }
 }
 
-/** Whether predictions can be created, as far as the deployment knows. */
+/** Reports of several processes, as one condition for each name. */
+const together = (reports: readonly Report[]): Condition[] =>
+  CONDITION_NAMES.flatMap((name) => {
+    const same = reports.filter((one) => one.name === name)
+    const first = same.toSorted((a, b) => a.since - b.since)[0]
+    return first ? [{ name, since: first.since, detail: first.detail, processes: same.length }] : []
+  })
+
+/** Whether predictions can be created, judged by these conditions. */
 export const creationCheck =
-  (conditions: Conditions): HealthCheck =>
+  (lasting: () => Promise<Condition[]> | Condition[]): HealthCheck =>
   async () => {
-    const stopping = (await conditions.all()).filter(({ name }) => CONDITIONS[name].stopsCreation)
+    const stopping = (await lasting()).filter(({ name }) => CONDITIONS[name].stopsCreation)
     return {
       ok: stopping.length === 0,
       detail:

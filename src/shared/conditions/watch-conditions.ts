@@ -29,11 +29,11 @@ export function watchConditions(options: {
       log.debug({ err: error }, 'a condition could not be looked at')
     }
   }
-  const start = (): void => {
-    round ??= Promise.all(looks.map(once)).then(() => {
-      round = null
-    })
+  const lookAtAll = async (): Promise<void> => {
+    await Promise.all(looks.map(once))
+    round = null
   }
+  const start = (): void => void (round ??= lookAtAll())
 
   start()
   const timer = setInterval(start, everyMs)

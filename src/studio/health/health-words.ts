@@ -69,7 +69,7 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     say(
       !isShown(name),
       title,
-      processes === 1 ? `${sentence(detail)}` : `${sentence(detail)} ${processes} processes report it.`,
+      processes === 1 ? sentence(detail) : `${sentence(detail)} ${processes} processes report it.`,
     )
   say(
     health.artifacts_at_risk > 0,
