@@ -6,6 +6,7 @@ import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
+import type { Cors } from './cors.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyRoom, type BodyShare, type RoomSizes } from './body-room.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
@@ -21,6 +22,8 @@ import { clientNetwork, type Throttle } from './throttle.ts'
 export interface AppOptions {
   routes: Route[]
   auth: Auth
+  /** null: pages of other origins use nothing of this. */
+  cors: Cors | null
   throttle: Throttle
   /** null: this listener takes no webhooks. */
   webhooks: WebhookReceiver | null
@@ -68,7 +71,7 @@ const BODY_IDLE_MS = 30_000
 
 /** The Express edge: everything inside works with plain requests and answers. */
 export function createApp(options: AppOptions): Express {
-  const { auth, log, metrics, fileOrigins = [], bodyIdleMs: idleMs = BODY_IDLE_MS } = options
+  const { auth, cors, log, metrics, fileOrigins = [], bodyIdleMs: idleMs = BODY_IDLE_MS } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -99,6 +102,7 @@ export function createApp(options: AppOptions): Express {
       'connect-src': ["'self'"],
     }),
   )
+  if (cors) app.use(cors.middleware)
 
   const { webhooks } = options
   const webhookBodies = createBodyRoom(WEBHOOK_ROOM)
@@ -151,11 +155,13 @@ export function createApp(options: AppOptions): Express {
           answer = await route.handle(asked)
         } else if (route.streams) {
           principal = await auth.require(asked, route.scope)
+          await cors?.require(asked, principal.tenant)
           refuseCompressed(request)
           room = bodies.enter(principal.tenant)
           answer = await route.handle({ ...asked, principal, stream: request, room, idleMs })
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
+          await cors?.require(asked, principal.tenant)
           asked.query.delete('token')
           room = bodies.enter(principal.tenant)
           const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }

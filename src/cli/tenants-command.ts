@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { splitOrigins } from '../shared/cors-origins.ts'
 import type { TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/tenant-requests.ts'
 import { tenantView } from '../shared/tenants/tenant-view.ts'
@@ -14,12 +15,14 @@ const HELP = `Usage: genqueue tenants <action> [options]
   create <id>          a new tenant; the same one twice is made once
   show <id>            one tenant
   limits <id>          changes its limits; what is not named stays
+  origins <id>         changes which of CORS_ORIGINS its pages may come from
   suspend <id>         its keys open nothing from now on; jobs that were accepted go on
   resume <id>          lets it in again
 
   --title <text>               of a new tenant; its id otherwise
   --requests-per-minute <n>    a number, or "default" for the deployment's
   --queued-jobs <n>            jobs that may wait in the line; a number, or "default"
+  --cors-origins <list>        origins with commas between them, "none", or "default" for all of CORS_ORIGINS
   --json                       prints each tenant as a line of JSON
 
 Works on Redis, whether the service runs or not.
@@ -31,6 +34,7 @@ export interface TenantOptions {
   title?: string | undefined
   requestsPerMinute?: number | null | undefined
   queuedJobs?: number | null | undefined
+  corsOrigins?: string | undefined
 }
 
 const limitsOf = ({ requestsPerMinute, queuedJobs }: TenantOptions) => ({
@@ -55,6 +59,11 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
   limits: async (admin, id, options) => [
     await admin.changeTenant(id, readRequest(tenantChangeSchema, { limits: limitsOf(options) })),
   ],
+  origins: async (admin, id, { corsOrigins }) => {
+    if (corsOrigins === undefined) throw new Error('--cors-origins is missing')
+    const cors_origins = corsOrigins === 'default' ? null : corsOrigins === 'none' ? [] : splitOrigins(corsOrigins)
+    return [await admin.changeTenant(id, readRequest(tenantChangeSchema, { cors_origins }))]
+  },
   suspend: async (admin, id) => [await admin.changeTenant(id, { suspended: true })],
   resume: async (admin, id) => [await admin.changeTenant(id, { suspended: false })],
 }
@@ -71,6 +80,7 @@ function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
         title: ({ title }) => title,
         'requests/min': limit('requests_per_minute'),
         'queued jobs': limit('queued_jobs'),
+        origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
         created: ({ created_at }) => created_at,
         suspended: ({ suspended_at }) => suspended_at,
       },
@@ -89,6 +99,7 @@ export const tenantsCommand: Command = {
         title: { type: 'string' },
         'requests-per-minute': { type: 'string' },
         'queued-jobs': { type: 'string' },
+        'cors-origins': { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     })
@@ -99,6 +110,7 @@ export const tenantsCommand: Command = {
       title: values.title,
       requestsPerMinute: readLimit('requests-per-minute', values['requests-per-minute']),
       queuedJobs: readLimit('queued-jobs', values['queued-jobs']),
+      corsOrigins: values['cors-origins'],
     }
     return operate(async ({ tenants }, { tenantLimits }) => {
       print(await action(tenants, id ?? '', options), tenantLimits, values.json)

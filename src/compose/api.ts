@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BOARD_PATH, createApp } from '../api/app.ts'
 import { createAuth } from '../api/auth.ts'
+import { createCors } from '../api/cors.ts'
 import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
@@ -105,6 +106,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     keys: deployment.keys,
     allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
   })
+  const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
   const secrets = createWebhookSecrets({
     configured: config.replicate.webhookSecret,
     fetch: (timeoutMs) => upstream.webhookSecret(timeoutMs),
@@ -151,7 +153,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
       ...manifestRoutes({ store, show }),
       ...modelRoutes(models),
       ...presetRoutes(catalogue, store),
-      ...artifactRoutes({ store, artifacts, links, auth }),
+      ...artifactRoutes({ store, artifacts, links, auth, cors }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
       ...logRoutes({ store, upstream, reads: reads.of('poll') }),
@@ -180,6 +182,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
       ...docsRoutes(),
     ],
     auth,
+    cors,
     throttle,
     webhooks: createWebhookReceiver({
       lifecycle,

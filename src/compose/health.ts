@@ -64,6 +64,7 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
       keys: core.deployment.keys,
       allowedHosts: null,
     }),
+    cors: null,
     throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
     webhooks: null,
     board: null,

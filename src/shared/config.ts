@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { BUCKET_PATTERN, patternProblem } from './artifacts/artifact-names.ts'
+import { originsProblem, splitOrigins } from './cors-origins.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import { TYPE_PATTERN } from './inputs/media-type.ts'
 import type { Limits } from './tenants/tenant.ts'
@@ -106,6 +107,12 @@ const variables = {
   S3_SECRET_ACCESS_KEY: z.string().min(1).optional().describe('the secret of the access key'),
   S3_FORCE_PATH_STYLE: z.enum(['true', 'false']).optional().describe('true or false'),
   S3_DOWNLOADS: z.enum(['proxy', 'presigned']).default('proxy').describe('proxy or presigned'),
+  CORS_ORIGINS: z
+    .string()
+    .transform(splitOrigins)
+    .refine((origins) => originsProblem(origins) === null)
+    .prefault('')
+    .describe('the origins of your pages with commas between them, such as https://app.example.com'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe('a whole number, 1 or more'),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
@@ -215,6 +222,8 @@ export interface Config {
     /** Such as `image/*`. */
     types: string[]
   }
+  /** Origins whose pages may use the API; none by default. */
+  corsOrigins: string[]
   /** Of tenants without limits of their own. */
   tenantLimits: Limits
   simulator: {
@@ -230,9 +239,15 @@ export interface Config {
 /** All variables that the service reads. */
 export const VARIABLE_NAMES = Object.keys(variables)
 
+/** Why a value of these is wrong, beside what is expected. */
+const reasons: Record<string, (value: string) => string | null> = {
+  S3_KEY_PATTERN: patternProblem,
+  CORS_ORIGINS: (value) => originsProblem(splitOrigins(value)),
+}
+
 function problem(name: string, value: string | undefined): string {
   const expected = Object.entries(variables).find(([known]) => known === name)?.[1].description
-  const why = name === 'S3_KEY_PATTERN' && value !== undefined ? patternProblem(value) : null
+  const why = value === undefined ? null : (reasons[name]?.(value) ?? null)
   const read = value === undefined ? 'nothing' : SECRET.has(name) ? `${value.length} characters` : JSON.stringify(value)
   return `${name}: read ${read}, expected ${expected ?? 'another value'}${why === null ? '' : `: ${why}`}`
 }
@@ -300,6 +315,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       uploadBytes: env.MAX_UPLOAD_BYTES,
       types: env.UPLOAD_TYPES,
     },
+    corsOrigins: env.CORS_ORIGINS,
     tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
     simulator: {
       port: env.SIMULATOR_PORT,

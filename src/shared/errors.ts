@@ -13,6 +13,7 @@ export const ERRORS = {
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   tenant_suspended: { status: 403, title: 'The tenant is suspended', retryable: false },
   raw_models_disabled: { status: 403, title: 'Jobs are only made by presets here', retryable: false },
+  origin_not_allowed: { status: 403, title: 'Pages of this origin are not allowed', retryable: false },
   cross_site: { status: 403, title: 'The request comes from another site', retryable: false },
   invalid_signature: { status: 401, title: 'The signature is missing or wrong', retryable: false },
   link_expired: { status: 403, title: 'The link is wrong or has expired', retryable: false },

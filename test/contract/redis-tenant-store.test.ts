@@ -30,6 +30,7 @@ async function tenant(id: string, limits: Partial<OwnLimits> = {}): Promise<bool
     created_at: await store.now(),
     suspended_at: null,
     limits: { requests_per_minute, queued_jobs },
+    cors_origins: null,
   })
 }
 

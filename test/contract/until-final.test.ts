@@ -85,6 +85,7 @@ test('a request knows when the one who asked has left', async () => {
           }),
       },
     ],
+    cors: null,
     auth: createAuth({
       store: tenants,
       devApiKey: null,

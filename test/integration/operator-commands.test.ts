@@ -127,6 +127,14 @@ describe('what a command does', () => {
       { title: 'acme', limits: { requests_per_minute: 9, queued_jobs: 3 } },
     ])
     expect(await tenants('limits', 'acme', { queuedJobs: null })).toMatchObject([{ limits: { queued_jobs: null } }])
+    expect(await tenants('show', 'acme')).toMatchObject([{ cors_origins: null }])
+    const pages = 'https://app.acme.example, https://acme.example'
+    expect(await tenants('origins', 'acme', { corsOrigins: pages })).toMatchObject([
+      { cors_origins: ['https://app.acme.example', 'https://acme.example'], limits: { requests_per_minute: 9 } },
+    ])
+    expect(await tenants('origins', 'acme', { corsOrigins: 'none' })).toMatchObject([{ cors_origins: [] }])
+    expect(await tenants('origins', 'acme', { corsOrigins: 'default' })).toMatchObject([{ cors_origins: null }])
+    await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('write each origin')
     expect(await tenants('suspend', 'acme')).toMatchObject([{ suspended_at: expect.any(Number) }])
     expect(await tenants('resume', 'acme')).toMatchObject([{ suspended_at: null }])
     expect(await tenants('show', 'acme')).toMatchObject([{ id: 'acme' }])

@@ -5,6 +5,7 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { mayOpen, type Auth } from '../auth.ts'
+import type { Cors } from '../cors.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 import { serveFile, type ServedFile } from '../serve-file.ts'
 
@@ -13,10 +14,11 @@ export interface ArtifactRoutesDependencies {
   artifacts: ArtifactStore
   links: ArtifactLinks
   auth: Auth
+  cors: Pick<Cors, 'require'>
 }
 
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
-export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutesDependencies): Route[] {
+export function artifactRoutes({ store, artifacts, links, auth, cors }: ArtifactRoutesDependencies): Route[] {
   const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
 
   /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
@@ -30,6 +32,7 @@ export function artifactRoutes({ store, artifacts, links, auth }: ArtifactRoutes
     const place = parseArtifactId(id)
     const job = place && (await store.read(place.job))
     if (!job || (principal && !mayOpen(principal, job))) throw notFound()
+    await cors.require(request, job.tenant)
     const artifact = job.artifacts.find((one) => one.id === id)
     if (!artifact) throw notFound()
     return { ...artifact, name: fileNameOf(job, artifact) }

@@ -30,6 +30,8 @@ export interface TenantChange {
   title?: string | undefined
   limits?: { [Name in keyof OwnLimits]?: OwnLimits[Name] | undefined } | undefined
   suspended?: boolean | undefined
+  /** null: the deployment's */
+  cors_origins?: string[] | null | undefined
 }
 
 /** A part of a list. `after`: the last id of the page before. */

@@ -19,10 +19,11 @@ const admitReply = z.tuple([
   z.number(),
 ])
 
-const FIELDS = ['created_at', 'title', 'suspended_at', ...LIMIT_NAMES] as const
+const FIELDS = ['created_at', 'title', 'suspended_at', 'cors_origins', ...LIMIT_NAMES] as const
 
 /** Numbers that may be missing are kept as an empty text. */
 const kept = (value: number | null): string => (value === null ? '' : String(value))
+const keptOrigins = (origins: readonly string[] | null): string => (origins === null ? '' : JSON.stringify(origins))
 const optional = z
   .string()
   .default('')
@@ -33,6 +34,8 @@ const tenantSchema = z.object({
   created_at: z.coerce.number(),
   title: z.string(),
   suspended_at: optional,
+  /** JSON; empty: none of its own */
+  cors_origins: z.string().transform((text) => (text === '' ? null : z.array(z.string()).parse(JSON.parse(text)))),
   requests_per_minute: optional,
   queued_jobs: optional,
 })
@@ -116,15 +119,15 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
     return ids.flatMap((id, i) => {
       const own = values.slice(i * FIELDS.length, (i + 1) * FIELDS.length)
       if (own[0] === null) return []
-      const { created_at, title, suspended_at, ...limits } = tenantSchema.parse(
+      const { created_at, title, suspended_at, cors_origins, ...limits } = tenantSchema.parse(
         Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])),
       )
-      return [{ id, title, created_at, suspended_at, limits }]
+      return [{ id, title, created_at, suspended_at, limits, cors_origins }]
     })
   }
 
-  async function createTenant({ id, created_at, title, suspended_at, limits }: Tenant): Promise<boolean> {
-    const fields = { created_at, title, suspended_at, ...limits }
+  async function createTenant({ id, created_at, title, suspended_at, limits, cors_origins }: Tenant): Promise<boolean> {
+    const fields = { created_at, title, suspended_at, cors_origins: keptOrigins(cors_origins), ...limits }
     const transaction = redis.multi().zadd(keys.tenantIds, 0, id)
     for (const name of FIELDS) {
       const value = fields[name]
@@ -139,7 +142,14 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
   async function ensureDefault(): Promise<void> {
     if ((await redis.hexists(keys.tenants, field(DEFAULT_TENANT, 'created_at'))) === 1) return
     const limits = { requests_per_minute: null, queued_jobs: null }
-    await createTenant({ id: DEFAULT_TENANT, title: 'Default', created_at: await now(), suspended_at: null, limits })
+    await createTenant({
+      id: DEFAULT_TENANT,
+      title: 'Default',
+      created_at: await now(),
+      suspended_at: null,
+      limits,
+      cors_origins: null,
+    })
   }
 
   async function keysOf(ids: string[]): Promise<ApiKey[]> {
@@ -172,13 +182,14 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
       return tenantsOf(await redis.zrange(keys.tenantIds, from, '+', 'BYLEX', 'LIMIT', 0, limit))
     },
 
-    async changeTenant(id, { title, limits, suspended }) {
+    async changeTenant(id, { title, limits, suspended, cors_origins }) {
       const fields: Record<string, string> = {}
       if (title !== undefined) fields[field(id, 'title')] = title
       for (const name of LIMIT_NAMES) {
         const value = limits?.[name]
         if (value !== undefined) fields[field(id, name)] = kept(value)
       }
+      if (cors_origins !== undefined) fields[field(id, 'cors_origins')] = keptOrigins(cors_origins)
       if (suspended !== undefined) {
         const since = suspended ? await redis.hget(keys.tenants, field(id, 'suspended_at')) : ''
         fields[field(id, 'suspended_at')] = suspended ? since || String(await now()) : ''

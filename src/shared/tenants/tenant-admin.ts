@@ -59,7 +59,14 @@ export function createTenantAdmin(store: TenantStore) {
     async createTenant({ id, title, limits }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {
       const created =
         id !== DEFAULT_TENANT &&
-        (await store.createTenant({ id, title, limits, created_at: await store.now(), suspended_at: null }))
+        (await store.createTenant({
+          id,
+          title,
+          limits,
+          created_at: await store.now(),
+          suspended_at: null,
+          cors_origins: null,
+        }))
       const tenant = await find(id)
       const same =
         tenant.title === title &&

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { originsProblem } from '../cors-origins.ts'
 import { KEY_ID } from './api-key.ts'
 import { SCOPES, TENANT_ID, USUAL_SCOPES } from './tenant.ts'
 
@@ -15,6 +16,11 @@ const title = z
 const limit = z.number().int().min(1).max(1_000_000).nullable()
 const limits = z.strictObject({ requests_per_minute: limit.optional(), queued_jobs: limit.optional() })
 
+const cors_origins = z.array(z.string().max(300)).superRefine((origins, context) => {
+  const problem = originsProblem(origins)
+  if (problem !== null) context.addIssue({ code: 'custom', message: problem, params: { code: 'invalid_origin' } })
+})
+
 const expires_at = z.iso
   .datetime({ offset: true })
   .transform((text) => Date.parse(text))
@@ -30,6 +36,7 @@ export const tenantChangeSchema = z.strictObject({
   title: title.optional(),
   limits: limits.optional(),
   suspended: z.boolean().optional(),
+  cors_origins: cors_origins.nullable().optional(),
 })
 
 export const newKeySchema = z.strictObject({

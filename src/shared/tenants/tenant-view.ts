@@ -3,7 +3,10 @@ import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Ten
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
 /** A tenant as the API and the command line show it. */
-export const tenantView = ({ id, title, created_at, suspended_at, limits }: Tenant, defaults: Limits) => ({
+export const tenantView = (
+  { id, title, created_at, suspended_at, limits, cors_origins }: Tenant,
+  defaults: Limits,
+) => ({
   id,
   title,
   created_at: time(created_at),
@@ -11,6 +14,8 @@ export const tenantView = ({ id, title, created_at, suspended_at, limits }: Tena
   limits: effectiveLimits(limits, defaults),
   /** null: the deployment's default */
   own_limits: limits,
+  /** null: all of CORS_ORIGINS */
+  cors_origins,
 })
 
 /** A key, without what could open anything. */

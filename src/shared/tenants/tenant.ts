@@ -27,6 +27,8 @@ export interface Tenant {
   /** Its keys open nothing since then; jobs that were accepted go on. */
   suspended_at: number | null
   limits: OwnLimits
+  /** Of those in CORS_ORIGINS, the origins whose pages may use the API for this tenant; null: all of them. */
+  cors_origins: string[] | null
 }
 
 export interface ApiKey {
