@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { startServer } from './api/server.ts'
 import { buildConditions, buildCore, READY_WITHIN_MS, type ServiceOptions } from './compose/core.ts'
 import { startHealth } from './compose/health.ts'
-import { upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
+import { storageLook, upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
 import { closeQueues } from './queues/producer.ts'
 import { isLoopback } from './shared/config.ts'
 import { createJobKeys } from './shared/jobs/job-keys.ts'
@@ -83,7 +83,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const api = await buildApi(core, options)
       stops.push({ name: 'events', stop: api.stop })
       reload = api.reload
-      const ofWorkers = config.role === 'api' ? [workerLook(core)] : []
+      const ofWorkers = config.role === 'api' ? [workerLook(core)] : [storageLook(core)]
       stops.push({
         name: 'watch',
         stop: watchDeployment(core, [upstreamLook(core, options), ...ofWorkers, ...api.looks], log),
@@ -122,7 +122,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       })
       stops.push({ name: 'watchdog', stop: async () => stopWatchdog() })
       if (config.role === 'worker')
-        stops.push({ name: 'watch', stop: watchDeployment(core, [upstreamLook(core, options)], log) })
+        stops.push({
+          name: 'watch',
+          stop: watchDeployment(core, [upstreamLook(core, options), storageLook(core)], log),
+        })
       const health = await startHealth(core, options)
       if (health) {
         stops.push({ name: 'health', stop: () => health.stop(1000) })

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
+import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { ProblemResponse } from './http.ts'
@@ -39,11 +39,12 @@ export function toServiceError(error: unknown): ServiceError {
       retryAfter: 2,
       cause: error,
     })
-  if (error instanceof StorageTroubleError)
-    return new ServiceError('unavailable', 'The place where files are kept does not answer.', {
-      retryAfter: 5,
-      cause: error,
-    })
+  if (isStorageTrouble(error))
+    return new ServiceError(
+      'storage_unavailable',
+      'The place where files are kept fails. The operator has to look at its disk or bucket.',
+      { retryAfter: 15, cause: error },
+    )
   if (isOutOfMemory(error))
     return new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', {
       retryAfter: 30,

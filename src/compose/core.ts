@@ -70,7 +70,6 @@ export const ACCOUNT = 'default'
 export const READY_WITHIN_MS = 10_000
 /** Of all copies on their way to a bucket: four of the largest. */
 const SPOOLED_FILES = 4
-const STORAGE_CHECK_MS = 15_000
 /** How often a process repeats what it reports, and after how many ms without that it is not believed. */
 const REPORT_MS = 5_000
 const REPORT_STALE_MS = 20_000
@@ -177,7 +176,7 @@ export async function buildCore(
     artifacts,
     names: storage.names,
     closeStorage: storage.close,
-    storageCheck: rememberCheck(storage.artifacts.check, STORAGE_CHECK_MS),
+    storageCheck: rememberCheck(storage.artifacts.check, timings.storageCheck),
   }
 }
 

@@ -106,6 +106,14 @@ export function upstreamLook({ redis, keys, conditions, timings, upstream }: Cor
   }
 }
 
+/** No prediction is paid for whose outputs could not be kept. */
+export const storageLook =
+  ({ store, storageCheck, timings }: Core): Look =>
+  async () => {
+    if (!(await storageCheck()).ok) await store.pauseCreation(ACCOUNT, 2 * timings.storageCheck, 'storage')
+    return {}
+  }
+
 /** Whether any worker is there: jobs would be accepted and never begin. */
 export function workerLook({ redis, keys, timings }: Core): Look {
   const presence = createRedisPresence(redis, keys.presence)

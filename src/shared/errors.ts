@@ -41,6 +41,7 @@ export const ERRORS = {
   too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
   internal: { status: 500, title: 'Something went wrong here', retryable: true },
   upstream_unavailable: { status: 503, title: 'Replicate does not answer', retryable: true },
+  storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
   unavailable: { status: 503, title: 'A part that this needs does not answer', retryable: true },
   accept_unknown: { status: 503, title: 'It is not known whether the job was accepted', retryable: true },
   capacity: { status: 503, title: 'No room for new work', retryable: true },

@@ -86,11 +86,13 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
 test('F42 while the disk takes nothing no part of a file is visible, creation rests, and all goes on when it does', async () => {
   const { id: before } = await submit('F42 before')
   await finished(service, before)
+  // Its output comes when the disk takes nothing any more.
+  await service.simulator.faults({ files: { delay: { seconds: 1.5, next: 1 } } })
+  const { id: first } = await submit('F42 first')
+  await inPhase(service, first, 'storing')
   // In the way of every write, whoever makes it: permissions would not stop root.
   rmSync(artifacts, { recursive: true })
   writeFileSync(artifacts, 'in the way')
-  const { id: first } = await submit('F42 first')
-  await inPhase(service, first, 'storing')
   const { id: second } = await waitFor('creation to rest', async () => {
     const job = await submit('F42 second')
     const waits = await waitFor('a state', async () => {
@@ -99,7 +101,18 @@ test('F42 while the disk takes nothing no part of a file is visible, creation re
     })
     return waits !== 'created' && waits
   })
-  expect((await fetch(`${service.url}/readyz`)).status).toBe(200)
+  const unready = await fetch(`${service.url}/readyz`)
+  expect(unready.status).toBe(503)
+  expect(await unready.json()).toMatchObject({
+    checks: {
+      storage: { ok: false, detail: expect.stringMatching(/cannot be written to .*DATA_DIR.*(ENOTDIR|EEXIST)/) },
+    },
+  })
+  await waitFor('the copy to fail', async () => (await service.client.get(first)).waiting_for?.reason === 'storage')
+  await expect(service.client.upload(new Blob(['a text'], { type: 'text/plain' }))).rejects.toMatchObject({
+    code: 'storage_unavailable',
+    status: 503,
+  })
   expect(await finished(service, first)).toMatchObject(lost(/At Replicate until .*http/))
   rmSync(artifacts)
   const job = await finished(service, second)

@@ -179,13 +179,16 @@ describe.skipIf(!isTested)('F42 a bucket that', () => {
 })
 
 test.skipIf(!isTested)('F42 while the disk before the bucket takes nothing, nothing is lost', async () => {
+  // Its output comes when the disk takes nothing any more.
+  await service.simulator.faults({ files: { delay: { seconds: 1.5, next: 1 } } })
+  const { id } = await submit('no spool')
+  await inPhase(service, id, 'storing')
   rmSync(spool, { recursive: true })
   // In the way of every write, whoever makes it: permissions would not stop root.
   writeFileSync(spool, 'in the way')
-  const { id } = await submit('no spool')
   await waitFor('a try', () => triesOf(id).length > 0)
   expect((await service.client.get(id)).phase).toBe('storing')
-  expect((await fetch(`${service.url}/readyz`)).status).toBe(200)
+  await waitFor('not to be ready', async () => (await fetch(`${service.url}/readyz`)).status === 503)
   rmSync(spool)
   mkdirSync(spool)
   await expectStored(id)

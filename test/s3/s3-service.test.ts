@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { CreateBucketCommand, GetObjectCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
-import { finished, inPhase } from '../support/finished.ts'
+import { finished } from '../support/finished.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService, type TestServiceOptions } from '../support/start-service.ts'
@@ -166,7 +166,6 @@ test.skipIf(!isTested)(
     const readiness = (await (await fetch(`${url}/readyz`)).json()) as { checks: { storage: unknown } }
     expect(readiness.checks.storage).toEqual({ ok: false, detail: `there is no bucket ${name}` })
     const first = await client.submit(picture('first'))
-    await inPhase({ client }, first.id, 'storing')
     const second = await waitFor('creation to rest', async () => {
       const job = await client.submit(picture('second'))
       const now = await waitFor('a state', async () => {

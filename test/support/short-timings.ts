@@ -28,5 +28,6 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   undecidable: 20_000,
   lostAfter: 600,
   storageTrouble: 1000,
+  storageCheck: 200,
   conditionCheck: 100,
 }

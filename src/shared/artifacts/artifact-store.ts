@@ -53,7 +53,7 @@ export interface ArtifactStore {
   remove(keys: readonly string[]): Promise<void>
   /** Removes everything under a prefix of whole segments. */
   removeAll(prefix: string): Promise<void>
-  /** Whether files can be stored, as far as that can be found out without storing one. */
+  /** Whether files can be stored: a folder is written and read back, a bucket is asked for. */
   check(): Promise<StorageCheck>
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
+import { checkFolder } from './check-folder.ts'
 import { safeKey, type ArtifactStore } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
@@ -64,8 +65,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
       await rm(pathOf(prefix), { recursive: true, force: true })
     },
 
-    // A full disk passes; what was accepted goes on when it does.
-    check: () => Promise.resolve({ ok: true, detail: 'a folder' }),
+    check: () => checkFolder(parts, 'DATA_DIR'),
   }
 }
 

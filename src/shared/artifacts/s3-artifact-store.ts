@@ -190,6 +190,9 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     },
 
     async check(): Promise<StorageCheck> {
+      // Each file is whole on the local disk first.
+      const spooling = await spool.check()
+      if (!spooling.ok) return spooling
       try {
         await client.send(new HeadBucketCommand({ Bucket: bucket }), {
           abortSignal: AbortSignal.timeout(timeouts.check),

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PutOptions } from './artifact-store.ts'
+import { checkFolder } from './check-folder.ts'
+import type { PutOptions, StorageCheck } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile, type ReceivedFile } from './receive-file.ts'
 
@@ -12,6 +13,7 @@ const LEFT_BEHIND_MS = 15 * 60_000
 export interface Spool {
   /** Receives a body and hands it to `forward`; the file is gone afterwards, whatever happens. */
   pass<T>(body: AsyncIterable<Uint8Array>, options: PutOptions, forward: (file: ReceivedFile) => Promise<T>): Promise<T>
+  check(): Promise<StorageCheck>
 }
 
 export function createSpool(folder: string, maxBytes: number): Spool {
@@ -37,6 +39,8 @@ export function createSpool(folder: string, maxBytes: number): Spool {
   }
 
   return {
+    check: () => checkFolder(folder, 'DATA_DIR'),
+
     async pass(body, options, forward) {
       await mkdir(folder, { recursive: true })
       await removeLeftovers()

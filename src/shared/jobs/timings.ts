@@ -74,6 +74,8 @@ export interface Timings {
   sweepSilence: number
   /** Without a byte of it, a request body is given up. */
   bodyIdle: number
+  /** A check of the place for files is good for so long; while it fails, creation is paused. */
+  storageCheck: number
   /** Between two looks for conditions that hold up the deployment. */
   conditionCheck: number
   /** How long an accept may take before it promises never to happen. */
@@ -126,6 +128,7 @@ export const DEFAULT_TIMINGS: Timings = {
   keepUpload: 24 * HOUR,
   sweepSilence: 1 * MINUTE,
   bodyIdle: 30 * SECOND,
+  storageCheck: 15 * SECOND,
   conditionCheck: 2 * SECOND,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,

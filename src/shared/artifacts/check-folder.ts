@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { StorageCheck } from './artifact-store.ts'
+
+/**
+ * Writes a small file into the folder as a copy would, reads it back and removes it: a folder that cannot be written, a full
+ * disk or a file system that became read-only shows nothing of that otherwise. `variable`: the setting that names the place.
+ */
+export async function checkFolder(folder: string, variable: string): Promise<StorageCheck> {
+  const content = randomBytes(512)
+  const path = join(folder, `check-${randomBytes(8).toString('hex')}`)
+  try {
+    await mkdir(folder, { recursive: true })
+    const file = await open(path, 'wx')
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(path, `${path}-read`)
+    if (!content.equals(await readFile(`${path}-read`)))
+      return { ok: false, detail: `${folder} (${variable}) does not return what was written to it` }
+    return { ok: true, detail: 'a file was written and read back' }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { ok: false, detail: `files cannot be written to ${folder} (${variable}): ${reason}` }
+  } finally {
+    await Promise.all([rm(path, { force: true }), rm(`${path}-read`, { force: true })]).catch(() => undefined)
+  }
+}
