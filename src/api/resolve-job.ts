@@ -52,7 +52,7 @@ export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; 
         ...policiesOf(RAW_POLICIES, request),
         price: null,
       },
-      wrong: inInput(schema?.check(input) ?? []),
+      wrong: inInput((await schema?.check(input)) ?? []),
     }
   }
 
@@ -74,7 +74,7 @@ export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; 
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
     return {
       job: { ...target(preset), input, metadata: request.metadata, ...policiesOf(preset.policies, request) },
-      wrong: [...refusedPolicies(preset, request), ...inInput([...refused, ...(schema?.check(input) ?? [])])],
+      wrong: [...refusedPolicies(preset, request), ...inInput([...refused, ...((await schema?.check(input)) ?? [])])],
     }
   }
 }

@@ -253,6 +253,8 @@ export interface Preset {
   input_schema: JsonObject | null
   /** Of the schema of the whole input. */
   schema_sha256: string | null
+  /** Why the model's schema is not used, so that inputs are not checked at submission; null: it is used, or not known yet. */
+  schema_problem: SchemaProblem | null
   /** What a job has when it does not say otherwise. */
   defaults: JsonObject
   /** What every job has. */
@@ -283,6 +285,8 @@ export interface Preset {
 }
 
 /** JSON Schema of a model's input, as Replicate publishes it (`x-order`, enums by `allOf`/`$ref` under `schemas`). */
+export type SchemaProblem = 'too_large' | 'not_compiled' | 'too_heavy'
+
 export interface Model {
   /** `owner/name` */
   name: string
@@ -294,6 +298,8 @@ export interface Model {
   input_schema: JsonObject
   /** `components.schemas` of the model version. */
   schemas: JsonObject
+  /** Why the schema is not used, so that inputs are not checked at submission; null: it is used, or not known yet. */
+  schema_problem: SchemaProblem | null
 }
 
 /** RFC 9457. */

@@ -30,6 +30,8 @@ import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
 import { createCatalogue } from '../shared/catalogue/catalogue.ts'
 import { diskPresets } from '../shared/catalogue/disk-presets.ts'
+import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
+import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
 import { createInputChecks } from '../shared/catalogue/input-check.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { isLoopback, type Config } from '../shared/config.ts'
@@ -65,10 +67,12 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     },
   })
   const checks = createInputChecks()
+  const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
   const catalogue = await createCatalogue({
     read: async () => readPresets(await diskPresets(config.presetsDir), checks),
     models,
     checks,
+    foreign,
     log,
   })
   const reader = consumerConnection(options.redisUrl, 'events', log)
@@ -151,7 +155,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
       }),
       ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
       ...manifestRoutes({ store, show }),
-      ...modelRoutes(models),
+      ...modelRoutes(models, catalogue),
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, auth, cors }),
       ...sessionRoutes(auth, tenantAdmin),
@@ -205,6 +209,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
   })
   const stop = async (): Promise<void> => {
     catalogue.stop()
+    await foreign.stop()
     capacity.stop()
     auth.stop()
     await hub.stop()

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createCatalogue, type Catalogue } from '../../src/shared/catalogue/catalogue.ts'
+import { createForeignChecks } from '../../src/shared/catalogue/foreign-checks.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { readPresets } from '../../src/shared/catalogue/read-preset.ts'
+import { createSchemaWorker } from '../../src/shared/catalogue/schema-worker.ts'
 import type { Logger } from '../../src/shared/logger.ts'
 import { createModelCatalogue } from '../../src/shared/replicate/model-catalogue.ts'
 import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
@@ -75,21 +77,23 @@ async function catalogueOf(presets: { name: string; text: string }[], schemaWith
   const lines: Line[] = []
   const files = { current: presets }
   const checks = createInputChecks()
+  const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log: loggerTo(lines) })
   const catalogue = await createCatalogue({
     read: async () => readPresets(files.current, checks),
     models,
     checks,
+    foreign,
     log: loggerTo(lines),
     schemaWithin,
   })
-  ends.push(() => adapter.close(), catalogue.stop)
+  ends.push(() => adapter.close(), catalogue.stop, foreign.stop)
   return { catalogue, asked, lines, files, warnings: () => lines.filter(({ level }) => level === 'warn') }
 }
 
 const wrong = async (catalogue: Catalogue, name: string, input: Parameters<Check>[0]): Promise<string[] | null> => {
   const preset = catalogue.find(name)
   const schema = preset && (await catalogue.presetSchema(preset))
-  return schema && schema.check(input).map(({ pointer, code }) => `${pointer} ${code}`)
+  return schema && (await schema.check(input)).map(({ pointer, code }) => `${pointer} ${code}`)
 }
 type Check = NonNullable<Awaited<ReturnType<Catalogue['modelSchema']>>>['check']
 
@@ -98,13 +102,13 @@ describe('the schema of a model', () => {
     const { catalogue, asked } = await catalogueOf([])
     const schemas = await Promise.all(Array.from({ length: 10 }, () => catalogue.modelSchema(SCHNELL, null)))
     expect(new Set(schemas).size).toBe(1)
-    expect(schemas[0]?.check({ prompt: 'x', aspect_ratio: '16:9', unknown: 1 })).toEqual([])
-    expect(
-      schemas[0]
-        ?.check({ aspect_ratio: '5:9', num_outputs: 5 })
-        .map(({ pointer }) => pointer)
-        .sort(),
-    ).toEqual(['/aspect_ratio', '/num_outputs', '/prompt'])
+    const check = schemas[0]?.check ?? (() => Promise.resolve([]))
+    expect(await check({ prompt: 'x', aspect_ratio: '16:9', unknown: 1 })).toEqual([])
+    expect((await check({ aspect_ratio: '5:9', num_outputs: 5 })).map(({ pointer }) => pointer).sort()).toEqual([
+      '/aspect_ratio',
+      '/num_outputs',
+      '/prompt',
+    ])
     expect(asked).toEqual([SCHNELL])
   })
 

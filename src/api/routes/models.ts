@@ -1,15 +1,25 @@
+import type { Model } from '../../client/types.ts'
+import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import type { ModelCatalogue } from '../../shared/replicate/model-catalogue.ts'
+import type { UpstreamModel } from '../../shared/replicate/prediction-port.ts'
 import type { Route } from '../http.ts'
 
 /** What can be asked of a model: its input schema, as Replicate publishes it. */
-export function modelRoutes(models: ModelCatalogue): Route[] {
+export function modelRoutes(models: ModelCatalogue, catalogue: Pick<Catalogue, 'problemOf'>): Route[] {
+  const view = async (model: UpstreamModel): Promise<Model> => ({
+    ...model,
+    schema_problem: await catalogue.problemOf(model.name, null),
+  })
   return [
     {
       method: 'GET',
       path: '/v1/models',
       scope: 'jobs:read',
-      handle: async () => ({ status: 200, body: { data: await models.known(), next_cursor: null } }),
+      handle: async () => ({
+        status: 200,
+        body: { data: await Promise.all((await models.known()).map(view)), next_cursor: null },
+      }),
     },
     {
       method: 'GET',
@@ -18,7 +28,7 @@ export function modelRoutes(models: ModelCatalogue): Route[] {
       handle: async ({ params }) => {
         const model = await models.find(`${params.owner}/${params.name}`)
         if (model === null) throw new ServiceError('model_not_found', 'Replicate knows no such model.')
-        return { status: 200, body: model }
+        return { status: 200, body: await view(model) }
       },
     },
   ]

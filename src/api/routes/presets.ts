@@ -15,6 +15,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTim
     const { name, title, description, model, version, deployment, input, price } = preset
     const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])
     const { overrides, ...policies } = preset.policies
+    const problem = preset.schema === 'model' ? await catalogue.problemOf(model ?? '', version) : null
     return {
       name,
       title,
@@ -24,6 +25,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTim
       deployment,
       input_schema: schema && submitSchema(preset, schema.schema),
       schema_sha256: schema?.sha256 ?? null,
+      schema_problem: problem,
       defaults: input.default,
       fixed: input.fixed,
       overrides: input.overrides,

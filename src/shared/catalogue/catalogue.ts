@@ -3,26 +3,31 @@ import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
 import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema, schemaHash } from './dialect.ts'
-import type { InputCheck, InputChecks } from './input-check.ts'
-import { misfits, type Preset } from './preset.ts'
+import type { ForeignCheck, ForeignChecks, SchemaProblem } from './foreign-checks.ts'
+import type { InputChecks } from './input-check.ts'
+import { partialOf, toldBy, unfitNames, unfitValues, type Preset } from './preset.ts'
 
 /** The schema of an input, ready to be used. */
 export interface InputSchema {
   schema: JsonObject
   sha256: string
-  check: InputCheck
+  check: ForeignCheck
 }
 
 /** How long a job waits for a schema that is not known yet, ms. Without it the job is accepted: upstream judges. */
 const SCHEMA_WITHIN_MS = 500
 /** How often the schemas of models are compared with what presets were written for, ms. */
 const COMPARE_EVERY_MS = 10 * 60_000
+const MAX_LOGGED = 1000
 
 export interface CatalogueOptions {
   /** All presets, anew. Throws when one is wrong. */
   read: () => Promise<Preset[]>
   models: ModelCatalogue
+  /** By schemas of presets, which the operator wrote. */
   checks: InputChecks
+  /** By schemas of models. */
+  foreign: ForeignChecks
   log: Logger
   schemaWithin?: number
 }
@@ -32,6 +37,7 @@ export async function createCatalogue({
   read,
   models,
   checks,
+  foreign,
   log,
   schemaWithin = SCHEMA_WITHIN_MS,
 }: CatalogueOptions) {
@@ -40,37 +46,74 @@ export async function createCatalogue({
   /** By preset: which schema of its model was compared last, and whether it is what the preset was written for. */
   const compared = new Map<string, { sha256: string; drifted: boolean }>()
 
-  const ready = new WeakMap<Preset | UpstreamModel, InputSchema>()
-  function prepared(source: Preset | UpstreamModel, schema: JsonObject): InputSchema {
-    const known = ready.get(source)
+  const ready = new WeakMap<Preset, InputSchema>()
+  const ofModels = new WeakMap<UpstreamModel, Promise<InputSchema | null>>()
+  const problems = new WeakMap<UpstreamModel, SchemaProblem>()
+  /** By model: the last problem that was logged. */
+  const logged = new Map<string, SchemaProblem>()
+
+  /** Of the preset's own schema, which needs no limits: the operator wrote it. */
+  function own(preset: Preset, schema: JsonObject): InputSchema {
+    const known = ready.get(preset)
     if (known) return known
-    const made = { schema, sha256: schemaHash(schema), check: checks(schema) }
-    ready.set(source, made)
+    const check = checks(schema)
+    const made = { schema, sha256: schemaHash(schema), check: (input: JsonObject) => Promise.resolve(check(input)) }
+    ready.set(preset, made)
     return made
   }
 
-  /** Of a model or one of its versions; null when it cannot be had quickly, or upstream tells none. */
+  function unusable(model: UpstreamModel, problem: SchemaProblem): null {
+    problems.set(model, problem)
+    const { name, version } = model
+    if (logged.get(name) !== problem) {
+      const [oldest = ''] = logged.size >= MAX_LOGGED ? logged.keys() : []
+      logged.delete(oldest)
+      logged.set(name, problem)
+      log.warn({ model: name, version, reason: problem }, 'the schema of the model is not used: inputs are not checked')
+    }
+    return null
+  }
+
+  async function prepare(model: UpstreamModel): Promise<InputSchema | null> {
+    const plain = plainSchema(model.input_schema, model.schemas)
+    if (plain === null) return unusable(model, 'too_large')
+    const { schema } = plain
+    const check = await foreign.of(schema)
+    return typeof check === 'string' ? unusable(model, check) : { schema, sha256: schemaHash(schema), check }
+  }
+
+  function prepared(model: UpstreamModel): Promise<InputSchema | null> {
+    const known = ofModels.get(model)
+    if (known) return known
+    const made = prepare(model)
+    ofModels.set(model, made)
+    return made
+  }
+
+  /**
+   * Of a model or one of its versions; null when it cannot be had quickly, when upstream has none, or when it cannot be
+   * used.
+   */
   async function modelSchema(name: string, version: string | null): Promise<InputSchema | null> {
     const model = await models.quickly(name, version, schemaWithin)
-    if (!model) return null
-    const known = ready.get(model)
-    if (known) return known
-    const plain = plainSchema(model.input_schema, model.schemas)
-    return plain && prepared(model, plain.schema)
+    return model ? within(schemaWithin, prepared(model)) : null
   }
 
   async function presetSchema(preset: Preset): Promise<InputSchema | null> {
-    if (preset.schema !== 'model') return prepared(preset, preset.schema)
+    if (preset.schema !== 'model') return own(preset, preset.schema)
     const schema = await modelSchema(preset.model ?? '', preset.version)
-    if (schema && presets.get(preset.name) === preset) compare(preset, schema)
+    if (schema && presets.get(preset.name) === preset) await compare(preset, schema)
     return schema
   }
 
-  function compare(preset: Preset, { schema, sha256 }: InputSchema): void {
+  async function compare(preset: Preset, { schema, sha256 }: InputSchema): Promise<void> {
     const { name, model, schema_sha256: pinned } = preset
     const last = compared.get(name)
     if (last?.sha256 === sha256) return
-    const wrong = misfits(preset, schema, checks)
+    const check = await foreign.of(partialOf(schema))
+    const values = typeof check === 'string' ? [] : await check(toldBy(preset))
+    const wrong = [...unfitNames(preset, schema), ...unfitValues(preset, values)]
+    if (compared.get(name)?.sha256 === sha256) return
     const drifted = wrong.length > 0 || (pinned !== null && pinned !== sha256)
     compared.set(name, { sha256, drifted })
     if (drifted)
@@ -93,6 +136,13 @@ export async function createCatalogue({
     find: (name: string): Preset | null => presets.get(name) ?? null,
     presetSchema,
     modelSchema,
+    /** Why the schema of a model is not used; null: it is, or it is not known yet. */
+    async problemOf(name: string, version: string | null): Promise<SchemaProblem | null> {
+      const model = await models.quickly(name, version, schemaWithin)
+      if (!model) return null
+      await within(schemaWithin, prepared(model))
+      return problems.get(model) ?? null
+    },
     /** How many presets meet another schema than they were written for. */
     drifted: (): number => [...compared.values()].filter(({ drifted }) => drifted).length,
 
@@ -109,6 +159,15 @@ export async function createCatalogue({
     },
     stop: (): void => clearInterval(timer),
   }
+}
+
+/** What comes in time, or null. */
+async function within<T>(ms: number, value: Promise<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms)
+  })
+  return Promise.race([value, late]).finally(() => clearTimeout(timer))
 }
 
 export type Catalogue = Awaited<ReturnType<typeof createCatalogue>>

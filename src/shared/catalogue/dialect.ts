@@ -15,7 +15,9 @@ export interface PlainSchema {
   ignored: string[]
 }
 
-const MAX_NODES = 5000
+const MAX_NODES = 1000
+/** Of constants, defaults, choices and names, and of what is left out. */
+const MAX_VALUES = 20_000
 const MAX_DEPTH = 32
 const MAX_PATTERN = 500
 const TYPES = ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null']
@@ -79,7 +81,16 @@ export function plainSchema(given: JsonObject, definitions: JsonObject = {}): Pl
 function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null {
   const ignored: string[] = []
   let nodes = 0
+  let values = 0
   let tooLarge = false
+
+  /** Counts what a keyword brings beside schemas; false when it is too much. */
+  function fits(value: Json): boolean {
+    if (++values > MAX_VALUES) tooLarge = true
+    else if (typeof value === 'object' && value !== null)
+      for (const part of Object.values(value)) if (!fits(part)) break
+    return !tooLarge
+  }
 
   function definitionOf(reference: string): [name: string, schema: JsonObject] | null {
     const path = /^#\/(components\/schemas|definitions|\$defs)\/([^/]+)$/.exec(reference)
@@ -104,6 +115,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
     let plain: JsonObject = {}
     for (const [keyword, value] of Object.entries(schema)) {
       const isRight = Object.hasOwn(CHECKED, keyword) ? CHECKED[keyword] : undefined
+      if (isRight && !fits(value)) return {}
       if (isRight?.(value)) plain[keyword] = value
       else if (keyword === 'properties' && isObject(value))
         plain.properties = Object.fromEntries(
@@ -116,7 +128,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
       else if (keyword === 'additionalProperties') plain.additionalProperties = below(value, keyword)
       else if ((keyword === 'exclusiveMinimum' || keyword === 'exclusiveMaximum') && isNumber(value))
         plain[keyword] = value
-      else if (!isComposed(keyword, value) && !SILENT.has(keyword) && !keyword.startsWith('x-'))
+      else if (!isComposed(keyword, value) && !SILENT.has(keyword) && !keyword.startsWith('x-') && fits(null))
         ignored.push(at + pointerSegment(keyword))
     }
     // As OpenAPI 3.0 writes them: a switch beside the limit.

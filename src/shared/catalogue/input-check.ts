@@ -33,7 +33,7 @@ export function createInputChecks() {
     if (known) return known
     const oldest = kept.size >= MAX_KEPT ? kept.keys().next() : null
     if (oldest && !oldest.done) kept.delete(oldest.value)
-    const check = compile(schema)
+    const check = compileCheck(schema)
     kept.set(hash, check)
     return check
   }
@@ -47,11 +47,11 @@ const INCOMPARABLE: FieldError = {
   detail: 'A value that is one of a choice may have no field named toString or valueOf.',
 }
 
-/** `schema`: as plainSchema made it. */
-function compile(schema: JsonObject): InputCheck {
+/** `schema`: as plainSchema made it. Throws when ajv or the JavaScript engine cannot compile it. */
+export function compileCheck(schema: JsonObject, allErrors = true): InputCheck {
   const time = patternTime()
   const ajv = new Ajv({
-    allErrors: true,
+    allErrors,
     strict: false,
     // plainSchema has looked at every keyword.
     validateSchema: false,
@@ -74,18 +74,26 @@ function compile(schema: JsonObject): InputCheck {
       if (error instanceof TypeError) return [INCOMPARABLE]
       throw error
     }
-    const errors = (validate.errors ?? []).slice(0, MAX_ERRORS)
+    const errors = validate.errors ?? []
     // When no choice fits, one line says so; what each of them wanted is noise.
-    const choices = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/`)
+    const choices = new Set(errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => schemaPath))
     const found = new Map<string, FieldError>()
     for (const error of errors) {
-      if (choices.some((path) => error.schemaPath.startsWith(path))) continue
+      if (found.size >= MAX_ERRORS) break
+      if (choices.size > 0 && isBelowOne(choices, error.schemaPath)) continue
       const field = toFieldError(error)
       const key = `${field.pointer} ${field.code}`
       if (!found.has(key)) found.set(key, field)
     }
     return [...found.values()]
   }
+}
+
+/** Whether a path leads into one of the schemas. */
+function isBelowOne(schemas: ReadonlySet<string>, path: string): boolean {
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
+    if (schemas.has(path.slice(0, end))) return true
+  return false
 }
 
 const KINDS: Record<string, string> = {

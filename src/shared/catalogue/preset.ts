@@ -125,10 +125,24 @@ function clashes({ input }: Preset): FieldError[] {
 }
 
 /** What of a preset does not fit the schema of its input. */
-export function misfits(preset: Preset, schema: JsonObject, checks: InputChecks): FieldError[] {
-  const { default: defaults, fixed, overrides } = preset.input
+export const misfits = (preset: Preset, schema: JsonObject, checks: InputChecks): FieldError[] => [
+  ...unfitNames(preset, schema),
+  ...unfitValues(preset, checks(partialOf(schema))(toldBy(preset))),
+]
+
+/** What the preset itself says of an input. */
+export const toldBy = ({ input }: Preset): JsonObject => ({ ...input.default, ...input.fixed })
+
+/** The schema of a part of an input. */
+export function partialOf({ required: _, ...partial }: JsonObject): JsonObject {
+  return partial
+}
+
+/** Names that a preset uses and the schema does not have, and the reverse. */
+export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {
+  const { overrides } = preset.input
   const properties = propertiesOf(schema)
-  const told = { ...defaults, ...fixed }
+  const told = toldBy(preset)
   const unknown = (pointer: string): FieldError => ({
     pointer,
     code: 'unknown_field',
@@ -150,14 +164,16 @@ export function misfits(preset: Preset, schema: JsonObject, checks: InputChecks)
   for (const [quantity, expected] of Object.entries(preset.price?.expect ?? {}))
     if (typeof expected === 'object' && !Object.hasOwn(properties, expected.input))
       wrong.push(unknown(`/price/expect${pointerSegment(quantity)}/input`))
-  const { required: _, ...partial } = schema
-  for (const { pointer, code, detail } of checks(partial)(told)) {
-    const [, name = ''] = pointer.split('/')
-    const part = Object.keys(fixed).some((key) => pointerSegment(key) === `/${name}`) ? 'fixed' : 'default'
-    wrong.push({ pointer: `/input/${part}${pointer}`, code, detail })
-  }
   return wrong
 }
+
+/** What is wrong with the values of a preset, by what a check found in them. */
+export const unfitValues = ({ input: { fixed } }: Preset, found: readonly FieldError[]): FieldError[] =>
+  found.map(({ pointer, code, detail }) => {
+    const [, name = ''] = pointer.split('/')
+    const part = Object.keys(fixed).some((key) => pointerSegment(key) === `/${name}`) ? 'fixed' : 'default'
+    return { pointer: `/input/${part}${pointer}`, code, detail }
+  })
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
