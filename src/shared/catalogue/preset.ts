@@ -134,9 +134,8 @@ export const misfits = (preset: Preset, schema: JsonObject, checks: InputChecks)
 export const toldBy = ({ input }: Preset): JsonObject => ({ ...input.default, ...input.fixed })
 
 /** The schema of a part of an input. */
-export function partialOf({ required: _, ...partial }: JsonObject): JsonObject {
-  return partial
-}
+export const partialOf = (schema: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(schema).filter(([keyword]) => keyword !== 'required'))
 
 /** Names that a preset uses and the schema does not have, and the reverse. */
 export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {

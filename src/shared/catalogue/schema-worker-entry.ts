@@ -27,5 +27,5 @@ function run(task: SchemaTask): SchemaReply {
   return { kind: 'done', errors: task.input === null ? [] : check(task.input) }
 }
 
-parentPort?.on('message', (task: SchemaTask) => parentPort?.postMessage(run(task)))
-parentPort?.postMessage('ready')
+parentPort?.on('message', (task: SchemaTask) => parentPort?.postMessage(run(task), []))
+parentPort?.postMessage('ready', [])

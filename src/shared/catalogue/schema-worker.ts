@@ -89,7 +89,7 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
       const killed = (): void => done({ kind: 'killed' })
       const timer = setTimeout(killed, limit)
       current.once('message', done).once('exit', killed)
-      current.postMessage(task)
+      current.postMessage(task, [])
     })
     if (outcome.kind === 'killed') await end()
     else compiled.add(task.hash)
