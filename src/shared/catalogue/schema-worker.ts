@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { Worker as Thread } from 'node:worker_threads'
 import type { FieldError } from '../errors.ts'
 import type { JsonObject } from '../jobs/job.ts'
 
@@ -40,15 +40,15 @@ export interface SchemaWorkerOptions {
  * the thread; the next task starts another one. A thread that nobody needs ends after a minute.
  */
 export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 1500 }: SchemaWorkerOptions = {}) {
-  let worker: Promise<Worker> | undefined
+  let worker: Promise<Thread> | undefined
   let compiled = new Set<string>()
   let tail: Promise<unknown> = Promise.resolve()
   let idle: NodeJS.Timeout | undefined
   let isStopped = false
 
-  async function start(): Promise<Worker> {
+  async function start(): Promise<Thread> {
     compiled = new Set()
-    const made = new Worker(new URL('./schema-worker-entry.ts', import.meta.url), {
+    const made = new Thread(new URL('./schema-worker-entry.ts', import.meta.url), {
       resourceLimits: LIMITS,
       // Nothing of our environment or of the flags for our own heap.
       env: {},
@@ -64,7 +64,7 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
     return made
   }
 
-  async function ended(made: Worker): Promise<never> {
+  async function ended(made: Thread): Promise<never> {
     await new Promise((resolve) => made.once('exit', resolve))
     throw new Error('the thread for schemas ended')
   }
