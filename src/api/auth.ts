@@ -34,7 +34,7 @@ const HOLDER_BYTES = 12
 
 /** Wrong credentials of one network, or for one key id, in each process. */
 const FAILURES_PER_MINUTE = 100
-/** For each job or batch: whoever has its token can slow down those who share it, never the tenant. */
+/** For each job or batch, beside the tenant's own limit: the holder of its token slows down those who share it first. */
 const TOKEN_REQUESTS_PER_MINUTE = 300
 
 const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
@@ -171,7 +171,7 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
       case 'suspended':
         throw new ServiceError('tenant_suspended', 'The tenant of this key is suspended.')
       case 'limited': {
-        const limit = only === null ? 'requests_per_minute' : 'token_requests_per_minute'
+        const limit = admission.of === 'tenant' ? 'requests_per_minute' : 'token_requests_per_minute'
         throw new ServiceError('rate_limited', `At most ${admission.perMinute} requests a minute.`, {
           limit,
           retryAfter: admission.waitMs / 1000,

@@ -186,13 +186,21 @@ describe('requests per minute', () => {
     expect(await admitted(9, slow)).toBe(9)
   })
 
-  test('that a token may make are not the tenant’s, and are forgotten', async () => {
+  test('that a token may make are the tenant’s too, and their own budget is forgotten', async () => {
     const charge = { to: 'token', subject: 'job_1', perMinute: 6 } as const
     const answers = [await store.admit(TENANT, charge), await store.admit(TENANT, charge)]
-    expect(answers).toMatchObject([{ status: 'admitted' }, { status: 'limited', perMinute: 6 }])
-    expect(await redis.exists(keys.requests)).toBe(0)
+    expect(answers).toMatchObject([{ status: 'admitted' }, { status: 'limited', perMinute: 6, of: 'token' }])
+    expect(await redis.exists(keys.requests)).toBe(1)
     expect(await redis.pttl(keys.tokenRequests('job_1'))).toBeGreaterThan(0)
     expect(await store.admit(TENANT, { ...charge, subject: 'job_2' })).toMatchObject({ status: 'admitted' })
+    // Many jobs have many tokens: together they have no more than their tenant.
+    await tenant('watched', { requests_per_minute: 6 })
+    const tokens = (n: number) =>
+      store.admit({ by: 'tenant', tenant: 'watched' }, { to: 'token', subject: `job_w${n}`, perMinute: 6000 })
+    expect(await tokens(1)).toMatchObject({ status: 'admitted', limits: { requests_per_minute: 6 } })
+    expect(await tokens(2)).toMatchObject({ status: 'limited', perMinute: 6, of: 'tenant' })
+    // What one budget refuses is not taken from the other.
+    expect(await redis.exists(keys.tokenRequests('job_w2'))).toBe(0)
   })
 
   test('are not taken by a look', async () => {

@@ -176,8 +176,8 @@ describe('a job token', () => {
     expect((await ask(`/v1/jobs/${open}/cancel`, { method: 'POST' })).status).toBeLessThan(300)
   })
 
-  test('has requests of its own: who watches cannot use up what the tenant has', async () => {
-    const tenant = await operator.newTenant({ requests_per_minute: 12 })
+  test('has a limit of its own, beside that of its tenant, of which its requests are taken too', async () => {
+    const tenant = await operator.newTenant({ requests_per_minute: 6000 })
     const { key } = await operator.newKey(tenant)
     const job = await operator.submit(key, RIGHT)
     const requests = createTenantKeys(service.keys.tag).requests
@@ -188,6 +188,13 @@ describe('a job token', () => {
     expect(refused.length).toBeGreaterThan(0)
     expect(refused[0]?.body).toMatchObject({ code: 'rate_limited', limit: 'token_requests_per_minute' })
     expect((await ask('/v1/jobs', { key })).status).toBe(200)
+    const limit = { limits: { requests_per_minute: 6 } }
+    await ask(`/v1/admin/tenants/${tenant}`, { body: limit })
+    await service.redis.del(createTenantKeys(service.keys.tag).tokenRequests(job))
+    await service.redis.hdel(requests, tenant)
+    expect((await ask(`/v1/jobs/${job}`, { key: token })).status).toBe(200)
+    const { status, body } = await ask(`/v1/jobs/${job}`, { key: token })
+    expect({ status, ...body }).toMatchObject({ status: 429, code: 'rate_limited', limit: 'requests_per_minute' })
   })
 })
 

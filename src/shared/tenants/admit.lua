@@ -4,17 +4,19 @@
   Input:
     KEYS[1] hash: the API key; one that is never there when none is behind the request
     KEYS[2] hash: tenants, `<tenant>.<field>`
-    KEYS[3] hash: tenant -> theoretical arrival time, us
+    KEYS[3] hash of a job token's own budget: tenant -> theoretical arrival time, us; KEYS[4] without one
+    KEYS[4] hash of the tenants' budgets: the same
 
     ARGV[1] SHA-256 of the key that was presented, hex; '' when a signature of ours has named the key
     ARGV[2] the tenant, when no API key is behind the request; ''
     ARGV[3] requests per minute of a tenant that has no limit of its own
-    ARGV[4] requests per minute of a budget that is not the tenant's (KEYS[3] expires then); '' for the tenant's;
-            '0': none is taken
+    ARGV[4] requests per minute of a budget beside the tenant's (KEYS[3] expires then); '': only of the tenant's; '0': of
+            none
     ARGV[5] the tenant that always is there
     ARGV[6] how many requests come at once
 
-  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '', how many are let in }
+  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '', how many are let in,
+            whose budget is the narrow one: tenant | token, requests per minute of that }
     admitted | unknown | revoked | expired | suspended | limited; the ms are those of the first that is not let in
 ]]
 local time = redis.call('TIME')
@@ -23,8 +25,8 @@ local now = math.floor(now_us / 1000)
 
 local tenant, scopes, per_minute, queued = ARGV[2], '', '', ''
 local count = tonumber(ARGV[6])
-local function answer(status, wait, room)
-  return { status, wait or 0, tenant, scopes, per_minute, queued, room or 0 }
+local function answer(status, wait, room, limited_by, rate)
+  return { status, wait or 0, tenant, scopes, per_minute, queued, room or 0, limited_by or 'tenant', rate or per_minute }
 end
 
 -- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a
@@ -62,24 +64,36 @@ if fields[2] and fields[2] ~= '' then
   return answer('suspended')
 end
 
--- 3. The token (GCRA): ten seconds' worth may come at once.
+-- 3. The budgets (GCRA): ten seconds' worth may come at once. A job token takes from its own and from the tenant's.
 if ARGV[4] == '0' then
   return answer('admitted', 0, count)
 end
+local function budget(key, rate)
+  local interval = 60000000 / tonumber(rate)
+  local tolerance = interval * (math.max(1, math.ceil(tonumber(rate) / 6)) - 1)
+  local arrival = math.max(tonumber(redis.call('HGET', key, tenant) or '0'), now_us)
+  local room = math.max(0, math.min(count, math.floor((now_us + tolerance - arrival) / interval) + 1))
+  return { key = key, interval = interval, tolerance = tolerance, arrival = arrival, room = room, rate = rate }
+end
+local budgets = { budget(KEYS[4], per_minute) }
 if ARGV[4] ~= '' then
-  per_minute = ARGV[4]
+  budgets[2] = budget(KEYS[3], ARGV[4])
 end
-local interval = 60000000 / tonumber(per_minute)
-local tolerance = interval * (math.max(1, math.ceil(tonumber(per_minute) / 6)) - 1)
-local arrival = math.max(tonumber(redis.call('HGET', KEYS[3], tenant) or '0'), now_us)
-local room = math.min(count, math.floor((now_us + tolerance - arrival) / interval) + 1)
-local early = arrival + math.max(0, room) * interval - tolerance - now_us
+local narrow = budgets[1]
+if budgets[2] and budgets[2].room <= narrow.room then
+  narrow = budgets[2]
+end
+local room = narrow.room
+local early = narrow.arrival + room * narrow.interval - narrow.tolerance - now_us
 local wait = math.max(0, math.ceil(early / 1000))
+local limited_by = narrow.key == KEYS[4] and 'tenant' or 'token'
 if room < 1 then
-  return answer('limited', wait)
+  return answer('limited', wait, 0, limited_by, narrow.rate)
 end
-redis.call('HSET', KEYS[3], tenant, string.format('%.0f', arrival + room * interval))
+for _, one in ipairs(budgets) do
+  redis.call('HSET', one.key, tenant, string.format('%.0f', one.arrival + room * one.interval))
+end
 if ARGV[4] ~= '' then
   redis.call('PEXPIRE', KEYS[3], 120000)
 end
-return answer('admitted', wait, room)
+return answer('admitted', wait, room, limited_by, narrow.rate)

@@ -12,7 +12,7 @@ export type Caller =
 /** What a request is counted against; null: nothing. */
 export type Charge =
   | { to: 'tenant' }
-  /** A budget of its own, so that whoever holds a token cannot use up the tenant's. */
+  /** A budget beside the tenant's, so that the holder of a token has no more than a part of that. */
   | { to: 'token'; subject: string; perMinute: number }
   | null
 
@@ -23,7 +23,8 @@ export type Admission =
   | { status: 'revoked' }
   | { status: 'expired' }
   | { status: 'suspended' }
-  | { status: 'limited'; waitMs: number; perMinute: number }
+  /** `of`: whose budget is used up. */
+  | { status: 'limited'; waitMs: number; perMinute: number; of: 'tenant' | 'token' }
 
 /** What is undefined stays as it is. */
 export interface TenantChange {

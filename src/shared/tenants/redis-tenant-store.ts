@@ -17,6 +17,8 @@ const admitReply = z.tuple([
   z.string(),
   z.string(),
   z.number(),
+  z.enum(['tenant', 'token']),
+  z.coerce.number(),
 ])
 
 const FIELDS = ['created_at', 'title', 'suspended_at', 'cors_origins', ...LIMIT_NAMES] as const
@@ -85,7 +87,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
     return admitReply.parse(
       await admitScript(
         redis,
-        [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates],
+        [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates, keys.requests],
         [
           caller.by === 'key' ? caller.digest : '',
           caller.by === 'tenant' ? caller.tenant : '',
@@ -100,9 +102,9 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
 
   async function admit(caller: Caller, charge: Charge): Promise<Admission> {
     const { answer, place } = await admitted(JSON.stringify({ caller, charge }))
-    const [found, waitMs, tenant, scopes, perMinute, queued, room] = answer
+    const [found, waitMs, tenant, scopes, perMinute, queued, room, of, narrow] = answer
     const status = found === 'admitted' && place >= room ? 'limited' : found
-    if (status === 'limited') return { status, waitMs, perMinute: Number(perMinute) }
+    if (status === 'limited') return { status, waitMs, perMinute: narrow, of }
     if (status !== 'admitted') return { status }
     const limits = {
       requests_per_minute: Number(perMinute),
