@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { createArtifactNames, DISK_PATTERN } from '../../src/shared/artifacts/artifact-names.ts'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
+import { createLongTexts } from '../../src/shared/artifacts/long-texts.ts'
 import { createMeasureFile } from '../../src/shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../../src/shared/artifacts/output-fetcher.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
@@ -50,7 +51,8 @@ function copier(): (at: number) => Promise<number> {
     names: createArtifactNames(DISK_PATTERN),
     measure: createMeasureFile(log),
     fetcher: createOutputFetcher({ upstreamBaseUrl: `${base}/v1`, connectTimeout: DEFAULT_TIMINGS.connectTimeout }),
-    upstream: { get: never },
+    upstream: { output: never },
+    longTexts: createLongTexts(`${folder}-long-texts`, 1_000_000_000),
     reads: { take: never },
     maxBytes: 500_000_000,
     timings: DEFAULT_TIMINGS,

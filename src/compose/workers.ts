@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import { createLongTexts } from '../shared/artifacts/long-texts.ts'
 import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
@@ -20,6 +22,8 @@ import { createSweep } from '../workers/sweep.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
+/** Of one output: files of the largest size that it may hold as data URIs, at three quarters of their length. */
+const LONG_TEXTS = 2
 /** What an account can create in the time that one listing looks through: ten pages. */
 const SLICE_ROWS = 1000
 
@@ -121,6 +125,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
           measure: createMeasureFile(log),
           fetcher,
           upstream,
+          longTexts: createLongTexts(join(config.dataDir, 'long-texts'), LONG_TEXTS * config.artifacts.maxBytes),
           reads: reads.of('expiring'),
           maxBytes: config.artifacts.maxBytes,
           timings,

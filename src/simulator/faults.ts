@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { METRICS_KEPT, OUTPUT_SHAPES } from './prediction.ts'
+import { HUGE_OUTPUTS, METRICS_KEPT, OUTPUT_SHAPES } from './prediction.ts'
 import { seededRandom } from './seeded-random.ts'
 
 /**
@@ -92,6 +92,11 @@ const faultsSchema = z.strictObject({
     }),
     starting_forever: fault({}),
     huge_logs: fault({ bytes: z.int().positive().max(20_000_000).default(200_000) }),
+    huge_output: fault({
+      as: z.enum(HUGE_OUTPUTS).default('data_uris'),
+      count: z.int().positive().max(100).default(4),
+      bytes: z.int().positive().max(100_000_000).default(5_000_000),
+    }),
     output: fault({ shape: z.enum(OUTPUT_SHAPES).default('object') }),
     metrics: fault({ keep: z.enum(METRICS_KEPT).default('none') }),
     other_model: fault({ name: z.string().min(1).default('replicate-internal/lifeboat') }),

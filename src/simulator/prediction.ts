@@ -18,6 +18,8 @@ export interface RunPlan {
   extraLogBytes: number
   /** Another shape of the output than the model's own. */
   shape?: OutputShape
+  /** An output of this size in place of the model's own. */
+  hugeOutput?: HugeOutput
   /** Which metrics the end tells; all when absent. */
   metrics?: MetricsKept
   /** The model that answers name, when it is not the one that was asked for. */
@@ -26,6 +28,14 @@ export interface RunPlan {
 
 export const OUTPUT_SHAPES = ['single', 'array', 'object', 'data_uri', 'null'] as const
 export type OutputShape = (typeof OUTPUT_SHAPES)[number]
+
+export const HUGE_OUTPUTS = ['data_uris', 'text', 'tokens'] as const
+/** `bytes`: of each data URI's file, or of the text; `count`: of data URIs. */
+export interface HugeOutput {
+  as: (typeof HUGE_OUTPUTS)[number]
+  count: number
+  bytes: number
+}
 
 export const METRICS_KEPT = ['times', 'counts', 'none'] as const
 export type MetricsKept = (typeof METRICS_KEPT)[number]

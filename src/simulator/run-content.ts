@@ -1,5 +1,5 @@
 import type { Model } from './models/model.ts'
-import { type Prediction, progressAt, statusAt } from './prediction.ts'
+import { type HugeOutput, type Prediction, progressAt, statusAt } from './prediction.ts'
 import { fileNames, isSingleFile, seedOf } from './run-files.ts'
 import { logLinesOf } from './run-logs.ts'
 import { FILES_AT, THINKING } from './run-stages.ts'
@@ -29,7 +29,8 @@ export function runContentAt(
 
 function outputAt(prediction: Prediction, model: Model, progress: number, fileUrl: (name: string) => string): unknown {
   const { output } = model
-  const { shape } = prediction.plan
+  const { shape, hugeOutput } = prediction.plan
+  if (hugeOutput !== undefined) return progress < 1 ? null : hugeOutputOf(hugeOutput)
   if (shape === 'null') return null
   const names = fileNames(prediction, model)
   if (names.length > 0) {
@@ -46,6 +47,16 @@ function outputAt(prediction: Prediction, model: Model, progress: number, fileUr
   if (shape === 'array') return [text]
   if (shape === 'object') return { text }
   return shape === 'data_uri' ? `data:text/plain;charset=utf-8;base64,${Buffer.from(text).toString('base64')}` : text
+}
+
+/** Built for each answer and never kept. */
+function hugeOutputOf({ as, count, bytes }: HugeOutput): unknown {
+  if (as === 'text') return 'A long text. '.repeat(Math.ceil(bytes / 13)).slice(0, bytes)
+  if (as === 'tokens') return Array<string>(Math.ceil(bytes / 6)).fill(' token')
+  return Array.from(
+    { length: count },
+    (_, i) => `data:application/octet-stream;base64,${Buffer.alloc(bytes, i + 1).toString('base64')}`,
+  )
 }
 
 function textAt(prediction: Prediction, progress: number): string[] | null {

@@ -3,6 +3,7 @@ import { artifactId } from '../shared/artifacts/artifact-links.ts'
 import type { ArtifactNames } from '../shared/artifacts/artifact-names.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import type { FileFacts, MeasureFile } from '../shared/artifacts/measure-file.ts'
+import type { LongTexts, OpenLongTexts } from '../shared/artifacts/long-texts.ts'
 import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
 import type { OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import type { ArtifactRecord, Effect, JobRecord, Json } from '../shared/jobs/job.ts'
@@ -16,7 +17,8 @@ export interface CopyDependencies {
   names: ArtifactNames
   measure: MeasureFile
   fetcher: OutputFetcher
-  upstream: Pick<PredictionPort, 'get'>
+  upstream: Pick<PredictionPort, 'output'>
+  longTexts: OpenLongTexts
   reads: Budget
   /** Bytes of one file. */
   maxBytes: number
@@ -36,13 +38,14 @@ const MAX_THUMBNAIL_BYTES = 1024 * 1024
 
 /** Copies all files of an output, and makes an artifact of what is too long for the record. */
 export function createCopyOutputs(dependencies: CopyDependencies) {
-  const { artifacts, names, measure, fetcher, upstream, reads, maxBytes, timings, log } = dependencies
+  const { artifacts, names, measure, fetcher, upstream, longTexts, reads, maxBytes, timings, log } = dependencies
 
-  async function outputOf(job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<Json> {
+  async function outputOf(job: JobRecord, effect: StoreEffect, long: LongTexts, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
     if (job.prediction_id === null) throw new OutputGoneError('the prediction is not known')
     await reads.take(signal)
-    const outcome = await upstream.get(job.prediction_id)
+    const outcome = await upstream.output(job.prediction_id, long, signal)
+    if (outcome.kind === 'too_large') throw new OutputGoneError(outcome.reason)
     if (outcome.kind === 'prediction' && outcome.prediction.output_too_deep)
       throw new OutputGoneError('the output is nested too deeply to be kept')
     if (outcome.kind === 'prediction' && !outcome.prediction.data_removed) return outcome.prediction.output
@@ -53,8 +56,11 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
 
   async function open(
     source: string,
+    long: LongTexts,
     signal: AbortSignal,
   ): Promise<{ body: AsyncIterable<Uint8Array>; bytes: number | null }> {
+    const aside = long.file(source)
+    if (aside) return { body: aside, bytes: null }
     if (!source.startsWith('data:'))
       return fetcher.open(source, AbortSignal.any([signal, AbortSignal.timeout(timings.copyTimeout)]))
     const bytes = new Uint8Array(await (await fetch(source)).arrayBuffer())
@@ -78,18 +84,19 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     }
   }
 
-  return async (
+  async function copy(
     job: JobRecord,
     effect: StoreEffect,
+    long: LongTexts,
     signal: AbortSignal,
-  ): Promise<{ output: Json; artifacts: ArtifactRecord[] }> => {
+  ): Promise<{ output: Json; artifacts: ArtifactRecord[] }> {
     const { attempt } = effect
-    const plan = planOutput(await outputOf(job, effect, signal))
+    const plan = planOutput(await outputOf(job, effect, long, signal))
     const idOf = (index: number): string => artifactId(job.id, attempt, index)
     const copied: ArtifactRecord[] = []
 
     async function copyFile(index: number, source: string): Promise<ArtifactRecord> {
-      const { body, bytes } = await open(source, signal)
+      const { body, bytes } = await open(source, long, signal)
       let facts = UNMEASURED
       const stored = await artifacts.put((type) => names.keyOf(job, attempt, index, type), body, {
         maxBytes,
@@ -104,12 +111,12 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
       return { id: idOf(index), ...stored, ...size, thumbnail: small }
     }
 
-    async function keepText(index: number, text: string, mediaType: string): Promise<ArtifactRecord> {
-      const stored = await artifacts.put(
-        () => names.keyOf(job, attempt, index, mediaType),
-        Readable.from([Buffer.from(text)]),
-        { maxBytes, signal },
-      )
+    async function keepText(
+      index: number,
+      body: AsyncIterable<Uint8Array>,
+      mediaType: string,
+    ): Promise<ArtifactRecord> {
+      const stored = await artifacts.put(() => names.keyOf(job, attempt, index, mediaType), body, { maxBytes, signal })
       return { id: idOf(index), ...stored, ...UNMEASURED, thumbnail: null, media_type: mediaType }
     }
 
@@ -117,10 +124,24 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     const output = plan.render(idOf)
     const isText = typeof output === 'string'
     const text = isText ? output : JSON.stringify(output)
-    if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT) return { output, artifacts: copied }
+    if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT && !long.isIn(text)) return { output, artifacts: copied }
     const index = copied.length
-    copied.push(await keepText(index, text, isText ? 'text/plain; charset=utf-8' : 'application/json'))
+    const body = long.fill(text, isText ? 'text' : 'json')
+    copied.push(await keepText(index, body, isText ? 'text/plain; charset=utf-8' : 'application/json'))
     return { output: idOf(index), artifacts: copied }
+  }
+
+  return async (
+    job: JobRecord,
+    effect: StoreEffect,
+    signal: AbortSignal,
+  ): Promise<{ output: Json; artifacts: ArtifactRecord[] }> => {
+    const long = longTexts()
+    try {
+      return await copy(job, effect, long, signal)
+    } finally {
+      await long.remove()
+    }
   }
 }
 

@@ -120,6 +120,7 @@ export function strikeAt(strike: Strike): PortWraps {
     upstream: (upstream): PredictionPort => ({
       create: (request, beginBy) => around('create', () => upstream.create(request, beginBy)),
       get: (id) => around('get', () => upstream.get(id)),
+      output: (id, taker, signal) => around('get', () => upstream.output(id, taker, signal)),
       cancel: (id) => around('cancel', () => upstream.cancel(id)),
       list: (window) => around('list', () => upstream.list(window)),
       account: () => around('account', () => upstream.account()),

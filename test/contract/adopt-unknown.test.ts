@@ -40,6 +40,7 @@ test('a prediction whose token was made by a newer key than the lister knows is 
     upstream: {
       create: never,
       cancel: never,
+      output: never,
       account: never,
       uploadFile: never,
       webhookSecret: never,

@@ -64,6 +64,7 @@ async function catalogueOf(presets: { name: string; text: string }[], schemaWith
     baseUrl: simulator.apiUrl,
     connectTimeout: 500,
     createTimeout: 500,
+    copyTimeout: 2000,
     uploadTimeout: 2000,
     readTimeout: 5000,
   })

@@ -137,6 +137,7 @@ describe('the recovery gate', () => {
     const upstream: PredictionPort = {
       create: never,
       get: never,
+      output: never,
       cancel: never,
       account: never,
       webhookSecret: never,

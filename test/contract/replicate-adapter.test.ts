@@ -24,6 +24,7 @@ const adapterFor = (
     connectTimeout: 500,
     createTimeout: 700,
     uploadTimeout: 1000,
+    copyTimeout: 2000,
     readTimeout: 700,
     ...timeouts,
   })

@@ -36,10 +36,10 @@ export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Ro
     if (result.kind === 'not_found') return { logs: null, truncated: false }
     if (result.kind !== 'prediction')
       throw new ServiceError('upstream_unavailable', 'Replicate does not tell the logs right now.', { retryAfter: 5 })
-    const { logs, data_removed } = result.prediction
+    const { logs, logs_left_out, data_removed } = result.prediction
     if (data_removed === true && !logs) return { logs: null, truncated: false }
     const text = logs ?? ''
-    return { logs: text.slice(-LONGEST), truncated: text.length > LONGEST }
+    return { logs: text.slice(-LONGEST), truncated: text.length > LONGEST || logs_left_out !== undefined }
   }
 
   function logsOf(prediction: string, kept: number): Promise<JobLogs> {

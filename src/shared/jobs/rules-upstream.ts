@@ -254,7 +254,8 @@ function success(job: JobRecord, attempt: number, prediction: Prediction, { now,
       failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
     )
   if (prediction.output_too_deep) return commit(failed('output_not_stored', TOO_DEEP, true, 'yes'))
-  const inline = withoutCopy(job, prediction.output)
+  const isLeftOut = prediction.output_left_out !== undefined
+  const inline = isLeftOut ? null : withoutCopy(job, prediction.output)
   if (inline)
     return commit({
       phase: 'succeeded',
@@ -264,7 +265,7 @@ function success(job: JobRecord, attempt: number, prediction: Prediction, { now,
       error: null,
       completed_at: NOW,
     })
-  const tooLarge = Buffer.byteLength(JSON.stringify(prediction.output)) > MAX_INLINE_OUTPUT
+  const tooLarge = isLeftOut || Buffer.byteLength(JSON.stringify(prediction.output)) > MAX_INLINE_OUTPUT
   return commit(
     { phase: 'storing', status: 'processing', progress: 1 },
     {

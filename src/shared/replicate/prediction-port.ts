@@ -1,4 +1,5 @@
 import type { JsonObject, WebhookEvent } from '../jobs/job.ts'
+import type { LongStrings } from './json-extract.ts'
 import type { Prediction } from './prediction.ts'
 
 /** What a create sends. Exactly one of model, version, deployment is not null. */
@@ -82,12 +83,30 @@ export interface UpstreamModel {
   schemas: JsonObject
 }
 
+/** The output of a prediction, read for its own sake. */
+export type OutputOutcome =
+  | ReadOutcome
+  /** It cannot be kept, now or later. `reason`: how large it is. */
+  | { kind: 'too_large'; reason: string }
+
+/** Where the long strings of an output go while it is read. */
+export interface OutputTaker extends LongStrings {
+  /** Waited for before more is read. */
+  flush(): Promise<void>
+}
+
 export interface PredictionPort {
   /** One request, sent once: at most one prediction comes of it. `beginBy`: not begun later; `performance.now()`, ms. */
   create(request: CreateRequest, beginBy?: number): Promise<CreateOutcome>
+  /** Bounded in memory however long the prediction is: of long logs the ends, of a long output only its size. */
   get(id: string): Promise<ReadOutcome>
+  /** The prediction with its whole output, and without input and logs; strings of more than 256 kB go to `taker`. */
+  output(id: string, taker: OutputTaker, signal: AbortSignal): Promise<OutputOutcome>
   cancel(id: string): Promise<ReadOutcome>
-  /** One page of the account's predictions, newest first; a row that cannot be read makes the page fail. */
+  /**
+   * One page of the account's predictions, newest first, read as a stream: rows carry neither input nor long outputs. A
+   * row that cannot be read makes the page fail.
+   */
   list(window: { after: number; before: number; cursor: string | null }): Promise<ListOutcome>
   account(): Promise<AccountOutcome>
   /** Sends a file once. Nothing is created that would be paid for: it may be sent again. */

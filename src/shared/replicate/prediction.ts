@@ -19,6 +19,15 @@ const time = z
 const json = z.custom<Json>((value) => value !== undefined)
 const shallow = z.record(z.string(), json).refine((value) => !isTooDeep(value))
 
+/** Characters that are kept of an error: its beginning and its end. */
+const ERROR_HEAD = 16_384
+const ERROR_TAIL = 4096
+/** Characters of JSON. */
+const MAX_METRICS = 65_536
+
+const endsOf = (text: string): string =>
+  text.length <= ERROR_HEAD + ERROR_TAIL + 3 ? text : `${text.slice(0, ERROR_HEAD)}\n\u2026\n${text.slice(-ERROR_TAIL)}`
+
 const fields = z.object({
   id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
   status: z.string().max(64),
@@ -33,20 +42,29 @@ const fields = z.object({
       value === null || value === undefined
         ? null
         : typeof value === 'string'
-          ? value
+          ? endsOf(value)
           : isTooDeep(value)
             ? 'Replicate told an error that is nested too deeply to be read.'
-            : JSON.stringify(value),
+            : endsOf(JSON.stringify(value)),
     ),
   logs: z.string().nullish(),
-  metrics: shallow.nullish().catch(null),
+  metrics: shallow
+    .refine((value) => JSON.stringify(value).length <= MAX_METRICS)
+    .nullish()
+    .catch(null),
   created_at: time,
   started_at: time,
   completed_at: time,
   data_removed: z.boolean().nullish(),
   webhook: z.string().nullish(),
+  output_left_out: z.int().positive().optional(),
+  logs_left_out: z.int().positive().optional(),
 })
 
+/**
+ * `output_left_out`: bytes of an output that is too long to be read along with the rest; it stands as null.
+ * `logs_left_out`: bytes missing in the middle of long logs.
+ */
 export type Prediction = z.output<typeof fields> & {
   /** It has an output, nested too deeply to be worked with: it stands as null. */
   output_too_deep?: true

@@ -2,12 +2,15 @@ import Replicate from 'replicate'
 import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import type { Seen } from '../conditions/watch-upstream.ts'
+import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './answer-shapes.ts'
+import { createJsonExtract, JsonExtractError, LongStringsFullError, type Rule } from './json-extract.ts'
 import { multipartOf } from './multipart.ts'
-import type { CreateRequest, PredictionPort, ReadOutcome } from './prediction-port.ts'
+import type { CreateRequest, OutputTaker, PredictionPort, ReadOutcome } from './prediction-port.ts'
 import {
   createOutcome,
   handOverOutcome,
   listOutcome,
+  outputOutcome,
   modelOf,
   readOutcome,
   type Answer,
@@ -26,8 +29,12 @@ class NotConnectedError extends Error {
   override name = 'NotConnectedError'
 }
 
-/** Predictions carry logs and inputs, but not without end. */
-const MAX_BODY = 16 * 1024 * 1024
+/** Of an error, which may be the page of a proxy. */
+const ERROR_BYTES = 64 * 1024
+/** The answer to a create repeats its input, which has at most about a megabyte. */
+const CREATED_BYTES = 64 * 1024 * 1024
+/** A read ends when nothing of it came for `readTimeout`, and after that many times as long in any case. */
+const LONGEST_READ = 8
 
 export interface ReplicateAdapterOptions {
   token: string
@@ -40,6 +47,7 @@ export interface ReplicateAdapterOptions {
   uploadTimeout: number
   /** Called with the end of every request, whatever it is for. */
   onSeen?: (seen: Seen) => void
+  copyTimeout: number
 }
 
 export function createReplicateAdapter(options: ReplicateAdapterOptions): PredictionPort & { close(): Promise<void> } {
@@ -66,12 +74,15 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     method: string
     headers?: Record<string, string>
     data?: object
-    timeout: number
     agent: Agent
+    limit: TimeLimit
+    keep: Keep
   }
 
   /** Lets `onSeen` know how a request ended. */
   function seen(outcome: Outcome): Outcome {
+    // Upstream is not to blame for an output that is larger than may be kept.
+    if (outcome.kind === 'broken' && outcome.tooLarge) return outcome
     options.onSeen?.(
       outcome.kind === 'answer'
         ? {
@@ -88,10 +99,10 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
 
   async function requestOnce(path: string, init: SentOnce): Promise<Outcome> {
     // Not AbortSignal.timeout: that one keeps a request alive for all of its time, however quick the answer was.
-    const { signal, clear } = timeLimit(init.timeout)
+    const { signal, moved, clear } = init.limit
     let first: Promise<Answer> | undefined
     const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
-      first ??= send(url instanceof Request ? url.url : String(url), fetchInit ?? {}, init.agent)
+      first ??= send(url instanceof Request ? url.url : String(url), fetchInit ?? {}, init.agent, init.keep, moved)
       const { status, headers, body } = await first
       const visible = new Response(status === 204 || status === 304 ? null : body, {
         status: status < 200 ? 500 : status,
@@ -117,11 +128,12 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     }
   }
 
-  const read = async (path: string, method: 'GET' | 'POST', timeout = options.readTimeout): Promise<Outcome> =>
-    request(path, { method, timeout, agent: reads })
+  const { readTimeout } = options
+  const read = async (path: string, keep: Keep, method: 'GET' | 'POST' = 'GET'): Promise<Outcome> =>
+    request(path, { method, limit: idleLimit(readTimeout, LONGEST_READ * readTimeout), agent: reads, keep })
 
   async function readPrediction(path: string, method: 'GET' | 'POST'): Promise<ReadOutcome> {
-    return readOutcome(await read(path, method))
+    return readOutcome(await read(path, { rule: PREDICTION }, method))
   }
 
   return {
@@ -131,22 +143,43 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       // attempt by now. From here on the request's own time ends it, and evidence waits for that.
       if (performance.now() > beginBy) return { kind: 'not_sent' }
       return createOutcome(
-        await request(path, { method: 'POST', headers, data, timeout: options.createTimeout, agent: creates }),
+        await request(path, {
+          method: 'POST',
+          headers,
+          data,
+          // Evidence about an unknown outcome waits for exactly that long.
+          limit: timeLimit(options.createTimeout),
+          agent: creates,
+          keep: { rule: PREDICTION, maxBytes: CREATED_BYTES },
+        }),
       )
     },
     get: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}`, 'GET'),
     cancel: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}/cancel`, 'POST'),
+
+    async output(id, taker, signal) {
+      // A large output takes as long as copying a large file; what stands still is given up.
+      const limit = idleLimit(readTimeout, options.copyTimeout, signal)
+      const outcome = await request(`/predictions/${encodeURIComponent(id)}`, {
+        method: 'GET',
+        limit,
+        agent: reads,
+        keep: { rule: WITH_OUTPUT, taker },
+      })
+      signal.throwIfAborted()
+      return outputOutcome(outcome)
+    },
 
     async list({ after, before, cursor }) {
       const window = cursor
         ? { cursor }
         : { created_after: new Date(after).toISOString(), created_before: new Date(before).toISOString() }
       const path = `/predictions?${new URLSearchParams(window).toString()}`
-      return listOutcome(await read(path, 'GET'), options.baseUrl)
+      return listOutcome(await read(path, { rule: PAGE }), options.baseUrl)
     },
 
     async account() {
-      const outcome = await read('/account', 'GET')
+      const outcome = await read('/account', { rule: OTHER })
       if (outcome.kind !== 'answer') return 'away'
       const { status } = outcome.answer
       if (status === 200) return 'well'
@@ -165,7 +198,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
           signal: deadline,
           dispatcher: reads,
         })
-        const outcome = { kind: 'answer', answer: await answerOf(answer) } as const
+        const outcome = { kind: 'answer', answer: await answerOf(answer, { rule: OTHER }) } as const
         seen(outcome)
         return handOverOutcome(outcome.answer)
       } catch (error) {
@@ -176,7 +209,12 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     },
 
     async webhookSecret(timeout) {
-      const outcome = await read('/webhooks/default/secret', 'GET', timeout)
+      const outcome = await request('/webhooks/default/secret', {
+        method: 'GET',
+        limit: timeLimit(timeout),
+        agent: reads,
+        keep: { rule: OTHER },
+      })
       if (outcome.kind !== 'answer') throw new Error(`the webhook secret cannot be fetched: ${outcome.reason}`)
       if (outcome.answer.status !== 200)
         throw new Error(`the webhook secret cannot be fetched: status ${outcome.answer.status}`)
@@ -184,7 +222,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     },
 
     async model(name, version = null) {
-      const outcome = await read(version === null ? `/models/${name}` : `/models/${name}/versions/${version}`, 'GET')
+      const path = version === null ? `/models/${name}` : `/models/${name}/versions/${version}`
+      const outcome = await read(path, { rule: MODEL })
       if (outcome.kind !== 'answer') throw new Error(outcome.reason)
       if (outcome.answer.status === 404) return null
       if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
@@ -197,10 +236,42 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   }
 }
 
-function timeLimit(ms: number): { signal: AbortSignal; clear(): void } {
+/** What is kept of an answer; `taker`: where its long strings go; `maxBytes`: of what is looked at at all. */
+interface Keep {
+  rule: Rule
+  maxBytes?: number
+  taker?: OutputTaker
+}
+
+interface TimeLimit {
+  signal: AbortSignal
+  /** Something came. */
+  moved(): void
+  clear(): void
+}
+
+function timeLimit(ms: number): TimeLimit {
   const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(new DOMException('No answer in time.', 'TimeoutError')), ms)
-  return { signal: controller.signal, clear: () => clearTimeout(timer) }
+  const timer = setTimeout(() => controller.abort(tooLate()), ms)
+  return { signal: controller.signal, moved: () => undefined, clear: () => clearTimeout(timer) }
+}
+
+const tooLate = (): DOMException => new DOMException('No answer in time.', 'TimeoutError')
+
+/** Ends what stands still for `idleMs`, and anything after `ms`; so a large answer is not refused for its size. */
+function idleLimit(idleMs: number, ms: number, outer?: AbortSignal): TimeLimit {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort(tooLate())
+  const idle = setTimeout(abort, idleMs)
+  const last = setTimeout(abort, ms)
+  return {
+    signal: outer ? AbortSignal.any([controller.signal, outer]) : controller.signal,
+    moved: () => void idle.refresh(),
+    clear() {
+      clearTimeout(idle)
+      clearTimeout(last)
+    },
+  }
 }
 
 function createCall({ model, version, deployment, input, webhook, events, cancelAfter }: CreateRequest) {
@@ -214,7 +285,7 @@ function createCall({ model, version, deployment, input, webhook, events, cancel
 }
 
 /** undici's own request: what `fetch` would make beside it for each call, streams above all, is never looked at. */
-async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<Answer> {
+async function send(url: string, init: RequestInit, dispatcher: Agent, keep: Keep, moved: () => void): Promise<Answer> {
   const { method = 'GET', headers, body, signal } = init
   return answerOf(
     await undiciRequest(url, {
@@ -224,28 +295,61 @@ async function send(url: string, init: RequestInit, dispatcher: Agent): Promise<
       signal: signal ?? null,
       dispatcher,
     }),
+    keep,
+    moved,
   )
 }
 
-async function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+async function answerOf(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  keep: Keep,
+  moved: () => void = () => undefined,
+): Promise<Answer> {
   const get = (name: string): string | null => [headers[name]].flat()[0] ?? null
-  return { status: statusCode, headers: { get }, body: await textOf(body) }
+  const isGood = statusCode >= 200 && statusCode < 300
+  const text = isGood ? await extractOf(body, keep, moved) : await beginningOf(body)
+  return { status: statusCode, headers: { get }, body: text }
 }
 
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+async function extractOf(
+  body: AsyncIterable<Uint8Array>,
+  { rule, taker, maxBytes = Infinity }: Keep,
+  moved: () => void,
+): Promise<string> {
+  let bytes = 0
+  const extract = createJsonExtract(rule, MAX_KEPT_BYTES, taker)
+  try {
+    for await (const chunk of body) {
+      moved()
+      bytes += chunk.byteLength
+      if (bytes > maxBytes) throw new Error(`an answer of more than ${maxBytes} bytes`)
+      extract.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+      await taker?.flush()
+    }
+    return extract.end()
+  } catch (error) {
+    // An answer that cannot be read is an answer all the same: whoever wanted it says what that means.
+    if (error instanceof JsonExtractError || error instanceof SyntaxError) return ''
+    throw error
+  }
+}
+
+async function beginningOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of body) {
-    size += chunk.byteLength
-    if (size > MAX_BODY) throw new Error(`an answer of more than ${MAX_BODY} bytes`)
     chunks.push(chunk)
+    size += chunk.byteLength
+    if (size >= ERROR_BYTES) break
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks).subarray(0, ERROR_BYTES).toString('utf8')
 }
 
 function whatBroke(error: unknown): Outcome {
   const chain: Error[] = []
   for (let at = error; at instanceof Error && chain.length < 8; at = at.cause) chain.push(at)
+  const full = chain.find((link) => link instanceof LongStringsFullError)
+  if (full) return { kind: 'broken', reason: full.message, tooLarge: true }
   const unconnected = chain.find((link) => link instanceof NotConnectedError)
   const last = chain.at(-1)
   const code = last && 'code' in last && typeof last.code === 'string' ? last.code : last?.name

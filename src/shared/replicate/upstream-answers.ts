@@ -6,6 +6,7 @@ import type {
   CreateOutcome,
   HandOverOutcome,
   ListOutcome,
+  OutputOutcome,
   ReadFailure,
   ReadOutcome,
   UpstreamModel,
@@ -23,7 +24,8 @@ export interface Answer {
 export type Outcome =
   | { kind: 'answer'; answer: Answer }
   | { kind: 'not_connected'; reason: string }
-  | { kind: 'broken'; reason: string }
+  /** `tooLarge`: because there is more of it than may be kept. */
+  | { kind: 'broken'; reason: string; tooLarge?: true }
 
 /** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
 const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
@@ -88,6 +90,16 @@ export function readOutcome(outcome: Outcome): ReadOutcome {
   if (status < 200 || status > 299) return refusedRead(outcome.answer)
   const prediction = parsePrediction(body)
   return prediction ? { kind: 'prediction', prediction } : useless('an answer that is no prediction')
+}
+
+/** Of a GET for the output. */
+export function outputOutcome(outcome: Outcome): OutputOutcome {
+  if (outcome.kind === 'broken' && outcome.tooLarge) return { kind: 'too_large', reason: outcome.reason }
+  const read = readOutcome(outcome)
+  const bytes = read.kind === 'prediction' ? read.prediction.output_left_out : undefined
+  return bytes === undefined
+    ? read
+    : { kind: 'too_large', reason: `the output has ${bytes} bytes of JSON beside its long texts` }
 }
 
 const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })

@@ -144,6 +144,7 @@ function newPrediction(
   const plan = planRun(model, seed, speed)
   const failure = faults.strike('predictions', 'fail')
   const huge = faults.strike('predictions', 'huge_logs')
+  const hugeOutput = faults.strike('predictions', 'huge_output')
   const output = faults.strike('predictions', 'output')
   const metrics = faults.strike('predictions', 'metrics')
   const otherModel = faults.strike('predictions', 'other_model')
@@ -165,6 +166,7 @@ function newPrediction(
       startAfterMs: faults.strike('predictions', 'starting_forever') === null ? plan.startAfterMs : null,
       error: failure?.error ?? null,
       extraLogBytes: huge?.bytes ?? 0,
+      ...(hugeOutput === null ? {} : { hugeOutput }),
       ...(output === null ? {} : { shape: output.shape }),
       ...(metrics === null ? {} : { metrics: metrics.keep }),
       ...(otherModel === null ? {} : { shownModel: otherModel.name }),
