@@ -6,6 +6,7 @@ import { storageLook, upstreamLook, watchDeployment, workerLook } from './compos
 import { closeQueues } from './queues/producer.ts'
 import { isLoopback } from './shared/config.ts'
 import { createJobKeys } from './shared/jobs/job-keys.ts'
+import { DEFAULT_TIMINGS } from './shared/jobs/timings.ts'
 import {
   checkRedis,
   closeConnection,
@@ -14,6 +15,7 @@ import {
   untilReady,
 } from './shared/redis/connection.ts'
 import { followKeys, loadDeployment } from './shared/redis/deployment.ts'
+import { createGeneration, followGeneration } from './shared/redis/generation.ts'
 import { strictDurability } from './shared/redis/durability.ts'
 import { startWatchdog } from './workers/watchdog.ts'
 
@@ -58,22 +60,30 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const durability = async (redis: Redis): Promise<() => Promise<void>> =>
       config.durability === 'strict' ? strictDurability(redis) : () => Promise.resolve()
 
+    const timings = { ...DEFAULT_TIMINGS, ...options.timings }
+    const generation = createGeneration(producer, keys.generation, {
+      gap: config.role === 'api' ? null : timings.unattended,
+    })
+    await generation.look()
+    if (!generation.showsReplication())
+      log.warn(
+        'Redis does not show its replication id (INFO replication): a former primary that returns is only recognised by ' +
+          'processes that saw its successor. Allow INFO to this user.',
+      )
+    if (config.role === 'api') {
+      const stopLooking = followGeneration(generation, timings.workerBeat, log)
+      stops.push({ name: 'generation', stop: async () => stopLooking() })
+    }
+
     let publicUrl = config.publicUrl
+    const shared = { keys, deployment, generation, conditions, publicUrl: () => publicUrl }
     let url: string | null = null
     let healthUrl: string | null = null
     let reload = (): Promise<void> => Promise.resolve()
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
-      const core = await buildCore(
-        producer,
-        keys,
-        deployment,
-        () => publicUrl,
-        await durability(producer),
-        conditions,
-        options,
-      )
+      const core = await buildCore(producer, { ...shared, confirmDurable: await durability(producer) }, options)
       stops.push(
         { name: 'queues', stop: () => closeQueues(core.queues) },
         { name: 'upstream', stop: core.closeUpstream },
@@ -98,15 +108,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const redis = consumerConnection(options.redisUrl, 'workers', log)
       stops.push({ name: 'worker redis', stop: () => closeConnection(redis) })
       await untilReady(redis, READY_WITHIN_MS)
-      const core = await buildCore(
-        redis,
-        keys,
-        deployment,
-        () => publicUrl,
-        await durability(redis),
-        conditions,
-        options,
-      )
+      const core = await buildCore(redis, { ...shared, confirmDurable: await durability(redis) }, options)
       stops.push({ name: 'worker queues', stop: () => closeQueues(core.queues) })
       stops.push({ name: 'worker upstream', stop: core.closeUpstream })
       stops.push({ name: 'worker storage', stop: core.closeStorage })

@@ -3,7 +3,7 @@ import { ServiceError } from '../shared/errors.ts'
 import { InputFilesError } from '../shared/inputs/inputs.ts'
 import { idempotencyEntry, shortDigest } from '../shared/jobs/job-keys.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
-import { isRedisTrouble, isSurelyNotSent } from './error-response.ts'
+import { isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { OwnedRequest } from './http.ts'
 import { invalidRequest } from './schemas.ts'
 

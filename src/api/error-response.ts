@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
+import { isOutOfMemory, isRedisTrouble } from '../shared/redis/trouble.ts'
 import type { ProblemResponse } from './http.ts'
 
 /** A body can hold thousands of mistakes; the first few are enough to mend it. */
@@ -58,19 +59,3 @@ export function toServiceError(error: unknown): ServiceError {
     })
   return new ServiceError('internal', 'The request could not be handled.', { cause: error })
 }
-
-/** Redis surely did not run the command: it was never written to a socket. */
-export const isSurelyNotSent = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith("Stream isn't writeable")
-
-/** Redis is away or silent; the command may have run. */
-export const isRedisTrouble = (error: unknown): boolean =>
-  error instanceof Error &&
-  (isSurelyNotSent(error) ||
-    ['MaxRetriesPerRequestError', 'ClusterAllFailedError'].includes(error.name) ||
-    /^(Command timed out|Connection is closed|Connection is in|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN)/.test(
-      error.message,
-    ) ||
-    ('code' in error && ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND'].includes(String(error.code))))
-
-export const isOutOfMemory = (error: unknown): boolean => error instanceof Error && error.message.startsWith('OOM ')

@@ -29,6 +29,7 @@ import type { Rate } from '../shared/limits/budget.ts'
 import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Deployment } from '../shared/redis/deployment.ts'
+import type { Generation } from '../shared/redis/generation.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
@@ -100,22 +101,26 @@ export const buildConditions = (redis: Redis, keys: JobKeys, log: Logger): Condi
     log,
   })
 
+/** What the parts of one process share. */
+export interface SharedParts {
+  keys: JobKeys
+  deployment: Deployment
+  generation: Generation
+  conditions: Conditions
+  publicUrl: () => string | null
+  /** Confirms what was just written on the connection that the parts are built on. */
+  confirmDurable: () => Promise<void>
+}
+
 /** What api and workers both stand on, over one connection. */
-export async function buildCore(
-  redis: Redis,
-  keys: JobKeys,
-  deployment: Deployment,
-  publicUrl: () => string | null,
-  confirmDurable: () => Promise<void>,
-  conditions: Conditions,
-  options: ServiceOptions,
-) {
+export async function buildCore(redis: Redis, shared: SharedParts, options: ServiceOptions) {
+  const { keys, deployment, generation, conditions, publicUrl, confirmDurable } = shared
   const { config, log, wrap = UNWRAPPED } = options
   const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
   const queues = createQueues(redis, keys.queues, log)
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
-  const commits = createCommitRunner(redis, timings)
+  const commits = createCommitRunner(redis, timings, generation)
   const store = wrap.store(
     createRedisJobStore({
       redis,
@@ -154,6 +159,7 @@ export async function buildCore(
     redis,
     keys,
     deployment,
+    generation,
     tenants: createTenantStore(redis, keys, config),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
     /** Redis still holds the deployment that this process began with. */

@@ -14,6 +14,7 @@ import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { closeConnection, producerConnection, untilReady } from '../shared/redis/connection.ts'
 import { findDeployment, rotateDeploymentKey } from '../shared/redis/deployment.ts'
+import { createGeneration } from '../shared/redis/generation.ts'
 import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
@@ -58,7 +59,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       timings,
       creates,
       account: ACCOUNT,
-      commits: createCommitRunner(redis, timings),
+      commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
       confirmDurable,
     })
     const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')

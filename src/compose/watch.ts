@@ -115,8 +115,8 @@ export const storageLook =
   }
 
 /** Whether any worker is there: jobs would be accepted and never begin. */
-export function workerLook({ redis, keys, timings }: Core): Look {
-  const presence = createRedisPresence(redis, keys.presence)
+export function workerLook({ redis, keys, generation, timings }: Core): Look {
+  const presence = createRedisPresence(redis, keys.presence, generation)
   const silence = BEATS * timings.workerBeat
   const startedAt = performance.now()
   return async () => {

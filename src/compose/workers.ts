@@ -50,7 +50,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
     connectTimeout: timings.connectTimeout,
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
-  const presence = createRedisPresence(redis, keys.presence)
+  const presence = createRedisPresence(redis, keys.presence, core.generation)
   const underWay = await followCreates(presence, timings, conditions, log)
   const workers = await startWorkers({
     redis,

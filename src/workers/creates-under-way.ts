@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Conditions } from '../shared/conditions/conditions.ts'
+import { withDeadline } from '../shared/deadline.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Presence } from '../shared/presence.ts'
@@ -17,9 +18,12 @@ export interface CreatesUnderWay {
   stop(): Promise<void>
 }
 
+/** A beat that did not come back is given up after this time, and made again. */
+const BEAT_WITHIN_MS = 5_000
+
 /**
- * Tells in Redis that this process lives. After Redis was started anew it only does so when every create is over that
- * began before: the recovery gate waits for that. Resolves when it was told for the first time.
+ * Writes to Redis that this process lives. In a new generation of Redis's memory it only does so when every create is
+ * over that began before: the recovery gate waits for that. Resolves after the first beat.
  */
 export async function followCreates(
   presence: Presence,
@@ -28,18 +32,19 @@ export async function followCreates(
   log: Logger,
 ): Promise<CreatesUnderWay> {
   const id = randomUUID()
-  /** The run of Redis under which each began, as it was known then. */
+  /** The generation in which each began, as it was known then. */
   const underWay = new Map<symbol, string>()
   let known = ''
   let beating: Promise<void> | undefined
 
   async function beat(): Promise<void> {
-    known = await presence.run()
-    if ([...underWay.values()].every((run) => run === known)) await presence.beat(id, known)
+    const { id: generation } = await presence.look()
+    known = generation
+    if ([...underWay.values()].every((began) => began === generation)) await presence.beat(id, generation)
   }
-  // One at a time: while Redis is away it waits.
+  // One at a time.
   const beatOnce = (): Promise<void> =>
-    (beating ??= beat().finally(() => {
+    (beating ??= withDeadline(beat(), BEAT_WITHIN_MS, 'The beat').finally(() => {
       beating = undefined
     }))
 

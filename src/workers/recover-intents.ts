@@ -29,11 +29,12 @@ export interface RecoverDependencies {
 const RETRY_MS = 2_000
 
 /**
- * The recovery gate. Redis runs anew and may have forgotten its last moments, intents among them: a job may stand in the
- * line although its prediction exists, or its create is still under way. So nothing is created before
+ * The recovery gate. Redis's memory is another generation and may have gone back, intents among them: a job may stand in
+ * the line although its prediction exists, or its create is still under way. So nothing is created before
  *
- * 1. every process that created under a former run has said that all of that is over, or was not seen for so long that it
- *    must be; what they learn of forgotten intents they write down first (`recovered`);
+ * 1. every process that created in a former generation has said that all of that is over, or was not seen for so long
+ *    that it must be; what they learn of forgotten intents they write down first (`recovered`). When a later memory than
+ *    this one was lost, processes that this one does not know may have created with it: their time passes first;
  * 2. one complete listing, begun after that, was read, and every prediction in it that carries our token found its job.
  */
 export function createRecoverIntents(dependencies: RecoverDependencies) {
@@ -88,13 +89,22 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       return false
     }
     conditions.set('deployment_lost', null)
-    const run = await presence.run()
-    const { processes, seen } = await presence.former(run)
+    const { id: generation, isOpen, lostAgo } = await presence.look()
+    if (isOpen) {
+      waiting = false
+      conditions.set('recovery_former', null)
+      conditions.set('recovery_listing', null)
+      return true
+    }
+    const { processes, seen } = await presence.former(generation)
     const creating = processes.filter((ago) => ago < surelyOver(timings)).length
-    if (creating > 0) {
+    const isLater = lostAgo !== null && lostAgo < surelyOver(timings)
+    if (creating > 0 || isLater) {
       conditions.set(
         'recovery_former',
-        `${creating} ${creating === 1 ? 'process' : 'processes'} may have some under way`,
+        creating > 0
+          ? `${creating} ${creating === 1 ? 'process' : 'processes'} may have some under way`
+          : "Redis's memory went back; processes that it does not know may have some under way",
       )
       waiting = true
       return false
@@ -104,7 +114,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     // While creation is paused nothing could be created after the listing either; half open, the listing is the probe.
     const pause = await store.pause(account)
     if (pause !== null && pause.until !== null) return false
-    log.info('Redis was restarted: listing predictions that it may have forgotten')
+    log.info("Redis's memory may have gone back: listing predictions that it may have forgotten")
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
     const listing = await listAll({ upstream, reads }, window, signal)
@@ -134,8 +144,8 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       if (result.kind === 'missing')
         await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
     }
-    await presence.forget(run, surelyOver(timings))
-    if (!(await store.allowIntents(run))) return false
+    await presence.forget(generation, surelyOver(timings))
+    if (!(await store.allowIntents(generation))) return false
     log[found > 0 ? 'warn' : 'info'](
       { listed: listed.length, adopted: found },
       'Redis was compared with Replicate; creation resumes',

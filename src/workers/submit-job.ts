@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { dueJob } from '../shared/jobs/due-member.ts'
 import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
-import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/reference.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { JobEvent } from '../shared/jobs/decision.ts'
@@ -11,8 +11,9 @@ import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
-import { ScriptUnknownError } from '../shared/redis/script.ts'
+import { GateClosedError } from '../shared/jobs/commit-script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { createLine } from './line.ts'
 import type { CreatesUnderWay } from './creates-under-way.ts'
 import type { PreparedInput, PrepareInput } from './prepare-input.ts'
@@ -42,6 +43,7 @@ type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 /** How long a waiting worker sleeps at most before it looks again: a pause may have been lifted. */
 const LONGEST_NAP_MS = 5_000
 const PROBE_NAP_MS = 250
+const OUTCOME_RETRY_MS = 500
 
 /** What the recovery gate reports while a job waits before it. */
 const GATE_CONDITIONS = ['recovery_former', 'recovery_listing', 'deployment_lost'] as const
@@ -130,7 +132,7 @@ export function createSubmitJob({
         )
         .catch((error: unknown) => {
           end()
-          if (error instanceof ScriptUnknownError) return null
+          if (error instanceof GateClosedError) return null
           throw error
         })
       if (result?.kind === 'applied') return { job: result.state.job, claim, asked, end }
@@ -196,13 +198,26 @@ export function createSubmitJob({
     const permit = await intendInLine(id, place, wanted.until, signal)
     if (permit === null || permit === 'stale') return permit === 'stale'
     try {
-      return await post(permit, wanted.input)
+      return await post(permit, wanted.input, signal)
     } finally {
       permit.end()
     }
   }
 
-  async function post({ job, claim, asked }: Permit, input: JsonObject): Promise<boolean> {
+  /** What became of a create is known here only: it is written until Redis takes it, or the worker stops. */
+  async function untilTaken(record: () => Promise<ApplyResult>, id: string, signal: AbortSignal): Promise<ApplyResult> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await record()
+      } catch (error) {
+        if (!isRedisTrouble(error) || signal.aborted) throw error
+        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of a create; trying again')
+        await delay(OUTCOME_RETRY_MS)
+      }
+    }
+  }
+
+  async function post({ job, claim, asked }: Permit, input: JsonObject, signal: AbortSignal): Promise<boolean> {
     const { id, attempt } = job
     const outcome = await upstream.create(
       {
@@ -217,9 +232,15 @@ export function createSubmitJob({
       asked + timings.permit - timings.connectTimeout,
     )
     if (outcome.kind === 'not_sent') log.warn({ job: id, attempt }, 'the permit ran out; nothing was sent')
-    const result = await (outcome.kind === 'created'
-      ? lifecycle.observe(id, attempt, outcome.prediction, 'create')
-      : lifecycle.apply(id, eventOf(await judged(outcome), attempt, claim), 'create'))
+    let record: () => Promise<ApplyResult>
+    if (outcome.kind === 'created') {
+      const { prediction } = outcome
+      record = () => lifecycle.observe(id, attempt, prediction, 'create')
+    } else {
+      const event = eventOf(await judged(outcome), attempt, claim)
+      record = () => lifecycle.apply(id, event, 'create')
+    }
+    const result = await untilTaken(record, id, signal)
     if (outcome.kind === 'unknown') {
       const { reason } = outcome
       log.warn({ job: id, attempt, reason }, 'it is not known whether the create arrived')

@@ -48,7 +48,7 @@ beforeAll(async () => {
       },
     }),
   })
-  await openGate(redis, scene.real)
+  await openGate(scene.generation, scene.real)
   batch = await acceptBatch(4)
   ids = await redis.zrange(scene.keys.batchJobs(batch), '0', '-1')
   const [first = '', second = ''] = ids

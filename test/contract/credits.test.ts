@@ -11,7 +11,7 @@ afterAll(() => redis.disconnect())
 let scene: MoneyScene
 beforeAll(async () => {
   scene = moneyScene(redis)
-  await openGate(redis, scene.real)
+  await openGate(scene.generation, scene.real)
 })
 let tenant: string
 beforeEach(() => {

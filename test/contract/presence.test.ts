@@ -4,6 +4,7 @@ import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { DEFAULT_TIMINGS, surelyOver, type Timings } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import type { Presence } from '../../src/shared/presence.ts'
+import { createGeneration } from '../../src/shared/redis/generation.ts'
 import { createRedisPresence } from '../../src/shared/redis/redis-presence.ts'
 import type { PredictionPort } from '../../src/shared/replicate/prediction-port.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
@@ -12,7 +13,7 @@ import { followCreates } from '../../src/workers/creates-under-way.ts'
 import { createRecoverIntents } from '../../src/workers/recover-intents.ts'
 import { noConditions } from '../support/no-conditions.ts'
 import { jobScene } from '../support/job-scene.ts'
-import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -25,7 +26,7 @@ let hash: string
 let presence: Presence
 beforeEach(() => {
   hash = `${freshPrefix()}:presence`
-  presence = createRedisPresence(redis, hash)
+  presence = createRedisPresence(redis, hash, createGeneration(redis, `${hash}:generation`, { gap: null }))
 })
 /** As if a process had been seen last so long ago. */
 const seen = (process: string, run: string, ago: number) =>
@@ -34,22 +35,7 @@ const seen = (process: string, run: string, ago: number) =>
 const known = async (): Promise<string[]> =>
   Object.entries(await redis.hgetall(hash)).flatMap(([field, value]) => (field.startsWith('worker:') ? [value] : []))
 
-test('a run of Redis is one until it ends', async () => {
-  const own = await startOwnRedis()
-  const client = new Redis(own.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
-  client.on('error', () => undefined)
-  const runs = createRedisPresence(client, 'x')
-  const first = await runs.run()
-  expect(first).toMatch(/^[0-9a-f]{40}$/)
-  expect(await runs.run()).toBe(first)
-  await own.kill()
-  await own.start()
-  expect(await runs.run()).not.toBe(first)
-  client.disconnect()
-  await own.stop()
-})
-
-describe('processes of another run', () => {
+describe('processes of another generation', () => {
   const seconds = (ms: number): number => Math.round(ms / 1000)
 
   test('are told with how long ago they were seen, until they come over, leave, or are forgotten', async () => {
@@ -76,26 +62,26 @@ describe('processes of another run', () => {
 })
 
 describe('a process', () => {
-  /** A Redis whose runs the test decides on; how often it was asked for them. */
+  /** A Redis whose generations the test decides on; how often it was asked for them. */
   function restartable() {
-    const at = { run: 'before', asked: 0 }
-    const run = (): Promise<string> => {
+    const at = { generation: 'before', asked: 0 }
+    const look: Presence['look'] = () => {
       at.asked++
-      return Promise.resolve(at.run)
+      return Promise.resolve({ id: at.generation, isOpen: true, lostAgo: null })
     }
-    return { at, presence: { ...presence, run } }
+    return { at, presence: { ...presence, look } }
   }
   const severalBeats = async (at: { asked: number }): Promise<void> => {
     const { asked } = at
     await waitFor('several beats', () => at.asked > asked + 3)
   }
 
-  test('comes over to a new run when the creates are over that it began before', async () => {
+  test('comes over to a new generation when the creates are over that it began before', async () => {
     const { at, presence: changing } = restartable()
     const creates = await followCreates(changing, timings, noConditions, log)
     expect(await known()).toEqual([expect.stringMatching(/^before \d+$/)])
     const [first, second] = [creates.begin(), creates.begin()]
-    at.run = 'after'
+    at.generation = 'after'
     await severalBeats(at)
     first()
     const last = await known()
@@ -103,7 +89,7 @@ describe('a process', () => {
     expect(await known()).toEqual(last)
     second()
     await waitFor('it to come over', async () => (await known())[0]?.startsWith('after '))
-    // What begins now is of the new run, and keeps nobody waiting.
+    // What begins now is of the new generation, and keeps nobody waiting.
     const later = creates.begin()
     const [beat] = await known()
     await waitFor('it to go on', async () => (await known())[0] !== beat)
@@ -122,16 +108,19 @@ describe('a process', () => {
   test('stops although Redis does not answer', async () => {
     const silent = new Promise<never>(() => undefined)
     let away = false
-    const run = () => (away ? silent : Promise.resolve('now'))
-    const creates = await followCreates({ ...presence, run, leave: () => silent }, timings, noConditions, log)
+    const look: Presence['look'] = () => (away ? silent : presence.look())
+    const creates = await followCreates({ ...presence, look, leave: () => silent }, timings, noConditions, log)
     away = true
     await creates.stop()
   })
 })
 
 describe('the recovery gate', () => {
-  async function gate(run = presence.run) {
-    const { store } = await jobScene(timings)
+  async function gate(change: Partial<Presence> = {}) {
+    const { redis: own, keys, store, generation } = await jobScene(timings)
+    presence = createRedisPresence(own, keys.presence, generation)
+    hash = keys.presence
+    await own.hdel(keys.generation, 'open')
     const listed: { after: number; before: number }[] = []
     const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
     const upstream: PredictionPort = {
@@ -156,7 +145,7 @@ describe('the recovery gate', () => {
       upstream,
       tokens: createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null }),
       reads: { take: ring },
-      presence: { ...presence, run },
+      presence: { ...presence, ...change },
       account: 'default',
       timings,
       sameDeployment: () => Promise.resolve(true),
@@ -167,12 +156,12 @@ describe('the recovery gate', () => {
     return { open, listed }
   }
 
-  test('waits for a process of the run before, until it has come over', async () => {
+  test('waits for a process of the generation before, until it has come over', async () => {
     const { open, listed } = await gate()
     await seen('other', 'before', 100)
     expect(await open()).toBe(false)
     expect(listed).toEqual([])
-    const run = await presence.run()
+    const run = (await presence.look()).id
     await presence.beat('other', run)
     expect(await open()).toBe(true)
     expect(listed).toHaveLength(1)
@@ -184,7 +173,7 @@ describe('the recovery gate', () => {
     await seen('killed', 'before', surelyOver(timings) - 500)
     expect(await open()).toBe(false)
     await waitFor('the gate to open', open)
-    expect((await presence.former(await presence.run())).processes).toEqual([])
+    expect((await presence.former((await presence.look()).id)).processes).toEqual([])
   })
 
   test('lists from before Redis was last seen, however long it was away', async () => {
@@ -196,8 +185,9 @@ describe('the recovery gate', () => {
     expect(reach).toBeGreaterThanOrEqual(away + timings.recoveryWindow - 1000)
     expect(reach).toBeLessThan(away + timings.recoveryWindow + 60_000)
   })
-  test('stays closed when Redis is started anew while it looks', async () => {
-    const { open, listed } = await gate(() => Promise.resolve('the run before'))
+  test('stays closed when another generation begins while it looks', async () => {
+    const before = { id: 'the generation before', isOpen: false, lostAgo: null }
+    const { open, listed } = await gate({ look: () => Promise.resolve(before) })
     expect(await open()).toBe(false)
     expect(listed).toHaveLength(1)
   })

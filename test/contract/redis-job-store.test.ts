@@ -12,7 +12,8 @@ import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
-import { ScriptUnknownError } from '../../src/shared/redis/script.ts'
+import { GateClosedError } from '../../src/shared/jobs/commit-script.ts'
+import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord, prediction } from '../unit/support/job-states.ts'
@@ -23,15 +24,19 @@ interface Scene {
   keys: JobKeys
   store: JobStore
   timings: Timings
+  generation: Generation
 }
 
 const ACCOUNT = 'default'
 const open: Redis[] = []
-function scene(options: { url?: string; timings?: Partial<Timings>; perMinute?: number; burst?: number } = {}): Scene {
+async function scene(
+  options: { url?: string; timings?: Partial<Timings>; perMinute?: number; burst?: number; gate?: 'closed' } = {},
+): Promise<Scene> {
   const redis = new Redis(options.url ?? testRedisUrl())
   open.push(redis)
   const keys = createJobKeys(freshPrefix())
   const timings = { ...DEFAULT_TIMINGS, ...options.timings }
+  const generation = createGeneration(redis, keys.generation, { gap: null })
   const creates = { perMinute: options.perMinute ?? 60_000, burst: options.burst ?? 1000 }
   const store = createRedisJobStore({
     redis,
@@ -39,10 +44,11 @@ function scene(options: { url?: string; timings?: Partial<Timings>; perMinute?: 
     timings,
     creates,
     account: ACCOUNT,
-    commits: createCommitRunner(redis, timings),
+    commits: createCommitRunner(redis, timings, generation),
     keepEvents: 10_000,
   })
-  return { redis, keys, timings, store }
+  if (options.gate !== 'closed') await openGate(generation, store)
+  return { redis, keys, timings, generation, store }
 }
 afterAll(() => {
   for (const redis of open) redis.disconnect()
@@ -100,8 +106,7 @@ async function dump({ redis, keys }: Pick<Scene, 'redis' | 'keys'>): Promise<Rec
 
 let shared: Scene
 beforeAll(async () => {
-  shared = scene()
-  await openGate(shared.redis, shared.store)
+  shared = await scene()
 })
 
 describe('a new job', () => {
@@ -138,7 +143,7 @@ describe('a new job', () => {
   })
 
   test('that comes after its time is not written', async () => {
-    const late = scene({ timings: { acceptWithin: -1000 } })
+    const late = await scene({ timings: { acceptWithin: -1000 }, gate: 'closed' })
     expect((await late.store.create(newJob(), null, 'a')).status).toBe('too_late')
     expect(await dump(late)).toEqual({})
   })
@@ -222,7 +227,7 @@ describe('a commit', () => {
     'storing',
     'prediction',
   ] as const)('checks the type of %s before it writes anything', async (which) => {
-    const at = scene()
+    const at = await scene()
     const { job } = await accepted(at, { tenant: 't' })
     await happen(at, job.id, { type: 'intend', claim: 'c1' })
     const { state } = await at.store.load(job.id)
@@ -252,7 +257,7 @@ describe('a commit', () => {
   })
 
   test('does not take a prediction that another attempt owns', async () => {
-    const at = scene()
+    const at = await scene()
     const [one, two] = [await accepted(at), await accepted(at)]
     const same = prediction('starting', { id: 'same' })
     for (const { job } of [one, two]) await happen(at, job.id, { type: 'intend', claim: job.id })
@@ -267,17 +272,17 @@ describe('a commit', () => {
 
   test('works when Redis forgot its scripts; only intents wait until they are allowed again', async () => {
     const own = await startOwnRedis()
-    const at = scene({ url: own.url })
+    const at = await scene({ url: own.url, gate: 'closed' })
     const { job } = await accepted(at)
     const intend = (): Promise<CommitResult> => happen(at, job.id, { type: 'intend', claim: 'c' })
-    await expect(intend()).rejects.toThrow(ScriptUnknownError)
-    await openGate(at.redis, at.store)
+    await expect(intend()).rejects.toThrow(GateClosedError)
+    await openGate(at.generation, at.store)
     expect((await intend()).status).toBe('applied')
     await at.redis.script('FLUSH')
     expect((await happen(at, job.id, { type: 'cancel' })).status).toBe('applied')
     expect((await at.store.claimDue(1)).now).toBeGreaterThan(0)
     const next = await accepted(at)
-    await expect(happen(at, next.job.id, { type: 'intend', claim: 'c' })).rejects.toThrow(ScriptUnknownError)
+    await expect(happen(at, next.job.id, { type: 'intend', claim: 'c' })).rejects.toThrow(GateClosedError)
     at.redis.disconnect()
     await own.stop()
   })
@@ -286,7 +291,7 @@ describe('a commit', () => {
 describe('the create budget', () => {
   test('never gives more than limit and burst in any window, and wastes little', async () => {
     const [perMinute, burst] = [6000, 7]
-    const at = scene({ perMinute, burst })
+    const at = await scene({ perMinute, burst })
     const states = await Promise.all(Array.from({ length: 150 }, () => accepted(at)))
     const times: number[] = []
     await Promise.all(
@@ -320,7 +325,7 @@ describe('the create budget', () => {
   })
 
   test('a refusal takes no token and writes nothing', async () => {
-    const at = scene({ perMinute: 1, burst: 1 })
+    const at = await scene({ perMinute: 1, burst: 1 })
     const [one, two] = [await accepted(at), await accepted(at)]
     expect((await happen(at, one.job.id, { type: 'intend', claim: 'a' })).status).toBe('applied')
     const before = await dump(at)
@@ -333,7 +338,7 @@ describe('the create budget', () => {
   })
 
   test('a pause holds creation for all, and the longest is kept', async () => {
-    const at = scene()
+    const at = await scene()
     const jobs = await Promise.all(Array.from({ length: 3 }, () => accepted(at)))
     const refuse = async (job: JobState | undefined, wait: number, reason: 'rate_limited' | 'account') => {
       const id = job?.job.id ?? ''
@@ -421,7 +426,7 @@ async function indexes({ redis, keys, store }: Scene) {
 
 test('indexes, counters and the due index equal a recount after any sequence of commits', async () => {
   // Trouble would only stop the creates of this test.
-  const at = scene({ timings: { troublePause: { first: 0, longest: 0 } } })
+  const at = await scene({ timings: { troublePause: { first: 0, longest: 0 } } })
   let seed = 42
   const random = (below: number): number => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
@@ -483,7 +488,7 @@ test('indexes, counters and the due index equal a recount after any sequence of 
 
 describe('the due index', () => {
   test('gives what is due, leases it, and gives it again when the lease ends', async () => {
-    const at = scene({ timings: { dueLease: 60, ringAgain: { min: 0, max: 0 } } })
+    const at = await scene({ timings: { dueLease: 60, ringAgain: { min: 0, max: 0 } } })
     const { job } = await accepted(at)
     const member = dueJob(job.id)
     expect((await at.store.claimDue(10)).members).toEqual([member])
@@ -492,7 +497,7 @@ describe('the due index', () => {
   })
 
   test('a member that is gone is not brought back by a late rearm', async () => {
-    const at = scene()
+    const at = await scene()
     const { job } = await accepted(at)
     await happen(at, job.id, { type: 'cancel' })
     await at.store.rearm(dueJob(job.id), 0)
@@ -525,7 +530,7 @@ test('progress is written at most once a second, only while the job runs, and ch
 })
 
 test('the stages of a purge remove the prediction index, the payload, and then everything', async () => {
-  const at = scene()
+  const at = await scene()
   const other = await accepted(at)
   const untouched = Object.keys(await dump(at))
   const job = newJob({ idempotency: 'entry' })
@@ -558,8 +563,7 @@ test('the stages of a purge remove the prediction index, the payload, and then e
 
 test('a full Redis takes no new work, and lets what runs come to its end', async () => {
   const own = await startOwnRedis({ extraFlags: ['--maxmemory-policy', 'noeviction'] })
-  const at = scene({ url: own.url })
-  await openGate(at.redis, at.store)
+  const at = await scene({ url: own.url })
   const [running, waiting] = [await accepted(at), await accepted(at)]
   await happen(at, running.job.id, { type: 'intend', claim: 'c' })
   await at.redis.config('SET', 'maxmemory', '1mb')
@@ -626,7 +630,7 @@ describe('the pause clock', () => {
   const reading = async (at: Scene, id: string): Promise<number> => (await at.store.load(id)).paused
 
   test('counts what has passed of a pause, and all of it in the end', async () => {
-    const at = scene()
+    const at = await scene()
     const { job } = await accepted(at)
     expect(await reading(at, job.id)).toBe(0)
     const from = await at.store.now()
@@ -641,7 +645,7 @@ describe('the pause clock', () => {
   })
 
   test('counts time once that two pauses share, keeps the longest, and adds up one after the other', async () => {
-    const at = scene()
+    const at = await scene()
     const { job } = await accepted(at)
     const from = await at.store.now()
     await at.store.pauseCreation(ACCOUNT, 400, 'rate_limited')
@@ -661,7 +665,7 @@ describe('the pause clock', () => {
   })
 
   test('counts on while creation stands half open, until upstream is found well', async () => {
-    const at = scene({ timings: { troublePause: { first: 100, longest: 100 }, ramp: 0 } })
+    const at = await scene({ timings: { troublePause: { first: 100, longest: 100 }, ramp: 0 } })
     const watched = await accepted(at)
     const clock = (): Promise<number> => reading(at, watched.job.id)
     const before = await at.store.now()
@@ -687,7 +691,7 @@ describe('the pause clock', () => {
   })
 
   test('is written down with a new job, and when a job is made anew', async () => {
-    const at = scene()
+    const at = await scene()
     const { id } = await underWay(at)
     await at.store.pauseCreation(ACCOUNT, 100, 'upstream')
     await pauseEnds(at)
@@ -703,7 +707,7 @@ describe('the pause clock', () => {
 })
 
 describe('trouble upstream', () => {
-  const troubled = (options: Parameters<typeof scene>[0] = {}): Scene =>
+  const troubled = (options: Parameters<typeof scene>[0] = {}): Promise<Scene> =>
     scene({ ...options, timings: { troublePause: { first: 200, longest: 600 }, ramp: 0, ...options.timings } })
   const LONG: Partial<Timings> = { troublePause: { first: 60_000, longest: 600_000 } }
   const trip = async (at: Scene): Promise<void> => {
@@ -711,7 +715,7 @@ describe('trouble upstream', () => {
   }
 
   test('stops creation at the third fault in a row, and a success between begins the row anew', async () => {
-    const at = troubled({ timings: LONG })
+    const at = await troubled({ timings: LONG })
     const [a, b, c, d, e, f] = await several(6, () => underWay(at))
     if (!a || !b || !c || !d || !e || !f) throw new Error('no jobs')
     await lose(at, a)
@@ -726,7 +730,7 @@ describe('trouble upstream', () => {
   })
 
   test('then lets one process at a time ask, one create pass, and all when that one came to be', async () => {
-    const at = troubled()
+    const at = await troubled()
     await trip(at)
     expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
     await pauseEnds(at)
@@ -751,7 +755,7 @@ describe('trouble upstream', () => {
   })
 
   test('lets nobody else ask while the create that passed is under way, however long it takes', async () => {
-    const at = troubled({ timings: { readTimeout: 50, intentSilence: 500 } })
+    const at = await troubled({ timings: { readTimeout: 50, intentSilence: 500 } })
     await trip(at)
     await pauseEnds(at)
     expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
@@ -763,7 +767,7 @@ describe('trouble upstream', () => {
   })
 
   test('is asked about again at once when the create that passed was not sent', async () => {
-    const at = troubled({ timings: LONG })
+    const at = await troubled({ timings: LONG })
     const old = await underWay(at)
     const probing = async (): Promise<void> => {
       await at.redis.hset(at.keys.account(ACCOUNT), 'paused_until', '0')
@@ -784,7 +788,7 @@ describe('trouble upstream', () => {
   })
 
   test('is not what authors are that fell silent, until ten outcomes are unknown', async () => {
-    const at = troubled({ timings: { ...LONG, intentSilence: 0 } })
+    const at = await troubled({ timings: { ...LONG, intentSilence: 0 } })
     const jobs = await several(10, () => underWay(at))
     for (const [i, { id }] of jobs.entries()) {
       expect(await at.store.pause(ACCOUNT), `after ${i}`).toBeNull()
@@ -794,7 +798,7 @@ describe('trouble upstream', () => {
   })
 
   test('is not over because a prediction was found whose outcome was unknown', async () => {
-    const at = troubled()
+    const at = await troubled()
     const jobs = await several(3, () => underWay(at))
     for (const job of jobs) await lose(at, job)
     await pauseEnds(at)
@@ -804,7 +808,7 @@ describe('trouble upstream', () => {
   })
 
   test('is asked about again when the process that asked died', async () => {
-    const at = troubled({ timings: { readTimeout: 100 } })
+    const at = await troubled({ timings: { readTimeout: 100 } })
     await trip(at)
     await pauseEnds(at)
     expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
@@ -812,7 +816,7 @@ describe('trouble upstream', () => {
   })
 
   test('that goes on pauses longer each time, up to the longest', async () => {
-    const at = troubled()
+    const at = await troubled()
     expect((await pausesBy(at, () => trip(at)))(200)).toBe(true)
     for (const ms of [400, 600, 600]) {
       await pauseEnds(at)
@@ -823,7 +827,7 @@ describe('trouble upstream', () => {
   })
 
   test('that the one create meets pauses longer, too', async () => {
-    const at = troubled()
+    const at = await troubled()
     await trip(at)
     await pauseEnds(at)
     await at.store.beginProbe(ACCOUNT)
@@ -836,7 +840,7 @@ describe('trouble upstream', () => {
   })
 
   test('that a limit interrupts is asked about again when its pause ends', async () => {
-    const at = troubled()
+    const at = await troubled()
     await trip(at)
     await pauseEnds(at)
     await at.store.beginProbe(ACCOUNT)
@@ -851,7 +855,7 @@ describe('trouble upstream', () => {
   })
 
   test('that many creates meet at once is one trouble: the pause is the shortest', async () => {
-    const at = troubled({ timings: LONG })
+    const at = await troubled({ timings: LONG })
     const jobs = await several(9, () => underWay(at))
     const paused = await pausesBy(at, async () => {
       for (const job of jobs) await lose(at, job)
@@ -860,7 +864,7 @@ describe('trouble upstream', () => {
   })
 
   test('says why creation stands still also between its pauses, whatever other pause came between', async () => {
-    const at = troubled()
+    const at = await troubled()
     await trip(at)
     await pauseEnds(at)
     expect(await at.store.pause(ACCOUNT)).toEqual({ reason: 'upstream', until: null })
@@ -878,7 +882,7 @@ describe('trouble upstream', () => {
   })
 
   test('a refusal of the account stops creation at once, and says so', async () => {
-    const at = troubled({ timings: LONG })
+    const at = await troubled({ timings: LONG })
     const [one, two] = await several(2, () => underWay(at))
     if (!one || !two) throw new Error('no jobs')
     await refuse(at, one)
@@ -890,7 +894,7 @@ describe('trouble upstream', () => {
   })
 
   test('ten outcomes that are unknown at once stop creation, though faults were not in a row', async () => {
-    const at = troubled()
+    const at = await troubled()
     const jobs = await several(20, () => underWay(at))
     const [wells, lost] = [jobs.slice(0, 10), jobs.slice(10)]
     const paused = await pausesBy(at, async () => {
@@ -909,7 +913,7 @@ describe('trouble upstream', () => {
 
   test('is followed by a rate that grows from a tenth to the whole', async () => {
     const perMinute = 60_000
-    const at = troubled({ perMinute, burst: 1, timings: { ramp: 1500 } })
+    const at = await troubled({ perMinute, burst: 1, timings: { ramp: 1500 } })
     const jobs: { id: string; claim: string }[] = []
     const create = async (): Promise<number> => {
       const { job } = await accepted(at)
@@ -951,7 +955,7 @@ describe('trouble upstream', () => {
 })
 
 test('what changes of a job stays compact in Redis, whatever is long', async () => {
-  const at = scene()
+  const at = await scene()
   const long = 'x'.repeat(1000)
   const { job } = await accepted(at, { id: `job_${ulid()}`, input: { prompt: long }, metadata: { note: long } })
   const compact = async (): Promise<void> => {
@@ -992,7 +996,7 @@ test("of a job's history the newest hundred lines are kept, in order, at the tim
 
 describe('predictions of an account', () => {
   test("are unowned until an attempt takes them, or they are known to be another's", async () => {
-    const at = scene()
+    const at = await scene()
     const { id } = await underWay(at)
     expect(await at.store.unowned(ACCOUNT, [])).toEqual([])
     expect(await at.store.unowned(ACCOUNT, [id, 'theirs', 'nobodys'])).toEqual([id, 'theirs', 'nobodys'])
@@ -1003,7 +1007,7 @@ describe('predictions of an account', () => {
   })
 
   test('of others are forgotten when upstream has removed them', async () => {
-    const at = scene({ timings: { outputLifetime: 20 } })
+    const at = await scene({ timings: { outputLifetime: 20 } })
     await at.store.rememberForeign(ACCOUNT, 'old')
     const from = await at.store.now()
     await waitFor('its time to pass', async () => (await at.store.now()) > from + 60)
@@ -1012,7 +1016,7 @@ describe('predictions of an account', () => {
   })
 
   test('have an owner while they are open', async () => {
-    const at = scene()
+    const at = await scene()
     const [one, two] = await several(2, () => underWay(at))
     if (!one || !two) throw new Error('no jobs')
     await succeed(at, one)
@@ -1032,7 +1036,7 @@ describe('predictions of an account', () => {
 })
 
 test('webhooks are silent when five predictions in a row were found final by asking', async () => {
-  const at = scene()
+  const at = await scene()
   const end = async (cause: Cause): Promise<void> => {
     const { id } = await underWay(at)
     await succeed(at, { id })
@@ -1058,7 +1062,7 @@ test('webhooks are silent when five predictions in a row were found final by ask
 })
 
 test('how long runs of a model take is known from the fifth on', async () => {
-  const at = scene()
+  const at = await scene()
   for (const ms of [1000, 1100, 900, 1000]) await at.store.rememberRun('a/b', ms)
   expect(await at.store.expectedRun('a/b')).toBeNull()
   for (let i = 0; i < 20; i++) await at.store.rememberRun('a/b', i < 19 ? 1000 : 60_000)
@@ -1069,7 +1073,7 @@ test('how long runs of a model take is known from the fifth on', async () => {
 })
 
 test('how long runs take follows a model that changes, and what is kept of it stays small', async () => {
-  const at = scene()
+  const at = await scene()
   const runs = (count: number, ms: number) =>
     Promise.all(Array.from({ length: count }, () => at.store.rememberRun('a/b', ms)))
   await runs(3000, 60_000)
@@ -1084,7 +1088,7 @@ test('how long runs take follows a model that changes, and what is kept of it st
 })
 
 test('storing that fails is told for how long, until it works', async () => {
-  const at = scene()
+  const at = await scene()
   expect(await at.store.storageFailed()).toBeLessThan(1000)
   await waitFor('it to fail for a while', async () => (await at.store.storageFailed()) > 50)
   await at.store.storageWorked()

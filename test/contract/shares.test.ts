@@ -58,7 +58,7 @@ describe('any interleaving', () => {
       run: (script, input, head) => around(() => runner.run(script, input, head)),
     })
     scene = moneyScene(redis, { store: disturbed, commits })
-    await openGate(redis, scene.real)
+    await openGate(scene.generation, scene.real)
   })
 
   const step = fc.record({

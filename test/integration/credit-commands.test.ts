@@ -18,7 +18,7 @@ let prefix: string
 beforeAll(async () => {
   scene = moneyScene(redis)
   prefix = scene.keys.tag.slice(1, -1)
-  await openGate(redis, scene.real)
+  await openGate(scene.generation, scene.real)
   await loadDeployment(redis, scene.keys.deployment)
   const { id } = await scene.accept(TENANT, { per_run: 100 })
   await scene.begin(id)

@@ -5,6 +5,7 @@ import { createThrottle } from '../../src/api/throttle.ts'
 import type { Job } from '../../src/client/types.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
+import { createGeneration } from '../../src/shared/redis/generation.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
@@ -254,7 +255,7 @@ describe('the signing secret', () => {
       timings,
       creates: { perMinute: 600, burst: 10 },
       account: 'default',
-      commits: createCommitRunner(redis, timings),
+      commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
     })
     const log = createLogger({ level: 'silent', readable: false })
     const nothing = async (): Promise<void> => {}

@@ -32,6 +32,7 @@ export type Mutant =
   | 'no_permit_clock'
   | 'no_commit_id'
   | 'gate_does_not_wait'
+  | 'gate_is_passed_by'
   | 'settles_when_told'
 
 interface Worker {
@@ -385,7 +386,8 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     go('Redis forgets the intent', {
       ...spend('forgets'),
       state: world.beforeIntent,
-      gated: true,
+      // A memory that went back, and is not recognised: a former primary that still knows every script.
+      gated: mutant !== 'gate_is_passed_by',
       workers: world.workers.map((worker) => ({ ...worker, former: ['permit', 'answered'].includes(worker.step) })),
     })
   const creating = world.workers.some(({ former, attempt }) => former && !world.expired.includes(attempt))

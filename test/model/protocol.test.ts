@@ -114,6 +114,9 @@ describe('the exploration notices', () => {
   test('a gate that does not wait for creates that began before it', () => {
     expect(explore({ ...NONE, forgets: 1 }, 'gate_does_not_wait').violation).not.toBeNull()
   })
+  test('a memory that went back without anybody noticing', () => {
+    expect(explore({ ...NONE, forgets: 1 }, 'gate_is_passed_by').violation?.promise).toMatch(/two (live )?predictions/)
+  })
   test('credits that are taken beside the commit that ends the job', () => {
     expect(explore(NONE, 'settles_when_told').violation?.promise).toMatch(/has its hold resolved by/)
   })

@@ -8,6 +8,7 @@ import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
+import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { context, jobRecord } from '../unit/support/job-states.ts'
@@ -18,6 +19,7 @@ export interface JobScene {
   redis: Redis
   keys: JobKeys
   timings: Timings
+  generation: Generation
   store: JobStore
   accepted(changes?: Partial<JobRecord>): Promise<string>
   /** Loads, decides and commits; the event must bring news. */
@@ -31,13 +33,15 @@ export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene
   const keys = createJobKeys(freshPrefix())
   const timings = { ...DEFAULT_TIMINGS, ...changes }
   const creates = { perMinute: 60_000, burst: 1000 }
-  const commits = createCommitRunner(redis, timings)
+  const generation = createGeneration(redis, keys.generation, { gap: null })
+  const commits = createCommitRunner(redis, timings, generation)
   const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits })
-  await openGate(redis, store)
+  await openGate(generation, store)
   return {
     redis,
     keys,
     timings,
+    generation,
     store,
     async accepted(record = {}) {
       const id = `job_${ulid()}`

@@ -17,6 +17,7 @@ import { createLifecycle, type NewJob } from '../../src/shared/jobs/lifecycle.ts
 import type { Doorbells, JobStore } from '../../src/shared/jobs/ports.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
+import { createGeneration } from '../../src/shared/redis/generation.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
@@ -46,7 +47,8 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const timings = TROUBLE_NEVER_STOPS
   const account = 'default'
   const keepEvents = 1000
-  const commits = createCommitRunner(redis, timings)
+  const generation = createGeneration(redis, keys.generation, { gap: null })
+  const commits = createCommitRunner(redis, timings, generation)
   const creates = { perMinute: 600_000, burst: 100_000 }
   const real = createRedisJobStore({ redis, keys, timings, creates, account, commits, keepEvents })
   const store = wraps.store?.(real) ?? real
@@ -72,6 +74,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const ledgers = createRedisLedgerSource({ redis, keys })
   return {
     keys,
+    generation,
     timings,
     real,
     lifecycle,

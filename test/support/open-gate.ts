@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
-import { redisRun } from '../../src/shared/redis/script.ts'
+import type { Generation } from '../../src/shared/redis/generation.ts'
 
 /** Lets creates begin without a recovery: where nothing runs upstream there is nothing to recover. */
-export async function openGate(redis: Redis, store: JobStore): Promise<void> {
-  if (!(await store.allowIntents(await redisRun(redis)))) throw new Error('Redis was started anew meanwhile')
+export async function openGate(generation: Generation, store: JobStore): Promise<void> {
+  const { id } = await generation.look()
+  if (!(await store.allowIntents(id))) throw new Error('Redis holds another generation by now')
 }

@@ -20,6 +20,8 @@ export interface TcpProxy {
   refuse(): Promise<void>
   /** Resets what is open. */
   resetAll(): void
+  /** New connections lead to another port of this machine; what is open stays as it is. */
+  leadTo(port: number): void
   /** Switches every fault off. */
   heal(): Promise<void>
   stop(): Promise<void>
@@ -39,6 +41,7 @@ afterAll(async () => {
 /** A port that leads to another one, with the faults of a network on demand. It ends with the test file at the latest. */
 export async function startTcpProxy(target: { host?: string; port: number }): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
+  let targetPort = target.port
   let delay = 0
   let drip = 0
   let hole = false
@@ -46,7 +49,7 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
   let spent = new WeakMap<Pair, number>()
 
   const accept = (client: Socket) => {
-    const pair = { client, target: connect({ host: target.host ?? '127.0.0.1', port: target.port }) }
+    const pair = { client, target: connect({ host: target.host ?? '127.0.0.1', port: targetPort }) }
     pairs.add(pair)
     forward(pair, 'to-target')
     forward(pair, 'to-client')
@@ -127,6 +130,7 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
       if (server.listening) await close(server)
     },
     resetAll: () => pairs.forEach(reset),
+    leadTo: (other) => void (targetPort = other),
     async heal() {
       delay = 0
       drip = 0

@@ -68,6 +68,11 @@ export interface CommitReply {
 export interface CommitRunner {
   clock: RedisClock
   run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
-  /** Makes this run of Redis know the script of intents; false when it is another one by now. */
-  allowIntents(run: string): Promise<boolean>
+  /** Opens the recovery gate of a generation; false when Redis holds another one by now. */
+  allowIntents(generation: string): Promise<boolean>
+}
+
+/** An intent was refused: Redis's memory may have gone back, and was not compared with upstream's list since. */
+export class GateClosedError extends Error {
+  override name = 'GateClosedError'
 }

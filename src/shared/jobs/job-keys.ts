@@ -85,7 +85,9 @@ export function createJobKeys(prefix: string) {
     deadLetters: `${tag}:dead-letters`,
     /** hash: id, token key of this deployment */
     deployment: `${tag}:deployment`,
-    /** hash: which processes of workers live, and under which run of Redis */
+    /** hash: the generation of Redis's memory, and whether its recovery gate is open (generation.lua) */
+    generation: `${tag}:generation`,
+    /** hash: which processes of workers live, and in which generation */
     presence: `${tag}:presence`,
     /** hash: process -> what holds it up (report-conditions.lua) */
     conditions: `${tag}:conditions`,

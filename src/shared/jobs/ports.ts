@@ -127,10 +127,10 @@ export interface JobStore {
   artifactsAtRisk(ms: number): Promise<number>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /**
-   * After a commit that takes budget threw ScriptUnknownError, and Redis' memory was checked against upstream's: intents
-   * are taken again by this run of it. False when Redis was started anew meanwhile: what was checked is not what it holds.
+   * After a commit that takes budget threw GateClosedError, and this generation of Redis's memory was compared with
+   * upstream's list: intents are taken again. False when Redis holds another generation by now.
    */
-  allowIntents(run: string): Promise<boolean>
+  allowIntents(generation: string): Promise<boolean>
   /** How long ago the sweep last took something, in any process, ms; null: never. */
   sweptAgo(): Promise<number | null>
   /** Moves a due member that is still in the index. */

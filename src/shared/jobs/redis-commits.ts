@@ -1,19 +1,31 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { guardedScript, loadScript } from '../redis/script.ts'
-import type { CommitKind, CommitReply, CommitRunner, RedisClock } from './commit-script.ts'
+import type { Generation } from '../redis/generation.ts'
+import { guardedScript, loadScript, ScriptUnknownError } from '../redis/script.ts'
+import {
+  GateClosedError,
+  type CommitKind,
+  type CommitReply,
+  type CommitRunner,
+  type RedisClock,
+} from './commit-script.ts'
 import { BATCH_STOPS } from './decision.ts'
 import { CROWDS } from './ports.ts'
 import type { Timings } from './timings.ts'
 
 const lua = (name: string): URL => new URL(`../${name}`, import.meta.url)
 const commitFile = lua('jobs/commit.lua')
-const includes = [lua('limits/pause-clock.lua'), lua('credits/credits.lua'), lua('batches/batches.lua')]
+const includes = [
+  lua('redis/replication-id.lua'),
+  lua('limits/pause-clock.lua'),
+  lua('credits/credits.lua'),
+  lua('batches/batches.lua'),
+]
 
 /** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
 const newWork = loadScript(commitFile, { includes })
 const always = loadScript(commitFile, { flags: ['allow-oom'], includes })
-/** Intents only run on a Redis whose memory of them was checked against upstream's (the recovery gate). */
+/** Intents only run on a memory of Redis that was compared with upstream's list (the recovery gate). */
 const intent = guardedScript(commitFile, { includes })
 const SCRIPTS: Record<CommitKind, typeof always> = { new_work: newWork, always, intent: intent.run }
 
@@ -22,6 +34,7 @@ const replySchema = z.tuple([
     'applied',
     'repeated',
     'stale',
+    'closed',
     'taken',
     'too_late',
     'limited',
@@ -36,7 +49,7 @@ const replySchema = z.tuple([
   z.coerce.string(),
 ])
 
-export function createCommitRunner(redis: Redis, timings: Timings): CommitRunner {
+export function createCommitRunner(redis: Redis, timings: Timings, generation: Generation): CommitRunner {
   let offset = 0
   const clock: RedisClock = {
     now: () => Date.now() + offset,
@@ -47,16 +60,28 @@ export function createCommitRunner(redis: Redis, timings: Timings): CommitRunner
   return {
     clock,
     async run(script, input, head) {
-      const args = [...head, String(timings.ramp), String(timings.intentSilence), ...input.operations]
-      const [status, now, detail] = replySchema.parse(await SCRIPTS[script](redis, input.keys, args))
+      const guard =
+        script === 'intent' ? ['generation', String(input.indexOf(generation.key)), '1', generation.known()] : []
+      const args = [...head, String(timings.ramp), String(timings.intentSilence), ...guard, ...input.operations]
+      const reply = await SCRIPTS[script](redis, input.keys, args).catch((error: unknown) => {
+        if (!(error instanceof ScriptUnknownError)) throw error
+        generation.doubt()
+        throw new GateClosedError('Redis does not know the script of intents', { cause: error })
+      })
+      const [status, now, detail] = replySchema.parse(reply)
       clock.observe(now)
+      if (status === 'closed') throw new GateClosedError(`Generation ${generation.known()} is not open`)
       return { result: resultOf(status, detail), now, detail }
     },
-    allowIntents: (run) => intent.load(redis, run),
+    allowIntents: (id) =>
+      intent.load(redis, {
+        before: (once) => generation.isHeldBy(once, id),
+        after: (once) => generation.open(once, id),
+      }),
   }
 }
 
-function resultOf(status: z.output<typeof replySchema>[0], detail: string): CommitReply['result'] {
+function resultOf(status: Exclude<z.output<typeof replySchema>[0], 'closed'>, detail: string): CommitReply['result'] {
   switch (status) {
     case 'limited':
     case 'paused':

@@ -115,7 +115,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
       const script = commit.takesBudget ? 'intent' : 'always'
-      const head = [commitId, String(state.job.rev), '', perToken, tolerance] as const
+      // An intent that reaches Redis when its permit is over must not be written: nobody would act on it.
+      const notAfter = commit.takesBudget ? String(clock.now() + timings.permit) : ''
+      const head = [commitId, String(state.job.rev), notAfter, perToken, tolerance] as const
       const { result, now, detail } = await run(script, input, [...head])
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result
@@ -267,7 +269,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { now: Number(now), members: members.flatMap(parseDueMember) }
     },
 
-    allowIntents: (run) => options.commits.allowIntents(run),
+    allowIntents: (generation) => options.commits.allowIntents(generation),
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)

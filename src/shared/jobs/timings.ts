@@ -50,6 +50,8 @@ export interface Timings {
   workerBeat: number
   /** How much of its last writes a Redis may lose that ends without warning. */
   redisLoss: number
+  /** How long Redis's memory may go without a beat of any process: after that it may be another one. */
+  unattended: number
   /** How far the clocks of upstream and Redis may be apart. */
   clockSkew: number
   /** Upstream's listing may lag behind its creates by this much. */
@@ -115,6 +117,7 @@ export const DEFAULT_TIMINGS: Timings = {
   recoveryWindow: 5 * MINUTE,
   workerBeat: 1 * SECOND,
   redisLoss: 2 * SECOND,
+  unattended: 10 * SECOND,
   clockSkew: 30 * SECOND,
   listingLag: 60 * SECOND,
   listingGap: 60 * SECOND,
@@ -135,7 +138,7 @@ export const DEFAULT_TIMINGS: Timings = {
 }
 
 /**
- * After a process was last seen, until nothing of it can be under way that it began under a run of Redis that has ended:
+ * After a process was last seen, until nothing of it can be under way that it began in a former generation of Redis's memory:
  * signs of life may be lost with what it began, and the next was not due yet.
  */
 export const surelyOver = ({ workerBeat, redisLoss, permit, createTimeout }: Timings): number =>

@@ -1,7 +1,8 @@
 --[[
-  A process says that it lives, and under which run of Redis.
+  A process says that it lives, and in which generation of Redis's memory.
 
-  Input:   KEYS[1] the presence hash (`worker:<id>` -> `<run> <ms>`, `run:<run>` -> ms), ARGV[1] id, ARGV[2] run
+  Input:   KEYS[1] the presence hash (`worker:<id>` -> `<generation> <ms>`,
+           `run:<generation>` -> ms), ARGV[1] id, ARGV[2] generation
   Output:  1
 ]]
 local time = redis.call('TIME')

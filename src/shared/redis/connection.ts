@@ -44,6 +44,17 @@ function gatherWrites(redis: Redis): Redis {
   return redis
 }
 
+/**
+ * A connection whose server stays silent for this long, ms, although something was asked, is given up: another server may
+ * answer behind the same address. Above the five seconds that blocking reads wait.
+ */
+const SILENT_MS = 8_000
+/**
+ * Every call settles. Without a deadline ioredis never settles what is asked while a handshake breaks; above the ten
+ * seconds that BullMQ's blocking reads wait at most.
+ */
+const CONSUMER_CALL_MS = 30_000
+
 /** Commands fail at once when Redis is down, and after two seconds when it is silent. */
 export function producerConnection(url: string, log: Logger): Redis {
   return attend(
@@ -52,6 +63,7 @@ export function producerConnection(url: string, log: Logger): Redis {
         enableOfflineQueue: false,
         maxRetriesPerRequest: 1,
         commandTimeout: 2000,
+        socketTimeout: SILENT_MS,
         connectionName: 'genqueue-producer',
         retryStrategy: (times) => Math.min(times * 100, 1000),
       }),
@@ -61,11 +73,13 @@ export function producerConnection(url: string, log: Logger): Redis {
   )
 }
 
-/** For blocking reads and BullMQ workers: commands wait as long as it takes. */
+/** For blocking reads and BullMQ workers: commands wait half a minute for Redis to come back. */
 export function consumerConnection(url: string, name: string, log: Logger): Redis {
   return attend(
     new Redis(url, {
       maxRetriesPerRequest: null,
+      commandTimeout: CONSUMER_CALL_MS,
+      socketTimeout: SILENT_MS,
       connectionName: `genqueue-${name}`,
       retryStrategy: (times) => Math.min(times * 100, 2000),
     }),

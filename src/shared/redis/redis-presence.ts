@@ -1,14 +1,16 @@
 import type { Redis } from 'ioredis'
-import type { FormerRuns, Presence } from '../presence.ts'
-import { loadScript, redisRun } from './script.ts'
+import type { FormerGenerations, Presence } from '../presence.ts'
+import type { Generation } from './generation.ts'
+import { loadScript } from './script.ts'
 
 const beat = loadScript(new URL('beat.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const PROCESS = 'worker:'
-const RUN = 'run:'
+/** So called since a generation was a run of the server: older workers read it. */
+const GENERATION = 'run:'
 
 /** In one hash: a process is a field while it lives, and a field that stays when it is killed. */
-export function createRedisPresence(redis: Redis, hash: string): Presence {
+export function createRedisPresence(redis: Redis, hash: string, generation: Pick<Generation, 'look'>): Presence {
   async function read(): Promise<{
     now: number
     processes: { field: string; run: string; at: number }[]
@@ -24,14 +26,14 @@ export function createRedisPresence(redis: Redis, hash: string): Presence {
       }),
       runs: new Map(
         entries.flatMap(([field, at]): [string, number][] =>
-          field.startsWith(RUN) ? [[field.slice(RUN.length), Number(at)]] : [],
+          field.startsWith(GENERATION) ? [[field.slice(GENERATION.length), Number(at)]] : [],
         ),
       ),
     }
   }
 
   return {
-    run: () => redisRun(redis),
+    look: () => generation.look(),
 
     async beat(process, run) {
       await beat(redis, [hash], [process, run])
@@ -41,12 +43,18 @@ export function createRedisPresence(redis: Redis, hash: string): Presence {
       await redis.hdel(hash, PROCESS + process)
     },
 
-    async former(run): Promise<FormerRuns> {
+    async former(run): Promise<FormerGenerations> {
       const { now, processes, runs } = await read()
+      // The clock of Redis was set back since: what lies in its future was just now.
+      const ahead = [
+        ...processes.flatMap(({ field, run: at, at: ms }) => (ms > now ? [field, `${at} ${now}`] : [])),
+        ...[...runs].flatMap(([other, ms]) => (ms > now ? [GENERATION + other, String(now)] : [])),
+      ]
+      if (ahead.length > 0) await redis.hset(hash, ...ahead)
       const seen = [...runs].flatMap(([other, at]) => (other === run ? [] : [at]))
       return {
-        processes: processes.filter((one) => one.run !== run).map(({ at }) => now - at),
-        seen: seen.length === 0 ? null : now - Math.max(...seen),
+        processes: processes.filter((one) => one.run !== run).map(({ at }) => Math.max(0, now - at)),
+        seen: seen.length === 0 ? null : Math.max(0, now - Math.max(...seen)),
       }
     },
 
@@ -59,7 +67,7 @@ export function createRedisPresence(redis: Redis, hash: string): Presence {
       const { now, processes, runs } = await read()
       const gone = [
         ...processes.filter((one) => one.run !== run || now - one.at >= ms).map(({ field }) => field),
-        ...[...runs.keys()].filter((other) => other !== run).map((other) => RUN + other),
+        ...[...runs.keys()].filter((other) => other !== run).map((other) => GENERATION + other),
       ]
       if (gone.length > 0) await redis.hdel(hash, ...gone)
     },

@@ -13,13 +13,11 @@ export interface ScriptOptions {
 export interface GuardedScript {
   /** Throws ScriptUnknownError when the server does not know the script. */
   run(redis: Redis, keys: string[], args: string[]): Promise<unknown>
-  /** Makes this run of the server know it; false when it is another one by now. */
-  load(redis: Redis, run: string): Promise<boolean>
+  /** Makes the server know it between two checks, over one connection that is never made again; false when one fails. */
+  load(redis: Redis, checks: { before: ServerCheck; after: ServerCheck }): Promise<boolean>
 }
 
-/** Tells one start of a Redis server from the next. */
-export const redisRun = async (redis: Redis): Promise<string> =>
-  /^run_id:(\S+)/m.exec(await redis.info('server'))?.[1] ?? ''
+type ServerCheck = (redis: Redis) => Promise<boolean>
 
 /** The server does not know a guarded script: it is another run of Redis than the one that was made to know it. */
 export class ScriptUnknownError extends Error {
@@ -58,7 +56,7 @@ export function loadScript(file: URL, options: ScriptOptions = {}) {
 
 /**
  * The same, but never loaded by itself. Redis keeps scripts in memory only, so a server that does not know this one was
- * started anew since: whoever needs to act on that does so, and then loads it.
+ * restarted, or is another one: the caller acts on that, and then loads it.
  */
 export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedScript {
   const { source, sha } = readScript(file, options, '-- guarded')
@@ -67,19 +65,19 @@ export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedSc
       try {
         return await redis.evalsha(sha, keys.length, ...keys, ...args)
       } catch (error) {
-        if (isUnknown(error)) throw new ScriptUnknownError('Redis was started anew', { cause: error })
+        if (isUnknown(error)) throw new ScriptUnknownError('Redis does not know the script', { cause: error })
         throw error
       }
     },
-    async load(redis, run) {
+    async load(redis, { before, after }) {
       // One connection that is never made again: what answers the first question takes the script as well, or nothing does.
       const once = redis.duplicate({ lazyConnect: true, retryStrategy: () => null })
       once.on('error', () => undefined)
       try {
         await once.connect()
-        if ((await redisRun(once)) !== run) return false
+        if (!(await before(once))) return false
         await once.script('LOAD', source)
-        return true
+        return await after(once)
       } finally {
         once.disconnect()
       }

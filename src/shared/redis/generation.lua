@@ -1,0 +1,54 @@
+--[[
+  Which generation of Redis's memory this is. A new one begins, with the recovery gate closed, when the memory may have
+  gone back: the server is another one or was restarted, it does not descend from the generation that the caller knows,
+  no worker has looked at it for longer than workers ever pause, or it forgot its scripts.
+
+  Input:
+    KEYS[1]  hash: id, replid, past (ids that this memory descends from), open, seen (ms), lost_at (ms)
+    ARGV[1]  the generation that the caller knows; ''
+    ARGV[2]  the id of a new one
+    ARGV[3]  ms that may pass between two looks of workers; '' for a caller that is none
+    ARGV[4]  a generation whose gate is open although its scripts are forgotten; ''
+
+  Output:  { id, '1' when the gate is open, replication id, ms since a later memory was lost or '' }
+]]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local KEPT = 64
+
+local replid = replication_id()
+local found = redis.call('HMGET', KEYS[1], 'id', 'replid', 'past', 'open', 'seen', 'lost_at')
+local id, past, open, lost_at = found[1], found[3] or '', found[4], found[6]
+-- The clock of Redis may have been set back since.
+if lost_at and tonumber(lost_at) > now then
+  lost_at = whole(now)
+  redis.call('HSET', KEYS[1], 'lost_at', lost_at)
+end
+local function descends_from(generation)
+  return generation == id or string.find(past .. ' ', ' ' .. generation .. ' ', 1, true) ~= nil
+end
+
+local is_lost = ARGV[1] ~= '' and not descends_from(ARGV[1])
+local seen = tonumber(found[5] or '0')
+local is_unattended = ARGV[3] ~= '' and math.abs(now - seen) > tonumber(ARGV[3])
+local is_forgetful = id and ARGV[4] == id and open
+if not id or is_lost or is_unattended or is_forgetful or is_another(found[2], replid) then
+  -- Others that know the same later memory need not begin one more.
+  past = past .. (id and ' ' .. id or '') .. (is_lost and ' ' .. ARGV[1] or '')
+  id, open = ARGV[2], false
+  if is_lost then
+    lost_at = whole(now)
+    redis.call('HSET', KEYS[1], 'lost_at', lost_at)
+  end
+  redis.call('HSET', KEYS[1], 'id', id, 'replid', replid, 'past', string.sub(past, -KEPT * (#id + 1)))
+  redis.call('HDEL', KEYS[1], 'open')
+elseif replid ~= '' and (found[2] or '') == '' then
+  redis.call('HSET', KEYS[1], 'replid', replid)
+end
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[1], 'seen', whole(now))
+end
+return { id, open and '1' or '0', replid, lost_at and whole(math.max(0, now - tonumber(lost_at))) or '' }

@@ -1,0 +1,30 @@
+import { DeadlineError } from '../deadline.ts'
+
+/** Redis surely did not run the command: it was never written to a socket. */
+export const isSurelyNotSent = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("Stream isn't writeable")
+
+/**
+ * What Redis answers when it is not able, or not willing, to serve anybody now: it starts, follows another primary, has
+ * too few replicas, cannot write its files, is busy, or does not let this user in. Inside of scripts the code may be
+ * followed by other words, or missing.
+ */
+const REFUSED =
+  /^(?:ERR )?(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|BUSY|NOPERM|NOAUTH|WRONGPASS|NOMASTERLINK|UNKILLABLE|FAILOVER|max number of clients|ACL failure|The user executing the script can't run)\b/
+
+/** Redis is away, silent or refuses; a command that was sent may have run. */
+export const isRedisTrouble = (error: unknown): boolean =>
+  error instanceof Error &&
+  (isSurelyNotSent(error) ||
+    error instanceof DeadlineError ||
+    ['MaxRetriesPerRequestError', 'ClusterAllFailedError'].includes(error.name) ||
+    /^(Command timed out|Connection is closed|Connection is in|Command aborted due to connection close|Socket timeout)/.test(
+      error.message,
+    ) ||
+    REFUSED.test(error.message) ||
+    ('code' in error &&
+      ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH'].includes(
+        String(error.code),
+      )))
+
+export const isOutOfMemory = (error: unknown): boolean => error instanceof Error && error.message.startsWith('OOM ')
