@@ -118,6 +118,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const stopWatchdog = startWatchdog({
         store: core.store,
         neglected: workers.neglected,
+        restoreSweep: workers.restoreSweep,
+        sameDeployment: core.sameDeployment,
         silence: core.timings.sweepSilence,
         log,
         onSilence: options.onWedged ?? (() => undefined),

@@ -139,6 +139,7 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
   })
   return {
     neglected: workers.neglected,
+    restoreSweep: workers.restoreSweep,
     async stop() {
       await workers.stop()
       await underWay.stop()

@@ -46,6 +46,8 @@ export interface RunningWorkers {
    * and then that is chance; for a minute it is not.
    */
   neglected(): Promise<QueueName[]>
+  /** Puts the scheduler of the sweep back, if it is gone. */
+  restoreSweep(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -119,12 +121,15 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     }),
   ]
   await Promise.all(workers.map((worker) => worker.waitUntilReady()))
-  // At every start: an upsert also repairs a chain whose job was lost.
-  await queues.sweep.upsertJobScheduler(
-    SCHEDULER,
-    { every: timings.sweepInterval },
-    { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } },
-  )
+  // An upsert also repairs a chain whose job was lost.
+  const restoreSweep = async (): Promise<void> => {
+    await queues.sweep.upsertJobScheduler(
+      SCHEDULER,
+      { every: timings.sweepInterval },
+      { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } },
+    )
+  }
+  await restoreSweep()
 
   async function isNeglected(name: QueueName): Promise<boolean> {
     const { busy, taken, takenBefore } = hands[name]
@@ -136,6 +141,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   }
 
   return {
+    restoreSweep,
     async neglected() {
       const names = Object.values(forEachQueue((name) => name))
       const found = await Promise.all(names.map(isNeglected))

@@ -148,5 +148,5 @@ test('a replica is nobody to open a gate for', async () => {
   expect(await generation.isHeldBy(onPrimary, id)).toBe(true)
   onPrimary.disconnect()
   onFollower.disconnect()
-  await Promise.all([primary.stop(), follower.stop()])
+  await Promise.all([primary.kill(), follower.kill()])
 })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,7 +13,7 @@ import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
-import { GateClosedError } from '../../src/shared/jobs/commit-script.ts'
+import { COMMIT_OPERATIONS, CommitScriptInput, GateClosedError } from '../../src/shared/jobs/commit-script.ts'
 import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -1093,4 +1094,69 @@ test('storing that fails is told for how long, until it works', async () => {
   await waitFor('it to fail for a while', async () => (await at.store.storageFailed()) > 50)
   await at.store.storageWorked()
   expect(await at.store.storageFailed()).toBeLessThan(50)
+})
+
+describe('the commit script', () => {
+  const head = ['commit', '', '', '', ''] as const
+  const runner = (at: Scene) => createCommitRunner(at.redis, at.timings, at.generation)
+  const input = ({ keys }: Scene) => new CommitScriptInput(keys.job('none'), keys.account(ACCOUNT))
+
+  test('knows the operations that can be sent, and no others', () => {
+    const source = readFileSync(new URL('../../src/shared/jobs/commit.lua', import.meta.url), 'utf8')
+    const table = /local type_of = \{(.*?)\n\}/s.exec(source)?.[1] ?? ''
+    const named = [...table.matchAll(/(\w+) = '/g)].map(([, name]) => name)
+    expect(named.toSorted()).toEqual([...COMMIT_OPERATIONS])
+    // Each does something: as a guard or as a write.
+    for (const name of COMMIT_OPERATIONS) expect(source).toContain(`if name == '${name}'`)
+  })
+
+  test('writes nothing when an operation is unknown or incomplete', async () => {
+    const at = await scene()
+    const before = await dump(at)
+    const unknown = input(at).add('set', at.keys.swept, '1')
+    unknown.operations.push('no_such', '1', '0')
+    await expect(runner(at).run('always', unknown, [...head])).rejects.toThrow('there is no operation no_such')
+    const cut = input(at).add('set', at.keys.swept, '1')
+    cut.operations.pop()
+    await expect(runner(at).run('always', cut, [...head])).rejects.toThrow('set is incomplete')
+    expect(await dump(at)).toEqual(before)
+  })
+})
+
+describe('when the clock of Redis is set back by ten minutes', () => {
+  const BACK = 600_000
+
+  test('what was due is due, and pauses and leases last as long as they would have', async () => {
+    const at = await scene()
+    const state = await accepted(at)
+    const ahead = Date.now() + BACK
+    const member = `job:${state.job.id}`
+    await at.redis.set(at.keys.swept, ahead)
+    await at.redis.zadd(at.keys.due, ahead - 5, member, ahead + 60_000, 'job:later')
+    await at.redis.hset(at.keys.account(ACCOUNT), 'paused_until', ahead + 5000, 'pause_reason', 'upstream')
+    expect(await at.store.sweptAgo()).toBe(0)
+    const { members } = await at.store.claimDue(10)
+    expect(members).toMatchObject([{ member }])
+    const later = Number(await at.redis.zscore(at.keys.due, 'job:later')) - Date.now()
+    expect(later).toBeGreaterThan(50_000)
+    expect(later).toBeLessThanOrEqual(60_000)
+    const pause = ((await at.store.pause(ACCOUNT))?.until ?? 0) - Date.now()
+    expect(pause).toBeGreaterThan(0)
+    expect(pause).toBeLessThanOrEqual(5000)
+  })
+
+  test('the create budget waits for no more than its burst', async () => {
+    const at = await scene({ perMinute: 600, burst: 3 })
+    const state = await accepted(at)
+    await at.redis.hset(at.keys.account(ACCOUNT), 'next_arrival', (Date.now() + BACK) * 1000)
+    const result = await at.store.commit(
+      state,
+      decide(at, state, { type: 'intend', claim: 'c' }),
+      'worker',
+      randomUUID(),
+    )
+    expect(result).toMatchObject({ status: 'limited' })
+    // Ten times the interval of 100 ms: the rate may just have begun to grow again after trouble.
+    expect('waitMs' in result && result.waitMs).toBeLessThanOrEqual(1000)
+  })
 })

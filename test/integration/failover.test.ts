@@ -43,7 +43,7 @@ async function startPair(flags: string[] = []): Promise<Pair> {
   stops.push(async () => {
     for (const redis of [onA, onB]) redis.disconnect()
     await address.stop()
-    await Promise.all([a.stop(), b.stop()])
+    await Promise.all([a.kill(), b.kill()])
   })
   return { a, b, onA, onB, address }
 }

@@ -9,20 +9,46 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** `sweptAgo` answers as Redis would at that time; never: a promise that the test settles. */
-function watched(sweptAgo: () => Promise<number | null>, neglected = async (): Promise<string[]> => []) {
+function watched(sweptAgo: () => Promise<number | null>, neglected = async (): Promise<string[]> => [], isOurs = true) {
   const onSilence = vi.fn<() => void>()
-  return { onSilence, stop: startWatchdog({ store: { sweptAgo }, neglected, silence: SILENCE, log, onSilence }) }
+  const restoreSweep = vi.fn<() => Promise<void>>(() => Promise.resolve())
+  const sameDeployment = async (): Promise<boolean> => isOurs
+  const options = { store: { sweptAgo }, neglected, restoreSweep, sameDeployment, silence: SILENCE, log, onSilence }
+  return { onSilence, restoreSweep, stop: startWatchdog(options) }
 }
 
 const sweeping = async (): Promise<number> => 900
 
-test('a worker without sweeps is ended once, after the silence', async () => {
+/** A look may have been just before whatever began. */
+const LATE = SILENCE / 12
+
+test('a worker without sweeps is ended once, within the silence, after the scheduler was put back in vain', async () => {
   const begun = Date.now()
-  const { onSilence } = watched(async () => Date.now() - begun)
-  await vi.advanceTimersByTimeAsync(SILENCE - 1)
+  const { onSilence, restoreSweep } = watched(async () => Date.now() - begun)
+  await vi.advanceTimersByTimeAsync(SILENCE / 2)
+  expect(restoreSweep).toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(SILENCE / 4)
   expect(onSilence).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(SILENCE / 4 - LATE)
+  expect(onSilence).toHaveBeenCalledTimes(1)
   await vi.advanceTimersByTimeAsync(5 * SILENCE)
   expect(onSilence).toHaveBeenCalledTimes(1)
+})
+
+test('a deleted scheduler is put back, and the worker goes on', async () => {
+  let swept = Date.now()
+  const { onSilence, restoreSweep } = watched(async () => Date.now() - swept)
+  restoreSweep.mockImplementation(async () => void (swept = Date.now()))
+  await vi.advanceTimersByTimeAsync(10 * SILENCE)
+  expect(restoreSweep).toHaveBeenCalled()
+  expect(onSilence).not.toHaveBeenCalled()
+})
+
+test('a Redis that does not hold this deployment is not the fault of the worker', async () => {
+  const { onSilence, restoreSweep } = watched(async () => null, undefined, false)
+  await vi.advanceTimersByTimeAsync(10 * SILENCE)
+  expect(onSilence).not.toHaveBeenCalled()
+  expect(restoreSweep).not.toHaveBeenCalled()
 })
 
 test('a Redis in which nobody ever swept counts as silent too', async () => {
@@ -60,19 +86,21 @@ test.each([
     await vi.advanceTimersByTimeAsync(outage + SILENCE / 2)
     expect(onSilence).not.toHaveBeenCalled()
     swept = Date.now()
-    await vi.advanceTimersByTimeAsync(SILENCE - 1)
+    await vi.advanceTimersByTimeAsync(SILENCE * 0.75)
     expect(onSilence).not.toHaveBeenCalled()
     // Nobody sweeps any more.
-    await vi.advanceTimersByTimeAsync(SILENCE)
+    await vi.advanceTimersByTimeAsync(SILENCE / 4)
     expect(onSilence).toHaveBeenCalledTimes(1)
   },
 )
 
 test('a queue that is left alone all the time ends it, although others are swept', async () => {
-  const { onSilence } = watched(sweeping, async () => ['poll'])
-  await vi.advanceTimersByTimeAsync(SILENCE)
+  // The first look that can show it comes an interval after it began.
+  const begun = Date.now()
+  const { onSilence } = watched(sweeping, async () => (Date.now() - begun > LATE ? ['poll'] : []))
+  await vi.advanceTimersByTimeAsync(SILENCE * 0.75)
   expect(onSilence).not.toHaveBeenCalled()
-  await vi.advanceTimersByTimeAsync(SILENCE / 2)
+  await vi.advanceTimersByTimeAsync(SILENCE / 4)
   expect(onSilence).toHaveBeenCalledTimes(1)
 })
 

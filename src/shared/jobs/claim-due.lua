@@ -1,16 +1,36 @@
 --[[
-  Takes what is due and leases it: a claimed member is due again when the lease ends, unless a commit moves it.
+  Takes what is due and leases it: a claimed member is due again when the lease ends, unless a commit moves it. When the
+  clock of Redis was set back since the last sweep, what lies ahead is moved back as far first: due times, the pause, leases.
 
-  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] when the sweep last ran (a string), ARGV[1] lease ms, ARGV[2] how many at most
+  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] when the sweep last ran (a string), KEYS[3] the account's
+           hash, ARGV[1] lease ms, ARGV[2] how many at most
   Output:  { now ms, member, ... }
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local members = redis.call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', '0', ARGV[2])
-redis.call('SET', KEYS[2], string.format('%.0f', now))
-local lease = string.format('%.0f', now + tonumber(ARGV[1]))
+local function whole(number)
+  return string.format('%.0f', number)
+end
+-- Corrections of a clock that are smaller do not matter.
+local TOLERATED = 2000
+local back = tonumber(redis.call('GET', KEYS[2]) or '0') - now
+if back > TOLERATED then
+  local ahead = redis.call('ZRANGE', KEYS[1], whole(now), '+inf', 'BYSCORE', 'WITHSCORES')
+  for i = 1, #ahead, 2 do
+    redis.call('ZADD', KEYS[1], whole(tonumber(ahead[i + 1]) - back), ahead[i])
+  end
+  for _, field in ipairs({ 'paused_until', 'probe_lease', 'ramp_from' }) do
+    local moment = redis.call('HGET', KEYS[3], field)
+    if moment then
+      redis.call('HSET', KEYS[3], field, whole(tonumber(moment) - back))
+    end
+  end
+end
+local members = redis.call('ZRANGE', KEYS[1], '-inf', whole(now), 'BYSCORE', 'LIMIT', '0', ARGV[2])
+redis.call('SET', KEYS[2], whole(now))
+local lease = whole(now + tonumber(ARGV[1]))
 for _, member in ipairs(members) do
   redis.call('ZADD', KEYS[1], 'XX', lease, member)
 end
-table.insert(members, 1, string.format('%.0f', now))
+table.insert(members, 1, whole(now))
 return members

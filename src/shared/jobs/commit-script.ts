@@ -1,6 +1,45 @@
 import type { Moment } from './decision.ts'
 import type { CommitResult } from './ports.ts'
 
+/** The guards and writes that commit.lua knows; a test compares them. */
+export const COMMIT_OPERATIONS = [
+  'afford',
+  'batch_done',
+  'below',
+  'crowd',
+  'del',
+  'fault',
+  'first',
+  'free',
+  'generation',
+  'hdel',
+  'healthy',
+  'hincrby',
+  'hold',
+  'hset',
+  'hset_in',
+  'hset_line',
+  'hset_paused',
+  'in_batch',
+  'may_begin',
+  'mine',
+  'pause',
+  'probe_back',
+  'room',
+  'sadd',
+  'set',
+  'settle',
+  'srem',
+  'stop_batch',
+  'xadd',
+  'zadd',
+  'zadd_all',
+  'zadd_from',
+  'zadd_in',
+  'zrem',
+] as const
+export type CommitOperation = (typeof COMMIT_OPERATIONS)[number]
+
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
   readonly keys: string[] = []
@@ -11,7 +50,7 @@ export class CommitScriptInput {
     for (const key of [job, account]) this.indexOf(key)
   }
 
-  add(operation: string, key: string, ...args: (string | number)[]): this {
+  add(operation: CommitOperation, key: string, ...args: (string | number)[]): this {
     this.operations.push(operation, String(this.indexOf(key)), String(args.length), ...args.map(String))
     return this
   }

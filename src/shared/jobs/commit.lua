@@ -38,6 +38,8 @@
     limited | paused (detail: ms to wait)
     probing (creation stands still until GET /account answers and one create is let through)
 
+  An operation that is unknown or incomplete is an error, and nothing is written.
+
   Values are opaque here: JSON is never parsed. Time is that of Redis.
 ]]
 local time = redis.call('TIME')
@@ -52,7 +54,7 @@ local function answer(status, detail)
   return { status, whole(now), detail or '' }
 end
 
--- What each operation needs its key to be.
+-- Every operation, and what it needs its key to be.
 local type_of = {
   hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash',
   set = 'string', mine = 'string',
@@ -60,7 +62,7 @@ local type_of = {
   zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
   sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
-  crowd = 'zset', generation = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
+  free = 'any', del = 'any', crowd = 'zset', generation = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- And the keys whose indexes are its first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
@@ -97,7 +99,13 @@ local at = 8
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
-  if wanted then
+  if not wanted then
+    return redis.error_reply('ERR commit: there is no operation ' .. name)
+  end
+  if not key or not count or at + 2 + count > #ARGV then
+    return redis.error_reply('ERR commit: ' .. name .. ' is incomplete')
+  end
+  if wanted ~= 'any' then
     local found = type_found(key)
     if found ~= 'none' and found ~= wanted then
       return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
@@ -169,7 +177,9 @@ if ARGV[4] ~= '' then
     interval = interval / math.max(0.1, ramped / ramp)
   end
   -- GCRA: the theoretical arrival time moves by one interval a token and may run ahead by the tolerance.
-  local arrival = math.max(tonumber(account[2] or '0'), now_us)
+  -- Never further ahead than a clock that was not set back would have brought it.
+  local furthest = now_us + tonumber(ARGV[5]) + 10 * tonumber(ARGV[4])
+  local arrival = math.min(math.max(tonumber(account[2] or '0'), now_us), furthest)
   local early = arrival - tonumber(ARGV[5]) - now_us
   if early > 0 then
     return answer('limited', whole(math.ceil(early / 1000)))

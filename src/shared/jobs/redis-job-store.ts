@@ -264,7 +264,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async claimDue(limit) {
       const reply = z
         .array(z.string())
-        .parse(await claimDue(redis, [keys.due, keys.swept], [String(timings.dueLease), String(limit)]))
+        .parse(
+          await claimDue(
+            redis,
+            [keys.due, keys.swept, keys.account(options.account)],
+            [String(timings.dueLease), String(limit)],
+          ),
+        )
       const [now = '0', ...members] = reply
       return { now: Number(now), members: members.flatMap(parseDueMember) }
     },
@@ -273,7 +279,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)
-      return at === null ? null : clock.now() - Number(at)
+      // In the future: the clock of Redis was set back, and the next sweep corrects it.
+      return at === null ? null : Math.max(0, clock.now() - Number(at))
     },
 
     async rearm({ member }, inMs) {
@@ -286,7 +293,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async claimRetention(limit) {
       const args = [String(timings.dueLease), String(limit)]
-      const [now = '0', ...ids] = z.array(z.string()).parse(await claimDue(redis, [keys.retention, keys.swept], args))
+      const [now = '0', ...ids] = z
+        .array(z.string())
+        .parse(await claimDue(redis, [keys.retention, keys.swept, keys.account(options.account)], args))
       return { now: Number(now), ids }
     },
 

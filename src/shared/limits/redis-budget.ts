@@ -34,7 +34,8 @@ export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
     READ_PURPOSES.slice(0, READ_PURPOSES.indexOf(purpose)).some((other) => (waiting.get(other) ?? 0) > 0)
 
   function budgetFor(purpose: ReadPurpose): Budget {
-    const args = [String(interval), String(interval * (burst - 1 - leftBy(purpose, burst)))]
+    const tolerance = interval * (burst - 1 - leftBy(purpose, burst))
+    const args = [interval, tolerance, interval * burst].map(String)
     // One waiter of a purpose asks at a time, and none while a more urgent one of this process waits: the others would
     // only be told to wait as well.
     let line: Promise<void> = Promise.resolve()

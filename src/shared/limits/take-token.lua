@@ -2,12 +2,14 @@
   One token of a smooth budget (GCRA): the theoretical arrival time moves by one interval a token and may run ahead by
   the tolerance.
 
-  Input:   KEYS[1] a string (theoretical arrival time, microseconds), ARGV[1] interval, ARGV[2] tolerance (microseconds)
+  Input:   KEYS[1] a string (theoretical arrival time, microseconds), ARGV[1] interval, ARGV[2] tolerance,
+           ARGV[3] how far the arrival time may be ahead at most (microseconds)
   Output:  0 when taken, else the ms to wait
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+-- Never further ahead than a clock that was not set back would have brought it.
+local arrival = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now), now + tonumber(ARGV[3]))
 local early = arrival - tonumber(ARGV[2]) - now
 if early > 0 then
   return math.ceil(early / 1000)

@@ -72,6 +72,11 @@ local function budget(key, rate)
   local interval = 60000000 / tonumber(rate)
   local tolerance = interval * (math.max(1, math.ceil(tonumber(rate) / 6)) - 1)
   local arrival = math.max(tonumber(redis.call('HGET', key, tenant) or '0'), now_us)
+  -- Further ahead than any token brought it: the clock was set back, or the limit raised. One passes, the others come at the
+  -- rate.
+  if arrival > now_us + tolerance + interval then
+    arrival = now_us + tolerance
+  end
   local room = math.max(0, math.min(count, math.floor((now_us + tolerance - arrival) / interval) + 1))
   return { key = key, interval = interval, tolerance = tolerance, arrival = arrival, room = room, rate = rate }
 end
