@@ -5,7 +5,7 @@ import type { EventHub, JobChange } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
-import type { ApiResponse } from './http.ts'
+import type { ApiResponse, EventSource } from './http.ts'
 
 export interface EventStreamsOptions {
   hub: EventHub
@@ -53,6 +53,18 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
     }
   }
 
+  /** Ends the streams that are open when Redis falls silent: an open stream says that nothing changes. */
+  const whileHeard =
+    (source: EventSource): EventSource =>
+    (send, end) => {
+      const stopListening = hub.onSilence(end)
+      const stop = source(send, end)
+      return () => {
+        stopListening()
+        stop()
+      }
+    }
+
   /** What many streams ask for in one turn of the event loop, because it has just changed, is read and shown once. */
   const turn = new Map<string, Promise<Shown | null>>()
   async function readNow(id: string): Promise<Shown | null> {
@@ -92,7 +104,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
     ofJob(tenant: string, id: string): ApiResponse {
       const leave = enter(tenant)
       return {
-        events(send, end) {
+        events: whileHeard((send, end) => {
           let seen = ''
           const look = coalesce(async () => {
             const shown = await read(id)
@@ -112,7 +124,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             stop()
             leave()
           }
-        },
+        }),
       }
     },
 
@@ -125,7 +137,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
     ): ApiResponse {
       const leave = enter(tenant)
       return {
-        events(send, end) {
+        events: whileHeard((send, end) => {
           let seen = ''
           let position = '0-0'
           const look = coalesce(async () => {
@@ -149,7 +161,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             stop()
             leave()
           }
-        },
+        }),
       }
     },
 
@@ -157,7 +169,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
       const from = last === null ? null : parsePosition(last, epoch)
       const leave = enter(tenant)
       return {
-        events(send, end) {
+        events: whileHeard((send, end) => {
           /** Jobs that changed, by their latest change: whoever got the id of one has got all before it. */
           const waiting = new Map<string, string | null>()
           let position = from ?? '0-0'
@@ -200,14 +212,16 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
           }
           begin().catch((error: unknown) => {
             log.warn({ err: error }, 'an event stream could not begin')
+            // The reader reads everything and comes back; a stream that cannot begin shows nothing.
             void send({ id: '', event: 'reset', data: {} })
+            end()
           })
           return () => {
             left = true
             stop()
             leave()
           }
-        },
+        }),
       }
     },
   }

@@ -41,6 +41,8 @@ export function sendEvents(response: Response, source: EventSource): void {
     clearInterval(heartbeat)
     stop()
     resume()
+    // A reader that has left takes nothing more.
+    if (response.destroyed) return
     response.end()
     // The rest may lie before a reader that takes nothing.
     const drop = setTimeout(() => response.destroy(), STALLED_MS)

@@ -75,11 +75,18 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     foreign,
     log,
   })
+  const { conditions } = core
+  const metrics = createMetrics({
+    store,
+    queueCounts: queueCounts(queues),
+    account: ACCOUNT,
+    conditions,
+    driftedPresets: catalogue.drifted,
+  })
   const reader = consumerConnection(options.redisUrl, 'events', log)
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
-  const hub = await startEventHub({ reader, subscriber, redis, keys, log })
+  const hub = await startEventHub({ reader, subscriber, redis, keys, onUnreadable: () => metrics.eventSkipped(), log })
   const links = createArtifactLinks(deployment.keys)
-  const { conditions } = core
   const view = createJobView({
     links,
     createsPerMinute: config.replicate.createsPerMinute,
@@ -94,13 +101,6 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     epoch: deployment.id,
     limits: { perTenant: 500, total: 5000 },
     log,
-  })
-  const metrics = createMetrics({
-    store,
-    queueCounts: queueCounts(queues),
-    account: ACCOUNT,
-    conditions,
-    driftedPresets: catalogue.drifted,
   })
   const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
   const auth = createAuth({

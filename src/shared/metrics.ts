@@ -150,7 +150,14 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const eventsSkipped = new Counter({
+    name: 'genqueue_events_skipped_total',
+    help: 'Entries of the event stream that could not be read',
+    ...shared,
+  })
+
   return {
+    eventSkipped: (): void => eventsSkipped.inc(),
     refused: (code: string): void => refusals.inc({ code }),
     webhook: (result: string): void => webhooks.inc({ result }),
     /** s; clocks of two machines are compared, so it may be a little below 0. */

@@ -89,3 +89,9 @@ test('whoever is told to stop takes nothing, and keeps nobody waiting', async ()
   await all()
   expect(taken).toEqual(['poll', 'poll'])
 })
+
+test('a clock of Redis that is set back by ten minutes costs no more than the burst', async () => {
+  const key = `${freshPrefix()}:reads`
+  await redis.set(key, (Date.now() + 600_000) * 1000)
+  await createReadBudget({ redis, key, perMinute: 6000, burst: 10 }).of('cancel').take(AbortSignal.timeout(20_000))
+})

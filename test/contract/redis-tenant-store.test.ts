@@ -203,6 +203,15 @@ describe('requests per minute', () => {
     expect(await redis.exists(keys.tokenRequests('job_w2'))).toBe(0)
   })
 
+  test('a clock of Redis that is set back by ten minutes costs no more than the burst', async () => {
+    await redis.hset(keys.requests, 'default', (Date.now() + 600_000) * 1000)
+    expect(await store.admit(TENANT, { to: 'tenant' })).toMatchObject({ status: 'admitted' })
+    const refused = await store.admit(TENANT, { to: 'tenant' })
+    // 60 a minute: one more second.
+    expect(refused.status === 'limited' ? refused.waitMs : -1).toBeGreaterThan(0)
+    expect(refused.status === 'limited' ? refused.waitMs : -1).toBeLessThanOrEqual(1000)
+  })
+
   test('are not taken by a look', async () => {
     for (let i = 0; i < 20; i++) expect(await store.admit(TENANT, null)).toMatchObject({ status: 'admitted' })
     expect(await redis.exists(keys.requests)).toBe(0)

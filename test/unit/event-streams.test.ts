@@ -14,6 +14,7 @@ const EPOCH = 'dep1'
 /** The stream of a tenant over a hub that the test speaks for. */
 function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>; read?: () => Promise<unknown> } = {}) {
   let tell: (change: JobChange) => void = () => undefined
+  let fallSilent = (): void => undefined
   const hub: EventHub = {
     onJob: () => () => undefined,
     onBatch: () => () => undefined,
@@ -23,6 +24,10 @@ function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>;
     },
     since: options.missed ?? (async () => []),
     position: async () => '1-0',
+    onSilence: (listener) => {
+      fallSilent = listener
+      return () => undefined
+    },
     stop: async () => undefined,
   }
   const reads: string[] = []
@@ -53,6 +58,7 @@ function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>;
     sent,
     end,
     reads,
+    fallSilent: () => fallSilent(),
     change: (stream: string | null, job: string) => tell({ job, stream, tenant: TENANT, batch: '' }),
     /** The reader takes nothing until the answer is called. */
     stall(): () => void {
@@ -125,4 +131,18 @@ test('a change that cannot be read ends the stream where it was: it is not misse
   change('3-0', 'b')
   await waitFor('the end', () => end.mock.calls.length > 0)
   expect(sent).toEqual(['1-0 ready', '2-0 a'])
+})
+
+test('a stream that cannot begin says so and ends', async () => {
+  const { sent, end } = streamOf({ last: `${EPOCH}-1-0`, missed: () => Promise.reject(new Error('away')) })
+  await waitFor('the end', () => end.mock.calls.length > 0)
+  expect(sent).toEqual([' reset'])
+})
+
+test('a stream ends when Redis falls silent, because nobody sees changes any more', async () => {
+  const { end, fallSilent, begins } = streamOf()
+  await begins()
+  expect(end).not.toHaveBeenCalled()
+  fallSilent()
+  expect(end).toHaveBeenCalledTimes(1)
 })

@@ -25,9 +25,14 @@ export interface EventHub {
   since(tenant: string, stream: string): Promise<JobChange[] | null>
   /** The newest stream id. */
   position(): Promise<string>
+  /** Redis does not answer, so changes are not seen; comes again each time that it stops answering. */
+  onSilence(listener: () => void): Unsubscribe
   stop(): Promise<void>
 }
 
+/** A blocking read comes back within five seconds; longer than this, ms, and changes are not seen. */
+const SILENT_MS = 10_000
+const WATCH_MS = 1_000
 const BLOCK_MS = 5_000
 const RETRY_MS = 250
 const READ_COUNT = 500
@@ -39,7 +44,7 @@ const fieldsSchema = z
     Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]])),
   )
   .pipe(z.object({ job: z.string(), tenant: z.string(), batch: z.string().default('') }))
-const entriesSchema = z.array(z.tuple([z.string(), fieldsSchema]))
+const entriesSchema = z.array(z.tuple([z.string(), z.array(z.string())]))
 const streamsSchema = z.array(z.tuple([z.string(), entriesSchema])).nullable()
 const progressSchema = z.object({ job: z.string(), tenant: z.string() })
 
@@ -55,9 +60,13 @@ export async function startEventHub(options: {
   /** For ordinary commands. */
   redis: Redis
   keys: JobKeys
+  /** An entry, or a message, that is none of ours was skipped. */
+  onUnreadable?: () => void
+  /** ms without an answer of Redis after which changes count as not seen */
+  silence?: number
   log: Logger
 }): Promise<EventHub> {
-  const { reader, subscriber, redis, keys, log } = options
+  const { reader, subscriber, redis, keys, onUnreadable, silence = SILENT_MS, log } = options
   const jobs = new Map<string, Set<() => void>>()
   const tenants = new Map<string, Set<(change: JobChange) => void>>()
   const batches = new Map<string, Set<(change: JobChange) => void>>()
@@ -83,16 +92,47 @@ export async function startEventHub(options: {
     return newest?.[0] ?? '0-0'
   }
 
+  /** What entries say; one that cannot be read keeps nobody from the others. */
+  const readEntries = (entries: z.output<typeof entriesSchema>): JobChange[] =>
+    entries.flatMap(([stream, fields]) => {
+      const change = fieldsSchema.safeParse(fields)
+      if (change.success) return [{ ...change.data, stream }]
+      skip(stream)
+      return []
+    })
+  function skip(what: string): void {
+    onUnreadable?.()
+    log.error({ entry: what }, 'an entry of the event stream cannot be read; skipped')
+  }
+
+  const silenced = new Set<() => void>()
+  let heard = performance.now()
+  let isSilent = false
+  const watch = setInterval(
+    () => {
+      const was = isSilent
+      isSilent = performance.now() - heard > silence
+      if (!isSilent || was) return
+      log.warn('Redis does not answer: event streams are closed, so that their readers see it')
+      for (const listener of silenced) listener()
+    },
+    Math.min(WATCH_MS, silence),
+  )
+  watch.unref()
+  // In subscriber mode nothing is asked, so a server that fell silent would go unnoticed.
+  const ping = setInterval(() => void subscriber.ping().catch(() => undefined), BLOCK_MS)
+  ping.unref()
+
   let last = await position()
   const readAll = async (): Promise<void> => {
     while (!stopped) {
       try {
         const reply = await reader.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', keys.events, last)
-        for (const [, entries] of streamsSchema.parse(reply) ?? [])
-          for (const [stream, change] of entries) {
-            last = stream
-            tell({ ...change, stream })
-          }
+        heard = performance.now()
+        for (const [, entries] of streamsSchema.parse(reply) ?? []) {
+          last = entries.at(-1)?.[0] ?? last
+          for (const change of readEntries(entries)) tell(change)
+        }
       } catch (error) {
         if (stopped) return
         log.warn({ err: error }, 'the event stream cannot be read')
@@ -103,8 +143,9 @@ export async function startEventHub(options: {
 
   await subscriber.subscribe(keys.progress)
   subscriber.on('message', (_channel, message) => {
-    const change = progressSchema.safeParse(JSON.parse(message))
+    const change = progressSchema.safeParse(parseJson(message))
     if (change.success) tell({ ...change.data, batch: '', stream: null })
+    else skip(keys.progress)
   })
   const reading = readAll()
 
@@ -118,10 +159,16 @@ export async function startEventHub(options: {
       if (oldest && compareIds(stream, oldest[0]) < 0) return null
       const entries = entriesSchema.parse(await redis.xrange(keys.events, `(${stream}`, '+', 'COUNT', MAX_REPLAY))
       if (entries.length === MAX_REPLAY) return null
-      return entries.flatMap(([id, change]) => (change.tenant === tenant ? [{ ...change, stream: id }] : []))
+      return readEntries(entries).filter((change) => change.tenant === tenant)
+    },
+    onSilence(listener) {
+      silenced.add(listener)
+      return () => void silenced.delete(listener)
     },
     async stop() {
       stopped = true
+      clearInterval(watch)
+      clearInterval(ping)
       reader.disconnect()
       subscriber.disconnect()
       await reading
@@ -134,4 +181,13 @@ function compareIds(a: string, b: string): number {
   const [aMs = 0, aSeq = 0] = a.split('-').map(Number)
   const [bMs = 0, bSeq = 0] = b.split('-').map(Number)
   return aMs - bMs || aSeq - bSeq
+}
+
+/** undefined when the text is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

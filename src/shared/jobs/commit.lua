@@ -177,9 +177,11 @@ if ARGV[4] ~= '' then
     interval = interval / math.max(0.1, ramped / ramp)
   end
   -- GCRA: the theoretical arrival time moves by one interval a token and may run ahead by the tolerance.
-  -- Never further ahead than a clock that was not set back would have brought it.
-  local furthest = now_us + tonumber(ARGV[5]) + 10 * tonumber(ARGV[4])
-  local arrival = math.min(math.max(tonumber(account[2] or '0'), now_us), furthest)
+  local arrival = math.max(tonumber(account[2] or '0'), now_us)
+  -- Further ahead than any token brought it: the clock was set back. One passes, the others come at the rate.
+  if arrival > now_us + tonumber(ARGV[5]) + 10 * tonumber(ARGV[4]) then
+    arrival = now_us + tonumber(ARGV[5])
+  end
   local early = arrival - tonumber(ARGV[5]) - now_us
   if early > 0 then
     return answer('limited', whole(math.ceil(early / 1000)))

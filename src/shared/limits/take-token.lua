@@ -8,8 +8,11 @@
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
--- Never further ahead than a clock that was not set back would have brought it.
-local arrival = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now), now + tonumber(ARGV[3]))
+local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+-- Further ahead than any token brought it: the clock was set back. One passes, the others come at the rate.
+if arrival > now + tonumber(ARGV[3]) then
+  arrival = now + tonumber(ARGV[2])
+end
 local early = arrival - tonumber(ARGV[2]) - now
 if early > 0 then
   return math.ceil(early / 1000)
