@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import expressStaticGzip from 'express-static-gzip'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import type { Auth, Principal } from './auth.ts'
+import { compressAnswers } from './compress.ts'
 import type { Cors } from './cors.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyRoom, type BodyShare, type RoomSizes } from './body-room.ts'
@@ -103,6 +105,7 @@ export function createApp(options: AppOptions): Express {
     }),
   )
   if (cors) app.use(cors.middleware)
+  app.use(compressAnswers())
 
   const { webhooks } = options
   const webhookBodies = createBodyRoom(WEBHOOK_ROOM)
@@ -203,7 +206,16 @@ export function createApp(options: AppOptions): Express {
 function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions): void {
   if (studioDir === null) return
   const index = join(studioDir, 'index.html')
-  app.use('/assets', express.static(join(studioDir, 'assets'), { immutable: true, maxAge: '1y', index: false }))
+  // Compressed once, when the page is built (src/studio/vite.config.ts).
+  app.use(
+    '/assets',
+    expressStaticGzip(join(studioDir, 'assets'), {
+      enableBrotli: true,
+      orderPreference: ['br', 'gz'],
+      index: false,
+      serveStatic: { immutable: true, maxAge: '1y', index: false },
+    }),
+  )
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
   const sendPage = (request: Request, response: Response): void => {
     const asked = toRequest(request)

@@ -8,6 +8,9 @@ const PAGE = 60
 /** Signed addresses are good for an hour: an address younger than this is kept, so that pictures are not loaded anew. */
 const ADDRESS_KEPT_MS = 45 * 60_000
 
+/** A list is not kept waiting longer for its stream. */
+const PATIENCE_MS = 3_000
+
 /** Which runs a sheet has; null: any. */
 export interface SheetFilter {
   status: JobStatus | null
@@ -42,6 +45,9 @@ export function createRuns(client: Client) {
   let connection: StreamState = 'connecting'
   let sheet: Sheet = emptySheet({ status: null, preset: null, batch: null })
   let shown = false
+  /** Whether the stream of everything is open. */
+  let following = false
+  let patience: ReturnType<typeof setTimeout> | undefined
 
   function setSheet(change: Partial<Sheet>): void {
     sheet = { ...sheet, ...change }
@@ -187,8 +193,12 @@ export function createRuns(client: Client) {
       if (!shown || filterKey(sheet.filter) !== filterKey(filter)) setSheet(emptySheet(filter))
       const begins = sheet.state !== 'ready'
       shown = true
-      // A sheet that is loaded is caught up with when its stream opens.
-      if (begins) void loadFirst()
+      // It is read when the stream of everything opens, once, and nothing falls between the two. A stream that is open
+      // already, or takes long to open, is not waited for.
+      clearTimeout(patience)
+      if (!begins) return
+      if (following) void loadFirst()
+      else patience = setTimeout(() => void loadFirst(), PATIENCE_MS)
     },
 
     refresh: loadFirst,
@@ -217,16 +227,24 @@ export function createRuns(client: Client) {
     },
 
     /** Follows everything; each time the connection opens the list is read, so that nothing falls into a gap. */
-    followAll: (): (() => void) =>
-      client.changes({
+    followAll: (): (() => void) => {
+      const stop = client.changes({
         onJob: accept,
         onReset: () => void loadFirst(),
         onState: (state) => {
           setConnection(state)
-          if (state === 'open' && shown) void loadFirst()
-          if (state === 'open') for (const listener of byOpening) listener()
+          following = state === 'open'
+          if (state === 'connecting') return
+          clearTimeout(patience)
+          if (shown && (following || sheet.state === 'loading')) void loadFirst()
+          if (following) for (const listener of byOpening) listener()
         },
-      }),
+      })
+      return () => {
+        following = false
+        stop()
+      }
+    },
 
     /** Follows one run; its stream begins with the whole job, so nothing needs to be read beside it. */
     followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
