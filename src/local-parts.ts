@@ -20,8 +20,11 @@ export interface LocalParts {
   stop(): Promise<void>
 }
 
-/** Redis, simulator and credentials, as far as the configuration does not name them. Started in this order, stopped in reverse. */
-export async function provideLocalParts(config: Config, log: Logger): Promise<LocalParts> {
+/**
+ * Redis, simulator and credentials, where the configuration does not name them. Started in this order, stopped in reverse;
+ * when `ended` aborts, between two steps.
+ */
+export async function provideLocalParts(config: Config, log: Logger, ended?: AbortSignal): Promise<LocalParts> {
   const stops: (() => Promise<void>)[] = []
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).toReversed()) await one()
@@ -31,8 +34,9 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
     let { redisUrl } = config
     const embedded = provides && redisUrl === null
     if (provides) {
-      const lock = await lockDataDir(config.dataDir)
+      const lock = await inDataDir(config.dataDir, () => lockDataDir(config.dataDir))
       stops.push(lock.release)
+      ended?.throwIfAborted()
     }
     if (redisUrl === null) {
       const redis = await provideRedis({
@@ -44,6 +48,7 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
       })
       stops.push(() => redis.stop())
       redisUrl = redis.url
+      ended?.throwIfAborted()
       log.info({ url: redis.url, adopted: redis.adopted }, 'Redis runs')
     }
 
@@ -58,7 +63,7 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
       const { port, speed, createsPerMinute, readsPerMinute, burst } = config.simulator
       // Loaded only where it runs: it is a good part of the memory of a process that does not need it.
       const { startSimulator } = await import('./simulator/start-simulator.ts')
-      simulator = await startSimulator({
+      const begun = startSimulator({
         port,
         dataDir: join(config.dataDir, 'simulator'),
         speed,
@@ -66,6 +71,14 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
         ...(readsPerMinute === null ? {} : { readsPerMinute }),
         ...(burst === null ? {} : { burst }),
         log: (line) => log.debug(line, 'simulator'),
+      })
+      simulator = await begun.catch((error: unknown) => {
+        const busy = error instanceof Error && error.message.includes('already in use')
+        throw busy
+          ? new ConfigError(
+              `SIMULATOR_PORT: ${error.message}; stop the other program or set SIMULATOR_PORT to another port (0: any free one)`,
+            )
+          : error
       })
       stops.push(simulator.stop)
       token = 'simulator'
@@ -86,5 +99,19 @@ export async function provideLocalParts(config: Config, log: Logger): Promise<Lo
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** What cannot be done in the data folder is said with its setting. */
+async function inDataDir<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const isOfFiles = error instanceof Error && 'syscall' in error && 'path' in error
+    throw isOfFiles
+      ? new ConfigError(
+          `DATA_DIR: read ${JSON.stringify(dataDir)}, expected a folder that can be written: ${error.message}`,
+        )
+      : error
   }
 }

@@ -4,8 +4,8 @@ import { VERSION } from './compose/core.ts'
 import { greeting } from './greeting.ts'
 import { provideLocalParts, type LocalParts } from './local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
-import { ConfigError, isLoopback, loadConfig, type Config } from './shared/config.ts'
-import { createLogger, type Logger } from './shared/logger.ts'
+import { ConfigError, isLoopback, loadConfig, misspelt, setVariables, type Config } from './shared/config.ts'
+import { captureConsole, createLogger, type Logger } from './shared/logger.ts'
 
 /** role -> config -> compose -> start -> wait for a signal -> stop */
 
@@ -18,6 +18,8 @@ function readConfig(): Config {
 }
 
 function warn(config: Config, parts: LocalParts, log: Logger): void {
+  for (const { name, meant } of misspelt(setVariables()))
+    log.warn({ variable: name, meant }, `${name} is not a setting of genqueue${meant ? `; ${meant} may be meant` : ''}`)
   if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
     log.warn({ host: config.host }, 'DEV_API_KEY has every right and HOST is not loopback: keep it secret')
   if (parts.devApiKey === null && config.role !== 'worker')
@@ -63,24 +65,40 @@ function onSignals(stop: () => Promise<void>, log: Logger): void {
 async function main(): Promise<void> {
   const config = readConfig()
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
+  captureConsole(log)
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
   let parts: LocalParts | undefined
   let service: Service | undefined
   // A terminal that is closed ends what runs in it; everywhere else the signal means: read again.
   if (!process.stdout.isTTY) process.on('SIGHUP', () => void service?.reload())
+  const ended = new AbortController()
+  async function start(): Promise<void> {
+    try {
+      parts = await provideLocalParts(config, log, ended.signal)
+      warn(config, parts, log)
+      service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
+      ended.signal.throwIfAborted()
+      // On a terminal, and where a person may read the key that was made; else standard output has JSON lines only.
+      if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
+      else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
+    } catch (error) {
+      await service?.stop()
+      await parts?.stop()
+      throw error
+    }
+  }
+  let started: Promise<void> = Promise.resolve()
   onSignals(async () => {
+    // A start under way ends with its present step, and undoes what it has begun.
+    ended.abort(new Error('a signal ended the start'))
+    await started.catch(() => undefined)
     await service?.stop()
     await parts?.stop()
   }, log)
-  try {
-    parts = await provideLocalParts(config, log)
-    warn(config, parts, log)
-    service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
-    process.stdout.write(greeting(config, parts, service))
-  } catch (error) {
-    await parts?.stop()
-    throw error
-  }
+  started = start()
+  await started.catch((error: unknown) => {
+    if (!ended.signal.aborted) throw error
+  })
 }
 
 /** What a person must mend is told in words; a stack helps only with our own mistakes. */
@@ -91,6 +109,7 @@ function explain(error: unknown): string {
 }
 
 main().catch((error: unknown) => {
+  // Also where standard output is collected as JSON lines: this one is for the person who starts it.
   process.stderr.write(`\ngenqueue could not start. ${explain(error)}\n`)
   process.exit(1)
 })

@@ -46,6 +46,7 @@ import { watchCapacity } from '../shared/redis/capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
+import { buildInScope } from '../shared/scope.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
@@ -56,7 +57,9 @@ const WEBHOOK_FAILURES_PER_MINUTE = 100
 const SECRET_CHECK_MS = 10 * 60_000
 
 /** Everything but the listener, so that the public address may be known before the first job is. */
-export async function buildApi(core: Core, options: ServiceOptions) {
+export const buildApi = (core: Core, options: ServiceOptions) => buildInScope((scope) => build(core, options, scope))
+
+async function build(core: Core, options: ServiceOptions, scope: AsyncDisposableStack) {
   const { config, log } = options
   const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
   const reads = createReadBudget(readBudgetOptions(redis, keys, config))
@@ -68,6 +71,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
   })
   const checks = createInputChecks()
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
+  scope.defer(foreign.stop)
   const catalogue = await createCatalogue({
     read: async () => readPresets(await diskPresets(config.presetsDir), checks),
     models,
@@ -75,6 +79,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     foreign,
     log,
   })
+  scope.defer(catalogue.stop)
   const { conditions } = core
   const metrics = createMetrics({
     store,
@@ -84,8 +89,11 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     driftedPresets: catalogue.drifted,
   })
   const reader = consumerConnection(options.redisUrl, 'events', log)
+  scope.defer(() => reader.disconnect())
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
+  scope.defer(() => subscriber.disconnect())
   const hub = await startEventHub({ reader, subscriber, redis, keys, onUnreadable: () => metrics.eventSkipped(), log })
+  scope.defer(hub.stop)
   const links = createArtifactLinks(deployment.keys)
   const view = createJobView({
     links,
@@ -110,6 +118,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     keys: deployment.keys,
     allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
   })
+  scope.defer(auth.stop)
   const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
   const secrets = createWebhookSecrets({
     configured: config.replicate.webhookSecret,
@@ -121,6 +130,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     ...troublePause,
   })
   const capacity = watchCapacity(redis, conditions)
+  scope.defer(capacity.stop)
   const mayRun = createMayRun(config.allowRawModels)
   const resolveJob = createResolveJob({ catalogue, mayRun })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
@@ -207,14 +217,7 @@ export async function buildApi(core: Core, options: ServiceOptions) {
     metrics,
     log,
   })
-  const stop = async (): Promise<void> => {
-    catalogue.stop()
-    await foreign.stop()
-    capacity.stop()
-    auth.stop()
-    await hub.stop()
-  }
-  return { app, reload: catalogue.reload, looks: [secretLook], stop }
+  return { app, reload: catalogue.reload, looks: [secretLook] }
 }
 
 /** Where readers are sent for files, when that is not here. */

@@ -5,6 +5,7 @@ import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
+import { buildInScope } from '../shared/scope.ts'
 import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
 import { createCancelPrediction } from '../workers/cancel-prediction.ts'
 import { createCleanUp } from '../workers/clean-up.ts'
@@ -27,7 +28,10 @@ const LONG_TEXTS = 2
 /** What an account can create in the time that one listing looks through: ten pages. */
 const SLICE_ROWS = 1000
 
-export async function buildWorkers(core: Core, options: ServiceOptions): Promise<RunningWorkers> {
+export const buildWorkers = (core: Core, options: ServiceOptions): Promise<RunningWorkers> =>
+  buildInScope((scope) => build(core, options, scope))
+
+async function build(core: Core, options: ServiceOptions, scope: AsyncDisposableStack) {
   const { config, log } = options
   const {
     redis,
@@ -49,9 +53,11 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
   })
+  scope.defer(fetcher.close)
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const underWay = await followCreates(presence, timings, conditions, log)
+  scope.defer(underWay.stop)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -137,13 +143,6 @@ export async function buildWorkers(core: Core, options: ServiceOptions): Promise
       }),
     },
   })
-  return {
-    neglected: workers.neglected,
-    restoreSweep: workers.restoreSweep,
-    async stop() {
-      await workers.stop()
-      await underWay.stop()
-      await fetcher.close()
-    },
-  }
+  scope.defer(workers.stop)
+  return { neglected: workers.neglected, restoreSweep: workers.restoreSweep }
 }

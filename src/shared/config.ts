@@ -21,13 +21,25 @@ const port = (name: string) =>
     .int()
     .min(0)
     .max(65_535)
-const rate = z.coerce.number().int().min(1).max(1_000_000)
-const size = z.coerce
-  .number()
-  .int()
-  .min(1)
-  .max(10 * 1024 ** 3)
-const url = (protocols: RegExp) => z.url({ protocol: protocols })
+const MAX_RATE = 1_000_000
+const MAX_BURST = 10_000
+const MAX_BYTES = 10 * 1024 ** 3
+const rate = z.coerce.number().int().min(1).max(MAX_RATE)
+const size = z.coerce.number().int().min(1).max(MAX_BYTES)
+const RATE_WORDS = `a whole number, 1 to ${MAX_RATE}`
+const SIZE_WORDS = `a number of bytes, 1 to ${MAX_BYTES}`
+
+/** Of an address: parts that nothing here uses are a mistake. */
+type UrlPart = 'path' | 'query' | 'credentials'
+const url = (protocols: RegExp, ...without: UrlPart[]) =>
+  z.url({ protocol: protocols }).refine((text) => {
+    const parsed = URL.parse(text)
+    // What is no URL at all the schema itself refuses.
+    if (parsed === null) return true
+    const { pathname, search, hash, username, password } = parsed
+    const has = { path: pathname.length > 1, query: search + hash !== '', credentials: username + password !== '' }
+    return without.every((part) => !has[part])
+  })
 
 /** In base64 they must fit into a body (api/take-files.ts). */
 const MAX_DATA_URI_BYTES = 47 * 1024 * 1024
@@ -45,8 +57,9 @@ const variables = {
   HEALTH_PORT: port('HEALTH_PORT').optional().describe('a port number for the health of a worker, 0 to 65535'),
   DATA_DIR: z.string().min(1).default('.data').describe('a folder'),
   REDIS_URL: url(/^rediss?$/)
+    .refine((text) => /^\/?\d{0,5}$/.test(URL.parse(text)?.pathname ?? ''))
     .optional()
-    .describe('redis://host:port or rediss://host:port'),
+    .describe('redis://host:port or rediss://host:port, with the number of a database as its path or none'),
   REDIS_SERVER_BIN: z.string().min(1).optional().describe('the path of a redis-server, 7.0 or newer'),
   DURABILITY: z.enum(['everysec', 'strict']).default('everysec').describe('everysec or strict'),
   KEY_PREFIX: z
@@ -55,7 +68,7 @@ const variables = {
     .default('genqueue')
     .describe('1 to 40 characters of A-Z a-z 0-9 _ -'),
   REPLICATE_API_TOKEN: z.string().min(1).optional().describe('a token of your Replicate account'),
-  REPLICATE_BASE_URL: url(/^https?$/)
+  REPLICATE_BASE_URL: url(/^https?$/, 'query', 'credentials')
     .default('https://api.replicate.com/v1')
     .describe('an http(s) URL that ends in /v1'),
   REPLICATE_WEBHOOK_SECRET: z
@@ -63,19 +76,25 @@ const variables = {
     .regex(/^whsec_[A-Za-z0-9+/=]{16,}$/)
     .optional()
     .describe('whsec_ and base64; leave it out to fetch it from Replicate'),
-  REPLICATE_CREATES_PER_MINUTE: rate.default(600).describe('a whole number, 1 or more'),
-  REPLICATE_CREATE_BURST: z.coerce.number().int().min(1).max(10_000).optional().describe('a whole number, 1 or more'),
-  REPLICATE_READS_PER_MINUTE: rate.default(3000).describe('a whole number, 1 or more'),
-  PUBLIC_URL: url(/^https?$/)
+  REPLICATE_CREATES_PER_MINUTE: rate.default(600).describe(RATE_WORDS),
+  REPLICATE_CREATE_BURST: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_BURST)
     .optional()
-    .describe('the http(s) URL at which Replicate reaches this service'),
+    .describe(`a whole number, 1 to ${MAX_BURST}`),
+  REPLICATE_READS_PER_MINUTE: rate.default(3000).describe(RATE_WORDS),
+  PUBLIC_URL: url(/^https?$/, 'path', 'query', 'credentials')
+    .optional()
+    .describe('the http(s) URL at which Replicate reaches this service, without a path'),
   DEV_API_KEY: z
     .string()
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
     .optional()
     .describe('16 to 200 characters of A-Z a-z 0-9 _ -'),
   ARTIFACT_STORE: z.enum(['disk', 's3']).default('disk').describe('disk or s3'),
-  MAX_ARTIFACT_BYTES: size.default(500 * 1024 * 1024).describe('a number of bytes, 1 or more'),
+  MAX_ARTIFACT_BYTES: size.default(500 * 1024 * 1024).describe(SIZE_WORDS),
   S3_BUCKET: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/)
@@ -95,7 +114,7 @@ const variables = {
       if (problem !== null) context.addIssue({ code: 'custom', message: problem })
     })
     .describe('a pattern such as training-images/{batch}/{index}.{ext}'),
-  S3_ENDPOINT: url(/^https?$/)
+  S3_ENDPOINT: url(/^https?$/, 'query', 'credentials')
     .optional()
     .describe('an http(s) URL; leave it out for AWS'),
   S3_REGION: z
@@ -113,8 +132,8 @@ const variables = {
     .refine((origins) => originsProblem(origins) === null)
     .prefault('')
     .describe('the origins of your pages with commas between them, such as https://app.example.com'),
-  TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe('a whole number, 1 or more'),
-  TENANT_QUEUED_JOBS: rate.default(10_000).describe('a whole number, 1 or more'),
+  TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
+  TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
   ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
   MAX_INPUT_FILE_BYTES: z.coerce
@@ -124,8 +143,8 @@ const variables = {
     .max(MAX_DATA_URI_BYTES)
     .default(25 * 1024 * 1024)
     .describe(`a number of bytes, 1 to ${MAX_DATA_URI_BYTES}`),
-  MAX_JOB_INPUT_BYTES: size.default(128 * 1024 * 1024).describe('a number of bytes, 1 or more'),
-  MAX_UPLOAD_BYTES: size.default(100_000_000).describe('a number of bytes, 1 or more'),
+  MAX_JOB_INPUT_BYTES: size.default(128 * 1024 * 1024).describe(SIZE_WORDS),
+  MAX_UPLOAD_BYTES: size.default(100_000_000).describe(SIZE_WORDS),
   UPLOAD_TYPES: z
     .string()
     .transform((list) => list.split(',').map((type) => type.trim().toLowerCase()))
@@ -140,9 +159,9 @@ const variables = {
     .max(10_000)
     .default(1)
     .describe('a number above 0; 10 runs ten times as fast'),
-  SIMULATOR_CREATES_PER_MINUTE: rate.optional().describe('a whole number, 1 or more'),
-  SIMULATOR_READS_PER_MINUTE: rate.optional().describe('a whole number, 1 or more'),
-  SIMULATOR_BURST: rate.optional().describe('a whole number, 1 or more'),
+  SIMULATOR_CREATES_PER_MINUTE: rate.optional().describe(RATE_WORDS),
+  SIMULATOR_READS_PER_MINUTE: rate.optional().describe(RATE_WORDS),
+  SIMULATOR_BURST: rate.optional().describe(RATE_WORDS),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -344,6 +363,42 @@ function bucketOf(env: z.output<typeof schema>): Config['artifacts']['bucket'] {
     presigned: env.S3_DOWNLOADS === 'presigned',
   }
 }
+
+/** What several of our settings begin with; others use REDIS_ and MAX_ too. */
+const OWN_PREFIX = /^(?:REPLICATE|S3|SIMULATOR|TENANT|ARTIFACT)_/
+/** Kubernetes sets these for services of the same names. */
+const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_|$)/
+
+/** Variables that nothing reads and that look like a setting of this service, each with the one that may be meant. */
+export function misspelt(names: readonly string[]): { name: string; meant: string | null }[] {
+  return names.flatMap((name): { name: string; meant: string | null }[] => {
+    if (VARIABLE_NAMES.includes(name) || name.length < 4) return []
+    const nearest = VARIABLE_NAMES.map((known) => ({ known, distance: editDistance(name.toUpperCase(), known) })).sort(
+      (a, b) => a.distance - b.distance,
+    )[0]
+    const isNear = nearest !== undefined && nearest.distance <= (nearest.known.length >= 8 ? 2 : 1)
+    if (isNear) return [{ name, meant: nearest.known }]
+    return OWN_PREFIX.test(name) && !SERVICE_LINK.test(name) ? [{ name, meant: null }] : []
+  })
+}
+
+/** Levenshtein. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next.push(
+        Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)),
+      )
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+/** The names of all variables that are set. */
+export const setVariables = (): string[] =>
+  Object.entries(readEnvironment()).flatMap(([name, value]) => (value?.trim() ? [name] : []))
 
 /** `overrides` win over the environment, which wins over `.env` in the working folder. */
 export function loadConfig(overrides: Record<string, string | undefined> = {}): Config {

@@ -1,3 +1,4 @@
+import { format } from 'node:util'
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino'
 import pretty from 'pino-pretty'
 import { createLogSink, type LogSink } from './log-sink.ts'
@@ -27,6 +28,21 @@ function standardOutput(): LogSink {
   })
   process.once('exit', () => sink.flush(LAST_WORDS_MS))
   return (output = sink)
+}
+
+/**
+ * What libraries write by `console` and what Node warns of become lines of the log: whoever reads standard output reads JSON.
+ * For a whole process, once.
+ */
+export function captureConsole(log: Logger): void {
+  const write =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (...words: unknown[]): void =>
+      log[level]({ source: 'console' }, scrub(format(...words)))
+  const { warn, error } = { warn: write('warn'), error: write('error') }
+  Object.assign(console, { debug: write('debug'), log: write('info'), info: write('info'), warn, error })
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => log.warn({ err: warning, source: 'node' }, scrub(warning.message)))
 }
 
 /**

@@ -120,7 +120,6 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       await processors.store(job, attempt, work.signal)
     }),
   ]
-  await Promise.all(workers.map((worker) => worker.waitUntilReady()))
   // An upsert also repairs a chain whose job was lost.
   const restoreSweep = async (): Promise<void> => {
     await queues.sweep.upsertJobScheduler(
@@ -129,7 +128,15 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       { name: 'sweep', data: {}, opts: { removeOnComplete: true, removeOnFail: true } },
     )
   }
-  await restoreSweep()
+  try {
+    await Promise.all(workers.map((worker) => worker.waitUntilReady()))
+    await restoreSweep()
+  } catch (error) {
+    waits.abort(error)
+    work.abort(error)
+    await Promise.allSettled(workers.map((worker) => worker.close(true)))
+    throw error
+  }
 
   async function isNeglected(name: QueueName): Promise<boolean> {
     const { busy, taken, takenBefore } = hands[name]

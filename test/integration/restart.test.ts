@@ -1,8 +1,12 @@
 import { join } from 'node:path'
-import { readFileSync } from 'node:fs'
-import { afterAll, expect, test } from 'vitest'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { afterAll, describe, expect, test } from 'vitest'
+import { dataDirHolder } from '../../src/shared/redis/data-dir-lock.ts'
+import { runningRedisUrl } from '../../src/shared/redis/provide-redis.ts'
 import { createClient } from '../../src/client/client.ts'
 import type { Job } from '../../src/client/types.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { freePort } from '../support/free-port.ts'
 import { simulatorAdmin } from '../support/simulator-admin.ts'
 import { spawnNode, type SpawnedProcess } from '../support/spawn-process.ts'
@@ -94,5 +98,81 @@ test('a wrong configuration names the variable, what was read and what is expect
   const service = spawnNode(MAIN, [], { env: { PORT: 'http', REPLICATE_CREATES_PER_MINUTE: '0' }, cwd: dataDir })
   expect(await service.exited).toMatchObject({ code: 1 })
   expect(service.stderr).toContain('PORT: read "http", expected a port number')
-  expect(service.stderr).toContain('REPLICATE_CREATES_PER_MINUTE: read "0", expected a whole number, 1 or more')
+  expect(service.stderr).toContain('REPLICATE_CREATES_PER_MINUTE: read "0", expected a whole number, 1 to 1000000')
+})
+
+describe('a start', () => {
+  const spawnMain = (args: string[], env: Record<string, string>, cwd: string): SpawnedProcess =>
+    spawnNode(MAIN, args, { env: { PORT: '0', SIMULATOR_PORT: '0', ...env }, cwd })
+
+  test.each([
+    ['at once', /genqueue starts/],
+    ['when Redis runs', /Redis runs/],
+  ])('that SIGTERM ends %s leaves nothing behind', async (_when, line) => {
+    const folder = tempDir()
+    const service = spawnMain([], { DATA_DIR: folder }, folder)
+    await service.waitForLine(line, { timeout: 60_000 })
+    expect(await service.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(service.stderr).not.toContain('could not start')
+    expect(await dataDirHolder(folder)).toBeUndefined()
+    expect(await runningRedisUrl(folder)).toBeNull()
+  })
+
+  test('that fails names the setting to change', async () => {
+    const folder = tempDir()
+    writeFileSync(join(folder, 'file'), '')
+    const inTheWay = spawnMain([], { DATA_DIR: join(folder, 'file') }, folder)
+    const below = spawnMain([], { DATA_DIR: join(folder, 'file', 'data') }, folder)
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const address = taken.address()
+    const port = typeof address === 'object' && address !== null ? String(address.port) : ''
+    const busy = spawnMain([], { DATA_DIR: join(folder, 'data'), SIMULATOR_PORT: port }, folder)
+    for (const one of [inTheWay, below, busy]) expect((await one.exited).code).toBe(1)
+    expect(inTheWay.stderr).toMatch(/DATA_DIR: read .*file", expected a folder that can be written: (EEXIST|ENOTDIR)/)
+    expect(below.stderr).toMatch(/DATA_DIR: read .*expected a folder that can be written: ENOTDIR/)
+    expect(busy.stderr).toContain(`SIMULATOR_PORT: port ${port} on 127.0.0.1 is already in use`)
+    expect(await runningRedisUrl(join(folder, 'data'))).toBeNull()
+    taken.close()
+  })
+
+  test('of a worker writes nothing but JSON lines, and warns of a setting that is misspelt', async () => {
+    const folder = tempDir()
+    const simulator = spawnNode(join(import.meta.dirname, '../../src/simulator/main.ts'), ['--port', '0'])
+    const [, url = ''] = await simulator.waitForLine(/(http:\S+\/v1)/)
+    const worker = spawnMain(
+      ['--role', 'worker'],
+      {
+        DATA_DIR: folder,
+        REDIS_URL: testRedisUrl(),
+        KEY_PREFIX: freshPrefix(),
+        REPLICATE_API_TOKEN: 'test',
+        REPLICATE_BASE_URL: url,
+        REPLICATE_CREATES_PER_MINUT: '60',
+        LOG_LEVEL: 'debug',
+      },
+      folder,
+    )
+    await worker.waitForLine(/is running/)
+    expect((await worker.kill('SIGTERM')).code).toBe(0)
+    const lines = `${worker.stdout}${worker.stderr}`.split('\n').filter((text) => text !== '')
+    expect(lines.map((text): { variable?: string } => JSON.parse(text))).toContainEqual(
+      expect.objectContaining({
+        level: 40,
+        variable: 'REPLICATE_CREATES_PER_MINUT',
+        meant: 'REPLICATE_CREATES_PER_MINUTE',
+      }),
+    )
+    await simulator.kill()
+  })
+
+  test('without a Redis says which one within seconds', async () => {
+    const folder = tempDir()
+    const port = await freePort()
+    const env = { REDIS_URL: `redis://127.0.0.1:${port}`, REPLICATE_API_TOKEN: 'test', DATA_DIR: folder }
+    const worker = spawnMain(['--role', 'worker'], env, folder)
+    const [text] = await worker.waitForLine(/.*Redis does not answer.*/)
+    expect(JSON.parse(text)).toMatchObject({ level: 50, host: '127.0.0.1', port })
+    await worker.kill('SIGKILL')
+  })
 })

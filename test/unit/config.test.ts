@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, isLoopback, parseConfig, VARIABLE_NAMES } from '../../src/shared/config.ts'
+import { ConfigError, isLoopback, parseConfig, misspelt, VARIABLE_NAMES } from '../../src/shared/config.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -95,7 +95,7 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   REPLICATE_CREATES_PER_MINUTE: { value: '90', as: { replicate: { createsPerMinute: 90, createBurst: 2 } } },
   REPLICATE_CREATE_BURST: { value: '7', as: { replicate: { createBurst: 7 } } },
   REPLICATE_READS_PER_MINUTE: { value: '1', as: { replicate: { readsPerMinute: 1 } } },
-  PUBLIC_URL: { value: 'https://gq.example/base/', as: { publicUrl: 'https://gq.example/base' } },
+  PUBLIC_URL: { value: 'https://gq.example/', as: { publicUrl: 'https://gq.example' } },
   DEV_API_KEY: { value: 'k'.repeat(16), as: { devApiKey: 'k'.repeat(16) } },
   ADMIN_PASSWORD: { value: 'correct horse', as: { adminPassword: 'correct horse' } },
   TENANT_REQUESTS_PER_MINUTE: { value: '60', as: { tenantLimits: { requests_per_minute: 60 } } },
@@ -183,6 +183,12 @@ const WRONG: [name: string, value: string][] = [
   ['REPLICATE_CREATE_BURST', '0'],
   ['REPLICATE_READS_PER_MINUTE', '-3'],
   ['PUBLIC_URL', 'gq.example'],
+  ['PUBLIC_URL', 'https://gq.example/base'],
+  ['PUBLIC_URL', 'https://gq.example/?a=b'],
+  ['PUBLIC_URL', 'https://me:secret@gq.example'],
+  ['REPLICATE_BASE_URL', 'https://r.example/v1?a=b'],
+  ['S3_ENDPOINT', 'https://s3.example/#a'],
+  ['REDIS_URL', 'redis://r:6379/jobs'],
   ['DEV_API_KEY', 'too short'],
   ['DEV_API_KEY', `with a blank ${'x'.repeat(20)}`],
   ['ADMIN_PASSWORD', 'short'],
@@ -247,6 +253,34 @@ describe('a variable', () => {
   test('that is wrong does not hide another', () => {
     expect(messageOf({ PORT: 'x', LOG_LEVEL: 'loud', ROLE: 'both' }).split('\n')).toHaveLength(3)
   })
+})
+
+test.each([
+  ['REPLICATE_CREATES_PER_MINUTE', '6000000', '1 to 1000000'],
+  ['REPLICATE_CREATE_BURST', '10001', '1 to 10000'],
+  ['SIMULATOR_BURST', '1000001', '1 to 1000000'],
+  ['MAX_ARTIFACT_BYTES', String(11 * 1024 ** 3), '1 to 10737418240'],
+  ['MAX_INPUT_FILE_BYTES', String(1024 ** 3), '1 to 49283072'],
+])('%s=%s is refused with its limits', (name, value, limits) => {
+  expect(messageOf({ [name]: value })).toContain(limits)
+})
+
+test.each<[string, string | null | undefined]>([
+  ['REPLICATE_API_TOKEN', undefined],
+  ['REPLICATE_API_TOKN', 'REPLICATE_API_TOKEN'],
+  ['REPLICATE_TOKEN', null],
+  ['DEV_APIKEY', 'DEV_API_KEY'],
+  ['PUBLIC_URI', 'PUBLIC_URL'],
+  ['KEYPREFIX', 'KEY_PREFIX'],
+  ['S3_BUCKET_NAME', null],
+  ['PATH', undefined],
+  ['HOME', undefined],
+  ['HOSTNAME', undefined],
+  ['SIMULATOR_SERVICE_HOST', undefined],
+  ['REDIS_PORT_6379_TCP_ADDR', undefined],
+  ['REDIS_PASSWORD', undefined],
+])('the variable %s is taken for %s', (name, meant) => {
+  expect(misspelt([name])).toEqual(meant === undefined ? [] : [{ name, meant }])
 })
 
 describe('what only makes sense together', () => {

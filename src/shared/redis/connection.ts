@@ -6,10 +6,17 @@ import type { Logger } from '../logger.ts'
  * to come back. The one who opens a connection closes it.
  */
 
+/** An address that swallows packets is reported after this time, not after ioredis' ten seconds. */
+const CONNECT_MS = 3_000
+
 function attend(redis: Redis, name: string, log: Logger): Redis {
   let down = false
   redis.on('error', (error) => {
-    if (!down) log.error({ err: error, connection: name }, 'Redis does not answer')
+    if (!down)
+      log.error(
+        { err: error, connection: name, host: redis.options.host, port: redis.options.port },
+        'Redis does not answer',
+      )
     down = true
   })
   redis.on('ready', () => {
@@ -64,6 +71,7 @@ export function producerConnection(url: string, log: Logger): Redis {
         maxRetriesPerRequest: 1,
         commandTimeout: 2000,
         socketTimeout: SILENT_MS,
+        connectTimeout: CONNECT_MS,
         connectionName: 'genqueue-producer',
         retryStrategy: (times) => Math.min(times * 100, 1000),
       }),
@@ -80,6 +88,7 @@ export function consumerConnection(url: string, name: string, log: Logger): Redi
       maxRetriesPerRequest: null,
       commandTimeout: CONSUMER_CALL_MS,
       socketTimeout: SILENT_MS,
+      connectTimeout: CONNECT_MS,
       connectionName: `genqueue-${name}`,
       retryStrategy: (times) => Math.min(times * 100, 2000),
     }),
@@ -98,7 +107,12 @@ export async function untilReady(redis: Redis, timeoutMs: number): Promise<void>
     }
     const timer = setTimeout(() => {
       redis.off('error', onError)
-      reject(new Error(`Redis does not answer${last ? `: ${last.message}` : ''}`, { cause: last }))
+      const { host, port } = redis.options
+      reject(
+        new Error(`Redis at ${host}:${port} does not answer${last ? `: ${last.message}` : ''}. Check REDIS_URL.`, {
+          cause: last,
+        }),
+      )
     }, timeoutMs)
     redis.on('error', onError)
     redis.once('ready', () => {
