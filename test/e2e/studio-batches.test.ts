@@ -15,14 +15,10 @@ async function finishedBatch(prompts: string[], title: string): Promise<Batch> {
     metadata: { title },
     items: prompts.map((prompt) => ({ input: { prompt } })),
   })
-  return waitFor(
-    'the batch to be over',
-    async () => {
-      const batch = await studio.service.client.batch(id)
-      return batch.completed_at !== null && batch
-    },
-    { timeout: 20_000 },
-  )
+  return waitFor('the batch to be over', async () => {
+    const batch = await studio.service.client.batch(id)
+    return batch.completed_at !== null && batch
+  })
 }
 
 describe('a batch', () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Batch, Job, Page } from '../../src/client/types.ts'
 import { TEST_KEY, startService, type TestService } from '../support/start-service.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
-import { waitFor } from '../support/wait-for.ts'
+import { PATIENCE_MS, waitFor } from '../support/wait-for.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const PRICE_PRESET = 'story-page'
@@ -43,7 +43,7 @@ interface Refusal {
 
 const submit = (body: object, headers: Record<string, string> = {}) => ask<Batch>('POST', '/v1/batches', body, headers)
 const read = async (id: string): Promise<Batch> => (await ask<Batch>('GET', `/v1/batches/${id}`)).body
-const over = (id: string, timeout = 20_000): Promise<Batch> =>
+const over = (id: string, timeout = PATIENCE_MS): Promise<Batch> =>
   waitFor(
     `${id} to be over`,
     async () => {

@@ -73,7 +73,7 @@ test('credits are granted once, and shown, while no service runs', async () => {
   expect(before).toMatch(/ opening +150 +0 +50 +100 +-$/)
   expect(ledger.stderr).toMatch(/^There is more: --cursor \d+-\d+\n$/)
   expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntogether +1 +100 +100 +0\n$/)
-}, 60_000)
+})
 
 test('the ledger is verified, and what does not add up is told', async () => {
   const sound = await genqueue('ledger', 'verify')
@@ -89,4 +89,4 @@ test('the ledger is verified, and what does not add up is told', async () => {
   expect(broken.stdout).toMatch(/^default {2}adds_up {2}\d+-\d+ {2}the account: .*\ndefault: .*: 1 problem\.\n$/)
   expect(asJson.exit).toBe(1)
   expect(records(asJson)).toMatchObject([{ tenant: TENANT, open_holds: 1, found: 1, problems: [{ rule: 'adds_up' }] }])
-}, 60_000)
+})

@@ -24,7 +24,7 @@ test('tells a story in four pictures, names their folder, and leaves nothing els
   expect(readdirSync(folder).sort()).toEqual(['cover.webp', 'page-1.webp', 'page-2.webp', 'page-3.webp'])
   expect(readFileSync(join(folder, 'cover.webp')).subarray(8, 12).toString()).toBe('WEBP')
   expect(readdirSync(temporary).map((name) => join(temporary, name))).toEqual([folder])
-}, 60_000)
+})
 
 test('ends in order at Ctrl-C, with nothing left behind', async () => {
   const temporary = tempDir()
@@ -35,4 +35,4 @@ test('ends in order at Ctrl-C, with nothing left behind', async () => {
   expect(child.stdout).toContain('Stopping')
   expect(child.stderr).toBe('')
   expect(readdirSync(temporary)).toEqual([])
-}, 60_000)
+})

@@ -54,7 +54,7 @@ test('four data URIs of 5 MB are stored, also when the webhook is refused for it
     [1, 2, 3, 4].map((byte) => [5_000_000, sha256(Buffer.alloc(5_000_000, byte))]),
   )
   expect(job.output).toHaveLength(4)
-}, 90_000)
+})
 
 test('a text of 20 MB becomes a file, byte by byte', async () => {
   const id = await submit({ huge_output: { next: 1, as: 'text', bytes: 20_000_000 } }, { prompt: 'x' }, GEMINI)
@@ -62,14 +62,14 @@ test('a text of 20 MB becomes a file, byte by byte', async () => {
   expect(job).toMatchObject({ status: 'succeeded', artifacts: [{ bytes: 20_000_000 }] })
   const text = await artifact(String(job.output))
   expect(text.equals(Buffer.from('A long text. '.repeat(1_538_462).slice(0, 20_000_000)))).toBe(true)
-}, 90_000)
+})
 
 test('tokens beyond what can be kept end the job at once, billed, with the size', async () => {
   const id = await submit({ huge_output: { next: 1, as: 'tokens', bytes: 12_000_000 } }, { prompt: 'x' }, GEMINI)
   const job = await finished(service, id, 60_000)
   expect(job).toMatchObject({ status: 'failed', error: { code: 'output_not_stored', billed: 'yes' } })
   expect(job.error?.message).toMatch(/the output has \d{8} bytes/)
-}, 90_000)
+})
 
 test('an error of 600 kB is told by its ends', async () => {
   const id = await submit({ fail: { next: 1, error: `ValueError: ${'trace '.repeat(100_000)}the end` } })
@@ -77,7 +77,7 @@ test('an error of 600 kB is told by its ends', async () => {
   expect(error?.code).toBe('prediction_failed')
   expect(error?.message).toMatch(/^ValueError: trace [^]*the end$/)
   expect(error?.message.length).toBeLessThan(25_000)
-}, 90_000)
+})
 
 test('17 MB of logs and pages of 24 MB hold up neither creation after SCRIPT FLUSH nor polls', async () => {
   const picture = `data:image/png;base64,${(await noisyPicture(240)).toString('base64')}`
@@ -95,4 +95,4 @@ test('17 MB of logs and pages of 24 MB hold up neither creation after SCRIPT FLU
   const last = await service.client.submit({ model: FLUX, input: { prompt: 'after the flush' } })
   expect(await finished(service, last.id, 60_000)).toMatchObject({ status: 'succeeded' })
   for (const id of ids) expect(await finished(service, id, 60_000)).toMatchObject({ status: 'succeeded' })
-}, 180_000)
+})

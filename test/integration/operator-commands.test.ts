@@ -73,7 +73,7 @@ test('tenants and keys are made while no service runs, and open the API when it 
   const operator = createOperator(service)
   expect((await operator.ask('/v1/jobs', { key: made?.key ?? '' })).status).toBe(200)
   expect(code(await operator.ask('/v1/jobs', { key }))).toEqual([401, 'unauthenticated'])
-}, 60_000)
+})
 
 test('the key of tokens is rotated, and not again at once unless that is forced', async () => {
   const { deployment } = createJobKeys(KEY_PREFIX)
@@ -92,7 +92,7 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
   expect(await genqueue('rotate-token-key --force --json')).toMatchObject({ exit: 0, stdout: '{"rotated":true}\n' })
   expect((await keys())[1]).toBe(second)
   expect(`${again.stdout}${again.stderr}`).not.toContain(second)
-}, 60_000)
+})
 
 test('exit codes tell what cannot be done from what is typed wrong', async () => {
   const [missing, inJson, wrong, nothing] = await Promise.all([
@@ -106,7 +106,7 @@ test('exit codes tell what cannot be done from what is typed wrong', async () =>
   expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'not_found', message: 'There is no such tenant.' } })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('id: Expected') })
   expect(nothing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('KEY_PREFIX') })
-}, 60_000)
+})
 
 describe('what a command does', () => {
   const store = createRedisTenantStore({

@@ -72,7 +72,7 @@ describe('what is told to type on a bare machine', () => {
       process.kill(Number(/\d+/.exec(lock)?.[0]), 'SIGTERM')
       await running.exited
     }
-  }, 90_000)
+  })
 
   test('README.md: the service starts, and a first job brings a picture', async () => {
     expect(running.stdout).toMatch(/Studio +http:/)

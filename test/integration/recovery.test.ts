@@ -123,7 +123,7 @@ test('a create that is under way when Redis forgets its intent is waited for, an
   await finished(service, id)
   await service.stop()
   await redis.stop()
-}, 60_000)
+})
 
 test('a second attempt is adopted when Redis forgot both how the first one ended and that there is another', async () => {
   const redis = await startOwnRedis()
@@ -157,7 +157,7 @@ test('a second attempt is adopted when Redis forgot both how the first one ended
   await finished(service, id)
   await service.stop()
   await redis.stop()
-}, 60_000)
+})
 
 describe('a first start', () => {
   const trouble = async (url: string, faults: object): Promise<void> => {

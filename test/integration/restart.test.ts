@@ -80,7 +80,7 @@ test('after kill -9 of everything a second start finishes every job, each predic
 
   const exit = await second.service.kill('SIGTERM')
   expect(exit).toEqual({ code: 0, signal: null })
-}, 150_000)
+})
 
 test('a port in use is an error that names it', async () => {
   const first = spawnNode(MAIN, [], {

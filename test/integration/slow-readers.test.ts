@@ -83,7 +83,7 @@ test(`F51 ${READERS} readers that take nothing cost little memory, and get the e
   for (const reader of some) reader.resume()
   for (const { over } of some) await waitFor('the end of every job', () => ids.every((id) => over.has(id)))
   for (const reader of some) reader.leave()
-}, 90_000)
+})
 
 test('F50 a log that nobody takes any more stops nothing', async () => {
   for (const one of [...fleet.apis, ...fleet.workers]) one.stopReading()
@@ -93,4 +93,4 @@ test('F50 a log that nobody takes any more stops nothing', async () => {
   expect((await fetch(`${api().url}/readyz`)).status).toBe(200)
   for (const one of [...fleet.workers, ...fleet.apis])
     expect(await one.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-}, 60_000)
+})

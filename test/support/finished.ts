@@ -1,9 +1,9 @@
 import type { Job } from '../../src/client/types.ts'
 import type { TestService } from './start-service.ts'
-import { waitFor } from './wait-for.ts'
+import { PATIENCE_MS, waitFor } from './wait-for.ts'
 
 /** The job once it is final. */
-export async function finished(service: Pick<TestService, 'client'>, id: string, timeout = 20_000): Promise<Job> {
+export async function finished(service: Pick<TestService, 'client'>, id: string, timeout = PATIENCE_MS): Promise<Job> {
   return waitFor(
     `${id} to be final`,
     async () => {

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 
 import { afterAll } from 'vitest'
 
+import { PATIENCE_MS } from './wait-for.ts'
+
 export interface Exit {
   code: number | null
   signal: NodeJS.Signals | null
@@ -101,7 +103,7 @@ export function spawnProcess(file: string, args: string[] = [], options: SpawnOp
       this.signal(signal)
       return exited
     },
-    waitForLine(pattern, { timeout = 20_000 } = {}) {
+    waitForLine(pattern, { timeout = PATIENCE_MS } = {}) {
       return new Promise((resolve, reject) => {
         const fail = (why: string) => {
           settle()

@@ -4,10 +4,10 @@ import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-c
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { launchBrowser } from './browser.ts'
 import { startService, type TestService, type TestServiceOptions } from './start-service.ts'
+import { PATIENCE_MS } from './wait-for.ts'
 
 /** Studio in a real browser, against a service that the tests of one file share. Every wait is for something seen. */
 
-const SECONDS = 1_000
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
 
@@ -36,7 +36,7 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
       startService({ ...options, simulator: { speed: 50, ...options.simulator } }),
       launchBrowser(),
     ])
-  }, 120 * SECONDS)
+  })
 
   afterAll(async () => {
     await browser?.close()
@@ -71,7 +71,7 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
         ...contextOptions,
       })
       const page = await context.newPage()
-      page.setDefaultTimeout(20 * SECONDS)
+      page.setDefaultTimeout(PATIENCE_MS)
       const own = new URL(contextOptions.baseURL ?? opened(service).url).origin
       page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
       page.on('console', (message) => {

@@ -1,19 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Of the time that was waited already: whoever has waited long may hear of it a little later, and asks less. */
-const PATIENCE = 0.05
+/** The share of the time already waited after which the probe runs again: a long wait polls less often. */
+const BACKOFF = 0.05
 const LONGEST_NAP_MS = 100
 
+/** Milliseconds that a test waits before it fails. Only a failing test waits that long, also on a machine that does other work. */
+export const PATIENCE_MS = 90_000
+
 /**
- * Asks until the answer is there; a probe that throws is asked again. Fails with what was awaited and what went wrong last.
- * `interval`: between two questions, ms; without it they become rarer as time passes.
+ * Polls until `probe` returns something; a probe that throws runs again. Fails with what was awaited and the last error.
+ * `interval`: milliseconds between two probes; by default they become rarer as time passes.
  */
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   options: { timeout?: number; interval?: number } = {},
 ): Promise<T> {
-  const { timeout = 10_000, interval } = options
+  const { timeout = PATIENCE_MS, interval } = options
   const begun = performance.now()
   const deadline = begun + timeout
   for (;;) {
@@ -28,6 +31,6 @@ export async function waitFor<T>(
       const reason = lastError instanceof Error ? `; last error: ${lastError.message}` : ''
       throw new Error(`Waited ${timeout} ms for ${what}${reason}`, { cause: lastError })
     }
-    await delay(interval ?? Math.min(LONGEST_NAP_MS, Math.max(20, PATIENCE * (performance.now() - begun))))
+    await delay(interval ?? Math.min(LONGEST_NAP_MS, Math.max(20, BACKOFF * (performance.now() - begun))))
   }
 }
