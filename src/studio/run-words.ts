@@ -229,6 +229,13 @@ const ADVICE: Record<string, Advice> = {
   platform_start_timeout: PLATFORM,
   platform_busy: PLATFORM,
   platform_unhealthy: PLATFORM,
+  platform_start_failed: PLATFORM,
+  platform_stopped: PLATFORM,
+  worker_died: {
+    headline: 'The model crashed',
+    what: 'Try again; if it crashes again, ask for less.',
+    first: 'again',
+  },
   timeout: {
     headline: 'It took too long',
     what: 'It reached its time limit and was stopped. Try again, or give it less to do.',
