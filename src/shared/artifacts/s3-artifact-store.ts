@@ -4,6 +4,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -126,6 +127,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     )
     try {
       await client.send(command, { abortSignal: timely(signal) })
+      await confirm(place, { bytes, sha256 }, signal)
       return `s3://${place.Bucket}/${place.Key}`
     } catch (error) {
       signal?.throwIfAborted()
@@ -133,6 +135,30 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     } finally {
       body.destroy()
     }
+  }
+
+  /** Asks for the object that was just put: a server, or a proxy before it, may answer 200 without having stored it. */
+  async function confirm(
+    place: { Bucket: string; Key: string },
+    { bytes, sha256 }: Pick<ReceivedFile, 'bytes' | 'sha256'>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const head = await client
+      .send(new HeadObjectCommand({ ...place, ChecksumMode: 'ENABLED' }), { abortSignal: timely(signal) })
+      .catch((error: unknown) => {
+        if (statusOf(error) !== 404) throw error
+        throw new StorageTroubleError(`the bucket ${place.Bucket} accepted an object and does not have it`, {
+          lasting: false,
+          cause: error,
+        })
+      })
+    const digest = Buffer.from(sha256, 'hex').toString('base64')
+    const isOther = head.ChecksumSHA256 !== undefined && head.ChecksumSHA256 !== digest
+    if (head.ContentLength === bytes && !isOther) return
+    throw new StorageTroubleError(
+      `the bucket ${place.Bucket} stored another object than it was sent: ${head.ContentLength ?? 'unknown'} of ${bytes} bytes`,
+      { lasting: false },
+    )
   }
 
   async function remove(place: { Bucket: string; Key: string }): Promise<void> {
@@ -224,6 +250,7 @@ const statusOf = (error: unknown): number | null => {
 
 /** What a failed request means. A HEAD has no body, so its status must do. */
 function trouble(error: unknown, bucket: string): StorageTroubleError {
+  if (error instanceof StorageTroubleError) return error
   const status = statusOf(error)
   const name = nameOf(error)
   if (name === 'NoSuchBucket' || (name === 'NotFound' && status === 404))
