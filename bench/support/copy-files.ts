@@ -41,7 +41,7 @@ export interface CopyReport {
 
 const { base, kind, folder } = values
 const [count, atOnce] = [Number(values.files), Number(values['at-once'])]
-const urlOf = (at: number): string => `${base}/${kind}/${at}`
+const urlOf = (at: number): string => `${base}/files/${kind}/${at}`
 
 function copier(): (at: number) => Promise<number> {
   const log = createLogger({ level: 'warn', readable: false })

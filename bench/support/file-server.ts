@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import sharp from 'sharp'
 
-/** Files of 1 MB, as an output host has them: `/bytes/<n>` that tell no type, `/pictures/<n>` that are JPEG. */
+/** Files of 1 MB, as an output host has them: `/files/bytes/<n>` that tell no type, `/files/pictures/<n>` that are JPEG. */
 
 const MB = 1024 * 1024
 const DIFFERENT = 16
@@ -24,7 +24,7 @@ const files = new Map<string, { type: string; bodies: Buffer[] }>([
 ])
 
 const server = createServer((request, response) => {
-  const [, kind = '', at = ''] = (request.url ?? '').split('/')
+  const [, , kind = '', at = ''] = (request.url ?? '').split('/')
   const { type, bodies } = files.get(kind) ?? { type: '', bodies: [] }
   const body = bodies[Number(at) % DIFFERENT]
   if (!body) return void response.writeHead(404).end()

@@ -83,28 +83,41 @@ describe('an output of upstream itself', () => {
     [206, false],
   ])('that answers %i is gone for good: %s', async (status, gone) => {
     answer = (_request, response) => response.writeHead(status).end()
-    expect((await failure(`${upstream}/x`)).gone).toBe(gone)
+    expect((await failure(`${upstream}/files/x`)).gone).toBe(gone)
   })
 
   test('is not followed elsewhere', async () => {
-    for (const location of ['http://169.254.169.254/latest/meta-data', `${inside}/`, `${upstream}/other`]) {
+    for (const location of ['http://169.254.169.254/latest/meta-data', `${inside}/`, `${upstream}/files/other`]) {
       answer = (_request, response) => response.writeHead(302, { location }).end()
-      await failure(`${upstream}/x`)
+      await failure(`${upstream}/files/x`)
     }
     expect(asked).toHaveLength(3)
     expect(askedInside).toBe(0)
   })
 
+  test.each([
+    '/_sim/secret',
+    '/v1/webhooks/default/secret',
+    '/files',
+    '/files/../_sim/secret',
+    '/files/%2e%2e/_sim/secret',
+  ])('is none when it is another path of that origin: %s', async (path) => {
+    answer = (_request, response) => response.writeHead(200).end('a secret')
+    expect(await failure(upstream + path)).toMatchObject({ gone: true })
+    expect(await failure((upstream + path).replace('http:', 'https:'))).toMatchObject({ gone: true })
+    expect(asked).toEqual([])
+  })
+
   test('in a compressed body is refused', async () => {
     const body = gzipSync(Buffer.alloc(1_000_000))
     answer = (_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(body)
-    expect((await failure(`${upstream}/x`)).gone).toBe(false)
+    expect((await failure(`${upstream}/files/x`)).gone).toBe(false)
   })
 
   test('that never answers is given up in time', async () => {
     answer = () => undefined
     const begun = performance.now()
-    expect((await failure(`${upstream}/x`, 200)).gone).toBe(false)
+    expect((await failure(`${upstream}/files/x`, 200)).gone).toBe(false)
     expect(performance.now() - begun).toBeLessThan(1000)
   })
 
@@ -115,7 +128,7 @@ describe('an output of upstream itself', () => {
       response.on('close', () => clearInterval(timer))
     }
     const root = tempDir()
-    const file = await fetcher.open(`${upstream}/x`, signal(200))
+    const file = await fetcher.open(`${upstream}/files/x`, signal(200))
     await expect(createDiskArtifactStore(root).put('a', file.body, { maxBytes: 1000 })).rejects.toThrow()
     expect(await createDiskArtifactStore(root).open('a')).toBeNull()
   })
@@ -125,7 +138,7 @@ describe('an output of upstream itself', () => {
     const collectGarbage: unknown = runInNewContext('gc')
     const whole = Buffer.alloc(300_000, 'whole')
     answer = (_request, response) => response.writeHead(200).end(whole)
-    const files = await Promise.all(Array.from({ length: 20 }, () => fetcher.open(`${upstream}/x`, signal())))
+    const files = await Promise.all(Array.from({ length: 20 }, () => fetcher.open(`${upstream}/files/x`, signal())))
     for (let i = 0; i < 10; i++) {
       if (typeof collectGarbage === 'function') collectGarbage()
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -140,7 +153,7 @@ describe('an output of upstream itself', () => {
       response.write('only this', () => response.destroy())
       response.on('close', () => (ended = true))
     }
-    const file = await fetcher.open(`${upstream}/x`, signal())
+    const file = await fetcher.open(`${upstream}/files/x`, signal())
     await waitFor('the end of the connection', () => ended)
     await expect(buffer(Readable.from(file.body))).rejects.toThrow()
   })
@@ -156,7 +169,7 @@ describe('an output of upstream itself', () => {
     function* endless(): Generator<Buffer> {
       for (;;) yield Buffer.alloc(100_000)
     }
-    const { body } = await fetcher.open(`${upstream}/x`, signal())
+    const { body } = await fetcher.open(`${upstream}/files/x`, signal())
     const put = createDiskArtifactStore(tempDir()).put('a', body, { maxBytes: 100, expectedBytes: 101 })
     await expect(put).rejects.toThrow('larger than 100 bytes')
     await waitFor('the end of the connection', () => ended)
@@ -167,7 +180,7 @@ describe('an output of upstream itself', () => {
       response.writeHead(200, { 'content-length': 100 })
       response.write('only this', () => response.destroy())
     }
-    const file = await fetcher.open(`${upstream}/x`, signal())
+    const file = await fetcher.open(`${upstream}/files/x`, signal())
     const store = createDiskArtifactStore(tempDir())
     await expect(store.put('a', file.body, { maxBytes: 1000, expectedBytes: file.bytes })).rejects.toThrow()
     expect(await store.open('a')).toBeNull()

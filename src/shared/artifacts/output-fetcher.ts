@@ -4,8 +4,9 @@ import { ForbiddenAddressError, resolvePublicAddress } from './public-address.ts
 
 /**
  * Fetches output files. A URL in an output is text that a model wrote: it is followed only over https to public
- * addresses, checked at the moment of connecting, and without redirects; the one exception is the exact origin of the
- * configured upstream when that is itself private (the simulator). No credentials are ever sent.
+ * addresses, checked at the moment of connecting, and without redirects. The one exception are the output files of the
+ * configured upstream, below `/files/` of its exact origin, when that is itself private (the simulator): a URL to any other
+ * path there is a foreign one. No credentials are ever sent.
  */
 export interface OutputFetcher {
   open(url: string, signal: AbortSignal): Promise<OutputFile>
@@ -28,6 +29,9 @@ export class OutputFetchError extends Error {
   }
 }
 
+/** Where the simulator serves outputs, and nothing else. */
+const OUTPUT_PATHS = '/files/'
+
 export function createOutputFetcher(options: { upstreamBaseUrl: string; connectTimeout: number }): OutputFetcher {
   const upstream = new URL(options.upstreamBaseUrl).origin
   const connect = buildConnector({ timeout: options.connectTimeout })
@@ -47,7 +51,7 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
   return {
     async open(text, signal) {
       const url = new URL(text)
-      const own = url.origin === upstream
+      const own = url.origin === upstream && url.pathname.startsWith(OUTPUT_PATHS)
       if (!own && url.protocol !== 'https:') throw new OutputFetchError(`${url.origin} is not fetched: not https`, true)
       if (url.username || url.password)
         throw new OutputFetchError(`${url.host} is not fetched: credentials in the URL`, true)
