@@ -119,7 +119,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         log,
       }),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
-      window: createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
+      window: createPollWindow({ store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log }),
       adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),
       cancel: createCancelPrediction({ store, lifecycle, upstream, reads: reads.of('cancel'), timings, log }),
       store: createStoreOutputs({

@@ -13,12 +13,13 @@ export const submitPayload = z.object({ v: z.literal(1), job: jobId })
 export const pollPayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 export const cancelPayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
 export const adoptPayload = z.object({ v: z.literal(1), account: z.string().max(64) })
-/** `after`, `before`: when the predictions were created, ms. */
+/** `after`, `before`: when the predictions were created, ms. `due`: open attempts that the listing should show. */
 export const windowPayload = z.object({
   v: z.literal(1),
   account: z.string().max(64),
   after: z.number(),
   before: z.number(),
+  due: z.array(z.object({ job: jobId, attempt: z.number().int().min(1) })).default([]),
 })
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 

@@ -62,10 +62,10 @@ export function createDoorbells(queues: Queues): Doorbells {
       const options = { ...ONCE, jobId: doorbellId.adopt(account), priority: PRIORITY.adopt }
       await queues.poll.add(ADOPT, { v: 1, account }, options)
     },
-    async window(account, { after, before }, soon) {
+    async window(account, { after, before }, soon, due) {
       const priority = soon ? PRIORITY.expiring : PRIORITY.poll
       const options = { ...ONCE, jobId: doorbellId.window(account, after, soon), priority }
-      await queues.poll.add(WINDOW, { v: 1, account, after, before }, options)
+      await queues.poll.add(WINDOW, { v: 1, account, after, before, due }, options)
     },
     async effect(job, effect: Effect) {
       if (effect.kind === 'store') {

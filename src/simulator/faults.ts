@@ -60,7 +60,8 @@ const faultsSchema = z.strictObject({
     hide_webhook: fault({}),
   }),
   get: z.strictObject({ ...answer, not_found: fault({}) }),
-  list: z.strictObject(answer),
+  /** `empty`: a complete list without a row. */
+  list: z.strictObject({ ...answer, empty: fault({}) }),
   cancel: z.strictObject(answer),
   secret: z.strictObject(answer),
   account: z.strictObject(answer),

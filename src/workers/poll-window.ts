@@ -1,6 +1,6 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueAttempt } from '../shared/jobs/due-member.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -12,6 +12,7 @@ import type { NextPoll } from './next-poll.ts'
 export interface WindowDependencies {
   store: JobStore
   lifecycle: Lifecycle
+  doorbells: Pick<Doorbells, 'poll'>
   upstream: PredictionPort
   reads: ReadBudget
   timings: Timings
@@ -19,14 +20,24 @@ export interface WindowDependencies {
   log: Logger
 }
 
+/** `after`, `before`: when the predictions were created, ms; `due`: open attempts that want to be looked at. */
+export interface PolledWindow {
+  after: number
+  before: number
+  due: readonly { job: string; attempt: number }[]
+}
+
 const AT_ONCE = 25
 
 /**
  * Looks at many open predictions by listing the time in which they were created: a hundred for one request. Rows carry
- * the whole prediction, so every open one of the window is served, due or not.
+ * what decides, so every open one of the window is served, due or not. What is due and not shown is polled by itself: it may
+ * be gone upstream, which only a 404 proves, or the listing failed.
  */
-export function createPollWindow({ store, lifecycle, upstream, reads, timings, nextPoll, log }: WindowDependencies) {
-  async function serve(account: string, listed: Prediction[]): Promise<void> {
+export function createPollWindow(dependencies: WindowDependencies) {
+  const { store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log } = dependencies
+
+  async function serve(account: string, listed: Prediction[], shown: Set<string>): Promise<void> {
     const owners = await store.openOwners(
       account,
       listed.map(({ id }) => id),
@@ -36,6 +47,7 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
       const owner = owners.get(prediction.id)
       if (!owner) return
       const { job, attempt } = owner
+      shown.add(`${job}:${attempt}`)
       await lifecycle.observe(job, attempt, prediction, 'list')
       if (isTerminal(prediction.status)) return
       await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
@@ -43,13 +55,19 @@ export function createPollWindow({ store, lifecycle, upstream, reads, timings, n
     for (let at = 0; at < listed.length; at += AT_ONCE) await Promise.all(listed.slice(at, at + AT_ONCE).map(show))
   }
 
-  return async (account: string, created: { after: number; before: number }, signal: AbortSignal): Promise<void> => {
+  return async (account: string, created: PolledWindow, signal: AbortSignal): Promise<void> => {
     const { clockSkew } = timings
     const window = { after: created.after - clockSkew, before: created.before + clockSkew }
     const age = (await store.now()) - created.after
-    const budget = reads.of(expiresSoon(age, timings) ? 'expiring' : 'poll')
+    const soon = expiresSoon(age, timings)
+    const budget = reads.of(soon ? 'expiring' : 'poll')
+    const shown = new Set<string>()
     const sources = { upstream, reads: budget }
-    const failure = await eachPage(sources, window, signal, (listed) => serve(account, listed))
+    const failure = await eachPage(sources, window, signal, (listed) => serve(account, listed, shown))
     if (failure !== null) log.warn({ account, ...failure }, 'the predictions could not be listed')
+    // Refused or throttled, a poll would bring no more than the listing did.
+    if (failure !== null && failure.cause !== 'upstream') return
+    for (const { job, attempt } of created.due)
+      if (!shown.has(`${job}:${attempt}`)) await doorbells.poll(job, attempt, soon)
   }
 }

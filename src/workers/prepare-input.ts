@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { dataUriLength, toDataUri } from '../shared/inputs/data-uri.ts'
 import type { UploadStore } from '../shared/inputs/ports.ts'
 import { filesOf, mapInput, referenceOf } from '../shared/inputs/reference.ts'
-import type { UploadRecord } from '../shared/inputs/upload.ts'
+import type { RemoteFile, UploadRecord } from '../shared/inputs/upload.ts'
 import type { Health, PauseReason } from '../shared/jobs/decision.ts'
 import type { JobError, JobRecord, JsonObject } from '../shared/jobs/job.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
@@ -41,7 +41,7 @@ export type PrepareInput = (job: JobRecord, signal: AbortSignal) => Promise<Prep
 /** Length of one data URI, and of all in one input: Replicate's schema says 256 kB, and it tells inputs again in each webhook. */
 const INLINE_BYTES = 256_000
 const ALL_INLINE_BYTES = 1_000_000
-/** Replicate removes files after 24 hours. ms */
+/** How long Replicate keeps a file whose answer names no expiry: 24 hours. ms */
 const REMOTE_LIFE = 24 * 3_600_000
 /** What a prediction may wait before it fetches its files, beyond its timeout. ms */
 const REMOTE_MARGIN = 10 * 60_000
@@ -65,7 +65,7 @@ class NotReadyError extends Error {
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
   const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
-  const underWay = new Map<string, Promise<string>>()
+  const underWay = new Map<string, Promise<RemoteFile>>()
   let free = AT_ONCE
   const waiting: (() => void)[] = []
 
@@ -87,22 +87,28 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return file
   }
 
-  /** The address of a copy at Replicate. */
-  async function handOver(record: UploadRecord, signal: AbortSignal): Promise<string> {
+  /** A copy at Replicate, and until when Replicate keeps it. */
+  async function handOver(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
     await reads.take(signal)
     const { id, media_type, bytes } = record
-    const file = { name: id, mediaType: media_type, bytes, body: await open(record) }
-    const outcome = await upstream.uploadFile(file, signal)
+    const body = await open(record)
+    let outcome: HandOverOutcome
+    try {
+      outcome = await upstream.uploadFile({ name: id, mediaType: media_type, bytes, body }, signal)
+    } finally {
+      // Also when upstream answered before it had read the file, or nothing was sent.
+      body.destroy()
+    }
     if (outcome.kind !== 'taken') throw refused(outcome)
     const expires = outcome.expiresAt ?? Date.now() + REMOTE_LIFE
     const remote = { url: outcome.url, expires_at: expires }
     await uploads.rememberRemote(id, account, remote, expires - Date.now())
     log.info({ upload: id, bytes }, 'an input file was handed to Replicate')
-    return outcome.url
+    return remote
   }
 
   /** One copy for all who want it at the moment. */
-  function copyOf(record: UploadRecord, signal: AbortSignal): Promise<string> {
+  function copyOf(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
     const known = underWay.get(record.id)
     if (known) return known
     const begun = oneOfFew(() => handOver(record, signal)).finally(() => underWay.delete(record.id))
@@ -132,8 +138,9 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
         until = Math.min(until, known.expires_at - needed)
       } else {
         await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being handed to Replicate.' })
-        found.set(id, await copyOf(record, signal))
-        until = Math.min(until, Date.now() + REMOTE_LIFE - needed)
+        const copy = await copyOf(record, signal)
+        found.set(id, copy.url)
+        until = Math.min(until, copy.expires_at - needed)
       }
     }
     return { found, until }

@@ -24,7 +24,11 @@ export interface Processors {
   poll: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
   cancel: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
   adopt: (account: string, stopping: AbortSignal) => Promise<void>
-  window: (account: string, created: { after: number; before: number }, stopping: AbortSignal) => Promise<void>
+  window: (
+    account: string,
+    window: { after: number; before: number; due: { job: string; attempt: number }[] },
+    stopping: AbortSignal,
+  ) => Promise<void>
   store: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
 }
 
@@ -108,8 +112,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       } else if (name === ADOPT) {
         await processors.adopt(adoptPayload.parse(data).account, waits.signal)
       } else if (name === WINDOW) {
-        const { account, after, before } = windowPayload.parse(data)
-        await processors.window(account, { after, before }, waits.signal)
+        const { account, ...window } = windowPayload.parse(data)
+        await processors.window(account, window, waits.signal)
       } else {
         const { job, attempt } = pollPayload.parse(data)
         await processors.poll(job, attempt, waits.signal)

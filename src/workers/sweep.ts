@@ -119,7 +119,8 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
       if (!first) continue
       const soon = expiresSoon(now - first.created, timings)
       const after = Math.floor(first.created / slice) * slice
-      if (mine.length >= WINDOW_FROM) await doorbells.window(first.account, { after, before: after + slice }, soon)
+      const due = mine.map(({ job, attempt }) => ({ job, attempt }))
+      if (mine.length >= WINDOW_FROM) await doorbells.window(first.account, { after, before: after + slice }, soon, due)
       else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt, soon)))
     }
   }

@@ -48,10 +48,10 @@ test('outputs are copied in the order in which upstream removes them, whenever t
 test('asking goes by urgency: cancels, what upstream removes soon, what is looked for, and the rest', async () => {
   const [poll, soon, cancel] = [newId(), newId(), newId()]
   await doorbells.poll(poll, 1, false)
-  await doorbells.window('default', { after: 0, before: 1 }, false)
+  await doorbells.window('default', { after: 0, before: 1 }, false, [])
   await doorbells.adopt('default')
   await doorbells.poll(soon, 1, true)
-  await doorbells.window('default', { after: 2, before: 3 }, true)
+  await doorbells.window('default', { after: 2, before: 3 }, true, [])
   await doorbells.effect(cancel, { v: 1, kind: 'cancel', attempt: 1, prediction_id: 'p', requested_at: 0 })
   expect(await inLine('poll')).toEqual([cancel, soon, 'window', 'adopt', poll, 'window'])
 })
@@ -59,9 +59,9 @@ test('asking goes by urgency: cancels, what upstream removes soon, what is looke
 test('a slice of time waits once to be listed, and once more for what upstream removes soon', async () => {
   const { length } = await inLine('poll')
   for (let i = 0; i < 3; i++) {
-    await doorbells.window('default', { after: 1000, before: 2000 }, false)
-    await doorbells.window('default', { after: 2000, before: 3000 }, false)
-    await doorbells.window('default', { after: 1000, before: 2000 }, true)
+    await doorbells.window('default', { after: 1000, before: 2000 }, false, [])
+    await doorbells.window('default', { after: 2000, before: 3000 }, false, [])
+    await doorbells.window('default', { after: 1000, before: 2000 }, true, [])
   }
   expect(await inLine('poll')).toHaveLength(length + 3)
 })

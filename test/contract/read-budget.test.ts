@@ -76,6 +76,18 @@ test('all purposes and processes together take no more than there is', async () 
   expect(performance.now() - begun).toBeGreaterThanOrEqual((80 - 5) * 20 - 1)
 })
 
+test('a wait ends with its signal, also behind another one', async () => {
+  const { process, ask, end } = shared({ perMinute: 1, burst: 1 })
+  const one = process()
+  ask(one, 'poll', 2)
+  const leaves = new AbortController()
+  const gone = one.of('poll').take(leaves.signal)
+  leaves.abort(new Error('left'))
+  await expect(gone).rejects.toThrow('left')
+  await expect(one.of('poll').take(AbortSignal.abort(new Error('never came')))).rejects.toThrow('never came')
+  await end()
+})
+
 test('whoever is told to stop takes nothing, and keeps nobody waiting', async () => {
   const { taken, process, ask, all } = shared({ perMinute: 600, burst: 1 })
   const one = process()

@@ -174,6 +174,15 @@ describe('failures', () => {
     })
   })
 
+  test('however many Replicate forgot: what a complete list does not show is asked for by itself', async () => {
+    const ids = await submitMany(service, 12, (i) => ({ model: GEMINI, input: { prompt: `forgotten ${i}` } }))
+    for (const id of ids) await inPhase(service, id, 'running')
+    await service.simulator.faults({ get: { not_found: 1 }, webhooks: { drop: 1 }, list: { empty: 1 } })
+    const jobs = await Promise.all(ids.map((id) => finished(service, id, 60_000)))
+    expect(jobs.map(({ error }) => error?.code)).toEqual(ids.map(() => 'provider_lost'))
+    expect(await service.redis.scard(service.keys.open('default'))).toBe(0)
+  }, 90_000)
+
   test('can be tried again as a new job that names the old one', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no luck' } } })
     const { id } = await hello('first')

@@ -167,6 +167,11 @@ export interface Doorbells {
   /** Look for the predictions of unknown outcomes. */
   adopt(account: string): Promise<void>
   /** Look at many open predictions by listing. */
-  window(account: string, created: { after: number; before: number }, soon: boolean): Promise<void>
+  window(
+    account: string,
+    created: { after: number; before: number },
+    soon: boolean,
+    due: readonly { job: string; attempt: number }[],
+  ): Promise<void>
   effect(job: string, effect: Effect): Promise<void>
 }

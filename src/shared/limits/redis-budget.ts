@@ -25,6 +25,19 @@ export async function readBudgetFree({ redis, key, ...rate }: RedisBudgetOptions
   return tokensFree(rate, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
 }
 
+/** Rejects as soon as the signal aborts, while the promise may still wait for others. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
 export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
   const { redis, key, burst } = options
   const interval = intervalOf(options)
@@ -53,7 +66,7 @@ export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
         const turn = line.then(() => takeNext(signal))
         line = turn.catch(() => undefined)
         try {
-          await turn
+          await unlessAborted(turn, signal)
         } finally {
           waiting.set(purpose, (waiting.get(purpose) ?? 1) - 1)
         }
