@@ -68,7 +68,10 @@ export const inRetry = (error: unknown): unknown =>
 
 /** Why nothing was accepted. */
 export function refusedAccept(
-  result: { kind: 'key_reused' | 'too_late' } | { kind: 'full'; limit: number } | { kind: 'short'; missing: number },
+  result:
+    | { kind: 'key_reused' | 'too_late' | 'beyond' }
+    | { kind: 'full'; limit: number }
+    | { kind: 'short'; missing: number },
 ): ServiceError {
   switch (result.kind) {
     case 'key_reused':
@@ -80,6 +83,11 @@ export function refusedAccept(
         limit: 'queued_jobs',
         retryAfter: 10,
       })
+    case 'beyond':
+      return new ServiceError(
+        'credits_not_countable',
+        'With this hold the account could not be counted exactly: balance, held and captured are limited to 2^52 micro-credits together.',
+      )
     case 'short':
       return new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`, {
         missing: result.missing,

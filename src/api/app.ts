@@ -107,6 +107,15 @@ export function createApp(options: AppOptions): Express {
   if (cors) app.use(cors.middleware)
   app.use(compressAnswers())
 
+  app.use((request, response, next) => {
+    const [path = ''] = request.originalUrl.split('?', 1)
+    if (namesTwoHosts(request))
+      sendError(response, new ServiceError('invalid_header', 'The request has more than one Host header. Send one.'))
+    // Express takes `//` for `/`; what stands before us may not.
+    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'There is nothing here.'))
+    else next()
+  })
+
   const { webhooks } = options
   const webhookBodies = createBodyRoom(WEBHOOK_ROOM)
   if (webhooks)
@@ -261,6 +270,9 @@ function goneSignal({ res }: Request): AbortSignal {
   return gone.signal
 }
 
+const namesTwoHosts = ({ rawHeaders }: Request): boolean =>
+  rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length > 1
+
 /** Node keeps the first of two headers; nobody knows which one a part in between took, so both are told. */
 function everyValue({ rawHeaders }: Request, name: string): string | undefined {
   const values = rawHeaders.filter((_value, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
@@ -317,7 +329,7 @@ async function readJson(
   }
   const body = await readBody(request, { maxBytes: limits.bytes, idleMs, look })
   if (body === null) throw new ServiceError('body_too_large', `The body is limited to ${limits.bytes} bytes.`)
-  return body.length === 0 ? undefined : parseScanned(body)
+  return body.length === 0 ? undefined : parseScanned(body, scan)
 }
 
 function saysJson(contentType: string): boolean {

@@ -36,10 +36,13 @@ export function errorResponse(error: ServiceError): ProblemResponse {
 export function toServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
   if (isRedisTrouble(error))
-    return new ServiceError('unavailable', 'The queue does not answer. Nothing was changed.', {
-      retryAfter: 2,
-      cause: error,
-    })
+    return new ServiceError(
+      'unavailable',
+      isSurelyNotSent(error)
+        ? 'The queue does not answer. Nothing was changed.'
+        : 'The queue did not answer in time. Whether a change was made is not known: look before you repeat it, or repeat it with the same Idempotency-Key.',
+      { retryAfter: 2, cause: error },
+    )
   if (isStorageTrouble(error))
     return new ServiceError(
       'storage_unavailable',

@@ -2,7 +2,7 @@ import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { pointerOf } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
-import { createJsonScan } from './json-scan.ts'
+import { createJsonScan, type JsonScan } from './json-scan.ts'
 
 /** Limits on what a body may look like (docs/api.md). */
 export const BODY_LIMITS: BodyLimits = { bytes: 96 * 1024, values: 10_000 }
@@ -10,16 +10,17 @@ const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** Parses a JSON body that is there as a whole. */
 export function parseJsonBody(bytes: Buffer, limits: BodyLimits = BODY_LIMITS): unknown {
-  createJsonScan(limits)(bytes)
-  return parseScanned(bytes)
+  const scan = createJsonScan(limits)
+  scan(bytes)
+  return parseScanned(bytes, scan)
 }
 
 /**
  * Parses a JSON body that a stranger sent: UTF-8 without BOM, bounded in depth and number of values by the scan that saw
- * it coming, free of keys that mean something to JavaScript, of numbers that cannot be kept exactly and of characters
+ * it coming, free of keys that stand twice in one object, that mean something to JavaScript, of numbers that cannot be kept exactly and of characters
  * that cannot be stored. Nothing of the body is echoed.
  */
-export function parseScanned(bytes: Buffer): unknown {
+export function parseScanned(bytes: Buffer, scan: Pick<JsonScan, 'keys'>): unknown {
   const text = decode(bytes)
   const wrong: FieldError[] = []
   let body: unknown
@@ -28,9 +29,11 @@ export function parseScanned(bytes: Buffer): unknown {
   } catch {
     throw new ServiceError('invalid_json', 'The body is not valid JSON.')
   }
-  walk(body, [], wrong)
+  const kept = walk(body, [], wrong)
   if (wrong.length > 0)
     throw new ServiceError('invalid_request', 'The body holds values that cannot be accepted.', { fields: wrong })
+  // JSON.parse keeps the last of them without a word.
+  if (kept < scan.keys()) throw new ServiceError('invalid_json', 'A key stands twice in one object. Send it once.')
   return body
 }
 
@@ -49,9 +52,10 @@ function decode(bytes: Buffer): string {
 /** Lone surrogates and NUL cannot be stored or passed on unharmed. */
 const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
 
-/** `path`: to the value; a pointer is made of it only where something is wrong. */
-function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): void {
-  if (wrong.length >= MAX_FIELDS) return
+/** Returns how many keys there are. `path`: to the value; a pointer is made of it only where something is wrong. */
+function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): number {
+  if (wrong.length >= MAX_FIELDS) return 0
+  let keys = 0
   const refuse = (code: string, detail: string): void => void wrong.push({ pointer: pointerOf(path), code, detail })
   if (typeof value === 'number') {
     if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
@@ -61,19 +65,21 @@ function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): v
   } else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
       path.push(index)
-      walk(item, path, wrong)
+      keys += walk(item, path, wrong)
       path.pop()
     }
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) {
+      keys++
       if (unstorable(key)) {
         refuse('invalid_characters', 'A key holds NUL or lone surrogates.')
         continue
       }
       path.push(key)
       if (FORBIDDEN_KEYS.has(key)) refuse('forbidden_key', `${key} is not accepted as a key.`)
-      else walk(item, path, wrong)
+      else keys += walk(item, path, wrong)
       path.pop()
     }
   }
+  return keys
 }

@@ -6,12 +6,19 @@ export const MAX_DEPTH = 32
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
+const COLON = 0x3a
 const BRACKET = 0x5b
 const BRACKET_END = 0x5d
 const BRACE = 0x7b
 const BRACE_END = 0x7d
 /** A text that begins so holds a file; how large that may be is decided when it is known to be one. */
 const FILE = Buffer.from('data:')
+
+export interface JsonScan {
+  (chunk: Buffer): void
+  /** How many keys stood in the text so far, each time that one stands there. */
+  keys(): number
+}
 
 /**
  * Looks at JSON while it arrives, byte by byte, so that a body that is nested too deeply, has too many values or is too
@@ -20,9 +27,10 @@ const FILE = Buffer.from('data:')
 export function createJsonScan({
   values: maxValues,
   besideFiles = Infinity,
-}: Pick<BodyLimits, 'values' | 'besideFiles'>): (chunk: Buffer) => void {
+}: Pick<BodyLimits, 'values' | 'besideFiles'>): JsonScan {
   let depth = 0
   let values = 0
+  let keys = 0
   let plain = 0
   let inText = false
   let isEscaped = false
@@ -40,6 +48,7 @@ export function createJsonScan({
       countValue()
     } else if (byte === BRACKET_END || byte === BRACE_END) depth--
     else if (byte === COMMA) countValue()
+    else if (byte === COLON) keys++
   }
 
   function countValue(): void {
@@ -70,7 +79,7 @@ export function createJsonScan({
     return at
   }
 
-  return (chunk) => {
+  const look = (chunk: Buffer): void => {
     let at = 0
     while (at < chunk.length) {
       if (inText) at = pass(chunk, at)
@@ -83,4 +92,5 @@ export function createJsonScan({
     if (plain > besideFiles)
       throw new ServiceError('body_too_large', `A body may have ${besideFiles} bytes beside the files in it.`)
   }
+  return Object.assign(look, { keys: () => keys })
 }

@@ -128,3 +128,8 @@ export function queryObject(query: URLSearchParams): Record<string, string | str
   for (const [key, value] of query) append(values, key, value)
   return Object.fromEntries([...values].map(([key, all]) => [key, all.length === 1 ? (all[0] ?? '') : all]))
 }
+
+/** For routes that take no query: what is not known is never silently ignored. */
+export function refuseQuery({ query }: { query: URLSearchParams }): void {
+  parseWith(z.strictObject({}), queryObject(query))
+}

@@ -28,6 +28,7 @@ export const ERRORS = {
   upload_in_use: { status: 409, title: 'Jobs use the upload', retryable: true },
   tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },
   balance_too_low: { status: 409, title: 'The balance is too low', retryable: true },
+  credits_not_countable: { status: 409, title: 'The account is too large to be counted', retryable: false },
   key_not_active: { status: 409, title: 'The key has ended', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },

@@ -62,6 +62,31 @@ describe('an unlimited tenant', () => {
   })
 })
 
+describe('beyond what can be counted exactly', () => {
+  const HUGE = { per_run: 1_000_000_000_000 }
+
+  test('a hold is refused, by an unlimited tenant and by a limited one, and nothing is written', async () => {
+    for (const field of ['held', 'captured'] as const) {
+      const one = `${tenant}-${field}`
+      await redis.hset(scene.keys.credits(one), { [field]: 2 ** 52 - 10, balance: -(2 ** 52 - 10) })
+      const id = scene.lifecycle.newJobId()
+      expect(await scene.lifecycle.accept(newJob(one, HUGE), id, null)).toEqual({ kind: 'beyond' })
+      expect(await scene.real.read(id)).toBeNull()
+      expect(await scene.kinds(one)).toEqual([])
+    }
+  })
+
+  test('a ledger that is damaged is named, and hides nobody else’s', async () => {
+    await scene.accept(tenant, FIXED)
+    await redis.hset(scene.keys.credits(tenant), 'held', '9007199254740993000')
+    expect(await scene.problems(tenant)).toMatchObject([{ rule: 'adds_up', detail: expect.stringContaining('held') }])
+    await redis.set(scene.keys.ledger(`${tenant}-other`), 'text')
+    expect(await scene.problems(`${tenant}-other`)).toMatchObject([
+      { rule: 'adds_up', detail: expect.stringContaining('WRONGTYPE') },
+    ])
+  })
+})
+
 describe('a limited tenant', () => {
   test('that cannot afford a job hears what is missing, and nothing is written', async () => {
     await scene.grant(tenant, 130)

@@ -385,6 +385,41 @@ describe('every answer', () => {
   )
 })
 
+describe('what would be ignored', () => {
+  test.each([
+    ['a key that stands twice', `{"version":"${HELLO}","input":{"text":"a","text":"b"}}`],
+    ['the same under another spelling', `{"version":"${HELLO}","input":{"text":"a","t\\u0065xt":"b"}}`],
+    ['a field of the job that stands twice', `{"version":"${HELLO}","version":"${HELLO}","input":{"text":"a:b"}}`],
+  ])('is refused: %s', async (_what, body) => {
+    expectProblem(await submit(body), 400, 'invalid_json')
+  })
+
+  test('colons in texts, and the same key in two objects, are fine', async () => {
+    const input = { text: 'a: "b": c', more: [{ a: 1 }, { a: 1 }] }
+    expect((await submitJson({ version: HELLO, input, metadata: { 'a:b': ':' } })).status).toBe(202)
+  })
+
+  test.each([
+    '/v1/events?tenant=other',
+    '/v1/events?job=x',
+    '/v1/jobs/job_1/events?wait=5',
+    '/v1/credits/ledger?cursor=0-0',
+  ])('is refused in the query: %s', async (path) => {
+    expectProblem(await ask(path, { headers: AUTHORIZED }), 422, 'invalid_request')
+  })
+
+  test.each(['//', '//livez', '/v1//jobs', '//?a=b'])('is no path: %s', async (path) => {
+    expect(await raw(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1.1 404 /)
+  })
+
+  test('is refused: a second Host', async () => {
+    const answer = await raw(
+      'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nhost: other.example\r\nConnection: close\r\n\r\n',
+    )
+    expect(answer).toMatch(/^HTTP\/1.1 400 [^]*"code":"invalid_header"/)
+  })
+})
+
 describe('half a body', () => {
   const half = (path: string, headers: string, sent: string): string =>
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n${headers}\r\n${sent}`

@@ -49,6 +49,14 @@ const POSTER = {
 const poster = (change: object): string => stringify({ ...POSTER, ...change })
 
 describe('a preset', () => {
+  test('names no prototype: such a key would be ignored', () => {
+    expect(wrongWith(`${poster({})}\n__proto__: { title: x }\n`)).toEqual([
+      'poster.yaml: /__proto__: __proto__ is not accepted as a key.',
+    ])
+    const nested = poster({}).replace('  fixed:', '  __proto__: {}\n  fixed:')
+    expect(wrongWith(nested)).toEqual(['poster.yaml: /input/__proto__: __proto__ is not accepted as a key.'])
+  })
+
   test('has what it says, and defaults for the rest', () => {
     expect(read(poster({}))).toEqual({
       name: 'poster',

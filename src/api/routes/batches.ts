@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Job } from '../../client/types.ts'
 import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
@@ -22,7 +23,15 @@ import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
-import { BATCH_ID, batchRequestSchema, invalidRequest, JOB_ID, parseWith, queryObject } from '../schemas.ts'
+import {
+  BATCH_ID,
+  batchRequestSchema,
+  invalidRequest,
+  JOB_ID,
+  parseWith,
+  queryObject,
+  refuseQuery,
+} from '../schemas.ts'
 import { answerToken } from './tokens.ts'
 
 export interface BatchRoutesDependencies {
@@ -204,29 +213,25 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     return { status: 202, body: batchView((await batches.read(batch.id)) ?? batch) }
   }
 
-  /** One line for each job, in the order of their places. */
+  /** One line for each job, in the order of their places; a page of them is in memory at a time. */
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
+    refuseQuery(request)
     const { id } = await owned(request)
-    const lines: string[] = []
-    for await (const record of everyJob(id)) {
-      const {
-        position,
-        status,
-        preset,
-        model,
-        version,
-        prediction_id,
-        input,
-        output,
-        artifacts,
-        error,
-        cost,
-        metadata,
-      } = await showJob(record)
-      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output, artifacts }
-      lines.push(`${JSON.stringify({ ...line, error, cost, metadata })}\n`)
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
+      stream: Readable.from(manifestLines(id), { objectMode: false }),
     }
-    return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body: lines.join('') }
+  }
+
+  async function* manifestLines(id: string): AsyncGenerator<string> {
+    for await (const record of everyJob(id)) {
+      const shown = await showJob(record)
+      const { position, status, preset, model, version, prediction_id, input, output, artifacts } = shown
+      const { error, cost, metadata } = shown
+      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output, artifacts }
+      yield `${JSON.stringify({ ...line, error, cost, metadata })}\n`
+    }
   }
 
   return [
@@ -246,6 +251,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       scope: 'jobs:read',
       tokenOpens: true,
       handle: async (request) => {
+        refuseQuery(request)
         const { id } = await owned(request)
         return streams.ofBatch(request.principal.tenant, id, batches.read, batchView)
       },

@@ -21,7 +21,15 @@ import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { createOwnedJob, noSuchJob } from '../owned-job.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
-import { getQuerySchema, listQuerySchema, parseWith, queryObject, retryQuerySchema, retrySchema } from '../schemas.ts'
+import {
+  getQuerySchema,
+  listQuerySchema,
+  parseWith,
+  queryObject,
+  refuseQuery,
+  retryQuerySchema,
+  retrySchema,
+} from '../schemas.ts'
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
@@ -212,6 +220,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function events(request: OwnedRequest): Promise<ApiResponse> {
+    refuseQuery(request)
     const last = request.headers['last-event-id']
     if (last !== undefined && !/^\d{1,15}$/.test(last))
       throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
@@ -230,7 +239,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       method: 'GET',
       path: '/v1/events',
       scope: 'jobs:read',
-      handle: async (request) => streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null),
+      handle: async (request) => {
+        refuseQuery(request)
+        return streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null)
+      },
     },
   ]
 }

@@ -14,6 +14,7 @@ export type BatchAcceptResult =
   | { kind: 'key_reused' | 'too_late' }
   | { kind: 'full'; limit: number }
   | { kind: 'short'; missing: number }
+  | { kind: 'beyond' }
 
 const AT_ONCE = 25
 
@@ -100,6 +101,8 @@ export function createBatches({
           return { kind: 'full', limit: result.limit }
         case 'short':
           return { kind: 'short', missing: result.missing }
+        case 'beyond':
+          return { kind: 'beyond' }
         case 'too_late':
           return { kind: 'too_late' }
       }

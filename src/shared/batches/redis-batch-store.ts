@@ -145,6 +145,7 @@ export function createRedisBatchStore(options: {
         case 'too_late':
         case 'full':
         case 'short':
+        case 'beyond':
           await forget(batch)
           return result
         default:

@@ -2,6 +2,7 @@ import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import type { Json } from '../jobs/job.ts'
 import type { InputChecks } from './input-check.ts'
+import { pointerSegment } from '../json-pointer.ts'
 import { toPreset, type Preset } from './preset.ts'
 
 /** A preset as a file: its name and its text. */
@@ -40,7 +41,10 @@ function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: 
   let value: Json
   try {
     // Aliases that lead into themselves end here.
-    value = z.json().parse(JSON.parse(JSON.stringify(document.toJS())))
+    const read: unknown = JSON.parse(JSON.stringify(document.toJS()))
+    const forbidden = forbiddenKey(read, '')
+    if (forbidden !== null) return { wrong: [`${forbidden}: __proto__ is not accepted as a key.`] }
+    value = z.json().parse(read)
   } catch (error) {
     return { wrong: [`not YAML: ${firstLine(error)}`] }
   }
@@ -53,6 +57,17 @@ function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: 
   return read.preset.name === expected
     ? read
     : { wrong: [`/name: read ${JSON.stringify(read.preset.name)}, expected ${expected}, the name of the file`] }
+}
+
+/** Where a key stands that JavaScript would take for something else, and that would be ignored. */
+function forbiddenKey(value: unknown, at: string): string | null {
+  if (typeof value !== 'object' || value === null) return null
+  for (const [key, item] of Object.entries(value)) {
+    const pointer = at + pointerSegment(key)
+    const found = key === '__proto__' ? pointer : forbiddenKey(item, pointer)
+    if (found !== null) return found
+  }
+  return null
 }
 
 /** What stands at a pointer, as far as there is such a place. */

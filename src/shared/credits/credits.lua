@@ -37,6 +37,13 @@ local function shortfall(account, amount)
   return math.max(0, amount - credit(account, 'balance'))
 end
 
+-- Whether a hold would bring the account near what can be counted exactly (2^53). The half above is for captures beyond
+-- their holds, which cannot be refused.
+local function is_beyond(account, amount)
+  local balance, held, captured = credit(account, 'balance'), credit(account, 'held'), credit(account, 'captured')
+  return math.max(math.abs(balance - amount), held + amount) + captured > 2 ^ 52
+end
+
 local function hold_credit(account, ledger, amount, more)
   move_credit(account, 'balance', -amount)
   move_credit(account, 'held', amount)

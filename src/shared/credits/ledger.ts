@@ -45,7 +45,8 @@ export interface LedgerEntry {
   reason: string | null
 }
 
-export const ENTRY_ID = /^\d{1,15}-\d{1,15}$/
+/** `0-0` is before every entry: Redis takes it for no id. */
+export const ENTRY_ID = /^(?!0+-0+$)\d{1,15}-\d{1,15}$/
 
 export const entryTime = ({ id }: Pick<LedgerEntry, 'id'>): number => Number(id.split('-')[0])
 

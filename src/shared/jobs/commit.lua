@@ -147,6 +147,9 @@ while at <= #ARGV do
     if missing > 0 then
       return answer('short', whole(missing))
     end
+    if is_beyond(key, tonumber(ARGV[at + 3])) then
+      return answer('beyond')
+    end
   end
   if name == 'may_begin' then
     local refusal, reason = batch_refuses(key, tonumber(ARGV[at + 3]), ARGV[at + 4] == '1')

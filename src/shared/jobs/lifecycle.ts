@@ -54,6 +54,8 @@ export type AcceptResult =
   | { kind: 'full'; limit: number }
   /** Micro-credits that are missing. */
   | { kind: 'short'; missing: number }
+  /** The account would hold more than can be counted exactly. */
+  | { kind: 'beyond' }
 
 export type ApplyResult =
   | { kind: 'applied'; state: JobState }
@@ -180,6 +182,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
           return { kind: 'batch_stopped' }
         case 'full':
         case 'short':
+        case 'beyond':
           throw new Error(`a change of ${id} was answered with ${result.status}`)
         case 'too_late':
         case 'stale':
@@ -214,6 +217,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       if (result.status === 'too_late') return { kind: 'too_late' }
       if (result.status === 'full') return { kind: 'full', limit: result.limit }
       if (result.status === 'short') return { kind: 'short', missing: result.missing }
+      if (result.status === 'beyond') return { kind: 'beyond' }
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')

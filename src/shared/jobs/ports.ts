@@ -25,6 +25,8 @@ export type CommitResult =
   | { status: 'full'; limit: number }
   /** Micro-credits that the tenant is short of. */
   | { status: 'short'; missing: number }
+  /** The hold would bring the account beyond what can be counted exactly. */
+  | { status: 'beyond' }
   /** A key that must be ours belongs to another: an idempotency entry, a prediction. */
   | { status: 'taken'; holder: string }
 

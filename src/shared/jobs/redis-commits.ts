@@ -44,6 +44,7 @@ const replySchema = z.tuple([
     'batch_stopped',
     'full',
     'short',
+    'beyond',
   ]),
   z.coerce.number(),
   z.coerce.string(),
