@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
-import { isOutOfMemory, isRedisTrouble } from '../shared/redis/trouble.ts'
+import { isOutOfMemory, isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { ProblemResponse } from './http.ts'
 
 /** A body can hold thousands of mistakes; the first few are enough to mend it. */
