@@ -66,7 +66,6 @@ async function main(): Promise<void> {
   const config = readConfig()
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
   captureConsole(log)
-  log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
   let parts: LocalParts | undefined
   let service: Service | undefined
   // A terminal that is closed ends what runs in it; everywhere else the signal means: read again.
@@ -95,6 +94,8 @@ async function main(): Promise<void> {
     await service?.stop()
     await parts?.stop()
   }, log)
+  // From here on a signal is obeyed.
+  log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
   started = start()
   await started.catch((error: unknown) => {
     if (!ended.signal.aborted) throw error

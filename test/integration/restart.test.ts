@@ -92,7 +92,7 @@ test('a port in use is an error that names it', async () => {
   expect(await second.exited).toMatchObject({ code: 1 })
   expect(second.stderr).toContain(`PORT: port ${port} on 127.0.0.1 is in use`)
   await first.kill('SIGTERM')
-})
+}, 90_000)
 
 test('a wrong configuration names the variable, what was read and what is expected', async () => {
   const service = spawnNode(MAIN, [], { env: { PORT: 'http', REPLICATE_CREATES_PER_MINUTE: '0' }, cwd: dataDir })
