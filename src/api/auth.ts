@@ -1,6 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { isLoopback } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
+import type { OwnKeep } from '../shared/jobs/keep.ts'
 import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
 import { KEY_ID, keyDigest, keyIdOf } from '../shared/tenants/api-key.ts'
 import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenants/job-token.ts'
@@ -19,6 +20,8 @@ export interface Principal {
   /** null: the development key */
   keyId: string | null
   limits: Limits
+  /** How long its tenant's jobs are kept, where it has values of its own. */
+  keep: OwnKeep
   /** With a job token: the one job or batch that it opens. */
   only: string | null
   /** ms; when session or token end; null: with the key. */
@@ -159,8 +162,8 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
     )
     switch (admission.status) {
       case 'admitted': {
-        const { tenant, limits } = admission
-        return { tenant, scopes: only === null ? admission.scopes : ['jobs:read'], keyId, limits, only, until }
+        const { tenant, limits, keep } = admission
+        return { tenant, scopes: only === null ? admission.scopes : ['jobs:read'], keyId, limits, keep, only, until }
       }
       case 'unknown':
         throw refusal(request, keyId, 'The API key is not valid.')

@@ -1,25 +1,37 @@
-import type { Job, JobCost, WaitingFor } from '../client/types.ts'
+import type { Job, JobCost, JobKeep, WaitingFor } from '../client/types.ts'
 import type { ArtifactLinks } from '../shared/artifacts/artifact-links.ts'
 import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
-import { fileNameOf } from '../shared/artifacts/file-names.ts'
 import type { ConditionName } from '../shared/conditions/condition.ts'
-import { isFinal, type JobRecord, type Json } from '../shared/jobs/job.ts'
+import { namedFiles, THUMBNAIL, type LastingLinks } from '../shared/artifacts/lasting-links.ts'
+import { formatDuration } from '../shared/duration.ts'
+import { isFinal, type ArtifactRecord, type JobRecord, type Json } from '../shared/jobs/job.ts'
+import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/keep.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
+import type { LinkKind } from './links-asked.ts'
 import type { Waiting } from './waiting.ts'
 
 export interface JobViewOptions {
   links: ArtifactLinks
+  lasting: LastingLinks
   createsPerMinute: number
-  /** How long jobs and their files are kept after their end, ms. */
-  keepJob: number
   /** How long a stop may take before the job ends without Replicate's word, ms. */
   stopBound: number
+  /** How long jobs are kept that do not say it. */
+  keep: DeploymentKeep
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
 type Words = Pick<WaitingFor, 'reason' | 'detail'>
+/** null: not known yet, or never. */
+const endOf = (ms: number | undefined): string | null => (ms === undefined || ms === Infinity ? null : time(ms))
+
+export const keepWords = ({ payload, job, files }: Keep): JobKeep => ({
+  payload: formatDuration(payload),
+  job: formatDuration(job),
+  files: formatDuration(files),
+})
 
 const PAUSE_WORDS: Record<Pause['reason'], string> = {
   rate_limited: 'Replicate limits the rate of new predictions.',
@@ -57,7 +69,7 @@ const CROWD_WORDS: Record<Crowd, string> = {
 }
 
 /** A record as its owner sees it. */
-export function createJobView({ links, createsPerMinute, keepJob, stopBound }: JobViewOptions) {
+export function createJobView({ links, lasting, createsPerMinute, keep, stopBound }: JobViewOptions) {
   function waitingFor(waiting: Waiting): WaitingFor | null {
     if (waiting === null) return null
     if (waiting.for === 'outcome')
@@ -97,24 +109,34 @@ export function createJobView({ links, createsPerMinute, keepJob, stopBound }: J
     return output
   }
 
-  return (job: JobRecord, waiting: Waiting): Job => {
-    const expires_at = timeOrNull(job.completed_at === null ? null : job.completed_at + keepJob)
-    const artifacts = job.artifacts.map(
-      ({ id, key, media_type, bytes, sha256, width, height, duration, thumbnail }) => ({
+  function urlsOf(job: JobRecord, artifact: ArtifactRecord, kind: LinkKind) {
+    const { id } = artifact
+    const { file, small } = namedFiles(job, artifact)
+    const urls =
+      kind === 'hourly'
+        ? { url: links.path(id), thumbnail_url: small && links.path(id, THUMBNAIL) }
+        : { url: lasting.path(id, '', file), thumbnail_url: small && lasting.path(id, THUMBNAIL, small) }
+    return { name: file.name, ...urls }
+  }
+
+  return (job: JobRecord, waiting: Waiting, kind: LinkKind = 'hourly'): Job => {
+    const ends = endsOf(job, keep)
+    const expires_at = endOf(ends?.files)
+    const artifacts = job.artifacts.map((artifact) => {
+      const { id, key, media_type, bytes, sha256, width, height, duration } = artifact
+      return {
         id,
-        url: links.path(id),
-        name: fileNameOf(job, { id, media_type }),
+        ...urlsOf(job, artifact, kind),
         media_type,
         bytes,
         sha256,
         width,
         height,
         duration,
-        thumbnail_url: thumbnail === null ? null : links.path(id, '/thumbnail'),
         location: S3_KEY.test(key) ? key : null,
         expires_at,
-      }),
-    )
+      }
+    })
     return {
       id: job.id,
       status: job.status,
@@ -144,6 +166,7 @@ export function createJobView({ links, createsPerMinute, keepJob, stopBound }: J
       waiting_for: waitingFor(waiting),
       on_unknown: job.on_unknown,
       store: job.store,
+      keep: keepWords(keepOf(job, keep)),
       timeout: job.timeout,
       start_within: job.start_within,
       rev: job.rev,
@@ -151,6 +174,8 @@ export function createJobView({ links, createsPerMinute, keepJob, stopBound }: J
       submitted_at: timeOrNull(job.submitted_at),
       started_at: timeOrNull(job.started_at),
       completed_at: timeOrNull(job.completed_at),
+      payload_expires_at: endOf(ends?.payload),
+      expires_at: endOf(ends?.job),
     }
   }
 }

@@ -3,6 +3,7 @@ import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/policies.ts'
 import { mergeInput, type Preset } from '../shared/catalogue/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
+import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/keep.ts'
 import type { NewJob } from '../shared/jobs/lifecycle.ts'
 import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 
@@ -14,9 +15,9 @@ export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
 /**
  * What a request asks for, by its preset or as it stands, with its input checked against the schema. Throws
  * `invalid_request` with everything that is wrong, `raw_models_disabled`, or nothing else. `at`: where the request stands
- * in the body, such as `/items/3`.
+ * in the body, such as `/items/3`. `tenant`: how long its jobs are kept, where it has values of its own.
  */
-export type ResolveJob = (request: unknown, at?: string) => Promise<ResolvedJob>
+export type ResolveJob = (request: unknown, tenant: OwnKeep, at?: string) => Promise<ResolvedJob>
 
 /** Throws `raw_models_disabled` when jobs of this kind are not made here; also those that were made before. */
 export type MayRun = (preset: string | null) => void
@@ -28,19 +29,35 @@ export const createMayRun =
       throw new ServiceError('raw_models_disabled', 'Jobs are only made by a preset here: GET /v1/presets lists them.')
   }
 
-export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; mayRun: MayRun }): ResolveJob {
-  return async (given, at = '') => {
+export interface ResolveJobDependencies {
+  catalogue: Catalogue
+  mayRun: MayRun
+  keep: DeploymentKeep
+}
+
+export function createResolveJob({ catalogue, mayRun, keep: deployment }: ResolveJobDependencies): ResolveJob {
+  return async (given, tenant, at = '') => {
     const request = parseWith(jobRequestSchema, given, at)
     mayRun(request.preset ?? null)
-    const { job, wrong } = request.preset === undefined ? await raw(request) : await byPreset(request.preset, request)
+    const { job, wrong } = await (request.preset === undefined
+      ? raw(request, tenant)
+      : byPreset(request.preset, request, tenant))
     if (job === null || wrong.length > 0)
       throw invalidRequest(wrong.map((field) => ({ ...field, pointer: at + field.pointer })))
     return job
   }
 
-  async function raw(request: JobRequest): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
+  /** How long the job is kept; what it may not ask for is refused by `wrong`. */
+  function keepFor(policies: Policies, request: JobRequest, tenant: OwnKeep) {
+    const asked = policies.overrides.includes('keep') ? (request.keep ?? {}) : {}
+    const { keep, wrong } = resolveKeep({ deployment, tenant, preset: policies.keep, job: asked })
+    return { keep: freezeKeep(keep), wrong: wrong.map((field) => ({ ...field, pointer: `/keep${field.pointer}` })) }
+  }
+
+  async function raw(request: JobRequest, tenant: OwnKeep): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
     const { model = null, version = null, deployment = null, input, metadata } = request
     const schema = await rawSchema(model, version)
+    const { keep, wrong } = keepFor(RAW_POLICIES, request, tenant)
     return {
       job: {
         preset: null,
@@ -51,8 +68,9 @@ export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; 
         metadata,
         ...policiesOf(RAW_POLICIES, request),
         price: null,
+        keep,
       },
-      wrong: inInput((await schema?.check(input)) ?? []),
+      wrong: [...wrong, ...inInput((await schema?.check(input)) ?? [])],
     }
   }
 
@@ -66,15 +84,21 @@ export function createResolveJob({ catalogue, mayRun }: { catalogue: Catalogue; 
   async function byPreset(
     name: string,
     request: JobRequest,
+    tenant: OwnKeep,
   ): Promise<{ job: ResolvedJob | null; wrong: FieldError[] }> {
     const preset = catalogue.find(name)
     if (preset === null)
       return { job: null, wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'There is no such preset.' }] }
     const schema = await catalogue.presetSchema(preset)
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
+    const { keep, wrong } = keepFor(preset.policies, request, tenant)
     return {
-      job: { ...target(preset), input, metadata: request.metadata, ...policiesOf(preset.policies, request) },
-      wrong: [...refusedPolicies(preset, request), ...inInput([...refused, ...((await schema?.check(input)) ?? [])])],
+      job: { ...target(preset), input, metadata: request.metadata, ...policiesOf(preset.policies, request), keep },
+      wrong: [
+        ...refusedPolicies(preset, request),
+        ...wrong,
+        ...inInput([...refused, ...((await schema?.check(input)) ?? [])]),
+      ],
     }
   }
 }

@@ -41,6 +41,7 @@ export const jobRequestSchema = z
     metadata: jsonObject(MAX_METADATA_BYTES).default({}),
     on_unknown: policySchemas.on_unknown.optional(),
     store: policySchemas.store.optional(),
+    keep: policySchemas.keep.optional(),
   })
   .refine(
     ({ preset, model, version, deployment }) => [preset, model, version, deployment].filter(Boolean).length === 1,
@@ -66,6 +67,9 @@ export const batchRequestSchema = z.strictObject({
     .max(MAX_BATCH_ITEMS),
 })
 
+/** `lasting`: links that live as long as their files, in place of those that hold an hour. */
+export const linksQuery = z.enum(['hourly', 'lasting']).default('hourly')
+
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z
@@ -75,11 +79,13 @@ export const listQuerySchema = z.strictObject({
   status: z.enum(STATUSES).optional(),
   preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
   batch: z.string().regex(BATCH_ID, { error: 'Expected the id of a batch.' }).optional(),
+  links: linksQuery,
 })
 
 export const getQuerySchema = z.strictObject({
   wait: z.coerce.number().int().min(1).max(60).optional(),
   include: z.literal('history').optional(),
+  links: linksQuery,
 })
 
 /** Of a retry; the body may be left out. */

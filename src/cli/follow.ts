@@ -1,4 +1,4 @@
-import type { Client } from '../client/client.ts'
+import type { Client, LinkOptions } from '../client/client.ts'
 import type { Batch, Job } from '../client/types.ts'
 import { Interrupted } from './failures.ts'
 import { bar, createLiveLines, type Screen } from './live-lines.ts'
@@ -138,11 +138,11 @@ function keepJobs(client: Client, id: string, jobs: Map<number, Job>): () => voi
 }
 
 /** All jobs of a batch, by their places. */
-export async function everyJob(client: Client, id: string): Promise<Job[]> {
+export async function everyJob(client: Client, id: string, links: LinkOptions = {}): Promise<Job[]> {
   const jobs: Job[] = []
   let cursor: string | null = null
   do {
-    const page = await client.batchJobs(id, { limit: 100, ...(cursor === null ? {} : { cursor }) })
+    const page = await client.batchJobs(id, { ...links, limit: 100, ...(cursor === null ? {} : { cursor }) })
     jobs.push(...page.data)
     cursor = page.next_cursor
   } while (cursor !== null)

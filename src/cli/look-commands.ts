@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { LinkOptions } from '../client/client.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT } from './failures.ts'
 import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
@@ -11,6 +12,8 @@ import { credits, span } from './words.ts'
 
 interface LookOptions extends ConnectionOptions {
   save?: string
+  /** Links that live as long as their files. */
+  lastingLinks?: boolean
 }
 
 const isBatch = (id: string): boolean => id.startsWith('bat_')
@@ -32,13 +35,14 @@ function about(
 
 async function get(id: string, options: LookOptions): Promise<number> {
   const { client, url } = await connect(options)
+  const links: LinkOptions = options.lastingLinks ? { links: 'lasting' } : {}
   if (isBatch(id)) {
-    const [batch, jobs] = await Promise.all([client.batch(id), everyJob(client, id)])
+    const [batch, jobs] = await Promise.all([client.batch(id), everyJob(client, id, links)])
     if (options.json) printJson({ ...batch, jobs })
     else printBatch(batch, jobs)
     return EXIT.ok
   }
-  const job = await client.get(id)
+  const job = await client.get(id, links)
   if (options.json) printJson(job)
   else printJob(job, url)
   return EXIT.ok
@@ -76,7 +80,10 @@ async function retry(id: string, options: LookOptions): Promise<number> {
 }
 
 export function addLookCommands(program: Command, finish: Finish): void {
-  about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get)
+  about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get).option(
+    '--lasting-links',
+    'show links that live as long as their files',
+  )
   about(
     program,
     'watch',

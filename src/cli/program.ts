@@ -28,6 +28,10 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCo
     summary: 'gives the deployment a new key for what it signs',
     load: async () => (await import('./rotate-token-key-command.ts')).rotateTokenKeyCommand,
   },
+  'rotate-link-key': {
+    summary: 'ends every lasting link to stored files',
+    load: async () => (await import('./rotate-link-key-command.ts')).rotateLinkKeyCommand,
+  },
   audit: {
     summary: 'finds what does not hold in Redis, in the files and upstream',
     load: async () => (await import('./audit-command.ts')).auditCommand,

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { parseDuration } from '../shared/duration.ts'
 import { PLAIN_WORDS } from '../shared/plain-words.ts'
 
 /** What was typed, by the schema of a request. Throws with the option that is wrong. */
@@ -9,13 +10,10 @@ export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.o
   throw new Error(`${issue?.path.join('.') || 'options'}: ${issue?.message ?? 'not valid'}`)
 }
 
-const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
-
 /** `90d`, `12h`, `30m`, `45s`: in seconds. */
 export function readDuration(name: string, text: string): number {
-  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const seconds = Number(count) * (UNITS[unit] ?? Number.NaN)
-  if (!Number.isFinite(seconds)) throw new Error(`--${name}: expected a number with s, m, h or d, such as 90d`)
+  const seconds = parseDuration(text)
+  if (seconds === null) throw new Error(`--${name}: expected a number with s, m, h or d, such as 90d`)
   return seconds
 }
 

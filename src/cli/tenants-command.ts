@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util'
 import { splitOrigins } from '../shared/cors-origins.ts'
+import type { Keep } from '../shared/jobs/keep.ts'
 import type { TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/tenant-requests.ts'
 import { tenantView } from '../shared/tenants/tenant-view.ts'
+import { withoutNulls } from '../shared/tenants/tenant-requests.ts'
 import type { Limits, Tenant } from '../shared/tenants/tenant.ts'
 import type { Command } from './command.ts'
 import { operate } from './operate.ts'
@@ -16,6 +18,7 @@ const HELP = `Usage: genqueue tenants <action> [options]
   show <id>            one tenant
   limits <id>          changes its limits; what is not named stays
   origins <id>         changes which of CORS_ORIGINS its pages may come from
+  keep <id>            changes how long its jobs and files are kept; what is not named stays
   suspend <id>         its keys open nothing from now on; jobs that were accepted go on
   resume <id>          lets it in again
 
@@ -23,6 +26,9 @@ const HELP = `Usage: genqueue tenants <action> [options]
   --requests-per-minute <n>    a number, or "default" for the deployment's
   --queued-jobs <n>            jobs that may wait in the line; a number, or "default"
   --cors-origins <list>        origins with commas between them, "none", or "default" for all of CORS_ORIGINS
+  --keep-payload <time>        how long after its end a job's input and output are kept, such as 24h; or "default"
+  --keep-job <time>            how long its record is kept, such as 30d; or "default"
+  --keep-files <time>          how long its files are kept, such as 90d, or "forever"; or "default"
   --json                       prints each tenant as a line of JSON
 
 Works on Redis, whether the service runs or not.
@@ -35,12 +41,16 @@ export interface TenantOptions {
   requestsPerMinute?: number | null | undefined
   queuedJobs?: number | null | undefined
   corsOrigins?: string | undefined
+  keep?: { [Clock in keyof Keep]?: string | null | undefined }
 }
 
 const limitsOf = ({ requestsPerMinute, queuedJobs }: TenantOptions) => ({
   requests_per_minute: requestsPerMinute,
   queued_jobs: queuedJobs,
 })
+
+/** `default`: what the deployment's configuration says. */
+const orDefault = (text: string | undefined): string | null | undefined => (text === 'default' ? null : text)
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
 
@@ -49,9 +59,19 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
   list: (admin) => everyPage(admin.tenants),
 
   async create(admin, id, options) {
-    const { title, limits } = readRequest(newTenantSchema, { id, title: options.title, limits: limitsOf(options) })
+    const { title, limits, keep } = readRequest(newTenantSchema, {
+      id,
+      title: options.title,
+      limits: limitsOf(options),
+      keep: options.keep,
+    })
     const { requests_per_minute = null, queued_jobs = null } = limits
-    const made = await admin.createTenant({ id, title: title ?? id, limits: { requests_per_minute, queued_jobs } })
+    const made = await admin.createTenant({
+      id,
+      title: title ?? id,
+      limits: { requests_per_minute, queued_jobs },
+      keep: withoutNulls(keep),
+    })
     return [made.tenant]
   },
 
@@ -64,6 +84,9 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
     const cors_origins = corsOrigins === 'default' ? null : corsOrigins === 'none' ? [] : splitOrigins(corsOrigins)
     return [await admin.changeTenant(id, readRequest(tenantChangeSchema, { cors_origins }))]
   },
+  keep: async (admin, id, options) => [
+    await admin.changeTenant(id, readRequest(tenantChangeSchema, { keep: options.keep ?? {} })),
+  ],
   suspend: async (admin, id) => [await admin.changeTenant(id, { suspended: true })],
   resume: async (admin, id) => [await admin.changeTenant(id, { suspended: false })],
 }
@@ -81,6 +104,8 @@ function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
         'requests/min': limit('requests_per_minute'),
         'queued jobs': limit('queued_jobs'),
         origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
+        'keep (payload job files)': ({ keep }) =>
+          [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
         created: ({ created_at }) => created_at,
         suspended: ({ suspended_at }) => suspended_at,
       },
@@ -100,6 +125,9 @@ export const tenantsCommand: Command = {
         'requests-per-minute': { type: 'string' },
         'queued-jobs': { type: 'string' },
         'cors-origins': { type: 'string' },
+        'keep-payload': { type: 'string' },
+        'keep-job': { type: 'string' },
+        'keep-files': { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     })
@@ -111,6 +139,11 @@ export const tenantsCommand: Command = {
       requestsPerMinute: readLimit('requests-per-minute', values['requests-per-minute']),
       queuedJobs: readLimit('queued-jobs', values['queued-jobs']),
       corsOrigins: values['cors-origins'],
+      keep: {
+        payload: orDefault(values['keep-payload']),
+        job: orDefault(values['keep-job']),
+        files: orDefault(values['keep-files']),
+      },
     }
     return operate(async ({ tenants }, { tenantLimits }) => {
       print(await action(tenants, id ?? '', options), tenantLimits, values.json)

@@ -37,7 +37,12 @@ export interface PageOptions {
   cursor?: string
 }
 
-export interface ListOptions extends PageOptions {
+/** `lasting`: links to files that live as long as the files; otherwise they hold an hour. */
+export interface LinkOptions {
+  links?: 'lasting' | undefined
+}
+
+export interface ListOptions extends PageOptions, LinkOptions {
   status?: JobStatus
   /** With this a page may be short, even empty, and still have a `next_cursor`. */
   preset?: string
@@ -169,7 +174,7 @@ export function createClient(options: ClientOptions) {
     submit: (request: JobRequest, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission('/v1/jobs', request, submitOptions),
 
-    get: (id: string): Promise<Job> => get(jobPath(id)),
+    get: (id: string, links: LinkOptions = {}): Promise<Job> => get(`${jobPath(id)}${queryOf(links)}`),
 
     /** What happened to it, oldest first, the newest hundred lines. */
     history: async (id: string): Promise<HistoryEntry[]> =>
@@ -210,7 +215,8 @@ export function createClient(options: ClientOptions) {
       submission(`${jobPath(id)}/retry`, { pinned: true }, submitOptions),
 
     /** What the result of a job was made of. */
-    jobManifest: (id: string): Promise<JobManifest> => get(`${jobPath(id)}/manifest`),
+    jobManifest: (id: string, links: LinkOptions = {}): Promise<JobManifest> =>
+      get(`${jobPath(id)}/manifest${queryOf(links)}`),
 
     /** Follows one job over lost connections until it is final. */
     events,
@@ -254,7 +260,8 @@ export function createClient(options: ClientOptions) {
     batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches${queryOf(page)}`),
 
     /** In the order of their places. */
-    batchJobs: (id: string, page: PageOptions = {}): Promise<Page<Job>> => get(`${batchPath(id)}/jobs${queryOf(page)}`),
+    batchJobs: (id: string, page: PageOptions & LinkOptions = {}): Promise<Page<Job>> =>
+      get(`${batchPath(id)}/jobs${queryOf(page)}`),
 
     /** Follows a batch over lost connections until it is over. */
     batchEvents,
@@ -270,8 +277,8 @@ export function createClient(options: ClientOptions) {
       submission(`${batchPath(id)}/retry-failed`, undefined, submitOptions),
 
     /** The results of all jobs, in the order of their places. */
-    manifest: async (id: string): Promise<ManifestLine[]> =>
-      (await text(`${batchPath(id)}/manifest`))
+    manifest: async (id: string, links: LinkOptions = {}): Promise<ManifestLine[]> =>
+      (await text(`${batchPath(id)}/manifest${queryOf(links)}`))
         .split('\n')
         .filter((line) => line !== '')
         .map((line): ManifestLine => JSON.parse(line)),
@@ -352,7 +359,7 @@ const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
     ? { method: 'POST', headers }
     : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
 
-function queryOf(options: PageOptions | ListOptions | LedgerOptions | SpendingOptions): string {
+function queryOf(options: PageOptions | LinkOptions | ListOptions | LedgerOptions | SpendingOptions): string {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, String(value))
   return query.size === 0 ? '' : `?${query.toString()}`

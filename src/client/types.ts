@@ -64,7 +64,10 @@ export interface WaitingFor {
 
 export interface Artifact {
   id: string
-  /** A path on this service, valid for an hour without credentials; fresh at each GET of the job. */
+  /**
+   * A path on this service that needs no credentials: valid for an hour and fresh at each GET of the job, or with
+   * `?links=lasting` as long as the file is kept.
+   */
   url: string
   /** The file's name among downloads: `<preset or model>-<id of the job>[-<number>].<ext>`. */
   name: string
@@ -80,7 +83,7 @@ export interface Artifact {
   thumbnail_url: string | null
   /** `s3://<bucket>/<key>`, where it is kept in a bucket. */
   location: string | null
-  /** When retention removes it; null before the job is final. */
+  /** When retention removes it; null before the job is final, and for good with `keep.files` `forever`. */
   expires_at: string | null
 }
 
@@ -103,6 +106,16 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export type JsonObject = { [key: string]: Json }
 
 export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
+
+/** How long parts of a job are kept after its end: a whole number with `s`, `m`, `h` or `d`; files also `forever`. */
+export interface JobKeep {
+  /** Input and output in the record, and files that only this input names. */
+  payload: string
+  /** The record. */
+  job: string
+  /** The files of its output: as long as the record, or longer. */
+  files: string
+}
 
 export interface Job {
   /** `job_<ulid>` */
@@ -144,6 +157,7 @@ export interface Job {
   on_unknown: 'fail' | 'retry'
   /** Whether output files are copied, or left where Replicate has them for an hour. */
   store: 'copy' | 'none'
+  keep: JobKeep
   /** With `?include=history`: what happened, oldest first, the newest 100. */
   history?: HistoryEntry[]
   /** seconds */
@@ -156,6 +170,10 @@ export interface Job {
   submitted_at: string | null
   started_at: string | null
   completed_at: string | null
+  /** When input and output are removed from the record; null before the job is final. */
+  payload_expires_at: string | null
+  /** When the record is removed; null before the job is final. */
+  expires_at: string | null
 }
 
 /** Micro-credits. */
@@ -220,6 +238,8 @@ export interface JobRequest {
   on_unknown?: 'fail' | 'retry' | undefined
   /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */
   store?: 'copy' | 'none' | undefined
+  /** How long it is kept, clock by clock, within what preset, tenant and deployment allow; theirs by default. */
+  keep?: { [Clock in keyof JobKeep]?: string | undefined } | undefined
 }
 
 /** What a unit costs, in micro-credits; the parts are added and the sum is rounded up. */
@@ -272,14 +292,16 @@ export interface Preset {
   webhook_events: WebhookEvent[]
   on_unknown: 'fail' | 'retry'
   store: 'copy' | 'none'
+  /** How long its jobs are kept, where the preset says so. */
+  keep: Partial<JobKeep>
   /** How often a prediction that failed for reasons of the platform is made anew. */
   resubmit_limit: number
   /** So many of its jobs may be in flight at once. */
   in_flight_limit: number | null
   /** Whether a job that is canceled after its start is charged. */
   charge_canceled: boolean
-  /** Which of `timeout`, `start_within`, `webhook_events`, `on_unknown` and `store` a job may say. */
-  policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store')[]
+  /** Which of `timeout`, `start_within`, `webhook_events`, `on_unknown`, `store` and `keep` a job may say. */
+  policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store' | 'keep')[]
   /** How long its model has been running lately, s; null when too few runs are known. */
   run_time: { p50: number; p90: number } | null
 }
@@ -377,7 +399,8 @@ export type JobManifest = {
   seed: number | null
   /** SHA-256 of the input's canonical JSON: keys in order, no blanks. It stays when the input is gone. */
   input_sha256: string | null
-  artifacts: Omit<Artifact, 'url' | 'thumbnail_url'>[]
+  /** With links only where lasting ones are asked for. */
+  artifacts: (Omit<Artifact, 'url' | 'thumbnail_url'> & Partial<Pick<Artifact, 'url' | 'thumbnail_url'>>)[]
 } & Pick<
   Job,
   | 'status'

@@ -26,8 +26,9 @@ import { uploadRoutes } from '../api/routes/uploads.ts'
 import { createWebhookReceiver } from '../api/routes/webhooks.ts'
 import { createThrottle } from '../api/throttle.ts'
 import { createArtifactLinks } from '../shared/artifacts/artifact-links.ts'
+import { createLastingLinks } from '../shared/artifacts/lasting-links.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
-import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import { createJobFiles } from '../shared/artifacts/job-files.ts'
 import { createCatalogue } from '../shared/catalogue/catalogue.ts'
 import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
@@ -95,11 +96,13 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   const hub = await startEventHub({ reader, subscriber, redis, keys, onUnreadable: () => metrics.eventSkipped(), log })
   scope.defer(hub.stop)
   const links = createArtifactLinks(deployment.keys)
+  const lasting = createLastingLinks(deployment.linkKeys)
   const view = createJobView({
     links,
+    lasting,
     createsPerMinute: config.replicate.createsPerMinute,
-    keepJob: core.timings.keepJob,
     stopBound: core.timings.stopBound,
+    keep: config.keep,
   })
   const show = createShowJob(view, { store, account: ACCOUNT, conditions, waits: core.waits })
   const streams = createEventStreams({
@@ -132,7 +135,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   const capacity = watchCapacity(redis, conditions)
   scope.defer(capacity.stop)
   const mayRun = createMayRun(config.allowRawModels)
-  const resolveJob = createResolveJob({ catalogue, mayRun })
+  const resolveJob = createResolveJob({ catalogue, mayRun, keep: config.keep })
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
   const fileOrigins = await originsOfLinks(config, artifacts)
@@ -149,6 +152,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         mayRun,
         inputs,
         account: ACCOUNT,
+        keep: config.keep,
         full: capacity.full,
       }),
       ...uploadRoutes({ inputs, artifacts }),
@@ -161,13 +165,14 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         mayRun,
         auth,
         account: ACCOUNT,
+        keep: config.keep,
         full: capacity.full,
       }),
-      ...deletionRoutes({ store, removeFiles: createRemoveJobFiles(artifacts, core.names), inputs, log }),
+      ...deletionRoutes({ store, files: createJobFiles(artifacts, core.names), inputs, log }),
       ...manifestRoutes({ store, show }),
       ...modelRoutes(models, catalogue),
       ...presetRoutes(catalogue, store),
-      ...artifactRoutes({ store, artifacts, links, auth, cors }),
+      ...artifactRoutes({ store, artifacts, links, lasting, auth, cors }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
       ...logRoutes({ store, upstream, reads: reads.of('poll') }),

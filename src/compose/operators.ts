@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { runAudit, type AuditReport } from '../shared/audit/audit.ts'
 import { createRedisAuditSource } from '../shared/audit/redis-audit-source.ts'
 import { ConfigError, type Config } from '../shared/config.ts'
@@ -13,7 +14,7 @@ import { DEFAULT_TIMINGS } from '../shared/jobs/timings.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { closeConnection, producerConnection, untilReady } from '../shared/redis/connection.ts'
-import { findDeployment, rotateDeploymentKey } from '../shared/redis/deployment.ts'
+import { findDeployment, rotateDeploymentKey, rotateLinkKey } from '../shared/redis/deployment.ts'
 import { createGeneration } from '../shared/redis/generation.ts'
 import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
@@ -27,6 +28,8 @@ export interface OperatorTools {
   audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
   /** `left`: ms until it may be rotated again; 0 when it was. */
   rotateTokenKey(options: { force: boolean }): Promise<{ left: number }>
+  /** Ends every lasting link. `now`: at once; otherwise it takes some seconds. */
+  rotateLinkKey(options: { now: boolean }): Promise<void>
   tenants: TenantAdmin
   credits: { store: CreditStore; admin: CreditAdmin }
   /** Replays the ledger of a tenant, or of all of them. */
@@ -80,6 +83,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           source,
           ledgers,
           keys,
+          keep: config.keep,
           account: ACCOUNT,
           creates,
           upstream: {
@@ -89,6 +93,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           ...(files ? { artifacts } : {}),
         }),
       rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
+      rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
       tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
       credits: { store: credits, admin: createCreditAdmin(credits) },
       async *verifyLedgers(tenant) {

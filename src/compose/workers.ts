@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createRemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import { createJobFiles } from '../shared/artifacts/job-files.ts'
 import { createLongTexts } from '../shared/artifacts/long-texts.ts'
 import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
@@ -108,7 +108,8 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         batches: core.batches,
         cleanUp: createCleanUp({
           store,
-          removeFiles: createRemoveJobFiles(artifacts, core.names),
+          files: createJobFiles(artifacts, core.names),
+          keep: config.keep,
           inputs: core.inputs,
           batches: core.batches,
           timings,

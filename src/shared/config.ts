@@ -5,6 +5,8 @@ import { BUCKET_PATTERN, patternProblem } from './artifacts/artifact-names.ts'
 import { originsProblem, splitOrigins } from './cors-origins.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import { TYPE_PATTERN } from './inputs/media-type.ts'
+import { formatDuration, parseDuration } from './duration.ts'
+import { CLOCKS, FIRST_KEEP, KEEP_BOUNDS, type DeploymentKeep, type Keep } from './jobs/keep.ts'
 import type { Limits } from './tenants/tenant.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
@@ -40,6 +42,18 @@ const url = (protocols: RegExp, ...without: UrlPart[]) =>
     const has = { path: pathname.length > 1, query: search + hash !== '', credentials: username + password !== '' }
     return without.every((part) => !has[part])
   })
+
+/** A clock of retention, in seconds. */
+function keep(clock: keyof Keep) {
+  const { min, max, forever } = KEEP_BOUNDS[clock]
+  const bounds = `${formatDuration(min)} to ${formatDuration(max)}${forever ? ', or forever' : ''}`
+  return z
+    .string()
+    .transform((text) => (forever && text === 'forever' ? Infinity : (parseDuration(text) ?? NaN)))
+    .refine((seconds) => seconds === Infinity || (seconds >= min && seconds <= max))
+    .optional()
+    .describe(`a whole number with s, m, h or d: ${bounds}${forever ? '' : ' (forever is for files only)'}`)
+}
 
 /** In base64 they must fit into a body (api/take-files.ts). */
 const MAX_DATA_URI_BYTES = 47 * 1024 * 1024
@@ -125,6 +139,12 @@ const variables = {
   S3_ACCESS_KEY_ID: z.string().min(1).optional().describe('the id of an access key'),
   S3_SECRET_ACCESS_KEY: z.string().min(1).optional().describe('the secret of the access key'),
   S3_FORCE_PATH_STYLE: z.enum(['true', 'false']).optional().describe('true or false'),
+  KEEP_PAYLOAD: keep('payload'),
+  KEEP_JOB: keep('job'),
+  KEEP_FILES: keep('files'),
+  KEEP_PAYLOAD_MAX: keep('payload'),
+  KEEP_JOB_MAX: keep('job'),
+  KEEP_FILES_MAX: keep('files'),
   S3_DOWNLOADS: z.enum(['proxy', 'presigned']).default('proxy').describe('proxy or presigned'),
   CORS_ORIGINS: z
     .string()
@@ -230,6 +250,8 @@ export interface Config {
       presigned: boolean
     } | null
   }
+  /** How long jobs and their files are kept. */
+  keep: DeploymentKeep
   /** What the files of inputs may be. */
   inputs: {
     /** Of a data URI, decoded. */
@@ -300,6 +322,8 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   const halves = ['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const
   if (halves.some((name) => env[name]))
     wrong.push(...halves.filter((name) => !env[name]).map((name) => problem(name, undefined)))
+  const kept = keepFrom(env)
+  wrong.push(...kept.wrong)
   if (wrong.length > 0) throw new ConfigError(wrong.join('\n'))
 
   const perMinute = env.REPLICATE_CREATES_PER_MINUTE
@@ -328,6 +352,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     presetsDir: resolve(env.PRESETS_DIR),
     allowRawModels: env.ALLOW_RAW_MODELS === 'true',
     artifacts: { store: env.ARTIFACT_STORE, maxBytes: env.MAX_ARTIFACT_BYTES, bucket: bucketOf(env) },
+    keep: kept.keep,
     inputs: {
       fileBytes: env.MAX_INPUT_FILE_BYTES,
       jobBytes: env.MAX_JOB_INPUT_BYTES,
@@ -345,6 +370,33 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     },
     logLevel: env.LOG_LEVEL,
   }
+}
+
+/** What is not set follows: files last as long as the record, the payload a day at most; nothing may be asked for beyond. */
+function keepFrom(env: z.output<typeof schema>): { keep: DeploymentKeep; wrong: string[] } {
+  const job = env.KEEP_JOB ?? Math.min(FIRST_KEEP.job, env.KEEP_FILES ?? Infinity)
+  const usual = {
+    payload: env.KEEP_PAYLOAD ?? Math.min(FIRST_KEEP.payload, job),
+    job,
+    files: env.KEEP_FILES ?? Math.max(FIRST_KEEP.files, job),
+  }
+  const max = {
+    payload: env.KEEP_PAYLOAD_MAX ?? usual.payload,
+    job: env.KEEP_JOB_MAX ?? usual.job,
+    files: env.KEEP_FILES_MAX ?? Math.max(usual.files, env.KEEP_JOB_MAX ?? 0),
+  }
+  const wrong: string[] = []
+  const expect = (fits: boolean, name: string, seconds: number, than: string, other: number): void => {
+    if (!fits) wrong.push(`${name}: read ${formatDuration(seconds)}, expected ${than} (${formatDuration(other)})`)
+  }
+  expect(usual.payload <= usual.job, 'KEEP_PAYLOAD', usual.payload, 'KEEP_JOB or less', usual.job)
+  expect(usual.files >= usual.job, 'KEEP_FILES', usual.files, 'KEEP_JOB or more', usual.job)
+  for (const clock of CLOCKS) {
+    const name = `KEEP_${clock.toUpperCase()}`
+    expect(max[clock] >= usual[clock], `${name}_MAX`, max[clock], `${name} or more`, usual[clock])
+  }
+  if (wrong.length === 0) expect(max.files >= max.job, 'KEEP_FILES_MAX', max.files, 'KEEP_JOB_MAX or more', max.job)
+  return { keep: { usual, max }, wrong }
 }
 
 function bucketOf(env: z.output<typeof schema>): Config['artifacts']['bucket'] {

@@ -1,45 +1,72 @@
-import type { RemoveJobFiles } from '../shared/artifacts/job-files.ts'
+import type { JobFiles } from '../shared/artifacts/job-files.ts'
 import type { Batches } from '../shared/batches/batches.ts'
 import type { Inputs } from '../shared/inputs/inputs.ts'
 import { newCommitId } from '../shared/jobs/commit-id.ts'
+import { keptFilesOf } from '../shared/jobs/due-member.ts'
 import { isFinal, type JobState } from '../shared/jobs/job.ts'
-import type { JobStore, PurgeStage } from '../shared/jobs/ports.ts'
+import { endsOf, type DeploymentKeep, type Ends } from '../shared/jobs/keep.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
+import { duePurge, filesAfter, owesPayload, owesRecord, type PurgePart } from '../shared/jobs/purge.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
 export interface CleanUpDependencies {
-  store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention'>
-  removeFiles: RemoveJobFiles
+  store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention' | 'keptFiles' | 'forgetKeptFiles'>
+  files: JobFiles
   inputs: Pick<Inputs, 'removeInputs' | 'sweep'>
   batches: Pick<Batches, 'forget'>
-  timings: Timings
+  timings: Pick<Timings, 'keepPredictionIndex'>
+  /** For records that do not say how long they are kept. */
+  keep: DeploymentKeep
   log: Logger
 }
 
 const BATCH = 200
 
 /** Removes what final jobs and batches need not keep any more, a part of them at each call. */
-export function createCleanUp({ store, removeFiles, inputs, batches, timings, log }: CleanUpDependencies) {
+export function createCleanUp({ store, files, inputs, batches, timings, keep, log }: CleanUpDependencies) {
   async function clean(id: string, now: number): Promise<void> {
-    if (id.startsWith('bat_')) return batches.forget(id)
+    if (id.startsWith('bat_')) return batches.forget(id, now)
+    const filesOf = keptFilesOf(id)
+    if (filesOf !== null) return removeKept(filesOf)
     const { state } = await store.load(id)
-    if (!state || !isFinal(state.job.phase)) return
-    const age = now - (state.job.completed_at ?? state.job.created_at)
-    const stage: PurgeStage = age >= timings.keepJob ? 'all' : age >= timings.keepPayload ? 'payload' : 'index'
-    // An attempt that outlived its job is still looked after, by its record and by the index of predictions.
-    if (state.attempts.some((attempt) => attempt.state !== 'closed')) {
-      if (stage === 'index' || state.job.input === null) return store.deferRetention(state)
-      return purge(state, 'payload')
-    }
-    if (stage === 'all') await removeFiles(state.job)
-    await purge(state, stage)
+    const ends = state && isFinal(state.job.phase) ? endsOf(state.job, keep) : null
+    if (!state || !ends) return
+    const due = duePurge(state.job.completed_at ?? now, ends, now, timings.keepPredictionIndex)
+    // An attempt that outlived its job is found by its record and by the index of predictions.
+    if (owesRecord(state)) return clearPayload(state, now >= ends.payload, now >= ends.entry)
+    if ('parts' in due) return removeParts(state, due.parts, due.next)
+    await removeRecord(state, ends, due.early)
   }
 
-  /** Files go after the record that names them: no job that can be seen lacks its files. */
-  async function purge(state: JobState, stage: PurgeStage): Promise<void> {
-    const isPurged = await store.purge(state, stage, newCommitId())
-    if (isPurged && stage !== 'index') await inputs.removeInputs(state.job)
+  async function clearPayload(state: JobState, payload: boolean, entry: boolean): Promise<void> {
+    const { input, output } = state.job
+    const isThere = input !== null || output !== null
+    if (!payload || !isThere || owesPayload(state)) return store.deferRetention(state)
+    // Looked at again at once, and deferred then.
+    await removeParts(state, entry ? ['payload', 'entry'] : ['payload'], 0)
+  }
+
+  async function removeParts(state: JobState, parts: PurgePart[], next: number): Promise<void> {
+    const isPurged = await store.purge(state, { remove: 'parts', parts, next }, newCommitId())
+    if (isPurged && parts.includes('payload')) await inputs.removeInputs(state.job)
+  }
+
+  /** Files go before the record that names them: what fails halfway is found again. */
+  async function removeRecord(state: JobState, ends: Ends, early: boolean): Promise<void> {
+    const after = filesAfter(state.job, ends)
+    const found = files.of(state.job)
+    if (!after.stay) await files.remove(found)
+    const kept = after.stay && after.until < Infinity ? { files: found, until: after.until } : null
+    const isPurged = await store.purge(state, { remove: 'record', early, kept }, newCommitId())
+    if (isPurged) await inputs.removeInputs(state.job)
+  }
+
+  async function removeKept(job: string): Promise<void> {
+    const kept = await store.keptFiles(job)
+    if (kept) await files.remove(kept)
+    await store.forgetKeptFiles(job)
   }
 
   return async (): Promise<void> => {

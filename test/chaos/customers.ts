@@ -30,7 +30,12 @@ export async function makeCustomers(redis: Redis, keys: JobKeys): Promise<Custom
       customers.push({ tenant, key: TEST_KEY })
       continue
     }
-    await admin.createTenant({ id: tenant, title: tenant, limits: { requests_per_minute: null, queued_jobs: null } })
+    await admin.createTenant({
+      id: tenant,
+      title: tenant,
+      limits: { requests_per_minute: null, queued_jobs: null },
+      keep: {},
+    })
     const { key } = await admin.createKey(tenant, { title: 'chaos', scopes: [...USUAL_SCOPES], expires_at: null })
     customers.push({ tenant, key })
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { createCleanUp } from '../../src/workers/clean-up.ts'
 import { jobScene } from '../support/job-scene.ts'
@@ -19,7 +20,11 @@ async function outlived(age: number) {
   const removed: string[] = []
   const cleanUp = createCleanUp({
     store,
-    removeFiles: async (job) => void removed.push(job.id),
+    files: {
+      of: ({ id, tenant }) => ({ tenant, keys: [id], folders: [] }),
+      remove: async ({ keys: [key = ''] }) => void removed.push(key),
+    },
+    keep: { usual: FIRST_KEEP, max: FIRST_KEEP },
     inputs: { removeInputs: () => Promise.resolve(), sweep: () => Promise.resolve() },
     batches: { forget: () => Promise.resolve() },
     timings,

@@ -2,12 +2,14 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTickets } from '../../src/api/tickets.ts'
 import { createArtifactLinks } from '../../src/shared/artifacts/artifact-links.ts'
+import { createLastingLinks } from '../../src/shared/artifacts/lasting-links.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import {
   findDeployment,
   followKeys,
   loadDeployment,
   rotateDeploymentKey,
+  rotateLinkKey,
   ROTATION_MS,
   type Deployment,
 } from '../../src/shared/redis/deployment.ts'
@@ -72,6 +74,63 @@ describe('a rotation', () => {
   })
 })
 
+describe('the key of lasting links', () => {
+  const ID = 'art_1'
+  const FILE = { key: 'a', media_type: 'image/png', bytes: 1, sha256: 'x', name: 'a.png', tenant: 'acme' }
+  const linkOf = ({ linkKeys }: Deployment) =>
+    new URL(createLastingLinks(linkKeys).path(ID, '', FILE), 'http://x').searchParams
+  const opens = async ({ linkKeys }: Deployment, link: URLSearchParams): Promise<boolean> =>
+    (await createLastingLinks(linkKeys).read(ID, '', link.get('file') ?? '', link.get('signature') ?? '')) !== null
+
+  test('is not touched by a rotation of the others', async () => {
+    const link = linkOf(deployment)
+    await rotate()
+    await rotate(true)
+    expect(await opens(await another(), link)).toBe(true)
+  })
+
+  test('is rotated in two steps: what any process makes meanwhile lasts, and what was made before ends', async () => {
+    const before = linkOf(deployment)
+    const during: URLSearchParams[] = []
+    await rotateLinkKey(redis, hash, {
+      now: false,
+      pause: async (ms) => {
+        // As if the time had passed: a process that knows the new key makes links with it then.
+        await redis.hincrby(hash, 'link_rotated_at', -ms)
+        const knows = await another()
+        during.push(linkOf(knows))
+        expect(await opens(knows, before)).toBe(true)
+        await deployment.linkKeys.refresh({ now: true })
+        during.push(linkOf(deployment))
+        for (const link of during) expect(await opens(deployment, link)).toBe(true)
+      },
+    })
+    await deployment.linkKeys.refresh({ now: true })
+    for (const process of [deployment, await another()]) {
+      expect(await opens(process, before)).toBe(false)
+      for (const link of during) expect(await opens(process, link)).toBe(true)
+    }
+    expect(during).toHaveLength(2)
+  })
+
+  test('makes links with the old one while another process may not know the new one', async () => {
+    const late = deployment
+    await rotateLinkKey(redis, hash, {
+      now: false,
+      pause: async () => expect(await opens(late, linkOf(await another()))).toBe(true),
+    })
+  })
+
+  test('ends them at once when that is asked for; a deployment that does not exist gets none', async () => {
+    const link = linkOf(deployment)
+    await rotateLinkKey(redis, hash, { now: true, pause: () => Promise.reject(new Error('nobody waits')) })
+    expect(await opens(await another(), link)).toBe(false)
+    const nobody = { now: true, pause: () => Promise.resolve() }
+    await expect(rotateLinkKey(redis, `${hash}:other`, nobody)).rejects.toThrow('no deployment')
+    expect(await redis.exists(`${hash}:other`)).toBe(0)
+  })
+})
+
 describe('what was signed', () => {
   test('before a rotation counts after it, and not after a second one', async () => {
     const token = new URL(tokensOf(deployment).url('job_1', 1)).searchParams.get('token') ?? ''
@@ -79,9 +138,9 @@ describe('what was signed', () => {
     const ticket = createTickets(deployment.keys).issue('studio', 'dev', 60)
     const grant = createJobTokens(deployment.keys).issue({ subject: 'job_1', holder: 'dev', expires: 1 })
     const counts = async () => {
-      const { id, keys } = await another()
+      const { keys, ...rest } = await another()
       return [
-        tokensOf({ id, keys }).valid('job_1', 1, token),
+        tokensOf({ keys, ...rest }).valid('job_1', 1, token),
         createArtifactLinks(keys).valid('art_1', link.get('expires') ?? '', link.get('signature') ?? ''),
         createTickets(keys).read('studio', ticket) !== null,
         createJobTokens(keys).read(grant) !== null,

@@ -11,6 +11,7 @@ import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } 
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
+import type { Purge, PurgePart } from '../../src/shared/jobs/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
 import { COMMIT_OPERATIONS, CommitScriptInput, GateClosedError } from '../../src/shared/jobs/commit-script.ts'
@@ -27,6 +28,10 @@ interface Scene {
   timings: Timings
   generation: Generation
 }
+
+const parts = (...what: PurgePart[]): Purge => ({ remove: 'parts', parts: what, next: Date.now() })
+const RECORD: Purge = { remove: 'record', early: false, kept: null }
+const PURGES = [parts('index'), parts('payload', 'entry'), RECORD]
 
 const ACCOUNT = 'default'
 const open: Redis[] = []
@@ -472,10 +477,10 @@ test('indexes, counters and the due index equal a recount after any sequence of 
     if (step % 50 === 49) expect(await indexes(at)).toEqual(await recount(at, ids))
     if (isFinal(state.job.phase) && random(4) === 0) {
       ids.splice(ids.indexOf(id), 1)
-      for (const stage of ['index', 'payload', 'all'] as const) {
+      for (const purge of PURGES) {
         const { state: final } = await at.store.load(id)
         if (final?.attempts.every((one) => one.state === 'closed') && final.effects.length === 0)
-          await at.store.purge(final, stage, randomUUID())
+          await at.store.purge(final, purge, randomUUID())
         else ids.push(id)
         if (ids.includes(id)) break
       }
@@ -530,7 +535,27 @@ test('progress is written at most once a second, only while the job runs, and ch
   expect(await shared.redis.exists(shared.keys.partial(job.id))).toBe(0)
 })
 
-test('the stages of a purge remove the prediction index, the payload, and then everything', async () => {
+test('files that outlive the record are remembered in one commit with its end, until they are forgotten', async () => {
+  const at = await scene()
+  const job = newJob({})
+  await at.store.create(job, null, randomUUID())
+  await happen(at, job.id, { type: 'cancel' })
+  const { state } = await at.store.load(job.id)
+  if (!state) throw new Error('no state')
+  const files = { tenant: 'default', keys: ['a/b', 's3://bucket/c'], folders: ['a'] }
+  const kept: Purge = { remove: 'record', early: false, kept: { files, until: 123_456 } }
+  expect(await at.store.purge(state, kept, randomUUID())).toBe(true)
+  expect(await at.store.read(job.id)).toBeNull()
+  expect(await at.store.keptFiles(job.id)).toMatchObject(files)
+  expect(await at.redis.zrange(at.keys.retention, '0', '-1', 'WITHSCORES')).toEqual([`files:${job.id}`, '123456'])
+  expect((await at.store.claimRetention(10)).ids).toEqual([`files:${job.id}`])
+  await at.store.forgetKeptFiles(job.id)
+  expect(await at.store.keptFiles(job.id)).toBeNull()
+  expect(Object.keys(await dump(at)).filter((key) => key.includes(job.id))).toEqual([])
+  expect(await at.redis.zrange(at.keys.retention, '0', '-1')).toEqual([])
+})
+
+test('a purge removes the prediction index, the payload, the idempotency entry, or everything', async () => {
   const at = await scene()
   const other = await accepted(at)
   const untouched = Object.keys(await dump(at))
@@ -538,22 +563,25 @@ test('the stages of a purge remove the prediction index, the payload, and then e
   await at.store.create(job, { entry: 'entry', body: 'b' }, randomUUID())
   await happen(at, job.id, { type: 'intend', claim: 'c' })
   await happen(at, job.id, { type: 'observed', attempt: 1, prediction: prediction('failed', { id: 'p1' }) })
-  const purge = async (stage: 'index' | 'payload' | 'all') => {
+  const purge = async (what: Purge) => {
     const { state } = await at.store.load(job.id)
     if (!state) throw new Error('no state')
-    await at.store.purge(state, stage, randomUUID())
+    await at.store.purge(state, what, randomUUID())
   }
 
   expect(await at.redis.exists(at.keys.prediction('default', 'p1'))).toBe(1)
-  await purge('index')
+  await purge(parts('index'))
   expect(await at.redis.exists(at.keys.prediction('default', 'p1'))).toBe(0)
   expect((await at.store.read(job.id))?.input).not.toBeNull()
 
-  await purge('payload')
+  await purge(parts('payload'))
   expect(await at.store.read(job.id)).toMatchObject({ input: null, output: null, status: 'failed' })
+  expect(await at.store.idempotent('entry')).toEqual({ job: job.id, body: 'b' })
+
+  await purge(parts('entry'))
   expect(await at.store.idempotent('entry')).toBeNull()
 
-  await purge('all')
+  await purge(RECORD)
   expect(await at.store.read(job.id)).toBeNull()
   const left = await dump(at)
   expect(Object.keys(left).filter((key) => key.includes(job.id))).toEqual([])
@@ -580,7 +608,7 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
   expect((await happen(at, waiting.job.id, { type: 'cancel' })).status).toBe('applied')
   expect((await at.store.claimDue(10)).now).toBeGreaterThan(0)
   const { state } = await at.store.load(running.job.id)
-  if (state) await at.store.purge(state, 'all', randomUUID())
+  if (state) await at.store.purge(state, RECORD, randomUUID())
   expect(await at.store.read(running.job.id)).toBeNull()
   at.redis.disconnect()
   await own.stop()

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import type { OwnKeep } from '../../src/shared/jobs/keep.ts'
 import { keyDigest, makeKey } from '../../src/shared/tenants/api-key.ts'
 import type { Caller, TenantStore } from '../../src/shared/tenants/ports.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
@@ -22,7 +23,7 @@ beforeEach(() => {
   store = createRedisTenantStore({ redis, keys, defaults: DEFAULTS })
 })
 
-async function tenant(id: string, limits: Partial<OwnLimits> = {}): Promise<boolean> {
+async function tenant(id: string, limits: Partial<OwnLimits> = {}, keep: OwnKeep = {}): Promise<boolean> {
   const { requests_per_minute = null, queued_jobs = null } = limits
   return store.createTenant({
     id,
@@ -31,6 +32,7 @@ async function tenant(id: string, limits: Partial<OwnLimits> = {}): Promise<bool
     suspended_at: null,
     limits: { requests_per_minute, queued_jobs },
     cors_origins: null,
+    keep,
   })
 }
 
@@ -62,7 +64,19 @@ describe('a key', () => {
       tenant: 'acme',
       scopes: ['jobs:write', 'jobs:read'],
       limits: { requests_per_minute: 60, queued_jobs: 3 },
+      keep: {},
     })
+  })
+
+  test('says how long jobs of its tenant are kept, where the tenant has values of its own', async () => {
+    await tenant('acme', {}, { payload: 3600, files: Infinity })
+    const { caller } = await apiKey()
+    const admission = await store.admit(caller, null)
+    expect(admission).toMatchObject({ keep: { payload: 3600, files: Infinity } })
+    expect((await store.tenant('acme'))?.keep).toEqual({ payload: 3600, files: Infinity })
+    await store.changeTenant('acme', { keep: { payload: null, job: 7200 } })
+    expect(await store.admit(caller, null)).toMatchObject({ keep: { job: 7200, files: Infinity } })
+    expect((await store.tenant('acme'))?.keep).toEqual({ job: 7200, files: Infinity })
   })
 
   test('that nobody made, or with another secret, lets nobody in and takes nothing', async () => {

@@ -173,7 +173,14 @@ describe('any interleaving', () => {
         const old = id === undefined ? null : await real.read(id)
         if (!old || !isFinal(old.phase)) return
         jobs.push(lifecycle.newJobId())
-        const again = { ...sameAgain(old), tenant, account: old.account, input: old.input ?? {}, retry_of: old.id }
+        const again = {
+          ...sameAgain(old),
+          tenant,
+          account: old.account,
+          input: old.input ?? {},
+          retry_of: old.id,
+          keep: old.keep,
+        }
         return void (await lifecycle.accept(again, jobs.at(-1) ?? '', null))
       }
       case 'batch': {

@@ -90,6 +90,7 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
   expect(inJson).toMatchObject({ exit: 4, stdout: '' })
   expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'rotated_before' } })
   expect(await genqueue('rotate-token-key --force --json')).toMatchObject({ exit: 0, stdout: '{"rotated":true}\n' })
+  expect(await genqueue('rotate-link-key --now --json')).toMatchObject({ exit: 0, stdout: '{"rotated":true}\n' })
   expect((await keys())[1]).toBe(second)
   expect(`${again.stdout}${again.stderr}`).not.toContain(second)
 })
@@ -135,6 +136,10 @@ describe('what a command does', () => {
     expect(await tenants('origins', 'acme', { corsOrigins: 'none' })).toMatchObject([{ cors_origins: [] }])
     expect(await tenants('origins', 'acme', { corsOrigins: 'default' })).toMatchObject([{ cors_origins: null }])
     await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('write each origin')
+    const keep = { payload: '1h', files: 'forever' }
+    expect(await tenants('keep', 'acme', { keep })).toMatchObject([{ keep: { payload: 3600, files: Infinity } }])
+    expect((await tenants('keep', 'acme', { keep: { files: null } }))?.[0]?.keep).toEqual({ payload: 3600 })
+    await expect(tenants('keep', 'acme', { keep: { job: 'forever' } })).rejects.toThrow('keep.job')
     expect(await tenants('suspend', 'acme')).toMatchObject([{ suspended_at: expect.any(Number) }])
     expect(await tenants('resume', 'acme')).toMatchObject([{ suspended_at: null }])
     expect(await tenants('show', 'acme')).toMatchObject([{ id: 'acme' }])

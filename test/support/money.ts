@@ -19,6 +19,7 @@ import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createGeneration } from '../../src/shared/redis/generation.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
 import { freshPrefix } from './redis.ts'
@@ -113,7 +114,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
         .toReversed(),
     /** What the auditor finds wrong with these jobs and batches. */
     async findings(jobs: readonly string[], batchIds: readonly string[]): Promise<string[]> {
-      const options = { keys, timings, quiescent: false }
+      const options = { keys, timings, keep: { usual: FIRST_KEEP }, quiescent: false }
       const found: string[] = []
       for (const id of jobs) {
         const one = await audit.load(id)
@@ -154,6 +155,7 @@ export const newJob = (tenant: string, price: object | null, changes: Partial<Ne
   in_flight_limit: null,
   price: price === null ? null : priceRuleSchema.parse(price),
   charge_canceled: false,
+  keep: null,
   ...changes,
 })
 

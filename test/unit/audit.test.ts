@@ -15,6 +15,7 @@ import {
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
@@ -67,8 +68,9 @@ function soundState(phase: Phase): JobState {
   return { ...state, job }
 }
 
+const options = { keys, timings, keep: { usual: FIRST_KEEP } }
 const check = (loaded: LoadedJob, quiescent = false): string[] =>
-  checkJob(loaded, { keys, timings, quiescent }).map(({ invariant, id }) => `${invariant} ${id}`)
+  checkJob(loaded, { ...options, quiescent }).map(({ invariant, id }) => `${invariant} ${id}`)
 const withJob = (state: JobState, changes: Partial<JobRecord>): JobState => ({
   ...state,
   job: { ...state.job, ...changes },
@@ -312,14 +314,14 @@ describe('what names a job', () => {
   ]
   test.each(cases)('%s is found, with its cure', (_name, loaded, expected, fix) => {
     expect(check(loaded)).toEqual([expected])
-    const [problem] = checkJob(loaded, { keys, timings, quiescent: false })
+    const [problem] = checkJob(loaded, { ...options, quiescent: false })
     expect(problem).toMatchObject({ fix, repairable: fix.length > 0, guard: { job: JOB, rev: '3' } })
   })
 
   test('may forget the prediction and the key of an old job', () => {
     const old = loadedFrom(withJob(soundState('succeeded'), { idempotency: 'entry' }))
     const forgotten = { ...old, owners: new Map([[OWN, null]]), idempotency: null }
-    expect(check({ ...forgotten, now: NOW + 6000 + timings.keepPayload })).toEqual([])
+    expect(check({ ...forgotten, now: NOW + 6000 + FIRST_KEEP.payload * 1000 })).toEqual([])
     expect(check(forgotten)).toEqual([`prediction_owned_once ${ATTEMPT}`, `idempotent ${JOB}`])
   })
 

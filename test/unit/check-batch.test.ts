@@ -36,6 +36,7 @@ const running: LoadedBatch = {
     uncollected: 3,
     metadata: {},
     retry_of: null,
+    keep: null,
     idempotency: null,
     created_at: NOW,
     completed_at: null,

@@ -8,6 +8,7 @@ import { pacedLook } from '../../src/shared/conditions/paced-look.ts'
 import { watchConditions } from '../../src/shared/conditions/watch-conditions.ts'
 import { watchUpstream, type Seen } from '../../src/shared/conditions/watch-upstream.ts'
 import { createLogger } from '../../src/shared/logger.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord } from './support/job-states.ts'
 
@@ -102,7 +103,13 @@ describe('a condition', () => {
 
 test('a job that a condition holds up does not say that it waits for its turn', () => {
   const links = { path: (id: string) => id, open: () => null } as never
-  const view = createJobView({ links, createsPerMinute: 600, keepJob: 1, stopBound: 1 })
+  const view = createJobView({
+    links,
+    lasting: links,
+    createsPerMinute: 600,
+    keep: { usual: FIRST_KEEP, max: FIRST_KEEP },
+    stopBound: 1,
+  })
   // Pauses are read where they are kept.
   const stopping = CONDITION_NAMES.filter((name) => CONDITIONS[name].stopsCreation && !name.startsWith('pause_'))
   const shown = stopping.map((condition) => {

@@ -78,6 +78,7 @@ describe('a preset', () => {
         resubmit_limit: 2,
         in_flight_limit: null,
         charge_canceled: false,
+        keep: {},
         overrides: ['start_within'],
       },
     })

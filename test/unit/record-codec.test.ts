@@ -75,6 +75,7 @@ const jobs: fc.Arbitrary<JobRecord> = fc.record({
   captured: orNull(whole),
   uncollected: whole,
   charge_estimated: fc.boolean(),
+  keep: orNull(fc.tuple(whole, whole, orNull(whole))),
   retry_of: orNull(word),
   output: json,
   resolved_version: orNull(word),

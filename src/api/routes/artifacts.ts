@@ -1,8 +1,7 @@
 import { parseArtifactId, type ArtifactLinks } from '../../shared/artifacts/artifact-links.ts'
 import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
-import { fileNameOf } from '../../shared/artifacts/file-names.ts'
+import { namedFiles, THUMBNAIL, type LastingLinks } from '../../shared/artifacts/lasting-links.ts'
 import { ServiceError } from '../../shared/errors.ts'
-import type { ArtifactRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { mayOpen, type Auth } from '../auth.ts'
 import type { Cors } from '../cors.ts'
@@ -13,16 +12,17 @@ export interface ArtifactRoutesDependencies {
   store: JobStore
   artifacts: ArtifactStore
   links: ArtifactLinks
+  lasting: LastingLinks
   auth: Auth
   cors: Pick<Cors, 'require'>
 }
 
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
-export function artifactRoutes({ store, artifacts, links, auth, cors }: ArtifactRoutesDependencies): Route[] {
+export function artifactRoutes({ store, artifacts, links, lasting, auth, cors }: ArtifactRoutesDependencies): Route[] {
   const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
 
   /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
-  async function find(request: ApiRequest): Promise<ArtifactRecord & { name: string }> {
+  async function find(request: ApiRequest): Promise<ReturnType<typeof namedFiles>> {
     const id = request.params.id ?? ''
     const signature = request.query.get('signature')
     const linked = signature !== null && links.valid(id, request.query.get('expires') ?? '', signature)
@@ -35,7 +35,7 @@ export function artifactRoutes({ store, artifacts, links, auth, cors }: Artifact
     await cors.require(request, job.tenant)
     const artifact = job.artifacts.find((one) => one.id === id)
     if (!artifact) throw notFound()
-    return { ...artifact, name: fileNameOf(job, artifact) }
+    return namedFiles(job, artifact)
   }
 
   async function serve(request: ApiRequest, served: ServedFile): Promise<ApiResponse> {
@@ -44,17 +44,41 @@ export function artifactRoutes({ store, artifacts, links, auth, cors }: Artifact
     return file
   }
 
-  const get = async (request: ApiRequest): Promise<ApiResponse> => serve(request, await find(request))
+  /** By a link that says everything itself: no record is asked. null: it is not such a link. */
+  async function serveLasting(request: ApiRequest, part: string): Promise<ApiResponse | null> {
+    const file = request.query.get('file')
+    if (file === null) return null
+    const id = request.params.id ?? ''
+    const linked = await lasting.read(id, part, file, request.query.get('signature') ?? '')
+    if (linked === null)
+      throw new ServiceError(
+        'link_expired',
+        'The link is not valid. It was changed on its way, or all lasting links were ended; the job shows another one.',
+      )
+    await cors.require(request, linked.tenant)
+    const answer = await serveFile(request, artifacts, linked)
+    // Only who opened the file knows that it is there.
+    const isOpen = answer !== null && 'stream' in answer
+    if (answer === null || (!isOpen && !(await isStored(linked))))
+      throw new ServiceError('not_found', 'The file of this link is not kept any more.')
+    return answer
+  }
+
+  async function isStored({ key, bytes }: { key: string; bytes: number }): Promise<boolean> {
+    const stream = await artifacts.open(key, bytes > 0 ? { start: 0, end: 0 } : undefined)
+    stream?.destroy()
+    return stream !== null
+  }
+
+  const get = async (request: ApiRequest): Promise<ApiResponse> =>
+    (await serveLasting(request, '')) ?? serve(request, (await find(request)).file)
 
   async function thumbnail(request: ApiRequest): Promise<ApiResponse> {
-    const { name, thumbnail: small, sha256 } = await find(request)
+    const answer = await serveLasting(request, THUMBNAIL)
+    if (answer !== null) return answer
+    const { small } = await find(request)
     if (small === null) throw notFound()
-    return serve(request, {
-      ...small,
-      name: name.replace(/\.\w+$/, '-small.webp'),
-      media_type: 'image/webp',
-      sha256: `${sha256}-small`,
-    })
+    return serve(request, small)
   }
 
   return [

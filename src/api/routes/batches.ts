@@ -6,6 +6,7 @@ import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts
 import { ServiceError, type FieldError } from '../../shared/errors.ts'
 import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
 import type { JobRecord, JsonObject } from '../../shared/jobs/job.ts'
+import { keepAgain, type DeploymentKeep } from '../../shared/jobs/keep.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import {
   idempotencyOf,
@@ -16,11 +17,12 @@ import {
   refusedAccept,
   type IdempotencyScope,
 } from '../accepting.ts'
-import { mayOpen, type Auth } from '../auth.ts'
+import { mayOpen, type Auth, type Principal } from '../auth.ts'
 import { MAX_FIELDS } from '../error-response.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { linksFor, type LinkKind } from '../links-asked.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
 import {
@@ -28,6 +30,7 @@ import {
   batchRequestSchema,
   invalidRequest,
   JOB_ID,
+  linksQuery,
   parseWith,
   queryObject,
   refuseQuery,
@@ -37,12 +40,14 @@ import { answerToken } from './tokens.ts'
 export interface BatchRoutesDependencies {
   batches: Batches
   streams: EventStreams
-  showJob: (job: JobRecord) => Promise<Job>
+  showJob: (job: JobRecord, links?: LinkKind) => Promise<Job>
   resolveJob: ResolveJob
   mayRun: MayRun
   inputLimits: InputLimits
   auth: Auth
   account: string
+  /** How long jobs are kept that do not say it. */
+  keep: DeploymentKeep
   /** Redis has no room for new work. */
   full: () => boolean
 }
@@ -58,14 +63,15 @@ const pageQuery = (cursor: RegExp) =>
     cursor: z.string().regex(cursor, { error: 'Expected the next_cursor of an earlier page.' }).optional(),
   })
 const batchesQuery = pageQuery(BATCH_ID)
-const jobsQuery = pageQuery(JOB_ID)
+const jobsQuery = pageQuery(JOB_ID).extend({ links: linksQuery })
+const manifestQuery = z.strictObject({ links: linksQuery })
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Batches: submit together, look, watch, cancel, try the failed ones again. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
-  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, auth, account, full } = dependencies
+  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, auth, account, keep, full } = dependencies
 
   /** A foreign id is as unknown as a made-up one, and so is a draft. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
@@ -77,13 +83,17 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   /** The first mistakes of any items, at once: no more of them are shown. */
-  async function resolveItems(items: readonly JsonObject[], defaults: JsonObject, tenant: string): Promise<NewJob[]> {
+  async function resolveItems(
+    items: readonly JsonObject[],
+    defaults: JsonObject,
+    principal: Principal,
+  ): Promise<NewJob[]> {
     const jobs: NewJob[] = []
     const wrong: FieldError[] = []
     const resolve = async (item: JsonObject, place: number): Promise<void> => {
       try {
-        const job = await resolveJob(withDefaults(item, defaults), `/items/${place}`)
-        jobs[place] = { ...job, tenant, account, retry_of: null }
+        const job = await resolveJob(withDefaults(item, defaults), principal.keep, `/items/${place}`)
+        jobs[place] = { ...job, tenant: principal.tenant, account, retry_of: null }
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code !== 'invalid_request') throw error
         wrong.push(...error.fields)
@@ -142,7 +152,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       retry_of: null,
     }
     const scope = { route: 'POST /v1/batches', body: request.body }
-    const items = (): Promise<NewJob[]> => resolveItems(body.items, defaults, tenant)
+    const items = (): Promise<NewJob[]> => resolveItems(body.items, defaults, request.principal)
     return accept(request, batch, items, scope, files).catch((error: unknown) => {
       throw inRequest(error, (job) => `/items/${job}/input`)
     })
@@ -159,7 +169,15 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         mayRun(job.preset)
         if (job.input === null)
           throw new ServiceError('not_retryable', 'Inputs were removed by retention; submit the jobs again.')
-        failed.push({ ...sameAgain(job), tenant: old.tenant, account, input: job.input, retry_of: job.id })
+        const kept = keepAgain(job.keep, keep, request.principal.keep)
+        failed.push({
+          ...sameAgain(job),
+          tenant: old.tenant,
+          account,
+          input: job.input,
+          keep: kept,
+          retry_of: job.id,
+        })
       }
       if (failed.length === 0) throw new ServiceError('not_retryable', 'Every job of the batch has succeeded.')
       return failed
@@ -199,10 +217,14 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   async function jobs(request: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor } = parseWith(jobsQuery, queryObject(request.query))
+    const { limit, cursor, links } = parseWith(jobsQuery, queryObject(request.query))
+    const kind = linksFor(request.principal, links)
     const { id } = await owned(request)
     const { records, last } = await batches.jobsOf(id, { limit, ...(cursor === undefined ? {} : { after: cursor }) })
-    return { status: 200, body: { data: await Promise.all(records.map(showJob)), next_cursor: last } }
+    return {
+      status: 200,
+      body: { data: await Promise.all(records.map((job) => showJob(job, kind))), next_cursor: last },
+    }
   }
 
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {
@@ -215,18 +237,19 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
 
   /** One line for each job, in the order of their places; a page of them is in memory at a time. */
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
-    refuseQuery(request)
+    const { links } = parseWith(manifestQuery, queryObject(request.query))
+    const kind = linksFor(request.principal, links)
     const { id } = await owned(request)
     return {
       status: 200,
       headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
-      stream: Readable.from(manifestLines(id), { objectMode: false }),
+      stream: Readable.from(manifestLines(id, kind), { objectMode: false }),
     }
   }
 
-  async function* manifestLines(id: string): AsyncGenerator<string> {
+  async function* manifestLines(id: string, kind: LinkKind): AsyncGenerator<string> {
     for await (const record of everyJob(id)) {
-      const shown = await showJob(record)
+      const shown = await showJob(record, kind)
       const { position, status, preset, model, version, prediction_id, input, output, artifacts } = shown
       const { error, cost, metadata } = shown
       const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output, artifacts }

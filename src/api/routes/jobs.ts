@@ -4,6 +4,7 @@ import type { EventHub } from '../../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { filesOf } from '../../shared/inputs/reference.ts'
+import { keepAgain, type DeploymentKeep } from '../../shared/jobs/keep.ts'
 import { sameAgain, type AcceptResult, type Lifecycle, type NewJob } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { pinned } from '../../shared/jobs/run-facts.ts'
@@ -19,6 +20,7 @@ import {
 } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
+import { linksFor, type LinkKind } from '../links-asked.ts'
 import { createOwnedJob, noSuchJob } from '../owned-job.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import {
@@ -45,6 +47,8 @@ export interface JobRoutesDependencies {
   mayRun: MayRun
   inputs: Inputs
   account: string
+  /** How long jobs are kept that do not say it. */
+  keep: DeploymentKeep
   /** Redis has no room for new work. */
   full: () => boolean
 }
@@ -54,16 +58,16 @@ const LOOKED_AT = 500
 const CHUNK = 100
 
 /** A job as its owner sees it, with what it waits for. */
-export type ShowJob = (job: JobRecord) => Promise<Job>
+export type ShowJob = (job: JobRecord, links?: LinkKind) => Promise<Job>
 
 export function createShowJob(view: JobView, dependencies: WaitingDependencies): ShowJob {
   const waiting = createWaiting(dependencies)
-  return async (job) => view(job, await waiting(job))
+  return async (job, links) => view(job, await waiting(job), links)
 }
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account, full } = dependencies
+  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account, keep, full } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
   const owned = createOwnedJob(store)
 
@@ -130,7 +134,12 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const files = await takeFiles(request, ['/input'], inputs.limits)
     const scope = { route: 'POST /v1/jobs', body: request.body }
     try {
-      return await accept(request, { ...(await resolveJob(scope.body)), retry_of: null }, scope, files)
+      return await accept(
+        request,
+        { ...(await resolveJob(scope.body, request.principal.keep)), retry_of: null },
+        scope,
+        files,
+      )
     } catch (caught) {
       const error = inRequest(caught, () => '/input')
       // The preset may be another one by now: a repetition is answered by what its first request was.
@@ -159,7 +168,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       parseWith(retrySchema, request.body).pinned === true
     const same = isPinned ? pinned(old) : { target: {}, input: old.input }
     if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of this run is known.')
-    const job = { ...sameAgain(old), ...same.target, input: same.input, retry_of: old.id }
+    const kept = keepAgain(old.keep, keep, request.principal.keep)
+    const job = { ...sameAgain(old), ...same.target, input: same.input, keep: kept, retry_of: old.id }
     const body = isPinned ? { job: old.id, pinned: true } : old.id
     return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch((error: unknown) => {
       throw inRetry(error)
@@ -167,9 +177,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
-    const { wait, include } = parseWith(getQuerySchema, queryObject(request.query))
+    const { wait, include, links } = parseWith(getQuerySchema, queryObject(request.query))
+    const kind = linksFor(request.principal, links)
     const job = await owned(request)
-    const body = await show(await afterWait(job, wait ?? null, request))
+    const body = await show(await afterWait(job, wait ?? null, request), kind)
     return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
   }
 
@@ -180,12 +191,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     }))
   }
 
-  async function page(jobs: JobRecord[], next: string | null): Promise<ApiResponse> {
-    return { status: 200, body: { data: await Promise.all(jobs.map(show)), next_cursor: next } }
+  async function page(jobs: JobRecord[], next: string | null, links: LinkKind): Promise<ApiResponse> {
+    const data = await Promise.all(jobs.map((job) => show(job, links)))
+    return { status: 200, body: { data, next_cursor: next } }
   }
 
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor, status, preset, batch } = parseWith(listQuerySchema, queryObject(query))
+    const { limit, cursor, status, preset, batch, links } = parseWith(listQuerySchema, queryObject(query))
+    const kind = linksFor(principal, links)
     const chunk = preset === undefined && batch === undefined ? limit : CHUNK
     const wanted: JobRecord[] = []
     let last = cursor
@@ -199,10 +212,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       for (const [at, job] of jobs.slice(0, chunk).entries()) {
         last = job.id
         if (job.preset === (preset ?? job.preset) && job.batch === (batch ?? job.batch)) wanted.push(job)
-        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 ? last : null)
+        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 ? last : null, kind)
       }
-      if (jobs.length <= chunk) return page(wanted, null)
-      if (looked >= LOOKED_AT) return page(wanted, last ?? null)
+      if (jobs.length <= chunk) return page(wanted, null, kind)
+      if (looked >= LOOKED_AT) return page(wanted, last ?? null, kind)
     }
   }
 

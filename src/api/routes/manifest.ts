@@ -1,21 +1,28 @@
+import { z } from 'zod'
 import type { JobManifest } from '../../client/types.ts'
 import type { JobRecord } from '../../shared/jobs/job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/run-facts.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned-job.ts'
+import { linksFor } from '../links-asked.ts'
+import { parseWith, queryObject } from '../schemas.ts'
 import type { ShowJob } from './jobs.ts'
+
+const querySchema = z.strictObject({ links: z.literal('lasting').optional() })
 
 /** What a result was made of and what came out: to be kept beside it. */
 export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>; show: ShowJob }): Route[] {
   const owned = createOwnedJob(store)
 
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
-    return { status: 200, body: await manifestOf(await owned(request)) }
+    const { links } = parseWith(querySchema, queryObject(request.query))
+    if (links) linksFor(request.principal, links)
+    return { status: 200, body: await manifestOf(await owned(request), links) }
   }
 
-  async function manifestOf(record: JobRecord): Promise<JobManifest> {
-    const job = await show(record)
+  async function manifestOf(record: JobRecord, links: 'lasting' | undefined): Promise<JobManifest> {
+    const job = await show(record, links)
     const { id, status, preset, batch, position, model, version, deployment, prediction_id, attempt, retry_of } = job
     const { input, metrics, cost, error, metadata, created_at, submitted_at, started_at, completed_at } = job
     return {
@@ -32,8 +39,10 @@ export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>;
       attempt,
       input,
       input_sha256: inputHash(record),
-      // Links end; what they lead to is named by id and place.
-      artifacts: job.artifacts.map(({ url: _url, thumbnail_url: _thumbnail, ...facts }) => facts),
+      // Hourly links end before anybody reads them here; what they lead to is named by id and place.
+      artifacts: links
+        ? job.artifacts
+        : job.artifacts.map(({ url: _url, thumbnail_url: _thumbnail, ...facts }) => facts),
       metrics,
       cost,
       error,

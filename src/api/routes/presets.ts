@@ -3,9 +3,16 @@ import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
 import { subscribed } from '../../shared/catalogue/policies.ts'
 import { runsOf, submitSchema, type Preset } from '../../shared/catalogue/preset.ts'
 import { estimatePrice } from '../../shared/credits/price.ts'
+import { formatDuration } from '../../shared/duration.ts'
 import { ServiceError } from '../../shared/errors.ts'
+import { CLOCKS, type OwnKeep } from '../../shared/jobs/keep.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Route } from '../http.ts'
+
+const ownKeepWords = (keep: OwnKeep): PresetView['keep'] =>
+  Object.fromEntries(
+    CLOCKS.flatMap((clock) => (keep[clock] === undefined ? [] : [[clock, formatDuration(keep[clock])]])),
+  )
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10
 
@@ -32,6 +39,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTim
       price,
       estimate: price && estimatePrice(price, { ...input.default, ...input.fixed }),
       ...policies,
+      keep: ownKeepWords(policies.keep),
       webhook_events: subscribed(policies.webhook_events),
       policy_overrides: overrides,
       run_time: runs && { p50: seconds(runs.p50), p90: seconds(runs.p90) },

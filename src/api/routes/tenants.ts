@@ -12,6 +12,7 @@ import {
   rotationSchema,
   tenantChangeSchema,
   tenantPageSchema,
+  withoutNulls,
 } from '../../shared/tenants/tenant-requests.ts'
 
 /** Tenants and their keys, for operators. `defaults`: limits of tenants that have none of their own. */
@@ -27,9 +28,14 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
   }
 
   async function create({ body }: OwnedRequest): Promise<ApiResponse> {
-    const { id, title = id, limits } = parseBody(newTenantSchema, body)
+    const { id, title = id, limits, keep } = parseBody(newTenantSchema, body)
     const { requests_per_minute = null, queued_jobs = null } = limits
-    const { tenant, created } = await admin.createTenant({ id, title, limits: { requests_per_minute, queued_jobs } })
+    const { tenant, created } = await admin.createTenant({
+      id,
+      title,
+      limits: { requests_per_minute, queued_jobs },
+      keep: withoutNulls(keep),
+    })
     return {
       status: created ? 201 : 200,
       headers: { location: `/v1/admin/tenants/${id}` },

@@ -1,13 +1,23 @@
 import type { JobRecord } from '../jobs/job.ts'
+import type { KeptFiles } from '../jobs/purge.ts'
 import type { ArtifactNames } from './artifact-names.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 
-/** Removes every file that was stored for a job, also those that no record names: of copies that were never finished. */
-export const createRemoveJobFiles =
-  (artifacts: Pick<ArtifactStore, 'remove' | 'removeAll'>, names: ArtifactNames) =>
-  async (job: JobRecord): Promise<void> => {
-    await artifacts.remove(job.artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key])))
-    for (const folder of names.foldersOf(job)) await artifacts.removeAll(folder)
+/** Everything that was stored for a job. */
+export function createJobFiles(artifacts: Pick<ArtifactStore, 'remove' | 'removeAll'>, names: ArtifactNames) {
+  const of = (job: JobRecord): KeptFiles => ({
+    tenant: job.tenant,
+    keys: job.artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key])),
+    // Also what no record names: of copies that were never finished.
+    folders: names.foldersOf(job),
+  })
+  return {
+    of,
+    async remove({ keys, folders }: KeptFiles): Promise<void> {
+      await artifacts.remove(keys)
+      for (const folder of folders) await artifacts.removeAll(folder)
+    },
   }
+}
 
-export type RemoveJobFiles = ReturnType<typeof createRemoveJobFiles>
+export type JobFiles = ReturnType<typeof createJobFiles>

@@ -36,6 +36,8 @@ export interface KeyNames {
   batchParts: Map<string, string[]>
   tenantBatches: string[]
   slots: string[]
+  /** Jobs whose files outlived their records. */
+  keptFiles: Set<string>
   uploads: Set<string>
   /** Uploads that have more than a record. */
   uploadParts: Set<string>

@@ -2,9 +2,13 @@ import type { ArtifactStore } from '../artifacts/artifact-store.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { keptFilesOf } from '../jobs/due-member.ts'
+import { endsOf, FIRST_KEEP, type DeploymentKeep } from '../jobs/keep.ts'
+import { filesAfter } from '../jobs/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
 import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
+import { checkKeptMember, walkKeptFiles } from './check-files.ts'
 import { checkInputs, walkUploads } from './check-inputs.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
@@ -22,6 +26,8 @@ export interface AuditOptions {
   /** Whose predictions `upstream` lists, and whose budget `creates` is. */
   account: string
   timings?: Timings
+  /** What the deployment's configuration says; that of the first release otherwise. */
+  keep?: Pick<DeploymentKeep, 'usual'>
   /** What upstream has: the account's predictions, at least those of the last hour; null when it does not answer. */
   upstream?: { list(): Promise<Prediction[] | null>; tokens: WebhookTokens }
   /** Stored files are read and compared with their records. */
@@ -100,6 +106,7 @@ function createWalk(options: AuditOptions, began: number) {
   const checks = {
     keys,
     timings: options.timings ?? DEFAULT_TIMINGS,
+    keep: options.keep ?? { usual: FIRST_KEEP },
     quiescent: options.quiescent ?? false,
   }
   const since = began - checks.timings.outputLifetime
@@ -155,8 +162,9 @@ function createWalk(options: AuditOptions, began: number) {
 
   async function checkFiles({ state, now }: LoadedJob, store: Pick<ArtifactStore, 'open'>): Promise<void> {
     const { job } = state
-    // Files of an old job go before its record does.
-    if (now >= (job.completed_at ?? now) + checks.timings.keepJob) return
+    const ends = endsOf(job, checks.keep)
+    // Files that go with the record go before it does.
+    if (ends !== null && now >= ends.job && !filesAfter(job, ends).stay) return
     for (const artifact of job.artifacts) {
       const wrong = await compareFile(store, artifact)
       if (wrong !== null) say('artifact_stored', job.id, `${artifact.id}: ${wrong}`)
@@ -172,13 +180,15 @@ function createWalk(options: AuditOptions, began: number) {
   async function visitIndex(
     kind: 'zset' | 'set',
     key: string,
-    read: (member: string) => IndexMember | BatchMember | null,
+    read: (member: string) => IndexMember | BatchMember | FilesMember | null,
   ): Promise<void> {
     for await (const page of source.members(kind, key))
       for (const member of page) {
         const target = read(member)
         if (target === null) say('index_member_exists', member, `${key} holds what nobody can read`)
         else if (target.kind === 'batch') problems.push(...(await checkBatchMember(source, key, member, target.batch)))
+        else if (target.kind === 'files')
+          problems.push(...(await checkKeptMember({ source, keys }, member, target.job)))
         else if (target.kind !== 'job' || !isKnown(target.job)) await visitMember(kind, key, member, target)
       }
   }
@@ -207,9 +217,7 @@ function createWalk(options: AuditOptions, began: number) {
             say('indexed', job, `a job of ${other} in ${key}`, [['zrem', key, job]])
         }
     }
-    await visitIndex('zset', keys.retention, (id) =>
-      id.startsWith('bat_') ? { kind: 'batch', batch: id } : { kind: 'job', job: id },
-    )
+    await visitIndex('zset', keys.retention, readRetention)
     await visitIndex('zset', keys.due, readDue)
     await visitIndex('zset', keys.storing, readAttempt)
     for (const key of names.open) await visitIndex('set', key, readAttempt)
@@ -291,6 +299,7 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...batches.problems)
       skipped.push(...batches.skipped)
       problems.push(...(await walkSlots(source, names.slots, checks)))
+      problems.push(...(await walkKeptFiles(names, { source, keys })))
       problems.push(...(await walkUploads(names, { source, keys, artifacts })))
       problems.push(...(await walkLedgers(source, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
@@ -310,6 +319,13 @@ function readAttempt(member: string): (IndexMember & { kind: 'attempt' }) | null
 }
 
 type BatchMember = { kind: 'batch'; batch: string }
+type FilesMember = { kind: 'files'; job: string }
+
+function readRetention(id: string): IndexMember | BatchMember | FilesMember {
+  const filesOf = keptFilesOf(id)
+  if (filesOf !== null) return { kind: 'files', job: filesOf }
+  return id.startsWith('bat_') ? { kind: 'batch', batch: id } : { kind: 'job', job: id }
+}
 
 function readDue(member: string): IndexMember | BatchMember | null {
   const [kind, job, ...rest] = member.split(':')

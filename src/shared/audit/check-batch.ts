@@ -1,7 +1,7 @@
 import type { BatchRecord } from '../batches/batch.ts'
 import { isFinal, STATUSES, type JobRecord } from '../jobs/job.ts'
+import { FIRST_KEEP } from '../jobs/keep.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import type { Timings } from '../jobs/timings.ts'
 import type { Command, Invariant, Problem } from './finding.ts'
 
 /** What a batch adds up of a job. */
@@ -27,7 +27,7 @@ const sum = (jobs: readonly BatchJob[], of: (job: BatchJob) => number): number =
   jobs.reduce((total, job) => total + of(job), 0)
 
 /** The counts of a batch against its jobs, and the indexes that it should be in. */
-export function checkBatch(loaded: LoadedBatch, { keys, timings }: { keys: JobKeys; timings: Timings }): Problem[] {
+export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Problem[] {
   const { batch, now } = loaded
   const { id } = batch
   const say = (invariant: Invariant, detail: string, fix: Command[] = []): Problem => ({
@@ -50,7 +50,7 @@ export function checkBatch(loaded: LoadedBatch, { keys, timings }: { keys: JobKe
       say('indexed', 'not in the index of its tenant', [['zadd', keys.tenantBatches(batch.tenant), '0', id]]),
     )
   if (batch.completed_at !== null && loaded.retention === null) {
-    const at = String(Math.max(now, batch.completed_at + timings.keepJob))
+    const at = String(Math.max(now, batch.completed_at + (batch.keep ?? FIRST_KEEP.job) * 1000))
     problems.push(say('retention', 'complete, and no clean-up waits for it', [['zadd', keys.retention, 'NX', at, id]]))
   }
   if (batch.completed_at === null && loaded.retention !== null)

@@ -16,6 +16,7 @@ import {
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import { isGivenUp } from '../jobs/rules-submit.ts'
+import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
 
@@ -51,6 +52,8 @@ export interface LoadedJob {
 export interface CheckOptions {
   keys: JobKeys
   timings: Timings
+  /** For records that do not say how long they are kept. */
+  keep: Pick<DeploymentKeep, 'usual'>
   quiescent: boolean
 }
 
@@ -214,7 +217,9 @@ function checkIndexes({ state, now, ...loaded }: LoadedJob, { keys, timings }: C
   }
   const final = isFinal(job.phase)
   if (final && loaded.retention === null) {
-    const at = String(Math.round(Math.max(now, (job.completed_at ?? now) + timings.keepPredictionIndex)))
+    const at = String(
+      Math.round(Math.max(now, (job.completed_at ?? now) + firstCleanUp(job, timings.keepPredictionIndex))),
+    )
     problems.push(
       say('retention', job.id, 'final, and no clean-up waits for it', [['zadd', keys.retention, 'NX', at, job.id]]),
     )
@@ -297,11 +302,11 @@ function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: Check
   return problems
 }
 
-function checkIdempotency({ state, idempotency, now }: LoadedJob, { timings }: CheckOptions, say: Say): Problem[] {
+function checkIdempotency({ state, idempotency, now }: LoadedJob, { keep }: CheckOptions, say: Say): Problem[] {
   const { job } = state
   if (job.idempotency === null || idempotency === job.id) return []
-  // It goes with the input.
-  if (idempotency === null && job.completed_at !== null && now >= job.completed_at + timings.keepPayload) return []
+  const ends = endsOf(job, keep)
+  if (idempotency === null && ends !== null && now >= ends.entry) return []
   return [say('idempotent', job.id, `its entry names ${idempotency ?? 'no job'}`)]
 }
 

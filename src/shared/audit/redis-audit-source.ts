@@ -267,6 +267,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         batchParts: new Map(),
         tenantBatches: [],
         slots: [],
+        keptFiles: new Set(),
         uploads: new Set(),
         uploadParts: new Set(),
         open: [],
@@ -351,6 +352,7 @@ function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
+  else if (kind === 'files' && part === undefined) names.keptFiles.add(id)
   else if (kind === 'upload' && part === undefined) names.uploads.add(id)
   else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)
   else if (kind === 'batch' && part === undefined) names.batches.add(id)

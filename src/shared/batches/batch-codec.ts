@@ -32,6 +32,7 @@ const fields = z.object({
     .transform((text): unknown => JSON.parse(text))
     .pipe(jsonObject),
   retry_of: z.string().nullable().default(null),
+  keep: whole.nullable().default(null),
   idempotency: z.string().nullable().default(null),
   created_at: whole,
   completed_at: whole.nullable().default(null),

@@ -1,4 +1,5 @@
 import type { BatchStop } from '../jobs/decision.ts'
+import { FIRST_KEEP } from '../jobs/keep.ts'
 import { FINAL_PHASES, type JobRecord, type JsonObject, type Status } from '../jobs/job.ts'
 
 /** Jobs that were submitted together: accepted all or none, counted in the commits that change them. */
@@ -29,6 +30,8 @@ export interface BatchRecord {
   metadata: JsonObject
   /** The batch whose failed jobs this one tries again. */
   retry_of: string | null
+  /** How long the record is kept after its end, s: as long as any of its jobs; null: of the first release. */
+  keep: number | null
   /** Name of its idempotency entry. */
   idempotency: string | null
   created_at: number
@@ -85,6 +88,7 @@ export const newBatch = (
     rev: 0,
     state: 'draft',
     ...request,
+    keep: Math.max(...jobs.map(({ keep }) => keep?.[1] ?? FIRST_KEEP.job)),
     idempotency,
     total: jobs.length,
     counts: { queued: jobs.length, starting: 0, processing: 0, succeeded: 0, failed: 0, canceled: 0 },

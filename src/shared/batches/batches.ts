@@ -129,9 +129,12 @@ export function createBatches({
       await store.rearm(id, timings.ringAgain.max)
     },
 
-    async forget(id: string): Promise<void> {
+    /** The record goes, unless it is to be kept longer than `now`, ms. */
+    async forget(id: string, now: number): Promise<void> {
       const batch = await store.read(id)
-      if (batch) await store.forget(batch)
+      if (!batch) return
+      const until = (batch.completed_at ?? now) + (batch.keep ?? 0) * 1000
+      await (until > now ? store.keepUntil(id, until) : store.forget(batch))
     },
 
     read: (id: string) => store.read(id),

@@ -28,6 +28,8 @@ export interface BatchStore {
   idempotent(entry: string): Promise<{ batch: string; body: string } | null>
   /** No further job begins; its queued jobs are to be looked at. Whether this changed anything. */
   stop(batch: BatchRecord): Promise<boolean>
+  /** Its clean-up is due later, ms. */
+  keepUntil(id: string, at: number): Promise<void>
   /** Looks at the batch again in so many ms; null: not any more. */
   rearm(id: string, inMs: number | null): Promise<void>
   /** Removes a batch that is over, or was never accepted: then its drafts too. */

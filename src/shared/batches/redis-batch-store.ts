@@ -179,6 +179,10 @@ export function createRedisBatchStore(options: {
       return (await run('always', input, String(batch.rev))).status === 'applied'
     },
 
+    async keepUntil(id, at) {
+      await redis.zadd(keys.retention, 'XX', String(at), id)
+    },
+
     async rearm(id, inMs) {
       if (inMs === null) await redis.zrem(keys.due, dueBatch(id).member)
       else await redis.zadd(keys.due, 'XX', String(Math.round(commits.clock.now() + inMs)), dueBatch(id).member)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { keepSchema } from '../jobs/keep-schema.ts'
 import { ON_UNKNOWN, STORE_POLICIES, WEBHOOK_EVENTS, type WebhookEvent } from '../jobs/job.ts'
 
 /** What a job may be told about how it is run, in the words that requests and presets share. */
@@ -20,9 +21,10 @@ export const policySchemas = {
   webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length),
   on_unknown: z.enum(ON_UNKNOWN),
   store: z.enum(STORE_POLICIES),
+  keep: keepSchema,
 } as const
 
-export const POLICY_NAMES = ['timeout', 'start_within', 'webhook_events', 'on_unknown', 'store'] as const
+export const POLICY_NAMES = ['timeout', 'start_within', 'webhook_events', 'on_unknown', 'store', 'keep'] as const
 
 /** How the jobs of a preset are run; `overrides`: which of these a job may say itself. */
 export const policiesSchema = z.strictObject({
@@ -31,6 +33,8 @@ export const policiesSchema = z.strictObject({
   webhook_events: policySchemas.webhook_events.default(() => []),
   on_unknown: policySchemas.on_unknown.default('fail'),
   store: policySchemas.store.default('copy'),
+  /** How long a job, its payload and its files are kept, where the preset says so. */
+  keep: policySchemas.keep.default({}),
   /** How often a prediction that failed for reasons of the platform is made anew. */
   resubmit_limit: z.number().int().min(0).max(5).default(2),
   /** So many jobs of the preset may be in flight at once. */

@@ -2,14 +2,16 @@ import type { Cause, JobRecord, JobState } from './job.ts'
 import { attemptOf, effectKey, isFinal, newAttempt } from './job.ts'
 import type { HistoryLine } from './history-line.ts'
 import type { JobKeys } from './job-keys.ts'
-import type { AcceptLimits, PurgeStage } from './ports.ts'
+import type { AcceptLimits } from './ports.ts'
+import { firstCleanUp } from './keep.ts'
+import type { Purge, PurgePart } from './purge.ts'
 import { isMoment, writeAttempt, writeJob, writeLine, writeNewJob } from './record-plan.ts'
 import { inputHash } from './run-facts.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
-import { dueAttempt, dueEffect, dueJob } from './due-member.ts'
+import { dueAttempt, dueEffect, dueJob, keptFilesMember } from './due-member.ts'
 
 /** Moves the job between the sets and counters that follow from its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -164,7 +166,7 @@ export function planCommit(
   writeJob(input, keys, job, commit.job, after)
   moveIndexes(input, keys, job, after)
   planSlot(input, keys, job, after)
-  planBatchMove(input, keys, job, after, timings)
+  planBatchMove(input, keys, job, after)
   if (commit.stopsBatch && job.batch) input.add('stop_batch', keys.batch(job.batch), commit.stopsBatch)
 
   if (attempt) {
@@ -188,7 +190,7 @@ export function planCommit(
   if (isFinal(after.phase)) {
     if (!isFinal(job.phase)) {
       input.add('zrem', keys.due, dueJob(job.id).member)
-      input.dueAt(keys.retention, job.id, { in: timings.keepPredictionIndex })
+      input.dueAt(keys.retention, job.id, { in: firstCleanUp(job, timings.keepPredictionIndex) })
       const by = attempt?.changes.finished_by ?? state.attempts.find(({ n }) => n === job.attempt)?.finished_by
       if (by) input.add('hincrby', keys.counters, `finished_by:${by}`, 1)
       input.add('hincrby', keys.counters, `jobs:${after.phase}`, 1)
@@ -273,28 +275,29 @@ export function planCreate(
   return input
 }
 
-/** Removal of a final job, or of parts of it; `next` is when the following clean-up is due. */
-export function planPurge(
-  { job, attempts }: JobState,
-  stage: PurgeStage,
-  { keys, timings }: PlanOptions,
-): CommitScriptInput {
+/** Removal of a final job, or of parts of it. */
+export function planPurge({ job, attempts }: JobState, purge: Purge, { keys }: PlanOptions): CommitScriptInput {
   const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
-  const since = job.completed_at ?? job.created_at
-  for (const { prediction_id, account } of attempts)
-    if (prediction_id) input.add('del', keys.prediction(account, prediction_id))
-  if (stage === 'index') return input.dueAt(keys.retention, job.id, since + timings.keepPayload)
-  if (job.idempotency) input.add('del', keys.idempotency(job.idempotency))
-  if (stage === 'payload') {
+  const goes = (part: PurgePart): boolean => purge.remove === 'record' || purge.parts.includes(part)
+  if (goes('index'))
+    for (const { prediction_id, account } of attempts)
+      if (prediction_id) input.add('del', keys.prediction(account, prediction_id))
+  if (goes('entry') && job.idempotency) input.add('del', keys.idempotency(job.idempotency))
+  if (purge.remove === 'parts') {
     const gone = { input: null, output: null, input_sha256: inputHash(job) }
-    writeJob(input, keys, job, gone, { ...job, ...gone })
-    return input.dueAt(keys.retention, job.id, since + timings.keepJob)
+    if (goes('payload') && (job.input !== null || job.output !== null))
+      writeJob(input, keys, job, gone, { ...job, ...gone })
+    return input.dueAt(keys.retention, job.id, purge.next)
   }
   // Nobody's any more: a listing that shows them shall not take them for orphans.
-  if (stage === 'deleted')
+  if (purge.early)
     for (const { account, prediction_id, orphans } of attempts)
       for (const id of prediction_id === null ? orphans : [prediction_id, ...orphans])
         input.add('zadd_in', keys.foreign(account), 0, id)
+  if (purge.kept)
+    input
+      .add('set', keys.keptFiles(job.id), JSON.stringify({ ...purge.kept.files, until: purge.kept.until }))
+      .dueAt(keys.retention, keptFilesMember(job.id), purge.kept.until)
   input
     .add('zrem', keys.tenantJobs(job.tenant), job.id)
     .add('zrem', keys.tenantStatus(job.tenant, job.status), job.id)

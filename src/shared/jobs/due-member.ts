@@ -24,6 +24,13 @@ export const dueEffect = (job: string, effect: string): DueMember => ({
 
 export const dueBatch = (batch: string): DueMember => ({ kind: 'batch', member: `batch:${batch}`, batch })
 
+/** The index of clean-ups names kept files so, jobs and batches by their ids. */
+const KEPT_FILES = 'files:'
+export const keptFilesMember = (job: string): string => `${KEPT_FILES}${job}`
+/** The job whose files a member of the index of clean-ups names; null: it names something else. */
+export const keptFilesOf = (member: string): string | null =>
+  member.startsWith(KEPT_FILES) ? member.slice(KEPT_FILES.length) : null
+
 /** None when it is not ours; it is left alone then. */
 export function parseDueMember(member: string): DueMember[] {
   const [kind, id = '', ...rest] = member.split(':')

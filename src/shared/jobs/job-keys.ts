@@ -20,8 +20,10 @@ export function createJobKeys(prefix: string) {
     outbox: (id: string) => `${tag}:job:${id}:outbox`,
     /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
     due: `${tag}:due`,
-    /** sorted set: id of each final job by the time of its next clean-up, ms */
+    /** sorted set: each final job, batch that is over and `files:<job>` by the time of its next clean-up, ms */
     retention: `${tag}:retention`,
+    /** string: JSON, where the files are that outlived the record of a job */
+    keptFiles: (job: string) => `${tag}:files:${job}`,
     /** sorted sets, all scores 0: ids are ULIDs, so their order is that of creation */
     tenantJobs: (tenant: string) => `${tag}:tenant:${tenant}:jobs`,
     tenantStatus: (tenant: string, status: Status) => `${tag}:tenant:${tenant}:jobs:${status}`,

@@ -54,6 +54,9 @@ export type OnUnknown = (typeof ON_UNKNOWN)[number]
 export const STORE_POLICIES = ['copy', 'none'] as const
 export type StorePolicy = (typeof STORE_POLICIES)[number]
 
+/** How long a job is kept, as its record holds it: seconds from its end (files null: forever). keep.ts has the rules. */
+export type FrozenKeep = readonly [payload: number, job: number, files: number | null]
+
 /** A copied output file. `key` is its place in the artifact store. */
 export interface ArtifactRecord {
   id: string
@@ -121,6 +124,8 @@ export interface JobRecord {
   uncollected: number
   /** The metrics did not tell the price: the hold was taken. */
   charge_estimated: boolean
+  /** null: of the first release, which did not say. */
+  keep: FrozenKeep | null
   /** The job that this one tries again. */
   retry_of: string | null
   /** The version that ran, as upstream told it at the end: `hidden` for official models. */

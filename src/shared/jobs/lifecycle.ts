@@ -43,6 +43,7 @@ export interface NewJob {
   in_flight_limit: number | null
   price: PriceRule | null
   charge_canceled: boolean
+  keep: JobRecord['keep']
 }
 
 export type AcceptResult =
@@ -264,8 +265,8 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
   }
 }
 
-/** What a job like this one is made from, its input apart: retention may have removed that. */
-export const sameAgain = (job: JobRecord): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of'> => ({
+/** What a job like this one is made from; its input apart, which retention may have removed, and how long it is kept. */
+export const sameAgain = (job: JobRecord): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of' | 'keep'> => ({
   preset: job.preset,
   model: job.model,
   version: job.version,

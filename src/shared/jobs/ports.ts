@@ -1,3 +1,4 @@
+import type { KeptFiles, Purge } from './purge.ts'
 import type { DueMember } from './due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
 import type { BatchStop, Commit, PauseReason } from './decision.ts'
@@ -139,12 +140,16 @@ export interface JobStore {
   rearm(member: DueMember, inMs: number): Promise<void>
   /** Takes a member out of the index: its job is gone, or it needs no look any more. */
   dropDue(member: DueMember): Promise<void>
-  /** Final jobs whose next clean-up is due. */
+  /** Final jobs (and `bat_` batches, `files:<job>` kept files) whose next clean-up is due. */
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
   /** Looks at a final job again when its open attempts are due: it is not done before they are closed. */
   deferRetention(state: JobState): Promise<void>
   /** Removes what a final job need not keep any more. False: it has changed since it was loaded, and stays as it is. */
-  purge(state: JobState, stage: PurgeStage, commitId: string): Promise<boolean>
+  purge(state: JobState, purge: Purge, commitId: string): Promise<boolean>
+  /** Files that outlived the record of this job; null: none, or nothing removes them. */
+  keptFiles(job: string): Promise<KeptFiles | null>
+  /** Their time came, and they are gone. */
+  forgetKeptFiles(job: string): Promise<void>
   /** How many predictions are open on the account. */
   openPredictions(account: string): Promise<number>
   pause(account: string): Promise<Pause | null>
@@ -154,12 +159,6 @@ export interface JobStore {
   deadLetter(letter: { reason: string; job: string; prediction: string; webhook_id: string }): Promise<void>
   counts(): Promise<Counts>
 }
-
-/**
- * What goes first, next and last of a final job: the prediction index, input and output, everything; or all of it before
- * its time, while upstream still tells of its predictions.
- */
-export type PurgeStage = 'index' | 'payload' | 'all' | 'deleted'
 
 /** BullMQ jobs say "look at this" and prove nothing: losing one costs time, never a job. */
 export interface Doorbells {

@@ -82,6 +82,7 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   captured: z.number().nullable(),
   uncollected: z.number(),
   charge_estimated: z.boolean(),
+  keep: z.tuple([z.number(), z.number(), z.number().nullable()]).nullable(),
   retry_of: z.string().nullable(),
   resolved_version: z.string().nullable(),
   seed: z.number().nullable(),

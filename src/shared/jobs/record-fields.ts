@@ -55,6 +55,7 @@ export const JOB_FIELDS: { [F in keyof JobRecord]: Field<JobRecord[F]> } = {
   captured: { in: 'hash', absent: null },
   uncollected: { in: 'hash', absent: 0 },
   charge_estimated: { in: 'hash', absent: false },
+  keep: { in: 'order', absent: null },
   retry_of: { in: 'order', absent: null },
   resolved_version: { in: 'result', absent: null },
   seed: { in: 'result', absent: null },

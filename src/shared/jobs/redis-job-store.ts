@@ -3,15 +3,16 @@ import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
 import { sharedTurn } from '../shared-turn.ts'
-import { dueAttempt, parseDueMember } from './due-member.ts'
+import { dueAttempt, dueEffect, keptFilesMember, parseDueMember } from './due-member.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
-import { isFinal, type JobRecord } from './job.ts'
+import { effectKey, isFinal, type JobRecord } from './job.ts'
 import type { JobKeys } from './job-keys.ts'
 import { SILENT_FROM, type JobStore } from './ports.ts'
 import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from './record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from './run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
+import { keptFilesSchema } from './purge.ts'
 import type { Timings } from './timings.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
@@ -299,18 +300,28 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return { now: Number(now), ids }
     },
 
-    async deferRetention({ job, attempts }) {
-      const open = attempts.filter(({ state }) => state !== 'closed')
-      const due = await redis.zmscore(keys.due, ...open.map(({ n }) => dueAttempt(job.id, n).member))
+    async deferRetention({ job, attempts, effects }) {
+      const open = attempts.filter(({ state }) => state !== 'closed').map(({ n }) => dueAttempt(job.id, n))
+      const owed = effects.map((effect) => dueEffect(job.id, effectKey(effect)))
+      const due = await redis.zmscore(keys.due, ...[...open, ...owed].map(({ member }) => member))
       const last = Math.max(...due.map((score) => Number(score ?? 0)))
       // Never sooner than the lease under which it was taken.
       await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
     },
 
-    async purge(state, stage, commitId) {
-      const input = planPurge(state, stage, planOptions)
+    async purge(state, purge, commitId) {
+      const input = planPurge(state, purge, planOptions)
       const { result } = await run('always', input, [commitId, String(state.job.rev), '', '', ''])
       return result.status === 'applied' || result.status === 'repeated'
+    },
+
+    async keptFiles(job) {
+      const text = await redis.get(keys.keptFiles(job))
+      return text === null ? null : keptFilesSchema.parse(JSON.parse(text))
+    },
+
+    async forgetKeptFiles(job) {
+      await redis.pipeline().del(keys.keptFiles(job)).zrem(keys.retention, keptFilesMember(job)).exec()
     },
 
     openPredictions: (account) => redis.scard(keys.open(account)),

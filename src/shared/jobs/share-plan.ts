@@ -2,8 +2,8 @@ import { actualPrice, countOutputs } from '../credits/price.ts'
 import type { CommitScriptInput } from './commit-script.ts'
 import type { JobKeys } from './job-keys.ts'
 import { isFinal, type JobRecord } from './job.ts'
+import { FIRST_KEEP } from './keep.ts'
 import type { Crowd } from './ports.ts'
-import type { Timings } from './timings.ts'
 
 /** What a commit changes of things that a job shares with others: the slots of its preset, its batch, its tenant's money. */
 
@@ -42,13 +42,7 @@ export function planSlot(input: CommitScriptInput, keys: JobKeys, before: JobRec
   input.add(takesSlot(after) ? 'sadd' : 'srem', slotsOf(keys, after), after.id)
 }
 
-export function planBatchMove(
-  input: CommitScriptInput,
-  keys: JobKeys,
-  before: JobRecord,
-  after: JobRecord,
-  { keepJob }: Timings,
-): void {
+export function planBatchMove(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
   const { batch } = after
   if (batch === null) return
   const key = keys.batch(batch)
@@ -56,7 +50,8 @@ export function planBatchMove(
   if (before.status === after.status) return
   input
     .add('in_batch', key, input.indexOf(keys.batchLive(batch)), after.id, before.status, after.status)
-    .add('batch_done', keys.retention, keepJob, batch)
+    // The clean-up waits longer when the batch says so: for the job that is kept longest.
+    .add('batch_done', keys.retention, (after.keep?.[1] ?? FIRST_KEEP.job) * 1000, batch)
 }
 
 /** The holds of jobs that are accepted together; `short` when the tenant cannot afford them all. */

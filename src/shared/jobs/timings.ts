@@ -66,10 +66,8 @@ export interface Timings {
   lostAfter: number
   /** Storage failing for so long stops creation. */
   storageTrouble: number
-  /** Retention of final jobs. */
+  /** How long the index from prediction to job outlives the job. */
   keepPredictionIndex: number
-  keepPayload: number
-  keepJob: number
   /** An upload that no job uses. */
   keepUpload: number
   /** Without a sweep for so long, although Redis answers, a worker process ends itself. */
@@ -126,8 +124,6 @@ export const DEFAULT_TIMINGS: Timings = {
   lostAfter: 60 * SECOND,
   storageTrouble: 5 * MINUTE,
   keepPredictionIndex: 2 * HOUR,
-  keepPayload: 24 * HOUR,
-  keepJob: 7 * 24 * HOUR,
   keepUpload: 24 * HOUR,
   sweepSilence: 1 * MINUTE,
   bodyIdle: 30 * SECOND,

@@ -12,6 +12,8 @@ export interface Deployment {
   id: string
   /** For webhook tokens, job tokens, sessions and artifact links: the present key, and the one before it. */
   keys: SigningKeys
+  /** For lasting links: rotating the other keys leaves them alone. */
+  linkKeys: SigningKeys
 }
 
 /**
@@ -29,17 +31,24 @@ const newKey = (): string => randomBytes(32).toString('base64url')
 export async function loadDeployment(redis: Redis, hash: string): Promise<Deployment> {
   await redis.hsetnx(hash, 'id', `dep${ulid().toLowerCase()}`)
   await redis.hsetnx(hash, 'key', newKey())
+  await redis.hsetnx(hash, 'link_key', newKey())
   const deployment = await findDeployment(redis, hash)
   if (!deployment) throw new Error(`${hash} holds no deployment`)
   return deployment
 }
 
-interface Found {
-  id: string
+interface KeyPair {
   present: Buffer
   previous: Buffer | null
   /** `performance.now()` from which on the present one makes signatures, ms. */
   makesFrom: number
+}
+
+interface Found {
+  id: string
+  token: KeyPair
+  /** null: no process of this release has started yet. */
+  link: KeyPair | null
 }
 
 const reply = z.tuple([
@@ -47,20 +56,30 @@ const reply = z.tuple([
   z.tuple([z.null(), z.array(z.string().nullable())]),
 ])
 
+const pairFields = (prefix: string): string[] => [`${prefix}key`, `${prefix}previous_key`, `${prefix}rotated_at`]
+const LINK = 'link_'
+
 async function readKeys(redis: Redis, hash: string): Promise<Found | null> {
   const asked = performance.now()
   const [[, [seconds, micros]], [, fields]] = reply.parse(
-    await redis.multi().time().hmget(hash, 'id', 'key', 'previous_key', 'rotated_at').exec(),
+    await redis
+      .multi()
+      .time()
+      .hmget(hash, 'id', ...pairFields(''), ...pairFields(LINK))
+      .exec(),
   )
-  const [id, key, previous, rotatedAt] = fields
-  if (!id || !key) return null
-  const age = seconds * 1000 + micros / 1000 - Number(rotatedAt ?? 0)
-  return {
-    id,
-    present: Buffer.from(key, 'base64url'),
-    previous: previous ? Buffer.from(previous, 'base64url') : null,
-    makesFrom: asked + MAKES_AFTER_MS - age,
+  const [id, ...keys] = fields
+  const pairOf = ([key, previous, rotatedAt]: (string | null)[]): KeyPair | null => {
+    if (!key) return null
+    const age = seconds * 1000 + micros / 1000 - Number(rotatedAt ?? 0)
+    return {
+      present: Buffer.from(key, 'base64url'),
+      previous: previous ? Buffer.from(previous, 'base64url') : null,
+      makesFrom: asked + MAKES_AFTER_MS - age,
+    }
   }
+  const token = pairOf(keys.slice(0, 3))
+  return id && token ? { id, token, link: pairOf(keys.slice(3)) } : null
 }
 
 /** null: no service has used this Redis under this prefix yet. */
@@ -80,13 +99,25 @@ export async function findDeployment(redis: Redis, hash: string): Promise<Deploy
     if (found?.id === id) known = found
   }
 
+  const signing = (pair: () => KeyPair): SigningKeys => ({
+    maker: () => {
+      const { present, previous, makesFrom } = pair()
+      return previous !== null && performance.now() < makesFrom ? previous : present
+    },
+    accepted: () => {
+      const { present, previous } = pair()
+      return previous === null ? [present] : [present, previous]
+    },
+    refresh,
+  })
+
   return {
     id,
-    keys: {
-      maker: () => (known.previous !== null && performance.now() < known.makesFrom ? known.previous : known.present),
-      accepted: () => (known.previous === null ? [known.present] : [known.present, known.previous]),
-      refresh,
-    },
+    keys: signing(() => known.token),
+    linkKeys: signing(() => {
+      if (known.link === null) throw new Error(`${hash} holds no key for links`)
+      return known.link
+    }),
   }
 }
 
@@ -111,7 +142,24 @@ export async function rotateDeploymentKey(
   hash: string,
   { force }: { force: boolean },
 ): Promise<{ left: number }> {
-  const left = Number(await rotateKey(redis, [hash], [newKey(), String(force ? 0 : ROTATION_MS)]))
+  const left = Number(await rotateKey(redis, [hash], [newKey(), String(force ? 0 : ROTATION_MS), '']))
   if (left < 0) throw new Error(`${hash} holds no deployment`)
   return { left }
+}
+
+/**
+ * Ends every lasting link. In two steps, so that no link is made meanwhile that would end with them: a new key is given
+ * out, and makes links when every process surely knows it; then, after `pause`, the old one counts no more. `now`: in
+ * one step, and a link that is made within the next seconds may be dead.
+ */
+export async function rotateLinkKey(
+  redis: Redis,
+  hash: string,
+  { now, pause }: { now: boolean; pause: (ms: number) => Promise<void> },
+): Promise<void> {
+  if ((await redis.hexists(hash, 'id')) === 0) throw new Error(`${hash} holds no deployment`)
+  await redis.hsetnx(hash, 'link_key', newKey())
+  await rotateKey(redis, [hash], [newKey(), '0', LINK])
+  if (!now) await pause(MAKES_AFTER_MS + LOOK_MS)
+  await redis.hdel(hash, 'link_previous_key')
 }

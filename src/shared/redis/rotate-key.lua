@@ -2,12 +2,13 @@
   Rotates the key of a deployment: the present one becomes the previous one, which still counts; the one before it is
   forgotten.
 
-  Input:   KEYS[1] the deployment's hash, ARGV[1] the new key, ARGV[2] ms that must have passed since the last rotation
+  Input:   KEYS[1] the deployment's hash, ARGV[1] the new key, ARGV[2] ms that must have passed since the last rotation,
+           ARGV[3] what stands before the names of its fields
   Output:  0 when rotated, else the ms that are left; -1 when there is no deployment
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local known = redis.call('HMGET', KEYS[1], 'key', 'rotated_at')
+local known = redis.call('HMGET', KEYS[1], ARGV[3] .. 'key', ARGV[3] .. 'rotated_at')
 if not known[1] then
   return -1
 end
@@ -15,5 +16,6 @@ local left = tonumber(known[2] or '0') + tonumber(ARGV[2]) - now
 if left > 0 then
   return left
 end
-redis.call('HSET', KEYS[1], 'key', ARGV[1], 'previous_key', known[1], 'rotated_at', string.format('%.0f', now))
+redis.call('HSET', KEYS[1], ARGV[3] .. 'key', ARGV[1], ARGV[3] .. 'previous_key', known[1], ARGV[3] .. 'rotated_at',
+  string.format('%.0f', now))
 return 0

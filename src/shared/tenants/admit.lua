@@ -15,7 +15,8 @@
     ARGV[5] the tenant that always is there
     ARGV[6] how many requests come at once
 
-  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '', how many are let in,
+  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '',
+            the tenant's own clocks of retention (payload, job and files in s, `-` for none), how many are let in,
             whose budget is the narrow one: tenant | token, requests per minute of that }
     admitted | unknown | revoked | expired | suspended | limited; the ms are those of the first that is not let in
 ]]
@@ -23,10 +24,10 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
-local tenant, scopes, per_minute, queued = ARGV[2], '', '', ''
+local tenant, scopes, per_minute, queued, keep = ARGV[2], '', '', '', '- - -'
 local count = tonumber(ARGV[6])
 local function answer(status, wait, room, limited_by, rate)
-  return { status, wait or 0, tenant, scopes, per_minute, queued, room or 0, limited_by or 'tenant', rate or per_minute }
+  return { status, wait or 0, tenant, scopes, per_minute, queued, keep, room or 0, limited_by or 'tenant', rate or per_minute }
 end
 
 -- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a
@@ -54,12 +55,18 @@ end
 
 -- 2. The tenant.
 local fields = redis.call('HMGET', KEYS[2], tenant .. '.created_at', tenant .. '.suspended_at',
-  tenant .. '.requests_per_minute', tenant .. '.queued_jobs')
+  tenant .. '.requests_per_minute', tenant .. '.queued_jobs',
+  tenant .. '.keep_payload', tenant .. '.keep_job', tenant .. '.keep_files')
 if not fields[1] and tenant ~= ARGV[5] then
   return answer('unknown')
 end
 per_minute = (fields[3] and fields[3] ~= '') and fields[3] or ARGV[3]
 queued = fields[4] or ''
+local clocks = {}
+for i = 5, 7 do
+  clocks[i - 4] = (fields[i] and fields[i] ~= '') and fields[i] or '-'
+end
+keep = table.concat(clocks, ' ')
 if fields[2] and fields[2] ~= '' then
   return answer('suspended')
 end

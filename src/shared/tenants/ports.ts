@@ -1,3 +1,4 @@
+import type { OwnKeep } from '../jobs/keep.ts'
 import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './tenant.ts'
 
 /** Who asks, as far as it is known before Redis was asked. */
@@ -17,7 +18,7 @@ export type Charge =
   | null
 
 export type Admission =
-  | { status: 'admitted'; tenant: string; scopes: Scope[]; limits: Limits }
+  | { status: 'admitted'; tenant: string; scopes: Scope[]; limits: Limits; keep: OwnKeep }
   /** There is no such key, or it has another secret. */
   | { status: 'unknown' }
   | { status: 'revoked' }
@@ -30,6 +31,8 @@ export type Admission =
 export interface TenantChange {
   title?: string | undefined
   limits?: { [Name in keyof OwnLimits]?: OwnLimits[Name] | undefined } | undefined
+  /** null: as the deployment has it */
+  keep?: { [Clock in keyof OwnKeep]?: number | null | undefined } | undefined
   suspended?: boolean | undefined
   /** null: the deployment's */
   cors_origins?: string[] | null | undefined

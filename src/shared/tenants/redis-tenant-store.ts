@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { CLOCKS, type OwnKeep } from '../jobs/keep.ts'
 import { loadScript } from '../redis/script.ts'
 import { sharedTurn } from '../shared-turn.ts'
 import type { Admission, Caller, Charge, TenantStore } from './ports.ts'
@@ -16,14 +17,24 @@ const admitReply = z.tuple([
   z.string(),
   z.string(),
   z.string(),
+  z.string(),
   z.number(),
   z.enum(['tenant', 'token']),
   z.coerce.number(),
 ])
 
-const FIELDS = ['created_at', 'title', 'suspended_at', 'cors_origins', ...LIMIT_NAMES] as const
+/** Of the clocks of retention. */
+const KEEP_FIELDS = { payload: 'keep_payload', job: 'keep_job', files: 'keep_files' } as const
+const FIELDS = [
+  'created_at',
+  'title',
+  'suspended_at',
+  'cors_origins',
+  ...LIMIT_NAMES,
+  ...Object.values(KEEP_FIELDS),
+] as const
 
-/** Numbers that may be missing are kept as an empty text. */
+/** Numbers that may be missing are kept as an empty text; Infinity stays a word. */
 const kept = (value: number | null): string => (value === null ? '' : String(value))
 const keptOrigins = (origins: readonly string[] | null): string => (origins === null ? '' : JSON.stringify(origins))
 const optional = z
@@ -40,7 +51,14 @@ const tenantSchema = z.object({
   cors_origins: z.string().transform((text) => (text === '' ? null : z.array(z.string()).parse(JSON.parse(text)))),
   requests_per_minute: optional,
   queued_jobs: optional,
+  keep_payload: optional,
+  keep_job: optional,
+  keep_files: optional,
 })
+
+const ownKeep = (values: { [Clock in keyof OwnKeep]-?: number | null }): OwnKeep =>
+  Object.fromEntries(CLOCKS.flatMap((clock) => (values[clock] === null ? [] : [[clock, values[clock]]])))
+
 const keySchema = z.object({
   id: z.string(),
   tenant: z.string(),
@@ -102,7 +120,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
 
   async function admit(caller: Caller, charge: Charge): Promise<Admission> {
     const { answer, place } = await admitted(JSON.stringify({ caller, charge }))
-    const [found, waitMs, tenant, scopes, perMinute, queued, room, of, narrow] = answer
+    const [found, waitMs, tenant, scopes, perMinute, queued, clocks, room, of, narrow] = answer
     const status = found === 'admitted' && place >= room ? 'limited' : found
     if (status === 'limited') return { status, waitMs, perMinute: narrow, of }
     if (status !== 'admitted') return { status }
@@ -110,7 +128,9 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
       requests_per_minute: Number(perMinute),
       queued_jobs: queued === '' ? defaults.queued_jobs : Number(queued),
     }
-    return { status, tenant, scopes: caller.by === 'tenant' ? [...SCOPES] : scopesOf(scopes), limits }
+    const [payload, job, files] = clocks.split(' ').map((text) => (text === '-' ? null : Number(text)))
+    const keep = ownKeep({ payload: payload ?? null, job: job ?? null, files: files ?? null })
+    return { status, tenant, keep, scopes: caller.by === 'tenant' ? [...SCOPES] : scopesOf(scopes), limits }
   }
 
   const field = (tenant: string, name: string): string => `${tenant}.${name}`
@@ -121,15 +141,25 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
     return ids.flatMap((id, i) => {
       const own = values.slice(i * FIELDS.length, (i + 1) * FIELDS.length)
       if (own[0] === null) return []
-      const { created_at, title, suspended_at, cors_origins, ...limits } = tenantSchema.parse(
-        Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])),
-      )
-      return [{ id, title, created_at, suspended_at, limits, cors_origins }]
+      const { created_at, title, suspended_at, cors_origins, keep_payload, keep_job, keep_files, ...limits } =
+        tenantSchema.parse(Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])))
+      const keep = ownKeep({ payload: keep_payload, job: keep_job, files: keep_files })
+      return [{ id, title, created_at, suspended_at, limits, keep, cors_origins }]
     })
   }
 
-  async function createTenant({ id, created_at, title, suspended_at, limits, cors_origins }: Tenant): Promise<boolean> {
-    const fields = { created_at, title, suspended_at, cors_origins: keptOrigins(cors_origins), ...limits }
+  async function createTenant({
+    id,
+    created_at,
+    title,
+    suspended_at,
+    limits,
+    keep,
+    cors_origins,
+  }: Tenant): Promise<boolean> {
+    const { payload = null, job = null, files = null } = keep
+    const clocks = { keep_payload: payload, keep_job: job, keep_files: files }
+    const fields = { created_at, title, suspended_at, cors_origins: keptOrigins(cors_origins), ...limits, ...clocks }
     const transaction = redis.multi().zadd(keys.tenantIds, 0, id)
     for (const name of FIELDS) {
       const value = fields[name]
@@ -151,6 +181,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
       suspended_at: null,
       limits,
       cors_origins: null,
+      keep: {},
     })
   }
 
@@ -184,7 +215,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
       return tenantsOf(await redis.zrange(keys.tenantIds, from, '+', 'BYLEX', 'LIMIT', 0, limit))
     },
 
-    async changeTenant(id, { title, limits, suspended, cors_origins }) {
+    async changeTenant(id, { title, limits, keep, suspended, cors_origins }) {
       const fields: Record<string, string> = {}
       if (title !== undefined) fields[field(id, 'title')] = title
       for (const name of LIMIT_NAMES) {
@@ -192,6 +223,10 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
         if (value !== undefined) fields[field(id, name)] = kept(value)
       }
       if (cors_origins !== undefined) fields[field(id, 'cors_origins')] = keptOrigins(cors_origins)
+      for (const clock of CLOCKS) {
+        const value = keep?.[clock]
+        if (value !== undefined) fields[field(id, KEEP_FIELDS[clock])] = kept(value)
+      }
       if (suspended !== undefined) {
         const since = suspended ? await redis.hget(keys.tenants, field(id, 'suspended_at')) : ''
         fields[field(id, 'suspended_at')] = suspended ? since || String(await now()) : ''

@@ -1,12 +1,15 @@
 import { ServiceError } from '../errors.ts'
+import { CLOCKS, keepProblem, type OwnKeep } from '../jobs/keep.ts'
 import { keyDigest, makeKey } from './api-key.ts'
 import type { PageRequest, TenantChange, TenantStore } from './ports.ts'
+import { withoutNulls } from './tenant-requests.ts'
 import { DEFAULT_TENANT, keyState, type ApiKey, type OwnLimits, type Scope, type Tenant } from './tenant.ts'
 
 export interface NewTenant {
   id: string
   title: string
   limits: OwnLimits
+  keep: OwnKeep
 }
 
 export interface NewKey {
@@ -24,6 +27,12 @@ export interface MadeKey {
 
 const wrong = (pointer: string, code: string, detail: string): ServiceError =>
   new ServiceError('invalid_request', detail, { fields: [{ pointer, code, detail }] })
+
+/** null: as the deployment has it. */
+function checkKeep(keep: { [Clock in keyof OwnKeep]?: number | null | undefined }): void {
+  const problem = keepProblem(withoutNulls(keep))
+  if (problem) throw wrong(`/keep/${problem.clock}`, 'inconsistent', problem.detail)
+}
 
 /** What an operator does with tenants and their keys, by HTTP or at the terminal. */
 export function createTenantAdmin(store: TenantStore) {
@@ -56,13 +65,15 @@ export function createTenantAdmin(store: TenantStore) {
     tenants: store.tenants,
 
     /** The same tenant twice is made once; another one of the same id is refused. */
-    async createTenant({ id, title, limits }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {
+    async createTenant({ id, title, limits, keep }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {
+      checkKeep(keep)
       const created =
         id !== DEFAULT_TENANT &&
         (await store.createTenant({
           id,
           title,
           limits,
+          keep,
           created_at: await store.now(),
           suspended_at: null,
           cors_origins: null,
@@ -71,13 +82,15 @@ export function createTenantAdmin(store: TenantStore) {
       const same =
         tenant.title === title &&
         tenant.limits.requests_per_minute === limits.requests_per_minute &&
-        tenant.limits.queued_jobs === limits.queued_jobs
+        tenant.limits.queued_jobs === limits.queued_jobs &&
+        CLOCKS.every((clock) => tenant.keep[clock] === keep[clock])
       if (!same) throw new ServiceError('tenant_exists', `There is a tenant ${id} already.`)
       return { tenant, created }
     },
 
     async changeTenant(id: string, change: TenantChange): Promise<Tenant> {
-      await find(id)
+      const { keep } = await find(id)
+      checkKeep({ ...keep, ...change.keep })
       if (id === DEFAULT_TENANT && change.suspended === true)
         throw wrong('/suspended', 'not_suspendable', `The tenant ${DEFAULT_TENANT} cannot be suspended.`)
       await store.changeTenant(id, change)

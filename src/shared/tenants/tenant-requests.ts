@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { originsProblem } from '../cors-origins.ts'
+import type { OwnKeep } from '../jobs/keep.ts'
+import { tenantKeepSchema } from '../jobs/keep-schema.ts'
 import { KEY_ID } from './api-key.ts'
 import { SCOPES, TENANT_ID, USUAL_SCOPES } from './tenant.ts'
 
@@ -26,15 +28,21 @@ const expires_at = z.iso
   .transform((text) => Date.parse(text))
   .nullable()
 
+/** What is null is as the deployment has it. */
+export const withoutNulls = (keep: { [Clock in keyof OwnKeep]?: number | null | undefined }): OwnKeep =>
+  Object.fromEntries(Object.entries(keep).filter(([, value]) => value !== null))
+
 export const newTenantSchema = z.strictObject({
   id: z.string().regex(TENANT_ID, { error: 'Expected 1 to 40 characters of a-z 0-9 -, not with - first.' }),
   title: title.optional(),
   limits: limits.default({}),
+  keep: tenantKeepSchema.default({}),
 })
 
 export const tenantChangeSchema = z.strictObject({
   title: title.optional(),
   limits: limits.optional(),
+  keep: tenantKeepSchema.optional(),
   suspended: z.boolean().optional(),
   cors_origins: cors_origins.nullable().optional(),
 })

@@ -1,10 +1,14 @@
+import { formatDuration } from '../duration.ts'
 import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './tenant.ts'
 
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
+const duration = (seconds: number | undefined): string | null =>
+  seconds === undefined ? null : formatDuration(seconds)
+
 /** A tenant as the API and the command line show it. */
 export const tenantView = (
-  { id, title, created_at, suspended_at, limits, cors_origins }: Tenant,
+  { id, title, created_at, suspended_at, limits, keep, cors_origins }: Tenant,
   defaults: Limits,
 ) => ({
   id,
@@ -16,6 +20,12 @@ export const tenantView = (
   own_limits: limits,
   /** null: all of CORS_ORIGINS */
   cors_origins,
+  /** How long its jobs are kept; null: the deployment's default */
+  keep: {
+    payload: duration(keep.payload),
+    job: duration(keep.job),
+    files: duration(keep.files),
+  },
 })
 
 /** A key, without what could open anything. */

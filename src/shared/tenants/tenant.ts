@@ -1,3 +1,5 @@
+import type { OwnKeep } from '../jobs/keep.ts'
+
 /** The vocabulary of tenants and their keys (docs/tenants.md). Times are ms of the Redis clock. */
 
 /** Always there; the development key is of it. */
@@ -29,6 +31,8 @@ export interface Tenant {
   limits: OwnLimits
   /** Of those in CORS_ORIGINS, the origins whose pages may use the API for this tenant; null: all of them. */
   cors_origins: string[] | null
+  /** How long its jobs are kept; what is not there is as the deployment has it. */
+  keep: OwnKeep
 }
 
 export interface ApiKey {

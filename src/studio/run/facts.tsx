@@ -14,7 +14,7 @@ export function Input({ job }: { job: Job }) {
         Input
       </h2>
       {job.input === null ? (
-        <p className="muted">It has been removed after its time.</p>
+        <p className="muted">The input has expired.</p>
       ) : (
         <dl className="facts">
           {Object.entries(job.input).map(([name, value]) => (

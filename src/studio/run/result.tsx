@@ -28,9 +28,7 @@ export function Result({ job }: { job: Job }) {
   if (job.status !== 'succeeded') return null
   return (
     <section className="notice" aria-label="Result">
-      <p className="muted">
-        {job.input === null ? 'The output has been removed after its time.' : 'The model gave no output.'}
-      </p>
+      <p className="muted">{job.input === null ? 'The output has expired.' : 'The model gave no output.'}</p>
     </section>
   )
 }
@@ -87,6 +85,12 @@ function ArtifactView({ job, artifact }: { job: Job; artifact: Artifact }) {
       <figcaption>
         <span className="muted tabular">
           {facts.join(' · ')}
+          {isFinal(job) && job.keep.files === 'forever' && (
+            <>
+              <br />
+              Kept permanently
+            </>
+          )}
           {artifact.expires_at && (
             <>
               <br />

@@ -133,8 +133,7 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
   const { retry, sending, refusal } = useSubmit()
   const may = useMay('jobs:write')
   if (!may) return null
-  if (job.input === null)
-    return <p className="muted">Its input has been removed after its time; it cannot be run again.</p>
+  if (job.input === null) return <p className="muted">The input has expired, so this run cannot be repeated.</p>
   const again = async (pinned: boolean) => {
     const next = await retry(job, pinned)
     if (next) go(runPath(next.id))

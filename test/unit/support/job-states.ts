@@ -83,6 +83,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   captured: null,
   uncollected: 0,
   charge_estimated: false,
+  keep: null,
   retry_of: null,
   output: null,
   artifacts: [],

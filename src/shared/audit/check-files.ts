@@ -1,0 +1,57 @@
+import { keptFilesMember } from '../jobs/due-member.ts'
+import type { JobKeys } from '../jobs/job-keys.ts'
+import { keptFilesSchema } from '../jobs/purge.ts'
+import type { AuditSource, KeyNames } from './audit-source.ts'
+import type { Command, Invariant, Problem } from './finding.ts'
+
+/** Files that outlive the record of their job: they have no record, and wait for their clean-up. */
+
+interface FilesOptions {
+  source: Pick<AuditSource, 'text' | 'holds' | 'revision'>
+  keys: JobKeys
+}
+
+const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = []): Problem => ({
+  invariant,
+  id,
+  detail,
+  repairable: fix.length > 0,
+  fix,
+  guard: null,
+})
+
+/** A member of the index of clean-ups that names kept files. */
+export async function checkKeptMember({ source, keys }: FilesOptions, member: string, job: string): Promise<Problem[]> {
+  const isThere = (await source.text(keys.keptFiles(job))) !== null
+  // They may have been removed between two looks.
+  if (isThere || !(await source.holds('zset', keys.retention, member))) return []
+  const fix: Command[] = [['zrem', keys.retention, member]]
+  return [say('index_member_exists', member, `${keys.retention}: no files are kept for this job`, fix)]
+}
+
+export async function walkKeptFiles({ keptFiles }: KeyNames, { source, keys }: FilesOptions): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const job of keptFiles) {
+    const member = keptFilesMember(job)
+    const isDue = await source.holds('zset', keys.retention, member)
+    const rev = await source.revision(job)
+    const text = await source.text(keys.keptFiles(job))
+    if (text === null) continue
+    const kept = readKept(text)
+    if (kept === null) problems.push(say('record_readable', member, 'what is kept cannot be read'))
+    if (rev !== '') problems.push(say('record_complete', job, 'its files are kept without it, and it is there'))
+    if (kept !== null && !isDue) {
+      const fix: Command[] = [['zadd', keys.retention, 'NX', String(kept.until), member]]
+      problems.push(say('retention', job, 'its files outlived it, and no clean-up waits for them', fix))
+    }
+  }
+  return problems
+}
+
+function readKept(text: string): { until: number } | null {
+  try {
+    return keptFilesSchema.parse(JSON.parse(text))
+  } catch {
+    return null
+  }
+}
