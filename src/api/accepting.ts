@@ -89,8 +89,12 @@ export function refusedAccept(
         'With this hold the account could not be counted exactly: balance, held and captured are limited to 2^52 micro-credits together.',
       )
     case 'short':
-      return new ServiceError('insufficient_credits', `${result.missing} micro-credits are missing.`, {
+      return new ServiceError('insufficient_credits', `${inCredits(result.missing)} credits are missing.`, {
         missing: result.missing,
       })
   }
 }
+
+/** Micro-credits in credits, exactly: `0.007` of 7000. */
+const inCredits = (micro: number): string =>
+  (micro / 1_000_000).toLocaleString('en-US', { maximumFractionDigits: 6, useGrouping: false })

@@ -15,10 +15,12 @@ export function secondsBetween(from: string, to: string | null): number {
   return Math.max(0, (to === null ? Date.now() : Date.parse(to)) - Date.parse(from)) / 1000
 }
 
-/** `0.8 s`, `33.2 s`, `2 min 5 s` */
+/** `0.8 s`, `33.2 s`, `2 min 5 s`. Rounded before it is taken apart, so that no part is 60. */
 export function span(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+  const tenths = Math.round(seconds * 10)
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`
+  const whole = Math.round(seconds)
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`
 }
 
 export const nameOf = ({ preset, model, deployment, version }: Job): string =>

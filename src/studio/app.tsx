@@ -1,4 +1,4 @@
-import { useEffect, useMemo } from 'react'
+import { useEffect, useMemo, useRef } from 'react'
 import type { Client } from '../client/client.ts'
 import { BatchList } from './batches/batch-list.tsx'
 import { BatchPage } from './batches/batch-page.tsx'
@@ -9,7 +9,8 @@ import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
 import { Link, useAddress } from './router.tsx'
 import { RunPage } from './run/run-page.tsx'
-import { createRuns, useFollowAll } from './runs.ts'
+import { createRuns } from './run-store.ts'
+import { useFollowAll } from './runs.ts'
 import { useSession } from './session.ts'
 import { ContactSheet } from './sheet/contact-sheet.tsx'
 import { Shell } from './shell.tsx'
@@ -37,8 +38,22 @@ export function App({ client }: { client: Client }) {
   )
 }
 
+/** The focus that was on a link of the page before goes to the new page, not to nowhere. */
+function useFocusOnPage(place: string): void {
+  const shown = useRef(place)
+  useEffect(() => {
+    if (shown.current === place) return
+    shown.current = place
+    const main = document.querySelector('main')
+    if (!main || document.activeElement !== document.body) return
+    main.tabIndex = -1
+    main.focus({ preventScroll: true })
+  }, [place])
+}
+
 function CurrentPage() {
   const address = useAddress()
+  useFocusOnPage(`${address.page} ${address.runId} ${address.batchId}`)
   switch (address.page) {
     case 'run':
       return <RunPage key={address.runId} id={address.runId} />

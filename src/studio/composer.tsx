@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'react'
 import { useCatalogue, type Catalogue } from './catalogue.ts'
-import { keepDraft } from './drafts.ts'
+import { replaceDraft } from './drafts.ts'
 import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
 import { RecipePicker } from './recipe-picker.tsx'
 import { amend, Link, useAddress } from './router.tsx'
 import { RunForm } from './run-form.tsx'
-import { words } from './runs.ts'
+import { words } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
 import { useMay } from './who.ts'
 
@@ -97,8 +97,8 @@ function useCopy(catalogue: Catalogue, from: string | null): { busy: boolean; pr
       if (!current) return
       if (preset) {
         const recipe = recipeOfPreset(preset)
-        keepDraft(recipe.key, sayable(recipe, job.input ?? {}))
-      } else if (choice.model) keepDraft(choice.model, job.input ?? {})
+        replaceDraft(recipe.key, sayable(recipe, job.input ?? {}))
+      } else if (choice.model) replaceDraft(choice.model, job.input ?? {})
       amend({ from: null, preset: choice.preset, model: choice.model })
     }
     fill().catch((error: unknown) => current && setFailure({ of: from, message: words(error) }))

@@ -1,5 +1,5 @@
 import { useState, type KeyboardEvent, type ReactNode } from 'react'
-import { words } from './runs.ts'
+import { words } from './run-store.ts'
 
 interface Props {
   icon: ReactNode

@@ -14,13 +14,32 @@ function readDraft(key: string): JsonObject {
   }
 }
 
-export function keepDraft(key: string, draft: JsonObject): void {
+function keepDraft(key: string, draft: JsonObject): void {
   try {
     sessionStorage.setItem(DRAFTS + key, JSON.stringify(draft))
   } catch {
     // A draft that cannot be kept is not worth an error.
   }
 }
+
+/** Where a draft is kept that another run's input has replaced. */
+const beforeOf = (key: string): string => `before:${key}`
+
+/** Another run's input becomes the draft; what was typed before is kept until it is brought back or the run is sent. */
+export function replaceDraft(key: string, draft: JsonObject): void {
+  const typed = readDraft(key)
+  const isWorthIt = Object.keys(typed).length > 0 && JSON.stringify(typed) !== JSON.stringify(draft)
+  keepDraft(beforeOf(key), isWorthIt ? typed : {})
+  keepDraft(key, draft)
+}
+
+/** The draft that was replaced; null when there is none. */
+export function replacedDraft(key: string): JsonObject | null {
+  const before = readDraft(beforeOf(key))
+  return Object.keys(before).length > 0 ? before : null
+}
+
+export const forgetReplaced = (key: string): void => keepDraft(beforeOf(key), {})
 
 interface Draft {
   draft: JsonObject

@@ -3,8 +3,9 @@ import type { Job, Json } from '../client/types.ts'
 /** "40 ms", "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units, so that it can be read at a glance. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1_000
-  if (seconds < 0.1) return `${Math.round(seconds * 1_000)} ms`
-  if (seconds < 10) return `${seconds.toFixed(1)} s`
+  // All parts are cut, none is rounded up to what the next unit begins with.
+  if (seconds < 0.1) return `${Math.floor(seconds * 1_000)} ms`
+  if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`
   if (seconds < 60) return `${Math.floor(seconds)} s`
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return `${minutes} m ${String(Math.floor(seconds % 60)).padStart(2, '0')} s`
@@ -28,6 +29,13 @@ const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 
 
 export function clockTime(iso: string): string {
   return SECONDS.format(new Date(iso))
+}
+
+/** A moment to the second: the time for today, with its day for any other. */
+export function moment(iso: string, now: number): string {
+  const date = new Date(iso)
+  const time = SECONDS.format(date)
+  return new Date(now).toDateString() === date.toDateString() ? time : `${DAY.format(date)}, ${time}`
 }
 
 /** The time for today, the day for anything before. */

@@ -73,7 +73,7 @@ const SHAPES: Record<Shape, ReactNode> = {
   running: (
     <>
       <circle cx="8" cy="8" r="5.75" opacity=".3" />
-      <path className="spin" d="M8 2.25A5.75 5.75 0 0 1 13.75 8" />
+      <path d="M8 2.25A5.75 5.75 0 0 1 13.75 8" />
     </>
   ),
   saving: (

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'react'
 import type { Json, JsonObject } from '../client/types.ts'
-import { useDraft } from './drafts.ts'
+import { forgetReplaced, replacedDraft, useDraft } from './drafts.ts'
 import { PriceLine } from './price-line.tsx'
 import type { Recipe } from './recipe.ts'
 import { RefusalNote } from './refusal-note.tsx'
@@ -32,6 +32,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
   const { draft, set, replace } = useDraft(key)
   const [json, setJson] = useState<string | null>(() => (fields.length === 0 ? '{}' : null))
   const [errors, setErrors] = useState<FieldErrors>({})
+  const [before, setBefore] = useState(() => replacedDraft(key))
   const [last, setLast] = useState<string | null>(null)
   const form = useRef<HTMLFormElement>(null)
   // Where there is room for it the prompt is ready to be typed, unless a tile that was come back to has the focus.
@@ -75,8 +76,14 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
       return
     }
     setLast(job.id)
+    dropBefore()
     // On a narrow screen the composer is a page of its own, and the new run is to be seen.
     if (location.pathname === '/new') go('/')
+  }
+
+  function dropBefore(): void {
+    forgetReplaced(key)
+    setBefore(null)
   }
 
   function focusFirstError(): void {
@@ -100,6 +107,21 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
         void run()
       }}
     >
+      {before && json === null && (
+        <p className="draft-note muted">
+          The input of that run has replaced what you had typed.{' '}
+          <button
+            type="button"
+            className="quiet"
+            onClick={() => {
+              replace(before)
+              dropBefore()
+            }}
+          >
+            Bring it back
+          </button>
+        </p>
+      )}
       <div className="run-fields">
         {fields.length > 0 && (
           <button

@@ -1,7 +1,7 @@
 import { createContext, useContext } from 'react'
 import type { Client } from '../client/client.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { Runs } from './runs.ts'
+import type { Runs } from './run-store.ts'
 
 export interface Studio {
   client: Client

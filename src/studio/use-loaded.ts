@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'react'
-import { words } from './runs.ts'
+import { words } from './run-store.ts'
 
 export interface Loaded<T> {
   /** The last answer; it stays while another one is asked for. */

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'react'
 import type { Page } from '../client/types.ts'
-import { words } from './runs.ts'
+import { words } from './run-store.ts'
 
 interface Pages<T> {
   items: readonly T[]

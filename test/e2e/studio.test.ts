@@ -52,6 +52,23 @@ describe('a run', () => {
     expect(JSON.parse(await readFile(await manifest.path(), 'utf8'))).toMatchObject({ status: 'succeeded' })
   })
 
+  test('is edited without losing what was typed, and its page takes the focus', async () => {
+    const page = await visit('/')
+    await runIn(page, 'A lamp in the fog')
+    await tile(page, 'A lamp in the fog').getByText('Succeeded').waitFor()
+    await page.getByLabel('Prompt', { exact: true }).fill('half of a thought')
+    await open(page, 'A lamp in the fog')
+    await status(page, 'Succeeded')
+    expect(await page.evaluate('document.activeElement?.tagName')).toBe('MAIN')
+    await page.getByRole('link', { name: 'Edit and run' }).click()
+    const prompt = page.getByLabel('Prompt', { exact: true })
+    await page.getByText('has replaced what you had typed').waitFor()
+    expect(await prompt.inputValue()).toBe('A lamp in the fog')
+    await page.getByRole('button', { name: 'Bring it back' }).click()
+    expect(await prompt.inputValue()).toBe('half of a thought')
+    expect(await page.getByRole('button', { name: 'Bring it back' }).count()).toBe(0)
+  })
+
   test('tells where it is while it is under way, then ends when it is canceled', async () => {
     await studio.service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
     const page = await visit('/')
@@ -106,7 +123,7 @@ describe('a run', () => {
     await page.goto(`/runs/${id}`)
     await status(page, 'Succeeded')
     await page.getByRole('region', { name: 'Result' }).getByText(`hello ${hostile}`).waitFor()
-    await page.getByRole('region', { name: 'Details' }).getByText(hostile, { exact: true }).first().waitFor()
+    await page.getByRole('region', { name: 'Metadata' }).getByText(hostile, { exact: true }).first().waitFor()
     await page.getByText('Job as JSON').click()
     expect(await page.locator('[onerror], #studio script').count()).toBe(0)
   })

@@ -89,7 +89,7 @@ describe('a tenant with a grant', () => {
     await grant(5000)
     const refused = await submit(picture(4))
     expect([...code(refused), refused.body.missing]).toEqual([402, 'insufficient_credits', 7000])
-    expect(refused.body.detail).toBe('7000 micro-credits are missing.')
+    expect(refused.body.detail).toBe('0.007 credits are missing.')
     expect((await mine<{ data: Job[] }>('/v1/jobs')).body.data).toEqual([])
     await grant(7000)
     const accepted = await submit(picture(4))

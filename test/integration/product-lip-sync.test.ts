@@ -215,7 +215,7 @@ describe('a video that does not come', () => {
     const poor = (await operator.newKey(tenant)).key
     await operator.ask(`/v1/admin/tenants/${tenant}/credits`, { body: { amount: HELD - 1, reason: 'nearly one' } })
     const { status, body } = await operator.ask('/v1/jobs', { key: poor, body: request('Too dear') })
-    expect([status, body.code, body.detail]).toEqual([402, 'insufficient_credits', '1 micro-credits are missing.'])
+    expect([status, body.code, body.detail]).toEqual([402, 'insufficient_credits', '0.000001 credits are missing.'])
     expect(await service.redis.zcard(service.keys.tenantJobs(tenant))).toBe(0)
   })
 })

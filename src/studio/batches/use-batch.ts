@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from 'react'
 import type { Batch } from '../../client/types.ts'
 import { usePageVisible } from '../page-visible.ts'
-import { words } from '../runs.ts'
+import { words } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 
 const PAGE = 100

@@ -63,13 +63,23 @@ export function Details({ job }: { job: Job }) {
               <span className="tabular">{metric(name, value)}</span>
             </Fact>
           ))}
-          {metadata.map(([name, value]) => (
-            <Fact key={name} name={humanize(name)}>
-              <Value value={value} />
-            </Fact>
-          ))}
         </dl>
       </section>
+      {metadata.length > 0 && (
+        <section className="card" aria-labelledby="metadata-title">
+          <h2 className="card-title" id="metadata-title">
+            Metadata
+          </h2>
+          <dl className="facts">
+            {metadata.map(([name, value]) => (
+              // As the product wrote it: its names are no words of ours.
+              <Fact key={name} name={name}>
+                <Value value={value} />
+              </Fact>
+            ))}
+          </dl>
+        </section>
+      )}
       <details className="card raw">
         <summary>Job as JSON</summary>
         <pre className="code" tabIndex={0}>

@@ -3,10 +3,10 @@ import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { useCatalogue } from '../catalogue.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
-import { between, clockTime, duration, runningFor } from '../format.ts'
+import { between, duration, moment, runningFor } from '../format.ts'
 import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
 import { go, Link, runPath } from '../router.tsx'
-import { words } from '../runs.ts'
+import { words } from '../run-store.ts'
 import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
 import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
@@ -48,7 +48,8 @@ function Doing({ job }: { job: Job }) {
         {job.waiting_for?.until && <Until at={job.waiting_for.until} />}
         {!(job.phase === 'queued' && wait) && <p>{detail}</p>}
         <p className="muted">
-          {since.word === 'since' ? 'Since' : 'Accepted at'} <span className="tabular">{clockTime(since.at)}</span>
+          {since.word === 'since' ? 'Since' : 'Accepted at'}{' '}
+          <span className="tabular">{moment(since.at, serviceNow())}</span>
           {since.word === 'since' && since.at !== job.created_at && (
             <>
               {' '}

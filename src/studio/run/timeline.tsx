@@ -1,11 +1,13 @@
 import { useCallback } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
-import { between, clockTime, duration, whenFull } from '../format.ts'
+import { serviceNow } from '../clock.ts'
+import { between, duration, moment, whenFull } from '../format.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
 import { wordsFor } from '../run-words.ts'
 import { stepsAhead, stepsOf, type Step } from './history-words.ts'
+import { sharesOf, type Share } from './shares.ts'
 
 /** What happened and when, how long lay between, and how the news came. */
 export function Timeline({ job }: { job: Job }) {
@@ -23,7 +25,7 @@ export function Timeline({ job }: { job: Job }) {
       <h2 className="card-title" id="timeline-title">
         Timeline
       </h2>
-      <Shares job={job} />
+      <Shares parts={sharesOf(job, history ?? [])} />
       <ol className="timeline">
         {shown.map((step, at) =>
           step === null ? (
@@ -57,7 +59,7 @@ function StepLine({ step, before }: { step: Step; before: Step | null }) {
       </span>
       <span className="timeline-took">{took === null ? '' : `+${duration(took)}`}</span>
       <time className="timeline-at" dateTime={step.at} title={whenFull(step.at)}>
-        {clockTime(step.at)}
+        {moment(step.at, serviceNow())}
       </time>
     </li>
   )
@@ -76,13 +78,8 @@ function stepsOfTimes(job: Job): Step[] {
 }
 
 /** Where the time went, as one bar. */
-function Shares({ job }: { job: Job }) {
-  const parts = [
-    { name: 'In the queue', className: 'share-queue', ms: between(job.created_at, job.submitted_at) },
-    { name: 'Starting up', className: 'share-start', ms: between(job.submitted_at, job.started_at) },
-    { name: 'Running and saving', className: 'share-run', ms: between(job.started_at, job.completed_at) },
-  ].flatMap(({ ms, ...rest }) => (ms === null || ms <= 0 ? [] : [{ ...rest, ms }]))
-  if (!job.completed_at || parts.length < 2) return null
+function Shares({ parts }: { parts: readonly Share[] }) {
+  if (parts.length < 2) return null
   return (
     <div className="shares" role="img" aria-label={parts.map(({ name, ms }) => `${name} ${duration(ms)}`).join(', ')}>
       {parts.map(({ name, className, ms }) => (

@@ -13,7 +13,7 @@ export interface Typical {
 /** Fewer runs than this say nothing. */
 const ENOUGH = 5
 
-/** How long the last successful runs of the same model took from start to end; null while too few are known. */
+/** How long the last successful runs of the same model took once they were sent, without their wait in a queue; null while too few are known. */
 export function useTypical(job: Job): Typical | null {
   const { client } = useStudio()
   const [typical, setTypical] = useState<Typical | null>(null)
@@ -24,7 +24,7 @@ export function useTypical(job: Job): Typical | null {
       const page = await client.list({ status: 'succeeded', limit: 100 })
       const took = page.data
         .filter((each) => sourceOf(each) === source)
-        .flatMap((each) => between(each.created_at, each.completed_at) ?? [])
+        .flatMap((each) => between(each.submitted_at, each.completed_at) ?? [])
         .sort((a, b) => a - b)
       if (current && took.length >= ENOUGH) setTypical({ half: rank(took, 0.5), most: rank(took, 0.9) })
     }

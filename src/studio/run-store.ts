@@ -1,0 +1,295 @@
+import { ApiError, isFinal, type Client, type ListOptions, type StreamState } from '../client/client.ts'
+import type { Artifact, Job, JobStatus } from '../client/types.ts'
+
+const PAGE = 60
+/** Signed addresses are good for an hour: an address younger than this is kept, so that pictures are not loaded anew. */
+const ADDRESS_KEPT_MS = 45 * 60_000
+
+/** Runs that are remembered beside those of the list. */
+const SPARE_JOBS = 500
+/** Runs in the list, by news and by scrolling. */
+const MOST_LISTED = 3_000
+
+/** A list is not kept waiting longer for its stream. */
+const PATIENCE_MS = 3_000
+
+/** Which runs a sheet has; null: any. */
+export interface SheetFilter {
+  status: JobStatus | null
+  preset: string | null
+  batch: string | null
+}
+
+/** The contact sheet: which runs, newest first, and how far they are loaded. */
+export interface Sheet {
+  filter: SheetFilter
+  ids: readonly string[]
+  state: 'loading' | 'ready' | 'failed'
+  cursor: string | null
+  loadingMore: boolean
+  problem: string | null
+}
+
+export type Runs = ReturnType<typeof createRuns>
+
+/**
+ * What the page knows of the runs. One map of jobs, fed by every answer and event, and one list over it. Listeners are
+ * kept by job, so that an event renders one tile and not ten thousand.
+ */
+export function createRuns(client: Client) {
+  const jobs = new Map<string, Job>()
+  const addresses = new Map<string, Pick<Artifact, 'url' | 'thumbnail_url'> & { at: number }>()
+  const byJob = new Map<string, Set<() => void>>()
+  const bySheet = new Set<() => void>()
+  const byConnection = new Set<() => void>()
+  const byAny = new Set<() => void>()
+  const byOpening = new Set<() => void>()
+  let connection: StreamState = 'connecting'
+  let sheet: Sheet = emptySheet({ status: null, preset: null, batch: null })
+  let shown = false
+  /** Whether the stream of everything is open. */
+  let following = false
+  let patience: ReturnType<typeof setTimeout> | undefined
+
+  function setSheet(change: Partial<Sheet>): void {
+    sheet = { ...sheet, ...change }
+    for (const listener of bySheet) listener()
+  }
+
+  function setConnection(state: StreamState): void {
+    // One stream follows another when the page changes; that is no news to anybody.
+    if (connection === state || state === 'connecting') return
+    connection = state
+    for (const listener of byConnection) listener()
+  }
+
+  function keepAddress(artifact: Artifact): Artifact {
+    const kept = addresses.get(artifact.id)
+    const { url, thumbnail_url } = artifact
+    if (kept && Date.now() - kept.at < ADDRESS_KEPT_MS && (kept.thumbnail_url === null) === (thumbnail_url === null))
+      return { ...artifact, url: kept.url, thumbnail_url: kept.thumbnail_url }
+    addresses.set(artifact.id, { url, thumbnail_url, at: Date.now() })
+    return artifact
+  }
+
+  /** Forgets what no list shows and nobody looks at: a page may stay open for months. */
+  function shed(): void {
+    if (jobs.size <= sheet.ids.length + SPARE_JOBS) return
+    const listed = new Set(sheet.ids)
+    for (const [id, job] of jobs) {
+      if (listed.has(id) || byJob.has(id)) continue
+      jobs.delete(id)
+      for (const { id: artifact } of job.artifacts) addresses.delete(artifact)
+    }
+  }
+
+  /** False when the news is older than what is known. Progress comes without a revision of its own. */
+  function remember(job: Job): boolean {
+    const known = jobs.get(job.id)
+    if (known && known.rev > job.rev) return false
+    if (known && known.rev === job.rev && (known.progress ?? 0) > (job.progress ?? 0)) return false
+    jobs.set(job.id, { ...job, artifacts: job.artifacts.map(keepAddress) })
+    for (const listener of byJob.get(job.id) ?? []) listener()
+    for (const listener of byAny) listener()
+    return true
+  }
+
+  function forget(id: string): void {
+    jobs.delete(id)
+    if (sheet.ids.includes(id)) setSheet({ ids: sheet.ids.filter((each) => each !== id) })
+  }
+
+  function place(job: Job): void {
+    if (sheet.state !== 'ready') return
+    const at = sheet.ids.indexOf(job.id)
+    const { status, preset, batch } = sheet.filter
+    const belongs =
+      (status ?? job.status) === job.status &&
+      (preset ?? job.preset) === job.preset &&
+      (batch ?? job.batch) === job.batch
+    if (at !== -1) {
+      if (!belongs) setSheet({ ids: sheet.ids.filter((id) => id !== job.id) })
+      return
+    }
+    if (!belongs) return
+    const before = sheet.ids.findIndex((id) => {
+      const other = jobs.get(id)
+      return other !== undefined && newerThan(job, other)
+    })
+    // Older than everything loaded: it comes with its page.
+    if (before === -1 && sheet.cursor !== null) return
+    const ids = [...sheet.ids]
+    ids.splice(before === -1 ? ids.length : before, 0, job.id)
+    // What falls off the end is a page that can be loaded again.
+    if (ids.length > MOST_LISTED)
+      setSheet({ ids: ids.slice(0, MOST_LISTED - PAGE), cursor: ids[MOST_LISTED - PAGE - 1] ?? null })
+    else setSheet({ ids })
+  }
+
+  function accept(job: Job): void {
+    if (!remember(job)) return
+    place(job)
+    shed()
+  }
+
+  async function loadFirst(): Promise<void> {
+    const { filter } = sheet
+    try {
+      const page = await client.list({ limit: PAGE, ...queryOf(filter) })
+      if (sheet.filter !== filter) return
+      for (const job of page.data) remember(job)
+      const ids = page.data.map((job) => job.id)
+      const last = ids.at(-1)
+      const seam = last === undefined ? -1 : sheet.ids.indexOf(last)
+      // The pages that were loaded before stay when the new first page reaches them; else there is a gap, so start over.
+      if (sheet.state === 'ready' && seam !== -1) {
+        setSheet({ ids: [...ids, ...sheet.ids.slice(seam + 1)], problem: null })
+        await readAnew(sheet.ids.slice(ids.length))
+      } else {
+        setSheet({ ids, cursor: page.next_cursor, state: 'ready', problem: null })
+      }
+    } catch (error) {
+      if (sheet.filter !== filter) return
+      if (sheet.state !== 'ready') setSheet({ state: 'failed', problem: words(error) })
+    }
+  }
+
+  /** Catches up with runs outside of the first page that were not final when the connection dropped. */
+  async function readAnew(ids: readonly string[]): Promise<void> {
+    const open = ids.filter((id) => {
+      const job = jobs.get(id)
+      return job !== undefined && !isFinal(job)
+    })
+    for (const id of open.slice(0, 50)) {
+      try {
+        accept(await client.get(id))
+      } catch {
+        return
+      }
+    }
+  }
+
+  return {
+    job: (id: string): Job | undefined => jobs.get(id),
+    all: (): Iterable<Job> => jobs.values(),
+    sheet: (): Sheet => sheet,
+    connection: (): StreamState => connection,
+    accept,
+    forget,
+
+    onJob: (id: string, listener: () => void): (() => void) => {
+      const listeners = byJob.get(id) ?? new Set()
+      byJob.set(id, listeners)
+      listeners.add(listener)
+      return () => {
+        listeners.delete(listener)
+        if (listeners.size === 0) byJob.delete(id)
+      }
+    },
+    /** Tells of news of any run. */
+    onAny: (listener: () => void): (() => void) => {
+      byAny.add(listener)
+      return () => void byAny.delete(listener)
+    },
+    onSheet: (listener: () => void): (() => void) => {
+      bySheet.add(listener)
+      return () => void bySheet.delete(listener)
+    },
+    onConnection: (listener: () => void): (() => void) => {
+      byConnection.add(listener)
+      return () => void byConnection.delete(listener)
+    },
+
+    /** Tells each time the stream of everything opens: what was missed before is to be read. */
+    onOpening: (listener: () => void): (() => void) => {
+      byOpening.add(listener)
+      return () => void byOpening.delete(listener)
+    },
+
+    /** Shows the sheet with this filter; what is already loaded stays and is caught up with. */
+    show: (filter: SheetFilter): void => {
+      if (!shown || filterKey(sheet.filter) !== filterKey(filter)) setSheet(emptySheet(filter))
+      const begins = sheet.state !== 'ready'
+      shown = true
+      // It is read when the stream of everything opens, once, and nothing falls between the two. A stream that is open
+      // already, or takes long to open, is not waited for.
+      clearTimeout(patience)
+      if (!begins) return
+      if (following) void loadFirst()
+      else patience = setTimeout(() => void loadFirst(), PATIENCE_MS)
+    },
+
+    refresh: loadFirst,
+
+    more: async (): Promise<void> => {
+      const { cursor, filter } = sheet
+      if (cursor === null || sheet.loadingMore || sheet.state !== 'ready') return
+      setSheet({ loadingMore: true })
+      try {
+        const page = await client.list({ limit: PAGE, cursor, ...queryOf(filter) })
+        if (sheet.cursor !== cursor || sheet.filter !== filter) return
+        for (const job of page.data) remember(job)
+        const known = new Set(sheet.ids)
+        const added = page.data.map((job) => job.id).filter((id) => !known.has(id))
+        setSheet({ ids: [...sheet.ids, ...added], cursor: page.next_cursor, loadingMore: false, problem: null })
+      } catch (error) {
+        setSheet({ loadingMore: false, problem: words(error) })
+      }
+    },
+
+    /** Reads one run; rejects with what the service said. */
+    read: async (id: string): Promise<Job> => {
+      const job = await client.get(id)
+      accept(job)
+      return jobs.get(id) ?? job
+    },
+
+    /** Follows everything; each time the connection opens the list is read, so that nothing falls into a gap. */
+    followAll: (): (() => void) => {
+      const stop = client.changes({
+        onJob: accept,
+        onReset: () => void loadFirst(),
+        onState: (state) => {
+          setConnection(state)
+          following = state === 'open'
+          if (state === 'connecting') return
+          clearTimeout(patience)
+          if (shown && (following || sheet.state === 'loading')) void loadFirst()
+          if (following) for (const listener of byOpening) listener()
+        },
+      })
+      return () => {
+        following = false
+        stop()
+      }
+    },
+
+    /** Follows one run; its stream begins with the whole job, so nothing needs to be read beside it. */
+    followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
+  }
+}
+
+const emptySheet = (filter: SheetFilter): Sheet => ({
+  filter,
+  ids: [],
+  state: 'loading',
+  cursor: null,
+  loadingMore: false,
+  problem: null,
+})
+
+export const filterKey = ({ status, preset, batch }: SheetFilter): string => [status, preset, batch].join(' ')
+
+const queryOf = ({ status, preset, batch }: SheetFilter): ListOptions => ({
+  ...(status ? { status } : {}),
+  ...(preset ? { preset } : {}),
+  ...(batch ? { batch } : {}),
+})
+
+function newerThan(a: Job, b: Job): boolean {
+  return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
+}
+
+export function words(error: unknown): string {
+  return error instanceof ApiError || error instanceof Error ? error.message : String(error)
+}

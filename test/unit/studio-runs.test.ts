@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { Client } from '../../src/client/client.ts'
+import type { Job } from '../../src/client/types.ts'
+import { createRuns } from '../../src/studio/run-store.ts'
+
+/** What a page that stays open for months keeps. */
+
+const job = (number: number): Job =>
+  ({
+    id: `job_${String(number).padStart(26, '0')}`,
+    rev: 1,
+    status: 'succeeded',
+    preset: null,
+    batch: null,
+    progress: 1,
+    artifacts: [],
+    created_at: new Date(number * 1000).toISOString(),
+  }) as unknown as Job
+
+const ANY = { status: null, preset: null, batch: null }
+
+/** A service with nothing in it yet, whose stream is open. */
+function openRuns() {
+  let open: (() => void) | undefined
+  const client = {
+    list: async () => ({ data: [], next_cursor: null }),
+    changes: ({ onState }: Parameters<Client['changes']>[0]) => {
+      open = () => onState?.('open')
+      return () => undefined
+    },
+  } as unknown as Client
+  const runs = createRuns(client)
+  runs.show(ANY)
+  runs.followAll()
+  open?.()
+  return runs
+}
+
+const kept = (runs: ReturnType<typeof createRuns>): number => [...runs.all()].length
+
+test('news of ten thousand runs leave a list that can be loaded further', async () => {
+  const runs = openRuns()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(runs.sheet().state).toBe('ready')
+  for (let number = 1; number <= 10_000; number++) runs.accept(job(number))
+  const { ids, cursor } = runs.sheet()
+  expect(ids.length).toBeLessThanOrEqual(3_000)
+  expect(ids[0]).toBe(job(10_000).id)
+  // Older ones come with their page, from where the list ends.
+  expect(cursor).toBe(ids.at(-1))
+  expect(kept(runs)).toBeLessThanOrEqual(ids.length + 500)
+})
+
+test('what somebody looks at is kept, listed or not', async () => {
+  const runs = openRuns()
+  runs.show({ ...ANY, status: 'failed' })
+  await new Promise((resolve) => setImmediate(resolve))
+  const stop = runs.onJob(job(1).id, () => undefined)
+  for (let number = 1; number <= 2_000; number++) runs.accept(job(number))
+  expect(runs.job(job(1).id)).toBeDefined()
+  expect(kept(runs)).toBeLessThanOrEqual(501)
+  stop()
+})
