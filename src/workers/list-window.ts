@@ -1,6 +1,6 @@
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
-import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { PredictionPort, ReadFailure } from '../shared/replicate/prediction-port.ts'
 
 type Sources = { upstream: PredictionPort; reads: Budget }
 type Window = { after: number; before: number }
@@ -16,28 +16,74 @@ export interface ListFailure {
 export type Listing = { kind: 'complete'; predictions: Prediction[] } | { kind: 'incomplete'; failure: ListFailure }
 
 /**
- * Hands over the predictions of a window of time, newest first, page by page: thousands of whole predictions are never in
- * memory together. Returns null when the listing was complete, else why something may be missing.
+ * Hands over the predictions of a window of time, newest first, page by page: thousands of them are never in memory
+ * together, and one may come twice. When a page cannot be read, what is left of the window is listed in halves, and a row
+ * that cannot be read is asked for by itself. Returns null when the listing was complete, else why something may be missing.
  */
 export async function eachPage(
-  { upstream, reads }: Sources,
+  sources: Sources,
   window: Window,
   signal: AbortSignal,
   take: (predictions: Prediction[]) => Promise<void>,
 ): Promise<ListFailure | null> {
+  const parts = [window]
+  let halvings = 0
+  for (let part = parts.pop(); part; part = parts.pop()) {
+    const broke = await listPart(sources, part, signal, take)
+    if (broke === null) continue
+    const { failure, left } = broke
+    if (left === null || left.before - left.after < NARROWEST_MS || ++halvings > MAX_HALVINGS) return failure
+    const middle = Math.floor((left.after + left.before) / 2)
+    // Both contain their border, whichever of its sides upstream counts as inside.
+    parts.push({ after: left.after, before: middle + 1 }, { after: middle - 1, before: left.before })
+  }
+  return null
+}
+
+/** Lists one part of a window. `left`: what may still be readable in smaller parts; null: nothing. */
+async function listPart(
+  { upstream, reads }: Sources,
+  window: Window,
+  signal: AbortSignal,
+  take: (predictions: Prediction[]) => Promise<void>,
+): Promise<{ failure: ListFailure; left: Window | null } | null> {
   let cursor: string | null = null
+  let oldest = window.before
   for (let page = 0; page < MAX_PAGES; page++) {
     await reads.take(signal)
     const outcome = await upstream.list({ ...window, cursor })
-    if (outcome.kind !== 'page') return failureOf(outcome)
+    if (outcome.kind !== 'page') {
+      const isNarrow = outcome.kind === 'failed' && outcome.narrow === true
+      return { failure: failureOf(outcome), left: isNarrow ? { after: window.after, before: oldest } : null }
+    }
     await take(outcome.predictions)
+    const failure = await eachUnread({ upstream, reads }, outcome.unread ?? [], signal, take)
+    if (failure !== null) return { failure, left: null }
     if (outcome.cursor === null) return null
     cursor = outcome.cursor
+    for (const { created_at } of outcome.predictions) if (created_at !== null) oldest = Math.min(oldest, created_at + 1)
   }
-  return { cause: 'upstream', message: `the list has more than ${MAX_PAGES} pages`, retryAfterMs: null }
+  const message = `the list has more than ${MAX_PAGES} pages`
+  return { failure: { cause: 'upstream', message, retryAfterMs: null }, left: null }
 }
 
-type Failed = Exclude<Awaited<ReturnType<PredictionPort['list']>>, { kind: 'page' }>
+/** Asks for each row by itself that was listed in a form that cannot be read. */
+async function eachUnread(
+  { upstream, reads }: Sources,
+  ids: readonly string[],
+  signal: AbortSignal,
+  take: (predictions: Prediction[]) => Promise<void>,
+): Promise<ListFailure | null> {
+  for (const id of ids) {
+    await reads.take(signal)
+    const outcome = await upstream.get(id)
+    if (outcome.kind === 'prediction') await take([outcome.prediction])
+    else if (outcome.kind !== 'not_found') return failureOf(outcome)
+  }
+  return null
+}
+
+type Failed = ReadFailure | { kind: 'rate_limited'; retryAfterMs: number }
 
 function failureOf(outcome: Failed): ListFailure {
   return outcome.kind === 'rate_limited'
@@ -47,12 +93,18 @@ function failureOf(outcome: Failed): ListFailure {
 
 /** All predictions of a window, or why they could not be listed. */
 export async function listAll(sources: Sources, window: Window, signal: AbortSignal): Promise<Listing> {
-  const predictions: Prediction[] = []
+  const predictions = new Map<string, Prediction>()
   const failure = await eachPage(sources, window, signal, async (page) => {
-    predictions.push(...page)
+    for (const prediction of page) predictions.set(prediction.id, prediction)
   })
-  return failure === null ? { kind: 'complete', predictions } : { kind: 'incomplete', failure }
+  return failure === null
+    ? { kind: 'complete', predictions: [...predictions.values()] }
+    : { kind: 'incomplete', failure }
 }
 
 /** Far more than an hour of creates at ten a second. */
 const MAX_PAGES = 1000
+/** A part of a window that is shorter is not halved any more. */
+const NARROWEST_MS = 1000
+/** Of one window: enough to come from an hour to a second. */
+const MAX_HALVINGS = 24

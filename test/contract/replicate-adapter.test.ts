@@ -356,7 +356,8 @@ describe('a read', () => {
     const { url } = await upstream(json(status, body))
     const adapter = adapterFor(url)
     expect(await adapter.get('x')).toEqual({ kind: 'failed', ...failure })
-    expect(await adapter.list({ after: 0, before: 1, cursor: null })).toEqual({ kind: 'failed', ...failure })
+    // `narrow` is tested in test/unit/list-window.test.ts.
+    expect(await adapter.list({ after: 0, before: 1, cursor: null })).toMatchObject({ kind: 'failed', ...failure })
   })
 
   test('of the signing secret takes a secret only', async () => {

@@ -40,6 +40,8 @@ export interface ReadFailure {
   kind: 'failed'
   cause: 'account' | 'upstream'
   reason: string
+  /** The failure may be one of this answer, its size or a row of it: a smaller part of it may be readable. */
+  narrow?: true
 }
 
 export type ReadOutcome =
@@ -50,6 +52,8 @@ export type ReadOutcome =
 
 export interface ListedPage {
   predictions: Prediction[]
+  /** Ids of rows that cannot be read as predictions: each may be readable by itself. */
+  unread?: string[]
   /** null: that was the last page */
   cursor: string | null
 }
@@ -105,7 +109,7 @@ export interface PredictionPort {
   cancel(id: string): Promise<ReadOutcome>
   /**
    * One page of the account's predictions, newest first, read as a stream: rows carry neither input nor long outputs. A
-   * row that cannot be read makes the page fail.
+   * row without a readable id makes the page fail.
    */
   list(window: { after: number; before: number; cursor: string | null }): Promise<ListOutcome>
   account(): Promise<AccountOutcome>

@@ -28,8 +28,10 @@ const MAX_METRICS = 65_536
 const endsOf = (text: string): string =>
   text.length <= ERROR_HEAD + ERROR_TAIL + 3 ? text : `${text.slice(0, ERROR_HEAD)}\n\u2026\n${text.slice(-ERROR_TAIL)}`
 
+export const predictionId = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/)
+
 const fields = z.object({
-  id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
+  id: predictionId,
   status: z.string().max(64),
   model: z.string().nullish(),
   version: z.string().nullish(),

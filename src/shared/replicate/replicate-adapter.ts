@@ -29,6 +29,11 @@ class NotConnectedError extends Error {
   override name = 'NotConnectedError'
 }
 
+/** An answer broke off after its status. */
+class AnswerBrokeError extends Error {
+  override name = 'AnswerBrokeError'
+}
+
 /** Of an error, which may be the page of a proxy. */
 const ERROR_BYTES = 64 * 1024
 /** The answer to a create repeats its input, which has at most about a megabyte. */
@@ -307,7 +312,9 @@ async function answerOf(
 ): Promise<Answer> {
   const get = (name: string): string | null => [headers[name]].flat()[0] ?? null
   const isGood = statusCode >= 200 && statusCode < 300
-  const text = isGood ? await extractOf(body, keep, moved) : await beginningOf(body)
+  const text = await (isGood ? extractOf(body, keep, moved) : beginningOf(body)).catch((error: unknown) => {
+    throw new AnswerBrokeError('the answer broke off', { cause: error })
+  })
   return { status: statusCode, headers: { get }, body: text }
 }
 
@@ -354,5 +361,6 @@ function whatBroke(error: unknown): Outcome {
   const last = chain.at(-1)
   const code = last && 'code' in last && typeof last.code === 'string' ? last.code : last?.name
   if (unconnected) return { kind: 'not_connected', reason: `${code ?? 'error'}: ${unconnected.message}` }
-  return { kind: 'broken', reason: code ?? 'error' }
+  const hadBegun = chain.some((link) => link instanceof AnswerBrokeError)
+  return { kind: 'broken', reason: code ?? 'error', ...(hadBegun ? { hadBegun } : {}) }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
-import { predictionSchema } from './prediction.ts'
+import { predictionId, predictionSchema, type Prediction } from './prediction.ts'
 import type {
   CreateOutcome,
   HandOverOutcome,
@@ -24,8 +24,8 @@ export interface Answer {
 export type Outcome =
   | { kind: 'answer'; answer: Answer }
   | { kind: 'not_connected'; reason: string }
-  /** `tooLarge`: because there is more of it than may be kept. */
-  | { kind: 'broken'; reason: string; tooLarge?: true }
+  /** `tooLarge`: because there is more of it than may be kept. `hadBegun`: after its status had come. */
+  | { kind: 'broken'; reason: string; tooLarge?: true; hadBegun?: true }
 
 /** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
 const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
@@ -102,19 +102,41 @@ export function outputOutcome(outcome: Outcome): OutputOutcome {
     : { kind: 'too_large', reason: `the output has ${bytes} bytes of JSON beside its long texts` }
 }
 
-const pageSchema = z.object({ next: z.string().nullish(), results: z.array(predictionSchema) })
+const pageSchema = z.object({ next: z.string().nullish(), results: z.array(z.unknown()) })
+
+/** Statuses of a list that may be too much to ask for at once. */
+const PERHAPS_TOO_MUCH = new Set([413, 500, 502, 504])
 
 /** Of one page of a list. `baseUrl`: the next page may be named without its host. */
 export function listOutcome(outcome: Outcome, baseUrl: string): ListOutcome {
-  if (outcome.kind !== 'answer') return useless(outcome.reason)
+  if (outcome.kind === 'not_connected') return useless(outcome.reason)
+  if (outcome.kind === 'broken') return { ...useless(outcome.reason), ...(outcome.hadBegun ? { narrow: true } : {}) }
   const { status, headers, body } = outcome.answer
   if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
-  if (status !== 200) return refusedRead(outcome.answer)
+  if (status !== 200)
+    return { ...refusedRead(outcome.answer), ...(PERHAPS_TOO_MUCH.has(status) ? { narrow: true } : {}) }
   const page = pageSchema.safeParse(parseJson(body)).data
-  if (!page) return useless('an answer that is no page of predictions')
+  if (!page) return { ...useless('an answer that is no page of predictions'), narrow: true }
+  const rows = readRows(page.results)
+  if (!rows) return { ...useless('a page with a row that has no readable id'), narrow: true }
   const next = page.next ? new URL(page.next, baseUrl).searchParams.get('cursor') : null
   if (page.next && next === null) return useless('a next page without a cursor')
-  return { kind: 'page', predictions: page.results, cursor: next }
+  return { kind: 'page', ...rows, cursor: next }
+}
+
+const rowId = z.object({ id: predictionId })
+
+function readRows(results: readonly unknown[]): { predictions: Prediction[]; unread?: string[] } | null {
+  const predictions: Prediction[] = []
+  const unread: string[] = []
+  for (const row of results) {
+    const prediction = predictionSchema.safeParse(row).data
+    const id = prediction ? undefined : rowId.safeParse(row).data?.id
+    if (prediction) predictions.push(prediction)
+    else if (id === undefined) return null
+    else unread.push(id)
+  }
+  return { predictions, ...(unread.length > 0 ? { unread } : {}) }
 }
 
 const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
