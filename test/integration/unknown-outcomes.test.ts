@@ -108,6 +108,9 @@ describe('undecidable outcomes', () => {
   let hasty: TestService
   beforeAll(async () => {
     hasty = await startService({ timings: { ...SHORT_TIMINGS, undecidable: 4000 } })
+    // A new deployment creates nothing before it could list once.
+    const { id } = await hasty.client.submit({ version: HELLO, input: { text: 'opens the gate' } })
+    await finished(hasty, id)
     await hasty.simulator.faults({ list: { status: { code: 503 } } })
   })
   afterAll(() => hasty.stop())
