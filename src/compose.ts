@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { startServer } from './api/server.ts'
+import { beginDeployment } from './compose/begin-deployment.ts'
 import { buildConditions, buildCore, READY_WITHIN_MS, type ServiceOptions } from './compose/core.ts'
 import { startHealth } from './compose/health.ts'
 import { storageLook, upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
@@ -14,7 +15,7 @@ import {
   producerConnection,
   untilReady,
 } from './shared/redis/connection.ts'
-import { followKeys, loadDeployment } from './shared/redis/deployment.ts'
+import { followKeys } from './shared/redis/deployment.ts'
 import { createGeneration, followGeneration } from './shared/redis/generation.ts'
 import { strictDurability } from './shared/redis/durability.ts'
 import { startWatchdog } from './workers/watchdog.ts'
@@ -48,17 +49,17 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const producer = producerConnection(options.redisUrl, log)
     stops.push({ name: 'redis', stop: () => closeConnection(producer) })
     await untilReady(producer, READY_WITHIN_MS)
-    const deployment = await loadDeployment(producer, keys.deployment)
+    const deployment = await beginDeployment(producer, keys.deployment, config, log)
     const stopFollowing = followKeys(deployment, log)
     stops.push({ name: 'keys', stop: async () => stopFollowing() })
 
     const conditions = buildConditions(producer, keys, log)
     stops.push({ name: 'conditions', stop: conditions.stop })
-    const { ok, problems } = await checkRedis(producer)
+    const { ok, problems } = await checkRedis(producer, keys.tried)
     conditions.set('redis_unfit', ok ? null : problems.join('; '))
 
     const durability = async (redis: Redis): Promise<() => Promise<void>> =>
-      config.durability === 'strict' ? strictDurability(redis) : () => Promise.resolve()
+      config.durability === 'strict' ? strictDurability(redis, keys.tried) : () => Promise.resolve()
 
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
     const generation = createGeneration(producer, keys.generation, {

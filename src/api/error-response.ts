@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors.ts'
+import { DeploymentLostError } from '../shared/jobs/commit-script.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { isOutOfMemory, isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { ProblemResponse } from './http.ts'
@@ -49,6 +50,11 @@ export function toServiceError(error: unknown): ServiceError {
       'The place where files are kept fails. The operator has to look at its disk or bucket.',
       { retryAfter: 15, cause: error },
     )
+  if (error instanceof DeploymentLostError)
+    return new ServiceError('unavailable', 'The data of this deployment are not there. Nothing was accepted.', {
+      retryAfter: 30,
+      cause: error,
+    })
   if (isOutOfMemory(error))
     return new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', {
       retryAfter: 30,

@@ -120,7 +120,10 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   const queues = createQueues(redis, keys.queues, log)
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
-  const commits = createCommitRunner(redis, timings, generation)
+  const commits = createCommitRunner(redis, timings, generation, {
+    key: keys.deployment,
+    id: deployment.id,
+  })
   const store = wrap.store(
     createRedisJobStore({
       redis,

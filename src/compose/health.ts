@@ -19,9 +19,9 @@ export const queueCounts = (queues: Queues) => async (): Promise<Record<string, 
   )
 
 export const redisCheck =
-  ({ redis, sameDeployment }: Core): HealthCheck =>
+  ({ redis, keys, sameDeployment }: Core): HealthCheck =>
   async () => {
-    const { problems } = await checkRedis(redis)
+    const { problems } = await checkRedis(redis, keys.tried)
     if (!(await sameDeployment())) problems.push('Redis holds another deployment, or has lost its data')
     const ok = problems.length === 0
     return { ok, detail: ok ? 'answers' : problems.join('; ') }

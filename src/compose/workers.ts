@@ -63,6 +63,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     prefix: keys.queues,
     queues,
     timings,
+    creating: underWay.any,
     stopWithin: STOP_WITHIN_MS,
     log,
     processors: {

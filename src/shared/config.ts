@@ -76,6 +76,7 @@ const variables = {
     .describe('redis://host:port or rediss://host:port, with the number of a database as its path or none'),
   REDIS_SERVER_BIN: z.string().min(1).optional().describe('the path of a redis-server, 7.0 or newer'),
   DURABILITY: z.enum(['everysec', 'strict']).default('everysec').describe('everysec or strict'),
+  NEW_DEPLOYMENT: z.enum(['yes', 'no']).default('no').describe('yes or no'),
   KEY_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,40}$/)
@@ -212,6 +213,8 @@ export interface Config {
   redisServerBin: string | null
   /** strict: accepted jobs and intents are on disk before anybody acts on them */
   durability: 'everysec' | 'strict'
+  /** A new deployment may begin although DATA_DIR belongs to one that Redis does not hold. */
+  newDeployment: boolean
   keyPrefix: string
   replicate: {
     /** null: the simulator */
@@ -336,6 +339,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     redisUrl: env.REDIS_URL ?? null,
     redisServerBin: env.REDIS_SERVER_BIN ?? null,
     durability: env.DURABILITY,
+    newDeployment: env.NEW_DEPLOYMENT === 'yes',
     keyPrefix: env.KEY_PREFIX,
     replicate: {
       token: env.REPLICATE_API_TOKEN ?? null,

@@ -15,6 +15,8 @@ const LATE_BEATS = 10
 export interface CreatesUnderWay {
   /** From before an intent is sent until what became of it is committed; answers how to end. */
   begin(): () => void
+  /** Whether any has begun and is not over. */
+  any(): boolean
   stop(): Promise<void>
 }
 
@@ -69,6 +71,7 @@ export async function followCreates(
       underWay.set(create, known)
       return () => void underWay.delete(create)
     },
+    any: () => underWay.size > 0,
     async stop() {
       clearInterval(timer)
       // What was cut off may still arrive: then this process counts like one that was killed.

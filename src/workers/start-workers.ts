@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { WaitingError, Worker, type Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import {
@@ -15,6 +16,7 @@ import {
   type QueueName,
 } from '../queues/contracts.ts'
 import type { Queues } from '../queues/producer.ts'
+import { withDeadline } from '../shared/deadline.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
@@ -39,6 +41,8 @@ export interface StartWorkersOptions {
   queues: Queues
   processors: Processors
   timings: Timings
+  /** Creates of this process are under way: what becomes of them must be written. */
+  creating: () => boolean
   /** ms that running work has to end when the workers stop */
   stopWithin: number
   log: Logger
@@ -59,6 +63,8 @@ export interface RunningWorkers {
 const MAX_STALLED = 1_000_000
 
 const SCHEDULER = 'sweep'
+/** A Redis that does not answer for so long is not waited for when the workers stop. */
+const AWAY_MS = 1_000
 
 /** The only place that makes BullMQ workers. */
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
@@ -151,6 +157,23 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     return waiting + prioritized > 0
   }
 
+  /** Redis is away and no create is under way: nothing can be handed back, and nothing is lost. */
+  async function untilPointless(signal: AbortSignal): Promise<void> {
+    const isAway = (): Promise<boolean> =>
+      withDeadline(redis.ping(), AWAY_MS, 'PING').then(
+        () => false,
+        () => true,
+      )
+    while (!signal.aborted) {
+      if (!options.creating() && (await isAway()) && !options.creating()) {
+        log.info('Redis does not answer: the workers end without it')
+        return
+      }
+      await delay(AWAY_MS, undefined, { signal, ref: false }).catch(() => undefined)
+    }
+    await new Promise<never>(() => undefined)
+  }
+
   return {
     restoreSweep,
     async neglected() {
@@ -162,9 +185,11 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       waits.abort(new Error('the worker stops'))
       const closed = Promise.all(workers.map((worker) => worker.close()))
       const deadline = setTimeout(() => work.abort(new Error('the worker stops')), options.stopWithin)
+      const ended = new AbortController()
       try {
-        await closed
+        await Promise.race([closed, untilPointless(ended.signal)])
       } finally {
+        ended.abort()
         clearTimeout(deadline)
       }
     },

@@ -13,6 +13,7 @@ import type { Logger } from '../shared/logger.ts'
 import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { GateClosedError } from '../shared/jobs/commit-script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { createLine } from './line.ts'
 import type { CreatesUnderWay } from './creates-under-way.ts'
@@ -44,6 +45,7 @@ type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 const LONGEST_NAP_MS = 5_000
 const PROBE_NAP_MS = 250
 const OUTCOME_RETRY_MS = 500
+const UNCONFIRMED_NAP_MS = 1_000
 
 /** What the recovery gate reports while a job waits before it. */
 const GATE_CONDITIONS = ['recovery_former', 'recovery_listing', 'deployment_lost'] as const
@@ -130,11 +132,21 @@ export function createSubmitJob({
           },
           'worker',
         )
-        .catch((error: unknown) => {
-          end()
-          if (error instanceof GateClosedError) return null
+        .catch(async (error: unknown) => {
+          if (error instanceof GateClosedError) {
+            end()
+            return null
+          }
+          // Written or not: nothing is sent on it.
+          await untilTaken(() => withdraw(id, claim), id, signal).finally(end)
+          if (error instanceof NotDurableError) return 'withdrawn'
           throw error
         })
+      if (result === 'withdrawn') {
+        log.warn({ job: id }, 'an intent was not confirmed to be on disk; nothing was sent')
+        await delay(UNCONFIRMED_NAP_MS, undefined, { signal })
+        return 'stale'
+      }
       if (result?.kind === 'applied') return { job: result.state.job, claim, asked, end }
       end()
       if (result === null) {
@@ -150,6 +162,13 @@ export function createSubmitJob({
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
+  }
+
+  /** Takes back an intent that this worker did not act on, if it was written. */
+  async function withdraw(id: string, claim: string): Promise<void> {
+    const { state } = await store.load(id)
+    const attempt = state?.attempts.find((one) => one.claim === claim && one.state === 'intended')
+    if (attempt) await lifecycle.apply(id, { type: 'not_sent', attempt: attempt.n, claim }, 'worker')
   }
 
   /** After trouble: asks whether upstream is well, one process at a time; then one create may pass. */
@@ -204,14 +223,14 @@ export function createSubmitJob({
     }
   }
 
-  /** What became of a create is known here only: it is written until Redis takes it, or the worker stops. */
-  async function untilTaken(record: () => Promise<ApplyResult>, id: string, signal: AbortSignal): Promise<ApplyResult> {
+  /** What became of an intent is known here only: it is written until Redis takes it, or the worker stops. */
+  async function untilTaken<T>(record: () => Promise<T>, id: string, signal: AbortSignal): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
         return await record()
       } catch (error) {
         if (!isRedisTrouble(error) || signal.aborted) throw error
-        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of a create; trying again')
+        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of an intent; trying again')
         await delay(OUTCOME_RETRY_MS)
       }
     }

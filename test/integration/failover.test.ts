@@ -183,3 +183,23 @@ test('with min-replicas-to-write, a primary that was left alone creates nothing 
   expect(await refused.json()).toMatchObject({ code: 'unavailable' })
   expect((await service.simulator.books()).counts.created).toBe(created)
 }, 60_000)
+
+test.each([
+  ['is down', (redis: OwnRedis) => redis.kill()],
+  ['hangs', async (redis: OwnRedis) => redis.pause()],
+])(
+  'a service with nothing under way stops although Redis %s',
+  async (_how, strike) => {
+    const redis = await startOwnRedis()
+    const service = await startService({ redisUrl: redis.url, timings: SHORT_TIMINGS })
+    await finished(service, (await service.client.submit({ version: HELLO, input: { text: 'before' } })).id)
+    await strike(redis)
+    const begun = performance.now()
+    await service.stop()
+    // It is killed after 40 s; what it waits for are deadlines of one or two seconds.
+    expect(performance.now() - begun).toBeLessThan(25_000)
+    redis.resume()
+    await redis.kill()
+  },
+  60_000,
+)

@@ -46,6 +46,43 @@ test('a Redis that evicts, or keeps nothing on disk, is told of at the start and
   expect(await ready()).toEqual({ status: 200, detail: 'answers' })
 })
 
+test.each<[string, () => Promise<unknown>, () => Promise<unknown>, string]>([
+  [
+    'has too few replicas',
+    () => service.redis.config('SET', 'min-replicas-to-write', '1'),
+    () => service.redis.config('SET', 'min-replicas-to-write', '0'),
+    'NOREPLICAS',
+  ],
+  [
+    'is a replica',
+    () => service.redis.replicaof('127.0.0.1', 1),
+    () => service.redis.replicaof('NO', 'ONE'),
+    'READONLY',
+  ],
+  [
+    'lets nobody load scripts',
+    () => service.redis.acl('SETUSER', 'default', '-script|load', '-eval'),
+    () => service.redis.acl('SETUSER', 'default', '+@all'),
+    'NOPERM',
+  ],
+])('a Redis that %s is not ready, and its refusals are no mistakes of ours', async (_what, begin, end, code) => {
+  await begin()
+  expect(await ready()).toMatchObject({ status: 503, detail: expect.stringContaining(code) })
+  if (code !== 'NOPERM') {
+    const response = await fetch(`${service.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ version: HELLO, input: { text: 'refused' } }),
+    })
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({ code: 'unavailable' })
+  }
+  await end()
+  expect(await ready()).toEqual({ status: 200, detail: 'answers' })
+  const { id } = await service.client.submit({ version: HELLO, input: { text: 'again' } })
+  expect((await finished(service, id)).status).toBe('succeeded')
+})
+
 test('at 75 % of maxmemory new jobs are refused, what was accepted ends, and there is room again afterwards', async () => {
   const running = await submitMany(service, 5, (i) => ({
     model: 'google/gemini-3-pro',

@@ -27,6 +27,7 @@ describe('without any variable', () => {
       redisUrl: null,
       redisServerBin: null,
       durability: 'everysec',
+      newDeployment: false,
       keyPrefix: 'genqueue',
       replicate: {
         token: null,
@@ -89,6 +90,7 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   },
   REDIS_SERVER_BIN: { value: '/opt/redis-server', as: { redisServerBin: '/opt/redis-server' } },
   DURABILITY: { value: 'strict', as: { durability: 'strict' } },
+  NEW_DEPLOYMENT: { value: 'yes', as: { newDeployment: true } },
   KEY_PREFIX: { value: 'a_B-9', as: { keyPrefix: 'a_B-9' } },
   REPLICATE_API_TOKEN: { value: 'r8_x', as: { replicate: { token: 'r8_x' } } },
   REPLICATE_BASE_URL: {

@@ -169,6 +169,8 @@ export function createRedisBatchStore(options: {
 
     async idempotent(entry) {
       const text = await redis.get(keys.idempotency(entry))
+      // The accept that is repeated may not have been confirmed.
+      if (text !== null) await confirmDurable()
       return text === null ? null : (entrySchema.safeParse(JSON.parse(text)).data ?? null)
     },
 

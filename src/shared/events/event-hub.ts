@@ -35,6 +35,7 @@ const SILENT_MS = 10_000
 const WATCH_MS = 1_000
 const BLOCK_MS = 5_000
 const RETRY_MS = 250
+const STOP_WITHIN_MS = 1_000
 const READ_COUNT = 500
 const MAX_REPLAY = 2_000
 
@@ -171,7 +172,8 @@ export async function startEventHub(options: {
       clearInterval(ping)
       reader.disconnect()
       subscriber.disconnect()
-      await reading
+      // A read that waits for a Redis that is away is not waited for.
+      await Promise.race([reading, delay(STOP_WITHIN_MS, undefined, { ref: false })])
     },
   }
 }

@@ -8,6 +8,7 @@ export const COMMIT_OPERATIONS = [
   'below',
   'crowd',
   'del',
+  'deployment',
   'fault',
   'first',
   'free',
@@ -109,6 +110,11 @@ export interface CommitRunner {
   run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
   /** Opens the recovery gate of a generation; false when Redis holds another one by now. */
   allowIntents(generation: string): Promise<boolean>
+}
+
+/** An accept was refused: Redis lost this deployment, or holds another one. */
+export class DeploymentLostError extends Error {
+  override name = 'DeploymentLostError'
 }
 
 /** An intent was refused: Redis's memory may have gone back, and was not compared with upstream's list since. */

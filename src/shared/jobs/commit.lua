@@ -15,7 +15,8 @@
     ARGV[6]   ramp: ms over which creation comes back to its full rate after trouble
     ARGV[7]   ms that the one create of a half-open account may take, until its outcome is known
     ARGV[8..] guards and writes, each: name, key index, number of arguments, arguments
-              guards:  generation id (of Redis's memory; its recovery gate must be open) | free (the key must not exist) | mine value (must not exist, or hold just this value)
+              guards:  generation id (of Redis's memory; its recovery gate must be open)
+                       deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold just this value)
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: it never has)
@@ -32,7 +33,7 @@
 
   Output: { status, now ms, detail }
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
-    stale (detail: the revision found) | closed (the recovery gate) | taken (detail: what the key holds) | too_late
+    stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
     short (detail: micro-credits that are missing) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
@@ -62,7 +63,7 @@ local type_of = {
   zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
   sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
-  free = 'any', del = 'any', crowd = 'zset', generation = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
+  free = 'any', del = 'any', crowd = 'zset', generation = 'hash', deployment = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- And the keys whose indexes are its first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
@@ -123,6 +124,9 @@ while at <= #ARGV do
     if held[1] ~= ARGV[at + 3] or not held[2] or is_another(held[3], replication_id()) then
       return answer('closed')
     end
+  end
+  if name == 'deployment' and redis.call('HGET', key, 'id') ~= ARGV[at + 3] then
+    return answer('lost')
   end
   if name == 'free' and redis.call('EXISTS', key) == 1 then
     return answer('taken', redis.call('GET', key))

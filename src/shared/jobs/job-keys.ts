@@ -95,6 +95,8 @@ export function createJobKeys(prefix: string) {
     conditions: `${tag}:conditions`,
     /** string with a time to live: JSON, what a worker met that holds up a job (job-waits.ts) */
     wait: (job: string) => `${tag}:wait:${job}`,
+    /** string with a time to live: written to see whether Redis takes writes */
+    tried: `${tag}:tried`,
     /** prefix of BullMQ's keys */
     queues: `${tag}:queue`,
   }

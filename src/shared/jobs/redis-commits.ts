@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Generation } from '../redis/generation.ts'
 import { guardedScript, loadScript, ScriptUnknownError } from '../redis/script.ts'
 import {
+  DeploymentLostError,
   GateClosedError,
   type CommitKind,
   type CommitReply,
@@ -35,6 +36,7 @@ const replySchema = z.tuple([
     'repeated',
     'stale',
     'closed',
+    'lost',
     'taken',
     'too_late',
     'limited',
@@ -50,7 +52,13 @@ const replySchema = z.tuple([
   z.coerce.string(),
 ])
 
-export function createCommitRunner(redis: Redis, timings: Timings, generation: Generation): CommitRunner {
+export function createCommitRunner(
+  redis: Redis,
+  timings: Timings,
+  generation: Generation,
+  /** Nothing is accepted into another one. */
+  deployment: { key: string; id: string } | null = null,
+): CommitRunner {
   let offset = 0
   const clock: RedisClock = {
     now: () => Date.now() + offset,
@@ -61,8 +69,10 @@ export function createCommitRunner(redis: Redis, timings: Timings, generation: G
   return {
     clock,
     async run(script, input, head) {
-      const guard =
-        script === 'intent' ? ['generation', String(input.indexOf(generation.key)), '1', generation.known()] : []
+      const guard: string[] = []
+      if (script === 'intent') guard.push('generation', String(input.indexOf(generation.key)), '1', generation.known())
+      if (script === 'new_work' && deployment)
+        guard.push('deployment', String(input.indexOf(deployment.key)), '1', deployment.id)
       const args = [...head, String(timings.ramp), String(timings.intentSilence), ...guard, ...input.operations]
       const reply = await SCRIPTS[script](redis, input.keys, args).catch((error: unknown) => {
         if (!(error instanceof ScriptUnknownError)) throw error
@@ -72,6 +82,7 @@ export function createCommitRunner(redis: Redis, timings: Timings, generation: G
       const [status, now, detail] = replySchema.parse(reply)
       clock.observe(now)
       if (status === 'closed') throw new GateClosedError(`Generation ${generation.known()} is not open`)
+      if (status === 'lost') throw new DeploymentLostError('Redis does not hold this deployment')
       return { result: resultOf(status, detail), now, detail }
     },
     allowIntents: (id) =>
@@ -82,7 +93,10 @@ export function createCommitRunner(redis: Redis, timings: Timings, generation: G
   }
 }
 
-function resultOf(status: Exclude<z.output<typeof replySchema>[0], 'closed'>, detail: string): CommitReply['result'] {
+function resultOf(
+  status: Exclude<z.output<typeof replySchema>[0], 'closed' | 'lost'>,
+  detail: string,
+): CommitReply['result'] {
   switch (status) {
     case 'limited':
     case 'paused':

@@ -144,7 +144,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async idempotent(entry) {
       const text = await redis.get(keys.idempotency(entry))
-      return text === null ? null : idempotencySchema.parse(JSON.parse(text))
+      if (text === null) return null
+      // The accept that is repeated may not have been confirmed.
+      await confirm()
+      return idempotencySchema.parse(JSON.parse(text))
     },
 
     async progress(id, tenant, { progress, partial }) {

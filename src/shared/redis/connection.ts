@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis'
+import { withDeadline } from '../deadline.ts'
 import type { Logger } from '../logger.ts'
+import { loadScript } from './script.ts'
 
 /**
  * Two kinds of connection (docs/design.md, "Redis"): producers answer a person and fail fast; consumers wait for Redis
@@ -128,8 +130,24 @@ export interface RedisHealth {
   problems: string[]
 }
 
-/** What Redis must be for the promises to hold: 7.0 or newer, never evicting, writing its files. */
-export async function checkRedis(redis: Redis): Promise<RedisHealth> {
+const tryWrite = loadScript(new URL('try-write.lua', import.meta.url), { flags: ['allow-oom'] })
+
+/** Tries what an accept and an intent need: a write by a script, and the right to load one. null: Redis takes both. */
+async function refusal(redis: Redis, key: string): Promise<string | null> {
+  try {
+    await tryWrite(redis, [key], [])
+    await redis.script('LOAD', 'return 1')
+    return null
+  } catch (error) {
+    return `Redis refuses writes or scripts: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+/**
+ * What Redis must be for the promises to hold: 7.0 or newer, never evicting, writing its files, taking writes and scripts.
+ * `key`: of a string that is written to try it.
+ */
+export async function checkRedis(redis: Redis, key: string): Promise<RedisHealth> {
   const info = await redis.info()
   const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? ''
   const problems: string[] = []
@@ -140,13 +158,17 @@ export async function checkRedis(redis: Redis): Promise<RedisHealth> {
     problems.push(`maxmemory-policy is ${policy}: set it to noeviction, or Redis will silently drop jobs`)
   if (field('aof_enabled') !== '1')
     problems.push('appendonly is off: a restart of Redis would lose accepted jobs; set appendonly yes')
+  const refused = await refusal(redis, key)
+  if (refused !== null) problems.push(refused)
   return { ok: problems.length === 0, problems }
 }
+
+const QUIT_WITHIN_MS = 1_000
 
 /** Ends a connection without waiting for a Redis that does not answer. */
 export async function closeConnection(redis: Redis): Promise<void> {
   try {
-    if (redis.status === 'ready') await redis.quit()
+    if (redis.status === 'ready') await withDeadline(redis.quit(), QUIT_WITHIN_MS, 'QUIT')
     else redis.disconnect()
   } catch {
     redis.disconnect()

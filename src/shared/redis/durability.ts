@@ -7,25 +7,54 @@ export class NotDurableError extends Error {
 }
 
 const CONFIRM_WITHIN_MS = 500
+/** Consecutive writes that are confirmed in time at the start: a disk that is synced once a second does not do it. */
+const TRIES = 3
+
+const settingsReply = z.array(z.string()).transform((flat) => ({
+  appendonly: flat[flat.indexOf('appendonly') + 1],
+  appendfsync: flat[flat.indexOf('appendfsync') + 1],
+}))
+const confirmedReply = z.tuple([z.coerce.number(), z.coerce.number()])
 
 /**
- * Strict durability: what was just written on this connection is on disk before anybody is told, or acts on it. WAITAOF
- * (Redis 7.2) confirms it; an older Redis must write with `appendfsync always`. Throws, with what to set, when the
- * server can do neither.
+ * Strict durability: what was written, on any connection, is on disk before anybody is answered, or acts on it. With
+ * `appendfsync always` Redis answers after that anyway. Where the settings cannot be read, WAITAOF (Redis 7.2) confirms
+ * it: after a write of its own, so that it covers what others wrote. Throws, with what to set, when the server does
+ * neither.
  */
-export async function strictDurability(redis: Redis): Promise<() => Promise<void>> {
-  const server = await redis.info('server')
-  const [major = 0, minor = 0] = (/^redis_version:(\d+)\.(\d+)/m.exec(server) ?? []).slice(1).map(Number)
-  if (major > 7 || (major === 7 && minor >= 2))
-    return async () => {
-      const reply = z
-        .tuple([z.coerce.number(), z.coerce.number()])
-        .parse(await redis.call('WAITAOF', 1, 0, CONFIRM_WITHIN_MS))
-      if (reply[0] < 1) throw new NotDurableError('Redis did not confirm in time that the write is on disk')
-    }
-  const [, policy] = z.array(z.string()).parse(await redis.config('GET', 'appendfsync'))
-  if (policy === 'always') return () => Promise.resolve()
-  throw new Error(
-    `DURABILITY: strict needs Redis 7.2 or newer, or appendfsync always; this is ${major}.${minor} with appendfsync ${policy ?? 'unknown'}`,
+export async function strictDurability(redis: Pick<Redis, 'call' | 'set'>, key: string): Promise<() => Promise<void>> {
+  const settings = await redis.call('CONFIG', 'GET', 'appendonly', 'appendfsync').then(
+    (reply) => settingsReply.parse(reply),
+    (error: unknown) => {
+      if (isRefused(error)) return null
+      throw error
+    },
   )
+  if (settings?.appendonly === 'yes' && settings.appendfsync === 'always') return () => Promise.resolve()
+  if (settings)
+    throw new Error(
+      `DURABILITY: strict needs appendonly yes and appendfsync always; this Redis has appendonly ${settings.appendonly} and appendfsync ${settings.appendfsync}`,
+    )
+  const confirm = async (): Promise<void> => {
+    const [, reply] = await Promise.all([redis.set(key, ''), redis.call('WAITAOF', 1, 0, CONFIRM_WITHIN_MS)]).catch(
+      (error: unknown) => {
+        throw new NotDurableError('Redis could not confirm that the write is on disk', { cause: error })
+      },
+    )
+    if (confirmedReply.parse(reply)[0] < 1)
+      throw new NotDurableError('Redis did not confirm in time that the write is on disk')
+  }
+  try {
+    for (let tries = 0; tries < TRIES; tries++) await confirm()
+  } catch (error) {
+    throw new Error(
+      'DURABILITY: strict needs appendfsync always, and CONFIG GET or WAITAOF (Redis 7.2) to see it; this Redis does not confirm its writes in time',
+      { cause: error },
+    )
+  }
+  return confirm
 }
+
+/** The user may not ask, or the service does not know the command. */
+const isRefused = (error: unknown): boolean =>
+  error instanceof Error && /^(NOPERM|ERR unknown|ERR .*not (allowed|permitted|supported))/i.test(error.message)

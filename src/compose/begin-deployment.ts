@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { ConfigError, type Config } from '../shared/config.ts'
+import type { Logger } from '../shared/logger.ts'
+import { findDeployment, loadDeployment, type Deployment } from '../shared/redis/deployment.ts'
+import { readMark, writeMark } from '../shared/redis/deployment-mark.ts'
+
+/** An api that is started at the same time makes the deployment. */
+const MADE_WITHIN_MS = 30_000
+const LOOK_MS = 250
+
+/**
+ * The deployment that Redis holds under the prefix. A new one begins only where none was known: a Redis that was emptied
+ * would otherwise look like a first start, and repeated requests would be paid for again. DATA_DIR remembers it, and a
+ * worker never begins one.
+ */
+export async function beginDeployment(redis: Redis, hash: string, config: Config, log: Logger): Promise<Deployment> {
+  const { dataDir, keyPrefix } = config
+  const remember = async (deployment: Deployment): Promise<Deployment> => {
+    await writeMark(dataDir, keyPrefix, deployment.id).catch((error: unknown) =>
+      log.warn(
+        { err: error },
+        'DATA_DIR does not remember the deployment: an emptied Redis would look like a first start',
+      ),
+    )
+    return deployment
+  }
+  const found = await findDeployment(redis, hash)
+  if (found) return remember(found)
+  const known = await readMark(dataDir, keyPrefix)
+  if (known !== null && !config.newDeployment)
+    throw new ConfigError(
+      `REDIS_URL: Redis holds no deployment ${keyPrefix}, but DATA_DIR ${dataDir} belongs to one (${known}). Its data were lost, or the address is wrong. Restore Redis, or start once with NEW_DEPLOYMENT=yes to begin with nothing`,
+    )
+  if (config.role === 'worker') {
+    const began = performance.now()
+    while (performance.now() - began < MADE_WITHIN_MS) {
+      await delay(LOOK_MS)
+      const made = await findDeployment(redis, hash)
+      if (made) return remember(made)
+    }
+    throw new ConfigError(
+      `REDIS_URL: Redis holds no deployment ${keyPrefix}, and a worker begins none. Start an api first, or mend the address`,
+    )
+  }
+  log.warn({ prefix: keyPrefix }, 'Redis holds no deployment: a new one begins')
+  return remember(await loadDeployment(redis, hash))
+}
