@@ -62,9 +62,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       config.durability === 'strict' ? strictDurability(redis, keys.tried) : () => Promise.resolve()
 
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
-    const generation = createGeneration(producer, keys.generation, {
-      gap: config.role === 'api' ? null : timings.unattended,
-    })
+    const generation = createGeneration(producer, keys.generation, { gap: timings.unattended })
     await generation.look()
     if (!generation.showsReplication())
       log.warn(

@@ -41,7 +41,7 @@ describe('the generation stays open', () => {
     expect(await worker(null).look()).toMatchObject({ id, isOpen: true })
   })
 
-  test('when nobody but an api looked at it for long: an api creates nothing, and says nothing about it', async () => {
+  test('when only a tool beside the deployment looks: it says nothing about whether anybody attends', async () => {
     const { id } = await opened()
     await redis.hset(key, 'seen', Date.now() - 2 * ATTENDED)
     expect(await worker(null).look()).toMatchObject({ id, isOpen: true })
@@ -49,7 +49,7 @@ describe('the generation stays open', () => {
 })
 
 describe('a new generation begins, and is closed', () => {
-  test('when no worker looked at the memory for long, or its clock was set back', async () => {
+  test('when no process looked at the memory for long, or its clock was set back', async () => {
     for (const ahead of [-2 * ATTENDED, 2 * ATTENDED]) {
       const { generation, id } = await opened()
       await redis.hset(key, 'seen', Date.now() + ahead)

@@ -50,7 +50,7 @@ export interface Timings {
   workerBeat: number
   /** How much of its last writes a Redis may lose that ends without warning. */
   redisLoss: number
-  /** How long Redis's memory may go without a beat of any process: after that it may be another one. */
+  /** How long Redis's memory may go without a look of any process: after that it may be another one. */
   unattended: number
   /** How far the clocks of upstream and Redis may be apart. */
   clockSkew: number

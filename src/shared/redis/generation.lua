@@ -1,13 +1,13 @@
 --[[
   Which generation of Redis's memory this is. A new one begins, with the recovery gate closed, when the memory may have
   gone back: the server is another one or was restarted, it does not descend from the generation that the caller knows,
-  no worker has looked at it for longer than workers ever pause, or it forgot its scripts.
+  no process has looked at it for longer than they ever pause, or it forgot its scripts.
 
   Input:
     KEYS[1]  hash: id, replid, past (ids that this memory descends from), open, seen (ms), lost_at (ms)
     ARGV[1]  the generation that the caller knows; ''
     ARGV[2]  the id of a new one
-    ARGV[3]  ms that may pass between two looks of workers; '' for a caller that is none
+    ARGV[3]  ms that may pass between two looks of processes; '' for a caller that only asks
     ARGV[4]  a generation whose gate is open although its scripts are forgotten; ''
 
   Output:  { id, '1' when the gate is open, replication id, ms since a later memory was lost or '' }

@@ -44,8 +44,8 @@ export interface Generation {
 
 export interface GenerationOptions {
   /**
-   * Longest time between two looks of processes that create predictions, ms; null in a process that creates none. A memory
-   * that nobody looked at for longer may have been replaced by another one meanwhile.
+   * Longest time between two looks of the deployment's processes, ms; null for a tool beside it. A memory that nobody
+   * looked at for longer may have been replaced by another one meanwhile.
    */
   gap: number | null
 }
