@@ -51,6 +51,7 @@ function copier(): (at: number) => Promise<number> {
     names: createArtifactNames(DISK_PATTERN),
     measure: createMeasureFile(log),
     fetcher: createOutputFetcher({ upstreamBaseUrl: `${base}/v1`, connectTimeout: DEFAULT_TIMINGS.connectTimeout }),
+    delivers: () => true,
     upstream: { output: never },
     longTexts: createLongTexts(`${folder}-long-texts`, 1_000_000_000),
     reads: { take: never },
@@ -71,8 +72,8 @@ function copier(): (at: number) => Promise<number> {
       expires_at: 0,
       give_up_at: 0,
     } as const
-    const { artifacts } = await copy(job, effect, signal)
-    return artifacts.reduce((sum, { bytes }) => sum + bytes, 0)
+    const { kept } = await copy(job, effect, signal)
+    return kept.artifacts.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 }
 

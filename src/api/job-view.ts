@@ -156,6 +156,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
         job.phase === 'running' ? job.partial : job.output,
         new Map(artifacts.map(({ id, url }) => [id, url])),
       ),
+      output_artifact: job.output_artifact,
       artifacts,
       progress: job.progress,
       error: job.error,

@@ -1,13 +1,16 @@
 import type { z } from 'zod'
 import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
+import { namedModel } from '../shared/catalogue/output-shapes.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/policies.ts'
 import { mergeInput, type Preset } from '../shared/catalogue/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/keep.ts'
+import type { JobRecord } from '../shared/jobs/job.ts'
 import type { NewJob } from '../shared/jobs/lifecycle.ts'
 import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 
 type JobRequest = z.output<typeof jobRequestSchema>
+type Target = Pick<JobRecord, 'model' | 'version'>
 
 /** All that a request decides about a job; frozen into its record, so presets may change while jobs run. */
 export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
@@ -55,30 +58,50 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
   }
 
   async function raw(request: JobRequest, tenant: OwnKeep): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
-    const { model = null, version = null, deployment = null, input, metadata } = request
-    const schema = await rawSchema(model, version)
+    const { deployment: hardware = null, input, metadata } = request
+    const { target, wrong: unknown } = await callable({
+      model: request.model ?? null,
+      version: request.version ?? null,
+    })
+    const [schema, shape] = await Promise.all([rawSchema(target), catalogue.outputShape(target)])
     const { keep, wrong } = keepFor(RAW_POLICIES, request, tenant)
     return {
       job: {
         preset: null,
-        model,
-        version,
-        deployment,
+        ...target,
+        deployment: hardware,
         input,
         metadata,
         ...policiesOf(RAW_POLICIES, request),
+        output_shape: shape,
+        key_pattern: null,
         price: null,
         keep,
       },
-      wrong: [...wrong, ...inInput((await schema?.check(input)) ?? [])],
+      wrong: [...unknown, ...wrong, ...inInput((await schema?.check(input)) ?? [])],
     }
   }
 
-  /** Of what is called by its name; a version alone, or a deployment, does not tell its model. */
-  async function rawSchema(model: string | null, version: string | null): Promise<InputSchema | null> {
-    if (model !== null) return catalogue.modelSchema(model, null)
-    const [name, id] = version?.split(':') ?? []
-    return name !== undefined && id !== undefined ? catalogue.modelSchema(name, id) : null
+  /**
+   * What a create can be asked for: only official models run by their name, any other by its newest version. A model that
+   * is not known right now is left as it is.
+   */
+  async function callable(target: Target): Promise<{ target: Target; wrong: FieldError[] }> {
+    const found = target.model === null ? undefined : await catalogue.model(target.model)
+    if (found === undefined || found?.official) return { target, wrong: [] }
+    if (found !== null && found.version !== null)
+      return { target: { model: null, version: `${target.model}:${found.version}` }, wrong: [] }
+    const detail =
+      found === null
+        ? 'Replicate has no model of this name that this account may run.'
+        : 'This model has no version that could be run.'
+    return { target, wrong: [{ pointer: '/model', code: 'unknown_model', detail }] }
+  }
+
+  /** Of what is called by its name; a version alone, or a deployment, does not name its model. */
+  async function rawSchema(target: Target): Promise<InputSchema | null> {
+    const named = namedModel(target)
+    return named && catalogue.modelSchema(...named)
   }
 
   async function byPreset(
@@ -89,12 +112,25 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
     const preset = catalogue.find(name)
     if (preset === null)
       return { job: null, wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'There is no such preset.' }] }
-    const schema = await catalogue.presetSchema(preset)
+    const [schema, called] = await Promise.all([catalogue.presetSchema(preset), callable(targetOf(preset))])
+    const shape = preset.output ?? (await catalogue.outputShape(called.target))
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
     const { keep, wrong } = keepFor(preset.policies, request, tenant)
     return {
-      job: { ...target(preset), input, metadata: request.metadata, ...policiesOf(preset.policies, request), keep },
+      job: {
+        preset: name,
+        ...called.target,
+        deployment: preset.deployment,
+        input,
+        metadata: request.metadata,
+        ...policiesOf(preset.policies, request),
+        output_shape: shape,
+        key_pattern: preset.key_pattern,
+        price: preset.price,
+        keep,
+      },
       wrong: [
+        ...called.wrong.map((field) => ({ ...field, pointer: '/preset' })),
         ...refusedPolicies(preset, request),
         ...wrong,
         ...inInput([...refused, ...((await schema?.check(input)) ?? [])]),
@@ -107,12 +143,9 @@ const inInput = (fields: FieldError[]): FieldError[] =>
   fields.map((field) => ({ ...field, pointer: `/input${field.pointer}` }))
 
 /** A version is created by its id, everything else by its name. */
-const target = ({ name, model, version, deployment, price }: Preset) => ({
-  preset: name,
+const targetOf = ({ model, version }: Preset): Target => ({
   model: version === null ? model : null,
   version: version === null ? null : `${model}:${version}`,
-  deployment,
-  price,
 })
 
 function policiesOf(policies: Policies, request: JobRequest) {

@@ -16,6 +16,11 @@ export interface ServedFile {
 /** Types that a browser shows without running anything. */
 const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
 
+/** Types that a browser may run: they are served as bytes, under a name that says what they are. */
+const ACTIVE = /^(?:text\/html|multipart\/.*|(?:text|application)\/xml|.*\+xml|.*(?:java|ecma)script)(?:;|$)/
+
+const servedType = (mediaType: string): string => (ACTIVE.test(mediaType) ? 'application/octet-stream' : mediaType)
+
 /** How long a link into the bucket holds. */
 const LINK_SECONDS = 300
 
@@ -44,7 +49,11 @@ export async function serveFile(
   if (range === 'unsatisfiable')
     throw new ServiceError('range_not_satisfiable', `The file has ${bytes} bytes.`, { fileBytes: bytes })
   const disposition = dispositionOf(name, SHOWN.test(media_type) && !isDownload)
-  const link = await artifacts.link(key, { seconds: LINK_SECONDS, mediaType: media_type, disposition })
+  const link = await artifacts.link(key, {
+    seconds: LINK_SECONDS,
+    mediaType: servedType(media_type),
+    disposition,
+  })
   // Kept by a browser for less than it holds.
   const cache = `private, max-age=${LINK_SECONDS - 60}`
   if (link !== null) return { status: 302, headers: { location: link, 'cache-control': cache } }
@@ -54,7 +63,7 @@ export async function serveFile(
     status: range ? 206 : 200,
     headers: {
       ...kept,
-      'content-type': media_type,
+      'content-type': servedType(media_type),
       'content-length': String(range ? range.end - range.start + 1 : bytes),
       'content-disposition': disposition,
       'accept-ranges': 'bytes',

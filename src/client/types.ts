@@ -140,8 +140,13 @@ export interface Job {
   input: JsonObject | null
   /** The job that this one tries again. */
   retry_of: string | null
-  /** In the model's own shape; files appear as the `url` of their artifact; token arrays are joined to one string. */
+  /**
+   * In the model's own shape; files appear as the `url` of their artifact, and as null when they are lost. The tokens of a
+   * text are joined to one string where the model's Output schema, or the preset, says that it is a text.
+   */
   output: Json
+  /** The id of the artifact that holds the whole output, which is larger than 32 KiB; `output` then is its `url`. Else null. */
+  output_artifact: string | null
   artifacts: Artifact[]
   /** 0..1, read from the model's logs; null when it tells none. */
   progress: number | null
@@ -220,7 +225,7 @@ export interface Page<T> {
 export interface JobRequest {
   /** The name of a preset: it decides the model, and what else a job may say. */
   preset?: string | undefined
-  /** `owner/name` of an official model */
+  /** `owner/name`. A model that is not official runs by its newest version, which the job then shows as `version`. */
   model?: string | undefined
   /** 64 hex digits, or `owner/name:<64 hex>` */
   version?: string | undefined
@@ -281,6 +286,10 @@ export interface Preset {
   fixed: JsonObject
   /** The fields of the input that a job may say. */
   overrides: string[]
+  /** What the output means; null: as the Output schema of the model says. */
+  output: 'text' | 'files' | 'json' | null
+  /** How the files are called in a bucket; null: as the deployment calls them. */
+  key_pattern: string | null
   /** null: its jobs cost nothing. */
   price: PriceRule | null
   /** Micro-credits, for the defaults. */

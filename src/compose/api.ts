@@ -168,7 +168,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         keep: config.keep,
         full: capacity.full,
       }),
-      ...deletionRoutes({ store, files: createJobFiles(artifacts, core.names), inputs, log }),
+      ...deletionRoutes({ store, lifecycle, files: createJobFiles(artifacts, core.names), inputs, log }),
       ...manifestRoutes({ store, show }),
       ...modelRoutes(models, catalogue),
       ...presetRoutes(catalogue, store),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { createDoorbells, createQueues } from '../queues/producer.ts'
+import { createDelivers } from '../shared/artifacts/delivery.ts'
 import { DISK_PATTERN, createArtifactNames } from '../shared/artifacts/artifact-names.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
@@ -80,7 +81,10 @@ export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.js
 /** Where files are kept, and how they are called there. */
 export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
-  const names = createArtifactNames(store === 's3' && bucket ? bucket.pattern : DISK_PATTERN)
+  const names =
+    store === 's3' && bucket
+      ? createArtifactNames(bucket.pattern, { byPreset: true })
+      : createArtifactNames(DISK_PATTERN)
   if (!bucket) return { artifacts: disk, names, close: (): Promise<void> => Promise.resolve() }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
   // Loaded only where there is a bucket: it is large.
@@ -135,6 +139,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       confirmDurable,
     }),
   )
+  const delivers = createDelivers(options.replicate.baseUrl)
   const judge = watchUpstream(conditions)
   /** How far the clock of this machine is ahead of Replicate's, ms; null: not known yet. */
   let ahead: number | null = null
@@ -146,7 +151,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       if (seen.kind === 'answered' && seen.date !== null) ahead = Date.now() - seen.date
     },
   })
-  const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks })
+  const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks, delivers })
   const storage = await buildStorage(config)
   const batchStore = createRedisBatchStore({
     redis,
@@ -180,6 +185,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     inputs,
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
+    delivers,
     upstream: wrap.upstream(upstream),
     closeUpstream: upstream.close,
     artifacts,

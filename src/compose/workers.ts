@@ -3,9 +3,11 @@ import { createJobFiles } from '../shared/artifacts/job-files.ts'
 import { createLongTexts } from '../shared/artifacts/long-texts.ts'
 import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
+import { createOutputShapes } from '../shared/catalogue/output-shapes.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { buildInScope } from '../shared/scope.ts'
+import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
 import { createCancelPrediction } from '../workers/cancel-prediction.ts'
 import { createCleanUp } from '../workers/clean-up.ts'
@@ -27,6 +29,8 @@ const STOP_WITHIN_MS = 10_000
 const LONG_TEXTS = 2
 /** What an account can create in the time that one listing looks through: ten pages. */
 const SLICE_ROWS = 1000
+/** How long a job that was accepted without its model's Output schema waits for it before it is created, ms. */
+const SHAPE_WITHIN_MS = 2000
 
 export const buildWorkers = (core: Core, options: ServiceOptions): Promise<RunningWorkers> =>
   buildInScope((scope) => build(core, options, scope))
@@ -54,6 +58,12 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     connectTimeout: timings.connectTimeout,
   })
   scope.defer(fetcher.close)
+  const models = createModelCatalogue({
+    async model(name, version) {
+      await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
+      return upstream.model(name, version)
+    },
+  })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const underWay = await followCreates(presence, timings, conditions, log)
@@ -90,6 +100,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
           waits: core.waits,
           log,
         }),
+        outputShapes: createOutputShapes(models, SHAPE_WITHIN_MS),
         underWay,
         store,
         account: ACCOUNT,
@@ -132,6 +143,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
           names: core.names,
           measure: createMeasureFile(log),
           fetcher,
+          delivers: core.delivers,
           upstream,
           longTexts: createLongTexts(join(config.dataDir, 'long-texts'), LONG_TEXTS * config.artifacts.maxBytes),
           reads: reads.of('expiring'),
@@ -140,6 +152,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
           log,
         }),
         waits: core.waits,
+        artifacts,
         timings,
         log,
       }),

@@ -1,12 +1,16 @@
 import { Readable } from 'node:stream'
 import { artifactId } from '../shared/artifacts/artifact-links.ts'
 import type { ArtifactNames } from '../shared/artifacts/artifact-names.ts'
-import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { ArtifactRefusedError, isStorageTrouble, type ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import type { FileFacts, MeasureFile } from '../shared/artifacts/measure-file.ts'
 import type { LongTexts, OpenLongTexts } from '../shared/artifacts/long-texts.ts'
-import { MAX_INLINE_OUTPUT, planOutput } from '../shared/artifacts/output.ts'
-import type { OutputFetcher } from '../shared/artifacts/output-fetcher.ts'
+import { typeOfName } from '../shared/artifacts/media-types.ts'
+import { MAX_INLINE_OUTPUT, MAX_OUTPUT_FILES, planOutput } from '../shared/artifacts/output.ts'
+import { OutputFetchError, type OutputFetcher, type OutputFile } from '../shared/artifacts/output-fetcher.ts'
+import { readDataUri } from '../shared/inputs/data-uri.ts'
+import type { StoredOutput } from '../shared/jobs/decision.ts'
 import type { ArtifactRecord, Effect, JobRecord, Json } from '../shared/jobs/job.ts'
+import { tooManyFiles } from '../shared/jobs/rules-upstream.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -19,6 +23,8 @@ export interface CopyDependencies {
   fetcher: OutputFetcher
   upstream: Pick<PredictionPort, 'output'>
   longTexts: OpenLongTexts
+  /** Whether a link leads to output files of upstream. */
+  delivers: (link: string) => boolean
   reads: Budget
   /** Bytes of one file. */
   maxBytes: number
@@ -33,12 +39,27 @@ export class OutputGoneError extends Error {
   override name = 'OutputGoneError'
 }
 
+/** What became of a copy. */
+export interface CopiedOutput {
+  /** What is stored of the output; lost files stand as null. */
+  kept: StoredOutput
+  /** Files that are not stored, with the reason. */
+  missing: { link: string | null; error: unknown; gone: boolean }[]
+}
+
+/** Whether a further try cannot help. */
+export const isGone = (error: unknown): boolean =>
+  error instanceof OutputGoneError ||
+  (error instanceof OutputFetchError && error.gone) ||
+  (error instanceof ArtifactRefusedError && error.lasting)
+
 const UNMEASURED: FileFacts = { width: null, height: null, duration: null, thumbnail: null }
 const MAX_THUMBNAIL_BYTES = 1024 * 1024
 
 /** Copies all files of an output, and makes an artifact of what is too long for the record. */
 export function createCopyOutputs(dependencies: CopyDependencies) {
-  const { artifacts, names, measure, fetcher, upstream, longTexts, reads, maxBytes, timings, log } = dependencies
+  const { artifacts, names, measure, fetcher, delivers, upstream, longTexts, reads, maxBytes, timings, log } =
+    dependencies
 
   async function outputOf(job: JobRecord, effect: StoreEffect, long: LongTexts, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
@@ -54,17 +75,15 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     throw new Error(`the output cannot be read: ${outcome.kind}`)
   }
 
-  async function open(
-    source: string,
-    long: LongTexts,
-    signal: AbortSignal,
-  ): Promise<{ body: AsyncIterable<Uint8Array>; bytes: number | null }> {
+  async function open(source: string, long: LongTexts, signal: AbortSignal): Promise<OutputFile> {
     const aside = long.file(source)
-    if (aside) return { body: aside, bytes: null }
-    if (!source.startsWith('data:'))
+    if (aside) return { body: aside, bytes: null, mediaType: /^data:([^;,]+)/i.exec(source)?.[1] ?? null }
+    if (!/^data:/i.test(source))
       return fetcher.open(source, AbortSignal.any([signal, AbortSignal.timeout(timings.copyTimeout)]))
-    const bytes = new Uint8Array(await (await fetch(source)).arrayBuffer())
-    return { body: Readable.from([bytes]), bytes: bytes.length }
+    const file = readDataUri(source, maxBytes)
+    if (file.kind === 'too_large') throw new OutputGoneError(`the file is larger than ${maxBytes} bytes`)
+    if (file.kind === 'wrong') throw new OutputGoneError('a data URI cannot be decoded')
+    return { body: Readable.from([file.bytes]), bytes: file.bytes.length, mediaType: file.mediaType }
   }
 
   /** A small picture that cannot be kept is no reason to lose the large one. */
@@ -89,18 +108,22 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     effect: StoreEffect,
     long: LongTexts,
     signal: AbortSignal,
-  ): Promise<{ output: Json; artifacts: ArtifactRecord[] }> {
+  ): Promise<CopiedOutput> {
     const { attempt } = effect
-    const plan = planOutput(await outputOf(job, effect, long, signal))
+    const plan = planOutput(await outputOf(job, effect, long, signal), { shape: job.output_shape, delivers })
+    if (plan.files.length > MAX_OUTPUT_FILES) throw new OutputGoneError(tooManyFiles(plan.files.length))
     const idOf = (index: number): string => artifactId(job.id, attempt, index)
     const copied: ArtifactRecord[] = []
+    const missing: CopiedOutput['missing'] = []
 
     async function copyFile(index: number, source: string): Promise<ArtifactRecord> {
-      const { body, bytes } = await open(source, long, signal)
+      const { body, bytes, mediaType } = await open(source, long, signal)
+      const declared = mediaType ?? typeOfName(source)
       let facts = UNMEASURED
       const stored = await artifacts.put((type) => names.keyOf(job, attempt, index, type), body, {
         maxBytes,
         expectedBytes: bytes,
+        ...(declared === null ? {} : { mediaType: declared }),
         signal,
         examine: async (path, type) => {
           facts = await measure(path, type)
@@ -120,22 +143,40 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
       return { id: idOf(index), ...stored, ...UNMEASURED, thumbnail: null, media_type: mediaType }
     }
 
-    for (const [index, source] of plan.files.entries()) copied.push(await copyFile(index, source))
-    const output = plan.render(idOf)
+    for (const [index, source] of plan.files.entries()) {
+      const link = /^data:/i.test(source) ? null : source
+      const failedHere = missing.find(({ error }) => isStorageTrouble(error))
+      try {
+        if (failedHere) missing.push({ ...failedHere, link })
+        else copied.push(await copyFile(index, source))
+      } catch (error) {
+        signal.throwIfAborted()
+        missing.push({ link, error, gone: isGone(error) })
+      }
+    }
+    const stored = new Set(copied.map(({ id }) => id))
+    const output = plan.render((index) => (stored.has(idOf(index)) ? idOf(index) : null))
     const isText = typeof output === 'string'
     const text = isText ? output : JSON.stringify(output)
-    if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT && !long.isIn(text)) return { output, artifacts: copied }
-    const index = copied.length
-    const body = long.fill(text, isText ? 'text' : 'json')
-    copied.push(await keepText(index, body, isText ? 'text/plain; charset=utf-8' : 'application/json'))
-    return { output: idOf(index), artifacts: copied }
+    if (Buffer.byteLength(text) <= MAX_INLINE_OUTPUT && !long.isIn(text))
+      return { kept: { output, output_artifact: null, artifacts: copied }, missing }
+    const index = plan.files.length
+    try {
+      const body = long.fill(text, isText ? 'text' : 'json')
+      copied.push(await keepText(index, body, isText ? 'text/plain; charset=utf-8' : 'application/json'))
+    } catch (error) {
+      signal.throwIfAborted()
+      missing.push({ link: null, error, gone: isGone(error) })
+      return { kept: { output: null, output_artifact: null, artifacts: copied }, missing }
+    }
+    return { kept: { output: idOf(index), output_artifact: idOf(index), artifacts: copied }, missing }
   }
 
-  return async (
-    job: JobRecord,
-    effect: StoreEffect,
-    signal: AbortSignal,
-  ): Promise<{ output: Json; artifacts: ArtifactRecord[] }> => {
+  /**
+   * Throws when the output itself cannot be read. A file that cannot be copied is among the `missing`; the others are copied
+   * all the same, unless our own storage fails.
+   */
+  return async (job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<CopiedOutput> => {
     const long = longTexts()
     try {
       return await copy(job, effect, long, signal)

@@ -1,29 +1,34 @@
-import { ArtifactRefusedError, isStorageTrouble, StorageTroubleError } from '../shared/artifacts/artifact-store.ts'
-import { planOutput } from '../shared/artifacts/output.ts'
-import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
+import { isStorageTrouble, StorageTroubleError, type ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { keysOfFiles } from '../shared/artifacts/job-files.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
-import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { StoredOutput } from '../shared/jobs/decision.ts'
+import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueEffect } from '../shared/jobs/due-member.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
-import { OutputGoneError, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
+import { isGone, type CopiedOutput, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
 
 export interface StoreDependencies {
   store: JobStore
   lifecycle: Lifecycle
   copy: CopyOutputs
   waits: Pick<JobWaits, 'note'>
+  artifacts: Pick<ArtifactStore, 'remove'>
   timings: Timings
   log: Logger
 }
+
+const NOTHING: StoredOutput = { output: null, output_artifact: null, artifacts: [] }
+/** Links that a message names. */
+const MAX_LINKS = 20
 
 /**
  * Copies the outputs of one job before it is `succeeded`. Repeatable: keys are made of job, attempt and place, files
  * appear whole or not at all, and only one commit records the result.
  */
-export function createStoreOutputs({ store, lifecycle, copy, waits, timings, log }: StoreDependencies) {
+export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, timings, log }: StoreDependencies) {
   /** Storage that has been failing for a while, or will not get well: no new predictions whose outputs could not be kept. */
   async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
@@ -31,42 +36,67 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, timings, log
     await store.pauseCreation(account, timings.troublePause.longest, 'storage')
   }
 
+  /** The job was given up or deleted while its files were being copied: what no record names is removed. */
+  async function removeUnnamed(result: ApplyResult, { artifacts: copied }: StoredOutput): Promise<void> {
+    if (result.kind === 'applied' || copied.length === 0) return
+    const named = new Set(result.kind === 'ignored' ? keysOfFiles(result.state.job.artifacts) : [])
+    // It still stores: another worker is at it, under the same names.
+    if (result.kind === 'ignored' && result.state.job.phase === 'storing') return
+    await artifacts.remove(keysOfFiles(copied).filter((key) => !named.has(key)))
+  }
+
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
     const { now, state } = await store.load(id)
     const effect = state?.effects.find((one): one is StoreEffect => one.kind === 'store' && one.attempt === attempt)
     if (!state || !effect || state.job.phase !== 'storing') return
-    try {
-      const result = await copy(state.job, effect, signal)
-      await lifecycle.apply(id, { type: 'stored', attempt, ...result }, 'worker')
+    const { kept, missing }: CopiedOutput = await copy(state.job, effect, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
+      return { kept: NOTHING, missing: [{ link: null, error, gone: isGone(error) }] }
+    })
+    const [first] = missing
+    if (first === undefined) {
+      await removeUnnamed(await lifecycle.apply(id, { type: 'stored', attempt, ...kept }, 'worker'), kept)
       await store.storageWorked()
-    } catch (error) {
-      if (signal.aborted) throw error
-      const gone =
-        error instanceof OutputGoneError ||
-        (error instanceof OutputFetchError && error.gone) ||
-        (error instanceof ArtifactRefusedError && error.lasting)
-      const reason = error instanceof Error ? error.message : String(error)
-      log.warn({ job: id, attempt, err: error, gone }, 'the output is not stored yet')
-      if (isStorageTrouble(error))
-        await storageTrouble(state.job.account, error instanceof StorageTroubleError && error.lasting)
-      if (gone || now >= effect.give_up_at) {
-        const where = planOutput(effect.output).files.filter((file) => file.startsWith('http'))
-        const message = `The output could not be copied: ${reason}.${
-          where.length > 0 ? ` At Replicate until ${new Date(effect.expires_at).toISOString()}: ${where.join(' ')}` : ''
-        }`
-        await lifecycle.apply(id, { type: 'not_stored', attempt, message }, 'worker')
-        return
-      }
-      await waits.note(
-        id,
-        isStorageTrouble(error)
-          ? { reason: 'storage', detail: 'The place for files fails. The copy is tried again.' }
-          : { reason: 'copy', detail: `The last copy failed: ${reason}. It is tried again.` },
-      )
-      const since = attemptOf(state, attempt)?.closed_at ?? now
-      const key = `store:${attempt}`
-      const member = dueEffect(id, key)
-      await store.rearm(member, ageBased(now - since, timings.retryEffect))
+      return
     }
+    const gone = missing.every((one) => one.gone)
+    log.warn({ job: id, attempt, err: first.error, missing: missing.length, gone }, 'the output is not stored yet')
+    const trouble = missing.find(({ error }) => isStorageTrouble(error))?.error
+    if (trouble !== undefined)
+      await storageTrouble(state.job.account, trouble instanceof StorageTroubleError && trouble.lasting)
+    if (gone || now >= effect.give_up_at) {
+      const message = lostWords(missing, kept.artifacts.length, effect.expires_at)
+      const result = await lifecycle.apply(
+        id,
+        { type: 'not_stored', attempt, message, ...(kept.artifacts.length === 0 ? {} : { kept }) },
+        'worker',
+      )
+      await removeUnnamed(result, kept)
+      return
+    }
+    await waits.note(
+      id,
+      trouble === undefined
+        ? { reason: 'copy', detail: `The last copy failed: ${reasonOf(first.error)}. It is tried again.` }
+        : { reason: 'storage', detail: 'The place for files fails. The copy is tried again.' },
+    )
+    const since = attemptOf(state, attempt)?.closed_at ?? now
+    const key = `store:${attempt}`
+    await store.rearm(dueEffect(id, key), ageBased(now - since, timings.retryEffect))
   }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** What a customer is told: how much is lost, why, and where it can still be had. */
+function lostWords(missing: CopiedOutput['missing'], stored: number, expiresAt: number): string {
+  const reasons = new Set(missing.map(({ error }) => reasonOf(error)))
+  const [reason = ''] = reasons
+  const more = reasons.size > 1 ? ` (and ${reasons.size - 1} other reasons)` : ''
+  const part = stored === 0 ? 'The output' : `${missing.length} of ${missing.length + stored} files of the output`
+  const links = missing.flatMap(({ link }) => (link !== null && /^https?:/i.test(link) ? [link] : []))
+  const named = links.slice(0, MAX_LINKS).join(' ') + (links.length > MAX_LINKS ? ' ...' : '')
+  return `${part} could not be copied: ${reason}${more}.${
+    links.length > 0 ? ` At Replicate until ${new Date(expiresAt).toISOString()}: ${named}` : ''
+  }`
 }

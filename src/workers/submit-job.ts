@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { dueJob } from '../shared/jobs/due-member.ts'
 import { attemptOf, type JobRecord, type JsonObject } from '../shared/jobs/job.ts'
+import type { OutputShape } from '../shared/artifacts/output-shape.ts'
+import type { OutputShapes } from '../shared/catalogue/output-shapes.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/reference.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
@@ -26,6 +28,7 @@ export interface SubmitDependencies {
   account: string
   recover: RecoverIntents
   prepare: PrepareInput
+  outputShapes: OutputShapes
   underWay: Pick<CreatesUnderWay, 'begin'>
   lifecycle: Lifecycle
   upstream: PredictionPort
@@ -60,6 +63,7 @@ export function createSubmitJob({
   account,
   recover,
   prepare,
+  outputShapes,
   underWay,
   lifecycle,
   upstream,
@@ -88,7 +92,10 @@ export function createSubmitJob({
    * The input as it is to be sent; null when the job has to wait for that, or needs no POST any more. It is made before
    * the intent, because handing files over may take longer than a permit lasts.
    */
-  async function prepared(id: string, signal: AbortSignal): Promise<PreparedInput | null> {
+  async function prepared(
+    id: string,
+    signal: AbortSignal,
+  ): Promise<(PreparedInput & { shape: OutputShape | null }) | null> {
     const job = await store.read(id)
     if (job === null || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
     if (filesOf(job.input).size > 0) {
@@ -99,7 +106,7 @@ export function createSubmitJob({
       }
     }
     const result = await prepare(job, signal)
-    if (result.kind === 'ready') return result
+    if (result.kind === 'ready') return { ...result, shape: job.output_shape === null ? await outputShapes(job) : null }
     const error = result.kind === 'impossible' ? result.error : null
     const { health, pause } = result.kind === 'trouble' ? result : { health: null, pause: null }
     await lifecycle.apply(id, { type: 'not_prepared', error, health, pause }, 'worker')
@@ -110,7 +117,7 @@ export function createSubmitJob({
   async function intend(
     id: string,
     place: number,
-    until: number,
+    { until, shape }: { until: number; shape: OutputShape | null },
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
     for (;;) {
@@ -128,7 +135,7 @@ export function createSubmitJob({
             asked = clock()
             end()
             end = underWay.begin()
-            return { type: 'intend', claim }
+            return { type: 'intend', claim, ...(shape === null ? {} : { output_shape: shape }) }
           },
           'worker',
         )
@@ -197,12 +204,12 @@ export function createSubmitJob({
   async function intendInLine(
     id: string,
     place: number,
-    until: number,
+    wanted: { until: number; shape: OutputShape | null },
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
     await line.enter(place)
     try {
-      return await intend(id, place, until, signal)
+      return await intend(id, place, wanted, signal)
     } finally {
       // The gate is open, or nothing waits before it any more.
       for (const name of GATE_CONDITIONS) conditions.set(name, null)
@@ -214,7 +221,7 @@ export function createSubmitJob({
   async function submitOnce(id: string, place: number, signal: AbortSignal): Promise<boolean> {
     const wanted = await prepared(id, signal)
     if (wanted === null) return false
-    const permit = await intendInLine(id, place, wanted.until, signal)
+    const permit = await intendInLine(id, place, wanted, signal)
     if (permit === null || permit === 'stale') return permit === 'stale'
     try {
       return await post(permit, wanted.input, signal)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
 import { dueJob } from '../../src/shared/jobs/due-member.ts'
 import { newCommitId } from '../../src/shared/jobs/commit-id.ts'
 import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
@@ -77,7 +78,7 @@ async function accepted({ store }: Scene, changes: Partial<JobRecord> = {}): Pro
 const contextOf = (
   { timings }: Scene,
   { now = Date.now(), cause = 'webhook', paused = 0 }: { now?: number; cause?: Cause; paused?: number } = {},
-): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null })
+): TransitionContext => ({ now, paused, cause, timings, webhooks: true, expected: null, delivers: isReplicateDelivery })
 
 const decide = (at: Scene, state: JobState, event: JobEvent, options: Parameters<typeof contextOf>[1] = {}): Commit => {
   const decision = transition(state, event, contextOf(at, options))
@@ -164,7 +165,11 @@ describe('a commit', () => {
       { type: 'observed', attempt: 1, prediction: prediction('processing', { id: job.id }), webhook_id: 'msg_1' },
       { type: 'observed', attempt: 1, prediction: prediction('failed', { id: `${job.id}-twin` }) },
       { type: 'cancel' },
-      { type: 'observed', attempt: 1, prediction: prediction('succeeded', { id: job.id, output: ['https://x/y'] }) },
+      {
+        type: 'observed',
+        attempt: 1,
+        prediction: prediction('succeeded', { id: job.id, output: ['https://replicate.delivery/y'] }),
+      },
       { type: 'stored', attempt: 1, output: ['art_1'], artifacts: [] },
     ]
     for (const event of events) {
@@ -256,7 +261,7 @@ describe('a commit', () => {
     const seen =
       which === 'open'
         ? prediction('starting', { id: 'p' })
-        : prediction('succeeded', { id: 'p', output: ['https://x/y'] })
+        : prediction('succeeded', { id: 'p', output: ['https://replicate.delivery/y'] })
     const commit = decide(at, state, { type: 'observed', attempt: 1, prediction: seen })
     await expect(at.store.commit(state, commit, 'webhook', 'x')).rejects.toThrow(/WRONGTYPE/)
     expect(await dump(at)).toEqual(before)
@@ -450,7 +455,11 @@ test('indexes, counters and the due index equal a recount after any sequence of 
       { type: 'lost', attempt, claim, reason: 'ECONNRESET' },
       { type: 'observed', attempt, prediction: prediction('starting', own) },
       { type: 'observed', attempt, prediction: prediction('processing', own) },
-      { type: 'observed', attempt, prediction: prediction('succeeded', { ...own, output: ['https://x/y'] }) },
+      {
+        type: 'observed',
+        attempt,
+        prediction: prediction('succeeded', { ...own, output: ['https://replicate.delivery/y'] }),
+      },
       { type: 'observed', attempt, prediction: prediction('failed', own) },
       { type: 'observed', attempt, prediction: prediction('failed', { ...own, error: '(code: PA)' }) },
       { type: 'not_listed', attempt, began: Date.now() + 3_600_000 * random(3) },
@@ -600,7 +609,7 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
 
   await expect(at.store.create(newJob(), null, randomUUID())).rejects.toThrow(/OOM/)
   await expect(happen(at, waiting.job.id, { type: 'intend', claim: 'd' })).rejects.toThrow(/OOM/)
-  const done = prediction('succeeded', { id: 'p', output: ['https://x/y'] })
+  const done = prediction('succeeded', { id: 'p', output: ['https://replicate.delivery/y'] })
   expect((await happen(at, running.job.id, { type: 'observed', attempt: 1, prediction: done })).status).toBe('applied')
   expect((await happen(at, running.job.id, { type: 'stored', attempt: 1, output: [], artifacts: [] })).status).toBe(
     'applied',

@@ -113,7 +113,10 @@ describe('any interleaving', () => {
       case 'begin':
         return seen('processing')
       case 'succeed':
-        return seen('succeeded', { ...metrics, output: seconds === 1 ? ['https://x/y', 'https://x/z'] : 'text' })
+        return seen('succeeded', {
+          ...metrics,
+          output: seconds === 1 ? ['https://replicate.delivery/y', 'https://replicate.delivery/z'] : 'text',
+        })
       case 'store':
         return { type: 'stored', attempt, output: null, artifacts: [] }
       case 'fail':

@@ -1,3 +1,4 @@
+import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
 import { applyCommit, planCommit } from '../../src/shared/jobs/commit-plan.ts'
 import type { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
 import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
@@ -124,6 +125,7 @@ const context = (cause: Cause, now = 0): TransitionContext => ({
   timings: DEFAULT_TIMINGS,
   webhooks: true,
   expected: null,
+  delivers: isReplicateDelivery,
 })
 const LATE = 10 * DEFAULT_TIMINGS.outputLifetime
 
@@ -403,7 +405,8 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     go('the gate opens', { gated: false, ...committed })
   }
 
-  if (world.left.cancels > 0) happen('the customer cancels', { type: 'cancel' }, 'api', spend('cancels'))
+  if (world.left.cancels > 0)
+    happen('the customer cancels', { type: 'cancel', gives_up_output: true }, 'api', spend('cancels'))
   if (world.state.job.stop) happen('the stop took too long', { type: 'tick' }, 'sweep', {}, LATE)
   return next
 }

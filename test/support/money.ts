@@ -152,6 +152,8 @@ export const newJob = (tenant: string, price: object | null, changes: Partial<Ne
   retry_of: null,
   resubmit_limit: 2,
   store: 'copy',
+  output_shape: null,
+  key_pattern: null,
   in_flight_limit: null,
   price: price === null ? null : priceRuleSchema.parse(price),
   charge_canceled: false,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
-import type { Job } from '../../src/client/types.ts'
+import type { Job, JobRequest } from '../../src/client/types.ts'
 import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
 import { inPhase } from './finished.ts'
@@ -58,8 +58,11 @@ export async function sendWebhook({ url, body, headers }: SentWebhook): Promise<
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 
 /** A job whose prediction was created and has not begun. */
-export async function jobWithPrediction(service: TestService): Promise<Job & { prediction_id: string }> {
-  const { id } = await service.client.submit({ version: HELLO, input: { text: 'x' } })
+export async function jobWithPrediction(
+  service: TestService,
+  request: JobRequest = { version: HELLO, input: { text: 'x' } },
+): Promise<Job & { prediction_id: string }> {
+  const { id } = await service.client.submit(request)
   const job = await inPhase(service, id, 'created')
   if (job.prediction_id === null) throw new Error('no prediction')
   return { ...job, prediction_id: job.prediction_id }

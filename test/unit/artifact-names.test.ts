@@ -5,12 +5,22 @@ import {
   createArtifactNames,
   DISK_PATTERN,
   patternProblem,
+  withJob,
 } from '../../src/shared/artifacts/artifact-names.ts'
 import { safeKey } from '../../src/shared/artifacts/artifact-store.ts'
 import { extensionOf } from '../../src/shared/artifacts/media-types.ts'
 import { examples } from '../support/property-seed.ts'
 
-const ALONE = { id: 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV', tenant: 'acme', batch: null, position: null, preset: null }
+const ALONE = {
+  id: 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV',
+  tenant: 'acme',
+  batch: null,
+  position: null,
+  preset: null,
+  metadata: { character: 'Zoë Fuchs/../x', n: 7, deep: { no: 'name' }, empty: '///', long: 'a'.repeat(500) },
+  key_pattern: null,
+  named_as: null,
+}
 const MEMBER = { ...ALONE, batch: 'bat_01ARZ3NDEKTSV4RRFFQ69G5FAW', position: 17, preset: 'training-image' }
 
 describe('a pattern', () => {
@@ -41,6 +51,24 @@ describe('a pattern', () => {
       `sets/${ALONE.id}/picture-0-0.jpg`,
     ],
     ['flat', `flat-${ALONE.id}-0`, `flat-${ALONE.id}-1`, `flat-${ALONE.id}-0`],
+    [
+      'sets/{batch}/{metadata.character}_training_{index:02}.{ext}',
+      `sets/${MEMBER.batch}/Zoe-Fuchs-x_training_17.jpg`,
+      `sets/${MEMBER.batch}/Zoe-Fuchs-x_training_17-1.jpg`,
+      `sets/${ALONE.id}/Zoe-Fuchs-x_training_00.jpg`,
+    ],
+    [
+      '{batch}/{position:04}/{metadata.n}.{metadata.deep}_{metadata.toString}_{metadata.empty}.{ext}',
+      `${MEMBER.batch}/0017/7.none_none_none-0.jpg`,
+      `${MEMBER.batch}/0017/7.none_none_none-1.jpg`,
+      `${ALONE.id}/0000/7.none_none_none-0.jpg`,
+    ],
+    [
+      '{job}/{metadata.long}',
+      `${ALONE.id}/${'a'.repeat(64)}-0`,
+      `${ALONE.id}/${'a'.repeat(64)}-1`,
+      `${ALONE.id}/${'a'.repeat(64)}-0`,
+    ],
     [BUCKET_PATTERN, `acme/${ALONE.id}/2/0.jpg`, `acme/${ALONE.id}/2/1.jpg`, `acme/${ALONE.id}/2/0.jpg`],
     [DISK_PATTERN, `acme/${ALONE.id}/2/0`, `acme/${ALONE.id}/2/1`, `acme/${ALONE.id}/2/0`],
   ])('%s gives names that tell files apart', (pattern, member, second, alone) => {
@@ -53,6 +81,13 @@ describe('a pattern', () => {
   test.each([
     ['{batch}/{character}.{ext}', '{character} is none of'],
     ['{job}{index}', 'between two placeholders'],
+    ['{batch}/{metadata.a}-{index}', 'between {metadata.<field>} and another'],
+    ['{batch}/{index}-x-{metadata.a}', 'between {metadata.<field>} and another'],
+    ['{metadata.a.b}/{job}', '{metadata.a.b} is none of'],
+    ['{metadata.}/{job}', '{metadata.} is none of'],
+    ['{job:02}', '{job:02} is none of'],
+    ['{index:2}', '{index:2} is none of'],
+    [`{job}/${'{metadata.a}_'.repeat(5)}{metadata.a}`, 'more than 5 fields'],
     ['{position}0{index}', 'between two placeholders'],
     ['/{job}', '"" is no name'],
     ['a//{job}', '"" is no name'],
@@ -80,6 +115,10 @@ describe('a pattern', () => {
       '{attempt}',
       '{index}',
       '{preset}',
+      '{index:02}',
+      '{position:02}',
+      '{metadata.a}',
+      '{metadata.b}',
       'x',
       '-',
       '_',
@@ -91,19 +130,24 @@ describe('a pattern', () => {
       .map(([parts, ext]) => parts.join('') + ext)
       .filter((pattern) => patternProblem(pattern) === null)
     const presets = fc.constantFrom(null, 'a', 'a-1', '1', '0-1')
+    const value = fc.constantFrom('x', 'x-1', '1', '1-2', 'a_b', '../x', '', 0, 12)
+    const metadata = fc.record({ a: value, b: value })
     // Few values, so that names have every chance to meet. A job has one preset and one place.
     const jobs = fc
-      .uniqueArray(fc.tuple(fc.nat(3), fc.nat(12), presets, fc.boolean()), {
+      .uniqueArray(fc.tuple(fc.nat(3), fc.nat(12), presets, fc.boolean(), metadata), {
         selector: ([batch, position]) => `${batch} ${position}`,
         maxLength: 8,
       })
       .map((rows) =>
-        rows.map(([batch, position, preset, alone], i) => ({
+        rows.map(([batch, position, preset, alone, metadata], i) => ({
           id: `job_01ARZ3NDEKTSV4RRFFQ69G5F${String(i).padStart(2, '0')}`,
           tenant: 't',
           batch: alone ? null : `bat_01ARZ3NDEKTSV4RRFFQ69G5F0${batch}`,
           position: alone ? null : position,
           preset,
+          metadata,
+          key_pattern: null,
+          named_as: null,
         })),
       )
     fc.assert(
@@ -119,6 +163,39 @@ describe('a pattern', () => {
       }),
       { numRuns: examples(2000) },
     )
+  })
+})
+
+describe('the pattern of a preset', () => {
+  const PATTERN = 'sets/{batch}/{metadata.character}_{index:02}.{ext}'
+  test('counts in a bucket, for the jobs of that preset', () => {
+    const names = createArtifactNames(BUCKET_PATTERN, { byPreset: true })
+    const job = { ...MEMBER, key_pattern: PATTERN }
+    expect(names.keyOf(job, 1, 0, 'image/jpeg')).toBe(`sets/${MEMBER.batch}/Zoe-Fuchs-x_17.jpg`)
+    expect(names.keyOf(MEMBER, 1, 0, 'image/jpeg')).toBe(`acme/${MEMBER.id}/1/0.jpg`)
+    expect(createArtifactNames(DISK_PATTERN).keyOf(job, 1, 0, 'image/jpeg')).toBe(`acme/${MEMBER.id}/1/0`)
+  })
+
+  test('gives a retry the names of the place that it takes', () => {
+    const names = createArtifactNames(PATTERN)
+    const retry = {
+      ...MEMBER,
+      id: 'job_01ARZ3NDEKTSV4RRFFQ69G5FAX',
+      batch: 'bat_01ARZ3NDEKTSV4RRFFQ69G5FAZ',
+      position: 0,
+    }
+    expect(names.keyOf({ ...retry, named_as: { batch: MEMBER.batch, position: 17 } }, 1, 1, 'image/png')).toBe(
+      `sets/${MEMBER.batch}/Zoe-Fuchs-x_17-1.png`,
+    )
+    expect(names.keyOf(retry, 1, 0, 'image/png')).toBe(`sets/${retry.batch}/Zoe-Fuchs-x_00.png`)
+  })
+
+  test('tells jobs of one batch with different patterns apart by their ids, and keeps the number of the place', () => {
+    const key = (pattern: string): string => createArtifactNames(withJob(pattern)).keyOf(MEMBER, 1, 0, 'image/png')
+    expect(key(PATTERN)).toBe(`sets/${MEMBER.batch}/Zoe-Fuchs-x_17-0-${MEMBER.id}.png`)
+    expect(key('{batch}/{index}-{position}')).toBe(`${MEMBER.batch}/0-17-${MEMBER.id}`)
+    expect(key('{job}/{index}')).toBe(`${MEMBER.id}/0`)
+    expect(key('{batch}.{ext}')).toBe(`${MEMBER.batch}-${MEMBER.id}-0.png`)
   })
 })
 

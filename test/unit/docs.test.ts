@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { jobRequestSchema } from '../../src/api/schemas.ts'
+import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
 import { parseConfig, VARIABLE_NAMES } from '../../src/shared/config.ts'
 import { LEDGER_KINDS } from '../../src/shared/credits/ledger.ts'
 import { ERRORS } from '../../src/shared/errors.ts'
@@ -191,6 +192,7 @@ const machineContext = (now: number): TransitionContext => ({
   timings: DEFAULT_TIMINGS,
   webhooks: true,
   expected: null,
+  delivers: isReplicateDelivery,
 })
 
 /** All that may happen to the newest attempt of a job, or be told of one that comes next. */
@@ -228,7 +230,7 @@ function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
     seen('succeeded', { ...forgotten, output: 'https://replicate.delivery/out.webp' }),
     { type: 'stored', attempt, output: null, artifacts: [] },
     { type: 'not_stored', attempt, message: '' },
-    { type: 'cancel' },
+    { type: 'cancel', gives_up_output: true },
     { type: 'tick' },
     { type: 'tick', attempt },
   ]

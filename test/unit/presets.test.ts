@@ -68,6 +68,8 @@ describe('a preset', () => {
       input: POSTER.input,
       schema: { ...POSTER.schema, type: 'object' },
       schema_sha256: null,
+      output: null,
+      key_pattern: null,
       price: POSTER.price,
       policies: {
         timeout: 60,
@@ -84,7 +86,15 @@ describe('a preset', () => {
     })
   })
 
+  test('may say what its output means, and how its files are called', () => {
+    const key_pattern = 'sets/{batch}/{metadata.character}_{index:02}.{ext}'
+    expect(read(poster({ output: 'files', key_pattern }))).toMatchObject({ output: 'files', key_pattern })
+  })
+
   test.each<[string, string, RegExp[]]>([
+    ['an output of another kind', poster({ output: 'picture' }), [/\/output: read "picture"\. /]],
+    ['a pattern that is none', poster({ key_pattern: '../{job}' }), [/\/key_pattern: read .*"\.\." is no name/]],
+    ['a pattern of nothing', poster({ key_pattern: '{prompt}' }), [/\/key_pattern: .*\{prompt\} is none of/]],
     ['no YAML', 'name: [', [/not YAML: /]],
     ['a key twice', 'name: a\nname: b', [/not YAML: .*unique/]],
     ['nothing', '', [/\/: read null\. /]],

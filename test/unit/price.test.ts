@@ -9,6 +9,20 @@ import {
   type PriceRule,
 } from '../../src/shared/credits/price.ts'
 import { examples } from '../support/property-seed.ts'
+import type { ArtifactRecord, Json } from '../../src/shared/jobs/job.ts'
+import { jobRecord } from './support/job-states.ts'
+
+const artifact = (index: number): ArtifactRecord => ({
+  id: `art_${index}`,
+  key: `key-${index}`,
+  media_type: 'image/png',
+  bytes: 1,
+  sha256: '',
+  width: null,
+  height: null,
+  duration: null,
+  thumbnail: null,
+})
 
 const rule = (value: object): PriceRule => priceRuleSchema.parse(value)
 
@@ -192,17 +206,27 @@ describe('an actual price', () => {
 })
 
 describe('outputs', () => {
-  test.each([
+  test.each<[output: Json, count: number]>([
     [null, 0],
     ['', 0],
     [[], 0],
     ['a text', 1],
-    [['a ', 'text ', 'in tokens'], 1],
+    [['cat', 'dog'], 1],
     ['https://replicate.delivery/out.png', 1],
     [['https://replicate.delivery/0.png', 'https://replicate.delivery/1.png'], 2],
     [{ picture: 'https://replicate.delivery/0.png', mask: 'data:image/png;base64,AA==', score: 1 }, 2],
     [{ score: 1 }, 1],
   ])('of %j: %i', (output, count) => {
-    expect(countOutputs(output)).toBe(count)
+    expect(countOutputs(jobRecord('succeeded', { output }))).toBe(count)
+  })
+
+  test('that are stored count by file; what holds the whole of a long output is none of them', () => {
+    const of = (files: number, output_artifact: string | null): number =>
+      countOutputs(
+        jobRecord('succeeded', { artifacts: Array.from({ length: files }, (_, i) => artifact(i)), output_artifact }),
+      )
+    expect(of(3, null)).toBe(3)
+    expect(of(3, 'art_2')).toBe(2)
+    expect(of(1, 'art_0')).toBe(1)
   })
 })

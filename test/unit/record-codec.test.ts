@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/history-line.ts'
+import { OUTPUT_KINDS } from '../../src/shared/artifacts/output-shape.ts'
 import {
   CAUSES,
   ON_UNKNOWN,
@@ -56,6 +57,12 @@ const jobs: fc.Arbitrary<JobRecord> = fc.record({
   batch: orNull(word),
   position: orNull(whole),
   in_sequence: fc.boolean(),
+  output_shape: orNull(
+    fc.oneof(fc.constantFrom(...OUTPUT_KINDS), fc.record({ files: fc.array(word, { maxLength: 5 }) })),
+  ),
+  key_pattern: orNull(word),
+  named_as: orNull(fc.record({ batch: word, position: whole })),
+  output_artifact: orNull(word),
   prediction_id: orNull(word),
   input: orNull(object),
   metadata: object,

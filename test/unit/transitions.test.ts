@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { attemptOf, effectKey, isFinal, PHASES, type JobState } from '../../src/shared/jobs/job.ts'
+import { attemptOf, effectKey, isFinal, PHASES, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
+import { MAX_OUTPUT_FILES } from '../../src/shared/artifacts/output.ts'
 import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
@@ -49,6 +50,7 @@ stored          | no_news        | no_news        | no_news        | no_news    
 not_stored      | no_news        | no_news        | no_news        | no_news        | no_news        | no_news       | no_news       | > failed      | no_news       | no_news       | no_news
 cancel_done     | no_news        | no_news        | no_news        | no_news        | no_news        | no_news       | > =           | no_news       | no_news       | no_news       | no_news
 cancel          | > canceled     | > stopping     | > stopping     | > stopping     | > stopping     | > canceled    | stopping      | storing       | final         | final         | final
+give_up         | > canceled     | > stopping     | > stopping     | > stopping     | > stopping     | > canceled    | stopping      | > canceled    | final         | final         | final
 tick_early      | not_yet        | not_yet        | not_yet        | not_yet        | not_yet        | not_yet       | not_yet       | not_yet       | final         | final         | final
 tick_late       | > failed       | > unknown      | > failed       | > stopping     | > stopping     | > failed      | > canceled    | not_yet       | final         | final         | final
 `
@@ -112,6 +114,7 @@ const EVENTS: Record<string, JobEvent> = {
   not_stored: { type: 'not_stored', attempt: 1, message: 'gone' },
   cancel_done: { type: 'cancel_done', attempt: 1, prediction_id: OWN },
   cancel: { type: 'cancel' },
+  give_up: { type: 'cancel', gives_up_output: true },
   tick_early: { type: 'tick' },
   tick_late: { type: 'tick' },
 }
@@ -144,6 +147,7 @@ stored          | no_news                | no_news                | no_news
 not_stored      | no_news                | no_news                | no_news
 cancel_done     | no_news                | no_news                | no_news
 cancel          | > stopping intended    | > stopping unknown     | > stopping open
+give_up         | > stopping intended    | > stopping unknown     | > stopping open
 tick_early      | not_yet                | not_yet                | not_yet
 tick_late       | > resubmitting unknown | > failed closed        | > stopping open
 `
@@ -203,7 +207,7 @@ test('the tables have a cell for each phase or state, and each event', () => {
   const events = Object.keys(EVENTS).sort()
   expect(whole.events.sort()).toEqual(events)
   expect(anew.events.sort()).toEqual(events)
-  expect([...late.events, 'cancel', 'intend', 'never_ready', 'not_ready'].sort()).toEqual(events)
+  expect([...late.events, 'cancel', 'give_up', 'intend', 'never_ready', 'not_ready'].sort()).toEqual(events)
 })
 
 /** `attempt`: which one the event is news of. */
@@ -527,6 +531,64 @@ describe('an end', () => {
     ])
     const { job } = applyCommit(running, commit, NOW + 6000)
     expect(job).toMatchObject({ phase: 'storing', status: 'processing', metrics: { predict_time: 1.5 }, progress: 1 })
+  })
+
+  test('means what the schema of its model says, that was frozen into the job', () => {
+    const output = ['cat', 'dog']
+    const end = (output_shape: JobRecord['output_shape'], value: JobRecord['output'] = output): JobRecord => {
+      const state = { ...running, job: { ...running.job, output_shape } }
+      return applyCommit(state, decide(state, observe(prediction('succeeded', { output: value }))), NOW).job
+    }
+    expect(end(null)).toMatchObject({ phase: 'succeeded', output })
+    expect(end('json')).toMatchObject({ phase: 'succeeded', output })
+    expect(end('text')).toMatchObject({ phase: 'succeeded', output: 'catdog' })
+    expect(end('files')).toMatchObject({ phase: 'storing' })
+    const page = { title: 'A page', source_url: 'http://example.com/page', score: 0.9 }
+    expect(end(null, page)).toMatchObject({ phase: 'succeeded', output: page })
+    expect(end({ files: ['source_url'] }, page)).toMatchObject({ phase: 'storing' })
+    // Known by the time of the intent only; what was frozen stays.
+    const intended = (output_shape: JobRecord['output_shape']): JobRecord => {
+      const state = stateIn('queued')
+      const job = { ...state.job, output_shape }
+      const event: JobEvent = { type: 'intend', claim: 'c', output_shape: 'files' }
+      return applyCommit({ ...state, job }, decide({ ...state, job }, event), NOW).job
+    }
+    expect(intended(null).output_shape).toBe('files')
+    expect(intended('text').output_shape).toBe('text')
+  })
+
+  test('with more files than a record holds is lost at once, and says the limit', () => {
+    const of = (files: number): JobRecord => {
+      const output = Array.from({ length: files }, (_, i) => `https://replicate.delivery/${i}.png`)
+      return applyCommit(running, decide(running, observe(prediction('succeeded', { output }))), NOW).job
+    }
+    expect(of(MAX_OUTPUT_FILES)).toMatchObject({ phase: 'storing' })
+    expect(of(MAX_OUTPUT_FILES + 1)).toMatchObject({
+      phase: 'failed',
+      error: { code: 'output_not_stored', billed: 'yes', message: 'The output has 10001 files. The limit is 10000.' },
+    })
+  })
+
+  test('whose output is given up while it is stored was paid, and owes nothing more', () => {
+    const storing = stateIn('storing')
+    const { job, effects } = applyCommit(storing, decide(storing, { type: 'cancel', gives_up_output: true }), NOW)
+    expect(job).toMatchObject({ phase: 'canceled', error: { code: 'canceled', billed: 'yes' } })
+    expect(job.error?.message).toContain('output was being stored')
+    expect(effects).toEqual([])
+    // A copy that comes after that changes nothing.
+    const late: JobEvent = { type: 'stored', attempt: 1, output: ['art_1'], artifacts: [] }
+    expect(transition({ ...storing, job, effects }, late, context(NOW)).kind).toBe('ignored')
+  })
+
+  test('of which a part is lost fails, and keeps what was stored', () => {
+    const storing = stateIn('storing')
+    const kept = { output: ['art_0', null], output_artifact: null, artifacts: [] }
+    const event: JobEvent = { type: 'not_stored', attempt: 1, message: 'gone', kept }
+    expect(applyCommit(storing, decide(storing, event), NOW).job).toMatchObject({
+      phase: 'failed',
+      output: ['art_0', null],
+      error: { code: 'output_not_stored', billed: 'yes' },
+    })
   })
 
   test('with an output too large for the record is fetched again by the copy', () => {

@@ -3,6 +3,7 @@ import { ServiceError } from '../../shared/errors.ts'
 import type { Inputs } from '../../shared/inputs/inputs.ts'
 import { newCommitId } from '../../shared/jobs/commit-id.ts'
 import { isFinal } from '../../shared/jobs/job.ts'
+import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
@@ -12,6 +13,7 @@ import { createOwned } from '../owned-job.ts'
 
 export interface DeletionDependencies {
   store: Pick<JobStore, 'load' | 'purge' | 'keptFiles' | 'forgetKeptFiles'>
+  lifecycle: Pick<Lifecycle, 'apply'>
   files: JobFiles
   inputs: Pick<Inputs, 'removeInputs'>
   log: Logger
@@ -21,7 +23,7 @@ export interface DeletionDependencies {
 const MAX_RACES = 5
 
 /** Removal of a job before its time, with everything that was kept for it; the ledger and its batch's counts stay. */
-export function deletionRoutes({ store, files, inputs, log }: DeletionDependencies): Route[] {
+export function deletionRoutes({ store, lifecycle, files, inputs, log }: DeletionDependencies): Route[] {
   const owned = createOwned(
     async (id) => (await store.load(id)).state,
     ({ job }) => job,
@@ -42,6 +44,11 @@ export function deletionRoutes({ store, files, inputs, log }: DeletionDependenci
       if (await removedKept(request)) return { status: 204 }
       const state = await owned(request)
       const { job, attempts, effects } = state
+      // Nothing runs any more but our own copies.
+      if (job.phase === 'storing') {
+        await lifecycle.apply(job.id, { type: 'cancel', gives_up_output: true }, 'api')
+        continue
+      }
       if (!isFinal(job.phase))
         throw new ServiceError('not_deletable', 'The job is not over yet; cancel it first.', { retryAfter: 5 })
       // Whatever may still come of it is found by its record.

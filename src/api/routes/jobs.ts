@@ -221,12 +221,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {
     const { id } = await owned(request)
-    const result = await lifecycle.apply(id, { type: 'cancel' }, 'api')
+    const result = await lifecycle.apply(id, { type: 'cancel', gives_up_output: true }, 'api')
     if (result.kind === 'missing') throw noSuchJob()
     if (result.kind !== 'applied' && result.kind !== 'ignored') throw new Error(`cancel ended as ${result.kind}`)
     const { job } = result.state
-    if (result.kind === 'ignored' && result.reason === 'storing')
-      throw new ServiceError('not_cancelable', 'The prediction has succeeded; its outputs are being stored.')
     if (result.kind === 'ignored' && job.phase !== 'canceled' && result.reason === 'final')
       throw new ServiceError('not_cancelable', `The job is already ${job.status}.`)
     return { status: isFinal(job.phase) ? 200 : 202, body: await show(job) }

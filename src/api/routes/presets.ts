@@ -19,7 +19,7 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10
 /** What can be made here: the presets with their schemas, prices and live run times. */
 export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTimes'>): Route[] {
   async function view(preset: Preset): Promise<PresetView> {
-    const { name, title, description, model, version, deployment, input, price } = preset
+    const { name, title, description, model, version, deployment, input, output, key_pattern, price } = preset
     const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])
     const { overrides, ...policies } = preset.policies
     const problem = preset.schema === 'model' ? await catalogue.problemOf(model ?? '', version) : null
@@ -36,6 +36,8 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTim
       defaults: input.default,
       fixed: input.fixed,
       overrides: input.overrides,
+      output,
+      key_pattern,
       price,
       estimate: price && estimatePrice(price, { ...input.default, ...input.fixed }),
       ...policies,

@@ -30,7 +30,7 @@ export interface ArtifactPlace {
 
 /** `art_<ulid>_<attempt>_<index>`: where an artifact belongs; null when it is not an id of ours. */
 export function parseArtifactId(id: string): ArtifactPlace | null {
-  const match = /^art_([0-9A-HJKMNP-TV-Z]{26})_(\d{1,6})_(\d{1,4})$/.exec(id)
+  const match = /^art_([0-9A-HJKMNP-TV-Z]{26})_(\d{1,6})_(\d{1,9})$/.exec(id)
   return match ? { job: `job_${match[1]}`, attempt: Number(match[2]), index: Number(match[3]) } : null
 }
 

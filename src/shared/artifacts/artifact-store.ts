@@ -11,7 +11,7 @@ export interface StoredFile {
 
 export interface PutOptions {
   maxBytes: number
-  /** Used when the bytes tell no type of their own. */
+  /** As it is declared: it counts where the bytes do not decide. */
   mediaType?: string
   expectedBytes?: number | null
   /** Looks at the whole file, by its path on this machine, before anybody else can see it. */

@@ -1,13 +1,17 @@
-import type { JobRecord } from '../jobs/job.ts'
+import type { ArtifactRecord, JobRecord } from '../jobs/job.ts'
 import type { KeptFiles } from '../jobs/purge.ts'
 import type { ArtifactNames } from './artifact-names.ts'
 import type { ArtifactStore } from './artifact-store.ts'
+
+/** The keys of stored files, and of their small pictures. */
+export const keysOfFiles = (artifacts: readonly ArtifactRecord[]): string[] =>
+  artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key]))
 
 /** Everything that was stored for a job. */
 export function createJobFiles(artifacts: Pick<ArtifactStore, 'remove' | 'removeAll'>, names: ArtifactNames) {
   const of = (job: JobRecord): KeptFiles => ({
     tenant: job.tenant,
-    keys: job.artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key])),
+    keys: keysOfFiles(job.artifacts),
     // Also what no record names: of copies that were never finished.
     folders: names.foldersOf(job),
   })

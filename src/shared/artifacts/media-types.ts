@@ -1,21 +1,72 @@
-/** Extensions that are not the second half of their media type. */
+import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type'
+import mime from 'mime'
+
+/** Where the registry's first extension is not the one that people know, or there is none. */
 const EXTENSIONS: Record<string, string> = {
-  'image/jpeg': 'jpg',
-  'image/svg+xml': 'svg',
-  'text/plain; charset=utf-8': 'txt',
-  'application/json': 'json',
-  'video/quicktime': 'mov',
   'audio/mpeg': 'mp3',
-  'application/octet-stream': 'bin',
+  'audio/ogg': 'ogg',
+  'audio/aac': 'aac',
+  'audio/flac': 'flac',
+  'audio/wave': 'wav',
+  'audio/vnd.wave': 'wav',
+  'video/quicktime': 'mov',
+  'application/x-ndjson': 'ndjson',
+  'application/yaml': 'yaml',
+  'application/x-safetensors': 'safetensors',
+  'model/stl': 'stl',
+  'model/obj': 'obj',
+  'image/x-exr': 'exr',
 }
 
-/** The extension of a file's name, from the type that was found in its bytes: letters and digits only. */
+const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}$/
+const UNKNOWN = 'application/octet-stream'
+/** They say nothing. */
+const VAGUE = new Set([
+  'application/octet-stream',
+  'binary/octet-stream',
+  'application/x-binary',
+  'application/unknown',
+])
+
+/** A media type in lower case and without its parameters; of text, UTF-8 is kept. Null: none, or one that says nothing. */
+export function plainType(given: string | null): string | null {
+  const [type = '', ...parameters] = (given ?? '').toLowerCase().split(';')
+  const plain = type.trim()
+  if (!TYPE.test(plain) || VAGUE.has(plain)) return null
+  const isUtf8 = parameters.some((one) => /^\s*charset="?utf-8"?\s*$/.test(one))
+  return plain.startsWith('text/') && isUtf8 ? `${plain}; charset=utf-8` : plain
+}
+
+const withoutParameters = (mediaType: string): string => mediaType.split(';')[0]?.trim().toLowerCase() ?? ''
+
+/** The extension of a file's name: letters and digits only. */
 export function extensionOf(mediaType: string): string {
-  const known = EXTENSIONS[mediaType]
-  if (known !== undefined) return known
-  const plain = mediaType
-    .split('/')[1]
-    ?.split(';')[0]
-    ?.replace(/[^a-z0-9]/g, '')
-  return plain ? plain : 'bin'
+  const type = withoutParameters(mediaType)
+  const known = Object.hasOwn(EXTENSIONS, type) ? EXTENSIONS[type] : mime.getExtension(type)
+  if (known && /^[a-z0-9]{1,16}$/.test(known)) return known
+  const plain = type.split('/')[1]?.replaceAll(/[^a-z0-9]/g, '')
+  return plain ? plain.slice(0, 16) : 'bin'
+}
+
+/** The type that the name in a link says; null: none. */
+export function typeOfName(link: string): string | null {
+  const path = URL.canParse(link) ? new URL(link).pathname : ''
+  return plainType(mime.getType(path))
+}
+
+/** A container or a way of writing: bytes that show no more leave it to what is declared to say what is in it. */
+function isMorePrecise(declared: string, found: string): boolean {
+  if (found === 'application/xml') return declared.endsWith('+xml') || declared === 'text/xml'
+  return found === 'application/zip' && (declared.endsWith('+zip') || declared === 'application/x-npz')
+}
+
+/** Types that their first bytes would have shown; a text need not begin as its signature does. */
+const SIGNED: ReadonlySet<string> = new Set([...supportedMimeTypes].filter((type) => !/^text\/|\/xml$/.test(type)))
+
+/** The type of a file: by its first bytes where they decide, else as it is declared. */
+export async function outputTypeOf(head: Uint8Array, declared: string | null): Promise<string> {
+  const found = (await fileTypeFromBuffer(head))?.mime
+  const said = plainType(declared)
+  if (found === undefined) return said === null || SIGNED.has(withoutParameters(said)) ? UNKNOWN : said
+  return said !== null && isMorePrecise(withoutParameters(said), found) ? said : found
 }

@@ -17,6 +17,8 @@ export interface OutputFile {
   body: AsyncIterable<Uint8Array>
   /** null when upstream did not say */
   bytes: number | null
+  /** As it is declared; null: not at all. */
+  mediaType: string | null
 }
 
 /** `gone`: the file will never come back. */
@@ -50,6 +52,7 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
 
   return {
     async open(text, signal) {
+      if (!URL.canParse(text)) throw new OutputFetchError('a link that is no URL is not fetched', true)
       const url = new URL(text)
       const own = url.origin === upstream && url.pathname.startsWith(OUTPUT_PATHS)
       if (!own && url.protocol !== 'https:') throw new OutputFetchError(`${url.origin} is not fetched: not https`, true)
@@ -74,7 +77,12 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
       const encoding = headers['content-encoding'] ?? 'identity'
       if (encoding !== 'identity') refuse(`in ${String(encoding)}, which was not asked for`, false)
       const length = headers['content-length']
-      return { body: closable(body), bytes: length === undefined ? null : Number(length) }
+      const declared = headers['content-type']
+      return {
+        body: closable(body),
+        bytes: length === undefined ? null : Number(length),
+        mediaType: typeof declared === 'string' ? declared : null,
+      }
     },
     async close() {
       await Promise.all([guarded.destroy(), trusted.destroy()])

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
-import { fileTypeFromBuffer } from 'file-type'
 import { ArtifactRefusedError, type PutOptions, type StoredFile } from './artifact-store.ts'
+import { outputTypeOf } from './media-types.ts'
 
 /** Enough for every signature that file-type knows. */
 const SNIFF_BYTES = 4100
@@ -53,8 +53,7 @@ export async function receiveFile(
     await write.end()
     await file.sync()
     await file.close()
-    const type = await fileTypeFromBuffer(Buffer.concat(head))
-    const found = type?.mime ?? mediaType ?? 'application/octet-stream'
+    const found = await outputTypeOf(Buffer.concat(head), mediaType ?? null)
     await examine?.(part, found)
     return { path: part, bytes, sha256: hash.digest('hex'), media_type: found }
   } catch (error) {

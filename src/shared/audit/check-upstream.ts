@@ -81,7 +81,8 @@ export function checkUpstream(
     if (outcome !== null && isTerminal(outcome) && outcome !== status)
       return [say('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
     if (!isFinal(job.phase) || n !== job.attempt) return []
-    const excused = job.error?.code === 'output_not_stored' || job.error?.billed === 'unknown'
+    const isGivenUp = job.phase === 'canceled' && outcome === 'succeeded'
+    const excused = isGivenUp || job.error?.code === 'output_not_stored' || job.error?.billed === 'unknown'
     if ((job.phase === 'succeeded') !== (status === 'succeeded') && !excused)
       return [say('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} upstream`)]
     return []

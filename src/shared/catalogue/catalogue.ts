@@ -5,6 +5,7 @@ import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema, schemaHash } from './dialect.ts'
 import type { ForeignCheck, ForeignChecks, SchemaProblem } from './foreign-checks.ts'
 import type { InputChecks } from './input-check.ts'
+import { createOutputShapes } from './output-shapes.ts'
 import { partialOf, toldBy, unfitNames, unfitValues, type Preset } from './preset.ts'
 
 /** The schema of an input, ready to be used. */
@@ -143,6 +144,9 @@ export async function createCatalogue({
       await within(schemaWithin, prepared(model))
       return problems.get(model) ?? null
     },
+    outputShape: createOutputShapes(models, schemaWithin),
+    /** A model by its name; null: there is none; undefined: it cannot be had quickly. */
+    model: (name: string): Promise<UpstreamModel | null | undefined> => models.quickly(name, null, schemaWithin),
     /** How many presets meet another schema than they were written for. */
     drifted: (): number => [...compared.values()].filter(({ drifted }) => drifted).length,
 

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { patternProblem } from '../artifacts/artifact-names.ts'
+import { OUTPUT_KINDS, type OutputKind } from '../artifacts/output-shape.ts'
 import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
 import type { FieldError } from '../errors.ts'
 import { pointerOf, pointerSegment } from '../json-pointer.ts'
@@ -33,6 +35,10 @@ export interface Preset {
   schema: JsonObject | 'model'
   /** What the model's schema was when the preset was written. */
   schema_sha256: string | null
+  /** What the output means; null: as the Output schema of the model says. */
+  output: OutputKind | null
+  /** How the files are called in a bucket; null: as the deployment calls them. */
+  key_pattern: string | null
   price: PriceRule | null
   policies: Policies
 }
@@ -57,6 +63,8 @@ const fileSchema = z
     }),
     schema: z.union([z.literal('model'), jsonObject], { error: 'Expected a JSON Schema, or the word model.' }),
     schema_sha256: sha256.optional(),
+    output: z.enum(OUTPUT_KINDS).optional(),
+    key_pattern: z.string().optional(),
     price: priceRuleSchema.optional(),
     policies: policiesSchema.prefault({}),
   })
@@ -70,6 +78,8 @@ const fileSchema = z
     if (file.schema === 'model' && file.model === undefined)
       wrong(['schema'], 'Expected a JSON Schema: a deployment does not tell its model.')
     if (file.schema_sha256 !== undefined && file.schema !== 'model') wrong(['schema_sha256'], 'Only for schema: model.')
+    const problem = file.key_pattern === undefined ? null : patternProblem(file.key_pattern)
+    if (problem !== null) wrong(['key_pattern'], `Not a pattern of keys: ${problem}.`)
   })
 
 /** The preset that a file holds, or what is wrong with it. */
@@ -87,7 +97,7 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
         }))
       }),
     }
-  const { model, version, deployment, schema_sha256, price, schema: given, ...rest } = parsed.data
+  const { model, version, deployment, schema_sha256, output, key_pattern, price, schema: given, ...rest } = parsed.data
   const plain = given === 'model' ? null : plainSchema(given)
   if (given !== 'model' && plain === null)
     return { wrong: [{ pointer: '/schema', code: 'too_large', detail: 'The schema is too large or too deep.' }] }
@@ -98,6 +108,8 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
     deployment: deployment ?? null,
     schema: plain?.schema ?? 'model',
     schema_sha256: schema_sha256 ?? null,
+    output: output ?? null,
+    key_pattern: key_pattern ?? null,
     price: price ?? null,
   }
   const wrong = [

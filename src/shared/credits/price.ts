@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { isReplicateDelivery } from '../artifacts/delivery.ts'
 import { planOutput } from '../artifacts/output.ts'
-import type { Json, JsonObject } from '../jobs/job.ts'
+import type { JobRecord, Json, JsonObject } from '../jobs/job.ts'
 
 /**
  * What a job costs its tenant, in whole micro-credits (a millionth of a credit). The sum is exact and rounded up once,
@@ -140,8 +141,14 @@ function quantityOf(used: Quantity, { metrics, outputs }: Usage): Json | undefin
 }
 
 /** How many outputs a job has delivered: its files; one for a text or another value; none for nothing. */
-export function countOutputs(output: Json): number {
-  const files = planOutput(output).files.length
+export function countOutputs(
+  job: Pick<JobRecord, 'output' | 'output_artifact' | 'output_shape' | 'artifacts'>,
+): number {
+  const { output, output_artifact, output_shape, artifacts } = job
+  // What holds the whole of a long output is none of its files.
+  const stored = artifacts.filter(({ id }) => id !== output_artifact).length
+  if (artifacts.length > 0) return Math.max(1, stored)
+  const files = planOutput(output, { shape: output_shape, delivers: isReplicateDelivery }).files.length
   if (files > 0) return files
   return output === null || output === '' || (Array.isArray(output) && output.length === 0) ? 0 : 1
 }

@@ -1,15 +1,6 @@
+import type { OutputShape } from '../artifacts/output-shape.ts'
 import type { Prediction } from '../replicate/prediction.ts'
-import type {
-  ArtifactRecord,
-  AttemptRecord,
-  Billed,
-  Cause,
-  Effect,
-  JobError,
-  JobRecord,
-  JobState,
-  Json,
-} from './job.ts'
+import type { AttemptRecord, Billed, Cause, Effect, JobError, JobRecord, JobState } from './job.ts'
 import type { Timings } from './timings.ts'
 
 /** What the rules of a job say and answer (transitions.ts has the table). */
@@ -52,8 +43,8 @@ export interface Ignored {
 export type Decision = Commit | Ignored
 
 export type JobEvent =
-  /** A worker is about to POST; `claim` is the id of this very commit. */
-  | { type: 'intend'; claim: string }
+  /** A worker is about to POST; `claim` is the id of this very commit. `output_shape`: where it was not known at accept. */
+  | { type: 'intend'; claim: string; output_shape?: OutputShape }
   /** The input cannot be made ready to be sent: now, or with an `error` never. Nothing was begun. */
   | {
       type: 'not_prepared'
@@ -85,15 +76,20 @@ export type JobEvent =
   | { type: 'not_listed'; attempt: number; began: number }
   /** Upstream answers 404 for the attempt's prediction, and knows the account. */
   | { type: 'missing'; attempt: number }
-  | { type: 'stored'; attempt: number; output: Json; artifacts: ArtifactRecord[] }
-  | { type: 'not_stored'; attempt: number; message: string }
+  | ({ type: 'stored'; attempt: number } & StoredOutput)
+  /** `kept`: what was stored of it, if anything. */
+  | { type: 'not_stored'; attempt: number; message: string; kept?: StoredOutput }
   /** Upstream took the cancel, or has nothing to cancel. */
   | { type: 'cancel_done'; attempt: number; prediction_id: string }
-  | { type: 'cancel' }
+  /** `gives_up_output`: also when the prediction has succeeded and its output is being stored. */
+  | { type: 'cancel'; gives_up_output?: true }
   /** The batch lets no further job begin. */
   | { type: 'batch_stopped'; reason: BatchStop }
   /** A due time came: of the job, or of one attempt. */
   | { type: 'tick'; attempt?: number }
+
+/** An output as a record keeps it. */
+export type StoredOutput = Pick<JobRecord, 'output' | 'artifacts'> & Partial<Pick<JobRecord, 'output_artifact'>>
 
 export interface TransitionContext {
   /** ms, Redis clock, at most a moment old */
@@ -106,6 +102,8 @@ export interface TransitionContext {
   webhooks: boolean
   /** How long runs of the job's model take (p90), ms; null when nobody knows yet. */
   expected: number | null
+  /** Whether a link leads to output files of upstream. */
+  delivers: (link: string) => boolean
 }
 
 export type Rule<E extends JobEvent['type']> = (
@@ -142,10 +140,10 @@ export const failed = (code: string, message: string, retryable: boolean, billed
   completed_at: NOW,
 })
 
-export const canceled = (billed: Billed): JobChanges => ({
+export const canceled = (billed: Billed, message = 'The job was canceled on request.'): JobChanges => ({
   phase: 'canceled',
   status: 'canceled',
-  error: { code: 'canceled', message: 'The job was canceled on request.', retryable: true, billed },
+  error: { code: 'canceled', message, retryable: true, billed },
   completed_at: NOW,
 })
 

@@ -1,3 +1,4 @@
+import type { OutputShape } from '../artifacts/output-shape.ts'
 import type { PriceRule } from '../credits/price.ts'
 
 /**
@@ -112,6 +113,12 @@ export interface JobRecord {
   /** How many of those are allowed. */
   resubmit_limit: number
   store: StorePolicy
+  /** What its output means, by the model's Output schema or the preset; null: the schema was not to be had yet. */
+  output_shape: OutputShape | null
+  /** How its files are called in a bucket, by its preset; null: as the deployment calls them. */
+  key_pattern: string | null
+  /** The batch and place by which its files are called, where these are of the job that it tries again. */
+  named_as: { batch: string; position: number } | null
   /** So many jobs of the preset may be in flight at once. */
   in_flight_limit: number | null
   /** null: it costs nothing. */
@@ -134,8 +141,10 @@ export interface JobRecord {
   seed: number | null
   /** Of the input, when retention has removed it: SHA-256 of its canonical JSON. */
   input_sha256: string | null
-  /** Files stand as their artifact's id. */
+  /** Files stand as their artifact's id, lost ones as null. */
   output: Json
+  /** The artifact that holds the whole output, which is too long for the record; `output` then is its id. */
+  output_artifact: string | null
   artifacts: ArtifactRecord[]
   progress: number | null
   /** The beginning of a text that is still growing; lossy, written beside the commits. */

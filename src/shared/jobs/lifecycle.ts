@@ -1,7 +1,9 @@
 import { monotonicFactory } from 'ulid'
 import type { Logger } from '../logger.ts'
 import type { Prediction } from '../replicate/prediction.ts'
+import { isReplicateDelivery } from '../artifacts/delivery.ts'
 import { partialText } from '../artifacts/output.ts'
+import type { OutputShape } from '../artifacts/output-shape.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
 import { estimatePrice, type PriceRule } from '../credits/price.ts'
 import { isFinal } from './job.ts'
@@ -20,6 +22,8 @@ export interface LifecycleOptions {
   log: Logger
   /** Whether webhooks can reach this deployment. */
   webhooks: () => boolean
+  /** Whether a link leads to output files of upstream; by default to those of Replicate's own hosts. */
+  delivers?: (link: string) => boolean
 }
 
 /** What a job needs to be accepted; already validated. */
@@ -40,6 +44,9 @@ export interface NewJob {
   /** How often a prediction that failed for reasons of the platform is made anew. */
   resubmit_limit: number
   store: StorePolicy
+  output_shape: OutputShape | null
+  key_pattern: string | null
+  named_as?: JobRecord['named_as']
   in_flight_limit: number | null
   price: PriceRule | null
   charge_canceled: boolean
@@ -76,7 +83,14 @@ const MAX_RACES = 50
 const RUN_TIMES_FRESH_MS = 30_000
 
 /** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
-export function createLifecycle({ store, doorbells, timings, log, webhooks }: LifecycleOptions) {
+export function createLifecycle({
+  store,
+  doorbells,
+  timings,
+  log,
+  webhooks,
+  delivers = isReplicateDelivery,
+}: LifecycleOptions) {
   const nextUlid = monotonicFactory(randomFraction)
 
   /** A lost doorbell costs time only: the sweep rings again. */
@@ -151,6 +165,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
         timings,
         webhooks: webhooks() && (cause === 'webhook' || silence < SILENT_FROM),
         expected,
+        delivers,
       }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
       if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
@@ -246,7 +261,7 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
       if (result.kind === 'ignored' && result.reason === 'no_news') {
         const { job } = result.state
         const progress = prediction.logs ? progressFromLogs(prediction.logs) : null
-        const partial = partialText(prediction.output)
+        const partial = partialText(prediction.output, { shape: job.output_shape, delivers })
         if ((progress !== null && progress !== job.progress) || (partial !== null && partial !== job.partial))
           await store.progress(id, job.tenant, { progress, partial }).catch((error: unknown) => {
             log.debug({ err: error, job: id }, 'progress not written')
@@ -266,7 +281,9 @@ export function createLifecycle({ store, doorbells, timings, log, webhooks }: Li
 }
 
 /** What a job like this one is made from; its input apart, which retention may have removed, and how long it is kept. */
-export const sameAgain = (job: JobRecord): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of' | 'keep'> => ({
+export const sameAgain = (
+  job: JobRecord,
+): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of' | 'keep' | 'named_as'> => ({
   preset: job.preset,
   model: job.model,
   version: job.version,
@@ -278,6 +295,8 @@ export const sameAgain = (job: JobRecord): Omit<NewJob, 'tenant' | 'account' | '
   on_unknown: job.on_unknown,
   resubmit_limit: job.resubmit_limit,
   store: job.store,
+  output_shape: job.output_shape,
+  key_pattern: job.key_pattern,
   in_flight_limit: job.in_flight_limit,
   price: job.price,
   charge_canceled: job.charge_canceled,
@@ -299,6 +318,7 @@ export function newRecord(
     id,
     rev: 0,
     ...request,
+    named_as: request.named_as ?? null,
     ...place,
     estimate: request.price === null ? 0 : estimatePrice(request.price, request.input),
     idempotency,
@@ -310,6 +330,7 @@ export function newRecord(
     seed: null,
     input_sha256: null,
     output: null,
+    output_artifact: null,
     artifacts: [],
     progress: null,
     partial: null,

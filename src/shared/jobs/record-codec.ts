@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { outputShapeSchema } from '../artifacts/output-shape.ts'
 import { priceRuleSchema } from '../credits/price.ts'
 import {
   ATTEMPT_STATES,
@@ -75,6 +76,9 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   resubmissions: z.number(),
   resubmit_limit: z.number(),
   store: z.enum(STORE_POLICIES),
+  output_shape: outputShapeSchema.nullable(),
+  key_pattern: z.string().nullable(),
+  named_as: z.object({ batch: z.string(), position: z.number() }).nullable(),
   in_flight_limit: z.number().nullable(),
   price: priceRuleSchema.nullable(),
   charge_canceled: z.boolean(),
@@ -88,6 +92,7 @@ const jobSchema: z.ZodType<JobRecord> = z.object({
   seed: z.number().nullable(),
   input_sha256: z.string().nullable(),
   output: json,
+  output_artifact: z.string().nullable(),
   artifacts: z.array(artifact),
   progress: z.number().nullable(),
   partial: z.string().nullable(),

@@ -32,12 +32,18 @@ export const waitsForIntent = (state: JobState): boolean => {
   return newest?.state === 'closed' || isGivenUp(newest)
 }
 
-export const intend: Rule<'intend'> = (state, { claim }, { timings }) => {
+export const intend: Rule<'intend'> = (state, { claim, output_shape }, { timings }) => {
   const { job } = state
   if (!waitsForIntent(state)) return ignored('no_news')
   const n = job.attempt + 1
   return commit(
-    { ...(job.phase === 'queued' ? { phase: 'submitting' } : {}), attempt: n, submitted_at: NOW, prediction_id: null },
+    {
+      ...(job.phase === 'queued' ? { phase: 'submitting' } : {}),
+      ...(job.output_shape === null && output_shape !== undefined ? { output_shape } : {}),
+      attempt: n,
+      submitted_at: NOW,
+      prediction_id: null,
+    },
     {
       attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
       due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },

@@ -1,4 +1,11 @@
-import { inlineOutput, linkedOutput, MAX_INLINE_OUTPUT } from '../artifacts/output.ts'
+import {
+  inlineOutput,
+  linkedOutput,
+  MAX_INLINE_OUTPUT,
+  MAX_OUTPUT_FILES,
+  planOutput,
+  type Meaning,
+} from '../artifacts/output.ts'
 import { MAX_JSON_DEPTH } from '../json-depth.ts'
 import { classifyFailure } from '../replicate/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../replicate/prediction.ts'
@@ -245,17 +252,28 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
 const TOO_DEEP = `The output is nested more than ${MAX_JSON_DEPTH} levels deep; it cannot be kept.`
 
 /** What can be final at once: nothing to copy, and small enough for the record. */
-const withoutCopy = ({ store }: JobRecord, output: Json): { value: Json } | null =>
-  inlineOutput(output) ?? (store === 'none' ? linkedOutput(output) : null)
+const withoutCopy = ({ store }: JobRecord, output: Json, meaning: Meaning): { value: Json } | null =>
+  inlineOutput(output, meaning) ?? (store === 'none' ? linkedOutput(output, meaning) : null)
 
-function success(job: JobRecord, attempt: number, prediction: Prediction, { now, timings }: TransitionContext): Commit {
+export const tooManyFiles = (files: number): string =>
+  `The output has ${files} files. The limit is ${MAX_OUTPUT_FILES}.`
+
+function success(
+  job: JobRecord,
+  attempt: number,
+  prediction: Prediction,
+  { now, timings, delivers }: TransitionContext,
+): Commit {
+  const meaning: Meaning = { shape: job.output_shape, delivers }
   if (prediction.data_removed && prediction.output === null)
     return commit(
       failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
     )
   if (prediction.output_too_deep) return commit(failed('output_not_stored', TOO_DEEP, true, 'yes'))
   const isLeftOut = prediction.output_left_out !== undefined
-  const inline = isLeftOut ? null : withoutCopy(job, prediction.output)
+  const files = planOutput(prediction.output, meaning).files.length
+  if (files > MAX_OUTPUT_FILES) return commit(failed('output_not_stored', tooManyFiles(files), false, 'yes'))
+  const inline = isLeftOut ? null : withoutCopy(job, prediction.output, meaning)
   if (inline)
     return commit({
       phase: 'succeeded',

@@ -76,8 +76,7 @@ export function chargeOf(job: JobRecord): { actual: number | null } | null {
   const charged =
     job.phase === 'succeeded' || (job.phase === 'canceled' && job.charge_canceled && error?.billed !== 'no')
   if (price === null || !charged) return null
-  const outputs = job.artifacts.length > 0 ? job.artifacts.length : countOutputs(job.output)
-  const actual = actualPrice(price, { metrics: job.metrics, outputs })
+  const actual = actualPrice(price, { metrics: job.metrics, outputs: countOutputs(job) })
   return { actual: 'amount' in actual ? actual.amount : null }
 }
 

@@ -1,4 +1,5 @@
 import {
+  canceled,
   commit,
   failed,
   ignore,
@@ -54,14 +55,34 @@ import { missing, observed, orphan } from './rules-upstream.ts'
  * phase accepts every event, and what brings no news is ignored.
  */
 
-const stored: Rule<'stored'> = (_state, { attempt, output, artifacts }) =>
+const stored: Rule<'stored'> = (_state, { attempt, output, output_artifact, artifacts }) =>
   commit(
-    { phase: 'succeeded', status: 'succeeded', output, artifacts, error: null, completed_at: NOW },
+    {
+      phase: 'succeeded',
+      status: 'succeeded',
+      output,
+      output_artifact: output_artifact ?? null,
+      artifacts,
+      error: null,
+      completed_at: NOW,
+    },
     { effects: { add: [], remove: [storeKey(attempt)] } },
   )
 
-const notStored: Rule<'not_stored'> = (_state, { attempt, message }) =>
-  commit(failed('output_not_stored', message, true, 'yes'), { effects: { add: [], remove: [storeKey(attempt)] } })
+const notStored: Rule<'not_stored'> = (_state, { attempt, message, kept }) =>
+  commit(
+    { ...failed('output_not_stored', message, true, 'yes'), ...kept },
+    { effects: { add: [], remove: [storeKey(attempt)] } },
+  )
+
+/** The prediction has succeeded and is paid for; who asks for it expressly need not wait for the copies. */
+const giveUpOutput: Rule<'cancel'> = ({ job }, { gives_up_output }) =>
+  gives_up_output
+    ? commit(
+        canceled('yes', 'The job was canceled after its prediction had succeeded, while its output was being stored.'),
+        { effects: { add: [], remove: [storeKey(job.attempt)] } },
+      )
+    : ignored('storing')
 
 /** The owned prediction has told everything; another one with our token is nobody's. */
 const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, { now }) => {
@@ -134,7 +155,7 @@ export const transitions: Record<Phase, Row> = {
     observed: observedWhileStoring,
     stored,
     not_stored: notStored,
-    cancel: ignore('storing'),
+    cancel: giveUpOutput,
     tick: ignore('not_yet'),
   },
   succeeded: finalRow,

@@ -12,6 +12,8 @@ export const KNOWN_MODELS = [
 ]
 
 const FRESH_MS = 10 * 60_000
+/** That there is no such model may change at any moment. */
+const ABSENT_MS = 15_000
 /** Nobody waits again so soon for what did not come. */
 const PATIENCE_MS = 30_000
 const MAX_CACHED = 500
@@ -60,7 +62,8 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
     return entry.pending
   }
 
-  const isFresh = ({ model, at }: Entry): boolean => model !== undefined && Date.now() - at < FRESH_MS
+  const isFresh = ({ model, at }: Entry): boolean =>
+    model !== undefined && Date.now() - at < (model === null ? ABSENT_MS : FRESH_MS)
 
   async function find(name: string): Promise<UpstreamModel | null> {
     if (!NAME.test(name)) return null
@@ -91,7 +94,7 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
       const impatient = Date.now() - entry.failedAt < PATIENCE_MS
       if (impatient) return entry.model
       const coming = refresh(entry, name, version).catch(() => entry.model)
-      if (entry.model !== undefined) return entry.model
+      if (entry.model) return entry.model
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<undefined>((resolve) => {
         timer = setTimeout(() => {

@@ -174,7 +174,8 @@ function toModel({ owner, name, description, is_official, latest_version }: z.ou
   return {
     name: `${owner}/${name}`,
     description: description ?? null,
-    official: is_official ?? false,
+    // Where it is not said, the model is called by its name, as it was asked for.
+    official: is_official ?? true,
     version: latest_version?.id ?? null,
     input_schema: schemas.Input ?? { type: 'object', properties: {} },
     schemas,

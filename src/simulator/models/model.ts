@@ -35,6 +35,8 @@ export const modelSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits')
     .optional(),
   input_schema: z.looseObject({ type: z.literal('object').default('object') }),
+  /** What the API shows as the Output schema; by default what the kind of output says. */
+  output_schema: z.looseObject({}).optional(),
   /** One number, or a range that each run takes its own time from. */
   run_seconds: seconds.default([1, 3]),
   start_seconds: seconds.default([0.05, 0.4]),
@@ -64,6 +66,7 @@ export interface Model {
   official: boolean
   version: string
   inputSchema: InputSchema
+  outputSchema: { [key: string]: unknown } | null
   runSeconds: [number, number]
   startSeconds: [number, number]
   output: z.output<typeof output>
@@ -78,6 +81,7 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     official: data.official,
     version: data.version ?? createHash('sha256').update(data.name).digest('hex'),
     inputSchema: data.input_schema,
+    outputSchema: data.output_schema ?? null,
     runSeconds: range(data.run_seconds),
     startSeconds: range(data.start_seconds),
     output: data.output,

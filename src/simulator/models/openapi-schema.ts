@@ -59,5 +59,5 @@ export function outputSchemaOf(model: Model): Json {
     string: { type: 'string' },
     json: {},
   }
-  return { title: 'Output', ...schemas[model.output.kind] }
+  return { title: 'Output', ...(model.outputSchema ?? schemas[model.output.kind]) }
 }

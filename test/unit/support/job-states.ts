@@ -1,3 +1,4 @@
+import { isReplicateDelivery } from '../../../src/shared/artifacts/delivery.ts'
 import type { AttemptRecord, AttemptState, JobRecord, JobState, Phase, Status } from '../../../src/shared/jobs/job.ts'
 import type { TransitionContext } from '../../../src/shared/jobs/decision.ts'
 import { DEFAULT_TIMINGS } from '../../../src/shared/jobs/timings.ts'
@@ -17,6 +18,7 @@ export const context = (now: number, changes: Partial<TransitionContext> = {}): 
   timings: DEFAULT_TIMINGS,
   webhooks: true,
   expected: null,
+  delivers: isReplicateDelivery,
   ...changes,
 })
 
@@ -73,6 +75,9 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   resubmissions: 0,
   resubmit_limit: 2,
   store: 'copy',
+  output_shape: null,
+  key_pattern: null,
+  named_as: null,
   in_flight_limit: null,
   price: null,
   charge_canceled: false,
@@ -86,6 +91,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   keep: null,
   retry_of: null,
   output: null,
+  output_artifact: null,
   artifacts: [],
   progress: null,
   partial: null,

@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import type { Json, JsonObject } from '../jobs/job.ts'
+
+/**
+ * What an output means, compiled from a model's Output schema (or said by a preset) and frozen into the job. It decides
+ * which strings are files, and whether an array of strings is one text:
+ *
+ * - `text`: one text; an array of strings is its tokens, which are joined
+ * - `files`: every string is a file
+ * - `json`: the value as it stands; nothing is declared to be a file
+ * - `{ files }`: a value in which the strings at these places are files: keys and `*` (any item) between slashes, each key
+ *   percent-encoded
+ *
+ * In each of them but `text`, what surely is a file is one: see `Meaning` in output.ts.
+ */
+export const OUTPUT_KINDS = ['text', 'files', 'json'] as const
+export type OutputKind = (typeof OUTPUT_KINDS)[number]
+export type OutputShape = OutputKind | { files: string[] }
+
+/** A schema comes from strangers: what is larger declares no files. */
+const MAX_NODES = 2000
+const MAX_DEPTH = 32
+const MAX_PLACES = 64
+/** Characters of all places together: every record of a job has them. */
+const MAX_PLACES_LENGTH = 2000
+
+export const outputShapeSchema: z.ZodType<OutputShape> = z.union([
+  z.enum(OUTPUT_KINDS),
+  z.object({ files: z.array(z.string()).max(MAX_PLACES) }),
+])
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const ANY_ITEM = '*'
+/** A key of an object as a segment of a place; the empty one is `%`, because the empty place is the whole output. */
+export const segmentOf = (key: string): string =>
+  key === '' ? '%' : encodeURIComponent(key.toWellFormed()).replaceAll('*', '%2A')
+
+const listOf = (value: Json | undefined): JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
+
+/** `definitions`: what `#/components/schemas/X` refers to. */
+export function compileOutputShape(schema: Json | undefined, definitions: JsonObject): OutputShape {
+  if (!isObject(schema)) return 'json'
+  const referred = ({ $ref: reference }: JsonObject): [name: string, schema: JsonObject] | null => {
+    const name = typeof reference === 'string' ? /^#\/components\/schemas\/([^/]+)$/.exec(reference)?.[1] : undefined
+    const found = name !== undefined && Object.hasOwn(definitions, name) ? definitions[name] : undefined
+    return name !== undefined && isObject(found) ? [name, found] : null
+  }
+
+  let nodes = 0
+  let isTooLarge = false
+  let isText = false
+  const files = new Set<string>()
+  /** Places that may hold a plain string: what may be a text is none of the files. */
+  const texts = new Set<string>()
+
+  function visit(one: JsonObject, place: readonly string[], within: readonly string[], depth: number): void {
+    if (++nodes > MAX_NODES || depth > MAX_DEPTH) isTooLarge = true
+    if (isTooLarge) return
+    const type = [one.type].flat()
+    if (
+      place.length === 0 &&
+      type.includes('array') &&
+      one['x-cog-array-type'] === 'iterator' &&
+      one['x-cog-array-display'] === 'concatenate'
+    )
+      isText = true
+    if (one.format === 'uri') files.add(place.join('/'))
+    else if (type.includes('string')) texts.add(place.join('/'))
+    const found = referred(one)
+    // What refers to itself is not followed again.
+    if (found && !within.includes(found[0])) visit(found[1], place, [...within, found[0]], depth + 1)
+    for (const part of [one.allOf, one.anyOf, one.oneOf].flatMap(listOf)) visit(part, place, within, depth + 1)
+    const properties = isObject(one.properties) ? Object.entries(one.properties) : []
+    for (const [key, part] of properties) if (isObject(part)) visit(part, [...place, segmentOf(key)], within, depth + 1)
+    const items = isObject(one.items) ? one.items : properties.length === 0 ? one.additionalProperties : undefined
+    if (isObject(items)) visit(items, [...place, ANY_ITEM], within, depth + 1)
+  }
+
+  visit(schema, [], [], 0)
+  const places = [...files].filter((place) => !texts.has(place))
+  const length = places.reduce((sum, place) => sum + place.length, 0)
+  if (isTooLarge || places.length > MAX_PLACES || length > MAX_PLACES_LENGTH) return 'json'
+  if (isText) return 'text'
+  if (places.length === 0) return 'json'
+  return places.every((place) => place === '' || place === ANY_ITEM) ? 'files' : { files: places }
+}
