@@ -60,6 +60,10 @@ export function inRequest(error: unknown, placeOf: (job: number) => string): unk
   return invalidRequest(error.wrong.map(({ job, field }) => ({ ...field, pointer: placeOf(job) + field.pointer })))
 }
 
+/** Whether surely nothing was accepted. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof InputFilesError || (error instanceof ServiceError && error.code !== 'accept_unknown')
+
 /** The same for a job that is to be tried again: its files are gone with the input of another one. */
 export const inRetry = (error: unknown): unknown =>
   error instanceof InputFilesError

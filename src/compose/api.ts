@@ -7,6 +7,7 @@ import { createCors } from '../api/cors.ts'
 import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
+import { createRetryPlaces } from '../api/retry-place.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
 import { batchRoutes } from '../api/routes/batches.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
@@ -136,6 +137,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   scope.defer(capacity.stop)
   const mayRun = createMayRun(config.allowRawModels)
   const resolveJob = createResolveJob({ catalogue, mayRun, keep: config.keep })
+  const retryPlaces = createRetryPlaces(core.names, store)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
   const fileOrigins = await originsOfLinks(config, artifacts)
@@ -150,6 +152,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         show,
         resolveJob,
         mayRun,
+        retryPlaces,
         inputs,
         account: ACCOUNT,
         keep: config.keep,
@@ -158,6 +161,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
         inputLimits: config.inputs,
+        retryPlaces,
         batches: core.batches,
         streams,
         showJob: show,

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createRetryPlaces } from '../../src/api/retry-place.ts'
+import { BUCKET_PATTERN, createArtifactNames } from '../../src/shared/artifacts/artifact-names.ts'
 import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
 import { dueJob } from '../../src/shared/jobs/due-member.ts'
 import { newCommitId } from '../../src/shared/jobs/commit-id.ts'
@@ -1196,4 +1198,38 @@ describe('when the clock of Redis is set back by ten minutes', () => {
     const ahead = Number(await at.redis.hget(at.keys.account(ACCOUNT), 'next_arrival')) / 1000 - Date.now()
     expect(ahead).toBeLessThanOrEqual(300)
   })
+})
+
+test('an ended job passes the place of its files on once, while it has none, and takes it back', async () => {
+  const at = await scene()
+  const places = createRetryPlaces(createArtifactNames('sets/{batch}/{index:02}.{ext}'), at.store)
+  const old = (await accepted(at, { batch: 'bat_1', position: 4, phase: 'failed', status: 'failed' })).job
+  const PLACE = { batch: 'bat_1', position: 4 }
+  const first = places()
+  expect(await Promise.all([first.take(old), places().take(old), places().take(old)])).toEqual([PLACE, null, null])
+  await first.giveBack()
+  expect(await places().take(old)).toEqual(PLACE)
+  expect(await at.store.read(old.id)).toEqual(old)
+
+  // The retry of a retry has the first batch and place.
+  const retry = (await accepted(at, { batch: 'bat_2', position: 0, named_as: PLACE })).job
+  expect(await places().take({ ...retry, status: 'canceled' })).toEqual(PLACE)
+  const alone = (await accepted(at)).job
+  expect(await places().take(alone)).toEqual({ batch: alone.id, position: 0 })
+
+  const other = (await accepted(at, { batch: 'bat_3', position: 1 })).job
+  const size = { width: null, height: null, duration: null, thumbnail: null }
+  const artifact = { id: 'a', key: 'k', media_type: 'a/b', bytes: 1, sha256: '', ...size }
+  for (const changes of [
+    { status: 'succeeded' },
+    { status: 'failed', artifacts: [artifact] },
+    // Its copies may still be on their way.
+    { status: 'canceled', progress: 1 },
+  ] as Partial<JobRecord>[])
+    expect(await places().take({ ...other, ...changes })).toBeNull()
+  const byJob = createRetryPlaces(createArtifactNames(BUCKET_PATTERN), at.store)
+  expect(await byJob().take(other)).toBeNull()
+  await at.redis.del(at.keys.job(other.id))
+  expect(await places().take(other)).toBeNull()
+  expect(await at.redis.exists(at.keys.job(other.id))).toBe(0)
 })

@@ -103,7 +103,7 @@ describe('a job', () => {
         message: expect.stringContaining('num_outputs'),
       },
     })
-    const unknown = await service.client.submit({ model: 'nobody/nothing', input: {} })
+    const unknown = await service.client.submit({ deployment: 'nobody/nothing', input: {} })
     expect(await finished(service, unknown.id)).toMatchObject({
       status: 'failed',
       error: { code: 'model_not_found', billed: 'no' },

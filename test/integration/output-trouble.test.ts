@@ -16,6 +16,40 @@ import { waitFor } from '../support/wait-for.ts'
 const STORE_DEADLINE = 3000
 const RISKY_AFTER = 1200
 
+const PAGE = { caption: 'A cat', tags: ['cat', 'dog'], source_url: 'http://example.com/page', score: 0.9 }
+const URI = { type: 'string', format: 'uri' }
+
+/** Models of which one does not know what they answer with. */
+const own = (name: string, value: unknown, more: object = {}) => ({
+  name: `acme/${name}`,
+  run_seconds: 0.1,
+  input_schema: { type: 'object' as const, properties: { at: { type: 'integer' } } },
+  output: { kind: 'json' as const, value },
+  ...more,
+})
+const OWN_MODELS = [
+  own('words', ['cat', 'dog', 'bird']),
+  own('page', PAGE),
+  own('declared', PAGE, {
+    output_schema: { type: 'object', properties: { source_url: URI, caption: { type: 'string' } } },
+  }),
+  own('long', 'long '.repeat(8000), { output_schema: { type: 'string' } }),
+  own(
+    'many',
+    Array.from({ length: 9000 }, (_, i) => `word ${i}`),
+  ),
+  own('types', {
+    notes: 'data:text/plain,hello',
+    rows: 'data:text/csv;base64,YSxiCjEsMgo=',
+    data: 'data:application/json,%7B%22a%22%3A1%7D',
+    drawing: 'data:image/svg+xml,%3Csvg%20xmlns%3D%22http%3A%2F%2Fwww.w3.org%2F2000%2Fsvg%22%2F%3E',
+    liar: 'data:image/png,hello',
+    nothing: 'data:application/octet-stream;base64,AAAA',
+  }),
+  own('broken', { good: 'data:text/plain,hello', bad: 'data:image/png;base64,***' }),
+  own('community', ['cat'], { official: false }),
+]
+
 let service: TestService
 const dataDir = tempDir()
 const artifacts = join(dataDir, 'artifacts')
@@ -23,7 +57,7 @@ const log: string[] = []
 beforeAll(async () => {
   service = await startService({
     timings: { ...SHORT_TIMINGS, storeDeadline: STORE_DEADLINE, outputLifetime: AT_RISK_MS + RISKY_AFTER },
-    simulator: { speed: 20 },
+    simulator: { speed: 20, models: { models: OWN_MODELS } },
     env: { DATA_DIR: dataDir, LOG_LEVEL: 'info' },
     onLog: (line) => void log.push(line),
   })
@@ -56,7 +90,8 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
   test('when its file is gone, at once', async () => {
     await service.simulator.faults({ files: { status: { code: 404 } } })
     const { id } = await submit('F32 404')
-    expect(await finished(service, id, 2500)).toMatchObject(lost(/answered 404.*At Replicate until .*http/))
+    expect(await finished(service, id)).toMatchObject(lost(/answered 404.*At Replicate until .*http/))
+    expect(log.filter((line) => line.includes(id) && line.includes('not stored yet'))).toHaveLength(1)
   })
 
   test('when Replicate has removed it before anybody asked', async () => {
@@ -143,6 +178,104 @@ test('outputs that come close to their removal are counted and alarmed about onc
   expect(await atRisk()).toBe(0)
   await waitFor('the end of the alarm', () => said('No output is at risk any more') > 0)
   expect([said('are not copied yet'), said('No output is at risk any more')]).toEqual([1, 1])
+})
+
+const run = async (name: string): Promise<Job> =>
+  finished(service, (await service.client.submit({ model: `acme/${name}`, input: {} })).id)
+
+describe('an output of a model that nobody knows', () => {
+  test.each([
+    ['words', ['cat', 'dog', 'bird']],
+    ['page', PAGE],
+  ])('is what the model answered: %s', async (name, output) => {
+    expect(await run(name)).toMatchObject({ status: 'succeeded', output, output_artifact: null, artifacts: [] })
+  })
+
+  test('has files where its schema says so; what can never be fetched fails it at once, and the rest stays', async () => {
+    const job = await run('declared')
+    expect(job).toMatchObject(lost(/^The output could not be copied: http:\/\/example\.com is not fetched: not https/))
+    expect(job.artifacts).toEqual([])
+  })
+
+  test('keeps what can be kept of it when a data URI is broken', async () => {
+    const job = await run('broken')
+    expect(job).toMatchObject(lost(/^1 of 2 files of the output could not be copied: a data URI cannot be decoded/))
+    expect(job.output).toEqual({ good: job.artifacts[0]?.url, bad: null })
+    await expectWhole(job)
+    expect(log.filter((line) => line.includes(job.id) && line.includes('not stored yet'))).toHaveLength(1)
+  })
+
+  test.each([
+    ['long', 'text/plain; charset=utf-8'],
+    ['many', 'application/json'],
+  ])('that is too long for the record says which artifact holds it: %s', async (name, type) => {
+    const job = await run(name)
+    const [artifact] = job.artifacts
+    expect(job).toMatchObject({ status: 'succeeded', output: artifact?.url, output_artifact: artifact?.id })
+    expect(artifact?.media_type).toBe(type)
+    await expectWhole(job)
+  })
+
+  test('has files of the types that are declared, where their bytes do not decide', async () => {
+    const { artifacts: files } = await run('types')
+    expect(files.map(({ media_type }) => media_type)).toEqual([
+      'text/plain',
+      'text/csv',
+      'application/json',
+      'image/svg+xml',
+      'application/octet-stream',
+      'application/octet-stream',
+    ])
+    const names = await Promise.all(
+      files.map(async ({ url }) => (await fetch(service.url + url)).headers.get('content-disposition')),
+    )
+    expect(names.map((name) => /\.(\w+)"/.exec(name ?? '')?.[1])).toEqual(['txt', 'csv', 'json', 'svg', 'bin', 'bin'])
+  })
+
+  test('runs by its newest version when the model is not official; one that is not there is a 422', async () => {
+    const job = await run('community')
+    expect(job).toMatchObject({ status: 'succeeded', model: null, output: ['cat'] })
+    expect(job.version).toMatch(/^acme\/community:[0-9a-f]{64}$/)
+    await expect(service.client.submit({ model: 'acme/nowhere', input: {} })).rejects.toMatchObject({
+      status: 422,
+      errors: [{ pointer: '/model', code: 'unknown_model' }],
+    })
+  })
+})
+
+describe('an output that is being stored can be given up', () => {
+  const storing = async (prompt: string): Promise<Job> => {
+    await service.simulator.faults({ files: { status: { code: 503 } } })
+    return inPhase(service, (await submit(prompt)).id, 'storing')
+  }
+
+  test('by a cancel: the job says that it was paid', async () => {
+    const { id } = await storing('given up')
+    expect(await service.client.cancel(id)).toMatchObject({
+      status: 'canceled',
+      error: { code: 'canceled', billed: 'yes', message: expect.stringContaining('output was being stored') },
+    })
+    await service.simulator.faults({ files: null })
+    expect(await service.client.get(id)).toMatchObject({ status: 'canceled', artifacts: [] })
+  })
+
+  test('by deleting the job', async () => {
+    const { id } = await storing('deleted')
+    await service.client.delete(id)
+    await expect(service.client.get(id)).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('but the cancel of a batch waits for it', async () => {
+    await service.simulator.faults({ files: { status: { code: 503 } } })
+    const { id: batch } = await service.client.submitBatch({ items: [picture('in a batch')] })
+    const { id } = await waitFor('its job to be storing', async () => {
+      const { data } = await service.client.batchJobs(batch)
+      return data.find(({ phase }) => phase === 'storing')
+    })
+    await service.client.cancelBatch(batch)
+    await service.simulator.faults({ files: null })
+    expect((await finished(service, id)).status).toBe('succeeded')
+  })
 })
 
 test.each([

@@ -57,7 +57,7 @@ test.skipIf(!isTested)(
     const dataDir = tempDir()
     const { client, url, simulator } = await start({
       S3_BUCKET: bucket,
-      S3_KEY_PATTERN: 'training-images/{batch}/fox_training_{index}.{ext}',
+      S3_KEY_PATTERN: 'training-images/{batch}/fox_training_{index:02}.{ext}',
       DATA_DIR: dataDir,
     })
     await simulator.faults({ predictions: { fail: { next: 3, error: 'NSFW content detected (E005)' } } })
@@ -69,7 +69,8 @@ test.skipIf(!isTested)(
     expect(batch).toMatchObject({ status: 'partial', counts: { total: 30, succeeded: 27, failed: 3 } })
 
     const made = (await client.manifest(id)).filter(({ status }) => status === 'succeeded')
-    const keyOf = (position: number): string => `training-images/${id}/fox_training_${position}.jpg`
+    const keyOf = (position: number): string =>
+      `training-images/${id}/fox_training_${String(position).padStart(2, '0')}.jpg`
     const stored = async (): Promise<string[]> =>
       (await s3.keys(bucket)).filter((key) => key.startsWith('training-images/'))
     expect(await stored()).toEqual(made.map(({ position }) => keyOf(position)).sort())
@@ -85,6 +86,11 @@ test.skipIf(!isTested)(
     const read = await fetch(url + first.artifacts[0]?.url)
     expect(digest(new Uint8Array(await read.arrayBuffer()))).toBe(first.artifacts[0]?.sha256)
     expect(read.headers.get('content-type')).toBe('image/jpeg')
+
+    // What is tried again stands at the places that were left empty.
+    const again = await client.watchBatch((await client.retryFailed(id)).id, () => undefined)
+    expect(again).toMatchObject({ status: 'succeeded', counts: { total: 3 } })
+    expect(await stored()).toEqual(Array.from({ length: 30 }, (_, position) => keyOf(position)))
 
     const all = await s3.keys(bucket)
     await client.delete(first.job)

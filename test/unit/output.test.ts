@@ -176,7 +176,7 @@ describe('the Output schema decides', () => {
     })
     expect(compileOutputShape(wide(64), {})).toMatchObject({ files: { length: 64 } })
     for (const n of [65, 10_000]) expect(compileOutputShape(wide(n), {})).toBe('json')
-    expect(compileOutputShape({ anyOf: Array(5000).fill(URI) as Json }, {})).toBe('json')
+    expect(compileOutputShape({ anyOf: Array.from({ length: 5000 }, () => ({ ...URI })) }, {})).toBe('json')
     const doubling: JsonObject = Object.fromEntries(
       Array.from({ length: 40 }, (_, i) => {
         const next = { $ref: `#/components/schemas/L${i + 1}` }

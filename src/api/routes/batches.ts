@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Job } from '../../client/types.ts'
+import { withJob } from '../../shared/artifacts/artifact-names.ts'
 import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
 import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
 import { ServiceError, type FieldError } from '../../shared/errors.ts'
@@ -12,6 +13,7 @@ import {
   idempotencyOf,
   inRequest,
   inRetry,
+  isRefusal,
   knownOutcome,
   queueFull,
   refusedAccept,
@@ -24,6 +26,7 @@ import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { linksFor, type LinkKind } from '../links-asked.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
+import type { RetryPlaces } from '../retry-place.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
 import {
   BATCH_ID,
@@ -44,6 +47,7 @@ export interface BatchRoutesDependencies {
   resolveJob: ResolveJob
   mayRun: MayRun
   inputLimits: InputLimits
+  retryPlaces: () => RetryPlaces
   auth: Auth
   account: string
   /** How long jobs are kept that do not say it. */
@@ -71,7 +75,8 @@ const isObject = (value: unknown): value is JsonObject =>
 
 /** Batches: submit together, look, watch, cancel, try the failed ones again. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
-  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, auth, account, keep, full } = dependencies
+  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, retryPlaces, auth, account, keep, full } =
+    dependencies
 
   /** A foreign id is as unknown as a made-up one, and so is a draft. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
@@ -102,7 +107,11 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     for (let at = 0; at < items.length && wrong.length < MAX_FIELDS; at += RESOLVED_AT_ONCE)
       await Promise.all(items.slice(at, at + RESOLVED_AT_ONCE).map((item, i) => resolve(item, at + i)))
     if (wrong.length > 0) throw invalidRequest(wrong)
-    return jobs
+    // Names that two patterns make in one batch could meet.
+    const patterns = new Set(jobs.map(({ key_pattern }) => key_pattern))
+    return patterns.size === 1
+      ? jobs
+      : jobs.map((job) => ({ ...job, key_pattern: job.key_pattern && withJob(job.key_pattern) }))
   }
 
   async function accept(
@@ -162,6 +171,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   async function retryFailed(request: OwnedRequest): Promise<ApiResponse> {
     const old = await owned(request)
     if (old.completed_at === null) throw new ServiceError('not_retryable', 'The batch is not over yet.')
+    const places = retryPlaces()
     const items = async (): Promise<NewJob[]> => {
       const failed: NewJob[] = []
       for await (const job of everyJob(old.id)) {
@@ -169,6 +179,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         mayRun(job.preset)
         if (job.input === null)
           throw new ServiceError('not_retryable', 'Inputs were removed by retention; submit the jobs again.')
+        const named_as = await places.take(job)
         const kept = keepAgain(job.keep, keep, request.principal.keep)
         failed.push({
           ...sameAgain(job),
@@ -177,6 +188,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
           input: job.input,
           keep: kept,
           retry_of: job.id,
+          named_as,
         })
       }
       if (failed.length === 0) throw new ServiceError('not_retryable', 'Every job of the batch has succeeded.')
@@ -185,7 +197,8 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     const { tenant, in_sequence, stop_rate, max_spend, metadata } = old
     const batch: NewBatch = { tenant, in_sequence, stop_rate, max_spend, metadata, retry_of: old.id }
     const scope = { route: 'POST /v1/batches/:id/retry-failed', body: old.id }
-    return accept(request, batch, items, scope).catch((error: unknown) => {
+    return accept(request, batch, items, scope).catch(async (error: unknown) => {
+      if (isRefusal(error)) await places.giveBack()
       throw inRetry(error)
     })
   }
@@ -250,10 +263,10 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   async function* manifestLines(id: string, kind: LinkKind): AsyncGenerator<string> {
     for await (const record of everyJob(id)) {
       const shown = await showJob(record, kind)
-      const { position, status, preset, model, version, prediction_id, input, output, artifacts } = shown
-      const { error, cost, metadata } = shown
-      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output, artifacts }
-      yield `${JSON.stringify({ ...line, error, cost, metadata })}\n`
+      const { position, status, preset, model, version, prediction_id, input, output } = shown
+      const { output_artifact, artifacts, error, cost, metadata } = shown
+      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output }
+      yield `${JSON.stringify({ ...line, output_artifact, artifacts, error, cost, metadata })}\n`
     }
   }
 

@@ -12,6 +12,7 @@ import {
   idempotencyOf,
   inRequest,
   inRetry,
+  isRefusal,
   knownOutcome,
   queueFull,
   refusedAccept,
@@ -32,6 +33,7 @@ import {
   retryQuerySchema,
   retrySchema,
 } from '../schemas.ts'
+import type { RetryPlaces } from '../retry-place.ts'
 import type { EventStreams } from '../event-streams.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
@@ -46,6 +48,7 @@ export interface JobRoutesDependencies {
   resolveJob: ResolveJob
   mayRun: MayRun
   inputs: Inputs
+  retryPlaces: () => RetryPlaces
   account: string
   /** How long jobs are kept that do not say it. */
   keep: DeploymentKeep
@@ -67,7 +70,8 @@ export function createShowJob(view: JobView, dependencies: WaitingDependencies):
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, account, keep, full } = dependencies
+  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, retryPlaces, account, keep, full } =
+    dependencies
   const untilFinal = createUntilFinal({ store, hub })
   const owned = createOwnedJob(store)
 
@@ -168,10 +172,13 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       parseWith(retrySchema, request.body).pinned === true
     const same = isPinned ? pinned(old) : { target: {}, input: old.input }
     if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of this run is known.')
+    const places = retryPlaces()
+    const named_as = await places.take(old)
     const kept = keepAgain(old.keep, keep, request.principal.keep)
-    const job = { ...sameAgain(old), ...same.target, input: same.input, keep: kept, retry_of: old.id }
+    const job = { ...sameAgain(old), ...same.target, input: same.input, keep: kept, retry_of: old.id, named_as }
     const body = isPinned ? { job: old.id, pinned: true } : old.id
-    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch((error: unknown) => {
+    return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch(async (error: unknown) => {
+      if (isRefusal(error)) await places.giveBack()
       throw inRetry(error)
     })
   }

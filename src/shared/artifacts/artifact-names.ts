@@ -36,6 +36,8 @@ export interface ArtifactNames {
   keyOf(job: NamedJob, attempt: number, index: number, mediaType: string): string
   /** The key of its small picture. */
   thumbnailOf(job: NamedJob, attempt: number, index: number): string
+  /** Whether the names of its files depend on its place: a batch and a number in it. */
+  isNamedByPlace(job: NamedJob): boolean
   /** Everything below these prefixes belongs to the job. */
   foldersOf(job: NamedJob): string[]
 }
@@ -181,6 +183,7 @@ export function createArtifactNames(given: string, { byPreset = false } = {}): A
       const numbered = index === 0 ? pattern : pattern.replaceAll(/(\{index(?::0[1-9])?\})/g, `$1-${index}`)
       return fill(numbered, { ...valuesOf(job), attempt, index: position, ext }, job.metadata)
     },
+    isNamedByPlace: (job) => /\{(?:batch|position)\b/.test(patternOf(job).pattern),
     thumbnailOf: (job, attempt, index) => `${ownFolder(job)}/thumbnails/${attempt}-${index}.webp`,
     foldersOf(job) {
       const { folder } = patternOf(job)

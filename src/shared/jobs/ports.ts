@@ -117,6 +117,10 @@ export interface JobStore {
   /** p50 and p90 of a model's runs, ms; null when too few are known. */
   runTimes(model: string): Promise<{ p50: number; p90: number } | null>
   rememberRun(model: string, ms: number): Promise<void>
+  /** Passes the place of an ended job on to a retry, by which its files are named: true once for each job. */
+  passPlace(id: string): Promise<boolean>
+  /** The retry was not accepted: the place may be passed on again. */
+  takePlaceBack(id: string): Promise<void>
   /** One try of a half-open account: true when it is the caller's. */
   beginProbe(account: string): Promise<boolean>
   endProbe(account: string, result: { well: true } | { well: false; reason: PauseReason }): Promise<void>

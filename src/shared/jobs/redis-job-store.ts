@@ -23,6 +23,7 @@ const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
 const writeProgress = loadScript(here('progress.lua'))
 const rememberRun = loadScript(here('remember-run.lua'))
+const passPlace = loadScript(here('pass-place.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
@@ -228,6 +229,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const runs = numbers(await redis.hgetall(keys.runTimes(model)))
       const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
       return p50 === null || p90 === null ? null : { p50, p90 }
+    },
+
+    passPlace: async (id) => (await passPlace(redis, [keys.job(id)], ['1'])) === 1,
+    async takePlaceBack(id) {
+      await passPlace(redis, [keys.job(id)], ['0'])
     },
 
     async rememberRun(model, ms) {
