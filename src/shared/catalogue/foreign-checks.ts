@@ -30,7 +30,7 @@ export interface ForeignChecksOptions {
 }
 
 /**
- * Checks by schemas of strangers. A schema whose text alone proves that the worst input takes milliseconds runs where
+ * Checks by schemas of strangers. A schema whose text alone bounds the work of the worst input runs where
  * requests are answered; every other one runs in a thread with limits. What cannot be checked there is not refused: upstream
  * judges the input in the end.
  */

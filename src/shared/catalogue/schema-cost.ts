@@ -39,6 +39,6 @@ export function schemaCost(schema: JsonObject): SchemaCost {
   return cost
 }
 
-/** So cheap that it may be compiled and checked where requests are answered: milliseconds for the worst input. */
+/** So cheap that it may be compiled and checked where requests are answered, also for the worst input. */
 export const isCheap = ({ nodes, checks, hasPatterns }: SchemaCost): boolean =>
   nodes <= MAX_CHEAP_NODES && checks <= MAX_CHEAP_CHECKS && !hasPatterns
