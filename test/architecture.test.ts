@@ -228,6 +228,10 @@ describe('only one place', () => {
     expect(filesWith(/\.status\(\s*[45]\d\d\s*\)\.(?:json|send)\(/, other)).toEqual([])
   })
 
+  test('copies a list to add to it, which is quadratic: append.ts adds in constant time', () => {
+    expect(filesWith(/\[\s*\.\.\.\(\w+(?:\.\w+)*\.get\(/)).toEqual([])
+  })
+
   test('makes BullMQ workers', () => {
     expect(filesWith(/\bnew Worker\(/)).toEqual(['src/workers/start-workers.ts'])
   })

@@ -80,7 +80,9 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
       return
     }
     if (event !== 'completed' && faults.strike('webhooks', 'reorder', event) !== null) {
-      heldBack.set(message.prediction, [...(heldBack.get(message.prediction) ?? []), message])
+      const before = heldBack.get(message.prediction)
+      if (before) before.push(message)
+      else heldBack.set(message.prediction, [message])
       return
     }
     const copies = faults.strike('webhooks', 'duplicate', event)?.times ?? 0

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { parseJsonBody } from '../../src/api/json-body.ts'
 import { queryObject } from '../../src/api/schemas.ts'
 import { takeFiles } from '../../src/api/take-files.ts'
+import { append } from '../../src/shared/append.ts'
 import { canonicalJson } from '../../src/shared/canonical-json.ts'
 import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
@@ -32,6 +33,14 @@ describe('grows with the length and not with its square:', () => {
       (n) => {
         const items = [{ input: { list: many(n, DATA_URI) } }]
         return () => takeFiles({ body: { items } }, ['/items/*/input'], LIMITS)
+      },
+    ],
+    [
+      'a list to which is appended',
+      4000,
+      (n) => () => {
+        const lists = new Map<string, number[]>()
+        for (let i = 0; i < n; i++) append(lists, 'one', i)
       },
     ],
     [
