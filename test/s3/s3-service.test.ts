@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { CreateBucketCommand, GetObjectCommand } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, DeleteObjectCommand, GetObjectCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { finished } from '../support/finished.ts'
@@ -107,7 +107,12 @@ test.skipIf(!isTested)(
   'readers are sent to the bucket when that is wished, and Studio may show what is there',
   async () => {
     const bucket = await s3.bucket()
-    const { client, url } = await start({ S3_BUCKET: bucket, S3_PREFIX: 'genqueue', S3_DOWNLOADS: 'presigned' })
+    const { client, url, redis, keys } = await start({
+      S3_BUCKET: bucket,
+      S3_PREFIX: 'genqueue',
+      S3_DOWNLOADS: 'presigned',
+      KEEP_FILES: 'forever',
+    })
     const { artifacts, tenant, id } = await finished({ client }, (await client.submit(picture('sent away'))).id)
     const [artifact] = artifacts
     const answer = await fetch(url + artifact?.url, { redirect: 'manual' })
@@ -127,6 +132,17 @@ test.skipIf(!isTested)(
       headers: { authorization: `Bearer ${TEST_KEY}` },
     })
     expect(own.status).toBe(302)
+
+    // A lasting link is sent there too, without a record, until the file is gone.
+    const { artifacts: linked } = await client.get(id, { links: 'lasting' })
+    await redis.hset(keys.job(id), 'completed_at', String(Date.now() - 8 * 24 * 3_600_000))
+    await redis.zadd(keys.retention, '0', id)
+    await waitFor('the record to be gone', async () => (await redis.exists(keys.job(id))) === 0)
+    expect(await s3.keys(bucket)).toContain(`genqueue/${tenant}/${id}/1/0.jpg`)
+    const sent = await fetch(url + linked[0]?.url)
+    expect(digest(new Uint8Array(await sent.arrayBuffer()))).toBe(artifact?.sha256)
+    await s3.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: `genqueue/${tenant}/${id}/1/0.jpg` }))
+    expect((await fetch(url + linked[0]?.url, { redirect: 'manual' })).status).toBe(404)
   },
 )
 
