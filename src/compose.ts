@@ -5,7 +5,7 @@ import { buildConditions, buildCore, READY_WITHIN_MS, type ServiceOptions } from
 import { startHealth } from './compose/health.ts'
 import { storageLook, upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
 import { closeQueues } from './queues/producer.ts'
-import { isLoopback } from './shared/config.ts'
+import { isLoopback, localOrigin } from './shared/config.ts'
 import { createJobKeys } from './shared/jobs/job-keys.ts'
 import { DEFAULT_TIMINGS } from './shared/jobs/timings.ts'
 import {
@@ -23,8 +23,10 @@ import { startWatchdog } from './workers/watchdog.ts'
 /** Puts a service together: here, in compose/ and in local-parts.ts adapters are built; these may import everything. */
 
 export interface Service {
-  /** null without an api */
+  /** Origin at which this machine reaches the api; null without one. */
   url: string | null
+  /** The sign-in link of this process, good once; null when none was asked for. */
+  signInUrl: string | null
   healthUrl: string | null
   /** Whether Replicate can call us; otherwise jobs finish by polling. */
   webhooks: boolean
@@ -78,6 +80,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const shared = { keys, deployment, generation, conditions, publicUrl: () => publicUrl }
     let url: string | null = null
     let healthUrl: string | null = null
+    let signInUrl: string | null = null
     let reload = (): Promise<void> => Promise.resolve()
     const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
@@ -99,7 +102,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       })
       const server = await startServer(api.app, { host: config.host, port: config.port, portVariable: 'PORT' })
       stops.push({ name: 'server', stop: () => server.stop(2000) })
-      url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${server.port}`
+      url = localOrigin(config.host, server.port)
+      signInUrl = api.signInUrl(url)
       // A local upstream reaches us where we listen; Replicate needs PUBLIC_URL.
       if (publicUrl === null && upstreamIsLocal && isLoopback(config.host)) publicUrl = url
     }
@@ -132,10 +136,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const health = await startHealth(core, options)
       if (health) {
         stops.push({ name: 'health', stop: () => health.stop(1000) })
-        healthUrl = `http://${config.host}:${health.port}`
+        healthUrl = localOrigin(config.host, health.port)
       }
     }
-    return { url, healthUrl, webhooks: publicUrl !== null, reload, stop }
+    return { url, signInUrl, healthUrl, webhooks: publicUrl !== null, reload, stop }
   } catch (error) {
     await stop()
     throw error

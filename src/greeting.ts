@@ -2,12 +2,20 @@ import type { Service } from './compose.ts'
 import type { LocalParts } from './local-parts.ts'
 import type { Config } from './shared/config.ts'
 
-/** What a person at the terminal wants to know after the start. */
-export function greeting(config: Config, parts: LocalParts, service: Service): string {
+export type GreetingParts = Pick<LocalParts, 'adminPassword' | 'devApiKey' | 'made' | 'simulator' | 'replicate'>
+
+/** The text for the terminal after a start: addresses, credentials that were made here, and a first command. */
+export function greeting(config: Config, parts: GreetingParts, service: Omit<Service, 'reload' | 'stop'>): string {
+  const { url, signInUrl, healthUrl } = service
   const lines: [string, string][] = []
-  if (service.url) lines.push(['Studio', `${service.url}/`], ['API', `${service.url}/v1`])
-  if (service.url && parts.adminPassword !== null) lines.push(['Queues', `${service.url}/admin/queues`])
-  if (service.healthUrl) lines.push(['Health', `${service.healthUrl}/readyz`])
+  if (url !== null) {
+    lines.push(['Studio', `${url}/`])
+    if (signInUrl !== null) lines.push(['Sign in', `${signInUrl} (works once)`])
+    else if (parts.devApiKey !== null) lines.push(['Sign in', 'with an API key, or by a link: npx genqueue login'])
+    lines.push(['API', `${url}/v1`], ['API docs', `${url}/docs`])
+    if (parts.adminPassword !== null) lines.push(['Queues', `${url}/admin/queues`])
+  }
+  if (healthUrl !== null) lines.push(['Health', `${healthUrl}/readyz`])
   lines.push(['Data', config.dataDir])
   if (parts.made.apiKey && parts.devApiKey) lines.push(['API key', parts.devApiKey])
   if (parts.made.adminPassword && parts.adminPassword) lines.push(['Admin password', parts.adminPassword])
@@ -22,11 +30,18 @@ export function greeting(config: Config, parts: LocalParts, service: Service): s
 
   const width = Math.max(...lines.map(([name]) => name.length))
   const table = lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')
-  const key = parts.made.apiKey ? parts.devApiKey : parts.devApiKey === null ? '$KEY' : '$DEV_API_KEY'
-  const example = service.url
-    ? `\n\nTry it:\n\n  curl -s '${service.url}/v1/jobs' -H 'Authorization: Bearer ${key}' \\
+  const example = url === null ? '' : `\n\nTry it:\n\n${firstCommand(url, config, parts)}`
+  return `\n  genqueue is running (role ${config.role})\n\n${table}${example}\n\n`
+}
+
+/** Works when it is pasted; a key that was not made here is not printed, so the shell must know it. */
+function firstCommand(url: string, { allowRawModels }: Config, { devApiKey, made }: GreetingParts): string {
+  const makeKey =
+    devApiKey === null ? '  KEY=$(npx genqueue keys create default --title "first try" --expires 1d)\n' : ''
+  const key = devApiKey === null ? '$KEY' : made.apiKey ? devApiKey : '${DEV_API_KEY:?is not set in this shell}'
+  const authorized = `-H "Authorization: Bearer ${key}"`
+  if (!allowRawModels) return `${makeKey}  curl -s '${url}/v1/presets' ${authorized}`
+  return `${makeKey}  curl -s '${url}/v1/jobs' ${authorized} \\
     -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\
     -d '{"model":"black-forest-labs/flux-schnell","input":{"prompt":"a lighthouse at night"}}'`
-    : ''
-  return `\n  genqueue is running (role ${config.role})\n\n${table}${example}\n\n`
 }

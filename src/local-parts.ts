@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ConfigError, isLoopback, type Config } from './shared/config.ts'
+import { ownFolder } from './shared/data-dir.ts'
 import { childEnvironment } from './shared/environment.ts'
 import { localCredentials } from './shared/local-credentials.ts'
 import type { Logger } from './shared/logger.ts'
@@ -14,7 +15,8 @@ export interface LocalParts {
   simulator: Simulator | null
   devApiKey: string | null
   adminPassword: string | null
-  autoSession: boolean
+  /** Whether this process may print a link that signs in with the development key. */
+  signInLink: boolean
   /** Parts that were made here, for the greeting. */
   made: { apiKey: boolean; adminPassword: boolean }
   stop(): Promise<void>
@@ -34,7 +36,10 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
     let { redisUrl } = config
     const embedded = provides && redisUrl === null
     if (provides) {
-      const lock = await inDataDir(config.dataDir, () => lockDataDir(config.dataDir))
+      const lock = await inDataDir(config.dataDir, async () => {
+        await ownFolder(config.dataDir)
+        return lockDataDir(config.dataDir)
+      })
       stops.push(lock.release)
       ended?.throwIfAborted()
     }
@@ -49,7 +54,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
       stops.push(() => redis.stop())
       redisUrl = redis.url
       ended?.throwIfAborted()
-      log.info({ url: redis.url, adopted: redis.adopted }, 'Redis runs')
+      log.info({ port: redis.port, adopted: redis.adopted }, 'Redis runs')
     }
 
     const local = embedded && isLoopback(config.host)
@@ -92,7 +97,8 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
       simulator,
       devApiKey,
       adminPassword: config.adminPassword ?? credentials?.adminPassword ?? null,
-      autoSession: local,
+      // With a real account or a public address the log of a start may be read by others.
+      signInLink: simulator !== null && config.publicUrl === null && isLoopback(config.host) && devApiKey !== null,
       made,
       stop,
     }

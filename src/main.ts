@@ -6,6 +6,7 @@ import { provideLocalParts, type LocalParts } from './local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, loadConfig, misspelt, setVariables, type Config } from './shared/config.ts'
 import { captureConsole, createLogger, type Logger } from './shared/logger.ts'
+import { forgetRunningService, writeRunningService } from './shared/running-service.ts'
 
 /** role -> config -> compose -> start -> wait for a signal -> stop */
 
@@ -73,10 +74,14 @@ async function main(): Promise<void> {
   const ended = new AbortController()
   async function start(): Promise<void> {
     try {
+      // What role all keeps in its data folder is of this machine alone: keys, files of Redis, the simulator's journal.
+      if (config.role === 'all') process.umask(0o077)
       parts = await provideLocalParts(config, log, ended.signal)
       warn(config, parts, log)
       service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
       ended.signal.throwIfAborted()
+      if (config.role === 'all' && service.url !== null)
+        await writeRunningService(config.dataDir, { url: service.url, signInLinks: parts.devApiKey !== null })
       // On a terminal, and where a person may read the key that was made; else standard output has JSON lines only.
       if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
       else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
@@ -92,6 +97,7 @@ async function main(): Promise<void> {
     ended.abort(new Error('a signal ended the start'))
     await started.catch(() => undefined)
     await service?.stop()
+    if (config.role === 'all') await forgetRunningService(config.dataDir)
     await parts?.stop()
   }, log)
   // From here on a signal is obeyed.

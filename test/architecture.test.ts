@@ -116,7 +116,7 @@ describe('imports go down only', () => {
       for (const one of imports) if (one.file === file && !one.typeOnly && !one.lazy) loaded.add(one.target)
     expect([...loaded]).toEqual(expect.arrayContaining(['src/cli/submit-commands.ts', 'src/client/client.ts']))
     const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
-    const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts']
+    const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts', 'src/shared/data-dir.ts']
     expect([...loaded].filter((target) => !light.test(target) && !settings.includes(target))).toEqual([])
     const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
     expect(lazy.map(({ target }) => target)).toContain('src/cli/audit-command.ts')

@@ -6,6 +6,7 @@ import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
+import { readArrival, type ArrivalRules } from './arrival.ts'
 import type { Auth, Principal } from './auth.ts'
 import { compressAnswers } from './compress.ts'
 import type { Cors } from './cors.ts'
@@ -33,8 +34,8 @@ export interface AppOptions {
   board: Express | null
   /** The built page; null when it was not built. */
   studioDir: string | null
-  /** `GET /` signs in by itself: only on a loopback bind with a Redis of our own. */
-  autoSession: boolean
+  /** Whose word counts about where a request comes from. */
+  arrival: ArrivalRules
   /** Where links to files lead besides this service. */
   fileOrigins?: string[]
   /** ms without a byte after which a body is given up. */
@@ -78,6 +79,7 @@ export function createApp(options: AppOptions): Express {
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
+  const toRequest = (request: Request): ApiRequest => readRequest(request, options.arrival)
 
   const sendError = (response: Response, error: unknown, page?: (message: string) => string): void => {
     const known = toServiceError(error)
@@ -212,7 +214,7 @@ export function createApp(options: AppOptions): Express {
 }
 
 /** The page. Its routes are its own; what looks like a file is a file or missing. */
-function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions): void {
+function mountStudio(app: Express, { studioDir }: AppOptions): void {
   if (studioDir === null) return
   const index = join(studioDir, 'index.html')
   // Compressed once, when the page is built (src/studio/vite.config.ts).
@@ -226,10 +228,7 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
     }),
   )
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
-  const sendPage = (request: Request, response: Response): void => {
-    const asked = toRequest(request)
-    if (autoSession && auth.isLocalBrowser(asked) && !auth.hasSession(asked))
-      response.setHeader('set-cookie', auth.openSession(asked.secure))
+  const sendPage = (_request: Request, response: Response): void => {
     response.setHeader('cache-control', 'no-store')
     // Read each time: the page may have been built anew.
     response.type('html').send(readFileSync(index))
@@ -244,11 +243,14 @@ function mountStudio(app: Express, { studioDir, autoSession, auth }: AppOptions)
   })
 }
 
-function toRequest(request: Request): ApiRequest {
+function readRequest(request: Request, rules: ArrivalRules): ApiRequest {
   const headers = Object.fromEntries(
     Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
   )
   for (const name of ['authorization', 'host']) headers[name] = everyValue(request, name)
+  const { socket } = request
+  const peer = socket.remoteAddress ?? ''
+  const { address, host, secure, proxied } = readArrival({ peer, encrypted: 'encrypted' in socket, headers }, rules)
   const at = request.originalUrl.indexOf('?')
   return {
     method: request.method,
@@ -257,8 +259,10 @@ function toRequest(request: Request): ApiRequest {
     query: new URLSearchParams(at === -1 ? '' : request.originalUrl.slice(at)),
     headers,
     body: undefined,
-    ip: clientNetwork(request.ip ?? ''),
-    secure: request.secure,
+    ip: clientNetwork(address),
+    host,
+    secure,
+    proxied,
     gone: () => goneSignal(request),
   }
 }

@@ -1,10 +1,10 @@
 import { hash, timingSafeEqual } from 'node:crypto'
-import { isLoopback } from '../shared/config.ts'
-import { ServiceError } from '../shared/errors.ts'
+import { deploymentLost, ServiceError } from '../shared/errors.ts'
 import type { OwnKeep } from '../shared/jobs/keep.ts'
 import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
 import { KEY_ID, keyDigest, keyIdOf } from '../shared/tenants/api-key.ts'
 import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenants/job-token.ts'
+import type { LoginCodes } from '../shared/tenants/login-codes.ts'
 import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
 import { DEFAULT_TENANT, type Limits, type Scope } from '../shared/tenants/tenant.ts'
 import { createCredentialWatch } from './credential-watch.ts'
@@ -56,8 +56,12 @@ export interface AuthOptions {
   adminPassword: string | null
   /** Sign session cookies and job tokens; the same in every process of the deployment. */
   keys: SigningKeys
-  /** Host names under which a browser may use a session; null: any. */
+  /** Host names under which a browser may use a session when no trusted proxy named another one; null: any. */
   allowedHosts: ReadonlySet<string> | null
+  /** Origin of PUBLIC_URL: its pages are ours, whatever `Host` a proxy sends. null: none. */
+  publicOrigin: string | null
+  /** Codes of sign-in links; null: none is accepted. */
+  loginCodes: Pick<LoginCodes, 'redeem'> | null
 }
 
 /** What was presented, before anybody was asked about it. */
@@ -71,13 +75,14 @@ interface Credentials {
 /**
  * Who is asking: by a key or a job token in the Authorization header, a job token in the query, or a session cookie. A
  * cookie counts only for requests that a page of ours made (same origin, allowed Host), because the browser sends it by
- * itself.
+ * itself. Where a request comes from opens nothing (docs/adr/0006-no-session-by-address.md).
  *
  * Whatever is presented is judged first, and only a failure is counted and throttled: a right key always opens, whoever
  * else guesses behind the same proxy. Guessing gains nothing by that, because nobody hits one of 2^256 secrets; what the
  * throttle saves is told in docs/tenants.md.
  */
-export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts }: AuthOptions) {
+export function createAuth(options: AuthOptions) {
+  const { store, devApiKey, adminPassword, keys, allowedHosts, publicOrigin, loginCodes } = options
   const isDevKey = sameAs(devApiKey)
   const isAdminPassword = sameAs(adminPassword)
   const tickets = createTickets(keys)
@@ -140,7 +145,7 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
     const session = sessionOf(request)
     if (session === null || !hostAllowed(request))
       throw new ServiceError('unauthenticated', 'Send an API key: Authorization: Bearer <key>.')
-    if (!fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
+    requireOwnPage(request)
     return session
   }
 
@@ -165,6 +170,8 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
         const { tenant, limits, keep } = admission
         return { tenant, scopes: only === null ? admission.scopes : ['jobs:read'], keyId, limits, keep, only, until }
       }
+      case 'lost':
+        throw deploymentLost()
       case 'unknown':
         throw refusal(request, keyId, 'The API key is not valid.')
       case 'revoked':
@@ -195,34 +202,47 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
   const sessionCookie = (holder: string, secure: boolean): string =>
     cookie(SESSION_COOKIE, tickets.issue('studio', holder, SESSION_S), '/', SESSION_S, secure)
 
-  const hostAllowed = (request: ApiRequest): boolean =>
-    allowedHosts === null || allowedHosts.has(hostname(request.headers.host))
+  const hostAllowed = ({ host, proxied }: ApiRequest): boolean =>
+    allowedHosts === null || proxied || allowedHosts.has(hostname(host))
 
   /**
    * Whether a page of this very origin made the request. Safe methods need no proof, because the cookie is SameSite=Strict
    * and no answer to another origin may be read with it; what such a page loads all the same is refused.
    */
   function fromOwnPage(request: ApiRequest): boolean {
-    if (!hostAllowed(request)) return false
-    if (request.method === 'GET' || request.method === 'HEAD') return !isLoadedByOtherPage(request)
+    if (request.method === 'GET' || request.method === 'HEAD')
+      return hostAllowed(request) && !isLoadedByOtherPage(request)
     const by = requestedBy(request)
-    if (by !== 'unsaid') return by === 'own page'
-    const { origin, host } = request.headers
-    return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host
+    if (by === 'elsewhere') return false
+    const { origin } = request.headers
+    const page = origin !== undefined && URL.canParse(origin) ? new URL(origin) : null
+    // A page of PUBLIC_URL is ours, also where a proxy does not pass its host on.
+    if (page !== null && page.origin === publicOrigin) return true
+    if (!hostAllowed(request)) return false
+    if (by === 'own page') return true
+    if (page === null || (request.secure && page.protocol !== 'https:')) return false
+    const own = `${page.protocol}//${request.host ?? ''}`
+    return URL.canParse(own) && new URL(own).host === page.host
+  }
+
+  function requireOwnPage(request: ApiRequest): void {
+    if (fromOwnPage(request)) return
+    const { origin = 'none' } = request.headers
+    throw new ServiceError(
+      'cross_site',
+      `A session only works from a page of this service. The page is of ${clipped(origin)}, the service was called as ${clipped(request.host ?? '')}: behind a proxy, pass the Host header on or set PUBLIC_URL.`,
+    )
   }
 
   return {
     hostAllowed,
     fromOwnPage,
-
-    /** A browser on this very machine, with nobody in between: the only one that is let in without a key. */
-    isLocalBrowser: ({ headers }: ApiRequest): boolean =>
-      isLoopback(hostname(headers.host)) &&
-      !Object.keys(headers).some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
+    /** Throws `cross_site` unless `fromOwnPage`. */
+    requireOwnPage,
 
     /**
-     * Who asks; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited` or
-     * `forbidden`. `tokenOpens`: the route shows what a job token may be for, and checks which by `mayOpen`.
+     * Who asks; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited`,
+     * `deployment_lost` or `forbidden`. `tokenOpens`: the route shows what a job token may be for, and checks which by `mayOpen`.
      */
     async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
       const principal = await identify(request, tokenOpens)
@@ -252,9 +272,13 @@ export function createAuth({ store, devApiKey, adminPassword, keys, allowedHosts
       const { keyId } = await admit(request, ofKey(request, text))
       return sessionCookie(keyId ?? devHolder(), request.secure)
     },
-    hasSession: (request: ApiRequest): boolean => sessionOf(request) !== null,
-    /** A session of the development key, without asking for it. */
-    openSession: (secure: boolean): string => sessionCookie(devHolder(), secure),
+    /** The session cookie for the code of a sign-in link, which is used up; throws what `require` throws. */
+    async signInWithCode(request: ApiRequest, code: string): Promise<string> {
+      if (loginCodes === null || devApiKey === null || !(await loginCodes.redeem(code)))
+        throw refusal(request, null, 'The sign-in link was used or has expired. `npx genqueue login` prints another.')
+      await admit(request, { ...developer, only: null, until: null })
+      return sessionCookie(devHolder(), request.secure)
+    },
     signOut: (secure: boolean): string => cookie(SESSION_COOKIE, '', '/', 0, secure),
 
     boardOpen: adminPassword !== null,
@@ -280,7 +304,10 @@ export function mayOpen(
   return thing.tenant === tenant && (only === null || only === thing.id || only === thing.batch)
 }
 
-export function hostname(host: string | undefined): string {
+/** What a stranger sent, as it may stand in an answer. */
+const clipped = (text: string): string => (text === '' ? 'nothing' : text.slice(0, 100))
+
+function hostname(host: string | undefined): string {
   const url = `http://${host ?? ''}`
   return host && URL.canParse(url) ? new URL(url).hostname : ''
 }

@@ -16,7 +16,12 @@ export interface ApiRequest {
   body: unknown
   /** Where it comes from, for throttling: an IPv4 address, or the network of an IPv6 address. */
   ip: string
+  /** Host and port of this service as the client named them. */
+  host: string | undefined
+  /** Whether the client speaks https: its cookies are `Secure`. */
   secure: boolean
+  /** Whether a trusted proxy passed it on. */
+  proxied: boolean
   /** Aborts when the connection ends: nobody waits for the answer any more. */
   gone: () => AbortSignal
 }

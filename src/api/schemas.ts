@@ -92,7 +92,13 @@ export const getQuerySchema = z.strictObject({
 export const retrySchema = z.strictObject({ pinned: z.boolean().optional() }).default({})
 export const retryQuerySchema = z.strictObject({ pinned: z.enum(['true', 'false']).optional() })
 
-export const signInSchema = z.strictObject({ key: z.string().min(1).max(200) })
+const credential = z.string().min(1).max(200).optional()
+export const signInSchema = z
+  .strictObject({ key: credential, code: credential })
+  .refine(({ key, code }) => (key === undefined) !== (code === undefined), {
+    error: 'Exactly one of key and code is needed.',
+    params: { code: 'exactly_one_of' },
+  })
 
 /** A body that must be there. */
 export function neededBody(body: unknown): unknown {

@@ -24,6 +24,10 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCo
     summary: 'replays every ledger, and finds what does not add up',
     load: async () => (await import('./ledger-command.ts')).ledgerCommand,
   },
+  login: {
+    summary: 'prints a link that signs a browser in',
+    load: async () => (await import('./login-command.ts')).loginCommand,
+  },
   'rotate-token-key': {
     summary: 'gives the deployment a new key for what it signs',
     load: async () => (await import('./rotate-token-key-command.ts')).rotateTokenKeyCommand,

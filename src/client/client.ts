@@ -306,6 +306,9 @@ export function createClient(options: ClientOptions) {
     /** Exchanges an API key for a session cookie that scripts cannot read. */
     signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
 
+    /** The same for the code of a sign-in link, which is used up by this. */
+    signInWithCode: (code: string): Promise<void> => json('/v1/session', posted({ code })),
+
     /** Who asks, and what they may. */
     session: (): Promise<Session> => get('/v1/session'),
 

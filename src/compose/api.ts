@@ -49,9 +49,12 @@ import { consumerConnection } from '../shared/redis/connection.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import { buildInScope } from '../shared/scope.ts'
+import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
+import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
-import { LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
+import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
 
 /** Refused webhooks of one address, in each process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
@@ -114,13 +117,17 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     limits: { perTenant: 500, total: 5000 },
     log,
   })
-  const publicHost = config.publicUrl ? [new URL(config.publicUrl).hostname] : []
+  const arrival = arrivalRules(config)
+  const publicHost = arrival.publicOrigin === null ? [] : [new URL(arrival.publicOrigin).hostname]
+  const firstCode = options.signInLink ? newLoginCode() : null
   const auth = createAuth({
     store: core.tenants,
     devApiKey: options.devApiKey,
     adminPassword: options.adminPassword,
     keys: deployment.keys,
     allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
+    publicOrigin: arrival.publicOrigin,
+    loginCodes: createRedisLoginCodes(redis, createTenantKeys(keys.tag), firstCode),
   })
   scope.defer(auth.stop)
   const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
@@ -176,7 +183,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       ...manifestRoutes({ store, show }),
       ...modelRoutes(models, catalogue),
       ...presetRoutes(catalogue, store),
-      ...artifactRoutes({ store, artifacts, links, lasting, auth, cors }),
+      ...artifactRoutes({ store, artifacts, links, lasting, auth, cors, ensureDeployment: core.ensureDeployment }),
       ...sessionRoutes(auth, tenantAdmin),
       ...tokenRoutes(store, auth),
       ...logRoutes({ store, upstream, reads: reads.of('poll') }),
@@ -213,6 +220,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       secrets,
       tokens: core.tokens,
       account: ACCOUNT,
+      ensureDeployment: core.ensureDeployment,
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
       throttle: createThrottle({ failuresPerMinute: WEBHOOK_FAILURES_PER_MINUTE }),
@@ -220,13 +228,14 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     }),
     board: options.adminPassword === null ? null : (await import('../queues/board.ts')).createBoard(queues, BOARD_PATH),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
-    autoSession: options.autoSession,
+    arrival,
     fileOrigins,
     bodyIdleMs: core.timings.bodyIdle,
     metrics,
     log,
   })
-  return { app, reload: catalogue.reload, looks: [secretLook] }
+  const signInUrl = (origin: string): string | null => (firstCode === null ? null : loginLink(origin, firstCode))
+  return { app, reload: catalogue.reload, looks: [secretLook], signInUrl }
 }
 
 /** Where readers are sent for files, when that is not here. */

@@ -15,6 +15,7 @@ import { createBatches } from '../shared/batches/batches.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
 import type { Config } from '../shared/config.ts'
 import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
+import { deploymentLost } from '../shared/errors.ts'
 import { rememberCheck } from '../shared/health.ts'
 import { createInputs } from '../shared/inputs/inputs.ts'
 import { createRedisUploadStore } from '../shared/inputs/redis-upload-store.ts'
@@ -46,8 +47,8 @@ export interface ServiceOptions {
   replicate: { token: string; baseUrl: string }
   devApiKey: string | null
   adminPassword: string | null
-  /** Local browsers are signed in by themselves. */
-  autoSession: boolean
+  /** Makes a sign-in link for the development key, which lives as long as this process. */
+  signInLink: boolean
   timings?: Partial<Timings>
   /** Puts something around the ports: for composition roots that watch or disturb what passes. */
   wrap?: PortWraps
@@ -163,15 +164,19 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   const artifacts = wrap.artifacts(storage.artifacts)
   const uploads = createRedisUploadStore({ redis, keys, lease: timings.dueLease, confirmDurable })
   const inputs = createInputs({ uploads, artifacts, jobs: store, limits: config.inputs, timings, log })
+  const sameDeployment = async (): Promise<boolean> => (await redis.hget(keys.deployment, 'id')) === deployment.id
   return {
     redis,
     keys,
     deployment,
     generation,
-    tenants: createTenantStore(redis, keys, config),
+    tenants: createTenantStore(redis, keys, config, deployment.id),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
     /** Redis still holds the deployment that this process began with. */
-    sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
+    sameDeployment,
+    ensureDeployment: async (): Promise<void> => {
+      if (!(await sameDeployment())) throw deploymentLost()
+    },
     timings,
     conditions,
     waits: createRedisJobWaits(redis, keys.wait, log),
@@ -197,8 +202,12 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
 
 export type Core = Awaited<ReturnType<typeof buildCore>>
 
-export const createTenantStore = (redis: Redis, { tag }: JobKeys, { tenantLimits }: Config): TenantStore =>
-  createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits })
+export const createTenantStore = (
+  redis: Redis,
+  { tag }: JobKeys,
+  { tenantLimits }: Config,
+  deployment: string,
+): TenantStore => createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits, deployment })
 
 export const createRate = ({ replicate: { createsPerMinute, createBurst } }: Config): Rate => ({
   perMinute: createsPerMinute,

@@ -1,14 +1,17 @@
 import { createApp } from '../api/app.ts'
+import type { ArrivalRules } from '../api/arrival.ts'
 import { createAuth } from '../api/auth.ts'
 import { healthRoutes } from '../api/routes/health.ts'
 import { startServer, type RunningServer } from '../api/server.ts'
 import { createThrottle } from '../api/throttle.ts'
 import type { Queues } from '../queues/producer.ts'
 import { creationCheck } from '../shared/conditions/conditions.ts'
+import type { Config } from '../shared/config.ts'
 import type { HealthCheck } from '../shared/health.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { createMetrics } from '../shared/metrics.ts'
 import { checkRedis } from '../shared/redis/connection.ts'
+import { trustedProxies } from '../shared/trusted-proxies.ts'
 import { ACCOUNT, VERSION, type Core, type ServiceOptions } from './core.ts'
 
 export const LOGIN_FAILURES_PER_MINUTE = 10
@@ -35,6 +38,11 @@ const workerCheck =
     const seconds = ago === null ? null : Math.round(ago / 1000)
     return { ok: seconds !== null && seconds < 60, detail: seconds === null ? 'never swept' : `swept ${seconds} s ago` }
   }
+
+export const arrivalRules = ({ trustProxy, publicUrl }: Config): ArrivalRules => ({
+  trusts: trustedProxies(trustProxy),
+  publicOrigin: publicUrl === null ? null : new URL(publicUrl).origin,
+})
 
 /** A listener for a worker: health and metrics only. */
 export async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
@@ -63,13 +71,15 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
       adminPassword: null,
       keys: core.deployment.keys,
       allowedHosts: null,
+      publicOrigin: null,
+      loginCodes: null,
     }),
     cors: null,
     throttle: createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE }),
     webhooks: null,
     board: null,
     studioDir: null,
-    autoSession: false,
+    arrival: arrivalRules(config),
     metrics,
     log,
   })

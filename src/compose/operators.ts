@@ -19,7 +19,9 @@ import { createGeneration } from '../shared/redis/generation.ts'
 import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listBooks } from '../workers/list-books.ts'
 import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
 
@@ -31,6 +33,8 @@ export interface OperatorTools {
   /** Ends every lasting link. `now`: at once; otherwise it takes some seconds. */
   rotateLinkKey(options: { now: boolean }): Promise<void>
   tenants: TenantAdmin
+  /** Makes the code of a sign-in link for the development key. */
+  makeLoginCode(): Promise<string>
   credits: { store: CreditStore; admin: CreditAdmin }
   /** Replays the ledger of a tenant, or of all of them. */
   verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
@@ -94,7 +98,8 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
         }),
       rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
       rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
-      tenants: createTenantAdmin(createTenantStore(redis, keys, config)),
+      tenants: createTenantAdmin(createTenantStore(redis, keys, config, deployment.id)),
+      makeLoginCode: createRedisLoginCodes(redis, createTenantKeys(keys.tag)).make,
       credits: { store: credits, admin: createCreditAdmin(credits) },
       async *verifyLedgers(tenant) {
         for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)

@@ -8,6 +8,7 @@ import { TYPE_PATTERN } from './inputs/media-type.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import { CLOCKS, FIRST_KEEP, KEEP_BOUNDS, type DeploymentKeep, type Keep } from './jobs/keep.ts'
 import type { Limits } from './tenants/tenant.ts'
+import { readTrustedProxies } from './trusted-proxies.ts'
 
 /** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
 
@@ -16,6 +17,12 @@ export { ConfigError } from './environment.ts'
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/
 
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
+
+/** The http origin at which this machine reaches a listener: one on every address is reached by loopback. */
+export function localOrigin(host: string, listens: number): string {
+  const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${reached.includes(':') ? `[${reached}]` : reached}:${listens}`
+}
 
 const port = (name: string) =>
   z.coerce
@@ -103,6 +110,15 @@ const variables = {
   PUBLIC_URL: url(/^https?$/, 'path', 'query', 'credentials')
     .optional()
     .describe('the http(s) URL at which Replicate reaches this service, without a path'),
+  TRUST_PROXY: z
+    .string()
+    .transform((list, context) => {
+      const entries = readTrustedProxies(list)
+      if (entries === null) context.addIssue({ code: 'custom', message: 'not a list of addresses' })
+      return entries ?? []
+    })
+    .optional()
+    .describe('loopback, addresses or CIDRs of your proxies with commas between them, such as 10.0.0.5, 172.16.0.0/12'),
   DEV_API_KEY: z
     .string()
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
@@ -226,6 +242,8 @@ export interface Config {
     readsPerMinute: number
   }
   publicUrl: string | null
+  /** Proxies that are believed about the client's address, scheme and host: `loopback`, addresses, CIDRs. */
+  trustProxy: string[]
   devApiKey: string | null
   adminPassword: string | null
   /** absolute */
@@ -351,6 +369,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       readsPerMinute: env.REPLICATE_READS_PER_MINUTE,
     },
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    trustProxy: env.TRUST_PROXY ?? [],
     devApiKey: env.DEV_API_KEY ?? null,
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),

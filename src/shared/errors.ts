@@ -43,6 +43,7 @@ export const ERRORS = {
   internal: { status: 500, title: 'Something went wrong here', retryable: true },
   upstream_unavailable: { status: 503, title: 'Replicate does not answer', retryable: true },
   storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
+  deployment_lost: { status: 503, title: 'The data of this deployment are not there', retryable: true },
   unavailable: { status: 503, title: 'A part that this needs does not answer', retryable: true },
   accept_unknown: { status: 503, title: 'It is not known whether the job was accepted', retryable: true },
   capacity: { status: 503, title: 'No room for new work', retryable: true },
@@ -56,6 +57,14 @@ export interface FieldError {
   code: string
   detail: string
 }
+
+/** Redis answers, and does not hold what this process began with. */
+export const deploymentLost = (): ServiceError =>
+  new ServiceError(
+    'deployment_lost',
+    'Redis was emptied, or holds another deployment. Credentials cannot be judged and nothing was changed. An operator must restore its data or correct REDIS_URL.',
+    { retryAfter: 30 },
+  )
 
 export class ServiceError extends Error {
   override name = 'ServiceError'

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { ownFolder } from './data-dir.ts'
 
 const schema = z.object({ apiKey: z.string(), adminPassword: z.string() })
 export type LocalCredentials = z.infer<typeof schema>
@@ -33,7 +34,7 @@ export async function localCredentials(dataDir: string): Promise<LocalCredential
     apiKey: `gq_dev_${randomBytes(24).toString('base64url')}`,
     adminPassword: randomBytes(12).toString('base64url'),
   }
-  await mkdir(dataDir, { recursive: true })
+  await ownFolder(dataDir)
   await writeFile(file, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
   return made
 }

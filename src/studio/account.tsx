@@ -98,12 +98,18 @@ export function Account() {
 
 function SignOut() {
   const { client } = useStudio()
-  const [possible] = useState(session.byKey)
-  if (!possible) return <span className="muted">Signed in automatically</span>
-  const leave = () => void client.signOut().then(session.left, session.left)
+  const [failed, setFailed] = useState(false)
+  const leave = () => void client.signOut().then(session.left, () => setFailed(true))
   return (
-    <button type="button" className="button" onClick={leave}>
-      Sign out
-    </button>
+    <>
+      {failed && (
+        <span className="field-error" role="alert">
+          Not signed out: no answer.
+        </span>
+      )}
+      <button type="button" className="button" onClick={leave}>
+        Sign out
+      </button>
+    </>
   )
 }

@@ -41,6 +41,15 @@ export function replacedDraft(key: string): JsonObject | null {
 
 export const forgetReplaced = (key: string): void => keepDraft(beforeOf(key), {})
 
+/** What one person typed is not shown to the next. */
+export function forgetDrafts(): void {
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(DRAFTS)) sessionStorage.removeItem(key)
+  } catch {
+    // Without storage nothing was kept.
+  }
+}
+
 interface Draft {
   draft: JsonObject
   /** `undefined` takes the field out. It changes the draft as it is then: a file that was sent overwrites nothing. */

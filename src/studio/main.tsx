@@ -4,6 +4,7 @@ import { createClient } from '../client/client.ts'
 import { App } from './app.tsx'
 import { learnClock } from './clock.ts'
 import { session } from './session.ts'
+import { enterByLink } from './sign-in-link.ts'
 import './styles/tokens.css'
 import './styles/base.css'
 import './styles/shell.css'
@@ -27,8 +28,13 @@ history.scrollRestoration = 'manual'
 
 const root = document.getElementById('studio')
 if (!root) throw new Error('index.html lacks #studio')
-createRoot(root).render(
-  <StrictMode>
-    <App client={client} />
-  </StrictMode>,
+const page = createRoot(root)
+// Also where the link is opened in a tab that shows Studio already.
+window.addEventListener('hashchange', () => void enterByLink(client))
+void enterByLink(client).then(() =>
+  page.render(
+    <StrictMode>
+      <App client={client} />
+    </StrictMode>,
+  ),
 )

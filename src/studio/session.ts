@@ -1,52 +1,65 @@
 import { useSyncExternalStore } from 'react'
-
-const SIGNED_IN_BY_KEY = 'genqueue.signed-in'
+import { forgetDrafts } from './drafts.ts'
 
 /** Whether the service lets us in. The cookie itself cannot be read here; a 401 is how we learn that it is missing. */
-const listeners = new Set<() => void>()
-let needed = false
-/** Grows with every sign-in, so that the page begins anew. */
-let epoch = 0
+interface State {
+  needed: boolean
+  /** Grows with every sign-in, so that the page begins anew. */
+  epoch: number
+  /** Why a sign-in link was refused; null: none was. */
+  linkProblem: string | null
+}
 
-function tell(): void {
+const listeners = new Set<() => void>()
+let state: State = { needed: false, epoch: 0, linkProblem: null }
+
+function change(next: Partial<State>): void {
+  state = { ...state, ...next }
   for (const listener of listeners) listener()
+}
+
+/** All tabs share the cookie, so all of them sign in and out together: browsers report a write here to every other tab. */
+const NEWS = 'genqueue.session'
+
+function notifyOtherTabs(news: 'entered' | 'left'): void {
+  try {
+    localStorage.setItem(NEWS, news)
+    // A write that changes nothing is not reported, so the next one must find nothing.
+    localStorage.removeItem(NEWS)
+  } catch {
+    // Without storage each tab learns it by its next request.
+  }
+}
+
+addEventListener('storage', ({ key, newValue }) => {
+  if (key !== NEWS) return
+  if (newValue === 'left') leave()
+  if (newValue === 'entered') enter()
+})
+
+function enter(): void {
+  change({ needed: false, epoch: state.epoch + 1, linkProblem: null })
+}
+
+function leave(): void {
+  forgetDrafts()
+  change({ needed: true })
 }
 
 export const session = {
   /** The service answered 401. */
   refused: (): void => {
-    if (needed) return
-    needed = true
-    tell()
+    if (!state.needed) change({ needed: true })
   },
   entered: (): void => {
-    needed = false
-    epoch += 1
-    remember(true)
-    tell()
+    enter()
+    notifyOtherTabs('entered')
   },
   left: (): void => {
-    needed = true
-    remember(false)
-    tell()
+    leave()
+    notifyOtherTabs('left')
   },
-  /** On a machine of one's own nobody signs in, and signing out would mean nothing. */
-  byKey: (): boolean => {
-    try {
-      return localStorage.getItem(SIGNED_IN_BY_KEY) !== null
-    } catch {
-      return false
-    }
-  },
-}
-
-function remember(byKey: boolean): void {
-  try {
-    if (byKey) localStorage.setItem(SIGNED_IN_BY_KEY, 'yes')
-    else localStorage.removeItem(SIGNED_IN_BY_KEY)
-  } catch {
-    // Without storage only the sign-out button is missing.
-  }
+  linkRefused: (linkProblem: string): void => change({ linkProblem }),
 }
 
 function subscribe(listener: () => void): () => void {
@@ -54,8 +67,4 @@ function subscribe(listener: () => void): () => void {
   return () => void listeners.delete(listener)
 }
 
-export function useSession(): { needed: boolean; epoch: number } {
-  const signInNeeded = useSyncExternalStore(subscribe, () => needed)
-  const current = useSyncExternalStore(subscribe, () => epoch)
-  return { needed: signInNeeded, epoch: current }
-}
+export const useSession = (): State => useSyncExternalStore(subscribe, () => state)

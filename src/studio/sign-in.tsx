@@ -1,11 +1,12 @@
 import { useState, type FormEvent } from 'react'
 import { ApiError, type Client } from '../client/client.ts'
 import { Logo } from './icons.tsx'
-import { session } from './session.ts'
+import { session, useSession } from './session.ts'
 import { ThemeSwitch } from './shell.tsx'
 
 export function SignIn({ client }: { client: Client }) {
   const [key, setKey] = useState('')
+  const { linkProblem } = useSession()
   const [problem, setProblem] = useState<string | null>(null)
   const [busy, setBusy] = useState(false)
 
@@ -35,6 +36,11 @@ export function SignIn({ client }: { client: Client }) {
           <span>genqueue</span>
         </h1>
         <p className="muted">Sign in with an API key of this service.</p>
+        {linkProblem && (
+          <p className="field-error" role="alert">
+            {linkProblem}
+          </p>
+        )}
         <div className="field">
           <label htmlFor="key">API key</label>
           <input

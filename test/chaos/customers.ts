@@ -18,7 +18,9 @@ const GRANTS: Record<string, number | null> = { [DEFAULT_TENANT]: 1_000_000_000_
 
 export async function makeCustomers(redis: Redis, keys: JobKeys): Promise<Customer[]> {
   const defaults = { requests_per_minute: 1_000_000, queued_jobs: 10_000 }
-  const admin = createTenantAdmin(createRedisTenantStore({ redis, keys: createTenantKeys(keys.tag), defaults }))
+  const admin = createTenantAdmin(
+    createRedisTenantStore({ redis, keys: createTenantKeys(keys.tag), defaults, deployment: null }),
+  )
   const credits = createRedisCreditStore({ redis, keys })
   const customers: Customer[] = []
   for (const [tenant, amount] of Object.entries(GRANTS)) {

@@ -28,7 +28,7 @@ const service = await startService({
   replicate: { token: config.replicate.token ?? '', baseUrl: config.replicate.baseUrl },
   devApiKey: config.devApiKey,
   adminPassword: null,
-  autoSession: false,
+  signInLink: false,
   timings,
   onWedged: () => process.exit(1),
   ...(strike === null ? {} : { wrap: strikeAt(strike) }),

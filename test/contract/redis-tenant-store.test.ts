@@ -20,7 +20,7 @@ let keys: TenantKeys
 let store: TenantStore
 beforeEach(() => {
   keys = createTenantKeys(`{${freshPrefix()}}`)
-  store = createRedisTenantStore({ redis, keys, defaults: DEFAULTS })
+  store = createRedisTenantStore({ redis, keys, defaults: DEFAULTS, deployment: null })
 })
 
 async function tenant(id: string, limits: Partial<OwnLimits> = {}, keep: OwnKeep = {}): Promise<boolean> {

@@ -68,7 +68,12 @@ test('a request knows when the one who asked has left', async () => {
   const left: string[] = []
   const leaves = new AbortController()
   const defaults = { requests_per_minute: 1000, queued_jobs: 10 }
-  const tenants = createRedisTenantStore({ redis: scene.redis, keys: createTenantKeys(scene.keys.tag), defaults })
+  const tenants = createRedisTenantStore({
+    redis: scene.redis,
+    keys: createTenantKeys(scene.keys.tag),
+    defaults,
+    deployment: null,
+  })
   const app = createApp({
     routes: [
       {
@@ -92,12 +97,14 @@ test('a request knows when the one who asked has left', async () => {
       adminPassword: null,
       keys: oneKey(randomBytes(32)),
       allowedHosts: null,
+      publicOrigin: null,
+      loginCodes: null,
     }),
     throttle: createThrottle({ failuresPerMinute: 10 }),
     webhooks: null,
     board: null,
     studioDir: null,
-    autoSession: false,
+    arrival: { trusts: () => false, publicOrigin: null },
     metrics: createMetrics({
       store: scene.store,
       queueCounts: () => Promise.resolve({}),

@@ -9,7 +9,7 @@ const studio = openStudio()
 const LOGIN = '/admin/login'
 
 async function signIn(password: string, path = '/admin/queues') {
-  const page = await studio.visit(path)
+  const page = await studio.visit(path, { signedIn: false })
   await page.waitForURL(`**${LOGIN}`)
   await page.getByLabel('Admin password').fill(password)
   await page.getByRole('button', { name: 'Sign in' }).click()
@@ -48,7 +48,11 @@ describe('the login form of the board', () => {
       `<!doctype html><title>elsewhere</title><form method="post" action="${studio.service.url}${LOGIN}">` +
         `<input name="password" value="${TEST_ADMIN_PASSWORD}"><button>Win</button></form>`,
     )
-    const page = await studio.visit(elsewhere, { baseURL: elsewhere, knownOrigins: [studio.service.url] })
+    const page = await studio.visit(elsewhere, {
+      signedIn: false,
+      baseURL: elsewhere,
+      knownOrigins: [studio.service.url],
+    })
     await page.getByRole('button', { name: 'Win' }).click()
     await page.getByRole('alert').getByText('only works from its own page').waitFor()
     expect(await page.context().cookies(studio.service.url)).toEqual([])

@@ -6,7 +6,7 @@ import { HELLO, openStudio, runIn, seesPicture, serious, seriousInBoth, status, 
 
 /** Runs in Studio: a first visit, the form, the sheet, one run, signing in. */
 
-const studio = openStudio()
+const studio = openStudio({ signInLink: true })
 const { visit } = studio
 
 async function open(page: Page, prompt: string): Promise<void> {
@@ -15,7 +15,7 @@ async function open(page: Page, prompt: string): Promise<void> {
 }
 
 describe('a first visit', () => {
-  test('needs no login, and one click on a sample makes a picture', async () => {
+  test('shows what can be made, and one click on a sample makes a picture', async () => {
     const page = await visit('/')
     await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
     await page.getByRole('button', { name: /A picture/ }).click()
@@ -131,8 +131,7 @@ describe('a run', () => {
 
 describe('where a key is needed', () => {
   test('asks for it, says when it is wrong, keeps it nowhere, and lets in and out again', async () => {
-    // As somebody who comes through a proxy: only browsers on the same machine are signed in by themselves.
-    const page = await visit('/', { extraHTTPHeaders: { 'x-forwarded-for': '203.0.113.9' } })
+    const page = await visit('/', { signedIn: false })
     const key = page.getByLabel('API key')
     await key.fill('not-a-key')
     await page.keyboard.press('Enter')
@@ -158,10 +157,41 @@ describe('where a key is needed', () => {
     await page.keyboard.press('Escape')
     expect(await page.getByText('operate the deployment').count()).toBe(0)
     await page.keyboard.press('Enter')
+    // Another tab of the same browser, with something typed and a run on the screen.
+    const other = await page.context().newPage()
+    await other.goto('/')
+    await other.getByLabel('Prompt', { exact: true }).fill('typed by the one who leaves')
+    await other.getByRole('listitem').first().waitFor()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await key.waitFor()
+    await other.getByLabel('API key').waitFor()
+    expect(await other.getByRole('listitem').count()).toBe(0)
+    expect(await other.evaluate<string>('JSON.stringify(sessionStorage)')).not.toContain('typed by')
     await page.reload()
     await key.waitFor()
+    await key.fill(TEST_KEY)
+    await page.keyboard.press('Enter')
+    await other.getByRole('listitem').first().waitFor()
+  })
+
+  test('or a sign-in link, which works once, leaves the address bar, and says what to do when it was used', async () => {
+    const { service } = studio
+    const link = service.signInUrl ?? ''
+    const page = await visit('/nowhere', { signedIn: false })
+    await page.getByLabel('API key').waitFor()
+    // In a tab that is open: only the fragment changes.
+    await page.goto('/', { waitUntil: 'commit' })
+    await page.evaluate(`void (location.href = ${JSON.stringify(link)})`)
+    await page.getByRole('heading', { level: 1, name: 'Runs' }).waitFor()
+    expect(page.url()).toBe(`${service.url}/`)
+    const stranger = await visit(link, { signedIn: false })
+    await stranger.getByRole('alert').getByText('This sign-in link was used or has expired.').waitFor()
+    expect(stranger.url()).toBe(`${service.url}/`)
+    expect(await serious(stranger)).toEqual([])
+    // Whoever is signed in stays so.
+    await page.goto(`${service.url}/batches#code=${'0'.repeat(32)}`)
+    await page.getByRole('heading', { level: 1, name: 'Batches' }).waitFor()
+    expect(page.url()).toBe(`${service.url}/batches`)
   })
 })
 

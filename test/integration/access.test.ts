@@ -247,13 +247,15 @@ describe('guessing', () => {
   async function gate() {
     const keys = createTenantKeys(`{${freshPrefix()}}`)
     const defaults = { requests_per_minute: 1_000_000, queued_jobs: 1 }
-    const store = createRedisTenantStore({ redis: service.redis, keys, defaults })
+    const store = createRedisTenantStore({ redis: service.redis, keys, defaults, deployment: null })
     const auth = createAuth({
       store,
       devApiKey: null,
       adminPassword: null,
       keys: oneKey(randomBytes(32)),
       allowedHosts: null,
+      publicOrigin: null,
+      loginCodes: null,
     })
     const request = (key: string, ip: string): ApiRequest => ({
       method: 'GET',
@@ -261,7 +263,9 @@ describe('guessing', () => {
       params: {},
       query: new URLSearchParams(),
       body: undefined,
+      host: 'localhost',
       secure: false,
+      proxied: false,
       headers: { authorization: `Bearer ${key}` },
       ip,
       gone: () => new AbortController().signal,

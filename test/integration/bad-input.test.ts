@@ -386,9 +386,11 @@ describe('an API key', () => {
       redis: service.redis,
       keys: createTenantKeys(`{${freshPrefix()}}`),
       defaults: { requests_per_minute: 1_000_000, queued_jobs: 1 },
+      deployment: null,
     })
     const keys = oneKey(randomBytes(32))
-    const auth = createAuth({ store, devApiKey: null, adminPassword: null, keys, allowedHosts: null })
+    const open = { allowedHosts: null, publicOrigin: null, loginCodes: null }
+    const auth = createAuth({ store, devApiKey: null, adminPassword: null, keys, ...open })
     const { key } = await createTenantAdmin(store).createKey('default', {
       title: 'x',
       scopes: ['jobs:read'],
@@ -400,7 +402,9 @@ describe('an API key', () => {
       params: {},
       query: new URLSearchParams(),
       body: undefined,
+      host: 'localhost',
       secure: false,
+      proxied: false,
       headers: { authorization },
       ip,
       gone: () => new AbortController().signal,

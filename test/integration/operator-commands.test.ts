@@ -114,6 +114,7 @@ describe('what a command does', () => {
     redis,
     keys: createTenantKeys(`{${freshPrefix()}}`),
     defaults: { requests_per_minute: 60, queued_jobs: 7 },
+    deployment: null,
   })
   const admin = createTenantAdmin(store)
   const tenants = (action: string, id: string, options: TenantOptions = {}): Promise<Tenant[]> | undefined =>

@@ -1,14 +1,17 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 
 import { Redis } from 'ioredis'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, inject, it, onTestFinished } from 'vitest'
 
 import { dataDirHolder, guardFile, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { processIdentity } from '../../src/shared/redis/process-identity.ts'
-import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
+import { provideRedis, runningRedisUrl, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
+import { launchRedis, probe, waitUntilReady } from '../../src/shared/redis/redis-process.ts'
+import { freePort } from '../support/free-port.ts'
+import { startOwnRedis } from '../support/redis.ts'
 import { spawnNode, spawnProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -54,6 +57,55 @@ describe('a Redis of our own', () => {
     expect(await second.kill('SIGTERM')).toEqual({ code: 0, signal: null })
     await expect(withRedis(url, (redis) => redis.ping())).rejects.toThrow(/closed|ECONNREFUSED/)
     expect(await dataDirHolder(dataDir)).toBeUndefined()
+  })
+
+  it('has a password, also one that an earlier release started without: adopted, it gets one', async () => {
+    const dataDir = tempDir()
+    const dir = join(dataDir, 'redis')
+    mkdirSync(dir)
+    const server = inject('redisServer')
+    if (server === null) throw new Error('No redis-server was found')
+    const port = await freePort()
+    const old = await launchRedis({ server, dir, port })
+    await waitUntilReady(old, port)
+    const identity = await processIdentity(old.pid)
+    writeFileSync(join(dir, 'instance.json'), JSON.stringify({ port, pid: old.pid, identity }))
+    const before = `redis://127.0.0.1:${port}`
+    expect(await runningRedisUrl(dataDir)).toBe(before)
+    const client = new Redis(before)
+    await client.set('job', 'accepted')
+
+    const adopted = await provideRedis({ dataDir })
+    expect(adopted).toMatchObject({ adopted: true, port })
+    expect(adopted.url).toMatch(/^redis:\/\/:[0-9a-f]{64}@127\.0\.0\.1:\d+$/)
+    expect(await runningRedisUrl(dataDir)).toBe(adopted.url)
+    // Who was connected stays so; who comes later needs the password.
+    expect(await client.get('job')).toBe('accepted')
+    client.disconnect()
+    expect(await probe(port)).toEqual({ answers: false, refused: true })
+    expect(await withRedis(adopted.url, (redis) => redis.get('job'))).toBe('accepted')
+    expect(statSync(dir).mode & 0o777).toBe(0o700)
+    expect(statSync(join(dir, 'redis.conf')).mode & 0o777).toBe(0o600)
+
+    const password = readFileSync(join(dir, 'redis.conf'))
+    rmSync(join(dir, 'redis.conf'))
+    await expect(provideRedis({ dataDir })).rejects.toThrow(/refuses the password in .*redis\.conf/)
+    writeFileSync(join(dir, 'redis.conf'), password)
+    await adopted.stop()
+    const again = await provideRedis({ dataDir })
+    expect(again).toMatchObject({ adopted: false, url: adopted.url })
+    expect(await withRedis(again.url, (redis) => redis.get('job'))).toBe('accepted')
+    await again.stop()
+  })
+
+  it('of an earlier release is ended too, when its owner is gone', async () => {
+    const dataDir = tempDir()
+    const redis = await startOwnRedis({ dataDir })
+    const identity = await processIdentity(redis.pid)
+    const instance = { port: redis.port, pid: redis.pid, identity }
+    writeFileSync(join(dataDir, 'redis', 'instance.json'), JSON.stringify(instance))
+    expect(await stopLeftoverRedis(dataDir)).toBe(true)
+    expect(await processIdentity(redis.pid)).toBeUndefined()
   })
 
   it('takes another port when somebody else has its own by now', async () => {

@@ -277,6 +277,7 @@ describe('the signing secret', () => {
       secrets,
       tokens,
       account: 'default',
+      ensureDeployment: () => Promise.resolve(),
       count: () => {},
       latency: () => {},
       throttle: createThrottle({ failuresPerMinute: 100 }),

@@ -1,6 +1,7 @@
 import { createClient } from '../../src/client/client.ts'
 import type { Job, Problem } from '../../src/client/types.ts'
 import { finished } from './finished.ts'
+import { sessionCookie } from './session-cookie.ts'
 import { TEST_KEY, type TestService } from './start-service.ts'
 
 export interface Answer<T> {
@@ -91,8 +92,8 @@ export function createOperator(service: TestService) {
     /** The headers of a browser that has signed in with a key. */
     async sessionOf(key: string): Promise<Record<string, string>> {
       const origin = service.url
-      const answer = await ask('/v1/session', { key: null, body: { key }, headers: { origin } })
-      return { cookie: (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? '', origin }
+      const { name, value } = await sessionCookie(origin, key)
+      return { cookie: `${name}=${value}`, origin }
     },
   }
 }

@@ -15,6 +15,7 @@ export const TEST_ADMIN_PASSWORD = 'correct horse'
 
 export interface TestService {
   url: string
+  signInUrl: string | null
   simulator: SimulatorAdmin & { url: string; apiUrl: string }
   client: ReturnType<typeof createClient>
   /** A connection of the test's own. */
@@ -31,7 +32,8 @@ export interface TestServiceOptions {
   redisUrl?: string
   /** false: as if nobody could reach us. */
   webhooks?: boolean
-  autoSession?: boolean
+  /** Makes a sign-in link: `signInUrl`. */
+  signInLink?: boolean
   /** Something between the service and the simulator: takes the simulator's port, answers the one to go through. */
   through?: (port: number) => Promise<number>
   /** Takes each line of the log; `LOG_LEVEL` says which. */
@@ -69,7 +71,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     replicate: { token: 'test', baseUrl: `http://127.0.0.1:${upstreamPort}/v1` },
     devApiKey: TEST_KEY,
     adminPassword: TEST_ADMIN_PASSWORD,
-    autoSession: options.autoSession ?? true,
+    signInLink: options.signInLink ?? false,
     ...(options.timings ? { timings: options.timings } : {}),
     log: createLogger({
       level: config.logLevel,
@@ -77,10 +79,11 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
       ...(onLog ? { destination: { write: onLog } } : {}),
     }),
   })
-  const url = (service.url ?? '').replace('0.0.0.0', '127.0.0.1')
+  const url = service.url ?? ''
   const redis = new Redis(redisUrl)
   return {
     url,
+    signInUrl: service.signInUrl,
     simulator: { ...simulatorAdmin(simulator.url), url: simulator.url, apiUrl: simulator.apiUrl },
     client: createClient({ baseUrl: url, key: TEST_KEY }),
     redis,

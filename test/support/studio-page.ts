@@ -3,7 +3,8 @@ import { createRequire } from 'node:module'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { launchBrowser } from './browser.ts'
-import { startService, type TestService, type TestServiceOptions } from './start-service.ts'
+import { sessionCookie } from './session-cookie.ts'
+import { startService, TEST_KEY, type TestService, type TestServiceOptions } from './start-service.ts'
 import { PATIENCE_MS } from './wait-for.ts'
 
 /** Studio in a real browser, against a service that the tests of one file share. Every wait is for something seen. */
@@ -16,8 +17,11 @@ export const HELLO = 'replicate/hello-world:9dcd6d78e7c6560c340d916fe32e9f24aabf
 
 export interface StudioPages {
   readonly service: TestService
-  /** `knownOrigins`: others that the page may ask. */
-  visit(path: string, options?: BrowserContextOptions & { knownOrigins?: string[] }): Promise<Page>
+  /**
+   * A browser of its own, signed in with the development key; `signedIn: false`: a stranger's. `knownOrigins`: others that
+   * the page may ask.
+   */
+  visit(path: string, options?: BrowserContextOptions & { signedIn?: boolean; knownOrigins?: string[] }): Promise<Page>
 }
 
 export function openStudio(options: TestServiceOptions = {}): StudioPages {
@@ -61,7 +65,7 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
     get service() {
       return opened(service)
     },
-    async visit(path, { knownOrigins = [], ...contextOptions } = {}) {
+    async visit(path, { signedIn = true, knownOrigins = [], ...contextOptions } = {}) {
       const context = await opened(browser).newContext({
         viewport: DESKTOP,
         baseURL: opened(service).url,
@@ -70,6 +74,11 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
         reducedMotion: 'reduce',
         ...contextOptions,
       })
+      const { url } = opened(service)
+      if (signedIn) {
+        const cookie = await sessionCookie(url, TEST_KEY)
+        await context.addCookies([{ ...cookie, url, httpOnly: true, sameSite: 'Strict' }])
+      }
       const page = await context.newPage()
       page.setDefaultTimeout(PATIENCE_MS)
       const own = new URL(contextOptions.baseURL ?? opened(service).url).origin

@@ -15,10 +15,13 @@ export interface ArtifactRoutesDependencies {
   lasting: LastingLinks
   auth: Auth
   cors: Pick<Cors, 'require'>
+  /** Rejects with `deployment_lost` when Redis has lost the data. */
+  ensureDeployment: () => Promise<void>
 }
 
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
-export function artifactRoutes({ store, artifacts, links, lasting, auth, cors }: ArtifactRoutesDependencies): Route[] {
+export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[] {
+  const { store, artifacts, links, lasting, auth, cors, ensureDeployment } = dependencies
   const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
 
   /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
@@ -31,6 +34,8 @@ export function artifactRoutes({ store, artifacts, links, lasting, auth, cors }:
     const principal = linked ? null : await auth.require(request, 'jobs:read', true)
     const place = parseArtifactId(id)
     const job = place && (await store.read(place.job))
+    // A signed link is right without a record; what is not found may have been lost.
+    if (!job) await ensureDeployment()
     if (!job || (principal && !mayOpen(principal, job))) throw notFound()
     await cors.require(request, job.tenant)
     const artifact = job.artifacts.find((one) => one.id === id)

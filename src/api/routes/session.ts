@@ -1,24 +1,19 @@
 import type { Session } from '../../client/types.ts'
-import { ServiceError } from '../../shared/errors.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 import { parseBody, signInSchema } from '../schemas.ts'
 
-/** Signing in with a key: Studio keeps no key, only the cookie that it is exchanged for. */
+/** Signing in with a key or the code of a sign-in link: Studio keeps neither, only the cookie that it got for it. */
 export function sessionRoutes(auth: Auth, tenants: Pick<TenantAdmin, 'tenant'>): Route[] {
-  function requireOwnPage(request: ApiRequest): void {
-    if (!auth.fromOwnPage(request)) throw new ServiceError('cross_site', 'A session only works from its own page.')
-  }
-
   async function signIn(request: ApiRequest): Promise<ApiResponse> {
-    requireOwnPage(request)
-    const { key } = parseBody(signInSchema, request.body)
-    return { status: 204, headers: { 'set-cookie': await auth.signIn(request, key) } }
+    const { key, code } = parseBody(signInSchema, request.body)
+    const cookie = key === undefined ? auth.signInWithCode(request, code ?? '') : auth.signIn(request, key)
+    return { status: 204, headers: { 'set-cookie': await cookie } }
   }
 
   async function signOut(request: ApiRequest): Promise<ApiResponse> {
-    requireOwnPage(request)
+    auth.requireOwnPage(request)
     return { status: 204, headers: { 'set-cookie': auth.signOut(request.secure) } }
   }
 
@@ -37,7 +32,7 @@ export function sessionRoutes(auth: Auth, tenants: Pick<TenantAdmin, 'tenant'>):
 
   return [
     { method: 'GET', path: '/v1/session', scope: null, handle: show },
-    { method: 'POST', path: '/v1/session', scope: null, before: requireOwnPage, handle: signIn },
+    { method: 'POST', path: '/v1/session', scope: null, before: auth.requireOwnPage, handle: signIn },
     { method: 'DELETE', path: '/v1/session', scope: null, handle: signOut },
   ]
 }

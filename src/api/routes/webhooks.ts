@@ -18,6 +18,8 @@ export interface WebhookDependencies {
   secrets: WebhookSecrets
   tokens: WebhookTokens
   account: string
+  /** Rejects with `deployment_lost` when Redis has lost the data. */
+  ensureDeployment: () => Promise<void>
   /** Counts answers by class, for metrics. */
   count: (result: string) => void
   /** s from the end of a prediction to the commit that its webhook made */
@@ -61,6 +63,7 @@ export function createWebhookReceiver({
   secrets,
   tokens,
   account,
+  ensureDeployment,
   count,
   latency,
   throttle,
@@ -132,6 +135,7 @@ export function createWebhookReceiver({
     if (result.kind === 'missing') {
       // Of a job that was deleted: late news of what is nobody's any more.
       if (await store.isForeign(account, prediction.id)) return ignore('deleted_job', target)
+      await ensureDeployment()
       return bury('unknown_job', target, prediction.id, webhookId)
     }
     if (result.kind === 'taken') return bury('prediction_of_another_job', target, prediction.id, webhookId)

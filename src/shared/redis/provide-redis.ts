@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, realpath, rename, writeFile } from 'node:fs/promises'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readFile, realpath, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
+import { ownFolder } from '../data-dir.ts'
 import { type FindOptions, type RedisServer, findRedisBinary, findRedisImage } from './find-redis-server.ts'
 import { processIdentity } from './process-identity.ts'
-import { freePort, launchRedis, probe, shutdownRedis, waitUntilReady } from './redis-process.ts'
+import { freePort, launchRedis, lockRedis, probe, shutdownRedis, waitUntilReady } from './redis-process.ts'
 
 export interface ProvideRedisOptions extends FindOptions {
   dataDir: string
@@ -16,7 +17,9 @@ export interface ProvideRedisOptions extends FindOptions {
 }
 
 export interface ProvidedRedis {
+  /** With its password: a secret. */
   url: string
+  port: number
   embedded: true
   /** It was already running for this folder: the one who started it died. */
   adopted: boolean
@@ -49,31 +52,53 @@ const CURES = [
  */
 export async function provideRedis(options: ProvideRedisOptions): Promise<ProvidedRedis> {
   const folder = join(options.dataDir, 'redis')
-  await mkdir(folder, { recursive: true })
+  await ownFolder(folder)
   const dir = await realpath(folder)
+  const password = (await readPassword(dir)) ?? (await makePassword(dir))
 
-  const running = await findRunning(dir, options.patience)
-  return keepAlive(dir, running ?? (await start(dir, options)), running !== undefined, options)
+  const running = await findRunning(dir, password, options.patience)
+  // One that a release without passwords started.
+  if (running?.open) await lockRedis(running.port, password)
+  const first = running ?? (await start(dir, password, options))
+  return keepAlive(dir, first, password, running !== undefined, options)
 }
+
+const urlOf = (port: number, password: string | undefined): string =>
+  `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`
 
 /** Where the Redis of a data folder listens, whoever started it; null when none runs. */
 export async function runningRedisUrl(dataDir: string): Promise<string | null> {
-  const dir = await realpath(join(dataDir, 'redis')).catch(() => undefined)
-  const running = dir === undefined ? undefined : await findRunning(dir)
-  return running === undefined ? null : `redis://127.0.0.1:${running.port}`
+  const found = await findForeign(dataDir)
+  return found === undefined ? null : urlOf(found.running.port, found.running.open ? undefined : found.password)
 }
 
 /** Ends the Redis that a dead owner left running for this folder; false when there is none. */
 export async function stopLeftoverRedis(dataDir: string): Promise<boolean> {
-  const dir = await realpath(join(dataDir, 'redis')).catch(() => undefined)
-  const running = dir === undefined ? undefined : await findRunning(dir)
-  if (dir === undefined || running === undefined) return false
-  await stopInstance(dir, running)
+  const found = await findForeign(dataDir)
+  if (found === undefined) return false
+  await stopInstance(found.dir, found.running, found.password)
   return true
 }
 
+/** The Redis of a folder that another process may own; one of an earlier release has no password. */
+async function findForeign(
+  dataDir: string,
+): Promise<{ dir: string; running: Running; password: string | undefined } | undefined> {
+  const dir = await realpath(join(dataDir, 'redis')).catch(() => undefined)
+  if (dir === undefined) return undefined
+  const password = await readPassword(dir)
+  const running = await findRunning(dir, password)
+  return running && { dir, running, password }
+}
+
 /** Nobody else restarts this Redis when it dies: out of memory, or killed by mistake. Its files hold what it promised. */
-function keepAlive(dir: string, first: Instance, adopted: boolean, options: ProvideRedisOptions): ProvidedRedis {
+function keepAlive(
+  dir: string,
+  first: Instance,
+  password: string,
+  adopted: boolean,
+  options: ProvideRedisOptions,
+): ProvidedRedis {
   const say = options.onProgress ?? (() => {})
   const stopping = new AbortController()
   let current = first
@@ -81,7 +106,7 @@ function keepAlive(dir: string, first: Instance, adopted: boolean, options: Prov
   const restart = async () => {
     for (let pause = 100; !stopping.signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE)) {
       try {
-        current = await start(dir, options, first.port)
+        current = await start(dir, password, options, first.port)
         return say('Redis had ended and was started again')
       } catch (error) {
         say(`Redis has ended and does not start: ${error instanceof Error ? error.message : String(error)}`)
@@ -98,13 +123,14 @@ function keepAlive(dir: string, first: Instance, adopted: boolean, options: Prov
 
   const watching = watch()
   return {
-    url: `redis://127.0.0.1:${first.port}`,
+    url: urlOf(first.port, password),
+    port: first.port,
     embedded: true,
     adopted,
     async stop() {
       stopping.abort()
       await watching
-      await stopInstance(dir, current)
+      await stopInstance(dir, current, password)
     },
   }
 }
@@ -122,17 +148,24 @@ async function chooseServer(options: ProvideRedisOptions): Promise<RedisServer> 
   )
 }
 
-async function findRunning(dir: string, patience = 10_000): Promise<Instance | undefined> {
+/** `open`: it asks for no password. */
+type Running = Instance & { open: boolean }
+
+async function findRunning(dir: string, password: string | undefined, patience = 10_000): Promise<Running | undefined> {
   const kept = await readInstance(dir)
   if (!kept) return undefined
   for (let deadline = performance.now() + patience; ; await delay(50)) {
-    const state = await probe(kept.port)
+    const state = await probe(kept.port, password)
     if (state.answers && state.dir === dir) {
-      if (!state.loading) return kept
+      if (!state.loading) return { ...kept, open: state.open }
       // Reading a long append-only file takes as long as it takes.
       deadline = performance.now() + patience
     } else if (await isGone(kept)) {
       return undefined
+    } else if (!state.answers && state.refused) {
+      throw new Error(
+        `Redis (pid ${kept.pid}, port ${kept.port}) holds ${dir} and refuses the password in ${passwordFile(dir)}: end that process first`,
+      )
     } else if (performance.now() > deadline) {
       // It lives but is silent (stopped, or stuck): a second server on its files would ruin them.
       throw new Error(
@@ -142,7 +175,7 @@ async function findRunning(dir: string, patience = 10_000): Promise<Instance | u
   }
 }
 
-async function start(dir: string, options: ProvideRedisOptions, onPort?: number): Promise<Instance> {
+async function start(dir: string, password: string, options: ProvideRedisOptions, onPort?: number): Promise<Instance> {
   const server = await chooseServer(options)
   const kept = await readInstance(dir)
   for (let tries = 1; ; tries++) {
@@ -151,6 +184,7 @@ async function start(dir: string, options: ProvideRedisOptions, onPort?: number)
       server,
       dir,
       port,
+      configFile: passwordFile(dir),
       ...(options.extraFlags && { extraFlags: options.extraFlags }),
       ...(options.env && { env: options.env }),
     })
@@ -158,7 +192,7 @@ async function start(dir: string, options: ProvideRedisOptions, onPort?: number)
     // Written before it answers: if we die now, the next start still finds it.
     await writeInstance(dir, instance)
     try {
-      await waitUntilReady(redis, port)
+      await waitUntilReady(redis, port, password)
       return instance
     } catch (error) {
       const portWasTaken =
@@ -168,11 +202,11 @@ async function start(dir: string, options: ProvideRedisOptions, onPort?: number)
   }
 }
 
-async function stopInstance(dir: string, instance: Instance): Promise<void> {
+async function stopInstance(dir: string, instance: Instance, password: string | undefined): Promise<void> {
   for (const deadline = performance.now() + 15_000; !(await isGone(instance));) {
     // Whoever else listens there by now is not ours to stop.
-    const state = await probe(instance.port)
-    if (state.answers && state.dir === dir) await shutdownRedis(instance.port)
+    const state = await probe(instance.port, password)
+    if (state.answers && state.dir === dir) await shutdownRedis(instance.port, password)
     if (performance.now() > deadline) throw new Error(`Redis (pid ${instance.pid}) does not end`)
     await delay(10)
   }
@@ -195,8 +229,32 @@ async function readInstance(dir: string): Promise<Instance | undefined> {
   }
 }
 
+/** Read by Redis at its start: the list of processes, which everybody sees, shows the name of this file only. */
+const passwordFile = (dir: string): string => join(dir, 'redis.conf')
+
+/** undefined: the folder is of a release without passwords, or new. */
+async function readPassword(dir: string): Promise<string | undefined> {
+  const text = await readFile(passwordFile(dir), 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  })
+  if (text === null) return undefined
+  const password = /^requirepass ([0-9a-f]{64})$/m.exec(text)?.[1]
+  if (password === undefined)
+    throw new Error(`${passwordFile(dir)} holds no password. Stop genqueue and remove the file.`)
+  return password
+}
+
+async function makePassword(dir: string): Promise<string> {
+  const password = randomBytes(32).toString('hex')
+  const draft = `${passwordFile(dir)}.${randomUUID()}`
+  await writeFile(draft, `requirepass ${password}\n`, { mode: 0o600 })
+  await rename(draft, passwordFile(dir))
+  return password
+}
+
 async function writeInstance(dir: string, instance: Instance): Promise<void> {
   const draft = join(dir, `instance.${randomUUID()}`)
-  await writeFile(draft, JSON.stringify(instance))
+  await writeFile(draft, JSON.stringify(instance), { mode: 0o600 })
   await rename(draft, join(dir, 'instance.json'))
 }

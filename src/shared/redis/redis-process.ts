@@ -16,6 +16,8 @@ export interface LaunchOptions {
   /** In a process group of its own (the default), so that Ctrl-C does not reach it before the workers have closed. */
   detached?: boolean
   extraFlags?: string[]
+  /** A configuration file with what must not stand in the list of processes: the password. */
+  configFile?: string
   env?: NodeJS.ProcessEnv
 }
 
@@ -38,10 +40,11 @@ export async function launchRedis(options: LaunchOptions): Promise<RedisProcess>
   })
     .flat()
     .concat(options.extraFlags ?? [])
+  const configFile = options.configFile === undefined ? [] : [options.configFile]
   const [file, args, env] =
     server.kind === 'binary'
-      ? [server.file, ['--bind', '127.0.0.1', ...flags], serverEnv(server.libraryPath)]
-      : ['docker', dockerArgs(server.image, dir, port, flags), options.env]
+      ? [server.file, [...configFile, '--bind', '127.0.0.1', ...flags], serverEnv(server.libraryPath)]
+      : ['docker', dockerArgs(server.image, dir, port, configFile, flags), options.env]
 
   const log = join(dir, 'redis.log')
   const output = openSync(log, 'w')
@@ -66,7 +69,7 @@ export async function launchRedis(options: LaunchOptions): Promise<RedisProcess>
 }
 
 /** The container sees the folder under the same path, so `CONFIG GET dir` means the same there. */
-function dockerArgs(image: string, dir: string, port: number, flags: string[]): string[] {
+function dockerArgs(image: string, dir: string, port: number, configFile: string[], flags: string[]): string[] {
   const run = Object.entries({
     '--name': containerName(dir),
     '--volume': `${dir}:${dir}`,
@@ -75,7 +78,7 @@ function dockerArgs(image: string, dir: string, port: number, flags: string[]): 
     // The files in the folder stay ours.
     ...(process.getuid && process.getgid && { '--user': `${process.getuid()}:${process.getgid()}` }),
   }).flat()
-  return ['run', '--rm', ...run, image, '--bind', '0.0.0.0', '--protected-mode', 'no', ...flags]
+  return ['run', '--rm', ...run, image, ...configFile, '--bind', '0.0.0.0', '--protected-mode', 'no', ...flags]
 }
 
 /** One name for one folder: Docker itself refuses a second server on it. */
@@ -89,12 +92,12 @@ async function lastWords(log: string): Promise<string> {
 }
 
 /** Waits until Redis has read its files and answers; rejects when it ends before, or stays silent for half a minute. */
-export async function waitUntilReady(process: RedisProcess, port: number): Promise<void> {
+export async function waitUntilReady(process: RedisProcess, port: number, password?: string): Promise<void> {
   let over: string | undefined
   void process.ended.then((words) => (over = words || 'it said nothing'))
   let silentSince = performance.now()
   for (;;) {
-    const state = await probe(port)
+    const state = await probe(port, password)
     if (state.answers && !state.loading) return
     if (over !== undefined) throw new Error(`Redis ended as it started: ${over}`)
     // Reading a long append-only file takes its time, and Redis says so.
@@ -105,19 +108,33 @@ export async function waitUntilReady(process: RedisProcess, port: number): Promi
   }
 }
 
-export type RedisProbe = { answers: false } | { answers: true; loading: boolean; dir: string }
+export type RedisProbe =
+  | { answers: false; refused: boolean }
+  /** `open`: it asks for no password. */
+  | { answers: true; loading: boolean; dir: string; open: boolean }
 
-/** Who answers on this port of this machine? */
-export async function probe(port: number): Promise<RedisProbe> {
-  const reply = await converse(port, ['CONFIG GET dir', 'PING', 'QUIT'])
-  const dir = /^\*2\r\n\$3\r\ndir\r\n\$\d+\r\n(.*)\r\n/.exec(reply)?.[1]
-  return dir === undefined ? { answers: false } : { answers: true, loading: !reply.includes('\r\n+PONG'), dir }
+/** Who answers on this port of this machine? `refused`: a Redis that wants another password. */
+export async function probe(port: number, password?: string): Promise<RedisProbe> {
+  const reply = await converse(port, [...authentication(password), 'CONFIG GET dir', 'PING', 'QUIT'])
+  const dir = /(?:^|\r\n)\*2\r\n\$3\r\ndir\r\n\$\d+\r\n(.*)\r\n/.exec(reply)?.[1]
+  if (dir === undefined) return { answers: false, refused: /^-(?:NOAUTH|WRONGPASS)/m.test(reply) }
+  const open = password === undefined || !reply.startsWith('+OK')
+  return { answers: true, loading: !reply.includes('\r\n+PONG'), dir, open }
 }
 
 /** Asks Redis to write its files and end. Its answer is the closed connection; whether it is gone, the caller watches. */
-export async function shutdownRedis(port: number): Promise<void> {
-  await converse(port, ['SHUTDOWN'])
+export async function shutdownRedis(port: number, password?: string): Promise<void> {
+  await converse(port, [...authentication(password), 'SHUTDOWN'])
 }
+
+/** Gives a Redis that asks for no password one. Connections that are open stay so. */
+export async function lockRedis(port: number, password: string): Promise<void> {
+  const reply = await converse(port, [`CONFIG SET requirepass ${password}`, 'QUIT'])
+  if (!reply.startsWith('+OK')) throw new Error(`Redis on port ${port} took no password: ${reply.trim()}`)
+}
+
+/** A Redis without a password answers with an error, and the next commands as without it. */
+const authentication = (password: string | undefined): string[] => (password === undefined ? [] : [`AUTH ${password}`])
 
 /**
  * Says some commands and returns all that comes back until the other side hangs up; what it said so far when it does

@@ -6,6 +6,7 @@
     KEYS[2] hash: tenants, `<tenant>.<field>`
     KEYS[3] hash of a job token's own budget: tenant -> theoretical arrival time, us; KEYS[4] without one
     KEYS[4] hash of the tenants' budgets: the same
+    KEYS[5] hash: the deployment
 
     ARGV[1] SHA-256 of the key that was presented, hex; '' when a signature of ours has named the key
     ARGV[2] the tenant, when no API key is behind the request; ''
@@ -14,11 +15,13 @@
             none
     ARGV[5] the tenant that always is there
     ARGV[6] how many requests come at once
+    ARGV[7] id of the deployment that the caller belongs to; '': any
 
   Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '',
             the tenant's own clocks of retention (payload, job and files in s, `-` for none), how many are let in,
             whose budget is the narrow one: tenant | token, requests per minute of that }
-    admitted | unknown | revoked | expired | suspended | limited; the ms are those of the first that is not let in
+    admitted | unknown | revoked | expired | suspended | limited | lost; the ms are those of the first that is not let in.
+    lost: Redis holds no deployment, or another one, so a key that is not found may still be right
 ]]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -28,6 +31,10 @@ local tenant, scopes, per_minute, queued, keep = ARGV[2], '', '', '', '- - -'
 local count = tonumber(ARGV[6])
 local function answer(status, wait, room, limited_by, rate)
   return { status, wait or 0, tenant, scopes, per_minute, queued, keep, room or 0, limited_by or 'tenant', rate or per_minute }
+end
+
+if ARGV[7] ~= '' and redis.call('HGET', KEYS[5], 'id') ~= ARGV[7] then
+  return answer('lost')
 end
 
 -- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a

@@ -24,6 +24,8 @@ export type Admission =
   | { status: 'revoked' }
   | { status: 'expired' }
   | { status: 'suspended' }
+  /** Redis has lost the data of this deployment: nobody's credentials can be judged. */
+  | { status: 'lost' }
   /** `of`: whose budget is used up. */
   | { status: 'limited'; waitMs: number; perMinute: number; of: 'tenant' | 'token' }
 

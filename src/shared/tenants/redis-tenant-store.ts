@@ -11,7 +11,7 @@ import type { TenantKeys } from './tenant-keys.ts'
 const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const admitReply = z.tuple([
-  z.enum(['admitted', 'unknown', 'revoked', 'expired', 'suspended', 'limited']),
+  z.enum(['admitted', 'unknown', 'revoked', 'expired', 'suspended', 'limited', 'lost']),
   z.coerce.number(),
   z.string(),
   z.string(),
@@ -89,8 +89,14 @@ function keyFields(key: ApiKey, digest: string): Record<string, string> {
   }
 }
 
-export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys; defaults: Limits }): TenantStore {
-  const { redis, keys, defaults } = options
+export function createRedisTenantStore(options: {
+  redis: Redis
+  keys: TenantKeys
+  defaults: Limits
+  /** Its id: nobody is let in, or refused, by the data of another one. null: whichever is there. */
+  deployment: string | null
+}): TenantStore {
+  const { redis, keys, defaults, deployment } = options
 
   async function now(): Promise<number> {
     const [seconds, micros] = await redis.time()
@@ -105,7 +111,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
     return admitReply.parse(
       await admitScript(
         redis,
-        [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates, keys.requests],
+        [keys.apiKey(caller.by === 'tenant' ? '' : caller.key), keys.tenants, rates, keys.requests, keys.deployment],
         [
           caller.by === 'key' ? caller.digest : '',
           caller.by === 'tenant' ? caller.tenant : '',
@@ -113,6 +119,7 @@ export function createRedisTenantStore(options: { redis: Redis; keys: TenantKeys
           budget,
           DEFAULT_TENANT,
           String(count),
+          deployment ?? '',
         ],
       ),
     )

@@ -1,0 +1,38 @@
+import ipaddr from 'ipaddr.js'
+
+/** Which proxies are believed when they say for whom they ask (`TRUST_PROXY`). */
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128']
+
+type Range = [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number]
+
+/** An address or a CIDR as a range; null: neither, or a range of every address, which would believe everybody. */
+function rangeOf(text: string): Range | null {
+  // ipaddr.js also reads short and octal forms, such as `1` or `010.0.0.1`: nobody means them here.
+  if (!/^(?:\d+(?:\.\d+){3}|[0-9a-f:]*:[0-9a-f:.]*)(?:\/\d+)?$/i.test(text)) return null
+  const cidr = text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`
+  if (!ipaddr.isValidCIDR(cidr)) return null
+  const [address, bits] = ipaddr.parseCIDR(cidr)
+  if (bits === 0) return null
+  if (!(address instanceof ipaddr.IPv6) || !address.isIPv4MappedAddress()) return [address, bits]
+  return bits > 96 ? [address.toIPv4Address(), bits - 96] : null
+}
+
+/** The entries of a list with commas between them, or null when one of them is no address, no CIDR and not `loopback`. */
+export function readTrustedProxies(list: string): string[] | null {
+  const entries = list.split(',').map((entry) => entry.trim().toLowerCase())
+  return entries.every((entry) => entry === 'loopback' || rangeOf(entry) !== null) ? entries : null
+}
+
+/** Whether an address is that of a trusted proxy. `entries` as `readTrustedProxies` returns them. */
+export function trustedProxies(entries: readonly string[]): (address: string) => boolean {
+  const ranges = entries
+    .flatMap((entry) => (entry === 'loopback' ? LOOPBACK : [entry]))
+    .map(rangeOf)
+    .filter((range) => range !== null)
+  return (text) => {
+    if (!ipaddr.isValid(text)) return false
+    const address = ipaddr.process(text)
+    return ranges.some(([from, bits]) => from.kind() === address.kind() && address.match(from, bits))
+  }
+}
