@@ -11,6 +11,7 @@ import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { sameButFiles } from '../shared/inputs/reference.ts'
 import { listAll } from './list-window.ts'
+import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface AdoptDependencies {
   store: JobStore
@@ -50,7 +51,8 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       if (outcome.kind !== 'prediction') return null
       const { prediction } = outcome
       const target = prediction.webhook ? tokens.read(prediction.webhook) : null
-      if (target) await lifecycle.observe(target.job, target.attempt, prediction, 'list')
+      if (target)
+        await unlessUnreadable(log, target.job, () => lifecycle.observe(target.job, target.attempt, prediction, 'list'))
       else if (prediction.webhook) await store.rememberForeign(account, id)
       else blind.push(prediction)
     }
@@ -72,12 +74,12 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
   async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {
     if (blind.length !== unknowns.length) return
     for (const unknown of unknowns) {
-      const job = await store.read(unknown.job)
+      const job = await unlessUnreadable(log, unknown.job, () => store.read(unknown.job))
       const matches = job ? blind.filter((prediction) => couldBe(unknown, job, prediction)) : []
       const [only] = matches
       if (matches.length === 1 && only) {
         log.warn({ ...unknown, prediction: only.id }, 'adopted by model, input and time: upstream hides the webhook')
-        await lifecycle.observe(unknown.job, unknown.attempt, only, 'list')
+        await unlessUnreadable(log, unknown.job, () => lifecycle.observe(unknown.job, unknown.attempt, only, 'list'))
       }
     }
   }
@@ -109,7 +111,8 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       const { job, attempt, intended_at } = unknown
       // A prediction of that time that does not tell whose it is could be the one.
       const proves = listingCounts(intended_at, began, timings) && !blind.some((row) => inTime(unknown, row))
-      if (proves) await lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list')
+      if (proves)
+        await unlessUnreadable(log, job, () => lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list'))
     }
   }
 
@@ -119,12 +122,10 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     await look(account, unknowns, signal)
     const now = await store.now()
     for (const unknown of await store.unknownAttempts(account)) {
-      const { state } = await store.load(unknown.job)
-      if (state && attemptOf(state, unknown.attempt)?.state === 'unknown')
-        await store.rearm(
-          dueAttempt(unknown.job, unknown.attempt),
-          ageBased(now - unknown.intended_at, timings.listAgain),
-        )
+      const { job, attempt } = unknown
+      const loaded = await unlessUnreadable(log, job, () => store.load(job))
+      const isUnknown = loaded === null || (loaded.state && attemptOf(loaded.state, attempt)?.state === 'unknown')
+      if (isUnknown) await store.rearm(dueAttempt(job, attempt), ageBased(now - unknown.intended_at, timings.listAgain))
     }
   }
 }

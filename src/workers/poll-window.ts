@@ -8,6 +8,7 @@ import { isTerminal, type Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { eachPage } from './list-window.ts'
 import type { NextPoll } from './next-poll.ts'
+import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface WindowDependencies {
   store: JobStore
@@ -47,8 +48,9 @@ export function createPollWindow(dependencies: WindowDependencies) {
       const owner = owners.get(prediction.id)
       if (!owner) return
       const { job, attempt } = owner
+      // A worker of another release may be able to read the record: its poll is rung below, if it is due.
+      if (!(await unlessUnreadable(log, job, () => lifecycle.observe(job, attempt, prediction, 'list')))) return
       shown.add(`${job}:${attempt}`)
-      await lifecycle.observe(job, attempt, prediction, 'list')
       if (isTerminal(prediction.status)) return
       await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
     }

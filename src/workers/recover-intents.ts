@@ -2,6 +2,7 @@ import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf } from '../shared/jobs/job.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
+import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { surelyOver, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
@@ -133,16 +134,27 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       ),
     )
     let found = 0
+    const newer = new Set<string>()
     for (const row of listed) {
       if (!unowned.has(row.id)) continue
       const prediction = await withWebhook(row, signal)
       if (prediction === undefined) return false
       const target = prediction?.webhook ? tokens.read(prediction.webhook) : null
       if (!prediction || !target) continue
-      const result = await adopt(target, prediction, signal)
-      if (result.kind === 'applied') found++
-      if (result.kind === 'missing')
+      const result = await adopt(target, prediction, signal).catch((error: unknown) => {
+        if (!isUnreadableRecord(error)) throw error
+        // Nobody creates for a damaged record. A worker that can read a newer one does, as soon as the gate is open.
+        if (error instanceof NewerRecordError) newer.add(target.job)
+        else log.error({ err: error, job: target.job, prediction: prediction.id }, 'a damaged record learns of nothing')
+        return null
+      })
+      if (result?.kind === 'applied') found++
+      if (result?.kind === 'missing')
         await store.deadLetter({ reason: 'unknown_job', job: target.job, prediction: prediction.id, webhook_id: '' })
+    }
+    if (newer.size > 0) {
+      conditions.set('recovery_listing', newerRecords(newer.size))
+      return false
     }
     await presence.forget(generation, surelyOver(timings))
     if (!(await store.allowIntents(generation))) return false
@@ -161,5 +173,8 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     return { retryInMs: open ? 0 : waiting ? timings.workerBeat : RETRY_MS }
   }
 }
+
+const newerRecords = (count: number): string =>
+  `${count} ${count === 1 ? 'job' : 'jobs'} with predictions were written by a newer release: start a worker of that release`
 
 export type RecoverIntents = ReturnType<typeof createRecoverIntents>

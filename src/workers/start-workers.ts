@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { WaitingError, Worker, type Job } from 'bullmq'
+import { DelayedError, WaitingError, Worker, type Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import {
   ADOPT,
@@ -17,6 +17,7 @@ import {
 } from '../queues/contracts.ts'
 import type { Queues } from '../queues/producer.ts'
 import { withDeadline } from '../shared/deadline.ts'
+import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 
@@ -66,6 +67,16 @@ const SCHEDULER = 'sweep'
 /** A Redis that does not answer for so long is not waited for when the workers stop. */
 const AWAY_MS = 1_000
 
+const isNewer = (data: unknown): boolean =>
+  typeof data === 'object' && data !== null && 'v' in data && typeof data.v === 'number' && data.v > 1
+
+/**
+ * ms until a doorbell that this release cannot serve is rung again, for workers of a newer one. While there are none it
+ * rings ever less often, so that it costs little.
+ */
+const untilOtherHands = (taken: number, { sweepInterval }: Timings): number =>
+  sweepInterval * Math.min(Math.max(taken / 10, 1), 10)
+
 /** The only place that makes BullMQ workers. */
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
   const { redis, prefix, queues, processors, timings, log } = options
@@ -79,8 +90,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       hands[name].taken++
       hands[name].busy++
       try {
+        if (isNewer(job.data)) throw new NewerRecordError('a doorbell of a newer release')
         await run(job)
       } catch (error) {
+        if (error instanceof NewerRecordError) {
+          await job.moveToDelayed(Date.now() + untilOtherHands(job.attemptsStarted, timings), token)
+          throw new DelayedError()
+        }
         if (waits.signal.aborted) {
           await job.moveToWait(token)
           throw new WaitingError()

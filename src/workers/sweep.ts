@@ -21,7 +21,7 @@ export interface SweepDependencies {
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>
-  batches: Batches
+  batches: Pick<Batches, 'tend'>
   timings: Timings
   /** ms of creation that one listing looks through. */
   slice: number
@@ -91,6 +91,14 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     await doorbells.effect(member.job, effect)
   }
 
+  /** Due again soon: during a rolling update the next sweep may run in a process that can read the record. */
+  async function leave(member: DueMember): Promise<void> {
+    log.debug({ member: member.member }, 'left to a newer release')
+    await store.rearm(member, timings.sweepInterval).catch((error: unknown) => {
+      log.debug({ err: error, member: member.member }, 'due again only when its lease is over')
+    })
+  }
+
   /** The open attempt that wants a look at upstream, if the member is one. */
   async function visit(member: DueMember, now: number): Promise<OpenAttempt | undefined> {
     try {
@@ -99,7 +107,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
       else await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
     } catch (error) {
       // The lease brings it back. One bad record must not keep the others from being looked at.
-      if (error instanceof NewerRecordError) log.debug({ member: member.member }, 'left to a newer release')
+      if (error instanceof NewerRecordError) await leave(member)
       else log.error({ err: error, member: member.member }, 'what was due could not be looked at')
     }
     return undefined

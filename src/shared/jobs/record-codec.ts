@@ -162,6 +162,10 @@ export class NewerRecordError extends Error {
   override name = 'NewerRecordError'
 }
 
+/** Whether a record or an effect cannot be read, rather than Redis: what concerns others need not wait for it. */
+export const isUnreadableRecord = (error: unknown): boolean =>
+  error instanceof NewerRecordError || error instanceof z.ZodError || error instanceof SyntaxError
+
 export const encodeField = (field: string, value: unknown): string => {
   if (value === null || value === undefined) return ''
   return WORDS.has(field) && typeof value === 'string' ? value : JSON.stringify(value)
