@@ -3,21 +3,21 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * The bytes of uploads and of fetched inputs, beside the journal or in memory. They are written before the journal names
- * them; what it does not name is removed at the next start. A name is its owner's id, or that and a part: `<id>.<part>`.
+ * Bytes of uploads and fetched inputs, stored beside the journal or in memory. A blob is written before the journal
+ * refers to it; unreferenced blobs are removed at the next start. A blob's name is `<owner id>` or `<owner id>.<part>`.
  */
 export interface Blobs {
   put(name: string, bytes: Buffer): void
-  /** Null when it was removed meanwhile. */
+  /** Null when the blob was removed. */
   get(name: string): Promise<Buffer | null>
-  /** All of an owner. */
+  /** Removes all blobs of an owner. */
   remove(owner: string): void
   clear(): void
 }
 
 const ownerOf = (name: string): string => name.split('.')[0] ?? name
 
-/** @param isOwner whether the books still know this owner */
+/** @param isOwner whether the books still contain this owner */
 export function openBlobs(dataDir: string | null, isOwner: (id: string) => boolean): Blobs {
   return dataDir === null ? blobsInMemory() : blobsInFolder(join(dataDir, 'blobs'), isOwner)
 }

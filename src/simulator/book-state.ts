@@ -1,7 +1,7 @@
 import type { Prediction, RunEnd, StoredInput } from './prediction.ts'
 import { type Upload, UPLOAD_KEPT_MS } from './upload.ts'
 
-/** What the books hold, and the entries of the journal that lead to it. */
+/** The state of the books, and the journal entries that produce it. */
 
 export interface Counts {
   create_requests: number
@@ -19,19 +19,19 @@ export interface WebhookCounts {
   dropped: number
 }
 
-/** Belongs to the data folder: the same as long as the folder lives. */
+/** Belongs to the data folder and never changes within it. */
 export interface Identity {
   seed: number
   webhookSecret: string
-  /** Proves file addresses and makes message ids; never shown. */
+  /** Signs file URLs and derives message ids; never exposed. */
   privateKey: string
 }
 
 /** The account's money, in US dollars. */
 export interface Credit {
-  /** What it was set to; null: without end. */
+  /** The amount it was set to; null: unlimited. */
   granted: number | null
-  /** What is left of it; below zero when the last runs cost more. */
+  /** Remaining amount; negative when the last runs cost more than was left. */
   left: number
   paymentMethod: boolean
 }
@@ -43,7 +43,7 @@ export interface Ended {
   cost: number
 }
 
-/** The inputs were fetched, or could not be: then `error` says why. */
+/** Result of fetching the inputs; `error` is the reason of a failure. */
 export interface InputsReady {
   at: number
   inputs: Record<string, StoredInput>
@@ -71,7 +71,7 @@ export interface State {
   credit: Credit
   sequence: number
   predictions: Map<string, Prediction>
-  /** Those whose input and output are still there. */
+  /** Predictions whose input and output have not been removed. */
   whole: Map<string, Prediction>
   /** Files of the files API, oldest first. */
   uploads: Map<string, Upload>
@@ -98,11 +98,11 @@ export const emptyState = (identity: Identity): State => ({
   uploads: new Map(),
 })
 
-/** The journal is written by the books only: what has a known type has its form. */
+/** Only the books write the journal, so an entry with a `t` has the form of its type. */
 export const isEntry = (value: unknown): value is Entry =>
   typeof value === 'object' && value !== null && 't' in value && typeof value.t === 'string'
 
-/** The only place that changes the state: what is done and what is read back from the journal cannot differ. */
+/** The only place that changes the state, so live changes and journal replay cannot differ. */
 export function apply(state: State, entry: Entry): void {
   switch (entry.t) {
     case 'identity':
@@ -171,10 +171,10 @@ function applyToPrediction(state: State, entry: Extract<Entry, { id: string }>):
   }
 }
 
-/** What a run with an input that cannot be used takes at most. */
+/** Longest run with an unusable input. */
 const REFUSED_WITHIN_MS = 100
 
-/** A run starts when its inputs are there; without them it fails at once. */
+/** Starts a run once its inputs are fetched; a failed fetch makes it fail at once. */
 function startWith(prediction: Prediction, { at, inputs, error }: InputsReady): void {
   const { plan } = prediction
   prediction.inputs = inputs
@@ -187,7 +187,7 @@ function startWith(prediction: Prediction, { at, inputs, error }: InputsReady): 
 export const isExpired = (upload: Upload, now: number): boolean =>
   now - upload.createdAt + upload.agedMs >= UPLOAD_KEPT_MS
 
-/** The state as the shortest journal that leads to it. */
+/** The shortest journal that produces the state. */
 export function* entriesOf(state: State): Generator<Entry> {
   yield { t: 'identity', identity: state.identity }
   for (const row of state.predictions.values()) yield { t: 'prediction', row }

@@ -4,7 +4,7 @@ import { seededRandom } from './seeded-random.ts'
 
 /**
  * Faults on demand. A fault is switched on with a probability (`0.5`, or `{ "probability": 0.5 }`) or for the next n
- * times (`{ "next": 10 }`), with parameters of its own beside them, and off with `null`.
+ * times (`{ "next": 10 }`), with its own parameters beside them, and off with `null`.
  */
 
 const when = { probability: z.number().min(0).max(1).optional(), next: z.int().nonnegative().optional() }
@@ -20,17 +20,17 @@ const delay = (seconds: number) => fault({ seconds: z.number().positive().max(36
 const status = (code: number) =>
   fault({
     code: z.int().min(300).max(599).default(code),
-    /** Of a 429: how long to wait, and where the answer says so. */
+    /** Seconds to wait after a 429, and where the response says so. */
     retry_after: z.int().positive().default(30),
     hint: z.enum(['header', 'body', 'text', 'none']).default('body'),
-    /** The page of a proxy in place of problem+json; 502, 503 and 504 are HTML unless this is false. */
+    /** A proxy's HTML page in place of problem+json. Default for 502, 503 and 504. */
     html: z.boolean().optional(),
   })
 
-/** For webhooks: only for these events. */
+/** For webhooks: strikes only these events. */
 const events = { events: z.array(z.enum(['start', 'output', 'logs', 'completed'])).optional() }
 
-const answer = {
+const responseFaults = {
   delay: delay(5),
   status: status(500),
   cut: fault({}),
@@ -49,7 +49,7 @@ const faultsSchema = z.strictObject({
     old_timestamp: fault({ ...events, seconds: z.number().positive().default(600) }),
     two_signatures: fault(events),
   }),
-  /** Each request to the API, whatever it is for. */
+  /** Every request to the API. */
   api: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
   create: z.strictObject({
     cut_before_accept: fault({}),
@@ -59,31 +59,31 @@ const faultsSchema = z.strictObject({
     garbage: fault({}),
     hide_webhook: fault({}),
   }),
-  get: z.strictObject({ ...answer, not_found: fault({}) }),
-  /** `empty`: a complete list without a row. */
-  list: z.strictObject({ ...answer, empty: fault({}) }),
-  cancel: z.strictObject(answer),
-  secret: z.strictObject(answer),
-  account: z.strictObject(answer),
-  models: z.strictObject(answer),
-  uploads: z.strictObject(answer),
+  get: z.strictObject({ ...responseFaults, not_found: fault({}) }),
+  /** `empty`: a complete list without rows. */
+  list: z.strictObject({ ...responseFaults, empty: fault({}) }),
+  cancel: z.strictObject(responseFaults),
+  secret: z.strictObject(responseFaults),
+  account: z.strictObject(responseFaults),
+  models: z.strictObject(responseFaults),
+  uploads: z.strictObject(responseFaults),
   /** The output host. */
   files: z.strictObject({
     delay: delay(5),
     status: status(500),
     cut: fault({}),
-    /** The bytes take so long altogether. */
+    /** The whole transfer takes this long. */
     slow: fault({ seconds: z.number().positive().max(3600).default(10) }),
-    /** The file, and then more, until the client has enough. */
+    /** The file followed by endless bytes, until the client disconnects. */
     endless: fault({}),
-    /** By how many bytes `Content-Length` is wrong. */
+    /** Error of `Content-Length` in bytes. */
     wrong_length: fault({ by: z.int().default(1000) }),
     redirect: fault({
       to: z.string().min(1).default('http://169.254.169.254/latest/meta-data/'),
       code: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).default(302),
     }),
     expired: fault({ code: z.union([z.literal(403), z.literal(404), z.literal(410)]).default(404) }),
-    /** The right bytes under a wrong type; with `page` a page under the right one. */
+    /** The right bytes with a wrong type; with `page` an HTML page with the right type. */
     wrong_type: fault({ content_type: z.string().min(1).default('text/html'), page: z.boolean().default(false) }),
   }),
   streams: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
@@ -118,14 +118,14 @@ export interface WrongFault {
 }
 
 export interface Faults {
-  /** Merges; answers what is wrong, and then changes nothing. */
+  /** Merges the changes. Returns what is wrong with them and then changes nothing. */
   merge(changes: unknown): WrongFault[]
-  /** Everything that is switched on. */
+  /** All active faults. */
   all(): Record<string, Record<string, unknown>>
   clear(): void
   /**
-   * Whether the fault strikes now, and with which parameters. Decided and counted in one step, so `next: n` strikes
-   * exactly n times however many requests are under way.
+   * Returns the fault's parameters if it strikes now, else null. Decides and counts in one step, so `next: n` strikes
+   * exactly n times under any concurrency.
    */
   strike<Group extends FaultGroup, Name extends FaultName<Group>>(
     group: Group,
@@ -182,7 +182,7 @@ export function createFaults(seed: number): Faults {
   }
 }
 
-/** Every group and every fault of it may be left out, or null. */
+/** Each group and each fault in it may be absent or null. */
 const mergeSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(faultsSchema.shape).map(([group, names]) => [group, names.partial().nullable().optional()]),
@@ -197,7 +197,7 @@ function withoutNulls(names: Record<string, Armed | null | undefined>): Record<s
   return kept
 }
 
-/** A fault that has nothing but a probability is shown as the number. */
+/** A fault with only a probability is shown as the number. */
 const plain = (armed: Armed): unknown =>
   Object.keys(armed).length === 1 && armed.probability !== undefined ? armed.probability : armed
 

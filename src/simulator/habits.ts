@@ -1,11 +1,8 @@
 import { z } from 'zod'
 
-/**
- * What is not confirmed about Replicate, as settings: the defaults are the best reading of its documentation and of
- * recorded traffic.
- */
+/** Unconfirmed behaviour of Replicate, as settings. The defaults follow its documentation and recorded traffic. */
 export const habitsSchema = z.strictObject({
-  /** When the terminal webhook is tried, in seconds after completion: exponential, the last about a minute later. */
+  /** Delivery attempts of the terminal webhook, in seconds after completion: exponential, the last after about a minute. */
   webhook_retry_seconds: z.array(z.number().nonnegative()).min(1).default([0, 2, 6, 14, 30, 60]),
   webhook_timeout_seconds: z.number().positive().default(5),
   /** Whether an aborted prediction sends its `completed` webhook. */
@@ -16,30 +13,33 @@ export const habitsSchema = z.strictObject({
   http_webhooks: z.boolean().default(true),
   /** Whether a real 429 carries a Retry-After header beside its body. */
   retry_after_header: z.boolean().default(false),
-  /** The code for `Prefer: wait` when the run is not over in time: 202 as documented, 201 as recorded. */
+  /** Status for a `Prefer: wait` that times out: 202 as documented, 201 as recorded. */
   unfinished_wait_code: z.union([z.literal(201), z.literal(202)]).default(202),
-  /** Whether `Prefer: wait` answers at the end, or as recorded in 2024 with the first output while the run goes on. */
+  /**
+   * Whether `Prefer: wait` returns at completion or, as recorded in 2024, with the first output while the run
+   * continues.
+   */
   wait_answers: z.enum(['finished', 'first_output']).default('finished'),
   max_body_bytes: z.int().positive().default(20_000_000),
-  /** Of an upload, and of an input that is fetched. */
+  /** Limit for an upload and for a fetched input. */
   max_file_bytes: z
     .int()
     .positive()
     .default(100 * 1024 * 1024),
-  /** A stream that has nothing to tell for so long is closed. */
+  /** A stream is closed after this many seconds without an event. */
   stream_timeout_seconds: z.number().positive().default(30),
-  /** Below this credit, in US dollars, creates are limited to the budget after it. */
+  /** Credit in US dollars below which creates get the budget on the next line. */
   low_credit_usd: z.number().nonnegative().default(5),
   low_credit_creates_per_minute: z.number().positive().default(6),
-  /** Fields that have no value yet: as each is usually seen, all null, or all left out. */
+  /** Fields without a value yet: as each is usually seen, all null, or all absent. */
   empty_fields: z.enum(['mixed', 'null', 'missing']).default('mixed'),
-  /** What input and logs are after their removal: `{}` and `""`, or null. */
+  /** Input and logs after removal: `{}` and `""`, or null. */
   removed_fields: z.enum(['empty', 'null']).default('empty'),
-  /** Whether webhooks tell `total_time`: the recorded ones do not. */
+  /** Whether webhooks include `total_time`: the recorded ones do not. */
   total_time_in_webhooks: z.boolean().default(false),
   /** The body of a 404. */
   not_found_body: z.enum(['detail', 'titled', 'html']).default('detail'),
-  /** The answer to the cancel of a prediction that is over; 200 shows it as it is. */
+  /** Status for cancelling a finished prediction; 200 returns it unchanged. */
   cancel_finished_code: z
     .union([z.literal(200), z.literal(400), z.literal(404), z.literal(409), z.literal(422)])
     .default(200),

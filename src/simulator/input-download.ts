@@ -1,11 +1,11 @@
-/** Bytes, or why there are none: the text becomes the error of the prediction. */
+/** The bytes, or an error text that becomes the prediction's error. */
 export type Download = { bytes: Buffer } | { error: string }
 
 const TIMEOUT_MS = 30_000
 
 /**
- * Fetches an input as a model does: redirects are followed, a size and 30 seconds are the limits.
- * The errors read as those of the Python library that models fetch with.
+ * Fetches an input as a model does: follows redirects, within a size limit and 30 seconds. Error texts are those of the
+ * Python library that models use.
  */
 export async function download(
   url: URL,

@@ -10,16 +10,16 @@ import type { Prediction, StoredInput } from './prediction.ts'
 import { MAXIMUM_INPUT_PIXELS } from './restoration/restore-picture.ts'
 import { inputFields } from './run-files.ts'
 
-/** Fetches what the input of a run names, before the run starts: data URIs, addresses, files of our own. */
+/** Fetches a run's input files before it starts: data URIs, URLs, and files that this simulator serves. */
 export interface InputFiles {
-  /** Never rejects: an input that cannot be used is an answer with an `error`. */
+  /** Never rejects: an unusable input is a result with an `error`. */
   fetch(prediction: Prediction, model: Model): Promise<InputsReady>
 }
 
 interface Parts {
   blobs: Blobs
   habits: () => Habits
-  /** A file that this simulator itself serves under the address: null when it is gone; undefined when it is not ours. */
+  /** A file that this simulator serves at the URL; null: removed; undefined: another host's URL. */
   own: (url: URL) => Promise<Buffer | null | undefined>
   stopping: AbortSignal
 }
@@ -66,7 +66,7 @@ function fromDataUri(address: string): Download {
   }
 }
 
-/** The errors are those of the libraries that models read files with; the real texts differ from model to model. */
+/** Error texts are those of the libraries that models read files with; the real texts vary by model. */
 async function examine(
   bytes: Buffer,
   what: 'image' | 'sound',
@@ -78,7 +78,7 @@ async function examine(
     return { error: `Error opening '/tmp/${field}': Format not recognised.` }
   }
   try {
-    // Drawn once, in small: a header alone does not tell whether the rest is there.
+    // Decodes it once at a small size: a valid header does not prove that the rest is there.
     await sharp(bytes, { limitInputPixels: MAXIMUM_INPUT_PIXELS }).resize(16).raw().toBuffer()
     return { mediaType, seconds: null }
   } catch {

@@ -2,14 +2,14 @@ import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSyn
 import { join } from 'node:path'
 
 /**
- * A file of JSON lines. A line is handed to the system before `append` returns, so it outlives a kill -9 of this process
- * (not a power cut: nothing is synced to the disk).
+ * A file of JSON lines. `append` returns after the write to the operating system, so a line survives kill -9 (not a
+ * power failure: there is no fsync).
  */
 export interface Journal {
   append(entry: object): void
-  /** Replaces all lines: what `append` would have led to, said shorter. */
+  /** Compaction: replaces all lines with an equivalent, shorter list. */
   rewrite(entries: Iterable<object>): void
-  /** True when the file has grown so much that it should be rewritten. */
+  /** Whether the file has grown enough to be rewritten. */
   isLong(): boolean
   close(): void
 }
@@ -40,7 +40,7 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
       renameSync(next, path)
       file = openSync(path, 'a')
       grown = 0
-      // Large inputs make a journal long that cannot be said shorter: it is rewritten when it has doubled.
+      // Large inputs make a journal that cannot be compacted, so the next rewrite waits until it has doubled.
       longBytes = Math.max(LONG_BYTES, statSync(path).size)
     },
     isLong: () => grown > longBytes,
@@ -52,7 +52,7 @@ export function openJournal(folder: string): { journal: Journal; entries: unknow
   return { journal, entries }
 }
 
-/** Forgets everything at once: for a simulator that lives in memory only. */
+/** Discards every line: for an in-memory simulator. */
 export const noJournal: Journal = {
   append: () => undefined,
   rewrite: () => undefined,
@@ -60,7 +60,7 @@ export const noJournal: Journal = {
   close: () => undefined,
 }
 
-/** A line that was cut short by the end of a process is left out. */
+/** Skips a line that a killed process left incomplete. */
 function readEntries(path: string): unknown[] {
   return readFileSync(path, 'utf8')
     .split('\n')

@@ -13,16 +13,16 @@ import { billedSecondsOf, costOf } from './run-plan.ts'
 import type { WebhookSender } from './webhook-sender.ts'
 
 /**
- * Moves predictions along. A run is where `createdAt` and its plan say; timers only make the moments of change felt:
- * announce the start, announce what is new, write down the end. After a restart `resume` sets the same timers again.
+ * Advances predictions. `createdAt` and the plan determine a run's state at any moment; timers only act on changes:
+ * announce the start, announce new output, record the completion. After a restart `resume` sets the same timers again.
  */
 export interface LifeCycle {
   begin(prediction: Prediction): void
-  /** The user cancels. A prediction that is over stays as it is. */
+  /** Cancels a prediction. A finished one stays unchanged. */
   cancel(prediction: Prediction): void
-  /** Resolves when the prediction is over, or after the time. */
+  /** Resolves when the prediction is over or the time has passed. */
   waitForEnd(prediction: Prediction, ms: number): Promise<void>
-  /** Goes on with what another process has left. */
+  /** Resumes the predictions of an earlier process. */
   resume(): void
   forget(): void
   stop(): void
@@ -41,15 +41,15 @@ interface Parts {
 
 interface Running {
   timer: NodeJS.Timeout | undefined
-  /** What was announced last, and when. */
+  /** The last announced state, and its time. */
   output: number
   logs: number
   announcedAt: number
 }
 
-/** `output` and `logs` webhooks come at most this often. */
+/** Shortest interval between `output` and `logs` webhooks. */
 const THROTTLE_MS = 500
-/** What the shortest run shows as `predict_time`, as recorded for a cancel right after the create. */
+/** Smallest `predict_time`, as recorded for a cancel right after the create. */
 const CANCELED_BEFORE_START_MS = 0.003
 
 export function createLifeCycle(parts: Parts): LifeCycle {
@@ -164,7 +164,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
   async function fetchInputs(prediction: Prediction, run: Running): Promise<void> {
     const ready = await inputs.fetch(prediction, catalogue.ofPrediction(prediction))
     if (isStopped) return
-    // Canceled, aborted or forgotten meanwhile.
+    // Canceled, aborted or reset during the fetch.
     if (running.get(prediction.id) !== run) return blobs.remove(prediction.id)
     clearTimeout(run.timer)
     book.markInputsReady(prediction, ready)

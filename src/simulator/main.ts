@@ -25,7 +25,7 @@ function greeting({ url, apiUrl }: Simulator, settings: Settings): string {
   ].join('\n')
 }
 
-/** Ctrl-C reaches us twice, from the terminal and from npm: only a later signal is a second wish. */
+/** Ctrl-C sends the signal twice, from the terminal and from npm; only a later one is a second request. */
 const SAME_WISH_MS = 1_000
 
 function stopOnSignal(simulator: Simulator): void {

@@ -15,7 +15,7 @@ export interface Settings {
   seed?: number
 }
 
-/** What was read and what was expected: meant for the person who started the simulator. */
+/** An invalid setting; the message says what was read and what is expected. */
 export class SettingsError extends Error {
   override name = 'SettingsError'
 }
@@ -53,11 +53,11 @@ const SETTINGS: Record<keyof Settings, Setting> = {
     expects: 'a whole number from 1',
     help: "size of both buckets; default: a minute's worth of each",
   },
-  data: { flag: 'data', expects: 'a folder', help: 'keeps the books here; default: in memory only' },
+  data: { flag: 'data', expects: 'a folder', help: 'folder of the journal; default: in memory only' },
   credit: {
     flag: 'credit',
     expects: 'a number of US dollars from 0',
-    help: "the account's credit; under 5 creates are limited; default: without end",
+    help: "the account's credit; under 5 creates are limited; default: unlimited",
   },
   models: { flag: 'models', expects: 'a JSON file', help: 'more models and deployments' },
   seed: {
@@ -77,7 +77,7 @@ export function usage(): string {
   return `Usage: npm run simulator -- [flags]\n\n${lines.join('\n')}\n  --help\n`
 }
 
-/** @returns null when help was asked for */
+/** @returns null when help was requested */
 export function readSettings(args: string[], environment: NodeJS.ProcessEnv = process.env): Settings | null {
   const flags = parseFlags(args)
   if (flags['help'] === true) return null

@@ -25,14 +25,14 @@ export interface OutputFile {
   etag: string
 }
 
-/** Output files are made when they are first needed, and a few are kept: the same run always gives the same bytes. */
+/** Creates output files on first use and caches a few: the same run always gives the same bytes. */
 export interface OutputFiles {
   find(token: string, name: string): Promise<OutputFile | null>
-  /** Makes the files that are told as data URIs; resolves to nothing when there are none to make. */
+  /** Prepares the files of a run that returns data URIs. */
   prepare(prediction: Prediction): Promise<void> | null
-  /** A prepared file as data URI. */
+  /** A prepared file as a data URI. */
   dataUri(prediction: Prediction, name: string): string | undefined
-  /** All of its files as data URIs, whatever the run tells. */
+  /** All of the run's files as data URIs, even if the run returns URLs. */
   dataUris(prediction: Prediction): Promise<string[]>
   forget(predictions: readonly Prediction[]): void
   forgetAll(): void
@@ -119,7 +119,7 @@ export function createOutputFiles(book: PredictionBook, catalogue: Catalogue, bl
   }
 }
 
-/** Null when the inputs that it is made of are gone. */
+/** Null when its inputs have been removed. */
 async function makeOutput(
   prediction: Prediction,
   model: Model,

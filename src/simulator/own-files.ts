@@ -9,9 +9,9 @@ interface Parts {
 }
 
 /**
- * Files that this simulator itself serves, as input of a prediction: uploads, which nobody else can read, and outputs.
- * Told by the path alone: it is reached under several names, and no other host has such ids.
- * @returns null when it is gone; undefined when the address is not one of ours
+ * Files that this simulator serves, used as input of a prediction: uploads, which only it can read, and outputs.
+ * Recognised by path alone: the simulator has several host names, and no other host has such ids.
+ * @returns null when the file was removed; undefined when the URL is not this simulator's
  */
 export function createOwnFiles({ book, files, blobs }: Parts) {
   return async (url: URL): Promise<Buffer | null | undefined> => {

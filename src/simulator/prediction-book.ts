@@ -19,7 +19,7 @@ import { newWebhookSecret } from './identifiers.ts'
 import { type Prediction, REMOVED_AFTER_MS } from './prediction.ts'
 import type { Upload } from './upload.ts'
 
-/** The books: predictions, uploads, money, what was counted, and the keys. Each change is in the journal before it is answered. */
+/** The books: predictions, uploads, money, counters and keys. Each change is in the journal before the response is sent. */
 
 export interface PredictionBook {
   readonly identity: Identity
@@ -27,15 +27,15 @@ export interface PredictionBook {
   readonly webhooks: Readonly<WebhookCounts>
   count(name: Exclude<keyof Counts, 'created'>): void
   countWebhook(name: keyof WebhookCounts): void
-  /** How many were ever created, also before a reset: gives every run its own share of the seed. */
+  /** Number of predictions ever created, including before a reset: derives each run's own seed. */
   nextSequence(): number
   readonly credit: Readonly<Credit>
-  /** @param usd null: without end */
+  /** @param usd null: unlimited */
   setCredit(credit: { usd: number | null; paymentMethod: boolean }): void
-  /** Adds it, and counts it as created in the same step. */
+  /** Adds a prediction and counts it as created in one step. */
   add(prediction: Prediction): void
   markInputsReady(prediction: Prediction, ready: InputsReady): void
-  /** Writes down the end, and takes the cost from the credit. */
+  /** Records the completion and subtracts the cost from the credit. */
   end(prediction: Prediction, ended: Ended): void
   markStartAnnounced(prediction: Prediction): void
   markSettled(prediction: Prediction): void
@@ -43,16 +43,16 @@ export interface PredictionBook {
   /** Newest first. */
   newestFirst(): Iterable<Prediction>
   all(): Iterable<Prediction>
-  /** Makes everything that exists older; moves no timestamps. */
+  /** Ages everything that exists without changing timestamps. */
   age(ms: number): void
-  /** Takes input and output from what is older than an hour and final. */
+  /** Removes input and output of finished predictions older than an hour. */
   removeExpired(now: number): Prediction[]
   addUpload(upload: Upload): void
   findUpload(id: string): Upload | undefined
   /** Oldest first. */
   uploads(): Iterable<Upload>
   removeUpload(upload: Upload): void
-  /** Removes the uploads that are a day old. */
+  /** Removes uploads older than a day. */
   removeExpiredUploads(now: number): Upload[]
   changeSecret(): string
   reset(): void
@@ -61,7 +61,7 @@ export interface PredictionBook {
 
 export interface BookOptions {
   seed?: number | undefined
-  /** US dollars. Applies when the journal was not begun with the same amount. */
+  /** US dollars. Applied unless the journal was begun with the same amount. */
   creditUsd?: number | undefined
 }
 

@@ -10,27 +10,27 @@ export interface ViewContext {
   now: number
   /** Scheme, host and port that URLs are built on. */
   origin: string
-  /** Proves addresses. */
+  /** Signs URLs. */
   privateKey: string
   habits: Habits
-  /** A file that is told in place of its address. */
+  /** A file that is shown inline in place of its URL. */
   dataUri: (prediction: Prediction, name: string) => string | undefined
 }
 
-/** A prediction as the API answers it: conforms to `schemas_prediction_response`; what is not known yet is left out. */
+/** A prediction as the API returns it: conforms to `schemas_prediction_response`; unknown fields are absent. */
 export function viewOf(prediction: Prediction, context: ViewContext): Record<string, unknown> {
   return withEmptyFields(view(prediction, context, 6), context.habits)
 }
 
 /**
  * The body of a webhook: keys in alphabetical order, no `source`, nanoseconds.
- * @param status replaces the status of the moment
+ * @param status replaces the current status
  */
 export function webhookBodyOf(prediction: Prediction, context: ViewContext, status?: string): string {
   const { source: _, ...rest } = view(prediction, context, 9)
   const { total_time: totalTime, ...metrics } = rest.metrics
-  const told = totalTime === undefined || !context.habits.total_time_in_webhooks ? metrics : rest.metrics
-  const body = withEmptyFields({ ...rest, metrics: told, ...(status === undefined ? {} : { status }) }, context.habits)
+  const shown = totalTime === undefined || !context.habits.total_time_in_webhooks ? metrics : rest.metrics
+  const body = withEmptyFields({ ...rest, metrics: shown, ...(status === undefined ? {} : { status }) }, context.habits)
   return JSON.stringify(
     Object.fromEntries(
       Object.keys(body)
@@ -40,7 +40,7 @@ export function webhookBodyOf(prediction: Prediction, context: ViewContext, stat
   )
 }
 
-/** Fields without a value, as the habit says. */
+/** Fields without a value, by the habit `empty_fields`. */
 function withEmptyFields(body: Record<string, unknown>, { empty_fields: habit }: Habits): Record<string, unknown> {
   if (habit === 'null') return { started_at: null, completed_at: null, ...body }
   if (habit === 'missing') return Object.fromEntries(Object.entries(body).filter(([, value]) => !isEmpty(value)))
@@ -53,15 +53,15 @@ const isEmpty = (value: unknown): boolean =>
   value === false ||
   (typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0)
 
-/** Where the run can be followed as events; none for a run that makes one value at its end. */
+/** URL of the run's event stream; none for a run that produces one value at completion. */
 function streamUrlOf(prediction: Prediction, { model, origin, privateKey }: ViewContext): string | null {
   const token = () => addressToken(privateKey, 'stream', prediction.id)
   if (model.output.kind === 'text') return `${origin}/v1/streams/${token()}`
-  // Clients tell by this path that the events carry addresses of files.
+  // Clients recognise by this path that the events carry URLs of files.
   return fileNames(prediction, model).length > 0 ? `${origin}/v1/files/${token()}` : null
 }
 
-/** The address of an output file, or the file itself where the run tells data URIs. */
+/** The URL of an output file, or the file itself when the run returns data URIs. */
 export function fileUrlsOf(prediction: Prediction, { origin, privateKey, dataUri }: ViewContext) {
   const token = addressToken(privateKey, 'file', prediction.id)
   return (name: string): string => dataUri(prediction, name) ?? `${origin}/files/${token}/${name}`
@@ -115,7 +115,7 @@ export function timestamp(ms: number, digits: 3 | 6 | 9): string {
   return `${new Date(whole).toISOString().slice(0, -1)}${rest}Z`
 }
 
-/** What tells whether there is something new to announce. */
+/** Compared to decide whether there is something new to announce. */
 export function contentMarks(prediction: Prediction, context: ViewContext): { output: number; logs: number } {
   const { output, logs } = runContentAt(prediction, context.model, context.now, () => '')
   const size = output === null ? 0 : Array.isArray(output) ? output.length : 1

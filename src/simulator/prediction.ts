@@ -1,4 +1,4 @@
-/** The vocabulary of the simulator. Times are milliseconds since 1970, with a fraction where Replicate shows nanoseconds. */
+/** The simulator's types. Times are milliseconds since 1970, with a fraction where Replicate shows nanoseconds. */
 
 export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'] as const
 export type PredictionStatus = (typeof PREDICTION_STATUSES)[number]
@@ -7,12 +7,12 @@ export type FinalStatus = Exclude<PredictionStatus, 'starting' | 'processing'>
 export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
 
-/** What was decided when the prediction was created. With `createdAt` it tells where the run is at any moment. */
+/** Decisions made at creation. With `createdAt` they determine the run's state at any moment. */
 export interface RunPlan {
   /** From creation to the start of the run; null: it never starts. */
   startAfterMs: number | null
   runForMs: number
-  /** With a text the run ends `failed`. */
+  /** If set, the run ends `failed` with this text. */
   error: string | null
   /** Bytes of extra logs. */
   extraLogBytes: number
@@ -20,9 +20,9 @@ export interface RunPlan {
   shape?: OutputShape
   /** An output of this size in place of the model's own. */
   hugeOutput?: HugeOutput
-  /** Which metrics the end tells; all when absent. */
+  /** Metrics in the completion; all when absent. */
   metrics?: MetricsKept
-  /** The model that answers name, when it is not the one that was asked for. */
+  /** The model named in responses, if not the requested one. */
   shownModel?: string
 }
 
@@ -40,12 +40,12 @@ export interface HugeOutput {
 export const METRICS_KEPT = ['times', 'counts', 'none'] as const
 export type MetricsKept = (typeof METRICS_KEPT)[number]
 
-/** A file that the input names, fetched when the run was about to start. */
+/** An input file, fetched before the run starts. */
 export interface StoredInput {
   /** The name of its bytes in the blobs. */
   blob: string
   mediaType: string
-  /** Of sound, as far as its header tells. */
+  /** Length of a sound, if its header states it. */
   seconds: number | null
 }
 
@@ -55,7 +55,7 @@ export interface RunEnd {
   startedAt: number | null
 }
 
-/** One prediction, as the journal keeps it. */
+/** One prediction as stored in the journal. */
 export interface Prediction {
   id: string
   createdAt: number
@@ -66,7 +66,7 @@ export interface Prediction {
   /** `owner/name`, when it was created through a deployment. */
   deployment: string | null
   input: Record<string, unknown>
-  /** The files of the input: null until they were fetched; absent when the model takes none. */
+  /** The input files: null until fetched; absent when the model takes none. */
   inputs?: Record<string, StoredInput> | null
   seed: number
   /** Scheme, host and port that the creator used: webhooks carry URLs on it. */
@@ -76,15 +76,15 @@ export interface Prediction {
   deadlineAt: number | null
   plan: RunPlan
   end: RunEnd | null
-  /** By how much the movable clock made it older. */
+  /** Age added by the movable clock. */
   agedMs: number
   /** Input, output and logs are gone. */
   removed: boolean
-  /** What was announced by webhook already: survives a restart. */
+  /** Whether the start webhook was announced: survives a restart. */
   startAnnounced: boolean
-  /** The last webhook was delivered, given up, or there is none to send. */
+  /** The last webhook was delivered or given up, or there is none to send. */
   settled: boolean
-  /** Kept when input and output are gone. */
+  /** Kept after input and output are removed. */
   metrics: Record<string, number | string | boolean>
   billedSeconds: number
   /** In US dollars. */
@@ -106,7 +106,7 @@ export function statusAt(prediction: Prediction, now: number): PredictionStatus 
   return startedAt !== null && now >= startedAt ? 'processing' : 'starting'
 }
 
-/** How far the run is, from 0 to 1. */
+/** Progress of the run, from 0 to 1. */
 export function progressAt(prediction: Prediction, now: number): number {
   const startedAt = startedAtOf(prediction)
   if (startedAt === null) return 0
@@ -115,7 +115,7 @@ export function progressAt(prediction: Prediction, now: number): number {
   return Math.min(1, Math.max(0, (until - startedAt) / Math.max(prediction.plan.runForMs, 0.001)))
 }
 
-/** The end that the plan and the deadline lead to; null when neither ever ends it. */
+/** The completion that follows from plan and deadline; null when neither ever ends the run. */
 export function plannedEnd(prediction: Prediction): RunEnd | null {
   const startedAt = startedAtOf(prediction)
   const { deadlineAt, plan } = prediction

@@ -8,7 +8,7 @@ interface Parts {
   blobs: Blobs
 }
 
-/** Takes away what Replicate would have by now: data of predictions after an hour, uploads after a day. */
+/** Removes expired data as Replicate does: data of predictions after an hour, uploads after a day. */
 export function removeExpired({ book, files, blobs }: Parts): number {
   const removed = book.removeExpired(Date.now())
   files.forget(removed)

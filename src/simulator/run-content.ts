@@ -5,7 +5,7 @@ import { logLinesOf } from './run-logs.ts'
 import { FILES_AT, THINKING } from './run-stages.ts'
 import { toTokens, writeText } from './write-text.ts'
 
-/** What a run has made so far. Nothing of it is stored: model, input, seed and progress tell it again at any time. */
+/** The output of a run so far. It is not stored, but derived from model, input, seed and progress. */
 
 export interface RunContent {
   output: unknown
@@ -49,7 +49,7 @@ function outputAt(prediction: Prediction, model: Model, progress: number, fileUr
   return shape === 'data_uri' ? `data:text/plain;charset=utf-8;base64,${Buffer.from(text).toString('base64')}` : text
 }
 
-/** Built for each answer and never kept. */
+/** Built for each response and never kept. */
 function hugeOutputOf({ as, count, bytes }: HugeOutput): unknown {
   if (as === 'text') return 'A long text. '.repeat(Math.ceil(bytes / 13)).slice(0, bytes)
   if (as === 'tokens') return Array<string>(Math.ceil(bytes / 6)).fill(' token')
@@ -66,7 +66,7 @@ function textAt(prediction: Prediction, progress: number): string[] | null {
   return written <= 0 ? null : tokens.slice(0, written)
 }
 
-/** How far the run is when the token is written: what `textAt` shows from then on. */
+/** Progress of the run when a token is written, consistent with `textAt`. */
 export const tokenAt = (index: number, count: number): number => THINKING + (1 - THINKING) * ((index + 1) / count)
 
 const fill = (template: string, input: Record<string, unknown>) =>
@@ -75,7 +75,7 @@ const fill = (template: string, input: Record<string, unknown>) =>
     return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
   })
 
-/** The text of a run is cut into tokens once, not at every look at it. */
+/** Caches a run's text as tokens. */
 const texts = new Map<string, string[]>()
 const TEXTS_KEPT = 200
 

@@ -1,14 +1,14 @@
 import type { Model } from './models/model.ts'
 import type { Prediction } from './prediction.ts'
 
-/** The files that a run makes: their names, types and sizes follow from the model and the input. */
+/** The files of a run: names, types and sizes follow from model and input. */
 
 const CONTENT_TYPES = { webp: 'image/webp', jpg: 'image/jpeg', png: 'image/png', mp4: 'video/mp4' } as const
 export type FileFormat = keyof typeof CONTENT_TYPES
 
 export const contentTypeOf = (format: FileFormat): string => CONTENT_TYPES[format]
 
-/** `out-0.webp`, `out-1.webp`, …; none for a run that makes text or values. */
+/** `out-0.webp`, `out-1.webp`, …; none for a run that produces text or values. */
 export function fileNames({ input }: Prediction, { output }: Model): string[] {
   if (output.kind === 'restoration') return [`out-0.${restoredFormat(input)}`]
   if (output.kind === 'film') return ['out-0.mp4']
@@ -29,12 +29,12 @@ export function pictureFormat(input: Record<string, unknown>): 'webp' | 'jpg' | 
 export const restoredFormat = (input: Record<string, unknown>): 'jpg' | 'png' =>
   input['output_format'] === 'jpg' ? 'jpg' : 'png'
 
-/** The seed that was asked for, else the one that the run was given. */
+/** The requested seed, else the run's own. */
 export function seedOf({ input, seed }: Prediction): number {
   return typeof input['seed'] === 'number' ? input['seed'] : seed
 }
 
-/** The fields of the input that name files which the model must have, and what each must be. */
+/** The input fields with required files, and the kind of each. */
 export function inputFields({ output }: Model): { field: string; what: 'image' | 'sound' }[] {
   if (output.kind === 'restoration') return [{ field: output.image, what: 'image' }]
   if (output.kind !== 'film') return []
@@ -44,12 +44,12 @@ export function inputFields({ output }: Model): { field: string; what: 'image' |
   ]
 }
 
-/** Of the videos that we make. */
+/** Properties of the videos. */
 export const FRAMES_PER_SECOND = 16
 const SECONDS_WITHOUT_HEADER = 5
 const MAXIMUM_SECONDS = 20
 
-/** How many frames a film has: as long as its sound, from 1 to 20 seconds. */
+/** Frames of a film: as long as its sound, from 1 to 20 seconds. */
 export function frameCount({ inputs }: Prediction, { output }: Model): number {
   const audio = output.kind === 'film' ? inputs?.[output.audio] : undefined
   const seconds = Math.min(MAXIMUM_SECONDS, Math.max(1, audio?.seconds ?? SECONDS_WITHOUT_HEADER))

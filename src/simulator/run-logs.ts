@@ -3,13 +3,13 @@ import type { Prediction } from './prediction.ts'
 import { FILES_AT, THINKING } from './run-stages.ts'
 import { FRAMES_PER_SECOND, frameCount, seedOf } from './run-files.ts'
 
-/** A line of the logs, and how far the run is when it is written, from 0 to 1. */
+/** A log line, and the progress (0 to 1) at which it is written. */
 export interface LogLine {
   at: number
   line: string
 }
 
-/** All lines that a run writes, in their order. */
+/** All log lines of a run, in order. */
 export function logLinesOf(prediction: Prediction, model: Model): LogLine[] {
   switch (model.output.kind) {
     case 'pictures':
@@ -73,8 +73,8 @@ const thinkingLines: LogLine[] = [
   { at: 0.08, line: 'Thinking' },
   { at: 0.16, line: 'Making an outline' },
   { at: THINKING, line: 'Writing' },
-  { at: 0.5, line: 'Half of the answer is written' },
-  { at: 0.75, line: 'Three quarters of the answer are written' },
+  { at: 0.5, line: 'Half of the text is written' },
+  { at: 0.75, line: 'Three quarters of the text are written' },
   { at: 1, line: 'Done' },
 ]
 

@@ -7,14 +7,14 @@ import { tokenCount } from './write-text.ts'
 
 export type Metrics = Prediction['metrics']
 
-/** A run that is over: `seconds` it ran, `total` since it was created. */
+/** A finished run: `seconds` of running, `total` seconds since creation. */
 export interface FinishedRun {
   succeeded: boolean
   seconds: number
   total: number
 }
 
-/** Everything that can be told about a run that is over. */
+/** All metrics of a finished run. */
 export function metricsOf(prediction: Prediction, model: Model, run: FinishedRun): Metrics {
   const times = { predict_time: rounded(run.seconds), total_time: rounded(run.total) }
   return run.succeeded ? { ...times, ...madeBy(prediction, model, run.seconds), ...model.metrics } : times
@@ -54,7 +54,7 @@ function tokenMetrics(prediction: Prediction, seconds: number): Metrics {
 
 const TIMES = new Set(['predict_time', 'total_time'])
 
-/** What of the metrics is told: models and the ways to call them differ. */
+/** The metrics that are shown: models and the ways to call them differ. */
 export function toldMetrics({ plan }: Prediction, metrics: Metrics): Metrics {
   switch (plan.metrics) {
     case 'none':

@@ -3,7 +3,7 @@ import type { Prediction, RunPlan } from './prediction.ts'
 import type { Metrics } from './run-metrics.ts'
 import { seededRandom } from './seeded-random.ts'
 
-/** How long a run will take: by the model's times, the prediction's seed and the simulator's speed. */
+/** Duration of a run, from the model's times, the prediction's seed and the simulator's speed. */
 export function planRun(model: Model, seed: number, speed: number): RunPlan {
   const random = seededRandom('run', model.name, seed)
   return {
@@ -15,7 +15,7 @@ export function planRun(model: Model, seed: number, speed: number): RunPlan {
   }
 }
 
-/** Dollars for what a run made; who pays for what is in `billedSecondsOf`. */
+/** Price of a run in US dollars; `billedSecondsOf` decides which runs are billed. */
 export function costOf(model: Model, seconds: number, metrics: Metrics): number {
   const { per, usd } = model.price
   const measured = (name: string, otherwise: number) => Number(metrics[name] ?? otherwise)
@@ -30,7 +30,7 @@ export function costOf(model: Model, seconds: number, metrics: Metrics): number 
 
 /**
  * Replicate's rules: aborted is free; on public models failed is free and canceled costs the time that it ran; a
- * deployment costs whatever it ran.
+ * deployment costs the time that it ran in any case.
  */
 export function billedSecondsOf(prediction: Pick<Prediction, 'deployment'>, status: string, seconds: number): number {
   if (status === 'aborted') return 0

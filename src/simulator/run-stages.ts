@@ -1,6 +1,6 @@
-/** How far a run is, from 0 to 1, when something of it is there. */
+/** Progress of a run, from 0 to 1, at which its parts appear. */
 
 /** The first part of a text run is spent thinking. */
 export const THINKING = 0.25
-/** Files are there a little before the run is over. */
+/** Files appear shortly before completion. */
 export const FILES_AT = 0.97

@@ -5,10 +5,10 @@ import { fileNames } from './run-files.ts'
 import { logLinesOf } from './run-logs.ts'
 import { FILES_AT } from './run-stages.ts'
 
-/** A run as server-sent events. Which event is which follows from the plan: a client that comes back gets the rest. */
+/** A run as server-sent events. The plan determines the events, so a reconnecting client gets the rest. */
 
 interface StreamEvent {
-  /** How far the run is, from 0 to 1. */
+  /** Progress of the run, from 0 to 1. */
   at: number
   event: 'output' | 'logs'
   data: string
@@ -18,9 +18,9 @@ interface StreamParts {
   prediction: Prediction
   model: Model
   fileUrl: (name: string) => string
-  /** The number of the last event that the client has; -1: none. */
+  /** Number of the last event that the client received; -1: none. */
   after: number
-  /** Resolves when the prediction is over, or after the time. */
+  /** Resolves when the prediction is over or the time has passed. */
   waitForEnd: (ms: number) => Promise<void>
   isGone: () => boolean
   timeoutMs: number
@@ -63,7 +63,7 @@ function outputsOf(prediction: Prediction, model: Model, fileUrl: (name: string)
   return fileNames(prediction, model).map((name) => ({ at: FILES_AT, event, data: fileUrl(name) }))
 }
 
-/** Everything from the next event on that is there by now. */
+/** All events available from the next one on. */
 function dueEvents(parts: StreamParts, state: { next: number }, now: number): string {
   const { prediction } = parts
   const startedAt = startedAtOf(prediction)
@@ -86,7 +86,7 @@ function nextIn(parts: StreamParts, next: number): number {
   return Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms))
 }
 
-/** How a stream ends: an error is told before `done`. */
+/** The final events of a stream: `error`, if any, before `done`. */
 function closing({ prediction: { end, plan } }: StreamParts, next: number): string {
   const id = (n: number) => idOf(end?.at ?? Date.now(), n)
   if (end?.status === 'succeeded') return encoded('done', '{}', id(next))

@@ -1,7 +1,4 @@
-/**
- * Randomness that can be repeated: the same words give the same numbers, in this process and in the next one.
- * Not for secrets.
- */
+/** Reproducible random numbers: the same words give the same numbers in every process. Not for secrets. */
 export interface SeededRandom {
   /** A number in [0, 1). */
   next(): number
@@ -24,7 +21,7 @@ export function seededRandom(...words: readonly (string | number)[]): SeededRand
   }
 }
 
-/** A whole number of 32 bits for a text. */
+/** A 32-bit hash of a text. */
 export function hashOf(text: string): number {
   let hash = 2166136261
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619)

@@ -21,7 +21,7 @@ export interface SimulatorOptions {
   host?: string
   /** 0: any free port. */
   port: number
-  /** Where the journal lives; null: in memory only. */
+  /** Folder of the journal; null: in memory only. */
   dataDir: string | null
   /** Divides run times, nothing else. Default 1. */
   speed?: number
@@ -31,13 +31,16 @@ export interface SimulatorOptions {
   readsPerMinute?: number
   /** Default: a minute's worth of each bucket. */
   burst?: number
-  /** The account's credit in US dollars, when the data folder is new or was begun with another. Default: without end. */
+  /**
+   * The account's credit in US dollars, applied when the data folder is new or was begun with another amount. Default:
+   * unlimited.
+   */
   credit?: number
   /** More models: a file, or its content. */
   models?: string | ModelFile
-  /** Default: the one of the data folder, else a random one. */
+  /** Default: the data folder's seed, else random. */
   seed?: number
-  /** Behaviour of Replicate that is not confirmed. */
+  /** Unconfirmed behaviour of Replicate. */
   habits?: HabitsInput
   log?: (line: object) => void
 }
@@ -45,10 +48,10 @@ export interface SimulatorOptions {
 export interface Simulator {
   /** http://127.0.0.1:4010 */
   url: string
-  /** What a client takes as its base URL: `url` and `/v1`. */
+  /** The base URL for clients: `url` and `/v1`. */
   apiUrl: string
   port: number
-  /** Leaves nothing running. With a data folder, the next simulator goes on from here. */
+  /** Stops everything. With a data folder, the next simulator resumes from this state. */
   stop(): Promise<void>
 }
 

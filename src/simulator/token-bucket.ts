@@ -1,14 +1,14 @@
 export interface TokenBucket {
-  /** Takes one token, or tells how long it takes until there is one. */
+  /** Takes one token, or returns the time until there is one. */
   take(): Taken
   refill(): void
 }
 
 export interface Taken {
   allowed: boolean
-  /** Whole tokens left. */
+  /** Remaining whole tokens. */
   remaining: number
-  /** Until there is a token again; 0 when there is one. */
+  /** Time until the next token; 0 when there is one. */
   resetSeconds: number
 }
 

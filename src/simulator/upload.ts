@@ -9,7 +9,7 @@ export interface Upload {
   md5: string
   metadata: Record<string, unknown>
   createdAt: number
-  /** By how much the movable clock made it older. */
+  /** Age added by the movable clock. */
   agedMs: number
 }
 

@@ -16,9 +16,9 @@ export interface WebhookMessage {
 }
 
 export interface WebhookSender {
-  /** Starts delivery. `settled` is called once, when the message was delivered, given up or dropped. */
+  /** Starts delivery. Calls `settled` once, when the message is delivered, given up or dropped. */
   send(message: WebhookMessage, settled?: () => void): void
-  /** Forgets everything that is waiting or under way. */
+  /** Discards everything waiting or in flight. */
   forget(): void
   stop(): Promise<void>
 }
@@ -40,7 +40,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   const timers = new Set<NodeJS.Timeout>()
   const waiting: (() => Promise<void>)[] = []
   const inFlight = new Set<Promise<void>>()
-  /** Messages that wait until the last one of their prediction was sent. */
+  /** Messages held back until the last one of their prediction is sent. */
   const heldBack = new Map<string, WebhookMessage[]>()
   let abort = new AbortController()
   let isStopped = false
@@ -102,7 +102,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
     for (const message of messages) deliver(message, () => undefined)
   }
 
-  /** The first attempt now, the others counted from now: a restarted process gives a message it owes the whole schedule. */
+  /** Attempts first now and schedules the others from now: after a restart, a pending message gets the whole schedule. */
   function deliver(message: WebhookMessage, settled: () => void): void {
     const offsets = message.event === 'completed' ? habits().webhook_retry_seconds : [0]
     const startedAt = Date.now()
@@ -127,7 +127,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
     return delivered
   }
 
-  /** The status of the answer, or what went wrong. */
+  /** The response's status, or an error text. */
   async function exchange(message: WebhookMessage): Promise<number | string> {
     const timeout = habits().webhook_timeout_seconds * 1000
     try {
@@ -186,5 +186,5 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   }
 }
 
-/** `.invalid` is reserved: no such name ever resolves, so nobody needs to be asked. */
+/** `.invalid` is reserved (RFC 2606) and never resolves, so the lookup is skipped. */
 const isNowhere = (url: string) => new URL(url).hostname.endsWith('.invalid')

@@ -1,7 +1,7 @@
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
 
 /**
- * Text that a language model might answer: a title, an outline and paragraphs around the words of the prompt. The same
+ * Text that a language model might return: a title, an outline and paragraphs around the words of the prompt. The same
  * prompt and seed give the same text.
  */
 export function writeText(prompt: string, seed: number): string {
@@ -14,12 +14,12 @@ export function writeText(prompt: string, seed: number): string {
   return essay(topic, random)
 }
 
-/** The text in pieces of the size that language models send: the pieces joined are the text. */
+/** Splits the text into token-sized pieces, whose concatenation is the text. */
 export function toTokens(text: string): string[] {
   return text.match(/\s*\S{1,6}|\s+/g) ?? []
 }
 
-/** Roughly four characters are a token. */
+/** Estimates four characters per token. */
 export const tokenCount = (text: string) => Math.max(1, Math.ceil(text.length / 4))
 
 const STOP_WORDS = new Set(

@@ -7,14 +7,14 @@ import { damagedPhoto, dataUri } from './support/media.ts'
 import { type Answer, type Body, finished, FLUX, GEMINI, RESTORE, simulatorFor } from './support/simulator.ts'
 import { webhookReceiver } from './support/webhook-receiver.ts'
 
-/** Every answer against Replicate's published OpenAPI document. */
+/** Every response is checked against Replicate's published OpenAPI document. */
 
 const document = parse(readFileSync(new URL('replicate-openapi.yaml', import.meta.url), 'utf8'))
 const ajv = new Ajv({ strict: false, allErrors: true })
 formats.default(ajv)
 ajv.addSchema({ $id: 'replicate', ...withOneOfAsAnyOf(document) })
 
-/** `version` is "a string, or the string hidden": as `oneOf`, hidden would fit both and be refused. */
+/** `version` is "a string, or the string hidden": with `oneOf`, hidden would match both and be invalid. */
 function withOneOfAsAnyOf(value: unknown): object {
   return JSON.parse(JSON.stringify(value).replaceAll('"oneOf"', '"anyOf"'))
 }
@@ -94,7 +94,7 @@ describe('conforms to openapi.yaml', () => {
     expectConforms(await simulator.get('files'), 'get', '/files')
   })
 
-  test('runs that take files, and what became of them', async () => {
+  test('runs with input files, and their results', async () => {
     const simulator = await simulatorFor()
     const image = dataUri(await damagedPhoto(), 'image/png')
     const runs = [

@@ -19,7 +19,7 @@ describe('the three ways to create', () => {
     expect(official.body).toMatchObject({ model: 'google/gemini-3-pro', version: 'hidden' })
   })
 
-  test('by an official model: drops unknown input fields, draws files that can be fetched in parts', async () => {
+  test('by an official model: drops unknown input fields, and serves byte ranges of the files', async () => {
     const simulator = await simulatorFor()
     const input = { prompt: 'a boat', num_outputs: 2, output_format: 'png', megapixels: '0.25', aspect_ratio: '16:9' }
     const { body } = await simulator.post(FLUX, { input: { ...input, surprise: 1 } })
@@ -88,7 +88,7 @@ describe('text', () => {
 })
 
 describe('refusals', () => {
-  test('without a token 401, with any token not', async () => {
+  test('no token is a 401; any token is valid', async () => {
     const simulator = await simulatorFor()
     const none = await simulator.get('account', { authorization: '' })
     expect(none.status).toBe(401)
@@ -102,7 +102,7 @@ describe('refusals', () => {
     expect((await simulator.books()).counts.created).toBe(0)
   })
 
-  test('wrong input 422 in the words of the real one', async () => {
+  test('wrong input is a 422 worded as by the real API', async () => {
     const simulator = await simulatorFor()
     const required = await simulator.create({})
     expect(required.status).toBe(422)
@@ -147,7 +147,7 @@ describe('refusals', () => {
 })
 
 describe('Prefer: wait', () => {
-  test('answers when the run is over, or 202 with Location when the time is', async () => {
+  test('returns when the run is over, or 202 with Location at the timeout', async () => {
     const simulator = await simulatorFor()
     const done = await simulator.create({ prompt: 'x' }, {}, { prefer: 'wait' })
     expect([done.status, done.body.status]).toEqual([201, 'succeeded'])
@@ -185,7 +185,7 @@ describe('models of a user', () => {
     deployments: [{ name: 'acme/fast-stamp', model: 'acme/stamp' }],
   }
 
-  test('from a file: run, shown with their schema, reached through their deployment', async () => {
+  test('from a file run, show their schema and are reachable through their deployment', async () => {
     const folder = temporaryFolder()
     const { writeFileSync } = await import('node:fs')
     writeFileSync(`${folder}/more.json`, JSON.stringify(models))
@@ -198,9 +198,9 @@ describe('models of a user', () => {
     expect((await simulator.post('predictions', { version: 'a'.repeat(64), input: {} })).status).toBe(201)
   })
 
-  test('that are not valid are refused with their place', async () => {
+  test('that are invalid are refused with their path', async () => {
     const wrong = { models: [{ name: 'nameless', output: { kind: 'film' } }] }
-    // @ts-expect-error: this is what is wrong with it
+    // @ts-expect-error: the invalid value under test
     await expect(startSimulator({ port: 0, dataDir: null, models: wrong })).rejects.toThrow(/models\[0\]\.name/)
   })
 })

@@ -10,7 +10,7 @@ const INSUFFICIENT = {
 }
 
 describe('credit', () => {
-  test('under $5 creates are limited to 6 a minute without a burst, told as by the real one', async () => {
+  test('below $5 creates are limited to 6 a minute without a burst, worded as by the real API', async () => {
     const simulator = await simulatorFor({ credit: 4.9 })
     expect((await simulator.create()).status).toBe(201)
     const refused = await simulator.create()
@@ -30,7 +30,7 @@ describe('credit', () => {
     expect((await simulator.books()).counts).toMatchObject({ create_requests: 2, created: 1, throttled: 1 })
   })
 
-  test('is spent by runs: over $5 nothing is limited, under it at once', async () => {
+  test('is spent by runs: not limited above $5, limited as soon as it is below', async () => {
     const simulator = await simulatorFor({ credit: 5.002 })
     const [first] = await Promise.all([simulator.create(), simulator.create()])
     await finished(simulator, first.body.id)
@@ -39,7 +39,7 @@ describe('credit', () => {
     expect((await simulator.create()).status).toBe(429)
   })
 
-  test('at nothing a create is a 402, until there is credit again', async () => {
+  test('at zero a create is a 402, until credit is added', async () => {
     const simulator = await simulatorFor({ credit: 0.001 })
     const last = await simulator.create()
     expect(last.status).toBe(201)
@@ -53,7 +53,7 @@ describe('credit', () => {
     expect(new Set(rich.map(({ status }) => status))).toEqual(new Set([201]))
   })
 
-  test('without a payment method creates are limited too; habits change by how much', async () => {
+  test('without a payment method creates are limited too; habits set the limit', async () => {
     const simulator = await simulatorFor({ habits: { low_credit_creates_per_minute: 12 } })
     await simulator.post('/_sim/credit', { usd: null, payment_method: false })
     const answers = await Promise.all([simulator.create(), simulator.create()])
@@ -65,7 +65,7 @@ describe('credit', () => {
     expect((await simulator.post('/_sim/credit', { usd: 'much' })).status).toBe(422)
   })
 
-  test('what is left is left after a restart; another amount begins anew; reset gives it back', async () => {
+  test('the rest survives a restart; another amount replaces it; reset restores it', async () => {
     const folder = temporaryFolder()
     const start = async (credit: number) =>
       withCalls(await startSimulator({ port: 0, dataDir: folder, speed: 100, credit }))

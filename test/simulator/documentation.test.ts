@@ -17,14 +17,14 @@ const samples = (text: string) =>
   [...text.matchAll(/```json\n([^]*?)```/g)].map(([, sample = '']) => JSON.parse(sample))
 
 describe('docs/simulator.md', () => {
-  test('its faults are accepted', async () => {
+  test('its example faults are accepted', async () => {
     const simulator = await simulatorFor()
     const faults = samples(part('## Faults'))
     expect(faults.length).toBeGreaterThan(5)
     for (const fault of faults) expect(await simulator.faults(fault)).toMatchObject({ status: 200 })
   })
 
-  test('its models are accepted', () => {
+  test('its example models are accepted', () => {
     const [file] = samples(part('### Your own models'))
     expect(createCatalogue(file).models.map(({ name }) => name)).toContain('acme/greeter')
   })

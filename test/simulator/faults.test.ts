@@ -10,7 +10,7 @@ describe('creates', () => {
     expect((await simulator.create()).status).toBe(201)
   })
 
-  test('cut_after_accept: exactly n are created, run, and are never answered', async () => {
+  test('cut_after_accept: exactly n are created and run, without a response', async () => {
     const simulator = await simulatorFor()
     await simulator.faults({ create: { cut_after_accept: { next: 10 } } })
     const outcomes = await Promise.allSettled(Array.from({ length: 25 }, () => simulator.create()))
@@ -50,7 +50,7 @@ describe('creates', () => {
     expect([status, headers.get('retry-after'), body.retry_after, body.detail]).toEqual([429, header, inBody, detail])
   })
 
-  test('garbage: 201 that nobody can read; hide_webhook: no webhook in the answer, but in the books', async () => {
+  test('garbage: an unreadable 201; hide_webhook: no webhook in the response, but in the books', async () => {
     const simulator = await simulatorFor()
     await simulator.faults({ create: { garbage: { next: 1 } } })
     const garbage = await simulator.create()
@@ -97,7 +97,7 @@ describe('reads', () => {
     expect((await simulator.get(path)).status).toBe(200)
   })
 
-  test('odd_status: a word that nobody knows in place of each status, while the run goes on', async () => {
+  test('odd_status: an unknown word in place of each status, while the run continues', async () => {
     const simulator = await simulatorFor()
     await simulator.faults({ get: { odd_status: 1 }, list: { odd_status: { word: 'queued2' } } })
     const { body } = await simulator.create()
@@ -128,7 +128,7 @@ describe('reads', () => {
 })
 
 describe('runs', () => {
-  test('fail with a given text: free on a public model, paid through a deployment', async () => {
+  test('fail with a given text: free on a public model, billed through a deployment', async () => {
     const simulator = await simulatorFor()
     const error = 'Director: unexpected error handling prediction (E9828)'
     await simulator.faults({ predictions: { fail: { next: 2, error } } })
@@ -161,7 +161,7 @@ async function outcomes(): Promise<string> {
 }
 
 describe('the switches', () => {
-  test('merge, show what is left, clear with null', async () => {
+  test('merge, show the remaining count, clear with null', async () => {
     const simulator = await simulatorFor()
     await simulator.faults({ webhooks: { drop: 0.5 }, create: { cut_after_accept: { next: 10 } } })
     const merged = await simulator.faults({ webhooks: { duplicate: { next: 2 } }, get: { garbage: 1 } })
@@ -192,7 +192,7 @@ describe('the switches', () => {
     expect((await simulator.get('/_sim/faults')).body).toEqual({})
   })
 
-  test('a probability strikes by the seed', async () => {
+  test('a probability is reproducible by the seed', async () => {
     const first = await outcomes()
     expect(first).toContain('string')
     expect(first).toContain('object')

@@ -14,7 +14,7 @@ async function film(simulator: TestSimulator, input: object): Promise<Body> {
   return finished(simulator, body.id)
 }
 
-/** Runs in the browser: plays the video at an address, and compares two moments of it. */
+/** Runs in the browser: plays the video at a URL and compares two of its frames. */
 const LOOK_AT_VIDEO = `async (url) => {
   const video = document.createElement('video')
   video.muted = true
@@ -36,7 +36,7 @@ const LOOK_AT_VIDEO = `async (url) => {
 }`
 
 describe('wan-2.2-s2v', () => {
-  test('runs 30 to 90 seconds, tells each frame, and makes an MP4 as long as the sound', async () => {
+  test('runs 30 to 90 seconds, logs each frame, and makes an MP4 as long as the sound', async () => {
     const simulator = await simulatorFor()
     const done = await film(simulator, { ...(await speechInput()), num_frames_per_chunk: 20, seed: 1 })
     expect(done).toMatchObject({ status: 'succeeded', model: 'wan-video/wan-2.2-s2v', version: 'hidden' })
@@ -80,7 +80,7 @@ describe('wan-2.2-s2v', () => {
     expect([...seen].toSorted((a, b) => a - b)).toEqual([...seen])
   })
 
-  test('what is no sound fails the run; the schema is checked', async () => {
+  test('a file that is no sound fails the run; the schema is checked', async () => {
     const simulator = await simulatorFor()
     const input = await speechInput(1)
     const failed = await film(simulator, { ...input, audio: input.image })

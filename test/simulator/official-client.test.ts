@@ -29,7 +29,7 @@ test('create by version and by model, wait, get, run', async () => {
   expect(deployed.status).toBe('starting')
 })
 
-/** A client that reaches the simulator through a proxy which speaks TLS: then it makes file objects of addresses. */
+/** A client that reaches the simulator through a TLS proxy: with https URLs it creates file objects. */
 const clientBehindProxy = (simulator: TestSimulator) =>
   new Replicate({
     auth: 'r8_any',
@@ -43,7 +43,7 @@ const clientBehindProxy = (simulator: TestSimulator) =>
     },
   })
 
-test('run gives files that can be read', async () => {
+test('run returns readable files', async () => {
   const simulator = await simulatorFor()
   const output = await clientBehindProxy(simulator).run('black-forest-labs/flux-schnell', {
     input: { prompt: 'a lighthouse', megapixels: '0.25', output_format: 'png' },
@@ -56,7 +56,7 @@ test('run gives files that can be read', async () => {
   expect((await sharp(Buffer.from(await blob.arrayBuffer())).metadata()).format).toBe('png')
 })
 
-test('run uploads what it is given: a picture is restored, a speech becomes a video', async () => {
+test('run uploads its files: a picture is restored, a speech becomes a video', async () => {
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   const photo = await damagedPhoto()
@@ -94,7 +94,7 @@ test('files: create, get, list, delete', async () => {
   await expect(client.files.create(Buffer.alloc(1024 * 1024 + 1))).rejects.toThrow(/413 .*less than 1MB/)
 })
 
-test('stream: text as it is written, files to be read, and errors', async () => {
+test('stream: text as it is written, readable files, and errors', async () => {
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   let text = ''
@@ -161,7 +161,7 @@ test('the webhook secret validates a received webhook', async () => {
   expect(await validateWebhook({ ...parts, body: `${raw} `, secret: key })).toBe(false)
 })
 
-test('account, models, versions, hardware, and errors it understands', async () => {
+test('account, models, versions, hardware, and errors that the client parses', async () => {
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   expect((await client.accounts.current()).username).toBe('acme')
@@ -178,7 +178,7 @@ test('account, models, versions, hardware, and errors it understands', async () 
   await expect(create).rejects.toThrow(/422 .*prompt is required/)
 })
 
-test('pays six times for one create when the socket drops: why a service must not use it as it is', async () => {
+test('the client pays six times for one create when the socket drops, so a service must not use its retries', async () => {
   const simulator = await simulatorFor()
   await simulator.faults({ create: { cut_after_accept: { next: 5 } } })
   await clientOf(simulator.apiUrl).predictions.create({

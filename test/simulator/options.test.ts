@@ -39,7 +39,7 @@ describe('settings', () => {
     expect(usage()).toContain('SIMULATOR_READS_PER_MINUTE')
   })
 
-  test('a file of models that is not there is named', async () => {
+  test('a missing model file is named', async () => {
     const start = startSimulator({ port: 0, dataDir: null, models: '/nowhere.json' })
     await expect(start).rejects.toThrow('cannot read models from /nowhere.json')
   })

@@ -2,7 +2,7 @@ import { request } from 'node:http'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { simulatorFor, type TestSimulator } from './support/simulator.ts'
 
-/** Faults of the host of output files. */
+/** Faults of the output host. */
 
 let simulator: TestSimulator
 let url: string
@@ -18,7 +18,7 @@ beforeEach(async () => {
 })
 
 describe('the output host', () => {
-  test('slow: the right bytes, over so much time', async () => {
+  test('slow: the right bytes, spread over the given time', async () => {
     await simulator.faults({ files: { slow: { seconds: 0.5, next: 1 } } })
     const started = performance.now()
     const response = await fetch(url)
@@ -26,7 +26,7 @@ describe('the output host', () => {
     expect(performance.now() - started).toBeGreaterThan(450)
   })
 
-  test('endless: begins as the file, and goes on', async () => {
+  test('endless: begins as the file, and never ends', async () => {
     await simulator.faults({ files: { endless: { next: 1 } } })
     const response = await fetch(url)
     expect(response.headers.get('content-length')).toBeNull()
@@ -41,7 +41,7 @@ describe('the output host', () => {
     expect((await fetch(url)).headers.get('content-length')).toBe(String(right.length))
   })
 
-  test('wrong_length: more than there is breaks off, less than there is is told', async () => {
+  test('wrong_length: too large breaks off, too small truncates', async () => {
     await simulator.faults({ files: { wrong_length: { by: 50, next: 1 } } })
     const short = await fetch(url)
     expect(short.headers.get('content-length')).toBe(String(right.length + 50))
@@ -51,7 +51,7 @@ describe('the output host', () => {
     expect((await bytesOf(await fetch(url))).equals(right)).toBe(true)
   })
 
-  test('redirect: to a private address, or elsewhere', async () => {
+  test('redirect: to a private address or another URL', async () => {
     await simulator.faults({ files: { redirect: { next: 1 } } })
     const away = await fetch(url, { redirect: 'manual' })
     expect([away.status, away.headers.get('location')]).toEqual([302, 'http://169.254.169.254/latest/meta-data/'])
@@ -82,7 +82,7 @@ describe('the output host', () => {
   })
 })
 
-/** What the header says, whatever follows. */
+/** The headers alone, even if the body fails. */
 const lengthTold = (address: string) =>
   new Promise<string | undefined>((resolve, reject) => {
     request(address, (response) => {

@@ -61,7 +61,7 @@ describe('pictures', () => {
 })
 
 describe('text', () => {
-  test('keeps to the subject, in the form that was asked for', () => {
+  test('keeps to the subject, in the requested form', () => {
     expect(writeText('Write a video script about urban beekeeping', 1)).toMatch(
       /^# Video urban beekeeping - a script|urban beekeeping[^]*Scene 1/i,
     )
@@ -69,7 +69,7 @@ describe('text', () => {
     expect(writeText('', 1).length).toBeGreaterThan(100)
   })
 
-  test('its tokens joined are the text', () => {
+  test('its tokens concatenate to the text', () => {
     const text = writeText('an essay about ünïcode  spaces', 4)
     expect(toTokens(text).join('')).toBe(text)
   })

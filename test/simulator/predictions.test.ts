@@ -32,7 +32,7 @@ describe('list', () => {
     expect((await simulator.get('predictions?source=web')).body.results).toEqual([])
   })
 
-  test('refuses what it does not understand', async () => {
+  test('refuses invalid parameters', async () => {
     const simulator = await simulatorFor()
     for (const query of ['created_after=yesterday', 'created_before=', 'cursor=zzz', 'source=api']) {
       expect((await simulator.get(`predictions?${query}`)).status).toBe(422)
@@ -49,7 +49,7 @@ describe('cancel', () => {
     expect(canceled.body).toMatchObject({ status: 'canceled', metrics: { predict_time: 0.000003 } })
   })
 
-  test('while running: pays for the time, keeps what was written; again: no change', async () => {
+  test('while running: bills the time, keeps the output so far; a second cancel changes nothing', async () => {
     const simulator = await simulatorFor({ speed: 20 })
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } })
     await waitFor('some text', async () => (await simulator.get(`predictions/${body.id}`)).body.output?.length > 3)
@@ -66,7 +66,7 @@ describe('cancel', () => {
 })
 
 describe('Cancel-After', () => {
-  test('before the start aborted and free, while running canceled and paid; both told by webhook', async () => {
+  test('before the start aborted and free, while running canceled and billed; both send a webhook', async () => {
     const [simulator, receiver] = [await simulatorFor({ speed: 10 }), await webhookReceiver()]
     const silent = await simulatorFor({ habits: { completed_on_aborted: false } })
     const webhook = { webhook: receiver.url, webhook_events_filter: ['completed'] }
@@ -102,7 +102,7 @@ describe('Cancel-After', () => {
 })
 
 describe('removal after an hour', () => {
-  test('the clock ages what exists: input, output, logs and files go, timestamps stay', async () => {
+  test('the clock ages predictions: input, output, logs and files are removed, timestamps stay', async () => {
     const simulator = await simulatorFor()
     const { body } = await simulator.create({ prompt: 'x', megapixels: '0.25' })
     const done = await finished(simulator, body.id)

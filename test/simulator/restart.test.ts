@@ -25,7 +25,7 @@ async function spawnSimulator(...flags: string[]) {
 }
 
 describe('kill -9', () => {
-  test('runs go on by their created_at, owed webhooks arrive, the books are continuous', async () => {
+  test('runs resume by their created_at, pending webhooks arrive, the books are continuous', async () => {
     const [folder, receiver] = [temporaryFolder(), await webhookReceiver()]
     const first = await spawnSimulator('--port', '0', '--data', folder, '--speed', '20')
     const webhook = { webhook: receiver.url, webhook_events_filter: ['start', 'completed'] }
@@ -73,7 +73,7 @@ describe('kill -9', () => {
   })
 })
 
-test('kill -9 keeps uploads, credit, and runs whose inputs were on their way', async () => {
+test('kill -9 keeps uploads, credit, and runs whose inputs were being fetched', async () => {
   const [folder, photo] = [temporaryFolder(), await damagedPhoto()]
   let isSlow = true
   const host = await hostFor((_request, response) => void (isSlow ? undefined : response.end(photo)))
@@ -109,7 +109,7 @@ test('kill -9 keeps uploads, credit, and runs whose inputs were on their way', a
   await second.child.kill('SIGTERM')
 })
 
-test('a run that ended while nobody was there ended when it was planned to', async () => {
+test('a run that was due during downtime completed at its planned time', async () => {
   const folder = temporaryFolder()
   const options = { port: 0, dataDir: folder, speed: 2 }
   const first = withCalls(await startSimulator(options))
@@ -126,7 +126,7 @@ test('a run that ended while nobody was there ended when it was planned to', asy
   expect(clock.removed).toBe(1)
 })
 
-test('predictions of a model that is not described any more are still listed, and end', async () => {
+test('predictions of a removed model are still listed, and complete', async () => {
   const folder = temporaryFolder()
   const model = { name: 'acme/stamp', input_schema: {}, run_seconds: 0.2, output: { kind: 'text' } } as const
   const first = withCalls(await startSimulator({ port: 0, dataDir: folder, models: { models: [model] } }))
@@ -138,7 +138,7 @@ test('predictions of a model that is not described any more are still listed, an
 })
 
 describe('the command', () => {
-  test('refuses what is wrong on stderr, and names it', async () => {
+  test('names an invalid setting on stderr and exits', async () => {
     const child = spawnNode(MAIN, ['--port', 'abc'])
     expect((await child.exited).code).toBe(1)
     expect(child.stderr).toBe('simulator: --port is "abc", expected a whole number from 0 to 65535\n')

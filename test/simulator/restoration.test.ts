@@ -20,7 +20,7 @@ async function failure(simulator: TestSimulator, address: string): Promise<strin
 }
 
 describe('restore-image', () => {
-  test('takes scratches and specks away, brings back contrast and colour, keeps the aspect ratio', async () => {
+  test('removes scratches and specks, restores contrast and colour, keeps the aspect ratio', async () => {
     const simulator = await simulatorFor()
     const photo = await damagedPhoto()
     const bytes = await restored(simulator, { input_image: dataUri(photo, 'image/png'), seed: 6 })
@@ -54,7 +54,7 @@ describe('restore-image', () => {
     expect((await sharp(jpg).metadata()).format).toBe('jpeg')
   })
 
-  test('turns a picture upright, and makes a large one smaller in its own aspect ratio', async () => {
+  test('rotates a picture upright, and scales a large one down in its aspect ratio', async () => {
     const simulator = await simulatorFor()
     const large = await sharp(await damagedPhoto({ width: 3000, height: 1500 }))
       .withMetadata({ orientation: 6 })
@@ -67,7 +67,7 @@ describe('restore-image', () => {
     expect(width * height).toBeLessThanOrEqual(1.05 * 1024 * 1024)
   })
 
-  test('understands addresses, redirects, and outputs of its own', async () => {
+  test('accepts URLs, redirects, and its own outputs', async () => {
     const simulator = await simulatorFor()
     const photo = await damagedPhoto()
     const host = await hostFor((request, response) =>
@@ -82,7 +82,7 @@ describe('restore-image', () => {
     expect((await finished(simulator, body.id)).status).toBe('succeeded')
   })
 
-  test('an input that cannot be used fails the run, free of charge', async () => {
+  test('an unusable input fails the run, free of charge', async () => {
     const simulator = await simulatorFor({ habits: { max_file_bytes: 100_000 } })
     const host = await hostFor((request, response) => {
       if (request.url === '/large') return response.end(Buffer.alloc(200_000))
@@ -104,7 +104,7 @@ describe('restore-image', () => {
     expect(predictions).toHaveLength(8)
   })
 
-  test('is checked against its schema; a data URI of megabytes is fine', async () => {
+  test('is checked against its schema; a data URI of megabytes is accepted', async () => {
     const simulator = await simulatorFor()
     const fields = async (input: object) =>
       (await simulator.post(RESTORE, { input })).body.invalid_fields?.map((one: { field: string }) => one.field)
@@ -119,7 +119,7 @@ describe('restore-image', () => {
     await restored(simulator, { input_image: dataUri(photo, 'image/png') })
   })
 
-  test('stays starting until its input is there; a cancel needs not wait for it', async () => {
+  test('stays starting until its input is fetched; a cancel does not wait for it', async () => {
     const simulator = await simulatorFor()
     const photo = await damagedPhoto()
     let deliver: (() => void) | undefined

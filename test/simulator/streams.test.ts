@@ -7,7 +7,7 @@ interface Event {
   data: string
 }
 
-/** Events as the standard reads them. */
+/** Events parsed as in the standard. */
 function eventsIn(text: string): Event[] {
   return text.split('\n\n').flatMap((block) => {
     if (block === '' || block.startsWith(':')) return []
@@ -26,7 +26,7 @@ const read = async (url: string, headers: Record<string, string> = {}) => {
 const outputOf = (events: Event[]) => events.flatMap(({ event, data }) => (event === 'output' ? [data] : []))
 
 describe('urls.stream', () => {
-  test('tells the tokens, the logs and the end, each with an id', async () => {
+  test('sends the tokens, the logs and the completion, each with an id', async () => {
     const simulator = await simulatorFor()
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'Write an essay about bees' } })
     expect(body.urls.stream).toMatch(new RegExp(`^${simulator.apiUrl}/streams/\\w{42}$`))
@@ -46,7 +46,7 @@ describe('urls.stream', () => {
     for (const [seconds = 0] of ids) expect(seconds - begun).toBeLessThan(60)
   })
 
-  test('arrives while the run goes on', async () => {
+  test('arrives during the run', async () => {
     const simulator = await simulatorFor({ speed: 15 })
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } })
     const response = await fetch(body.urls.stream)
@@ -62,7 +62,7 @@ describe('urls.stream', () => {
     expect((await simulator.get(`predictions/${body.id}`)).body.status).toBe('processing')
   })
 
-  test('goes on after Last-Event-ID, and can be read again when it is over', async () => {
+  test('resumes after Last-Event-ID, and can be read again after completion', async () => {
     const simulator = await simulatorFor()
     const { body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } })
     const all = eventsIn(await read(body.urls.stream))
@@ -86,7 +86,7 @@ describe('urls.stream', () => {
     expect(eventsIn(await text).at(-1)).toMatchObject({ event: 'done', data: '{"reason":"canceled"}' })
   })
 
-  test('pictures are told by their addresses, under the path of file streams', async () => {
+  test('pictures are sent as URLs, under the path of file streams', async () => {
     const simulator = await simulatorFor()
     const { body } = await simulator.create({ prompt: 'x', num_outputs: 2 })
     expect(body.urls.stream).toMatch(new RegExp(`^${simulator.apiUrl}/files/\\w{42}$`))
@@ -94,7 +94,7 @@ describe('urls.stream', () => {
     expect(outputOf(events)).toEqual((await finished(simulator, body.id)).output)
   })
 
-  test('is absent where there is nothing to follow, 404 when the data is gone, and closed when it is silent', async () => {
+  test('is absent for models without events, 404 after removal, and closed after silence', async () => {
     const simulator = await simulatorFor({ habits: { stream_timeout_seconds: 0.2 } })
     const version = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
     const hello = await simulator.post('predictions', { version, input: { text: 'x' } })

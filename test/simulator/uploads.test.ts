@@ -59,7 +59,7 @@ describe('the files API', () => {
     expect((await fetch(second.body.urls.get)).status).toBe(401)
   })
 
-  test('refuses what is too large, and what is no upload', async () => {
+  test('refuses files that are too large, and bodies that are no upload', async () => {
     const simulator = await simulatorFor({ habits: { max_file_bytes: 2 * 1024 * 1024 } })
     for (const bytes of [2 * 1024 * 1024 + 1, 4 * 1024 * 1024]) {
       const large = await upload(simulator.apiUrl, { content: blob(Buffer.alloc(bytes)) })
@@ -82,7 +82,7 @@ describe('the files API', () => {
     expect(new Set(ids)).toEqual(new Set(made.map(({ body }) => body.id)))
   })
 
-  test('a signed address downloads without a token, until it expires', async () => {
+  test('a signed URL downloads without a token, until it expires', async () => {
     const simulator = await simulatorFor()
     const { body } = await upload(simulator.apiUrl, { content: blob('the bytes', 'text/plain') })
     const { files_key: key } = (await simulator.get('/_sim/secret')).body
@@ -103,7 +103,7 @@ describe('the files API', () => {
     }
   })
 
-  test('is input for predictions, also after a restart; expires by the clock; leaves no bytes behind', async () => {
+  test('are input for predictions, also after a restart; expire by the clock; leave no bytes behind', async () => {
     const folder = temporaryFolder()
     const options = { port: 0, dataDir: folder, speed: 100 }
     const first = withCalls(await startSimulator(options))
@@ -127,7 +127,7 @@ describe('the files API', () => {
     expect(readdirSync(`${folder}/blobs`)).toEqual([])
   })
 
-  test('faults strike it as any other answer', async () => {
+  test('faults apply to it as to any other response', async () => {
     const simulator = await simulatorFor()
     await simulator.faults({ uploads: { status: { code: 503, next: 1 } } })
     expect((await callsTo(simulator.url).get('files')).status).toBe(503)

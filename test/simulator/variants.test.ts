@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { type Body, finished, GEMINI, simulatorFor, type TestSimulator } from './support/simulator.ts'
 import { webhookReceiver } from './support/webhook-receiver.ts'
 
-/** The same runs, told in the different ways that Replicate and its models tell them. */
+/** The same runs in the different response shapes of Replicate and its models. */
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 
@@ -35,7 +35,7 @@ describe('shapes of output', () => {
     expect((await picture(simulator, {})).output).toEqual([url])
   })
 
-  test('data URIs, in answers and in webhooks, hold the file itself', async () => {
+  test('data URIs, in responses and in webhooks, contain the file', async () => {
     const [simulator, receiver] = [await simulatorFor(), await webhookReceiver()]
     await simulator.faults({ predictions: shape('data_uri') })
     const input = { prompt: 'x', megapixels: '0.25', num_outputs: 2, output_format: 'jpg' }
@@ -59,7 +59,7 @@ describe('shapes of output', () => {
 })
 
 describe('metrics', () => {
-  test('only times, only what was made, or nothing; the bill stays', async () => {
+  test('only times, only counts, or nothing; the billed time stays', async () => {
     const simulator = await simulatorFor()
     const keep = (name: string) => ({ metrics: { keep: name, next: 1 } })
     const names = (body: Body) => Object.keys(body.metrics)
@@ -71,7 +71,7 @@ describe('metrics', () => {
     expect(names(await text(simulator, keep('counts')))).toContain('output_token_count')
   })
 
-  test('a webhook leaves total_time out, as recorded; a habit puts it in', async () => {
+  test('a webhook omits total_time, as recorded; a habit includes it', async () => {
     const [simulator, receiver] = [await simulatorFor(), await webhookReceiver()]
     const metrics = async () => {
       const { body } = await simulator.create({ prompt: 'x' }, { webhook: receiver.url })
@@ -82,7 +82,7 @@ describe('metrics', () => {
     expect(await metrics()).toContain('total_time')
   })
 
-  test('a model of a user tells its own', async () => {
+  test('a user model adds its own', async () => {
     const model = {
       name: 'acme/voice',
       input_schema: {},
@@ -96,15 +96,15 @@ describe('metrics', () => {
   })
 })
 
-describe('an answer', () => {
-  test('may name another model than the one that was asked for', async () => {
+describe('a response', () => {
+  test('may name another model than the requested one', async () => {
     const simulator = await simulatorFor()
     const done = await picture(simulator, { other_model: { name: 'replicate/lifeboat-70b', next: 1 } })
     expect(done).toMatchObject({ model: 'replicate/lifeboat-70b', status: 'succeeded' })
     expect((await simulator.books()).predictions[0].model).toBe('black-forest-labs/flux-schnell')
   })
 
-  test('shows fields without a value as null, or not at all', async () => {
+  test('shows fields without a value as null, or omits them', async () => {
     const simulator = await simulatorFor({ habits: { empty_fields: 'null' } })
     const nulls = (await simulator.create()).body
     expect(nulls).toMatchObject({ started_at: null, completed_at: null, output: null, error: null })
@@ -136,7 +136,7 @@ describe('an answer', () => {
     expect(await body('html')).toContain('<html>')
   })
 
-  test('to a cancel of what is over may be a refusal', async () => {
+  test('to a cancel of a finished prediction may be an error', async () => {
     const simulator = await simulatorFor({ habits: { cancel_finished_code: 409 } })
     const { id } = await picture(simulator, {})
     expect((await simulator.post(`predictions/${id}/cancel`)).status).toBe(409)
@@ -154,7 +154,7 @@ describe('Prefer: wait with the first output, as recorded in 2024', () => {
     expect(done.output.slice(0, 3)).toEqual(body.output)
   })
 
-  test('pictures: data URIs while it is processing; what has no early output is waited for', async () => {
+  test('pictures: data URIs while it is processing; without an early output it waits for completion', async () => {
     const simulator = await simulatorFor({ habits: { wait_answers: 'first_output' } })
     const { body } = await simulator.create({ prompt: 'x', megapixels: '0.25' }, {}, { prefer: 'wait' })
     expect([body.status, body.completed_at]).toEqual(['processing', undefined])

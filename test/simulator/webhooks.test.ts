@@ -20,7 +20,7 @@ function isAuthentic({ raw, headers }: Received, secret: string): boolean {
   }
 }
 
-describe('what is sent', () => {
+describe('webhooks', () => {
   test('signed, keys sorted, nanoseconds, no source, the query string kept', async () => {
     const [simulator, receiver] = [await simulatorFor(), await webhookReceiver()]
     const { body } = await simulator.create({ prompt: 'x' }, { webhook: receiver.url })
@@ -39,7 +39,7 @@ describe('what is sent', () => {
     expect(shown.completed_at.slice(0, 26)).toBe(last.body.completed_at.slice(0, 26))
   })
 
-  test('only the events asked for; without a filter output and completed', async () => {
+  test('only the requested events; without a filter output and completed', async () => {
     const [simulator, receiver] = [await simulatorFor({ speed: 20 }), await webhookReceiver()]
     const seen = async (more: object): Promise<string[]> => {
       const { body } = await simulator.post(FLUX, { input: { prompt: 'x' }, webhook: receiver.url, ...more })
@@ -73,7 +73,7 @@ describe('what is sent', () => {
 describe('retries', () => {
   const habits = { webhook_retry_seconds: [0, 0.1, 0.3, 0.6], webhook_timeout_seconds: 0.5 }
 
-  test('the last one is tried again with the same id and a right signature, until a 2xx', async () => {
+  test('the last one is retried with the same id and a right signature, until a 2xx', async () => {
     const [simulator, receiver] = [await simulatorFor({ habits }), await webhookReceiver()]
     receiver.answer = { status: 500 }
     const { body } = await simulator.create(
@@ -90,7 +90,7 @@ describe('retries', () => {
     expect(receiver.received.filter((one) => !isOver(one) && one.body.id === body.id)).toHaveLength(1)
   })
 
-  test.each([301, 401, 413, 500])('%i: gives up after the last try, follows nothing', async (status) => {
+  test.each([301, 401, 413, 500])('%i: gives up after the last try, follows no redirect', async (status) => {
     const [simulator, receiver, elsewhere] = [
       await simulatorFor({ habits }),
       await webhookReceiver(),
@@ -104,7 +104,7 @@ describe('retries', () => {
     expect(elsewhere.received).toHaveLength(0)
   })
 
-  test('a name that cannot exist fails at once and is not tried again', async () => {
+  test('a reserved name fails at once and is not retried', async () => {
     const simulator = await simulatorFor({ habits })
     const { body } = await simulator.create(
       { prompt: 'x' },
@@ -147,7 +147,7 @@ describe('webhook faults', () => {
     expect((await receiver.completed(id)).at - Date.parse(end)).toBeGreaterThan(350)
   })
 
-  test('reorder: the start comes after the end', async () => {
+  test('reorder: the start comes after the completion', async () => {
     const { receiver } = await run({ reorder: { next: 1 } }, ['start', 'completed'])
     await waitFor('both', () => receiver.received.length === 2)
     expect(receiver.received.map((one) => one.body.status)).toEqual(['succeeded', 'processing'])
@@ -177,7 +177,7 @@ describe('webhook faults', () => {
   })
 })
 
-test('a changed secret signs from then on', async () => {
+test('a changed secret signs all later webhooks', async () => {
   const [simulator, receiver] = [await simulatorFor(), await webhookReceiver()]
   const before = await secretOf(simulator)
   const { key } = (await simulator.post('/_sim/secret')).body

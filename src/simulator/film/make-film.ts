@@ -7,7 +7,7 @@ import { loudnessOf } from './sound.ts'
 export interface FilmRequest {
   picture: Buffer
   sound: Buffer
-  /** Chooses the movement where the sound does not tell it. */
+  /** Chooses the movement when the sound cannot be read. */
   seed: number
   frames: number
   framesPerSecond: number
@@ -15,11 +15,11 @@ export interface FilmRequest {
 
 /** The longer side. */
 const SIDE = 480
-/** How far the mouth is open, from closed on. */
+/** Mouth positions, from closed to open. */
 const POSES = 6
-/** What lies below it moves. */
+/** Everything below this line moves. */
 const MOUTH_AT = 0.62
-/** By how much of the height the last pose opens. */
+/** Opening of the last pose, as a share of the height. */
 const WIDEST = 0.05
 
 /** An MP4 in which the lower part of the picture moves with the sound. The same request gives the same bytes. */
@@ -48,7 +48,7 @@ interface Size {
   height: number
 }
 
-/** Halved colours need even sides; AV1 needs some pixels. */
+/** Chroma subsampling needs even sides; AV1 has a minimum size. */
 const even = (length: number) => Math.max(16, Math.round(length / 2) * 2)
 
 async function drawPose(still: Buffer, { width, height }: Size, pose: number): Promise<Buffer> {
@@ -70,7 +70,7 @@ async function drawPose(still: Buffer, { width, height }: Size, pose: number): P
     .toBuffer()
 }
 
-/** How far the mouth is open in each frame, from 0 to 1. */
+/** Mouth opening of each frame, from 0 to 1. */
 function openings(sound: Buffer, seed: number, frames: number): number[] {
   const loudness = loudnessOf(sound, frames)
   if (loudness !== null) return loudness

@@ -1,12 +1,12 @@
 /**
- * An MP4 of AV1 key frames. A still picture in AVIF is one AV1 key frame: so a video needs no encoder but the one for
- * pictures, and frames that look the same are in the file once.
+ * An MP4 of AV1 key frames. A still AVIF picture is one AV1 key frame, so the picture encoder suffices for video, and
+ * identical frames are stored once.
  */
 
 export interface Video {
-  /** The different pictures, each one AVIF without transparency, all of the same size. */
+  /** The distinct pictures: AVIF without transparency, all of one size. */
   pictures: readonly Buffer[]
-  /** Which picture each frame shows. */
+  /** For each frame, the index of its picture. */
   frames: readonly number[]
   framesPerSecond: number
   width: number
@@ -14,7 +14,7 @@ export interface Video {
 }
 
 interface KeyFrame {
-  /** The box `av1C`: what a decoder must know. */
+  /** The `av1C` box: the decoder configuration. */
   configuration: Buffer
   data: Buffer
 }
@@ -23,12 +23,12 @@ export function toMp4(video: Video): Buffer {
   const keyFrames = video.pictures.map(keyFrameOf)
   const type = box('ftyp', latin('isom'), u32(512), latin('isomav01mp41'))
   const media = box('mdat', ...keyFrames.map(({ data }) => data))
-  // The offsets are numbers of a fixed width: the box that contains them is as long with the wrong ones.
+  // Offsets have a fixed width, so the box has its final length even before they are known.
   const headerBytes = type.length + movieBox(video, keyFrames, 0).length + 8
   return Buffer.concat([type, movieBox(video, keyFrames, headerBytes), media])
 }
 
-/** A temporal delimiter stands before a frame in AVIF, never in MP4. */
+/** Removes the temporal delimiter, which AVIF has before a frame and MP4 must not have. */
 const TEMPORAL_DELIMITER = Buffer.from([0x12, 0])
 
 function keyFrameOf(avif: Buffer): KeyFrame {
@@ -80,7 +80,7 @@ function movieBox(video: Video, keyFrames: readonly KeyFrame[], mediaAt: number)
 const UNDETERMINED_LANGUAGE = 0x55c4
 const DOTS_PER_INCH = 0x480000
 
-/** Each frame is a chunk of its own, so that several may lie at the same place. */
+/** Each frame is its own chunk, so several frames can share one offset. */
 function sampleTable({ frames, width, height }: Video, keyFrames: readonly KeyFrame[], mediaAt: number): Buffer {
   const sizes = keyFrames.map(({ data }) => data.length)
   const offsets = sizes.map((_, i) => mediaAt + sizes.slice(0, i).reduce((sum, size) => sum + size, 0))

@@ -1,11 +1,11 @@
-/** What the header of a sound tells: enough to make a film as long as it, and a mouth that moves with it. */
+/** Reads a sound's header and loudness, to make a film of its length with a mouth that moves with it. */
 
 interface Pcm {
   samples: Buffer
   bytesPerSecond: number
 }
 
-/** Of a sound whose header we do not read: as if it had 128 kbit/s. */
+/** Assumed rate of a sound with an unknown header: 128 kbit/s. */
 const USUAL_BYTES_PER_SECOND = 16_000
 
 /** Seconds of a sound: exact for WAV, estimated for everything else. */
@@ -14,7 +14,7 @@ export function secondsOf(sound: Buffer): number {
   return pcm === null ? sound.length / USUAL_BYTES_PER_SECOND : pcm.samples.length / pcm.bytesPerSecond
 }
 
-/** How loud each of `count` equal parts is, from 0 to 1 of the loudest; null when that cannot be told. */
+/** Loudness of each of `count` equal parts, relative to the loudest (0 to 1); null for anything but WAV. */
 export function loudnessOf(sound: Buffer, count: number): number[] | null {
   const pcm = pcmOf(sound)
   if (pcm === null || pcm.samples.length < count * 2) return null
@@ -29,7 +29,7 @@ export function loudnessOf(sound: Buffer, count: number): number[] | null {
   return loudest === 0 ? means : means.map((mean) => mean / loudest)
 }
 
-/** The samples of a WAV file with 16 bits a sample. */
+/** Samples of a 16-bit WAV file. */
 function pcmOf(sound: Buffer): Pcm | null {
   if (sound.toString('latin1', 0, 4) !== 'RIFF' || sound.toString('latin1', 8, 12) !== 'WAVE') return null
   let bytesPerSecond = 0

@@ -1,7 +1,7 @@
 import type { InvalidField } from '../models/validate-input.ts'
 import type { Reply } from './reply.ts'
 
-/** Every error body of the API is built here: the subset of RFC 7807 that Replicate answers. */
+/** Builds every error body of the API: the subset of RFC 7807 that Replicate uses. */
 
 interface Problem {
   title?: string
@@ -33,7 +33,7 @@ export const insufficientCredit = () =>
 export const forbidden = () =>
   problem({ title: 'Forbidden', detail: 'You do not have permission to perform this action.', status: 403 })
 
-/** The body of a 404 is not confirmed: `not_found_body` of the habits changes it. */
+/** The real body of a 404 is not confirmed; the habit `not_found_body` changes it. */
 export const notFound = (what: string) => problem({ detail: `${what} not found`, status: 404 })
 
 export const titledNotFound = () =>
@@ -58,7 +58,7 @@ export const invalidVersion = () =>
     status: 422,
   })
 
-/** As Replicate says it: one "- field: what" line for each field. */
+/** Replicate's format: one "- field: what" line for each field. */
 export const invalidInput = (fields: InvalidField[]) =>
   problem({
     detail: fields.map(({ field, description }) => `- ${field === '' ? '' : `${field}: `}${description}\n`).join(''),
@@ -81,8 +81,8 @@ export const unprocessable = (title: string, fields: { field: string; descriptio
 export type RetryHint = 'header' | 'body' | 'text' | 'none'
 
 /**
- * @param hints where the waiting time is told
- * @param reason why the limit is lower than usual
+ * @param hints where the response states the waiting time
+ * @param reason of a lower limit than usual
  */
 export function throttled(seconds: number, hints: readonly RetryHint[], reason?: string): Reply {
   const inText = hints.includes('text') || hints.includes('body')
@@ -101,7 +101,7 @@ export function throttled(seconds: number, hints: readonly RetryHint[], reason?:
   )
 }
 
-/** Why creates are limited: `usd` is the credit below which they are, null: there is no payment method. */
+/** The reason of limited creates. `usd`: the credit below which they are limited; null: no payment method. */
 export const reducedLimit = (perMinute: number, usd: number | null): string => {
   const until =
     usd === null ? 'until you add a payment method' : `while you have less than $${usd.toFixed(1)} in credit`
@@ -111,5 +111,5 @@ export const reducedLimit = (perMinute: number, usd: number | null): string => {
 export const serverError = (status: number) =>
   problem({ title: 'Internal server error', detail: 'An unexpected error occurred.', status })
 
-/** For a status that nothing above stands for. */
-export const otherStatus = (status: number) => problem({ detail: `Simulated answer ${status}`, status })
+/** For statuses without their own function above. */
+export const otherStatus = (status: number) => problem({ detail: `Simulated response ${status}`, status })

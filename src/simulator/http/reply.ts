@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
 
-/** What a handler answers. Only the server writes it to a socket. */
+/** A handler's response. Only the server writes it to a socket. */
 export type Reply =
   | { kind: 'json'; status: number; body: unknown; headers: Record<string, string>; problem: boolean }
   | { kind: 'bytes'; status: number; body: Buffer | string | Readable; headers: Record<string, string> }
   | { kind: 'empty'; status: number; headers: Record<string, string> }
-  /** The connection is reset, without an answer or in the middle of one. */
+  /** Resets the connection, before or during the response. */
   | { kind: 'cut'; after?: { status: number; headers: Record<string, string>; part: Buffer } }
 
 export const json = (status: number, body: unknown, headers: Record<string, string> = {}): Reply => ({

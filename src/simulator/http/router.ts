@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Reply } from './reply.ts'
 
-/** A request as handlers see it. */
+/** The request that handlers get. */
 export interface SimulatorRequest {
   method: string
   path: string
@@ -11,7 +11,7 @@ export interface SimulatorRequest {
   headers: IncomingHttpHeaders
   /** Scheme, host and port that the client used. */
   origin: string
-  /** The raw body, read when it is asked for. */
+  /** Reads the raw body on demand. */
   readBody(limit: number): Promise<Buffer | 'too large'>
 }
 
@@ -19,7 +19,7 @@ export type Handler = (request: SimulatorRequest) => Reply | Promise<Reply>
 
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE'
-  /** With `:name` for one part of the path. */
+  /** `:name` stands for one part of the path. */
   path: string
   handler: Handler
 }

@@ -10,7 +10,7 @@ export interface HttpServer {
   stop(): Promise<void>
 }
 
-/** Listens, finds the route, writes the reply: the only file that knows sockets. */
+/** Listens, routes and writes replies. The only file that handles sockets. */
 export async function startHttpServer(
   { host, port }: { host: string; port: number },
   routes: readonly Route[],
@@ -18,7 +18,7 @@ export async function startHttpServer(
 ): Promise<HttpServer> {
   const match = createRouter(routes)
   const server = createServer((request, response) => {
-    answer(request, response).catch((error: unknown) => {
+    respond(request, response).catch((error: unknown) => {
       if (hasLeft(error)) return
       log({ event: 'request_failed', url: request.url, error: error instanceof Error ? error.stack : String(error) })
       if (!response.headersSent) void write(request, response, serverError(500))
@@ -27,7 +27,7 @@ export async function startHttpServer(
   })
   server.keepAliveTimeout = 65_000
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET'
     const url = URL.parse(`http://simulator${request.url ?? '/'}`)
     const found = url === null ? null : match(method, url.pathname)
@@ -56,7 +56,7 @@ export async function startHttpServer(
   }
 }
 
-/** A client that goes away in the middle of an answer is nobody's fault. */
+/** A client that disconnects during a response is not an error. */
 const hasLeft = (error: unknown) =>
   error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 
@@ -81,7 +81,7 @@ function portOf(server: Server): number {
 
 const HOST = /^[a-z0-9.\-_[\]:]+$/i
 
-/** URLs in answers are built on the host that the client used, behind a proxy with https too. */
+/** The origin that the client used; URLs in responses are built on it. Respects a proxy's https. */
 function originOf({ headers, socket }: IncomingMessage): string {
   const host = headers.host
   const scheme = headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
@@ -123,7 +123,7 @@ async function write(request: IncomingMessage, response: ServerResponse, reply: 
       response.writeHead(reply.status, closing(request, { ...length, ...reply.headers }))
       if (isHead) response.end()
       else if (reply.body instanceof Readable) {
-        // A stream may have nothing to say for long: the client learns at once that there is one.
+        // Sends the headers at once: a stream's first event may come much later.
         response.flushHeaders()
         await pipeline(reply.body, response)
       } else response.end(reply.body)
@@ -131,7 +131,7 @@ async function write(request: IncomingMessage, response: ServerResponse, reply: 
   }
 }
 
-/** A body that was not read to its end would be taken for the next request. */
+/** The rest of an unread body would be parsed as the next request. */
 const closing = (request: IncomingMessage, headers: Record<string, string>): Record<string, string> =>
   request.complete || request.method === 'GET' || request.method === 'HEAD'
     ? headers

@@ -1,13 +1,13 @@
 import type { ModelFile } from './model.ts'
 
 /**
- * The models that every simulator knows, after the public pages of the real ones. Input schemas are written inline; the
- * API shows their enums as references, as Replicate does.
+ * The built-in models, modelled on the public pages of the real ones. Input schemas are written inline; the API shows
+ * their enums as references, as Replicate does.
  */
 
 const ASPECT_RATIOS = ['1:1', '16:9', '21:9', '3:2', '2:3', '4:5', '5:4', '3:4', '4:3', '9:16', '9:21']
 
-/** The fields that the FLUX models share. */
+/** Fields shared by the FLUX models. */
 const fluxFields = (maximumSteps: number, defaultSteps: number) => ({
   prompt: { type: 'string', title: 'Prompt', description: 'What to draw', 'x-order': 0 },
   aspect_ratio: {
@@ -237,7 +237,7 @@ export const BUILT_IN_MODELS: ModelFile = {
             minimum: 1,
             maximum: 65_535,
             default: 65_535,
-            description: 'Longest answer, in tokens',
+            description: 'Longest output, in tokens',
             'x-order': 8,
           },
         },

@@ -15,13 +15,13 @@ export interface Catalogue {
   models: Model[]
   deployments: DeploymentDefinition[]
   byName(name: string): Model | undefined
-  /** The model of a prediction; when it is not described any more, one that makes nothing. */
+  /** The model of a prediction; a model without output when its description is gone. */
   ofPrediction(prediction: { model: string }): Model
-  /** By the 64 hex digits of a version. */
+  /** Finds a model by the 64 hex digits of a version. */
   byVersion(version: string): Model | undefined
   deployment(name: string): { deployment: DeploymentDefinition; model: Model } | undefined
   validate(model: Model, input: unknown): InvalidField[]
-  /** The input without the fields that the model does not know: the real API drops them silently. */
+  /** The input without unknown fields, which the real API drops silently. */
   known(model: Model, input: Record<string, unknown>): Record<string, unknown>
 }
 
@@ -36,7 +36,7 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
   const versions = new Map([...models.values()].map((model) => [model.version, model] as const))
   const deployments = new Map(parsed.flatMap((file) => file.deployments.map((one) => [one.name, one] as const)))
   for (const { name, model } of deployments.values()) {
-    if (!models.has(model)) throw new Error(`deployment ${name} names the model ${model}, which is not there`)
+    if (!models.has(model)) throw new Error(`deployment ${name} names the unknown model ${model}`)
   }
   const validators = new Map(
     [...models.values()].map((model) => [model.name, createValidator(model.inputSchema)] as const),
@@ -61,7 +61,7 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
   }
 }
 
-/** A data folder may hold predictions of a model file that was left out of this start. */
+/** The data folder may contain predictions of a model file that is no longer loaded. */
 const forgotten = (name: string): Model =>
   toModel(modelSchema.parse({ name, input_schema: {}, output: { kind: 'json', value: null } }))
 

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
-/** A model as data: what `--models` files contain, and what the built-in ones are written in. */
+/** A model as data: the format of `--models` files and of the built-in models. */
 
 const NAME = /^[a-z0-9][a-z0-9._-]*\/[a-z0-9][a-z0-9._-]*$/i
 const name = z.string().regex(NAME, 'expected "owner/name"')
 const seconds = z.union([z.number().nonnegative(), z.tuple([z.number().nonnegative(), z.number().nonnegative()])])
 
-/** What a price is for. */
+/** The unit of a price. */
 const PRICE_UNITS = ['second', 'output', 'thousand_tokens', 'video_second'] as const
 
 const output = z.discriminatedUnion('kind', [
@@ -17,9 +17,9 @@ const output = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('restoration'), image: z.string().min(1) }),
   /** An MP4 of the picture in the field `image`, moving to the sound in the field `audio`: one URL. */
   z.strictObject({ kind: z.literal('film'), image: z.string().min(1), audio: z.string().min(1) }),
-  /** An array of token strings that grows while the run goes on. */
+  /** An array of token strings that grows during the run. */
   z.strictObject({ kind: z.literal('text') }),
-  /** One string; `{field}` stands for that field of the input. */
+  /** One string; `{field}` is replaced with that field of the input. */
   z.strictObject({ kind: z.literal('string'), template: z.string() }),
   /** Any JSON value. */
   z.strictObject({ kind: z.literal('json'), value: z.unknown() }),
@@ -35,17 +35,17 @@ export const modelSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits')
     .optional(),
   input_schema: z.looseObject({ type: z.literal('object').default('object') }),
-  /** What the API shows as the Output schema; by default what the kind of output says. */
+  /** The Output schema that the API shows. Default: derived from the kind of output. */
   output_schema: z.looseObject({}).optional(),
-  /** One number, or a range that each run takes its own time from. */
+  /** Seconds: one number, or a range from which each run draws. */
   run_seconds: seconds.default([1, 3]),
   start_seconds: seconds.default([0.05, 0.4]),
   output,
-  /** US dollars. Nothing in Replicate's API tells a price: it only serves the books. */
+  /** US dollars. Replicate's API exposes no prices: this one is only for the books. */
   price: z
     .strictObject({ per: z.enum(PRICE_UNITS), usd: z.number().nonnegative() })
     .default({ per: 'second', usd: 0.001 }),
-  /** Told beside what a run that succeeded measured, and in place of what has the same name. */
+  /** Added to the measured metrics of a succeeded run; replaces those of the same name. */
   metrics: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).default({}),
 })
 

@@ -5,7 +5,7 @@ type Json = { [key: string]: unknown }
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What a model version shows as `openapi_schema`: enums stand beside Input and are referred to, as Cog writes them. */
+/** The `openapi_schema` of a model version: enums are separate schemas beside Input, referenced as Cog does. */
 export function openapiSchemaOf(model: Model): Json {
   const { input, enums } = splitEnums(model.inputSchema)
   return {

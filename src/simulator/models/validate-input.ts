@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { InputSchema } from './model.ts'
 
-/** One line of `invalid_fields` of a 422, in the words of gojsonschema, which the real API uses. */
+/** One line of `invalid_fields` of a 422, worded as by gojsonschema, which the real API uses. */
 export interface InvalidField {
   type: string
   field: string

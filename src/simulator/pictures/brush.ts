@@ -1,7 +1,7 @@
 import type { SeededRandom } from '../seeded-random.ts'
 import { type Colour, css } from './colour.ts'
 
-/** Pieces of SVG, and the lines of nature. */
+/** SVG elements and natural-looking lines. */
 
 export interface Point {
   x: number
@@ -12,7 +12,7 @@ export type Stop = [offset: number, colour: Colour, opacity?: number]
 
 const n = (value: number) => (Math.round(value * 10) / 10).toString()
 
-/** Gradients are collected here and stand before everything else. */
+/** Collects the gradients, which precede everything else. */
 export class Palette {
   private readonly definitions: string[] = []
 
@@ -71,7 +71,7 @@ export const stroke = (d: string, tint: Colour | string, width: number, opacity 
 
 export const group = (content: string, attributes: string) => `<g ${attributes}>${content}</g>`
 
-/** A drawing made for a box of 100 by 100, standing with its bottom middle at a point. */
+/** Places a drawing of a 100 by 100 box with its bottom centre at a point. */
 export const placed = (content: string, at: Point, size: number, mirrored = false) =>
   group(
     content,
@@ -121,7 +121,7 @@ export function ridge(random: SeededRandom, width: number, base: number, rise: n
   return heights.map((height, i) => ({ x: (i / last) * width, y: base - Math.max(-0.05, height) * rise }))
 }
 
-/** Long, calm waves of land. */
+/** Long, gentle waves of land. */
 export function hills(random: SeededRandom, width: number, base: number, rise: number, count = 3): Point[] {
   const phase = random.between(0, 6)
   const second = random.between(0, 6)

@@ -1,4 +1,4 @@
-/** A colour as people see it: lightness 0-1, chroma 0-0.3, hue in degrees (the OKLCH space). */
+/** A perceptual colour: lightness 0-1, chroma 0-0.3, hue in degrees (the OKLCH space). */
 export interface Colour {
   l: number
   c: number
@@ -7,7 +7,7 @@ export interface Colour {
 
 export const colour = (l: number, c: number, h: number): Colour => ({ l, c, h: (h + 720) % 360 })
 
-/** From `a` (0) to `b` (1) in a straight line: far hues meet in a quiet grey, not in a third hue. */
+/** Linear mix from `a` (0) to `b` (1): distant hues meet in grey, not in a third hue. */
 export function mix(a: Colour, b: Colour, share: number): Colour {
   const from = plane(a)
   const to = plane(b)
@@ -19,7 +19,7 @@ const plane = ({ c, h }: Colour) => ({ x: c * Math.cos((h * Math.PI) / 180), y: 
 
 export const lighter = (from: Colour, by: number): Colour => ({ ...from, l: Math.min(1, Math.max(0, from.l + by)) })
 
-/** As SVG reads it; chroma that the screen cannot show is cut. */
+/** SVG notation; chroma outside the sRGB gamut is clipped. */
 export function css({ l, c, h }: Colour): string {
   const angle = (h * Math.PI) / 180
   const [a, b] = [c * Math.cos(angle), c * Math.sin(angle)]

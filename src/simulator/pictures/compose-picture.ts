@@ -29,8 +29,8 @@ const SCENES: Record<Scene, (stage: Stage) => string> = {
 }
 
 /**
- * A picture as SVG: the words of the prompt choose scene, hour and colours, the seed everything else. No text is drawn
- * (a machine may have no fonts), so nothing of the prompt ever becomes markup.
+ * A picture as SVG: the prompt's words choose scene, hour and colours; the seed chooses everything else. Draws no text
+ * (a machine may have no fonts), so the prompt never becomes markup.
  */
 export function composePicture({ prompt, seed, width, height }: Canvas): string {
   const random = seededRandom('picture', prompt, seed)

@@ -30,7 +30,7 @@ const ENCODERS: Record<PictureRequest['format'], (picture: Sharp, quality: numbe
   webp: (picture, quality) => picture.webp({ quality, effort: 1 }),
 }
 
-/** Width and height of about so many megapixels. */
+/** Width and height for about this many megapixels. */
 export function sizeOf(aspectRatio: string, megapixels: number): { width: number; height: number } {
   const [, across = '1', down = '1'] = /^(\d{1,3}):(\d{1,3})$/.exec(aspectRatio) ?? []
   const ratio = Math.min(4, Math.max(0.25, Number(across) / Math.max(1, Number(down))))

@@ -17,7 +17,7 @@ import { flower, grass } from './landscapes.ts'
 import type { Animal } from './read-prompt.ts'
 import { birds, clouds, pine, sky, type Stage } from './scenery.ts'
 
-/** Pictures with somebody, or something, in the middle. */
+/** Pictures with a figure or an object in the middle. */
 
 export function animal(stage: Stage): string {
   const { random, mood, width, height, unit, wish } = stage

@@ -17,7 +17,7 @@ import {
 import { type Colour, colour, css, lighter, mix } from './colour.ts'
 import { atDistance, birds, mist, pine, sky, type Stage, tree } from './scenery.ts'
 
-/** Land, from the horizon to the feet of the one who looks. */
+/** Land, from the horizon to the foreground. */
 
 const lightAt = ({ random, width, height }: Stage, low: number, high: number): Point => ({
   x: random.between(0.2, 0.8) * width,

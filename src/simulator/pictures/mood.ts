@@ -9,14 +9,14 @@ export interface Mood {
   sky: [Colour, Colour, Colour]
   /** Sun or moon. */
   light: Colour
-  /** What far things fade into. */
+  /** The haze that distant things fade into. */
   haze: Colour
   /** The nearest ground. */
   ground: Colour
   /** Leaves and grass in the middle distance. */
   green: Colour
   water: Colour
-  /** The one colour that stands out. */
+  /** The accent colour. */
   accent: Colour
   isDark: boolean
 }
@@ -92,7 +92,7 @@ const MOODS: Record<Hour, Tints> = {
 
 const ANY_HOUR = ['dawn', 'day', 'sunset', 'night', 'day', 'sunset'] as const
 const DARK: readonly Hour[] = ['night', 'neon']
-/** How far the seed turns all hues. */
+/** Largest hue rotation by the seed. */
 const TURN = 14
 
 export function moodOf(wish: Wish, random: SeededRandom): Mood {

@@ -2,7 +2,7 @@ import { circle, ellipse, group, paint, type Point, polygon, rect, repeat, ridge
 import { type Colour, colour, lighter, mix } from './colour.ts'
 import { atDistance, sky, stars, type Stage } from './scenery.ts'
 
-/** What people build, and where they have hardly been. */
+/** Cities, buildings and remote places. */
 
 export function city(stage: Stage): string {
   const { random, mood, width, height } = stage

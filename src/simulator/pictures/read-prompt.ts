@@ -1,7 +1,7 @@
 import { type Colour, colour } from './colour.ts'
 import { hashOf } from '../seeded-random.ts'
 
-/** What the words of a prompt ask for. */
+/** The scene, hour and colours that a prompt names. */
 
 const SCENES = [
   'mountain',
@@ -102,7 +102,7 @@ const ANIMAL_WORDS: [Animal, RegExp][] = [
 
 const ANY_SCENE = ['mountain', 'sea', 'forest', 'desert', 'meadow', 'abstract'] as const
 
-/** The same words lead to the same kind of picture; the seed makes the difference within it. */
+/** The same words give the same kind of picture; the seed varies it. */
 export function readPrompt(prompt: string): Wish {
   const words = prompt.slice(0, 2000).toLowerCase()
   const first = <T>(table: readonly [T, RegExp][]): T | null => table.find(([, word]) => word.test(words))?.[0] ?? null

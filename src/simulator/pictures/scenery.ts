@@ -16,7 +16,7 @@ import {
 import type { Mood } from './mood.ts'
 import type { Wish } from './read-prompt.ts'
 
-/** What everything is drawn with. */
+/** The drawing context. */
 export interface Stage {
   random: SeededRandom
   palette: Palette
@@ -24,11 +24,11 @@ export interface Stage {
   wish: Wish
   width: number
   height: number
-  /** The shorter side: what sizes are measured by. */
+  /** The shorter side: the unit of sizes. */
   unit: number
 }
 
-/** The sky above the horizon, with what shines in it. */
+/** The sky above the horizon, with sun, moon and stars. */
 export function sky(stage: Stage, light: Point, size = 0.09): string {
   const { palette, mood, width, height } = stage
   const [top, middle, bottom] = mood.sky
@@ -85,7 +85,7 @@ function moon(stage: Stage, at: Point, size: number): string {
   ].join('')
 }
 
-/** The sun of the eighties. */
+/** A retro striped sun. */
 function stripedSun({ palette, mood }: Stage, at: Point, r: number): string {
   const face = palette.linear([
     [0, colour(0.92, 0.15, 95)],
@@ -134,7 +134,7 @@ function aurora({ random, palette, width, height, wish, mood }: Stage): string {
   })
 }
 
-/** Flat-bottomed heaps of air. */
+/** Flat-bottomed cumulus clouds. */
 export function clouds({ random, mood, width, height, unit, palette }: Stage, count: number): string {
   const tint = mix(mood.sky[2], colour(1, 0, 0), mood.isDark ? 0.08 : 0.65)
   const heavy = mood.hour === 'storm' ? 2 : 1
@@ -159,10 +159,10 @@ export function clouds({ random, mood, width, height, unit, palette }: Stage, co
   })
 }
 
-/** How far away things look: 0 is here, 1 is the horizon. */
+/** Aerial perspective: 0 is the foreground, 1 the horizon. */
 export const atDistance = (mood: Mood, near: Colour, distance: number) => mix(near, mood.haze, distance ** 0.8)
 
-/** A band of mist that lies over what was drawn before. */
+/** A band of mist over everything drawn before it. */
 export function mist({ palette, mood, width }: Stage, y: number, thickness: number, opacity: number): string {
   const fill = palette.linear([
     [0, mood.haze, 0],

@@ -2,23 +2,23 @@ import sharp, { type Sharp } from 'sharp'
 
 export interface RestorationRequest {
   picture: Buffer
-  /** A little warmer or cooler. */
+  /** Slightly warmer or cooler. */
   seed: number
   format: 'jpg' | 'png'
 }
 
-/** Larger pictures are made smaller, in their own aspect ratio. */
+/** Larger pictures are scaled down, keeping their aspect ratio. */
 const MAXIMUM_PIXELS = 1024 * 1024
-/** Decoding more than this is refused. */
+/** Larger pictures are not decoded. */
 export const MAXIMUM_INPUT_PIXELS = 100_000_000
-/** Below it a scratch is thin, and so is what must not go with it. */
+/** Features narrower than this count as scratches; larger detail must stay. */
 const SMALL_SIDE = 400
-/** A picture whose colours differ less than this, of 255, counts as one without colours. */
+/** A picture whose colours differ by less than this (of 255) counts as monochrome. */
 const GREY = 8
 
 /**
- * A picture as an old photograph comes back from a restorer: specks and thin scratches gone, full contrast, livelier
- * colours; a grey or brown one gets the colours of skin, wood and sky by its lights and shadows. The same request gives the same bytes.
+ * Restores an old photograph: removes specks and thin scratches, stretches contrast, strengthens colours; colours a
+ * grey or brown one like skin, wood and sky by its lights and shadows. The same request gives the same bytes.
  */
 export async function restorePicture({ picture, seed, format }: RestorationRequest): Promise<Buffer> {
   const upright = await sharp(picture, { limitInputPixels: MAXIMUM_INPUT_PIXELS })
@@ -33,7 +33,7 @@ export async function restorePicture({ picture, seed, format }: RestorationReque
   const raw = sharp(upright.data, { raw: { width, height, channels } })
   const size = { width: Math.max(1, Math.round(width * shrink)), height: Math.max(1, Math.round(height * shrink)) }
   const clean = shrink < 1 ? raw.resize({ ...size, fit: 'fill' }) : raw
-  // In two steps: the range of the lights is looked for first, and would let the median be made twice.
+  // Two steps: the contrast range is computed first; one pipeline would compute the median twice.
   const side = Math.min(size.width, size.height)
   // A picture of one or two pixels has no specks.
   const smooth = await (side < 3 ? clean : clean.median(side < SMALL_SIDE ? 3 : 7))
@@ -79,8 +79,8 @@ function withColours(pixels: Buffer, channels: number, warmth: number): Buffer {
 const LIGHTS = 16
 
 /**
- * How much pixels of the same lightness differ in colour, on average: nothing in grey, and next to nothing in sepia, where
- * the colour follows from the lightness.
+ * Average colour difference between pixels of the same lightness: zero in grey, and near zero in sepia, where the
+ * colour follows from the lightness.
  */
 function differenceOf(pixels: Buffer, channels: number): number {
   if (channels < 3) return 0

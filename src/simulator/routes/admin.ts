@@ -8,7 +8,7 @@ import { type Prediction, statusAt } from '../prediction.ts'
 import { removeExpired } from '../remove-expired.ts'
 import type { Services } from './services.ts'
 
-/** `/_sim`: what a test may see and change behind the API's back. */
+/** `/_sim`: state that a test can read and change outside Replicate's API. */
 export function adminRoutes(services: Services): Route[] {
   return [
     { method: 'GET', path: '/_sim/books', handler: () => json(200, showBooks(services)) },
@@ -86,7 +86,7 @@ function changeCredit(services: Services): Handler {
   })
 }
 
-/** What is left, in US dollars; null: without end. */
+/** Remaining credit in US dollars; null: unlimited. */
 const showCredit = ({ book: { credit } }: Services) => ({
   usd: credit.granted === null ? null : dollars(credit.left),
   payment_method: credit.paymentMethod,
@@ -104,7 +104,7 @@ const clockSchema = z.strictObject({
     .max(86_400 * 366),
 })
 
-/** Ages what exists: it moves no timestamps and ends no run. */
+/** Ages everything that exists; changes no timestamps and ends no run. */
 function advanceClock(services: Services): Handler {
   return withJson((body) => {
     const parsed = clockSchema.safeParse(body)

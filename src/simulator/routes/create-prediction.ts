@@ -75,7 +75,7 @@ export function createByDeployment(services: Services): Handler {
   })
 }
 
-/** Around every create: what can go wrong before it is accepted, and what can go wrong with the answer. */
+/** Faults around every create: before it is accepted, and in its response. */
 function creation(
   services: Services,
   validate: (body: unknown, field: string) => InvalidField[],
@@ -92,12 +92,12 @@ function creation(
     if ('kind' in body) return body
     const accepted = accept(services, request, body.value, validate, findTarget)
     if ('kind' in accepted) return accepted
-    // What a create answers is how the prediction was born, however fast the run is.
+    // A create returns the initial state of the prediction, even if the run is already further.
     const newborn = await showPrediction(services, accepted, request.origin, accepted.createdAt)
     lifeCycle.begin(accepted)
     if (faults.strike('create', 'cut_after_accept') !== null) return cut
     if (faults.strike('create', 'garbage') !== null) return garbage(201)
-    const reply = await answer(services, request, accepted, newborn)
+    const reply = await respond(services, request, accepted, newborn)
     return faults.strike('create', 'hide_webhook') === null ? reply : withoutWebhooks(reply)
   }
 }
@@ -129,7 +129,7 @@ function accept(
   return prediction
 }
 
-/** What the schema found nothing wrong with has the form that the schema says. */
+/** A value that passed validation has the form of the schema. */
 const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
 
 function newPrediction(
@@ -182,7 +182,7 @@ function newPrediction(
   }
 }
 
-async function answer(
+async function respond(
   services: Services,
   request: SimulatorRequest,
   prediction: Prediction,

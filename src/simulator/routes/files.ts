@@ -33,7 +33,7 @@ export function getFile(services: Services): Handler {
   }
 }
 
-/** What can be wrong with a file that is there; null when nothing is. */
+/** The fault of an existing file; null when none strikes. */
 function faultyFile(
   { faults, stopping }: Services,
   { bytes }: OutputFile,
@@ -65,10 +65,15 @@ function cutInTheMiddle(bytes: Buffer, headers: Record<string, string>): Reply {
   return { kind: 'cut', after: { status: 200, headers: { ...headers, 'content-length': String(bytes.length) }, part } }
 }
 
-/** Nothing may follow on a connection whose lengths are wrong. */
+/** A connection with a wrong length cannot be reused. */
 function withWrongLength(bytes: Buffer, by: number, about: Record<string, string>): Reply {
-  const told = String(Math.max(0, bytes.length + by))
-  return { kind: 'bytes', status: 200, body: bytes, headers: { ...about, 'content-length': told, connection: 'close' } }
+  const length = String(Math.max(0, bytes.length + by))
+  return {
+    kind: 'bytes',
+    status: 200,
+    body: bytes,
+    headers: { ...about, 'content-length': length, connection: 'close' },
+  }
 }
 
 const SLOW_PARTS = 50
@@ -90,7 +95,7 @@ async function* withoutEnd(bytes: Buffer): AsyncGenerator<Buffer> {
   }
 }
 
-/** One range is understood; several, or something else, get the whole file. */
+/** Supports one range; several ranges or another unit get the whole file. */
 function ranged(bytes: Buffer, range: string | undefined, headers: Record<string, string>): Reply {
   const [whole, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? []
   if (whole === undefined || (from === '' && to === '')) return { kind: 'bytes', status: 200, body: bytes, headers }

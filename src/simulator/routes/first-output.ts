@@ -6,14 +6,14 @@ import { tokensOf } from '../run-content.ts'
 import type { Services } from './services.ts'
 import { showPrediction } from './show-prediction.ts'
 
-/** A language model has written so much when its creator is answered. */
+/** Tokens that a language model has written when the create returns. */
 const FIRST_TOKENS = 3
 const LOOK_EVERY_MS = 200
 
 /**
- * Waits until the run is over, or the time is. With the habit `first_output` it answers earlier, as recorded in 2024: the
- * prediction still `processing`, with its first tokens or with its files as data URIs.
- * @returns null when there is nothing but the end, or the end of the time, to tell
+ * Waits until the run is over or the time has passed. With the habit `first_output` it returns earlier, as recorded in
+ * 2024: the prediction still `processing`, with its first tokens or with its files as data URIs.
+ * @returns null at completion or timeout, without a first output
  */
 export async function firstOutput(
   services: Services,
@@ -38,7 +38,7 @@ export async function firstOutput(
   }
 }
 
-/** When the first output is there; null while that is not known, or when there is none before the end. */
+/** Time of the first output; null while unknown or when there is none before completion. */
 function firstOutputAt({ catalogue }: Services, prediction: Prediction): number | null {
   const startedAt = startedAtOf(prediction)
   const end = prediction.end ?? plannedEnd(prediction)

@@ -16,11 +16,11 @@ import { cut, html, json, type Reply } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
 import type { Services } from './services.ts'
 
-/** The steps around a handler: `authenticated(services, limited(services, 'reads', faulty(services, 'get', handler)))`. */
+/** Wrappers around a handler: `authenticated(services, limited(services, 'reads', faulty(services, 'get', handler)))`. */
 
 const TOKEN = /^(bearer|token) +\S+$/i
 
-/** Any token will do, but there must be one. */
+/** Requires a token; any token is valid. */
 export const authenticated =
   (handler: Handler): Handler =>
   (request) =>
@@ -39,7 +39,7 @@ export const limited =
     return withHeaders(throttled(Math.max(1, resetSeconds), hints, reason), headers)
   }
 
-/** Without credit nothing is created. */
+/** Refuses creates without credit. */
 export const paid =
   ({ book }: Services, handler: Handler): Handler =>
   (request) =>
@@ -52,7 +52,7 @@ function reasonOfReducedLimit({ book, habits }: Services): string | undefined {
   return granted !== null && left < limit ? reducedLimit(perMinute, limit) : undefined
 }
 
-/** The body of a 404 as the habit says. */
+/** The body of a 404, by the habit `not_found_body`. */
 export const asUnknown =
   ({ habits }: Services, handler: Handler): Handler =>
   async (request) => {
@@ -75,7 +75,7 @@ export const shaken =
     return status === null ? handler(request) : statusReply(status)
   }
 
-/** Groups of faults that strike any answer of a route in the same ways. */
+/** Groups of faults that apply to every response of a route. */
 export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models' | 'uploads'
 
 export const faulty =
@@ -98,7 +98,7 @@ export const faulty =
 export const pause = (services: Services, seconds: number): Promise<void> =>
   sleep(seconds * 1000, undefined, { signal: services.stopping }).catch(() => undefined)
 
-/** A 2xx that no client can read. */
+/** A 2xx with an unreadable body. */
 export const garbage = (status: number): Reply => ({
   kind: 'bytes',
   status,
@@ -132,7 +132,7 @@ export function statusReply({ code, html: asPage, hint, retry_after: seconds }: 
 
 export const withoutWebhooks = (reply: Reply): Reply => rewritten(reply, 'webhook', undefined)
 
-/** Every field of this name holds `value`; undefined takes it away. */
+/** Sets every field of this name to `value`; undefined removes it. */
 function rewritten(reply: Reply, field: string, value: string | undefined): Reply {
   if (reply.kind !== 'json') return reply
   const body = JSON.parse(JSON.stringify(reply.body, (key, old: unknown) => (key === field ? value : old)))

@@ -20,7 +20,7 @@ import type { Services } from './services.ts'
 import { getStream, streamedBy } from './streams.ts'
 import { createUpload, deleteUpload, downloadUpload, getUpload, listUploads } from './uploads.ts'
 
-/** Everything that the simulator answers. */
+/** All routes of the simulator. */
 export function routesOf(services: Services): Route[] {
   const { book } = services
   const creating = (handler: Handler) =>
@@ -81,7 +81,7 @@ export function routesOf(services: Services): Route[] {
   ]
 }
 
-/** Streams of files have the path of the files API, on a host of their own at Replicate. */
+/** Streams of files have the path of the files API; at Replicate they have their own host. */
 function fileOrStream(services: Services, otherwise: Handler): Handler {
   const stream = getStream(services)
   return (request) => (streamedBy(services, request.params['id'] ?? '') === null ? otherwise : stream)(request)

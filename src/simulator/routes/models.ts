@@ -5,7 +5,7 @@ import type { DeploymentDefinition, Model } from '../models/model.ts'
 import { openapiSchemaOf } from '../models/openapi-schema.ts'
 import type { Services } from './services.ts'
 
-/** When the models of the simulator came to be. */
+/** Creation time of the simulator's models. */
 const CREATED_AT = '2026-01-01T00:00:00.000000Z'
 
 const page = (results: unknown[]) => json(200, { next: null, previous: null, results })

@@ -13,7 +13,7 @@ export function getPrediction(services: Services): Handler {
   }
 }
 
-/** Cancelling what is over changes nothing: what the real one answers is not confirmed, so a habit tells it. */
+/** Cancelling a finished prediction changes nothing. The real response is not confirmed, so a habit sets it. */
 export function cancelPrediction(services: Services): Handler {
   return async ({ params, origin }) => {
     const prediction = services.book.find(params['id'] ?? '')
@@ -27,11 +27,11 @@ export function cancelPrediction(services: Services): Handler {
 
 const PAGE = 100
 
-/** What a page asks for: kept in the cursor, so `next` needs no other parameter. */
+/** The query of a page, kept in the cursor, so `next` needs no other parameter. */
 interface Window {
   after: number
   before: number
-  /** The last row of the page before. */
+  /** The last row of the previous page. */
   from: string | null
 }
 
@@ -73,7 +73,7 @@ function windowOf(query: URLSearchParams): Window | Reply {
   const before = timeOf(query, 'created_before', Infinity)
   if (Number.isNaN(after)) return wrongParameter('created_after', "Does not match format 'date-time'")
   if (Number.isNaN(before)) return wrongParameter('created_before', "Does not match format 'date-time'")
-  // Nothing is ever created on a website here.
+  // No prediction here is created on a website.
   return { after: source === 'web' ? Infinity : after, before, from: null }
 }
 
@@ -82,7 +82,7 @@ const wrongParameter = (field: string, description: string) => invalidInput([{ t
 function timeOf(query: URLSearchParams, name: string, otherwise: number): number {
   const value = query.get(name)
   if (value === null) return otherwise
-  // A plus sign that was not escaped arrives as a space.
+  // An unescaped plus sign arrives as a space.
   return Date.parse(value.replace(' ', '+'))
 }
 

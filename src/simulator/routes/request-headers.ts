@@ -17,11 +17,11 @@ const unitOf = (unit: string | undefined) => (unit === 'h' ? UNITS.h : unit === 
 
 export interface WaitPreference {
   seconds: number
-  /** What `Preference-Applied` says. */
+  /** The value of `Preference-Applied`. */
   applied: string
 }
 
-/** `wait` or `wait=n`: at most 60 seconds; anything else asks for nothing. */
+/** `wait` or `wait=n`, at most 60 seconds; anything else is ignored. */
 export function parsePrefer(header: string | string[] | undefined): WaitPreference | null {
   const value = typeof header === 'string' ? header.trim() : ''
   const [, , digits] = /^wait(=([1-9]\d?))?$/.exec(value) ?? []

@@ -8,7 +8,7 @@ import type { PredictionBook } from '../prediction-book.ts'
 import type { TokenBucket } from '../token-bucket.ts'
 import type { WebhookSender } from '../webhook-sender.ts'
 
-/** What the routes work with. */
+/** The dependencies of the routes. */
 export interface Services {
   book: PredictionBook
   catalogue: Catalogue
@@ -23,6 +23,6 @@ export interface Services {
   /** `lowCredit` stands in for `creates` while the account has little credit. */
   buckets: { creates: TokenBucket; reads: TokenBucket; lowCredit: TokenBucket }
   speed: number
-  /** Aborted when the simulator stops: nothing waits longer. */
+  /** Aborted when the simulator stops; ends every wait. */
   stopping: AbortSignal
 }

@@ -18,7 +18,7 @@ export function viewContextOf(
   }
 }
 
-/** A prediction as it is at a moment, with URLs for the client that asked. */
+/** A prediction at a given moment, with URLs on the client's host. */
 export async function showPrediction(services: Services, prediction: Prediction, origin: string, now?: number) {
   await services.files.prepare(prediction)
   return viewOf(prediction, viewContextOf(services, prediction, origin, now))

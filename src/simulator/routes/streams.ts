@@ -8,11 +8,11 @@ import { pause, statusReply } from './guards.ts'
 import type { Services } from './services.ts'
 import { viewContextOf } from './show-prediction.ts'
 
-/** The token in a path that leads to a stream, or null. Such an address needs no other credentials. */
+/** The stream token in a path, or null. Such a URL needs no other credentials. */
 export const streamedBy = ({ book }: Services, token: string): string | null =>
   predictionOfToken(book.identity.privateKey, 'stream', token)
 
-/** `urls.stream`: what a run writes, as server-sent events. `Last-Event-ID` goes on after it. */
+/** `urls.stream`: a run's output as server-sent events. `Last-Event-ID` resumes after that event. */
 export function getStream(services: Services): Handler {
   const { book, faults, habits, lifeCycle } = services
   return async ({ params, headers, origin }) => {

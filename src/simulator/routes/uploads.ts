@@ -9,9 +9,9 @@ import { type Upload, UPLOAD_KEPT_MS } from '../upload.ts'
 import { USERNAME } from './account.ts'
 import type { Services } from './services.ts'
 
-/** The files API: files that predictions take as input, for a day. */
+/** The files API: files for use as prediction input, kept for a day. */
 
-/** What a multipart body may have beside the file. */
+/** Bytes allowed in a multipart body beside the file. */
 const FORM_BYTES = 1_000_000
 const NAME_BYTES = 255
 
@@ -101,7 +101,7 @@ function showUpload(upload: Upload, origin: string) {
 
 const PAGE = 100
 
-/** Newest first, 100 a page; the cursor is the last file of the page before. */
+/** Newest first, 100 a page; the cursor is the last file of the previous page. */
 export function listUploads({ book }: Services): Handler {
   return ({ query, origin }) => {
     const all = [...book.uploads()].toReversed()
@@ -126,7 +126,7 @@ export const deleteUpload = ({ book, blobs }: Services): Handler =>
     return empty(204)
   })
 
-/** Needs no token: the address proves itself. Everything that is wrong with it is a 404, as documented. */
+/** Needs no token: the URL is signed. Any invalid part of it is a 404, as documented. */
 export const downloadUpload = ({ book, blobs }: Services): Handler =>
   withUpload(book, async (upload, { query }) => {
     const [owner, expiry] = [query.get('owner') ?? '', query.get('expiry') ?? '']

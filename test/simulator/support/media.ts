@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from 'node:http'
 import sharp from 'sharp'
 import { onTestFinished } from 'vitest'
 
-/** Media that tests give to models, made here. */
+/** Generated media for tests. */
 
 /** A faded grey photograph with white scratches and dark specks. */
 export async function damagedPhoto({ width = 300, height = 200 } = {}) {

@@ -10,7 +10,7 @@ export const RESTORE = 'models/flux-kontext-apps/restore-image/predictions'
 export const SPEECH_TO_VIDEO = 'models/wan-video/wan-2.2-s2v/predictions'
 export const GEMINI = 'models/google/gemini-3-pro/predictions'
 
-/** A simulator for one test, on a free port, in memory, a hundred times as fast. */
+/** A simulator for one test, on a free port, in memory, at speed 100. */
 export async function simulatorFor(options: Partial<SimulatorOptions> = {}): Promise<TestSimulator> {
   const simulator = await startSimulator({ port: 0, dataDir: null, speed: 100, seed: 7, ...options })
   onTestFinished(() => simulator.stop())
@@ -28,7 +28,7 @@ export interface Answer {
 }
 
 /** A JSON body; missing parts are undefined. */
-// oxlint-disable-next-line typescript/no-explicit-any -- tests look into bodies that other tests check against schemas
+// oxlint-disable-next-line typescript/no-explicit-any -- tests read bodies that other tests check against schemas
 export type Body = any
 
 export function callsTo(url: string) {

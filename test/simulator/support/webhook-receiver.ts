@@ -14,9 +14,9 @@ export interface Received {
 export interface WebhookReceiver {
   url: string
   received: Received[]
-  /** How the next webhooks are answered. */
+  /** Status of the next responses to webhooks. */
   answer: { status: number; headers?: Record<string, string> }
-  /** The first that fits, now or later. */
+  /** Resolves with the first matching webhook, received already or later. */
   next: (fits: (one: Received) => boolean) => Promise<Received>
   completed: (id?: string) => Promise<Received>
 }
