@@ -27,6 +27,8 @@ function warn(config: Config, parts: LocalParts, log: Logger): void {
     log.warn('DEV_API_KEY is not set: only keys of tenants open the API (genqueue keys create)')
   if (parts.adminPassword === null && config.role !== 'worker')
     log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
+  if (config.unpricedModels === 'allow')
+    log.warn('UNPRICED_MODELS=allow: tenants with limited credit run jobs that have no price, free of charge')
   if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')
 }
 

@@ -8,6 +8,7 @@ import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
 import { createRetryPlaces } from '../api/retry-place.ts'
+import { createMayRunUnpriced } from '../api/unpriced.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
 import { batchRoutes } from '../api/routes/batches.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
@@ -143,6 +144,10 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   const capacity = watchCapacity(redis, conditions)
   scope.defer(capacity.stop)
   const mayRun = createMayRun(config.allowRawModels)
+  const mayRunUnpriced = createMayRunUnpriced({
+    credits: core.credits,
+    isAllowed: config.unpricedModels === 'allow',
+  })
   const resolveJob = createResolveJob({ catalogue, mayRun, keep: config.keep })
   const retryPlaces = createRetryPlaces(core.names, store)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
@@ -160,6 +165,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         resolveJob,
         mayRun,
         retryPlaces,
+        mayRunUnpriced,
         inputs,
         account: ACCOUNT,
         keep: config.keep,
@@ -174,6 +180,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         showJob: show,
         resolveJob,
         mayRun,
+        mayRunUnpriced,
         auth,
         account: ACCOUNT,
         keep: config.keep,

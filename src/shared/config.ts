@@ -172,6 +172,7 @@ const variables = {
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
+  UNPRICED_MODELS: z.enum(['refuse', 'allow']).default('refuse').describe('refuse or allow'),
   ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
   MAX_INPUT_FILE_BYTES: z.coerce
     .number()
@@ -248,6 +249,8 @@ export interface Config {
   adminPassword: string | null
   /** absolute */
   presetsDir: string
+  /** Whether tenants with limited credit may run jobs that have no price. */
+  unpricedModels: 'refuse' | 'allow'
   /** false: jobs are made by presets only. */
   allowRawModels: boolean
   artifacts: {
@@ -373,6 +376,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     devApiKey: env.DEV_API_KEY ?? null,
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),
+    unpricedModels: env.UNPRICED_MODELS,
     allowRawModels: env.ALLOW_RAW_MODELS === 'true',
     artifacts: { store: env.ARTIFACT_STORE, maxBytes: env.MAX_ARTIFACT_BYTES, bucket: bucketOf(env) },
     keep: kept.keep,

@@ -12,6 +12,7 @@ export const ERRORS = {
   insufficient_credits: { status: 402, title: 'Not enough credits', retryable: true },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   tenant_suspended: { status: 403, title: 'The tenant is suspended', retryable: false },
+  no_price: { status: 403, title: 'The job has no price', retryable: false },
   raw_models_disabled: { status: 403, title: 'Jobs are only made by presets here', retryable: false },
   origin_not_allowed: { status: 403, title: 'Pages of this origin are not allowed', retryable: false },
   cross_site: { status: 403, title: 'The request comes from another site', retryable: false },

@@ -128,6 +128,8 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     ...(variant.strict ? { DURABILITY: 'strict' } : {}),
     DEV_API_KEY: TEST_KEY,
     PRESETS_DIR: PRESETS,
+    // Limited tenants make jobs without a price as well: what is audited then is more.
+    UNPRICED_MODELS: 'allow',
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
     ...options.env,

@@ -9,7 +9,7 @@ import { TEST_KEY } from '../support/start-service.ts'
 
 /** Presets in Studio: the form that is made from a schema, files, and the price before the button. */
 
-const studio = openStudio()
+const studio = openStudio({ env: { UNPRICED_MODELS: 'allow' } })
 const { visit } = studio
 
 /** A red pixel, and what a person would drop. */

@@ -110,6 +110,24 @@ describe('a tenant with a grant', () => {
     expect(await entries()).toEqual(['grant 5000', 'grant 7000', 'hold 12000', 'capture 12000'])
   })
 
+  test('may not run what has no price, by a job, a batch or a retry; what it submitted before is answered again', async () => {
+    const raw = { model: 'black-forest-labs/flux-schnell', input: { prompt: 'free' } }
+    const headers = { 'idempotency-key': 'free-once' }
+    const free = await operator.ask<Job>('/v1/jobs', { key, body: raw, headers })
+    expect(free.status).toBe(202)
+    await operator.finished(key, free.body.id)
+    await grant(0)
+    expect(code(await submit(raw))).toEqual([403, 'no_price'])
+    const batch = { items: [picture(), raw] }
+    expect(code(await operator.ask<Job>('/v1/batches', { key, body: batch }))).toEqual([403, 'no_price'])
+    expect(code(await operator.ask<Job>(`/v1/jobs/${free.body.id}/retry`, { key, body: {} }))).toEqual([
+      403,
+      'no_price',
+    ])
+    const again = await operator.ask<Job>('/v1/jobs', { key, body: raw, headers })
+    expect([again.status, again.body.id]).toEqual([202, free.body.id])
+  })
+
   test('gets back what was held for a job that failed, expired, or was canceled before it ran', async () => {
     await grant(10_000)
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'CUDA out of memory' } } })

@@ -15,7 +15,7 @@ let document: ApiDescription
 let ajv: Ajv2020
 
 beforeAll(async () => {
-  service = await startService()
+  service = await startService({ env: { UNPRICED_MODELS: 'allow' } })
   const answer = await fetch(`${service.url}/openapi.json`)
   expect(answer.headers.get('content-type')).toContain('application/json')
   document = apiDescriptionSchema.parse(await answer.json())

@@ -27,6 +27,7 @@ import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { linksFor, type LinkKind } from '../links-asked.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import type { RetryPlaces } from '../retry-place.ts'
+import type { MayRunUnpriced } from '../unpriced.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
 import {
   BATCH_ID,
@@ -46,6 +47,7 @@ export interface BatchRoutesDependencies {
   showJob: (job: JobRecord, links?: LinkKind) => Promise<Job>
   resolveJob: ResolveJob
   mayRun: MayRun
+  mayRunUnpriced: MayRunUnpriced
   inputLimits: InputLimits
   retryPlaces: () => RetryPlaces
   auth: Auth
@@ -75,8 +77,20 @@ const isObject = (value: unknown): value is JsonObject =>
 
 /** Batches: submit together, look, watch, cancel, try the failed ones again. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
-  const { batches, streams, showJob, resolveJob, mayRun, inputLimits, retryPlaces, auth, account, keep, full } =
-    dependencies
+  const {
+    batches,
+    streams,
+    showJob,
+    resolveJob,
+    mayRun,
+    mayRunUnpriced,
+    inputLimits,
+    retryPlaces,
+    auth,
+    account,
+    keep,
+    full,
+  } = dependencies
 
   /** A foreign id is as unknown as a made-up one, and so is a draft. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
@@ -124,6 +138,11 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     if (full()) throw queueFull()
     const idempotency = idempotencyOf(request, scope)
     const id = batches.newBatchId()
+    const affordable = async (): Promise<NewJob[]> => {
+      const jobs = await items()
+      await mayRunUnpriced(request.principal.tenant, jobs)
+      return jobs
+    }
     const known = idempotency && (await batches.known(idempotency))
     const result: BatchAcceptResult =
       known ??
@@ -132,7 +151,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         batches.accept(
           batch,
           id,
-          await items(),
+          await affordable(),
           idempotency,
           { queuedJobs: request.principal.limits.queued_jobs },
           files,

@@ -24,6 +24,7 @@ import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../links-asked.ts'
 import { createOwnedJob, noSuchJob } from '../owned-job.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
+import type { MayRunUnpriced } from '../unpriced.ts'
 import {
   getQuerySchema,
   listQuerySchema,
@@ -47,6 +48,7 @@ export interface JobRoutesDependencies {
   show: ShowJob
   resolveJob: ResolveJob
   mayRun: MayRun
+  mayRunUnpriced: MayRunUnpriced
   inputs: Inputs
   retryPlaces: () => RetryPlaces
   account: string
@@ -70,8 +72,21 @@ export function createShowJob(view: JobView, dependencies: WaitingDependencies):
 
 /** Jobs: submit, look, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
-  const { store, lifecycle, hub, streams, show, resolveJob, mayRun, inputs, retryPlaces, account, keep, full } =
-    dependencies
+  const {
+    store,
+    lifecycle,
+    hub,
+    streams,
+    show,
+    resolveJob,
+    mayRun,
+    mayRunUnpriced,
+    inputs,
+    retryPlaces,
+    account,
+    keep,
+    full,
+  } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
   const owned = createOwnedJob(store)
 
@@ -105,6 +120,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     idempotency: Idempotency | null,
     files: TakenFiles,
   ): Promise<AcceptResult> {
+    try {
+      await mayRunUnpriced(tenant, [job])
+    } catch (error) {
+      // A repetition is answered by what its first request was, when the tenant was not limited yet.
+      const known = idempotency && (await lifecycle.known(idempotency))
+      if (!known) throw error
+      return known
+    }
     const id = lifecycle.newJobId()
     const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
     bodyDone?.()
