@@ -1,5 +1,5 @@
-import { type ApiError, NetworkError, problemOf, retryAfterOf } from './errors.ts'
-import { followStream, type StreamState } from './event-stream.ts'
+import { NetworkError, problemOf, retryAfterOf } from './errors.ts'
+import { followStream, type StreamEvent, type StreamState } from './event-stream.ts'
 import { createTransport, pause, type Call, type TransportOptions } from './transport.ts'
 import type {
   Artifact,
@@ -87,13 +87,16 @@ export type Unsubscribe = () => void
 
 export interface StreamHandlers {
   onState?: (state: StreamState) => void
-  /** The service refused for good, e.g. 401; the subscription has ended. */
-  onError?: (error: ApiError) => void
+  /**
+   * The subscription has ended: the service refused for good (an ApiError, e.g. 401), or one of these functions threw (what it
+   * threw). Without it, and when it throws itself, what was thrown is an unhandled rejection, which stops a Node process.
+   */
+  onError?: (error: unknown) => void
 }
 
 export interface ChangesHandlers extends StreamHandlers {
   onJob: (job: Job) => void
-  /** The stream cannot say what was missed: read the list anew. */
+  /** The stream cannot say what was missed: read the list again. */
   onReset?: () => void
 }
 
@@ -132,26 +135,31 @@ export function createClient(options: ClientOptions) {
   const submission = <T>(path: string, body: unknown, { idempotencyKey, signal }: SubmitOptions): Promise<T> =>
     json(path, { ...posted(body, { 'idempotency-key': idempotencyKey ?? newIdempotencyKey() }), signal })
 
-  /** `onEvent` answers whether more may come. */
-  const follow = (
+  /** `onNews` answers whether more may come. */
+  const follow = <T>(
     path: string,
-    onEvent: (event: { type: string; data: string }) => boolean,
+    read: (event: StreamEvent) => T | null,
+    onNews: (news: T) => boolean,
     { onState, onError }: StreamHandlers,
   ): Unsubscribe =>
     followStream({
       open: (lastEventId, signal) => send(path, { headers: streamHeaders(lastEventId), signal }),
-      onEvent,
+      read,
+      onNews,
       onState,
       onRefused: async (response) => onError?.(await problemOf(response)),
+      onThrown: (error) => {
+        if (!onError) throw error
+        onError(error)
+      },
       retryAfterOf,
     })
 
   const events = (id: string, onJob: (job: Job) => void, handlers: StreamHandlers = {}): Unsubscribe =>
-    follow(
+    follow<Job>(
       `${jobPath(id)}/events`,
-      ({ type, data }) => {
-        if (type !== 'job') return true
-        const job: Job = JSON.parse(data)
+      ({ type, data }) => (type === 'job' ? JSON.parse(data) : null),
+      (job) => {
         onJob(job)
         return !isFinal(job)
       },
@@ -159,11 +167,10 @@ export function createClient(options: ClientOptions) {
     )
 
   const batchEvents = (id: string, onBatch: (batch: Batch) => void, handlers: StreamHandlers = {}): Unsubscribe =>
-    follow(
+    follow<Batch>(
       `${batchPath(id)}/events`,
-      ({ type, data }) => {
-        if (type !== 'batch') return true
-        const batch: Batch = JSON.parse(data)
+      ({ type, data }) => (type === 'batch' ? JSON.parse(data) : null),
+      (batch) => {
         onBatch(batch)
         return !isOver(batch)
       },
@@ -227,11 +234,12 @@ export function createClient(options: ClientOptions) {
 
     /** Follows every job of the tenant until unsubscribed. */
     changes: ({ onJob, onReset, ...handlers }: ChangesHandlers): Unsubscribe =>
-      follow(
+      follow<{ job: Job | null }>(
         '/v1/events',
-        ({ type, data }) => {
-          if (type === 'job') onJob(JSON.parse(data))
-          if (type === 'reset') onReset?.()
+        ({ type, data }) => (type === 'job' ? { job: JSON.parse(data) } : type === 'reset' ? { job: null } : null),
+        ({ job }) => {
+          if (job) onJob(job)
+          else onReset?.()
           return true
         },
         handlers,
@@ -330,7 +338,7 @@ export function createClient(options: ClientOptions) {
   }
 }
 
-/** Follows until the last news; rejects when the service refuses, and with the reason of the signal. */
+/** Follows until the last news; rejects when the service refuses, with what `onNews` throws, and with the reason of the signal. */
 function lastOf<T>(
   follow: (onNews: (news: T) => void, handlers: StreamHandlers) => Unsubscribe,
   onNews: (news: T) => void,

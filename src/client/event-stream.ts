@@ -1,4 +1,6 @@
-/** `lost`: the connection broke and is being made anew; what was missed arrives by Last-Event-ID or must be read. */
+import { pause } from './transport.ts'
+
+/** `lost`: the connection broke and is opened again; what was missed arrives by Last-Event-ID or must be read. */
 export type StreamState = 'connecting' | 'open' | 'lost'
 
 export interface StreamEvent {
@@ -6,14 +8,18 @@ export interface StreamEvent {
   data: string
 }
 
-interface FollowOptions {
+interface FollowOptions<T> {
   /** Rejects when the service cannot be reached. */
   open: (lastEventId: string | null, signal: AbortSignal) => Promise<Response>
+  /** What an event says; null: nothing for the caller. Data that cannot be read throw, and are asked for again. */
+  read: (event: StreamEvent) => T | null
   /** Returning false ends the subscription. */
-  onEvent: (event: StreamEvent) => boolean
+  onNews: (news: T) => boolean
   onState: ((state: StreamState) => void) | undefined
   /** A 4xx answer: trying again cannot help. */
   onRefused: (response: Response) => void | Promise<void>
+  /** One of the functions above threw `error`; the subscription has ended. What this one throws is an unhandled rejection. */
+  onThrown: (error: unknown) => void
   /** s that an answer asks to wait before the next one. */
   retryAfterOf: (response: Response) => number | null
 }
@@ -26,59 +32,97 @@ const LAST_RETRY_MS = 8_000
 const LONGEST_RETRY_AFTER_MS = 60_000
 
 /**
- * Server-sent events over fetch, because EventSource can neither send a key nor tell a 401 from a cut, and Node has
- * none. Reconnects until `onEvent` returns false, the service refuses, or the returned function is called.
+ * Server-sent events over fetch, because EventSource cannot send a key, cannot distinguish a 401 from a cut, and is missing in
+ * Node. Reconnects until `onNews` returns false, the service refuses, a function of the caller throws, or the returned
+ * function is called.
  */
-export function followStream(options: FollowOptions): () => void {
+export function followStream<T>(options: FollowOptions<T>): () => void {
   const stopped = new AbortController()
   void follow(options, stopped)
   return () => stopped.abort()
 }
 
-async function follow(options: FollowOptions, stopped: AbortController): Promise<void> {
+async function follow<T>(options: FollowOptions<T>, stopped: AbortController): Promise<void> {
+  try {
+    await followToEnd(options, stopped.signal)
+  } catch (error) {
+    options.onThrown(error)
+  } finally {
+    stopped.abort()
+  }
+}
+
+/** Rejects with what a function of the caller throws, and with nothing else: connections report their trouble as `lost`. */
+async function followToEnd<T>(options: FollowOptions<T>, stopped: AbortSignal): Promise<void> {
   let lastEventId: string | null = null
   let retry = FIRST_RETRY_MS
-  const tell = (state: StreamState) => {
-    if (!stopped.signal.aborted) options.onState?.(state)
+  const report = (state: StreamState): void => {
+    if (!stopped.aborted) options.onState?.(state)
   }
-  tell('connecting')
-  while (!stopped.signal.aborted) {
-    const connection = new AbortController()
-    const cut = () => connection.abort()
-    stopped.signal.addEventListener('abort', cut)
-    let watchdog = setTimeout(cut, SILENCE_MS)
-    let told = 0
-    try {
-      const response = await options.open(lastEventId, connection.signal)
-      if (response.status >= 400 && response.status < 500 && response.status !== 429) {
-        if (!stopped.signal.aborted) await options.onRefused(response)
+  report('connecting')
+  while (!stopped.aborted) {
+    let asked = 0
+    for await (const happening of connect(options, lastEventId, stopped)) {
+      if (stopped.aborted) return
+      if (happening.kind === 'open') {
+        retry = FIRST_RETRY_MS
+        report('open')
+      } else if (happening.kind === 'event') {
+        if (happening.news !== null && !options.onNews(happening.news)) return
+        if (happening.id !== null) lastEventId = happening.id
+      } else if (happening.kind === 'refused') {
+        await options.onRefused(happening.response)
         return
-      }
-      if (!response.ok || !response.body) {
-        told = Math.min((options.retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
-        throw new Error(`HTTP ${response.status}`)
-      }
-      tell('open')
-      retry = FIRST_RETRY_MS
+      } else asked = happening.retryAfterMs
+    }
+    report('lost')
+    await pause(Math.max(retry, asked), stopped).catch(() => undefined)
+    retry = Math.min(retry * 2, LAST_RETRY_MS)
+  }
+}
+
+type Happening<T> =
+  | { kind: 'open' }
+  | { kind: 'event'; id: string | null; news: T | null }
+  | { kind: 'refused'; response: Response }
+  | { kind: 'lost'; retryAfterMs: number }
+
+/**
+ * One connection, from the request to its end. It never throws: the caller's functions are called where its happenings are
+ * read, so that their errors cannot be mistaken for those of the connection.
+ */
+async function* connect<T>(
+  { open, read, retryAfterOf }: FollowOptions<T>,
+  lastEventId: string | null,
+  stopped: AbortSignal,
+): AsyncGenerator<Happening<T>> {
+  const connection = new AbortController()
+  const cut = (): void => connection.abort()
+  stopped.addEventListener('abort', cut)
+  let watchdog = setTimeout(cut, SILENCE_MS)
+  let retryAfterMs = 0
+  try {
+    const response = await open(lastEventId, connection.signal)
+    if (response.status >= 400 && response.status < 500 && response.status !== 429) {
+      yield { kind: 'refused', response }
+      return
+    }
+    if (response.ok && response.body) {
+      yield { kind: 'open' }
       for await (const event of parseEvents(response.body, () => {
         clearTimeout(watchdog)
         watchdog = setTimeout(cut, SILENCE_MS)
-      })) {
-        if (stopped.signal.aborted) return
-        if (event.id !== null) lastEventId = event.id
-        if (event.data !== '' && !options.onEvent(event)) return
-      }
-    } catch {
-      // A cut, a refused connection or a 5xx: all are answered by connecting again.
-    } finally {
-      clearTimeout(watchdog)
-      stopped.signal.removeEventListener('abort', cut)
-      connection.abort()
-    }
-    tell('lost')
-    await pause(Math.max(retry, told), stopped.signal)
-    retry = Math.min(retry * 2, LAST_RETRY_MS)
+      }))
+        yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
+    } else retryAfterMs = Math.min((retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
+  } catch {
+    // A cut, a refused connection, an event that is not readable: all are answered by connecting again.
+  } finally {
+    clearTimeout(watchdog)
+    stopped.removeEventListener('abort', cut)
+    connection.abort()
   }
+  yield { kind: 'lost', retryAfterMs }
 }
 
 /** The event stream format of the HTML standard, section 9.2.6, without `retry`. */
@@ -120,15 +164,4 @@ async function* parseEvents(
   } finally {
     await reader.cancel().catch(() => undefined)
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }

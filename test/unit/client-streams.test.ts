@@ -1,0 +1,150 @@
+import { getEventListeners } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createClient, type Client, type StreamHandlers } from '../../src/client/client.ts'
+
+/** How a stream of the client ends, and that it leaves nothing behind: against a server that answers by a script. */
+
+const job = (status: string): string => JSON.stringify({ id: 'job_1', status, completed_at: null })
+const event = (type: string, data: string): string => `id: 1\nevent: ${type}\ndata: ${data}\n\n`
+
+/** Answers in this order, the last one for ever: a status, or the text of a stream that then stays open. */
+function scripted(...answers: (number | string)[]) {
+  const asked: AbortSignal[] = []
+  const answer = (init: RequestInit = {}): Response => {
+    if (init.signal) asked.push(init.signal)
+    const next = answers[Math.min(asked.length, answers.length) - 1] ?? 503
+    if (typeof next === 'number') return Response.json({ code: 'some_code', detail: 'no' }, { status: next })
+    const body = new ReadableStream<Uint8Array>({
+      start: (stream) => {
+        stream.enqueue(new TextEncoder().encode(next))
+        if (next === '') stream.close()
+      },
+    })
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  }
+  const client = createClient({ baseUrl: 'http://127.0.0.1', fetch: (_url, init) => Promise.resolve(answer(init)) })
+  return { asked, client }
+}
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000 })
+
+const oops = new Error('a mistake in a handler')
+const fail = (): never => {
+  throw oops
+}
+
+describe('what a handler throws', () => {
+  test.each<[string, string, (client: Client) => Promise<unknown>]>([
+    ['watch', event('job', job('queued')), (client) => client.watch('job_1', fail)],
+    ['watch, at the last news', event('job', job('succeeded')), (client) => client.watch('job_1', fail)],
+    ['watchBatch', event('batch', job('queued')), (client) => client.watchBatch('bat_1', fail)],
+  ])('ends %s, which rejects with it', async (_what, stream, call) => {
+    const { asked, client } = scripted(stream)
+    await expect(call(client)).rejects.toBe(oops)
+    expect(asked).toHaveLength(1)
+    await until(() => expect(asked[0]?.aborted).toBe(true))
+  })
+
+  const subscriptions: [string, string, (client: Client, handlers: StreamHandlers) => () => void][] = [
+    ['onJob of events', event('job', job('queued')), (client, handlers) => client.events('job_1', fail, handlers)],
+    ['onBatch of batchEvents', event('batch', '{}'), (client, handlers) => client.batchEvents('b', fail, handlers)],
+    [
+      'onJob of changes',
+      event('job', job('queued')),
+      (client, handlers) => client.changes({ onJob: fail, ...handlers }),
+    ],
+    [
+      'onReset of changes',
+      event('reset', '{}'),
+      (client, handlers) => client.changes({ onJob: () => undefined, onReset: fail, ...handlers }),
+    ],
+    ['onState', '', (client, handlers) => client.changes({ onJob: () => undefined, onState: fail, ...handlers })],
+    [
+      'onState after the connection',
+      event('job', job('queued')),
+      (client, handlers) =>
+        client.events('job_1', () => undefined, {
+          onState: (state) => (state === 'open' ? fail() : undefined),
+          ...handlers,
+        }),
+    ],
+  ]
+
+  test.each(subscriptions)('%s ends the subscription, and is given to onError', async (_what, stream, subscribe) => {
+    const { asked, client } = scripted(stream)
+    const onError = vi.fn<(error: unknown) => void>()
+    subscribe(client, { onError })
+    await until(() => expect(onError).toHaveBeenCalledOnce())
+    expect(onError).toHaveBeenCalledWith(oops)
+    for (const signal of asked) await until(() => expect(signal.aborted).toBe(true))
+    expect(asked.length).toBeLessThanOrEqual(1)
+  })
+
+  test.each<[string, number | string, StreamHandlers]>([
+    ['without onError', event('job', job('queued')), {}],
+    ['when onError throws too', 401, { onError: fail }],
+  ])('%s is an unhandled rejection', async (_what, answer, handlers) => {
+    const others = process.listeners('unhandledRejection')
+    const unhandled = vi.fn<(error: unknown) => void>()
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', unhandled)
+    try {
+      const { client } = scripted(answer)
+      client.changes({ onJob: fail, ...handlers })
+      await until(() => expect(unhandled).toHaveBeenCalled())
+      expect(unhandled.mock.calls[0]?.[0]).toBe(oops)
+    } finally {
+      process.off('unhandledRejection', unhandled)
+      for (const listener of others) process.on('unhandledRejection', listener)
+    }
+  })
+})
+
+test('after an event that cannot be read the stream is opened again', async () => {
+  vi.useFakeTimers()
+  const { client, asked } = scripted(event('job', '{"id": "job_'), event('job', job('succeeded')))
+  const watched = client.watch('job_1', () => undefined)
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(await watched).toMatchObject({ status: 'succeeded' })
+  expect(asked).toHaveLength(2)
+})
+
+test('a hundred reconnections leave no listener behind', async () => {
+  vi.useFakeTimers()
+  const listened = vi.spyOn(AbortSignal.prototype, 'addEventListener')
+  const { client, asked } = scripted(503)
+  const stop = client.changes({ onJob: () => undefined })
+  while (asked.length < 100) await vi.advanceTimersByTimeAsync(8_000)
+  const signals = new Set(listened.mock.contexts)
+  expect(signals.size).toBeGreaterThan(0)
+  const left = [...signals].map((signal) => getEventListeners(signal as AbortSignal, 'abort').length)
+  expect(Math.max(...left)).toBeLessThanOrEqual(1)
+  stop()
+  await vi.advanceTimersByTimeAsync(8_000)
+  expect([...signals].flatMap((signal) => getEventListeners(signal as AbortSignal, 'abort'))).toEqual([])
+})
+
+test('each listener of the client, the command line and Studio is removed', () => {
+  const root = join(import.meta.dirname, '../..')
+  /** Added once, when the page or the command is loaded, for all its life. */
+  const lasting = new Set(['src/studio/main.tsx', 'src/studio/session.ts', 'src/cli/main.ts'])
+  const files = ['src/client', 'src/cli', 'src/studio'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .map((name) => `${folder}/${name}`)
+      .filter((name) => /\.tsx?$/.test(name) && !lasting.has(name)),
+  )
+  expect(files.length).toBeGreaterThan(50)
+  for (const file of files) {
+    const source = readFileSync(join(root, file), 'utf8')
+    const of = (pattern: RegExp): string[] => [...source.matchAll(pattern)].map(([, what = '']) => what).sort()
+    // One without a name cannot be removed, and does not match what is removed.
+    expect(of(/\bremoveEventListener\(([^,]+, \w+)/g), file).toEqual(of(/\baddEventListener\(([^,]+, [\w(]+)/g))
+    expect(of(/\.off\(('[^']+', \w+)/g), file).toEqual(of(/\.(?:on|once)\(('[^']+', [\w(]+)/g))
+  }
+})
