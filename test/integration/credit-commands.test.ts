@@ -61,7 +61,11 @@ test('credits are granted once, and shown, while no service runs', async () => {
   ])
   expect(again).toMatchObject({ exit: 0, stdout: granted.stdout, stderr: 'It had been entered before.\n' })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('--amount: expected whole') })
-  expect(tooMuch).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: The balance is 1000 micro-credits.\n' })
+  expect(tooMuch).toMatchObject({
+    exit: 4,
+    stdout: '',
+    stderr: 'genqueue: The adjustment exceeds the balance of 1000 micro-credits.\n',
+  })
 
   const [ledger, spending] = await Promise.all([
     genqueue('credits', 'ledger', TENANT, '--limit', '2'),

@@ -209,7 +209,7 @@ describe('what an operator enters', () => {
     expect([...code(refused), refused.body.detail]).toEqual([
       409,
       'balance_too_low',
-      'The balance is 500 micro-credits.',
+      'The adjustment exceeds the balance of 500 micro-credits.',
     ])
     expect(await grant(-500)).toMatchObject({ status: 201, body: { kind: 'adjustment', amount: -500, balance: 0 } })
     expect(await grant(20, { kind: 'adjustment' })).toMatchObject({ body: { kind: 'adjustment', balance: 20 } })

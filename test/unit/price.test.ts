@@ -43,7 +43,7 @@ describe('a price rule', () => {
   test('names what is missing', () => {
     const parsed = priceRuleSchema.safeParse({ per_video_second: 3 })
     expect(parsed.error?.issues).toMatchObject([
-      { path: ['expect', 'video_seconds'], message: 'Needed, because per_video_second has a price.' },
+      { path: ['expect', 'video_seconds'], message: 'Required because per_video_second has a price.' },
     ])
   })
 })

@@ -1,15 +1,15 @@
 /**
- * Everything that can hold up a whole deployment, or a process of it (docs/waiting.md has the table). Each condition is
- * logged once when it begins and once when it ends, stands in Health and in the metric `genqueue_condition`, and may make
- * a worker unready.
+ * Everything that can hold up a deployment or one of its processes (table: docs/waiting.md). Each condition is logged once
+ * when it begins and once when it ends, appears in Health and in the metric `genqueue_condition`, and may make a worker
+ * unready.
  */
 
 interface Kind {
-  /** Of the line that is logged when it begins. */
+  /** Level of the log line at the beginning; the line at the end is `info`. */
   level: 'error' | 'warn' | 'info'
   begins: string
   ends: string
-  /** While it lasts, no prediction is created: `/readyz` of a worker answers 503. */
+  /** Whether no prediction is created while it lasts; `/readyz` of a worker then returns 503. */
   stopsCreation: boolean
 }
 
@@ -20,13 +20,13 @@ const kind = (level: Kind['level'], stopsCreation: boolean, begins: string, ends
   stopsCreation,
 })
 
-/** The most important first. */
+/** Most important first. */
 export const CONDITIONS = {
   no_worker: kind('error', true, 'No worker is running: jobs are accepted and wait', 'A worker is running'),
   deployment_lost: kind(
     'error',
     true,
-    'Redis holds another deployment, or lost its data: nothing is created until that is mended',
+    'Redis holds another deployment, or has lost its data: nothing is created until this is fixed',
     'Redis holds this deployment again',
   ),
   token_refused: kind(
@@ -38,8 +38,8 @@ export const CONDITIONS = {
   upstream_failing: kind(
     'error',
     true,
-    'Replicate cannot be reached or does not give usable answers. Requests are retried',
-    'Replicate answers again',
+    'Replicate is unreachable or returns unusable responses. Requests are retried',
+    'Replicate responds again',
   ),
   pause_account: kind(
     'error',
@@ -68,23 +68,23 @@ export const CONDITIONS = {
   recovery_former: kind(
     'info',
     true,
-    'Redis was restarted: creation waits for create requests that began before',
-    'Create requests that began before the restart of Redis are over',
+    'Redis was restarted: creation waits for create requests sent before the restart',
+    'Create requests sent before the restart of Redis are complete',
   ),
   recovery_listing: kind(
     'warn',
     true,
-    'Redis was restarted, and the predictions at Replicate cannot be compared yet: nothing is created before that',
-    'The predictions at Replicate were compared',
+    "Redis was restarted: creation waits until Replicate's predictions have been listed and compared",
+    "Replicate's predictions have been compared",
   ),
-  redis_unfit: kind('error', false, 'Redis is not fit for this service', 'Redis is fit for this service again'),
+  redis_unfit: kind('error', false, 'Redis is unsuitable for this service', 'Redis is suitable again'),
   redis_filling: kind('warn', false, 'Redis is filling up: new jobs are refused', 'Redis has room again'),
   storage_failing: kind('error', false, 'Files cannot be stored', 'Files can be stored again'),
   copies_failing: kind('warn', false, 'Copying outputs fails', 'Copying outputs works again'),
   outputs_at_risk: kind(
     'error',
     false,
-    'Outputs that Replicate removes within 15 minutes are not copied yet',
+    'Outputs that Replicate deletes within 15 minutes are not copied yet',
     'No output is at risk any more',
   ),
   webhooks_silent: kind(
@@ -96,19 +96,19 @@ export const CONDITIONS = {
   webhook_secret: kind(
     'warn',
     false,
-    'Webhooks cannot be verified: their signing secret is not known or wrong. Jobs are completed by polling',
-    'The signing secret of webhooks is known',
+    'Webhooks cannot be verified: the signing secret is missing or wrong. Jobs are completed by polling',
+    'The webhook signing secret is available',
   ),
   beat_failing: kind(
     'warn',
     false,
-    'This worker cannot report to Redis that it is alive',
-    'This worker reports to Redis again that it is alive',
+    'This worker cannot write its heartbeat to Redis',
+    'This worker writes its heartbeat to Redis again',
   ),
   clock_difference: kind(
     'error',
     false,
-    'The clocks of this machine, of Redis and of Replicate differ too much. Synchronise them (NTP)',
+    'The clocks of this machine, Redis and Replicate differ too much. Synchronize them (NTP)',
     'The clocks agree again',
   ),
 } as const satisfies Record<string, Kind>
@@ -117,33 +117,33 @@ export type ConditionName = keyof typeof CONDITIONS
 
 export const CONDITION_NAMES: readonly ConditionName[] = Object.keys(CONDITIONS).filter(isConditionName)
 
-/** A newer release may report conditions that this one does not know. */
+/** False for a condition of a newer release. */
 export function isConditionName(name: string): name is ConditionName {
   return Object.hasOwn(CONDITIONS, name)
 }
 
-/** A condition that lasts, as one or several processes report it. */
+/** A current condition, merged from the reports of one or several processes. */
 export interface Condition {
   name: ConditionName
-  /** ms since 1970: when the first of them reported it */
+  /** Time of the first report, ms since 1970 */
   since: number
-  /** For operators: what was met, such as an error's text. */
+  /** For operators: the observed cause, such as the text of an error. */
   detail: string
-  /** How many processes report it. */
+  /** Number of processes that report it. */
   processes: number
 }
 
-/** What one process reports. */
+/** A condition that one process reports. */
 export interface Report {
   name: ConditionName
   since: number
   detail: string
 }
 
-/** Where processes of a deployment share what they report. */
+/** Shares the reports of all processes of a deployment. */
 export interface ConditionBoard {
-  /** Writes all reports of a process, in place of those before; none: it reports nothing. */
+  /** Replaces all reports of a process; an empty list removes them. */
   report(process: string, reports: readonly Report[]): Promise<void>
-  /** Reports of other processes that are fresh; with the process that made each. */
+  /** Fresh reports of all processes, each with its process. */
   read(): Promise<(Report & { process: string })[]>
 }

@@ -10,15 +10,15 @@ import {
   type Report,
 } from './condition.ts'
 
-/** What holds up this process and its deployment. */
+/** Conditions of this process and of its deployment. */
 export interface Conditions {
-  /** Begins a condition (`detail`: what was met) or ends it (null). Logs only when it begins and when it ends. */
+  /** Begins a condition (`detail`: the observed cause) or ends it (null). Logs only the beginning and the end. */
   set(name: ConditionName, detail: string | null): void
   /** Whether this process reports it. */
   has(name: ConditionName): boolean
-  /** What this process reports. */
+  /** Conditions that this process reports. */
   local(): Condition[]
-  /** What lasts in all processes of the deployment; of this process alone when Redis does not answer. */
+  /** Conditions of all processes of the deployment; only those of this process when Redis does not respond. */
   all(): Promise<Condition[]>
   stop(): Promise<void>
 }
@@ -28,12 +28,12 @@ interface Lasting {
   detail: string
 }
 
-/** A Redis that does not answer must not hold up a stop. ms */
+/** An unresponsive Redis delays shutdown by at most this, ms */
 const STOP_WITHIN_MS = 500
 
 /**
- * The registry of a process. Reports are repeated every `repeatMs` while there are any, so that those of a process that
- * was killed are forgotten; an idle, healthy process writes nothing.
+ * Registry of one process. It repeats its reports every `repeatMs`, so that reports of a killed process become stale. A
+ * healthy process writes nothing.
  */
 export function createConditions(options: { board: ConditionBoard; repeatMs: number; log: Logger }): Conditions {
   const { board, repeatMs, log } = options
@@ -54,11 +54,11 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
     } while (isChanged)
   }
 
-  /** One write at a time; what changes meanwhile is in the next one. Redis that does not answer is tried again. */
+  /** One write at a time; a change during a write goes into the next one. A failed write is retried at the next interval. */
   function publish(): Promise<void> {
     isChanged = true
     writing ??= write()
-      .catch((error: unknown) => log.debug({ err: error }, 'conditions were not reported to Redis'))
+      .catch((error: unknown) => log.debug({ err: error }, 'conditions could not be reported to Redis'))
       .finally(() => {
         writing = null
       })
@@ -91,7 +91,7 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
 
     async all() {
       const others = await board.read().catch((error: unknown) => {
-        log.debug({ err: error }, 'conditions of other processes were not read')
+        log.debug({ err: error }, 'conditions of other processes could not be read')
         return []
       })
       return together([...others.filter(({ process }) => process !== id), ...reports()])
@@ -106,7 +106,7 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
   }
 }
 
-/** Reports of several processes, as one condition for each name. */
+/** Merges reports into one condition for each name. */
 const together = (reports: readonly Report[]): Condition[] =>
   CONDITION_NAMES.flatMap((name) => {
     const same = reports.filter((one) => one.name === name)
@@ -114,7 +114,7 @@ const together = (reports: readonly Report[]): Condition[] =>
     return first ? [{ name, since: first.since, detail: first.detail, processes: same.length }] : []
   })
 
-/** Whether predictions can be created, judged by these conditions. */
+/** Health check: whether these conditions allow predictions to be created. */
 export const creationCheck =
   (lasting: () => Promise<Condition[]> | Condition[]): HealthCheck =>
   async () => {

@@ -1,8 +1,8 @@
 import type { Look } from './watch-conditions.ts'
 
 /**
- * A look that costs a request: at once, again after `calm` ms while nothing was met, and while something lasts after
- * `first` ms, doubled up to `longest`. Between looks nothing is changed.
+ * Paces a look that costs a request: immediately, then every `calm` ms while it finds nothing. While it finds a condition
+ * it backs off from `first` ms, doubling up to `longest`. Between looks the conditions stay unchanged.
  */
 export function pacedLook(
   look: Look,
@@ -13,7 +13,7 @@ export function pacedLook(
   let wait = pace.first
   return async () => {
     if (now() < dueAt) return {}
-    // A look that throws is made again as one that met something.
+    // A look that throws is retried like one that found a condition.
     dueAt = now() + wait
     const found = await look()
     const isTrouble = Object.values(found).some((detail) => detail !== null)

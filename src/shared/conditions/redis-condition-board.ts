@@ -1,17 +1,17 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { loadScript } from '../redis/script.ts'
-import { sharedTurn } from '../shared-turn.ts'
+import { singleFlight } from '../single-flight.ts'
 import { isConditionName, type ConditionBoard, type ConditionName } from './condition.ts'
 
 const reportConditions = loadScript(new URL('report-conditions.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const reportSchema = z.array(z.object({ name: z.string(), since: z.number(), detail: z.string() }))
 
-/** One hash: a field for each process that reports something. `staleAfter`: ms without a repetition. */
+/** One hash with a field for each process that reports a condition. `staleAfter`: ms until an unrepeated report is ignored. */
 export function createRedisConditionBoard(redis: Redis, hash: string, staleAfter: number): ConditionBoard {
-  // Each view of a waiting job asks: those of one turn of the event loop share the answer.
-  const read = sharedTurn(async (key) => {
+  // Every view of a waiting job reads the conditions.
+  const read = singleFlight(async (key) => {
     const [fields, [seconds, micros]] = await Promise.all([redis.hgetall(key), redis.time()])
     const now = Number(seconds) * 1000 + Number(micros) / 1000
     return Object.entries(fields).flatMap(([process, value]) => {
@@ -28,7 +28,7 @@ export function createRedisConditionBoard(redis: Redis, hash: string, staleAfter
       await reportConditions(redis, [hash], [process, text, String(staleAfter)])
     },
     read: async (): Promise<{ process: string; name: ConditionName; since: number; detail: string }[]> =>
-      (await read(hash)).answer,
+      (await read(hash)).result,
   }
 }
 

@@ -1,8 +1,8 @@
 --[[
-  A process reports which conditions last; it replaces what it reported before.
+  Replaces the reports of one process, and removes stale reports of other processes.
 
   Input:   KEYS[1] the hash of conditions (process -> `<ms> <JSON>`), ARGV[1] process, ARGV[2] JSON or '' for none,
-           ARGV[3] ms after which a report that was not repeated is stale
+           ARGV[3] ms until an unrepeated report is stale
   Output:  1
 ]]
 local time = redis.call('TIME')

@@ -2,10 +2,10 @@ import type { Logger } from '../logger.ts'
 import { CONDITION_NAMES, type ConditionName } from './condition.ts'
 import type { Conditions } from './conditions.ts'
 
-/** Looks whether conditions last: what was met, or null, for each of its names. Throws when that cannot be found out now. */
+/** Checks some conditions: the observed cause, or null, for each name. Throws when the check is not possible now. */
 export type Look = () => Promise<Partial<Record<ConditionName, string | null>>>
 
-/** Looks every `everyMs`, one round at a time, the first one at once; returns how to stop. */
+/** Runs all looks every `everyMs`, one round at a time, the first immediately. Returns a function that stops it. */
 export function watchConditions(options: {
   conditions: Pick<Conditions, 'set'>
   looks: readonly Look[]
@@ -25,8 +25,8 @@ export function watchConditions(options: {
         if (detail !== undefined) conditions.set(name, detail)
       }
     } catch (error) {
-      // Redis that does not answer has its own line in the log.
-      log.debug({ err: error }, 'a condition could not be looked at')
+      // An unresponsive Redis has its own log line.
+      log.debug({ err: error }, 'a condition could not be checked')
     }
   }
   const lookAtAll = async (): Promise<void> => {

@@ -1,14 +1,14 @@
 import type { Conditions } from './conditions.ts'
 
-/** How one request to upstream ended. `date`: of the answer, ms since 1970; null: it has none. */
+/** Outcome of one request to upstream. `date`: the response's Date header, ms since 1970; null: it has none. */
 export type Seen = { kind: 'answered'; status: number; date: number | null } | { kind: 'unanswered'; reason: string }
 
-/** One lost request is no trouble of upstream. */
+/** Consecutive failures until upstream counts as failing; a single lost request does not. */
 const FAILURES = 3
 
 /**
- * Judges upstream by every request of this process, whatever it is for: nothing can wait for upstream without a condition
- * that says so. A process that has never had an answer reports the first failure: then the address or the network is wrong.
+ * Judges upstream by every request of this process, of any purpose, so that no request waits for upstream without a
+ * condition. A process without any response so far reports its first failure: the address or the network is wrong.
  */
 export function watchUpstream(conditions: Pick<Conditions, 'set'>): (seen: Seen) => void {
   let failures = 0

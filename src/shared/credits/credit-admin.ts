@@ -4,19 +4,19 @@ import { ServiceError } from '../errors.ts'
 import type { LedgerEntry } from './ledger.ts'
 import type { CreditStore, NewEntry } from './ports.ts'
 
-/** What an operator does with credits, by HTTP or at the terminal. */
+/** An operator's use cases of credits, over HTTP and on the command line. */
 export function createCreditAdmin(store: CreditStore) {
   return {
     /**
-     * A grant or an adjustment. `key`: the same one with the same entry answers the entry that it made; null: it is
-     * entered anew. Throws `idempotency_key_reused`, `balance_too_low`, `invalid_request`.
+     * Makes a grant or an adjustment. `key`: idempotency key; a repetition with the same entry returns the first entry. null:
+     * every call makes an entry. Throws `idempotency_key_reused`, `balance_too_low`, `invalid_request`.
      */
     async enter(
       tenant: string,
       { kind, amount, reason }: NewEntry,
       key: string | null,
     ): Promise<{ entry: LedgerEntry; repeated: boolean }> {
-      // Without a key of the caller's one of our own, because a command whose reply is cut is sent again.
+      // A caller without a key gets a random one, because a Redis command whose reply was lost is sent again.
       const result = await store.enter(
         tenant,
         { kind, amount, reason },
@@ -27,11 +27,15 @@ export function createCreditAdmin(store: CreditStore) {
         case 'repeated':
           return { entry: result.entry, repeated: result.status === 'repeated' }
         case 'key_reused':
-          throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used for another entry.')
+          throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was already used for another entry.')
         case 'too_low':
-          throw new ServiceError('balance_too_low', `The balance is ${result.balance} micro-credits.`)
+          throw new ServiceError(
+            'balance_too_low',
+            `The adjustment exceeds the balance of ${result.balance} micro-credits.`,
+          )
         case 'too_large': {
-          const detail = 'The account could not be counted exactly any more.'
+          const detail =
+            'The account would exceed the largest amount that can be represented exactly (2^53 - 1 micro-credits).'
           throw new ServiceError('invalid_request', detail, {
             fields: [{ pointer: '/amount', code: 'too_big', detail }],
           })

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { ENTRY_ID, LEDGER_KINDS, OPERATOR_KINDS } from './ledger.ts'
 import { dayAfter, dayOf, daysBetween, isDay } from './spending.ts'
 
-/** What requests about credits may say, over HTTP and at the terminal. Amounts are whole micro-credits. */
+/** Schemas of requests about credits, over HTTP and on the command line. Amounts are whole micro-credits. */
 
 export const MAX_SPENDING_DAYS = 366
 
@@ -15,15 +15,15 @@ export const entryRequestSchema = z
       .min(1)
       .max(500)
       .regex(/^\P{C}*$/u, { error: 'Expected a line of text.' }),
-    /** Without it, what adds is a grant and what takes is an adjustment. */
+    /** Default: `grant` for a positive amount, `adjustment` for a negative one. */
     kind: z.enum(OPERATOR_KINDS).optional(),
   })
   .transform(({ kind, ...entry }) => ({ ...entry, kind: kind ?? (entry.amount < 0 ? 'adjustment' : 'grant') }))
   .superRefine(({ kind, amount }, context) => {
     const wrong = (message: string): void =>
       context.addIssue({ code: 'custom', path: ['amount'], message, params: { code: 'too_small' }, input: amount })
-    if (kind === 'grant' && amount < 0) wrong('A grant adds; take back by an adjustment.')
-    if (kind === 'adjustment' && amount === 0) wrong('An adjustment of nothing changes nothing.')
+    if (kind === 'grant' && amount < 0) wrong('A grant is positive. Use an adjustment to take credits back.')
+    if (kind === 'adjustment' && amount === 0) wrong('An adjustment is not 0.')
   })
 
 export const ledgerQuerySchema = z.strictObject({
@@ -43,7 +43,7 @@ export const spendingQuerySchema = z.strictObject({
   by: z.enum(['day', 'preset']).default('day'),
 })
 
-/** The days of a query, `to` included: today (`now`: ms) and the 29 before it when nothing else was said; null: too many. */
+/** Days of a query, `to` included; default: today (`now`: ms) and the 29 days before it. null: more than MAX_SPENDING_DAYS. */
 export function spendingDays(
   { from, to }: Pick<z.output<typeof spendingQuerySchema>, 'from' | 'to'>,
   now: number,

@@ -1,8 +1,8 @@
 --[[
-  How money moves within a commit. Whole micro-credits: below 2^53, so that numbers of Lua are exact; stored by HINCRBY.
+  Credit movements within a commit. Whole micro-credits below 2^53, so that Lua's numbers are exact; stored by HINCRBY.
 
-  An account is a hash { granted, balance, held, captured, limited }; `limited` is set by its first grant. Its ledger is a
-  stream that only grows: each entry tells the account as it stands after it.
+  An account is a hash { granted, balance, held, captured, limited }; `limited` is set by its first grant. Its ledger is an
+  append-only stream: each entry contains the account as it is after the entry.
   Fields of an entry: kind, amount, granted, balance, held, captured; job and batch of hold, capture and release;
   uncollected of capture; reason of grant and adjustment.
 ]]
@@ -14,7 +14,7 @@ local function is_limited(account)
   return redis.call('HEXISTS', account, 'limited') == 1
 end
 
--- Redis does not take `-0`, which is what Lua makes of -amount when the amount is 0.
+-- Avoids `-0`, the result of negating 0 in Lua, which Redis rejects.
 local function micros(amount)
   return string.format('%.0f', amount + 0)
 end
@@ -29,7 +29,7 @@ local function move_credit(account, field, amount)
   redis.call('HINCRBY', account, field, micros(amount))
 end
 
--- What is missing for a hold; 0 when there is enough, or no limit.
+-- Micro-credits missing for a hold; 0 when the balance suffices or the account is unlimited.
 local function shortfall(account, amount)
   if not is_limited(account) then
     return 0
@@ -37,8 +37,8 @@ local function shortfall(account, amount)
   return math.max(0, amount - credit(account, 'balance'))
 end
 
--- Whether a hold would bring the account near what can be counted exactly (2^53). The half above is for captures beyond
--- their holds, which cannot be refused.
+-- Whether a hold would take the account above 2^52, half of what can be counted exactly. The other half is reserved for
+-- captures above their holds, which cannot be refused.
 local function is_beyond(account, amount)
   local balance, held, captured = credit(account, 'balance'), credit(account, 'held'), credit(account, 'captured')
   return math.max(math.abs(balance - amount), held + amount) + captured > 2 ^ 52
@@ -56,7 +56,7 @@ local function release_credit(account, ledger, held, more)
   enter(account, ledger, 'release', held, more)
 end
 
--- `actual` nil: not known, so the hold is taken. Answers what was taken, and what could not be.
+-- `actual` nil: the price is unknown, so the hold is captured. Returns the captured and the uncollected amount.
 local function capture_credit(account, ledger, held, actual, more)
   local due = actual or held
   local taken = due

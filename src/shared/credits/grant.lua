@@ -1,22 +1,22 @@
 --[[
-  An entry that an operator makes: a grant or an adjustment. Checks everything, then only writes that cannot fail.
+  Makes an operator's entry: a grant or an adjustment. All checks come first; the writes after them cannot fail.
 
   KEYS[1]  the account's hash
   KEYS[2]  its ledger
-  KEYS[3]  hash: what names a request -> `<id of its entry> <digest of its body>`; kept as long as the ledger
+  KEYS[3]  hash: name of a request -> `<id of its entry> <digest of its body>`; kept as long as the ledger
 
   ARGV[1]  kind: grant | adjustment
   ARGV[2]  amount: whole micro-credits, |amount| < 2^53
   ARGV[3]  reason
-  ARGV[4]  what names the request
+  ARGV[4]  name of the request
   ARGV[5]  digest of its body
 
   Output: { status, detail }
     entered | repeated (detail: the entry's id) | key_reused
-    too_low (detail: the balance, which an adjustment would take below 0) | too_large (beyond what can be counted)
+    too_low (detail: the balance, which the adjustment would take below 0) | too_large (not exactly representable)
 
-  The first grant makes the tenant limited. What it had spent until then is granted by an entry `opening` before it, so
-  that it begins with what was granted to it.
+  The first grant makes the tenant limited. An entry `opening` before it grants what the tenant has spent until then, so
+  that the tenant starts with the granted amount.
 ]]
 local LARGEST = 9007199254740991
 

@@ -6,46 +6,46 @@ import { z } from 'zod'
  */
 
 export interface Balances {
-  /** All that was ever granted, adjustments included. */
+  /** Sum of all grants and adjustments. */
   granted: number
-  /** What new jobs may use; of an unlimited tenant it may be below 0. */
+  /** Available for new jobs; may be negative for an unlimited tenant. */
   balance: number
-  /** For jobs that are not over. */
+  /** Held for jobs that are not final. */
   held: number
-  /** Taken for jobs that are. */
+  /** Captured for final jobs. */
   captured: number
 }
 
 export interface CreditAccount extends Balances {
-  /** Jobs must be paid for: from its first grant on. */
+  /** True after the first grant: jobs need a sufficient balance. */
   limited: boolean
 }
 
 export const LEDGER_KINDS = ['opening', 'grant', 'adjustment', 'hold', 'capture', 'release'] as const
 export type LedgerKind = (typeof LEDGER_KINDS)[number]
 
-/** What an operator may enter. */
+/** Kinds of entries that an operator may make. */
 export const OPERATOR_KINDS = ['grant', 'adjustment'] as const satisfies readonly LedgerKind[]
 export type OperatorKind = (typeof OPERATOR_KINDS)[number]
 
 export interface LedgerEntry {
-  /** `<ms>-<n>`, growing; ms of the Redis clock */
+  /** `<ms>-<n>`, increasing; ms of the Redis clock */
   id: string
   kind: LedgerKind
-  /** What moved; only that of an adjustment may be negative. */
+  /** Moved amount; negative only for an adjustment. */
   amount: number
-  /** The account as it stood after it. */
+  /** The account after this entry. */
   after: Balances
-  /** Of hold, capture and release. */
+  /** Hold, capture and release only. */
   job: string | null
   batch: string | null
-  /** Of a capture: what the job cost beyond what the account had. */
+  /** Capture only: the part of the price that the account could not cover. */
   uncollected: number
-  /** Of grant and adjustment. */
+  /** Grant and adjustment only. */
   reason: string | null
 }
 
-/** `0-0` is before every entry: Redis takes it for no id. */
+/** Excludes `0-0`, which Redis does not accept as the id of an entry. */
 export const ENTRY_ID = /^(?!0+-0+$)\d{1,15}-\d{1,15}$/
 
 export const entryTime = ({ id }: Pick<LedgerEntry, 'id'>): number => Number(id.split('-')[0])
@@ -69,7 +69,7 @@ const entrySchema = z.object({
   reason: word,
 })
 
-/** `flat`: field, value, ... of the stream's entry. */
+/** `flat`: field, value, ... of the stream entry. */
 export function decodeEntry(id: string, flat: readonly string[]): LedgerEntry {
   const pairs = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
   const { granted, balance, held, captured, ...rest } = entrySchema.parse(Object.fromEntries(pairs))
@@ -87,5 +87,5 @@ const accountSchema = z.object({
     .transform((text) => text !== undefined),
 })
 
-/** An account that nothing has moved yet is empty and unlimited. */
+/** An account without entries is empty and unlimited. */
 export const decodeAccount = (hash: Record<string, string>): CreditAccount => accountSchema.parse(hash)

@@ -1,33 +1,33 @@
 import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './ledger.ts'
 import type { SpendingRow } from './spending.ts'
 
-/** An entry that an operator asks for. */
+/** An entry that an operator requests. */
 export interface NewEntry {
   kind: OperatorKind
-  /** Micro-credits; only that of an adjustment may be negative. */
+  /** Micro-credits; negative only for an adjustment. */
   amount: number
   reason: string
 }
 
 export type EnterResult =
-  /** `repeated`: this very request had been entered before. */
+  /** `repeated`: the same request was entered before. */
   | { status: 'entered' | 'repeated'; entry: LedgerEntry }
-  /** Another request has this name. */
+  /** A different request used this name. */
   | { status: 'key_reused' }
   /** An adjustment may not take the balance below 0. */
   | { status: 'too_low'; balance: number }
-  /** Beyond what can be counted exactly. */
+  /** The account would not be exactly representable. */
   | { status: 'too_large' }
 
 export interface LedgerQuery {
   limit: number
-  /** The id that ended the page before. */
+  /** Last id of the previous page. */
   before?: string | undefined
   kind?: LedgerKind | undefined
   job?: string | undefined
 }
 
-/** `next`: where the following page begins; null when there is nothing before it. A page may be short of its limit. */
+/** `next`: cursor of the next page; null on the last page. A page may hold fewer entries than its limit. */
 export interface LedgerPage {
   entries: LedgerEntry[]
   next: string | null
@@ -35,11 +35,11 @@ export interface LedgerPage {
 
 export interface CreditStore {
   account(tenant: string): Promise<CreditAccount>
-  /** `request` names it, so that it is entered once however often it comes; `body`: digest of what it says. */
+  /** Idempotent by `request`, the name of the request. `body`: digest of its content. */
   enter(tenant: string, entry: NewEntry, name: { request: string; body: string }): Promise<EnterResult>
   /** Newest first. */
   ledger(tenant: string, query: LedgerQuery): Promise<LedgerPage>
-  /** What was captured on these days (`2026-01-31`, UTC). */
+  /** Spending on these days (`2026-01-31`, UTC). */
   spending(tenant: string, days: readonly string[]): Promise<SpendingRow[]>
   /** ms, Redis clock */
   now(): Promise<number>

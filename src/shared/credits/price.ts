@@ -4,11 +4,11 @@ import { planOutput } from '../artifacts/output.ts'
 import type { JobRecord, Json, JsonObject } from '../jobs/job.ts'
 
 /**
- * What a job costs its tenant, in whole micro-credits (a millionth of a credit). The sum is exact and rounded up once,
- * at the end: seconds are taken to the nanosecond, as Replicate gives them.
+ * Price of a job for its tenant, in whole micro-credits (a millionth of a credit). The sum is exact, with seconds to the
+ * nanosecond as Replicate reports them, and is rounded up once, at the end.
  */
 
-/** The highest price of one unit, and what one part of a job's price may come to: a million credits. */
+/** Limit of the price of one unit, and of one part of a job's price: a million credits. */
 export const MAX_PRICE = 1_000_000_000_000
 const MAX_QUANTITY = 1_000_000_000
 const NANO = 1_000_000_000n
@@ -16,10 +16,10 @@ const NANO = 1_000_000_000n
 const price = z.number().int().min(0).max(MAX_PRICE).optional()
 const quantity = z.number().min(0).max(MAX_QUANTITY)
 
-/** A number, or the field of the input that tells it and what counts when the input does not have it. */
+/** A number, or the input field that contains it and the default for an input without that field. */
 const expectedQuantity = z.union([quantity, z.strictObject({ input: z.string().min(1).max(100), default: quantity })])
 
-/** Which expected quantity belongs to which price. */
+/** The quantity that each price multiplies. */
 const PARTS = {
   per_predict_second: 'predict_seconds',
   per_output: 'outputs',
@@ -32,14 +32,14 @@ type Quantity = (typeof PARTS)[keyof typeof PARTS]
 export const priceRuleSchema = z
   .strictObject({
     per_run: price,
-    /** Of Replicate's `predict_time`. */
+    /** For each second of Replicate's `predict_time`. */
     per_predict_second: price,
-    /** Of each file, or of a text. */
+    /** For each file, or for a text. */
     per_output: price,
     per_input_token: price,
     per_output_token: price,
     per_video_second: price,
-    /** What the hold is computed from, before anything has run. */
+    /** Expected quantities, from which the hold is computed. */
     expect: z
       .strictObject({
         predict_seconds: expectedQuantity.optional(),
@@ -56,20 +56,20 @@ export const priceRuleSchema = z
         context.addIssue({
           code: 'custom',
           path: ['expect', expected],
-          message: `Needed, because ${part} has a price.`,
+          message: `Required because ${part} has a price.`,
           input: undefined,
         })
   })
 
 export type PriceRule = z.output<typeof priceRuleSchema>
 
-/** What a run has used. `outputs`: how many files, or 1 for a text; null when that is not known. */
+/** Usage of a run. `outputs`: number of files, or 1 for a text; null when unknown. */
 export interface Usage {
   metrics: JsonObject
   outputs: number | null
 }
 
-/** `missing`: the quantity that the rule needs and the metrics do not tell, or tell as nonsense. */
+/** `missing`: the quantity that the rule needs and that the metrics lack or contain with an implausible value. */
 export type ActualPrice = { amount: number } | { missing: Quantity }
 
 type PricedPart = keyof typeof PARTS
@@ -77,7 +77,7 @@ type Prices = { [part in PricedPart]?: number | undefined }
 
 const isPart = (name: string): name is PricedPart => Object.hasOwn(PARTS, name)
 
-/** The parts that cost something. */
+/** Parts with a price above 0. */
 function partsOf(rule: Prices): [PricedPart, Quantity, number][] {
   return Object.keys(PARTS)
     .filter(isPart)
@@ -87,7 +87,7 @@ function partsOf(rule: Prices): [PricedPart, Quantity, number][] {
     })
 }
 
-/** Nano-micro-credits; null when the quantity is none, or beyond all reason. */
+/** Price of one part in 10^-9 micro-credits; null when the quantity is not a number or implausible. */
 function cost(unit: number, amount: Json | undefined): bigint | null {
   if (typeof amount !== 'number' || !(amount >= 0 && amount <= MAX_QUANTITY)) return null
   const whole = Math.trunc(amount)
@@ -100,20 +100,19 @@ const total = (perRun: number | undefined, parts: bigint[]): number =>
   Number(parts.reduce((sum, part) => sum + part, BigInt(perRun ?? 0) * NANO + NANO - 1n) / NANO)
 
 /**
- * What to hold for a job with this input, micro-credits. An input that asks for more than a part may cost is held at
- * that limit.
+ * Amount to hold for a job with this input, micro-credits. Each part is limited to MAX_PRICE.
  */
 export function estimatePrice(rule: PriceRule, input: JsonObject): number {
   const parts = partsOf(rule).map(([, expected, unit]) => {
-    const told = rule.expect[expected] ?? 0
-    if (typeof told === 'number') return cost(unit, told) ?? BigInt(MAX_PRICE) * NANO
-    const given = input[told.input]
-    return cost(unit, typeof given === 'number' ? given : told.default) ?? BigInt(MAX_PRICE) * NANO
+    const quantity = rule.expect[expected] ?? 0
+    if (typeof quantity === 'number') return cost(unit, quantity) ?? BigInt(MAX_PRICE) * NANO
+    const given = input[quantity.input]
+    return cost(unit, typeof given === 'number' ? given : quantity.default) ?? BigInt(MAX_PRICE) * NANO
   })
   return total(rule.per_run, parts)
 }
 
-/** What the run costs, micro-credits, by Replicate's metrics. */
+/** Price of the run from Replicate's metrics, micro-credits. */
 export function actualPrice(rule: PriceRule, usage: Usage): ActualPrice {
   const parts: bigint[] = []
   for (const [, used, unit] of partsOf(rule)) {
@@ -125,8 +124,7 @@ export function actualPrice(rule: PriceRule, usage: Usage): ActualPrice {
 }
 
 /**
- * The names under which Replicate's metrics tell a quantity: those of its billing first, then those of its language
- * models.
+ * Names of each quantity in Replicate's metrics: the names of its billing first, then those of its language models.
  */
 const METRICS: Record<Exclude<Quantity, 'outputs'>, readonly string[]> = {
   predict_seconds: ['predict_time'],
@@ -140,12 +138,12 @@ function quantityOf(used: Quantity, { metrics, outputs }: Usage): Json | undefin
   return METRICS[used].map((name) => metrics[name]).find((value) => value !== undefined && value !== null)
 }
 
-/** How many outputs a job has delivered: its files; one for a text or another value; none for nothing. */
+/** Number of delivered outputs: the files, or 1 for a text or another value, or 0 for an empty output. */
 export function countOutputs(
   job: Pick<JobRecord, 'output' | 'output_artifact' | 'output_shape' | 'artifacts'>,
 ): number {
   const { output, output_artifact, output_shape, artifacts } = job
-  // What holds the whole of a long output is none of its files.
+  // The artifact that holds a long output as JSON is not one of its files.
   const stored = artifacts.filter(({ id }) => id !== output_artifact).length
   if (artifacts.length > 0) return Math.max(1, stored)
   const files = planOutput(output, { shape: output_shape, delivers: isReplicateDelivery }).files.length

@@ -12,7 +12,7 @@ const grant = loadScript(beside('grant.lua'), { includes: [beside('credits.lua')
 const grantReply = z.tuple([z.enum(['entered', 'repeated', 'key_reused', 'too_low', 'too_large']), z.coerce.string()])
 const hashReply = z.record(z.string(), z.string())
 
-/** A page with a filter looks through so many entries at most; the next one goes on from there. */
+/** Entries that one filtered page scans at most; the next page continues there. */
 const LOOK_THROUGH = 5000
 const LOOK_AT_ONCE = 500
 
@@ -21,7 +21,7 @@ type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spend
 export interface RedisCreditStoreOptions {
   redis: Redis
   keys: CreditKeys
-  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  /** Waits until the last writes of this connection survive a power failure; throws when they do not. */
   confirmDurable?: () => Promise<void>
 }
 
@@ -62,7 +62,7 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       if (status === 'key_reused' || status === 'too_large') return { status }
       await confirmDurable?.()
       const [row] = await redis.xrange(ledger, detail, detail)
-      if (!row) throw new Error(`entry ${detail} of ${tenant} was made and is not there`)
+      if (!row) throw new Error(`entry ${detail} of ${tenant} was made but cannot be read`)
       return { status, entry: decodeEntry(...row) }
     },
 

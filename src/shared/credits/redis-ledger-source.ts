@@ -8,7 +8,7 @@ import type { JobCharge, LedgerSource } from './verify-ledger.ts'
 
 const ENTRIES_AT_ONCE = 500
 
-/** In the order in which a job goes through them, so that none is missed while it does. */
+/** In the order of a job's life, so that a job that moves on during the scan is not missed. */
 const OPEN_STATUSES = ['queued', 'starting', 'processing'] as const satisfies readonly Status[]
 
 const settledReply = z.tuple([z.enum(PHASES).nullable(), z.string().nullable(), z.coerce.number()])
@@ -16,7 +16,7 @@ const orderReply = z.string().nullable()
 const hashReply = z.record(z.string(), z.string())
 const lastReply = z.array(z.tuple([z.string(), z.array(z.string())]))
 
-/** From the fields of the job's hash that change, and what was frozen when it was accepted. */
+/** Combines the mutable fields of the job's hash with the order that was frozen at acceptance. */
 function toCharge(settled: unknown, order: unknown): JobCharge | null {
   const [phase, captured, uncollected] = settledReply.parse(settled)
   const text = orderReply.parse(order)
@@ -60,7 +60,7 @@ export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: J
       const pipeline = redis.pipeline()
       for (const job of jobs) pipeline.hmget(keys.job(job), 'phase', 'captured', 'uncollected').get(keys.order(job))
       const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-        // Something else stands in the place of the job.
+        // The job's key holds another type.
         if (error?.message.startsWith('WRONGTYPE')) return null
         if (error) throw error
         return reply

@@ -1,8 +1,8 @@
 import type { Balances, CreditAccount, LedgerEntry } from './ledger.ts'
 
-/** What does not hold: at an entry, or of a job. */
+/** A violated rule, at an entry or for a job. */
 export interface LedgerProblem {
-  /** `adds_up`: the figures of an account; `hold_resolved`: what became of a hold. */
+  /** `adds_up`: the figures of an account; `hold_resolved`: each hold is captured or released once. */
   rule: 'adds_up' | 'hold_resolved'
   /** Id of the entry, or of the job. */
   id: string
@@ -16,20 +16,19 @@ export interface Hold {
 }
 
 /**
- * A job that was settled long ago could be settled again unseen: so many of the last ones are remembered. Whatever is
- * older is compared with the job itself, as long as there is one.
+ * Number of settled jobs that are remembered, to detect a second settlement. An older job is only compared with its record,
+ * while that exists.
  */
 const REMEMBERED = 200_000
 
 const EMPTY: Balances = { granted: 0, balance: 0, held: 0, captured: 0 }
 const FIGURES = ['granted', 'balance', 'held', 'captured'] as const
 
-const told = (figures: Balances): string => FIGURES.map((name) => `${name} ${figures[name]}`).join(', ')
+const describe = (figures: Balances): string => FIGURES.map((name) => `${name} ${figures[name]}`).join(', ')
 const same = (a: Balances, b: Balances): boolean => FIGURES.every((name) => a[name] === b[name])
 
 /**
- * Follows a ledger from its first entry and tells what does not follow. Memory: the holds that are open, and the last
- * jobs that were settled.
+ * Replays a ledger from its first entry and reports violated rules. Memory: the open holds and the jobs settled last.
  */
 export function createReplay() {
   let figures = EMPTY
@@ -47,7 +46,7 @@ export function createReplay() {
     if (oldest !== undefined) settled.delete(oldest)
   }
 
-  /** What the entry makes of the figures before it, and what it may not do. */
+  /** Returns the figures after the entry, and its violations. */
   function follow(entry: LedgerEntry): { after: Balances; wrong: string[]; unresolved: string[] } {
     const { kind, amount } = entry
     const { granted, balance, held, captured } = figures
@@ -76,18 +75,18 @@ export function createReplay() {
       case 'capture':
       case 'release': {
         const hold = entry.job === null ? undefined : open.get(entry.job)
-        // Without its hold, the entry itself is all that tells how much was freed.
+        // Without its hold, only the entry itself shows how much was freed.
         const freed = hold?.amount ?? held - entry.after.held
         if (hold === undefined) unresolved.push(`a ${kind} for ${entry.job ?? 'no job'}, for which nothing is held`)
         if (kind === 'release') {
-          if (amount !== freed) unresolved.push(`a release of ${amount}, where ${freed} is held`)
+          if (amount !== freed) unresolved.push(`a release of ${amount}, but ${freed} is held`)
           return { after: { granted, balance: balance + freed, held: held - freed, captured }, wrong, unresolved }
         }
         const most = freed + Math.max(0, balance)
-        if (limited && amount > most) wrong.push(`a capture of ${amount}, where there are ${most}`)
-        if (entry.uncollected < 0) wrong.push(`a capture that leaves ${entry.uncollected}`)
+        if (limited && amount > most) wrong.push(`a capture of ${amount}, but only ${most} is available`)
+        if (entry.uncollected < 0) wrong.push(`a capture with ${entry.uncollected} uncollected`)
         if (entry.uncollected > 0 && (!limited || amount !== most))
-          wrong.push(`a capture of ${amount} leaves ${entry.uncollected}, where there are ${most}`)
+          wrong.push(`a capture of ${amount} with ${entry.uncollected} uncollected, but ${most} is available`)
         return {
           after: { granted, balance: balance + freed - amount, held: held - freed, captured: captured + amount },
           wrong,
@@ -98,13 +97,13 @@ export function createReplay() {
   }
 
   return {
-    /** The next entry; answers what is wrong with it. */
+    /** Takes the next entry; returns its problems. */
     take(entry: LedgerEntry): LedgerProblem[] {
       const { after, wrong, unresolved } = follow(entry)
       if (opening !== null && entry.kind !== 'grant') wrong.push(`an opening before a ${entry.kind}`)
-      if (!same(after, entry.after)) wrong.push(`after it ${told(entry.after)}; it makes ${told(after)}`)
+      if (!same(after, entry.after)) wrong.push(`it records ${describe(entry.after)}; replay gives ${describe(after)}`)
       const { granted, balance, held, captured } = entry.after
-      if (granted !== balance + held + captured) wrong.push(`${told(entry.after)} do not add up`)
+      if (granted !== balance + held + captured) wrong.push(`${describe(entry.after)} do not add up`)
       if (entry.job !== null && entry.kind === 'hold') open.set(entry.job, { amount: entry.amount, entry: entry.id })
       if (entry.job !== null && (entry.kind === 'capture' || entry.kind === 'release')) {
         open.delete(entry.job)
@@ -112,7 +111,7 @@ export function createReplay() {
       }
       opening = entry.kind === 'opening' ? entry : null
       limited ||= entry.kind === 'grant'
-      // What follows is judged by what stands there: one mistake is told once.
+      // The next entry is judged by the recorded figures, so that one mistake is reported once.
       figures = entry.after
       last = entry
       entries += 1
@@ -122,20 +121,20 @@ export function createReplay() {
       ]
     },
 
-    /** The account as it stood when the last entry was made, against that entry. */
+    /** Compares the account, read together with the last entry, with that entry. */
     compare(account: CreditAccount): LedgerProblem[] {
       const id = last?.id ?? 'account'
       const wrong = [
-        ...(same(account, figures) ? [] : [`the account: ${told(account)}; its last entry: ${told(figures)}`]),
+        ...(same(account, figures) ? [] : [`the account: ${describe(account)}; its last entry: ${describe(figures)}`]),
         ...(account.limited === limited
           ? []
-          : [limited ? 'a grant was made, and the account is unlimited' : 'the account is limited without a grant']),
+          : [limited ? 'a grant was made, but the account is unlimited' : 'the account is limited without a grant']),
         ...(opening === null ? [] : ['an opening that no grant follows']),
       ]
       return wrong.map((detail) => ({ rule: 'adds_up', id, detail }))
     },
 
-    /** Holds that nothing has resolved yet, by job. */
+    /** Open holds by job. */
     open: open as ReadonlyMap<string, Hold>,
     entries: (): number => entries,
     last: (): LedgerEntry | null => last,

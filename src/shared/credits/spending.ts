@@ -1,26 +1,26 @@
-/** What jobs have cost, by day (UTC) and by what they were made from. Micro-credits. */
+/** Spending by day (UTC) and by preset or model. Micro-credits. */
 
 export interface Spending {
-  /** Jobs that were charged. */
+  /** Number of charged jobs. */
   jobs: number
-  /** What had been held for them. */
+  /** Sum of their holds. */
   estimated: number
   captured: number
-  /** What they cost beyond what the account had. */
+  /** The part of their price that the account could not cover. */
   uncollected: number
 }
 
 export interface SpendingRow extends Spending {
   /** `2026-01-31` */
   day: string
-  /** The preset, or the model without one. */
+  /** The preset; the model for a job without a preset. */
   label: string
 }
 
 const NOTHING: Spending = { jobs: 0, estimated: 0, captured: 0, uncollected: 0 }
 const DAY_MS = 86_400_000
 
-/** A day of a calendar that has it. */
+/** Whether the text is an existing day, `2026-01-31`. */
 export function isDay(text: string): boolean {
   const at = Date.parse(`${text}T00:00:00.000Z`)
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at) && dayOf(at) === text
@@ -28,17 +28,17 @@ export function isDay(text: string): boolean {
 
 export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
 
-/** The day that comes `days` after one, or before it. */
+/** The day `days` after a day; before it when `days` is negative. */
 export const dayAfter = (day: string, days: number): string => dayOf(Date.parse(`${day}T00:00:00.000Z`) + days * DAY_MS)
 
-/** From the first to the last, both included; none when they are the wrong way round. */
+/** Days from the first to the last, both included; empty when `from` is after `to`. */
 export function daysBetween(from: string, to: string): string[] {
   const days: string[] = []
   for (let day = from; day <= to; day = dayAfter(day, 1)) days.push(day)
   return days
 }
 
-/** The rows of one day's hash: fields `<what>:<label>`, where a label may have colons of its own. */
+/** The rows of one day's hash: fields `<what>:<label>`; a label may contain colons. */
 export function decodeSpending(day: string, hash: Record<string, string>): SpendingRow[] {
   const rows = new Map<string, SpendingRow>()
   for (const [field, value] of Object.entries(hash)) {
@@ -64,7 +64,7 @@ export const addUp = (rows: readonly Spending[]): Spending =>
     NOTHING,
   )
 
-/** One sum for each day, or each label, in their order. */
+/** One sum for each day or each label, sorted by it. */
 export function groupSpending(rows: readonly SpendingRow[], by: 'day' | 'label'): (Spending & { group: string })[] {
   const groups = new Map<string, SpendingRow[]>()
   for (const row of rows) {

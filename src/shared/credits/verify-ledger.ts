@@ -2,9 +2,9 @@ import { ZodError } from 'zod'
 import type { CreditAccount, LedgerEntry } from './ledger.ts'
 import { createReplay, type LedgerProblem } from './replay-ledger.ts'
 
-/** What a job's record says of its money. */
+/** The charge in a job's record. */
 export interface JobCharge {
-  /** It has a price: it is in the ledger. */
+  /** Whether the job has a price, and so appears in the ledger. */
   priced: boolean
   final: boolean
   estimate: number
@@ -12,13 +12,13 @@ export interface JobCharge {
   uncollected: number
 }
 
-/** How a ledger is read while the service goes on writing it. */
+/** Reads a ledger while the service keeps writing it. */
 export interface LedgerSource {
-  /** The account and the id of its last entry, of one moment; null: there is no entry. */
+  /** An atomic read of the account and the id of its last entry; null: no entry. */
   moment(tenant: string): Promise<{ account: CreditAccount; last: string | null }>
-  /** Oldest first, in pages: after an id (null: from the first), up to another. */
+  /** Entries in pages, oldest first: after an id (null: from the first), up to and including another. */
   entries(tenant: string, after: string | null, upTo: string): AsyncIterable<LedgerEntry[]>
-  /** null: there is no such job (any more). */
+  /** null: the job does not exist, or no longer. */
   charges(jobs: readonly string[]): Promise<(JobCharge | null)[]>
   /** Jobs of the tenant that are not final, in pages. */
   openJobs(tenant: string): AsyncIterable<string[]>
@@ -28,18 +28,18 @@ export interface LedgerVerdict {
   tenant: string
   entries: number
   openHolds: number
-  /** How many problems there are; the first hundred are told. */
+  /** Number of problems; `problems` holds the first hundred. */
   found: number
   problems: LedgerProblem[]
 }
 
-const MAX_TOLD = 100
+const MAX_REPORTED = 100
 const AT_ONCE = 500
 
 /**
- * Replays the ledger of a tenant and compares it with the account and with the jobs: every job with a price that is not
- * final has one open hold, of its estimate; every other has none; what was captured is what the job says. May run beside
- * the service.
+ * Replays the ledger of a tenant and compares it with the account and the jobs: every priced job that is not final has one
+ * open hold, of its estimate; every other job has none; the captured amount equals that in the job. May run while the
+ * service runs.
  */
 export async function verifyLedger(source: LedgerSource, tenant: string): Promise<LedgerVerdict> {
   try {
@@ -51,7 +51,7 @@ export async function verifyLedger(source: LedgerSource, tenant: string): Promis
   }
 }
 
-/** What is stored is not what a ledger is; Redis itself answers. Other tenants' ledgers can be looked at. */
+/** Damaged data, in contrast to an unreachable Redis: other tenants' ledgers can still be verified. */
 const isDamage = (error: unknown): error is Error =>
   error instanceof ZodError || (error instanceof Error && error.message.startsWith('WRONGTYPE'))
 
@@ -69,11 +69,11 @@ async function replayLedger(source: LedgerSource, tenant: string): Promise<Ledge
   let found = 0
   function note(more: readonly LedgerProblem[]): void {
     found += more.length
-    problems.push(...more.slice(0, MAX_TOLD - problems.length))
+    problems.push(...more.slice(0, MAX_REPORTED - problems.length))
   }
   const unresolved = (id: string, detail: string): void => note([{ rule: 'hold_resolved', id, detail }])
 
-  /** A job changes in the very commit that settles it, so its record is as old as its entry or younger. */
+  /** The commit that settles a job also changes its record, so the record is at least as new as the entry. */
   async function compareSettled(page: readonly LedgerEntry[]): Promise<void> {
     const ended = page.filter(({ kind, job }) => job !== null && (kind === 'capture' || kind === 'release'))
     const charges = await source.charges(ended.map(({ job }) => job ?? ''))
@@ -98,7 +98,7 @@ async function replayLedger(source: LedgerSource, tenant: string): Promise<Ledge
     }
   }
 
-  /** Everything up to now; answers the account as it stood then. */
+  /** Replays all entries up to now; returns the account at that moment. */
   async function catchUp(): Promise<CreditAccount> {
     const from = replay.last()?.id ?? null
     const { account, last } = await source.moment(tenant)
@@ -106,7 +106,7 @@ async function replayLedger(source: LedgerSource, tenant: string): Promise<Ledge
     return account
   }
 
-  /** Those of `ids` of which the job says something that the holds do not bear out, whichever was read first. */
+  /** Those of `ids` whose job and hold disagree. A job that changed between the two reads may be among them. */
   async function suspects(ids: readonly string[]): Promise<string[]> {
     const found: string[] = []
     for (let at = 0; at < ids.length; at += AT_ONCE) {
@@ -120,17 +120,19 @@ async function replayLedger(source: LedgerSource, tenant: string): Promise<Ledge
   function mismatch(id: string, charge: JobCharge | null): string | null {
     const hold = replay.open.get(id)
     const isOpen = charge !== null && charge.priced && !charge.final
-    if (hold === undefined) return isOpen ? 'it is not final, and nothing is held for it' : null
-    if (charge === null) return `${hold.amount} is held for it, and there is no such job`
-    if (!isOpen) return `${hold.amount} is held for it, and it is ${charge.final ? 'final' : 'free'}`
-    return hold.amount === charge.estimate ? null : `${hold.amount} is held for it, its estimate is ${charge.estimate}`
+    if (hold === undefined) return isOpen ? 'it is not final, but nothing is held for it' : null
+    if (charge === null) return `${hold.amount} is held for it, but the job does not exist`
+    if (!isOpen) return `${hold.amount} is held for it, but it is ${charge.final ? 'final' : 'free'}`
+    return hold.amount === charge.estimate
+      ? null
+      : `${hold.amount} is held for it, but its estimate is ${charge.estimate}`
   }
 
   note(replay.compare(await catchUp()))
   const doubtful = new Set(await suspects([...replay.open.keys()]))
   for await (const page of source.openJobs(tenant)) for (const id of await suspects(page)) doubtful.add(id)
   if (doubtful.size > 0) {
-    // A job may have begun or ended between the two looks: what is still so after another pair of them is so.
+    // A job may have begun or ended between the two reads. A mismatch that remains after another pair of reads is real.
     const ids = [...doubtful]
     const charges = await source.charges(ids)
     await catchUp()
@@ -138,7 +140,7 @@ async function replayLedger(source: LedgerSource, tenant: string): Promise<Ledge
       const charge = charges[i] ?? null
       const detail = mismatch(id, charge)
       if (detail === null) continue
-      // Not final then, settled since: read it once more.
+      // The job may have been settled since its charge was read: read it once more.
       const [now = null] = await source.charges([id])
       if (mismatch(id, now) !== null) unresolved(id, detail)
     }

@@ -5,8 +5,8 @@ import type { JobKeys } from '../jobs/job-keys.ts'
 import type { Logger } from '../logger.ts'
 
 /**
- * A change of a job, as the event stream tells it. `stream` is null for progress, which is not a transition. `job` is
- * empty when a whole batch was accepted, `batch` when the job is of none.
+ * A change of a job, as read from the event stream. `stream`: the id of the entry; null for progress, which is not a
+ * transition. `job` is empty when a whole batch was accepted; `batch` is empty for a job without a batch.
  */
 export interface JobChange {
   job: string
@@ -21,16 +21,16 @@ export interface EventHub {
   onJob(job: string, listener: () => void): Unsubscribe
   onTenant(tenant: string, listener: (change: JobChange) => void): Unsubscribe
   onBatch(batch: string, listener: (change: JobChange) => void): Unsubscribe
-  /** What a tenant missed since a stream id; null when the stream does not reach back so far. */
+  /** Changes of a tenant since a stream id; null when the stream no longer holds all of them. */
   since(tenant: string, stream: string): Promise<JobChange[] | null>
   /** The newest stream id. */
   position(): Promise<string>
-  /** Redis does not answer, so changes are not seen; comes again each time that it stops answering. */
+  /** Called each time Redis stops responding, because changes are then not seen. */
   onSilence(listener: () => void): Unsubscribe
   stop(): Promise<void>
 }
 
-/** A blocking read comes back within five seconds; longer than this, ms, and changes are not seen. */
+/** ms without a reply until changes count as not seen; a blocking read returns within five seconds. */
 const SILENT_MS = 10_000
 const WATCH_MS = 1_000
 const BLOCK_MS = 5_000
@@ -50,20 +50,20 @@ const streamsSchema = z.array(z.tuple([z.string(), entriesSchema])).nullable()
 const progressSchema = z.object({ job: z.string(), tenant: z.string() })
 
 /**
- * One blocking reader of the event stream for a whole process; listeners share it. It resumes from its last id, so a
- * lost connection loses nothing that the stream still holds.
+ * One blocking reader of the event stream for the whole process, shared by all listeners. It resumes from its last id, so
+ * a lost connection loses nothing that the stream still holds.
  */
 export async function startEventHub(options: {
-  /** For blocking reads: used by nobody else. */
+  /** For blocking reads; exclusive to the hub. */
   reader: Redis
-  /** In subscriber mode: used by nobody else. */
+  /** In subscriber mode; exclusive to the hub. */
   subscriber: Redis
   /** For ordinary commands. */
   redis: Redis
   keys: JobKeys
-  /** An entry, or a message, that is none of ours was skipped. */
+  /** Called when an unreadable entry or message was skipped. */
   onUnreadable?: () => void
-  /** ms without an answer of Redis after which changes count as not seen */
+  /** ms without a reply from Redis until changes count as not seen */
   silence?: number
   log: Logger
 }): Promise<EventHub> {
@@ -73,7 +73,7 @@ export async function startEventHub(options: {
   const batches = new Map<string, Set<(change: JobChange) => void>>()
   let stopped = false
 
-  const tell = (change: JobChange): void => {
+  const notify = (change: JobChange): void => {
     for (const listener of jobs.get(change.job) ?? []) listener()
     for (const listener of tenants.get(change.tenant) ?? []) listener(change)
     for (const listener of batches.get(change.batch) ?? []) listener(change)
@@ -93,7 +93,7 @@ export async function startEventHub(options: {
     return newest?.[0] ?? '0-0'
   }
 
-  /** What entries say; one that cannot be read keeps nobody from the others. */
+  /** Decodes entries and skips unreadable ones. */
   const readEntries = (entries: z.output<typeof entriesSchema>): JobChange[] =>
     entries.flatMap(([stream, fields]) => {
       const change = fieldsSchema.safeParse(fields)
@@ -114,13 +114,13 @@ export async function startEventHub(options: {
       const was = isSilent
       isSilent = performance.now() - heard > silence
       if (!isSilent || was) return
-      log.warn('Redis does not answer: event streams are closed, so that their readers see it')
+      log.warn('Redis does not respond: event streams are closed so that their readers notice')
       for (const listener of silenced) listener()
     },
     Math.min(WATCH_MS, silence),
   )
   watch.unref()
-  // In subscriber mode nothing is asked, so a server that fell silent would go unnoticed.
+  // A subscriber sends no commands, so without pings a dead server would go unnoticed.
   const ping = setInterval(() => void subscriber.ping().catch(() => undefined), BLOCK_MS)
   ping.unref()
 
@@ -132,7 +132,7 @@ export async function startEventHub(options: {
         heard = performance.now()
         for (const [, entries] of streamsSchema.parse(reply) ?? []) {
           last = entries.at(-1)?.[0] ?? last
-          for (const change of readEntries(entries)) tell(change)
+          for (const change of readEntries(entries)) notify(change)
         }
       } catch (error) {
         if (stopped) return
@@ -145,7 +145,7 @@ export async function startEventHub(options: {
   await subscriber.subscribe(keys.progress)
   subscriber.on('message', (_channel, message) => {
     const change = progressSchema.safeParse(parseJson(message))
-    if (change.success) tell({ ...change.data, batch: '', stream: null })
+    if (change.success) notify({ ...change.data, batch: '', stream: null })
     else skip(keys.progress)
   })
   const reading = readAll()
@@ -172,7 +172,7 @@ export async function startEventHub(options: {
       clearInterval(ping)
       reader.disconnect()
       subscriber.disconnect()
-      // A read that waits for a Redis that is away is not waited for.
+      // A read that is blocked on an unreachable Redis must not block shutdown.
       await Promise.race([reading, delay(STOP_WITHIN_MS, undefined, { ref: false })])
     },
   }
@@ -185,7 +185,7 @@ function compareIds(a: string, b: string): number {
   return aMs - bMs || aSeq - bSeq
 }
 
-/** undefined when the text is no JSON. */
+/** undefined when the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

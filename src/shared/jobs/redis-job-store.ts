@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
 import { loadScript } from '../redis/script.ts'
-import { sharedTurn } from '../shared-turn.ts'
+import { singleFlight } from '../single-flight.ts'
 import { dueAttempt, dueEffect, keptFilesMember, parseDueMember } from './due-member.ts'
 import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { effectKey, isFinal, type JobRecord } from './job.ts'
@@ -86,7 +86,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
-  const pauseOf = sharedTurn(async (account) => {
+  const pauseOf = singleFlight(async (account) => {
     const fields = ['paused_until', 'pause_reason', 'half_open'] as const
     const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
     if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
@@ -335,7 +335,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     openPredictions: (account) => redis.scard(keys.open(account)),
 
-    pause: async (account) => (await pauseOf(account)).answer,
+    pause: async (account) => (await pauseOf(account)).result,
 
     async createsFree(account) {
       const [arrival, [seconds, micros]] = await Promise.all([

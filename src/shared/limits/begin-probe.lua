@@ -1,8 +1,8 @@
 --[[
-  While creation stands half open, one process at a time may try whether upstream is well again.
+  Takes the probe lease of a half-open circuit breaker: one process at a time probes whether upstream has recovered.
 
   Input:   KEYS[1] the account's hash, ARGV[1] lease ms
-  Output:  1 when the caller may try, else 0
+  Output:  1 when the caller may probe, else 0
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

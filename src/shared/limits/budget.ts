@@ -1,4 +1,4 @@
-/** Tokens per minute, and how many may be taken at once. */
+/** Tokens per minute, and the largest burst. */
 export interface Rate {
   perMinute: number
   burst: number
@@ -7,7 +7,7 @@ export interface Rate {
 /** µs between two tokens */
 export const intervalOf = ({ perMinute }: Rate): number => 60_000_000 / perMinute
 
-/** How many tokens could be taken at once now. `arrival`: the theoretical arrival time (take-token.lua); both in µs. */
+/** Tokens available now. `arrival`: the theoretical arrival time (take-token.lua); both times in µs. */
 export function tokensFree(rate: Rate, arrival: number, now: number): number {
   const ahead = Math.max(0, arrival - now) / intervalOf(rate)
   return Math.max(0, Math.floor(rate.burst - ahead))
@@ -20,23 +20,23 @@ export interface Budget {
 }
 
 /**
- * What a read of Replicate is for; those before go first: a cancel saves money, what expires soon would be lost, what is
- * looked for may decide about another create, and everything else can be asked later.
+ * The purposes of reads from Replicate, most urgent first: a cancel saves money, an output that expires soon would be
+ * lost, a search for a lost prediction may decide about another create, and every other poll can wait.
  */
 export const READ_PURPOSES = ['cancel', 'expiring', 'adopt', 'poll'] as const
 export type ReadPurpose = (typeof READ_PURPOSES)[number]
 
-/** The share of the burst that a read leaves to those that go before it. */
+/** Share of the burst that a read of each purpose leaves for more urgent reads. */
 const LEAVES: Record<ReadPurpose, number> = { cancel: 0, expiring: 0.1, adopt: 0.3, poll: 0.5 }
 
 /**
- * How many tokens must be left when a read of this purpose has taken one. So its rate is the whole one while nobody else
- * asks, and when there is too much to do those that go before find a token while it waits.
+ * Tokens that must remain after a read of this purpose has taken one. Without competition each purpose gets the whole
+ * rate; under load a more urgent read still finds a token while this one waits.
  */
 export const leftBy = (purpose: ReadPurpose, burst: number): number =>
   Math.min(burst - 1, Math.ceil(burst * LEAVES[purpose]))
 
-/** A budget whose requests differ in how urgent they are. */
+/** A budget with one priority for each purpose. */
 export interface ReadBudget {
   of(purpose: ReadPurpose): Budget
 }

@@ -1,9 +1,9 @@
 --[[
-  Ends a try of a half-open account. After a good one the create that passes takes the lease: no second one before the
-  outcome of the first is known.
+  Ends a probe of a half-open circuit breaker. After a successful probe the first create takes the lease: no second create
+  passes before the outcome of the first is known.
 
-  Input:   KEYS[1] the account's hash, ARGV[1] '1' when upstream is well: one create may pass; else ARGV[2] ms to pause
-           at first, ARGV[3] at the longest, ARGV[4] the reason
+  Input:   KEYS[1] the account's hash, ARGV[1] '1' when upstream is healthy: one create may pass; else ARGV[2] ms of the
+           first pause, ARGV[3] of the longest, ARGV[4] the reason
 ]]
 local time = redis.call('TIME')
 if ARGV[1] ~= '1' then

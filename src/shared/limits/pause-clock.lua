@@ -1,6 +1,6 @@
--- Included by scripts that pause creation. Of several pauses the longest counts; the pause clock counts the ms of all of
--- them, each added whole when it is set, and those in which the account stands half open between two pauses: creation
--- waits there too. `key`: the account's hash.
+-- Circuit breaker of creation, included by scripts that pause it. Overlapping pauses: the longest one counts. The pause
+-- clock counts the ms of all pauses, each added in full when it is set, and the ms in which the breaker is half open
+-- between two pauses, because creation waits then too. `key`: the account's hash.
 local function pause_creation(key, now, ms, reason)
   local state = redis.call('HMGET', key, 'paused_until', 'paused_total', 'half_open')
   local before = tonumber(state[1] or '0')
@@ -19,14 +19,14 @@ local function pause_clock(key, now)
   end
   return tonumber(state[2] or '0') - ahead
 end
--- Half opens the account: no create until GET /account answers; longer with each time in a row.
+-- Trips the breaker: no create until GET /account succeeds. Each consecutive trip doubles the pause.
 local function trip(key, now, first, longest, reason)
   local trips = redis.call('HINCRBY', key, 'trips', 1)
   pause_creation(key, now, math.min(longest, first * 2 ^ math.min(trips - 1, 16)), reason)
   redis.call('HSET', key, 'half_open', reason)
   redis.call('HDEL', key, 'probe', 'probe_lease', 'probe_holder')
 end
--- Upstream is well: true when creation stood half open until now.
+-- Closes the breaker because upstream is healthy. Returns true when the breaker was half open.
 local function close_trip(key, now)
   if redis.call('HEXISTS', key, 'half_open') == 0 then
     return false

@@ -19,13 +19,13 @@ export interface RedisBudgetOptions extends Rate {
   key: string
 }
 
-/** How much of a budget is left at this moment. */
+/** Tokens of a budget that are available now. */
 export async function readBudgetFree({ redis, key, ...rate }: RedisBudgetOptions): Promise<number> {
   const [arrival, [seconds, micros]] = await Promise.all([redis.get(key), redis.time()])
   return tokensFree(rate, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
 }
 
-/** Rejects as soon as the signal aborts, while the promise may still wait for others. */
+/** Rejects as soon as the signal aborts, even while the promise is pending. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const { promise: aborted, reject } = Promise.withResolvers<never>()
@@ -41,7 +41,7 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
 export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
   const { redis, key, burst } = options
   const interval = intervalOf(options)
-  /** How many wait in this process, by purpose. */
+  /** Waiters in this process, by purpose. */
   const waiting = new Map<ReadPurpose, number>()
   const moreUrgent = (purpose: ReadPurpose): boolean =>
     READ_PURPOSES.slice(0, READ_PURPOSES.indexOf(purpose)).some((other) => (waiting.get(other) ?? 0) > 0)
@@ -49,9 +49,9 @@ export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
   function budgetFor(purpose: ReadPurpose): Budget {
     const tolerance = interval * (burst - 1 - leftBy(purpose, burst))
     const args = [interval, tolerance, interval * burst].map(String)
-    // One waiter of a purpose asks at a time, and none while a more urgent one of this process waits: the others would
-    // only be told to wait as well.
-    let line: Promise<void> = Promise.resolve()
+    // FIFO mutex: one waiter of a purpose calls Redis at a time, and none while this process has a more urgent waiter.
+    // The others would have to wait anyway.
+    let queue: Promise<void> = Promise.resolve()
     async function takeNext(signal: AbortSignal): Promise<void> {
       for (;;) {
         signal.throwIfAborted()
@@ -63,8 +63,8 @@ export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
     return {
       async take(signal) {
         waiting.set(purpose, (waiting.get(purpose) ?? 0) + 1)
-        const turn = line.then(() => takeNext(signal))
-        line = turn.catch(() => undefined)
+        const turn = queue.then(() => takeNext(signal))
+        queue = turn.catch(() => undefined)
         try {
           await unlessAborted(turn, signal)
         } finally {

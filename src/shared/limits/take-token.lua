@@ -1,15 +1,16 @@
 --[[
-  One token of a smooth budget (GCRA): the theoretical arrival time moves by one interval a token and may run ahead by
-  the tolerance.
+  Takes one token of a rate limit (GCRA): each token moves the theoretical arrival time by one interval, and the arrival
+  time may run ahead of now by the tolerance.
 
   Input:   KEYS[1] a string (theoretical arrival time, microseconds), ARGV[1] interval, ARGV[2] tolerance,
-           ARGV[3] how far the arrival time may be ahead at most (microseconds)
+           ARGV[3] the largest plausible lead of the arrival time (microseconds)
   Output:  0 when taken, else the ms to wait
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
--- Further ahead than any token brought it: the clock was set back. One passes, the others come at the rate.
+-- No token can have moved the arrival time this far: the clock was set back. One request passes, the others come at the
+-- rate.
 if arrival > now + tonumber(ARGV[3]) then
   arrival = now + tonumber(ARGV[2])
 end

@@ -1,27 +1,27 @@
 --[[
-  Who asks, and one token of the tenant's requests per minute: all that a request needs to be let in.
+  Admits requests: identifies the caller and takes a token of the tenant's requests per minute for each.
 
   Input:
-    KEYS[1] hash: the API key; one that is never there when none is behind the request
+    KEYS[1] hash: the API key; a key that never exists when the request has no API key
     KEYS[2] hash: tenants, `<tenant>.<field>`
-    KEYS[3] hash of a job token's own budget: tenant -> theoretical arrival time, us; KEYS[4] without one
+    KEYS[3] hash of a job token's budget: tenant -> theoretical arrival time, us; KEYS[4] without a job token
     KEYS[4] hash of the tenants' budgets: the same
     KEYS[5] hash: the deployment
 
-    ARGV[1] SHA-256 of the key that was presented, hex; '' when a signature of ours has named the key
-    ARGV[2] the tenant, when no API key is behind the request; ''
-    ARGV[3] requests per minute of a tenant that has no limit of its own
-    ARGV[4] requests per minute of a budget beside the tenant's (KEYS[3] expires then); '': only of the tenant's; '0': of
-            none
-    ARGV[5] the tenant that always is there
-    ARGV[6] how many requests come at once
-    ARGV[7] id of the deployment that the caller belongs to; '': any
+    ARGV[1] SHA-256 of the presented key, hex; '' when our own signature names the key
+    ARGV[2] the tenant of a request without an API key; else ''
+    ARGV[3] default requests per minute of a tenant
+    ARGV[4] requests per minute of an additional budget (KEYS[3], which then expires); '': only the tenant's budget; '0': no
+            budget
+    ARGV[5] the tenant that always exists
+    ARGV[6] number of concurrent requests
+    ARGV[7] id of the caller's deployment; '': any
 
-  Output: { status, ms to wait, tenant, scopes, requests per minute, own limit of queued jobs or '',
-            the tenant's own clocks of retention (payload, job and files in s, `-` for none), how many are let in,
-            whose budget is the narrow one: tenant | token, requests per minute of that }
-    admitted | unknown | revoked | expired | suspended | limited | lost; the ms are those of the first that is not let in.
-    lost: Redis holds no deployment, or another one, so a key that is not found may still be right
+  Output: { status, ms to wait, tenant, scopes, requests per minute, the tenant's own limit of queued jobs or '',
+            the tenant's own retention clocks (payload, job and files in s, `-` for none), number of admitted requests,
+            the narrower budget: tenant | token, its requests per minute }
+    admitted | unknown | revoked | expired | suspended | limited | lost; the ms apply to the first request not admitted.
+    lost: Redis holds no deployment, or another one, so a key that was not found may still be valid
 ]]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -29,30 +29,30 @@ local now = math.floor(now_us / 1000)
 
 local tenant, scopes, per_minute, queued, keep = ARGV[2], '', '', '', '- - -'
 local count = tonumber(ARGV[6])
-local function answer(status, wait, room, limited_by, rate)
+local function reply(status, wait, room, limited_by, rate)
   return { status, wait or 0, tenant, scopes, per_minute, queued, keep, room or 0, limited_by or 'tenant', rate or per_minute }
 end
 
 if ARGV[7] ~= '' and redis.call('HGET', KEYS[5], 'id') ~= ARGV[7] then
-  return answer('lost')
+  return reply('lost')
 end
 
--- 1. The key. Lua compares strings by identity, and a digest tells nothing of the secret: neither way takes longer for a
--- guess that is nearer. An unknown id goes the same way as a known one.
+-- 1. The key. No timing leak: Lua compares strings by identity, and a digest reveals nothing about the secret, so a closer
+-- guess does not take longer. An unknown id takes the same path as a known one.
 if tenant == '' then
   local key = redis.call('HMGET', KEYS[1], 'digest', 'tenant', 'scopes', 'revoked_at', 'expires_at', 'retires_at', 'last_used_at')
   local digest = key[1] or string.rep('0', 64)
   local presented = ARGV[1] == '' and digest or ARGV[1]
   if digest ~= presented or not key[1] then
-    return answer('unknown')
+    return reply('unknown')
   end
   tenant, scopes = key[2], key[3]
   if key[4] ~= '' then
-    return answer('revoked')
+    return reply('revoked')
   end
   for _, ends in ipairs({ key[5], key[6] }) do
     if ends ~= '' and tonumber(ends) <= now then
-      return answer('expired')
+      return reply('expired')
     end
   end
   if now - (tonumber(key[7]) or 0) >= 60000 then
@@ -65,7 +65,7 @@ local fields = redis.call('HMGET', KEYS[2], tenant .. '.created_at', tenant .. '
   tenant .. '.requests_per_minute', tenant .. '.queued_jobs',
   tenant .. '.keep_payload', tenant .. '.keep_job', tenant .. '.keep_files')
 if not fields[1] and tenant ~= ARGV[5] then
-  return answer('unknown')
+  return reply('unknown')
 end
 per_minute = (fields[3] and fields[3] ~= '') and fields[3] or ARGV[3]
 queued = fields[4] or ''
@@ -75,19 +75,19 @@ for i = 5, 7 do
 end
 keep = table.concat(clocks, ' ')
 if fields[2] and fields[2] ~= '' then
-  return answer('suspended')
+  return reply('suspended')
 end
 
--- 3. The budgets (GCRA): ten seconds' worth may come at once. A job token takes from its own and from the tenant's.
+-- 3. The budgets (GCRA) with a burst of ten seconds' worth. A job token takes from its own budget and from the tenant's.
 if ARGV[4] == '0' then
-  return answer('admitted', 0, count)
+  return reply('admitted', 0, count)
 end
 local function budget(key, rate)
   local interval = 60000000 / tonumber(rate)
   local tolerance = interval * (math.max(1, math.ceil(tonumber(rate) / 6)) - 1)
   local arrival = math.max(tonumber(redis.call('HGET', key, tenant) or '0'), now_us)
-  -- Further ahead than any token brought it: the clock was set back, or the limit raised. One passes, the others come at the
-  -- rate.
+  -- No token can have moved the arrival time this far: the clock was set back, or the limit was raised. One request passes,
+  -- the others come at the rate.
   if arrival > now_us + tolerance + interval then
     arrival = now_us + tolerance
   end
@@ -107,7 +107,7 @@ local early = narrow.arrival + room * narrow.interval - narrow.tolerance - now_u
 local wait = math.max(0, math.ceil(early / 1000))
 local limited_by = narrow.key == KEYS[4] and 'tenant' or 'token'
 if room < 1 then
-  return answer('limited', wait, 0, limited_by, narrow.rate)
+  return reply('limited', wait, 0, limited_by, narrow.rate)
 end
 for _, one in ipairs(budgets) do
   redis.call('HSET', one.key, tenant, string.format('%.0f', one.arrival + room * one.interval))

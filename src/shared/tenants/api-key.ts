@@ -2,10 +2,10 @@ import { hash, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /**
- * What an API key looks like: `gq_<id>_<secret><checksum>`, 65 characters of A-Z a-z 0-9 _. The id (12 characters) names
- * the record, the secret has 43 random characters of 62 (256 bits), the checksum is the CRC-32 of all before it in six
- * characters: a key that was mistyped or cut is refused without a look at Redis, and whoever searches texts for leaked
- * secrets can be sure of a find.
+ * Format of an API key: `gq_<id>_<secret><checksum>`, 65 characters of A-Z a-z 0-9 _. The id (12 characters) names the
+ * record. The secret has 43 random characters of an alphabet of 62 (256 bits). The checksum is the CRC-32 of everything
+ * before it, in six characters: a mistyped or truncated key is refused without reading Redis, and a secret scanner can
+ * confirm a match.
  */
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -30,21 +30,20 @@ function checksum(text: string): string {
   return digits
 }
 
-/** A new key: its id, and the text that is shown once. */
+/** Makes a key: its id, and the text that is shown once. */
 export function makeKey(id = randomText(ID_LENGTH)): { id: string; key: string } {
   const body = `gq_${id}_${randomText(SECRET_LENGTH)}`
   return { id, key: body + checksum(body) }
 }
 
-/** The id of a key; null for what is not the text of a key, whole and unchanged. */
+/** The id of a key; null unless the text is a complete, unaltered key. */
 export function keyIdOf(text: string): string | null {
   const [, body = '', id = '', check = ''] = KEY.exec(text) ?? []
   return body !== '' && checksum(body) === check ? id : null
 }
 
 /**
- * What is kept of a key. One SHA-256, not one of the slow hashes that passwords need: those make each guess dear because
- * a password is one of few; of 2^256 secrets nobody can try a noticeable part, and a slow hash at each request would only
- * serve those who want to keep the service busy.
+ * The stored form of a key: one SHA-256. Passwords need a slow hash because they can be guessed; a secret of 256 random bits
+ * cannot, and a slow hash on every request would only make denial of service easier.
  */
 export const keyDigest = (key: string): string => hash('sha256', key, 'hex')

@@ -1,57 +1,57 @@
 import type { OwnKeep } from '../jobs/keep.ts'
 import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './tenant.ts'
 
-/** Who asks, as far as it is known before Redis was asked. */
+/** The caller of a request, before Redis is read. */
 export type Caller =
-  /** By an API key: its id, and the digest of what was presented. */
+  /** Presents an API key: its id, and the digest of the presented text. */
   | { by: 'key'; key: string; digest: string }
-  /** By a signature of ours that names an API key. */
+  /** Presents our own signature that names an API key. */
   | { by: 'holder'; key: string }
-  /** By the development key, or a signature of ours that names it. */
+  /** Presents the development key, or our own signature that names it. */
   | { by: 'tenant'; tenant: string }
 
-/** What a request is counted against; null: nothing. */
+/** The budget that a request counts against; null: none. */
 export type Charge =
   | { to: 'tenant' }
-  /** A budget beside the tenant's, so that the holder of a token has no more than a part of that. */
+  /** An additional budget that limits the holder of a token to a part of the tenant's budget. */
   | { to: 'token'; subject: string; perMinute: number }
   | null
 
 export type Admission =
   | { status: 'admitted'; tenant: string; scopes: Scope[]; limits: Limits; keep: OwnKeep }
-  /** There is no such key, or it has another secret. */
+  /** The key does not exist, or its secret is wrong. */
   | { status: 'unknown' }
   | { status: 'revoked' }
   | { status: 'expired' }
   | { status: 'suspended' }
-  /** Redis has lost the data of this deployment: nobody's credentials can be judged. */
+  /** Redis has lost the data of this deployment, so no credentials can be judged. */
   | { status: 'lost' }
-  /** `of`: whose budget is used up. */
+  /** `of`: the exhausted budget. */
   | { status: 'limited'; waitMs: number; perMinute: number; of: 'tenant' | 'token' }
 
-/** What is undefined stays as it is. */
+/** An undefined field stays unchanged. */
 export interface TenantChange {
   title?: string | undefined
   limits?: { [Name in keyof OwnLimits]?: OwnLimits[Name] | undefined } | undefined
-  /** null: as the deployment has it */
+  /** null: the deployment's default */
   keep?: { [Clock in keyof OwnKeep]?: number | null | undefined } | undefined
   suspended?: boolean | undefined
-  /** null: the deployment's */
+  /** null: the deployment's origins */
   cors_origins?: string[] | null | undefined
 }
 
-/** A part of a list. `after`: the last id of the page before. */
+/** A page of a list. `after`: the last id of the previous page. */
 export interface PageRequest {
   limit: number
   after?: string | undefined
 }
 
 export interface TenantStore {
-  /** Whether the caller may come in now. One round trip; a use of the key is noted once a minute. */
+  /** Authenticates the caller and takes a token of the budget. One round trip; `last_used_at` changes once a minute at most. */
   admit(caller: Caller, charge: Charge): Promise<Admission>
   /** ms, Redis clock */
   now(): Promise<number>
-  /** false: there is one of this id already, and it stays as it is. */
+  /** false: the id is taken, and its tenant stays unchanged. */
   createTenant(tenant: Tenant): Promise<boolean>
   tenant(id: string): Promise<Tenant | null>
   /** By id. */
@@ -61,7 +61,7 @@ export interface TenantStore {
   key(id: string): Promise<ApiKey | null>
   /** Newest first. */
   keys(tenant: string, page: PageRequest): Promise<ApiKey[]>
-  /** A new key in the place of an old one, which works until `retiresAt` (ms). */
+  /** Replaces a key with a new one; the old one stays valid until `retiresAt` (ms). */
   replaceKey(old: string, retiresAt: number, key: ApiKey, digest: string): Promise<void>
   revokeKey(id: string): Promise<void>
 }

@@ -6,8 +6,8 @@ import type { TenantKeys } from './tenant-keys.ts'
 const CODE = /^[0-9a-f]{32}$/
 
 /**
- * Codes that an operator asks for are kept in Redis as digests until they are used or expire; whoever can write there can
- * make API keys as well. `first`: a code that lives in this process alone; null for none.
+ * Stores the digests of codes in Redis until the codes are used or expire. Write access to Redis also allows the creation of
+ * API keys, so this adds no risk. `first`: a code known to this process only; null for none.
  */
 export function createRedisLoginCodes(redis: Redis, keys: TenantKeys, first: string | null = null): LoginCodes {
   const digest = (code: string): string => hash('sha256', code, 'hex')

@@ -2,12 +2,12 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { CLOCKS, type OwnKeep } from '../jobs/keep.ts'
 import { loadScript } from '../redis/script.ts'
-import { sharedTurn } from '../shared-turn.ts'
+import { singleFlight } from '../single-flight.ts'
 import type { Admission, Caller, Charge, TenantStore } from './ports.ts'
 import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Scope, type Tenant } from './tenant.ts'
 import type { TenantKeys } from './tenant-keys.ts'
 
-/** People who are let in must be able to cancel when Redis is full. */
+/** Allowed when Redis is full: a client must still be able to cancel jobs. */
 const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const admitReply = z.tuple([
@@ -23,7 +23,7 @@ const admitReply = z.tuple([
   z.coerce.number(),
 ])
 
-/** Of the clocks of retention. */
+/** The field of each retention clock. */
 const KEEP_FIELDS = { payload: 'keep_payload', job: 'keep_job', files: 'keep_files' } as const
 const FIELDS = [
   'created_at',
@@ -34,7 +34,7 @@ const FIELDS = [
   ...Object.values(KEEP_FIELDS),
 ] as const
 
-/** Numbers that may be missing are kept as an empty text; Infinity stays a word. */
+/** A null number is stored as an empty string; Infinity is stored as a word. */
 const kept = (value: number | null): string => (value === null ? '' : String(value))
 const keptOrigins = (origins: readonly string[] | null): string => (origins === null ? '' : JSON.stringify(origins))
 const optional = z
@@ -47,7 +47,7 @@ const tenantSchema = z.object({
   created_at: z.coerce.number(),
   title: z.string(),
   suspended_at: optional,
-  /** JSON; empty: none of its own */
+  /** JSON; empty: the deployment's origins */
   cors_origins: z.string().transform((text) => (text === '' ? null : z.array(z.string()).parse(JSON.parse(text)))),
   requests_per_minute: optional,
   queued_jobs: optional,
@@ -93,7 +93,7 @@ export function createRedisTenantStore(options: {
   redis: Redis
   keys: TenantKeys
   defaults: Limits
-  /** Its id: nobody is let in, or refused, by the data of another one. null: whichever is there. */
+  /** The id of the deployment whose data may admit or refuse a request; null: the data of any deployment. */
   deployment: string | null
 }): TenantStore {
   const { redis, keys, defaults, deployment } = options
@@ -103,8 +103,8 @@ export function createRedisTenantStore(options: {
     return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
   }
 
-  /** Those who come at once with the same credentials are let in, or limited, one by one. */
-  const admitted = sharedTurn(async (request, count) => {
+  /** Concurrent requests with the same credentials share one script call, which admits as many of them as the budget allows. */
+  const admitted = singleFlight(async (request, count) => {
     const { caller, charge }: { caller: Caller; charge: Charge } = JSON.parse(request)
     const rates = charge?.to === 'token' ? keys.tokenRequests(charge.subject) : keys.requests
     const budget = charge === null ? '0' : charge.to === 'token' ? String(charge.perMinute) : ''
@@ -126,8 +126,8 @@ export function createRedisTenantStore(options: {
   })
 
   async function admit(caller: Caller, charge: Charge): Promise<Admission> {
-    const { answer, place } = await admitted(JSON.stringify({ caller, charge }))
-    const [found, waitMs, tenant, scopes, perMinute, queued, clocks, room, of, narrow] = answer
+    const { result, place } = await admitted(JSON.stringify({ caller, charge }))
+    const [found, waitMs, tenant, scopes, perMinute, queued, clocks, room, of, narrow] = result
     const status = found === 'admitted' && place >= room ? 'limited' : found
     if (status === 'limited') return { status, waitMs, perMinute: narrow, of }
     if (status !== 'admitted') return { status }
@@ -177,7 +177,7 @@ export function createRedisTenantStore(options: {
     return replies[1]?.[1] === 1
   }
 
-  /** `default` is there before anybody wrote it. */
+  /** Creates the tenant `default` on first use. */
   async function ensureDefault(): Promise<void> {
     if ((await redis.hexists(keys.tenants, field(DEFAULT_TENANT, 'created_at'))) === 1) return
     const limits = { requests_per_minute: null, queued_jobs: null }

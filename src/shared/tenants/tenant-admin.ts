@@ -19,7 +19,7 @@ export interface NewKey {
   expires_at: number | null
 }
 
-/** A key and its text, which nobody can tell again. */
+/** A key and its text, which cannot be recovered later. */
 export interface MadeKey {
   record: ApiKey
   key: string
@@ -28,13 +28,13 @@ export interface MadeKey {
 const wrong = (pointer: string, code: string, detail: string): ServiceError =>
   new ServiceError('invalid_request', detail, { fields: [{ pointer, code, detail }] })
 
-/** null: as the deployment has it. */
+/** null: the deployment's default. */
 function checkKeep(keep: { [Clock in keyof OwnKeep]?: number | null | undefined }): void {
   const problem = keepProblem(withoutNulls(keep))
   if (problem) throw wrong(`/keep/${problem.clock}`, 'inconsistent', problem.detail)
 }
 
-/** What an operator does with tenants and their keys, by HTTP or at the terminal. */
+/** An operator's use cases of tenants and their keys, over HTTP and on the command line. */
 export function createTenantAdmin(store: TenantStore) {
   async function find(id: string): Promise<Tenant> {
     const tenant = await store.tenant(id)
@@ -42,7 +42,7 @@ export function createTenantAdmin(store: TenantStore) {
     return tenant
   }
 
-  /** A key of the tenant; `tenant` null: of any. */
+  /** A key of the tenant; `tenant` null: of any tenant. */
   async function findKey(tenant: string | null, id: string): Promise<ApiKey> {
     const key = await store.key(id)
     if (key === null || (tenant !== null && key.tenant !== tenant))
@@ -51,7 +51,7 @@ export function createTenantAdmin(store: TenantStore) {
   }
 
   function build(tenant: string, { title, scopes, expires_at }: NewKey, now: number): MadeKey & { digest: string } {
-    if (expires_at !== null && expires_at <= now) throw wrong('/expires_at', 'in_the_past', 'The time is over already.')
+    if (expires_at !== null && expires_at <= now) throw wrong('/expires_at', 'in_the_past', 'The time is in the past.')
     const { id, key } = makeKey()
     const record = { id, tenant, title, scopes, created_at: now, expires_at }
     const untouched = { retires_at: null, revoked_at: null, last_used_at: null, replaced_by: null }
@@ -64,7 +64,7 @@ export function createTenantAdmin(store: TenantStore) {
     tenant: find,
     tenants: store.tenants,
 
-    /** The same tenant twice is made once; another one of the same id is refused. */
+    /** Idempotent: an equal tenant is created once. Throws `tenant_exists` for a different tenant with the same id. */
     async createTenant({ id, title, limits, keep }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {
       checkKeep(keep)
       const created =
@@ -84,7 +84,7 @@ export function createTenantAdmin(store: TenantStore) {
         tenant.limits.requests_per_minute === limits.requests_per_minute &&
         tenant.limits.queued_jobs === limits.queued_jobs &&
         CLOCKS.every((clock) => tenant.keep[clock] === keep[clock])
-      if (!same) throw new ServiceError('tenant_exists', `There is a tenant ${id} already.`)
+      if (!same) throw new ServiceError('tenant_exists', `The tenant ${id} already exists with other settings.`)
       return { tenant, created }
     },
 
@@ -110,8 +110,8 @@ export function createTenantAdmin(store: TenantStore) {
     },
 
     /**
-     * A new key with the title, the scopes and the length of life of an old one, which works for `grace` seconds more.
-     * Done twice it makes two: a key whose answer was lost is revoked, and its like made again.
+     * Creates a key with the title, scopes and lifetime of an old one, which stays valid for `grace` more seconds. Not
+     * idempotent: when the response was lost, revoke the new key and rotate again. Throws `not_found`, `key_not_active`.
      */
     async rotateKey(
       tenant: string | null,
@@ -121,7 +121,7 @@ export function createTenantAdmin(store: TenantStore) {
       const old = await findKey(tenant, id)
       const now = await store.now()
       if (keyState(old, now) !== 'active')
-        throw new ServiceError('key_not_active', 'The key has ended; make a new one.')
+        throw new ServiceError('key_not_active', 'The key has expired or was revoked. Create a new key.')
       const life = old.expires_at === null ? null : now + old.expires_at - old.created_at
       const request = { title: old.title, scopes: old.scopes, expires_at: expires_at === undefined ? life : expires_at }
       const { record, key, digest } = build(old.tenant, request, now)
@@ -129,7 +129,7 @@ export function createTenantAdmin(store: TenantStore) {
       return { record, key }
     },
 
-    /** Harmless when it was done before. */
+    /** Idempotent. */
     async revokeKey(tenant: string | null, id: string): Promise<ApiKey> {
       const { id: known } = await findKey(tenant, id)
       await store.revokeKey(known)

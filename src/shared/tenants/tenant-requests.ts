@@ -5,9 +5,9 @@ import { tenantKeepSchema } from '../jobs/keep-schema.ts'
 import { KEY_ID } from './api-key.ts'
 import { SCOPES, TENANT_ID, USUAL_SCOPES } from './tenant.ts'
 
-/** What requests about tenants, keys and tokens may say. */
+/** Schemas of requests about tenants, keys and tokens. */
 
-/** A line of text that a terminal can show: no control characters. */
+/** One line without control characters, safe to print on a terminal. */
 const title = z
   .string()
   .min(1)
@@ -28,7 +28,7 @@ const expires_at = z.iso
   .transform((text) => Date.parse(text))
   .nullable()
 
-/** What is null is as the deployment has it. */
+/** Removes null values, which mean the deployment's default. */
 export const withoutNulls = (keep: { [Clock in keyof OwnKeep]?: number | null | undefined }): OwnKeep =>
   Object.fromEntries(Object.entries(keep).filter(([, value]) => value !== null))
 

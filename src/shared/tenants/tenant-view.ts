@@ -20,7 +20,7 @@ export const tenantView = (
   own_limits: limits,
   /** null: all of CORS_ORIGINS */
   cors_origins,
-  /** How long its jobs are kept; null: the deployment's default */
+  /** Retention of the tenant's jobs; null: the deployment's default */
   keep: {
     payload: duration(keep.payload),
     job: duration(keep.job),
@@ -28,7 +28,7 @@ export const tenantView = (
   },
 })
 
-/** A key, without what could open anything. */
+/** A key as the API and the command line show it, without its secret and digest. */
 export const keyView = (key: ApiKey, now: number) => ({
   id: key.id,
   tenant: key.tenant,

@@ -2,21 +2,21 @@ import type { OwnKeep } from '../jobs/keep.ts'
 
 /** The vocabulary of tenants and their keys (docs/tenants.md). Times are ms of the Redis clock. */
 
-/** Always there; the development key is of it. */
+/** Always exists; the development key belongs to it. */
 export const DEFAULT_TENANT = 'default'
 
 export const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,39}$/
 
-/** `admin` is about the whole deployment, whichever tenant the key is of; the others are about the tenant's own. */
+/** `admin` covers the whole deployment, independent of the key's tenant; the other scopes cover the key's tenant only. */
 export const SCOPES = ['jobs:write', 'jobs:read', 'credits:read', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
 
-/** What a key may do when nobody said otherwise. */
+/** Default scopes of a key. */
 export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credits:read']
 
 export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs'] as const
 
-/** What a tenant may do: requests that are answered in a minute, jobs that wait in the line at once. */
+/** Limits of a tenant: requests per minute, and jobs waiting in the queue at once. */
 export type Limits = Record<(typeof LIMIT_NAMES)[number], number>
 
 /** null: the deployment's default. */
@@ -26,12 +26,12 @@ export interface Tenant {
   id: string
   title: string
   created_at: number
-  /** Its keys open nothing since then; jobs that were accepted go on. */
+  /** Since then its keys are refused; accepted jobs continue. */
   suspended_at: number | null
   limits: OwnLimits
-  /** Of those in CORS_ORIGINS, the origins whose pages may use the API for this tenant; null: all of them. */
+  /** Origins, a subset of CORS_ORIGINS, whose pages may use the API for this tenant; null: all of CORS_ORIGINS. */
   cors_origins: string[] | null
-  /** How long its jobs are kept; what is not there is as the deployment has it. */
+  /** Retention of its jobs; a missing clock has the deployment's default. */
   keep: OwnKeep
 }
 
@@ -42,12 +42,12 @@ export interface ApiKey {
   scopes: Scope[]
   created_at: number
   expires_at: number | null
-  /** The end of the grace of a key that was rotated. */
+  /** End of the grace period of a rotated key. */
   retires_at: number | null
   revoked_at: number | null
-  /** To the minute. */
+  /** With a resolution of one minute. */
   last_used_at: number | null
-  /** The key that came after it. */
+  /** Id of the key that replaced it by rotation. */
   replaced_by: string | null
 }
 
@@ -58,7 +58,7 @@ export const effectiveLimits = (own: OwnLimits, defaults: Limits): Limits => ({
   queued_jobs: own.queued_jobs ?? defaults.queued_jobs,
 })
 
-/** When a key stops to open anything; null: never. */
+/** When a key becomes invalid; null: never. */
 export function endOfKey({ expires_at, retires_at }: ApiKey): number | null {
   const ends = [expires_at, retires_at].filter((at) => at !== null)
   return ends.length === 0 ? null : Math.min(...ends)
