@@ -153,6 +153,7 @@ export function costOfCanceling(job: Job): string | null {
     case 'running':
       return 'Canceling stops it. The time used until then is billed by Replicate.'
     case 'storing':
+      return 'The model has finished. Canceling gives up its output; Replicate bills the run all the same.'
     case 'stopping':
     case 'succeeded':
     case 'failed':

@@ -9,7 +9,26 @@ import { TEST_KEY } from '../support/start-service.ts'
 
 /** Presets in Studio: the form that is made from a schema, files, and the price before the button. */
 
-const studio = openStudio({ env: { UNPRICED_MODELS: 'allow' } })
+const own = (name: string, value: unknown) => ({
+  name: `acme/${name}`,
+  run_seconds: 0.1,
+  input_schema: { type: 'object' as const, properties: {} },
+  output: { kind: 'json' as const, value },
+})
+const DATA = `data:text/plain,a%20note`
+const studio = openStudio({
+  env: { UNPRICED_MODELS: 'allow' },
+  simulator: {
+    models: {
+      models: [
+        own('words', ['cat', 'dog', 'bird']),
+        own('page', { caption: 'A cat', tags: ['cat', 'dog'], source_url: 'http://example.com/page' }),
+        own('mixed', ['a caption', DATA]),
+        own('broken', { good: DATA, bad: 'data:image/png;base64,***' }),
+      ],
+    },
+  },
+})
 const { visit } = studio
 
 /** A red pixel, and what a person would drop. */
@@ -183,6 +202,27 @@ test('a film is shown by a player, and what is neither file nor text as JSON', a
   await finished(studio.service, id)
   await page.goto(`/runs/${id}`)
   await page.getByRole('region', { name: 'Output as JSON' }).getByText('hello in a shape').waitFor()
+})
+
+test('words, objects and files among words are shown as the model answered them', async () => {
+  const run = async (name: string): Promise<Page> => {
+    const { id } = await studio.service.client.submit({ model: `acme/${name}`, input: {} })
+    await finished(studio.service, id)
+    return visit(`/runs/${id}`)
+  }
+  const json = (page: Page): Promise<string> => page.getByRole('region', { name: 'Output as JSON' }).innerText()
+  expect(await json(await run('words'))).toMatch(/"cat",\s+"dog",\s+"bird"/)
+  const page = await json(await run('page'))
+  expect(page).toMatch(/"tags": \[\s+"cat",\s+"dog"\s+\]/)
+  expect(page).toContain('"source_url": "http://example.com/page"')
+  const mixed = await run('mixed')
+  expect(await json(mixed)).toContain('"a caption"')
+  await mixed.getByText('a note', { exact: true }).waitFor()
+  // What was stored of an output is shown, although the run failed.
+  const broken = await run('broken')
+  await broken.getByText('a note', { exact: true }).waitFor()
+  await broken.getByText('output_not_stored', { exact: true }).waitFor()
+  expect(await json(broken)).toContain('"bad": null')
 })
 
 /** As the page of signing in does it. */

@@ -1,3 +1,4 @@
+import { fullFormats } from 'ajv-formats/dist/formats.js'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
@@ -104,6 +105,55 @@ describe("Replicate's dialect", () => {
     expect(wrong(input).sort()).toEqual(expected.sort())
   })
 
+  test.each([
+    'https://example.com/a b.png',
+    'https://example.com/é.png',
+    'https://exämple.com/a.png',
+    'https://example.com/a.png\n',
+    'https://example.com/a"b',
+    'https://example.com/<a>',
+    'https://example.com/a\\b',
+    'https://example.com/a|b',
+    'https://example.com/{a}',
+    'https://example.com/a^b`',
+    'https://example.com/[a]',
+    'https://example.com/%zz',
+    'https://example.com/a#b#c',
+    'https://exa mple.com/',
+    'https:///a.png',
+  ])('refuses the link %j, which Replicate refuses', (image) => {
+    expect(wrong({ prompt: 'x', image })).toEqual([['/image', 'invalid_format']])
+  })
+
+  test.each([
+    'https://example.com',
+    'HTTPS://EXAMPLE.com:8443/a%20b/%C3%A9.png?x=1&y=a,b;c#top',
+    "https://user:pass@example.com/~a/(b)!$&'*+,;=:@",
+    'http://127.0.0.1:9/files/a.png?token=a/b?c',
+    'https://[2001:db8::1]:443/a.png',
+    'https://xn--exmple-cua.com/a_b.png',
+  ])('takes the link %j', (image) => {
+    expect(wrong({ prompt: 'x', image })).toEqual([])
+  })
+
+  test('takes no link that a stricter check of uri would refuse', () => {
+    const isUri = fullFormats.uri
+    if (typeof isUri !== 'function') throw new Error('ajv-formats checks uri by a function')
+    const pieces = fc.constantFrom(
+      ...'https://a.b/%20é |[]{}<>^`"\\#?&=:@;,~!$\'()*+-_.0A\u0000'.split(''),
+      '%41',
+      '[::1]',
+      'é',
+    )
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
+        const image = `https://a.io/${parts.join('')}`
+        if (wrong({ prompt: 'x', image }).length === 0) expect(isUri(image), image).toBe(true)
+      }),
+      { numRuns: examples(2000) },
+    )
+  })
+
   test('says in words what it expects', () => {
     const details = createInputChecks()(plain(INPUT, SCHEMAS))({ aspect_ratio: 'x', steps: 'x', image: 'x' })
     expect(details.map(({ pointer, detail }) => `${pointer}: ${detail}`)).toEqual(
@@ -111,7 +161,7 @@ describe("Replicate's dialect", () => {
         '/prompt: Needed.',
         '/aspect_ratio: Expected one of "1:1", "16:9".',
         '/steps: Expected a whole number.',
-        '/image: Expected an http(s) URL, a data URI or an upload.',
+        '/image: Expected an http(s) URL, a data URI or an upload. A blank or a letter beyond ASCII in a URL is written as %20 or %C3%A9.',
       ]),
     )
   })

@@ -13,9 +13,16 @@ const MAX_KEPT = 500
 /** An array of ten thousand wrong values needs no ten thousand lines. */
 const MAX_ERRORS = 200
 
+/** The characters of RFC 3986, where it allows them: Replicate's own check of `format: uri` takes no others. */
+const LINK =
+  /^https?:\/\/(?:[\w.~!$&'()*+,;=:%-]*@)?(?:\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]+)(?::\d*)?(?:\/[\w.~!$&'()*+,;=:@%/-]*)?(?:\?[\w.~!$&'()*+,;=:@%/?-]*)?(?:#[\w.~!$&'()*+,;=:@%/?-]*)?$/i
+const BAD_PERCENT = /%(?![0-9a-f]{2})/i
+
+const isLink = (text: string): boolean => LINK.test(text) && !BAD_PERCENT.test(text) && URL.canParse(text)
+
 /** Files are given as links, as uploads or inline; inline ones can be long, so only their beginning is looked at. */
 function isFileOrLink(text: string): boolean {
-  if (/^https?:/i.test(text)) return URL.canParse(text)
+  if (/^https?:/i.test(text)) return isLink(text)
   if (referenceOf(text) !== null) return true
   const head = text.slice(0, 300)
   const comma = head.indexOf(',')
@@ -144,7 +151,10 @@ const TOLD: Record<string, (params: Record<string, Json>) => Told> = {
   minItems: ({ limit }) => ['too_small', `Expected ${counted(limit, 'item')} or more.`],
   maxItems: ({ limit }) => ['too_big', `Expected ${counted(limit, 'item')} or less.`],
   multipleOf: ({ multipleOf }) => ['not_multiple_of', `Expected a multiple of ${shown(multipleOf)}.`],
-  format: () => ['invalid_format', 'Expected an http(s) URL, a data URI or an upload.'],
+  format: () => [
+    'invalid_format',
+    'Expected an http(s) URL, a data URI or an upload. A blank or a letter beyond ASCII in a URL is written as %20 or %C3%A9.',
+  ],
   pattern: ({ pattern }) => ['invalid_format', `Expected to match ${shown(pattern).slice(0, 100)}`],
 }
 

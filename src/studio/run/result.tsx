@@ -18,7 +18,7 @@ export function Result({ job }: { job: Job }) {
         {job.artifacts.map((artifact) => (
           <ArtifactView key={artifact.id} job={job} artifact={artifact} />
         ))}
-        {!onlyFiles(job.output) && <JsonView job={job} />}
+        {!onlyFiles(job) && <JsonView job={job} />}
       </section>
     )
   }
@@ -33,10 +33,10 @@ export function Result({ job }: { job: Job }) {
   )
 }
 
-/** The output says nothing that the files do not. */
-function onlyFiles(output: Json): boolean {
-  if (output === null || typeof output === 'string') return true
-  return Array.isArray(output) && output.every((each) => typeof each === 'string')
+/** The output says nothing that the files do not: it is null, a file, or a list of files. */
+function onlyFiles({ output, artifacts }: Job): boolean {
+  const isFile = (each: Json): boolean => each === null || artifacts.some(({ url }) => url === each)
+  return Array.isArray(output) ? output.every(isFile) : isFile(output)
 }
 
 function Developing({ job }: { job: Job }) {

@@ -118,7 +118,6 @@ function Cancel({ job }: { job: Job }) {
       )}
       <p className="muted action-note" id="cost">
         {cost && given ? `${cost} ${given}` : cost}
-        {cost === null && (job.phase === 'storing' ? 'Too late to cancel: the model has done its work.' : '')}
       </p>
       {problem?.phase === job.phase && (
         <p className="field-error" role="alert">
