@@ -28,6 +28,7 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       code: error.code,
       ...(error.limit === null ? {} : { limit: error.limit }),
       ...(error.missing === null ? {} : { missing: error.missing }),
+      ...(error.keyId === null ? {} : { key_id: error.keyId }),
       ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),
     },
   }

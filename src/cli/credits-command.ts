@@ -10,6 +10,7 @@ import {
 import { accountView, entryView, spendingView } from '../shared/credits/credit-view.ts'
 import type { LedgerEntry, OperatorKind } from '../shared/credits/ledger.ts'
 import type { Command } from './command.ts'
+import { once } from './once.ts'
 import { operate } from './operate.ts'
 import { printRecords } from './print-records.ts'
 import { readRequest } from './read-options.ts'
@@ -26,7 +27,8 @@ All amounts are whole micro-credits: a credit has 1000000.
 
   --amount=<n>               of grant and adjust; below 0 only of adjust
   --reason <text>            of grant and adjust
-  --idempotency-key <text>   the same one with the same amount and reason is entered once, however often it is sent
+  --idempotency-key <text>   the same one with the same amount and reason is entered once, however often it is sent; a
+                             random one by default, which the error names when Redis did not answer
   --kind <kind>              of ledger: opening, grant, adjustment, hold, capture or release
   --job <id>                 of ledger
   --limit <n>                of ledger: so many entries at most; 20
@@ -88,7 +90,7 @@ const enter =
     const { amount, reason } = values
     if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are needed')
     const asked = readRequest(entryRequestSchema, { kind, amount: readAmount(amount), reason })
-    const { entry, repeated } = await credits.admin.enter(tenant, asked, values['idempotency-key'] ?? null)
+    const { entry, repeated } = await once(values['idempotency-key'], (key) => credits.admin.enter(tenant, asked, key))
     if (repeated) process.stderr.write('It had been entered before.\n')
     printEntries([entry], values.json)
   }

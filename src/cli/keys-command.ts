@@ -4,6 +4,7 @@ import { newKeySchema, rotationSchema } from '../shared/tenants/tenant-requests.
 import { keyView } from '../shared/tenants/tenant-view.ts'
 import { SCOPES, USUAL_SCOPES, type ApiKey } from '../shared/tenants/tenant.ts'
 import type { Command } from './command.ts'
+import { once } from './once.ts'
 import { operate } from './operate.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readDuration, readRequest } from './read-options.ts'
@@ -12,18 +13,21 @@ const HELP = `Usage: genqueue keys <action> [options]
 
   list <tenant>        its keys, newest first
   create <tenant>      a new key; prints it once, alone on stdout
-  rotate <key id>      a new key like an old one, which works for the grace
+  rotate <key id>      a new key like an old one, which works for the grace; a key is rotated once
   revoke <key id>      the key opens nothing from now on, nor do its sessions and job tokens
 
   --title <text>       of a new key
   --scopes <a,b>       of ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})
   --expires <time>     of a new key: 90d, 12h, 30m, 45s from now, or "never" (the default; rotate keeps the length of life)
   --grace <time>       of the old key after rotate (default: 1d)
+  --idempotency-key <text>
+                       of create: the same one makes one key, however often it is sent; a random one by default, which
+                       the error names when Redis did not answer
   --json               prints each key as a line of JSON; a new one with its text in "key"
 
 Works on Redis, whether the service runs or not.
 
-Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant or key, or the key has ended).
+Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant or key, or the key has ended, or was made or rotated before).
 `
 
 export interface KeyOptions {
@@ -33,6 +37,7 @@ export interface KeyOptions {
   expires?: number | null | undefined
   /** s */
   grace?: number | undefined
+  idempotencyKey?: string | undefined
 }
 
 async function expiryOf(admin: TenantAdmin, { expires }: KeyOptions): Promise<string | null | undefined> {
@@ -45,9 +50,11 @@ async function expiryOf(admin: TenantAdmin, { expires }: KeyOptions): Promise<st
 export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, options: KeyOptions) => Promise<MadeKey>> =
   {
     async create(admin, tenant, options) {
-      const { title, scopes } = options
-      const request = { title, scopes, expires_at: await expiryOf(admin, options) }
-      return admin.createKey(tenant, readRequest(newKeySchema, request))
+      const { title, scopes, expires = null } = options
+      const request = readRequest(newKeySchema, { title, scopes, expires_at: await expiryOf(admin, options) })
+      // As it was typed: the time at which the key expires is another one when the command is repeated.
+      const body = { title: request.title, scopes: request.scopes, expires }
+      return once(options.idempotencyKey, (key) => admin.createKey(tenant, request, { key, body }))
     },
     async rotate(admin, key, options) {
       const request = { grace: options.grace, expires_at: await expiryOf(admin, options) }
@@ -104,6 +111,7 @@ export const keysCommand: Command = {
         scopes: { type: 'string' },
         expires: { type: 'string' },
         grace: { type: 'string' },
+        'idempotency-key': { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     })
@@ -117,6 +125,7 @@ export const keysCommand: Command = {
       scopes: scopes?.split(','),
       expires: expires === 'never' ? null : expires === undefined ? undefined : readDuration('expires', expires),
       grace: grace === undefined ? undefined : readDuration('grace', grace),
+      idempotencyKey: values['idempotency-key'],
     }
     return operate(async ({ tenants }) => {
       if (making) printMade(await making(tenants, of, options), values.json)

@@ -2,6 +2,7 @@ import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/config.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { createLogger } from '../shared/logger.ts'
+import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
 
 /**
@@ -20,7 +21,10 @@ export async function operate(work: (tools: OperatorTools, config: Config) => Pr
   try {
     return await work(tools, config)
   } catch (error) {
-    throw error instanceof ServiceError ? new RefusedError(error.code, error.message, error.fields) : error
+    if (error instanceof ServiceError) throw new RefusedError(error.code, error.message, error.fields)
+    if (isRedisTrouble(error))
+      throw new UnreachableError(`Redis does not answer: ${error instanceof Error ? error.message : ''}`, { cause: error })
+    throw error
   } finally {
     await tools.close()
   }

@@ -345,6 +345,8 @@ export interface Problem {
   limit?: string
   /** Of a 402: micro-credits that are missing. */
   missing?: number
+  /** Of `key_already_made`: the id of that key. */
+  key_id?: string
   errors?: { pointer: string; code: string; detail: string }[]
 }
 

@@ -30,6 +30,7 @@ export const ERRORS = {
   tenant_exists: { status: 409, title: 'There is such a tenant already', retryable: false },
   balance_too_low: { status: 409, title: 'The balance is too low', retryable: true },
   credits_not_countable: { status: 409, title: 'The account is too large to be counted', retryable: false },
+  key_already_made: { status: 409, title: 'The request made a key before', retryable: false },
   key_not_active: { status: 409, title: 'The key has ended', retryable: false },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },
@@ -77,6 +78,8 @@ export class ServiceError extends Error {
   readonly limit: string | null
   /** Micro-credits that are missing. */
   readonly missing: number | null
+  /** The id of the key that was made before. */
+  readonly keyId: string | null
   /** Of the file that a range was asked of; sent as Content-Range. */
   readonly fileBytes: number | null
 
@@ -88,6 +91,7 @@ export class ServiceError extends Error {
       retryAfter?: number
       limit?: string
       missing?: number
+      keyId?: string
       fileBytes?: number
       cause?: unknown
     } = {},
@@ -98,6 +102,7 @@ export class ServiceError extends Error {
     this.retryAfter = options.retryAfter ?? null
     this.limit = options.limit ?? null
     this.missing = options.missing ?? null
+    this.keyId = options.keyId ?? null
     this.fileBytes = options.fileBytes ?? null
   }
 }

@@ -38,7 +38,7 @@ export async function makeCustomers(redis: Redis, keys: JobKeys): Promise<Custom
       limits: { requests_per_minute: null, queued_jobs: null },
       keep: {},
     })
-    const { key } = await admin.createKey(tenant, { title: 'chaos', scopes: [...USUAL_SCOPES], expires_at: null })
+    const { key } = await admin.createKey(tenant, { title: 'chaos', scopes: [...USUAL_SCOPES], expires_at: null }, null)
     customers.push({ tenant, key })
   }
   return customers

@@ -51,7 +51,7 @@ async function apiKey(change: Partial<ApiKey> = {}): Promise<{ record: ApiKey; c
     replaced_by: null,
     ...change,
   }
-  await store.createKey(record, keyDigest(key))
+  await store.createKey(record, { digest: keyDigest(key), request: '' })
   return { record, caller: { by: 'key', key: id, digest: keyDigest(key) } }
 }
 
@@ -138,7 +138,7 @@ describe('a key', () => {
     await tenant('acme')
     const { id, key } = makeKey()
     const { record } = await apiKey()
-    await store.createKey({ ...record, id }, keyDigest(key))
+    await store.createKey({ ...record, id }, { digest: keyDigest(key), request: '' })
     expect(JSON.stringify(await redis.hgetall(keys.apiKey(id)))).not.toContain(key.slice(16, -6))
   })
 
@@ -147,7 +147,7 @@ describe('a key', () => {
     const { caller, record } = await apiKey()
     const next = makeKey()
     const now = await store.now()
-    await store.replaceKey(record.id, now + 60_000, { ...record, id: next.id }, keyDigest(next.key))
+    await store.replaceKey(record.id, now + 60_000, { ...record, id: next.id }, { digest: keyDigest(next.key), request: '' })
     expect(await store.admit(caller, null)).toMatchObject({ status: 'admitted' })
     expect(await store.key(record.id)).toMatchObject({ retires_at: now + 60_000, replaced_by: next.id })
     await redis.hset(keys.apiKey(record.id), 'retires_at', String(now - 1))

@@ -286,7 +286,7 @@ describe('guessing', () => {
 
   test('at one key from everywhere is stopped too; its owner is not', async () => {
     const { admin, ask } = await gate()
-    const { record, key } = await admin.createKey('default', { title: 'x', scopes, expires_at: null })
+    const { record, key } = await admin.createKey('default', { title: 'x', scopes, expires_at: null }, null)
     const answers: string[] = []
     for (let i = 0; i < 300; i++) answers.push(await ask(otherSecret(record.id), `10.0.${i % 250}.${i}`))
     expect(answers.slice(0, 100)).toEqual(Array(100).fill('unauthenticated'))
@@ -299,7 +299,7 @@ describe('guessing', () => {
     const { admin, ask } = await gate()
     const ids: string[] = []
     for (let i = 0; i < 10; i++)
-      ids.push((await admin.createKey('default', { title: 'x', scopes, expires_at: null })).record.id)
+      ids.push((await admin.createKey('default', { title: 'x', scopes, expires_at: null }, null)).record.id)
     const times = { known: [] as number[], unknown: [] as number[] }
     for (let i = 0; i < 600; i++)
       for (const kind of ['known', 'unknown'] as const) {

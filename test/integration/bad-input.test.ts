@@ -391,11 +391,11 @@ describe('an API key', () => {
     const keys = oneKey(randomBytes(32))
     const open = { allowedHosts: null, publicOrigin: null, loginCodes: null }
     const auth = createAuth({ store, devApiKey: null, adminPassword: null, keys, ...open })
-    const { key } = await createTenantAdmin(store).createKey('default', {
-      title: 'x',
-      scopes: ['jobs:read'],
-      expires_at: null,
-    })
+    const { key } = await createTenantAdmin(store).createKey(
+      'default',
+      { title: 'x', scopes: ['jobs:read'], expires_at: null },
+      null,
+    )
     const request = (authorization: string, ip: string): ApiRequest => ({
       method: 'GET',
       path: '/v1/jobs',

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { failureOf } from '../../src/cli/failures.ts'
 import { KEY_ACTIONS, MAKING_ACTIONS, type KeyOptions } from '../../src/cli/keys-command.ts'
 import { readDuration } from '../../src/cli/read-options.ts'
+import { once } from '../../src/cli/once.ts'
 import { TENANT_ACTIONS, type TenantOptions } from '../../src/cli/tenants-command.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { loadDeployment } from '../../src/shared/redis/deployment.ts'
@@ -160,8 +162,28 @@ describe('what a command does', () => {
     expect(await keys('list', 'default')).toMatchObject([{ id: next?.record.id }, { id, replaced_by: next?.record.id }])
     expect(await keys('revoke', id)).toMatchObject([{ id, revoked_at: expect.any(Number) }])
     await expect(make('rotate', id)).rejects.toMatchObject({ code: 'key_not_active' })
+    const again: KeyOptions = { title: 'once', expires: 3600, idempotencyKey: 'once' }
+    const { record } = (await make('create', 'default', again)) ?? {}
+    const known = { code: 'key_already_made', keyId: record?.id }
+    await expect(make('create', 'default', again)).rejects.toMatchObject(known)
+    await expect(make('create', 'default', { ...again, expires: 60 })).rejects.toMatchObject({
+      code: 'idempotency_key_reused',
+    })
     await expect(make('create', 'default', { scopes: ['root'] })).rejects.toThrow('scopes.0')
     await expect(keys('revoke', '000000000000')).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('whose outcome is not known names the key that makes repeating it safe', async () => {
+    const keys: string[] = []
+    const silent = async (key: string): Promise<never> => {
+      keys.push(key)
+      throw new Error('Command timed out')
+    }
+    const failure = failureOf(await once(undefined, silent).catch((error: unknown) => error))
+    expect(failure).toMatchObject({ exit: 3, message: expect.stringContaining(`--idempotency-key '${keys[0]}'`) })
+    await expect(once('mine', silent)).rejects.toThrow("--idempotency-key 'mine'")
+    await expect(once('', silent)).rejects.toThrow('1 to 255')
+    expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), 'mine'])
   })
 
   test.each([

@@ -293,9 +293,41 @@ describe('a key', () => {
     for (const { key } of [old, next]) expect((await ask('/v1/jobs', { key, at: second })).status).toBe(200)
     const [, listed] = (await ask<KeyList>(`/v1/admin/tenants/${tenant}/keys`)).body.data
     expect(listed).toMatchObject({ id: old.id, state: 'active', replaced_by: next.id, expires_at: expect.any(String) })
-    const last = (await ask<KeyBody>(path, { body: { grace: 0 } })).body
-    expect(code(await ask('/v1/jobs', { key: old.key }))).toEqual([401, 'unauthenticated'])
-    for (const { key } of [next, last]) expect((await ask('/v1/jobs', { key })).status).toBe(200)
+    const follows = `/v1/admin/tenants/${tenant}/keys/${next.id}/rotate`
+    const last = (await ask<KeyBody>(follows, { body: { grace: 0 } })).body
+    expect(code(await ask('/v1/jobs', { key: next.key }))).toEqual([401, 'unauthenticated'])
+    for (const { key } of [old, last]) expect((await ask('/v1/jobs', { key })).status).toBe(200)
+  })
+
+  test('is rotated once: a repeated request names the successor', async () => {
+    const tenant = await operator.newTenant()
+    const old = await operator.newKey(tenant)
+    const path = `/v1/admin/tenants/${tenant}/keys/${old.id}/rotate`
+    const answers = await Promise.all([0, 1, 2].map(() => ask<KeyBody>(path, { body: { grace: 0 } })))
+    const made = answers.filter(({ status }) => status === 201).map(({ body }) => body.id)
+    expect(made).toHaveLength(1)
+    // Its grace is over, and still the answer names the successor.
+    for (const answer of [...answers, await ask<KeyBody>(path, { body: {} })].filter(({ status }) => status !== 201))
+      expect(answer).toMatchObject({ status: 409, body: { code: 'key_already_made', key_id: made[0] } })
+    expect((await ask<KeyList>(`/v1/admin/tenants/${tenant}/keys`)).body.data).toHaveLength(2)
+  })
+
+  test('is made once for an Idempotency-Key, and its text is shown by the first answer only', async () => {
+    const [tenant, other] = [await operator.newTenant(), await operator.newTenant()]
+    const headers = { 'idempotency-key': 'back end, January' }
+    const create = (of: string, body: object) => ask<KeyBody>(`/v1/admin/tenants/${of}/keys`, { headers, body })
+    const answers = await Promise.all([0, 1, 2].map(() => create(tenant, { title: 'back end' })))
+    const [first] = answers.filter(({ status }) => status === 201)
+    expect((await ask('/v1/jobs', { key: first?.body.key ?? '' })).status).toBe(200)
+    const repeated = [...answers.filter((answer) => answer !== first), await create(tenant, { title: 'back end' })]
+    for (const { status, body } of repeated) {
+      expect({ status, body }).toMatchObject({ status: 409, body: { code: 'key_already_made', key_id: first?.body.id } })
+      expect(body).not.toHaveProperty('key')
+    }
+    expect(code(await create(tenant, { title: 'another' }))).toEqual([422, 'idempotency_key_reused'])
+    expect((await ask<KeyList>(`/v1/admin/tenants/${tenant}/keys`)).body.data).toHaveLength(1)
+    // A key of a tenant means nothing for another one.
+    expect((await create(other, { title: 'back end' })).status).toBe(201)
   })
 
   test('keeps the length of its life when it is rotated', async () => {
@@ -306,7 +338,8 @@ describe('a key', () => {
     const next = (await ask<KeyBody>(path, { method: 'POST' })).body
     const life = Date.parse(next.expires_at ?? '') - Date.now()
     expect(Math.abs(life - 90 * day)).toBeLessThan(60_000)
-    expect((await ask<KeyBody>(path, { body: { expires_at: null } })).body.expires_at).toBeNull()
+    const follows = `/v1/admin/tenants/${tenant}/keys/${next.id}/rotate`
+    expect((await ask<KeyBody>(follows, { body: { expires_at: null } })).body.expires_at).toBeNull()
   })
 
   test('that is revoked ends at once, at every api, with its sessions, tokens and streams', async () => {

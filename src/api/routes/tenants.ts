@@ -3,6 +3,7 @@ import { KEY_ID } from '../../shared/tenants/api-key.ts'
 import type { MadeKey, TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { keyView, tenantView } from '../../shared/tenants/tenant-view.ts'
 import { TENANT_ID, type Limits } from '../../shared/tenants/tenant.ts'
+import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { parseBody, parseWith, queryObject } from '../schemas.ts'
 import {
@@ -57,7 +58,9 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
 
   async function createKey(request: OwnedRequest): Promise<ApiResponse> {
     const id = tenantOf(request)
-    return shownOnce(await admin.createKey(id, parseWith(newKeySchema, request.body ?? {})))
+    const asked = parseWith(newKeySchema, request.body ?? {})
+    const key = idempotencyKey(request)
+    return shownOnce(await admin.createKey(id, asked, key === null ? null : { key, body: asked }))
   }
 
   async function listKeys(request: OwnedRequest): Promise<ApiResponse> {

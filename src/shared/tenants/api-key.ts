@@ -30,6 +30,17 @@ function checksum(text: string): string {
   return digits
 }
 
+/** The id of the key that a tenant's request with an idempotency key creates: the same request names the same key. */
+export function keyIdFor(tenant: string, idempotencyKey: string): string {
+  let rest = BigInt(`0x${hash('sha256', `${tenant} ${idempotencyKey}`, 'hex')}`)
+  let id = ''
+  for (let i = 0; i < ID_LENGTH; i++) {
+    id += ALPHABET.charAt(Number(rest % BigInt(ALPHABET.length)))
+    rest /= BigInt(ALPHABET.length)
+  }
+  return id
+}
+
 /** Makes a key: its id, and the text that is shown once. */
 export function makeKey(id = randomText(ID_LENGTH)): { id: string; key: string } {
   const body = `gq_${id}_${randomText(SECRET_LENGTH)}`

@@ -46,6 +46,22 @@ export interface PageRequest {
   after?: string | undefined
 }
 
+/** What is kept of a new key beside its record. */
+export interface KeySecret {
+  /** SHA-256 of its text, hex. */
+  digest: string
+  /** Digest of the request that made it; '' when nobody can repeat it. */
+  request: string
+}
+
+/** Nothing is written unless it is `made`. */
+export type KeyMade =
+  | { status: 'made' }
+  /** There is a key of this id; `same`: the same request made it. */
+  | { status: 'known'; same: boolean }
+  /** The old key was rotated before. */
+  | { status: 'replaced'; by: string }
+
 export interface TenantStore {
   /** Authenticates the caller and takes a token of the budget. One round trip; `last_used_at` changes once a minute at most. */
   admit(caller: Caller, charge: Charge): Promise<Admission>
@@ -57,11 +73,11 @@ export interface TenantStore {
   /** By id. */
   tenants(page: PageRequest): Promise<Tenant[]>
   changeTenant(id: string, change: TenantChange): Promise<void>
-  createKey(key: ApiKey, digest: string): Promise<void>
+  createKey(key: ApiKey, secret: KeySecret): Promise<KeyMade>
   key(id: string): Promise<ApiKey | null>
   /** Newest first. */
   keys(tenant: string, page: PageRequest): Promise<ApiKey[]>
-  /** Replaces a key with a new one; the old one stays valid until `retiresAt` (ms). */
-  replaceKey(old: string, retiresAt: number, key: ApiKey, digest: string): Promise<void>
+  /** Replaces a key with a new one, once; the old one stays valid until `retiresAt` (ms). */
+  replaceKey(old: string, retiresAt: number, key: ApiKey, secret: KeySecret): Promise<KeyMade>
   revokeKey(id: string): Promise<void>
 }

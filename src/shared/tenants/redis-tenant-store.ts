@@ -3,12 +3,16 @@ import { z } from 'zod'
 import { CLOCKS, type OwnKeep } from '../jobs/keep.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../single-flight.ts'
-import type { Admission, Caller, Charge, TenantStore } from './ports.ts'
+import type { Admission, Caller, Charge, KeyMade, KeySecret, TenantStore } from './ports.ts'
 import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Scope, type Tenant } from './tenant.ts'
 import type { TenantKeys } from './tenant-keys.ts'
 
 /** Allowed when Redis is full: a client must still be able to cancel jobs. */
 const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'] })
+
+/** Rotation must be possible when Redis is full. */
+const createKeyScript = loadScript(new URL('create-key.lua', import.meta.url), { flags: ['allow-oom'] })
+const createKeyReply = z.tuple([z.enum(['made', 'known', 'replaced']), z.string()])
 
 const admitReply = z.tuple([
   z.enum(['admitted', 'unknown', 'revoked', 'expired', 'suspended', 'limited', 'lost']),
@@ -75,10 +79,11 @@ const keySchema = z.object({
     .transform((id) => id || null),
 })
 
-function keyFields(key: ApiKey, digest: string): Record<string, string> {
+function keyFields(key: ApiKey, { digest, request }: KeySecret): Record<string, string> {
   return {
     id: key.id,
     digest,
+    request,
     tenant: key.tenant,
     title: key.title,
     scopes: key.scopes.join(' '),
@@ -197,13 +202,17 @@ export function createRedisTenantStore(options: {
     return records.flatMap((record) => (record['id'] === undefined ? [] : [keySchema.parse(record)]))
   }
 
-  async function writeKey(key: ApiKey, digest: string, old: [id: string, retiresAt: number] | null): Promise<void> {
-    const transaction = redis
-      .multi()
-      .hset(keys.apiKey(key.id), keyFields(key, digest))
-      .zadd(keys.apiKeys(key.tenant), key.created_at, key.id)
-    if (old) transaction.hset(keys.apiKey(old[0]), { retires_at: String(old[1]), replaced_by: key.id })
-    for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
+  async function writeKey(
+    key: ApiKey,
+    secret: KeySecret,
+    old: { id: string; retiresAt: number } | null,
+  ): Promise<KeyMade> {
+    const names = [keys.apiKey(key.id), keys.apiKeys(key.tenant), ...(old ? [keys.apiKey(old.id)] : [])]
+    const about = [key.id, String(key.created_at), old ? String(old.retiresAt) : '']
+    const fields = Object.entries(keyFields(key, secret)).flat()
+    const [status, detail] = createKeyReply.parse(await createKeyScript(redis, names, [...about, ...fields]))
+    if (status === 'known') return { status, same: detail === '1' }
+    return status === 'replaced' ? { status, by: detail } : { status }
   }
 
   return {
@@ -241,7 +250,7 @@ export function createRedisTenantStore(options: {
       if (Object.keys(fields).length > 0) await redis.hset(keys.tenants, fields)
     },
 
-    createKey: (key, digest) => writeKey(key, digest, null),
+    createKey: (key, secret) => writeKey(key, secret, null),
     key: async (id) => (await keysOf([id]))[0] ?? null,
 
     async keys(tenant, { limit, after }) {
@@ -250,7 +259,7 @@ export function createRedisTenantStore(options: {
       return keysOf(await redis.zrevrange(keys.apiKeys(tenant), from, from + limit - 1))
     },
 
-    replaceKey: (old, retiresAt, key, digest) => writeKey(key, digest, [old, retiresAt]),
+    replaceKey: (id, retiresAt, key, secret) => writeKey(key, secret, { id, retiresAt }),
 
     async revokeKey(id) {
       if (!(await redis.hget(keys.apiKey(id), 'revoked_at')))

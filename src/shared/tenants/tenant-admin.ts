@@ -1,6 +1,8 @@
+import { hash } from 'node:crypto'
+import { canonicalJson } from '../canonical-json.ts'
 import { ServiceError } from '../errors.ts'
 import { CLOCKS, keepProblem, type OwnKeep } from '../jobs/keep.ts'
-import { keyDigest, makeKey } from './api-key.ts'
+import { keyDigest, keyIdFor, makeKey } from './api-key.ts'
 import type { PageRequest, TenantChange, TenantStore } from './ports.ts'
 import { withoutNulls } from './tenant-requests.ts'
 import { DEFAULT_TENANT, keyState, type ApiKey, type OwnLimits, type Scope, type Tenant } from './tenant.ts'
@@ -23,6 +25,14 @@ export interface NewKey {
 export interface MadeKey {
   record: ApiKey
   key: string
+}
+
+/** What names a request that may be repeated. */
+export interface RequestName {
+  /** The Idempotency-Key: 1 to 255 characters. */
+  key: string
+  /** What it asks for, to be compared with a repeated one. */
+  body: unknown
 }
 
 const wrong = (pointer: string, code: string, detail: string): ServiceError =>
@@ -50,9 +60,14 @@ export function createTenantAdmin(store: TenantStore) {
     return key
   }
 
-  function build(tenant: string, { title, scopes, expires_at }: NewKey, now: number): MadeKey & { digest: string } {
+  function build(
+    tenant: string,
+    { title, scopes, expires_at }: NewKey,
+    now: number,
+    knownId?: string,
+  ): MadeKey & { digest: string } {
     if (expires_at !== null && expires_at <= now) throw wrong('/expires_at', 'in_the_past', 'The time is in the past.')
-    const { id, key } = makeKey()
+    const { id, key } = makeKey(knownId)
     const record = { id, tenant, title, scopes, created_at: now, expires_at }
     const untouched = { retires_at: null, revoked_at: null, last_used_at: null, replaced_by: null }
     return { record: { ...record, ...untouched }, key, digest: keyDigest(key) }
@@ -102,16 +117,31 @@ export function createTenantAdmin(store: TenantStore) {
       return store.keys(tenant, page)
     },
 
-    async createKey(tenant: string, request: NewKey): Promise<MadeKey> {
+    /**
+     * `name`: the same one makes one key, however often it is sent. Its text is shown by the first answer only, because
+     * nothing is kept that it could be made from: a repeated request throws `key_already_made`, which names the key.
+     * Throws `idempotency_key_reused` when the body is another one.
+     */
+    async createKey(tenant: string, request: NewKey, name: RequestName | null): Promise<MadeKey> {
       await find(tenant)
-      const { record, key, digest } = build(tenant, request, await store.now())
-      await store.createKey(record, digest)
-      return { record, key }
+      const id = name === null ? undefined : keyIdFor(tenant, name.key)
+      const { record, key, digest } = build(tenant, request, await store.now(), id)
+      const body = name === null ? '' : hash('sha256', canonicalJson(name.body), 'hex')
+      const made = await store.createKey(record, { digest, request: body })
+      if (made.status === 'made') return { record, key }
+      if (made.status === 'known' && !made.same)
+        throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used for another key.')
+      throw new ServiceError(
+        'key_already_made',
+        `The same request made the key ${record.id}; its text is shown once. If it was lost, rotate this key with a grace of 0, or revoke it.`,
+        { keyId: record.id },
+      )
     },
 
     /**
-     * Creates a key with the title, scopes and lifetime of an old one, which stays valid for `grace` more seconds. Not
-     * idempotent: when the response was lost, revoke the new key and rotate again. Throws `not_found`, `key_not_active`.
+     * Creates a key with the title, scopes and lifetime of an old one, which stays valid for `grace` more seconds. A key is
+     * rotated once: a repeated request throws `key_already_made`, which names the successor. Throws `not_found`,
+     * `key_not_active`.
      */
     async rotateKey(
       tenant: string | null,
@@ -120,13 +150,20 @@ export function createTenantAdmin(store: TenantStore) {
     ): Promise<MadeKey> {
       const old = await findKey(tenant, id)
       const now = await store.now()
-      if (keyState(old, now) !== 'active')
+      // One that was rotated has its successor named, although its grace has ended.
+      if (keyState(old, now) !== 'active' && (old.replaced_by === null || old.revoked_at !== null))
         throw new ServiceError('key_not_active', 'The key has expired or was revoked. Create a new key.')
       const life = old.expires_at === null ? null : now + old.expires_at - old.created_at
       const request = { title: old.title, scopes: old.scopes, expires_at: expires_at === undefined ? life : expires_at }
       const { record, key, digest } = build(old.tenant, request, now)
-      await store.replaceKey(old.id, now + grace * 1000, record, digest)
-      return { record, key }
+      const made = await store.replaceKey(old.id, now + grace * 1000, record, { digest, request: '' })
+      if (made.status === 'made') return { record, key }
+      const next = made.status === 'replaced' ? made.by : record.id
+      throw new ServiceError(
+        'key_already_made',
+        `The key ${old.id} was rotated before: its successor is ${next}, whose text is shown once. If it was lost, rotate ${next} with a grace of 0.`,
+        { keyId: next },
+      )
     },
 
     /** Idempotent. */
