@@ -23,7 +23,9 @@ export async function operate(work: (tools: OperatorTools, config: Config) => Pr
   } catch (error) {
     if (error instanceof ServiceError) throw new RefusedError(error.code, error.message, error.fields)
     if (isRedisTrouble(error))
-      throw new UnreachableError(`Redis does not answer: ${error instanceof Error ? error.message : ''}`, { cause: error })
+      throw new UnreachableError(`Redis does not answer: ${error instanceof Error ? error.message : ''}`, {
+        cause: error,
+      })
     throw error
   } finally {
     await tools.close()

@@ -147,7 +147,12 @@ describe('a key', () => {
     const { caller, record } = await apiKey()
     const next = makeKey()
     const now = await store.now()
-    await store.replaceKey(record.id, now + 60_000, { ...record, id: next.id }, { digest: keyDigest(next.key), request: '' })
+    await store.replaceKey(
+      record.id,
+      now + 60_000,
+      { ...record, id: next.id },
+      { digest: keyDigest(next.key), request: '' },
+    )
     expect(await store.admit(caller, null)).toMatchObject({ status: 'admitted' })
     expect(await store.key(record.id)).toMatchObject({ retires_at: now + 60_000, replaced_by: next.id })
     await redis.hset(keys.apiKey(record.id), 'retires_at', String(now - 1))

@@ -321,7 +321,10 @@ describe('a key', () => {
     expect((await ask('/v1/jobs', { key: first?.body.key ?? '' })).status).toBe(200)
     const repeated = [...answers.filter((answer) => answer !== first), await create(tenant, { title: 'back end' })]
     for (const { status, body } of repeated) {
-      expect({ status, body }).toMatchObject({ status: 409, body: { code: 'key_already_made', key_id: first?.body.id } })
+      expect({ status, body }).toMatchObject({
+        status: 409,
+        body: { code: 'key_already_made', key_id: first?.body.id },
+      })
       expect(body).not.toHaveProperty('key')
     }
     expect(code(await create(tenant, { title: 'another' }))).toEqual([422, 'idempotency_key_reused'])
