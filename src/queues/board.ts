@@ -6,10 +6,10 @@ import type { NextFunction, Request, Response } from 'express'
 import { forEachQueue, QUEUES } from './contracts.ts'
 import type { Queues } from './producer.ts'
 
-/** Fields whose text may quote what a customer sent or where this runs. */
+/** Fields whose text may quote customer input or details of the host. */
 const HIDDEN = new Set(['failedReason', 'stacktrace', 'logs', 'returnValue', 'returnvalue', 'progress'])
 
-/** Job data holds ids only; errors and whatever else could quote a prompt are cut from every answer of the board. */
+/** Job data holds ids only; this removes errors and other fields that could quote a prompt from every response of the board. */
 function redact(value: unknown, depth = 0): unknown {
   if (depth > 20) return '[redacted]'
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1))
@@ -32,7 +32,7 @@ const visibleData = (data: unknown): unknown =>
     ? Object.fromEntries(Object.entries(data).map(([key, item]) => [key, SHOWN_FIELDS.has(key) ? item : '[redacted]']))
     : '[redacted]'
 
-/** The page of Bull Board, without the fonts that it loads from elsewhere: it has others of the machine's. */
+/** Bull Board's page without the fonts from other hosts; it falls back to system fonts. */
 class OwnPageAdapter extends ExpressAdapter {
   override setEntryRoute({ method, route, handler }: AppViewRoute): this {
     this.app[method](route, (_request: Request, response: Response, next: NextFunction) => {
@@ -46,7 +46,7 @@ class OwnPageAdapter extends ExpressAdapter {
   }
 }
 
-/** Bull Board as an Express router for `basePath`: read-only, redacted. Access is the caller's business. */
+/** Bull Board as an Express router for `basePath`: read-only, redacted. The caller controls access. */
 export function createBoard(queues: Queues, basePath: string) {
   const serverAdapter = new OwnPageAdapter()
   serverAdapter.setBasePath(basePath)

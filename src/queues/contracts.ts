@@ -2,9 +2,9 @@ import { z } from 'zod'
 import type { ReadPurpose } from '../shared/limits/budget.ts'
 
 /**
- * The queues and what their jobs say. A job is a doorbell: "look at this". The records are the truth, so a payload holds
- * ids only, a job that fails or is lost is rung again by the sweep, and finished jobs are not kept: an id that is kept in
- * any state swallows the next add.
+ * The queues and the payloads of their jobs. Doorbell: a BullMQ job that carries only ids; the records are the truth. The
+ * sweep rings again when a doorbell fails or is lost. Finished doorbells are not kept, because BullMQ ignores an add while
+ * a job with the same id exists in any state.
  */
 
 const jobId = z.string().regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/)
@@ -13,7 +13,7 @@ export const submitPayload = z.object({ v: z.literal(1), job: jobId })
 export const pollPayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 export const cancelPayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
 export const adoptPayload = z.object({ v: z.literal(1), account: z.string().max(64) })
-/** `after`, `before`: when the predictions were created, ms. `due`: open attempts that the listing should show. */
+/** `after`, `before`: bounds of the predictions' creation times, ms. `due`: open attempts that the listing should show. */
 export const windowPayload = z.object({
   v: z.literal(1),
   account: z.string().max(64),
@@ -29,11 +29,11 @@ export const QUEUES = {
     concurrency: 25,
   },
   sweep: {
-    description: 'Every second: takes whatever is due and rings for it again; cleans up old jobs.',
+    description: 'Runs every second: rings doorbells for everything that is due, and cleans up old jobs.',
     concurrency: 1,
   },
   poll: {
-    description: 'Asks Replicate about predictions whose webhook has not come, and cancels the unwanted.',
+    description: 'Polls Replicate for predictions without a webhook, and cancels predictions.',
     concurrency: 20,
   },
   store: {
@@ -58,18 +58,18 @@ export const CANCEL = 'cancel'
 export const ADOPT = 'adopt'
 export const WINDOW = 'window'
 
-/** In the poll queue as in the read budget: cancels first, then what expires soon, then what is looked for, then the rest. */
+/** Priorities in the poll queue, in the order of the read budget: cancels, outputs that expire soon, adoption, other polls. */
 export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<ReadPurpose, number>
 
 const MAX_PRIORITY = 2_097_151
 
 /**
- * Outputs are copied in the order in which upstream removes them, ms: BullMQ takes small numbers first. They count minutes
- * and begin anew every four years; for an hour then, those of the new round go first.
+ * Priority of a store job: outputs are copied in the order in which upstream removes them (`expiresAt`, ms). BullMQ takes
+ * small numbers first. The number counts minutes and wraps every four years; for an hour after that, new outputs go first.
  */
 export const storePriority = (expiresAt: number): number => 1 + (Math.floor(expiresAt / 60_000) % MAX_PRIORITY)
 
-/** Deterministic ids: ringing twice for the same thing is one job. BullMQ forbids `:` in them. */
+/** Deterministic ids deduplicate doorbells. BullMQ forbids `:` in an id. */
 export const doorbellId = {
   submit: (job: string): string => `submit-${job}`,
   poll: (job: string, attempt: number): string => `poll-${job}-${attempt}`,

@@ -18,15 +18,15 @@ import {
 
 export type Queues = Record<QueueName, Queue>
 
-/** A lost doorbell is rung again by the sweep; a kept one would swallow it. */
+/** The sweep re-rings a lost doorbell; a kept one would block that. */
 const ONCE = { removeOnComplete: true, removeOnFail: true, attempts: 1 } as const
 
-/** Of BullMQ's own events, which nobody reads: it trims whole nodes of a stream, so fewer would not be less. */
+/** Length of BullMQ's event streams, which have no readers. Redis trims whole nodes, so a smaller number saves nothing. */
 const KEPT_QUEUE_EVENTS = 100
 
 /**
- * The queues as producers see them. Both skip flags are needed for an add that fails at once when Redis is down, and
- * works again afterwards (docs/design.md, "Redis").
+ * The queues for producers. With both skip flags an add fails immediately while Redis is down, and works again afterwards
+ * (docs/design.md, "Redis").
  */
 export function createQueues(redis: Redis, prefix: string, log: Logger): Queues {
   const open = (name: QueueName): Queue => {

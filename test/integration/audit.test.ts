@@ -199,7 +199,7 @@ describe('damage', () => {
     expect(names((await audit()).findings)).toEqual([`artifact_stored ${id}`])
     await rm(path)
     expect((await audit()).findings.map(({ detail }) => detail)).toEqual([
-      expect.stringContaining('the file is not there'),
+      expect.stringContaining('the file is missing'),
     ])
     await writeFile(path, bytes)
   })

@@ -354,9 +354,9 @@ test('an index names nothing that does not exist', () => {
   expect(ghost({ kind: 'job', job: JOB }, loaded)).toBeNull()
   expect(ghost({ kind: 'attempt', job: JOB, attempt: 1 }, loaded)).toBeNull()
   expect(ghost({ kind: 'effect', job: JOB, effect: 'store:1' }, loaded)).toBeNull()
-  expect(ghost({ kind: 'job', job: JOB }, null)).toMatch(/no such job/)
-  expect(ghost({ kind: 'attempt', job: JOB, attempt: 2 }, loaded)).toMatch(/no such attempt/)
-  expect(ghost({ kind: 'effect', job: JOB, effect: 'store:2' }, loaded)).toMatch(/no such row/)
+  expect(ghost({ kind: 'job', job: JOB }, null)).toMatch(/job does not exist/)
+  expect(ghost({ kind: 'attempt', job: JOB, attempt: 2 }, loaded)).toMatch(/attempt does not exist/)
+  expect(ghost({ kind: 'effect', job: JOB, effect: 'store:2' }, loaded)).toMatch(/row does not exist/)
 })
 
 test('counters are compared with a recount, less exactly while jobs move', () => {

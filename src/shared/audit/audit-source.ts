@@ -4,11 +4,11 @@ import type { LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
 
-/** What became of reading a job. `phase` is told even when the rest cannot be read. */
+/** Result of reading a job. `phase` is present even when the rest is unreadable. */
 export type Loaded =
   | { kind: 'job'; phase: string; loaded: LoadedJob }
   | { kind: 'missing' }
-  /** Of a batch that is not accepted yet: nothing names it, and nobody was promised anything. */
+  /** A job of a batch that is not accepted yet: no index names it. */
   | { kind: 'draft' }
   | { kind: 'newer'; phase: string }
   | { kind: 'broken'; phase: string; detail: string }
@@ -24,15 +24,15 @@ export interface FoundUpload extends Pick<UploadRecord, 'tenant' | 'state' | 'ke
   isDue: boolean
 }
 
-/** The names of a deployment's keys, by what they are. */
+/** The names of a deployment's keys, by kind. */
 export interface KeyNames {
   jobs: Set<string>
-  /** Jobs that have documents or an outbox. */
+  /** Jobs that have documents or an outbox, with these parts. */
   parts: Map<string, string[]>
   /** Tenant indexes: all of a tenant's jobs (status null), or those of one status. */
   tenants: { key: string; tenant: string }[]
   batches: Set<string>
-  /** Batches of which more than the record is there. */
+  /** Batches that have more keys than their record, with these parts. */
   batchParts: Map<string, string[]>
   tenantBatches: string[]
   slots: string[]
@@ -49,13 +49,13 @@ export interface KeyNames {
 
 export type IndexKind = 'zset' | 'set'
 
-/** How an audit reads a deployment, and writes its repairs. */
+/** Reads a deployment for an audit, and writes its repairs. */
 export interface AuditSource {
   /** ms, the store's clock */
   now(): Promise<number>
   load(id: string): Promise<Loaded>
   loadBatch(id: string): Promise<FoundBatch>
-  /** `job`: whether it knows that this one uses it. null: there is no such upload. */
+  /** `isUsed`: whether the upload lists `job` as a user. null: the upload does not exist. */
   upload(id: string, job: string | null): Promise<FoundUpload | null>
   names(): Promise<KeyNames>
   /** Tenants that have an account or a ledger. */
@@ -63,19 +63,19 @@ export interface AuditSource {
   /** Pages of an index. */
   members(kind: IndexKind, key: string): AsyncIterable<string[]>
   holds(kind: IndexKind, key: string, member: string): Promise<boolean>
-  /** '' when there is no such job */
+  /** '' when the job does not exist */
   revision(id: string): Promise<string>
   text(key: string): Promise<string | null>
   /** phase -> number of jobs */
   counters(): Promise<Record<string, number>>
   /** Id of the newest transition. */
   lastEvent(): Promise<string>
-  /** How many transitions came after it; Infinity when that is not known any more. */
+  /** Number of transitions after it; Infinity when the stream no longer reaches back to it. */
   eventsSince(id: string): Promise<number>
   dueCount(): Promise<number>
-  /** Whether the queue of sweeps has a next one. */
+  /** Whether the next sweep is scheduled. */
   sweepScheduled(): Promise<boolean>
-  /** Whether the repair was made: not when the job has moved on since it was looked at. */
+  /** Returns whether the repair was made; false when the job has changed since it was read. */
   repair(problem: Problem): Promise<boolean>
 }
 
@@ -84,7 +84,7 @@ const storedEntry = z.union([
   z.object({ batch: z.string() }).transform(({ batch }) => ({ kind: 'batch' as const, id: batch })),
 ])
 
-/** What an idempotency entry names; the text itself, as if it were a job, when it cannot be read. */
+/** The job or batch that an idempotency entry names; an unreadable entry is returned as the id of a job. */
 export function entryTarget(entry: string): { kind: 'job' | 'batch'; id: string } {
   try {
     return storedEntry.parse(JSON.parse(entry))

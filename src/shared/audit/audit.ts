@@ -8,11 +8,11 @@ import { filesAfter } from '../jobs/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
 import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
-import { checkKeptMember, walkKeptFiles } from './check-files.ts'
-import { checkInputs, walkUploads } from './check-inputs.ts'
+import { checkKeptMember, checkKeptFiles } from './check-files.ts'
+import { checkInputs, checkUploads } from './check-inputs.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
-import { checkBatchMember, walkBatches, walkLedgers, walkSlots } from './walk-shares.ts'
+import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
 import { compareFile } from './compare-file.ts'
 import { attemptId, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
 import { entryTarget, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
@@ -23,41 +23,41 @@ export interface AuditOptions {
   source: AuditSource
   ledgers: LedgerSource
   keys: JobKeys
-  /** Whose predictions `upstream` lists, and whose budget `creates` is. */
+  /** The account of `upstream` and `creates`. */
   account: string
   timings?: Timings
-  /** What the deployment's configuration says; that of the first release otherwise. */
+  /** Configured retention; default: that of the first release. */
   keep?: Pick<DeploymentKeep, 'usual'>
-  /** What upstream has: the account's predictions, at least those of the last hour; null when it does not answer. */
+  /** The account's predictions at upstream, at least those of the last hour; null when upstream does not respond. */
   upstream?: { list(): Promise<Prediction[] | null>; tokens: WebhookTokens }
-  /** Stored files are read and compared with their records. */
+  /** When present, stored files are read and compared with their records. */
   artifacts?: Pick<ArtifactStore, 'open'>
   /** The create budget in force during the last hour. */
   creates?: { perMinute: number; burst: number }
-  /** Puts right what is safe to put right; what was is told in the report. */
+  /** Makes the safe repairs; the report lists them. */
   repair?: boolean
-  /** Nothing works and nothing should be left to do: every job is final, nothing is due. */
+  /** The service is at rest: every job must be final, and nothing due. */
   quiescent?: boolean
 }
 
 export interface AuditReport {
-  /** What is wrong; after a repair, what still is. */
+  /** Violations that were not repaired. */
   findings: Finding[]
   repaired: Finding[]
-  /** Ids of records of a newer release: left alone. */
+  /** Ids of records of a newer release, which were not checked. */
   skipped: string[]
   jobs: number
   attempts: number
-  /** How many predictions upstream told; null when it was not asked. */
+  /** Number of predictions that upstream listed; null when it was not listed. */
   predictions: number | null
 }
 
-/** Jobs that are read at the same time. */
+/** Number of jobs that are read concurrently. */
 const AT_ONCE = 50
 
 /**
- * Looks at every record, index, counter and due time, and at upstream's list, and tells every invariant that does not
- * hold. It may run beside a working service: each job is judged with what names it at one moment.
+ * Checks every record, index, counter and due time, and upstream's list, and reports violated invariants. It may run while
+ * the service runs: each job is read atomically with everything that names it.
  */
 export async function runAudit(options: AuditOptions): Promise<AuditReport> {
   const { source } = options
@@ -91,7 +91,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
   }
 }
 
-/** Predictions of jobs that were deleted are remembered as nobody's. */
+/** Leaves out the predictions of deleted jobs, which are recorded as foreign. */
 async function notDeleted({ source, keys, account }: AuditOptions, listed: Prediction[]): Promise<Prediction[]> {
   const kept: Prediction[] = []
   for (const one of listed)
@@ -144,7 +144,7 @@ function createWalk(options: AuditOptions, began: number) {
     if (artifacts && loaded.state.job.phase === 'succeeded') await checkFiles(loaded, artifacts)
   }
 
-  /** Older ones cannot be compared with upstream any more. */
+  /** Older attempts cannot be compared with upstream any more. */
   function rememberAttempts({ state }: LoadedJob): void {
     const { job } = state
     attempts += state.attempts.length
@@ -154,7 +154,7 @@ function createWalk(options: AuditOptions, began: number) {
       const ended = attempt.outcome !== null && isTerminal(attempt.outcome)
       if (attempt.state === 'closed' && ended && (attempt.closed_at ?? 0) < since) continue
       facts.set(attemptId(job.id, attempt.n), { job, attempt, canceling })
-      // Redis forgot the intent of a recovered one: when it was is not known.
+      // A recovered attempt has no known intent time, because Redis lost the intent.
       if (attempt.intended_at >= since && attempt.claim !== RECOVERED)
         intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at })
     }
@@ -163,7 +163,7 @@ function createWalk(options: AuditOptions, began: number) {
   async function checkFiles({ state, now }: LoadedJob, store: Pick<ArtifactStore, 'open'>): Promise<void> {
     const { job } = state
     const ends = endsOf(job, checks.keep)
-    // Files that go with the record go before it does.
+    // Files with the same retention as the record are removed before it.
     if (ends !== null && now >= ends.job && !filesAfter(job, ends).stay) return
     for (const artifact of job.artifacts) {
       const wrong = await compareFile(store, artifact)
@@ -176,7 +176,7 @@ function createWalk(options: AuditOptions, began: number) {
     for (let at = 0; at < ids.length; at += AT_ONCE) await Promise.all(ids.slice(at, at + AT_ONCE).map(visitJob))
   }
 
-  /** Reads an index and tells each member that names nothing. */
+  /** Reports each member of an index that names nothing. */
   async function visitIndex(
     kind: 'zset' | 'set',
     key: string,
@@ -185,7 +185,7 @@ function createWalk(options: AuditOptions, began: number) {
     for await (const page of source.members(kind, key))
       for (const member of page) {
         const target = read(member)
-        if (target === null) say('index_member_exists', member, `${key} holds what nobody can read`)
+        if (target === null) say('index_member_exists', member, `${key}: unreadable member`)
         else if (target.kind === 'batch') problems.push(...(await checkBatchMember(source, key, member, target.batch)))
         else if (target.kind === 'files')
           problems.push(...(await checkKeptMember({ source, keys }, member, target.job)))
@@ -199,7 +199,7 @@ function createWalk(options: AuditOptions, began: number) {
     const why = ghost(target, result.kind === 'job' ? result.loaded : null)
     if (why === null) return
     const rev = revisionOf(result)
-    // It may have been taken out, rightly, between our two looks.
+    // It may have been removed correctly between the two reads.
     if (!(await source.holds(kind, key, member)) || (await source.revision(target.job)) !== rev) return
     say('index_member_exists', member, `${key}: ${why}`, [[kind === 'set' ? 'srem' : 'zrem', key, member]], {
       job: target.job,
@@ -224,11 +224,11 @@ function createWalk(options: AuditOptions, began: number) {
     for (const key of names.unknown) await visitIndex('zset', key, readAttempt)
   }
 
-  /** Keys that name a job: they go when it goes. */
+  /** Keys that name a job, and that are removed with it. */
   async function visitPointers(names: KeyNames): Promise<void> {
     for (const [id, parts] of names.parts)
       if (!isKnown(id) && (await source.load(id)).kind === 'missing')
-        for (const part of parts) say('record_complete', id, `its ${part} is still there`)
+        for (const part of parts) say('record_complete', id, `its ${part} still exists`)
     for (const { key, id } of names.predictions) await visitPrediction(key, id)
     for (const { key, entry } of names.idempotency) {
       const text = await source.text(key)
@@ -241,7 +241,7 @@ function createWalk(options: AuditOptions, began: number) {
     }
   }
 
-  /** The entry that a job names; null when there is no job. */
+  /** The entry that a job names; null when the job does not exist. */
   async function entryOfJob(id: string): Promise<{ entry: string | null } | 'unreadable' | null> {
     const result = await source.load(id)
     if (result.kind === 'missing' || result.kind === 'draft') return null
@@ -258,7 +258,7 @@ function createWalk(options: AuditOptions, began: number) {
     const owner = await source.text(key)
     const target = owner === null ? null : readAttempt(owner)
     if (owner === null) return
-    if (target === null) return say('prediction_owned_once', id, `the index gives it to ${owner}`)
+    if (target === null) return say('prediction_owned_once', id, `the index assigns it to ${owner}`)
     const result = await source.load(target.job)
     if (result.kind === 'newer' || result.kind === 'broken') return
     const attempt = result.kind === 'job' ? result.loaded.state.attempts.find(({ n }) => n === target.attempt) : null
@@ -268,7 +268,7 @@ function createWalk(options: AuditOptions, began: number) {
     say(
       'prediction_owned_once',
       id,
-      `the index gives it to ${owner}, which ${gone ? 'does not exist' : `owns ${attempt?.prediction_id ?? 'none'}`}`,
+      `the index assigns it to ${owner}, which ${gone ? 'does not exist' : `owns ${attempt?.prediction_id ?? 'none'}`}`,
       gone ? [['del', key]] : [],
       { job: target.job, rev },
     )
@@ -295,15 +295,15 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...checkCounters(keys.phases, after, phases, moved))
       await visitIndexes(names)
       await visitPointers(names)
-      const batches = await walkBatches(source, names, checks)
+      const batches = await checkBatches(source, names, checks)
       problems.push(...batches.problems)
       skipped.push(...batches.skipped)
-      problems.push(...(await walkSlots(source, names.slots, checks)))
-      problems.push(...(await walkKeptFiles(names, { source, keys })))
-      problems.push(...(await walkUploads(names, { source, keys, artifacts })))
-      problems.push(...(await walkLedgers(source, options.ledgers)))
+      problems.push(...(await checkSlots(source, names.slots, checks)))
+      problems.push(...(await checkKeptFiles(names, { source, keys })))
+      problems.push(...(await checkUploads(names, { source, keys, artifacts })))
+      problems.push(...(await checkLedgers(source, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
-        say('sweep_scheduled', 'sweep', 'nothing looks after what is due; a worker that starts puts it back')
+        say('sweep_scheduled', 'sweep', 'no sweep is scheduled; a starting worker schedules it')
       if (!checks.quiescent) return
       const due = await source.dueCount()
       if (due > 0) say('at_rest', 'due', `${due} members are due`)

@@ -4,21 +4,21 @@ import { FIRST_KEEP } from '../jobs/keep.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import type { Command, Invariant, Problem } from './finding.ts'
 
-/** What a batch adds up of a job. */
+/** The fields of a job that a batch counts. */
 export type BatchJob = Pick<JobRecord, 'id' | 'phase' | 'status' | 'attempt' | 'estimate' | 'captured' | 'uncollected'>
 
-/** A batch with its jobs and everything that names it, all of one moment. */
+/** A batch with its jobs and everything that names it, read atomically. */
 export interface LoadedBatch {
   /** ms, Redis clock */
   now: number
   batch: BatchRecord
-  /** What is captured, and what is held for jobs that have begun: against `max_spend`. */
+  /** Captured plus held for started jobs, micro-credits; limited by `max_spend`. */
   committed: number
-  /** By their places; null: retention has removed it. */
+  /** By position; null: removed by retention. */
   jobs: [id: string, job: BatchJob | null][]
   live: string[]
   inTenantIndex: boolean
-  /** Scores; null: not in it. */
+  /** Scores; null: not in the index. */
   due: number | null
   retention: number | null
 }
@@ -26,7 +26,7 @@ export interface LoadedBatch {
 const sum = (jobs: readonly BatchJob[], of: (job: BatchJob) => number): number =>
   jobs.reduce((total, job) => total + of(job), 0)
 
-/** The counts of a batch against its jobs, and the indexes that it should be in. */
+/** Checks the counts of a batch against its jobs, and its index entries. */
 export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Problem[] {
   const { batch, now } = loaded
   const { id } = batch
@@ -40,7 +40,7 @@ export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Pr
   })
   if (batch.state === 'draft') {
     if (loaded.due !== null) return []
-    return [say('due', 'a draft, and no due time', [['zadd', keys.due, 'NX', String(now), `batch:${id}`]])]
+    return [say('due', 'a draft without a due time', [['zadd', keys.due, 'NX', String(now), `batch:${id}`]])]
   }
   const problems: Problem[] = []
   const wrong = miscounts(loaded)
@@ -51,30 +51,30 @@ export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Pr
     )
   if (batch.completed_at !== null && loaded.retention === null) {
     const at = String(Math.max(now, batch.completed_at + (batch.keep ?? FIRST_KEEP.job) * 1000))
-    problems.push(say('retention', 'complete, and no clean-up waits for it', [['zadd', keys.retention, 'NX', at, id]]))
+    problems.push(say('retention', 'complete, but no clean-up is scheduled', [['zadd', keys.retention, 'NX', at, id]]))
   }
   if (batch.completed_at === null && loaded.retention !== null)
-    problems.push(say('retention', 'not complete, and to be cleaned up'))
+    problems.push(say('retention', 'not complete, but a clean-up is scheduled'))
   return problems
 }
 
 function miscounts({ batch, committed, jobs, live }: LoadedBatch): string[] {
   const wrong: string[] = []
-  const expect = (name: string, told: number, counted: number): void => {
-    if (told !== counted) wrong.push(`${name} says ${told}, there are ${counted}`)
+  const expect = (name: string, recorded: number, counted: number): void => {
+    if (recorded !== counted) wrong.push(`${name} is ${recorded}, but the jobs add up to ${counted}`)
   }
   const there = jobs.flatMap(([, job]) => job ?? [])
   const open = there.filter(({ phase }) => !isFinal(phase))
   const allThere = there.length === jobs.length
   expect('total', batch.total, jobs.length)
   expect(
-    'the counts together',
+    'the sum of the counts',
     STATUSES.reduce((all, status) => all + batch.counts[status], 0),
     jobs.length,
   )
   for (const status of STATUSES) {
     const counted = there.filter((job) => job.status === status).length
-    // Of those that are gone nobody knows how they ended.
+    // The final status of removed jobs is unknown.
     if (allThere || status === 'queued' || status === 'starting' || status === 'processing')
       expect(status, batch.counts[status], counted)
     else if (batch.counts[status] < counted) expect(status, batch.counts[status], counted)
@@ -101,10 +101,10 @@ function miscounts({ batch, committed, jobs, live }: LoadedBatch): string[] {
     expect('committed', committed, captured + sum(begun, ({ estimate }) => estimate))
   }
   const openIds = new Set(open.map(({ id }) => id))
-  for (const id of live) if (!openIds.has(id)) wrong.push(`${id} is live, and it has ended`)
+  for (const id of live) if (!openIds.has(id)) wrong.push(`${id} is in the live set, but is final`)
   const liveIds = new Set(live)
-  for (const id of openIds) if (!liveIds.has(id)) wrong.push(`${id} has not ended, and it is not live`)
+  for (const id of openIds) if (!liveIds.has(id)) wrong.push(`${id} is not final, but is missing in the live set`)
   if ((batch.completed_at !== null) !== (open.length === 0))
-    wrong.push(`completed_at ${batch.completed_at ?? 'missing'}, ${open.length} jobs have not ended`)
+    wrong.push(`completed_at ${batch.completed_at ?? 'missing'}, but ${open.length} jobs are not final`)
   return wrong
 }

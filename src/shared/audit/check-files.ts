@@ -4,7 +4,7 @@ import { keptFilesSchema } from '../jobs/purge.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import type { Command, Invariant, Problem } from './finding.ts'
 
-/** Files that outlive the record of their job: they have no record, and wait for their clean-up. */
+/** Checks files that outlive the record of their job and wait for their clean-up. */
 
 interface FilesOptions {
   source: Pick<AuditSource, 'text' | 'holds' | 'revision'>
@@ -20,16 +20,16 @@ const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = 
   guard: null,
 })
 
-/** A member of the index of clean-ups that names kept files. */
+/** Checks a member of the retention index that names kept files. */
 export async function checkKeptMember({ source, keys }: FilesOptions, member: string, job: string): Promise<Problem[]> {
   const isThere = (await source.text(keys.keptFiles(job))) !== null
-  // They may have been removed between two looks.
+  // They may have been removed between the two reads.
   if (isThere || !(await source.holds('zset', keys.retention, member))) return []
   const fix: Command[] = [['zrem', keys.retention, member]]
   return [say('index_member_exists', member, `${keys.retention}: no files are kept for this job`, fix)]
 }
 
-export async function walkKeptFiles({ keptFiles }: KeyNames, { source, keys }: FilesOptions): Promise<Problem[]> {
+export async function checkKeptFiles({ keptFiles }: KeyNames, { source, keys }: FilesOptions): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const job of keptFiles) {
     const member = keptFilesMember(job)
@@ -38,11 +38,12 @@ export async function walkKeptFiles({ keptFiles }: KeyNames, { source, keys }: F
     const text = await source.text(keys.keptFiles(job))
     if (text === null) continue
     const kept = readKept(text)
-    if (kept === null) problems.push(say('record_readable', member, 'what is kept cannot be read'))
-    if (rev !== '') problems.push(say('record_complete', job, 'its files are kept without it, and it is there'))
+    if (kept === null) problems.push(say('record_readable', member, 'the record of kept files is unreadable'))
+    if (rev !== '')
+      problems.push(say('record_complete', job, 'its files are recorded as outliving it, but its record still exists'))
     if (kept !== null && !isDue) {
       const fix: Command[] = [['zadd', keys.retention, 'NX', String(kept.until), member]]
-      problems.push(say('retention', job, 'its files outlived it, and no clean-up waits for them', fix))
+      problems.push(say('retention', job, 'its files outlived it, but no clean-up is scheduled for them', fix))
     }
   }
   return problems

@@ -6,12 +6,12 @@ import type { AuditSource, KeyNames } from './audit-source.ts'
 import { compareFile } from './compare-file.ts'
 import type { Command, Invariant, Problem } from './finding.ts'
 
-/** The files that inputs name: each is kept, knows who uses it, and is looked at in time. */
+/** Checks the files that inputs name: each is kept, lists its users, and has a due time. */
 
 interface InputChecks {
   source: Pick<AuditSource, 'upload' | 'revision' | 'now' | 'members' | 'holds'>
   keys: JobKeys
-  /** Files are read and compared. */
+  /** When present, files are read and compared. */
   artifacts: Pick<ArtifactStore, 'open'> | undefined
 }
 
@@ -21,13 +21,15 @@ export async function checkInputs(job: JobRecord, { source, keys, artifacts }: I
   for (const id of filesOf(job.input).keys()) {
     const wrong: [detail: string, fix: Command[]][] = []
     const upload = await source.upload(id, job.id)
-    if (upload === null || upload.state !== 'ready' || upload.tenant !== job.tenant) wrong.push(['it is not there', []])
+    if (upload === null || upload.state !== 'ready' || upload.tenant !== job.tenant)
+      wrong.push(['the upload is missing', []])
     else {
-      if (!upload.isUsed) wrong.push(['it does not know of the job', [['sadd', keys.uploadJobs(id), job.id]]])
+      if (!upload.isUsed)
+        wrong.push(['the upload does not list the job as a user', [['sadd', keys.uploadJobs(id), job.id]]])
       const difference = artifacts ? await compareFile(artifacts, upload) : null
       if (difference !== null) wrong.push([difference, []])
     }
-    // A record loses its input before the files of it go.
+    // Retention clears the input before it removes the input's files.
     if (wrong.length === 0 || (await source.revision(job.id)) !== guard.rev) continue
     for (const [detail, fix] of wrong)
       problems.push({
@@ -42,8 +44,8 @@ export async function checkInputs(job: JobRecord, { source, keys, artifacts }: I
   return problems
 }
 
-/** Every upload by itself, and what names one. */
-export async function walkUploads({ uploads, uploadParts }: KeyNames, checks: InputChecks): Promise<Problem[]> {
+/** Checks every upload, and everything that names one. */
+export async function checkUploads({ uploads, uploadParts }: KeyNames, checks: InputChecks): Promise<Problem[]> {
   const { source, keys } = checks
   const problems: Problem[] = []
   const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = []): void =>
@@ -51,11 +53,11 @@ export async function walkUploads({ uploads, uploadParts }: KeyNames, checks: In
   for (const id of uploads) {
     const upload = await source.upload(id, null)
     if (upload !== null && !upload.isDue)
-      say('due', id, 'nobody will look at the upload', [['zadd', keys.uploads, String(await source.now()), id]])
+      say('due', id, 'the upload has no due time', [['zadd', keys.uploads, String(await source.now()), id]])
   }
   for (const id of uploadParts)
     if (!uploads.has(id) && (await source.upload(id, null)) === null)
-      say('record_complete', id, 'its jobs are still there', [['del', keys.uploadJobs(id)]])
+      say('record_complete', id, 'its list of jobs still exists', [['del', keys.uploadJobs(id)]])
   for await (const page of source.members('zset', keys.uploads))
     for (const id of page)
       if (
@@ -63,6 +65,6 @@ export async function walkUploads({ uploads, uploadParts }: KeyNames, checks: In
         (await source.upload(id, null)) === null &&
         (await source.holds('zset', keys.uploads, id))
       )
-        say('index_member_exists', id, `${keys.uploads}: there is no such upload`, [['zrem', keys.uploads, id]])
+        say('index_member_exists', id, `${keys.uploads}: the upload does not exist`, [['zrem', keys.uploads, id]])
   return problems
 }

@@ -20,39 +20,39 @@ import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
 
-/** A job with everything in Redis that names it, all of one moment. */
+/** A job with everything in Redis that names it, read atomically. */
 export interface LoadedJob {
   /** ms, Redis clock */
   now: number
   state: JobState
-  /** Names of the outbox rows, as they stand there. */
+  /** Names of the outbox rows as stored. */
   outbox: string[]
   inTenantIndex: boolean
   inStatusIndexes: Status[]
-  /** Score; null: not in it. */
+  /** Score; null: not in the index. */
   retention: number | null
-  /** Score of `job:<id>`, `attempt:<id>:<n>` and `effect:<id>:<key>`, as far as they are due. */
+  /** Scores of `job:<id>`, `attempt:<id>:<n>` and `effect:<id>:<key>`, where they are in the due index. */
   due: Map<string, number>
-  /** Numbers of the attempts in the set. */
+  /** Numbers of the attempts in the open set. */
   open: Set<number>
   unknown: Map<number, number>
   storing: Map<number, number>
-  /** What the prediction index says about each prediction that the attempts own. */
+  /** Entry of the prediction index for each prediction that the attempts own. */
   owners: Map<string, string | null>
   /** The job that its idempotency entry names. */
   idempotency: string | null
-  /** It holds a slot of its preset. */
+  /** Whether it holds a slot of its preset. */
   inSlot: boolean
-  /** Its place in its batch; null: in none, or the batch does not have it. */
+  /** Its position in its batch; null: no batch, or the batch does not list it. */
   batchPlace: number | null
-  /** Its batch is there: retention may remove it first. */
+  /** Whether its batch exists; retention may remove the batch first. */
   hasBatch: boolean
 }
 
 export interface CheckOptions {
   keys: JobKeys
   timings: Timings
-  /** For records that do not say how long they are kept. */
+  /** Retention of records that do not contain it. */
   keep: Pick<DeploymentKeep, 'usual'>
   quiescent: boolean
 }
@@ -71,7 +71,7 @@ const STATUSES_OF: Record<Phase, readonly Status[]> = {
   canceled: ['canceled'],
 }
 
-/** Where the newest attempt may be; `none`: there may be no attempt yet. */
+/** Allowed states of the newest attempt; `none`: no attempt yet. */
 const STATES_OF: Record<Phase, readonly (AttemptState | 'none')[]> = {
   queued: ['none', 'closed'],
   submitting: ['intended'],
@@ -82,14 +82,14 @@ const STATES_OF: Record<Phase, readonly (AttemptState | 'none')[]> = {
   stopping: ['intended', 'unknown', 'open'],
   storing: ['closed'],
   succeeded: ['closed'],
-  // A stop does not wait for ever: what surfaces later changes the attempt only.
+  // A stop has a deadline: a prediction that is found later changes the attempt only.
   failed: ['none', 'intended', 'unknown', 'open', 'closed'],
   canceled: ['none', 'intended', 'unknown', 'open', 'closed'],
 }
 
 type Say = (invariant: Invariant, id: string, detail: string, fix?: Command[]) => Problem
 
-/** The invariants that one job, its attempts, rows and index entries can break by themselves. */
+/** Checks the invariants of one job, its attempts, outbox rows and index entries. */
 export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
   const { job } = loaded.state
   const say: Say = (invariant, id, detail, fix = []) => ({
@@ -119,9 +119,9 @@ function checkRecord(job: JobRecord, say: Say): Problem[] {
   if (!STATUSES_OF[job.phase].includes(job.status))
     problems.push(say('status_fits_phase', job.id, `phase ${job.phase}, status ${job.status}`))
   if (job.phase === 'stopping' && job.stop === null)
-    problems.push(say('status_fits_phase', job.id, 'it is stopping and nobody asked for it'))
+    problems.push(say('status_fits_phase', job.id, 'stopping without a stop request'))
   if (job.stop !== null && job.phase !== 'stopping' && job.phase !== 'storing' && !isFinal(job.phase))
-    problems.push(say('status_fits_phase', job.id, `a stop was asked for and the phase is ${job.phase}`))
+    problems.push(say('status_fits_phase', job.id, `a stop was requested, but the phase is ${job.phase}`))
   const final = isFinal(job.phase)
   if (final !== (job.completed_at !== null))
     problems.push(say('final_complete', job.id, `${job.phase}, completed_at ${job.completed_at ?? 'missing'}`))
@@ -149,7 +149,7 @@ function checkAttempts({ job, attempts }: JobState, say: Say): Problem[] {
     problems.push(say('attempts_in_order', job.id, `attempt ${job.attempt} of ${newest?.n ?? 0}`))
   for (const attempt of attempts) {
     if (attempt !== newest && attempt.state !== 'closed' && !mayOutlast(job, attempt))
-      problems.push(say('one_attempt_open', attemptId(job.id, attempt.n), `${attempt.state}, and not the newest`))
+      problems.push(say('one_attempt_open', attemptId(job.id, attempt.n), `${attempt.state}, but not the newest`))
     const wrong = inconsistency(attempt)
     if (wrong) problems.push(say('attempt_consistent', attemptId(job.id, attempt.n), wrong))
   }
@@ -170,7 +170,7 @@ function checkAttempts({ job, attempts }: JobState, say: Say): Problem[] {
   return problems
 }
 
-/** A job that is sent again although an earlier outcome is undecided: what there is of that one may still be found. */
+/** With `on_unknown: retry` an earlier attempt may be undecided, and its prediction may still be found. */
 const mayOutlast = ({ on_unknown }: JobRecord, attempt: AttemptRecord): boolean =>
   on_unknown === 'retry' && (isGivenUp(attempt) || attempt.state === 'open')
 
@@ -190,13 +190,13 @@ function checkEffects({ state, outbox }: LoadedJob, say: Say): Problem[] {
   for (const effect of effects) {
     const key = effectKey(effect)
     const id = `${job.id}:${key}`
-    if (!outbox.includes(key)) problems.push(say('effect_fits', id, `stands under another name`))
-    if (!attemptOf(state, effect.attempt)) problems.push(say('effect_fits', id, 'there is no such attempt'))
+    if (!outbox.includes(key)) problems.push(say('effect_fits', id, 'stored under another name'))
+    if (!attemptOf(state, effect.attempt)) problems.push(say('effect_fits', id, 'the attempt does not exist'))
     if (effect.kind === 'store' && (job.phase !== 'storing' || effect.attempt !== job.attempt))
       problems.push(say('effect_fits', id, `the job is ${job.phase}, attempt ${job.attempt}`))
   }
   if (job.phase === 'storing' && !effects.some(({ kind }) => kind === 'store'))
-    problems.push(say('effect_fits', job.id, 'it stores, and nothing in the outbox says what'))
+    problems.push(say('effect_fits', job.id, 'storing without a store row in the outbox'))
   return problems
 }
 
@@ -221,11 +221,13 @@ function checkIndexes({ state, now, ...loaded }: LoadedJob, { keys, timings }: C
       Math.round(Math.max(now, (job.completed_at ?? now) + firstCleanUp(job, timings.keepPredictionIndex))),
     )
     problems.push(
-      say('retention', job.id, 'final, and no clean-up waits for it', [['zadd', keys.retention, 'NX', at, job.id]]),
+      say('retention', job.id, 'final, but no clean-up is scheduled', [['zadd', keys.retention, 'NX', at, job.id]]),
     )
   }
   if (!final && loaded.retention !== null)
-    problems.push(say('retention', job.id, `${job.phase}, and to be cleaned up`, [['zrem', keys.retention, job.id]]))
+    problems.push(
+      say('retention', job.id, `${job.phase}, but a clean-up is scheduled`, [['zrem', keys.retention, job.id]]),
+    )
   return problems
 }
 
@@ -234,7 +236,7 @@ function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: S
   const problems: Problem[] = []
   const expect = (open: boolean, member: string, id: string, what: string): void => {
     if (open && !due.has(member))
-      problems.push(say('due', id, `${what}, and no due time`, [['zadd', keys.due, 'NX', String(now), member]]))
+      problems.push(say('due', id, `${what}, but it has no due time`, [['zadd', keys.due, 'NX', String(now), member]]))
     if (!open && due.has(member)) problems.push(say('due_member_open', member, what, [['zrem', keys.due, member]]))
   }
   expect(!isFinal(job.phase), `job:${job.id}`, job.id, job.phase)
@@ -272,7 +274,7 @@ function checkAttemptSets({ state, open, unknown, storing }: LoadedJob, { keys }
         ]),
       )
     if (!store && storing.has(n))
-      problems.push(say('storing_set', id, 'nothing to store, but in the set', [['zrem', keys.storing, id]]))
+      problems.push(say('storing_set', id, 'no store row, but in the set', [['zrem', keys.storing, id]]))
   }
   return problems
 }
@@ -281,13 +283,13 @@ function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: Check
   const { job, attempts } = state
   const problems: Problem[] = []
   const seen = new Set<string>()
-  // The index of a final job goes first.
+  // The prediction index of a final job is removed first.
   const forgotten = job.completed_at !== null && now >= job.completed_at + timings.keepPredictionIndex
   for (const { n, prediction_id } of attempts) {
     if (prediction_id === null) continue
     const id = attemptId(job.id, n)
     if (seen.has(prediction_id))
-      problems.push(say('prediction_owned_once', id, `${prediction_id} has an attempt already`))
+      problems.push(say('prediction_owned_once', id, `${prediction_id} already has an attempt`))
     seen.add(prediction_id)
     const owner = owners.get(prediction_id) ?? null
     if (owner === null && !forgotten)
@@ -297,7 +299,7 @@ function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: Check
         ]),
       )
     if (owner !== null && owner !== id)
-      problems.push(say('prediction_owned_once', id, `the index gives ${prediction_id} to ${owner}`))
+      problems.push(say('prediction_owned_once', id, `the index assigns ${prediction_id} to ${owner}`))
   }
   return problems
 }
@@ -310,19 +312,23 @@ function checkIdempotency({ state, idempotency, now }: LoadedJob, { keep }: Chec
   return [say('idempotent', job.id, `its entry names ${idempotency ?? 'no job'}`)]
 }
 
-/** What it shares with other jobs. */
+/** Checks state that jobs share: slots and batches. */
 function checkShares({ state, inSlot, batchPlace, hasBatch }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
   const { job } = state
   const problems: Problem[] = []
   if (takesSlot(job) !== inSlot)
     problems.push(
-      say('slots_match', job.id, inSlot ? `${job.phase}, and it holds a slot` : `${job.phase}, and it holds no slot`, [
+      say('slots_match', job.id, inSlot ? `${job.phase}, but it holds a slot` : `${job.phase}, but it holds no slot`, [
         [inSlot ? 'srem' : 'sadd', slotsOf(keys, job), job.id],
       ]),
     )
   if (job.batch !== null && hasBatch && job.position !== batchPlace)
     problems.push(
-      say('batch_counted', job.id, `place ${job.position} of ${job.batch}, which has it at ${batchPlace ?? 'none'}`),
+      say(
+        'batch_counted',
+        job.id,
+        `position ${job.position} of ${job.batch}, which lists it at ${batchPlace ?? 'none'}`,
+      ),
     )
   return problems
 }
@@ -338,16 +344,16 @@ function checkRest({ state }: LoadedJob, say: Say): Problem[] {
   ]
 }
 
-/** What an index other than those of one tenant names, batches apart. */
+/** Target of an index member, batches excepted. */
 export type IndexMember =
   | { kind: 'job'; job: string }
   | { kind: 'attempt'; job: string; attempt: number }
   | { kind: 'effect'; job: string; effect: string }
 
-/** Why an index should not name this; null when it may. What is there but over is found from the job's side. */
+/** Why an index must not name this; null when it may. Members of completed work are found by `checkJob`. */
 export function ghost(member: IndexMember, loaded: LoadedJob | null): string | null {
-  if (loaded === null) return 'there is no such job'
-  if (member.kind === 'attempt' && !attemptOf(loaded.state, member.attempt)) return 'the job has no such attempt'
-  if (member.kind === 'effect' && !loaded.outbox.includes(member.effect)) return 'the outbox has no such row'
+  if (loaded === null) return 'the job does not exist'
+  if (member.kind === 'attempt' && !attemptOf(loaded.state, member.attempt)) return 'the attempt does not exist'
+  if (member.kind === 'effect' && !loaded.outbox.includes(member.effect)) return 'the outbox row does not exist'
   return null
 }

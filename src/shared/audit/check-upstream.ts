@@ -4,7 +4,7 @@ import { isFinal, type AttemptRecord, type JobState } from '../jobs/job.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { attemptId, type Invariant, type Problem } from './finding.ts'
 
-/** What the comparison with upstream needs to know of one attempt. */
+/** The facts of one attempt that are compared with upstream. */
 export interface AttemptFacts {
   job: JobState['job']
   attempt: AttemptRecord
@@ -13,7 +13,7 @@ export interface AttemptFacts {
 }
 
 export interface UpstreamView {
-  /** ms, Redis clock: before the list was asked for, and so before any job was read */
+  /** ms, Redis clock: before the list was requested, and so before any job was read */
   began: number
   predictions: Prediction[]
   tokens: WebhookTokens
@@ -28,11 +28,11 @@ const say = (invariant: Invariant, id: string, detail: string): Problem => ({
   guard: null,
 })
 
-/** Upstream's books against ours. `facts` by `<job>:<n>`, at least of every attempt of the last hour. */
+/** Compares upstream's predictions with our attempts. `facts` by `<job>:<n>`, at least every attempt of the last hour. */
 export function checkUpstream(
   { began, predictions, tokens }: UpstreamView,
   facts: ReadonlyMap<string, AttemptFacts>,
-  /** Jobs whose records could not be read: what they own is not known. */
+  /** Jobs with unreadable records, which may own any prediction. */
   unread: ReadonlySet<string>,
   { timings, quiescent }: { timings: Timings; quiescent: boolean },
 ): Problem[] {
@@ -48,19 +48,19 @@ export function checkUpstream(
     const id = attemptId(target.job, target.attempt)
     const known = facts.get(id)
     if (!known) {
-      // Older ones may be of jobs that were cleaned up.
+      // An older prediction may belong to a job that was cleaned up.
       const recent = (prediction.created_at ?? began) > began - timings.outputLifetime
       return recent ? [say('prediction_ours', prediction.id, `carries the token of ${id}, which does not exist`)] : []
     }
     const { prediction_id, orphans, state, outcome } = known.attempt
     if (prediction_id === prediction.id || orphans.includes(prediction.id)) return []
-    // Its outcome is being found out.
+    // The outcome is still being determined.
     if (prediction_id === null && (state === 'intended' || state === 'unknown')) return []
     const holder = prediction_id === null ? `is closed as ${outcome ?? 'nothing'}` : `owns ${prediction_id}`
-    return [say('prediction_ours', prediction.id, `an orphan that is not counted: ${id} ${holder}`)]
+    return [say('prediction_ours', prediction.id, `an uncounted orphan: ${id} ${holder}`)]
   }
 
-  /** Upstream keeps a prediction for an hour, and may show it a while after its creation. */
+  /** Upstream keeps a prediction for an hour, and lists it with a delay after its creation. */
   function checkFound({ attempt, job }: AttemptFacts): Problem[] {
     const { prediction_id, intended_at, outcome, n } = attempt
     if (prediction_id === null || byId.has(prediction_id) || outcome === 'provider_lost') return []
@@ -76,7 +76,7 @@ export function checkUpstream(
     if (!prediction) return []
     const { status } = prediction
     const id = attemptId(job.id, n)
-    // It was listed before we looked: it may have ended in between.
+    // It was listed before the job was read, so it may have completed in between.
     if (!isTerminal(status) && !quiescent) return []
     if (outcome !== null && isTerminal(outcome) && outcome !== status)
       return [say('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
@@ -88,7 +88,7 @@ export function checkUpstream(
     return []
   }
 
-  /** Each prediction that an attempt owns had ended before the next one was made. */
+  /** Each prediction that an attempt owns completed before the next one was created. */
   function checkLive(): Problem[] {
     const ofJob = Map.groupBy(
       [...facts.values()].flatMap((one) => {
@@ -105,7 +105,7 @@ export function checkUpstream(
         if (!next || canceling.includes(prediction.id)) continue
         const ended = prediction.completed_at ?? (isTerminal(prediction.status) ? 0 : Infinity)
         if (ended > (next.created_at ?? Infinity))
-          found.push(say('one_live_prediction', id, `${prediction.id} had not ended when ${next.id} was made`))
+          found.push(say('one_live_prediction', id, `${prediction.id} was still running when ${next.id} was created`))
       }
     }
     return found
@@ -121,7 +121,7 @@ export function checkBudget(
   let arrival = 0
   for (const { id, at } of intents.toSorted((a, b) => a.at - b.at)) {
     arrival = Math.max(arrival, at)
-    // Intents are kept in whole ms.
+    // Intent times are stored in whole ms.
     if (arrival - interval * (burst - 1) - at > 1)
       return [
         say(
@@ -135,7 +135,7 @@ export function checkBudget(
   return []
 }
 
-/** Counters against a recount. `moved`: so many jobs may have changed while they were counted. */
+/** Compares counters with a recount. `moved`: number of jobs that may have changed during the recount. */
 export function checkCounters(
   key: string,
   counters: Record<string, number>,

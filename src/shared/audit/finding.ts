@@ -1,47 +1,47 @@
-/** What the auditor looks for (docs/design.md, "Invariants"), and how it says what it found. */
+/** The invariants that the audit checks (docs/design.md, "Invariants"), and the form of its findings. */
 
 export const INVARIANTS = {
   record_readable: 'Every record can be read.',
-  record_complete: 'Nothing is left of a record that is gone.',
-  status_fits_phase: 'Phase and status say the same.',
-  final_complete: 'A final job says when it ended, and what went wrong if something did; no other job does.',
+  record_complete: 'Nothing is left of a removed record.',
+  status_fits_phase: 'Phase and status agree.',
+  final_complete: 'A final job, and no other, has a completion time; an unsuccessful one, and no other, has an error.',
   attempts_in_order: 'The attempts of a job are numbered from 1; the job names the newest.',
-  one_attempt_open: 'Only the newest attempt of a job may have an open outcome, beside those that were given up.',
-  attempt_consistent: 'An attempt is what its state says.',
-  attempt_fits_phase: 'The newest attempt is where the phase says.',
+  one_attempt_open: 'Only the newest attempt of a job, or one that was given up, may have an open outcome.',
+  attempt_consistent: 'The fields of an attempt fit its state.',
+  attempt_fits_phase: 'The state of the newest attempt fits the phase.',
   effect_fits: 'Every row of the outbox belongs to an attempt, and a job that stores has a row for it.',
-  prediction_owned_once: 'A prediction belongs to one attempt, and the index leads to it.',
-  indexed: 'A job is in the index of its tenant and in that of its status only.',
-  index_member_exists: 'What an index names exists.',
+  prediction_owned_once: 'A prediction belongs to one attempt, and the index names that attempt.',
+  indexed: 'A job is in the index of its tenant, and in the index of its status only.',
+  index_member_exists: 'Everything that an index names exists.',
   counted: 'The counters of phases equal a recount.',
   due: 'Everything that is not final has a due time.',
-  due_member_open: 'Nothing that is over is due.',
-  sweep_scheduled: 'The sweep comes again by itself.',
-  open_set: 'The set of open predictions is that of the open attempts.',
-  unknown_set: 'The set of unknown outcomes is that of the unknown attempts.',
-  storing_set: 'The set of outputs to copy is that of the store rows.',
-  retention: 'Every final job, and no other, waits for its clean-up.',
+  due_member_open: 'Nothing that is complete is due.',
+  sweep_scheduled: 'The next sweep is scheduled.',
+  open_set: 'The set of open predictions equals the open attempts.',
+  unknown_set: 'The set of unknown outcomes equals the unknown attempts.',
+  storing_set: 'The set of outputs to copy equals the store rows.',
+  retention: 'Every final job, and no other, has a scheduled clean-up.',
   idempotent: 'An idempotency entry and its job name each other.',
   artifact_stored: 'Every output of a succeeded job is stored with its recorded size and SHA-256.',
-  input_kept: 'Every file that an input names is kept with its recorded size and SHA-256, and knows of the job.',
-  slots_match: 'The slots of a preset are held by its jobs in flight, and by nothing else.',
-  batch_counted: 'A batch counts its jobs, and what they cost, as they are.',
-  credit_adds_up: 'In every account granted = balance + held + captured, and its ledger leads there entry by entry.',
-  hold_resolved_once: 'What is held for a job is held until it is final, and then captured or released once.',
-  create_budget: 'Creates never exceed the limit and its burst.',
+  input_kept: 'Every file that an input names is kept with its recorded size and SHA-256, and lists the job as a user.',
+  slots_match: 'The jobs in flight of a preset, and nothing else, hold its slots.',
+  batch_counted: 'The counts and sums of a batch equal those of its jobs.',
+  credit_adds_up: 'In every account granted = balance + held + captured, and a replay of its ledger gives the same.',
+  hold_resolved_once: 'The hold of a job lasts until the job is final, and is then captured or released once.',
+  create_budget: 'Creates never exceed the rate limit and its burst.',
   prediction_ours: 'Every prediction with our token belongs to its attempt or is a counted orphan.',
-  prediction_found: 'Upstream knows the prediction of every attempt.',
+  prediction_found: 'Upstream lists the prediction of every attempt.',
   one_live_prediction: 'No job has two live predictions.',
-  upstream_agrees: 'A job ends as its prediction did.',
+  upstream_agrees: 'The final status of a job agrees with that of its prediction.',
   at_rest: 'At rest every job is final, and nothing is due or owed.',
 } as const
 
 export type Invariant = keyof typeof INVARIANTS
 
-/** A promise of the design that does not hold. */
+/** A violated invariant. */
 export interface Finding {
   invariant: Invariant
-  /** Of the job, attempt (`<job>:<n>`), index member or prediction that breaks it. */
+  /** The job, attempt (`<job>:<n>`), index member or prediction that violates it. */
   id: string
   detail: string
   repairable: boolean
@@ -50,10 +50,10 @@ export interface Finding {
 /** A Redis command. */
 export type Command = [name: string, ...args: string[]]
 
-/** A finding with its cure. */
+/** A finding with its repair. */
 export interface Problem extends Finding {
   fix: Command[]
-  /** The job must still be at this revision for the fix to be right; '' when there must be no job; null: always right. */
+  /** The revision of the job for which the fix is correct; '': the job must not exist; null: always correct. */
   guard: { job: string; rev: string } | null
 }
 

@@ -33,8 +33,8 @@ const text = z.string().nullable()
 
 const NO_EVENT = '0-0'
 
-/** A job may change between two looks; after so many times it is left for another audit. */
-const MAX_LOOKS = 20
+/** Limit of repeated reads of a record that changes between two reads. */
+const MAX_READS = 20
 
 const BATCH_JOB_FIELDS = ['phase', 'status', 'attempt', 'captured', 'uncollected']
 const batchJob = z.tuple([
@@ -52,7 +52,7 @@ function decodeBatchJob(id: string, reply: unknown, order: unknown): BatchJob | 
   return { id, phase, status, attempt, estimate, captured, uncollected }
 }
 
-/** Walks with SCAN: Redis goes on serving. The connection is the auditor's own: repairs use WATCH. */
+/** Reads with SCAN, which does not block Redis. The connection must be exclusive to the audit, because repairs use WATCH. */
 export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: JobKeys }): AuditSource {
   async function run(transaction: ChainableCommander): Promise<unknown[]> {
     const replies = (await transaction.exec()) ?? []
@@ -71,7 +71,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     try {
       return await look(id)
     } catch (error) {
-      // Somebody put another type of value in the place of a record.
+      // The key of the record holds another type.
       if (error instanceof Error && error.message.startsWith('WRONGTYPE'))
         return { kind: 'broken', phase: '', detail: error.message }
       throw error
@@ -79,7 +79,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
   }
 
   async function look(id: string): Promise<Loaded> {
-    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+    for (let reads = 0; reads < MAX_READS; reads++) {
       const [hash, documents, outbox] = await run(
         redis.multi().hgetall(keys.job(id)).mget(keys.documents(id)).hgetall(keys.outbox(id)),
       )
@@ -106,10 +106,10 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         throw error
       }
     }
-    throw new Error(`job ${id} changed ${MAX_LOOKS} times while it was being read`)
+    throw new Error(`job ${id} changed ${MAX_READS} times while it was being read`)
   }
 
-  /** Everything that names the job, in one transaction; null when the job has changed since it was read. */
+  /** Reads everything that names the job, in one transaction; null when the job has changed since it was read. */
   async function lookAround(
     state: JobState,
     outbox: string[],
@@ -178,7 +178,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
   }
 
   async function loadBatch(id: string): Promise<FoundBatch> {
-    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+    for (let reads = 0; reads < MAX_READS; reads++) {
       try {
         const loaded = await lookAtBatch(id)
         if (loaded === 'missing') return { kind: 'missing' }
@@ -192,10 +192,10 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         throw error
       }
     }
-    throw new Error(`batch ${id} changed ${MAX_LOOKS} times while it was being read`)
+    throw new Error(`batch ${id} changed ${MAX_READS} times while it was being read`)
   }
 
-  /** The batch and all of its jobs, in one transaction; null when its jobs were not those that were asked for. */
+  /** Reads the batch and all its jobs in one transaction; null when its list of jobs has changed since it was read. */
   async function lookAtBatch(id: string): Promise<LoadedBatch | 'missing' | null> {
     const ids = await redis.zrange(keys.batchJobs(id), '0', '-1')
     const tenant = (await redis.hget(keys.batch(id), 'tenant')) ?? ''
@@ -307,27 +307,27 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     },
 
     async eventsSince(id: string): Promise<number> {
-      // The stream is capped: without its beginning nobody knows how many there were.
+      // The stream is capped: when the entry is gone, the number of later entries is unknown.
       const known = id === NO_EVENT || (await redis.xrange(keys.events, id, id)).length > 0
       return known ? (await redis.xrange(keys.events, `(${id}`, '+')).length : Infinity
     },
 
     dueCount: (): Promise<number> => redis.zcard(keys.due),
 
-    /** BullMQ keeps when the scheduler's next job is due, and that job under a name made of it. */
+    /** BullMQ stores the due time of the scheduler's next job, and that job under a name derived from the time. */
     async sweepScheduled(): Promise<boolean> {
       const scheduler = `${keys.queues}:sweep:repeat`
-      for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      for (let reads = 0; reads < MAX_READS; reads++) {
         const next = await redis.zscore(scheduler, 'sweep')
         if (next === null) return false
         if ((await redis.exists(`${scheduler}:sweep:${next}`)) === 1) return true
-        // Its turn may just have come.
+        // The job may have started just now, which moves the time.
         if ((await redis.zscore(scheduler, 'sweep')) === next) return false
       }
       return true
     },
 
-    /** Whether the repair was made: not when the job has moved on since it was looked at. */
+    /** Returns whether the repair was made; false when the job has changed since it was read. */
     async repair({ fix, guard }: Problem): Promise<boolean> {
       if (guard) {
         await redis.watch(keys.job(guard.job))
@@ -363,7 +363,7 @@ function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]
   else if (kind === 'idempotency') names.idempotency.push({ key, entry: [id, ...rest].join(':') })
 }
 
-/** ZSCAN answers member, score, member, … */
+/** ZSCAN returns member, score, member, ... */
 async function* evens(pages: AsyncIterable<string[]>): AsyncIterable<string[]> {
   for await (const page of pages) yield page.filter((_, i) => i % 2 === 0)
 }

@@ -45,7 +45,7 @@ export function decodeBatch(hash: Record<string, string>): BatchRecord | null {
   return { ...rest, counts: { queued, starting, processing, succeeded, failed, canceled } }
 }
 
-/** Field, value, ...; without its revision and times, which the script writes. */
+/** Field, value, ...; without the revision and the creation time, which the commit script writes. */
 export function encodeBatch(batch: BatchRecord): string[] {
   const { rev: _rev, counts, created_at: _created, metadata, ...rest } = batch
   const plain = Object.entries({ ...rest, ...counts }).filter(([, value]) => value !== null)

@@ -2,35 +2,35 @@ import type { BatchStop } from '../jobs/decision.ts'
 import { FIRST_KEEP } from '../jobs/keep.ts'
 import { FINAL_PHASES, type JobRecord, type JsonObject, type Status } from '../jobs/job.ts'
 
-/** Jobs that were submitted together: accepted all or none, counted in the commits that change them. */
+/** Jobs that were submitted together: accepted all or none. The commits of the jobs update the counts. */
 export interface BatchRecord {
   v: 1
   /** `bat_<ulid>` */
   id: string
-  /** Grows with the batch's own commits, not with those of its jobs. */
+  /** Incremented by commits of the batch, not by commits of its jobs. */
   rev: number
   tenant: string
-  /** `draft`: its jobs are being written, and nobody was promised anything. */
+  /** `draft`: its jobs are being written, and it is not accepted yet. */
   state: 'draft' | 'accepted'
   total: number
   counts: Record<Status, number>
-  /** One after the other, by their places. */
+  /** Jobs run one after the other, by position. */
   in_sequence: boolean
-  /** From which share of failures on no further job begins, 0..1. */
+  /** Failure rate, 0..1, from which no further job begins. */
   stop_rate: number | null
-  /** Micro-credits that the batch may cost. */
+  /** Limit of the batch's cost, micro-credits. */
   max_spend: number | null
   /** Why no further job begins. */
   stopped: BatchStop | null
-  /** Micro-credits: of all jobs together; of those that are not over; taken; beyond what the account had. */
+  /** Micro-credits: estimate of all jobs; held for jobs that are not final; captured; not covered by the account. */
   estimate: number
   held: number
   captured: number
   uncollected: number
   metadata: JsonObject
-  /** The batch whose failed jobs this one tries again. */
+  /** The batch whose failed jobs this batch retries. */
   retry_of: string | null
-  /** How long the record is kept after its end, s: as long as any of its jobs; null: of the first release. */
+  /** Retention of the record after completion, s: the longest of its jobs; null: made by the first release. */
   keep: number | null
   /** Name of its idempotency entry. */
   idempotency: string | null
@@ -40,7 +40,7 @@ export interface BatchRecord {
 
 export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
 
-/** How many jobs have come to their end. */
+/** Number of final jobs. */
 export const endedIn = ({ counts }: Pick<BatchRecord, 'counts'>): number =>
   FINAL_PHASES.reduce((sum, status) => sum + counts[status], 0)
 
@@ -51,20 +51,20 @@ export function batchStatus({ counts, total, completed_at }: BatchRecord): Batch
   return counts.failed > 0 ? 'failed' : 'canceled'
 }
 
-/** The share of successes among the jobs that ran to an end; null while there is none. */
+/** Share of successes among succeeded and failed jobs; null while there are none. */
 export function successRate({ counts }: Pick<BatchRecord, 'counts'>): number | null {
   const judged = counts.succeeded + counts.failed
   return judged === 0 ? null : counts.succeeded / judged
 }
 
-/** When the rest will have ended at the pace so far, ms; null before the first end, and after the last. */
+/** Estimated completion at the pace so far, ms since 1970; null before the first job is final, and after the last. */
 export function estimatedEnd(batch: BatchRecord, now: number): number | null {
   const ended = endedIn(batch)
   if (ended === 0 || batch.completed_at !== null) return null
   return now + ((now - batch.created_at) / ended) * (batch.total - ended)
 }
 
-/** What a batch is made from. */
+/** Properties of a batch that the request determines. */
 export interface NewBatch {
   tenant: string
   in_sequence: boolean

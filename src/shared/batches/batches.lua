@@ -1,20 +1,20 @@
 --[[
-  What a commit changes in the batch of its job: a hash { total, one count for each status, held, committed, captured,
-  uncollected, max_spend, stop_rate, stopped, completed_at }. `committed` is what was captured and what is held for started jobs.
+  Changes of a commit in the batch of its job: a hash { total, one count for each status, held, committed, captured,
+  uncollected, max_spend, stop_rate, stopped, completed_at }. `committed`: captured plus held for started jobs.
 ]]
 local function batch_count(batch, field)
   return tonumber(redis.call('HGET', batch, field) or '0')
 end
 
--- Stops a batch for a reason; the first one counts.
+-- Stops a batch; the first reason counts.
 local function stop_batch(batch, reason)
   redis.call('HSETNX', batch, 'stopped', reason)
 end
 
--- So many ends tell something of a rate; a smaller batch is judged when half of it has ended.
+-- Number of succeeded and failed jobs from which the failure rate is judged; a smaller batch is judged at half of its jobs.
 local JUDGED_FROM = 5
 
--- Moves one job of the batch from a status to another, and says whether that was the last one.
+-- Moves one job of the batch from a status to another. Returns whether the batch is complete.
 local function move_in_batch(batch, live, job, from, to, now)
   redis.call('HINCRBY', batch, from, -1)
   redis.call('HINCRBY', batch, to, 1)
@@ -35,7 +35,7 @@ local function move_in_batch(batch, live, job, from, to, now)
   return true
 end
 
--- Why the batch lets no further job begin: 'stopped' with its reason, or 'spent' while others may still be released.
+-- Why the batch lets no further job begin: 'stopped' with its reason, or 'spent' while a release may still make room.
 local function batch_refuses(batch, held, is_first)
   local stopped = redis.call('HGET', batch, 'stopped')
   if stopped then

@@ -18,7 +18,7 @@ export type BatchAcceptResult =
 
 const AT_ONCE = 25
 
-/** The use cases of a batch: accept it, stop it, look after it. */
+/** The use cases of a batch: accept, cancel, clean up, read. */
 export function createBatches({
   store,
   jobs,
@@ -42,12 +42,12 @@ export function createBatches({
     for (let at = 0; at < items.length; at += AT_ONCE) await Promise.all(items.slice(at, at + AT_ONCE).map(work))
   }
 
-  /** A lost doorbell costs time only: every job of the batch is due soon. */
+  /** A lost doorbell only delays a job: every job of the batch is due soon. */
   async function ring(ids: readonly string[]): Promise<void> {
     try {
       await eachOf(ids, (id) => doorbells.submit(id))
     } catch (error) {
-      log.warn({ err: error }, 'the doorbells of a batch were not rung; the sweep will')
+      log.warn({ err: error }, 'could not ring the doorbells of a batch; the sweep will')
     }
   }
 
@@ -58,7 +58,7 @@ export function createBatches({
     return known.body === body ? { kind: 'replayed', batch } : { kind: 'key_reused' }
   }
 
-  /** Cancels what has not ended; the rest is told by their predictions. */
+  /** Cancels the jobs that are not final. */
   async function cancelLive(id: string): Promise<void> {
     await eachOf(await store.live(id), (job) => lifecycle.apply(job, { type: 'cancel' }, 'api'))
   }
@@ -66,7 +66,7 @@ export function createBatches({
   return {
     newBatchId: (): string => `bat_${nextUlid()}`,
 
-    /** Throws InputFilesError when files that the inputs name, or that were taken out of them, cannot be kept for it. */
+    /** Throws InputFilesError when files that the inputs name, or that were extracted from them, cannot be kept. */
     async accept(
       request: NewBatch,
       id: string,
@@ -108,19 +108,19 @@ export function createBatches({
       }
     },
 
-    /** What an earlier request with the same key came to; null: it is the first. */
+    /** Result of an earlier request with the same key; null: none. */
     async known({ entry, body }: { entry: string; body: string }): Promise<BatchAcceptResult | null> {
       return (await store.idempotent(entry)) ? replayed(entry, body) : null
     },
 
-    /** No further job begins, and those under way are canceled. False: it was over, or stopped already. */
+    /** Stops the batch and cancels its jobs in flight. Returns false when it was complete or stopped already. */
     async cancel(batch: BatchRecord): Promise<boolean> {
       if (batch.completed_at !== null || !(await store.stop(batch))) return false
       await cancelLive(batch.id)
       return true
     },
 
-    /** A due time came: drafts that nobody accepted go, a canceled batch is canceled to its end. */
+    /** Handles a due time: removes a draft that was not accepted, and completes the cancellation of a canceled batch. */
     async tend(id: string): Promise<void> {
       const batch = await store.read(id)
       if (batch?.state === 'draft') return store.forget(batch)
@@ -129,7 +129,7 @@ export function createBatches({
       await store.rearm(id, timings.ringAgain.max)
     },
 
-    /** The record goes, unless it is to be kept longer than `now`, ms. */
+    /** Removes the record, or defers that when its retention lasts longer than `now`, ms. */
     async forget(id: string, now: number): Promise<void> {
       const batch = await store.read(id)
       if (!batch) return
@@ -141,8 +141,8 @@ export function createBatches({
     list: (tenant: string, options: { limit: number; before?: string }) => store.list(tenant, options),
 
     /**
-     * Records of its jobs by their places; retention may have removed some. `last`: the id that ended the page, null
-     * when there are no more.
+     * Records of its jobs by position, without those that retention has removed. `last`: the last id of the page; null on
+     * the last page.
      */
     async jobsOf(
       id: string,

@@ -8,8 +8,8 @@ export type BatchAccepted =
 
 export interface BatchStore {
   /**
-   * Writes the jobs in drafts, then accepts them all in one commit, or none. Drafts of a batch that is not accepted are
-   * removed by `forget`, at the latest when the sweep finds them.
+   * Writes the jobs as drafts, then accepts all of them in one commit, or none. `forget` removes the drafts of a batch that
+   * is not accepted, at the latest when the sweep finds them.
    */
   accept(
     batch: BatchRecord,
@@ -18,20 +18,20 @@ export interface BatchStore {
     limits: AcceptLimits,
   ): Promise<BatchAccepted>
   read(id: string): Promise<BatchRecord | null>
-  /** Newest first. `before`: the id that ended the last page. */
+  /** Newest first. `before`: the last id of the previous page. */
   list(tenant: string, options: { limit: number; before?: string }): Promise<BatchRecord[]>
-  /** Ids of jobs in the order of their places, after the job `after`. */
+  /** Ids of jobs by position, after the job `after`. */
   jobs(id: string, options: { limit: number; after?: string }): Promise<string[]>
-  /** Those that have not ended, by their places. */
+  /** Ids of jobs that are not final, by position. */
   live(id: string): Promise<string[]>
-  /** Which batch an idempotency entry names. */
+  /** The batch that an idempotency entry names, and the digest of the request's body. */
   idempotent(entry: string): Promise<{ batch: string; body: string } | null>
-  /** No further job begins; its queued jobs are to be looked at. Whether this changed anything. */
+  /** Prevents further jobs from beginning. Returns whether this changed the batch. */
   stop(batch: BatchRecord): Promise<boolean>
-  /** Its clean-up is due later, ms. */
+  /** Defers the clean-up to `at`, ms since 1970. */
   keepUntil(id: string, at: number): Promise<void>
-  /** Looks at the batch again in so many ms; null: not any more. */
+  /** Makes the batch due in `inMs`; null: never. */
   rearm(id: string, inMs: number | null): Promise<void>
-  /** Removes a batch that is over, or was never accepted: then its drafts too. */
+  /** Removes a completed batch, or a batch that was never accepted, with its drafts. */
   forget(batch: BatchRecord): Promise<void>
 }

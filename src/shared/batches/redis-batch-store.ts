@@ -11,13 +11,13 @@ import type { BatchRecord } from './batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
 
-/** About how many bytes of records one commit writes: Redis does nothing else meanwhile. */
+/** Approximate size of the records that one commit writes, bytes; the script blocks Redis. */
 const DRAFT_BYTES = 64 * 1024
 const FORGET_AT_ONCE = 200
 
 const entrySchema = z.object({ batch: z.string(), body: z.string() })
 
-/** Jobs in groups whose records are of about `DRAFT_BYTES` together. */
+/** Groups of jobs whose records have about `DRAFT_BYTES` together. */
 function* drafts(jobs: readonly JobRecord[]): Generator<JobRecord[]> {
   let group: JobRecord[] = []
   let bytes = 0
@@ -52,7 +52,7 @@ export function createRedisBatchStore(options: {
   ): Promise<Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }> =>
     (await commits.run(script, input, [newCommitId(), rev, notAfter, '', ''])).result
 
-  /** The first one makes the batch; each is followed by the next at the revision that it left. Answers how many. */
+  /** Writes the drafts, one commit for each group; the first creates the batch. Returns the batch's revision. */
   async function writeDrafts(batch: BatchRecord, jobs: readonly JobRecord[]): Promise<number> {
     let rev = 0
     let written = 0
@@ -83,7 +83,8 @@ export function createRedisBatchStore(options: {
     const input = inputFor(batch.id)
     planIdempotency(input, keys, { batch: batch.id }, idempotency)
     planAcceptance(input, jobs, plan, limits)
-    // All but the first wait for the one before: whoever ends lets the next in, also one that nobody has looked at yet.
+    // All jobs but the first wait for the one before. A job that becomes final releases the next one, even before the next
+    // one was ever processed.
     const later = batch.in_sequence ? jobs.slice(1) : []
     if (later.length > 0) input.add('zadd_all', keys.crowd('sequence', batch.id), ...later.map(({ id }) => id))
     return input
@@ -117,7 +118,7 @@ export function createRedisBatchStore(options: {
         for (const { key } of crowdsOfBatch(keys, batch.id)) input.add('del', key)
       }
       const current = await redis.hget(keys.batch(batch.id), 'rev')
-      // Accepted meanwhile, or forgotten by another sweep.
+      // Accepted in the meantime, or removed by another sweep.
       if (current === null || (isDraft && (await redis.hget(keys.batch(batch.id), 'state')) !== 'draft')) return
       const { status } = await run('always', input, current)
       if (status === 'stale') continue
@@ -149,7 +150,7 @@ export function createRedisBatchStore(options: {
           await forget(batch)
           return result
         default:
-          throw new Error(`the acceptance of ${batch.id} was answered with ${result.status}`)
+          throw new Error(`unexpected result of accepting ${batch.id}: ${result.status}`)
       }
     },
 
@@ -169,7 +170,7 @@ export function createRedisBatchStore(options: {
 
     async idempotent(entry) {
       const text = await redis.get(keys.idempotency(entry))
-      // The accept that is repeated may not have been confirmed.
+      // The durability of the earlier accept may not have been confirmed.
       if (text !== null) await confirmDurable()
       return text === null ? null : (entrySchema.safeParse(JSON.parse(text)).data ?? null)
     },

@@ -5,7 +5,7 @@ import { checkBatch } from './check-batch.ts'
 import type { CheckOptions } from './check-job.ts'
 import type { Command, Invariant, Problem } from './finding.ts'
 
-/** What jobs share: batches, slots of presets, the money of their tenant. */
+/** Checks state that jobs share: batches, slots of presets, ledgers of tenants. */
 
 const problem = (
   invariant: Invariant,
@@ -15,8 +15,8 @@ const problem = (
   guard: Problem['guard'] = null,
 ): Problem => ({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
 
-/** Every batch against its jobs. `skipped`: of a newer release. */
-export async function walkBatches(
+/** Checks every batch against its jobs. `skipped`: ids of batches of a newer release. */
+export async function checkBatches(
   source: AuditSource,
   { batches, batchParts, tenantBatches }: KeyNames,
   options: CheckOptions,
@@ -31,14 +31,14 @@ export async function walkBatches(
   }
   for (const [id, parts] of batchParts)
     if (!batches.has(id) && (await source.loadBatch(id)).kind === 'missing')
-      for (const part of parts) problems.push(problem('record_complete', id, `its ${part} is still there`))
+      for (const part of parts) problems.push(problem('record_complete', id, `its ${part} still exists`))
   for (const key of tenantBatches)
     for await (const page of source.members('zset', key))
       for (const id of page) if (!batches.has(id)) problems.push(...(await checkBatchMember(source, key, id, id)))
   return { problems, skipped }
 }
 
-/** Why an index should not name a batch. */
+/** Checks a member of the index `key` that names a batch. */
 export async function checkBatchMember(
   source: AuditSource,
   key: string,
@@ -46,13 +46,13 @@ export async function checkBatchMember(
   id: string,
 ): Promise<Problem[]> {
   if ((await source.loadBatch(id)).kind !== 'missing') return []
-  // Its record and what names it go together: what is there after it is gone stays there.
+  // The record and its index entries are removed together, so an entry without the record is left over.
   if (!(await source.holds('zset', key, member))) return []
-  return [problem('index_member_exists', member, `${key}: there is no such batch`, [['zrem', key, member]])]
+  return [problem('index_member_exists', member, `${key}: the batch does not exist`, [['zrem', key, member]])]
 }
 
-/** What holds a slot and is no job of that preset; jobs that should hold one are looked at by themselves. */
-export async function walkSlots(source: AuditSource, slots: string[], { keys }: CheckOptions): Promise<Problem[]> {
+/** Reports members of slot sets that are not jobs in flight of that preset. `checkJob` reports jobs without their slot. */
+export async function checkSlots(source: AuditSource, slots: string[], { keys }: CheckOptions): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const key of slots)
     for await (const page of source.members('set', key))
@@ -63,9 +63,9 @@ export async function walkSlots(source: AuditSource, slots: string[], { keys }: 
         if (job && slotsOf(keys, job) === key && takesSlot(job)) continue
         const rev = job ? String(job.rev) : ''
         if (!(await source.holds('set', key, id)) || (await source.revision(id)) !== rev) continue
-        // Its own check tells of a job that is in the set of its preset.
+        // `checkJob` reports a job in the set of its own preset.
         if (job && slotsOf(keys, job) === key) continue
-        const why = job ? 'a job of another preset' : 'there is no such job'
+        const why = job ? 'a job of another preset' : 'the job does not exist'
         problems.push(problem('slots_match', id, `${key}: ${why}`, [['srem', key, id]], { job: id, rev }))
       }
   return problems
@@ -73,8 +73,8 @@ export async function walkSlots(source: AuditSource, slots: string[], { keys }: 
 
 const INVARIANT_OF = { adds_up: 'credit_adds_up', hold_resolved: 'hold_resolved_once' } as const
 
-/** Every ledger, entry by entry. */
-export async function walkLedgers(source: AuditSource, ledgers: LedgerSource): Promise<Problem[]> {
+/** Verifies every ledger, entry by entry. */
+export async function checkLedgers(source: AuditSource, ledgers: LedgerSource): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const tenant of await source.ledgers()) {
     const verdict = await verifyLedger(ledgers, tenant)
