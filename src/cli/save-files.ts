@@ -20,8 +20,9 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
     const number = job.artifacts.length === 1 ? '' : `-${at + 1}`
     saved.push(await writeWhole(join(folder, `${stem}${number}.${endingOf(artifact)}`), bytes))
   }
-  if (job.artifacts.length === 0 && typeof job.output === 'string')
-    saved.push(await writeWhole(join(folder, `${stem}.txt`), job.output))
+  if (job.artifacts.length > 0 || job.output === null) return saved
+  const [text, ending] = typeof job.output === 'string' ? [job.output, 'txt'] : [JSON.stringify(job.output), 'json']
+  saved.push(await writeWhole(join(folder, `${stem}.${ending}`), text))
   return saved
 }
 

@@ -83,6 +83,17 @@ describe('submit', () => {
     ).toBe('RIFF')
   })
 
+  test('--save writes what is neither file nor text as JSON', async () => {
+    const folder = tempDir()
+    await service.simulator.faults({ predictions: { output: { shape: 'object', next: 1 } } })
+    const model = ['--model', 'replicate/hello-world', '--input', 'text=Ada']
+    const { id, saved } = document<Job & { saved: string[] }>(
+      await run(['submit', ...model, '--save', 'out', '--json'], folder),
+    )
+    expect(saved).toEqual([`out/${id}.json`])
+    expect(JSON.parse(readFileSync(join(folder, saved[0] ?? ''), 'utf8'))).toEqual({ text: 'hello Ada' })
+  })
+
   test('ends with 1 when the job fails, and says why', async () => {
     const args = ['submit', '--preset', 'story-page', '--input', 'prompt=a fox', '--wait']
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'NSFW content detected' } } })
