@@ -115,4 +115,4 @@ end
 if ARGV[4] ~= '' then
   redis.call('PEXPIRE', KEYS[3], 120000)
 end
-return answer('admitted', wait, room, limited_by, narrow.rate)
+return reply('admitted', wait, room, limited_by, narrow.rate)
