@@ -8,6 +8,7 @@ import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
 import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
 import { createSpool } from '../shared/artifacts/spool.ts'
 import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
+import { createLostBucket, withLostBucket } from '../shared/artifacts/redis-lost-bucket.ts'
 import { createConditions, type Conditions } from '../shared/conditions/conditions.ts'
 import { createRedisConditionBoard } from '../shared/conditions/redis-condition-board.ts'
 import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
@@ -86,7 +87,12 @@ export async function buildStorage({ dataDir, artifacts: { store, bucket, maxByt
     store === 's3' && bucket
       ? createArtifactNames(bucket.pattern, { byPreset: true })
       : createArtifactNames(DISK_PATTERN)
-  if (!bucket) return { artifacts: disk, names, close: (): Promise<void> => Promise.resolve() }
+  if (!bucket)
+    return {
+      artifacts: createStoredPlaces({ disk, bucket: null }, store),
+      names,
+      close: (): Promise<void> => Promise.resolve(),
+    }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
   // Loaded only where there is a bucket: it is large.
   const { createS3ArtifactStore } = await import('../shared/artifacts/s3-artifact-store.ts')
@@ -154,6 +160,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   })
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks, delivers })
   const storage = await buildStorage(config)
+  const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
   const batchStore = createRedisBatchStore({
     redis,
     plan: { keys, timings, keepEvents: KEEP_EVENTS },
@@ -196,7 +203,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     artifacts,
     names: storage.names,
     closeStorage: storage.close,
-    storageCheck: rememberCheck(storage.artifacts.check, timings.storageCheck),
+    lostBucket,
+    storageCheck: rememberCheck(withLostBucket(storage.artifacts.check, lostBucket), timings.storageCheck),
   }
 }
 

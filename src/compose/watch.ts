@@ -11,6 +11,8 @@ import { redisCheck } from './health.ts'
 
 /** INFO of Redis is long, and what it says of the configuration rarely changes. ms */
 const REDIS_CHECK_MS = 10_000
+/** How often the bucket is noted, or missed; ms. */
+const BUCKET_PACE = { calm: 60_000, first: 15_000, longest: 60_000 }
 /** A worker reports at each `workerBeat` that it is alive: without one for this many beats there is none. */
 const BEATS = 10
 /** Beyond `timings.clockSkew`: the date of an answer has whole seconds, and the answer took its time. ms */
@@ -25,6 +27,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisCheck(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
+      pacedLook(async () => ({ bucket_unset: await core.lostBucket() }), BUCKET_PACE),
       clockLook(core),
       ...looks,
     ],

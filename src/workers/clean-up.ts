@@ -1,4 +1,5 @@
 import type { JobFiles } from '../shared/artifacts/job-files.ts'
+import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import type { Batches } from '../shared/batches/batches.ts'
 import type { Inputs } from '../shared/inputs/inputs.ts'
 import { newCommitId } from '../shared/jobs/commit-id.ts'
@@ -72,10 +73,19 @@ export function createCleanUp({ store, files, inputs, batches, timings, keep, lo
   return async (): Promise<void> => {
     const { now, ids } = await store.claimRetention(BATCH)
     await inputs.sweep()
+    const stuck: { id: string; error: unknown }[] = []
     for (const id of ids)
       await clean(id, now).catch((error: unknown) => {
-        if (!(error instanceof NewerRecordError))
+        if (isStorageTrouble(error)) stuck.push({ id, error })
+        else if (!(error instanceof NewerRecordError))
           log.error({ err: error, job: id }, 'an old job could not be cleaned up')
       })
+    const [first] = stuck
+    // The place fails, not the job: one line for all of them.
+    if (first)
+      log.warn(
+        { err: first.error, job: first.id, jobs: stuck.length },
+        'files of old jobs were not removed; tried again',
+      )
   }
 }

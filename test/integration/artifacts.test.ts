@@ -1,12 +1,19 @@
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Artifact, Job } from '../../src/client/types.ts'
+import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
+import { createStoredPlaces } from '../../src/shared/artifacts/stored-places.ts'
+import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { auditDeployment } from '../support/audit.ts'
 import { finished } from '../support/finished.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 /** What is told of stored files, and how they are served. */
 
@@ -16,7 +23,12 @@ let job: Job
 let large: Artifact
 
 beforeAll(async () => {
-  service = await startService({ simulator: { speed: 50 }, env: { DATA_DIR: dataDir } })
+  const prefix = freshPrefix()
+  // As a process with this bucket left it.
+  const redis = new Redis(testRedisUrl())
+  await redis.set(createJobKeys(prefix).bucket, 'former')
+  redis.disconnect()
+  service = await startService({ simulator: { speed: 50 }, env: { DATA_DIR: dataDir, KEY_PREFIX: prefix } })
   const { id } = await service.client.submit({
     model: 'black-forest-labs/flux-schnell',
     input: { prompt: 'a wide lake', aspect_ratio: '16:9', megapixels: '1', num_outputs: 2 },
@@ -149,4 +161,59 @@ test('a film has its size and duration', async () => {
       .update(await bytesAt(film?.url ?? ''))
       .digest('hex'),
   ).toBe(film?.sha256)
+})
+
+describe('a bucket that was taken out of the configuration', () => {
+  let stored: Job
+  beforeAll(async () => {
+    const input = { prompt: 'in a bucket', megapixels: '0.25', num_outputs: 2 }
+    const { id } = await service.client.submit({ model: 'black-forest-labs/flux-schnell', input })
+    stored = await finished(service, id)
+    const result = service.keys.documents(id)[1] ?? ''
+    const text = (await service.redis.get(result)) ?? ''
+    const moved = text.replaceAll(`"key":"${stored.tenant}/`, `"key":"s3://former/${stored.tenant}/`)
+    expect(moved).not.toBe(text)
+    await service.redis.set(result, moved)
+  })
+
+  test('is reported from the start', async () => {
+    const detail = 'files in the bucket former are out of reach: S3_BUCKET is not set'
+    const health = await waitFor('the condition', async () => {
+      const found = await service.client.health()
+      return found.conditions.some(({ name }) => name === 'bucket_unset') && found
+    })
+    expect(health.conditions).toMatchObject([{ name: 'bucket_unset', detail, stops_creation: false }])
+    const ready = await fetch(`${service.url}/readyz`)
+    expect(ready.status).toBe(200)
+    expect(await ready.text()).toContain(detail)
+  })
+
+  test('refuses its files by name, and deletes no job whose files it cannot remove', async () => {
+    const headers = { authorization: `Bearer ${TEST_KEY}` }
+    for (const { url } of stored.artifacts) {
+      const answer = await fetch(`${service.url}${url}`)
+      expect(answer.status).toBe(503)
+      expect(await answer.json()).toMatchObject({ code: 'storage_unavailable' })
+    }
+    const refused = await fetch(`${service.url}/v1/jobs/${stored.id}`, { method: 'DELETE', headers })
+    expect(refused.status).toBe(503)
+    expect(await refused.json()).toMatchObject({ code: 'storage_unavailable' })
+    expect(await service.client.get(stored.id)).toMatchObject({ status: 'succeeded' })
+  })
+
+  test('is one finding of the audit for each file', async () => {
+    const { redis, keys } = service
+    const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
+    const findings = await auditDeployment({
+      redis,
+      keys,
+      artifacts: createStoredPlaces({ disk, bucket: null }, 'disk'),
+    })
+    expect(findings.map(({ invariant, id, detail }) => `${invariant} ${id} ${detail}`)).toEqual(
+      stored.artifacts.map(
+        ({ id }) =>
+          `artifact_stored ${stored.id} ${id}: cannot be read: the file is in the bucket former, and S3_BUCKET is not set`,
+      ),
+    )
+  })
 })

@@ -1,27 +1,42 @@
-import { S3_KEY, type ArtifactStore } from './artifact-store.ts'
+import { S3_KEY, StorageTroubleError, type ArtifactStore } from './artifact-store.ts'
 
 /**
  * A folder and a bucket as one: new files go to one of them, and each file is found where it was put, also after the
- * configuration has changed.
+ * configuration has changed. `bucket` null: none is configured. Files that stand in one are then neither read nor
+ * removed, each with a StorageTroubleError that names its bucket; nobody may take them for files that are gone.
  */
 export function createStoredPlaces(
-  { disk, bucket }: { disk: ArtifactStore; bucket: ArtifactStore },
+  { disk, bucket }: { disk: ArtifactStore; bucket: ArtifactStore | null },
   writeTo: 'disk' | 's3',
 ): ArtifactStore {
   const isInBucket = (key: string): boolean => S3_KEY.test(key)
-  const writes = writeTo === 's3' ? bucket : disk
+  function placeOf(key: string): ArtifactStore {
+    if (!isInBucket(key)) return disk
+    if (bucket === null) throw outOfReach(key)
+    return bucket
+  }
+  const writes = writeTo === 's3' && bucket !== null ? bucket : disk
   return {
     put: (key, body, options) => writes.put(key, body, options),
-    open: (key, range) => (isInBucket(key) ? bucket : disk).open(key, range),
-    link: (key, options) => (isInBucket(key) ? bucket : disk).link(key, options),
+    open: async (key, range) => placeOf(key).open(key, range),
+    link: async (key, options) => placeOf(key).link(key, options),
     async remove(keys) {
+      const inBucket = keys.filter(isInBucket)
+      const [first] = inBucket
+      // Before anything is removed: what fails is repeated whole.
+      if (bucket === null && first !== undefined) throw outOfReach(first)
       await disk.remove(keys.filter((key) => !isInBucket(key)))
-      await bucket.remove(keys.filter(isInBucket))
+      await bucket?.remove(inBucket)
     },
     async removeAll(prefix) {
       await disk.removeAll(prefix)
-      await bucket.removeAll(prefix)
+      await bucket?.removeAll(prefix)
     },
     check: () => writes.check(),
   }
 }
+
+const outOfReach = (key: string): StorageTroubleError =>
+  new StorageTroubleError(`the file is in the bucket ${S3_KEY.exec(key)?.[1] ?? ''}, and S3_BUCKET is not set`, {
+    lasting: true,
+  })

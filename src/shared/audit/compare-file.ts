@@ -1,8 +1,20 @@
 import { createHash } from 'node:crypto'
-import type { ArtifactStore } from '../artifacts/artifact-store.ts'
+import { isStorageTrouble, type ArtifactStore } from '../artifacts/artifact-store.ts'
 
-/** The difference between a stored file and its record; null when they agree. */
+/** The difference between a stored file and its record; null when they agree. A file that cannot be read is one, too. */
 export async function compareFile(
+  store: Pick<ArtifactStore, 'open'>,
+  file: { key: string; bytes: number; sha256: string },
+): Promise<string | null> {
+  try {
+    return await compare(store, file)
+  } catch (error) {
+    if (!isStorageTrouble(error)) throw error
+    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+async function compare(
   store: Pick<ArtifactStore, 'open'>,
   { key, bytes, sha256 }: { key: string; bytes: number; sha256: string },
 ): Promise<string | null> {

@@ -80,6 +80,12 @@ export const CONDITIONS = {
   redis_unfit: kind('error', false, 'Redis is unsuitable for this service', 'Redis is suitable again'),
   redis_filling: kind('warn', false, 'Redis is filling up: new jobs are refused', 'Redis has room again'),
   storage_failing: kind('error', false, 'Files cannot be stored', 'Files can be stored again'),
+  bucket_unset: kind(
+    'warn',
+    false,
+    'Files are stored in a bucket that is not configured: they can neither be read nor removed. Set S3_BUCKET again',
+    'The bucket of stored files is configured',
+  ),
   copies_failing: kind('warn', false, 'Copying outputs fails', 'Copying outputs works again'),
   outputs_at_risk: kind(
     'error',

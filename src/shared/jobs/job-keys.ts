@@ -41,6 +41,8 @@ export function createJobKeys(prefix: string) {
     storing: `${tag}:storing`,
     /** hash: since when storage fails */
     storage: `${tag}:storage`,
+    /** string: the bucket in which files may stand (redis-lost-bucket.ts) */
+    bucket: `${tag}:bucket`,
     /** hash: how long runs of a model take, number of runs by bucket */
     runTimes: (model: string) => `${tag}:runtimes:${model}`,
     /** set: `<job>:<n>` of each attempt whose prediction is open */
