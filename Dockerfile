@@ -1,11 +1,15 @@
 # One image for all roles and for the simulator. Node runs the TypeScript sources directly: what runs is what was tested.
-FROM node:24-bookworm-slim AS base
+# Pinned by digest with deploy/compose/pin.sh, which sets it.
+ARG NODE_IMAGE=node:24-bookworm-slim
+FROM ${NODE_IMAGE} AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY tools/node-runtime tools/node-runtime
 
 FROM base AS modules
 RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --omit=dev --loglevel=error
+# Types, TypeScript sources and source maps of packages: nothing loads them.
+RUN find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
 
 FROM base AS page
 RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --include=dev --loglevel=error
@@ -14,13 +18,13 @@ COPY src/client src/client
 COPY src/studio src/studio
 RUN node_modules/.bin/vite build --config src/studio/vite.config.ts
 
-FROM node:24-bookworm-slim
+FROM ${NODE_IMAGE}
 WORKDIR /app
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 HEALTH_PORT=3001 DATA_DIR=/data
 # The allocator's pools, one for each thread without this, keep what they were once given.
 ENV MALLOC_ARENA_MAX=2
 # Made here with its owner: a new volume takes both over.
-RUN mkdir /data && chown node:node /data
+RUN mkdir /data && chown 1000:1000 /data
 COPY package.json LICENSE ./
 COPY --from=modules /app/node_modules node_modules
 COPY --from=page /app/dist/studio dist/studio
@@ -32,13 +36,14 @@ COPY docs/openapi.yaml docs/openapi.yaml
 ENV NODE_COMPILE_CACHE=/app/.compiled
 RUN node --max-semi-space-size=8 --heap-growing-percent=100 src/main.ts --role none >/dev/null 2>&1; \
   node --max-semi-space-size=8 --heap-growing-percent=100 -e "Promise.all([import('/app/src/compose/api.ts'), import('/app/src/compose/workers.ts')]).then(() => process.exit(0))"
-USER node
+# The user node of the base image, by number: an orchestrator that demands another user than root can check it.
+USER 1000:1000
 VOLUME /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM
-# A worker answers on HEALTH_PORT, an api on PORT.
+# An api answers on PORT, a worker on HEALTH_PORT, whichever way the role was chosen.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT || process.env.PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "const { PORT, HEALTH_PORT } = process.env; const live = async (port) => { if (!(await fetch(`http://127.0.0.1:${port}/livez`)).ok) throw new Error() }; Promise.any([PORT, HEALTH_PORT].map(live)).then(() => process.exit(0), () => process.exit(1))"]
 # Neither is a limit. Left alone, V8 keeps 128 MB for young objects and lets the rest grow to four times of what lives, which
 # is about 40 MB in a worker, before it looks for garbage.
 CMD ["node", "--max-semi-space-size=8", "--heap-growing-percent=100", "src/main.ts"]

@@ -86,6 +86,8 @@ describe('the configuration', () => {
 
   test('the README and the other pages name no variable that does not exist', () => {
     const elsewhere = [
+      // Of the compose file, beside the service's own.
+      ...groups(read('docker-compose.yml'), /\$\{([A-Z][A-Z0-9_]*)/g),
       'GENQUEUE',
       'GENQUEUE_URL',
       'GENQUEUE_API_KEY',
