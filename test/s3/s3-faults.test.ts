@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import type { Job } from '../../src/client/types.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import { SLOW_DOWN, startS3Gate, type S3Gate } from '../support/s3/s3-gate.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
+import { spooled } from '../support/s3/spooled.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -90,7 +91,7 @@ async function expectStored(id: string): Promise<void> {
   const { Body } = await s3.client.send(new GetObjectCommand({ Bucket: bucket, Key: keys[0] }))
   const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
   expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifacts[0]?.sha256)
-  expect(readdirSync(spool)).toEqual([])
+  expect(spooled(spool)).toEqual([])
 }
 
 describe.skipIf(!isTested)('with a bucket an output', () => {
@@ -108,9 +109,10 @@ describe.skipIf(!isTested)('with a bucket an output', () => {
     await service.simulator.faults({ files: fault })
     const { id } = await submit(what)
     expect(await finished(service, id)).toMatchObject(lost(/larger than 400000 bytes/))
-    expect(triesOf(id)).toHaveLength(1)
+    // On a slow machine a copy may run into its timeout before; the refusal itself is final.
+    expect(triesOf(id).filter((line) => line.includes('larger than'))).toHaveLength(1)
     expect(await keysOf(id)).toEqual([])
-    expect(readdirSync(spool)).toEqual([])
+    expect(spooled(spool)).toEqual([])
   })
 
   test.each<[what: string, fault: () => object]>([
@@ -183,13 +185,20 @@ test.skipIf(!isTested)('F42 while the disk before the bucket takes nothing, noth
   await service.simulator.faults({ files: { delay: { seconds: 1.5, next: 1 } } })
   const { id } = await submit('no spool')
   await inPhase(service, id, 'storing')
-  rmSync(spool, { recursive: true })
-  // In the way of every write, whoever makes it: permissions would not stop root.
-  writeFileSync(spool, 'in the way')
+  // A file blocks every write, also one of root. The readiness check may make the folder again between the two steps.
+  await waitFor('a file in place of the folder', () => {
+    try {
+      rmSync(spool, { recursive: true, force: true })
+      writeFileSync(spool, 'in the way')
+      return true
+    } catch {
+      return false
+    }
+  })
   await waitFor('a try', () => triesOf(id).length > 0)
   expect((await service.client.get(id)).phase).toBe('storing')
   await waitFor('not to be ready', async () => (await fetch(`${service.url}/readyz`)).status === 503)
   rmSync(spool)
-  mkdirSync(spool)
+  mkdirSync(spool, { recursive: true })
   await expectStored(id)
 })

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { CreateBucketCommand, DeleteObjectCommand, GetObjectCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { finished } from '../support/finished.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
+import { spooled } from '../support/s3/spooled.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService, type TestServiceOptions } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -99,7 +100,7 @@ test.skipIf(!isTested)(
     // The picture and its small one.
     expect(left).toHaveLength(all.length - 2)
     expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
-    expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
+    expect(spooled(join(dataDir, 'spool'))).toEqual([])
   },
 )
 
@@ -171,7 +172,7 @@ test.skipIf(!isTested)(
     await redis.zadd(keys.retention, '0', inline.id)
     await waitFor('the file to be gone', async () => (await inputs()).length === 1)
     expect(existsSync(join(dataDir, 'artifacts'))).toBe(false)
-    expect(readdirSync(join(dataDir, 'spool'))).toEqual([])
+    expect(spooled(join(dataDir, 'spool'))).toEqual([])
   },
 )
 
