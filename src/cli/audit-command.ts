@@ -3,6 +3,7 @@ import type { AuditReport, Finding } from '../shared/audit/audit.ts'
 import { INVARIANTS } from '../shared/audit/finding.ts'
 import type { Command } from './command.ts'
 import { operate } from './operate.ts'
+import { note, printJson, printLine, printText } from './terminal.ts'
 
 const HELP = `Usage: genqueue audit [options]
 
@@ -48,15 +49,14 @@ function print(report: AuditReport, asJson: boolean): void {
       ...repaired.map((finding) => ({ ...finding, repaired: true })),
       ...findings.map((finding) => ({ ...finding, repaired: false })),
     ]
-    for (const one of lines) process.stdout.write(`${JSON.stringify(one)}\n`)
-    process.stderr.write(`${summary(report)}.\n`)
+    for (const one of lines) printJson(one)
+    note(`${summary(report)}.`)
     return
   }
-  for (const finding of repaired) process.stdout.write(`${line(finding, true)}\n`)
-  for (const finding of findings) process.stdout.write(`${line(finding, false)}\n`)
-  for (const name of new Set(findings.map(({ invariant }) => invariant)))
-    process.stdout.write(`\n${name}: ${INVARIANTS[name]}`)
-  process.stdout.write(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}.\n`)
+  for (const finding of repaired) printLine(line(finding, true))
+  for (const finding of findings) printLine(line(finding, false))
+  for (const name of new Set(findings.map(({ invariant }) => invariant))) printText(`\n${name}: ${INVARIANTS[name]}`)
+  printText(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}.\n`)
 }
 
 export const auditCommand: Command = {

@@ -14,6 +14,7 @@ import { once } from './once.ts'
 import { operate } from './operate.ts'
 import { printRecords } from './print-records.ts'
 import { readRequest } from './read-options.ts'
+import { note } from './terminal.ts'
 
 const HELP = `Usage: genqueue credits <action> <tenant> [options]
 
@@ -91,7 +92,7 @@ const enter =
     if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are needed')
     const asked = readRequest(entryRequestSchema, { kind, amount: readAmount(amount), reason })
     const { entry, repeated } = await once(values['idempotency-key'], (key) => credits.admin.enter(tenant, asked, key))
-    if (repeated) process.stderr.write('It had been entered before.\n')
+    if (repeated) note('It had been entered before.')
     printEntries([entry], values.json)
   }
 
@@ -118,7 +119,7 @@ const ACTIONS: Record<string, CreditAction> = {
     const { cursor: before, ...query } = readRequest(ledgerQuerySchema, { limit, cursor, kind, job })
     const { entries, next } = await credits.store.ledger(tenant, { ...query, before })
     printEntries(entries, json)
-    if (next !== null) process.stderr.write(`There is more: --cursor ${next}\n`)
+    if (next !== null) note(`There is more: --cursor ${next}`)
   },
 
   async spending({ credits }, tenant, { from, to, by, json }) {

@@ -1,7 +1,8 @@
 import type { Client, LinkOptions } from '../client/client.ts'
 import type { Batch, Job } from '../client/types.ts'
 import { Interrupted } from './failures.ts'
-import { bar, createLiveLines, type Screen } from './live-lines.ts'
+import { bar, createLiveLines } from './live-lines.ts'
+import { writeLine, type Screen } from './terminal.ts'
 import { batchLine, nameOf, percent, span, stateOf } from './words.ts'
 
 /** What a person sees while jobs run. `json`: nobody looks. */
@@ -40,7 +41,7 @@ async function animated<T>(screen: Screen, lines: () => string[], work: () => Pr
 function announcer(screen: Screen): (line: string) => void {
   let last = ''
   return (line) => {
-    if (line !== last) screen.write(`${line}\n`)
+    if (line !== last) writeLine(screen, line)
     last = line
   }
 }

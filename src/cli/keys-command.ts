@@ -8,6 +8,7 @@ import { once } from './once.ts'
 import { operate } from './operate.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readDuration, readRequest } from './read-options.ts'
+import { note, printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue keys <action> [options]
 
@@ -90,12 +91,12 @@ function printKeys(keys: ApiKey[], now: number, json: boolean): void {
 function printMade({ record, key }: MadeKey, json: boolean): void {
   const view = keyView(record, record.created_at)
   if (json) {
-    process.stdout.write(`${JSON.stringify({ ...view, key })}\n`)
+    printJson({ ...view, key })
     return
   }
-  process.stdout.write(`${key}\n`)
-  process.stderr.write(
-    `Key ${record.id} of ${record.tenant}, ${record.scopes.join(' ')}, expires ${view.expires_at ?? 'never'}. It cannot be shown again.\n`,
+  printLine(key)
+  note(
+    `Key ${record.id} of ${record.tenant}, ${record.scopes.join(' ')}, expires ${view.expires_at ?? 'never'}. It cannot be shown again.`,
   )
 }
 

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { LedgerVerdict } from '../shared/credits/verify-ledger.ts'
 import type { Command } from './command.ts'
 import { operate } from './operate.ts'
+import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue ledger verify [options]
 
@@ -18,12 +19,12 @@ Exit codes: 0 everything holds, 1 something does not, 2 or 3 it could not be loo
 function print(verdict: LedgerVerdict, json: boolean): void {
   const { tenant, entries, openHolds, found, problems } = verdict
   if (json) {
-    process.stdout.write(`${JSON.stringify({ tenant, entries, open_holds: openHolds, found, problems })}\n`)
+    printJson({ tenant, entries, open_holds: openHolds, found, problems })
     return
   }
-  for (const { rule, id, detail } of problems) process.stdout.write(`${tenant}  ${rule}  ${id}  ${detail}\n`)
+  for (const { rule, id, detail } of problems) printLine(`${tenant}  ${rule}  ${id}  ${detail}`)
   const result = found === 0 ? 'everything holds' : `${found} ${found === 1 ? 'problem' : 'problems'}`
-  process.stdout.write(`${tenant}: ${entries} entries, ${openHolds} open holds: ${result}.\n`)
+  printLine(`${tenant}: ${entries} entries, ${openHolds} open holds: ${result}.`)
 }
 
 export const ledgerCommand: Command = {

@@ -1,10 +1,5 @@
-/** Where live lines go: a terminal, or a stream that is not one. */
-export interface Screen {
-  write(text: string): unknown
-  isTTY?: boolean
-  columns?: number
-  rows?: number
-}
+import { visible } from '../shared/visible.ts'
+import type { Screen } from './terminal.ts'
 
 export interface LiveLines {
   /** Lines that take the place of those before. */
@@ -15,7 +10,7 @@ export interface LiveLines {
 
 const ESC = '\u001B['
 
-/** Lines at the end of a terminal that are drawn anew. What does not fit is cut, so that they can be found again. */
+/** Lines at the end of a terminal that are drawn again and again. What does not fit is cut, so that they can be found. */
 export function createLiveLines(screen: Screen): LiveLines {
   let height = 0
   let shown = ''
@@ -24,7 +19,7 @@ export function createLiveLines(screen: Screen): LiveLines {
       // One that does not know its size says 0.
       const width = (screen.columns || 80) - 1
       const most = Math.max(1, (screen.rows || 24) - 1)
-      const fitting = lines.slice(0, most).map((line) => cut(line, width))
+      const fitting = lines.slice(0, most).map((line) => cut(visible(line), width))
       const text = fitting.map((line) => `${line}\n`).join('')
       if (text === shown) return
       screen.write(`${height > 0 ? `${ESC}${height}A${ESC}0J` : ''}${text}`)

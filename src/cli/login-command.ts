@@ -6,6 +6,7 @@ import { localOrigin } from '../shared/config.ts'
 import type { Command } from './command.ts'
 import { RefusedError, UsageError } from './failures.ts'
 import { operate } from './operate.ts'
+import { note, printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue login [options]
 
@@ -40,10 +41,10 @@ export const loginCommand: Command = {
         )
       const origin = named ?? running?.url ?? localOrigin(config.host, config.port)
       const link = loginLink(origin, await makeLoginCode())
-      if (values.json) process.stdout.write(`${JSON.stringify({ url: link, expires_in: LOGIN_CODE_S })}\n`)
+      if (values.json) printJson({ url: link, expires_in: LOGIN_CODE_S })
       else {
-        process.stdout.write(`${link}\n`)
-        process.stderr.write(`Open it in a browser. It works once, for ${LOGIN_CODE_S / 60} minutes.\n`)
+        printLine(link)
+        note(`Open it in a browser. It works once, for ${LOGIN_CODE_S / 60} minutes.`)
       }
       return 0
     })

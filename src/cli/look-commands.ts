@@ -3,9 +3,10 @@ import type { LinkOptions } from '../client/client.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT } from './failures.ts'
 import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
-import { printBatch, printJob, printJson, printLine } from './print-job.ts'
+import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
 import { outcome, tellBatch, tellJob, type Finish } from './submit-commands.ts'
+import { printJson, printLine, printText } from './terminal.ts'
 import { credits, span } from './words.ts'
 
 /** `get`, `watch`, `cancel`, `retry` and `presets`: about what is there already, over the API. */
@@ -122,7 +123,7 @@ async function presets(name: string | undefined, options: LookOptions): Promise<
   const { client } = await connect(options)
   if (name !== undefined) {
     const preset = await client.preset(name)
-    printLine(JSON.stringify(preset, null, options.json ? undefined : 2))
+    printText(`${JSON.stringify(preset, null, options.json ? undefined : 2)}\n`)
     return EXIT.ok
   }
   const all = await client.presets()

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander'
 import { EXIT, failureOf } from './failures.ts'
 import { runProgram } from './program.ts'
+import { note, noteText } from './terminal.ts'
 
 /** `genqueue <command>`: jobs over the API, and what an operator does beside the service. */
 
@@ -16,11 +17,11 @@ process.stdout.on('error', (error) => {
 function tell(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   const { exit, ...failure } = failureOf(error)
-  if (args.includes('--json')) process.stderr.write(`${JSON.stringify({ error: failure })}\n`)
+  if (args.includes('--json')) note(JSON.stringify({ error: failure }))
   else {
-    process.stderr.write(`genqueue: ${failure.message}\n`)
+    noteText(`genqueue: ${failure.message}\n`)
     for (const { pointer, detail } of failure.errors)
-      if (!failure.message.includes(pointer)) process.stderr.write(`  ${pointer}: ${detail}\n`)
+      if (!failure.message.includes(pointer)) note(`  ${pointer}: ${detail}`)
   }
   return exit
 }

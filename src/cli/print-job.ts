@@ -1,23 +1,23 @@
 import type { Batch, Job } from '../client/types.ts'
+import { printLine, printText } from './terminal.ts'
 import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './words.ts'
 
 /** What commands answer on stdout. */
-
-export const printLine = (line: string): void => void process.stdout.write(`${line}\n`)
-export const printJson = (value: unknown): void => printLine(JSON.stringify(value))
-
-/** For the one who looks; whoever reads the output does not see it. */
-export const note = (line: string): void => void process.stderr.write(`${line}\n`)
 
 /** One document: the job, and where its files were saved. */
 export const withSaved = (job: Job, saved: readonly string[] | null): object =>
   saved === null ? job : { ...job, saved }
 
 /** What a job made: its text, or the addresses of its files. */
-export function resultOf(job: Job, url: string): string[] {
+function resultOf(job: Job, url: string): string[] {
   if (job.artifacts.length > 0) return job.artifacts.map((artifact) => `${url}${artifact.url}`)
   if (job.output === null) return []
   return [typeof job.output === 'string' ? job.output : JSON.stringify(job.output)]
+}
+
+/** A text keeps its lines. */
+export function printResult(job: Job, url: string): void {
+  for (const part of resultOf(job, url)) printText(`${part}\n`)
 }
 
 /** How it ended, in a line. */
@@ -49,7 +49,7 @@ export function printJob(job: Job, url: string): void {
     ['error', job.error?.message ?? null],
     ['input', job.input === null ? null : JSON.stringify(job.input)],
   ])
-  for (const line of resultOf(job, url)) printLine(line)
+  printResult(job, url)
 }
 
 export function printBatch(batch: Batch, jobs: readonly Job[]): void {

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Command as OperatorCommand } from './command.ts'
 import { addLookCommands } from './look-commands.ts'
 import { addBatch, addSubmit, type Finish } from './submit-commands.ts'
+import { noteText, printText } from './terminal.ts'
 
 /**
  * What an operator does on Redis, whether the service runs or not. Their modules bring the service's own code: they are
@@ -54,7 +55,7 @@ function addOperatorCommands(program: Command, finish: Finish): void {
       .passThroughOptions()
       .action(async (args: string[]) => {
         const command = await load()
-        if (args.includes('--help')) process.stdout.write(command.help)
+        if (args.includes('--help')) printText(command.help)
         else finish(await command.run(args))
       })
 }
@@ -72,6 +73,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false)
     .exitOverride()
+    .configureOutput({ writeOut: printText, writeErr: noteText })
     .addHelpText('after', '\nExit codes and examples: docs/cli.md')
   program.commandsGroup('Over the API:')
   addSubmit(program, finish)

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Command } from './command.ts'
 import { EXIT } from './failures.ts'
 import { operate } from './operate.ts'
+import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-link-key [options]
 
@@ -26,7 +27,8 @@ export const rotateLinkKeyCommand: Command = {
     return operate(async ({ rotateLinkKey }) => {
       await rotateLinkKey({ now })
       const done = 'The key of lasting links was rotated. All links that were made before have ended.'
-      process.stdout.write(`${json ? JSON.stringify({ rotated: true }) : done}\n`)
+      if (json) printJson({ rotated: true })
+      else printLine(done)
       return EXIT.ok
     })
   },

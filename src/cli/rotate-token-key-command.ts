@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Command } from './command.ts'
 import { EXIT, RefusedError } from './failures.ts'
 import { operate } from './operate.ts'
+import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-token-key [options]
 
@@ -27,7 +28,8 @@ export const rotateTokenKeyCommand: Command = {
       const { left } = await rotateTokenKey({ force })
       if (left === 0) {
         const told = 'The key was rotated. The one before it counts until the next rotation.'
-        process.stdout.write(`${json ? JSON.stringify({ rotated: true }) : told}\n`)
+        if (json) printJson({ rotated: true })
+        else printLine(told)
         return EXIT.ok
       }
       throw new RefusedError(

@@ -5,9 +5,10 @@ import { connect, withConnection, type ConnectionOptions } from './connection.ts
 import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
 import { batchLine, secondsBetween, span } from './words.ts'
-import { endOf, jobLine, note, printJson, printLine, resultOf, withSaved } from './print-job.ts'
+import { endOf, jobLine, printResult, withSaved } from './print-job.ts'
 import { readItems, readObject, readPairs } from './read-input.ts'
 import { saveFiles } from './save-files.ts'
+import { note, printJson, printLine } from './terminal.ts'
 
 /** `submit` and `batch`: what makes jobs, over the API. */
 
@@ -123,7 +124,8 @@ export async function tellJob(
   if (json) printJson(withSaved(job, saved))
   else {
     note(endOf(job))
-    for (const line of saved ?? resultOf(job, url)) printLine(line)
+    if (saved === null) printResult(job, url)
+    else for (const file of saved) printLine(file)
   }
   return outcome(job)
 }

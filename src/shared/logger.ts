@@ -2,6 +2,7 @@ import { format } from 'node:util'
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino'
 import pretty from 'pino-pretty'
 import { createLogSink, type LogSink } from './log-sink.ts'
+import { visibleInside } from './visible.ts'
 
 export type Logger = PinoLogger
 
@@ -13,6 +14,11 @@ const scrub = (text: string): string =>
 
 const MAX_WAITING_BYTES = 8 * 1024 * 1024
 const LAST_WORDS_MS = 1_000
+
+/** An error may hold what a model said, and readable lines go to a terminal. */
+const withVisibleTexts = (destination: DestinationStream): DestinationStream => ({
+  write: (line) => destination.write(visibleInside(line)),
+})
 
 let output: LogSink | undefined
 
@@ -73,7 +79,16 @@ export function createLogger(options: { level: string; readable: boolean; destin
           : scrub(String(error)),
     },
   }
+  const { destination } = options
   const readable = (): DestinationStream =>
-    pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true })
-  return pino(settings, options.destination ?? (options.readable ? readable() : standardOutput()))
+    withVisibleTexts(
+      pretty({
+        colorize: true,
+        translateTime: 'SYS:HH:MM:ss.l',
+        ignore: 'pid,hostname',
+        singleLine: true,
+        ...(destination === undefined ? {} : { destination }),
+      }),
+    )
+  return pino(settings, options.readable ? readable() : (destination ?? standardOutput()))
 }

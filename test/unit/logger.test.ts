@@ -60,3 +60,19 @@ describe('a log line', () => {
     expect(logged((log) => log.error({ err: `text with ${SECRETS[0]}` }))).toContain('text with [redacted]')
   })
 })
+
+test('a readable line shows the escape sequences of an error, and keeps its line ends', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      resolve(String(chunk))
+      done()
+    },
+  })
+  const error = new Error('a model said \u001B[2J\u009B31m\u202E\rthat')
+  createLogger({ level: 'info', readable: true, destination }).warn({ err: error }, 'failed')
+  const text = await promise
+  expect(text).toContain(String.raw`a model said \u001b[2J\u009b31m\u202e\rthat`)
+  expect(text).toMatch(/\n +at /)
+  for (const active of ['\u001B[2J', '\u009B', '\u202E', '\r']) expect(text).not.toContain(active)
+})
