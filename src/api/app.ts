@@ -5,6 +5,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
+import { pointerSegment } from '../shared/json-pointer.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
 import { readArrival, type ArrivalRules } from './arrival.ts'
 import type { Auth, Principal } from './auth.ts'
@@ -18,6 +19,7 @@ import { createJsonScan } from './json-scan.ts'
 import { dropBody, readBody, refuseCompressed } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
+import { invalidRequest } from './schemas.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sendEvents } from './send-events.ts'
 import { clientNetwork, type Throttle } from './throttle.ts'
@@ -162,6 +164,7 @@ export function createApp(options: AppOptions): Express {
         let answer: ApiResponse
         if (route.scope === null) {
           route.before?.(asked)
+          refuseUnknownQuery(route, asked)
           if (route.method === 'POST') {
             room = openBodies.enter(asked.ip)
             asked.body = await readJson(request, { room, idleMs, limits: OPEN_BODY })
@@ -170,13 +173,15 @@ export function createApp(options: AppOptions): Express {
         } else if (route.streams) {
           principal = await auth.require(asked, route.scope)
           await cors?.require(asked, principal.tenant)
+          refuseUnknownQuery(route, asked)
           refuseCompressed(request)
           room = bodies.enter(principal.tenant)
           answer = await route.handle({ ...asked, principal, stream: request, room, idleMs })
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           await cors?.require(asked, principal.tenant)
-          asked.query.delete('token')
+          if (route.tokenOpens) asked.query.delete('token')
+          refuseUnknownQuery(route, asked)
           room = bodies.enter(principal.tenant)
           const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }
           if (route.method === 'POST') owned.body = await readJson(request, { room, idleMs, limits: route.body })
@@ -312,6 +317,20 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
     response.setHeader('content-length', Buffer.byteLength(text))
     response.end(text)
   }
+}
+
+function refuseUnknownQuery({ path, query: known = [] }: Route, { query }: ApiRequest): void {
+  if (!path.startsWith('/v1/')) return
+  const unknown = [...new Set(query.keys())].filter((name) => !known.includes(name))
+  if (unknown.length === 0) return
+  const takes = known.length === 0 ? 'This route takes none.' : `This route takes ${known.join(', ')}.`
+  throw invalidRequest(
+    unknown.map((name) => ({
+      pointer: pointerSegment(name),
+      code: 'unknown_field',
+      detail: `There is no such query parameter. ${takes}`,
+    })),
+  )
 }
 
 /** Takes room for each part of a body as it comes. */

@@ -64,35 +64,44 @@ export interface BodyLimits {
 /** A request whose body the handler reads itself, within the room of its tenant. */
 export type StreamedRequest = OwnedRequest & { stream: Readable; room: BodyShare; idleMs: number }
 
+/** What every route says. */
+interface RouteBase {
+  path: string
+  /**
+   * The names of its query parameters; none by default. The route table refuses every other one (422) below `/v1`, so that
+   * nothing that a client asks for is ignored. A job token in the query is taken out before.
+   */
+  query?: readonly string[]
+}
+
 /** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
-export type Route =
-  | {
-      method: 'GET' | 'POST' | 'DELETE'
-      path: string
-      scope: Scope
-      streams?: undefined
-      /** What its body may be; otherwise that of a plain job. */
-      body?: BodyLimits
-      /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
-      tokenOpens?: true
-      handle: (request: OwnedRequest) => Promise<ApiResponse>
-    }
-  | {
-      method: 'POST'
-      path: string
-      scope: Scope
-      /** The handler reads the body, whatever it is. */
-      streams: true
-      handle: (request: StreamedRequest) => Promise<ApiResponse>
-    }
-  | {
-      method: 'GET' | 'POST' | 'DELETE'
-      path: string
-      scope: null
-      streams?: undefined
-      /** Its body may be no more than a few fields. */
-      body?: undefined
-      /** Judges the request before anything of its body is read; throws what refuses it. */
-      before?: (request: ApiRequest) => void
-      handle: (request: ApiRequest) => Promise<ApiResponse>
-    }
+export type Route = RouteBase &
+  (
+    | {
+        method: 'GET' | 'POST' | 'DELETE'
+        scope: Scope
+        streams?: undefined
+        /** What its body may be; otherwise that of a plain job. */
+        body?: BodyLimits
+        /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
+        tokenOpens?: true
+        handle: (request: OwnedRequest) => Promise<ApiResponse>
+      }
+    | {
+        method: 'POST'
+        scope: Scope
+        /** The handler reads the body, whatever it is. */
+        streams: true
+        handle: (request: StreamedRequest) => Promise<ApiResponse>
+      }
+    | {
+        method: 'GET' | 'POST' | 'DELETE'
+        scope: null
+        streams?: undefined
+        /** Its body may be no more than a few fields. */
+        body?: undefined
+        /** Judges the request before anything of its body is read; throws what refuses it. */
+        before?: (request: ApiRequest) => void
+        handle: (request: ApiRequest) => Promise<ApiResponse>
+      }
+  )

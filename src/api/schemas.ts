@@ -141,7 +141,5 @@ export function queryObject(query: URLSearchParams): Record<string, string | str
   return Object.fromEntries([...values].map(([key, all]) => [key, all.length === 1 ? (all[0] ?? '') : all]))
 }
 
-/** For routes that take no query: what is not known is never silently ignored. */
-export function refuseQuery({ query }: { query: URLSearchParams }): void {
-  parseWith(z.strictObject({}), queryObject(query))
-}
+/** The names of the parameters that a query may have: what a route declares. */
+export const fieldsOf = (schema: z.ZodObject): string[] => Object.keys(schema.shape)

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createCreditAdmin } from '../../src/shared/credits/credit-admin.ts'
+import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { openGate } from '../support/open-gate.ts'
@@ -75,6 +77,36 @@ describe('beyond what can be counted exactly', () => {
       expect(await scene.kinds(one)).toEqual([])
     }
   })
+
+  test.each(['9007199254740993000', '1.5', 'many'])(
+    'an account that holds %s is answered by a named error',
+    async (held) => {
+      await redis.hset(scene.keys.credits(tenant), 'held', held)
+      const store = createRedisCreditStore({ redis, keys: scene.keys })
+      const named = { code: 'credits_not_countable', message: expect.stringContaining('held') }
+      await expect(store.account(tenant)).rejects.toMatchObject(named)
+      const asked = { kind: 'grant', amount: 10, reason: 'x' } as const
+      await expect(createCreditAdmin(store).enter(tenant, asked, null)).rejects.toMatchObject(named)
+      expect(await scene.kinds(tenant)).toEqual([])
+      await redis.xadd(
+        scene.keys.ledger(tenant),
+        '1-1',
+        'kind',
+        'hold',
+        'amount',
+        '1',
+        'granted',
+        '0',
+        'balance',
+        '0',
+        'held',
+        held,
+        'captured',
+        '0',
+      )
+      await expect(store.ledger(tenant, { limit: 5 })).rejects.toMatchObject(named)
+    },
+  )
 
   test('a ledger that is damaged is named, and hides nobody else’s', async () => {
     await scene.accept(tenant, FIXED)

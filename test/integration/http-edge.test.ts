@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import type { Job, Problem } from '../../src/client/types.ts'
 import { ERRORS } from '../../src/shared/errors.ts'
 import { finished } from '../support/finished.ts'
@@ -403,8 +404,34 @@ describe('what would be ignored', () => {
     '/v1/events?job=x',
     '/v1/jobs/job_1/events?wait=5',
     '/v1/credits/ledger?cursor=0-0',
+    '/v1/jobs?token=x',
   ])('is refused in the query: %s', async (path) => {
     expectProblem(await ask(path, { headers: AUTHORIZED }), 422, 'invalid_request')
+  })
+
+  // Of every route that the description has.
+  test('is refused in the query of every route by its name, before anything is done', async () => {
+    const { paths } = z
+      .object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+      .parse((await ask('/openapi.json')).problem)
+    const asked = Object.entries(paths)
+      .filter(([path]) => path.startsWith('/v1/'))
+      .flatMap(([path, methods]) =>
+        Object.keys(methods).flatMap((method) =>
+          ['get', 'post', 'delete'].includes(method) ? [{ path, method }] : [],
+        ),
+      )
+    expect(asked.length).toBeGreaterThan(40)
+    for (const { path, method } of asked) {
+      const url = `${path.replaceAll(/\{\w+\}/g, 'x')}?colour=red`
+      const headers = { ...AUTHORIZED, 'content-type': 'application/json', origin: service.url }
+      const answer = await ask(url, { method: method.toUpperCase(), headers })
+      expect(answer.problem, `${method} ${path}`).toMatchObject({
+        status: 422,
+        code: 'invalid_request',
+        errors: [{ pointer: '/colour', code: 'unknown_field' }],
+      })
+    }
   })
 
   test.each(['//', '//livez', '/v1//jobs', '//?a=b'])('is no path: %s', async (path) => {

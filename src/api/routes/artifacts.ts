@@ -19,6 +19,9 @@ export interface ArtifactRoutesDependencies {
   ensureDeployment: () => Promise<void>
 }
 
+/** Of links and of readers with a key or a job token. */
+const QUERY = ['expires', 'signature', 'file', 'download', 'token']
+
 /** Stored outputs, whole or in ranges, by signed path, key or session. */
 export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[] {
   const { store, artifacts, links, lasting, auth, cors, ensureDeployment } = dependencies
@@ -87,7 +90,7 @@ export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[
   }
 
   return [
-    { method: 'GET', path: '/v1/artifacts/:id', scope: null, handle: get },
-    { method: 'GET', path: '/v1/artifacts/:id/thumbnail', scope: null, handle: thumbnail },
+    { method: 'GET', path: '/v1/artifacts/:id', query: QUERY, scope: null, handle: get },
+    { method: 'GET', path: '/v1/artifacts/:id/thumbnail', query: QUERY, scope: null, handle: thumbnail },
   ]
 }

@@ -36,8 +36,8 @@ import {
   JOB_ID,
   linksQuery,
   parseWith,
+  fieldsOf,
   queryObject,
-  refuseQuery,
 } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
 
@@ -291,7 +291,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
 
   return [
     { method: 'POST', path: '/v1/batches', scope: 'jobs:write', body: BODY, handle: submit },
-    { method: 'GET', path: '/v1/batches', scope: 'jobs:read', handle: list },
+    { method: 'GET', path: '/v1/batches', query: fieldsOf(batchesQuery), scope: 'jobs:read', handle: list },
     {
       method: 'GET',
       path: '/v1/batches/:id',
@@ -299,19 +299,32 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       tokenOpens: true,
       handle: async (request) => ({ status: 200, body: batchView(await owned(request)) }),
     },
-    { method: 'GET', path: '/v1/batches/:id/jobs', scope: 'jobs:read', tokenOpens: true, handle: jobs },
+    {
+      method: 'GET',
+      path: '/v1/batches/:id/jobs',
+      query: fieldsOf(jobsQuery),
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: jobs,
+    },
     {
       method: 'GET',
       path: '/v1/batches/:id/events',
       scope: 'jobs:read',
       tokenOpens: true,
       handle: async (request) => {
-        refuseQuery(request)
         const { id } = await owned(request)
         return streams.ofBatch(request.principal.tenant, id, batches.read, batchView)
       },
     },
-    { method: 'GET', path: '/v1/batches/:id/manifest', scope: 'jobs:read', tokenOpens: true, handle: manifest },
+    {
+      method: 'GET',
+      path: '/v1/batches/:id/manifest',
+      query: fieldsOf(manifestQuery),
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: manifest,
+    },
     { method: 'POST', path: '/v1/batches/:id/cancel', scope: 'jobs:write', handle: cancel },
     { method: 'POST', path: '/v1/batches/:id/retry-failed', scope: 'jobs:write', handle: retryFailed },
     {

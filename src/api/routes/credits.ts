@@ -13,7 +13,7 @@ import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { TENANT_ID } from '../../shared/tenants/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'
+import { fieldsOf, invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'
 
 export interface CreditRoutesDependencies {
   store: CreditStore
@@ -69,11 +69,35 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
 
   return [
     { method: 'GET', path: '/v1/credits', scope: 'credits:read', handle: own(account) },
-    { method: 'GET', path: '/v1/credits/ledger', scope: 'credits:read', handle: own(ledger) },
-    { method: 'GET', path: '/v1/credits/spending', scope: 'credits:read', handle: own(spending) },
+    {
+      method: 'GET',
+      path: '/v1/credits/ledger',
+      query: fieldsOf(ledgerQuerySchema),
+      scope: 'credits:read',
+      handle: own(ledger),
+    },
+    {
+      method: 'GET',
+      path: '/v1/credits/spending',
+      query: fieldsOf(spendingQuerySchema),
+      scope: 'credits:read',
+      handle: own(spending),
+    },
     { method: 'GET', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(account) },
     { method: 'POST', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(enter) },
-    { method: 'GET', path: '/v1/admin/tenants/:id/credits/ledger', scope: 'admin', handle: named(ledger) },
-    { method: 'GET', path: '/v1/admin/tenants/:id/credits/spending', scope: 'admin', handle: named(spending) },
+    {
+      method: 'GET',
+      path: '/v1/admin/tenants/:id/credits/ledger',
+      query: fieldsOf(ledgerQuerySchema),
+      scope: 'admin',
+      handle: named(ledger),
+    },
+    {
+      method: 'GET',
+      path: '/v1/admin/tenants/:id/credits/spending',
+      query: fieldsOf(spendingQuerySchema),
+      scope: 'admin',
+      handle: named(spending),
+    },
   ]
 }

@@ -29,8 +29,8 @@ import {
   getQuerySchema,
   listQuerySchema,
   parseWith,
+  fieldsOf,
   queryObject,
-  refuseQuery,
   retryQuerySchema,
   retrySchema,
 } from '../schemas.ts'
@@ -261,7 +261,6 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function events(request: OwnedRequest): Promise<ApiResponse> {
-    refuseQuery(request)
     const last = request.headers['last-event-id']
     if (last !== undefined && !/^\d{1,15}$/.test(last))
       throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
@@ -271,19 +270,29 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   return [
     { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
-    { method: 'GET', path: '/v1/jobs', scope: 'jobs:read', handle: list },
-    { method: 'GET', path: '/v1/jobs/:id', scope: 'jobs:read', tokenOpens: true, handle: get },
+    { method: 'GET', path: '/v1/jobs', query: fieldsOf(listQuerySchema), scope: 'jobs:read', handle: list },
+    {
+      method: 'GET',
+      path: '/v1/jobs/:id',
+      query: fieldsOf(getQuerySchema),
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: get,
+    },
     { method: 'GET', path: '/v1/jobs/:id/events', scope: 'jobs:read', tokenOpens: true, handle: events },
     { method: 'POST', path: '/v1/jobs/:id/cancel', scope: 'jobs:write', handle: cancel },
-    { method: 'POST', path: '/v1/jobs/:id/retry', scope: 'jobs:write', handle: retry },
+    {
+      method: 'POST',
+      path: '/v1/jobs/:id/retry',
+      query: fieldsOf(retryQuerySchema),
+      scope: 'jobs:write',
+      handle: retry,
+    },
     {
       method: 'GET',
       path: '/v1/events',
       scope: 'jobs:read',
-      handle: async (request) => {
-        refuseQuery(request)
-        return streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null)
-      },
+      handle: async (request) => streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null),
     },
   ]
 }

@@ -6,7 +6,7 @@ import { inputHash } from '../../shared/jobs/run-facts.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned-job.ts'
 import { linksFor } from '../links-asked.ts'
-import { parseWith, queryObject } from '../schemas.ts'
+import { fieldsOf, parseWith, queryObject } from '../schemas.ts'
 import type { ShowJob } from './jobs.ts'
 
 const querySchema = z.strictObject({ links: z.literal('lasting').optional() })
@@ -54,5 +54,14 @@ export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>;
     }
   }
 
-  return [{ method: 'GET', path: '/v1/jobs/:id/manifest', scope: 'jobs:read', tokenOpens: true, handle: manifest }]
+  return [
+    {
+      method: 'GET',
+      path: '/v1/jobs/:id/manifest',
+      query: fieldsOf(querySchema),
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: manifest,
+    },
+  ]
 }

@@ -5,7 +5,7 @@ import { keyView, tenantView } from '../../shared/tenants/tenant-view.ts'
 import { TENANT_ID, type Limits } from '../../shared/tenants/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { parseBody, parseWith, queryObject } from '../schemas.ts'
+import { fieldsOf, parseBody, parseWith, queryObject } from '../schemas.ts'
 import {
   keyPageSchema,
   newKeySchema,
@@ -78,7 +78,7 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
 
   return [
     { method: 'POST', path: '/v1/admin/tenants', scope: 'admin', handle: create },
-    { method: 'GET', path: '/v1/admin/tenants', scope: 'admin', handle: list },
+    { method: 'GET', path: '/v1/admin/tenants', query: fieldsOf(tenantPageSchema), scope: 'admin', handle: list },
     {
       method: 'GET',
       path: '/v1/admin/tenants/:id',
@@ -90,7 +90,13 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
     },
     { method: 'POST', path: '/v1/admin/tenants/:id', scope: 'admin', handle: change },
     { method: 'POST', path: '/v1/admin/tenants/:id/keys', scope: 'admin', handle: createKey },
-    { method: 'GET', path: '/v1/admin/tenants/:id/keys', scope: 'admin', handle: listKeys },
+    {
+      method: 'GET',
+      path: '/v1/admin/tenants/:id/keys',
+      query: fieldsOf(keyPageSchema),
+      scope: 'admin',
+      handle: listKeys,
+    },
     {
       method: 'DELETE',
       path: '/v1/admin/tenants/:id/keys/:keyId',

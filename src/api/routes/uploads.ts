@@ -78,7 +78,7 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
 
   return [
     { method: 'POST', path: '/v1/uploads', scope: 'jobs:write', streams: true, handle: upload },
-    { method: 'GET', path: '/v1/uploads/:id', scope: 'jobs:read', tokenOpens: true, handle: get },
+    { method: 'GET', path: '/v1/uploads/:id', query: ['download'], scope: 'jobs:read', tokenOpens: true, handle: get },
     { method: 'DELETE', path: '/v1/uploads/:id', scope: 'jobs:write', handle: remove },
   ]
 }

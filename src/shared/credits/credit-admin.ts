@@ -3,13 +3,15 @@ import { canonicalJson } from '../canonical-json.ts'
 import { ServiceError } from '../errors.ts'
 import type { LedgerEntry } from './ledger.ts'
 import type { CreditStore, NewEntry } from './ports.ts'
+import { notCountable } from './readable.ts'
 
 /** An operator's use cases of credits, over HTTP and on the command line. */
 export function createCreditAdmin(store: CreditStore) {
   return {
     /**
      * Makes a grant or an adjustment. `key`: idempotency key; a repetition with the same entry returns the first entry. null:
-     * every call makes an entry. Throws `idempotency_key_reused`, `balance_too_low`, `invalid_request`.
+     * every call makes an entry. Throws `idempotency_key_reused`, `balance_too_low`, `invalid_request`,
+     * `credits_not_countable`.
      */
     async enter(
       tenant: string,
@@ -33,6 +35,8 @@ export function createCreditAdmin(store: CreditStore) {
             'balance_too_low',
             `The adjustment exceeds the balance of ${result.balance} micro-credits.`,
           )
+        case 'damaged':
+          throw notCountable(`The account (${result.field})`)
         case 'too_large': {
           const detail =
             'The account would exceed the largest amount that can be represented exactly (2^53 - 1 micro-credits).'

@@ -13,6 +13,7 @@
 
   Output: { status, detail }
     entered | repeated (detail: the entry's id) | key_reused
+    damaged (detail: the field that is no whole number, or beyond what can be counted)
     too_low (detail: the balance, which the adjustment would take below 0) | too_large (not exactly representable)
 
   The first grant makes the tenant limited. An entry `opening` before it grants what the tenant has spent until then, so
@@ -35,6 +36,13 @@ if known then
     return { 'repeated', id }
   end
   return { 'key_reused', '' }
+end
+
+for _, field in ipairs({ 'granted', 'balance', 'held', 'captured' }) do
+  local value = tonumber(redis.call('HGET', KEYS[1], field) or '0')
+  if not value or value ~= math.floor(value) or math.abs(value) > LARGEST then
+    return { 'damaged', field }
+  end
 end
 
 local balance = credit(KEYS[1], 'balance')

@@ -16,6 +16,8 @@ export type EnterResult =
   | { status: 'key_reused' }
   /** An adjustment may not take the balance below 0. */
   | { status: 'too_low'; balance: number }
+  /** A field of the account is no whole number below 2^53; nothing was entered. */
+  | { status: 'damaged'; field: string }
   /** The account would not be exactly representable. */
   | { status: 'too_large' }
 

@@ -4,17 +4,24 @@ import type { JobKeys } from '../jobs/job-keys.ts'
 import { loadScript } from '../redis/script.ts'
 import { decodeAccount, decodeEntry, type LedgerEntry } from './ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
+import { readable } from './readable.ts'
 import { decodeSpending } from './spending.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const grant = loadScript(beside('grant.lua'), { includes: [beside('credits.lua')] })
 
-const grantReply = z.tuple([z.enum(['entered', 'repeated', 'key_reused', 'too_low', 'too_large']), z.coerce.string()])
+const grantReply = z.tuple([
+  z.enum(['entered', 'repeated', 'key_reused', 'too_low', 'too_large', 'damaged']),
+  z.coerce.string(),
+])
 const hashReply = z.record(z.string(), z.string())
 
 /** Entries that one filtered page scans at most; the next page continues there. */
 const LOOK_THROUGH = 5000
 const LOOK_AT_ONCE = 500
+
+const readEntry = (id: string, fields: readonly string[]): LedgerEntry =>
+  readable(`The ledger entry ${id}`, () => decodeEntry(id, fields))
 
 type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending'>
 
@@ -30,7 +37,7 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
   async function before(tenant: string, id: string | undefined, count: number): Promise<LedgerEntry[]> {
     const from = id === undefined ? '+' : `(${id}`
     const rows = await redis.xrevrange(keys.ledger(tenant), from, '-', 'COUNT', count)
-    return rows.map(([id, fields]) => decodeEntry(id, fields))
+    return rows.map(([id, fields]) => readEntry(id, fields))
   }
 
   async function search(tenant: string, { limit, before: from, kind, job }: LedgerQuery) {
@@ -50,7 +57,10 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
   }
 
   return {
-    account: async (tenant) => decodeAccount(await redis.hgetall(keys.credits(tenant))),
+    account: async (tenant) => {
+      const hash = await redis.hgetall(keys.credits(tenant))
+      return readable('The account', () => decodeAccount(hash))
+    },
 
     async enter(tenant, { kind, amount, reason }, { request, body }) {
       const ledger = keys.ledger(tenant)
@@ -58,12 +68,13 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       const [status, detail] = grantReply.parse(
         await grant(redis, names, [kind, String(amount), reason, request, body]),
       )
+      if (status === 'damaged') return { status, field: detail }
       if (status === 'too_low') return { status, balance: Number(detail) }
       if (status === 'key_reused' || status === 'too_large') return { status }
       await confirmDurable?.()
       const [row] = await redis.xrange(ledger, detail, detail)
       if (!row) throw new Error(`entry ${detail} of ${tenant} was made but cannot be read`)
-      return { status, entry: decodeEntry(...row) }
+      return { status, entry: readEntry(...row) }
     },
 
     async ledger(tenant, query) {
