@@ -1,9 +1,10 @@
 --[[
-  Takes what is due and leases it: a claimed member is due again when the lease ends, unless a commit moves it. When the
-  clock of Redis was set back since the last sweep, what lies ahead is moved back as far first: due times, the pause, leases.
+  Claims due members with a lease: a claimed member is due again when its lease ends, unless a commit moves it. When the
+  clock of Redis was set back since the last sweep, times in the future are first moved back by the same amount: due times,
+  the pause, leases.
 
-  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] when the sweep last ran (a string), KEYS[3] the account's
-           hash, ARGV[1] lease ms, ARGV[2] how many at most
+  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] time of the last sweep (a string), KEYS[3] the account's
+           hash, ARGV[1] lease ms, ARGV[2] limit of members
   Output:  { now ms, member, ... }
 ]]
 local time = redis.call('TIME')
@@ -11,7 +12,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function whole(number)
   return string.format('%.0f', number)
 end
--- Corrections of a clock that are smaller do not matter.
+-- ms; smaller corrections of the clock are ignored.
 local TOLERATED = 2000
 local back = tonumber(redis.call('GET', KEYS[2]) or '0') - now
 if back > TOLERATED then

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 
-/** Randomness is fetched for many at once: the call costs more than the bytes. */
+/** Random bytes for many ids: a call costs more than the bytes. */
 const pool = Buffer.alloc(4096)
 let used = pool.length
 
@@ -15,11 +15,11 @@ function take(count: number): number {
 
 const BYTES = 9
 
-/** 72 random bits in 12 characters: each job remembers eight of them. */
+/** 72 random bits in 12 characters; each job stores its last eight ids. */
 export function newCommitId(): string {
   const from = take(BYTES)
   return pool.toString('base64url', from, from + BYTES)
 }
 
-/** What ulid takes its characters from: 0 to below 1, in steps of 1/256, of which 32 are one character. */
+/** Random source for ulid: 0 to below 1 in steps of 1/256, eight steps for each of ulid's 32 characters. */
 export const randomFraction = (): number => (pool[take(1)] ?? 0) / 256

@@ -13,7 +13,7 @@ import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
 import { dueAttempt, dueEffect, dueJob, keptFilesMember } from './due-member.ts'
 
-/** Moves the job between the sets and counters that follow from its phase and status. */
+/** Moves the job between the sets and counters of its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
   if (after.phase !== before.phase)
     input.add('hincrby', keys.phases, before.phase, -1).add('hincrby', keys.phases, after.phase, 1)
@@ -29,7 +29,7 @@ function announce(input: CommitScriptInput, keys: JobKeys, job: JobRecord, rev: 
   input.add('xadd', keys.events, keepEvents, ...fields)
 }
 
-/** Moves an attempt between the sets that follow from its state. */
+/** Moves an attempt between the sets of its state. */
 function moveAttempt(
   input: CommitScriptInput,
   keys: JobKeys,
@@ -46,10 +46,10 @@ function moveAttempt(
     input.dueAt(keys.unknown(job.account), member, changes.intended_at ?? before?.intended_at ?? 0)
 }
 
-/** Causes by which we found out what a webhook should have told. */
-const ASKED: ReadonlySet<Cause> = new Set(['poll', 'list'])
+/** Causes that report what a webhook should have reported. */
+const POLLED: ReadonlySet<Cause> = new Set(['poll', 'list'])
 
-/** So many faults in a row, or outcomes that are unknown at once, stop creation for the account. */
+/** Consecutive faults, or concurrent unknown outcomes, that trip the circuit breaker of the account. */
 const FAULT_LIMIT = 3
 const UNKNOWN_LIMIT = 10
 
@@ -66,7 +66,7 @@ function judgeHealth(
   if (health === 'fault') input.add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
 }
 
-/** What the new state of an attempt means for creation: one more unknown outcome, or a turn that was not used. */
+/** Updates the circuit breaker after an attempt changed: one more unknown outcome, or a probe that was not sent. */
 function judgeAttempt(
   input: CommitScriptInput,
   keys: JobKeys,
@@ -79,7 +79,7 @@ function judgeAttempt(
   if (changes.outcome === 'not_sent' && claim) input.add('probe_back', keys.account(job.account), claim)
 }
 
-/** One line of history for each change that a person would want to read about. */
+/** Writes a line of history for each change of interest to an operator. */
 function remember(
   input: CommitScriptInput,
   keys: JobKeys,
@@ -105,7 +105,7 @@ function remember(
   writeLine(input, keys, job.id, job.rev + 1, line)
 }
 
-/** The record with its changes applied; moments become ms once `now` is known. */
+/** The record with its changes applied; relative moments become ms since 1970, from `now`. */
 export function applyChanges<T extends object>(record: T, changes: object, now: number): T {
   const entries = Object.entries(changes).filter(([, value]) => value !== undefined)
   return {
@@ -114,7 +114,7 @@ export function applyChanges<T extends object>(record: T, changes: object, now: 
   }
 }
 
-/** What `commit` makes of `state`, as the script will have written it at `now`. */
+/** The state after `commit`, as the script writes it at `now`. */
 export function applyCommit(state: JobState, commit: Commit, now: number): JobState {
   const { attempt, effects } = commit
   const attempts = [...state.attempts]
@@ -131,19 +131,19 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
   }
 }
 
-/** At 600 jobs a minute more than half an hour of transitions. */
+/** Default of `keepEvents`: more than half an hour of transitions at 600 jobs a minute. */
 export const KEEP_EVENTS = 100_000
 
 export interface PlanOptions {
   keys: JobKeys
   timings: Timings
-  /** How many transitions the event stream keeps. */
+  /** Length of the event stream, in transitions. */
   keepEvents: number
 }
 
 /**
- * Everything that changes together with the record: attempt, outbox, indexes, due times, counters, money, the batch, the
- * event. `now`: ms, about the time of Redis; it only names the day of the spending.
+ * Plans everything that changes together with the record: attempt, outbox, indexes, due times, counters, credits, batch,
+ * event. `now`: ms, approximate time of Redis; it only determines the day of the spending.
  */
 export function planCommit(
   state: JobState,
@@ -203,7 +203,7 @@ export function planCommit(
   if (commit.orphans) input.add('hincrby', keys.counters, 'orphan_predictions', commit.orphans)
   if (commit.pause) input.add('pause', keys.account(job.account), commit.pause.for, commit.pause.reason)
   if (cause === 'webhook') input.add('hset', keys.account(job.account), 'silence', 0)
-  else if (ASKED.has(cause) && attempt?.changes.state === 'closed')
+  else if (POLLED.has(cause) && attempt?.changes.state === 'closed')
     input.add('hincrby', keys.account(job.account), 'silence', 1)
   judgeHealth(input, keys, job.account, commit.health, timings)
   if (attempt) judgeAttempt(input, keys, state, attempt, timings)
@@ -212,7 +212,7 @@ export function planCommit(
   return input
 }
 
-/** The record of a new job and what only it has: nothing that others look at. In a batch it begins at revision 1. */
+/** Plans the record of a new job, without any index entry. A job of a batch begins at revision 1. */
 export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: PlanOptions): void {
   writeNewJob(input, keys, job)
   if (job.batch !== null) input.add('hset', keys.job(job.id), 'rev', 1)
@@ -225,7 +225,7 @@ export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: P
   })
 }
 
-/** What accepts jobs whose records stand: the line, the indexes, the money, their first due times. */
+/** Plans the acceptance of jobs that have records: limit of the queue, indexes, holds, first due times. */
 export function planAcceptance(
   input: CommitScriptInput,
   jobs: readonly JobRecord[],
@@ -246,7 +246,7 @@ export function planAcceptance(
   input.add('zadd_in', keys.due, soon, ...ids.map((id) => dueJob(id).member))
 }
 
-/** The idempotency entry of what is being accepted. */
+/** Plans the idempotency entry of the accepted job or batch. */
 export function planIdempotency(
   input: CommitScriptInput,
   keys: JobKeys,
@@ -259,7 +259,7 @@ export function planIdempotency(
       .add('set', keys.idempotency(idempotency.entry), JSON.stringify({ ...accepted, body: idempotency.body }))
 }
 
-/** A new job: the record, its indexes, the idempotency entry, its hold, its first due time, the event. */
+/** Plans a new job: record, indexes, idempotency entry, hold, first due time, event. */
 export function planCreate(
   job: JobRecord,
   idempotency: { entry: string; body: string } | null,
@@ -275,7 +275,7 @@ export function planCreate(
   return input
 }
 
-/** Removal of a final job, or of parts of it. */
+/** Plans the removal of a final job, or of parts of it. */
 export function planPurge({ job, attempts }: JobState, purge: Purge, { keys }: PlanOptions): CommitScriptInput {
   const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))
   const goes = (part: PurgePart): boolean => purge.remove === 'record' || purge.parts.includes(part)
@@ -289,7 +289,7 @@ export function planPurge({ job, attempts }: JobState, purge: Purge, { keys }: P
       writeJob(input, keys, job, gone, { ...job, ...gone })
     return input.dueAt(keys.retention, job.id, purge.next)
   }
-  // Nobody's any more: a listing that shows them shall not take them for orphans.
+  // Marked as foreign, so that a listing that still shows them does not count them as orphans.
   if (purge.early)
     for (const { account, prediction_id, orphans } of attempts)
       for (const id of prediction_id === null ? orphans : [prediction_id, ...orphans])
@@ -306,6 +306,6 @@ export function planPurge({ job, attempts }: JobState, purge: Purge, { keys }: P
   return deleteRecord(input, keys, job.id)
 }
 
-/** Every key of one job. */
+/** Deletes every key of one job. */
 export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
   [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)

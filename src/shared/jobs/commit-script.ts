@@ -1,7 +1,7 @@
 import type { Moment } from './decision.ts'
 import type { CommitResult } from './ports.ts'
 
-/** The guards and writes that commit.lua knows; a test compares them. */
+/** The guards and writes of commit.lua; a test compares both lists. */
 export const COMMIT_OPERATIONS = [
   'afford',
   'batch_done',
@@ -56,7 +56,7 @@ export class CommitScriptInput {
     return this
   }
 
-  /** The index of a further key of an operation, which is one of its arguments. */
+  /** The index of a key, for an operation that names further keys in its arguments. */
   indexOf(key: string): number {
     const known = this.indexes.get(key)
     if (known !== undefined) return known
@@ -65,14 +65,14 @@ export class CommitScriptInput {
     return index
   }
 
-  /** `field` at a moment, in a hash. */
+  /** Sets `field` of a hash to a moment. */
   setMoment(key: string, field: string, moment: Moment): this {
     return typeof moment === 'number'
       ? this.add('hset', key, field, moment)
       : this.add('hset_in', key, field, moment.in)
   }
 
-  /** `member` due at a moment. */
+  /** Makes `member` of a sorted set due at a moment. */
   dueAt(key: string, member: string, moment: Moment): this {
     return typeof moment === 'number'
       ? this.add('zadd', key, Math.round(moment), member)
@@ -83,7 +83,7 @@ export class CommitScriptInput {
 /** `new_work` is refused when Redis is full, `intent` until the recovery gate has opened. */
 export type CommitKind = 'new_work' | 'always' | 'intent'
 
-/** Redis' time as far as this process knows it, ms. */
+/** This process's estimate of the Redis clock, ms. */
 export interface RedisClock {
   now(): number
   observe(now: number): void
@@ -108,16 +108,16 @@ export interface CommitReply {
 export interface CommitRunner {
   clock: RedisClock
   run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
-  /** Opens the recovery gate of a generation; false when Redis holds another one by now. */
+  /** Opens the recovery gate of a generation; false when Redis holds another generation by now. */
   allowIntents(generation: string): Promise<boolean>
 }
 
-/** An accept was refused: Redis lost this deployment, or holds another one. */
+/** An accept was refused: Redis has lost this deployment, or holds another one. */
 export class DeploymentLostError extends Error {
   override name = 'DeploymentLostError'
 }
 
-/** An intent was refused: Redis's memory may have gone back, and was not compared with upstream's list since. */
+/** An intent was refused: Redis's memory may have gone back, and has not been compared with upstream's list since. */
 export class GateClosedError extends Error {
   override name = 'GateClosedError'
 }

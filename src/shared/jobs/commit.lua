@@ -1,61 +1,61 @@
 --[[
-  The only writer of jobs: checks everything, then only writes that cannot fail.
+  The only writer of jobs. All checks come first; the writes after them cannot fail.
 
   Input:
     KEYS[1]   the job's hash
     KEYS[2]   the account's hash (create budget, pause)
-    KEYS[3..] every other key that a guard or a write names, by its index
+    KEYS[3..] every other key that a guard or a write names by its index
 
-    ARGV[1]   commit id; the job remembers the last eight, in fields c0 to c7 by revision, so that a repeat of this very
-              commit answers "repeated"
-    ARGV[2]   the revision that the decision was made on; '' when the job must not exist yet
-    ARGV[3]   not after: ms; '' for no limit
+    ARGV[1]   commit id; the job stores the last eight, in fields c0 to c7 by revision, so that a repetition of a commit
+              returns "repeated"
+    ARGV[2]   the revision on which the decision was made; '' when the job must not exist yet
+    ARGV[3]   latest time of the commit: ms; '' for no limit
     ARGV[4]   create budget: microseconds per token; '' when this commit takes none
-    ARGV[5]   create budget: tolerance in microseconds (tokens that may come at once, less one, times ARGV[4])
-    ARGV[6]   ramp: ms over which creation comes back to its full rate after trouble
-    ARGV[7]   ms that the one create of a half-open account may take, until its outcome is known
+    ARGV[5]   create budget: tolerance in microseconds (burst minus one, times ARGV[4])
+    ARGV[6]   ramp: ms over which creation returns to its full rate after the circuit breaker closed
+    ARGV[7]   lease of the one create of a half-open account, ms, until its outcome is known
     ARGV[8..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  generation id (of Redis's memory; its recovery gate must be open)
-                       deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold just this value)
+                       deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold this value)
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
                        first member (of a sorted set) | afford amount (of a credit account)
-                       may_begin held first (a batch lets another job begin; first: it never has)
+                       may_begin held first (a batch lets another job begin; first: the job has no attempt yet)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
-                       in_batch live job from to | stop_batch reason | batch_done ms member (when its last job just ended)
+                       in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
-              `_in` counts ms from this commit; `_line` begins with its time; `_paused` is the reading of the account's pause clock. Where a write
-              names further keys (ledger, spending, batch, live), it gives their index; 0 is none.
+              `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. A write names further keys
+              (ledger, spending, batch, live) by index; 0: none.
 
   Output: { status, now ms, detail }
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
-    short (detail: micro-credits that are missing) | batch_stopped (detail: why)
+    short (detail: missing micro-credits) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
-    probing (creation stands still until GET /account answers and one create is let through)
+    probing (half open: no create until GET /account succeeds, then one at a time)
 
-  An operation that is unknown or incomplete is an error, and nothing is written.
+  An unknown or incomplete operation is an error, and nothing is written.
 
-  Values are opaque here: JSON is never parsed. Time is that of Redis.
+  Values are opaque: JSON is never parsed. All times are Redis time.
 ]]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
--- Redis does not take the -0 that Lua makes of a 0.
+-- Avoids `-0`, the result of negating 0 in Lua, which Redis rejects.
 local function whole(number)
   return string.format('%.0f', number + 0)
 end
-local function answer(status, detail)
+local function reply(status, detail)
   return { status, whole(now), detail or '' }
 end
 
--- Every operation, and what it needs its key to be.
+-- The type of the key that each operation requires.
 local type_of = {
   hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash',
   set = 'string', mine = 'string',
@@ -65,11 +65,11 @@ local type_of = {
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   free = 'any', del = 'any', crowd = 'zset', generation = 'hash', deployment = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
--- And the keys whose indexes are its first arguments.
+-- The types of further keys, whose indexes are the first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
 
--- 1. Checks. Nothing is written before all have passed.
--- Several operations name the same key.
+-- 1. Checks. Nothing is written before all of them pass.
+-- Cache of types, because several operations name the same key.
 local found_types = {}
 local function type_found(key)
   local found = found_types[key] or redis.call('TYPE', key).ok
@@ -86,14 +86,14 @@ local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 
 local revision = known[1] or ''
 for slot = 2, 9 do
   if known[slot] == ARGV[1] then
-    return answer('repeated', revision)
+    return reply('repeated', revision)
   end
 end
 if revision ~= ARGV[2] then
-  return answer('stale', revision)
+  return reply('stale', revision)
 end
 if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then
-  return answer('too_late')
+  return reply('too_late')
 end
 
 local at = 8
@@ -122,45 +122,45 @@ while at <= #ARGV do
   if name == 'generation' then
     local held = redis.call('HMGET', key, 'id', 'open', 'replid')
     if held[1] ~= ARGV[at + 3] or not held[2] or is_another(held[3], replication_id()) then
-      return answer('closed')
+      return reply('closed')
     end
   end
   if name == 'deployment' and redis.call('HGET', key, 'id') ~= ARGV[at + 3] then
-    return answer('lost')
+    return reply('lost')
   end
   if name == 'free' and redis.call('EXISTS', key) == 1 then
-    return answer('taken', redis.call('GET', key))
+    return reply('taken', redis.call('GET', key))
   end
   if name == 'mine' then
     local holder = redis.call('GET', key)
     if holder and holder ~= ARGV[at + 3] then
-      return answer('taken', holder)
+      return reply('taken', holder)
     end
   end
   if name == 'below' and redis.call('ZCARD', key) + tonumber(ARGV[at + 4]) > tonumber(ARGV[at + 3]) then
-    return answer('full', ARGV[at + 3])
+    return reply('full', ARGV[at + 3])
   end
   if name == 'room' and redis.call('SCARD', key) >= tonumber(ARGV[at + 3]) and redis.call('SISMEMBER', key, ARGV[at + 4]) == 0 then
-    return answer('crowded', 'preset_limit')
+    return reply('crowded', 'preset_limit')
   end
   if name == 'first' and redis.call('ZRANGE', key, '0', '0')[1] ~= ARGV[at + 3] then
-    return answer('crowded', 'sequence')
+    return reply('crowded', 'sequence')
   end
   if name == 'afford' then
     local missing = shortfall(key, tonumber(ARGV[at + 3]))
     if missing > 0 then
-      return answer('short', whole(missing))
+      return reply('short', whole(missing))
     end
     if is_beyond(key, tonumber(ARGV[at + 3])) then
-      return answer('beyond')
+      return reply('beyond')
     end
   end
   if name == 'may_begin' then
     local refusal, reason = batch_refuses(key, tonumber(ARGV[at + 3]), ARGV[at + 4] == '1')
     if refusal == 'stopped' then
-      return answer('batch_stopped', reason)
+      return reply('batch_stopped', reason)
     elseif refusal then
-      return answer('crowded', 'max_spend')
+      return reply('crowded', 'max_spend')
     end
   end
   at = at + 3 + count
@@ -171,27 +171,27 @@ if ARGV[4] ~= '' then
   local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival', 'half_open', 'probe', 'ramp_from')
   local paused_until = tonumber(account[1] or '0')
   if paused_until > now then
-    return answer('paused', whole(paused_until - now))
+    return reply('paused', whole(paused_until - now))
   end
   if account[3] and not account[4] then
-    return answer('probing')
+    return reply('probing')
   end
-  -- After trouble the rate grows from a tenth to the whole.
+  -- After the circuit breaker closed, the rate ramps up from a tenth to the full rate.
   local interval = tonumber(ARGV[4])
   local ramped = now - tonumber(account[5] or '0')
   local ramp = tonumber(ARGV[6])
   if ramped < ramp then
     interval = interval / math.max(0.1, ramped / ramp)
   end
-  -- GCRA: the theoretical arrival time moves by one interval a token and may run ahead by the tolerance.
+  -- GCRA: each token moves the theoretical arrival time by one interval; it may run ahead of now by the tolerance.
   local arrival = math.max(tonumber(account[2] or '0'), now_us)
-  -- Further ahead than any token brought it: the clock was set back. One passes, the others come at the rate.
+  -- No token can have moved it this far: the clock was set back. One create passes, the others come at the rate.
   if arrival > now_us + tonumber(ARGV[5]) + 10 * tonumber(ARGV[4]) then
     arrival = now_us + tonumber(ARGV[5])
   end
   local early = arrival - tonumber(ARGV[5]) - now_us
   if early > 0 then
-    return answer('limited', whole(math.ceil(early / 1000)))
+    return reply('limited', whole(math.ceil(early / 1000)))
   end
   next_arrival = arrival + interval
 end
@@ -240,13 +240,13 @@ while at <= #ARGV do
     end
     redis.call('HDEL', key, 'faults', 'trips', 'probe')
   elseif name == 'probe_back' then
-    -- Only its own turn: since then another create may be the one that is tried.
+    -- Only for its own lease: by now another create may hold it.
     if redis.call('HGET', key, 'probe_holder') == first then
       redis.call('HDEL', key, 'probe_lease', 'probe_holder')
     end
   elseif name == 'fault' then
     local faults = redis.call('HINCRBY', key, 'faults', 1)
-    -- While a tripped account is paused this is old news: of a create that was under way when it tripped.
+    -- A fault during the pause of a tripped breaker comes from a create that was in flight when it tripped, and is ignored.
     local half_open = redis.call('HEXISTS', key, 'half_open') == 1
     local paused = tonumber(redis.call('HGET', key, 'paused_until') or '0') > now
     if (half_open and not paused) or (not half_open and faults >= tonumber(first)) then
@@ -322,4 +322,4 @@ while at <= #ARGV do
   end
   at = at + 3 + count
 end
-return answer('applied', detail)
+return reply('applied', detail)

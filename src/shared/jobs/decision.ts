@@ -3,9 +3,9 @@ import type { Prediction } from '../replicate/prediction.ts'
 import type { AttemptRecord, Billed, Cause, Effect, JobError, JobRecord, JobState } from './job.ts'
 import type { Timings } from './timings.ts'
 
-/** What the rules of a job say and answer (transitions.ts has the table). */
+/** Events and decisions of the rules of a job (table: transitions.ts). */
 
-/** A moment: absolute (ms), or so many ms after the commit, by the clock of Redis. */
+/** A moment of the Redis clock: absolute (ms since 1970), or `in` ms after the commit. */
 export type Moment = number | { in: number }
 
 type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T[K] }
@@ -14,7 +14,7 @@ export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
 
 export type PauseReason = 'rate_limited' | 'upstream' | 'account' | 'storage'
 
-/** What a commit says about the account's health: upstream served, failed us once more, or refuses the account. */
+/** Effect of a commit on the circuit breaker: upstream served a request, failed once more, or refuses the account. */
 export type Health = 'healthy' | 'fault' | 'refused'
 
 export interface Commit {
@@ -22,18 +22,18 @@ export interface Commit {
   job: JobChanges
   attempt?: { n: number; changes: AttemptChanges }
   effects: { add: Effect[]; remove: string[] }
-  /** `attempt`: of the attempt that the commit names; null: it needs no look any more. */
+  /** `attempt`: due time of the attempt that the commit names; null: none any more. */
   due: { job?: Moment; attempt?: Moment | null }
   /** The commit takes a token of the account's create budget, or is refused. */
   takesBudget?: true
-  /** Creation stops for every job of the account, ms from the commit. */
+  /** Pauses creation for every job of the account, for ms from the commit. */
   pause?: { for: number; reason: PauseReason }
   health?: Health
-  /** Predictions that nobody owns came to light. */
+  /** Number of newly found predictions that no attempt owns. */
   orphans?: number
   /** The batch of the job lets no further job begin. */
   stopsBatch?: BatchStop
-  /** Shown in the history beside the phase. */
+  /** Shown in the history next to the phase. */
   note?: string
 }
 export interface Ignored {
@@ -43,9 +43,9 @@ export interface Ignored {
 export type Decision = Commit | Ignored
 
 export type JobEvent =
-  /** A worker is about to POST; `claim` is the id of this very commit. `output_shape`: where it was not known at accept. */
+  /** A worker is about to POST; `claim` is the id of this commit. `output_shape`: when it was unknown at acceptance. */
   | { type: 'intend'; claim: string; output_shape?: OutputShape }
-  /** The input cannot be made ready to be sent: now, or with an `error` never. Nothing was begun. */
+  /** The input could not be prepared: not now, or never if there is an `error`. No attempt was begun. */
   | {
       type: 'not_prepared'
       error: JobError | null
@@ -54,7 +54,7 @@ export type JobEvent =
     }
   /** The holder of the claim did not send a byte. */
   | { type: 'not_sent'; attempt: number; claim: string }
-  /** Upstream surely created nothing. `error` null: the job goes back into the line. */
+  /** Upstream certainly created nothing. `error` null: the job returns to the queue. */
   | {
       type: 'refused'
       attempt: number
@@ -64,45 +64,45 @@ export type JobEvent =
       pause: { for: number; reason: PauseReason } | null
       health: Health | null
     }
-  /** The holder of the claim does not know what became of its POST. */
+  /** The holder of the claim does not know the outcome of its POST. */
   | { type: 'lost'; attempt: number; claim: string; reason: string }
-  /** The same, of an intent that Redis has forgotten: there is no such attempt. */
+  /** The same, for an intent that Redis has lost: the attempt does not exist. */
   | { type: 'forgotten'; attempt: number; reason: string }
-  /** Redis has forgotten how the attempt ended: a prediction of the next one exists. */
+  /** Redis has lost the outcome of the attempt: a prediction of the next attempt exists. */
   | { type: 'superseded'; attempt: number }
-  /** A prediction as upstream tells it: the create's answer, a webhook, a GET, a listing, a cancel's answer. */
+  /** A prediction from upstream: response of a create or cancel, webhook, GET, listing. */
   | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string }
   /** A complete listing that began at `began` shows no prediction of the attempt. */
   | { type: 'not_listed'; attempt: number; began: number }
-  /** Upstream answers 404 for the attempt's prediction, and knows the account. */
+  /** Upstream returns 404 for the attempt's prediction, and accepts the account. */
   | { type: 'missing'; attempt: number }
   | ({ type: 'stored'; attempt: number } & StoredOutput)
-  /** `kept`: what was stored of it, if anything. */
+  /** `kept`: the part of the output that was stored, if any. */
   | { type: 'not_stored'; attempt: number; message: string; kept?: StoredOutput }
-  /** Upstream took the cancel, or has nothing to cancel. */
+  /** Upstream accepted the cancel, or has nothing to cancel. */
   | { type: 'cancel_done'; attempt: number; prediction_id: string }
-  /** `gives_up_output`: also when the prediction has succeeded and its output is being stored. */
+  /** `gives_up_output`: cancel also while the output of a succeeded prediction is being stored. */
   | { type: 'cancel'; gives_up_output?: true }
   /** The batch lets no further job begin. */
   | { type: 'batch_stopped'; reason: BatchStop }
-  /** A due time came: of the job, or of one attempt. */
+  /** The due time of the job, or of one attempt, was reached. */
   | { type: 'tick'; attempt?: number }
 
-/** An output as a record keeps it. */
+/** The output fields of a record. */
 export type StoredOutput = Pick<JobRecord, 'output' | 'artifacts'> & Partial<Pick<JobRecord, 'output_artifact'>>
 
 export interface TransitionContext {
-  /** ms, Redis clock, at most a moment old */
+  /** ms, Redis clock, read when the job was loaded */
   now: number
-  /** How long creation was paused in all so far, ms: this much does not count for `start_within`. */
+  /** The account's pause clock: total ms of pauses so far, which do not count towards `start_within`. */
   paused: number
   cause: Cause
   timings: Timings
-  /** Whether webhooks can reach us and do: decides when the first poll is due. */
+  /** Whether webhooks are configured and arrive: determines the time of the first poll. */
   webhooks: boolean
-  /** How long runs of the job's model take (p90), ms; null when nobody knows yet. */
+  /** Duration of the model's runs (p90), ms; null while unknown. */
   expected: number | null
-  /** Whether a link leads to output files of upstream. */
+  /** Whether a link points to an output file of upstream. */
   delivers: (link: string) => boolean
 }
 
@@ -116,7 +116,7 @@ export type Rule<E extends JobEvent['type']> = (
 export const BATCH_STOPS = ['canceled', 'failure_rate', 'max_spend'] as const
 export type BatchStop = (typeof BATCH_STOPS)[number]
 
-/** What one phase makes of every event. */
+/** The rule of one phase for every event. */
 export type Row = { [E in JobEvent['type']]: Rule<E> }
 
 export const ignored = (reason: Ignored['reason']): Ignored => ({ kind: 'ignored', reason })
@@ -147,10 +147,10 @@ export const canceled = (billed: Billed, message = 'The job was canceled on requ
   completed_at: NOW,
 })
 
-/** What a stop leads to when nothing runs upstream any more. */
+/** The final state of a stop, once nothing runs upstream. */
 export const stopped = (job: JobRecord, billed: Billed): JobChanges =>
   job.stop?.reason === 'timeout'
-    ? failed('timeout', `The prediction did not end within ${job.timeout} s.`, true, billed)
+    ? failed('timeout', `The prediction did not complete within ${job.timeout} s.`, true, billed)
     : canceled(billed)
 
 export const closed = (outcome: string, cause: Cause | null): AttemptChanges => ({

@@ -1,4 +1,4 @@
-/** What the due index holds: what has to be looked at, and by which name it stands there. */
+/** A member of the due index: its target, and its name in the index. */
 export type DueMember =
   | { kind: 'job'; member: string; job: string }
   | { kind: 'attempt'; member: string; job: string; attempt: number }
@@ -24,17 +24,17 @@ export const dueEffect = (job: string, effect: string): DueMember => ({
 
 export const dueBatch = (batch: string): DueMember => ({ kind: 'batch', member: `batch:${batch}`, batch })
 
-/** The index of clean-ups names kept files so, jobs and batches by their ids. */
+/** Prefix of kept files in the retention index, which names jobs and batches by their ids. */
 const KEPT_FILES = 'files:'
 export const keptFilesMember = (job: string): string => `${KEPT_FILES}${job}`
-/** The job whose files a member of the index of clean-ups names; null: it names something else. */
+/** The job of a member of the retention index that names kept files; null for another member. */
 export const keptFilesOf = (member: string): string | null =>
   member.startsWith(KEPT_FILES) ? member.slice(KEPT_FILES.length) : null
 
-/** None when it is not ours; it is left alone then. */
+/** Empty for an unknown member, which is left alone. */
 export function parseDueMember(member: string): DueMember[] {
   const [kind, id = '', ...rest] = member.split(':')
-  // Whatever was made of it, it is found by the name under which it stands there.
+  // `member` keeps the exact name in the index, even when it is malformed.
   if (kind === 'batch') return [{ ...dueBatch(id), member }]
   if (kind === 'job') return [{ ...dueJob(id), member }]
   if (kind === 'attempt') return [{ ...dueAttempt(id, Number(rest[0])), member }]

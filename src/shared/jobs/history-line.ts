@@ -11,22 +11,22 @@ import {
   type Status,
 } from './job.ts'
 
-/** One line of what happened to a job, as it was when the commit had been made. */
+/** One line of a job's history: the state after a commit. */
 export interface HistoryLine {
   phase: Phase
   status: Status
   cause: Cause
   attempt: number
-  /** The attempt's prediction, once it is known. */
+  /** The attempt's prediction; null while unknown. */
   prediction: string | null
-  /** When it changed. */
+  /** Present when it changed. */
   attempt_state?: AttemptState
   note?: string
   /** code */
   error?: string
 }
 
-/** Letters are part of the format: none may change its meaning. */
+/** The letters are part of the stored format: never change the meaning of one. */
 const PHASE_LETTERS: Record<Phase, string> = {
   queued: 'q',
   submitting: 's',
@@ -58,7 +58,7 @@ const PHASE_OF = inverted(PHASES, PHASE_LETTERS)
 const CAUSE_OF = inverted(CAUSES, CAUSE_LETTERS)
 const STATE_OF = inverted(ATTEMPT_STATES, STATE_LETTERS)
 
-/** What a status nearly always is: only another is written down. */
+/** The usual status of each phase: only a different one is stored. */
 const USUAL: Record<Phase, Status> = {
   queued: 'queued',
   submitting: 'queued',
@@ -74,9 +74,8 @@ const USUAL: Record<Phase, Status> = {
 }
 
 /**
- * A line as Redis keeps it: `<phase><cause><attempt>`, `+` when its prediction is known, the letter of the attempt's
- * state when it changed; and as JSON `[note, error, status]`, as far as there is something to say. The commit script
- * writes the time (ms) before it.
+ * Encodes a line for Redis: `<phase><cause><attempt>`, `+` when its prediction is known, the letter of the attempt's state
+ * when that changed, then JSON `[note, error, status]` without trailing nulls. The commit script prefixes the time (ms).
  */
 export function encodeHistory(line: HistoryLine): string {
   const { phase, status, cause, attempt, prediction, attempt_state, note, error } = line
@@ -91,7 +90,7 @@ const LINE = /^(\d+) (\w)(\w)(\d+)(\+?)(\w?)(?: (.*))?$/s
 const moreSchema = z.array(z.string().nullable())
 const statusSchema = z.enum(STATUSES)
 
-/** Predictions are named by their attempts. */
+/** Decodes lines, oldest first; `attempts` provide the ids of predictions. */
 export function decodeLines(
   lines: readonly string[],
   attempts: readonly AttemptRecord[],

@@ -1,13 +1,13 @@
-/** What a worker met that holds up one job; lossy, and forgotten by itself. */
+/** A cause found by a worker that holds up one job; lossy, and expires automatically. */
 export interface JobWait {
-  /** `files`: handing over files of the input; `copy`: copying an output; `storage`: the place for files fails. */
+  /** `files`: uploading files of the input to Replicate; `copy`: copying an output; `storage`: storage is failing. */
   reason: 'files' | 'copy' | 'storage'
   /** One or two sentences for the owner of the job. */
   detail: string
 }
 
 export interface JobWaits {
-  /** Never rejects: a note that is lost costs words only. */
+  /** Never rejects: a lost note only costs an explanation. */
   note(job: string, wait: JobWait | null): Promise<void>
   of(job: string): Promise<JobWait | null>
 }

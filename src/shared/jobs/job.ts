@@ -2,8 +2,8 @@ import type { OutputShape } from '../artifacts/output-shape.ts'
 import type { PriceRule } from '../credits/price.ts'
 
 /**
- * The vocabulary of jobs and attempts (docs/glossary.md). Plain values: what Redis keeps, what the rules decide on.
- * Times are milliseconds of the Redis clock; durations are seconds where a customer sees them.
+ * Records of jobs and attempts (docs/glossary.md): plain values, stored in Redis and read by the rules. Times are
+ * milliseconds of the Redis clock; durations that the API shows are seconds.
  */
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
@@ -32,7 +32,7 @@ export const isFinal = (phase: Phase): phase is FinalPhase => (FINAL_PHASES as r
 export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
 
-/** Whether Replicate charges for what happened (its billing rules for public models). */
+/** Whether Replicate charges for the outcome (its billing rules for public models). */
 export type Billed = 'no' | 'yes' | 'unknown'
 
 export interface JobError {
@@ -51,33 +51,33 @@ export interface Stop {
 export const ON_UNKNOWN = ['fail', 'retry'] as const
 export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
-/** Whether output files are copied into our storage before the job is done, or left where they are. */
+/** Whether output files are copied into our storage before the job succeeds, or left at Replicate. */
 export const STORE_POLICIES = ['copy', 'none'] as const
 export type StorePolicy = (typeof STORE_POLICIES)[number]
 
-/** How long a job is kept, as its record holds it: seconds from its end (files null: forever). keep.ts has the rules. */
+/** Retention in a job's record: seconds after its completion (files null: forever). Rules: keep.ts. */
 export type FrozenKeep = readonly [payload: number, job: number, files: number | null]
 
-/** A copied output file. `key` is its place in the artifact store. */
+/** A copied output file. `key`: its key in the artifact store. */
 export interface ArtifactRecord {
   id: string
   key: string
   media_type: string
   bytes: number
   sha256: string
-  /** px; null: it has none, or it is not known. */
+  /** px; null: none, or unknown. */
   width: number | null
   height: number | null
   /** s */
   duration: number | null
-  /** A small picture of a large one, in the artifact store. */
+  /** Thumbnail of a large image, in the artifact store. */
   thumbnail: { key: string; bytes: number } | null
 }
 
 export interface JobRecord {
   v: 1
   id: string
-  /** Grows by one with each commit. */
+  /** Incremented by each commit. */
   rev: number
   tenant: string
   account: string
@@ -88,12 +88,12 @@ export interface JobRecord {
   model: string | null
   version: string | null
   deployment: string | null
-  /** The preset that it was made from. */
+  /** The preset of the request. */
   preset: string | null
-  /** The batch that it belongs to, and its place there, from 0. */
+  /** The batch of the job, and its position there, from 0. */
   batch: string | null
   position: number | null
-  /** It begins when all before it in the batch have ended. */
+  /** Whether it begins only after all jobs before it in the batch are final. */
   in_sequence: boolean
   prediction_id: string | null
   input: JsonObject | null
@@ -103,51 +103,51 @@ export interface JobRecord {
   timeout: number
   /** s */
   start_within: number
-  /** When `start_within` began, ms, and what the account's pause clock read then. */
+  /** When `start_within` began, ms, and the account's pause clock at that time. */
   start_since: number
   start_paused: number
-  /** What to do when it stays undecidable whether a create arrived. */
+  /** Policy when it remains undecidable whether a create arrived. */
   on_unknown: OnUnknown
-  /** Predictions of this job that failed for reasons of the platform and were made anew. */
+  /** Number of resubmissions: predictions that failed because of the platform and were recreated. */
   resubmissions: number
-  /** How many of those are allowed. */
+  /** Limit of resubmissions. */
   resubmit_limit: number
   store: StorePolicy
-  /** What its output means, by the model's Output schema or the preset; null: the schema was not to be had yet. */
+  /** Meaning of the output, from the model's Output schema or the preset; null: the schema was not available yet. */
   output_shape: OutputShape | null
-  /** How its files are called in a bucket, by its preset; null: as the deployment calls them. */
+  /** Key pattern of its files in a bucket, from its preset; null: the deployment's pattern. */
   key_pattern: string | null
-  /** The batch and place by which its files are called, where these are of the job that it tries again. */
+  /** The batch and position in the names of its files, when they are those of the job that this one retries. */
   named_as: { batch: string; position: number } | null
-  /** So many jobs of the preset may be in flight at once. */
+  /** Limit of jobs of the preset in flight. */
   in_flight_limit: number | null
-  /** null: it costs nothing. */
+  /** null: free. */
   price: PriceRule | null
   /** Whether a job that is canceled after its start is charged. */
   charge_canceled: boolean
-  /** Micro-credits: held until the end; taken then; owed but beyond what the account had. */
+  /** Micro-credits: held until the job is final; captured then; owed but not covered by the account. */
   estimate: number
   captured: number | null
   uncollected: number
-  /** The metrics did not tell the price: the hold was taken. */
+  /** Whether the hold was captured because the metrics did not determine the price. */
   charge_estimated: boolean
-  /** null: of the first release, which did not say. */
+  /** null: accepted by the first release, which did not record it. */
   keep: FrozenKeep | null
-  /** The job that this one tries again. */
+  /** The job that this one retries. */
   retry_of: string | null
-  /** The version that ran, as upstream told it at the end: `hidden` for official models. */
+  /** The version that ran, as reported by upstream at completion: `hidden` for official models. */
   resolved_version: string | null
-  /** Asked for, or told by the model. */
+  /** Seed from the input, or as reported by the model. */
   seed: number | null
-  /** Of the input, when retention has removed it: SHA-256 of its canonical JSON. */
+  /** SHA-256 of the canonical JSON of the input, once retention has removed the input. */
   input_sha256: string | null
-  /** Files stand as their artifact's id, lost ones as null. */
+  /** Files are represented by the ids of their artifacts, lost files by null. */
   output: Json
-  /** The artifact that holds the whole output, which is too long for the record; `output` then is its id. */
+  /** The artifact that holds an output that is too long for the record; `output` is then its id. */
   output_artifact: string | null
   artifacts: ArtifactRecord[]
   progress: number | null
-  /** The beginning of a text that is still growing; lossy, written beside the commits. */
+  /** The beginning of a text output of a running prediction; lossy, not written by commits. */
   partial: string | null
   error: JobError | null
   metrics: JsonObject
@@ -163,8 +163,8 @@ export interface JobRecord {
 }
 
 /**
- * One POST to Replicate. `intended`: the permit is out; `unknown`: its outcome is not known; `open`: a prediction
- * exists and is not final; `closed`: nothing can come of it any more.
+ * One POST to Replicate. `intended`: the permit is granted; `unknown`: the outcome is unknown; `open`: a prediction exists
+ * and is not final; `closed`: the outcome is settled.
  */
 export const ATTEMPT_STATES = ['intended', 'unknown', 'open', 'closed'] as const
 export type AttemptState = (typeof ATTEMPT_STATES)[number]
@@ -174,29 +174,29 @@ export interface AttemptRecord {
   n: number
   account: string
   state: AttemptState
-  /** The id of the commit that wrote the intent: its author alone may POST. */
+  /** The id of the commit that wrote the intent: only its author may POST. */
   claim: string
   intended_at: number
   prediction_id: string | null
-  /** How it ended, or why nothing is known: `not_sent`, `rate_limited`, `succeeded`, `connection_reset`, … */
+  /** The outcome, or why it is unknown: `not_sent`, `rate_limited`, `succeeded`, `connection_reset`, ... */
   outcome: string | null
-  /** Who brought the final news: webhook, poll, cancel or create. */
+  /** The source that reported completion: webhook, poll, cancel or create. */
   finished_by: Cause | null
-  /** The newest webhook that changed something. */
+  /** The newest webhook that changed the attempt. */
   webhook_id: string | null
-  /** Predictions beyond the owned one that carried this attempt's token. */
+  /** Further predictions with this attempt's token, besides the owned one. */
   orphans: string[]
-  /** Begin of the first complete listing that did not show a prediction of this attempt, ms. */
+  /** Start of the first complete listing without a prediction of this attempt, ms. */
   absent_since: number | null
-  /** When upstream first answered 404 for the prediction, ms. */
+  /** When upstream first returned 404 for the prediction, ms. */
   missing_since: number | null
   closed_at: number | null
 }
 
-/** The claim of an attempt whose intent Redis forgot and upstream remembered. */
+/** The claim of an attempt whose intent Redis lost, and which was recovered from upstream. */
 export const RECOVERED = 'recovered'
 
-/** An attempt before its intent fills it in. */
+/** An attempt before the fields of its intent are set. */
 export const newAttempt = (n: number): AttemptRecord => ({
   v: 1,
   n,
@@ -214,25 +214,25 @@ export const newAttempt = (n: number): AttemptRecord => ({
   closed_at: null,
 })
 
-/** What made a transition happen. */
+/** Sources of transitions. */
 export const CAUSES = ['api', 'create', 'webhook', 'poll', 'list', 'cancel', 'worker', 'sweep'] as const
 export type Cause = (typeof CAUSES)[number]
 
 /**
- * Work that a commit owes to the world: a row of the outbox, written with the change and removed by the commit that
- * records its result.
+ * A row of the outbox: external work that a commit requires. The commit writes the row with the change, and the commit that
+ * records the result removes it.
  */
 export type Effect =
   | {
       v: 1
       kind: 'store'
       attempt: number
-      /** What upstream answered; null when it is too large for the record: then the store job asks again. */
+      /** The prediction's output; null when it is too large for the record: the store job then reads it from upstream. */
       output: Json
       output_pending: boolean
-      /** ms; Replicate removes the files then. */
+      /** When Replicate removes the files, ms. */
       expires_at: number
-      /** ms; not stored by then: the job fails. */
+      /** Deadline, ms: the job fails when the output is not stored by then. */
       give_up_at: number
     }
   | { v: 1; kind: 'cancel'; attempt: number; prediction_id: string; requested_at: number }
@@ -240,7 +240,7 @@ export type Effect =
 export const effectKey = (effect: Effect): string =>
   effect.kind === 'store' ? `store:${effect.attempt}` : `cancel:${effect.attempt}:${effect.prediction_id}`
 
-/** All that a decision may look at. */
+/** The state from which the rules decide. */
 export interface JobState {
   job: JobRecord
   attempts: AttemptRecord[]

@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { formatDuration, parseDuration } from '../duration.ts'
 import { KEEP_BOUNDS, keepProblem, type Keep } from './keep.ts'
 
-/** How requests, presets and tenants say how long something is kept. */
+/** Schemas of retention in requests, presets and tenants. */
 
-/** A clock of retention: a text such as `24h`, read as seconds; Infinity is `forever`. */
+/** A retention clock: a text such as `24h`, parsed to seconds; `forever` is Infinity. */
 function clock(name: keyof Keep) {
   const { min, max, forever } = KEEP_BOUNDS[name]
   const bounds = `${formatDuration(min)} to ${formatDuration(max)}`
@@ -19,7 +19,7 @@ function clock(name: keyof Keep) {
 
 const clocks = { payload: clock('payload'), job: clock('job'), files: clock('files') }
 
-/** How long something is kept after its end; a clock that is not named comes from the level above. */
+/** Retention after completion; a missing clock comes from the level above. */
 export const keepSchema = z
   .strictObject({ payload: clocks.payload.optional(), job: clocks.job.optional(), files: clocks.files.optional() })
   .superRefine((own, context) => {
@@ -34,7 +34,7 @@ export const keepSchema = z
       })
   })
 
-/** Of a tenant; null: as the deployment has it. */
+/** Retention of a tenant; null: the deployment's default. */
 export const tenantKeepSchema = z.strictObject({
   payload: clocks.payload.nullable().optional(),
   job: clocks.job.nullable().optional(),

@@ -3,11 +3,11 @@ import type { FieldError } from '../errors.ts'
 import type { FrozenKeep, JobRecord } from './job.ts'
 
 /**
- * How long the parts of a job are kept after its end (docs/storage.md, "How long"), in seconds. Always
+ * Retention of the parts of a job after its completion (docs/storage.md, "How long"), in seconds. Always
  * `payload <= job <= files`.
  */
 export interface Keep {
-  /** Input and output in the record, and the files that only this input names. */
+  /** Input and output in the record, and files that no other input names. */
   payload: number
   /** The record. */
   job: number
@@ -17,10 +17,10 @@ export interface Keep {
 
 export const CLOCKS = ['payload', 'job', 'files'] as const satisfies readonly (keyof Keep)[]
 
-/** What one level says: a clock that it does not name comes from the level above. */
+/** Retention of one level; a missing clock comes from the level above. */
 export type OwnKeep = { [Clock in keyof Keep]?: number | undefined }
 
-/** `max`: how long a job may ask for where its tenant has no value. */
+/** `max`: limit for jobs where the tenant has no value. */
 export interface DeploymentKeep {
   usual: Keep
   max: Keep
@@ -29,17 +29,17 @@ export interface DeploymentKeep {
 const MINUTE = 60
 const DAY = 86_400
 
-/** Bounds of any value, in seconds. Records live in Redis, in memory: they are never kept forever. */
+/** Bounds of any value, in seconds. Records are in Redis's memory, so they are never kept forever. */
 export const KEEP_BOUNDS: Record<keyof Keep, { min: number; max: number; forever: boolean }> = {
   payload: { min: MINUTE, max: 365 * DAY, forever: false },
   job: { min: MINUTE, max: 365 * DAY, forever: false },
   files: { min: MINUTE, max: 3650 * DAY, forever: true },
 }
 
-/** Of the first release, whose records do not say how long they are kept. */
+/** Retention of the first release, whose records do not contain it. */
 export const FIRST_KEEP: Keep = { payload: DAY, job: 7 * DAY, files: 7 * DAY }
 
-/** An idempotency key is known so long after the end of its job, or as long as the payload, but never without the record. */
+/** Shortest retention of an idempotency key after completion, s; limited by that of the record. */
 const ENTRY = DAY
 
 export const freezeKeep = ({ payload, job, files }: Keep): FrozenKeep => [
@@ -49,8 +49,8 @@ export const freezeKeep = ({ payload, job, files }: Keep): FrozenKeep => [
 ]
 
 /**
- * What counts for a job. A record of the first release keeps what was promised then, or what the deployment says now,
- * whichever is longer: an upgrade removes nothing sooner.
+ * The retention that applies to a job. For a record of the first release: the longer of what was promised then and the
+ * deployment's present value, so that an upgrade removes nothing sooner.
  */
 export function keepOf({ keep }: Pick<JobRecord, 'keep'>, { usual }: Pick<DeploymentKeep, 'usual'>): Keep {
   if (keep === null) return eachClock((clock) => Math.max(FIRST_KEEP[clock], usual[clock]))
@@ -65,8 +65,8 @@ const eachClock = (of: (clock: keyof Keep) => number): Keep => ({
 })
 
 /**
- * A level over the one above it. What it names counts; the other clocks give way, so that files last as long as the
- * record, and the payload no longer than it.
+ * Applies a level to the level above it. Its own values win; the other clocks are adjusted, so that files last at least as
+ * long as the record, and the payload at most as long.
  */
 function over(above: Keep, own: OwnKeep): Keep {
   const files = own.files ?? Math.max(above.files, own.job ?? above.job)
@@ -86,11 +86,11 @@ export interface KeepLevels {
   deployment: DeploymentKeep
   tenant: OwnKeep
   preset: OwnKeep
-  /** What the request asks for. */
+  /** Values of the request. */
   job: OwnKeep
 }
 
-/** How long a job is kept, and what of its request cannot be granted; pointers begin at its `keep`. */
+/** The retention of a job, and errors for values of the request above the limits; pointers are relative to `keep`. */
 export function resolveKeep({ deployment, tenant, preset, job }: KeepLevels): { keep: Keep; wrong: FieldError[] } {
   const inherited = over(deployment.usual, shorter(tenant, preset))
   const keep = over(inherited, job)
@@ -109,19 +109,19 @@ export function resolveKeep({ deployment, tenant, preset, job }: KeepLevels): { 
     refuse(
       'job',
       'too_long',
-      `Its files last as long as the record, and here that is ${formatDuration(most.files)} at most.`,
+      `The record is kept no longer than its files, which are limited to ${formatDuration(most.files)}.`,
     )
   return { keep, wrong }
 }
 
-/** Of a job that is made once more: what the first had, within what its tenant has now. */
+/** Retention of a retry: that of the retried job, limited by the tenant's present values. */
 export function keepAgain(old: JobRecord['keep'], deployment: DeploymentKeep, tenant: OwnKeep): FrozenKeep {
   if (old === null) return freezeKeep(over(deployment.usual, tenant))
   const { payload, job, files } = keepOf({ keep: old }, deployment)
   return freezeKeep(over({ payload, job, files }, shorter({ payload, job, files }, tenant)))
 }
 
-/** What is wrong with the values of one level among each other. */
+/** The first contradiction among the values of one level; null when there is none. */
 export function keepProblem(own: OwnKeep): { clock: keyof Keep; detail: string } | null {
   const { payload, job, files } = own
   if (job !== undefined && files !== undefined && files < job)
@@ -132,7 +132,7 @@ export function keepProblem(own: OwnKeep): { clock: keyof Keep; detail: string }
   return null
 }
 
-/** Times at which parts of a job go, ms; files Infinity: never. */
+/** Times at which the parts of a job are removed, ms; files Infinity: never. */
 export interface Ends {
   payload: number
   entry: number
@@ -157,7 +157,7 @@ export function endsOf(
   }
 }
 
-/** The first clean-up of a job that ends, ms from its end. */
+/** The first clean-up of a final job, ms after its completion. */
 export const firstCleanUp = ({ keep }: Pick<JobRecord, 'keep'>, keepPredictionIndex: number): number =>
   keep === null
     ? keepPredictionIndex

@@ -22,11 +22,11 @@ export interface LifecycleOptions {
   log: Logger
   /** Whether webhooks can reach this deployment. */
   webhooks: () => boolean
-  /** Whether a link leads to output files of upstream; by default to those of Replicate's own hosts. */
+  /** Whether a link points to an output file of upstream; default: a file on Replicate's own hosts. */
   delivers?: (link: string) => boolean
 }
 
-/** What a job needs to be accepted; already validated. */
+/** A validated request for a job. */
 export interface NewJob {
   tenant: string
   account: string
@@ -41,7 +41,7 @@ export interface NewJob {
   start_within: number
   on_unknown: OnUnknown
   retry_of: string | null
-  /** How often a prediction that failed for reasons of the platform is made anew. */
+  /** Limit of resubmissions after failures of the platform. */
   resubmit_limit: number
   store: StorePolicy
   output_shape: OutputShape | null
@@ -58,11 +58,11 @@ export type AcceptResult =
   | { kind: 'replayed'; job: JobRecord }
   | { kind: 'key_reused' }
   | { kind: 'too_late' }
-  /** The tenant has so many jobs in the line already. */
+  /** The tenant's queue has reached this limit. */
   | { kind: 'full'; limit: number }
-  /** Micro-credits that are missing. */
+  /** Missing micro-credits. */
   | { kind: 'short'; missing: number }
-  /** The account would hold more than can be counted exactly. */
+  /** The account would hold more than can be represented exactly. */
   | { kind: 'beyond' }
 
 export type ApplyResult =
@@ -71,18 +71,18 @@ export type ApplyResult =
   | { kind: 'missing' }
   | { kind: 'limited' | 'paused'; waitMs: number }
   | { kind: 'probing' }
-  /** Others must end first; the job is rung when one did. */
+  /** Other jobs must end first; when one does, the job's doorbell is rung. */
   | { kind: 'crowded' }
-  /** Its batch lets no further job begin: the job has ended. */
+  /** Its batch lets no further job begin: the job is final. */
   | { kind: 'batch_stopped' }
   | { kind: 'taken'; holder: string }
 
-/** More lost races than this in a row mean that something is wrong with the record, not with the timing. */
+/** Consecutive lost races that indicate a damaged record rather than contention. */
 const MAX_RACES = 50
 
 const RUN_TIMES_FRESH_MS = 30_000
 
-/** The use cases of a job: accept it, and apply what happened to it. Every writer goes through here. */
+/** The use cases of a job: accept it, and apply events to it. All writes of jobs go through this. */
 export function createLifecycle({
   store,
   doorbells,
@@ -93,12 +93,12 @@ export function createLifecycle({
 }: LifecycleOptions) {
   const nextUlid = monotonicFactory(randomFraction)
 
-  /** A lost doorbell costs time only: the sweep rings again. */
+  /** A lost doorbell only delays a job: the sweep rings again. */
   const ring = async (what: string, sound: () => Promise<void>): Promise<void> => {
     try {
       await sound()
     } catch (error) {
-      log.warn({ err: error, what }, 'doorbell not rung; the sweep will')
+      log.warn({ err: error, what }, 'could not ring a doorbell; the sweep will')
     }
   }
 
@@ -110,9 +110,9 @@ export function createLifecycle({
         `job ${job.phase}`,
       )
     if (commit.orphans)
-      log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'a prediction that no attempt owns came to light')
+      log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'found a prediction that no attempt owns')
     if (commit.pause) log.info({ ...commit.pause, job: job.id }, 'a request of this job paused creation')
-    // A job that is made anew keeps its phase when an attempt came to nothing.
+    // During a resubmission a job keeps its phase when an attempt creates nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
     if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
     if (left(before, job))
@@ -122,14 +122,14 @@ export function createLifecycle({
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
   }
 
-  /** A webhook that brings no news, because asking was faster, shows as well that webhooks come. */
-  async function hearWebhook(): Promise<void> {
+  /** A webhook without news, because a poll was faster, still shows that webhooks arrive. */
+  async function recordWebhook(): Promise<void> {
     await store.webhookCame().catch((error: unknown) => {
-      log.debug({ err: error }, 'that a webhook came was not written down')
+      log.debug({ err: error }, 'could not record that a webhook arrived')
     })
   }
 
-  /** p90 of the job's model, kept for a while: it only decides when the first poll is due. */
+  /** p90 of the job's model, cached: it only determines the time of the first poll. */
   const runTimes = new Map<string, { at: number; expected: number | null }>()
   async function expectedRun(job: JobRecord): Promise<number | null> {
     const model = modelOf(job)
@@ -143,8 +143,8 @@ export function createLifecycle({
   }
 
   /**
-   * Loads the job, decides, commits; decides again when somebody was faster. Throws when Redis does not answer: then it
-   * is not known whether the commit happened.
+   * Loads the job, decides, commits; starts over after a lost race. Throws when Redis does not respond: whether the commit
+   * was made is then unknown.
    */
   async function apply(
     id: string,
@@ -155,7 +155,7 @@ export function createLifecycle({
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = newCommitId()
       const { now, paused, silence, state } = await store.load(id)
-      if (cause === 'webhook' && silence > 0) await hearWebhook()
+      if (cause === 'webhook' && silence > 0) await recordWebhook()
       if (state === null) return { kind: 'missing' }
       const expected = await expectedRun(state.job)
       const context = {
@@ -188,7 +188,7 @@ export function createLifecycle({
         case 'taken':
           return { kind: 'taken', holder: result.holder }
         case 'crowded':
-          // Asked again from within the crowd: whoever ends from now on sees it there.
+          // Tried again after joining the crowd: a job that ends from now on finds it there.
           if (isInCrowd) return { kind: 'crowded' }
           await store.joinCrowd(state.job, result.crowd)
           isInCrowd = true
@@ -199,16 +199,16 @@ export function createLifecycle({
         case 'full':
         case 'short':
         case 'beyond':
-          throw new Error(`a change of ${id} was answered with ${result.status}`)
+          throw new Error(`unexpected result of a commit of ${id}: ${result.status}`)
         case 'too_late':
         case 'stale':
           break
       }
     }
-    throw new Error(`job ${id} changed ${MAX_RACES} times while one change was being decided`)
+    throw new Error(`a commit of job ${id} lost ${MAX_RACES} races in a row`)
   }
 
-  /** What an earlier request with the same key came to; null: there is none any more. */
+  /** Result of an earlier request with the same key; null: none, or no longer known. */
   async function known({ entry, body }: { entry: string; body: string }): Promise<AcceptResult | null> {
     const named = await store.idempotent(entry)
     const first = named && (await store.read(named.job))
@@ -237,15 +237,15 @@ export function createLifecycle({
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
-      // Nobody waits for the doorbell: the job is accepted, and due.
+      // Not awaited: the job is accepted, and due.
       void ring('submit', () => doorbells.submit(id))
       return { kind: 'accepted', job: accepted }
     },
 
-    /** `job_<ulid>`, growing within this process. */
+    /** `job_<ulid>`, increasing within this process. */
     newJobId: (): string => `job_${nextUlid()}`,
 
-    /** A prediction as somebody saw it: changes the job, or at least moves its progress. */
+    /** Applies an observed prediction: changes the job, or only its progress. */
     async observe(
       id: string,
       attempt: number,
@@ -264,7 +264,7 @@ export function createLifecycle({
         const partial = partialText(prediction.output, { shape: job.output_shape, delivers })
         if ((progress !== null && progress !== job.progress) || (partial !== null && partial !== job.partial))
           await store.progress(id, job.tenant, { progress, partial }).catch((error: unknown) => {
-            log.debug({ err: error, job: id }, 'progress not written')
+            log.debug({ err: error, job: id }, 'could not write progress')
           })
       }
       if (result.kind === 'applied' && prediction.status === 'succeeded') {
@@ -272,7 +272,7 @@ export function createLifecycle({
         const from = prediction.created_at ?? result.state.job.prediction_created_at
         if (model !== null && from !== null && prediction.completed_at !== null)
           await store.rememberRun(model, prediction.completed_at - from).catch((error: unknown) => {
-            log.debug({ err: error, model }, 'run time not remembered')
+            log.debug({ err: error, model }, 'could not record a run time')
           })
       }
       return result
@@ -280,7 +280,7 @@ export function createLifecycle({
   }
 }
 
-/** What a job like this one is made from; its input apart, which retention may have removed, and how long it is kept. */
+/** The request of a job like this one, without its input, which retention may have removed, and without its retention. */
 export const sameAgain = (
   job: JobRecord,
 ): Omit<NewJob, 'tenant' | 'account' | 'input' | 'retry_of' | 'keep' | 'named_as'> => ({
@@ -302,11 +302,11 @@ export const sameAgain = (
   charge_canceled: job.charge_canceled,
 })
 
-/** Whether the job makes room for another one of its preset or batch. */
+/** Whether the change makes room for another job of the preset or batch. */
 const left = (before: JobRecord, after: JobRecord): boolean =>
   before.phase !== after.phase && (isFinal(after.phase) || after.phase === 'queued')
 
-/** A job as it is accepted. `place`: in its batch. */
+/** The record of a job at acceptance. `place`: its place in a batch. */
 export function newRecord(
   request: NewJob,
   id: string,

@@ -1,9 +1,9 @@
 --[[
-  One consistent look at a job.
+  Reads a job consistently.
 
   Input:   KEYS[1] job, KEYS[2] its outbox, KEYS[3] the account (hashes), KEYS[4..] documents of the job (strings)
-  Output:  { now ms, pause clock ms, silence of webhooks, job fields, outbox fields, documents }, the fields flat: field,
-           value, ...
+  Output:  { now ms, pause clock ms, predictions completed without a webhook, job fields, outbox fields, documents }, the
+           fields flat: field, value, ...
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -1,7 +1,7 @@
 --[[
-  Passes the place of an ended job, by which its files are named, on to a retry of it: once, to the first that asks.
+  Passes the place of a final job, which is part of the names of its files, on to its first retry.
 
-  Input:   KEYS[1] the job's hash, ARGV[1] `1` to pass it on, `0` to take that back
+  Input:   KEYS[1] the job's hash, ARGV[1] `1` to pass it on, `0` to undo that
   Output:  1 when this call passed it on
 ]]
 local passes = ARGV[1] == '1'

@@ -4,39 +4,39 @@ import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
 import type { BatchStop, Commit, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history-line.ts'
 
-/** How a commit ended. */
+/** Result of a commit. */
 export type CommitResult =
   | { status: 'applied'; state: JobState }
-  /** This very commit had been applied before: a reply was lost and the command came twice. */
+  /** The same commit was applied before: a reply was lost and the command was sent twice. */
   | { status: 'repeated' }
-  /** Somebody else was faster: load and decide again. */
+  /** Another commit was faster: load and decide again. */
   | { status: 'stale' }
   | { status: 'too_late' }
-  /** No token of the create budget now. */
+  /** The create budget has no token now. */
   | { status: 'limited'; waitMs: number }
   /** Creation is paused for the account. */
   | { status: 'paused'; waitMs: number }
-  /** Creation stands still until upstream is found well again. */
+  /** The circuit breaker is half open: no creation until a probe succeeds. */
   | { status: 'probing' }
-  /** Another one must end first. */
+  /** Another job must end first. */
   | { status: 'crowded'; crowd: Crowd }
   /** The batch of the job lets no further job begin. */
   | { status: 'batch_stopped'; reason: BatchStop }
-  /** The tenant has as many jobs in the line as it may have. */
+  /** The tenant's queue has reached this limit. */
   | { status: 'full'; limit: number }
-  /** Micro-credits that the tenant is short of. */
+  /** Missing micro-credits of the tenant. */
   | { status: 'short'; missing: number }
-  /** The hold would bring the account beyond what can be counted exactly. */
+  /** With the hold, the account would exceed what can be represented exactly. */
   | { status: 'beyond' }
-  /** A key that must be ours belongs to another: an idempotency entry, a prediction. */
+  /** An idempotency entry or a prediction belongs to another job. */
   | { status: 'taken'; holder: string }
 
-/** How many jobs of the tenant may wait in the line; null: any number. */
+/** Limit of a tenant's jobs that wait in the queue; null: none. */
 export interface AcceptLimits {
   queuedJobs: number | null
 }
 
-/** Whom a job waits for: others of its preset, those before it in its batch, or those that its batch's money is held for. */
+/** The jobs that a job waits for: of its preset, before it in its batch, or holding its batch's remaining credits. */
 export const CROWDS = ['preset_limit', 'sequence', 'max_spend'] as const
 export type Crowd = (typeof CROWDS)[number]
 
@@ -45,7 +45,7 @@ export interface Snapshot {
   now: number
   /** The account's pause clock, ms. */
   paused: number
-  /** Predictions that were found final by asking since the last webhook came. */
+  /** Number of predictions found final by polling since the last webhook. */
   silence: number
   state: JobState | null
 }
@@ -61,23 +61,23 @@ export interface Counts {
 
 export interface Pause {
   reason: PauseReason
-  /** ms; null: until upstream is found well, which is being tried */
+  /** ms since 1970; null: until a probe of upstream succeeds */
   until: number | null
 }
 
-/** So many predictions found final by asking, and no webhook among them: webhooks do not come. */
+/** Predictions found final by polling, without a webhook in between, from which webhooks count as missing. */
 export const SILENT_FROM = 5
 
-/** Outputs that are not copied when upstream removes them in so many ms are alarmed about. */
+/** An output that is not copied this long before upstream removes it raises an alarm, ms. */
 export const AT_RISK_MS = 15 * 60_000
 
 export interface JobStore {
   load(id: string): Promise<Snapshot>
-  /** A view without attempts and effects; null when there is no such job. */
+  /** The record without attempts and effects; null when the job does not exist. */
   read(id: string): Promise<JobRecord | null>
-  /** Newest first. `before`: the id that ended the last page. */
+  /** Newest first. `before`: the last id of the previous page. */
   list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
-  /** Writes a new job. The entry is the idempotency entry and the digest of the body. */
+  /** Writes a new job. `idempotency`: name of the entry, and digest of the body. */
   create(
     job: JobRecord,
     idempotency: { entry: string; body: string } | null,
@@ -85,30 +85,30 @@ export interface JobStore {
     limits?: AcceptLimits,
   ): Promise<CommitResult>
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
-  /** The job waits for another one to end. */
+  /** Makes the job wait for another job to end. */
   joinCrowd(job: JobRecord, crowd: Crowd): Promise<void>
-  /** Whom it waits for, if it does. */
+  /** The crowd in which the job waits, if any. */
   crowdOf(job: JobRecord): Promise<Crowd | null>
-  /** The job made room: those who may be let in, one of each crowd. */
+  /** Removes and returns the next waiting job of each crowd, because the job made room. */
   leaveCrowd(job: JobRecord): Promise<string[]>
-  /** What an idempotency entry names. */
+  /** The job that an idempotency entry names, and the digest of the request's body. */
   idempotent(entry: string): Promise<{ job: string; body: string } | null>
-  /** Lossy: what a running prediction shows of itself. */
+  /** Writes the progress and partial output of a running prediction; lossy. */
   progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
   /** Oldest first. */
   history(id: string): Promise<{ at: number; entry: HistoryLine }[]>
-  /** Attempts whose outcome is unknown, oldest first. */
+  /** Attempts with an unknown outcome, oldest first. */
   unknownAttempts(account: string): Promise<{ job: string; attempt: number; intended_at: number }[]>
-  /** Which of these predictions no attempt of ours owns and nobody else's are known to be. */
+  /** Those of the predictions that no attempt owns and that are not known to be foreign. */
   unowned(account: string, predictions: string[]): Promise<string[]>
-  /** The open attempts of ours that own some of these predictions. */
+  /** Open attempts that own these predictions, by prediction. */
   openOwners(account: string, predictions: string[]): Promise<Map<string, { job: string; attempt: number }>>
   rememberForeign(account: string, prediction: string): Promise<void>
-  /** Whether it is known to be nobody's here: made by others, or of a job that was deleted. */
+  /** Whether the prediction is known to be foreign: created by others, or for a deleted job. */
   isForeign(account: string, prediction: string): Promise<boolean>
-  /** An authentic webhook came: they are not silent. */
+  /** Records that an authentic webhook arrived. */
   webhookCame(): Promise<void>
-  /** Whether webhooks have been missing lately. */
+  /** Whether webhooks have been missing lately (SILENT_FROM). */
   webhooksSilent(account: string): Promise<boolean>
   /** ms, Redis clock */
   now(): Promise<number>
@@ -117,61 +117,61 @@ export interface JobStore {
   /** p50 and p90 of a model's runs, ms; null when too few are known. */
   runTimes(model: string): Promise<{ p50: number; p90: number } | null>
   rememberRun(model: string, ms: number): Promise<void>
-  /** Passes the place of an ended job on to a retry, by which its files are named: true once for each job. */
+  /** Passes the place of a final job, which names its files, on to a retry: true once for each job. */
   passPlace(id: string): Promise<boolean>
-  /** The retry was not accepted: the place may be passed on again. */
+  /** Undoes `passPlace`, because the retry was not accepted. */
   takePlaceBack(id: string): Promise<void>
-  /** One try of a half-open account: true when it is the caller's. */
+  /** Takes the probe lease of a half-open account: true when the caller has it. */
   beginProbe(account: string): Promise<boolean>
   endProbe(account: string, result: { well: true } | { well: false; reason: PauseReason }): Promise<void>
-  /** Storing failed or worked; answers for how long it has been failing, ms. */
+  /** Records a storage failure; returns for how long storage has been failing, ms. */
   storageFailed(): Promise<number>
   storageWorked(): Promise<void>
-  /** For how long storing has been failing, ms; null: it has not. */
+  /** For how long storage has been failing, ms; null: it works. */
   storageFailingFor(): Promise<number | null>
   pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
-  /** Outputs that upstream removes within `ms` and that are not copied yet. */
+  /** Number of outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /**
-   * After a commit that takes budget threw GateClosedError, and this generation of Redis's memory was compared with
-   * upstream's list: intents are taken again. False when Redis holds another generation by now.
+   * Opens the recovery gate for a generation of Redis's memory that was compared with upstream's list, after a commit
+   * threw GateClosedError. False when Redis holds another generation by now.
    */
   allowIntents(generation: string): Promise<boolean>
-  /** How long ago the sweep last took something, in any process, ms; null: never. */
+  /** ms since the last sweep of any process; null: never. */
   sweptAgo(): Promise<number | null>
-  /** Moves a due member that is still in the index. */
+  /** Makes a member due in `inMs`, if it is still in the index. */
   rearm(member: DueMember, inMs: number): Promise<void>
-  /** Takes a member out of the index: its job is gone, or it needs no look any more. */
+  /** Removes a member from the index. */
   dropDue(member: DueMember): Promise<void>
-  /** Final jobs (and `bat_` batches, `files:<job>` kept files) whose next clean-up is due. */
+  /** Claims final jobs (and `bat_` batches, `files:<job>` kept files) with a due clean-up. */
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
-  /** Looks at a final job again when its open attempts are due: it is not done before they are closed. */
+  /** Defers the clean-up of a final job until its open attempts and effects are due. */
   deferRetention(state: JobState): Promise<void>
-  /** Removes what a final job need not keep any more. False: it has changed since it was loaded, and stays as it is. */
+  /** Removes parts of a final job, or its record. Returns false when the job has changed since it was loaded. */
   purge(state: JobState, purge: Purge, commitId: string): Promise<boolean>
-  /** Files that outlived the record of this job; null: none, or nothing removes them. */
+  /** Files that outlived the record of this job; null: none, or files that are kept forever. */
   keptFiles(job: string): Promise<KeptFiles | null>
-  /** Their time came, and they are gone. */
+  /** Removes the record of kept files, after the files were removed. */
   forgetKeptFiles(job: string): Promise<void>
-  /** How many predictions are open on the account. */
+  /** Number of open predictions of the account. */
   openPredictions(account: string): Promise<number>
   pause(account: string): Promise<Pause | null>
-  /** How many creates the budget would let begin at this moment. */
+  /** Number of creates that the budget allows now. */
   createsFree(account: string): Promise<number>
-  /** An authentic webhook that could not be used, kept for the operator. */
+  /** Keeps an authentic webhook that could not be used, for the operator. */
   deadLetter(letter: { reason: string; job: string; prediction: string; webhook_id: string }): Promise<void>
   counts(): Promise<Counts>
 }
 
-/** BullMQ jobs say "look at this" and prove nothing: losing one costs time, never a job. */
+/** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {
   submit(job: string): Promise<void>
-  /** `soon`: upstream removes it soon. */
+  /** `soon`: upstream removes the prediction soon. */
   poll(job: string, attempt: number, soon: boolean): Promise<void>
-  /** Look for the predictions of unknown outcomes. */
+  /** Requests a search for the predictions of unknown outcomes. */
   adopt(account: string): Promise<void>
-  /** Look at many open predictions by listing. */
+  /** Requests a listing that polls many open predictions. */
   window(
     account: string,
     created: { after: number; before: number },

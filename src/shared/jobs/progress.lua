@@ -1,5 +1,6 @@
 --[[
-  Progress is lossy on purpose: at most one write a second for a job, no revision, nothing for a job that does not run.
+  Writes progress, which is lossy on purpose: at most once a second for each job, without a revision, and only for a running
+  job.
 
   Input:   KEYS[1] the job's hash, KEYS[2] its partial text, ARGV[1] progress 0..1 or '', ARGV[2] partial text or '',
            ARGV[3] channel, ARGV[4] message

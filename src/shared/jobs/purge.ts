@@ -2,15 +2,15 @@ import { z } from 'zod'
 import type { Ends } from './keep.ts'
 import type { JobRecord, JobState } from './job.ts'
 
-/** Stored files that outlive the record of their job: enough to find them when their time comes. */
+/** Location of stored files that outlive the record of their job. */
 export interface KeptFiles {
   tenant: string
   keys: string[]
-  /** Everything below these is the job's alone. */
+  /** Folders whose whole content belongs to the job. */
   folders: string[]
 }
 
-/** As it is kept in Redis; `until`: when they go, ms. */
+/** The form in Redis; `until`: when the files are removed, ms. */
 export const keptFilesSchema = z.object({
   tenant: z.string(),
   keys: z.array(z.string()),
@@ -20,20 +20,20 @@ export const keptFilesSchema = z.object({
 
 export type PurgePart = 'index' | 'payload' | 'entry'
 
-/** What a clean-up removes of a final job. */
+/** What a clean-up removes from a final job. */
 export type Purge =
-  /** `next`: when the job is looked at again, ms. */
+  /** `next`: time of the next clean-up, ms. */
   | { remove: 'parts'; parts: readonly PurgePart[]; next: number }
   /**
-   * The record. `early`: upstream may still show its predictions, which are remembered as nobody's. `kept`: files that
-   * stay, and the time at which they go, ms.
+   * The record. `early`: upstream may still list its predictions, which are recorded as foreign. `kept`: files that outlive
+   * the record, and the time of their removal, ms.
    */
   | { remove: 'record'; early: boolean; kept: { files: KeptFiles; until: number } | null }
 
-/** Where the files of a job are when its record goes: with it, or left where they are, for a while or for good. */
+/** What happens to the files of a job when its record is removed; `until`: ms, Infinity: forever. */
 export type FilesAfter = { stay: false } | { stay: true; until: number }
 
-/** What is due of a final job at `now`, ms. */
+/** The parts of a final job that are due for removal at `now`, ms; `early`: the record is due. */
 export function duePurge(
   completedAt: number,
   ends: Ends,
@@ -51,13 +51,13 @@ export const filesAfter = ({ artifacts }: Pick<JobRecord, 'artifacts'>, ends: En
   artifacts.length > 0 && ends.files > ends.job ? { stay: true, until: ends.files } : { stay: false }
 
 /**
- * Whether input and output are still needed: by what the outbox owes (a cancel needs neither), or to recognise a
- * prediction that nobody has seen.
+ * Whether input and output are still needed: for a row of the outbox (a cancel needs neither), or to recognize a prediction
+ * with an unknown outcome.
  */
 export const owesPayload = ({ attempts, effects }: Pick<JobState, 'attempts' | 'effects'>): boolean =>
   effects.some(({ kind }) => kind !== 'cancel') ||
   attempts.some(({ state }) => state === 'intended' || state === 'unknown')
 
-/** Whether its record is still needed. */
+/** Whether the record is still needed. */
 export const owesRecord = ({ attempts, effects }: Pick<JobState, 'attempts' | 'effects'>): boolean =>
   effects.length > 0 || attempts.some(({ state }) => state !== 'closed')

@@ -1,7 +1,7 @@
 --[[
-  Records of jobs, each as it is at one moment. Not a MULTI: Redis refuses that when memory is full.
+  Reads records of jobs, each consistently. A script instead of MULTI, which Redis refuses when memory is full.
 
-  Input:   KEYS: of each job its hash and three documents (strings)
+  Input:   KEYS: for each job its hash and three documents (strings)
   Output:  for each job { fields, documents }, the fields flat: field, value, ...
 ]]
 local jobs = {}

@@ -19,12 +19,11 @@ import { decodeLines, type HistoryLine } from './history-line.ts'
 import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, DOCUMENT_FIELDS, present, type JobDocument } from './record-fields.ts'
 
 /**
- * Records in Redis. What commits change stands in one hash for each job, one field each, so that a commit writes only
- * what changed: the job's own fields, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. What is long,
- * or frozen when the job is accepted, stands in documents of its own (record-fields.ts says where): Redis keeps a hash in
- * one compact piece only while no value is longer than 64 bytes (`hash-max-listpack-value`), at a fifth of the memory.
- * In the hash words are kept as they are ('' is null), everything else as JSON. What is read back meets a schema once,
- * here.
+ * Records in Redis. One hash for each job holds the fields that commits change, so that a commit writes only what changed:
+ * the fields of the job, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. Long fields, and fields
+ * that are frozen at acceptance, are in separate documents (record-fields.ts): Redis stores a hash compactly, in a fifth of
+ * the memory, only while no value is longer than 64 bytes (`hash-max-listpack-value`). In the hash, words are stored as
+ * they are ('' is null), everything else as JSON. Schemas validate everything that is read, only here.
  */
 
 const json = z.custom<Json>((value) => value !== undefined)
@@ -41,7 +40,7 @@ const artifact = z.object({
   media_type: z.string(),
   bytes: z.number(),
   sha256: z.string(),
-  // What was stored before these were measured has none.
+  // Absent in artifacts stored by releases that did not measure files.
   width: z.number().nullable().default(null),
   height: z.number().nullable().default(null),
   duration: z.number().nullable().default(null),
@@ -143,7 +142,7 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
   }),
 ])
 
-/** Of the hash; the documents are JSON anyway. */
+/** Fields of the hash that are stored as words, not as JSON. */
 const WORDS = new Set([
   'tenant',
   'account',
@@ -157,12 +156,12 @@ const WORDS = new Set([
   'webhook_id',
 ])
 
-/** The record was written by a newer release: this one must leave it alone. */
+/** The record was written by a newer release; this release must not change it. */
 export class NewerRecordError extends Error {
   override name = 'NewerRecordError'
 }
 
-/** Whether a record or an effect cannot be read, rather than Redis: what concerns others need not wait for it. */
+/** Whether an error means an unreadable record or effect, in contrast to an unreachable Redis: other jobs can proceed. */
 export const isUnreadableRecord = (error: unknown): boolean =>
   error instanceof NewerRecordError || error instanceof z.ZodError || error instanceof SyntaxError
 
@@ -176,11 +175,11 @@ const decodeField = (field: string, text: string): unknown => {
   return WORDS.has(field) ? text : JSON.parse(text)
 }
 
-/** One of the documents that hold a job's long and frozen fields. */
+/** Encodes one of the documents with a job's long and frozen fields. */
 export const encodeDocument = (document: JobDocument, job: JobRecord): string =>
   JSON.stringify(Object.fromEntries(present(DOCUMENT_FIELDS[document], job)))
 
-/** What Redis holds of a job: the fields of its hash, flat, and the texts of `JobKeys.documents`. */
+/** A job as stored in Redis: the fields of its hash, flat, and the texts of `JobKeys.documents`. */
 export interface StoredJob {
   id: string
   hash: readonly string[]
@@ -200,12 +199,12 @@ export const storedJob = (id: string, hash: unknown, documents: unknown): Stored
 const pairs = (flat: readonly string[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
 
-/** Calls `take` with each field and its text. Every change reads a whole hash, so this makes nothing beside. */
+/** Calls `take` with each field and its text. It allocates nothing, because every change reads a whole hash. */
 function eachField(flat: readonly string[], take: (name: string, text: string) => void): void {
   for (let at = 0; at + 1 < flat.length; at += 2) take(flat[at] ?? '', flat[at + 1] ?? '')
 }
 
-/** '' when there is none. */
+/** '' when the field is absent. */
 export function storedField(flat: readonly string[], wanted: string): string {
   for (let at = 0; at + 1 < flat.length; at += 2) if (flat[at] === wanted) return flat[at + 1] ?? ''
   return ''
@@ -213,12 +212,12 @@ export function storedField(flat: readonly string[], wanted: string): string {
 
 const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
 
-/** Fields that are not the job's own: of an attempt, a line of history, one of the last commits, the time of progress. */
+/** Fields of the hash that are not fields of the job: attempts, lines of history, ids of the last commits, time of progress. */
 const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
 const isOfScripts = (name: string): boolean => (name.startsWith('c') && isDigit(name, 1)) || name === 'progress_at'
 
-/** Before anything else of the record is looked at: the rest may be written in a way that is not known here. */
+/** Called before the rest of the record is decoded, because a newer release may use another format. */
 function checkVersion(text: string): void {
   if (Number(text) > 1) throw new NewerRecordError(`a record of version ${text}`)
 }
@@ -228,7 +227,7 @@ const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
 const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text))
 
-/** What the order says of money, without the rest of the record. */
+/** Price and estimate from the order document, without the rest of the record. */
 export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
   moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) })
 
@@ -246,7 +245,7 @@ export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null 
   return jobSchema.parse(fields)
 }
 
-/** `hash`: of the job, flat. */
+/** Decodes the attempts. `hash`: fields of the job's hash, flat. */
 export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
   const byNumber = new Map<number, Record<string, unknown>>()
   const attemptOf = (n: number): Record<string, unknown> => {
@@ -266,14 +265,14 @@ export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
   return [...byNumber.values()].map((fields) => attemptSchema.parse(fields)).sort((a, b) => a.n - b.n)
 }
 
-/** What happened to the job, oldest first. `hash`: of the job, flat. */
+/** Decodes the history, oldest first. `hash`: fields of the job's hash, flat. */
 export function decodeHistory(hash: readonly string[]): { at: number; entry: HistoryLine }[] {
   const lines: [number, string][] = []
   eachField(hash, (name, text) => {
     if (isOfHistory(name)) lines.push([Number(name.slice(1)), text])
   })
-  const told = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
-  return told.length === 0 ? [] : decodeLines(told, decodeAttempts(hash))
+  const texts = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
+  return texts.length === 0 ? [] : decodeLines(texts, decodeAttempts(hash))
 }
 
 const versionSchema = z.object({ v: z.number() })

@@ -1,14 +1,15 @@
 import type { AttemptRecord, JobRecord } from './job.ts'
 
 /**
- * Where each field of a record is kept in Redis (record-codec.ts), and what its absence says: a field is not written
- * before it was something else. What an absence says is part of the format and never changes.
+ * Place of each field of a record in Redis (record-codec.ts), and its value when it is absent: a field is not written while
+ * it has that value. The values of absent fields are part of the stored format and never change.
  *
- * - `hash`: what commits change, at most 64 bytes; every moment, since only there a commit can set it by Redis' clock
- * - `order`: frozen at accept, or long; one JSON document
- * - `result`: what comes at the end, or is long; one JSON document, not there before
- * - `partial`: a text of its own, not written by commits
- * - `key`: the key names it
+ * - `hash`: fields that commits change, at most 64 bytes each; all times, because a commit can set them by Redis's clock
+ *   only there
+ * - `order`: fields that are frozen at acceptance, or long; one JSON document
+ * - `result`: fields that are set at completion, or long; one JSON document, absent before
+ * - `partial`: a separate string, not written by commits
+ * - `key`: part of the Redis key
  */
 
 export const DOCUMENTS = ['order', 'result'] as const
@@ -79,7 +80,7 @@ export const JOB_FIELDS: { [F in keyof JobRecord]: Field<JobRecord[F]> } = {
   completed_at: { in: 'hash', absent: null },
 }
 
-/** Attempts stand in the hash of their job, as `<n>.<field>`. */
+/** Fields of attempts, in the hash of their job as `<n>.<field>`. */
 export const ATTEMPT_FIELDS: { [F in keyof AttemptRecord]: Field<AttemptRecord[F]> } = {
   v: { in: 'hash', absent: 1 },
   n: { in: 'key' },
@@ -104,13 +105,13 @@ const fieldOf = (fields: Fields, name: string): Field<unknown> | undefined =>
 const PLACES = new Map<string, Place>(Object.entries(JOB_FIELDS).map(([name, field]) => [name, field.in]))
 export const placeOf = (field: string): Place | undefined => PLACES.get(field)
 
-/** Whether the absence of a field says the same. */
+/** Whether the value equals that of an absent field. */
 function isAbsent(value: unknown, absent: unknown): boolean {
   if (value === absent) return absent !== undefined
   return typeof absent === 'object' && absent !== null && JSON.stringify(value) === JSON.stringify(absent)
 }
 
-/** What of a new record, or of one of its documents, has to be written. */
+/** The fields of a new record, or of one of its documents, that have to be written. */
 export const present = (fields: Fields, record: object): [name: string, value: unknown][] =>
   Object.entries(record).filter(([name, value]) => {
     const field = fieldOf(fields, name)
@@ -131,6 +132,6 @@ const absences = (fields: Fields): Readonly<Record<string, unknown>> =>
     Object.entries(fields).flatMap(([name, { absent }]) => (absent === undefined ? [] : [[name, absent]])),
   )
 
-/** What stands for the fields that are not written. */
+/** Values of fields that are absent in the stored record. */
 export const ABSENT_IN_JOB = absences(JOB_FIELDS)
 export const ABSENT_IN_ATTEMPT = absences(ATTEMPT_FIELDS)

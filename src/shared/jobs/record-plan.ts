@@ -6,7 +6,7 @@ import type { AttemptRecord, JobRecord } from './job.ts'
 import { encodeDocument, encodeField } from './record-codec.ts'
 import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from './record-fields.ts'
 
-/** What a commit writes of the record itself (record-codec.ts tells how it is kept). */
+/** Plans the writes of a commit to the record itself (format: record-codec.ts). */
 
 type Changes = [field: string, value: unknown][]
 
@@ -22,7 +22,7 @@ function setFields(input: CommitScriptInput, key: string, prefix: string, change
   if (plain.length > 0) input.add('hset', key, ...plain)
 }
 
-/** A document of which a field changed is written anew. */
+/** Rewrites every document with a changed field. */
 function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after: JobRecord): void {
   const inHash = changes.filter(([field]) => placeOf(field) === 'hash')
   setFields(input, keys.job(after.id), '', inHash)
@@ -31,16 +31,16 @@ function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after
       input.add('set', keys[document](after.id), encodeDocument(document, after))
 }
 
-/** Written beside the commits, too: what was loaded may be old. */
+/** Fields that are also written outside of commits, so that the loaded value may be outdated. */
 const LOSSY: ReadonlySet<string> = new Set<keyof JobRecord>(['progress'])
 
-/** Without what stays as it is; lists and objects are taken for changed. */
+/** Leaves out unchanged fields; lists and objects count as changed. */
 const news = (before: object, changes: object): Changes =>
   Object.entries(changes).filter(
     ([field, value]) => value !== undefined && (value !== Reflect.get(before, field) || LOSSY.has(field)),
   )
 
-/** `changes` as decided; `after`: the job with them, for the documents. */
+/** `changes`: those of the decision; `after`: the job with the changes, for the documents. */
 export function writeJob(
   input: CommitScriptInput,
   keys: JobKeys,
@@ -52,7 +52,7 @@ export function writeJob(
   if (before.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(after.id))
 }
 
-/** A new record, at the time of the commit; its revision is the script's to write. */
+/** Writes a new record, created at the time of the commit; the script writes its revision. */
 export function writeNewJob(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {
   const fields = present(JOB_FIELDS, { ...job, created_at: { in: 0 }, start_since: { in: 0 } })
   setJob(
@@ -75,7 +75,7 @@ export function writeAttempt(
   setFields(input, keys.job(job), `${n}.`, written)
 }
 
-/** The history keeps the lines of so many revisions. */
+/** Number of revisions in the history. */
 const KEEP_HISTORY = 100
 
 export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, rev: number, line: HistoryLine): void {

@@ -23,10 +23,10 @@ const includes = [
   lua('batches/batches.lua'),
 ]
 
-/** New work is refused when Redis is full; finishing, cancelling and cleaning go on. */
+/** New work is refused when Redis is full; completion, cancellation and clean-up continue. */
 const newWork = loadScript(commitFile, { includes })
 const always = loadScript(commitFile, { flags: ['allow-oom'], includes })
-/** Intents only run on a memory of Redis that was compared with upstream's list (the recovery gate). */
+/** Intents run only in a generation of Redis's memory that was compared with upstream's list (the recovery gate). */
 const intent = guardedScript(commitFile, { includes })
 const SCRIPTS: Record<CommitKind, typeof always> = { new_work: newWork, always, intent: intent.run }
 
@@ -56,7 +56,7 @@ export function createCommitRunner(
   redis: Redis,
   timings: Timings,
   generation: Generation,
-  /** Nothing is accepted into another one. */
+  /** The deployment into which jobs are accepted; null: any. */
   deployment: { key: string; id: string } | null = null,
 ): CommitRunner {
   let offset = 0

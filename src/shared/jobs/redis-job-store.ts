@@ -28,7 +28,7 @@ const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] 
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
-/** Lists of texts, checked as they are: every change reads a record, and a copy of each would be for nothing. */
+/** Lists of texts, validated without copying, because every change reads a record. */
 const isText = (value: unknown): boolean => typeof value === 'string'
 const texts = z.custom<string[]>((list) => Array.isArray(list) && list.every(isText))
 const textsOrNulls = z.custom<(string | null)[]>(
@@ -50,7 +50,7 @@ export interface RedisJobStoreOptions {
   account: string
   keepEvents?: number
   commits: CommitRunner
-  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  /** Waits until the last writes of this connection survive a power failure; throws when they do not. */
   confirmDurable?: () => Promise<void>
 }
 
@@ -117,7 +117,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
       const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
       const script = commit.takesBudget ? 'intent' : 'always'
-      // An intent that reaches Redis when its permit is over must not be written: nobody would act on it.
+      // An intent that reaches Redis after its permit has expired must not be written, because its POST would not be sent.
       const notAfter = commit.takesBudget ? String(clock.now() + timings.permit) : ''
       const head = [commitId, String(state.job.rev), notAfter, perToken, tolerance] as const
       const { result, now, detail } = await run(script, input, [...head])
@@ -146,7 +146,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async idempotent(entry) {
       const text = await redis.get(keys.idempotency(entry))
       if (text === null) return null
-      // The accept that is repeated may not have been confirmed.
+      // The durability of the earlier accept may not have been confirmed.
       await confirm()
       return idempotencySchema.parse(JSON.parse(text))
     },
@@ -289,7 +289,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async sweptAgo() {
       const at = await redis.get(keys.swept)
-      // In the future: the clock of Redis was set back, and the next sweep corrects it.
+      // A time in the future: the clock of Redis was set back, and the next sweep corrects it.
       return at === null ? null : Math.max(0, clock.now() - Number(at))
     },
 
@@ -314,7 +314,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const owed = effects.map((effect) => dueEffect(job.id, effectKey(effect)))
       const due = await redis.zmscore(keys.due, ...[...open, ...owed].map(({ member }) => member))
       const last = Math.max(...due.map((score) => Number(score ?? 0)))
-      // Never sooner than the lease under which it was taken.
+      // Never before the end of the lease of its claim.
       await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
     },
 
@@ -363,7 +363,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   }
 }
 
-/** The record as the script's settlement left it; `detail`: `<captured> <uncollected>`. */
+/** The record after the script's settlement; `detail`: `<captured> <uncollected>`. */
 function settled(before: JobRecord, after: JobRecord, detail: string): JobRecord {
   if (after.price === null || !isFinal(after.phase) || isFinal(before.phase)) return after
   const [captured = 0, uncollected = 0] = detail.split(' ').map(Number)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Logger } from '../logger.ts'
 import type { JobWaits } from './job-waits.ts'
 
-/** Longer than a worker is silent about a job that it tries again. ms */
+/** Time to live of a note, longer than the interval of retries, ms */
 const KEPT_MS = 5 * 60_000
 
 const waitSchema = z.object({ reason: z.enum(['files', 'copy', 'storage']), detail: z.string() })
@@ -16,7 +16,7 @@ export function createRedisJobWaits(redis: Redis, keyOf: (job: string) => string
         if (wait === null) await redis.del(keyOf(job))
         else await redis.set(keyOf(job), JSON.stringify(wait), 'PX', KEPT_MS)
       } catch (error) {
-        log.debug({ err: error, job }, 'what a job waits for was not written down')
+        log.debug({ err: error, job }, 'could not record what a job waits for')
       }
     },
     async of(job) {

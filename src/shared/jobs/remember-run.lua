@@ -1,8 +1,8 @@
 --[[
-  Counts one run of a model, and forgets: past a thousand runs all counts are halved, so that newer runs weigh more and the
-  digest follows a model that has become slower or faster.
+  Counts one run of a model. Above the limit all counts are halved, so that newer runs weigh more and the digest follows a
+  model that becomes slower or faster.
 
-  Input:   KEYS[1] the model's hash (bucket -> number of runs), ARGV[1] the bucket, ARGV[2] how many runs are kept at most
+  Input:   KEYS[1] the model's hash (bucket -> number of runs), ARGV[1] the bucket, ARGV[2] limit of runs
   Output:  1
 ]]
 redis.call('HINCRBY', KEYS[1], ARGV[1], 1)

@@ -13,7 +13,7 @@ import {
 } from './rules-submit.ts'
 import { cancelEffect, cancelsOf, missing, observed, orphan, recovered, seenAgain, wellBy } from './rules-upstream.ts'
 
-/** News of an attempt that the job does not depend on any more: only its own record changes. */
+/** Rules of an attempt that the job no longer depends on: only the attempt's record changes. */
 export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed' | 'not_listed' | 'missing' | 'tick'> =
   {
     not_sent: (state, { attempt, claim }) =>
@@ -38,7 +38,7 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
       const record = attemptOf(state, attempt)
       if (record === undefined)
         return waitsForIntent(state) ? recovered(state, event, context) : ignored('unknown_attempt')
-      // It was given up, and its job was not sent again yet: then the job takes it after all.
+      // The attempt was given up but the job has not been sent again: the job adopts the prediction after all.
       if (isGivenUp(record) && attempt === state.job.attempt && waitsForIntent(state))
         return observed(state, event, context)
       if (record.state === 'closed' && record.prediction_id === prediction.id) return ignored('final')
@@ -80,7 +80,7 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
     tick: (state, event, context) => {
       const record = attemptOf(state, event.attempt ?? 0)
       if (record === undefined || record.state === 'closed') return ignored('no_news')
-      // A customer's answer does not depend on it any more.
+      // The result of the job no longer depends on it.
       if (record.state === 'unknown' && isBeyondFinding(record, context))
         return commit({}, { attempt: { n: record.n, changes: closed(UNDECIDED, 'sweep') }, due: { attempt: null } })
       return record.state === 'intended' ? tickIntent(state, event, context) : ignored('not_yet')

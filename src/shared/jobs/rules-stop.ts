@@ -3,7 +3,7 @@ import { attemptOf, type JobState } from './job.ts'
 import { cancelEffect, cancelsOf } from './rules-upstream.ts'
 import { cancelWaiting, tickIntent, tickWaiting, waitsForIntent } from './rules-submit.ts'
 
-/** Rules of cancels and deadlines: intents that are carried out upstream, and end in any case. */
+/** Rules of cancels and deadlines: carried out upstream, and bounded in time. */
 
 export const stopUnsent: Rule<'cancel'> = (_state, _event, { now, timings }) =>
   commit(
@@ -43,13 +43,13 @@ export const cancelDone: Rule<'cancel_done'> = (state, { attempt, prediction_id 
   const effects = { add: [], remove: cancelsOf(state, attempt, prediction_id) }
   if (effects.remove.length === 0) return ignored('no_news')
   const record = attemptOf(state, attempt)
-  // Upstream took the cancel but may not have ended the prediction yet: look again soon.
+  // Upstream accepted the cancel but may not have stopped the prediction yet: poll again soon.
   return record?.state === 'open' && record.prediction_id === prediction_id
     ? commit({}, { attempt: { n: attempt, changes: {} }, effects, due: { attempt: { in: 1000 } } })
     : commit({}, { effects })
 }
 
-/** While a job is made anew its newest attempt tells where it stands. */
+/** During a resubmission the newest attempt determines the rule. */
 export const cancelResubmitting: Rule<'cancel'> = (state, event, context) => {
   if (waitsForIntent(state)) return cancelWaiting(state, event, context)
   return state.job.prediction_id === null ? stopUnsent(state, event, context) : cancelRunning(state, event, context)

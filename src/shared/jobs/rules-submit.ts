@@ -15,16 +15,16 @@ import {
 import { attemptOf, RECOVERED, type AttemptRecord, type JobState } from './job.ts'
 import { ageBased, withinStart, type Timings } from './timings.ts'
 
-/** Rules of the way to a prediction: the line, the intent, its outcome (docs/design.md, "Submit, paid once"). */
+/** Rules until a prediction exists: the queue, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
-/** The outcome of an attempt of which nobody will ever know whether upstream received it. */
+/** The outcome of an attempt for which it is undecidable whether upstream received it. */
 export const UNDECIDED = 'undecided'
 
-/** The job does not wait for it any more, but what upstream has of it may still be found. */
+/** Whether the job no longer waits for the attempt, although its prediction may still be found. */
 export const isGivenUp = (attempt: AttemptRecord | undefined): boolean =>
   attempt?.state === 'unknown' && attempt.outcome === UNDECIDED
 
-/** The job waits for its next POST: it depends on no earlier one any more. */
+/** Whether the job waits for its next POST, and depends on no earlier one. */
 export const waitsForIntent = (state: JobState): boolean => {
   const { job } = state
   if (job.phase !== 'resubmitting') return job.phase === 'queued'
@@ -52,7 +52,7 @@ export const intend: Rule<'intend'> = (state, { claim, output_shape }, { timings
   )
 }
 
-/** Not ready yet is no attempt: it is looked at again, and what upstream has to do with it counts for all. */
+/** A failed preparation is not an attempt: it is retried, and a failure of upstream counts for the whole account. */
 export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause }, { now, timings }) => {
   const { job } = state
   if (!waitsForIntent(state)) return ignored('no_news')
@@ -65,7 +65,7 @@ export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause 
   )
 }
 
-/** The deadline for getting started; pauses that are ours do not count. */
+/** The deadline of the start (`start_within`); pauses of creation do not count. */
 export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
   const waited = now - job.start_since - Math.max(0, paused - job.start_paused)
   return waited >= job.start_within * 1000
@@ -77,11 +77,11 @@ export const cancelWaiting: Rule<'cancel'> = () => commit(canceled('no'))
 
 const STOP_WORDS: Record<BatchStop, string> = {
   canceled: 'Its batch was canceled.',
-  failure_rate: 'Too many jobs of its batch have failed.',
-  max_spend: 'Its batch has spent what it may.',
+  failure_rate: 'The failure rate of its batch reached stop_rate.',
+  max_spend: 'The spending of its batch reached max_spend.',
 }
 
-/** The batch is over for whatever has not begun. */
+/** Cancels a job of a stopped batch that has not begun. */
 export const stopWaiting: Rule<'batch_stopped'> = (state, { reason }) =>
   waitsForIntent(state)
     ? commit(
@@ -95,15 +95,15 @@ export const stopWaiting: Rule<'batch_stopped'> = (state, { reason }) =>
       )
     : ignored('no_news')
 
-/** Only its author may say what became of an intent, and only while no prediction was found for it. */
+/** Whether the claim may report the outcome of an intent: only its author, and only while no prediction was found. */
 export const speaksForIntent = (attempt: AttemptRecord | undefined, claim: string): attempt is AttemptRecord =>
   attempt !== undefined &&
   attempt.claim === claim &&
   attempt.prediction_id === null &&
   (attempt.state === 'intended' || attempt.state === 'unknown')
 
-/** The attempt is settled as "nothing was created": back into the line, or the end of a stop. */
-export function backInLine(
+/** Settles the attempt as "nothing was created": the job returns to the queue, or a stop completes. */
+export function requeued(
   state: JobState,
   n: number,
   outcome: string,
@@ -113,10 +113,10 @@ export function backInLine(
   const settled = { ...rest, attempt: { n, changes: closed(outcome, null) }, due: { attempt: null } }
   return state.job.phase === 'stopping'
     ? commit(stopped(state.job, 'no'), settled)
-    : inLineAgain(state, settled, context)
+    : backToQueue(state, settled, context)
 }
 
-function inLineAgain({ job }: JobState, settled: Partial<Commit>, { now, timings }: TransitionContext): Commit {
+function backToQueue({ job }: JobState, settled: Partial<Commit>, { now, timings }: TransitionContext): Commit {
   const wait = Math.max(settled.pause?.for ?? 0, timings.ringAgain.min)
   return commit(job.phase === 'resubmitting' ? {} : { phase: 'queued', status: 'queued' }, {
     ...settled,
@@ -126,7 +126,7 @@ function inLineAgain({ job }: JobState, settled: Partial<Commit>, { now, timings
 
 export const notSent: Rule<'not_sent'> = (state, { attempt, claim }, context) =>
   speaksForIntent(attemptOf(state, attempt), claim)
-    ? backInLine(state, attempt, 'not_sent', context)
+    ? requeued(state, attempt, 'not_sent', context)
     : ignored('not_the_claim')
 
 export const refused: Rule<'refused'> = (state, event, context) => {
@@ -137,7 +137,7 @@ export const refused: Rule<'refused'> = (state, event, context) => {
     note: event.outcome,
   }
   if (event.error === null || state.job.phase === 'stopping')
-    return backInLine(state, event.attempt, event.outcome, context, rest)
+    return requeued(state, event.attempt, event.outcome, context, rest)
   const { code, message, retryable, billed } = event.error
   return commit(failed(code, message, retryable, billed), {
     ...rest,
@@ -165,8 +165,8 @@ export const lost: Rule<'lost'> = (state, { attempt, claim, reason }, context) =
 }
 
 /**
- * Time and an attempt without a prediction: its author fell silent, or nobody will ever know. The silence is that of a
- * process of ours, no fault of upstream.
+ * Applies time to an attempt without a prediction: its author is silent, or its outcome becomes undecidable. The silence is
+ * that of our own process, not a fault of upstream.
  */
 export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
   const record = attemptOf(state, attempt ?? state.job.attempt)
@@ -177,13 +177,13 @@ export const tickIntent: Rule<'tick'> = (state, { attempt }, context) => {
   return ignored('not_yet')
 }
 
-/** Upstream has removed the prediction by then: there is nothing left to find. */
+/** Whether upstream has removed the prediction by now, so that it can no longer be found. */
 export const isBeyondFinding = ({ intended_at }: AttemptRecord, { now, timings }: TransitionContext): boolean =>
   now >= intended_at + timings.outputLifetime
 
 /**
- * The job's policy decides. By now `Cancel-After` has surely ended whatever may have been created; the attempt is still
- * looked for, as long as upstream may show it: what was made and nobody wants any more is to be counted.
+ * Applies the job's `on_unknown` policy. By now `Cancel-After` has stopped any prediction that was created. The search for
+ * it continues while upstream may list it, so that an unwanted prediction is counted.
  */
 function undecidable(state: JobState, record: AttemptRecord, context: TransitionContext): Commit {
   const { job } = state
@@ -195,16 +195,16 @@ function undecidable(state: JobState, record: AttemptRecord, context: Transition
         note: UNDECIDED,
       }
   if (job.phase === 'stopping') return commit(stopped(job, 'unknown'), settled)
-  if (job.on_unknown === 'retry') return inLineAgain(state, settled, context)
+  if (job.on_unknown === 'retry') return backToQueue(state, settled, context)
   return commit(
-    failed('outcome_unknown', 'It could not be found out whether Replicate received the job.', true, 'unknown'),
+    failed('outcome_unknown', 'It is unknown whether Replicate received the job.', true, 'unknown'),
     settled,
   )
 }
 
 /**
- * An intent that Redis forgot while its POST was under way, of which its author knows no more: it is written down again,
- * as of now. The next one waits until it is found out what became of it.
+ * An intent that Redis lost while its POST was in flight, and whose outcome its author does not know. The attempt is
+ * recorded again, with the present time. The next attempt waits until its outcome is decided.
  */
 export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context) => {
   const { job } = state
@@ -231,22 +231,22 @@ export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context
 }
 
 /**
- * The next attempt was only sent after it was sure that nothing was created for this one. Redis forgot both; now the job
- * is where it was between them.
+ * Redis lost this attempt's outcome and the next attempt. The next attempt was sent only after it was certain that this one
+ * had created nothing, so the job returns to the state between them.
  */
 export const superseded: Rule<'superseded'> = (state, { attempt }, context) => {
   const record = attemptOf(state, attempt)
   const isOpen = record?.prediction_id === null && (record.state === 'intended' || record.state === 'unknown')
   return isOpen && !state.job.stop
-    ? backInLine(state, attempt, 'superseded', context, { note: 'recovered' })
+    ? requeued(state, attempt, 'superseded', context, { note: 'recovered' })
     : ignored('no_news')
 }
 
-/** When a listing may count as evidence: after the last moment at which the POST could have arrived and shown. */
+/** Whether a listing counts as evidence: it began after the POST could last have arrived and become visible. */
 export const listingCounts = (intendedAt: number, began: number, timings: Timings): boolean =>
   began >= intendedAt + timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag
 
-/** Two complete listings that count, far enough apart, and the prediction does not exist. */
+/** Two complete listings that count, at least `listingGap` apart, prove that the prediction does not exist. */
 export function judgeAbsence(
   state: JobState,
   { attempt, began }: { attempt: number; began: number },
@@ -269,6 +269,6 @@ export function judgeAbsence(
 export const notListed: Rule<'not_listed'> = (state, event, context) => {
   const verdict = judgeAbsence(state, event, context)
   return verdict === 'absent'
-    ? backInLine(state, event.attempt, 'not_created', context, { note: 'not_created' })
+    ? requeued(state, event.attempt, 'not_created', context, { note: 'not_created' })
     : verdict
 }

@@ -37,7 +37,7 @@ import {
 } from './job.ts'
 import { runFacts } from './run-facts.ts'
 
-/** Rules of what upstream tells about predictions, whoever brings the news. */
+/** Rules of what upstream reports about predictions, from any source. */
 
 export const cancelEffect = (attempt: number, predictionId: string, now: number): Effect => ({
   v: 1,
@@ -52,7 +52,7 @@ export const cancelsOf = (state: JobState, attempt: number, predictionId: string
     .filter((e) => e.kind === 'cancel' && e.attempt === attempt && e.prediction_id === predictionId)
     .map(effectKey)
 
-/** A prediction with our token that no attempt owns: recorded, cancelled upstream, counted. */
+/** A prediction with our token that no attempt owns: recorded, canceled upstream, counted. */
 export function orphan(state: JobState, record: AttemptRecord, prediction: Prediction, now: number): Decision {
   if (record.orphans.includes(prediction.id)) {
     const settled = isTerminal(prediction.status) ? cancelsOf(state, record.n, prediction.id) : []
@@ -77,20 +77,20 @@ const predictionTimes = (job: JobRecord, prediction: Prediction): JobChanges => 
   ...(prediction.started_at === null ? {} : { started_at: prediction.started_at }),
 })
 
-/** When to look first: by webhook it should be over by then; without webhooks, soon. */
+/** ms until the first poll: with webhooks, after the expected completion; without webhooks, soon. */
 export function firstPoll({ webhooks, expected, timings }: TransitionContext): number {
   if (!webhooks) return timings.pollOnly.first
   const { first, max } = timings.pollWithWebhooks
   return Math.max(first, Math.min(expected ?? 0, max) + (expected === null ? 0 : first))
 }
 
-/** The prediction shows what is known of it; only that upstream knows it at all may be news. */
+/** A prediction without news; it only ends a series of 404 responses. */
 export const seenAgain = ({ n, missing_since }: AttemptRecord): Decision =>
   missing_since === null ? ignored('no_news') : commit({}, { attempt: { n, changes: { missing_since: null } } })
 
 /**
- * Whether a prediction that comes to light shows that creates work now: by the create's own answer, or by whatever sees
- * it while its POST may still be under way. An outcome that was unknown is old news when it is found.
+ * Whether a newly found prediction shows that creates work now: it was in the response of the create, or was seen while the
+ * POST may still be in flight. A prediction of an unknown outcome proves nothing about the present.
  */
 export const wellBy = ({ state, claim }: AttemptRecord, { cause }: TransitionContext): { health?: 'healthy' } =>
   cause === 'create' || (state === 'intended' && claim !== RECOVERED) ? { health: 'healthy' } : {}
@@ -159,8 +159,8 @@ export const observed: Rule<'observed'> = (state, event, context) => {
 }
 
 /**
- * A prediction of the attempt that would come next: Redis lost the intent (a crash can cost its last second), so the job
- * stands in the line although it was sent. It is adopted as if the intent were there.
+ * A prediction of the attempt that would come next: Redis lost the intent (a crash can lose the last second), so the job is
+ * queued although it was sent. The prediction is adopted as if the intent existed.
  */
 export const recovered: Rule<'observed'> = (state, event, context) => {
   const { job } = state
@@ -193,7 +193,7 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   }
 }
 
-/** The owned prediction is final upstream: what that makes of the job. */
+/** The change of the job when its prediction is final upstream. */
 function ending(
   { job }: JobState,
   attempt: number,
@@ -214,7 +214,7 @@ function ending(
       const until = prediction.completed_at ?? now
       return commit(
         until >= from + job.timeout * 1000 - Math.min(1000, timings.timeoutGrace)
-          ? failed('timeout', `The prediction did not end within ${job.timeout} s.`, true, ran)
+          ? failed('timeout', `The prediction did not complete within ${job.timeout} s.`, true, ran)
           : failed('canceled_upstream', 'The prediction was canceled at Replicate, not by genqueue.', true, ran),
       )
     }
@@ -222,12 +222,12 @@ function ending(
       return commit(
         job.stop
           ? stopped(job, 'no')
-          : failed('timeout', `The prediction did not begin within ${job.timeout} s of its creation.`, true, 'no'),
+          : failed('timeout', `The prediction did not start within ${job.timeout} s of its creation.`, true, 'no'),
       )
   }
 }
 
-/** A failure of the platform is made good inside the job; one of the model or the input is the customer's to know. */
+/** A failure of the platform is retried inside the job; a failure of the model or the input fails the job. */
 function failure(job: JobRecord, prediction: Prediction, context: TransitionContext): Commit {
   const { timings, paused } = context
   if (job.stop) return commit(stopped(job, 'no'))
@@ -246,12 +246,12 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
       },
       { due: { job: { in: timings.ringAgain.min } }, note: code },
     )
-  return commit(failed(code, prediction.error ?? 'Replicate gave no reason.', !hopeless, 'no'))
+  return commit(failed(code, prediction.error ?? 'Replicate returned no reason.', !hopeless, 'no'))
 }
 
-const TOO_DEEP = `The output is nested more than ${MAX_JSON_DEPTH} levels deep; it cannot be kept.`
+const TOO_DEEP = `The output is nested too deeply to be stored. The limit is ${MAX_JSON_DEPTH} levels.`
 
-/** What can be final at once: nothing to copy, and small enough for the record. */
+/** The output when the job can succeed immediately: nothing to copy, and small enough for the record. */
 const withoutCopy = ({ store }: JobRecord, output: Json, meaning: Meaning): { value: Json } | null =>
   inlineOutput(output, meaning) ?? (store === 'none' ? linkedOutput(output, meaning) : null)
 
@@ -266,9 +266,7 @@ function success(
 ): Commit {
   const meaning: Meaning = { shape: job.output_shape, delivers }
   if (prediction.data_removed && prediction.output === null)
-    return commit(
-      failed('output_not_stored', 'Replicate had removed the output before it could be copied.', true, 'yes'),
-    )
+    return commit(failed('output_not_stored', 'Replicate removed the output before it could be copied.', true, 'yes'))
   if (prediction.output_too_deep) return commit(failed('output_not_stored', TOO_DEEP, true, 'yes'))
   const isLeftOut = prediction.output_left_out !== undefined
   const files = planOutput(prediction.output, meaning).files.length
@@ -306,7 +304,7 @@ function success(
   )
 }
 
-/** 404 for a prediction that we know, for a while, while upstream knows the account: it is gone. */
+/** A known prediction is lost when upstream returns 404 for `lostAfter`, while it accepts the account. */
 export const missing: Rule<'missing'> = (state, { attempt }, { now, timings }) => {
   const record = attemptOf(state, attempt)
   if (record?.state !== 'open') return ignored('no_news')
@@ -324,7 +322,7 @@ export const missing: Rule<'missing'> = (state, { attempt }, { now, timings }) =
   return commit(
     state.job.stop
       ? stopped(state.job, 'unknown')
-      : failed('provider_lost', 'Replicate does not know the prediction any more.', true, 'unknown'),
+      : failed('provider_lost', 'Replicate no longer has the prediction.', true, 'unknown'),
     lost,
   )
 }

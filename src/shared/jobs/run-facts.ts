@@ -3,24 +3,24 @@ import { canonicalJson } from '../canonical-json.ts'
 import type { Prediction } from '../replicate/prediction.ts'
 import type { JobRecord, Json, JsonObject } from './job.ts'
 
-/** What made a run what it was, as far as upstream tells: with this it can be made again. */
+/** Version and seed of a run, as far as upstream reports them: with these the run can be reproduced. */
 
 const asSeed = (value: Json | undefined): number | null =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
 
 const LOGGED = /\bseed(?: is|:|=)?\s{0,3}(\d{1,15})\b/i
-/** A seed is told at the begin of a run. Characters. */
-const LOOKED_AT = 16_384
+/** Characters of the log that are searched: models log the seed at the start of a run. */
+const SEARCHED = 16_384
 
-/** The seed that was asked for; else the one that the model told to have drawn. */
+/** The seed of the input; else the seed that the model reports. */
 export function seedOf(input: JsonObject | null, { metrics, logs, output }: Prediction): number | null {
   const isObject = typeof output === 'object' && output !== null && !Array.isArray(output)
-  const told = LOGGED.exec((logs ?? '').slice(0, LOOKED_AT))?.[1]
+  const logged = LOGGED.exec((logs ?? '').slice(0, SEARCHED))?.[1]
   return (
     asSeed(input?.seed) ??
     asSeed(metrics?.seed) ??
     (isObject ? asSeed(output.seed) : null) ??
-    asSeed(told === undefined ? undefined : Number(told))
+    asSeed(logged === undefined ? undefined : Number(logged))
   )
 }
 
@@ -32,8 +32,8 @@ export const runFacts = (job: JobRecord, prediction: Prediction): Pick<JobRecord
 const VERSION = /^[0-9a-f]{64}$/
 
 /**
- * The same run once more: its version, where upstream told one that can be asked for (of official models it does not),
- * and its seed. Null when neither is known, or the input is gone.
+ * The request that reproduces a run: its version, where upstream reports a usable one (not for official models), and its
+ * seed. Null when neither is known, or the input was removed.
  */
 export function pinned(
   job: JobRecord,
@@ -41,7 +41,7 @@ export function pinned(
   const { model, version, deployment, resolved_version, seed, input } = job
   const known = resolved_version !== null && VERSION.test(resolved_version) ? resolved_version : null
   if (input === null || (known === null && version === null && seed === null)) return null
-  // What was asked for by its version is pinned already, and says the name of its model.
+  // A request by version is pinned already, and names its model.
   const target =
     known === null || version !== null
       ? { model, version, deployment }
@@ -49,6 +49,6 @@ export function pinned(
   return { target, input: seed === null ? input : { ...input, seed } }
 }
 
-/** SHA-256 of the canonical JSON of the input; null when it is gone and nothing was remembered. */
+/** SHA-256 of the canonical JSON of the input; null when the input was removed and its digest was not recorded. */
 export const inputHash = ({ input, input_sha256 }: Pick<JobRecord, 'input' | 'input_sha256'>): string | null =>
   input === null ? input_sha256 : createHash('sha256').update(canonicalJson(input)).digest('hex')

@@ -1,11 +1,11 @@
 /**
- * How long runs of a model take, as a small digest: runs counted in buckets that grow by a fifth of a doubling, so that
- * a quantile is right within 15 %.
+ * Digest of the durations of a model's runs: a histogram with five buckets for each doubling, so that a quantile is accurate
+ * to within 15 %.
  */
 
 const STEPS_PER_DOUBLING = 5
 const MIN_RUNS = 5
-/** Past so many runs the older half is forgotten: models become faster and slower. */
+/** Number of runs above which the older half is dropped, because models become faster or slower. */
 export const MAX_RUNS = 1000
 
 export const runTimeBucket = (ms: number): number =>

@@ -5,7 +5,7 @@ import { isFinal, type JobRecord } from './job.ts'
 import { FIRST_KEEP } from './keep.ts'
 import type { Crowd } from './ports.ts'
 
-/** What a commit changes of things that a job shares with others: the slots of its preset, its batch, its tenant's money. */
+/** Plans the changes of a commit to state that jobs share: slots of the preset, the batch, the tenant's credits. */
 
 const inFlight = ({ phase }: JobRecord): boolean => phase !== 'queued' && !isFinal(phase)
 
@@ -15,7 +15,7 @@ export const takesSlot = (job: JobRecord): boolean => job.in_flight_limit !== nu
 export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string =>
   keys.slots(tenant, preset ?? '')
 
-/** Where the job may wait for others to end; nowhere when nothing but the account's budget holds it up. */
+/** The crowds in which the job may wait for other jobs to end; empty when only the account's budget limits it. */
 export function crowdsOf(keys: JobKeys, job: JobRecord): { crowd: Crowd; key: string }[] {
   const { tenant, preset, batch } = job
   return [
@@ -29,7 +29,7 @@ export function crowdsOf(keys: JobKeys, job: JobRecord): { crowd: Crowd; key: st
 export const crowdsOfBatch = (keys: JobKeys, batch: string): { crowd: Crowd; key: string }[] =>
   (['sequence', 'max_spend'] as const).map((crowd) => ({ crowd, key: keys.crowd(crowd, batch) }))
 
-/** What must be free before another POST of the job. */
+/** Plans the guards of the job's next POST. */
 export function planBegin(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {
   if (job.in_flight_limit !== null) input.add('room', slotsOf(keys, job), job.in_flight_limit, job.id)
   if (job.batch === null) return
@@ -50,11 +50,11 @@ export function planBatchMove(input: CommitScriptInput, keys: JobKeys, before: J
   if (before.status === after.status) return
   input
     .add('in_batch', key, input.indexOf(keys.batchLive(batch)), after.id, before.status, after.status)
-    // The clean-up waits longer when the batch says so: for the job that is kept longest.
+    // The batch's own retention, that of the job kept longest, may defer this clean-up.
     .add('batch_done', keys.retention, (after.keep?.[1] ?? FIRST_KEEP.job) * 1000, batch)
 }
 
-/** The holds of jobs that are accepted together; `short` when the tenant cannot afford them all. */
+/** Plans the holds of jobs that are accepted together; the commit returns `short` when the tenant cannot afford all. */
 export function planHold(input: CommitScriptInput, keys: JobKeys, jobs: readonly JobRecord[]): void {
   const priced = jobs.filter(({ price }) => price !== null)
   const [first] = priced
@@ -70,7 +70,7 @@ export function planHold(input: CommitScriptInput, keys: JobKeys, jobs: readonly
     .add('hold', account, input.indexOf(keys.ledger(first.tenant)), first.batch ?? '', ...pairs)
 }
 
-/** What is owed for a job that ended; null: nothing, the hold is released. `actual` null: the metrics do not tell. */
+/** The charge of a final job; null: none, the hold is released. `actual` null: the metrics do not determine the price. */
 export function chargeOf(job: JobRecord): { actual: number | null } | null {
   const { price, error } = job
   const charged =
@@ -80,13 +80,13 @@ export function chargeOf(job: JobRecord): { actual: number | null } | null {
   return { actual: 'amount' in actual ? actual.amount : null }
 }
 
-/** The name under which spending is added up. */
+/** The label under which spending is summed. */
 export const spendingLabel = (job: JobRecord): string =>
   job.preset ?? job.model ?? job.deployment ?? job.version ?? 'unknown'
 
 const dayOf = (now: number): string => new Date(now).toISOString().slice(0, 10)
 
-/** The one settlement of a job's hold, with the commit that ends it. */
+/** Plans the one settlement of a job's hold, in the commit that makes the job final. */
 export function planSettlement(input: CommitScriptInput, keys: JobKeys, job: JobRecord, now: number): void {
   const { price, tenant, batch } = job
   if (price === null) return

@@ -1,86 +1,86 @@
-/** Every duration of the protocols, ms. The defaults are those of docs/design.md; tests compose a service with short ones. */
+/** Every duration of the protocols, ms. The defaults are those of docs/design.md; tests use shorter ones. */
 export interface Timings {
-  /** From before the intent's commit to the first byte of the POST. */
+  /** Lifetime of a permit: from before the intent's commit to the first byte of the POST. */
   permit: number
-  /** For a connection to Replicate; part of the permit. */
+  /** Timeout of a connection to Replicate; part of the permit. */
   connectTimeout: number
-  /** One create request, from its start to its last byte. */
+  /** Timeout of a create request, from its start to its last byte. */
   createTimeout: number
-  /** Any other request to Replicate. */
+  /** Timeout of any other request to Replicate. */
   readTimeout: number
-  /** Handing an input file over to Replicate, from the connection to the answer. */
+  /** Timeout of an upload of an input file to Replicate, from the connection to the response. */
   uploadTimeout: number
-  /** Fetching one output file, from its request to its last byte. */
+  /** Timeout of the download of an output file, from its request to its last byte. */
   copyTimeout: number
-  /** How long after the intent an attempt without news counts as lost: its author has surely ended by then. */
+  /** Time after the intent at which an attempt without news becomes unknown: its author is certainly done by then. */
   intentSilence: number
-  /** Between two runs of the sweep. */
+  /** Interval of the sweep. */
   sweepInterval: number
-  /** For how long a claimed due member rests before the sweep takes it again. */
+  /** Lease of a claimed due member. */
   dueLease: number
-  /** A doorbell that a dead worker held is answered by another one when its lock has ended, */
+  /** Lock of a doorbell: another worker takes a doorbell of a dead worker after this time, */
   doorbellLock: number
-  /** at the next check. */
+  /** at the next check for stalled doorbells. */
   doorbellCheck: number
-  /** A waiting job's doorbell is rung again after its age, within these bounds. */
+  /** Interval of doorbells of a waiting job: half of its age, within these bounds. */
   ringAgain: { min: number; max: number }
-  /** Next look at a prediction: a share of its age, within bounds; the bounds differ with and without webhooks. */
+  /** Interval of polls of a prediction: half of its age, within these bounds, with and without webhooks. */
   pollWithWebhooks: { first: number; min: number; max: number }
   pollOnly: { first: number; min: number; max: number }
-  /** No prediction goes unobserved for longer, nor in the last time before upstream removes its outputs. */
+  /** Longest interval of polls; and time before upstream removes the outputs in which polls are frequent. */
   longestPoll: number
   beforeRemoval: number
-  /** After the job's timeout before we stop the prediction ourselves (Replicate does it by Cancel-After). */
+  /** Time after the job's timeout before we cancel the prediction ourselves (Replicate does it by Cancel-After). */
   timeoutGrace: number
-  /** How long a stop may take before the job ends without upstream's word. */
+  /** Longest duration of a stop; then the job becomes final without confirmation from upstream. */
   stopBound: number
-  /** Between tries of a failed cancel or copy: the age of the task, within bounds. */
+  /** Backoff of a failed cancel or copy: half of the age of the task, within these bounds. */
   retryEffect: { min: number; max: number }
-  /** Replicate's removal of outputs, from the prediction's creation. */
+  /** Time after a prediction's creation at which Replicate removes its outputs. */
   outputLifetime: number
-  /** Last moment to have copied the outputs, from the prediction's end. */
+  /** Deadline of copies, after the prediction's completion. */
   storeDeadline: number
-  /** First pause of creation after upstream trouble or a refusal of the account; doubled up to the longest. */
+  /** Pause of creation after the circuit breaker trips; doubled from the first up to the longest. */
   troublePause: { first: number; longest: number }
-  /** How long creation takes to come back to its full rate after trouble. */
+  /** Time in which creation returns to its full rate after the circuit breaker closed. */
   ramp: number
-  /** How far back predictions are listed after Redis was started anew, from its last sign of life. */
+  /** Extra time that is listed after a restart of Redis, before its last heartbeat. */
   recoveryWindow: number
-  /** How often a process of workers says that it lives. */
+  /** Interval of the heartbeat of a worker process. */
   workerBeat: number
-  /** How much of its last writes a Redis may lose that ends without warning. */
+  /** Span of the last writes that Redis may lose in a crash. */
   redisLoss: number
-  /** How long Redis's memory may go without a look of any process: after that it may be another one. */
+  /** Longest time without any process observing Redis's memory; after that it may be another generation. */
   unattended: number
-  /** How far the clocks of upstream and Redis may be apart. */
+  /** Tolerated difference of the clocks of upstream and Redis. */
   clockSkew: number
-  /** Upstream's listing may lag behind its creates by this much. */
+  /** Longest delay between a create and its appearance in upstream's list. */
   listingLag: number
-  /** Two complete listings this far apart, neither showing a prediction: it does not exist. */
+  /** Least distance of two complete listings that prove that a prediction does not exist. */
   listingGap: number
-  /** Between two listings for the same unknown outcome: half of its age, within these bounds. */
+  /** Interval of listings for an unknown outcome: half of its age, within these bounds. */
   listAgain: { min: number; max: number }
-  /** After the intent: what is undecided by then stays so. */
+  /** Time after the intent at which an unknown outcome becomes undecidable. */
   undecidable: number
-  /** A 404 for a known prediction that lasts this long is final. */
+  /** Time of 404 responses after which a known prediction counts as lost. */
   lostAfter: number
-  /** Storage failing for so long stops creation. */
+  /** Time of storage failures after which creation is paused. */
   storageTrouble: number
-  /** How long the index from prediction to job outlives the job. */
+  /** Retention of the index from prediction to job, after the job is final. */
   keepPredictionIndex: number
-  /** An upload that no job uses. */
+  /** Retention of an upload that no job uses. */
   keepUpload: number
-  /** Without a sweep for so long, although Redis answers, a worker process ends itself. */
+  /** Time without a sweep, although Redis responds, after which a worker process exits. */
   sweepSilence: number
-  /** Without a byte of it, a request body is given up. */
+  /** Time without a byte after which a request body is aborted. */
   bodyIdle: number
-  /** A check of the place for files is good for so long; while it fails, creation is paused. */
+  /** Interval of storage checks; creation is paused while they fail. */
   storageCheck: number
-  /** Between two looks for conditions that hold up the deployment. */
+  /** Interval of checks for conditions that hold up the deployment. */
   conditionCheck: number
-  /** How long an accept may take before it promises never to happen. */
+  /** Longest duration of an accept; Redis refuses it afterwards. */
   acceptWithin: number
-  /** After it began to be written: a batch that is still a draft was given up. */
+  /** Time after its creation at which a batch that is still a draft is removed. */
   draftLife: number
 }
 
@@ -134,22 +134,22 @@ export const DEFAULT_TIMINGS: Timings = {
 }
 
 /**
- * After a process was last seen, until nothing of it can be under way that it began in a former generation of Redis's memory:
- * signs of life may be lost with what it began, and the next was not due yet.
+ * ms after the last heartbeat of a process, until none of its creates of a former generation of Redis's memory can be in
+ * flight. Redis may have lost heartbeats together with the intents, and the next heartbeat was not due yet.
  */
 export const surelyOver = ({ workerBeat, redisLoss, permit, createTimeout }: Timings): number =>
   workerBeat + redisLoss + permit + createTimeout
 
-/** Upstream removes a prediction of this age soon. */
+/** Whether upstream removes a prediction of this age soon. */
 export const expiresSoon = (age: number, { outputLifetime, beforeRemoval }: Timings): boolean =>
   age >= outputLifetime - beforeRemoval
 
-/** A wait of a job in the line, cut where its time to be started ends; pauses may have moved that later. */
+/** Limits the wait of a queued job to the time left of `start_within`; pauses may extend that. */
 export const withinStart = (job: { start_since: number; start_within: number }, now: number, wait: number): number => {
   const left = job.start_since + job.start_within * 1000 - now
   return left > 0 ? Math.min(wait, left) : wait
 }
 
-/** A wait that grows with age: half of it, kept within bounds. */
+/** A wait of half the age, within bounds. */
 export const ageBased = (age: number, bounds: { min: number; max: number }): number =>
   Math.min(bounds.max, Math.max(bounds.min, age / 2))

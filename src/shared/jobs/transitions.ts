@@ -42,8 +42,8 @@ import {
 import { missing, observed, orphan } from './rules-upstream.ts'
 
 /**
- * The state machine of a job: one pure table decides. `transition(state, event, context)` answers the changes to
- * commit, or why there are none. Nothing else in genqueue changes a job.
+ * The state machine of a job, as one pure table. `transition(state, event, context)` returns the changes to commit, or why
+ * there are none. Nothing else in genqueue changes a job.
  *
  *   queued --intend--> submitting --observed--> created --> running --> storing --> succeeded
  *     ^                  |  |                      |           |  \
@@ -51,8 +51,8 @@ import { missing, observed, orphan } from './rules-upstream.ts'
  *     +--not_listed twice----------------+         +--failed / canceled / aborted upstream--> failed | canceled
  *                                                  +--cancel, deadline--> stopping --> final
  *
- * Webhooks may be early, late, doubled or reordered, commits may be repeated, and workers may die anywhere; so every
- * phase accepts every event, and what brings no news is ignored.
+ * Webhooks may be early, late, duplicated or reordered, commits may be repeated, and workers may die anywhere. So every
+ * phase accepts every event, and ignores an event without news.
  */
 
 const stored: Rule<'stored'> = (_state, { attempt, output, output_artifact, artifacts }) =>
@@ -75,7 +75,7 @@ const notStored: Rule<'not_stored'> = (_state, { attempt, message, kept }) =>
     { effects: { add: [], remove: [storeKey(attempt)] } },
   )
 
-/** The prediction has succeeded and is paid for; who asks for it expressly need not wait for the copies. */
+/** The prediction has succeeded and is billed; with `gives_up_output` a cancel does not wait for the copies. */
 const giveUpOutput: Rule<'cancel'> = ({ job }, { gives_up_output }) =>
   gives_up_output
     ? commit(
@@ -84,13 +84,13 @@ const giveUpOutput: Rule<'cancel'> = ({ job }, { gives_up_output }) =>
       )
     : ignored('storing')
 
-/** The owned prediction has told everything; another one with our token is nobody's. */
+/** The owned prediction has no more news; another prediction with our token is an orphan. */
 const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, { now }) => {
   const record = attemptOf(state, attempt)
   return record && record.prediction_id !== prediction.id ? orphan(state, record, prediction, now) : ignored('storing')
 }
 
-/** In these phases an event can only be old news, or a mistake of the caller. */
+/** Default rules: the event is old news, or a mistake of the caller. */
 const nothingNew = {
   intend: ignore('no_news'),
   not_prepared: ignore('no_news'),
@@ -129,7 +129,7 @@ export const transitions: Record<Phase, Row> = {
     ...nothingNew,
     intend,
     not_prepared: notPrepared,
-    // Every attempt so far is closed as not created, or given up: what surfaces for one is late.
+    // Every attempt so far is closed as not created, or given up, so a prediction of one is late.
     observed: (state, event, context) => lateAttempt.observed(state, event, context),
     forgotten,
     cancel: cancelWaiting,
@@ -163,19 +163,19 @@ export const transitions: Record<Phase, Row> = {
   canceled: finalRow,
 }
 
-/** News of an attempt that the job does not depend on any more. */
+/** Whether the event belongs to an attempt that the job no longer depends on. */
 const isLate = (state: JobState, event: JobEvent): boolean =>
   'attempt' in event &&
   event.attempt !== undefined &&
   (isFinal(state.job.phase) || event.attempt !== state.job.attempt || isGivenUp(attemptOf(state, event.attempt)))
 
-/** Outcomes of attempts that surely cost nothing: nothing was created, or it failed, or never began. */
+/** Whether the attempt certainly cost nothing: no prediction was created, or it failed, or it never started. */
 const isFree = ({ state, outcome, prediction_id, orphans }: AttemptRecord): boolean =>
   state === 'closed' &&
   orphans.length === 0 &&
   (outcome === 'failed' || outcome === 'aborted' || (prediction_id === null && outcome !== UNDECIDED))
 
-/** What a job cost is not known while it is not known of one of its other attempts. */
+/** Whether a job was billed is unknown while it is unknown for one of its other attempts. */
 function billedHonestly(decision: Decision, { attempts }: JobState): Decision {
   if (decision.kind !== 'commit') return decision
   const { error } = decision.job
@@ -185,7 +185,7 @@ function billedHonestly(decision: Decision, { attempts }: JobState): Decision {
     : { ...decision, job: { ...decision.job, error: { ...error, billed: 'unknown' } } }
 }
 
-/** Decides what `event` makes of the job. Pure. */
+/** Decides the change of the job by `event`. Pure. */
 export function transition(state: JobState, event: JobEvent, context: TransitionContext): Decision {
   return billedHonestly(decide(state, event, context), state)
 }
