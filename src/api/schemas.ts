@@ -5,7 +5,7 @@ import { append } from '../shared/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
-import { PLAIN_WORDS } from '../shared/plain-words.ts'
+import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
 /** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
 
@@ -111,7 +111,7 @@ export const parseBody = <T extends z.ZodType>(schema: T, body: unknown): z.outp
 
 /** Parses with a schema; throws `invalid_request` with a pointer for each wrong field. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
-  const parsed = schema.safeParse(value, PLAIN_WORDS)
+  const parsed = schema.safeParse(value, ZOD_MESSAGES)
   if (parsed.success) return parsed.data
   const fields = parsed.error.issues.flatMap((issue) => {
     const pointer = prefix + pointerOf(issue.path)
@@ -119,7 +119,7 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix
       return issue.keys.map((key) => ({
         pointer: pointer + pointerSegment(key),
         code: 'unknown_field',
-        detail: 'There is no such field.',
+        detail: 'Unknown field.',
       }))
     const code = issue.code === 'custom' && typeof issue.params?.code === 'string' ? issue.params.code : issue.code
     return [{ pointer, code, detail: issue.message }]

@@ -1,10 +1,10 @@
 import type { z } from 'zod'
 import { parseDuration } from '../shared/duration.ts'
-import { PLAIN_WORDS } from '../shared/plain-words.ts'
+import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
 /** What was typed, by the schema of a request. Throws with the option that is wrong. */
 export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value, PLAIN_WORDS)
+  const parsed = schema.safeParse(value, ZOD_MESSAGES)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   throw new Error(`${issue?.path.join('.') || 'options'}: ${issue?.message ?? 'not valid'}`)

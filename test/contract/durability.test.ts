@@ -42,7 +42,7 @@ describe('where the settings are hidden', () => {
     ['a disk that is synced once a second', [1, 0]],
     ['a server without WAITAOF', [new Error("ERR unknown command 'WAITAOF'")]],
   ])('%s is refused at the start', async (_what, confirms) => {
-    await expect(strictDurability(hiding(confirms).redis, 'k')).rejects.toThrow(/^DURABILITY: strict needs/)
+    await expect(strictDurability(hiding(confirms).redis, 'k')).rejects.toThrow(/^DURABILITY: strict requires/)
   })
 
   test.each([
@@ -56,7 +56,7 @@ describe('where the settings are hidden', () => {
 
 test('a Redis that says that it syncs once a second is refused with what to set', async () => {
   const redis = new Redis(testRedisUrl())
-  await expect(strictDurability(redis, freshPrefix())).rejects.toThrow('needs appendonly yes and appendfsync always')
+  await expect(strictDurability(redis, freshPrefix())).rejects.toThrow('requires appendonly yes and appendfsync always')
   redis.disconnect()
 })
 

@@ -187,7 +187,7 @@ describe('a preset with the schema of its model', () => {
           pinned: 'a'.repeat(64),
           found: expect.stringMatching(/^[0-9a-f]{64}$/),
         },
-        message: expect.stringContaining('not the one that the preset was written for'),
+        message: expect.stringContaining('differs from the one that the preset was written for'),
       },
     ])
     // The hash that the log tells is the one to write.

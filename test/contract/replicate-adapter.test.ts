@@ -351,7 +351,7 @@ describe('a read', () => {
     [403, HTML, { cause: 'account', reason: 'status 403' }],
     [500, problem(500), { cause: 'upstream', reason: 'status 500: because of 500' }],
     [502, HTML, { cause: 'upstream', reason: 'status 502' }],
-    [200, HTML, { cause: 'upstream', reason: expect.stringMatching(/^an answer that is no p/) }],
+    [200, HTML, { cause: 'upstream', reason: expect.stringMatching(/^the response is not a p/) }],
   ])('that is answered with %i says who is the cause and why', async (status, body, failure) => {
     const { url } = await upstream(json(status, body))
     const adapter = adapterFor(url)

@@ -276,7 +276,7 @@ describe('the files', () => {
     expect((await service.exited).code).toBe(1)
     expect(service.stderr).toMatch(/could not start\. The presets are wrong:\n {2}other\.yaml: not YAML/)
     expect(service.stderr).toMatch(/\n {2}poster\.yaml: \/policies\/timeout: read 3\. .*>=5/)
-    expect(service.stderr).toMatch(/\n {2}poster\.yaml: \/prise: read 1\. There is no such field/)
+    expect(service.stderr).toMatch(/\n {2}poster\.yaml: \/prise: read 1\. Unknown field/)
   })
 
   test('are read again on SIGHUP; jobs and their repetitions stay what they were', async () => {
@@ -305,7 +305,7 @@ describe('the files', () => {
       expect((await submit('order-2', { prompt: 'x' })).status).toBe(202)
 
       writeFileSync(file, poster('policies: { timeout: 33 }\n').replaceAll('prompt', 'text').replace('Poster', 'New'))
-      await reload(/presets were read again/)
+      await reload(/presets reloaded/)
       expect(await titles()).toEqual(['New'])
       expect(await refusal(url, { preset: 'poster', input: { prompt: 'x' } })).toEqual([
         '/input/prompt unknown_field',
@@ -321,7 +321,7 @@ describe('the files', () => {
       expect((await submit('order-3', { text: 'x' })).body).toMatchObject({ timeout: 33 })
 
       rmSync(file)
-      await reload(/presets were read again/)
+      await reload(/presets reloaded/)
       expect(await titles()).toEqual([])
       expect(await refusal(url, { preset: 'poster', input: { text: 'x' } })).toEqual(['/preset unknown_preset'])
     } finally {

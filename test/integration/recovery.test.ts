@@ -232,7 +232,7 @@ describe('strict durability', () => {
     const lax = await startOwnRedis()
     const strict = { DURABILITY: 'strict' }
     await expect(startService({ redisUrl: lax.url, env: strict, timings: SHORT_TIMINGS })).rejects.toThrow(
-      'DURABILITY: strict needs appendonly yes and appendfsync always; this Redis has appendonly yes and appendfsync everysec',
+      'DURABILITY: strict requires appendonly yes and appendfsync always; this Redis has appendonly yes and appendfsync everysec',
     )
     await lax.stop()
   })

@@ -144,7 +144,7 @@ describe('a Redis of our own', () => {
     process.kill(pid, 'SIGKILL')
     const next = await waitFor('another life', () => processId(redis.url).then((found) => found !== pid && found))
     expect(await withRedis(redis.url, (client) => client.get('job'))).toBe('accepted')
-    await waitFor('the news', () => said.includes('Redis had ended and was started again'))
+    await waitFor('the news', () => said.includes('Redis had exited and was restarted'))
 
     await redis.stop()
     expect(await processIdentity(next)).toBeUndefined()

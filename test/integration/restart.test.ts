@@ -171,7 +171,7 @@ describe('a start', () => {
     const port = await freePort()
     const env = { REDIS_URL: `redis://127.0.0.1:${port}`, REPLICATE_API_TOKEN: 'test', DATA_DIR: folder }
     const worker = spawnMain(['--role', 'worker'], env, folder)
-    const [text] = await worker.waitForLine(/.*Redis does not answer.*/)
+    const [text] = await worker.waitForLine(/.*Redis does not respond.*/)
     expect(JSON.parse(text)).toMatchObject({ level: 50, host: '127.0.0.1', port })
     await worker.kill('SIGKILL')
   })

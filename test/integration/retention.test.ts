@@ -114,7 +114,7 @@ describe('what counts', () => {
     ['no duration', { ...RAW, keep: { payload: '1 day' } }, '/keep/payload', 'Expected a whole number'],
     ['files that go first', { ...RAW, keep: { job: '3d', files: '2d' } }, '/keep/files', 'as long as the record'],
     ['what the preset decides', { ...ALBUM, preset: 'strict', keep: { files: '1d' } }, '/keep', 'The preset decides'],
-    ['another clock', { ...RAW, keep: { all: '1d' } }, '/keep/all', 'There is no such field.'],
+    ['another clock', { ...RAW, keep: { all: '1d' } }, '/keep/all', 'Unknown field.'],
   ])('%s is refused by its field, also in a batch', async (_name, request, pointer, words) => {
     const one = await operator.ask('/v1/jobs', { body: request })
     expect(one.body.errors).toMatchObject([{ pointer, detail: expect.stringContaining(words) as string }])

@@ -101,9 +101,9 @@ describe('a preset', () => {
     ['an alias within itself', 'name: &a [*a]', [/not YAML: /]],
     ['another name than its file', poster({ name: 'banner' }), [/\/name: read "banner", expected poster/]],
     ['a name that is none', poster({ name: 'Poster 1' }), [/\/name: read "Poster 1"\. Expected 1 to 63 characters/]],
-    ['an unknown field', poster({ modle: 'a/b' }), [/\/modle: read "a\/b"\. There is no such field/]],
+    ['an unknown field', poster({ modle: 'a/b' }), [/\/modle: read "a\/b"\. Unknown field/]],
     ['model and deployment', poster({ deployment: 'c/d' }), [/\/model: read "a\/b"\. Expected either model/]],
-    ['no title', poster({ title: undefined }), [/\/title: read nothing\. Needed/]],
+    ['no title', poster({ title: undefined }), [/\/title: read nothing\. Required/]],
     ['neither', poster({ model: undefined }), [/\/model: read nothing\. /]],
     ['a version that is none', poster({ version: '1.2' }), [/\/version: read "1\.2"\. Expected 64 hexadecimal digits/]],
     [
@@ -111,12 +111,12 @@ describe('a preset', () => {
       poster({ model: undefined, deployment: 'c/d', schema: 'model' }),
       [/\/schema: read "model"\. .*deployment/],
     ],
-    ['a pin of its own schema', poster({ schema_sha256: 'a'.repeat(64) }), [/\/schema_sha256: read "a+"\. Only for/]],
+    ['a pin of its own schema', poster({ schema_sha256: 'a'.repeat(64) }), [/\/schema_sha256: read "a+"\. Only allowed with/]],
     ['a price in parts', poster({ price: { per_run: 0.5 } }), [/\/price\/per_run: read 0\.5\. .*expected int/]],
     [
       'a price without an estimate',
       poster({ price: { per_output: 1 } }),
-      [/\/price\/expect\/outputs: read nothing\. Needed/],
+      [/\/price\/expect\/outputs: read nothing\. Required/],
     ],
     [
       'an estimate from no field',
@@ -127,7 +127,7 @@ describe('a preset', () => {
     [
       'a policy that is none',
       poster({ policies: { priority: 1 } }),
-      [/\/policies\/priority: read 1\. There is no such/],
+      [/\/policies\/priority: read 1\. Unknown field/],
     ],
     [
       'two mistakes',
@@ -152,17 +152,20 @@ describe('a preset', () => {
     [
       'something fixed that is also a default and open',
       poster({ input: { default: { count: 2 }, fixed: { count: 1 }, overrides: ['prompt', 'count'] } }),
-      [/\/input\/fixed\/count: read 1\. A default has it too/, /\/input\/fixed\/count: read 1\. A job may override it/],
+      [
+        /\/input\/fixed\/count: read 1\. The field is also in input\.default/,
+        /\/input\/fixed\/count: read 1\. The field is also in input\.overrides/,
+      ],
     ],
     [
       'a needed field that nobody can say',
       poster({ input: { ...POSTER.input, overrides: ['shape'] } }),
-      [/\/input\/overrides: read \["shape"\]\. The model needs prompt/],
+      [/\/input\/overrides: read \["shape"\]\. The model requires prompt/],
     ],
     [
       'a keyword that would not be checked',
       poster({ schema: { ...POSTER.schema, patternProperties: {} } }),
-      [/\/schema\/patternProperties: read \{\}\. Not understood/],
+      [/\/schema\/patternProperties: read \{\}\. This keyword is not supported/],
     ],
   ])('is refused with %s, by file, field, what was read and what is expected', (_, text, expected) => {
     const lines = wrongWith(text)

@@ -158,7 +158,7 @@ describe("Replicate's dialect", () => {
     const details = createInputChecks()(plain(INPUT, SCHEMAS))({ aspect_ratio: 'x', steps: 'x', image: 'x' })
     expect(details.map(({ pointer, detail }) => `${pointer}: ${detail}`)).toEqual(
       expect.arrayContaining([
-        '/prompt: Needed.',
+        '/prompt: Required.',
         '/aspect_ratio: Expected one of "1:1", "16:9".',
         '/steps: Expected a whole number.',
         '/image: Expected an http(s) URL, a data URI or an upload. A blank or a letter beyond ASCII in a URL is written as %20 or %C3%A9.',

@@ -6,7 +6,7 @@ import { plainSchema, schemaHash } from './dialect.ts'
 import type { ForeignCheck, ForeignChecks, SchemaProblem } from './foreign-checks.ts'
 import type { InputChecks } from './input-check.ts'
 import { createOutputShapes } from './output-shapes.ts'
-import { partialOf, toldBy, unfitNames, unfitValues, type Preset } from './preset.ts'
+import { partialOf, presetValues, unfitNames, unfitValues, type Preset } from './preset.ts'
 
 /** The schema of an input, ready to be used. */
 export interface InputSchema {
@@ -15,25 +15,25 @@ export interface InputSchema {
   check: ForeignCheck
 }
 
-/** How long a job waits for a schema that is not known yet, ms. Without it the job is accepted: upstream judges. */
+/** Longest wait of a submission for a schema that is not cached yet, ms. Without one the input is accepted unchecked: upstream validates it. */
 const SCHEMA_WITHIN_MS = 500
-/** How often the schemas of models are compared with what presets were written for, ms. */
+/** Interval between comparisons of the models' schemas with the ones that presets were written for, ms. */
 const COMPARE_EVERY_MS = 10 * 60_000
 const MAX_LOGGED = 1000
 
 export interface CatalogueOptions {
-  /** All presets, anew. Throws when one is wrong. */
+  /** Reads all presets from their source. Throws when one is invalid. */
   read: () => Promise<Preset[]>
   models: ModelCatalogue
-  /** By schemas of presets, which the operator wrote. */
+  /** Checks by schemas in preset files, which the operator wrote. */
   checks: InputChecks
-  /** By schemas of models. */
+  /** Checks by schemas of models, which are untrusted. */
   foreign: ForeignChecks
   log: Logger
   schemaWithin?: number
 }
 
-/** The presets of this process, and the schemas that inputs are checked against. */
+/** Presets of this process, and the schemas that inputs are checked against. */
 export async function createCatalogue({
   read,
   models,
@@ -44,16 +44,16 @@ export async function createCatalogue({
 }: CatalogueOptions) {
   const byName = (presets: Preset[]): Map<string, Preset> => new Map(presets.map((preset) => [preset.name, preset]))
   let presets = byName(await read())
-  /** By preset: which schema of its model was compared last, and whether it is what the preset was written for. */
+  /** Last comparison by preset name: the schema of its model, and whether the preset still fits it. */
   const compared = new Map<string, { sha256: string; drifted: boolean }>()
 
   const ready = new WeakMap<Preset, InputSchema>()
   const ofModels = new WeakMap<UpstreamModel, Promise<InputSchema | null>>()
   const problems = new WeakMap<UpstreamModel, SchemaProblem>()
-  /** By model: the last problem that was logged. */
+  /** Last logged problem by model. */
   const logged = new Map<string, SchemaProblem>()
 
-  /** Of the preset's own schema, which needs no limits: the operator wrote it. */
+  /** Compiles the preset's own schema without limits: the operator wrote it. */
   function own(preset: Preset, schema: JsonObject): InputSchema {
     const known = ready.get(preset)
     if (known) return known
@@ -70,7 +70,10 @@ export async function createCatalogue({
       const [oldest = ''] = logged.size >= MAX_LOGGED ? logged.keys() : []
       logged.delete(oldest)
       logged.set(name, problem)
-      log.warn({ model: name, version, reason: problem }, 'the schema of the model is not used: inputs are not checked')
+      log.warn(
+        { model: name, version, reason: problem },
+        "the model's schema cannot be used; inputs are accepted unchecked",
+      )
     }
     return null
   }
@@ -92,8 +95,8 @@ export async function createCatalogue({
   }
 
   /**
-   * Of a model or one of its versions; null when it cannot be had quickly, when upstream has none, or when it cannot be
-   * used.
+   * Schema of a model or of one of its versions; null when it is not available in time, when upstream has none, or when it
+   * is unusable.
    */
   async function modelSchema(name: string, version: string | null): Promise<InputSchema | null> {
     const model = await models.quickly(name, version, schemaWithin)
@@ -112,7 +115,7 @@ export async function createCatalogue({
     const last = compared.get(name)
     if (last?.sha256 === sha256) return
     const check = await foreign.of(partialOf(schema))
-    const values = typeof check === 'string' ? [] : await check(toldBy(preset))
+    const values = typeof check === 'string' ? [] : await check(presetValues(preset))
     const wrong = [...unfitNames(preset, schema), ...unfitValues(preset, values)]
     if (compared.get(name)?.sha256 === sha256) return
     const drifted = wrong.length > 0 || (pinned !== null && pinned !== sha256)
@@ -120,9 +123,9 @@ export async function createCatalogue({
     if (drifted)
       log.warn(
         { preset: name, model, pinned, found: sha256, wrong },
-        'the schema of the model is not the one that the preset was written for',
+        "the model's schema differs from the one that the preset was written for",
       )
-    else if (last?.drifted) log.info({ preset: name, model }, 'the schema of the model is as the preset knows it again')
+    else if (last?.drifted) log.info({ preset: name, model }, "the model's schema matches the preset again")
   }
 
   const compareAll = async (): Promise<void> => {
@@ -137,7 +140,7 @@ export async function createCatalogue({
     find: (name: string): Preset | null => presets.get(name) ?? null,
     presetSchema,
     modelSchema,
-    /** Why the schema of a model is not used; null: it is, or it is not known yet. */
+    /** Reason why the schema of a model is not used; null when it is used or not loaded yet. */
     async problemOf(name: string, version: string | null): Promise<SchemaProblem | null> {
       const model = await models.quickly(name, version, schemaWithin)
       if (!model) return null
@@ -145,27 +148,27 @@ export async function createCatalogue({
       return problems.get(model) ?? null
     },
     outputShape: createOutputShapes(models, schemaWithin),
-    /** A model by its name; null: there is none; undefined: it cannot be had quickly. */
+    /** Model by name; null when upstream has none; undefined when the result is not available in time. */
     model: (name: string): Promise<UpstreamModel | null | undefined> => models.quickly(name, null, schemaWithin),
-    /** How many presets meet another schema than they were written for. */
+    /** Number of presets whose model has another schema than the one that they were written for. */
     drifted: (): number => [...compared.values()].filter(({ drifted }) => drifted).length,
 
-    /** Reads the presets again; when one is wrong, all stay as they are. */
+    /** Reloads the presets; when one is invalid, all previous ones stay in use. */
     async reload(): Promise<void> {
       try {
         presets = byName(await read())
         compared.clear()
-        log.info({ presets: presets.size }, 'presets were read again')
+        log.info({ presets: presets.size }, 'presets reloaded')
         void compareAll()
       } catch (error) {
-        log.error({ err: error }, 'the presets are wrong; the ones from before stay in use')
+        log.error({ err: error }, 'the presets are invalid; the previous ones stay in use')
       }
     },
     stop: (): void => clearInterval(timer),
   }
 }
 
-/** What comes in time, or null. */
+/** Resolves with the value, or with null after `ms`. */
 async function within<T>(ms: number, value: Promise<T>): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<null>((resolve) => {

@@ -4,26 +4,26 @@ import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
 
 /**
- * Replicate's dialect of JSON Schema, as Cog writes it into `openapi_schema`: OpenAPI 3.0 with enums that stand beside
- * `Input` and are referred to by `allOf` and `$ref`, `nullable`, `x-order`. Here it becomes plain JSON Schema that stands
- * alone and holds only keywords that are known to be cheap to check. A schema comes from strangers: its size is bounded,
- * and what is not understood is left out, because upstream judges the input anyway.
+ * Self-contained JSON Schema, converted from Replicate's dialect. Cog writes OpenAPI 3.0 into `openapi_schema`: enums are
+ * siblings of `Input` and referenced by `allOf` and `$ref`; `nullable` and `x-order` occur. The result holds only keywords
+ * that are cheap to check. Schemas are untrusted: their size is bounded, and unknown keywords are dropped, because upstream
+ * validates the input anyway.
  */
 export interface PlainSchema {
   schema: JsonObject
-  /** What was left out, as JSON pointers into the given schema. */
+  /** Dropped parts, as JSON pointers into the given schema. */
   ignored: string[]
 }
 
 const MAX_NODES = 1000
-/** Of constants, defaults, choices and names, and of what is left out. */
+/** Limit of constants, defaults, choices and names, and of dropped parts. */
 const MAX_VALUES = 20_000
 const MAX_DEPTH = 32
 const MAX_PATTERN = 500
 const TYPES = ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null']
-/** Told to people and programs, and nothing to check. */
+/** Keywords that describe a value and validate nothing. */
 const ANNOTATIONS = new Set(['title', 'description', 'default', 'x-order'])
-/** Left out without a word: they say nothing about what is valid. */
+/** Keywords that are dropped without being reported: they validate nothing. */
 const SILENT = new Set(['$schema', '$comment', '$defs', 'definitions', 'example', 'examples', 'deprecated', 'nullable'])
 
 const isObject = (value: Json | undefined): value is JsonObject =>
@@ -33,7 +33,7 @@ const isCount = (value: Json | undefined): value is number =>
 const isWord = (value: Json | undefined): value is string => typeof value === 'string'
 const isNumber = (value: Json | undefined): value is number => typeof value === 'number'
 
-/** Keywords that are taken over as they are, when their value is of the right kind. */
+/** Keywords that are copied unchanged when their value has the right type. */
 const CHECKED: Record<string, (value: Json) => boolean> = {
   title: isWord,
   description: isWord,
@@ -58,15 +58,15 @@ function isPattern(text: string): boolean {
   try {
     return text.length <= MAX_PATTERN && new RegExp(text, 'u') instanceof RegExp
   } catch {
-    // Python's dialect of regular expressions has more than ours.
+    // Python's regular expressions have syntax that JavaScript lacks.
     return false
   }
 }
 
-/** Odd nestings of `anyOf` become shorter with each pass; real schemas are plain after the first. */
+/** Unusual nestings of `anyOf` shrink with each pass; real schemas are plain after the first. */
 const MAX_PASSES = 8
 
-/** null when the schema is larger than any input's would be. `definitions`: what `#/components/schemas/X` refers to. */
+/** Converts a schema; null when it exceeds the size limits. `definitions`: targets of `#/components/schemas/X`. */
 export function plainSchema(given: JsonObject, definitions: JsonObject = {}): PlainSchema | null {
   const first = onePass(given, definitions)
   let made = first
@@ -84,7 +84,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
   let values = 0
   let tooLarge = false
 
-  /** Counts what a keyword brings beside schemas; false when it is too much. */
+  /** Counts the values of a keyword that are not schemas; false when the limit is exceeded. */
   function fits(value: Json): boolean {
     if (++values > MAX_VALUES) tooLarge = true
     else if (typeof value === 'object' && value !== null)
@@ -131,7 +131,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
       else if (!isComposed(keyword, value) && !SILENT.has(keyword) && !keyword.startsWith('x-') && fits(null))
         ignored.push(at + pointerSegment(keyword))
     }
-    // As OpenAPI 3.0 writes them: a switch beside the limit.
+    // OpenAPI 3.0 form: a boolean beside the limit.
     for (const [exclusive, limit] of [
       ['exclusiveMinimum', 'minimum'],
       ['exclusiveMaximum', 'maximum'],
@@ -144,7 +144,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
     if (isWord(schema.$ref)) plain = both(follow(schema.$ref, at, within, depth), plain)
     if (Array.isArray(schema.allOf))
       for (const [i, part] of schema.allOf.entries()) plain = both(below(part, 'allOf', i), plain)
-    // What is left out makes a part match more than it should, so `oneOf` cannot insist on a single one.
+    // Dropped keywords make a branch match more than it should, so `oneOf` cannot require exactly one match.
     for (const keyword of ['anyOf', 'oneOf'] as const) {
       const choices = schema[keyword]
       if (Array.isArray(choices)) plain = both(anyOf(choices.map((part, i) => below(part, keyword, i))), plain)
@@ -154,7 +154,7 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
 
   function follow(reference: string, at: string, within: readonly string[], depth: number): JsonObject {
     const found = definitionOf(reference)
-    // What refers to itself is not followed for ever.
+    // Recursion ends here.
     if (found === null || within.includes(reference)) {
       ignored.push(`${at}/$ref`)
       return {}
@@ -166,14 +166,14 @@ function onePass(given: JsonObject, definitions: JsonObject): PlainSchema | null
   return tooLarge ? null : { schema: { ...schema, type: 'object' }, ignored: [...new Set(ignored)] }
 }
 
-/** Handled apart, after the other keywords. */
+/** Whether a keyword is handled separately, after the others. */
 function isComposed(keyword: string, value: Json): boolean {
   if (keyword === '$ref') return isWord(value)
   if (keyword === 'allOf' || keyword === 'anyOf' || keyword === 'oneOf') return Array.isArray(value)
   return (keyword === 'exclusiveMinimum' || keyword === 'exclusiveMaximum') && typeof value === 'boolean'
 }
 
-/** Both must hold; written as one schema where that says the same. What `outer` says about itself wins. */
+/** Conjunction of two schemas, merged into one where that is equivalent. Annotations of `outer` win. */
 function both(inner: JsonObject, outer: JsonObject): JsonObject {
   const clash = Object.keys(inner).some(
     (keyword) =>
@@ -210,7 +210,7 @@ function orNull(schema: JsonObject): JsonObject {
   }
 }
 
-/** What a schema demands, without what it only tells: the same hash, the same valid inputs and defaults. */
+/** Hash of a schema without its annotations: equal hashes mean the same valid inputs and the same defaults. */
 export function schemaHash(schema: JsonObject): string {
   return createHash('sha256')
     .update(canonicalJson(demands(schema)))

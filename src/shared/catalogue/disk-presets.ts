@@ -4,7 +4,7 @@ import { PresetError, type PresetFile } from './read-preset.ts'
 
 const MAX_FILE_BYTES = 256 * 1024
 
-/** The YAML files of a folder. Throws a PresetError when the folder or a file cannot be read. */
+/** Reads the YAML files of a folder. Throws a PresetError when the folder or a file cannot be read. */
 export async function diskPresets(folder: string): Promise<PresetFile[]> {
   try {
     const names = (await readdir(folder)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()

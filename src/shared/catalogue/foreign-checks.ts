@@ -7,19 +7,19 @@ import type { InputChecks } from './input-check.ts'
 import { isCheap, schemaCost } from './schema-cost.ts'
 import type { SchemaWorker } from './schema-worker.ts'
 
-/** Why a model's schema is not used. */
+/** Reason why a model's schema is not used. */
 export type SchemaProblem =
   /** It has too many parts, or is nested too deeply. */
   | 'too_large'
   /** It cannot be compiled. */
   | 'not_compiled'
-  /** Compiling it or checking by it uses up time or memory. */
+  /** Compiling it or checking an input by it exceeds the limit of time or memory. */
   | 'too_heavy'
 
-/** Everything that is wrong with an input; empty when it is right, or cannot be checked in time. */
+/** Returns all errors of an input; empty when it is valid or cannot be checked in time. */
 export type ForeignCheck = (input: JsonObject) => Promise<FieldError[]>
 
-/** Checks by one schema that may use up time or memory before it is not used any more. */
+/** Checks by one schema that may exceed the limits before the schema is disabled. */
 const MAX_KILLED = 3
 const MAX_KEPT = 500
 
@@ -30,9 +30,8 @@ export interface ForeignChecksOptions {
 }
 
 /**
- * Checks by schemas of strangers. A schema whose text alone bounds the work of the worst input runs where
- * requests are answered; every other one runs in a thread with limits. What cannot be checked there is not refused: upstream
- * judges the input in the end.
+ * Checks by untrusted schemas. A schema whose text bounds the work for the worst input runs on the main thread; every other
+ * one runs in a worker thread with limits. An input that cannot be checked there is accepted: upstream validates it.
  */
 export function createForeignChecks({ checks, worker, log }: ForeignChecksOptions) {
   const kept = new Map<string, Promise<ForeignCheck | SchemaProblem>>()
@@ -60,13 +59,13 @@ export function createForeignChecks({ checks, worker, log }: ForeignChecksOption
       if (reply.kind === 'killed' && ++killed >= MAX_KILLED) kept.set(hash, Promise.resolve('too_heavy'))
       const heldBack = sample(reply.kind)
       if (heldBack !== null)
-        log.warn({ schema: hash, reason: reply.kind, not_logged: heldBack }, 'an input was accepted without a check')
+        log.warn({ schema: hash, reason: reply.kind, not_logged: heldBack }, 'an input was accepted unchecked')
       return []
     }
   }
 
   return {
-    /** The check by a schema as plainSchema made it, or why there is none. */
+    /** Check for a schema in the form that plainSchema returns, or the reason why it cannot be used. */
     async of(schema: JsonObject): Promise<ForeignCheck | SchemaProblem> {
       const hash = schemaHash(schema)
       const known = kept.get(hash)

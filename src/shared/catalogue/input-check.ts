@@ -6,21 +6,21 @@ import type { Json, JsonObject } from '../jobs/job.ts'
 import { schemaHash } from './dialect.ts'
 import { patternTime, timedPattern } from './timed-pattern.ts'
 
-/** Everything that is wrong with an input, by JSON pointers into it; empty when it is right. */
+/** Returns all errors of an input, each with a JSON pointer into it; empty when it is valid. */
 export type InputCheck = (input: JsonObject) => FieldError[]
 
 const MAX_KEPT = 500
-/** An array of ten thousand wrong values needs no ten thousand lines. */
+/** Limit of reported errors: an array of ten thousand invalid values gives no ten thousand lines. */
 const MAX_ERRORS = 200
 
-/** The characters of RFC 3986, where it allows them: Replicate's own check of `format: uri` takes no others. */
+/** URL with the characters that RFC 3986 allows in each part; Replicate's check of `format: uri` accepts no others. */
 const LINK =
   /^https?:\/\/(?:[\w.~!$&'()*+,;=:%-]*@)?(?:\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]+)(?::\d*)?(?:\/[\w.~!$&'()*+,;=:@%/-]*)?(?:\?[\w.~!$&'()*+,;=:@%/?-]*)?(?:#[\w.~!$&'()*+,;=:@%/?-]*)?$/i
 const BAD_PERCENT = /%(?![0-9a-f]{2})/i
 
 const isLink = (text: string): boolean => LINK.test(text) && !BAD_PERCENT.test(text) && URL.canParse(text)
 
-/** Files are given as links, as uploads or inline; inline ones can be long, so only their beginning is looked at. */
+/** A file is a link, an upload or inline data. Inline data can be long, so only its beginning is examined. */
 function isFileOrLink(text: string): boolean {
   if (/^https?:/i.test(text)) return isLink(text)
   if (referenceOf(text) !== null) return true
@@ -31,7 +31,7 @@ function isFileOrLink(text: string): boolean {
   )
 }
 
-/** Checks by the hash of their schema, the oldest forgotten first. */
+/** Compiled checks by the hash of their schema; the oldest is evicted first. */
 export function createInputChecks() {
   const kept = new Map<string, InputCheck>()
   return (schema: JsonObject): InputCheck => {
@@ -51,16 +51,16 @@ export type InputChecks = ReturnType<typeof createInputChecks>
 const INCOMPARABLE: FieldError = {
   pointer: '',
   code: 'incomparable',
-  detail: 'A value that is one of a choice may have no field named toString or valueOf.',
+  detail: 'A value that is compared with an enum or a constant cannot have a field named toString or valueOf.',
 }
 
-/** `schema`: as plainSchema made it. Throws when ajv or the JavaScript engine cannot compile it. */
+/** Compiles a schema in the form that plainSchema returns. Throws when ajv or the JavaScript engine cannot compile it. */
 export function compileCheck(schema: JsonObject, allErrors = true): InputCheck {
   const time = patternTime()
   const ajv = new Ajv({
     allErrors,
     strict: false,
-    // plainSchema has looked at every keyword.
+    // plainSchema has checked every keyword.
     validateSchema: false,
     logger: false,
     multipleOfPrecision: 9,
@@ -77,12 +77,12 @@ export function compileCheck(schema: JsonObject, allErrors = true): InputCheck {
     try {
       if (validate(input)) return []
     } catch (error) {
-      // A constant or a choice is compared by `toString` and `valueOf`: fields of these names are no functions.
+      // ajv compares constants and enums by `toString` and `valueOf`; fields of these names in the input are not functions.
       if (error instanceof TypeError) return [INCOMPARABLE]
       throw error
     }
     const errors = validate.errors ?? []
-    // When no choice fits, one line says so; what each of them wanted is noise.
+    // When no branch matches, one error says so; the errors of the branches are noise.
     const choices = new Set(errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => schemaPath))
     const found = new Map<string, FieldError>()
     for (const error of errors) {
@@ -96,7 +96,7 @@ export function compileCheck(schema: JsonObject, allErrors = true): InputCheck {
   }
 }
 
-/** Whether a path leads into one of the schemas. */
+/** Whether a path lies below one of the schemas. */
 function isBelowOne(schemas: ReadonlySet<string>, path: string): boolean {
   for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
     if (schemas.has(path.slice(0, end))) return true
@@ -133,15 +133,15 @@ const shown = (value: Json | undefined): string => JSON.stringify(value ?? null)
 
 const counted = (n: Json | undefined, one: string): string => `${shown(n)} ${one}${n === 1 ? '' : 's'}`
 
-type Told = [code: string, detail: string]
+type Detail = [code: string, detail: string]
 
-const TOLD: Record<string, (params: Record<string, Json>) => Told> = {
-  required: () => ['required', 'Needed.'],
-  additionalProperties: () => ['unknown_field', 'There is no such field.'],
+const DETAILS: Record<string, (params: Record<string, Json>) => Detail> = {
+  required: () => ['required', 'Required.'],
+  additionalProperties: () => ['unknown_field', 'Unknown field.'],
   type: ({ type }) => ['invalid_type', `Expected ${words(type)}.`],
   enum: ({ allowedValues }) => ['invalid_value', `Expected one of ${listed(allowedValues)}.`],
   const: ({ allowedValue }) => ['invalid_value', `Expected ${shown(allowedValue)}.`],
-  anyOf: () => ['invalid_value', 'Fits none of what is allowed here.'],
+  anyOf: () => ['invalid_value', 'Matches none of the allowed alternatives.'],
   minimum: ({ limit }) => ['too_small', `Expected ${shown(limit)} or more.`],
   maximum: ({ limit }) => ['too_big', `Expected ${shown(limit)} or less.`],
   exclusiveMinimum: ({ limit }) => ['too_small', `Expected more than ${shown(limit)}.`],
@@ -164,7 +164,7 @@ function toFieldError({
   params,
   message,
 }: ErrorObject<string, Record<string, Json>>): FieldError {
-  const [code, detail] = TOLD[keyword]?.(params) ?? ['invalid_value', message ?? 'Not valid.']
+  const [code, detail] = DETAILS[keyword]?.(params) ?? ['invalid_value', message ?? 'Not valid.']
   const below = keyword === 'required' ? params.missingProperty : params.additionalProperty
   const pointer = typeof below === 'string' ? instancePath + pointerSegment(below) : instancePath
   return { pointer, code, detail }

@@ -3,10 +3,10 @@ import type { JobRecord } from '../jobs/job.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
 
-/** What the outputs of a model mean, by its Output schema; null: it is not known, or could not be had in time. */
+/** Meaning of a model's outputs by its Output schema; null when it is unknown or not available in time. */
 export type OutputShapes = (target: Pick<JobRecord, 'model' | 'version'>) => Promise<OutputShape | null>
 
-/** A version alone, or a deployment, does not name its model. */
+/** Model name and version of a job; null for a bare version or a deployment, which do not name their model. */
 export function namedModel({
   model,
   version,
@@ -16,7 +16,7 @@ export function namedModel({
   return name !== undefined && id !== undefined ? [name, id] : null
 }
 
-/** `withinMs`: how long a schema that is not known yet is waited for. */
+/** `withinMs`: longest wait for a schema that is not cached yet, ms. */
 export function createOutputShapes(models: Pick<ModelCatalogue, 'quickly'>, withinMs: number): OutputShapes {
   const compiled = new WeakMap<UpstreamModel, OutputShape>()
   return async (target) => {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { keepSchema } from '../jobs/keep-schema.ts'
 import { ON_UNKNOWN, STORE_POLICIES, WEBHOOK_EVENTS, type WebhookEvent } from '../jobs/job.ts'
 
-/** What a job may be told about how it is run, in the words that requests and presets share. */
+/** Policies of how a job is run, with the field names that requests and presets share. */
 
 const name = '[A-Za-z0-9][A-Za-z0-9._-]{0,99}'
 /** `owner/name` */
@@ -12,11 +12,11 @@ export const VERSION = new RegExp(`^(?:${name}/${name}:)?[0-9a-f]{64}$`)
 
 export const ownerName = z.string().regex(OWNER_NAME, { error: 'Expected owner/name.' })
 
-/** What a request may say; a preset says it for its jobs, and which of these a request may change. */
+/** Policies that a request can set. A preset sets them for its jobs and lists the ones that a request may override. */
 export const policySchemas = {
-  /** s, of the prediction */
+  /** Limit of the prediction's run, s */
   timeout: z.number().int().min(5).max(1800),
-  /** s, from accept to the prediction's creation */
+  /** Limit from accept to the creation of the prediction, s */
   start_within: z.number().int().min(1).max(604_800),
   webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length),
   on_unknown: z.enum(ON_UNKNOWN),
@@ -26,20 +26,20 @@ export const policySchemas = {
 
 export const POLICY_NAMES = ['timeout', 'start_within', 'webhook_events', 'on_unknown', 'store', 'keep'] as const
 
-/** How the jobs of a preset are run; `overrides`: which of these a job may say itself. */
+/** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */
 export const policiesSchema = z.strictObject({
   timeout: policySchemas.timeout.default(600),
   start_within: policySchemas.start_within.default(86_400),
   webhook_events: policySchemas.webhook_events.default(() => []),
   on_unknown: policySchemas.on_unknown.default('fail'),
   store: policySchemas.store.default('copy'),
-  /** How long a job, its payload and its files are kept, where the preset says so. */
+  /** Retention of a job, its payload and its files; absent: the deployment's. */
   keep: policySchemas.keep.default({}),
-  /** How often a prediction that failed for reasons of the platform is made anew. */
+  /** Number of times that a prediction is recreated after a failure of the platform. */
   resubmit_limit: z.number().int().min(0).max(5).default(2),
-  /** So many jobs of the preset may be in flight at once. */
+  /** Limit of jobs of the preset that are in flight at once. */
   in_flight_limit: z.number().int().min(1).max(100_000).nullable().default(null),
-  /** Whether a job that is canceled after its start is charged. */
+  /** Whether a job that is canceled after its prediction started is charged. */
   charge_canceled: z.boolean().default(false),
   overrides: z
     .array(z.enum(POLICY_NAMES))
@@ -49,9 +49,9 @@ export const policiesSchema = z.strictObject({
 
 export type Policies = z.output<typeof policiesSchema>
 
-/** Of a job that no preset describes. */
+/** Policies of a job without a preset. */
 export const RAW_POLICIES: Policies = policiesSchema.parse({ overrides: POLICY_NAMES })
 
-/** `start` and `completed` always are subscribed: adoption and finishing live on them. */
+/** Adds `start` and `completed`, which adoption and completion need. */
 export const subscribed = (events: readonly WebhookEvent[]): WebhookEvent[] =>
   WEBHOOK_EVENTS.filter((event) => event === 'start' || event === 'completed' || events.includes(event))

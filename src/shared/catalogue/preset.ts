@@ -4,15 +4,15 @@ import { OUTPUT_KINDS, type OutputKind } from '../artifacts/output-shape.ts'
 import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
 import type { FieldError } from '../errors.ts'
 import { pointerOf, pointerSegment } from '../json-pointer.ts'
-import { PLAIN_WORDS } from '../plain-words.ts'
+import { ZOD_MESSAGES } from '../zod-messages.ts'
 import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema } from './dialect.ts'
 import type { InputChecks } from './input-check.ts'
 import { ownerName, policiesSchema, type Policies } from './policies.ts'
 
 /**
- * A preset: a named recipe for jobs. docs/presets.md tells how to write one. What a job is made of is frozen into its
- * record, so a preset may change or go while its jobs run.
+ * Preset: a named recipe for jobs; docs/presets.md documents the format. A job's record holds its resolved input and
+ * policies, so a preset can change or disappear while its jobs run.
  */
 export interface Preset {
   name: string
@@ -20,24 +20,24 @@ export interface Preset {
   description: string
   /** `owner/name`; null with a deployment. */
   model: string | null
-  /** 64 hexadecimal digits of the model's version; null: by the model's name. */
+  /** 64 hexadecimal digits of the model's version; null: the model's latest. */
   version: string | null
   deployment: string | null
   input: {
-    /** What a job has when it does not say otherwise. */
+    /** Values that a job can override where `overrides` names the field. */
     default: JsonObject
-    /** What every job has. */
+    /** Values of every job. */
     fixed: JsonObject
-    /** The fields that a job may say. */
+    /** Fields that a job may set. */
     overrides: string[]
   }
-  /** Plain JSON Schema of the whole input; `model`: what the model version publishes. */
+  /** Plain JSON Schema of the whole input; `model`: the schema that the model version publishes. */
   schema: JsonObject | 'model'
-  /** What the model's schema was when the preset was written. */
+  /** Hash of the model's schema when the preset was written. */
   schema_sha256: string | null
-  /** What the output means; null: as the Output schema of the model says. */
+  /** Meaning of the output; null: by the Output schema of the model. */
   output: OutputKind | null
-  /** How the files are called in a bucket; null: as the deployment calls them. */
+  /** Pattern of the files' keys in a bucket; null: the deployment's. */
   key_pattern: string | null
   price: PriceRule | null
   policies: Policies
@@ -73,18 +73,19 @@ const fileSchema = z
       context.addIssue({ code: 'custom', path, message, input: undefined })
     }
     if ((file.model === undefined) === (file.deployment === undefined))
-      wrong(['model'], 'Expected either model, with or without version, or deployment.')
-    if (file.version !== undefined && file.model === undefined) wrong(['version'], 'Expected a model beside it.')
+      wrong(['model'], 'Expected either model (with or without version) or deployment.')
+    if (file.version !== undefined && file.model === undefined) wrong(['version'], 'A version needs a model.')
     if (file.schema === 'model' && file.model === undefined)
-      wrong(['schema'], 'Expected a JSON Schema: a deployment does not tell its model.')
-    if (file.schema_sha256 !== undefined && file.schema !== 'model') wrong(['schema_sha256'], 'Only for schema: model.')
+      wrong(['schema'], 'Expected a JSON Schema: a deployment does not name its model.')
+    if (file.schema_sha256 !== undefined && file.schema !== 'model')
+      wrong(['schema_sha256'], 'Only allowed with schema: model.')
     const problem = file.key_pattern === undefined ? null : patternProblem(file.key_pattern)
-    if (problem !== null) wrong(['key_pattern'], `Not a pattern of keys: ${problem}.`)
+    if (problem !== null) wrong(['key_pattern'], `Not a valid key pattern: ${problem}.`)
   })
 
-/** The preset that a file holds, or what is wrong with it. */
+/** Parses the content of a preset file: the preset, or all errors in it. */
 export function toPreset(value: unknown, checks: InputChecks): { preset: Preset } | { wrong: FieldError[] } {
-  const parsed = fileSchema.safeParse(value, PLAIN_WORDS)
+  const parsed = fileSchema.safeParse(value, ZOD_MESSAGES)
   if (!parsed.success)
     return {
       wrong: parsed.error.issues.flatMap((issue) => {
@@ -93,7 +94,7 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
         return issue.keys.map((key) => ({
           pointer: pointer + pointerSegment(key),
           code: 'unknown_field',
-          detail: 'There is no such field.',
+          detail: 'Unknown field.',
         }))
       }),
     }
@@ -116,7 +117,7 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
     ...(plain?.ignored ?? []).map((pointer) => ({
       pointer: `/schema${pointer}`,
       code: 'not_understood',
-      detail: 'Not understood here, so it would not be checked.',
+      detail: 'This keyword is not supported and would not be checked.',
     })),
     ...clashes(preset),
     ...(plain ? misfits(preset, plain.schema, checks) : []),
@@ -124,36 +125,38 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
   return wrong.length > 0 ? { wrong } : { preset }
 }
 
-/** What a preset says twice. */
+/** Errors of a preset whose parts contradict each other. */
 function clashes({ input }: Preset): FieldError[] {
   return Object.keys(input.fixed).flatMap((name) => {
     const pointer = `/input/fixed${pointerSegment(name)}`
     const wrong = (detail: string): FieldError => ({ pointer, code: 'clash', detail })
     return [
-      ...(Object.hasOwn(input.default, name) ? [wrong('A default has it too: only one of them can be.')] : []),
-      ...(input.overrides.includes(name) ? [wrong('A job may override it: then it is a default.')] : []),
+      ...(Object.hasOwn(input.default, name) ? [wrong('The field is also in input.default. Keep one of them.')] : []),
+      ...(input.overrides.includes(name)
+        ? [wrong('The field is also in input.overrides. Move it to input.default.')]
+        : []),
     ]
   })
 }
 
-/** What of a preset does not fit the schema of its input. */
+/** Errors of a preset that does not fit the schema of its input. */
 export const misfits = (preset: Preset, schema: JsonObject, checks: InputChecks): FieldError[] => [
   ...unfitNames(preset, schema),
-  ...unfitValues(preset, checks(partialOf(schema))(toldBy(preset))),
+  ...unfitValues(preset, checks(partialOf(schema))(presetValues(preset))),
 ]
 
-/** What the preset itself says of an input. */
-export const toldBy = ({ input }: Preset): JsonObject => ({ ...input.default, ...input.fixed })
+/** Input values that the preset itself sets. */
+export const presetValues = ({ input }: Preset): JsonObject => ({ ...input.default, ...input.fixed })
 
-/** The schema of a part of an input. */
+/** Schema that also accepts an incomplete input. */
 export const partialOf = (schema: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(schema).filter(([keyword]) => keyword !== 'required'))
 
-/** Names that a preset uses and the schema does not have, and the reverse. */
+/** Errors for names that the schema does not have, and for required fields that no one can set. */
 export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {
   const { overrides } = preset.input
   const properties = propertiesOf(schema)
-  const told = toldBy(preset)
+  const values = presetValues(preset)
   const unknown = (pointer: string): FieldError => ({
     pointer,
     code: 'unknown_field',
@@ -166,11 +169,11 @@ export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {
     for (const name of Object.keys(preset.input[part]))
       if (!Object.hasOwn(properties, name)) wrong.push(unknown(`/input/${part}${pointerSegment(name)}`))
   for (const name of requiredOf(schema))
-    if (!Object.hasOwn(told, name) && !overrides.includes(name))
+    if (!Object.hasOwn(values, name) && !overrides.includes(name))
       wrong.push({
         pointer: '/input/overrides',
         code: 'required',
-        detail: `The model needs ${name}, and neither the preset says it nor may a job.`,
+        detail: `The model requires ${name}, but neither the preset nor a job can set it.`,
       })
   for (const [quantity, expected] of Object.entries(preset.price?.expect ?? {}))
     if (typeof expected === 'object' && !Object.hasOwn(properties, expected.input))
@@ -178,7 +181,7 @@ export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {
   return wrong
 }
 
-/** What is wrong with the values of a preset, by what a check found in them. */
+/** Maps the errors of a check of the preset's values to pointers into the preset. */
 export const unfitValues = ({ input: { fixed } }: Preset, found: readonly FieldError[]): FieldError[] =>
   found.map(({ pointer, code, detail }) => {
     const [, name = ''] = pointer.split('/')
@@ -194,8 +197,8 @@ const requiredOf = (schema: JsonObject): string[] =>
   Array.isArray(schema.required) ? schema.required.filter((name) => typeof name === 'string') : []
 
 /**
- * The schema as somebody who submits by this preset needs it: the fields that may be said, with the preset's defaults,
- * and needed only where the preset says nothing.
+ * Schema of the input that a submission by this preset takes: the fields that a job may set, with the preset's defaults,
+ * required only where the preset has no value.
  */
 export function submitSchema({ input }: Preset, schema: JsonObject): JsonObject {
   const properties = Object.entries(propertiesOf(schema)).flatMap(([name, part]): [string, JsonObject][] => {
@@ -209,7 +212,7 @@ export function submitSchema({ input }: Preset, schema: JsonObject): JsonObject 
   return { type: 'object', additionalProperties: false, required, properties: Object.fromEntries(properties) }
 }
 
-/** The input of a job, and which fields it may not say. Pointers are into the input. */
+/** Merges a job's input into the preset's. `refused`: errors for fields that the job may not set; pointers are into the input. */
 export function mergeInput(
   { input }: Preset,
   given: JsonObject,
@@ -227,13 +230,13 @@ export function mergeInput(
       refused.push({
         pointer: pointerSegment(name),
         code: known ? 'not_allowed' : 'unknown_field',
-        detail: known ? 'The preset decides this field.' : 'There is no such field.',
+        detail: known ? 'The preset sets this field.' : 'Unknown field.',
       })
     }
   }
   return { input: { ...input.default, ...Object.fromEntries(taken), ...input.fixed }, refused }
 }
 
-/** What the preset's jobs are measured by: runs of one model or deployment are alike. */
+/** Key of the run statistics: runs of one model version or deployment take similar times. */
 export const runsOf = ({ model, version, deployment }: Preset): string =>
   deployment ?? (version === null ? (model ?? '') : `${model}:${version}`)

@@ -5,20 +5,20 @@ import type { InputChecks } from './input-check.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import { toPreset, type Preset } from './preset.ts'
 
-/** A preset as a file: its name and its text. */
+/** Preset file: its name and its text. */
 export interface PresetFile {
   name: string
   text: string
 }
 
-/** One or more files are wrong; each line names the file, the field, what was read and what is expected. */
+/** Invalid preset files; each line names the file, the field, the value that was read and the one that is expected. */
 export class PresetError extends Error {
   override name = 'PresetError'
 }
 
 const MAX_SHOWN = 80
 
-/** All presets, in the order of their names. Throws a PresetError with everything that is wrong. */
+/** Parses all presets, ordered by name. Throws a PresetError that lists all errors. */
 export function readPresets(files: readonly PresetFile[], checks: InputChecks): Preset[] {
   const presets: Preset[] = []
   const wrong: string[] = []
@@ -40,7 +40,7 @@ function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: 
   if (broken) return { wrong: [`not YAML: ${firstLine(broken)}`] }
   let value: Json
   try {
-    // Aliases that lead into themselves end here.
+    // Throws for cyclic aliases.
     const read: unknown = JSON.parse(JSON.stringify(document.toJS()))
     const forbidden = forbiddenKey(read, '')
     if (forbidden !== null) return { wrong: [`${forbidden}: __proto__ is not accepted as a key.`] }
@@ -59,7 +59,7 @@ function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: 
     : { wrong: [`/name: read ${JSON.stringify(read.preset.name)}, expected ${expected}, the name of the file`] }
 }
 
-/** Where a key stands that JavaScript would take for something else, and that would be ignored. */
+/** Pointer of the first `__proto__` key, which JavaScript would take as the prototype and ignore. */
 function forbiddenKey(value: unknown, at: string): string | null {
   if (typeof value !== 'object' || value === null) return null
   for (const [key, item] of Object.entries(value)) {
@@ -70,7 +70,7 @@ function forbiddenKey(value: unknown, at: string): string | null {
   return null
 }
 
-/** What stands at a pointer, as far as there is such a place. */
+/** Value at a pointer as shortened JSON, or at the deepest existing place on the way to it. */
 function shownAt(value: Json, pointer: string): string {
   let at: Json | undefined = value
   for (const segment of pointer.split('/').slice(1)) {

@@ -1,10 +1,10 @@
 import type { Json, JsonObject } from '../jobs/job.ts'
 
-/** An input holds at most this number of values (docs/api.md). */
+/** Limit of values in an input (docs/api.md). */
 const MAX_VALUES = 10_000
 const MAX_CHEAP_NODES = 150
 const MAX_CHEAP_CHECKS = 200_000
-/** Comparisons with the values of an enum that take about as long as any other check. */
+/** Comparisons with values of an enum that cost about as much as one other check. */
 const ENUM_VALUES_PER_CHECK = 20
 
 const isObject = (value: Json | undefined): value is JsonObject =>
@@ -12,17 +12,18 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 const lengthOf = (value: Json | undefined): number => (Array.isArray(value) ? value.length : 0)
 
 export interface SchemaCost {
-  /** Schemas within the schema, itself included. */
+  /** Number of subschemas, the root included. */
   nodes: number
-  /** Upper bound of the checks that one input can cause. */
+  /** Upper bound of the checks for one input. */
   checks: number
-  /** It has regular expressions, whose time no bound holds. */
+  /** Whether it has regular expressions, whose time is unbounded. */
   hasPatterns: boolean
 }
 
 /**
- * What a schema costs, by its text alone. Each keyword of a node is checked once for each value that the node can meet: one
- * value below `properties`, any number of values below `items` and `additionalProperties`. `schema`: as plainSchema made it.
+ * Cost of a schema, computed from its text. Each keyword of a node is checked once for each value that the node applies to:
+ * one value below `properties`, any number of values below `items` and `additionalProperties`. `schema`: in the form that
+ * plainSchema returns.
  */
 export function schemaCost(schema: JsonObject): SchemaCost {
   const cost: SchemaCost = { nodes: 0, checks: 0, hasPatterns: false }
@@ -39,6 +40,6 @@ export function schemaCost(schema: JsonObject): SchemaCost {
   return cost
 }
 
-/** So cheap that it may be compiled and checked where requests are answered, also for the worst input. */
+/** Whether the schema is cheap enough for the main thread, even with the worst input. */
 export const isCheap = ({ nodes, checks, hasPatterns }: SchemaCost): boolean =>
   nodes <= MAX_CHEAP_NODES && checks <= MAX_CHEAP_CHECKS && !hasPatterns

@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { compileCheck, type InputCheck } from './input-check.ts'
 import type { SchemaReply, SchemaTask } from './schema-worker.ts'
 
-/** The thread in which foreign schemas are compiled and run. It may be ended at any moment. */
+/** Worker thread that compiles and runs untrusted schemas. It can be terminated at any moment. */
 
 const MAX_KEPT = 50
 const kept = new Map<string, InputCheck>()

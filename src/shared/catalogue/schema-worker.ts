@@ -4,12 +4,12 @@ import type { FieldError } from '../errors.ts'
 import type { JsonObject } from '../jobs/job.ts'
 
 export interface SchemaTask {
-  /** Of the schema: the thread keeps what it compiled. */
+  /** Hash of the schema: the thread caches compiled schemas by it. */
   hash: string
   schema: JsonObject
   /** null: only compile. */
   input: JsonObject | null
-  /** false: the first error ends the check, so that a long input makes no long list. */
+  /** false: the check stops at the first error, so that a long input gives no long list. */
   allErrors: boolean
 }
 
@@ -17,9 +17,9 @@ export type SchemaReply = { kind: 'done'; errors: FieldError[] } | { kind: 'not_
 
 export type SchemaOutcome =
   | SchemaReply
-  /** Time or memory was used up; the thread was ended. */
+  /** The limit of time or memory was exceeded; the thread was terminated. */
   | { kind: 'killed' }
-  /** Others were before it for too long; nothing was done. */
+  /** The task waited too long for earlier ones and was not run. */
   | { kind: 'busy' }
 
 const LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 }
@@ -27,17 +27,17 @@ const START_MS = 30_000
 const IDLE_MS = 60_000
 
 export interface SchemaWorkerOptions {
-  /** ms for one check. */
+  /** Limit of one check, ms. */
   checkMs?: number
-  /** ms for a check that compiles its schema first. */
+  /** Limit of a check that compiles its schema first, ms. */
   compileMs?: number
-  /** ms that a task waits for those before it. */
+  /** Longest wait of a task for the ones before it, ms. */
   waitMs?: number
 }
 
 /**
- * Runs foreign schemas in one thread with a limit of heap, stack and time, one after the other. What breaks a limit ends
- * the thread; the next task starts another one. A thread that nobody needs ends after a minute.
+ * Runs tasks with untrusted schemas one after the other, in one thread with limits of heap, stack and time. A task that
+ * exceeds a limit terminates the thread; the next task starts a new one. An idle thread ends after a minute.
  */
 export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 1500 }: SchemaWorkerOptions = {}) {
   let worker: Promise<Thread> | undefined
@@ -50,12 +50,12 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
     compiled = new Set()
     const made = new Thread(new URL('./schema-worker-entry.ts', import.meta.url), {
       resourceLimits: LIMITS,
-      // Nothing of our environment or of the flags for our own heap.
+      // Inherits neither the environment nor the heap flags of this process.
       env: {},
       execArgv: [],
     })
     made.unref()
-    // An error without a listener would end the process; `exit` follows it.
+    // An error without a listener would end the process; `exit` follows each error.
     made.on('error', () => undefined)
     made.once('exit', () => {
       worker = undefined
@@ -66,7 +66,7 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
 
   async function ended(made: Thread): Promise<never> {
     await new Promise((resolve) => made.once('exit', resolve))
-    throw new Error('the thread for schemas ended')
+    throw new Error('the schema thread exited')
   }
 
   async function end(): Promise<void> {
@@ -99,7 +99,7 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
   }
 
   return {
-    /** Never throws for what the schema or the input does. */
+    /** Runs a task. Never throws because of the schema or the input. */
     async run(task: SchemaTask): Promise<SchemaOutcome> {
       let begun = false
       let tooLate = false

@@ -1,7 +1,7 @@
 import { isNativeError } from 'node:util/types'
 import { createContext, Script } from 'node:vm'
 
-/** Limit of one match, ms. An honest match takes microseconds; the rest is for a machine that stands still. */
+/** Limit of one match, ms. A normal match takes microseconds; the rest allows for a stalled machine. */
 const MATCH_MS = 200
 /** Limit of all matches of one check, ms. */
 const CHECK_MS = 400
@@ -12,7 +12,7 @@ const script = new Script('pattern.test(text)')
 const sandbox: { pattern: RegExp; text: string } = { pattern: /^$/, text: '' }
 let context: object | undefined
 
-/** Time that the patterns of one check have left, ms. */
+/** Remaining time for the patterns of one check, ms. */
 export interface PatternTime {
   left: number
 }
@@ -21,14 +21,14 @@ export const patternTime = (): PatternTime => ({ left: CHECK_MS })
 
 export interface TimedPattern {
   test(text: string): boolean
-  /** Source and flags: ajv keeps the patterns of a schema by this text. */
+  /** Source and flags: ajv caches the patterns of a schema by this text. */
   toString(): string
 }
 
 /**
- * A regular expression of a stranger's. A match that takes too long is stopped and counts as one, and so does every match
- * after the time of the check is used up: upstream judges the input in the end. After three slow matches the expression is
- * not run any more.
+ * Untrusted regular expression with a time limit. A match that exceeds it is stopped and counts as a match, and so does
+ * every one after the check's total time is used up: upstream validates the input. After three slow matches the expression
+ * is disabled.
  */
 export function timedPattern(
   source: string,
@@ -48,7 +48,7 @@ export function timedPattern(
       try {
         return script.runInContext(context, { timeout: Math.max(1, Math.ceil(Math.min(matchMs, time.left))) }) === true
       } catch (error) {
-        // It may be an Error of another context.
+        // The error can come from another realm, so `instanceof` does not apply.
         if (!isNativeError(error) || !('code' in error) || error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
         slow += 1
         return true

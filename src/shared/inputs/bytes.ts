@@ -2,12 +2,12 @@ import { HEAD_BYTES } from './media-type.ts'
 
 const CHUNK_BYTES = 256 * 1024
 
-/** Bytes in parts, so that nothing waits for the whole of them. */
+/** Yields a buffer in chunks, so that a consumer can process it incrementally. */
 export async function* inChunks(bytes: Buffer): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES)
 }
 
-/** The first bytes of a body, and the body from its beginning. */
+/** Returns the first bytes of a body, and the body from its beginning. */
 export async function peek(body: AsyncIterable<Uint8Array>) {
   const iterator = body[Symbol.asyncIterator]()
   const first: Uint8Array[] = []

@@ -1,15 +1,15 @@
-/** Data URIs (RFC 2397) that stand for files: those with a media type, or in base64. Anything else is text. */
+/** Data URIs (RFC 2397) that represent files: those with a media type, or in base64. Anything else is text. */
 
 export type ReadDataUri =
   | {
       kind: 'file'
-      /** Lower case, without parameters; null when it tells none. */ mediaType: string | null
+      /** Lower case, without parameters; null when there is none. */ mediaType: string | null
       bytes: Buffer
     }
   | { kind: 'wrong' }
   | { kind: 'too_large' }
 
-/** Longer heads are none: type and parameters. */
+/** Limit of the head (type and parameters); a text with a longer one is no data URI. */
 const MAX_HEAD = 400
 const HEAD = /^data:([a-z0-9][a-z0-9.+-]{0,100}\/[a-z0-9][a-z0-9.+-]{0,100})?((?:;[^;,"\s]{1,100}){0,3}),/i
 
@@ -24,8 +24,8 @@ function headOf(text: string): { mediaType: string | null; isBase64: boolean; le
 export const isDataUri = (text: string): boolean => headOf(text) !== null
 
 /**
- * The bytes of a text that `isDataUri` took for one: strict base64 (RFC 4648 section 4, padded, no blanks), or percent
- * encoding. `wrong` when it is neither. Takes time and room in proportion to the text.
+ * Decodes a text for which `isDataUri` is true: strict base64 (RFC 4648 section 4, padded, no blanks), or percent encoding.
+ * `wrong` when it is neither. Takes linear time and memory.
  */
 export function readDataUri(text: string, maxBytes: number): ReadDataUri {
   const head = headOf(text)
@@ -38,7 +38,7 @@ export function readDataUri(text: string, maxBytes: number): ReadDataUri {
 }
 
 function fromBase64(data: string): Buffer | null {
-  // A search, because a match of the whole would remember every character of a long text.
+  // Searches for an invalid character, because matching the whole text would store a state for each character.
   const end = data.search(/[^A-Za-z0-9+/]/)
   const padding = end === -1 ? '' : data.slice(end, end + 3)
   const isWhole = data.length % 4 === 0 && (padding === '' || padding === '=' || padding === '==')
@@ -62,7 +62,7 @@ function fromPercents(data: string): Buffer | null {
   return bytes.subarray(0, length)
 }
 
-/** How a file stands in what is sent to Replicate; `dataUriLength` tells how long it will be. */
+/** Data URI of a file as it is sent to Replicate; `dataUriLength` computes its length. */
 export const toDataUri = (mediaType: string, bytes: Buffer): string =>
   `data:${mediaType};base64,${bytes.toString('base64')}`
 

@@ -18,26 +18,26 @@ import type { UploadStore } from './ports.ts'
 import { filesOf, hasText, isReference, mapInput, uploadPath } from './reference.ts'
 import { uploadFolder, type UploadRecord } from './upload.ts'
 
-/** What input files may be. */
+/** Limits of input files. */
 export interface InputLimits {
-  /** Of a data URI, decoded. */
+  /** Bytes of a decoded data URI. */
   fileBytes: number
-  /** Of all files of a job. */
+  /** Bytes of all files of a job. */
   jobBytes: number
-  /** Of one upload. */
+  /** Bytes of one upload. */
   uploadBytes: number
-  /** Types such as `image/*`. */
+  /** Allowed types, such as `image/*`. */
   types: readonly string[]
 }
 
-/** A file that stood in an input, by the text that stands there now. */
+/** Files taken out of an input, by the text that replaces each of them. */
 export interface TakenFile {
   media_type: string
   bytes: Buffer
 }
 export type TakenFiles = Map<string, TakenFile>
 
-/** A job that is about to be accepted, or was not. */
+/** A job that is being accepted, or that was refused. */
 export interface Applicant {
   id: string
   input: JsonObject
@@ -45,7 +45,7 @@ export interface Applicant {
 
 const namesFile = (text: string): boolean => isDataUri(text) || isReference(text)
 
-/** Files that an input names cannot be had. `job`: which of the applicants; pointers begin in its input. */
+/** Files of an input cannot be used. `job`: index of the applicant; pointers are into its input. */
 export class InputFilesError extends Error {
   override name = 'InputFilesError'
   readonly wrong: { job: number; field: FieldError }[]
@@ -55,7 +55,7 @@ export class InputFilesError extends Error {
   }
 }
 
-/** What is wrong with a file by itself. */
+/** A file is refused for its own properties. */
 export class UploadRefusedError extends Error {
   override name = 'UploadRefusedError'
   readonly reason: 'empty' | 'type'
@@ -68,9 +68,9 @@ export class UploadRefusedError extends Error {
 export const MAX_FILES_PER_JOB = 32
 
 const AT_ONCE = 8
-/** Whoever takes longer to send a file has given up. ms */
+/** Longest upload; after that it counts as abandoned, ms. */
 const WRITING_LEASE = 3_600_000
-/** A file that is used is looked at again so much later, in case that nobody said that it is not any more. ms */
+/** Interval between checks of a file in use, in case its release was not recorded, ms. */
 const LOOK_AGAIN = 3_600_000
 const DUE_AT_ONCE = 100
 
@@ -83,13 +83,13 @@ export interface InputsDependencies {
   log: Logger
 }
 
-/** The files of inputs: kept, given to jobs, and removed when nobody needs them. */
+/** Input files: stores them, assigns them to jobs, and removes them when no job uses them. */
 export function createInputs({ uploads, artifacts, jobs, limits, timings, log }: InputsDependencies) {
   const nextUlid = monotonicFactory()
-  /** After a job was given an id its record comes, or never will. */
+  /** Time from a job's id to its record; without one by then, the job was not accepted, ms. */
   const hold = 2 * timings.draftLife
 
-  /** Its id is so young that its record may still be on its way. */
+  /** Whether the id is so recent that its record may still be written. */
   const mayCome = (job: string): boolean => decodeTime(job.replace(/^job_/, '')) > Date.now() - hold
 
   async function keep(
@@ -108,19 +108,19 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     } catch (error) {
       await discard(id, tenant, '')
       throw isStorageTrouble(error) && !(error instanceof StorageTroubleError)
-        ? new StorageTroubleError('an input file cannot be written', { lasting: false, cause: error })
+        ? new StorageTroubleError('an input file could not be written', { lasting: false, cause: error })
         : error
     }
   }
 
-  /** Bytes first: what a record names may be missing for a moment, but nothing is left that no record names. */
+  /** Removes the bytes first: a record can briefly name missing bytes, but no bytes are left without a record. */
   async function discard(id: string, tenant: string, key: string): Promise<void> {
     try {
       if (key !== '') await artifacts.remove([key])
       await artifacts.removeAll(uploadFolder(tenant, id))
       await uploads.remove(id)
     } catch (error) {
-      log.warn({ err: error, upload: id }, 'an input file was not removed; the sweep will')
+      log.warn({ err: error, upload: id }, 'an input file could not be removed; the sweep will retry')
     }
   }
 
@@ -131,7 +131,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     return true
   }
 
-  /** A data URI that did not come with the request: of a preset's defaults, or of a job of an earlier release. */
+  /** Decodes a data URI that did not come with the request: from a preset's defaults, or from a job of an earlier release. */
   async function fileOf(text: string): Promise<TakenFile | null> {
     const read = readDataUri(text, limits.jobBytes)
     if (read.kind !== 'file' || read.bytes.length === 0) return null
@@ -139,7 +139,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     return { media_type: await mediaTypeOf(bytes.subarray(0, HEAD_BYTES), mediaType), bytes }
   }
 
-  /** Ids of stored files by the texts that stand for them. */
+  /** Stores the files; returns their ids by the texts that replace them. */
   async function keepTaken(tenant: string, files: TakenFiles): Promise<Map<string, string>> {
     const stored = new Map<string, string>()
     const one = async ([text, file]: [string, TakenFile]): Promise<void> => {
@@ -157,7 +157,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     }
   }
 
-  /** Which jobs name which files. */
+  /** Ids of jobs by the file that they name. */
   function usersOf(applicants: readonly Applicant[]): Map<string, string[]> {
     const users = new Map<string, string[]>()
     for (const { id, input } of applicants) for (const file of filesOf(input).keys()) append(users, file, id)
@@ -167,7 +167,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
   async function release(applicants: readonly Applicant[]): Promise<void> {
     for (const [file, ids] of usersOf(applicants))
       await dismiss(file, ids).catch((error: unknown) => {
-        log.warn({ err: error, upload: file }, 'an input file was not given back; the sweep will')
+        log.warn({ err: error, upload: file }, 'an input file could not be released; the sweep will retry')
       })
   }
 
@@ -178,12 +178,12 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
       const missing = [...files]
         .filter(([file]) => !records.has(file))
         .flatMap(([, pointers]) => pointers)
-        .map((pointer) => wrong(pointer, 'unknown_upload', 'There is no such upload, or it is gone.'))
+        .map((pointer) => wrong(pointer, 'unknown_upload', 'The upload does not exist or has expired.'))
       const bytes = [...files.keys()].reduce((sum, file) => sum + (records.get(file)?.bytes ?? 0), 0)
       if (files.size > MAX_FILES_PER_JOB)
-        return [wrong('', 'too_many_files', `An input may name ${MAX_FILES_PER_JOB} files.`)]
+        return [wrong('', 'too_many_files', `The input names too many files. The limit is ${MAX_FILES_PER_JOB}.`)]
       if (bytes > limits.jobBytes)
-        return [wrong('', 'too_large', `The files of an input may have ${limits.jobBytes} bytes together.`)]
+        return [wrong('', 'too_large', `The files of the input exceed the limit of ${limits.jobBytes} bytes in total.`)]
       return missing
     })
   }
@@ -192,8 +192,8 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     limits,
 
     /**
-     * Keeps an upload under its own id; throws UploadRefusedError, ArtifactRefusedError when it is too large, and
-     * whatever the body or the store throws. Nothing is left of what fails.
+     * Stores an upload under a new id. Throws UploadRefusedError, ArtifactRefusedError when it is too large, and the errors
+     * of the body and the store. A failed upload leaves nothing behind.
      */
     async upload(tenant: string, body: AsyncIterable<Uint8Array>, said: string | null): Promise<UploadRecord> {
       const { head, rest, end } = await peek(body)
@@ -208,9 +208,9 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     },
 
     /**
-     * The inputs of jobs that are about to be accepted, with every file kept here and held for them. Throws
-     * InputFilesError; whatever it throws, nothing is held. Who is not accepted is to be released. `files` is empty
-     * afterwards: what is stored need not stay in memory.
+     * Returns the inputs of jobs that are being accepted, with every file stored and held for them. Throws
+     * InputFilesError; after any error nothing is held. The caller releases jobs that are refused. Empties `files`, so that
+     * stored bytes do not stay in memory.
      */
     async attach(tenant: string, applicants: readonly Applicant[], files: TakenFiles): Promise<JsonObject[]> {
       if (files.size === 0 && !applicants.some(({ input }) => hasText(input, namesFile)))
@@ -254,12 +254,12 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
 
     release,
 
-    /** The input of a job is gone: its files go too, unless other jobs use them or they have time of their own. */
+    /** Removes the files of a removed input, unless other jobs use them or their own retention lasts. */
     async removeInputs({ id, input }: Pick<JobRecord, 'id' | 'input'>): Promise<void> {
       if (input !== null) await release([{ id, input }])
     },
 
-    /** An upload of the tenant that can be read. */
+    /** Returns an upload of the tenant that is ready. */
     async find(tenant: string, id: string): Promise<UploadRecord | null> {
       const record = await uploads.read(id)
       return record?.tenant === tenant && record.state === 'ready' ? record : null
@@ -269,16 +269,16 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
 
     open: ({ key }: UploadRecord, range?: ByteRange) => artifacts.open(key, range),
 
-    /** False: a job uses it. */
+    /** Removes an upload; false when a job uses it. */
     async remove({ id }: UploadRecord): Promise<boolean> {
       return (await unused(id)) && dismiss(id, [], true)
     },
 
-    /** Removes files whose time is over and that no job uses, a part of them at each call. */
+    /** Removes a batch of expired files that no job uses. */
     async sweep(): Promise<void> {
       for (const id of await uploads.claimDue(DUE_AT_ONCE))
         await visit(id).catch((error: unknown) => {
-          log.error({ err: error, upload: id }, 'an input file could not be looked after')
+          log.error({ err: error, upload: id }, 'an expired input file could not be checked')
         })
     },
   }
@@ -290,7 +290,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     if (!isGone || !(await dismiss(id, []))) await uploads.rearm(id, LOOK_AGAIN)
   }
 
-  /** Whether no job needs it; those that are gone, or never came, are forgotten. */
+  /** Whether no job uses it; drops jobs that are gone or were never accepted. */
   async function unused(id: string): Promise<boolean> {
     for (;;) {
       const users = await uploads.users(id)
@@ -308,7 +308,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
 
 export type Inputs = ReturnType<typeof createInputs>
 
-/** Waits for all, also when one fails: nothing goes on behind the caller's back. */
+/** Waits for all, also when one fails, so that nothing continues in the background. */
 async function allOrThrow(work: Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
 }

@@ -1,11 +1,11 @@
 --[[
-  Jobs do not use an upload any more. When none is left and its own time is over, it is marked: nobody may use it from
-  then on, and its bytes can be removed.
+  Releases an upload from jobs. When no job is left and its own retention is over, it is marked: from then on no job can use
+  it, and its bytes can be removed.
 
   Input:   KEYS[1] hash: the upload, KEYS[2] set: ids of jobs that use it, KEYS[3] sorted set: uploads by the time of the
            next look, ms
-           ARGV[1] its id, ARGV[2] '1': its own time need not be over, ARGV[3..] ids of jobs
-  Output:  1: it is marked, else 0
+           ARGV[1] its id, ARGV[2] '1': ignores its own retention, ARGV[3..] ids of jobs
+  Output:  1 when marked, else 0
 ]]
 for at = 3, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[at])

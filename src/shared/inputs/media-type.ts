@@ -1,14 +1,14 @@
 import { fileTypeFromBuffer } from 'file-type'
 
-/** So many bytes of a file tell its type. */
+/** Bytes of a file that are enough to detect its type. */
 export const HEAD_BYTES = 4100
 
-/** Types without a signature: only for these somebody's word counts. */
+/** Types without a signature: only these are accepted as declared. */
 const WITHOUT_SIGNATURE = /^(?:text\/[a-z0-9.+-]+|application\/(?:json|yaml|x-ndjson)|image\/svg\+xml)$/
 
 const UNKNOWN = 'application/octet-stream'
 
-/** What a file is, by its first bytes; what it is said to be only where bytes do not tell. Without parameters. */
+/** Media type of a file by its first bytes; the declared one only for types without a signature. Without parameters. */
 export async function mediaTypeOf(head: Uint8Array, said: string | null): Promise<string> {
   const found = (await fileTypeFromBuffer(head))?.mime
   if (found !== undefined) return bare(found)

@@ -17,7 +17,7 @@ const flatFields = z
   .array(z.string())
   .transform((flat) => Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : []))))
 
-/** Many ids make one command, but no endless one. */
+/** Limit of ids in one command. */
 const IDS_AT_ONCE = 1000
 const parts = (ids: readonly string[]): string[][] =>
   Array.from({ length: Math.ceil(ids.length / IDS_AT_ONCE) }, (_, i) =>
@@ -27,9 +27,9 @@ const parts = (ids: readonly string[]): string[][] =>
 export interface RedisUploadStoreOptions {
   redis: Redis
   keys: JobKeys
-  /** ms that a claimed upload rests. */
+  /** Lease of a claimed upload, ms. */
   lease: number
-  /** Makes what was just written on this connection safe from a loss of power; throws when it is not. */
+  /** Confirms that earlier writes on this connection are on disk; throws when they are not. */
   confirmDurable?: () => Promise<void>
 }
 

@@ -3,8 +3,7 @@ import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
 
 /**
- * How an input names a file that is kept here: by the path at which its owner reads it, `/v1/uploads/<id>`, as the whole
- * of a string.
+ * An input names a stored file by its path, `/v1/uploads/<id>`, as an entire string.
  */
 const UPLOADS = '/v1/uploads/'
 
@@ -12,13 +11,13 @@ export const UPLOAD_ID = /^upl_[0-9A-HJKMNP-TV-Z]{26}$/
 
 export const uploadPath = (id: string): string => UPLOADS + id
 
-/** The id of the file that a text of an input names; null when it is any other text. */
+/** Id of the file that a text of an input names; null for any other text. */
 export function referenceOf(text: string): string | null {
   const id = text.startsWith(UPLOADS) ? text.slice(UPLOADS.length) : ''
   return UPLOAD_ID.test(id) ? id : null
 }
 
-/** Whether there is such a text in the value. Most inputs name no file: learning that shall cost next to nothing. */
+/** Whether the value contains such a text. Cheap, because most inputs name no file. */
 export function hasText(value: unknown, isSuch: (text: string) => boolean): boolean {
   if (typeof value === 'string') return isSuch(value)
   if (typeof value !== 'object' || value === null) return false
@@ -27,7 +26,7 @@ export function hasText(value: unknown, isSuch: (text: string) => boolean): bool
 
 export const isReference = (text: string): boolean => referenceOf(text) !== null
 
-/** The value with each of its texts replaced. `pointer`: where the text stands, such as `/images/0`. */
+/** Replaces each text of a value. `pointer`: position of the text, such as `/images/0`. */
 export function mapTexts(value: Json, replace: (text: string, pointer: string) => string, pointer = ''): Json {
   if (typeof value === 'string') return replace(value, pointer)
   if (Array.isArray(value)) return value.map((item, i) => mapTexts(item, replace, pointer + pointerSegment(i)))
@@ -43,7 +42,7 @@ export const mapInput = (
     Object.entries(input).map(([key, item]) => [key, mapTexts(item, replace, pointer + pointerSegment(key))]),
   )
 
-/** The files that an input names, each once, with the places where they stand. */
+/** Files that an input names, each once, with the pointers of its occurrences. */
 export function filesOf(input: JsonObject | null): Map<string, string[]> {
   const found = new Map<string, string[]>()
   if (input !== null && hasText(input, isReference))
@@ -55,7 +54,7 @@ export function filesOf(input: JsonObject | null): Map<string, string[]> {
   return found
 }
 
-/** Whether two inputs are the same but for the files, which upstream has under names of its own. */
+/** Whether two inputs are equal except for files, which have other names upstream. */
 export function sameButFiles(ours: Json, theirs: Json): boolean {
   if (typeof ours === 'string') return ours === theirs || (referenceOf(ours) !== null && typeof theirs === 'string')
   if (Array.isArray(ours))

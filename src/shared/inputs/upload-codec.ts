@@ -15,7 +15,7 @@ const uploadSchema: z.ZodType<UploadRecord> = z.object({
   expires_at: z.coerce.number(),
 })
 
-/** The record of a hash; null when there is none. Throws NewerRecordError. */
+/** Decodes the record of a hash; null when there is none. Throws NewerRecordError. */
 export function decodeUpload(fields: Record<string, string>): UploadRecord | null {
   if (Object.keys(fields).length === 0) return null
   const v = Number(fields.v)

@@ -1,30 +1,30 @@
 /**
- * A file that inputs may name: uploaded by itself, or taken out of an input in which it stood as a data URI. It lives
- * until its time of its own is over and the inputs of all jobs that use it are gone.
+ * A file that inputs can name: uploaded separately, or extracted from a data URI in an input. It is kept until its own
+ * retention is over and the inputs of all jobs that use it are removed.
  */
 export interface UploadRecord {
   v: 1
   /** `upl_<ulid>` */
   id: string
   tenant: string
-  /** `writing`: its bytes are on their way; `removing`: it is going, and may not be used any more. */
+  /** `writing`: its bytes are being received; `removing`: it is being removed and cannot be used. */
   state: 'writing' | 'ready' | 'removing'
-  /** What the artifact store found it to be called; '' while it is written. */
+  /** Key in the artifact store; '' while it is written. */
   key: string
   media_type: string
   bytes: number
   sha256: string
   /** ms, Redis clock */
   created_at: number
-  /** When it may go if no job uses it, ms. */
+  /** End of its own retention, ms. */
   expires_at: number
 }
 
-/** A copy at Replicate, readable for predictions of the account until it expires, ms. */
+/** Copy at Replicate, readable for predictions of the account until it expires, ms. */
 export interface RemoteFile {
   url: string
   expires_at: number
 }
 
-/** Where the bytes of an upload stand while its key is not known yet; everything below it is the upload's. */
+/** Folder of an upload's bytes; everything below it belongs to the upload. */
 export const uploadFolder = (tenant: string, id: string): string => `${tenant}/inputs/${id}`

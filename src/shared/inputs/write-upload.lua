@@ -1,9 +1,9 @@
 --[[
-  Begins the record of an upload, or completes it.
+  Creates or completes the record of an upload.
 
   Input:   KEYS[1] hash: the upload, KEYS[2] sorted set: uploads by the time of the next look, ms
-           ARGV[1] its id, ARGV[2] ms: when it may go if nobody uses it, ARGV[3] the state that it must be in, '' for none;
-           ARGV[4] ms that it stays at least, ARGV[5..] fields and values
+           ARGV[1] its id, ARGV[2] ms of its own retention while no job uses it, ARGV[3] the state that it must be in, '' for none;
+           ARGV[4] ms that it is kept at least, ARGV[5..] fields and values
   Output:  the fields of the upload; none when it was in another state
 ]]
 if (redis.call('HGET', KEYS[1], 'state') or '') ~= ARGV[3] then

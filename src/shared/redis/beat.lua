@@ -1,5 +1,5 @@
 --[[
-  A process says that it lives, and in which generation of Redis's memory.
+  Heartbeat of a process, with the generation of Redis's memory that it sees.
 
   Input:   KEYS[1] the presence hash (`worker:<id>` -> `<generation> <ms>`,
            `run:<generation>` -> ms), ARGV[1] id, ARGV[2] generation

@@ -8,10 +8,10 @@ export interface Capacity {
 }
 
 const LOOK_MS = 2_000
-/** Of maxmemory: the rest belongs to the jobs that were accepted already. */
+/** Share of maxmemory from which new work is refused; the rest is reserved for accepted jobs. */
 const FULL_FROM = 0.75
 
-/** Looks at Redis' memory every two seconds; without maxmemory there is no limit to keep to. */
+/** Checks Redis's memory use every two seconds; without maxmemory there is no limit. */
 export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>): Capacity {
   let full = false
   const look = async (): Promise<void> => {
@@ -19,9 +19,12 @@ export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>)
     const figure = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
     const [used, most] = [figure('used_memory'), figure('maxmemory')]
     full = most > 0 && used >= most * FULL_FROM
-    conditions.set('redis_filling', full ? `${FULL_FROM * 100} % of maxmemory (${most} bytes) are used` : null)
+    conditions.set(
+      'redis_filling',
+      full ? `Redis uses more than ${FULL_FROM * 100} % of its maxmemory of ${most} bytes` : null,
+    )
   }
-  // Redis that does not answer is told by the request that needs it.
+  // A request that needs Redis reports an unresponsive one.
   const attempt = (): void => void look().catch(() => undefined)
   attempt()
   const timer = setInterval(attempt, LOOK_MS)

@@ -4,11 +4,11 @@ import type { Logger } from '../logger.ts'
 import { loadScript } from './script.ts'
 
 /**
- * Two kinds of connection (docs/design.md, "Redis"): producers answer a person and fail fast; consumers wait for Redis
- * to come back. The one who opens a connection closes it.
+ * Two kinds of connection (docs/design.md, "Redis"): producers serve requests and fail fast; consumers wait for Redis to
+ * come back. The opener of a connection closes it.
  */
 
-/** An address that swallows packets is reported after this time, not after ioredis' ten seconds. */
+/** Limit of a connect, ms: an address that drops packets is reported earlier than after ioredis's ten seconds. */
 const CONNECT_MS = 3_000
 
 function attend(redis: Redis, name: string, log: Logger): Redis {
@@ -17,27 +17,27 @@ function attend(redis: Redis, name: string, log: Logger): Redis {
     if (!down)
       log.error(
         { err: error, connection: name, host: redis.options.host, port: redis.options.port },
-        'Redis does not answer',
+        'Redis does not respond',
       )
     down = true
   })
   redis.on('ready', () => {
-    if (down) log.info({ connection: name }, 'Redis answers again')
+    if (down) log.info({ connection: name }, 'Redis responds again')
     down = false
   })
   return redis
 }
 
 /**
- * All commands of a turn of the event loop leave in one write: a system call costs more than what it carries. They wait
- * for nothing but the callbacks that are due already.
+ * Writes all commands of one event-loop turn in one system call, which costs more than the bytes. The delay is limited to
+ * the callbacks that are already due.
  */
 function gatherWrites(redis: Redis): Redis {
   redis.on('connect', () => {
     const { stream } = redis
     const write = stream.write.bind(stream)
     let isCorked = false
-    // ioredis only ever gives the bytes.
+    // ioredis passes only the bytes.
     stream.write = (bytes: string | Uint8Array): boolean => {
       if (!isCorked) {
         isCorked = true
@@ -54,17 +54,17 @@ function gatherWrites(redis: Redis): Redis {
 }
 
 /**
- * A connection whose server stays silent for this long, ms, although something was asked, is given up: another server may
- * answer behind the same address. Above the five seconds that blocking reads wait.
+ * Longest silence of a server with a command in flight, ms; then the connection is closed, because another server may
+ * respond at the same address. Above the five seconds that blocking reads wait.
  */
 const SILENT_MS = 8_000
 /**
- * Every call settles. Without a deadline ioredis never settles what is asked while a handshake breaks; above the ten
- * seconds that BullMQ's blocking reads wait at most.
+ * Limit of a consumer's command, ms. Without one, ioredis never settles a command that is sent while a handshake breaks.
+ * Above the ten seconds that BullMQ's blocking reads wait at most.
  */
 const CONSUMER_CALL_MS = 30_000
 
-/** Commands fail at once when Redis is down, and after two seconds when it is silent. */
+/** Connection whose commands fail at once when Redis is down, and after two seconds when it is silent. */
 export function producerConnection(url: string, log: Logger): Redis {
   return attend(
     gatherWrites(
@@ -83,7 +83,7 @@ export function producerConnection(url: string, log: Logger): Redis {
   )
 }
 
-/** For blocking reads and BullMQ workers: commands wait half a minute for Redis to come back. */
+/** Connection for blocking reads and BullMQ workers: commands wait half a minute for Redis to come back. */
 export function consumerConnection(url: string, name: string, log: Logger): Redis {
   return attend(
     new Redis(url, {
@@ -99,7 +99,7 @@ export function consumerConnection(url: string, name: string, log: Logger): Redi
   )
 }
 
-/** Resolves when the connection can be used; rejects with what Redis said when it cannot within `timeoutMs`. */
+/** Resolves when the connection is ready; rejects with Redis's last error after `timeoutMs`. */
 export async function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return
   await new Promise<void>((resolve, reject) => {
@@ -111,7 +111,7 @@ export async function untilReady(redis: Redis, timeoutMs: number): Promise<void>
       redis.off('error', onError)
       const { host, port } = redis.options
       reject(
-        new Error(`Redis at ${host}:${port} does not answer${last ? `: ${last.message}` : ''}. Check REDIS_URL.`, {
+        new Error(`Redis at ${host}:${port} does not respond${last ? `: ${last.message}` : ''}. Check REDIS_URL.`, {
           cause: last,
         }),
       )
@@ -132,7 +132,7 @@ export interface RedisHealth {
 
 const tryWrite = loadScript(new URL('try-write.lua', import.meta.url), { flags: ['allow-oom'] })
 
-/** Tries what an accept and an intent need: a write by a script, and the right to load one. null: Redis takes both. */
+/** Tries the two things that an accept and an intent need: writing from a script and loading one. null: both work. */
 async function refusal(redis: Redis, key: string): Promise<string | null> {
   try {
     await tryWrite(redis, [key], [])
@@ -144,15 +144,15 @@ async function refusal(redis: Redis, key: string): Promise<string | null> {
 }
 
 /**
- * What Redis must be for the promises to hold: 7.0 or newer, never evicting, writing its files, taking writes and scripts.
- * `key`: of a string that is written to try it.
+ * Checks the requirements on Redis: 7.0 or newer, no eviction, append-only file, accepts writes and scripts. `key`: a string
+ * that is written as a test.
  */
 export async function checkRedis(redis: Redis, key: string): Promise<RedisHealth> {
   const info = await redis.info()
   const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? ''
   const problems: string[] = []
   const version = field('redis_version')
-  if (Number.parseInt(version, 10) < 7) problems.push(`Redis ${version} is too old: 7.0 or newer is needed`)
+  if (Number.parseInt(version, 10) < 7) problems.push(`Redis ${version} is too old. 7.0 or newer is required`)
   const policy = field('maxmemory_policy')
   if (policy !== 'noeviction')
     problems.push(`maxmemory-policy is ${policy}: set it to noeviction, or Redis will silently drop jobs`)
@@ -165,7 +165,7 @@ export async function checkRedis(redis: Redis, key: string): Promise<RedisHealth
 
 const QUIT_WITHIN_MS = 1_000
 
-/** Ends a connection without waiting for a Redis that does not answer. */
+/** Closes a connection without waiting for an unresponsive Redis. */
 export async function closeConnection(redis: Redis): Promise<void> {
   try {
     if (redis.status === 'ready') await withDeadline(redis.quit(), QUIT_WITHIN_MS, 'QUIT')

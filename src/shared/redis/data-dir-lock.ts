@@ -6,7 +6,7 @@ import { processIdentity } from './process-identity.ts'
 
 export const LOCK_FILE = 'genqueue.lock'
 
-/** Somebody removes the same stale lock; that takes no longer. */
+/** Pause while another process removes the same stale lock, ms. */
 const GUARD_NAP_MS = 5
 
 interface Holder {
@@ -15,8 +15,8 @@ interface Holder {
 }
 
 /**
- * Takes the data folder for this process, so that one owner starts and stops what lives in it. A lock whose process
- * is gone (also when another program has its pid by now) is taken over. Rejects with the holder's pid otherwise.
+ * Locks the data folder for this process, so that one owner starts and stops the Redis in it. Takes over a lock whose
+ * process is gone, also when another program has its pid by now. Otherwise rejects with the holder's pid.
  */
 export async function lockDataDir(dataDir: string): Promise<{ release: () => Promise<void> }> {
   await mkdir(dataDir, { recursive: true })
@@ -30,17 +30,17 @@ export async function lockDataDir(dataDir: string): Promise<{ release: () => Pro
 
   const holder = await take(file, mine)
   if (holder !== null)
-    throw new Error(`The data folder ${folder} is in use by process ${holder}: stop it first, or set another DATA_DIR`)
+    throw new Error(`The data folder ${folder} is in use by process ${holder}. Stop it first, or set another DATA_DIR`)
   return { release: () => removeIfStill(file, mine) }
 }
 
-/** The pid of the live process that holds the folder, if any. */
+/** Pid of the live process that holds the folder, if any. */
 export async function dataDirHolder(dataDir: string): Promise<number | undefined> {
   const found = await readText(join(dataDir, LOCK_FILE))
   return found === undefined ? undefined : liveHolder(found)
 }
 
-/** Null when it is ours now, else the pid of the live process that has it. */
+/** Null when this process got the lock, else the pid of the live process that holds it. */
 async function take(file: string, mine: string): Promise<number | null> {
   for (;;) {
     if (await createWhole(file, mine)) return null
@@ -70,7 +70,7 @@ function parseHolder(content: string): Holder | undefined {
   }
 }
 
-/** A hard link makes the file appear with its content, or not at all: nobody reads a half-written lock. */
+/** Creates the file atomically with its content, by a hard link: no process reads a half-written lock. */
 async function createWhole(file: string, content: string): Promise<boolean> {
   const draft = `${file}.${randomUUID()}`
   await writeFile(draft, content)
@@ -85,13 +85,12 @@ async function createWhole(file: string, content: string): Promise<boolean> {
   }
 }
 
-/** The lock of whoever removes a lock with this content. */
+/** Path of the mutex for removing a stale lock with this content. */
 export const guardFile = (file: string, stale: string): string =>
   `${file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}`
 
 /**
- * Removes a lock whose process is gone, and nothing that has taken its place: only one process at a time may, the one that
- * holds the lock of exactly this stale content.
+ * Removes a lock whose process is gone, and never its successor: the guard file, named by the stale content, is a mutex.
  */
 async function removeStale(file: string, stale: string, mine: string): Promise<void> {
   const guard = guardFile(file, stale)

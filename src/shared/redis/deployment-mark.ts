@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
-/** `<KEY_PREFIX>` -> the id of the deployment that used this folder last. */
+/** `<KEY_PREFIX>` -> id of the deployment that used this folder last. */
 const marksSchema = z.record(z.string(), z.string())
 
 const FILE = 'deployments.json'
@@ -15,7 +15,7 @@ async function readMarks(dataDir: string): Promise<Record<string, string>> {
   return marksSchema.parse(JSON.parse(text))
 }
 
-/** The deployment that this folder belongs to; null: none yet. */
+/** Id of the deployment that this folder belongs to; null: none yet. */
 export const readMark = async (dataDir: string, prefix: string): Promise<string | null> =>
   (await readMarks(dataDir))[prefix] ?? null
 

@@ -6,19 +6,19 @@ import type { Logger } from '../logger.ts'
 import type { SigningKeys } from '../signing-keys.ts'
 import { loadScript } from './script.ts'
 
-/** What makes a deployment itself: made once, kept in its Redis, shared by all of its processes. */
+/** Identity of a deployment: created once, stored in its Redis, shared by all of its processes. */
 export interface Deployment {
-  /** `dep<ulid>` in lower case, so that it can stand in a host name. */
+  /** `dep<ulid>` in lower case, so that it is valid in a host name. */
   id: string
-  /** For webhook tokens, job tokens, sessions and artifact links: the present key, and the one before it. */
+  /** Keys for webhook tokens, job tokens, sessions and artifact links: the current one and the previous one. */
   keys: SigningKeys
-  /** For lasting links: rotating the other keys leaves them alone. */
+  /** Keys for lasting links, rotated separately. */
   linkKeys: SigningKeys
 }
 
 /**
- * A new key makes nothing before every process surely knows it: what one signs, all accept. Processes look this often; a
- * look this fresh need not be repeated.
+ * A new key signs nothing before every process has read it, so that all processes accept every signature. Each process
+ * reads the keys every LOOK_MS; a read younger than FRESH_MS is not repeated.
  */
 const MAKES_AFTER_MS = 10_000
 const LOOK_MS = 3_000
@@ -40,7 +40,7 @@ export async function loadDeployment(redis: Redis, hash: string): Promise<Deploy
 interface KeyPair {
   present: Buffer
   previous: Buffer | null
-  /** `performance.now()` from which on the present one makes signatures, ms. */
+  /** `performance.now()` from which the current key signs, ms. */
   makesFrom: number
 }
 
@@ -95,7 +95,7 @@ export async function findDeployment(redis: Redis, hash: string): Promise<Deploy
     if (!options?.now && asked - readAt < FRESH_MS) return
     const found = await readKeys(redis, hash)
     readAt = asked
-    // A Redis that lost its data, or holds another deployment, tells nothing about ours.
+    // A Redis that lost its data, or holds another deployment, says nothing about these keys.
     if (found?.id === id) known = found
   }
 
@@ -121,21 +121,22 @@ export async function findDeployment(redis: Redis, hash: string): Promise<Deploy
   }
 }
 
-/** Knows within seconds when the keys are rotated; answers how to stop. */
+/** Picks up a key rotation within seconds. Returns a function that stops the watch. */
 export function followKeys({ keys }: Deployment, log: Logger): () => void {
   const timer = setInterval(() => {
-    keys.refresh({ now: true }).catch((error: unknown) => log.debug({ err: error }, 'the keys were not read again'))
+    keys.refresh({ now: true }).catch((error: unknown) => log.debug({ err: error }, 'the keys could not be reloaded'))
   }, LOOK_MS)
   timer.unref()
   return () => clearInterval(timer)
 }
 
-/** Predictions that carry a token of the key before may live so long, their webhooks and listings included. */
+/** Longest life of predictions with a token of the previous key, their webhooks and listings included, ms. */
 export const ROTATION_MS = 2 * 60 * 60_000
 
 /**
- * A new key for a deployment; the present one still counts, the one before it does not. `left`: ms in which that one may
- * still be needed: then nothing was changed. 0: rotated.
+ * Rotates the key of a deployment. The current key stays valid as the previous one, and the previous one becomes invalid.
+ * Returns 0 when rotated; otherwise nothing has changed and the result is the ms for which the previous key may still be
+ * needed.
  */
 export async function rotateDeploymentKey(
   redis: Redis,
@@ -148,9 +149,9 @@ export async function rotateDeploymentKey(
 }
 
 /**
- * Ends every lasting link. In two steps, so that no link is made meanwhile that would end with them: a new key is given
- * out, and makes links when every process surely knows it; then, after `pause`, the old one counts no more. `now`: in
- * one step, and a link that is made within the next seconds may be dead.
+ * Revokes all lasting links, in two steps, so that no link made meanwhile is revoked too: a new key is published and signs
+ * once every process has read it; after `pause` the old key becomes invalid. `now`: one step; links made within the next
+ * seconds may be invalid.
  */
 export async function rotateLinkKey(
   redis: Redis,

@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 
-/** A write could not be confirmed to be on disk in time; it may or may not survive a loss of power. */
+/** A write was not confirmed to be on disk in time; it may or may not survive a loss of power. */
 export class NotDurableError extends Error {
   override name = 'NotDurableError'
 }
 
 const CONFIRM_WITHIN_MS = 500
-/** Consecutive writes that are confirmed in time at the start: a disk that is synced once a second does not do it. */
+/** Consecutive writes that must be confirmed in time at startup: a server with `appendfsync everysec` fails this. */
 const TRIES = 3
 
 const settingsReply = z.array(z.string()).transform((flat) => ({
@@ -17,10 +17,10 @@ const settingsReply = z.array(z.string()).transform((flat) => ({
 const confirmedReply = z.tuple([z.coerce.number(), z.coerce.number()])
 
 /**
- * Strict durability: what was written, on any connection, is on disk before anybody is answered, or acts on it. With
- * `appendfsync always` Redis answers after that anyway. Where the settings cannot be read, WAITAOF (Redis 7.2) confirms
- * it: after a write of its own, so that it covers what others wrote. Throws, with what to set, when the server does
- * neither.
+ * Strict durability: a write, on any connection, is on disk before a response or an action depends on it. With
+ * `appendfsync always` Redis replies only after the fsync. Where the settings cannot be read, WAITAOF (Redis 7.2) confirms
+ * it, preceded by a write on this connection, so that it covers the writes of other connections. Throws, naming the
+ * settings to change, when the server does neither.
  */
 export async function strictDurability(redis: Pick<Redis, 'call' | 'set'>, key: string): Promise<() => Promise<void>> {
   const settings = await redis.call('CONFIG', 'GET', 'appendonly', 'appendfsync').then(
@@ -33,7 +33,7 @@ export async function strictDurability(redis: Pick<Redis, 'call' | 'set'>, key: 
   if (settings?.appendonly === 'yes' && settings.appendfsync === 'always') return () => Promise.resolve()
   if (settings)
     throw new Error(
-      `DURABILITY: strict needs appendonly yes and appendfsync always; this Redis has appendonly ${settings.appendonly} and appendfsync ${settings.appendfsync}`,
+      `DURABILITY: strict requires appendonly yes and appendfsync always; this Redis has appendonly ${settings.appendonly} and appendfsync ${settings.appendfsync}`,
     )
   const confirm = async (): Promise<void> => {
     const [, reply] = await Promise.all([redis.set(key, ''), redis.call('WAITAOF', 1, 0, CONFIRM_WITHIN_MS)]).catch(
@@ -48,13 +48,13 @@ export async function strictDurability(redis: Pick<Redis, 'call' | 'set'>, key: 
     for (let tries = 0; tries < TRIES; tries++) await confirm()
   } catch (error) {
     throw new Error(
-      'DURABILITY: strict needs appendfsync always, and CONFIG GET or WAITAOF (Redis 7.2) to see it; this Redis does not confirm its writes in time',
+      'DURABILITY: strict requires appendfsync always, and CONFIG GET or WAITAOF (Redis 7.2) to verify it; this Redis does not confirm its writes in time',
       { cause: error },
     )
   }
   return confirm
 }
 
-/** The user may not ask, or the service does not know the command. */
+/** Whether the user may not run the command, or the server does not know it. */
 const isRefused = (error: unknown): boolean =>
   error instanceof Error && /^(NOPERM|ERR unknown|ERR .*not (allowed|permitted|supported))/i.test(error.message)

@@ -19,22 +19,22 @@ export interface FindOptions {
   redisServerBin?: string
   /** Default: `genqueue` in XDG_CACHE_HOME of `env`, or in `~/.cache`. */
   cacheDir?: string
-  /** What the children see; default is our own environment. */
+  /** Environment of the child processes; default: the one of this process. */
   env?: NodeJS.ProcessEnv
   onProgress?: (message: string) => void
 }
 
-/** A Redis (or Valkey) server of 7.0 or newer: named, installed, or unpacked into the cache folder without installing it. */
+/** Finds a Redis (or Valkey) server of 7.0 or newer: configured, installed, or unpacked into the cache folder. */
 export async function findRedisBinary(options: FindOptions): Promise<RedisServer | undefined> {
   const say = options.onProgress ?? (() => {})
 
   if (options.redisServerBin !== undefined) {
     const version = await versionOf(options.redisServerBin)
     if (version === undefined)
-      throw new Error(`REDIS_SERVER_BIN=${options.redisServerBin} is not a Redis server that runs here`)
+      throw new Error(`REDIS_SERVER_BIN=${options.redisServerBin} is not a Redis server that runs on this machine`)
     if (!isNewEnough(version)) {
       throw new Error(
-        `REDIS_SERVER_BIN=${options.redisServerBin} is version ${version}; genqueue needs Redis 7.0 or newer`,
+        `REDIS_SERVER_BIN=${options.redisServerBin} is version ${version}. genqueue requires Redis 7.0 or newer`,
       )
     }
     return { kind: 'binary', file: options.redisServerBin }
@@ -44,7 +44,7 @@ export async function findRedisBinary(options: FindOptions): Promise<RedisServer
     const version = await versionOf(file)
     if (version === undefined) continue
     if (isNewEnough(version)) return { kind: 'binary', file }
-    say(`${file} is version ${version}: skipped, genqueue needs Redis 7.0 or newer`)
+    say(`${file} is version ${version}: skipped, because genqueue requires Redis 7.0 or newer`)
   }
 
   const unpacked = await unpackRedisServer({
@@ -59,7 +59,7 @@ export async function findRedisBinary(options: FindOptions): Promise<RedisServer
   return unpacked && { kind: 'binary', ...unpacked }
 }
 
-/** A container, where a Docker engine answers. */
+/** Finds a container image, where a Docker engine responds. */
 export async function findRedisImage(options: FindOptions): Promise<RedisServer | undefined> {
   try {
     await run('docker', ['version', '--format', '{{.Server.Version}}'], {
@@ -100,7 +100,7 @@ function isNewEnough(version: string): boolean {
   return Number.parseInt(version, 10) >= OLDEST_MAJOR
 }
 
-/** The server needs nothing of our environment, and our secrets have no business in its own. */
+/** Environment of the server: without the secrets of this process. */
 export function serverEnv(libraryPath?: string): NodeJS.ProcessEnv {
   return { PATH: '/usr/bin:/bin', ...(libraryPath !== undefined && { LD_LIBRARY_PATH: libraryPath }) }
 }

@@ -1,16 +1,16 @@
 --[[
-  Which generation of Redis's memory this is. A new one begins, with the recovery gate closed, when the memory may have
-  gone back: the server is another one or was restarted, it does not descend from the generation that the caller knows,
-  no process has looked at it for longer than they ever pause, or it forgot its scripts.
+  Returns the generation of Redis's memory. Begins a new one, with the recovery gate closed, when the memory may have gone
+  back: the server is another one or was restarted, its memory does not descend from the generation that the caller knows,
+  no process has read it for longer than the longest interval, or it lost its scripts.
 
   Input:
     KEYS[1]  hash: id, replid, past (ids that this memory descends from), open, seen (ms), lost_at (ms)
     ARGV[1]  the generation that the caller knows; ''
     ARGV[2]  the id of a new one
-    ARGV[3]  ms that may pass between two looks of processes; '' for a caller that only asks
-    ARGV[4]  a generation whose gate is open although its scripts are forgotten; ''
+    ARGV[3]  longest interval between two reads by processes, ms; '' for a read-only caller
+    ARGV[4]  generation whose gate is open although its scripts are lost; ''
 
-  Output:  { id, '1' when the gate is open, replication id, ms since a later memory was lost or '' }
+  Output:  { id, '1' when the gate is open, replication id, ms since the loss of a later memory was found, or '' }
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -22,7 +22,7 @@ local KEPT = 64
 local replid = replication_id()
 local found = redis.call('HMGET', KEYS[1], 'id', 'replid', 'past', 'open', 'seen', 'lost_at')
 local id, past, open, lost_at = found[1], found[3] or '', found[4], found[6]
--- The clock of Redis may have been set back since.
+-- The clock of Redis can have been set back since.
 if lost_at and tonumber(lost_at) > now then
   lost_at = whole(now)
   redis.call('HSET', KEYS[1], 'lost_at', lost_at)
@@ -36,7 +36,7 @@ local seen = tonumber(found[5] or '0')
 local is_unattended = ARGV[3] ~= '' and math.abs(now - seen) > tonumber(ARGV[3])
 local is_forgetful = id and ARGV[4] == id and open
 if not id or is_lost or is_unattended or is_forgetful or is_another(found[2], replid) then
-  -- Others that know the same later memory need not begin one more.
+  -- Processes that know the same later memory must not begin yet another generation.
   past = past .. (id and ' ' .. id or '') .. (is_lost and ' ' .. ARGV[1] or '')
   id, open = ARGV[2], false
   if is_lost then

@@ -11,41 +11,41 @@ const openGate = loadScript(beside('open-gate.lua'), { flags: ['allow-oom'], inc
 
 const lookReply = z.tuple([z.string(), z.enum(['0', '1']), z.string(), z.string()])
 
-/** What one look at Redis's memory showed. */
+/** Result of one look at Redis's memory. */
 export interface GenerationLook {
   /** 16 hex digits. */
   id: string
   /** The recovery gate is open: intents may be committed. */
   isOpen: boolean
-  /** How long ago it was found that a later memory than this one was lost, ms; null: none is known of. */
+  /** Time since the loss of a later memory was found, ms; null: no known loss. */
   lostAgo: number | null
 }
 
 /**
- * The generation of Redis's memory, as this process knows it. A memory that goes back (a restart that loses the last
- * writes, a replica that takes over, a former primary that returns) is another generation, and its recovery gate is
- * closed. Each process remembers the newest one it saw, so that a memory without it is recognised.
+ * Generation of Redis's memory, as this process knows it. A memory that goes back (a restart that loses the last writes, a
+ * failover, the return of a former primary) begins another generation with a closed recovery gate. Each process remembers
+ * the newest generation that it saw, and so recognises a memory without it.
  */
 export interface Generation {
-  /** The hash in Redis. */
+  /** Key of the hash in Redis. */
   key: string
-  /** The id; '' before the first look. */
+  /** Id of the generation; '' before the first look. */
   known(): string
   look(): Promise<GenerationLook>
-  /** A script was not known to a server whose gate was open: the next look begins a new generation. */
+  /** Records that a server with an open gate did not know a script: the next look begins a new generation. */
   doubt(): void
   /** Whether the server behind `redis` holds this generation now. */
   isHeldBy(redis: Redis, id: string): Promise<boolean>
-  /** Opens its gate; false when the server behind `redis` holds another one by now. */
+  /** Opens the recovery gate; false when the server behind `redis` holds another generation by now. */
   open(redis: Redis, id: string): Promise<boolean>
-  /** Whether Redis shows its replication id; without it, a returned primary is recognised by its generation alone. */
+  /** Whether Redis shows its replication id; without it, only the generation identifies a returned primary. */
   showsReplication(): boolean
 }
 
 export interface GenerationOptions {
   /**
-   * Longest time between two looks of the deployment's processes, ms; null for a tool beside it. A memory that nobody
-   * looked at for longer may have been replaced by another one meanwhile.
+   * Longest time between two looks of the deployment's processes, ms; null for a tool outside of it. A memory without a
+   * look for longer may have been replaced by another one meanwhile.
    */
   gap: number | null
 }
@@ -76,7 +76,7 @@ export function createGeneration(redis: Redis, key: string, { gap }: GenerationO
   }
 }
 
-/** Looks again and again, so that this process knows the newest generation. Returns how to stop. */
+/** Looks periodically, so that this process knows the newest generation. Returns a function that stops it. */
 export function followGeneration(generation: Generation, everyMs: number, log: Logger): () => void {
   let looking = false
   const timer = setInterval(() => {

@@ -1,8 +1,8 @@
 --[[
   Opens the recovery gate of a generation, if it is still the one that this server holds.
 
-  Input:   KEYS[1] the generation's hash, ARGV[1] its id, ARGV[2] '1': only asks
-  Output:  1, or 0 when the memory is another one by now
+  Input:   KEYS[1] the generation's hash, ARGV[1] its id, ARGV[2] '1': only checks
+  Output:  1, or 0 when the server holds another generation by now
 ]]
 local found = redis.call('HMGET', KEYS[1], 'id', 'replid')
 if found[1] ~= ARGV[1] or is_another(found[2], replication_id()) then

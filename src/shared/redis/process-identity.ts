@@ -5,8 +5,8 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /**
- * Names one life of a process: two processes that get the same pid one after the other have different identities.
- * `undefined` when no such process runs (a zombie has ended).
+ * Identity of one run of a process: two processes that get the same pid one after the other have different identities.
+ * `undefined` when no such process runs (a zombie counts as ended).
  */
 export async function processIdentity(pid: number): Promise<string | undefined> {
   if (!isAlive(pid)) return undefined
@@ -18,7 +18,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // EPERM: it lives, but belongs to somebody else.
+    // EPERM: it runs, but belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -12,29 +12,29 @@ export interface ProvideRedisOptions extends FindOptions {
   dataDir: string
   /** Added to the server's command line; for tests. */
   extraFlags?: string[]
-  /** How long a Redis of ours may be silent before that is an error, in milliseconds (10,000). */
+  /** Longest silence of a provided Redis, ms (10,000). */
   patience?: number
 }
 
 export interface ProvidedRedis {
-  /** With its password: a secret. */
+  /** URL with the password: a secret. */
   url: string
   port: number
   embedded: true
-  /** It was already running for this folder: the one who started it died. */
+  /** Whether it was already running for this folder, because its former owner died. */
   adopted: boolean
-  /** Ends Redis with its files written, and waits until it is gone. Repeating it is harmless. */
+  /** Shuts Redis down, which writes its files, and waits for its exit. Idempotent. */
   stop: () => Promise<void>
 }
 
-/** What is kept in the folder, so that the next start finds the server, or at least its port. */
+/** Content of `instance.json`, by which the next start finds the server, or at least its port. */
 interface Instance {
   port: number
   pid: number
   identity: string
 }
 
-/** How often it is looked after, and the longest wait between attempts to start it again; milliseconds. */
+/** Interval of the watchdog, and the longest pause between restarts, ms. */
 const CHECK_INTERVAL = 1_000
 const MAX_PAUSE = 30_000
 
@@ -43,12 +43,12 @@ const CURES = [
   'brew install redis      (macOS)',
   'apt install redis-server (Debian, Ubuntu; 7.0 or newer)',
   'REDIS_SERVER_BIN=<path of a redis-server>',
-  'REDIS_URL=<a Redis of your own>',
+  'REDIS_URL=<URL of your Redis>',
 ]
 
 /**
- * A Redis of our own for a data folder, its files in `<dataDir>/redis`: the one that already runs for it, or a new one.
- * The caller holds the folder's lock (data-dir-lock.ts): two servers on one append-only file would ruin it.
+ * Provides a Redis for a data folder, with its files in `<dataDir>/redis`: the one that already runs for it, or a new one.
+ * The caller holds the folder's lock (data-dir-lock.ts): two servers on one append-only file would corrupt it.
  */
 export async function provideRedis(options: ProvideRedisOptions): Promise<ProvidedRedis> {
   const folder = join(options.dataDir, 'redis')
@@ -57,7 +57,7 @@ export async function provideRedis(options: ProvideRedisOptions): Promise<Provid
   const password = (await readPassword(dir)) ?? (await makePassword(dir))
 
   const running = await findRunning(dir, password, options.patience)
-  // One that a release without passwords started.
+  // Started by a release without passwords.
   if (running?.open) await lockRedis(running.port, password)
   const first = running ?? (await start(dir, password, options))
   return keepAlive(dir, first, password, running !== undefined, options)
@@ -66,13 +66,13 @@ export async function provideRedis(options: ProvideRedisOptions): Promise<Provid
 const urlOf = (port: number, password: string | undefined): string =>
   `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`
 
-/** Where the Redis of a data folder listens, whoever started it; null when none runs. */
+/** URL of the Redis that runs for a data folder, also one of another process; null when none runs. */
 export async function runningRedisUrl(dataDir: string): Promise<string | null> {
   const found = await findForeign(dataDir)
   return found === undefined ? null : urlOf(found.running.port, found.running.open ? undefined : found.password)
 }
 
-/** Ends the Redis that a dead owner left running for this folder; false when there is none. */
+/** Shuts down the Redis that a dead owner left running for this folder; false when there is none. */
 export async function stopLeftoverRedis(dataDir: string): Promise<boolean> {
   const found = await findForeign(dataDir)
   if (found === undefined) return false
@@ -80,7 +80,7 @@ export async function stopLeftoverRedis(dataDir: string): Promise<boolean> {
   return true
 }
 
-/** The Redis of a folder that another process may own; one of an earlier release has no password. */
+/** Finds the Redis of a folder that another process may own; one of an earlier release has no password. */
 async function findForeign(
   dataDir: string,
 ): Promise<{ dir: string; running: Running; password: string | undefined } | undefined> {
@@ -91,7 +91,7 @@ async function findForeign(
   return running && { dir, running, password }
 }
 
-/** Nobody else restarts this Redis when it dies: out of memory, or killed by mistake. Its files hold what it promised. */
+/** Watchdog: restarts Redis when it dies (out of memory, or killed by mistake). Its files hold the data. */
 function keepAlive(
   dir: string,
   first: Instance,
@@ -107,9 +107,9 @@ function keepAlive(
     for (let pause = 100; !stopping.signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE)) {
       try {
         current = await start(dir, password, options, first.port)
-        return say('Redis had ended and was started again')
+        return say('Redis had exited and was restarted')
       } catch (error) {
-        say(`Redis has ended and does not start: ${error instanceof Error ? error.message : String(error)}`)
+        say(`Redis has exited and does not start: ${error instanceof Error ? error.message : String(error)}`)
         await pauseFor(pause, stopping.signal)
       }
     }
@@ -135,7 +135,7 @@ function keepAlive(
   }
 }
 
-/** Does not keep the process alive. */
+/** Pause that does not keep the process alive. */
 async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
   await delay(milliseconds, undefined, { signal, ref: false }).catch(() => {})
 }
@@ -144,11 +144,11 @@ async function chooseServer(options: ProvideRedisOptions): Promise<RedisServer> 
   const server = (await findRedisBinary(options)) ?? (await findRedisImage(options))
   if (server) return server
   throw new Error(
-    `No Redis 7.0 or newer was found, and none could be provided. One of these helps:\n  ${CURES.join('\n  ')}`,
+    `No Redis 7.0 or newer was found, and none could be unpacked. Use one of these:\n  ${CURES.join('\n  ')}`,
   )
 }
 
-/** `open`: it asks for no password. */
+/** `open`: it requires no password. */
 type Running = Instance & { open: boolean }
 
 async function findRunning(dir: string, password: string | undefined, patience = 10_000): Promise<Running | undefined> {
@@ -158,18 +158,18 @@ async function findRunning(dir: string, password: string | undefined, patience =
     const state = await probe(kept.port, password)
     if (state.answers && state.dir === dir) {
       if (!state.loading) return { ...kept, open: state.open }
-      // Reading a long append-only file takes as long as it takes.
+      // Loading a long append-only file has no time limit.
       deadline = performance.now() + patience
     } else if (await isGone(kept)) {
       return undefined
     } else if (!state.answers && state.refused) {
       throw new Error(
-        `Redis (pid ${kept.pid}, port ${kept.port}) holds ${dir} and refuses the password in ${passwordFile(dir)}: end that process first`,
+        `Redis (pid ${kept.pid}, port ${kept.port}) holds ${dir} and refuses the password in ${passwordFile(dir)}. Stop that process first`,
       )
     } else if (performance.now() > deadline) {
-      // It lives but is silent (stopped, or stuck): a second server on its files would ruin them.
+      // It runs but is silent (suspended, or stuck): a second server on its files would corrupt them.
       throw new Error(
-        `Redis (pid ${kept.pid}, port ${kept.port}) holds ${dir} but does not answer: end that process first`,
+        `Redis (pid ${kept.pid}, port ${kept.port}) holds ${dir} but does not respond. Stop that process first`,
       )
     }
   }
@@ -189,7 +189,7 @@ async function start(dir: string, password: string, options: ProvideRedisOptions
       ...(options.env && { env: options.env }),
     })
     const instance = { port, pid: redis.pid, identity: (await processIdentity(redis.pid)) ?? '' }
-    // Written before it answers: if we die now, the next start still finds it.
+    // Written before it responds: if this process dies now, the next start still finds it.
     await writeInstance(dir, instance)
     try {
       await waitUntilReady(redis, port, password)
@@ -204,10 +204,10 @@ async function start(dir: string, password: string, options: ProvideRedisOptions
 
 async function stopInstance(dir: string, instance: Instance, password: string | undefined): Promise<void> {
   for (const deadline = performance.now() + 15_000; !(await isGone(instance));) {
-    // Whoever else listens there by now is not ours to stop.
+    // Another server that listens there by now is left running.
     const state = await probe(instance.port, password)
     if (state.answers && state.dir === dir) await shutdownRedis(instance.port, password)
-    if (performance.now() > deadline) throw new Error(`Redis (pid ${instance.pid}) does not end`)
+    if (performance.now() > deadline) throw new Error(`Redis (pid ${instance.pid}) does not exit`)
     await delay(10)
   }
 }
@@ -229,10 +229,10 @@ async function readInstance(dir: string): Promise<Instance | undefined> {
   }
 }
 
-/** Read by Redis at its start: the list of processes, which everybody sees, shows the name of this file only. */
+/** Configuration file with the password: the process list, which every user can read, shows only the file's name. */
 const passwordFile = (dir: string): string => join(dir, 'redis.conf')
 
-/** undefined: the folder is of a release without passwords, or new. */
+/** undefined: the folder is new, or from a release without passwords. */
 async function readPassword(dir: string): Promise<string | undefined> {
   const text = await readFile(passwordFile(dir), 'utf8').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null

@@ -6,10 +6,10 @@ import { loadScript } from './script.ts'
 const beat = loadScript(new URL('beat.lua', import.meta.url), { flags: ['allow-oom'] })
 
 const PROCESS = 'worker:'
-/** So called since a generation was a run of the server: older workers read it. */
+/** Field prefix from releases in which a generation was a run of the server; older workers read it. */
 const GENERATION = 'run:'
 
-/** In one hash: a process is a field while it lives, and a field that stays when it is killed. */
+/** Presence in one hash: a field per process, removed at shutdown and left behind by a killed process. */
 export function createRedisPresence(redis: Redis, hash: string, generation: Pick<Generation, 'look'>): Presence {
   async function read(): Promise<{
     now: number
@@ -45,7 +45,7 @@ export function createRedisPresence(redis: Redis, hash: string, generation: Pick
 
     async former(run): Promise<FormerGenerations> {
       const { now, processes, runs } = await read()
-      // The clock of Redis was set back since: what lies in its future was just now.
+      // The clock of Redis was set back since: times in its future count as now.
       const ahead = [
         ...processes.flatMap(({ field, run: at, at: ms }) => (ms > now ? [field, `${at} ${now}`] : [])),
         ...[...runs].flatMap(([other, ms]) => (ms > now ? [GENERATION + other, String(now)] : [])),

@@ -10,20 +10,20 @@ import { type RedisServer, serverEnv } from './find-redis-server.ts'
 
 export interface LaunchOptions {
   server: RedisServer
-  /** Absolute, existing, its real path: Redis answers with it when asked whose it is. */
+  /** Absolute real path of an existing folder; Redis returns it for `CONFIG GET dir`, which identifies the server. */
   dir: string
   port: number
-  /** In a process group of its own (the default), so that Ctrl-C does not reach it before the workers have closed. */
+  /** Own process group (the default), so that Ctrl-C does not reach Redis before the workers have closed. */
   detached?: boolean
   extraFlags?: string[]
-  /** A configuration file with what must not stand in the list of processes: the password. */
+  /** Configuration file for settings that must not appear in the process list: the password. */
   configFile?: string
   env?: NodeJS.ProcessEnv
 }
 
 export interface RedisProcess {
   pid: number
-  /** Settles when the process has ended, with the last words of its log. */
+  /** Resolves when the process has exited, with the end of its log. */
   ended: Promise<string>
 }
 
@@ -49,7 +49,7 @@ export async function launchRedis(options: LaunchOptions): Promise<RedisProcess>
   const log = join(dir, 'redis.log')
   const output = openSync(log, 'w')
   try {
-    // Redis's own folder as the current one: it must not hold the caller's.
+    // Runs in Redis's folder, so that it does not keep the caller's folder busy.
     const child = spawn(file, args, {
       cwd: dir,
       detached: options.detached ?? true,
@@ -75,13 +75,13 @@ function dockerArgs(image: string, dir: string, port: number, configFile: string
     '--volume': `${dir}:${dir}`,
     '--publish': `127.0.0.1:${port}:${port}`,
     '--entrypoint': 'redis-server',
-    // The files in the folder stay ours.
+    // The files in the folder stay owned by this user.
     ...(process.getuid && process.getgid && { '--user': `${process.getuid()}:${process.getgid()}` }),
   }).flat()
   return ['run', '--rm', ...run, image, ...configFile, '--bind', '0.0.0.0', '--protected-mode', 'no', ...flags]
 }
 
-/** One name for one folder: Docker itself refuses a second server on it. */
+/** One container name per folder, so that Docker refuses a second server on it. */
 export function containerName(dir: string): string {
   return `genqueue-redis-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`
 }
@@ -91,29 +91,29 @@ async function lastWords(log: string): Promise<string> {
   return text.trim().split('\n').slice(-3).join('\n')
 }
 
-/** Waits until Redis has read its files and answers; rejects when it ends before, or stays silent for half a minute. */
+/** Waits until Redis has loaded its files and responds; rejects when it exits before, or stays silent for half a minute. */
 export async function waitUntilReady(process: RedisProcess, port: number, password?: string): Promise<void> {
   let over: string | undefined
-  void process.ended.then((words) => (over = words || 'it said nothing'))
+  void process.ended.then((words) => (over = words || 'it logged nothing'))
   let silentSince = performance.now()
   for (;;) {
     const state = await probe(port, password)
     if (state.answers && !state.loading) return
-    if (over !== undefined) throw new Error(`Redis ended as it started: ${over}`)
-    // Reading a long append-only file takes its time, and Redis says so.
+    if (over !== undefined) throw new Error(`Redis exited during startup: ${over}`)
+    // Redis reports that it is loading a long append-only file.
     if (state.answers) silentSince = performance.now()
     if (performance.now() - silentSince > 30_000)
-      throw new Error(`Redis (pid ${process.pid}) does not answer on port ${port}`)
+      throw new Error(`Redis (pid ${process.pid}) does not respond on port ${port}`)
     await delay(20)
   }
 }
 
 export type RedisProbe =
   | { answers: false; refused: boolean }
-  /** `open`: it asks for no password. */
+  /** `open`: it requires no password. */
   | { answers: true; loading: boolean; dir: string; open: boolean }
 
-/** Who answers on this port of this machine? `refused`: a Redis that wants another password. */
+/** Identifies the Redis on a port of this machine. `refused`: it requires another password. */
 export async function probe(port: number, password?: string): Promise<RedisProbe> {
   const reply = await converse(port, [...authentication(password), 'CONFIG GET dir', 'PING', 'QUIT'])
   const dir = /(?:^|\r\n)\*2\r\n\$3\r\ndir\r\n\$\d+\r\n(.*)\r\n/.exec(reply)?.[1]
@@ -122,23 +122,23 @@ export async function probe(port: number, password?: string): Promise<RedisProbe
   return { answers: true, loading: !reply.includes('\r\n+PONG'), dir, open }
 }
 
-/** Asks Redis to write its files and end. Its answer is the closed connection; whether it is gone, the caller watches. */
+/** Sends SHUTDOWN, with which Redis writes its files, and waits for the connection to close. The caller watches for the exit. */
 export async function shutdownRedis(port: number, password?: string): Promise<void> {
   await converse(port, [...authentication(password), 'SHUTDOWN'])
 }
 
-/** Gives a Redis that asks for no password one. Connections that are open stay so. */
+/** Sets a password on a Redis that has none. Open connections stay open. */
 export async function lockRedis(port: number, password: string): Promise<void> {
   const reply = await converse(port, [`CONFIG SET requirepass ${password}`, 'QUIT'])
-  if (!reply.startsWith('+OK')) throw new Error(`Redis on port ${port} took no password: ${reply.trim()}`)
+  if (!reply.startsWith('+OK')) throw new Error(`Redis on port ${port} refused the password: ${reply.trim()}`)
 }
 
-/** A Redis without a password answers with an error, and the next commands as without it. */
+/** AUTH command. A Redis without a password replies with an error and serves the commands that follow. */
 const authentication = (password: string | undefined): string[] => (password === undefined ? [] : [`AUTH ${password}`])
 
 /**
- * Says some commands and returns all that comes back until the other side hangs up; what it said so far when it does
- * not within a second. Bare sockets: a client library is made to come back, and here the end is what we wait for.
+ * Sends commands and returns everything that arrives until the server closes the connection, or within a second. Uses a
+ * plain socket, because a client library would reconnect, and here the close is the expected result.
  */
 async function converse(port: number, commands: string[]): Promise<string> {
   return new Promise((resolve) => {
@@ -154,7 +154,7 @@ async function converse(port: number, commands: string[]): Promise<string> {
   })
 }
 
-/** A port that nobody listens on: the wished one if it is free. */
+/** Returns a free port: the wished one if it is free. */
 export async function freePort(wished = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()

@@ -1,10 +1,9 @@
 --[[
-  Rotates the key of a deployment: the present one becomes the previous one, which still counts; the one before it is
-  forgotten.
+  Rotates the key of a deployment: the current key becomes the previous one, which stays valid; the previous one is removed.
 
   Input:   KEYS[1] the deployment's hash, ARGV[1] the new key, ARGV[2] ms that must have passed since the last rotation,
-           ARGV[3] what stands before the names of its fields
-  Output:  0 when rotated, else the ms that are left; -1 when there is no deployment
+           ARGV[3] prefix of its field names
+  Output:  0 when rotated, else the remaining ms; -1 when there is no deployment
 ]]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

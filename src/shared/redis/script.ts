@@ -6,20 +6,20 @@ export type ScriptFlag = 'allow-oom' | 'no-writes'
 
 export interface ScriptOptions {
   flags?: readonly ScriptFlag[]
-  /** Lua files that stand before it. */
+  /** Lua files that are placed before it. */
   includes?: readonly URL[]
 }
 
 export interface GuardedScript {
   /** Throws ScriptUnknownError when the server does not know the script. */
   run(redis: Redis, keys: string[], args: string[]): Promise<unknown>
-  /** Makes the server know it between two checks, over one connection that is never made again; false when one fails. */
+  /** Loads the script between two checks, over one connection that never reconnects; false when a check fails. */
   load(redis: Redis, checks: { before: ServerCheck; after: ServerCheck }): Promise<boolean>
 }
 
 type ServerCheck = (redis: Redis) => Promise<boolean>
 
-/** The server does not know a guarded script: it is another run of Redis than the one that was made to know it. */
+/** The server does not know a guarded script, so it is another run of Redis than the one that loaded it. */
 export class ScriptUnknownError extends Error {
   override name = 'ScriptUnknownError'
 }
@@ -38,9 +38,9 @@ function readScript(
 const isUnknown = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT')
 
 /**
- * A Lua file, after the files that it includes, as a function: one EVALSHA, and one EVAL when the server does not know
- * the script (after a restart or a SCRIPT FLUSH). Redis refuses a script at once when memory is full, unless it is
- * flagged `allow-oom` (Redis 7).
+ * Function that runs a Lua file, preceded by its includes: one EVALSHA, and one EVAL when the server does not know the
+ * script (after a restart or a SCRIPT FLUSH). Redis refuses a script at once when memory is full, unless it is flagged
+ * `allow-oom` (Redis 7).
  */
 export function loadScript(file: URL, options: ScriptOptions = {}) {
   const { source, sha } = readScript(file, options)
@@ -55,8 +55,8 @@ export function loadScript(file: URL, options: ScriptOptions = {}) {
 }
 
 /**
- * The same, but never loaded by itself. Redis keeps scripts in memory only, so a server that does not know this one was
- * restarted, or is another one: the caller acts on that, and then loads it.
+ * The same without automatic loading. Redis keeps scripts in memory only, so a server that does not know the script was
+ * restarted, or is another one: the caller acts on that, then loads it.
  */
 export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedScript {
   const { source, sha } = readScript(file, options, '-- guarded')
@@ -70,7 +70,7 @@ export function guardedScript(file: URL, options: ScriptOptions = {}): GuardedSc
       }
     },
     async load(redis, { before, after }) {
-      // One connection that is never made again: what answers the first question takes the script as well, or nothing does.
+      // Never reconnects: the server that passes the first check also loads the script, or none does.
       const once = redis.duplicate({ lazyConnect: true, retryStrategy: () => null })
       once.on('error', () => undefined)
       try {

@@ -1,18 +1,17 @@
 import { DeadlineError } from '../deadline.ts'
 
-/** Redis surely did not run the command: it was never written to a socket. */
+/** Whether Redis certainly did not run the command, because it was never written to a socket. */
 export const isSurelyNotSent = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith("Stream isn't writeable")
 
 /**
- * What Redis answers when it is not able, or not willing, to serve anybody now: it starts, follows another primary, has
- * too few replicas, cannot write its files, is busy, or does not let this user in. Inside of scripts the code may be
- * followed by other words, or missing.
+ * Error replies of a Redis that cannot or will not serve now: it is loading, is a replica, has too few replicas, cannot
+ * write its files, is busy, or refuses this user. Within scripts the code can be followed by other words, or be missing.
  */
 const REFUSED =
   /^(?:ERR )?(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|BUSY|NOPERM|NOAUTH|WRONGPASS|NOMASTERLINK|UNKILLABLE|FAILOVER|max number of clients|ACL failure|The user executing the script can't run)\b/
 
-/** Redis is away, silent or refuses; a command that was sent may have run. */
+/** Whether Redis is unreachable, silent or refuses; a command that was sent may have run. */
 export const isRedisTrouble = (error: unknown): boolean =>
   error instanceof Error &&
   (isSurelyNotSent(error) ||

@@ -1,5 +1,5 @@
 --[[
-  A write that nobody reads: a replica, a primary with too few replicas, and a server that cannot write its files refuse it.
+  Test write. A replica, a primary with too few replicas, and a server that cannot write its files refuse it.
 
   Input:   KEYS[1] a string
   Output:  1

@@ -18,8 +18,8 @@ interface UnpackOptions {
 }
 
 /**
- * On Debian and Ubuntu: Redis from the distribution's own archive, unpacked into the cache folder by any user, nothing
- * installed into the system. The first success is remembered. `undefined` where this is not possible.
+ * On Debian and Ubuntu, unpacks Redis from the distribution's archive into the cache folder, without root and without
+ * installing it. Later calls reuse it. `undefined` where this is not possible.
  */
 export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacked | undefined> {
   if (process.platform !== 'linux') return undefined
@@ -31,7 +31,7 @@ export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacke
 
   options.onProgress('no Redis found: unpacking one from the package archive into the cache folder')
   await mkdir(options.cacheDir, { recursive: true })
-  // A folder of our own, moved into place when it is whole: two at once cannot spoil each other.
+  // A temporary folder, moved into place when complete, so that two concurrent runs do not interfere.
   const work = await mkdtemp(join(options.cacheDir, 'unpacking-'))
   try {
     const root = join(work, 'root')
@@ -42,7 +42,7 @@ export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacke
       return undefined
     }
     await rename(root, home).catch(async () => {
-      // Somebody else was first, or what was remembered has become unusable.
+      // Another run was first, or the remembered copy has become unusable.
       const theirs = await locate(home)
       if (theirs && (await options.isUsable(theirs.file, theirs.libraryPath))) return
       await rename(home, join(work, 'unusable'))
@@ -57,7 +57,7 @@ export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacke
   }
 }
 
-/** A home folder may be shared by machines: a binary of one system is not tried on another. */
+/** System name in the cache path: machines can share a home folder, and a binary of one system does not suit another. */
 async function systemName(): Promise<string> {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
   const field = (name: string) => new RegExp(`^${name}="?([\\w.-]+)`, 'm').exec(text)?.[1]
@@ -87,7 +87,7 @@ async function download(work: string, root: string, env: NodeJS.ProcessEnv | und
     'Acquire::Retries': '1',
     'Acquire::http::Timeout': '10',
     'Acquire::https::Timeout': '10',
-    // The folders are ours alone, so root must not hand the download to the _apt user; nor may we need the system's lock.
+    // Only this user can read the folders, so root must not pass the download to the _apt user. The system's lock is not needed.
     'APT::Sandbox::User': 'root',
     'Debug::NoLocking': '1',
   }
@@ -101,7 +101,7 @@ async function download(work: string, root: string, env: NodeJS.ProcessEnv | und
     })
 
   await apt(['update'])
-  // A dry run tells which packages this very system lacks.
+  // A dry run lists the packages that this system lacks.
   const plan = await apt(['--simulate', '--no-install-recommends', 'install', 'redis-server'])
   const names = [...plan.stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => (name === undefined ? [] : [name]))
   await apt(['download', ...names])

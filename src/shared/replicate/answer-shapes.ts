@@ -1,17 +1,17 @@
 import type { Rule } from './json-extract.ts'
 
-/** What is kept of Replicate's answers while they arrive (json-extract.ts); everything else is passed over. */
+/** Parts that are extracted from Replicate's responses while they arrive (json-extract.ts); the rest is skipped. */
 
 const KB = 1024
 const word: Rule = { kind: 'whole', bytes: KB }
 
 const object = (fields: Record<string, Rule>): Rule => ({ kind: 'object', fields: new Map(Object.entries(fields)) })
 
-/** Small enough for a hundred rows of a page; what an output of links needs. */
+/** Limit of an output in a page of a hundred rows; enough for an output of links. */
 const ROW_OUTPUT_BYTES = 16 * KB
-/** More than any output that can live in a record (32 kB of text) needs as JSON, also in tokens. */
+/** More than the JSON of any output that fits in a record (32 kB of text), also as a list of tokens. */
 const OUTPUT_BYTES = 256 * KB
-/** Inputs have at most about 1 MB of files inline beside 96 kB. */
+/** Inputs are limited to about 1 MB of inline files and 96 kB of other values. */
 const INPUT_BYTES = 2 * KB * KB
 
 const said = {
@@ -30,7 +30,7 @@ const said = {
 
 const LEFT_OUT = 'output_left_out'
 
-/** The beginning of the logs tells the seed, their end how far the run is. */
+/** The beginning of the logs contains the seed, their end the progress. */
 const logs = (tail: number): Rule => ({ kind: 'ends', head: 16 * KB, tail, leftOut: 'logs_left_out' })
 
 export const PREDICTION = object({
@@ -40,9 +40,9 @@ export const PREDICTION = object({
   output: { kind: 'whole', bytes: OUTPUT_BYTES, leftOut: LEFT_OUT },
 })
 
-/** Strings that are longer go aside: files as data URIs, and long texts. */
+/** Longer strings are streamed to the taker: files as data URIs, and long texts. */
 const LONG_STRING_BYTES = 256 * KB
-/** An output beside its long strings. */
+/** Limit of an output without its long strings. */
 const MAX_OUTPUT_BYTES = 16 * KB * KB
 const MAX_OUTPUT_VALUES = 1_000_000
 
@@ -80,12 +80,12 @@ export const MODEL = object({
   description: { kind: 'ends', head: 16 * KB, tail: 0 },
   is_official: word,
   latest_version: object(VERSION_FIELDS),
-  // Of one version asked for by its id.
+  // Fields of a single version.
   ...VERSION_FIELDS,
 })
 
-/** Any other answer: an account, a secret, a file. */
+/** Any other response: an account, a secret, a file. */
 export const OTHER: Rule = { kind: 'whole', bytes: KB * KB }
 
-/** Of all that is kept of one answer. */
+/** Limit of the extract of one response. */
 export const MAX_KEPT_BYTES = 32 * KB * KB

@@ -1,26 +1,26 @@
 /**
- * What a failed prediction's error says about trying again. Replicate tells platform errors with HTTP 200 in
- * `prediction.error`; the codes stand somewhere in the text. Order matters: the first row that matches decides.
+ * Classifies the error of a failed prediction by whether a retry helps. Replicate reports platform errors with HTTP 200 in
+ * `prediction.error`, with a code somewhere in the text. The first matching row decides.
  */
 export interface FailureClass {
   /** Stable code of the job's error. */
   code: string
-  /** The same request may well succeed: made anew inside the job, up to the limit. */
+  /** The same request may succeed: the job recreates the prediction, up to the limit. */
   resubmit: boolean
   /** The same input will fail again. */
   hopeless?: true
   pattern: RegExp
-  /** Where the fact comes from. */
+  /** Source of the fact. */
   source: string
 }
 
 const OFFICIAL = "Replicate's list of error codes"
 const SEEN = 'seen in production by others'
 const COG = 'github.com/replicate/cog'
-/** Safety filters of the providers whose models Replicate offers; their words arrive unchanged in `error`. */
+/** Safety filters of the providers whose models Replicate offers; their texts arrive unchanged in `error`. */
 const PROVIDERS = 'error texts of providers, as collected in public test fixtures'
 
-/** Flagged input or output, in the words of Replicate and of the providers behind its official models. */
+/** Texts for flagged input or output from Replicate and from the providers behind its official models. */
 const FLAGGED = [
   /\bE005\b/,
   /flagged (as|by|for)\b/i,
@@ -40,7 +40,7 @@ export const FAILURE_CLASSES: readonly FailureClass[] = [
     pattern,
     source: `${SEEN}; cog pull request 939; ${PROVIDERS}`,
   })),
-  // The worker died, of which memory is only the guess.
+  // The worker died; running out of memory is Cog's guess.
   { code: 'worker_died', resubmit: false, pattern: /\(exitcode -?\d+\)/, source: `${COG} issue 960` },
   { code: 'out_of_memory', resubmit: false, hopeless: true, pattern: /\bE1001\b|out of memory/i, source: OFFICIAL },
   { code: 'file_upload_failed', resubmit: false, pattern: /\bE9825\b/, source: OFFICIAL },
@@ -62,12 +62,12 @@ export const FAILURE_CLASSES: readonly FailureClass[] = [
     source: `${OFFICIAL}; ${PROVIDERS}`,
   },
   { code: 'platform_unhealthy', resubmit: true, pattern: /\bE8765\b/, source: OFFICIAL },
-  // Of the platform as well, but the list of codes does not say that another try helps.
+  // Platform errors too, but the list of codes does not say that a retry helps.
   { code: 'platform_start_failed', resubmit: false, pattern: /\bE9243\b/, source: OFFICIAL },
   { code: 'platform_stopped', resubmit: false, pattern: /\bE8367\b/, source: OFFICIAL },
 ]
 
-/** Everything else is the model's own word. */
+/** Any other text comes from the model itself. */
 const OWN_FAULT = { code: 'prediction_failed', resubmit: false } as const
 
 export function classifyFailure(error: string | null): { code: string; resubmit: boolean; hopeless?: true } {

@@ -1,35 +1,34 @@
 /**
- * Reads a JSON text while it arrives and copies only what is wanted of it, so that memory is bounded by what is kept and
- * not by the length of the text. Strings that are left out are skipped by searching for their closing quote: measured at
- * about 1 GB/s, which no streaming parser of npm comes near (stream-json 3.8.0 and @streamparser/json 0.0.26 build every
- * token: 1 to 35 s for a page of 60 MB; see docs/design.md). What is kept is parsed and checked by JSON.parse; what is left
- * out is only checked for its quotes and brackets.
+ * Streaming JSON extractor: copies only the wanted parts of a text, so that memory is bounded by the extract and not by the
+ * length of the text. It skips other strings by searching for their closing quote, at a measured 1 GB/s. Streaming parsers
+ * on npm (stream-json 3.8.0, @streamparser/json 0.0.26) build every token: 1 to 35 s for a page of 60 MB (docs/design.md).
+ * JSON.parse validates the extract; skipped parts are only checked for quotes and brackets.
  */
 export type Rule =
-  /** The value as it stands when its JSON has at most `bytes`; else null, with its size in the field `leftOut` beside it. */
+  /** The unchanged value when its JSON has at most `bytes`; else null, with its size in the sibling field `leftOut`. */
   | { kind: 'whole'; bytes: number; leftOut?: string }
   /**
-   * A string; of one longer than both together only its beginning and its end, in bytes, and the size of the rest in the
-   * field `leftOut`. Any other value: as `whole`.
+   * A string, reduced to its first `head` and last `tail` bytes when it is longer than both together, with the size of the
+   * rest in the field `leftOut`. Any other value: as `whole`.
    */
   | { kind: 'ends'; head: number; tail: number; leftOut?: string }
-  /** These fields of an object; the others are left out. */
+  /** The listed fields of an object; the others are skipped. */
   | { kind: 'object'; fields: ReadonlyMap<string, Rule> }
   | { kind: 'array'; items: Rule }
-  /** The whole value, but for strings longer than `longer` bytes: they go to `LongStrings`. */
+  /** The whole value, except that strings longer than `longer` bytes go to `LongStrings`. */
   | { kind: 'aside'; longer: number; bytes: number; values: number; leftOut: string }
 
-/** Where long strings go: the bytes between their quotes, as they stand in the JSON text. */
+/** Receives long strings: the bytes between their quotes, still escaped as JSON. */
 export interface LongStrings {
   begin(): LongString
 }
 export interface LongString {
   write(raw: Buffer): void
-  /** Returns the text that stands for the string in the extract. */
+  /** Returns the text that replaces the string in the extract. */
   end(): string
 }
 
-/** The long strings are more than `LongStrings` takes. */
+/** The long strings exceed the limit of `LongStrings`. */
 export class LongStringsFullError extends Error {
   override name = 'LongStringsFullError'
 }
@@ -49,10 +48,10 @@ const CLOSE_ARRAY = 0x5d
 
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
-/** Of a value where another kind of value was expected: enough for an error to be found by whoever parses it. */
+/** Bytes kept of a value of an unexpected type: enough for the parser of the extract to report the error. */
 const UNEXPECTED: Rule = { kind: 'whole', bytes: 4096 }
 const MAX_KEY_BYTES = 1024
-/** Strings up to this length are looked through here; a native search costs more for them. */
+/** Strings up to this length are scanned in JavaScript; a native search costs more for them. */
 const SHORT = 32
 
 interface Frame {
@@ -61,7 +60,7 @@ interface Frame {
 }
 type Expected = 'value' | 'value or end' | 'key' | 'key or end' | 'colon' | 'comma or end' | 'nothing'
 
-/** @param maxBytes of the extract; more of it throws. */
+/** @param maxBytes limit of the extract; exceeding it throws. */
 export function createJsonExtract(rule: Rule, maxBytes: number, longStrings?: LongStrings) {
   const out = growingBytes(maxBytes)
   const frames: Frame[] = []
@@ -182,7 +181,7 @@ export function createJsonExtract(rule: Rule, maxBytes: number, longStrings?: Lo
         else if (key !== null) at = readKey(chunk, at, key)
         else {
           const byte = chunk[at] ?? 0
-          // The first byte of a value belongs to it.
+          // The current byte is the first one of the value.
           if (isSpace(byte)) at++
           else {
             structure(byte)
@@ -192,7 +191,7 @@ export function createJsonExtract(rule: Rule, maxBytes: number, longStrings?: Lo
       }
     },
 
-    /** The extract, as JSON. Throws when the text was no JSON, or not all of it. */
+    /** Returns the extract as JSON. Throws when the text was invalid or incomplete. */
     end(): string {
       if (value !== null) readValue(Buffer.from(' '), 0, value)
       if (!ended) throw new JsonExtractError('the JSON ends early')
@@ -202,13 +201,13 @@ export function createJsonExtract(rule: Rule, maxBytes: number, longStrings?: Lo
 }
 
 interface OpaqueValue {
-  /** Where the value has ended in the chunk, or -1. */
+  /** End of the value in the chunk, or -1. */
   read(chunk: Buffer, at: number): number
-  /** The size of what was left out, for the field that says so. */
+  /** Size of the omitted part, for the field `leftOut`. */
   end(): { name: string; bytes: number } | null
 }
 
-/** A value that is copied or left out as one piece. */
+/** A value that is copied or skipped as one piece. */
 function opaqueValue(
   first: number,
   rule: Rule | null,
@@ -220,7 +219,7 @@ function opaqueValue(
   let depth = 0
   let inString = false
 
-  /** A number or a word ends before what cannot be a part of it. */
+  /** Finds the end of a number or literal: the first byte that cannot be a part of it. */
   const isPlain = first !== QUOTE && first !== OPEN_OBJECT && first !== OPEN_ARRAY
   if (isPlain && !/[-0-9a-z]/.test(String.fromCharCode(first))) throw new JsonExtractError('no JSON: value expected')
   function readPlain(chunk: Buffer, from: number): number {
@@ -236,7 +235,7 @@ function opaqueValue(
     return -1
   }
 
-  /** The rest of a string and its quote. */
+  /** Consumes the rest of a string and its quote. */
   function readString(chunk: Buffer, from: number): number {
     const end = scan(chunk, from)
     keeper.string(chunk, from, end === -1 ? chunk.length : end)
@@ -246,7 +245,7 @@ function opaqueValue(
     return end + 1
   }
 
-  /** Brackets up to the next string, or to the end of the value. */
+  /** Consumes brackets up to the next string, or to the end of the value. */
   function readStructure(chunk: Buffer, from: number): number {
     let at = from
     let values = 0
@@ -272,7 +271,7 @@ function opaqueValue(
     return inString || hasEnded ? at + 1 : chunk.length
   }
 
-  /** What is left out, without a call for each of its parts. */
+  /** Skips a value without a call for each of its parts. */
   function skip(chunk: Buffer, from: number): number {
     let at = from
     while (at < chunk.length) {
@@ -319,17 +318,17 @@ function opaqueValue(
   }
 }
 
-/** What becomes of the parts of one value. */
+/** Receives the parts of one value. */
 interface Keeper {
-  /** Anything but strings. */
+  /** Takes bytes outside of strings. */
   structure(chunk: Buffer, from: number, to: number): void
   beginString(): void
   string(chunk: Buffer, from: number, to: number): void
   endString(): void
   count(values: number): void
-  /** Whether everything that follows is left out. */
+  /** Whether everything that follows is skipped. */
   passes(): boolean
-  /** Bytes that were left out without having been shown. */
+  /** Counts bytes that were skipped without having been passed in. */
   passed(bytes: number): void
   end(): { name: string; bytes: number } | null
 }
@@ -440,7 +439,7 @@ function keepEnds(out: GrowingBytes, { head, tail, leftOut }: Extract<Rule, { ki
       const after = raw.subarray(first.length)
       if (after.length === 0) return
       rest += after.length
-      // Gathered up to twice the length, so that it is moved seldom.
+      // The buffer grows to twice the tail's length, so that it is rarely moved.
       if (last.length + after.length <= 2 * tail) last = Buffer.concat([last, after])
       else last = Buffer.concat([last, after.subarray(-tail)]).subarray(-tail)
     },
@@ -458,7 +457,7 @@ function keepEnds(out: GrowingBytes, { head, tail, leftOut }: Extract<Rule, { ki
   }
 }
 
-/** The longest beginning of the inside of a JSON string that ends neither within an escape nor within a character. */
+/** Longest prefix of a JSON string's content that ends neither within an escape nor within a character. */
 function safeEnd(raw: Buffer): number {
   let at = 0
   for (;;) {
@@ -468,7 +467,7 @@ function safeEnd(raw: Buffer): number {
   }
 }
 
-/** Bytes of the escape or character at a place; 0 at the end. */
+/** Length of the escape or character at a position, in bytes; 0 at the end. */
 export function unitLength(raw: Buffer, at: number): number {
   const byte = raw[at]
   if (byte === undefined) return 0
@@ -476,10 +475,10 @@ export function unitLength(raw: Buffer, at: number): number {
   return byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4
 }
 
-/** Bytes that may belong to an escape: what follows them may not begin a unit. */
+/** Bytes that can belong to an escape; a byte after them may not begin a unit. */
 const IN_ESCAPES = new Set(Buffer.from('"\\/bfnrtu0123456789abcdefABCDEF'))
 
-/** Where the inside of a JSON string can be begun that was cut anywhere: after a byte that belongs to no escape. */
+/** First position at which a truncated JSON string's content can start: after a byte that belongs to no escape. */
 function safeBegin(raw: Buffer): number {
   for (let at = 0; at < raw.length; at++) {
     const byte = raw[at] ?? 0
@@ -489,13 +488,13 @@ function safeBegin(raw: Buffer): number {
   return raw.length
 }
 
-/** The text that stands between the quotes of a JSON string. */
+/** Decodes the content between the quotes of a JSON string. */
 export function parseString(raw: Buffer): string {
   const value: unknown = JSON.parse(`"${raw.toString('utf8')}"`)
   return typeof value === 'string' ? value : ''
 }
 
-/** Finds the closing quote of a string that may come in several chunks; -1: not in this one. */
+/** Finds the closing quote of a string that can span several chunks; -1: not in this one. */
 function stringScan(): (chunk: Buffer, at: number) => number {
   let isEscaped = false
   return (chunk, begin) => {
@@ -531,12 +530,12 @@ function stringScan(): (chunk: Buffer, at: number) => number {
   }
 }
 
-/** Bytes that are appended, and taken back again. */
+/** Byte buffer that can be appended to and truncated. */
 interface GrowingBytes {
   length(): number
   add(chunk: Buffer, from: number, to: number): void
   text(text: string): void
-  /** A copy of what was added from there on. */
+  /** Copy of the bytes from a position on. */
   from(at: number): Buffer
   cut(length: number): void
   toString(): string

@@ -1,7 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import type { PredictionPort, UpstreamModel } from './prediction-port.ts'
 
-/** Models that every installation offers; any other is found by its name. */
+/** Models that every installation lists; any other is found by its name. */
 export const KNOWN_MODELS = [
   'black-forest-labs/flux-schnell',
   'black-forest-labs/flux-dev-lora',
@@ -12,24 +12,24 @@ export const KNOWN_MODELS = [
 ]
 
 const FRESH_MS = 10 * 60_000
-/** That there is no such model may change at any moment. */
+/** Cache time of an absent model, ms: it can appear at any moment. */
 const ABSENT_MS = 15_000
-/** Nobody waits again so soon for what did not come. */
+/** Time after a failed read in which callers do not wait for the same model, ms. */
 const PATIENCE_MS = 30_000
 const MAX_CACHED = 500
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 
 interface Entry {
-  /** undefined: not known yet; null: there is no such model. */
+  /** undefined: not read yet; null: there is no such model. */
   model: UpstreamModel | null | undefined
-  /** When it came, ms. */
+  /** Time of the last successful read, ms. */
   at: number
-  /** When it last did not come, ms. */
+  /** Time of the last failed read, ms. */
   failedAt: number
   pending: Promise<UpstreamModel | null> | null
 }
 
-/** Models and their schemas, read from upstream and kept for ten minutes; an older answer serves when it is away. */
+/** Models and their schemas, read from upstream and cached for ten minutes; an older entry serves while upstream is unreachable. */
 export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, known: readonly string[] = KNOWN_MODELS) {
   const cache = new Map<string, Entry>()
 
@@ -43,7 +43,7 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
     return entry
   }
 
-  /** Asks upstream, once however many want to know. */
+  /** Reads a model from upstream; concurrent calls share one request (single-flight). */
   async function refresh(entry: Entry, name: string, version: string | null): Promise<UpstreamModel | null> {
     entry.pending ??= upstream
       .model(name, version)
@@ -73,7 +73,7 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
       return await refresh(entry, name, null)
     } catch (error) {
       if (entry.model !== undefined) return entry.model
-      throw new ServiceError('upstream_unavailable', 'Replicate does not tell its models right now.', {
+      throw new ServiceError('upstream_unavailable', 'Could not load the model list from Replicate.', {
         retryAfter: 5,
         cause: error,
       })
@@ -84,8 +84,8 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
     find,
 
     /**
-     * A model, or one version of it, when it is known or can be had within `withinMs`; else undefined. What is known and
-     * old serves while it is asked for again.
+     * Model, or one version of it, when it is cached or arrives within `withinMs`; else undefined. A stale entry is
+     * returned while it is refreshed.
      */
     async quickly(name: string, version: string | null, withinMs: number): Promise<UpstreamModel | null | undefined> {
       if (!NAME.test(name)) return null
@@ -107,7 +107,7 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
       return model
     },
 
-    /** Those of the known models that upstream has. */
+    /** The known models that upstream has. */
     async known(): Promise<UpstreamModel[]> {
       const found = await Promise.all(known.map(find))
       return found.filter((model) => model !== null)

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { HandedFile } from './prediction-port.ts'
 
-/** A file as the one part `content` of a multipart body, of a length that is known before it begins. */
+/** Multipart body with a file as its only part, `content`, and with a known length. */
 export function multipartOf({ name, mediaType, bytes, body }: HandedFile) {
   const boundary = `genqueue-${randomBytes(16).toString('hex')}`
   const head = Buffer.from(

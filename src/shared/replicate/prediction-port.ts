@@ -2,7 +2,7 @@ import type { JsonObject, WebhookEvent } from '../jobs/job.ts'
 import type { LongStrings } from './json-extract.ts'
 import type { Prediction } from './prediction.ts'
 
-/** What a create sends. Exactly one of model, version, deployment is not null. */
+/** Content of a create request. Exactly one of model, version, deployment is not null. */
 export interface CreateRequest {
   model: string | null
   version: string | null
@@ -10,11 +10,11 @@ export interface CreateRequest {
   input: JsonObject
   webhook: string
   events: WebhookEvent[]
-  /** s; Replicate ends the prediction itself after that */
+  /** s; after that Replicate ends the prediction */
   cancelAfter: number
 }
 
-/** Why upstream surely created nothing. */
+/** Reason why upstream certainly created nothing. */
 export type Refusal =
   /** DNS, refused, connect timeout, TLS: no byte was sent. */
   | { class: 'unreachable'; message: string }
@@ -27,20 +27,20 @@ export type Refusal =
 export type CreateOutcome =
   | { kind: 'created'; prediction: Prediction }
   | { kind: 'not_created'; refusal: Refusal }
-  /** It was too late to begin. */
+  /** The permit had expired before the request began. */
   | { kind: 'not_sent' }
-  /** Perhaps a prediction exists, perhaps not. */
+  /** A prediction may or may not exist. */
   | { kind: 'unknown'; reason: string }
 
 /**
- * A read that brought nothing. `account`: Replicate refuses the token or the account (401, 402, 403); `upstream`: it
- * cannot be reached, or its answer is of no use. `reason`: what happened, in words.
+ * Failed read. `account`: Replicate refuses the token or the account (401, 402, 403); `upstream`: it is unreachable, or
+ * its response is unusable. `reason`: a description.
  */
 export interface ReadFailure {
   kind: 'failed'
   cause: 'account' | 'upstream'
   reason: string
-  /** The failure may be one of this answer, its size or a row of it: a smaller part of it may be readable. */
+  /** The cause may be this response, its size or one of its rows: a narrower request may succeed. */
   narrow?: true
 }
 
@@ -52,14 +52,14 @@ export type ReadOutcome =
 
 export interface ListedPage {
   predictions: Prediction[]
-  /** Ids of rows that cannot be read as predictions: each may be readable by itself. */
+  /** Ids of rows that could not be parsed as predictions; each may be readable individually. */
   unread?: string[]
-  /** null: that was the last page */
+  /** null: this is the last page */
   cursor: string | null
 }
 export type ListOutcome = ({ kind: 'page' } & ListedPage) | { kind: 'rate_limited'; retryAfterMs: number } | ReadFailure
 
-/** A file for the inputs of predictions. */
+/** Input file for predictions. */
 export interface HandedFile {
   name: string
   mediaType: string
@@ -75,7 +75,7 @@ export type HandOverOutcome =
   | { kind: 'refused'; status: number; message: string }
   | { kind: 'failed'; reason: string }
 
-/** `refused`: upstream answers, but not to this account. */
+/** `refused`: upstream responds, but refuses this account. */
 export type AccountOutcome = 'well' | 'refused' | 'away'
 
 export interface UpstreamModel {
@@ -87,36 +87,36 @@ export interface UpstreamModel {
   schemas: JsonObject
 }
 
-/** The output of a prediction, read for its own sake. */
+/** Output of a prediction, read in a separate request. */
 export type OutputOutcome =
   | ReadOutcome
-  /** It cannot be kept, now or later. `reason`: how large it is. */
+  /** It exceeds the limit, now and later. `reason`: its size. */
   | { kind: 'too_large'; reason: string }
 
-/** Where the long strings of an output go while it is read. */
+/** Receives the long strings of an output while it is read. */
 export interface OutputTaker extends LongStrings {
-  /** Waited for before more is read. */
+  /** Awaited before more is read (backpressure). */
   flush(): Promise<void>
 }
 
 export interface PredictionPort {
-  /** One request, sent once: at most one prediction comes of it. `beginBy`: not begun later; `performance.now()`, ms. */
+  /** One request, sent once: it creates at most one prediction. `beginBy`: latest begin; `performance.now()`, ms. */
   create(request: CreateRequest, beginBy?: number): Promise<CreateOutcome>
-  /** Bounded in memory however long the prediction is: of long logs the ends, of a long output only its size. */
+  /** Bounded in memory: long logs are reduced to their two ends, a long output to its size. */
   get(id: string): Promise<ReadOutcome>
-  /** The prediction with its whole output, and without input and logs; strings of more than 256 kB go to `taker`. */
+  /** Prediction with its whole output, without input and logs; strings of more than 256 kB go to `taker`. */
   output(id: string, taker: OutputTaker, signal: AbortSignal): Promise<OutputOutcome>
   cancel(id: string): Promise<ReadOutcome>
   /**
-   * One page of the account's predictions, newest first, read as a stream: rows carry neither input nor long outputs. A
-   * row without a readable id makes the page fail.
+   * One page of the account's predictions, newest first, read as a stream: rows contain neither input nor long outputs. A
+   * row without a readable id fails the page.
    */
   list(window: { after: number; before: number; cursor: string | null }): Promise<ListOutcome>
   account(): Promise<AccountOutcome>
-  /** Sends a file once. Nothing is created that would be paid for: it may be sent again. */
+  /** Sends a file once. It costs nothing, so the caller can retry. */
   uploadFile(file: HandedFile, signal: AbortSignal): Promise<HandOverOutcome>
-  /** The signing secret of the account's webhooks, `whsec_...`; throws when it cannot be had. */
+  /** Signing secret of the account's webhooks, `whsec_...`; throws when it cannot be fetched. */
   webhookSecret(timeout: number): Promise<string>
-  /** With a version: as of that version. null: there is no such model or version. Throws when upstream does not answer. */
+  /** Model, with `version` as of that version. null: there is no such model or version. Throws when upstream does not respond. */
   model(name: string, version?: string | null): Promise<UpstreamModel | null>
 }

@@ -3,9 +3,9 @@ import type { Json } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
 
 /**
- * Replicate's prediction as we read it. Optional fields may be missing or null, times have ms, µs or ns, `version` may
- * be `hidden`, `model` may differ from what was asked, and statuses that we do not know yet may appear (source: the
- * official OpenAPI description and recorded traffic). The id is opaque.
+ * Parser for Replicate's prediction. Optional fields can be missing or null, times have ms, µs or ns, `version` can be
+ * `hidden`, `model` can differ from the requested one, and unknown statuses can appear (source: the official OpenAPI
+ * description and recorded traffic). The id is opaque.
  */
 
 const time = z
@@ -19,10 +19,10 @@ const time = z
 const json = z.custom<Json>((value) => value !== undefined)
 const shallow = z.record(z.string(), json).refine((value) => !isTooDeep(value))
 
-/** Characters that are kept of an error: its beginning and its end. */
+/** Limits of an error text, in characters: its beginning and its end are kept. */
 const ERROR_HEAD = 16_384
 const ERROR_TAIL = 4096
-/** Characters of JSON. */
+/** Limit in characters of JSON. */
 const MAX_METRICS = 65_536
 
 const endsOf = (text: string): string =>
@@ -46,7 +46,7 @@ const fields = z.object({
         : typeof value === 'string'
           ? endsOf(value)
           : isTooDeep(value)
-            ? 'Replicate told an error that is nested too deeply to be read.'
+            ? 'Replicate returned an error that is nested too deeply to be read.'
             : endsOf(JSON.stringify(value)),
     ),
   logs: z.string().nullish(),
@@ -64,11 +64,11 @@ const fields = z.object({
 })
 
 /**
- * `output_left_out`: bytes of an output that is too long to be read along with the rest; it stands as null.
- * `logs_left_out`: bytes missing in the middle of long logs.
+ * `output_left_out`: bytes of an output that is too long to be read with the rest; `output` is null then.
+ * `logs_left_out`: bytes omitted from the middle of long logs.
  */
 export type Prediction = z.output<typeof fields> & {
-  /** It has an output, nested too deeply to be worked with: it stands as null. */
+  /** The output exists but is nested too deeply; `output` is null then. */
   output_too_deep?: true
 }
 

@@ -1,6 +1,6 @@
 /**
- * How far a model says it is: the last `45%|` of a tqdm bar or `45/100` after a word such as "frame" or "step".
- * Returns 0..1, or null when the logs tell nothing.
+ * Progress of a run from its logs: the last `45%|` of a tqdm bar or `45/100` after a word such as "frame" or "step".
+ * Returns 0..1, or null when the logs contain none.
  */
 export function progressFromLogs(logs: string): number | null {
   const tail = logs.slice(-4096)

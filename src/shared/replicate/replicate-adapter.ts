@@ -18,27 +18,27 @@ import {
 } from './upstream-answers.ts'
 
 /**
- * Replicate over its official client, disarmed. As shipped (1.4.0) the client sends a create up to six times when the
- * socket drops, and six times at once on a 429; each copy may be billed. So every call gets a client of its own whose
- * `fetch` remembers its first outcome and gives it to every further try: one request leaves, whatever the client does
+ * Replicate over its official client, with the client's retries disabled. As shipped (1.4.0) the client sends a create up
+ * to six times when the socket drops, and six times at once on a 429; each copy may be billed. So every call uses a new
+ * client whose `fetch` remembers its first outcome and returns it for every retry: exactly one request is sent
  * (docs/adr/0001-one-request-per-create.md).
  */
 
-/** Raised while connecting, so that the outcome is certain: nothing was sent. */
+/** Thrown while connecting, so the outcome is certain: nothing was sent. */
 class NotConnectedError extends Error {
   override name = 'NotConnectedError'
 }
 
-/** An answer broke off after its status. */
+/** A response broke off after its status. */
 class AnswerBrokeError extends Error {
   override name = 'AnswerBrokeError'
 }
 
-/** Of an error, which may be the page of a proxy. */
+/** Limit of an error response, which can be a proxy's HTML page. */
 const ERROR_BYTES = 64 * 1024
-/** The answer to a create repeats its input, which has at most about a megabyte. */
+/** Limit of the response to a create. It repeats the input, which has at most about a megabyte. */
 const CREATED_BYTES = 64 * 1024 * 1024
-/** A read ends when nothing of it came for `readTimeout`, and after that many times as long in any case. */
+/** Total limit of a read as a multiple of `readTimeout`, which limits its silence. */
 const LONGEST_READ = 8
 
 export interface ReplicateAdapterOptions {
@@ -50,7 +50,7 @@ export interface ReplicateAdapterOptions {
   createTimeout: number
   readTimeout: number
   uploadTimeout: number
-  /** Called with the end of every request, whatever it is for. */
+  /** Called with the outcome of every request. */
   onSeen?: (seen: Seen) => void
   copyTimeout: number
 }
@@ -70,8 +70,8 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       },
     })
   }
-  // On a kept connection a reset cannot be told from a request that was taken, so a create only uses one that was busy
-  // a moment ago: long before the other side would close it for being idle.
+  // On a kept-alive connection a reset is indistinguishable from an accepted request, so a create only uses a connection
+  // that was busy a moment ago: long before the server would close it as idle.
   const creates = agentWith(1_000)
   const reads = agentWith(4_000)
 
@@ -84,9 +84,9 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     keep: Keep
   }
 
-  /** Lets `onSeen` know how a request ended. */
+  /** Reports the outcome of a request to `onSeen`. */
   function seen(outcome: Outcome): Outcome {
-    // Upstream is not to blame for an output that is larger than may be kept.
+    // An output above the limit is not a failure of upstream.
     if (outcome.kind === 'broken' && outcome.tooLarge) return outcome
     options.onSeen?.(
       outcome.kind === 'answer'
@@ -103,7 +103,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   const request = async (path: string, init: SentOnce): Promise<Outcome> => seen(await requestOnce(path, init))
 
   async function requestOnce(path: string, init: SentOnce): Promise<Outcome> {
-    // Not AbortSignal.timeout: that one keeps a request alive for all of its time, however quick the answer was.
+    // Not AbortSignal.timeout, which keeps a request in memory until its timeout, even after a quick response.
     const { signal, moved, clear } = init.limit
     let first: Promise<Answer> | undefined
     const once = async (url: string | URL | Request, fetchInit?: RequestInit): Promise<Response> => {
@@ -120,7 +120,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     const { method, headers = {}, data } = init
     try {
       await client.request(path, { method, headers, signal, ...(data ? { data } : {}) }).catch((error: unknown) => {
-        // What became of the one request decides, not what the client makes of it.
+        // The outcome of the one request decides, not the client's interpretation of it.
         if (!first) throw error
       })
       if (!first) return { kind: 'not_connected', reason: 'the client sent no request' }
@@ -144,15 +144,15 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   return {
     async create(create, beginBy = Number.POSITIVE_INFINITY) {
       const { path, headers, data } = createCall(create)
-      // The last moment to notice that this process stood still since it was given the permit: others may have judged the
-      // attempt by now. From here on the request's own time ends it, and evidence waits for that.
+      // Last moment to notice that this process was suspended after it got the permit: other processes may have resolved the
+      // attempt by now. From here on the request's timeout ends it, and the search for evidence waits for that.
       if (performance.now() > beginBy) return { kind: 'not_sent' }
       return createOutcome(
         await request(path, {
           method: 'POST',
           headers,
           data,
-          // Evidence about an unknown outcome waits for exactly that long.
+          // The search for evidence about an unknown outcome waits for exactly this time.
           limit: timeLimit(options.createTimeout),
           agent: creates,
           keep: { rule: PREDICTION, maxBytes: CREATED_BYTES },
@@ -163,7 +163,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
     cancel: (id) => readPrediction(`/predictions/${encodeURIComponent(id)}/cancel`, 'POST'),
 
     async output(id, taker, signal) {
-      // A large output takes as long as copying a large file; what stands still is given up.
+      // A large output takes as long as copying a large file; a stalled read is aborted.
       const limit = idleLimit(readTimeout, options.copyTimeout, signal)
       const outcome = await request(`/predictions/${encodeURIComponent(id)}`, {
         method: 'GET',
@@ -191,7 +191,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       return status === 401 || status === 402 || status === 403 ? 'refused' : 'away'
     },
 
-    // The client reads a whole file into memory, and into a data URI when that fails, so it is left out here.
+    // Bypasses the client, which reads a whole file into memory, and into a data URI when that fails.
     async uploadFile(file, signal) {
       const { headers, body } = multipartOf(file)
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(options.uploadTimeout)])
@@ -209,7 +209,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       } catch (error) {
         signal.throwIfAborted()
         const outcome = seen(whatBroke(error))
-        return { kind: 'failed', reason: outcome.kind === 'answer' ? 'no answer' : outcome.reason }
+        return { kind: 'failed', reason: outcome.kind === 'answer' ? 'no response' : outcome.reason }
       }
     },
 
@@ -241,7 +241,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
   }
 }
 
-/** What is kept of an answer; `taker`: where its long strings go; `maxBytes`: of what is looked at at all. */
+/** Extraction of a response; `taker` receives its long strings; `maxBytes` limits the bytes that are read. */
 interface Keep {
   rule: Rule
   maxBytes?: number
@@ -250,7 +250,7 @@ interface Keep {
 
 interface TimeLimit {
   signal: AbortSignal
-  /** Something came. */
+  /** Restarts the idle limit, because data arrived. */
   moved(): void
   clear(): void
 }
@@ -261,9 +261,9 @@ function timeLimit(ms: number): TimeLimit {
   return { signal: controller.signal, moved: () => undefined, clear: () => clearTimeout(timer) }
 }
 
-const tooLate = (): DOMException => new DOMException('No answer in time.', 'TimeoutError')
+const tooLate = (): DOMException => new DOMException('No response in time.', 'TimeoutError')
 
-/** Ends what stands still for `idleMs`, and anything after `ms`; so a large answer is not refused for its size. */
+/** Aborts after `idleMs` without data, and after `ms` in total, so that a large response is not refused for its size. */
 function idleLimit(idleMs: number, ms: number, outer?: AbortSignal): TimeLimit {
   const controller = new AbortController()
   const abort = (): void => controller.abort(tooLate())
@@ -289,7 +289,7 @@ function createCall({ model, version, deployment, input, webhook, events, cancel
   return { path, headers: { 'Cancel-After': `${cancelAfter}s` }, data }
 }
 
-/** undici's own request: what `fetch` would make beside it for each call, streams above all, is never looked at. */
+/** undici's `request`, which avoids the web streams and other objects that `fetch` creates for each call. */
 async function send(url: string, init: RequestInit, dispatcher: Agent, keep: Keep, moved: () => void): Promise<Answer> {
   const { method = 'GET', headers, body, signal } = init
   return answerOf(
@@ -313,7 +313,7 @@ async function answerOf(
   const get = (name: string): string | null => [headers[name]].flat()[0] ?? null
   const isGood = statusCode >= 200 && statusCode < 300
   const text = await (isGood ? extractOf(body, keep, moved) : beginningOf(body)).catch((error: unknown) => {
-    throw new AnswerBrokeError('the answer broke off', { cause: error })
+    throw new AnswerBrokeError('the response broke off', { cause: error })
   })
   return { status: statusCode, headers: { get }, body: text }
 }
@@ -329,13 +329,13 @@ async function extractOf(
     for await (const chunk of body) {
       moved()
       bytes += chunk.byteLength
-      if (bytes > maxBytes) throw new Error(`an answer of more than ${maxBytes} bytes`)
+      if (bytes > maxBytes) throw new Error(`a response of more than ${maxBytes} bytes`)
       extract.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
       await taker?.flush()
     }
     return extract.end()
   } catch (error) {
-    // An answer that cannot be read is an answer all the same: whoever wanted it says what that means.
+    // An unreadable response is still a response; the caller decides what it means.
     if (error instanceof JsonExtractError || error instanceof SyntaxError) return ''
     throw error
   }

@@ -1,7 +1,7 @@
 /**
- * How long a 429 asks to wait, ms. Replicate tells it in up to four places (source: recorded answers and its docs): a
- * Retry-After header, `retry_after` in the body, the words "resets in ~30s", and `ratelimit-reset`. The longest wins:
- * coming too early costs another 429 for everyone.
+ * Wait that a 429 requests, ms. Replicate states it in up to four places (source: recorded responses and its docs): a
+ * Retry-After header, `retry_after` in the body, the words "resets in ~30s", and `ratelimit-reset`. The longest wins,
+ * because an early retry costs the whole account another 429.
  */
 export function retryHintMs(headers: { get(name: string): string | null }, body: string, now: number): number {
   const seconds: number[] = []

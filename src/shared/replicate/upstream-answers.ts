@@ -13,21 +13,21 @@ import type {
 } from './prediction-port.ts'
 import { retryHintMs } from './retry-hint.ts'
 
-/** What Replicate's answers mean. */
+/** Interpretation of Replicate's responses. */
 
 export interface Answer {
   status: number
   headers: { get(name: string): string | null }
   body: string
 }
-/** What became of one request. `not_connected`: no byte of it was sent. */
+/** Outcome of one request. `not_connected`: no byte of it was sent. */
 export type Outcome =
   | { kind: 'answer'; answer: Answer }
   | { kind: 'not_connected'; reason: string }
-  /** `tooLarge`: because there is more of it than may be kept. `hadBegun`: after its status had come. */
+  /** `tooLarge`: it exceeds the limit. `hadBegun`: the status had arrived before. */
   | { kind: 'broken'; reason: string; tooLarge?: true; hadBegun?: true }
 
-/** Statuses that say, with a problem body, that nothing was created (facts: Replicate's recorded answers). */
+/** Statuses that prove, together with a problem body, that nothing was created (source: recorded responses). */
 const REFUSED = new Set([400, 401, 402, 403, 404, 413, 422])
 
 export function createOutcome(outcome: Outcome): CreateOutcome {
@@ -46,7 +46,7 @@ export function createOutcome(outcome: Outcome): CreateOutcome {
       kind: 'not_created',
       refusal: {
         class: 'rate_limited',
-        message: problemDetail(body) ?? 'Replicate limits the rate of requests.',
+        message: problemDetail(body) ?? 'Replicate limits the request rate.',
         retryAfterMs: retryHintMs(headers, body, Date.now()),
       },
     }
@@ -81,7 +81,7 @@ const refusedRead = ({ status, body }: Answer): ReadFailure => {
   }
 }
 
-/** Of a GET, or of a cancel, which answers in the same way. */
+/** Outcome of a GET, or of a cancel, which has the same responses. */
 export function readOutcome(outcome: Outcome): ReadOutcome {
   if (outcome.kind !== 'answer') return useless(outcome.reason)
   const { status, headers, body } = outcome.answer
@@ -89,25 +89,25 @@ export function readOutcome(outcome: Outcome): ReadOutcome {
   if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
   if (status < 200 || status > 299) return refusedRead(outcome.answer)
   const prediction = parsePrediction(body)
-  return prediction ? { kind: 'prediction', prediction } : useless('an answer that is no prediction')
+  return prediction ? { kind: 'prediction', prediction } : useless('the response is not a prediction')
 }
 
-/** Of a GET for the output. */
+/** Outcome of a GET for the output. */
 export function outputOutcome(outcome: Outcome): OutputOutcome {
   if (outcome.kind === 'broken' && outcome.tooLarge) return { kind: 'too_large', reason: outcome.reason }
   const read = readOutcome(outcome)
   const bytes = read.kind === 'prediction' ? read.prediction.output_left_out : undefined
   return bytes === undefined
     ? read
-    : { kind: 'too_large', reason: `the output has ${bytes} bytes of JSON beside its long texts` }
+    : { kind: 'too_large', reason: `the output has ${bytes} bytes of JSON, excluding its long texts` }
 }
 
 const pageSchema = z.object({ next: z.string().nullish(), results: z.array(z.unknown()) })
 
-/** Statuses of a list that may be too much to ask for at once. */
+/** Statuses that a narrower list request may avoid. */
 const PERHAPS_TOO_MUCH = new Set([413, 500, 502, 504])
 
-/** Of one page of a list. `baseUrl`: the next page may be named without its host. */
+/** Outcome of one page of a list. `baseUrl`: resolves a `next` link without a host. */
 export function listOutcome(outcome: Outcome, baseUrl: string): ListOutcome {
   if (outcome.kind === 'not_connected') return useless(outcome.reason)
   if (outcome.kind === 'broken') return { ...useless(outcome.reason), ...(outcome.hadBegun ? { narrow: true } : {}) }
@@ -116,11 +116,11 @@ export function listOutcome(outcome: Outcome, baseUrl: string): ListOutcome {
   if (status !== 200)
     return { ...refusedRead(outcome.answer), ...(PERHAPS_TOO_MUCH.has(status) ? { narrow: true } : {}) }
   const page = pageSchema.safeParse(parseJson(body)).data
-  if (!page) return { ...useless('an answer that is no page of predictions'), narrow: true }
+  if (!page) return { ...useless('the response is not a page of predictions'), narrow: true }
   const rows = readRows(page.results)
-  if (!rows) return { ...useless('a page with a row that has no readable id'), narrow: true }
+  if (!rows) return { ...useless('a row of the page has no readable id'), narrow: true }
   const next = page.next ? new URL(page.next, baseUrl).searchParams.get('cursor') : null
-  if (page.next && next === null) return useless('a next page without a cursor')
+  if (page.next && next === null) return useless('the link to the next page has no cursor')
   return { kind: 'page', ...rows, cursor: next }
 }
 
@@ -141,7 +141,7 @@ function readRows(results: readonly unknown[]): { predictions: Prediction[]; unr
 
 const problemSchema = z.object({ title: z.string().nullish(), detail: z.string().nullish() })
 
-/** Upstream's own words, or null when the body is no problem document. */
+/** Upstream's error text, or null when the body is no problem document. */
 function problemDetail(body: string): string | null {
   const problem = problemSchema.safeParse(parseJson(body)).data
   const words = problem?.detail ?? problem?.title ?? null
@@ -161,9 +161,9 @@ const modelSchema = z.object({
   latest_version: versionSchema.nullish(),
 })
 
-/** A model, or one version of the model of this name. Throws when it is neither. */
+/** Parses a model, or one version of the model `versionOf`. Throws when the body is neither. */
 export function modelOf(body: unknown, versionOf: string | null): UpstreamModel {
-  if (isTooDeep(body)) throw new Error('a model whose schema is nested too deeply')
+  if (isTooDeep(body)) throw new Error("the model's schema is nested too deeply")
   if (versionOf === null) return toModel(modelSchema.parse(body))
   const [owner = '', name = ''] = versionOf.split('/')
   return toModel({ owner, name, latest_version: versionSchema.parse(body) })
@@ -174,7 +174,7 @@ function toModel({ owner, name, description, is_official, latest_version }: z.ou
   return {
     name: `${owner}/${name}`,
     description: description ?? null,
-    // Where it is not said, the model is called by its name, as it was asked for.
+    // Without a latest version, the model is run by its name.
     official: is_official ?? true,
     version: latest_version?.id ?? null,
     input_schema: schemas.Input ?? { type: 'object', properties: {} },
@@ -197,6 +197,6 @@ export function handOverOutcome({ status, headers, body }: Answer): HandOverOutc
   if (status === 429) return { kind: 'rate_limited', retryAfterMs: retryHintMs(headers, body, Date.now()) }
   const message = problemDetail(body)
   if (status === 413 || (REFUSED.has(status) && message !== null))
-    return { kind: 'refused', status, message: message ?? 'Replicate takes no file of this size.' }
+    return { kind: 'refused', status, message: message ?? 'Replicate refuses files of this size.' }
   return { kind: 'failed', reason: `status ${status}` }
 }

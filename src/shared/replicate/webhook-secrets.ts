@@ -1,17 +1,17 @@
 /**
- * The secrets that sign Replicate's webhooks: configured, or fetched and kept. A wrong signature is judged only against
- * a secret fetched less than a minute ago, so that a rotation costs no event; fetches are shared and at most one a
- * minute.
+ * Secrets that sign Replicate's webhooks: configured, or fetched and cached. A signature is rejected only after a check
+ * against a secret fetched less than a minute ago, so that a rotation loses no event. Fetches are shared (single-flight)
+ * and limited to one per minute.
  */
 export interface WebhookSecrets {
-  /** Current and previous secret; empty when none is known yet. */
+  /** Current and previous secret; empty before the first fetch. */
   known(): readonly string[]
   /**
-   * After a signature that no known secret made. `fresh`: it was checked against a recent secret, so it is wrong.
-   * `changed`: check again. `unavailable`: nobody knows.
+   * Called after a signature that matches no known secret. `fresh`: it was checked against a recent secret, so it is
+   * invalid. `changed`: check again. `unavailable`: cannot be decided.
    */
   refresh(): Promise<'fresh' | 'changed' | 'unavailable'>
-  /** Why webhooks cannot be verified now, after a look at Replicate's secret if that is needed; null: they can be. */
+  /** Reason why webhooks cannot be verified now, after a fetch of the secret if needed; null: they can be. */
   problem(): Promise<string | null>
 }
 
@@ -25,13 +25,13 @@ export function createWebhookSecrets(options: {
     return {
       known: () => secrets,
       refresh: () => Promise.resolve('fresh'),
-      // Replicate that does not answer has a condition of its own; the secret here is right as far as anybody knows.
+      // An unresponsive Replicate has its own condition; the configured secret is presumed right.
       problem: () =>
         options.fetch(FETCH_TIMEOUT_MS).then(
           (secret) =>
             secret === options.configured
               ? null
-              : 'REPLICATE_WEBHOOK_SECRET is not the secret of this account. Correct it, or leave it out to have it fetched',
+              : 'REPLICATE_WEBHOOK_SECRET is not the secret of this account. Correct it, or unset it to have it fetched',
           () => null,
         ),
     }
@@ -40,7 +40,7 @@ export function createWebhookSecrets(options: {
   let secrets: string[] = []
   let fetchedAt = Number.NEGATIVE_INFINITY
   let triedAt = Number.NEGATIVE_INFINITY
-  let failure = 'it was not fetched yet'
+  let failure = 'not fetched yet'
   let running: Promise<'fresh' | 'changed' | 'unavailable'> | undefined
 
   const fetchOnce = async (): Promise<'fresh' | 'changed' | 'unavailable'> => {
@@ -60,7 +60,7 @@ export function createWebhookSecrets(options: {
   async function refresh(): Promise<'fresh' | 'changed' | 'unavailable'> {
     if (running) return running
     if (now() - fetchedAt < MINUTE_MS) return 'fresh'
-    // Without any secret a webhook cannot be judged at all: then a failed fetch is tried again sooner.
+    // Without any secret no webhook can be verified, so a failed fetch is retried sooner.
     if (now() - triedAt < (secrets.length > 0 ? MINUTE_MS : RETRY_MS)) return 'unavailable'
     running = fetchOnce().finally(() => {
       running = undefined

@@ -1,9 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
- * Standard Webhooks, the receiving side: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64
- * after `whsec_`. The official client's validateWebhook checks no timestamp and compares with `===`; it serves as an
- * oracle in the tests.
+ * Standard Webhooks, receiving side: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64 after
+ * `whsec_`. The official client's validateWebhook checks no timestamp and compares with `===`; the tests use it as an
+ * oracle.
  */
 
 export const TOLERANCE_S = 300
@@ -25,7 +25,7 @@ function decodeSignature(text: string): Buffer | null {
   return bytes.length === 32 && bytes.toString('base64') === text ? bytes : null
 }
 
-/** True when one signature of the header was made with one of the secrets, at most five minutes from `nowMs`. */
+/** Whether a signature of the header matches one of the secrets, with a timestamp within five minutes of `nowMs`. */
 export function verifySignature(request: SignedRequest, secrets: readonly string[], nowMs: number): boolean {
   const { id, timestamp, signature, body } = request
   if (!id || !/^[A-Za-z0-9_-]{1,128}$/.test(id)) return false

@@ -1,22 +1,22 @@
 import { isSigned, sign, type SigningKeys } from '../signing-keys.ts'
 
-/** What a webhook URL names. */
+/** Job and attempt that a webhook URL names. */
 export interface NamedAttempt {
   job: string
   attempt: number
 }
 
 /**
- * The token in a prediction's webhook URL proves that an event is for this attempt of this deployment: Replicate's
- * signing secret is one for the whole account. 128 bits of HMAC-SHA256, base64url. The URL is visible to the account's
- * owner; the token opens nothing else.
+ * The token in a prediction's webhook URL proves that an event belongs to this attempt of this deployment, because
+ * Replicate's signing secret is shared by the whole account. 128 bits of HMAC-SHA256, base64url. The account's owner can
+ * see the URL; the token grants nothing else.
  */
 export interface WebhookTokens {
   url(job: string, attempt: number): string
   valid(job: string, attempt: number, token: string): boolean
-  /** What a webhook URL names, when its token is ours. */
+  /** Parses a webhook URL; null when its token is not from this deployment. */
   read(url: string): NamedAttempt | null
-  /** Before a token is judged not to be ours: its key may be a newer one. Throws when nobody can tell. */
+  /** Reloads the keys before a token is rejected: its key may be newer. Throws when the keys cannot be read. */
   refresh(options?: { now: true }): Promise<void>
 }
 
@@ -27,7 +27,7 @@ const TOKEN_BYTES = 16
 export function createWebhookTokens(options: {
   deployment: string
   keys: SigningKeys
-  /** null: nobody can reach us; the URL still names the attempt, on a host that never resolves. */
+  /** null: the service is not reachable; the URL still names the attempt, on a host that never resolves. */
   publicUrl: () => string | null
 }): WebhookTokens {
   const claimOf = (job: string, attempt: number): string => JSON.stringify([options.deployment, job, attempt])
