@@ -111,7 +111,11 @@ describe('a preset', () => {
       poster({ model: undefined, deployment: 'c/d', schema: 'model' }),
       [/\/schema: read "model"\. .*deployment/],
     ],
-    ['a pin of its own schema', poster({ schema_sha256: 'a'.repeat(64) }), [/\/schema_sha256: read "a+"\. Only allowed with/]],
+    [
+      'a pin of its own schema',
+      poster({ schema_sha256: 'a'.repeat(64) }),
+      [/\/schema_sha256: read "a+"\. Only allowed with/],
+    ],
     ['a price in parts', poster({ price: { per_run: 0.5 } }), [/\/price\/per_run: read 0\.5\. .*expected int/]],
     [
       'a price without an estimate',
@@ -124,11 +128,7 @@ describe('a preset', () => {
       [/\/price\/expect\/outputs\/input: read "n"\. The schema has no such field/],
     ],
     ['a policy out of bounds', poster({ policies: { timeout: 4 } }), [/\/policies\/timeout: read 4\. .*>=5/]],
-    [
-      'a policy that is none',
-      poster({ policies: { priority: 1 } }),
-      [/\/policies\/priority: read 1\. Unknown field/],
-    ],
+    ['a policy that is none', poster({ policies: { priority: 1 } }), [/\/policies\/priority: read 1\. Unknown field/]],
     [
       'two mistakes',
       poster({ title: '', input: { ...POSTER.input, overrides: 'prompt' } }),
