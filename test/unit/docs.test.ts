@@ -116,7 +116,7 @@ describe('docs/errors.md', () => {
       .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
 
   test('has every error of a request, with its status and whether it helps to ask again', () => {
-    const told = rows('## Of a request').map(([, code, status, again]) => [code, Number(status), again === 'yes'])
+    const told = rows('## Request errors').map(([, code, status, again]) => [code, Number(status), again === 'yes'])
     expect(told).toEqual(Object.entries(ERRORS).map(([code, { status, retryable }]) => [code, status, retryable]))
   })
 
@@ -134,8 +134,8 @@ describe('docs/errors.md', () => {
       ...FAILURE_CLASSES.map(({ code }) => code),
       classifyFailure('its own words').code,
     ]
-    expect(rows('## Of a job').map(([, code]) => code)).toEqual(expect.arrayContaining([...new Set(used)]))
-    expect(rows('## Of a job')).toHaveLength(new Set(used).size)
+    expect(rows('## Job errors').map(([, code]) => code)).toEqual(expect.arrayContaining([...new Set(used)]))
+    expect(rows('## Job errors')).toHaveLength(new Set(used).size)
   })
 })
 
