@@ -118,11 +118,15 @@ test('F23 a storm of 429 pauses the whole line, keeps its order and uses up noth
 
 test('F24 500, 502, 503 and 504 on a create are no answer: nothing is sent again before it is proved absent', async () => {
   const ids: string[] = []
+  // The recovery gate is open, which needs the list.
+  await finished(service, (await submit('F24 before')).id)
   const before = await creates()
   for (const code of [500, 502, 503, 504]) {
-    await service.simulator.faults({ create: { status: { code, next: 1 } } })
+    // Its absence cannot be proved before the list works again: the phase lasts until it was seen.
+    await service.simulator.faults({ create: { status: { code, next: 1 } }, list: { status: { code: 503 } } })
     const { id } = await submit(`F24 ${code}`)
     expect((await inPhase(service, id, 'unknown')).waiting_for?.reason).toBe('outcome')
+    await service.simulator.faults({ list: null })
     ids.push(id)
     // Three in a row would stop creation.
     await finished(service, (await submit(`after ${code}`)).id)
