@@ -22,7 +22,7 @@ import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
-import { listBooks } from '../workers/list-books.ts'
+import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
 import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
 
 /** What an operator may do with a deployment from outside, whether its processes run or not. */
@@ -74,7 +74,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       const now = await store.now()
       const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
       const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
-      return listBooks({ upstream, reads, unowned }, window, new AbortController().signal)
+      return listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
     }
     const { artifacts, close: closeStorage } = await buildStorage(config)
     const credits = createRedisCreditStore({ redis, keys })

@@ -12,7 +12,7 @@ import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
 import { createCancelPrediction } from '../workers/cancel-prediction.ts'
 import { createCleanUp } from '../workers/clean-up.ts'
 import { createCopyOutputs } from '../workers/copy-outputs.ts'
-import { followCreates } from '../workers/creates-under-way.ts'
+import { trackCreates } from '../workers/creates-in-flight.ts'
 import { createNextPoll } from '../workers/next-poll.ts'
 import { createPollPrediction } from '../workers/poll-prediction.ts'
 import { createPollWindow } from '../workers/poll-window.ts'
@@ -66,14 +66,14 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)
-  const underWay = await followCreates(presence, timings, conditions, log)
-  scope.defer(underWay.stop)
+  const inFlight = await trackCreates(presence, timings, conditions, log)
+  scope.defer(inFlight.stop)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
     queues,
     timings,
-    creating: underWay.any,
+    creating: inFlight.any,
     stopWithin: STOP_WITHIN_MS,
     log,
     processors: {
@@ -101,7 +101,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
           log,
         }),
         outputShapes: createOutputShapes(models, SHAPE_WITHIN_MS),
-        underWay,
+        inFlight,
         store,
         account: ACCOUNT,
         lifecycle,

@@ -23,7 +23,7 @@ export interface AdoptDependencies {
   log: Logger
 }
 
-/** After its intent; no request is held up for so long. */
+/** Bound for the arrival of a POST after its intent; no request is delayed for longer. */
 const LATEST_ARRIVAL_MS = 5 * 60_000
 
 interface Unknown {
@@ -33,16 +33,16 @@ interface Unknown {
 }
 
 /**
- * Looks for the predictions of creates whose outcome is unknown, all of an account at once: lists what upstream made
- * since the oldest, reads every prediction that nobody owns, and adopts the one whose webhook URL carries our job,
- * attempt and token. A complete listing that shows none is evidence that there is none.
+ * Searches for the predictions of creates with an unknown outcome, for all of an account at once: lists the predictions
+ * since the oldest intent, reads every prediction that no attempt owns, and adopts those whose webhook URL carries our job,
+ * attempt and token. A complete listing without a prediction is evidence that none exists.
  */
 export function createAdoptUnknown(dependencies: AdoptDependencies) {
   const { store, lifecycle, upstream, tokens, reads, timings, log } = dependencies
-  /** Reads the predictions that nobody owns. `blind`: those that do not tell whose they are; null: one was not read. */
+  /** Reads the predictions that no attempt owns. Returns those without a webhook URL; null when one could not be read. */
   async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
     const blind: Prediction[] = []
-    // Whatever made a token that was listed was known before: a newer key must not make ours look like another's.
+    // Another process may sign with a newer key: without a refresh our own predictions would look foreign.
     await tokens.refresh({ now: true })
     for (const id of await store.unowned(account, ids)) {
       await reads.take(signal)
@@ -59,7 +59,7 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     return blind
   }
 
-  /** Created when the attempt's POST may have arrived; unknown times may be anything. */
+  /** Whether the prediction was created when the attempt's POST may have arrived; an unknown time always matches. */
   const inTime = ({ intended_at }: Unknown, { created_at }: Prediction): boolean =>
     created_at === null ||
     (created_at >= intended_at - timings.clockSkew &&
@@ -70,7 +70,7 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     (job.model === null || prediction.model === job.model) &&
     sameButFiles(job.input ?? {}, prediction.input ?? {})
 
-  /** Second best, when upstream hides the webhook: model, input and time, and only when nothing is ambiguous. */
+  /** Fallback when upstream hides the webhook: matches by model, input and time, only when unambiguous. */
   async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {
     if (blind.length !== unknowns.length) return
     for (const unknown of unknowns) {
@@ -91,7 +91,7 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       { upstream, reads },
       {
         after: Math.min(...times) - timings.clockSkew - timings.listingLag,
-        // Whatever is there by now may be the one, also when its request was held up for longer than anyone would expect.
+        // Includes a prediction whose request was delayed for longer than expected.
         before: Math.min(began, Math.max(...times) + LATEST_ARRIVAL_MS) + timings.clockSkew,
       },
       signal,
@@ -109,7 +109,7 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
     await matchBlind(unknowns, blind)
     for (const unknown of unknowns) {
       const { job, attempt, intended_at } = unknown
-      // A prediction of that time that does not tell whose it is could be the one.
+      // A prediction of that time without a webhook URL could be the one.
       const proves = listingCounts(intended_at, began, timings) && !blind.some((row) => inTime(unknown, row))
       if (proves)
         await unlessUnreadable(log, job, () => lifecycle.apply(job, { type: 'not_listed', attempt, began }, 'list'))

@@ -16,7 +16,7 @@ export interface CancelDependencies {
   log: Logger
 }
 
-/** Carries out one cancel effect; tried again until upstream takes it. The answer is news of the prediction. */
+/** Carries out one cancel effect; retried until upstream accepts it. The response is applied as news of the prediction. */
 export function createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }: CancelDependencies) {
   return async (id: string, key: string, signal: AbortSignal): Promise<void> => {
     const member = dueEffect(id, key)
@@ -38,7 +38,7 @@ export function createCancelPrediction({ store, lifecycle, upstream, reads, timi
         await store.rearm(member, outcome.retryAfterMs)
         return
       case 'failed':
-        log.warn({ job: id, attempt, prediction: prediction_id, reason: outcome.reason }, 'the cancel did not arrive')
+        log.warn({ job: id, attempt, prediction: prediction_id, reason: outcome.reason }, 'the cancel request failed')
         await store.rearm(member, ageBased(now - effect.requested_at, timings.retryEffect))
     }
   }

@@ -18,14 +18,14 @@ export interface CleanUpDependencies {
   inputs: Pick<Inputs, 'removeInputs' | 'sweep'>
   batches: Pick<Batches, 'forget'>
   timings: Pick<Timings, 'keepPredictionIndex'>
-  /** For records that do not say how long they are kept. */
+  /** Retention of records that do not contain it. */
   keep: DeploymentKeep
   log: Logger
 }
 
 const BATCH = 200
 
-/** Removes what final jobs and batches need not keep any more, a part of them at each call. */
+/** Removes the expired parts and records of final jobs and batches, up to BATCH of them at each call. */
 export function createCleanUp({ store, files, inputs, batches, timings, keep, log }: CleanUpDependencies) {
   async function clean(id: string, now: number): Promise<void> {
     if (id.startsWith('bat_')) return batches.forget(id, now)
@@ -35,7 +35,7 @@ export function createCleanUp({ store, files, inputs, batches, timings, keep, lo
     const ends = state && isFinal(state.job.phase) ? endsOf(state.job, keep) : null
     if (!state || !ends) return
     const due = duePurge(state.job.completed_at ?? now, ends, now, timings.keepPredictionIndex)
-    // An attempt that outlived its job is found by its record and by the index of predictions.
+    // An open attempt needs the record and the prediction index, even when its job is final.
     if (owesRecord(state)) return clearPayload(state, now >= ends.payload, now >= ends.entry)
     if ('parts' in due) return removeParts(state, due.parts, due.next)
     await removeRecord(state, ends, due.early)
@@ -45,7 +45,7 @@ export function createCleanUp({ store, files, inputs, batches, timings, keep, lo
     const { input, output } = state.job
     const isThere = input !== null || output !== null
     if (!payload || !isThere || owesPayload(state)) return store.deferRetention(state)
-    // Looked at again at once, and deferred then.
+    // Due again immediately, and deferred then.
     await removeParts(state, entry ? ['payload', 'entry'] : ['payload'], 0)
   }
 
@@ -54,7 +54,7 @@ export function createCleanUp({ store, files, inputs, batches, timings, keep, lo
     if (isPurged && parts.includes('payload')) await inputs.removeInputs(state.job)
   }
 
-  /** Files go before the record that names them: what fails halfway is found again. */
+  /** Removes files before the record that names them, so that an interrupted removal is repeated. */
   async function removeRecord(state: JobState, ends: Ends, early: boolean): Promise<void> {
     const after = filesAfter(state.job, ends)
     const found = files.of(state.job)
@@ -78,14 +78,14 @@ export function createCleanUp({ store, files, inputs, batches, timings, keep, lo
       await clean(id, now).catch((error: unknown) => {
         if (isStorageTrouble(error)) stuck.push({ id, error })
         else if (!(error instanceof NewerRecordError))
-          log.error({ err: error, job: id }, 'an old job could not be cleaned up')
+          log.error({ err: error, job: id }, 'could not clean up an expired job')
       })
     const [first] = stuck
-    // The place fails, not the job: one line for all of them.
+    // Storage is failing, not one job: one log line for all of them.
     if (first)
       log.warn(
         { err: first.error, job: first.id, jobs: stuck.length },
-        'files of old jobs were not removed; tried again',
+        'could not remove files of expired jobs; retrying later',
       )
   }
 }

@@ -23,10 +23,10 @@ export interface CopyDependencies {
   fetcher: OutputFetcher
   upstream: Pick<PredictionPort, 'output'>
   longTexts: OpenLongTexts
-  /** Whether a link leads to output files of upstream. */
+  /** Whether a link points to an output file of upstream. */
   delivers: (link: string) => boolean
   reads: Budget
-  /** Bytes of one file. */
+  /** Limit of one file, bytes. */
   maxBytes: number
   timings: Pick<Timings, 'copyTimeout'>
   log: Logger
@@ -34,20 +34,20 @@ export interface CopyDependencies {
 
 export type StoreEffect = Extract<Effect, { kind: 'store' }>
 
-/** The output is lost for good: trying again cannot help. */
+/** The output is permanently lost: a retry cannot help. */
 export class OutputGoneError extends Error {
   override name = 'OutputGoneError'
 }
 
-/** What became of a copy. */
+/** Result of a copy. */
 export interface CopiedOutput {
-  /** What is stored of the output; lost files stand as null. */
+  /** The stored part of the output; lost files are null. */
   kept: StoredOutput
-  /** Files that are not stored, with the reason. */
+  /** Files that were not stored, with the reason. */
   missing: { link: string | null; error: unknown; gone: boolean }[]
 }
 
-/** Whether a further try cannot help. */
+/** Whether a retry cannot help. */
 export const isGone = (error: unknown): boolean =>
   error instanceof OutputGoneError ||
   (error instanceof OutputFetchError && error.gone) ||
@@ -56,19 +56,19 @@ export const isGone = (error: unknown): boolean =>
 const UNMEASURED: FileFacts = { width: null, height: null, duration: null, thumbnail: null }
 const MAX_THUMBNAIL_BYTES = 1024 * 1024
 
-/** Copies all files of an output, and makes an artifact of what is too long for the record. */
+/** Copies all files of an output, and stores an output that is too long for the record as an artifact. */
 export function createCopyOutputs(dependencies: CopyDependencies) {
   const { artifacts, names, measure, fetcher, delivers, upstream, longTexts, reads, maxBytes, timings, log } =
     dependencies
 
   async function outputOf(job: JobRecord, effect: StoreEffect, long: LongTexts, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
-    if (job.prediction_id === null) throw new OutputGoneError('the prediction is not known')
+    if (job.prediction_id === null) throw new OutputGoneError('the prediction is unknown')
     await reads.take(signal)
     const outcome = await upstream.output(job.prediction_id, long, signal)
     if (outcome.kind === 'too_large') throw new OutputGoneError(outcome.reason)
     if (outcome.kind === 'prediction' && outcome.prediction.output_too_deep)
-      throw new OutputGoneError('the output is nested too deeply to be kept')
+      throw new OutputGoneError('the output is nested too deeply to be stored')
     if (outcome.kind === 'prediction' && !outcome.prediction.data_removed) return outcome.prediction.output
     if (outcome.kind === 'prediction' || outcome.kind === 'not_found')
       throw new OutputGoneError('Replicate has removed the output')
@@ -86,7 +86,7 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
     return { body: Readable.from([file.bytes]), bytes: file.bytes.length, mediaType: file.mediaType }
   }
 
-  /** A small picture that cannot be kept is no reason to lose the large one. */
+  /** Stores a thumbnail; a failure only loses the thumbnail. */
   async function keepThumbnail(
     key: string,
     picture: Buffer,
@@ -173,8 +173,8 @@ export function createCopyOutputs(dependencies: CopyDependencies) {
   }
 
   /**
-   * Throws when the output itself cannot be read. A file that cannot be copied is among the `missing`; the others are copied
-   * all the same, unless our own storage fails.
+   * Throws when the output itself cannot be read. A file that cannot be copied is listed in `missing`; the other files are
+   * still copied, unless our own storage fails.
    */
   return async (job: JobRecord, effect: StoreEffect, signal: AbortSignal): Promise<CopiedOutput> => {
     const long = longTexts()

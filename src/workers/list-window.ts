@@ -5,20 +5,20 @@ import type { PredictionPort, ReadFailure } from '../shared/replicate/prediction
 type Sources = { upstream: PredictionPort; reads: Budget }
 type Window = { after: number; before: number }
 
-/** Why a listing may lack something. `message`: words for a log and for those who wait. */
+/** Why a listing may be incomplete. `message`: text for the log and for `waiting_for`. */
 export interface ListFailure {
   cause: 'account' | 'upstream' | 'rate_limited'
   message: string
-  /** How long upstream asks to wait, ms; null: it does not say. */
+  /** Retry-After of upstream, ms; null: none. */
   retryAfterMs: number | null
 }
 
 export type Listing = { kind: 'complete'; predictions: Prediction[] } | { kind: 'incomplete'; failure: ListFailure }
 
 /**
- * Hands over the predictions of a window of time, newest first, page by page: thousands of them are never in memory
- * together, and one may come twice. When a page cannot be read, what is left of the window is listed in halves, and a row
- * that cannot be read is asked for by itself. Returns null when the listing was complete, else why something may be missing.
+ * Passes the predictions of a window of time to `take`, newest first, page by page, so that memory holds one page at a time.
+ * A prediction may appear twice. When a page cannot be read, the rest of the window is listed in halves; an unreadable row
+ * is read individually. Returns null when the listing was complete, else why something may be missing.
  */
 export async function eachPage(
   sources: Sources,
@@ -34,13 +34,13 @@ export async function eachPage(
     const { failure, left } = broke
     if (left === null || left.before - left.after < NARROWEST_MS || ++halvings > MAX_HALVINGS) return failure
     const middle = Math.floor((left.after + left.before) / 2)
-    // Both contain their border, whichever of its sides upstream counts as inside.
+    // The halves overlap, because upstream may treat either bound as exclusive.
     parts.push({ after: left.after, before: middle + 1 }, { after: middle - 1, before: left.before })
   }
   return null
 }
 
-/** Lists one part of a window. `left`: what may still be readable in smaller parts; null: nothing. */
+/** Lists one part of a window. `left`: the part that may be readable in smaller parts; null: none. */
 async function listPart(
   { upstream, reads }: Sources,
   window: Window,
@@ -67,7 +67,7 @@ async function listPart(
   return { failure: { cause: 'upstream', message, retryAfterMs: null }, left: null }
 }
 
-/** Asks for each row by itself that was listed in a form that cannot be read. */
+/** Reads each row individually that was unreadable in the listing. */
 async function eachUnread(
   { upstream, reads }: Sources,
   ids: readonly string[],
@@ -102,9 +102,9 @@ export async function listAll(sources: Sources, window: Window, signal: AbortSig
     : { kind: 'incomplete', failure }
 }
 
-/** Far more than an hour of creates at ten a second. */
+/** Limit of pages, far above an hour of creates at ten a second. */
 const MAX_PAGES = 1000
-/** A part of a window that is shorter is not halved any more. */
+/** A part of a window shorter than this is not halved. */
 const NARROWEST_MS = 1000
-/** Of one window: enough to come from an hour to a second. */
+/** Limit of halvings of one window: enough to get from an hour to a second. */
 const MAX_HALVINGS = 24

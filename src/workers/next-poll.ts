@@ -1,10 +1,10 @@
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 
-/** ms until a prediction of this age should be looked at again. */
+/** ms until the next poll of a prediction of this age, ms. */
 export type NextPoll = (age: number) => Promise<number>
 
-/** Half of the read budget is for polls: with many predictions open each is asked less often. */
+/** Polls get half of the read budget: the more predictions are open, the less often each is polled. */
 export function createNextPoll(options: {
   store: Pick<JobStore, 'openPredictions' | 'webhooksSilent'>
   account: string

@@ -19,7 +19,7 @@ export interface PollDependencies {
   log: Logger
 }
 
-/** Asks upstream about one open prediction, and says when to ask again. */
+/** Polls one open prediction, and schedules its next poll. */
 export function createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }: PollDependencies) {
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
     const member = dueAttempt(id, attempt)
@@ -36,7 +36,7 @@ export function createPollPrediction({ store, lifecycle, upstream, reads, timing
     } else {
       log.warn({ job: id, attempt, prediction: record.prediction_id, outcome }, 'the prediction could not be read')
     }
-    // A 404 says something only while upstream knows the account.
+    // A 404 is evidence only while upstream accepts the account.
     if (outcome.kind === 'not_found') await budget.take(signal)
     if (outcome.kind === 'not_found' && (await upstream.account()) === 'well') {
       const result = await lifecycle.apply(id, { type: 'missing', attempt }, 'poll')

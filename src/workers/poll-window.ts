@@ -21,7 +21,7 @@ export interface WindowDependencies {
   log: Logger
 }
 
-/** `after`, `before`: when the predictions were created, ms; `due`: open attempts that want to be looked at. */
+/** `after`, `before`: bounds of the predictions' creation times, ms; `due`: open attempts that are due for a poll. */
 export interface PolledWindow {
   after: number
   before: number
@@ -31,9 +31,9 @@ export interface PolledWindow {
 const AT_ONCE = 25
 
 /**
- * Looks at many open predictions by listing the time in which they were created: a hundred for one request. Rows carry
- * what decides, so every open one of the window is served, due or not. What is due and not shown is polled by itself: it may
- * be gone upstream, which only a 404 proves, or the listing failed.
+ * Polls many open predictions by listing the time in which they were created: a hundred with one request. Rows contain the
+ * status, so every open prediction of the window is served, due or not. A due prediction that is not listed is polled
+ * individually: the listing failed, or the prediction is gone upstream, which only a 404 proves.
  */
 export function createPollWindow(dependencies: WindowDependencies) {
   const { store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log } = dependencies
@@ -48,7 +48,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
       const owner = owners.get(prediction.id)
       if (!owner) return
       const { job, attempt } = owner
-      // A worker of another release may be able to read the record: its poll is rung below, if it is due.
+      // A worker of another release may be able to read the record, so a due attempt is polled below.
       if (!(await unlessUnreadable(log, job, () => lifecycle.observe(job, attempt, prediction, 'list')))) return
       shown.add(`${job}:${attempt}`)
       if (isTerminal(prediction.status)) return
@@ -67,7 +67,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
     const sources = { upstream, reads: budget }
     const failure = await eachPage(sources, window, signal, (listed) => serve(account, listed, shown))
     if (failure !== null) log.warn({ account, ...failure }, 'the predictions could not be listed')
-    // Refused or throttled, a poll would bring no more than the listing did.
+    // Polls would be refused or rate limited like the listing.
     if (failure !== null && failure.cause !== 'upstream') return
     for (const { job, attempt } of created.due)
       if (!shown.has(`${job}:${attempt}`)) await doorbells.poll(job, attempt, soon)

@@ -22,33 +22,33 @@ export interface PrepareDependencies {
   log: Logger
 }
 
-/** An input as Replicate takes it. */
+/** An input in the form in which it is sent to Replicate. */
 export interface PreparedInput {
   input: JsonObject
-  /** ms since 1970: afterwards the links in it may be dead. */
+  /** ms since 1970: the links in the input may expire afterwards. */
   until: number
 }
 
 export type Preparation =
   | ({ kind: 'ready' } & PreparedInput)
-  /** Not now. `health`: what it says about upstream; null: nothing. */
+  /** Not now. `health`: evidence about upstream; null: none. */
   | { kind: 'trouble'; health: Health | null; pause: { for: number; reason: PauseReason } | null }
   /** Never. */
   | { kind: 'impossible'; error: JobError }
 
 export type PrepareInput = (job: JobRecord, signal: AbortSignal) => Promise<Preparation>
 
-/** Length of one data URI, and of all in one input: Replicate's schema says 256 kB, and it tells inputs again in each webhook. */
+/** Length of one data URI, and of all in one input: Replicate's schema says 256 kB, and each webhook repeats the input. */
 const INLINE_BYTES = 256_000
 const ALL_INLINE_BYTES = 1_000_000
-/** How long Replicate keeps a file whose answer names no expiry: 24 hours. ms */
+/** Lifetime of a file at Replicate when the response has no expiry: 24 hours, in ms */
 const REMOTE_LIFE = 24 * 3_600_000
-/** What a prediction may wait before it fetches its files, beyond its timeout. ms */
+/** Time for which a prediction may wait before it fetches its files, in addition to its timeout, ms */
 const REMOTE_MARGIN = 10 * 60_000
-/** Files that are being handed over at once, in each process. */
+/** Concurrent uploads to Replicate in each process. */
 const AT_ONCE = 4
 
-/** Ends a preparation. */
+/** Aborts a preparation, with its result. */
 class NotReadyError extends Error {
   override name = 'NotReadyError'
   readonly result: Exclude<Preparation, { kind: 'ready' }>
@@ -59,17 +59,17 @@ class NotReadyError extends Error {
 }
 
 /**
- * What an input becomes before it is sent: files stand in it inline while they are small, otherwise Replicate is handed
- * a copy first, once for all jobs and tries. All of it happens before the intent, so nothing of it can make a
- * prediction.
+ * Prepares an input before it is sent: small files are inlined as data URIs, larger ones are uploaded to Replicate first,
+ * once for all jobs and attempts. All of this happens before the intent, so it cannot create a prediction.
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
   const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
-  const underWay = new Map<string, Promise<RemoteFile>>()
+  const uploading = new Map<string, Promise<RemoteFile>>()
   let free = AT_ONCE
   const waiting: (() => void)[] = []
 
-  async function oneOfFew<T>(work: () => Promise<T>): Promise<T> {
+  /** Semaphore: at most AT_ONCE uploads at the same time. */
+  async function withSlot<T>(work: () => Promise<T>): Promise<T> {
     if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
     else free--
     try {
@@ -87,7 +87,7 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return file
   }
 
-  /** A copy at Replicate, and until when Replicate keeps it. */
+  /** Uploads a copy to Replicate; returns its URL and expiry. */
   async function handOver(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
     await reads.take(signal)
     const { id, media_type, bytes } = record
@@ -96,23 +96,23 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     try {
       outcome = await upstream.uploadFile({ name: id, mediaType: media_type, bytes, body }, signal)
     } finally {
-      // Also when upstream answered before it had read the file, or nothing was sent.
+      // Needed when upstream responded before it had read the file, or when nothing was sent.
       body.destroy()
     }
     if (outcome.kind !== 'taken') throw refused(outcome)
     const expires = outcome.expiresAt ?? Date.now() + REMOTE_LIFE
     const remote = { url: outcome.url, expires_at: expires }
     await uploads.rememberRemote(id, account, remote, expires - Date.now())
-    log.info({ upload: id, bytes }, 'an input file was handed to Replicate')
+    log.info({ upload: id, bytes }, 'an input file was uploaded to Replicate')
     return remote
   }
 
-  /** One copy for all who want it at the moment. */
+  /** Single-flight: concurrent callers share one upload of a file. */
   function copyOf(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
-    const known = underWay.get(record.id)
+    const known = uploading.get(record.id)
     if (known) return known
-    const begun = oneOfFew(() => handOver(record, signal)).finally(() => underWay.delete(record.id))
-    underWay.set(record.id, begun)
+    const begun = withSlot(() => handOver(record, signal)).finally(() => uploading.delete(record.id))
+    uploading.set(record.id, begun)
     return begun
   }
 
@@ -137,7 +137,7 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
         found.set(id, known.url)
         until = Math.min(until, known.expires_at - needed)
       } else {
-        await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being handed to Replicate.' })
+        await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being uploaded to Replicate.' })
         const copy = await copyOf(record, signal)
         found.set(id, copy.url)
         until = Math.min(until, copy.expires_at - needed)
@@ -155,13 +155,13 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
       return { kind: 'ready', input, until }
     } catch (error) {
       signal.throwIfAborted()
-      log.warn({ job: job.id, err: error }, 'the files of an input cannot be handed over now')
+      log.warn({ job: job.id, err: error }, 'could not upload the files of an input; retrying later')
       const why = error instanceof NotReadyError ? error.message : 'a stored file cannot be read'
       await waits.note(job.id, {
         reason: 'files',
-        detail: `A file of the input could not be handed to Replicate: ${why}. It is tried again.`,
+        detail: `A file of the input could not be uploaded to Replicate: ${why}. The upload is retried.`,
       })
-      // A disk or a bucket that fails is ours: it says nothing about Replicate.
+      // A failure of our own disk or bucket is no evidence about Replicate.
       return error instanceof NotReadyError ? error.result : { kind: 'trouble', health: null, pause: null }
     }
   }
@@ -172,7 +172,7 @@ const lost = ({ id }: Pick<UploadRecord, 'id'>): NotReadyError =>
     kind: 'impossible',
     error: {
       code: 'input_file_lost',
-      message: `The file ${id} of the input is not there any more.`,
+      message: `The file ${id} of the input no longer exists.`,
       retryable: false,
       billed: 'no',
     },

@@ -30,13 +30,13 @@ export interface RecoverDependencies {
 const RETRY_MS = 2_000
 
 /**
- * The recovery gate. Redis's memory is another generation and may have gone back, intents among them: a job may stand in
- * the line although its prediction exists, or its create is still under way. So nothing is created before
+ * The recovery gate. In a new generation Redis's memory may have gone back and lost intents: a job may be queued although
+ * its prediction exists, or its create is still in flight. So nothing is created before
  *
- * 1. every process that created in a former generation has said that all of that is over, or was not seen for so long
- *    that it must be; what they learn of forgotten intents they write down first (`recovered`). When a later memory than
- *    this one was lost, processes that this one does not know may have created with it: their time passes first;
- * 2. one complete listing, begun after that, was read, and every prediction in it that carries our token found its job.
+ * 1. every process that created in a former generation has reported that all its creates are complete, or was silent for so
+ *    long that they must be; the processes first record what they learn about lost intents (`recovered`). When a later
+ *    memory than this one was lost, unknown processes may have created with it: the same time passes first;
+ * 2. one complete listing, begun after that, was read, and every prediction in it with our token was applied to its job.
  */
 export function createRecoverIntents(dependencies: RecoverDependencies) {
   const { store, lifecycle, upstream, tokens, reads, presence, account, timings, sameDeployment, conditions, log } =
@@ -53,7 +53,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     return outcome.kind === 'prediction' ? outcome.prediction : undefined
   }
 
-  /** The end of the attempt before may be forgotten as well; then the job hears of that first. */
+  /** Redis may also have lost the outcome of the previous attempt; that is applied to the job first. */
   async function adopt(
     { job, attempt }: NamedAttempt,
     prediction: Prediction,
@@ -74,7 +74,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     return observe()
   }
 
-  /** Pauses creation when upstream itself is the trouble, so that every view of a pause shows it. */
+  /** Pauses creation when upstream is failing, so that every view of the pause shows it. */
   async function cannotList({ cause, message, retryAfterMs }: ListFailure): Promise<void> {
     conditions.set('recovery_listing', message)
     if (cause === 'rate_limited') return store.pauseCreation(account, retryAfterMs ?? RETRY_MS, 'rate_limited')
@@ -104,18 +104,18 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       conditions.set(
         'recovery_former',
         creating > 0
-          ? `${creating} ${creating === 1 ? 'process' : 'processes'} may have some under way`
-          : "Redis's memory went back; processes that it does not know may have some under way",
+          ? `${creating} ${creating === 1 ? 'process' : 'processes'} may have create requests in flight`
+          : "Redis's memory went back; processes that it does not know may have create requests in flight",
       )
       waiting = true
       return false
     }
     conditions.set('recovery_former', null)
     waiting = false
-    // While creation is paused nothing could be created after the listing either; half open, the listing is the probe.
+    // During a pause nothing could be created after the listing either; while half open, the listing is the probe.
     const pause = await store.pause(account)
     if (pause !== null && pause.until !== null) return false
-    log.info("Redis's memory may have gone back: listing predictions that it may have forgotten")
+    log.info("Redis's memory may have gone back: listing predictions that it may have lost")
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
     const listing = await listAll({ upstream, reads }, window, signal)
@@ -143,9 +143,13 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       if (!prediction || !target) continue
       const result = await adopt(target, prediction, signal).catch((error: unknown) => {
         if (!isUnreadableRecord(error)) throw error
-        // Nobody creates for a damaged record. A worker that can read a newer one does, as soon as the gate is open.
+        // A damaged record creates nothing. For a newer record a worker of that release would, once the gate is open.
         if (error instanceof NewerRecordError) newer.add(target.job)
-        else log.error({ err: error, job: target.job, prediction: prediction.id }, 'a damaged record learns of nothing')
+        else
+          log.error(
+            { err: error, job: target.job, prediction: prediction.id },
+            'a prediction could not be applied to a damaged record',
+          )
         return null
       })
       if (result?.kind === 'applied') found++
@@ -175,6 +179,6 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
 }
 
 const newerRecords = (count: number): string =>
-  `${count} ${count === 1 ? 'job' : 'jobs'} with predictions were written by a newer release: start a worker of that release`
+  `a newer release wrote ${count} ${count === 1 ? 'job' : 'jobs'} with predictions: start a worker of that release`
 
 export type RecoverIntents = ReturnType<typeof createRecoverIntents>

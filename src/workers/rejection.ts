@@ -7,7 +7,7 @@ const REJECTION_CODES: Record<number, string> = {
   422: 'input_rejected',
 }
 
-/** How a job fails that Replicate refuses for its own sake; nothing was created. */
+/** The error of a job whose request Replicate rejects; nothing was created. */
 export const rejection = ({ status, message }: { status: number; message: string }): JobError => ({
   code: REJECTION_CODES[status] ?? 'request_rejected',
   message,

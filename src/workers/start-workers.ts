@@ -36,65 +36,65 @@ export interface Processors {
 }
 
 export interface StartWorkersOptions {
-  /** Waits for Redis as long as it takes; BullMQ opens blocking connections beside it. */
+  /** Retries commands without a limit; BullMQ opens further connections for blocking reads. */
   redis: Redis
   prefix: string
   queues: Queues
   processors: Processors
   timings: Timings
-  /** Creates of this process are under way: what becomes of them must be written. */
+  /** Whether creates of this process are in flight, whose outcomes must be written. */
   creating: () => boolean
-  /** ms that running work has to end when the workers stop */
+  /** Time for running work to complete when the workers stop, ms */
   stopWithin: number
   log: Logger
 }
 
 export interface RunningWorkers {
   /**
-   * Queues in which doorbells wait although this process has free hands and has taken none since it was asked before. Now
-   * and then that is chance; for a minute it is not.
+   * Queues in which doorbells wait although this process has free capacity and has taken none since the previous call. A
+   * single occurrence may be chance; a minute of them is not.
    */
   neglected(): Promise<QueueName[]>
-  /** Puts the scheduler of the sweep back, if it is gone. */
+  /** Restores the scheduler of the sweep, if it is missing. */
   restoreSweep(): Promise<void>
   stop(): Promise<void>
 }
 
-/** However often a killed worker's job starts again, it says nothing about the customer's job: the record decides. */
+/** Effectively unlimited: a doorbell that stalls with a killed worker says nothing about the job, whose record decides. */
 const MAX_STALLED = 1_000_000
 
 const SCHEDULER = 'sweep'
-/** A Redis that does not answer for so long is not waited for when the workers stop. */
+/** Timeout of a PING during shutdown; Redis then counts as unreachable, ms */
 const AWAY_MS = 1_000
 
 const isNewer = (data: unknown): boolean =>
   typeof data === 'object' && data !== null && 'v' in data && typeof data.v === 'number' && data.v > 1
 
 /**
- * ms until a doorbell that this release cannot serve is rung again, for workers of a newer one. While there are none it
- * rings ever less often, so that it costs little.
+ * ms until a doorbell that this release cannot serve is rung again, for workers of a newer release. The backoff keeps this
+ * cheap while there are none.
  */
-const untilOtherHands = (taken: number, { sweepInterval }: Timings): number =>
+const untilNewerRelease = (taken: number, { sweepInterval }: Timings): number =>
   sweepInterval * Math.min(Math.max(taken / 10, 1), 10)
 
-/** The only place that makes BullMQ workers. */
+/** Starts the BullMQ workers; the only place that creates them. */
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
   const { redis, prefix, queues, processors, timings, log } = options
-  /** Ends every wait at once: for the budget, for a pause. */
+  /** Aborts every wait immediately: for the budget, for a pause. */
   const waits = new AbortController()
-  /** Ends running work too. */
+  /** Aborts running work too. */
   const work = new AbortController()
-  const hands = forEachQueue(() => ({ busy: 0, taken: 0, takenBefore: 0 }))
+  const load = forEachQueue(() => ({ busy: 0, taken: 0, takenBefore: 0 }))
   const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
     const processor = async (job: Job, token?: string): Promise<void> => {
-      hands[name].taken++
-      hands[name].busy++
+      load[name].taken++
+      load[name].busy++
       try {
-        if (isNewer(job.data)) throw new NewerRecordError('a doorbell of a newer release')
+        if (isNewer(job.data)) throw new NewerRecordError('the doorbell was written by a newer release')
         await run(job)
       } catch (error) {
         if (error instanceof NewerRecordError) {
-          await job.moveToDelayed(Date.now() + untilOtherHands(job.attemptsStarted, timings), token)
+          await job.moveToDelayed(Date.now() + untilNewerRelease(job.attemptsStarted, timings), token)
           throw new DelayedError()
         }
         if (waits.signal.aborted) {
@@ -103,7 +103,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
         }
         throw error
       } finally {
-        hands[name].busy--
+        load[name].busy--
       }
     }
     const worker = new Worker(name, processor, {
@@ -146,7 +146,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       await processors.store(job, attempt, work.signal)
     }),
   ]
-  // An upsert also repairs a chain whose job was lost.
+  // An upsert also repairs a scheduler whose next job was lost.
   const restoreSweep = async (): Promise<void> => {
     await queues.sweep.upsertJobScheduler(
       SCHEDULER,
@@ -165,16 +165,16 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   }
 
   async function isNeglected(name: QueueName): Promise<boolean> {
-    const { busy, taken, takenBefore } = hands[name]
-    hands[name].takenBefore = taken
+    const { busy, taken, takenBefore } = load[name]
+    load[name].takenBefore = taken
     if (busy >= QUEUES[name].concurrency || taken !== takenBefore) return false
     if (await queues[name].isPaused()) return false
     const { waiting = 0, prioritized = 0 } = await queues[name].getJobCounts('waiting', 'prioritized')
     return waiting + prioritized > 0
   }
 
-  /** Redis is away and no create is under way: nothing can be handed back, and nothing is lost. */
-  async function untilPointless(signal: AbortSignal): Promise<void> {
+  /** Resolves when Redis is unreachable and no create is in flight: no doorbell can be returned, and nothing is lost. */
+  async function untilRedisAway(signal: AbortSignal): Promise<void> {
     const isAway = (): Promise<boolean> =>
       withDeadline(redis.ping(), AWAY_MS, 'PING').then(
         () => false,
@@ -182,7 +182,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       )
     while (!signal.aborted) {
       if (!options.creating() && (await isAway()) && !options.creating()) {
-        log.info('Redis does not answer: the workers end without it')
+        log.info('Redis does not respond: the workers stop without it')
         return
       }
       await delay(AWAY_MS, undefined, { signal, ref: false }).catch(() => undefined)
@@ -198,12 +198,12 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       return names.filter((_name, i) => found[i])
     },
     async stop() {
-      waits.abort(new Error('the worker stops'))
+      waits.abort(new Error('the worker is stopping'))
       const closed = Promise.all(workers.map((worker) => worker.close()))
-      const deadline = setTimeout(() => work.abort(new Error('the worker stops')), options.stopWithin)
+      const deadline = setTimeout(() => work.abort(new Error('the worker is stopping')), options.stopWithin)
       const ended = new AbortController()
       try {
-        await Promise.race([closed, untilPointless(ended.signal)])
+        await Promise.race([closed, untilRedisAway(ended.signal)])
       } finally {
         ended.abort()
         clearTimeout(deadline)

@@ -21,26 +21,26 @@ export interface StoreDependencies {
 }
 
 const NOTHING: StoredOutput = { output: null, output_artifact: null, artifacts: [] }
-/** Links that a message names. */
+/** Limit of links in a message. */
 const MAX_LINKS = 20
 
 /**
- * Copies the outputs of one job before it is `succeeded`. Repeatable: keys are made of job, attempt and place, files
- * appear whole or not at all, and only one commit records the result.
+ * Copies the outputs of one job before it is `succeeded`. Idempotent: keys are derived from job, attempt and position, files
+ * appear atomically, and only one commit records the result.
  */
 export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, timings, log }: StoreDependencies) {
-  /** Storage that has been failing for a while, or will not get well: no new predictions whose outputs could not be kept. */
+  /** Pauses creation when storage has been failing for a while, or permanently: outputs of new predictions would be lost. */
   async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
     if (since < timings.storageTrouble && !isLasting) return
     await store.pauseCreation(account, timings.troublePause.longest, 'storage')
   }
 
-  /** The job was given up or deleted while its files were being copied: what no record names is removed. */
+  /** Removes copied files that no record names, because the job ended or was deleted during the copy. */
   async function removeUnnamed(result: ApplyResult, { artifacts: copied }: StoredOutput): Promise<void> {
     if (result.kind === 'applied' || copied.length === 0) return
     const named = new Set(result.kind === 'ignored' ? keysOfFiles(result.state.job.artifacts) : [])
-    // It still stores: another worker is at it, under the same names.
+    // Another worker is still copying, under the same names.
     if (result.kind === 'ignored' && result.state.job.phase === 'storing') return
     await artifacts.remove(keysOfFiles(copied).filter((key) => !named.has(key)))
   }
@@ -77,8 +77,8 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, t
     await waits.note(
       id,
       trouble === undefined
-        ? { reason: 'copy', detail: `The last copy failed: ${reasonOf(first.error)}. It is tried again.` }
-        : { reason: 'storage', detail: 'The place for files fails. The copy is tried again.' },
+        ? { reason: 'copy', detail: `The last copy failed: ${reasonOf(first.error)}. The copy is retried.` }
+        : { reason: 'storage', detail: 'Storage is failing. The copy is retried.' },
     )
     const since = attemptOf(state, attempt)?.closed_at ?? now
     const key = `store:${attempt}`
@@ -88,7 +88,7 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, t
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** What a customer is told: how much is lost, why, and where it can still be had. */
+/** The error message: how many files are lost, why, and their links at Replicate. */
 function lostWords(missing: CopiedOutput['missing'], stored: number, expiresAt: number): string {
   const reasons = new Set(missing.map(({ error }) => reasonOf(error)))
   const [reason = ''] = reasons

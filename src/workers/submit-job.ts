@@ -17,8 +17,8 @@ import { GateClosedError } from '../shared/jobs/commit-script.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
-import { createLine } from './line.ts'
-import type { CreatesUnderWay } from './creates-under-way.ts'
+import type { CreatesInFlight } from './creates-in-flight.ts'
+import { createFifoMutex } from './fifo-mutex.ts'
 import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
@@ -29,10 +29,10 @@ export interface SubmitDependencies {
   recover: RecoverIntents
   prepare: PrepareInput
   outputShapes: OutputShapes
-  underWay: Pick<CreatesUnderWay, 'begin'>
+  inFlight: Pick<CreatesInFlight, 'begin'>
   lifecycle: Lifecycle
   upstream: PredictionPort
-  /** For questions about the account. */
+  /** Budget of requests for the account. */
   reads: Budget
   tokens: WebhookTokens
   timings: Timings
@@ -44,19 +44,19 @@ export interface SubmitDependencies {
 
 type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 
-/** How long a waiting worker sleeps at most before it looks again: a pause may have been lifted. */
+/** Longest sleep of a waiting worker, because a pause may have ended early. */
 const LONGEST_NAP_MS = 5_000
 const PROBE_NAP_MS = 250
 const OUTCOME_RETRY_MS = 500
 const UNCONFIRMED_NAP_MS = 1_000
 
-/** What the recovery gate reports while a job waits before it. */
+/** Conditions that the recovery gate reports while a job waits for it. */
 const GATE_CONDITIONS = ['recovery_former', 'recovery_listing', 'deployment_lost'] as const
 
 /**
- * Creates the prediction of one job, once (docs/design.md, "Submit, paid once"). The intent is committed before a byte
- * is sent and is a permit: its first byte leaves within `permit`, measured from before the commit was sent, or never. A
- * worker that finds somebody else's intent does nothing.
+ * Creates the prediction of one job, once (docs/design.md, "Submit, paid once"). The intent is committed before a byte is
+ * sent, and is a permit: the first byte is sent within `permit`, measured from before the commit was sent, or never. A
+ * worker that finds an intent of another worker does nothing.
  */
 export function createSubmitJob({
   store,
@@ -64,7 +64,7 @@ export function createSubmitJob({
   recover,
   prepare,
   outputShapes,
-  underWay,
+  inFlight,
   lifecycle,
   upstream,
   reads,
@@ -74,23 +74,23 @@ export function createSubmitJob({
   log,
   clock,
 }: SubmitDependencies) {
-  // One job of a process waits for the budget at a time: the others would only ask in vain. One that was refused keeps its
-  // place.
-  const line = createLine()
-  let arrivals = 0
+  // One job of a process waits for the budget at a time, because the others could not get a token either. A refused job
+  // keeps its ticket.
+  const mutex = createFifoMutex()
+  let tickets = 0
 
   interface Permit {
     job: JobRecord
     claim: string
-    /** Monotonic, from before the commit was sent. */
+    /** Monotonic, ms: from before the commit was sent. */
     asked: number
-    /** What became of the create is committed. */
+    /** Called when the outcome of the create is committed. */
     end: () => void
   }
 
   /**
-   * The input as it is to be sent; null when the job has to wait for that, or needs no POST any more. It is made before
-   * the intent, because handing files over may take longer than a permit lasts.
+   * The input to send; null when the job has to wait for it, or needs no POST any more. It is prepared before the intent,
+   * because uploads of files may take longer than a permit lasts.
    */
   async function prepared(
     id: string,
@@ -113,15 +113,15 @@ export function createSubmitJob({
     return null
   }
 
-  /** The permit to POST; null when the job needs no POST any more; `stale`: its input must be made anew. Waits for the budget. */
+  /** Waits for the budget and returns the permit to POST; null: no POST is needed any more; `stale`: prepare the input again. */
   async function intend(
     id: string,
-    place: number,
+    ticket: number,
     { until, shape }: { until: number; shape: OutputShape | null },
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
     for (;;) {
-      await line.letEarlierPass(place)
+      await mutex.yieldToEarlier(ticket)
       signal.throwIfAborted()
       if (Date.now() > until) return 'stale'
       let claim = ''
@@ -134,7 +134,7 @@ export function createSubmitJob({
             claim = commitId
             asked = clock()
             end()
-            end = underWay.begin()
+            end = inFlight.begin()
             return { type: 'intend', claim, ...(shape === null ? {} : { output_shape: shape }) }
           },
           'worker',
@@ -144,13 +144,13 @@ export function createSubmitJob({
             end()
             return null
           }
-          // Written or not: nothing is sent on it.
+          // Whether it was written or not, no POST is sent for it.
           await untilTaken(() => withdraw(id, claim), id, signal).finally(end)
           if (error instanceof NotDurableError) return 'withdrawn'
           throw error
         })
       if (result === 'withdrawn') {
-        log.warn({ job: id }, 'an intent was not confirmed to be on disk; nothing was sent')
+        log.warn({ job: id }, 'Redis did not confirm that an intent is durable; nothing was sent')
         await delay(UNCONFIRMED_NAP_MS, undefined, { signal })
         return 'stale'
       }
@@ -171,57 +171,57 @@ export function createSubmitJob({
     }
   }
 
-  /** Takes back an intent that this worker did not act on, if it was written. */
+  /** Withdraws an intent without a POST, if it was written. */
   async function withdraw(id: string, claim: string): Promise<void> {
     const { state } = await store.load(id)
     const attempt = state?.attempts.find((one) => one.claim === claim && one.state === 'intended')
     if (attempt) await lifecycle.apply(id, { type: 'not_sent', attempt: attempt.n, claim }, 'worker')
   }
 
-  /** After trouble: asks whether upstream is well, one process at a time; then one create may pass. */
+  /** Probes a half-open circuit breaker, one process at a time; after a successful probe one create may pass. */
   async function probe(signal: AbortSignal): Promise<void> {
     if (!(await store.beginProbe(account))) return
     await reads.take(signal)
     const found = await upstream.account()
-    log.info({ found }, 'creation is paused; asked Replicate whether the account works')
+    log.info({ found }, 'creation is paused; probed the account at Replicate')
     await store.endProbe(
       account,
       found === 'well' ? { well: true } : { well: false, reason: found === 'refused' ? 'account' : 'upstream' },
     )
   }
 
-  /** 403 and 404 are the model's fault, unless upstream does not know the account either. */
+  /** 403 and 404 concern the model, unless upstream also refuses the account. */
   async function judged(outcome: Uncreated): Promise<Uncreated> {
     if (outcome.kind !== 'not_created' || outcome.refusal.class !== 'rejected') return outcome
     const { status, message } = outcome.refusal
     if (status !== 403 && status !== 404) return outcome
-    // What became of the create must be told, whatever the budget says.
+    // The outcome of the create must be recorded, even without a token of the budget.
     await reads.take(AbortSignal.timeout(timings.readTimeout)).catch(() => undefined)
     if ((await upstream.account()) !== 'refused') return outcome
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  async function intendInLine(
+  async function intendInTurn(
     id: string,
-    place: number,
+    ticket: number,
     wanted: { until: number; shape: OutputShape | null },
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
-    await line.enter(place)
+    await mutex.acquire(ticket)
     try {
-      return await intend(id, place, wanted, signal)
+      return await intend(id, ticket, wanted, signal)
     } finally {
-      // The gate is open, or nothing waits before it any more.
+      // The gate is open, or no job waits for it any more.
       for (const name of GATE_CONDITIONS) conditions.set(name, null)
-      line.leave()
+      mutex.release()
     }
   }
 
-  /** True when the job is back in the line and wants another POST. */
-  async function submitOnce(id: string, place: number, signal: AbortSignal): Promise<boolean> {
+  /** Returns true when the job is queued again and needs another POST. */
+  async function submitOnce(id: string, ticket: number, signal: AbortSignal): Promise<boolean> {
     const wanted = await prepared(id, signal)
     if (wanted === null) return false
-    const permit = await intendInLine(id, place, wanted, signal)
+    const permit = await intendInTurn(id, ticket, wanted, signal)
     if (permit === null || permit === 'stale') return permit === 'stale'
     try {
       return await post(permit, wanted.input, signal)
@@ -230,14 +230,14 @@ export function createSubmitJob({
     }
   }
 
-  /** What became of an intent is known here only: it is written until Redis takes it, or the worker stops. */
+  /** Retries until Redis takes the outcome of an intent, which only this process knows, or the worker stops. */
   async function untilTaken<T>(record: () => Promise<T>, id: string, signal: AbortSignal): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
         return await record()
       } catch (error) {
         if (!isRedisTrouble(error) || signal.aborted) throw error
-        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of an intent; trying again')
+        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of an intent; retrying')
         await delay(OUTCOME_RETRY_MS)
       }
     }
@@ -257,7 +257,7 @@ export function createSubmitJob({
       },
       asked + timings.permit - timings.connectTimeout,
     )
-    if (outcome.kind === 'not_sent') log.warn({ job: id, attempt }, 'the permit ran out; nothing was sent')
+    if (outcome.kind === 'not_sent') log.warn({ job: id, attempt }, 'the permit expired; nothing was sent')
     let record: () => Promise<ApplyResult>
     if (outcome.kind === 'created') {
       const { prediction } = outcome
@@ -269,7 +269,7 @@ export function createSubmitJob({
     const result = await untilTaken(record, id, signal)
     if (outcome.kind === 'unknown') {
       const { reason } = outcome
-      log.warn({ job: id, attempt, reason }, 'it is not known whether the create arrived')
+      log.warn({ job: id, attempt, reason }, 'the outcome of a create request is unknown')
       const known = result.kind !== 'ignored' || attemptOf(result.state, attempt)
       if (!known) await lifecycle.apply(id, { type: 'forgotten', attempt, reason }, 'create')
     }
@@ -277,12 +277,12 @@ export function createSubmitJob({
   }
 
   return async (id: string, signal: AbortSignal): Promise<void> => {
-    const place = ++arrivals
-    while (await submitOnce(id, place, signal));
+    const ticket = ++tickets
+    while (await submitOnce(id, ticket, signal));
   }
 }
 
-/** What a create that brought no prediction means for the job and for the account. */
+/** The event for a create without a prediction. */
 function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
   if (outcome.kind === 'not_sent') return { type: 'not_sent', attempt, claim }
   if (outcome.kind === 'unknown') return { type: 'lost', attempt, claim, reason: outcome.reason }

@@ -12,7 +12,7 @@ interface OpenAttempt {
   job: string
   attempt: number
   account: string
-  /** When its prediction was created, ms. */
+  /** Creation time of its prediction, ms. */
   created: number
 }
 
@@ -23,21 +23,21 @@ export interface SweepDependencies {
   cleanUp: () => Promise<void>
   batches: Pick<Batches, 'tend'>
   timings: Timings
-  /** ms of creation that one listing looks through. */
+  /** Length of the creation-time window of one listing, ms */
   slice: number
   log: Logger
 }
 
 const BATCH = 200
 const AT_ONCE = 25
-/** From so many open predictions on, listing takes fewer requests than asking for each. */
+/** Number of open predictions from which a listing takes fewer requests than individual polls. */
 const WINDOW_FROM = 4
-/** A sweep ends after so many batches, so that the next one starts on time. */
+/** Limit of batches of one sweep, so that the next one starts on time. */
 const MAX_BATCHES = 20
 
 /**
- * Takes everything that is due: applies what time decides, rings for the rest, and says when to look again. This is why
- * no crash between a commit and its doorbell matters.
+ * Claims everything that is due: applies timeouts, rings doorbells for the rest, and sets the next due times. The sweep
+ * covers every crash between a commit and its doorbell.
  */
 export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, timings, slice, log }: SweepDependencies) {
   async function visitJob(member: DueMember & { kind: 'job' }, now: number): Promise<void> {
@@ -47,11 +47,11 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     const { job } = result.state
     if (isFinal(job.phase)) return store.dropDue(member)
     if (waitsForIntent(result.state)) await doorbells.submit(job.id)
-    await store.rearm(member, untilNextLook(result.state, now))
+    await store.rearm(member, untilNextTick(result.state, now))
   }
 
-  /** ms until time itself may change the job, or its doorbell should be rung again. */
-  function untilNextLook(state: JobState, now: number): number {
+  /** ms until a timeout may change the job, or its doorbell should be rung again. */
+  function untilNextTick(state: JobState, now: number): number {
     const { job } = state
     if (waitsForIntent(state)) return withinStart(job, now, ageBased(now - job.start_since, timings.ringAgain)) + 100
     switch (job.phase) {
@@ -91,34 +91,34 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     await doorbells.effect(member.job, effect)
   }
 
-  /** Due again soon: during a rolling update the next sweep may run in a process that can read the record. */
+  /** Makes the member due again soon: during a rolling update the next sweep may run in a process of the newer release. */
   async function leave(member: DueMember): Promise<void> {
-    log.debug({ member: member.member }, 'left to a newer release')
+    log.debug({ member: member.member }, 'a record of a newer release was left to its workers')
     await store.rearm(member, timings.sweepInterval).catch((error: unknown) => {
-      log.debug({ err: error, member: member.member }, 'due again only when its lease is over')
+      log.debug({ err: error, member: member.member }, 'could not make a member due again before its lease ends')
     })
   }
 
-  /** The open attempt that wants a look at upstream, if the member is one. */
+  /** Handles a due member. Returns the attempt to poll, if the member is an open one. */
   async function visit(member: DueMember, now: number): Promise<OpenAttempt | undefined> {
     try {
       if (member.kind === 'attempt') return await visitAttempt(member, now)
       if (member.kind === 'batch') await batches.tend(member.batch)
       else await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
     } catch (error) {
-      // The lease brings it back. One bad record must not keep the others from being looked at.
+      // The member is due again when its lease ends. A bad record must not block the others.
       if (error instanceof NewerRecordError) await leave(member)
-      else log.error({ err: error, member: member.member }, 'what was due could not be looked at')
+      else log.error({ err: error, member: member.member }, 'could not handle a due member')
     }
     return undefined
   }
 
   /**
-   * One by one, or by listing when that takes fewer requests; those that upstream removes soon by themselves. Time is
-   * sliced in the same way by every sweep: a listing serves all of its slice, so of each slice one waits at most, however
-   * far the readers are behind.
+   * Requests polls, or listings where these take fewer requests; predictions that expire soon are grouped separately. Every
+   * sweep slices time in the same way, and a listing serves its whole slice, so that at most one listing of each slice
+   * waits in the queue.
    */
-  async function askUpstream(open: OpenAttempt[], now: number): Promise<void> {
+  async function pollUpstream(open: OpenAttempt[], now: number): Promise<void> {
     const groups = Map.groupBy(open, ({ account, created }) =>
       JSON.stringify([account, expiresSoon(now - created, timings), Math.floor(created / slice)]),
     )
@@ -141,7 +141,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
         const found = await Promise.all(members.slice(at, at + AT_ONCE).map((member) => visit(member, now)))
         for (const one of found) if (one) open.push(one)
       }
-      await askUpstream(open, now)
+      await pollUpstream(open, now)
       if (members.length < BATCH) return
     }
   }

@@ -2,8 +2,8 @@ import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record-code
 import type { Logger } from '../shared/logger.ts'
 
 /**
- * Does what needs the record of one job; null when that record cannot be read, because a newer release wrote it or it is
- * damaged. For loops over many jobs: one record must not hold up the others. Any other error passes.
+ * Runs `work`, which needs the record of one job; returns null when that record is unreadable, because a newer release wrote
+ * it or it is damaged. For loops over many jobs: one record must not block the others. Rethrows any other error.
  */
 export async function unlessUnreadable<T>(log: Logger, job: string, work: () => Promise<T>): Promise<T | null> {
   try {
@@ -11,7 +11,7 @@ export async function unlessUnreadable<T>(log: Logger, job: string, work: () => 
   } catch (error) {
     if (!isUnreadableRecord(error)) throw error
     const level = error instanceof NewerRecordError ? 'debug' : 'error'
-    log[level]({ err: error, job }, 'the record of a job could not be read; the others go on')
+    log[level]({ err: error, job }, 'the record of a job is unreadable; continuing with the others')
     return null
   }
 }

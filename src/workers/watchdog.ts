@@ -1,21 +1,20 @@
 import type { JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
 
-const LOOKS = 12
+const CHECKS = 12
 
 /**
- * Ends a worker that stopped consuming although Redis answers: a wedged consumer looks healthy from outside and is only
- * cured by a new process. Sweeps run every second, in any process; without one no worker takes jobs any more. And a
- * queue in which jobs wait beside free hands of this process is not served by it. Either ends the process within
- * `silence` ms; the scheduler of the sweep, which somebody may have deleted, is put back long before that. Only time in
- * which Redis answered and held this deployment, and in which this process was running, counts. `onSilence` is called
- * once.
+ * Watchdog: ends a worker that stopped consuming although Redis responds, because a wedged consumer looks healthy from
+ * outside and only a restart helps. It triggers within `silence` ms when no process sweeps, which should happen every second,
+ * or when jobs wait in a queue although this process has free capacity. Long before that it restores the scheduler of the
+ * sweep, which may have been deleted. Only time counts in which Redis responded and held this deployment, and in which this
+ * process was running. `onSilence` is called once.
  */
 export function startWatchdog(options: {
   store: Pick<JobStore, 'sweptAgo'>
-  /** Queues that were left alone since it was asked before. */
+  /** Queues with waiting jobs from which this process took none since the previous call. */
   neglected: () => Promise<readonly string[]>
-  /** Puts the scheduler of the sweep back. */
+  /** Restores the scheduler of the sweep. */
   restoreSweep: () => Promise<void>
   sameDeployment: () => Promise<boolean>
   silence: number
@@ -23,43 +22,45 @@ export function startWatchdog(options: {
   onSilence: () => void
 }): () => void {
   const { store, neglected, restoreSweep, sameDeployment, silence, log, onSilence } = options
-  const interval = silence / LOOKS
-  // A neglected queue shows at the second look after it began, and a look may be one interval late.
+  const interval = silence / CHECKS
+  // A neglected queue shows at the second check after it began, and a check may be one interval late.
   const limit = silence - 2 * interval
   let wellSince = Date.now()
-  let lastLook = wellSince
-  let looking = false
-  /** Since when a queue is left alone, ms. */
-  let alone = new Map<string, number>()
+  let lastCheck = wellSince
+  let checking = false
+  /** Neglected queues, with the time since when, ms. */
+  let idleSince = new Map<string, number>()
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const began = Date.now()
-    // Not looked for longer than that: the process, or the whole machine, stood still.
-    if (began - lastLook > 2 * interval) wellSince = began
-    lastLook = began
+    // A longer gap between checks: the process, or the whole machine, was suspended.
+    if (began - lastCheck > 2 * interval) wellSince = began
+    lastCheck = began
     const seen = await Promise.all([store.sweptAgo(), neglected(), sameDeployment()]).catch(() => undefined)
     const now = Date.now()
     const [ago, names, isOurs] = seen ?? [null, [], false]
-    alone = new Map(names.map((name) => [name, alone.get(name) ?? now]))
-    // Redis that is away answers with an error, or late: then it is not the worker that is silent.
+    idleSince = new Map(names.map((name) => [name, idleSince.get(name) ?? now]))
+    // An error or a late reply means that Redis is unreachable, and that the worker is not to blame.
     if (!isOurs || now - began > interval) wellSince = now
-    lastLook = now
+    lastCheck = now
     if (now - wellSince >= limit / 3 && (ago ?? limit) >= limit / 3) {
-      log.warn({ silent_ms: ago }, 'no sweep ran for a while: its scheduler is put back')
-      await restoreSweep().catch((error: unknown) => log.warn({ err: error }, 'the scheduler could not be put back'))
+      log.warn({ silent_ms: ago }, 'no sweep ran for a while: restoring its scheduler')
+      await restoreSweep().catch((error: unknown) =>
+        log.warn({ err: error }, 'could not restore the scheduler of the sweep'),
+      )
     }
     if (now - wellSince < limit) return
-    const queues = [...alone].flatMap(([name, since]) => (now - since >= limit ? [name] : []))
+    const queues = [...idleSince].flatMap(([name, since]) => (now - since >= limit ? [name] : []))
     if ((ago ?? limit) < limit && queues.length === 0) return
     clearInterval(timer)
-    log.fatal({ silent_ms: ago, queues }, 'Redis answers, but no worker takes jobs: ending, to be restarted')
+    log.fatal({ silent_ms: ago, queues }, 'Redis responds, but no worker takes jobs: exiting, to be restarted')
     onSilence()
   }
 
   const timer = setInterval(() => {
-    if (looking) return
-    looking = true
-    void look().finally(() => (looking = false))
+    if (checking) return
+    checking = true
+    void check().finally(() => (checking = false))
   }, interval)
   timer.unref()
   return () => clearInterval(timer)

@@ -9,7 +9,7 @@ import { createRedisPresence } from '../../src/shared/redis/redis-presence.ts'
 import type { PredictionPort } from '../../src/shared/replicate/prediction-port.ts'
 import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
 import { oneKey } from '../../src/shared/signing-keys.ts'
-import { followCreates } from '../../src/workers/creates-under-way.ts'
+import { trackCreates } from '../../src/workers/creates-in-flight.ts'
 import { createRecoverIntents } from '../../src/workers/recover-intents.ts'
 import { noConditions } from '../support/no-conditions.ts'
 import { jobScene } from '../support/job-scene.ts'
@@ -78,7 +78,7 @@ describe('a process', () => {
 
   test('comes over to a new generation when the creates are over that it began before', async () => {
     const { at, presence: changing } = restartable()
-    const creates = await followCreates(changing, timings, noConditions, log)
+    const creates = await trackCreates(changing, timings, noConditions, log)
     expect(await known()).toEqual([expect.stringMatching(/^before \d+$/)])
     const [first, second] = [creates.begin(), creates.begin()]
     at.generation = 'after'
@@ -99,7 +99,7 @@ describe('a process', () => {
   })
 
   test('that is stopped while a create is under way stays known', async () => {
-    const creates = await followCreates(restartable().presence, timings, noConditions, log)
+    const creates = await trackCreates(restartable().presence, timings, noConditions, log)
     creates.begin()
     await creates.stop()
     expect(await known()).toHaveLength(1)
@@ -109,7 +109,7 @@ describe('a process', () => {
     const silent = new Promise<never>(() => undefined)
     let away = false
     const look: Presence['look'] = () => (away ? silent : presence.look())
-    const creates = await followCreates({ ...presence, look, leave: () => silent }, timings, noConditions, log)
+    const creates = await trackCreates({ ...presence, look, leave: () => silent }, timings, noConditions, log)
     away = true
     await creates.stop()
   })

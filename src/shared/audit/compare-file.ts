@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { isStorageTrouble, type ArtifactStore } from '../artifacts/artifact-store.ts'
 
-/** The difference between a stored file and its record; null when they agree. A file that cannot be read is one, too. */
+/** The difference between a stored file and its record, or why the file cannot be read; null when they agree. */
 export async function compareFile(
-  store: Pick<ArtifactStore, 'open'>,
+  artifacts: Pick<ArtifactStore, 'open'>,
   file: { key: string; bytes: number; sha256: string },
 ): Promise<string | null> {
   try {
-    return await compare(store, file)
+    return await compare(artifacts, file)
   } catch (error) {
     if (!isStorageTrouble(error)) throw error
     return `cannot be read: ${error instanceof Error ? error.message : String(error)}`
@@ -15,10 +15,10 @@ export async function compareFile(
 }
 
 async function compare(
-  store: Pick<ArtifactStore, 'open'>,
+  artifacts: Pick<ArtifactStore, 'open'>,
   { key, bytes, sha256 }: { key: string; bytes: number; sha256: string },
 ): Promise<string | null> {
-  const file = await store.open(key)
+  const file = await artifacts.open(key)
   if (file === null) return 'the file is missing'
   const hash = createHash('sha256')
   let size = 0

@@ -83,7 +83,7 @@ export const CONDITIONS = {
   bucket_unset: kind(
     'warn',
     false,
-    'Files are stored in a bucket that is not configured: they can neither be read nor removed. Set S3_BUCKET again',
+    'Files are stored in a bucket that is not configured, and cannot be read or removed. Set S3_BUCKET again',
     'The bucket of stored files is configured',
   ),
   copies_failing: kind('warn', false, 'Copying outputs fails', 'Copying outputs works again'),

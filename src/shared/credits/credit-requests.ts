@@ -23,7 +23,7 @@ export const entryRequestSchema = z
     const wrong = (message: string): void =>
       context.addIssue({ code: 'custom', path: ['amount'], message, params: { code: 'too_small' }, input: amount })
     if (kind === 'grant' && amount < 0) wrong('A grant is positive. Use an adjustment to take credits back.')
-    if (kind === 'adjustment' && amount === 0) wrong('An adjustment is not 0.')
+    if (kind === 'adjustment' && amount === 0) wrong('An adjustment must not be 0.')
   })
 
 export const ledgerQuerySchema = z.strictObject({

@@ -50,7 +50,7 @@ export interface PageRequest {
 export interface KeySecret {
   /** SHA-256 of its text, hex. */
   digest: string
-  /** Digest of the request that made it; '' when nobody can repeat it. */
+  /** Digest of the request that created it; '' when the request cannot be repeated. */
   request: string
 }
 

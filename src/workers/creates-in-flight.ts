@@ -6,47 +6,48 @@ import type { Timings } from '../shared/jobs/timings.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Presence } from '../shared/presence.ts'
 
-/** A Redis that is away is not waited for. */
+/** An unreachable Redis delays shutdown by at most this, ms */
 const LEAVE_WITHIN_MS = 1_000
-/** This many beats without an answer are no hiccup. */
+/** Missed heartbeats until a condition is reported. */
 const LATE_BEATS = 10
 
-/** The creates of this process, so that others know whether one may be under way that Redis has forgotten. */
-export interface CreatesUnderWay {
-  /** From before an intent is sent until what became of it is committed; answers how to end. */
+/** The creates of this process in flight. The heartbeat shows other processes whether Redis may have lost one of them. */
+export interface CreatesInFlight {
+  /** Call before an intent is sent. Returns a function to call when its outcome is committed. */
   begin(): () => void
-  /** Whether any has begun and is not over. */
+  /** Whether a create is in flight. */
   any(): boolean
   stop(): Promise<void>
 }
 
-/** A beat that did not come back is given up after this time, and made again. */
+/** Timeout of one heartbeat, after which it is retried. */
 const BEAT_WITHIN_MS = 5_000
 
 /**
- * Writes to Redis that this process lives. In a new generation of Redis's memory it only does so when every create is
- * over that began before: the recovery gate waits for that. Resolves after the first beat.
+ * Tracks creates, and writes the heartbeat of this process to Redis. In a new generation of Redis's memory the heartbeat
+ * starts when every create of a former generation is complete, because the recovery gate waits for that. Resolves after
+ * the first heartbeat.
  */
-export async function followCreates(
+export async function trackCreates(
   presence: Presence,
   timings: Timings,
   conditions: Pick<Conditions, 'set'>,
   log: Logger,
-): Promise<CreatesUnderWay> {
+): Promise<CreatesInFlight> {
   const id = randomUUID()
-  /** The generation in which each began, as it was known then. */
-  const underWay = new Map<symbol, string>()
+  /** The generation in which each create began, as known to this process. */
+  const inFlight = new Map<symbol, string>()
   let known = ''
   let beating: Promise<void> | undefined
 
   async function beat(): Promise<void> {
     const { id: generation } = await presence.look()
     known = generation
-    if ([...underWay.values()].every((began) => began === generation)) await presence.beat(id, generation)
+    if ([...inFlight.values()].every((began) => began === generation)) await presence.beat(id, generation)
   }
-  // One at a time.
+  // One heartbeat at a time.
   const beatOnce = (): Promise<void> =>
-    (beating ??= withDeadline(beat(), BEAT_WITHIN_MS, 'The beat').finally(() => {
+    (beating ??= withDeadline(beat(), BEAT_WITHIN_MS, 'The heartbeat').finally(() => {
       beating = undefined
     }))
 
@@ -60,22 +61,22 @@ export async function followCreates(
   const timer = setInterval(() => {
     const silence = performance.now() - beatAt
     if (silence > LATE_BEATS * timings.workerBeat)
-      conditions.set('beat_failing', 'others take this worker for dead while that lasts')
-    beatAndNote().catch((error: unknown) => log.debug({ err: error }, 'a sign of life was not written'))
+      conditions.set('beat_failing', 'other processes consider this worker dead while this lasts')
+    beatAndNote().catch((error: unknown) => log.debug({ err: error }, 'could not write a heartbeat'))
   }, timings.workerBeat)
   timer.unref()
 
   return {
     begin() {
       const create = Symbol('create')
-      underWay.set(create, known)
-      return () => void underWay.delete(create)
+      inFlight.set(create, known)
+      return () => void inFlight.delete(create)
     },
-    any: () => underWay.size > 0,
+    any: () => inFlight.size > 0,
     async stop() {
       clearInterval(timer)
-      // What was cut off may still arrive: then this process counts like one that was killed.
-      if (underWay.size > 0) return
+      // An aborted create may still arrive, so this process must count as killed.
+      if (inFlight.size > 0) return
       const left = (beating ?? Promise.resolve()).then(() => presence.leave(id)).catch(() => undefined)
       await Promise.race([left, delay(LEAVE_WITHIN_MS, undefined, { ref: false })])
     },

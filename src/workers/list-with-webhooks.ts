@@ -4,10 +4,10 @@ import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { listAll } from './list-window.ts'
 
 /**
- * Upstream's predictions of a window, each with its webhook if upstream tells it: a row without one, of which nobody
- * knows whose it is, is asked for by itself. null when upstream could not be listed.
+ * Lists upstream's predictions of a window, each with its webhook URL where upstream provides one: reads each unowned row
+ * without a URL individually. null when upstream could not be listed.
  */
-export async function listBooks(
+export async function listWithWebhooks(
   dependencies: {
     upstream: PredictionPort
     reads: Budget
@@ -19,12 +19,12 @@ export async function listBooks(
   const { upstream, reads, unowned } = dependencies
   const listed = await listAll({ upstream, reads }, window, signal)
   if (listed.kind === 'incomplete') return null
-  const mute = new Set(await unowned(listed.predictions.filter(({ webhook }) => !webhook).map(({ id }) => id)))
-  const books: Prediction[] = []
+  const incomplete = new Set(await unowned(listed.predictions.filter(({ webhook }) => !webhook).map(({ id }) => id)))
+  const predictions: Prediction[] = []
   for (const prediction of listed.predictions) {
-    if (mute.has(prediction.id)) await reads.take(signal)
-    const outcome = mute.has(prediction.id) ? await upstream.get(prediction.id) : null
-    books.push(outcome?.kind === 'prediction' ? outcome.prediction : prediction)
+    if (incomplete.has(prediction.id)) await reads.take(signal)
+    const outcome = incomplete.has(prediction.id) ? await upstream.get(prediction.id) : null
+    predictions.push(outcome?.kind === 'prediction' ? outcome.prediction : prediction)
   }
-  return books
+  return predictions
 }
