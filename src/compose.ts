@@ -20,24 +20,24 @@ import { createGeneration, followGeneration } from './shared/redis/generation.ts
 import { strictDurability } from './shared/redis/durability.ts'
 import { startWatchdog } from './workers/watchdog.ts'
 
-/** Puts a service together: here, in compose/ and in local-parts.ts adapters are built; these may import everything. */
+/** Composition root: adapters are built here, in compose/ and in local-parts.ts, which may import everything. */
 
 export interface Service {
-  /** Origin at which this machine reaches the api; null without one. */
+  /** Origin of the api for requests from this machine; null without an api. */
   url: string | null
-  /** The sign-in link of this process, good once; null when none was asked for. */
+  /** Single-use sign-in link of this process; null when none was requested. */
   signInUrl: string | null
   healthUrl: string | null
-  /** Whether Replicate can call us; otherwise jobs finish by polling. */
+  /** Whether Replicate can reach this service; otherwise jobs finish by polling. */
   webhooks: boolean
-  /** Reads the presets again. */
+  /** Reloads the presets. */
   reload(): Promise<void>
   stop(): Promise<void>
 }
 
 /**
- * Builds and starts what the role asks for, and loads no code of the other one; whatever was started is stopped in
- * reverse, also when a later part fails.
+ * Builds and starts the parts of the role, and loads no code of the other one. All started parts are stopped in reverse
+ * order, also when a later part fails.
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options
@@ -68,8 +68,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await generation.look()
     if (!generation.showsReplication())
       log.warn(
-        'Redis does not show its replication id (INFO replication): a former primary that returns is only recognised by ' +
-          'processes that saw its successor. Allow INFO to this user.',
+        'Redis does not show its replication id (INFO replication), so only processes that saw its successor recognise a ' +
+          'former primary that returns. Allow INFO for this user.',
       )
     if (config.role === 'api') {
       const stopLooking = followGeneration(generation, timings.workerBeat, log)
@@ -104,7 +104,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'server', stop: () => server.stop(2000) })
       url = localOrigin(config.host, server.port)
       signInUrl = api.signInUrl(url)
-      // A local upstream reaches us where we listen; Replicate needs PUBLIC_URL.
+      // A local upstream reaches the listener directly; Replicate needs PUBLIC_URL.
       if (publicUrl === null && upstreamIsLocal && isLoopback(config.host)) publicUrl = url
     }
     if (config.role !== 'api') {

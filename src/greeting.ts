@@ -4,7 +4,7 @@ import type { Config } from './shared/config.ts'
 
 export type GreetingParts = Pick<LocalParts, 'adminPassword' | 'devApiKey' | 'made' | 'simulator' | 'replicate'>
 
-/** The text for the terminal after a start: addresses, credentials that were made here, and a first command. */
+/** Text for the terminal after startup: addresses, generated credentials, and a first command. */
 export function greeting(config: Config, parts: GreetingParts, service: Omit<Service, 'reload' | 'stop'>): string {
   const { url, signInUrl, healthUrl } = service
   const lines: [string, string][] = []
@@ -25,7 +25,7 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
   lines.push(['Replicate', upstream])
   lines.push([
     'Finishing',
-    service.webhooks ? 'by webhook, and by polling when none comes' : 'by polling: PUBLIC_URL is not set',
+    service.webhooks ? 'by webhook, and by polling when no webhook arrives' : 'by polling: PUBLIC_URL is not set',
   ])
 
   const width = Math.max(...lines.map(([name]) => name.length))
@@ -34,7 +34,7 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
   return `\n  genqueue is running (role ${config.role})\n\n${table}${example}\n\n`
 }
 
-/** Works when it is pasted; a key that was not made here is not printed, so the shell must know it. */
+/** Command that can be pasted. A key that was not generated here is not printed; the shell must have it. */
 function firstCommand(url: string, { allowRawModels }: Config, { devApiKey, made }: GreetingParts): string {
   const makeKey =
     devApiKey === null ? '  KEY=$(npx genqueue keys create default --title "first try" --expires 1d)\n' : ''

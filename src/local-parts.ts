@@ -8,23 +8,23 @@ import { lockDataDir } from './shared/redis/data-dir-lock.ts'
 import { provideRedis } from './shared/redis/provide-redis.ts'
 import type { Simulator } from './simulator/start-simulator.ts'
 
-/** What role `all` provides beside the service, so that it runs on a bare machine. */
+/** Parts that role `all` provides in addition to the service, so that it runs on a bare machine. */
 export interface LocalParts {
   redisUrl: string
   replicate: { token: string; baseUrl: string }
   simulator: Simulator | null
   devApiKey: string | null
   adminPassword: string | null
-  /** Whether this process may print a link that signs in with the development key. */
+  /** Whether this process may print a sign-in link for the development key. */
   signInLink: boolean
-  /** Parts that were made here, for the greeting. */
+  /** Generated parts, for the greeting. */
   made: { apiKey: boolean; adminPassword: boolean }
   stop(): Promise<void>
 }
 
 /**
- * Redis, simulator and credentials, where the configuration does not name them. Started in this order, stopped in reverse;
- * when `ended` aborts, between two steps.
+ * Provides Redis, simulator and credentials where the configuration does not name them. Started in this order, stopped in
+ * reverse. When `ended` aborts, the start stops between two steps.
  */
 export async function provideLocalParts(config: Config, log: Logger, ended?: AbortSignal): Promise<LocalParts> {
   const stops: (() => Promise<void>)[] = []
@@ -54,7 +54,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
       stops.push(() => redis.stop())
       redisUrl = redis.url
       ended?.throwIfAborted()
-      log.info({ port: redis.port, adopted: redis.adopted }, 'Redis runs')
+      log.info({ port: redis.port, adopted: redis.adopted }, 'Redis is running')
     }
 
     const local = embedded && isLoopback(config.host)
@@ -66,7 +66,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
     let simulator: Simulator | null = null
     if (provides && token === null) {
       const { port, speed, createsPerMinute, readsPerMinute, burst } = config.simulator
-      // Loaded only where it runs: it is a good part of the memory of a process that does not need it.
+      // Loaded on demand, which saves memory in processes without a simulator.
       const { startSimulator } = await import('./simulator/start-simulator.ts')
       const begun = startSimulator({
         port,
@@ -81,7 +81,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
         const busy = error instanceof Error && error.message.includes('already in use')
         throw busy
           ? new ConfigError(
-              `SIMULATOR_PORT: ${error.message}; stop the other program or set SIMULATOR_PORT to another port (0: any free one)`,
+              `SIMULATOR_PORT: ${error.message}. Stop the other program, or set SIMULATOR_PORT to another port (0: any free one)`,
             )
           : error
       })
@@ -89,7 +89,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
       token = 'simulator'
       baseUrl = simulator.apiUrl
     }
-    if (token === null) throw new ConfigError('REPLICATE_API_TOKEN: read nothing, expected a token')
+    if (token === null) throw new ConfigError('REPLICATE_API_TOKEN is not set')
 
     return {
       redisUrl,
@@ -97,7 +97,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
       simulator,
       devApiKey,
       adminPassword: config.adminPassword ?? credentials?.adminPassword ?? null,
-      // With a real account or a public address the log of a start may be read by others.
+      // With a real account or a public address, others may read the log of the start.
       signInLink: simulator !== null && config.publicUrl === null && isLoopback(config.host) && devApiKey !== null,
       made,
       stop,
@@ -108,7 +108,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
   }
 }
 
-/** What cannot be done in the data folder is said with its setting. */
+/** Reports file system errors in the data folder with the name of the setting. */
 async function inDataDir<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()

@@ -10,7 +10,7 @@ import { forgetRunningService, writeRunningService } from './shared/running-serv
 
 /** role -> config -> compose -> start -> wait for a signal -> stop */
 
-/** A create under way is worth waiting for; beyond this, ending hard is the same as being killed, which loses nothing. */
+/** Limit of a graceful shutdown, which waits for creates in flight, ms; then the process exits, which loses nothing. */
 const STOP_DEADLINE_MS = 40_000
 
 function readConfig(): Config {
@@ -22,17 +22,17 @@ function warn(config: Config, parts: LocalParts, log: Logger): void {
   for (const { name, meant } of misspelt(setVariables()))
     log.warn({ variable: name, meant }, `${name} is not a setting of genqueue${meant ? `; ${meant} may be meant` : ''}`)
   if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
-    log.warn({ host: config.host }, 'DEV_API_KEY has every right and HOST is not loopback: keep it secret')
+    log.warn({ host: config.host }, 'DEV_API_KEY has all rights and HOST is not loopback: keep it secret')
   if (parts.devApiKey === null && config.role !== 'worker')
-    log.warn('DEV_API_KEY is not set: only keys of tenants open the API (genqueue keys create)')
+    log.warn('DEV_API_KEY is not set: the API accepts only keys of tenants (genqueue keys create)')
   if (parts.adminPassword === null && config.role !== 'worker')
     log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
   if (config.unpricedModels === 'allow')
-    log.warn('UNPRICED_MODELS=allow: tenants with limited credit run jobs that have no price, free of charge')
-  if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: predictions are made by the simulator')
+    log.warn('UNPRICED_MODELS=allow: tenants with limited credit can run jobs without a price, free of charge')
+  if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: the simulator runs the predictions')
 }
 
-/** Ctrl-C reaches us twice, from the terminal and from npm: only a later signal is a second wish. */
+/** Ctrl-C arrives twice, from the terminal and from npm; only a signal after this time forces the exit, ms. */
 const SAME_WISH_MS = 1_000
 
 function onSignals(stop: () => Promise<void>, log: Logger): void {
@@ -40,13 +40,13 @@ function onSignals(stop: () => Promise<void>, log: Logger): void {
   const handle = (signal: NodeJS.Signals): void => {
     if (since !== undefined) {
       if (performance.now() - since < SAME_WISH_MS) return
-      log.warn({ signal }, 'ending at once')
+      log.warn({ signal }, 'second signal; exiting at once')
       process.exit(130)
     }
     since = performance.now()
     log.info({ signal }, 'stopping')
     const deadline = setTimeout(() => {
-      log.error('did not stop in time; ending')
+      log.error('did not stop in time; exiting')
       process.exit(1)
     }, STOP_DEADLINE_MS)
     deadline.unref()
@@ -71,12 +71,12 @@ async function main(): Promise<void> {
   captureConsole(log)
   let parts: LocalParts | undefined
   let service: Service | undefined
-  // A terminal that is closed ends what runs in it; everywhere else the signal means: read again.
+  // SIGHUP from a closing terminal ends the process; elsewhere it reloads the presets.
   if (!process.stdout.isTTY) process.on('SIGHUP', () => void service?.reload())
   const ended = new AbortController()
   async function start(): Promise<void> {
     try {
-      // What role all keeps in its data folder is of this machine alone: keys, files of Redis, the simulator's journal.
+      // The data folder of role all holds private data of this machine: keys, files of Redis, the simulator's journal.
       if (config.role === 'all') process.umask(0o077)
       parts = await provideLocalParts(config, log, ended.signal)
       warn(config, parts, log)
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
       ended.signal.throwIfAborted()
       if (config.role === 'all' && service.url !== null)
         await writeRunningService(config.dataDir, { url: service.url, signInLinks: parts.devApiKey !== null })
-      // On a terminal, and where a person may read the key that was made; else standard output has JSON lines only.
+      // Only on a terminal, where the operator may read the generated key; else standard output has JSON lines only.
       if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
       else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
     } catch (error) {
@@ -95,30 +95,30 @@ async function main(): Promise<void> {
   }
   let started: Promise<void> = Promise.resolve()
   onSignals(async () => {
-    // A start under way ends with its present step, and undoes what it has begun.
+    // A start in progress ends after its current step, and stops the parts that it started.
     ended.abort(new Error('a signal ended the start'))
     await started.catch(() => undefined)
     await service?.stop()
     if (config.role === 'all') await forgetRunningService(config.dataDir)
     await parts?.stop()
   }, log)
-  // From here on a signal is obeyed.
-  log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue starts')
+  // Signals are handled from here on.
+  log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue is starting')
   started = start()
   await started.catch((error: unknown) => {
     if (!ended.signal.aborted) throw error
   })
 }
 
-/** What a person must mend is told in words; a stack helps only with our own mistakes. */
+/** Describes an error of the operator in words; other errors with their stack. */
 function explain(error: unknown): string {
-  if (error instanceof PresetError) return `The presets are wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
-  if (error instanceof ConfigError) return `The configuration is wrong:\n  ${error.message.replaceAll('\n', '\n  ')}`
+  if (error instanceof PresetError) return `Invalid presets:\n  ${error.message.replaceAll('\n', '\n  ')}`
+  if (error instanceof ConfigError) return `Invalid configuration:\n  ${error.message.replaceAll('\n', '\n  ')}`
   return error instanceof Error ? error.message : String(error)
 }
 
 main().catch((error: unknown) => {
-  // Also where standard output is collected as JSON lines: this one is for the person who starts it.
+  // Plain text for the operator, also where standard output is collected as JSON lines.
   process.stderr.write(`\ngenqueue could not start. ${explain(error)}\n`)
   process.exit(1)
 })

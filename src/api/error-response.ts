@@ -52,7 +52,7 @@ export function toServiceError(error: unknown): ServiceError {
       { retryAfter: 15, cause: error },
     )
   if (error instanceof DeploymentLostError)
-    return new ServiceError('unavailable', 'The data of this deployment are not there. Nothing was accepted.', {
+    return new ServiceError('unavailable', 'The data of this deployment are missing. Nothing was accepted.', {
       retryAfter: 30,
       cause: error,
     })

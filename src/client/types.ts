@@ -510,11 +510,11 @@ export interface Health {
     looked_at: number
     reasons: { reason: WaitingFor['reason']; jobs: number }[]
   }
-  /** Outputs that Replicate removes within 15 minutes and that are not copied yet. */
+  /** Outputs that are not copied yet and that Replicate removes within 15 minutes. */
   artifacts_at_risk: number
-  /** Creates of which it is not known whether they arrived. */
+  /** Create requests with an unknown outcome. */
   outcomes_unknown: number
-  /** Predictions that no attempt owned; the goal is 0. */
+  /** Predictions that no attempt owns; the goal is 0. */
   orphan_predictions: number
   /** What waits for its time, and what has passed it. */
   due: { waiting: number; overdue: number }

@@ -57,12 +57,12 @@ import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
 
-/** Refused webhooks of one address, in each process. */
+/** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
-/** A secret that is known is compared again after this time. ms */
+/** Interval between comparisons of a known secret, ms. */
 const SECRET_CHECK_MS = 10 * 60_000
 
-/** Everything but the listener, so that the public address may be known before the first job is. */
+/** Builds everything except the listener, so that the public address can be known before the first job. */
 export const buildApi = (core: Core, options: ServiceOptions) => buildInScope((scope) => build(core, options, scope))
 
 async function build(core: Core, options: ServiceOptions, scope: AsyncDisposableStack) {
@@ -245,7 +245,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   return { app, reload: catalogue.reload, looks: [secretLook], signInUrl }
 }
 
-/** Where readers are sent for files, when that is not here. */
+/** Origins to which readers of files are redirected; none when this service serves the files. */
 async function originsOfLinks({ artifacts: { bucket } }: Config, artifacts: ArtifactStore): Promise<string[]> {
   const shown = { seconds: 60, mediaType: 'image/png', disposition: 'inline' }
   const link = bucket && (await artifacts.link(`s3://${bucket.name}/any`, shown))

@@ -5,14 +5,14 @@ import type { Logger } from '../shared/logger.ts'
 import { findDeployment, loadDeployment, type Deployment } from '../shared/redis/deployment.ts'
 import { readMark, writeMark } from '../shared/redis/deployment-mark.ts'
 
-/** An api that is started at the same time makes the deployment. */
+/** Wait for an api that starts at the same time and creates the deployment. */
 const MADE_WITHIN_MS = 30_000
 const LOOK_MS = 250
 
 /**
- * The deployment that Redis holds under the prefix. A new one begins only where none was known: a Redis that was emptied
- * would otherwise look like a first start, and repeated requests would be paid for again. DATA_DIR remembers it, and a
- * worker never begins one.
+ * Loads the deployment that Redis holds under the prefix. Creates one only where none was known: an emptied Redis would
+ * otherwise look like a first start, and repeated requests would be paid for again. DATA_DIR remembers the deployment, and
+ * a worker never creates one.
  */
 export async function beginDeployment(redis: Redis, hash: string, config: Config, log: Logger): Promise<Deployment> {
   const { dataDir, keyPrefix } = config
@@ -20,7 +20,7 @@ export async function beginDeployment(redis: Redis, hash: string, config: Config
     await writeMark(dataDir, keyPrefix, deployment.id).catch((error: unknown) =>
       log.warn(
         { err: error },
-        'DATA_DIR does not remember the deployment: an emptied Redis would look like a first start',
+        'DATA_DIR could not store the id of the deployment; an emptied Redis would look like a first start',
       ),
     )
     return deployment
@@ -30,7 +30,7 @@ export async function beginDeployment(redis: Redis, hash: string, config: Config
   const known = await readMark(dataDir, keyPrefix)
   if (known !== null && !config.newDeployment)
     throw new ConfigError(
-      `REDIS_URL: Redis holds no deployment ${keyPrefix}, but DATA_DIR ${dataDir} belongs to one (${known}). Its data were lost, or the address is wrong. Restore Redis, or start once with NEW_DEPLOYMENT=yes to begin with nothing`,
+      `REDIS_URL: Redis holds no deployment ${keyPrefix}, but DATA_DIR ${dataDir} belongs to one (${known}). Its data were lost, or the address is wrong. Restore Redis, or start once with NEW_DEPLOYMENT=yes to create an empty deployment`,
     )
   if (config.role === 'worker') {
     const began = performance.now()
@@ -40,9 +40,9 @@ export async function beginDeployment(redis: Redis, hash: string, config: Config
       if (made) return remember(made)
     }
     throw new ConfigError(
-      `REDIS_URL: Redis holds no deployment ${keyPrefix}, and a worker begins none. Start an api first, or mend the address`,
+      `REDIS_URL: Redis holds no deployment ${keyPrefix}, and a worker does not create one. Start an api first, or correct the address`,
     )
   }
-  log.warn({ prefix: keyPrefix }, 'Redis holds no deployment: a new one begins')
+  log.warn({ prefix: keyPrefix }, 'Redis holds no deployment; creating a new one')
   return remember(await loadDeployment(redis, hash))
 }

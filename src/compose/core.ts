@@ -40,20 +40,20 @@ import type { TenantStore } from '../shared/tenants/ports.ts'
 import { createRedisTenantStore } from '../shared/tenants/redis-tenant-store.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 
-/** What a service needs beyond its configuration: resolved by whoever starts it. */
+/** Dependencies of a service beyond its configuration, resolved by the caller. */
 export interface ServiceOptions {
   config: Config
   redisUrl: string
-  /** `role: all` fills these in from the simulator when no token is set. */
+  /** Upstream; `role: all` uses the simulator when no token is set. */
   replicate: { token: string; baseUrl: string }
   devApiKey: string | null
   adminPassword: string | null
-  /** Makes a sign-in link for the development key, which lives as long as this process. */
+  /** Creates a sign-in link for the development key, valid for the life of this process. */
   signInLink: boolean
   timings?: Partial<Timings>
-  /** Puts something around the ports: for composition roots that watch or disturb what passes. */
+  /** Wraps the ports, for composition roots that observe or disturb the traffic. */
   wrap?: PortWraps
-  /** The workers stopped taking jobs although Redis answers. */
+  /** Called when the workers stopped taking jobs although Redis responds. */
   onWedged?: () => void
   log: Logger
 }
@@ -72,15 +72,15 @@ const UNWRAPPED: PortWraps = {
 
 export const ACCOUNT = 'default'
 export const READY_WITHIN_MS = 10_000
-/** Of all copies on their way to a bucket: four of the largest. */
+/** Capacity of the spool, in files of the maximum size. */
 const SPOOLED_FILES = 4
-/** How often a process repeats what it reports, and after how many ms without that it is not believed. */
+/** Interval of a process's reports of conditions, and the age from which a report is ignored, ms. */
 const REPORT_MS = 5_000
 const REPORT_STALE_MS = 20_000
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
-/** Where files are kept, and how they are called there. */
+/** Builds the storage of files and their names. */
 export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
   const names =
@@ -94,7 +94,7 @@ export async function buildStorage({ dataDir, artifacts: { store, bucket, maxByt
       close: (): Promise<void> => Promise.resolve(),
     }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
-  // Loaded only where there is a bucket: it is large.
+  // A large module, loaded only with a bucket.
   const { createS3ArtifactStore } = await import('../shared/artifacts/s3-artifact-store.ts')
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
   return {
@@ -104,7 +104,7 @@ export async function buildStorage({ dataDir, artifacts: { store, bucket, maxByt
   }
 }
 
-/** What holds up this process, and the others of its deployment. */
+/** Conditions that delay this process or the others of its deployment. */
 export const buildConditions = (redis: Redis, keys: JobKeys, log: Logger): Conditions =>
   createConditions({
     board: createRedisConditionBoard(redis, keys.conditions, REPORT_STALE_MS),
@@ -112,18 +112,18 @@ export const buildConditions = (redis: Redis, keys: JobKeys, log: Logger): Condi
     log,
   })
 
-/** What the parts of one process share. */
+/** Shared parts of one process. */
 export interface SharedParts {
   keys: JobKeys
   deployment: Deployment
   generation: Generation
   conditions: Conditions
   publicUrl: () => string | null
-  /** Confirms what was just written on the connection that the parts are built on. */
+  /** Confirms that earlier writes on the shared connection are on disk. */
   confirmDurable: () => Promise<void>
 }
 
-/** What api and workers both stand on, over one connection. */
+/** Builds the parts that api and workers share, over one connection. */
 export async function buildCore(redis: Redis, shared: SharedParts, options: ServiceOptions) {
   const { keys, deployment, generation, conditions, publicUrl, confirmDurable } = shared
   const { config, log, wrap = UNWRAPPED } = options
@@ -148,7 +148,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   )
   const delivers = createDelivers(options.replicate.baseUrl)
   const judge = watchUpstream(conditions)
-  /** How far the clock of this machine is ahead of Replicate's, ms; null: not known yet. */
+  /** Offset of this machine's clock to Replicate's, ms; positive: ahead; null: unknown yet. */
   let ahead: number | null = null
   const upstream = createReplicateAdapter({
     ...options.replicate,
@@ -179,7 +179,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     generation,
     tenants: createTenantStore(redis, keys, config, deployment.id),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
-    /** Redis still holds the deployment that this process began with. */
+    /** Whether Redis still holds the deployment that this process started with. */
     sameDeployment,
     ensureDeployment: async (): Promise<void> => {
       if (!(await sameDeployment())) throw deploymentLost()

@@ -25,12 +25,12 @@ export const redisCheck =
   ({ redis, keys, sameDeployment }: Core): HealthCheck =>
   async () => {
     const { problems } = await checkRedis(redis, keys.tried)
-    if (!(await sameDeployment())) problems.push('Redis holds another deployment, or has lost its data')
+    if (!(await sameDeployment())) problems.push('Redis holds another deployment, or lost its data')
     const ok = problems.length === 0
-    return { ok, detail: ok ? 'answers' : problems.join('; ') }
+    return { ok, detail: ok ? 'responds' : problems.join('; ') }
   }
 
-/** Sweeps are shared by all workers: one in the last minute, anywhere, shows that jobs are taken. */
+/** Workers share the sweeps: one in the last minute, in any process, shows that jobs are being taken. */
 const workerCheck =
   (store: JobStore): HealthCheck =>
   async () => {
@@ -44,7 +44,7 @@ export const arrivalRules = ({ trustProxy, publicUrl }: Config): ArrivalRules =>
   publicOrigin: publicUrl === null ? null : new URL(publicUrl).origin,
 })
 
-/** A listener for a worker: health and metrics only. */
+/** Listener of a worker: health and metrics only. */
 export async function startHealth(core: Core, options: ServiceOptions): Promise<RunningServer | null> {
   const { config, log } = options
   if (config.healthPort === null) return null

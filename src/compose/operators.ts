@@ -25,37 +25,36 @@ import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
 import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
 
-/** What an operator may do with a deployment from outside, whether its processes run or not. */
+/** Tools of an operator for a deployment, independent of its running processes. */
 export interface OperatorTools {
   audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
-  /** `left`: ms until it may be rotated again; 0 when it was. */
+  /** `left`: ms until it can be rotated; 0 when it was rotated. */
   rotateTokenKey(options: { force: boolean }): Promise<{ left: number }>
-  /** Ends every lasting link. `now`: at once; otherwise it takes some seconds. */
+  /** Revokes all lasting links. `now`: at once; otherwise it takes some seconds. */
   rotateLinkKey(options: { now: boolean }): Promise<void>
   tenants: TenantAdmin
-  /** Makes the code of a sign-in link for the development key. */
+  /** Creates the code of a sign-in link for the development key. */
   makeLoginCode(): Promise<string>
   credits: { store: CreditStore; admin: CreditAdmin }
-  /** Replays the ledger of a tenant, or of all of them. */
+  /** Replays the ledger of one tenant or of all. */
   verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
   close(): Promise<void>
 }
 
-/** Connects to what is there, and starts or changes nothing. */
+/** Connects to a running or stopped deployment; starts and changes nothing. */
 export async function openForOperators(config: Config, log: Logger): Promise<OperatorTools> {
   const redisUrl = config.redisUrl ?? (await runningRedisUrl(config.dataDir))
-  if (redisUrl === null)
-    throw new ConfigError(`REDIS_URL: read nothing, and no Redis runs for DATA_DIR ${config.dataDir}`)
+  if (redisUrl === null) throw new ConfigError(`REDIS_URL is not set, and no Redis runs for DATA_DIR ${config.dataDir}`)
   const redis = producerConnection(redisUrl, log)
   try {
     await untilReady(redis, READY_WITHIN_MS)
     const keys = createJobKeys(config.keyPrefix)
     const deployment = await findDeployment(redis, keys.deployment)
     if (!deployment)
-      throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, and Redis holds no deployment of this name`)
+      throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, but Redis holds no deployment of this name`)
     const { token } = config.replicate
     const creates = createRate(config)
-    // Without a token the predictions are the simulator's.
+    // Without a token the predictions are at the simulator.
     const baseUrl = token === null ? `http://127.0.0.1:${config.simulator.port}/v1` : config.replicate.baseUrl
     const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
     const confirmDurable = (): Promise<void> => Promise.resolve()

@@ -9,16 +9,16 @@ import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 import { redisCheck } from './health.ts'
 
-/** INFO of Redis is long, and what it says of the configuration rarely changes. ms */
+/** Interval of Redis checks, ms. INFO is long, and the configuration rarely changes. */
 const REDIS_CHECK_MS = 10_000
 /** How often the bucket is noted, or missed; ms. */
 const BUCKET_PACE = { calm: 60_000, first: 15_000, longest: 60_000 }
-/** A worker reports at each `workerBeat` that it is alive: without one for this many beats there is none. */
+/** Number of missed heartbeats (`workerBeat`) after which no worker counts as running. */
 const BEATS = 10
-/** Beyond `timings.clockSkew`: the date of an answer has whole seconds, and the answer took its time. ms */
+/** Margin above `timings.clockSkew`, ms, because the `Date` of a response has whole seconds, and the response took time. */
 const CLOCK_MARGIN_MS = 2_000
 
-/** Looks for conditions as long as the process runs; returns how to stop. `looks`: of the role. */
+/** Checks for conditions while the process runs; returns a function that stops it. `looks`: the checks of the role. */
 export function watchDeployment(core: Core, looks: readonly Look[], log: Logger): () => Promise<void> {
   return watchConditions({
     conditions: core.conditions,
@@ -43,7 +43,8 @@ const pauseLook =
   ({ store }: Core): Look =>
   async () => {
     const pause = await store.pause(ACCOUNT)
-    const detail = pause && (pause.until === null ? 'a probe is running' : 'until it is over, or a probe succeeds')
+    const detail =
+      pause && (pause.until === null ? 'a probe is running' : 'until the pause is over, or a probe succeeds')
     return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
   }
 
@@ -56,9 +57,9 @@ const troubleLook =
       store.webhooksSilent(ACCOUNT),
     ])
     return {
-      copies_failing: failingFor === null ? null : 'the log of the workers has the reason',
+      copies_failing: failingFor === null ? null : 'the log of the workers contains the reason',
       outputs_at_risk: atRisk === 0 ? null : `${atRisk} outputs`,
-      webhooks_silent: webhooks() && isSilent ? 'the last predictions were found finished by polling' : null,
+      webhooks_silent: webhooks() && isSilent ? 'the completion of the last predictions was detected by polling' : null,
     }
   }
 
@@ -88,8 +89,8 @@ function clockLook({ store, timings, upstreamClock }: Core): Look {
 }
 
 /**
- * The token is tried at the start, so that a wrong one is known before the first job; afterwards only while upstream is
- * in trouble, so that its end is noticed although nothing else is sent. What is found the adapter reports.
+ * Checks the token at startup, so that an invalid one is reported before the first job; later only while upstream is
+ * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result.
  */
 export function upstreamLook({ redis, keys, conditions, timings, upstream }: Core, { config }: ServiceOptions): Look {
   const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
@@ -109,7 +110,7 @@ export function upstreamLook({ redis, keys, conditions, timings, upstream }: Cor
   }
 }
 
-/** No prediction is paid for whose outputs could not be kept. */
+/** Pauses creation while outputs cannot be stored, so that no output is paid for and lost. */
 export const storageLook =
   ({ store, storageCheck, timings }: Core): Look =>
   async () => {
@@ -117,7 +118,7 @@ export const storageLook =
     return {}
   }
 
-/** Whether any worker is there: jobs would be accepted and never begin. */
+/** Reports a deployment without a running worker, which would accept jobs and never begin them. */
 export function workerLook({ redis, keys, generation, timings }: Core): Look {
   const presence = createRedisPresence(redis, keys.presence, generation)
   const silence = BEATS * timings.workerBeat
@@ -125,8 +126,10 @@ export function workerLook({ redis, keys, generation, timings }: Core): Look {
   return async () => {
     const ago = await presence.seenAgo()
     if (ago !== null && ago < silence) return { no_worker: null }
-    // Workers may start a moment later than the api.
+    // Workers can start a moment later than the api.
     if (performance.now() - startedAt < silence) return {}
-    return { no_worker: ago === null ? 'none was ever seen' : `the last one was seen ${Math.round(ago / 1000)} s ago` }
+    return {
+      no_worker: ago === null ? 'no worker was ever seen' : `the last worker was seen ${Math.round(ago / 1000)} s ago`,
+    }
   }
 }

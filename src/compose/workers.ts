@@ -25,11 +25,11 @@ import { createSweep } from '../workers/sweep.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
-/** Of one output: files of the largest size that it may hold as data URIs, at three quarters of their length. */
+/** Limit of the long texts of one output, as a multiple of the maximum file size; base64 is 4/3 of the bytes. */
 const LONG_TEXTS = 2
-/** What an account can create in the time that one listing looks through: ten pages. */
+/** Predictions that an account can create in the window of one listing: ten pages. */
 const SLICE_ROWS = 1000
-/** How long a job that was accepted without its model's Output schema waits for it before it is created, ms. */
+/** Longest wait of a create for the model's Output schema, when the job was accepted without it, ms. */
 const SHAPE_WITHIN_MS = 2000
 
 export const buildWorkers = (core: Core, options: ServiceOptions): Promise<RunningWorkers> =>

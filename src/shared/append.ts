@@ -1,4 +1,4 @@
-/** Adds to the list of a key, in constant time: copying the list each time would be quadratic in its length. */
+/** Appends to the list of a key in constant time. */
 export function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
   const list = lists.get(key)
   if (list === undefined) lists.set(key, [value])

@@ -1,4 +1,4 @@
-/** The same text for the same JSON value, whatever the order of its keys. */
+/** Canonical JSON text of a value, independent of the order of its keys. */
 export const canonicalJson = (value: unknown): string => JSON.stringify(inOrder(value))
 
 function inOrder(value: unknown): unknown {

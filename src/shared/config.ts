@@ -10,7 +10,7 @@ import { CLOCKS, FIRST_KEEP, KEEP_BOUNDS, type DeploymentKeep, type Keep } from 
 import type { Limits } from './tenants/tenant.ts'
 import { readTrustedProxies } from './trusted-proxies.ts'
 
-/** The configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
+/** Configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
 
 export { ConfigError } from './environment.ts'
 
@@ -18,7 +18,7 @@ const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/
 
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 
-/** The http origin at which this machine reaches a listener: one on every address is reached by loopback. */
+/** http origin of a listener for this machine; a listener on all addresses is reached by loopback. */
 export function localOrigin(host: string, listens: number): string {
   const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
   return `http://${reached.includes(':') ? `[${reached}]` : reached}:${listens}`
@@ -38,19 +38,19 @@ const size = z.coerce.number().int().min(1).max(MAX_BYTES)
 const RATE_WORDS = `a whole number, 1 to ${MAX_RATE}`
 const SIZE_WORDS = `a number of bytes, 1 to ${MAX_BYTES}`
 
-/** Of an address: parts that nothing here uses are a mistake. */
+/** URL parts that the service does not use, so that setting one is a mistake. */
 type UrlPart = 'path' | 'query' | 'credentials'
 const url = (protocols: RegExp, ...without: UrlPart[]) =>
   z.url({ protocol: protocols }).refine((text) => {
     const parsed = URL.parse(text)
-    // What is no URL at all the schema itself refuses.
+    // The schema itself refuses a text that is no URL.
     if (parsed === null) return true
     const { pathname, search, hash, username, password } = parsed
     const has = { path: pathname.length > 1, query: search + hash !== '', credentials: username + password !== '' }
     return without.every((part) => !has[part])
   })
 
-/** A clock of retention, in seconds. */
+/** Retention period, in seconds. */
 function keep(clock: keyof Keep) {
   const { min, max, forever } = KEEP_BOUNDS[clock]
   const bounds = `${formatDuration(min)} to ${formatDuration(max)}${forever ? ', or forever' : ''}`
@@ -80,7 +80,7 @@ const variables = {
   REDIS_URL: url(/^rediss?$/)
     .refine((text) => /^\/?\d{0,5}$/.test(URL.parse(text)?.pathname ?? ''))
     .optional()
-    .describe('redis://host:port or rediss://host:port, with the number of a database as its path or none'),
+    .describe('redis://host:port or rediss://host:port, optionally with a database number as its path'),
   REDIS_SERVER_BIN: z.string().min(1).optional().describe('the path of a redis-server, 7.0 or newer'),
   DURABILITY: z.enum(['everysec', 'strict']).default('everysec').describe('everysec or strict'),
   NEW_DEPLOYMENT: z.enum(['yes', 'no']).default('no').describe('yes or no'),
@@ -97,7 +97,7 @@ const variables = {
     .string()
     .regex(/^whsec_[A-Za-z0-9+/=]{16,}$/)
     .optional()
-    .describe('whsec_ and base64; leave it out to fetch it from Replicate'),
+    .describe('whsec_ and base64; unset it to fetch it from Replicate'),
   REPLICATE_CREATES_PER_MINUTE: rate.default(600).describe(RATE_WORDS),
   REPLICATE_CREATE_BURST: z.coerce
     .number()
@@ -118,7 +118,9 @@ const variables = {
       return entries ?? []
     })
     .optional()
-    .describe('loopback, addresses or CIDRs of your proxies with commas between them, such as 10.0.0.5, 172.16.0.0/12'),
+    .describe(
+      'a comma-separated list of loopback, addresses or CIDRs of your proxies, such as 10.0.0.5, 172.16.0.0/12',
+    ),
   DEV_API_KEY: z
     .string()
     .regex(/^[A-Za-z0-9_-]{16,200}$/)
@@ -147,7 +149,7 @@ const variables = {
     .describe('a pattern such as training-images/{batch}/{index}.{ext}'),
   S3_ENDPOINT: url(/^https?$/, 'query', 'credentials')
     .optional()
-    .describe('an http(s) URL; leave it out for AWS'),
+    .describe('an http(s) URL; unset for AWS'),
   S3_REGION: z
     .string()
     .regex(/^[a-z0-9-]{1,40}$/)
@@ -168,7 +170,7 @@ const variables = {
     .transform(splitOrigins)
     .refine((origins) => originsProblem(origins) === null)
     .prefault('')
-    .describe('the origins of your pages with commas between them, such as https://app.example.com'),
+    .describe('a comma-separated list of the origins of your pages, such as https://app.example.com'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
@@ -188,7 +190,7 @@ const variables = {
     .transform((list) => list.split(',').map((type) => type.trim().toLowerCase()))
     .refine((types) => types.every((type) => TYPE_PATTERN.test(type)))
     .prefault(UPLOAD_TYPES)
-    .describe('media types with commas between them, such as image/*, audio/wav'),
+    .describe('a comma-separated list of media types, such as image/*, audio/wav'),
   ADMIN_PASSWORD: z.string().min(8).max(200).optional().describe('8 to 200 characters'),
   SIMULATOR_PORT: port('SIMULATOR_PORT').default(4010).describe('a port number, 0 to 65535 (0: any free one)'),
   SIMULATOR_SPEED: z.coerce
@@ -208,7 +210,7 @@ const variables = {
 
 const schema = z.object(variables)
 
-/** Values that must not be printed when they are wrong. */
+/** Variables whose values must not be printed. */
 const SECRET = new Set([
   'REPLICATE_API_TOKEN',
   'REPLICATE_WEBHOOK_SECRET',
@@ -228,9 +230,9 @@ export interface Config {
   dataDir: string
   redisUrl: string | null
   redisServerBin: string | null
-  /** strict: accepted jobs and intents are on disk before anybody acts on them */
+  /** strict: accepted jobs and intents are on disk before a response or a request depends on them */
   durability: 'everysec' | 'strict'
-  /** A new deployment may begin although DATA_DIR belongs to one that Redis does not hold. */
+  /** Allows a new deployment although DATA_DIR belongs to one that Redis does not hold. */
   newDeployment: boolean
   keyPrefix: string
   replicate: {
@@ -243,53 +245,53 @@ export interface Config {
     readsPerMinute: number
   }
   publicUrl: string | null
-  /** Proxies that are believed about the client's address, scheme and host: `loopback`, addresses, CIDRs. */
+  /** Proxies that are trusted for the client's address, scheme and host: `loopback`, addresses, CIDRs. */
   trustProxy: string[]
   devApiKey: string | null
   adminPassword: string | null
   /** absolute */
   presetsDir: string
-  /** Whether tenants with limited credit may run jobs that have no price. */
+  /** Whether tenants with limited credit can run jobs without a price. */
   unpricedModels: 'refuse' | 'allow'
-  /** false: jobs are made by presets only. */
+  /** false: every job needs a preset. */
   allowRawModels: boolean
   artifacts: {
-    /** Where new files go. */
+    /** Storage for new files. */
     store: 'disk' | 's3'
-    /** Of one output file. */
+    /** Limit of one output file. */
     maxBytes: number
-    /** null: no bucket is known. */
+    /** null: no bucket is configured. */
     bucket: {
       name: string
       /** '' for none */
       prefix: string
       pattern: string
-      /** null: that of AWS */
+      /** null: AWS's endpoint */
       endpoint: string | null
       region: string
-      /** null: by the usual ways of AWS */
+      /** null: AWS's default credential chain */
       credentials: { accessKeyId: string; secretAccessKey: string } | null
       forcePathStyle: boolean
-      /** Readers are sent to the bucket; otherwise files pass through the api. */
+      /** Readers are redirected to the bucket; otherwise files pass through the api. */
       presigned: boolean
     } | null
   }
-  /** How long jobs and their files are kept. */
+  /** Retention of jobs and their files. */
   keep: DeploymentKeep
-  /** What the files of inputs may be. */
+  /** Limits of input files. */
   inputs: {
-    /** Of a data URI, decoded. */
+    /** Bytes of a decoded data URI. */
     fileBytes: number
-    /** Of all files of a job. */
+    /** Bytes of all files of a job. */
     jobBytes: number
-    /** Of one upload. */
+    /** Bytes of one upload. */
     uploadBytes: number
-    /** Such as `image/*`. */
+    /** Allowed media types, such as `image/*`. */
     types: string[]
   }
   /** Origins whose pages may use the API; none by default. */
   corsOrigins: string[]
-  /** Of tenants without limits of their own. */
+  /** Limits of tenants that have none set. */
   tenantLimits: Limits
   simulator: {
     port: number
@@ -304,7 +306,7 @@ export interface Config {
 /** All variables that the service reads. */
 export const VARIABLE_NAMES = Object.keys(variables)
 
-/** Why a value of these is wrong, beside what is expected. */
+/** Functions that explain why a value is invalid. */
 const reasons: Record<string, (value: string) => string | null> = {
   S3_KEY_PATTERN: patternProblem,
   CORS_ORIGINS: (value) => originsProblem(splitOrigins(value)),
@@ -318,8 +320,8 @@ function problem(name: string, value: string | undefined): string {
 }
 
 /**
- * Reads a configuration from variables, as they stand in an environment. Empty values count as not set. Throws a
- * ConfigError that names each wrong variable, what was read and what is expected.
+ * Parses a configuration from environment variables. Empty values count as unset. Throws a ConfigError that names each
+ * invalid variable, the value that was read and the expected one.
  */
 export function parseConfig(raw: Record<string, string | undefined>): Config {
   const given = Object.fromEntries(
@@ -333,9 +335,9 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   const env = parsed.data
   const wrong: string[] = []
   if (env.ROLE !== 'all' && !env.REDIS_URL)
-    wrong.push(`REDIS_URL: read nothing, expected redis://host:port: role ${env.ROLE} provides no Redis of its own`)
+    wrong.push(`REDIS_URL is not set. ROLE=${env.ROLE} needs one, for example redis://host:6379`)
   if (env.ROLE !== 'all' && !env.REPLICATE_API_TOKEN)
-    wrong.push(`REPLICATE_API_TOKEN: read nothing, expected a token: role ${env.ROLE} provides no simulator`)
+    wrong.push(`REPLICATE_API_TOKEN is not set. ROLE=${env.ROLE} needs one, because only role all starts a simulator`)
   if (!isLoopback(env.HOST) && env.DEV_API_KEY && env.DEV_API_KEY.length < 32)
     wrong.push(
       `DEV_API_KEY: read ${env.DEV_API_KEY.length} characters, expected 32 or more because HOST is not loopback`,
@@ -367,7 +369,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       baseUrl: env.REPLICATE_BASE_URL.replace(/\/+$/, ''),
       webhookSecret: env.REPLICATE_WEBHOOK_SECRET ?? null,
       createsPerMinute: perMinute,
-      // A second's worth absorbs the jitter of the workers without being felt upstream.
+      // One second's worth absorbs the jitter of the workers and is negligible upstream.
       createBurst: env.REPLICATE_CREATE_BURST ?? Math.max(1, Math.ceil(perMinute / 60)),
       readsPerMinute: env.REPLICATE_READS_PER_MINUTE,
     },
@@ -399,7 +401,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   }
 }
 
-/** What is not set follows: files last as long as the record, the payload a day at most; nothing may be asked for beyond. */
+/** Retention with defaults: files as long as the record, the payload a day at most; the maxima default to these values. */
 function keepFrom(env: z.output<typeof schema>): { keep: DeploymentKeep; wrong: string[] } {
   const job = env.KEEP_JOB ?? Math.min(FIRST_KEEP.job, env.KEEP_FILES ?? Infinity)
   const usual = {
@@ -437,18 +439,18 @@ function bucketOf(env: z.output<typeof schema>): Config['artifacts']['bucket'] {
     endpoint,
     region: env.S3_REGION,
     credentials: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : null,
-    // Names of buckets are no host names of a server of one's own.
+    // A self-hosted server has no host name per bucket.
     forcePathStyle: env.S3_FORCE_PATH_STYLE === undefined ? endpoint !== null : env.S3_FORCE_PATH_STYLE === 'true',
     presigned: env.S3_DOWNLOADS === 'presigned',
   }
 }
 
-/** What several of our settings begin with; others use REDIS_ and MAX_ too. */
+/** Prefixes of this service's settings, without REDIS_ and MAX_, which other programs use too. */
 const OWN_PREFIX = /^(?:REPLICATE|S3|SIMULATOR|TENANT|ARTIFACT)_/
-/** Kubernetes sets these for services of the same names. */
+/** Variables that Kubernetes sets for services with such names. */
 const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_|$)/
 
-/** Variables that nothing reads and that look like a setting of this service, each with the one that may be meant. */
+/** Unused variables that look like a setting of this service, each with the setting that may be meant. */
 export function misspelt(names: readonly string[]): { name: string; meant: string | null }[] {
   return names.flatMap((name): { name: string; meant: string | null }[] => {
     if (VARIABLE_NAMES.includes(name) || name.length < 4) return []
@@ -461,7 +463,7 @@ export function misspelt(names: readonly string[]): { name: string; meant: strin
   })
 }
 
-/** Levenshtein. */
+/** Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
@@ -475,11 +477,11 @@ function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-/** The names of all variables that are set. */
+/** Names of all variables that are set. */
 export const setVariables = (): string[] =>
   Object.entries(readEnvironment()).flatMap(([name, value]) => (value?.trim() ? [name] : []))
 
-/** `overrides` win over the environment, which wins over `.env` in the working folder. */
+/** Loads the configuration; `overrides` win over the environment, which wins over `.env` in the working folder. */
 export function loadConfig(overrides: Record<string, string | undefined> = {}): Config {
   return parseConfig({ ...readEnvironment(), ...overrides })
 }

@@ -1,27 +1,27 @@
-/** The origins whose pages may use the API (docs/api.md#from-a-page-of-yours), as operators write them. */
+/** Origins whose pages may use the API (docs/api.md#from-a-page-of-yours), in the form that operators write. */
 
 const MAX_ORIGINS = 50
 
-/** What is wrong with an origin, and what to write; null when it is one. */
+/** Describes the problem of an origin and its fix; null when it is valid. */
 export function originProblem(text: string): string | null {
-  if (text.includes('*')) return `${text}: write each origin; a pattern would let in pages that nobody named`
+  if (text.includes('*')) return `${text} is a pattern. List each origin`
   const [, scheme = '', host = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#@\s,]+)/.exec(text) ?? []
   if (host === '' || ['file', 'data', 'blob', 'javascript', 'about'].includes(scheme.toLowerCase()))
-    return `${text}: write the scheme and the host of the page, such as https://app.example.com`
+    return `${text} is not an origin. Write scheme and host, such as https://app.example.com`
   const isWeb = /^https?$/i.test(scheme)
-  if (isWeb && !URL.canParse(`${scheme}://${host}`)) return `${text}: ${host} is not a host`
-  // Of a web page as a browser sends it; of an app's web view (capacitor://localhost) as it is.
+  if (isWeb && !URL.canParse(`${scheme}://${host}`)) return `${text} is not an origin: ${host} is not a valid host`
+  // A web page's origin in the form that browsers send; an app's web view (capacitor://localhost) as given.
   const origin = isWeb ? new URL(`${scheme}://${host}`).origin : `${scheme}://${host}`.toLowerCase()
-  return text === origin ? null : `${text}: write ${origin}, as a browser sends it`
+  return text === origin ? null : `${text} is not in the form that browsers send. Write ${origin}`
 }
 
-/** What is wrong with a list of origins; null when it can be used. */
+/** Describes the problem of a list of origins; null when it is valid. */
 export function originsProblem(origins: readonly string[]): string | null {
-  if (origins.length > MAX_ORIGINS) return `it has ${origins.length} origins, at most ${MAX_ORIGINS} are possible`
+  if (origins.length > MAX_ORIGINS) return `the list has ${origins.length} origins. The limit is ${MAX_ORIGINS}`
   return origins.map(originProblem).find((problem) => problem !== null) ?? null
 }
 
-/** `https://a.example, https://b.example`: its parts, each once. */
+/** Splits a list such as `https://a.example, https://b.example`, without duplicates. */
 export const splitOrigins = (text: string): string[] => [
   ...new Set(
     text

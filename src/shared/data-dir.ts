@@ -1,8 +1,8 @@
 import { chmod, mkdir, stat } from 'node:fs/promises'
 
 /**
- * Makes a folder that only its owner can enter, or closes one that others can: it holds secrets. One of another owner, or
- * with the sticky bit (such as /tmp), is left as it is. Rejects when it cannot be made.
+ * Creates a folder with access for its owner only, or restricts an existing one, because it holds secrets. A folder of
+ * another owner, or with the sticky bit (such as /tmp), is left unchanged. Rejects when it cannot be created.
  */
 export async function ownFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })

@@ -1,4 +1,4 @@
-/** A promise that did not settle in time. */
+/** Error of a promise that did not settle in time. */
 export class DeadlineError extends Error {
   override name = 'DeadlineError'
 }

@@ -1,16 +1,16 @@
-/** Durations as people write them: a whole number with a unit, such as `90m`, `24h` or `30d`. */
+/** Durations as text: a whole number with a unit, such as `90m`, `24h` or `30d`. */
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
 const DURATION = /^(\d{1,6})([smhd])$/
 
-/** Seconds; null when the text is no duration. */
+/** Returns seconds; null when the text is no duration. */
 export function parseDuration(text: string): number | null {
   const [, count = '', unit = ''] = DURATION.exec(text) ?? []
   const size = Object.entries(UNITS).find(([name]) => name === unit)?.[1]
   return size === undefined ? null : Number(count) * size
 }
 
-/** In the largest unit that says it exactly: 86400 is `1d`. Infinity is `forever`. */
+/** Formats seconds in the largest exact unit: 86400 is `1d`. Infinity is `forever`. */
 export function formatDuration(seconds: number): string {
   if (seconds === Infinity) return 'forever'
   const [name, size] = Object.entries(UNITS).findLast(([, one]) => seconds > 0 && seconds % one === 0) ?? ['s', 1]

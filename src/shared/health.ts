@@ -1,10 +1,10 @@
-/** What `/readyz` tells: every check by name, and whether work can be taken. */
+/** Content of `/readyz`: every check by name, and whether work can be accepted. */
 export interface Readiness {
   ready: boolean
   checks: Record<string, CheckResult>
 }
 
-/** `optional`: this part can take work although the check failed. */
+/** `optional`: a failed check does not affect readiness. */
 export interface CheckResult {
   ok: boolean
   detail: string
@@ -13,12 +13,12 @@ export interface CheckResult {
 
 export type HealthCheck = () => Promise<CheckResult>
 
-/** A check that is shown and does not decide whether work can be taken. */
+/** Wraps a check so that it is shown but does not affect readiness. */
 export const informative =
   (check: HealthCheck): HealthCheck =>
   async () => ({ ...(await check()), optional: true })
 
-/** Asks at most once in so many ms: for checks that cost something. */
+/** Caches the result of an expensive check for `ms`. */
 export function rememberCheck(check: HealthCheck, ms: number): HealthCheck {
   let last: { at: number; result: ReturnType<HealthCheck> } | null = null
   return () => {
@@ -33,7 +33,7 @@ export async function runChecks(checks: Record<string, HealthCheck>, timeoutMs =
     Object.entries(checks).map(async ([name, check]): Promise<readonly [string, CheckResult]> => {
       let timer: NodeJS.Timeout | undefined
       const silence = new Promise<CheckResult>((resolve) => {
-        timer = setTimeout(() => resolve({ ok: false, detail: 'no answer' }), timeoutMs)
+        timer = setTimeout(() => resolve({ ok: false, detail: 'no response' }), timeoutMs)
       })
       try {
         return [name, await Promise.race([check(), silence])]

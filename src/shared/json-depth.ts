@@ -1,11 +1,11 @@
-/** Far more than any model answers with, and far less than any stack holds. */
+/** Limit of nesting: far above any model's output, and far below any stack limit. */
 export const MAX_JSON_DEPTH = 100
 
 const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /**
- * Whether a JSON value nests arrays and objects more than `max` levels deep. JSON.parse reads any depth, but whatever walks
- * a value by recursion, JSON.stringify among them, overflows the stack from some thousands on. This goes level by level.
+ * Whether a JSON value nests arrays and objects more than `max` levels deep. JSON.parse accepts any depth, but recursive
+ * code, JSON.stringify included, overflows the stack at some thousands of levels. This check is iterative.
  */
 export function isTooDeep(value: unknown, max = MAX_JSON_DEPTH): boolean {
   let level = [value].filter(isNested)

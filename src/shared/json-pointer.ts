@@ -1,6 +1,6 @@
 /**
- * One step of a JSON pointer (RFC 6901). Keys longer than any of ours are cut: a body must not make its answer many times
- * its size.
+ * One segment of a JSON pointer (RFC 6901). Long keys are truncated, so that a response cannot grow to many times the size
+ * of the request.
  */
 export const pointerSegment = (key: string | number): string =>
   `/${String(key).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`

@@ -9,19 +9,19 @@ export type LocalCredentials = z.infer<typeof schema>
 
 const fileIn = (dataDir: string): string => join(dataDir, 'credentials.json')
 
-/** Those of a local installation; null where there is none. */
+/** Reads the credentials of a local installation; null when there are none. */
 export async function readLocalCredentials(dataDir: string): Promise<LocalCredentials | null> {
   const file = fileIn(dataDir)
   try {
     return schema.parse(JSON.parse(await readFile(file, 'utf8')))
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
-    throw new Error(`${file} cannot be used`, { cause: error })
+    throw new Error(`${file} is not readable or not valid`, { cause: error })
   }
 }
 
 /**
- * The key and the password of a local installation: made once, kept in the data folder, readable by its owner only.
+ * API key and password of a local installation: created once, stored in the data folder, readable by its owner only.
  */
 export async function localCredentials(dataDir: string): Promise<LocalCredentials> {
   const file = fileIn(dataDir)

@@ -1,9 +1,9 @@
 import { write, writeSync } from 'node:fs'
 
-/** Takes lines and waits for nobody. */
+/** Accepts lines without blocking. */
 export interface LogSink {
   write(line: string): void
-  /** What is left, as far as it is taken within this many ms. Blocks. */
+  /** Writes the remaining lines, for at most this many ms. Blocks. */
   flush(withinMs: number): void
 }
 
@@ -13,9 +13,9 @@ const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
 /**
- * Lines to a file descriptor, for a service that a log must not hold up: lines that come while others are being written go
- * out together, at most `maxBytes` wait for a reader that takes nothing, and the rest is counted and dropped. `onDropped`
- * makes a line of their number once there is room again.
+ * Non-blocking writer of log lines to a file descriptor. Lines that arrive during a write are combined into the next one.
+ * Up to `maxBytes` wait for a slow reader; further lines are counted and dropped. `onDropped` formats a line with their
+ * number once there is room again.
  */
 export function createLogSink(options: {
   fd: number
@@ -26,7 +26,7 @@ export function createLogSink(options: {
   let waiting: string[] = []
   let bytes = 0
   let dropped = 0
-  /** What of a chunk is not written yet; `busy` while the system has it. */
+  /** Unwritten part of a chunk; `busy` while a write is in progress. */
   let chunk = Buffer.alloc(0)
   let busy = false
   let closed = false
@@ -50,7 +50,7 @@ export function createLogSink(options: {
     bytes += Buffer.byteLength(line)
   }
 
-  /** The reader is gone for good, or has no room for this. */
+  /** Handles an error: the reader is gone, or its buffer is full. */
   function failed(error: unknown): void {
     closed ||= codeOf(error) === 'EPIPE' || codeOf(error) === 'EBADF'
     bytes -= chunk.length
@@ -83,7 +83,7 @@ export function createLogSink(options: {
     },
     flush(withinMs) {
       const until = performance.now() + withinMs
-      // The system has it, and says no more what became of it.
+      // A write is in progress, and its outcome cannot be observed any more.
       if (busy) chunk = Buffer.alloc(0)
       while (!closed) {
         if (chunk.length === 0) nextChunk()

@@ -6,7 +6,7 @@ import { visibleInside } from './visible.ts'
 
 export type Logger = PinoLogger
 
-/** Secrets that may stand inside a text: Replicate tokens, webhook secrets, our own keys, tokens in URLs. */
+/** Secrets within texts: Replicate tokens, webhook secrets, API keys, tokens in URLs. */
 const SECRETS = /\b(?:r8_|whsec_|gqt?_)[A-Za-z0-9+/=_-]{8,}|([?&]token=)[A-Za-z0-9_-]+/g
 
 const scrub = (text: string): string =>
@@ -15,30 +15,30 @@ const scrub = (text: string): string =>
 const MAX_WAITING_BYTES = 8 * 1024 * 1024
 const LAST_WORDS_MS = 1_000
 
-/** An error may hold what a model said, and readable lines go to a terminal. */
+/** Makes control characters visible: errors can contain a model's text, and readable lines go to a terminal. */
 const withVisibleTexts = (destination: DestinationStream): DestinationStream => ({
   write: (line) => destination.write(visibleInside(line)),
 })
 
 let output: LogSink | undefined
 
-/** Standard output, which may be a pipe that nobody reads: neither the work nor its end waits for it. */
+/** Standard output. It can be a pipe without a reader, so neither the work nor the shutdown waits for it. */
 function standardOutput(): LogSink {
   if (output) return output
   const sink = createLogSink({
-    // Asked for in this way, a pipe is one that answers at once when it is full.
+    // Accessing `process.stdout` makes a pipe non-blocking: a write to a full one returns at once.
     fd: process.stdout.fd,
     maxBytes: MAX_WAITING_BYTES,
     onDropped: (lines) =>
-      `${JSON.stringify({ level: pino.levels.values['warn'], time: Date.now(), lines, msg: 'lines of the log were dropped: nobody took them' })}\n`,
+      `${JSON.stringify({ level: pino.levels.values['warn'], time: Date.now(), lines, msg: 'log lines were dropped because standard output is not read' })}\n`,
   })
   process.once('exit', () => sink.flush(LAST_WORDS_MS))
   return (output = sink)
 }
 
 /**
- * What libraries write by `console` and what Node warns of become lines of the log: whoever reads standard output reads JSON.
- * For a whole process, once.
+ * Redirects `console` output of libraries and Node's warnings to the log, so that standard output contains only JSON. Call
+ * once per process.
  */
 export function captureConsole(log: Logger): void {
   const write =
@@ -52,8 +52,8 @@ export function captureConsole(log: Logger): void {
 }
 
 /**
- * JSON lines, or readable ones on a terminal. Bodies, prompts and keys are never logged; should a secret get into an
- * error's text, it is cut out.
+ * Logger with JSON lines, or readable ones on a terminal. Bodies, prompts and keys are never logged; secrets in error
+ * texts are removed.
  */
 export function createLogger(options: { level: string; readable: boolean; destination?: DestinationStream }): Logger {
   const settings = {

@@ -5,19 +5,19 @@ import { AT_RISK_MS, type JobStore } from './jobs/ports.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 
-/** Enough for a 99th percentile. */
+/** Number of kept latencies: enough for a 99th percentile. */
 const KEEP_LATENCIES = 500
 
 /**
- * The figures of one process, and those that all processes share, read from Redis at each scrape. Labels are few and
- * fixed: never an id, a model or a key.
+ * Metrics of one process, and metrics that all processes share, read from Redis at each scrape. Labels are few and fixed:
+ * never an id, a model or a key.
  */
 export function createMetrics(options: {
   store: JobStore
   queueCounts: QueueCounts
   account: string
   conditions: Pick<Conditions, 'all'>
-  /** Of a process that has presets. */
+  /** Set in a process that has presets. */
   driftedPresets?: () => number
 }) {
   const registry = new Registry()
@@ -25,7 +25,7 @@ export function createMetrics(options: {
   const { store, queueCounts, account, conditions } = options
 
   const shared = { registers: [registry] }
-  const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Jobs kept, by phase', labelNames: ['phase'], ...shared })
+  const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Stored jobs, by phase', labelNames: ['phase'], ...shared })
   const finished = new Counter({
     name: 'genqueue_jobs_finished_total',
     help: 'Jobs that became final, by status',
@@ -34,17 +34,17 @@ export function createMetrics(options: {
   })
   const finishedBy = new Counter({
     name: 'genqueue_finished_by_total',
-    help: 'Jobs by who brought the final news',
+    help: 'Jobs by how their completion was detected',
     labelNames: ['source'],
     ...shared,
   })
   const orphans = new Counter({
     name: 'genqueue_orphan_predictions_total',
-    help: 'Predictions that no attempt owned; the goal is 0',
+    help: 'Predictions that no attempt owns; the goal is 0',
     ...shared,
   })
   const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
-  const due = new Gauge({ name: 'genqueue_due', help: 'Members of the due index', labelNames: ['state'], ...shared })
+  const due = new Gauge({ name: 'genqueue_due', help: 'Entries of the due index', labelNames: ['state'], ...shared })
   const paused = new Gauge({
     name: 'genqueue_creation_paused_seconds',
     help: 'Seconds until creation resumes; 1 while a recovery probe is running',
@@ -52,12 +52,12 @@ export function createMetrics(options: {
   })
   const atRisk = new Gauge({
     name: 'genqueue_artifacts_at_risk',
-    help: 'Outputs that Replicate removes within 15 minutes and that are not copied yet',
+    help: 'Outputs that are not copied yet and that Replicate removes within 15 minutes',
     ...shared,
   })
   const unknown = new Gauge({
     name: 'genqueue_outcomes_unknown',
-    help: 'Creates of which it is not known whether they arrived',
+    help: 'Create requests with an unknown outcome',
     ...shared,
   })
   const letters = new Gauge({
@@ -74,7 +74,7 @@ export function createMetrics(options: {
 
   const condition = new Gauge({
     name: 'genqueue_condition',
-    help: 'Processes that report a condition that holds up the deployment; 0 when it does not last',
+    help: 'Processes that report a condition that delays the deployment; 0 when the condition is over',
     labelNames: ['name'],
     ...shared,
   })
@@ -84,7 +84,7 @@ export function createMetrics(options: {
     driftedPresets &&
     new Gauge({
       name: 'genqueue_preset_schema_drift',
-      help: 'Presets that were written for another schema of their model than it has',
+      help: 'Presets that were written for another schema than their model has now',
       ...shared,
     })
 
@@ -104,7 +104,7 @@ export function createMetrics(options: {
     if (drifted && driftedPresets) drifted.set(driftedPresets())
     unknown.set(unknowns.length)
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
-    // The totals live in Redis, shared by all processes: each scrape shows them as they are.
+    // The totals are in Redis, shared by all processes.
     for (const counter of [finished, finishedBy, orphans]) counter.reset()
     for (const [name, value] of Object.entries(counts.counters)) {
       const [kind, label = ''] = name.split(':')
@@ -123,13 +123,13 @@ export function createMetrics(options: {
 
   const webhooks = new Counter({
     name: 'genqueue_webhooks_total',
-    help: 'Webhooks from Replicate, by what came of them',
+    help: 'Webhooks from Replicate, by outcome',
     labelNames: ['result'],
     ...shared,
   })
   const requests = new Histogram({
     name: 'genqueue_http_request_seconds',
-    help: 'Answers of this service',
+    help: 'HTTP responses of this service',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
     ...shared,
@@ -137,7 +137,7 @@ export function createMetrics(options: {
 
   const webhookLatency = new Histogram({
     name: 'genqueue_webhook_latency_seconds',
-    help: 'From the end of a prediction to the commit of the webhook that told it',
+    help: 'Seconds from the completion of a prediction to the commit of its webhook',
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     ...shared,
   })
@@ -145,14 +145,14 @@ export function createMetrics(options: {
 
   const refusals = new Counter({
     name: 'genqueue_requests_refused_total',
-    help: 'Requests that were not let in',
+    help: 'Refused requests',
     labelNames: ['code'],
     ...shared,
   })
 
   const eventsSkipped = new Counter({
     name: 'genqueue_events_skipped_total',
-    help: 'Entries of the event stream that could not be read',
+    help: 'Unreadable entries of the event stream',
     ...shared,
   })
 
@@ -160,14 +160,14 @@ export function createMetrics(options: {
     eventSkipped: (): void => eventsSkipped.inc(),
     refused: (code: string): void => refusals.inc({ code }),
     webhook: (result: string): void => webhooks.inc({ result }),
-    /** s; clocks of two machines are compared, so it may be a little below 0. */
+    /** s; can be slightly negative, because it compares the clocks of two machines. */
     webhookLatency: (seconds: number): void => {
       const waited = Math.max(0, seconds)
       webhookLatency.observe(waited)
       latencies.push(waited)
       if (latencies.length > KEEP_LATENCIES) latencies.shift()
     },
-    /** s; the last ones of this process, oldest first. */
+    /** s; the most recent ones of this process, oldest first. */
     webhookLatencies: (): readonly number[] => latencies,
     request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
       requests.observe(labels, seconds),

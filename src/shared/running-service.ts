@@ -2,11 +2,11 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
-/** What a process of role `all` leaves in its data folder while it runs, for commands on the same machine. */
+/** File that a process of role `all` keeps in its data folder while it runs, for commands on the same machine. */
 const schema = z.object({
-  /** Origin at which this machine reaches it. */
+  /** Origin for requests from this machine. */
   url: z.string(),
-  /** Whether it takes sign-in links: it has a development key. */
+  /** Whether it accepts sign-in links, because it has a development key. */
   signInLinks: z.boolean(),
 })
 export type RunningService = z.infer<typeof schema>
@@ -18,7 +18,7 @@ export async function writeRunningService(dataDir: string, service: RunningServi
   await writeFile(fileIn(dataDir), `${JSON.stringify(service)}\n`, { mode: 0o600 })
 }
 
-/** null: none runs, or it wrote nothing that can be read. */
+/** Reads the file; null when no service runs or the file is unreadable. */
 export async function readRunningService(dataDir: string): Promise<RunningService | null> {
   try {
     return schema.parse(JSON.parse(await readFile(fileIn(dataDir), 'utf8')))

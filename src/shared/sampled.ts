@@ -1,8 +1,8 @@
 const MAX_KEPT = 1000
 
 /**
- * Samples repeated messages: the first of a key passes, then at most one per `everyMs`. Returns how many of the key were
- * held back since the last one that passed; null: this one is held back.
+ * Samples repeated messages: the first of a key passes, then at most one per `everyMs`. Returns the number of messages of
+ * the key that were suppressed since the last one that passed; null: this one is suppressed.
  */
 export function createSampler({ everyMs = 60_000, now = Date.now }: { everyMs?: number; now?: () => number } = {}) {
   const last = new Map<string, { at: number; heldBack: number }>()

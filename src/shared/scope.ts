@@ -1,6 +1,6 @@
 /**
- * Builds something out of parts that have to be stopped: each part defers its stop as soon as it is there. When a later
- * step fails, whatever was begun is stopped in reverse; otherwise `stop` does it.
+ * Builds an object from parts that need stopping: each part defers its stop as soon as it exists. When a later step fails,
+ * the started parts are stopped in reverse order; otherwise `stop` does that.
  */
 export async function buildInScope<T extends object>(
   build: (scope: AsyncDisposableStack) => Promise<T>,
@@ -10,7 +10,7 @@ export async function buildInScope<T extends object>(
     const built = await build(scope)
     return { ...built, stop: () => scope.disposeAsync() }
   } catch (error) {
-    // The first error says what is wrong; one of a stop would hide it.
+    // The first error is the cause; an error of a stop would hide it.
     await scope.disposeAsync().catch(() => undefined)
     throw error
   }

@@ -1,14 +1,14 @@
 import ipaddr from 'ipaddr.js'
 
-/** Which proxies are believed when they say for whom they ask (`TRUST_PROXY`). */
+/** Proxies whose forwarding headers are trusted (`TRUST_PROXY`). */
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
 type Range = [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number]
 
-/** An address or a CIDR as a range; null: neither, or a range of every address, which would believe everybody. */
+/** Parses an address or a CIDR as a range; null: neither, or a range of all addresses, which would trust every client. */
 function rangeOf(text: string): Range | null {
-  // ipaddr.js also reads short and octal forms, such as `1` or `010.0.0.1`: nobody means them here.
+  // ipaddr.js also accepts short and octal forms, such as `1` or `010.0.0.1`, which are mistakes here.
   if (!/^(?:\d+(?:\.\d+){3}|[0-9a-f:]*:[0-9a-f:.]*)(?:\/\d+)?$/i.test(text)) return null
   const cidr = text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`
   if (!ipaddr.isValidCIDR(cidr)) return null
@@ -18,13 +18,13 @@ function rangeOf(text: string): Range | null {
   return bits > 96 ? [address.toIPv4Address(), bits - 96] : null
 }
 
-/** The entries of a list with commas between them, or null when one of them is no address, no CIDR and not `loopback`. */
+/** Entries of a comma-separated list; null when one of them is neither an address, a CIDR nor `loopback`. */
 export function readTrustedProxies(list: string): string[] | null {
   const entries = list.split(',').map((entry) => entry.trim().toLowerCase())
   return entries.every((entry) => entry === 'loopback' || rangeOf(entry) !== null) ? entries : null
 }
 
-/** Whether an address is that of a trusted proxy. `entries` as `readTrustedProxies` returns them. */
+/** Returns a test for addresses of trusted proxies. `entries` as `readTrustedProxies` returns them. */
 export function trustedProxies(entries: readonly string[]): (address: string) => boolean {
   const ranges = entries
     .flatMap((entry) => (entry === 'loopback' ? LOOPBACK : [entry]))

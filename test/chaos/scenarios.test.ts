@@ -219,7 +219,7 @@ describe('SIGTERM under load', () => {
     await worker.waitForLine(/"stopping"/)
     await waitFor('the second signal to be taken', () => {
       worker.signal('SIGTERM')
-      return worker.stdout.includes('ending at once')
+      return worker.stdout.includes('exiting at once')
     })
     expect(await worker.exited).toEqual({ code: 130, signal: null })
     await s.worker()

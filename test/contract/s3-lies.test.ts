@@ -45,7 +45,7 @@ const put = () => store.put('t/j/0.txt', Readable.from([BODY]), { maxBytes: 1000
 const length = String(BODY.length)
 
 test.each([
-  ['without storing it', 404, {}, 'accepted an object and does not have it'],
+  ['without storing it', 404, {}, 'accepted an object but does not have it'],
   ['but kept a part of it', 200, { 'content-length': '3' }, '3 of 11 bytes'],
   [
     'but kept other bytes',

@@ -138,7 +138,7 @@ describe('what a command does', () => {
     ])
     expect(await tenants('origins', 'acme', { corsOrigins: 'none' })).toMatchObject([{ cors_origins: [] }])
     expect(await tenants('origins', 'acme', { corsOrigins: 'default' })).toMatchObject([{ cors_origins: null }])
-    await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('write each origin')
+    await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('List each origin')
     const keep = { payload: '1h', files: 'forever' }
     expect(await tenants('keep', 'acme', { keep })).toMatchObject([{ keep: { payload: 3600, files: Infinity } }])
     expect((await tenants('keep', 'acme', { keep: { files: null } }))?.[0]?.keep).toEqual({ payload: 3600 })

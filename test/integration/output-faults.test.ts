@@ -73,7 +73,7 @@ describe('F44 an output is lost', () => {
     ['that trickles', { slow: { seconds: 60 } }, /could not be copied.*At Replicate until .*http/],
     ['that is shorter than announced', { wrong_length: { by: 1000 } }, /could not be copied/],
     ['that breaks off', { cut: {} }, /could not be copied/],
-    ['that redirects to the metadata of a cloud', { redirect: {} }, /answered 302/],
+    ['that redirects to the metadata of a cloud', { redirect: {} }, /responded with 302/],
   ])('%s, when it was tried until the deadline; no part is left', async (what, fault, words) => {
     await service.simulator.faults({ files: fault })
     const { id } = await submit(service, what)
@@ -147,7 +147,7 @@ describe('F44 with time enough an output', () => {
         code: 'output_not_stored',
         billed: 'yes',
         message: expect.stringMatching(
-          /^1 of 2 files of the output could not be copied: .* answered 404\. At Replicate until/,
+          /^1 of 2 files of the output could not be copied: .* responded with 404\. At Replicate until/,
         ),
       },
       output: [null, job.artifacts[0]?.url],

@@ -91,7 +91,7 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
   test('when its file is gone, at once', async () => {
     await service.simulator.faults({ files: { status: { code: 404 } } })
     const { id } = await submit('F32 404')
-    expect(await finished(service, id)).toMatchObject(lost(/answered 404.*At Replicate until .*http/))
+    expect(await finished(service, id)).toMatchObject(lost(/responded with 404.*At Replicate until .*http/))
     expect(log.filter((line) => line.includes(id) && line.includes('not stored yet'))).toHaveLength(1)
   })
 
@@ -112,7 +112,7 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
   test('when its file is refused until the deadline of copying; until then it is tried again', async () => {
     await service.simulator.faults({ files: { status: { code: 403 } } })
     const { id } = await submit('F32 403')
-    expect(await finished(service, id)).toMatchObject(lost(/answered 403.*At Replicate until .*http/))
+    expect(await finished(service, id)).toMatchObject(lost(/responded with 403.*At Replicate until .*http/))
     const storing = (await service.client.history(id)).filter(({ phase }) => phase === 'storing')
     expect(storing).toMatchObject([{ status: 'processing' }])
     const tries = log.filter((line) => line.includes(id) && line.includes('not stored yet'))

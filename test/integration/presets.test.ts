@@ -274,7 +274,7 @@ describe('the files', () => {
       env: { PORT: String(await freePort()), SIMULATOR_PORT: '0', PRESETS_DIR: 'presets' },
     })
     expect((await service.exited).code).toBe(1)
-    expect(service.stderr).toMatch(/could not start\. The presets are wrong:\n {2}other\.yaml: not YAML/)
+    expect(service.stderr).toMatch(/could not start\. Invalid presets:\n {2}other\.yaml: not YAML/)
     expect(service.stderr).toMatch(/\n {2}poster\.yaml: \/policies\/timeout: read 3\. .*>=5/)
     expect(service.stderr).toMatch(/\n {2}poster\.yaml: \/prise: read 1\. Unknown field/)
   })

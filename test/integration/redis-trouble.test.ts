@@ -43,7 +43,7 @@ test('a Redis that evicts, or keeps nothing on disk, is told of at the start and
   await service.redis.config('SET', 'maxmemory-policy', 'noeviction')
   expect(await ready()).toMatchObject({ status: 503, detail: expect.not.stringContaining('maxmemory-policy') })
   await service.redis.config('SET', 'appendonly', 'yes')
-  expect(await ready()).toEqual({ status: 200, detail: 'answers' })
+  expect(await ready()).toEqual({ status: 200, detail: 'responds' })
 })
 
 test.each<[string, () => Promise<unknown>, () => Promise<unknown>, string]>([
@@ -78,7 +78,7 @@ test.each<[string, () => Promise<unknown>, () => Promise<unknown>, string]>([
     expect(await response.json()).toMatchObject({ code: 'unavailable' })
   }
   await end()
-  expect(await ready()).toEqual({ status: 200, detail: 'answers' })
+  expect(await ready()).toEqual({ status: 200, detail: 'responds' })
   const { id } = await service.client.submit({ version: HELLO, input: { text: 'again' } })
   expect((await finished(service, id)).status).toBe('succeeded')
 })

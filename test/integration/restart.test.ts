@@ -106,8 +106,8 @@ describe('a start', () => {
     spawnNode(MAIN, args, { env: { PORT: '0', SIMULATOR_PORT: '0', ...env }, cwd })
 
   test.each([
-    ['at once', /genqueue starts/],
-    ['when Redis runs', /Redis runs/],
+    ['at once', /genqueue is starting/],
+    ['when Redis runs', /Redis is running/],
   ])('that SIGTERM ends %s leaves nothing behind', async (_when, line) => {
     const folder = tempDir()
     const service = spawnMain([], { DATA_DIR: folder }, folder)

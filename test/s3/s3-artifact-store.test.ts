@@ -224,12 +224,12 @@ describe.skipIf(!isTested)('trouble', () => {
     [
       'a wrong secret',
       async () => ({ credentials: { accessKeyId: s3.accessKeyId, secretAccessKey: 'wrong' } }),
-      /refuses us: .*403/,
+      /refuses requests: .*403/,
     ],
     [
       'an unknown key',
       async () => ({ credentials: { accessKeyId: 'unknown', secretAccessKey: s3.secretAccessKey } }),
-      /refuses us: .*403/,
+      /refuses requests: .*403/,
     ],
   ])('%s lasts, and a check tells it', async (_what, options, words) => {
     const { store } = await scene(await options())

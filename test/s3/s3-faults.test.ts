@@ -98,7 +98,7 @@ describe.skipIf(!isTested)('with a bucket an output', () => {
   test('F32 that has expired is lost at once; nothing stands in the bucket', async () => {
     await service.simulator.faults({ files: { expired: { code: 404 } } })
     const { id } = await submit('F32')
-    expect(await finished(service, id)).toMatchObject(lost(/answered 404.*At Replicate until .*http/))
+    expect(await finished(service, id)).toMatchObject(lost(/responded with 404.*At Replicate until .*http/))
     expect(await keysOf(id)).toEqual([])
   })
 

@@ -312,8 +312,8 @@ test.each<[string, string | null | undefined]>([
 describe('what only makes sense together', () => {
   test.each(['api', 'worker'])('role %s needs a Redis and an account', (ROLE) => {
     const message = messageOf({ ROLE })
-    expect(message).toContain('REDIS_URL: read nothing')
-    expect(message).toContain('REPLICATE_API_TOKEN: read nothing')
+    expect(message).toContain('REDIS_URL is not set')
+    expect(message).toContain('REPLICATE_API_TOKEN is not set')
     expect(parseConfig({ ROLE, REDIS_URL: 'redis://r:6379', REPLICATE_API_TOKEN: 'r8_x' }).role).toBe(ROLE)
   })
 
@@ -321,7 +321,7 @@ describe('what only makes sense together', () => {
     expect(messageOf({ ARTIFACT_STORE: 's3' })).toMatch(/^S3_BUCKET: read nothing, expected/)
     expect(messageOf({ S3_ACCESS_KEY_ID: 'a' })).toMatch(/^S3_SECRET_ACCESS_KEY: read nothing/)
     expect(messageOf({ S3_SECRET_ACCESS_KEY: 'a' })).toMatch(/^S3_ACCESS_KEY_ID: read nothing/)
-    expect(messageOf({ S3_KEY_PATTERN: '{job}{index}' })).toMatch(/: between two placeholders stands one of/)
+    expect(messageOf({ S3_KEY_PATTERN: '{job}{index}' })).toMatch(/: two placeholders need one of/)
   })
 
   test('off loopback the key must be long', () => {

@@ -93,8 +93,12 @@ describe('a preset', () => {
 
   test.each<[string, string, RegExp[]]>([
     ['an output of another kind', poster({ output: 'picture' }), [/\/output: read "picture"\. /]],
-    ['a pattern that is none', poster({ key_pattern: '../{job}' }), [/\/key_pattern: read .*"\.\." is no name/]],
-    ['a pattern of nothing', poster({ key_pattern: '{prompt}' }), [/\/key_pattern: .*\{prompt\} is none of/]],
+    [
+      'a pattern that is none',
+      poster({ key_pattern: '../{job}' }),
+      [/\/key_pattern: read .*"\.\." is not a valid name/],
+    ],
+    ['a pattern of nothing', poster({ key_pattern: '{prompt}' }), [/\/key_pattern: .*\{prompt\} is not a placeholder/]],
     ['no YAML', 'name: [', [/not YAML: /]],
     ['a key twice', 'name: a\nname: b', [/not YAML: .*unique/]],
     ['nothing', '', [/\/: read null\. /]],

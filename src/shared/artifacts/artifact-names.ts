@@ -2,8 +2,8 @@ import type { JobRecord, Json, JsonObject } from '../jobs/job.ts'
 import { extensionOf } from './media-types.ts'
 
 /**
- * How stored outputs are called. A pattern such as `training-images/{batch}/{index:02}.{ext}` has these placeholders, and
- * `{metadata.<field>}`; what it lacks to tell any two files apart is added to it.
+ * Names of stored outputs. A pattern such as `training-images/{batch}/{index:02}.{ext}` has these placeholders and
+ * `{metadata.<field>}`; placeholders that it lacks to make names unique are appended.
  */
 export const PLACEHOLDERS = ['tenant', 'job', 'batch', 'position', 'attempt', 'index', 'ext', 'preset'] as const
 type Placeholder = (typeof PLACEHOLDERS)[number]
@@ -11,18 +11,18 @@ type Placeholder = (typeof PLACEHOLDERS)[number]
 /** One placeholder of a pattern. */
 type Part = { name: Placeholder; digits: number } | { field: string }
 
-/** These are numbers: `{index:02}` has at least two digits. */
+/** Numeric placeholders: `{index:02}` has at least two digits. */
 const NUMBERS: ReadonlySet<string> = new Set<Placeholder>(['position', 'attempt', 'index'])
 const FIELD = /^metadata\.([A-Za-z0-9_-]{1,40})$/
 const MAX_FIELDS = 5
 /** Characters of a metadata value in a name. */
 const MAX_VALUE = 64
-/** A metadata value that has nothing to be called by. */
+/** Name part for a metadata value without letters or digits. */
 const NO_VALUE = 'none'
-/** Patterns of presets that are kept ready. */
+/** Limit of cached patterns of presets. */
 const MAX_PATTERNS = 1000
 
-/** On disk, and in a bucket by default. */
+/** Default patterns on disk and in a bucket. */
 export const DISK_PATTERN = '{tenant}/{job}/{attempt}/{index}'
 export const BUCKET_PATTERN = '{tenant}/{job}/{attempt}/{index}.{ext}'
 
@@ -32,24 +32,24 @@ type NamedJob = Pick<
 >
 
 export interface ArtifactNames {
-  /** The key of one output of a job. */
+  /** Key of one output of a job. */
   keyOf(job: NamedJob, attempt: number, index: number, mediaType: string): string
-  /** The key of its small picture. */
+  /** Key of its thumbnail. */
   thumbnailOf(job: NamedJob, attempt: number, index: number): string
-  /** Whether the names of its files depend on its place: a batch and a number in it. */
+  /** Whether the names of a job's files depend on its batch and its number there. */
   isNamedByPlace(job: NamedJob): boolean
-  /** Everything below these prefixes belongs to the job. */
+  /** Prefixes below which all keys belong to the job. */
   foldersOf(job: NamedJob): string[]
 }
 
-/** Our own folders below that of a job. */
+/** Reserved folder names. */
 const RESERVED = new Set(['thumbnails', 'inputs'])
 
 const isPlaceholder = (name: string): name is Placeholder => (PLACEHOLDERS as readonly string[]).includes(name)
 
 const PART = /\{([^{}]*)\}/g
 
-/** What stands between braces; null: no placeholder. */
+/** Parses the text between braces; null when it is no placeholder. */
 function partOf(text: string): Part | null {
   const field = FIELD.exec(text)?.[1]
   if (field !== undefined) return { field }
@@ -58,33 +58,32 @@ function partOf(text: string): Part | null {
   return { name, digits: Number(digits ?? 1) }
 }
 
-/** What is wrong with a pattern, in words; null when it can be used. */
+/** Describes the problem of a pattern; null when it is valid. */
 export function patternProblem(pattern: string): string | null {
   for (const [, text = ''] of pattern.matchAll(/\{([^}]*)\}/g))
     if (partOf(text) === null)
-      return `{${text}} is none of ${PLACEHOLDERS.map((one) => `{${one}}`).join(' ')} {metadata.<field>}, nor {index:02}`
-  if (/\}[A-Za-z0-9]*\{/.test(pattern)) return 'between two placeholders stands one of / - _ .'
-  // Values of metadata have hyphens of their own.
+      return `{${text}} is not a placeholder. Use ${PLACEHOLDERS.map((one) => `{${one}}`).join(' ')} {metadata.<field>}, with digits as in {index:02}`
+  if (/\}[A-Za-z0-9]*\{/.test(pattern)) return 'two placeholders need one of / - _ . between them'
+  // Values of metadata can contain hyphens.
   if (/\{metadata\.[^}]*\}[A-Za-z0-9-]*\{/.test(pattern) || /\}[A-Za-z0-9-]*\{metadata\./.test(pattern))
-    return 'between {metadata.<field>} and another placeholder stands one of / _ .'
-  if (pattern.split('{metadata.').length - 1 > MAX_FIELDS) return `it has more than ${MAX_FIELDS} fields of metadata`
+    return '{metadata.<field>} and another placeholder need one of / _ . between them'
+  if (pattern.split('{metadata.').length - 1 > MAX_FIELDS) return `it has more than ${MAX_FIELDS} metadata fields`
   if (pattern.length > 400) return 'it has more than 400 characters'
   for (const segment of pattern.split('/')) {
     const filled = segment.replaceAll(/\{[^{}]*\}/g, 'x')
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(filled))
-      return `"${segment}" is no name of A-Z a-z 0-9 _ - and, not first, a dot`
-    if (RESERVED.has(segment)) return `${segment} is a name of our own`
-    if (segment.indexOf('{ext}') !== segment.lastIndexOf('{ext}')) return '{ext} stands once'
+      return `"${segment}" is not a valid name. Use A-Z a-z 0-9 _ - and, except first, a dot`
+    if (RESERVED.has(segment)) return `${segment} is a reserved name`
+    if (segment.indexOf('{ext}') !== segment.lastIndexOf('{ext}')) return '{ext} is allowed once'
   }
-  if (/\{ext\}.*\//.test(pattern)) return '{ext} stands in the last part'
+  if (/\{ext\}.*\//.test(pattern)) return '{ext} is allowed only in the last part'
   return null
 }
 
 const extensionIn = (pattern: string): string => /\.(?:\{ext\}|[A-Za-z0-9]+)$/.exec(pattern)?.[0] ?? ''
 
 /**
- * The same pattern with everything in it that makes names differ: a file is told by its job, or by batch and position,
- * and by its index.
+ * Appends the missing placeholders that make names unique: the job, or batch and position, and the index.
  */
 function completed(pattern: string): { pattern: string; isNumberedInBatch: boolean } {
   const has = (name: Placeholder): boolean => pattern.includes(`{${name}}`) || pattern.includes(`{${name}:`)
@@ -98,20 +97,20 @@ function completed(pattern: string): { pattern: string; isNumberedInBatch: boole
   return { pattern: pattern.slice(0, pattern.length - extension.length) + added + extension, isNumberedInBatch }
 }
 
-/** The same pattern with the id of the job in it: for jobs of one batch that are called by different patterns. */
+/** Adds the job's id to a pattern, for jobs of one batch whose files are named by different patterns. */
 export function withJob(pattern: string): string {
   if (pattern.includes('{job}')) return pattern
   const { isNumberedInBatch } = completed(pattern)
-  // With the id of the job an index is that of the file alone.
+  // With the job's id, the index only counts the files of the job.
   const numbered = isNumberedInBatch ? pattern.replaceAll(/\{index(:0[1-9])?\}/g, '{position$1}-{index}') : pattern
   const extension = extensionIn(numbered)
   return `${numbered.slice(0, numbered.length - extension.length)}-{job}${extension}`
 }
 
-/** A value of metadata as a part of a name: letters, digits and hyphens. */
+/** Metadata value as a part of a name: letters, digits and hyphens. */
 function nameOf(value: Json | undefined): string {
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return NO_VALUE
-  // Accents go with their marks; what is no letter or digit of ASCII separates words.
+  // Accents are removed; other characters than ASCII letters and digits separate words.
   const plain = String(value).slice(0, 1000).normalize('NFKD').replaceAll(/\p{M}/gu, '')
   const words = plain.replaceAll(/[^A-Za-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '')
   return words.slice(0, MAX_VALUE).replace(/-+$/, '') || NO_VALUE
@@ -132,13 +131,13 @@ function fill(text: string, values: Values, metadata: JsonObject): string {
 interface Pattern {
   pattern: string
   isNumberedInBatch: boolean
-  /** The segments up to the one that is the job's alone, when all of them are known without looking at a file. */
+  /** Segments up to the first one that is unique to the job, when they do not depend on a file. */
   folder: string | null
 }
 
 function readPattern(given: string): Pattern {
   const problem = patternProblem(given)
-  if (problem !== null) throw new Error(`the pattern ${given}: ${problem}`)
+  if (problem !== null) throw new Error(`the pattern ${given} is invalid: ${problem}`)
   const { pattern, isNumberedInBatch } = completed(given)
   const segments = pattern.split('/')
   const jobAt = segments.findIndex((segment) => segment === '{job}')
@@ -147,8 +146,8 @@ function readPattern(given: string): Pattern {
 }
 
 /**
- * `given`: the pattern of the deployment. `byPreset`: whether patterns of presets count, as they do in a bucket. Throws for
- * a pattern that has a problem.
+ * `given`: the pattern of the deployment. `byPreset`: whether patterns of presets apply, as they do in a bucket. Throws for
+ * an invalid pattern.
  */
 export function createArtifactNames(given: string, { byPreset = false } = {}): ArtifactNames {
   const own = readPattern(given)
@@ -163,7 +162,7 @@ export function createArtifactNames(given: string, { byPreset = false } = {}): A
     return read
   }
   const placeOf = ({ id, batch, position, named_as }: NamedJob): { batch: string; position: number } =>
-    // A job outside of a batch is a batch of its own.
+    // A job without a batch is its own batch.
     named_as ?? { batch: batch ?? id, position: position ?? 0 }
   const valuesOf = (job: NamedJob): Values => ({
     tenant: job.tenant,
@@ -178,7 +177,7 @@ export function createArtifactNames(given: string, { byPreset = false } = {}): A
       const { pattern, isNumberedInBatch } = patternOf(job)
       const ext = extensionOf(mediaType)
       if (!isNumberedInBatch) return fill(pattern, { ...valuesOf(job), attempt, index, ext }, job.metadata)
-      // The second file of a job that is one of many has a number behind its job's.
+      // The second and later files of a job in a batch append their index to the job's number.
       const { position } = placeOf(job)
       const numbered = index === 0 ? pattern : pattern.replaceAll(/(\{index(?::0[1-9])?\})/g, `$1-${index}`)
       return fill(numbered, { ...valuesOf(job), attempt, index: position, ext }, job.metadata)

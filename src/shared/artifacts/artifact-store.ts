@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 
-/** What a stored file is found to be, and where it is. */
+/** Detected properties of a stored file, and its key. */
 export interface StoredFile {
-  /** What `open` and `remove` take. */
+  /** Key for `open` and `remove`. */
   key: string
   bytes: number
   sha256: string
@@ -11,10 +11,10 @@ export interface StoredFile {
 
 export interface PutOptions {
   maxBytes: number
-  /** As it is declared: it counts where the bytes do not decide. */
+  /** Declared type, used where the bytes do not decide. */
   mediaType?: string
   expectedBytes?: number | null
-  /** Looks at the whole file, by its path on this machine, before anybody else can see it. */
+  /** Inspects the complete file, by its local path, before it becomes visible. */
   examine?: (path: string, mediaType: string) => Promise<void>
   signal?: AbortSignal
 }
@@ -25,45 +25,44 @@ export interface ByteRange {
   end: number
 }
 
-/** How a file is to be shown to whoever follows a link of the store's own. */
+/** Response headers for a reader of one of the store's own links. */
 export interface LinkOptions {
   seconds: number
   mediaType: string
   disposition: string
 }
 
-/** Where artifacts live. Keys are made of safe segments only; writing the same key again replaces the file whole. */
+/** Storage of artifacts. Keys consist of safe segments; writing an existing key replaces the file atomically. */
 export interface ArtifactStore {
   /**
-   * Streams `body` to `key`, which may depend on the type that the file turns out to have; nothing is visible under it
-   * before the last byte is safe. The answer's `key` is the one to remember: it may tell more than the one given.
-   * Throws ArtifactRefusedError for what the file is to blame for, StorageTroubleError or an error of the file system for
-   * trouble of ours.
+   * Streams `body` to `key`, which can depend on the detected type; the file becomes visible only when it is stored
+   * completely. Returns the `key` to remember, which can contain more than the given one. Throws ArtifactRefusedError for
+   * faults of the file, StorageTroubleError or a file system error for faults of the storage.
    */
   put(
     key: string | ((mediaType: string) => string),
     body: AsyncIterable<Uint8Array>,
     options: PutOptions,
   ): Promise<StoredFile>
-  /** Opens a file or a range of it; null when it is not there. */
+  /** Opens a file or a range of it; null when it does not exist. */
   open(key: string, range?: ByteRange): Promise<Readable | null>
-  /** A URL at which anybody may fetch the file for a while; null when files only pass through this service. */
+  /** Temporary public URL of the file; null when files only pass through this service. */
   link(key: string, options: LinkOptions): Promise<string | null>
-  /** Removes files; those that are not there are no mistake. */
+  /** Removes files; missing ones are no error. */
   remove(keys: readonly string[]): Promise<void>
   /** Removes everything under a prefix of whole segments. */
   removeAll(prefix: string): Promise<void>
-  /** Whether files can be stored: a folder is written and read back, a bucket is asked for. */
+  /** Checks whether files can be stored: writes to a folder and reads it back, or requests the bucket. */
   check(): Promise<StorageCheck>
 }
 
-/** `ok` false: somebody has to change something. What passes by itself is told in `detail` only. */
+/** `ok` false: an operator has to act. Temporary faults are only reported in `detail`. */
 export interface StorageCheck {
   ok: boolean
   detail: string
 }
 
-/** The file is larger than allowed (`lasting`: it will be the next time), or not as long as announced. */
+/** The file exceeds the limit (`lasting`: a retry will fail too), or its length differs from the announced one. */
 export class ArtifactRefusedError extends Error {
   override name = 'ArtifactRefusedError'
   readonly lasting: boolean
@@ -73,7 +72,7 @@ export class ArtifactRefusedError extends Error {
   }
 }
 
-/** The place where files are kept fails. `lasting`: it will go on until somebody changes something. */
+/** The storage fails. `lasting`: until an operator acts. */
 export class StorageTroubleError extends Error {
   override name = 'StorageTroubleError'
   readonly lasting: boolean
@@ -83,23 +82,23 @@ export class StorageTroubleError extends Error {
   }
 }
 
-/** Of the file system: full, broken, read-only, or something is in the way. */
+/** File system errors: full, broken, read-only, or a path that is blocked. */
 const DISK_TROUBLE = new Set(
   'ENOSPC EIO EROFS EDQUOT EFBIG EACCES EPERM ENOTDIR EEXIST EISDIR ENOENT EMFILE ENFILE'.split(' '),
 )
 
-/** Our side of a copy failed: the bucket or the disk does not take it. */
+/** Whether a copy failed on the storage side, the bucket or the disk. */
 export const isStorageTrouble = (error: unknown): boolean =>
   error instanceof StorageTroubleError ||
   (error instanceof Error && 'code' in error && DISK_TROUBLE.has(String(error.code)))
 
 const SAFE_SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/
 
-/** The key itself; throws when a segment of it is not safe for a file system or a bucket. */
+/** Returns the key; throws when a segment is not safe for a file system or a bucket. */
 export function safeKey(key: string): string {
   if (!key.split('/').every((segment) => SAFE_SEGMENT.test(segment))) throw new Error(`not an artifact key: ${key}`)
   return key
 }
 
-/** Where other machines keep a file is told with the place, so that it is found after a change of the configuration. */
+/** Key of a file in a bucket. It includes the bucket, so that the file is found after a change of the configuration. */
 export const S3_KEY = /^s3:\/\/([^/]+)\/(.+)$/

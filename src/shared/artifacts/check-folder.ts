@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { StorageCheck } from './artifact-store.ts'
 
 /**
- * Writes a small file into the folder as a copy would, reads it back and removes it: a folder that cannot be written, a full
- * disk or a file system that became read-only shows nothing of that otherwise. `variable`: the setting that names the place.
+ * Checks a folder by writing a small file as a copy would, reading it back and removing it. This detects a missing
+ * permission, a full disk and a file system that became read-only. `variable`: the setting that names the folder.
  */
 export async function checkFolder(folder: string, variable: string): Promise<StorageCheck> {
   const content = randomBytes(512)
@@ -21,7 +21,7 @@ export async function checkFolder(folder: string, variable: string): Promise<Sto
     }
     await rename(path, `${path}-read`)
     if (!content.equals(await readFile(`${path}-read`)))
-      return { ok: false, detail: `${folder} (${variable}) does not return what was written to it` }
+      return { ok: false, detail: `${folder} (${variable}) returns other bytes than were written to it` }
     return { ok: true, detail: 'a file was written and read back' }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

@@ -1,4 +1,4 @@
-/** What the heads of some containers tell of sound and film, read without decoding anything. */
+/** Duration and size of audio and video, read from the headers of some containers without decoding. */
 
 export interface ContainerFacts {
   /** px */
@@ -8,29 +8,29 @@ export interface ContainerFacts {
   duration: number | null
 }
 
-/** Bytes of a file from `at`; fewer at its end. */
+/** Reads bytes of a file from `at`; fewer at its end. */
 export type ReadBytes = (at: number, length: number) => Promise<Buffer>
 
-/** A file that has more parts than this before what is looked for is not worth the search. */
+/** Limit of parts that are searched. */
 const MAX_PARTS = 500
 
 interface Box {
   type: string
-  /** Of its content. */
+  /** Bounds of the content. */
   start: number
   end: number
 }
 
-/** The boxes between two places, as far as they make sense (ISO/IEC 14496-12, section 4.2). */
+/** Boxes between two positions, up to the first invalid one (ISO/IEC 14496-12, section 4.2). */
 async function boxesOf(read: ReadBytes, from: number, to: number): Promise<Box[]> {
   const boxes: Box[] = []
   for (let at = from; at + 8 <= to && boxes.length < MAX_PARTS;) {
     const head = await read(at, 16)
     if (head.length < 8) break
-    const told = head.readUInt32BE(0)
-    const isLarge = told === 1
+    const declared = head.readUInt32BE(0)
+    const isLarge = declared === 1
     if (isLarge && head.length < 16) break
-    const size = isLarge ? Number(head.readBigUInt64BE(8)) : told === 0 ? to - at : told
+    const size = isLarge ? Number(head.readBigUInt64BE(8)) : declared === 0 ? to - at : declared
     const header = isLarge ? 16 : 8
     if (size < header || at + size > to) break
     boxes.push({ type: head.toString('latin1', 4, 8), start: at + header, end: at + size })
@@ -39,7 +39,7 @@ async function boxesOf(read: ReadBytes, from: number, to: number): Promise<Box[]
   return boxes
 }
 
-/** MP4 and QuickTime: the duration by `mvhd`, the size by the largest `tkhd`. */
+/** MP4 and QuickTime: duration from `mvhd`, size from the largest `tkhd`. */
 export async function readMp4Facts(read: ReadBytes, bytes: number): Promise<ContainerFacts> {
   const facts: ContainerFacts = { width: null, height: null, duration: null }
   const moov = (await boxesOf(read, 0, bytes)).find(({ type }) => type === 'moov')
@@ -59,12 +59,12 @@ function movieDuration(mvhd: Buffer): number | null {
   if (mvhd.length < (isLong ? 32 : 20)) return null
   const timescale = mvhd.readUInt32BE(isLong ? 20 : 12)
   const duration = isLong ? Number(mvhd.readBigUInt64BE(24)) : mvhd.readUInt32BE(16)
-  // All bits set: not known.
+  // All bits set: unknown.
   const isKnown = duration > 0 && timescale > 0 && (isLong || duration !== 0xff_ff_ff_ff)
   return isKnown ? duration / timescale : null
 }
 
-/** As it is shown: a quarter turn changes width and height. */
+/** Displayed size: a rotation by a quarter turn swaps width and height. */
 function trackSize(tkhd: Buffer): { width: number; height: number } | null {
   const matrixAt = tkhd[0] === 1 ? 52 : 40
   if (tkhd.length < matrixAt + 44) return null
@@ -74,7 +74,7 @@ function trackSize(tkhd: Buffer): { width: number; height: number } | null {
   return isTurned ? { width: height, height: width } : { width, height }
 }
 
-/** WAV: the bytes of sound by those of a second. */
+/** WAV: the bytes of audio divided by the bytes per second. */
 export async function readWavFacts(read: ReadBytes, bytes: number): Promise<ContainerFacts> {
   let bytesPerSecond = 0
   let at = 12
@@ -85,7 +85,7 @@ export async function readWavFacts(read: ReadBytes, bytes: number): Promise<Cont
     const size = head.readUInt32LE(4)
     if (type === 'fmt ' && head.length >= 20) bytesPerSecond = head.readUInt32LE(16)
     if (type === 'data') {
-      // What was written in one go does not know its size in its head.
+      // A streamed file has no size in its header.
       const sound = size === 0 || size === 0xff_ff_ff_ff ? bytes - at - 8 : Math.min(size, bytes - at - 8)
       return { width: null, height: null, duration: bytesPerSecond > 0 ? sound / bytesPerSecond : null }
     }

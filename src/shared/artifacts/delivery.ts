@@ -1,10 +1,10 @@
-/** Replicate's own hosts of output files (its OpenAPI description, recorded answers). */
+/** Replicate's hosts of output files (source: its OpenAPI description, recorded responses). */
 const DELIVERY = /^(?:[a-z0-9-]+\.)*replicate\.delivery$/
 
-/** Under which path the simulator has its output files. */
+/** Path of the simulator's output files. */
 const SIMULATED = '/files/'
 
-/** `https://replicate.delivery/...`, whatever upstream this deployment has. */
+/** Whether a link is `https://replicate.delivery/...`, independent of the configured upstream. */
 export function isReplicateDelivery(link: string): boolean {
   if (!link.startsWith('https://') || /\s/.test(link) || !URL.canParse(link)) return false
   return DELIVERY.test(new URL(link).hostname)

@@ -7,12 +7,12 @@ import { safeKey, type ArtifactStore } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
 
-/** No copy takes so long. */
+/** Age of an abandoned part file, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 60 * 60_000
 
 /**
- * Artifacts as files below `root`. What is not whole yet stands in a folder of its own, whose name no key can have: so
- * what was left behind is found without looking through all that is stored.
+ * Artifacts as files below `root`. Incomplete files are in a separate folder whose name no key can have, so that
+ * leftovers are found without a scan of all stored files.
  */
 export function createDiskArtifactStore(root: string): ArtifactStore {
   const base = resolve(root)
@@ -31,7 +31,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
       if (typeof key === 'string') pathOf(key)
       const { path: part, ...found } = await receiveFile(join(parts, randomBytes(8).toString('hex')), body, options)
       try {
-        // A name may depend on the type, which is known when the file is whole.
+        // The name can depend on the type, which is known once the file is complete.
         const final = typeof key === 'string' ? key : key(found.media_type)
         const path = pathOf(final)
         const folder = dirname(path)
@@ -69,7 +69,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
   }
 }
 
-/** A rename is only durable when its folder is. */
+/** Syncs the folder, without which a rename is not durable. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, constants.O_RDONLY)
   try {

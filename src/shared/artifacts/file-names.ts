@@ -4,13 +4,13 @@ import { extensionOf } from './media-types.ts'
 
 type NamedJob = Pick<JobRecord, 'id' | 'preset' | 'model' | 'deployment' | 'version' | 'artifacts'>
 
-/** Of the part that says what made the file; with id, number and extension it fits into 255 bytes of any file system. */
+/** Limit of the source part; with id, number and extension the name fits the 255 bytes of any file system. */
 const MAX_SOURCE = 60
 
 /**
- * The name of an output among a person's downloads: `<preset or model>-<id of the job>.<ext>`, with a number before the
- * extension when the job has several outputs, from 1, padded so that they sort. ASCII letters, digits, `.`, `_` and `-`
- * only, never with a dot first: safe in a header, in a shell and on every file system.
+ * Download name of an output: `<preset or model>-<id of the job>.<ext>`, with a number before the extension when the job
+ * has several outputs, from 1, zero-padded so that they sort. Consists of ASCII letters, digits, `.`, `_` and `-`, without
+ * a leading dot: safe in a header, in a shell and on every file system.
  */
 export function fileNameOf(job: NamedJob, { id, media_type }: Pick<ArtifactRecord, 'id' | 'media_type'>): string {
   const { length } = job.artifacts
@@ -19,7 +19,7 @@ export function fileNameOf(job: NamedJob, { id, media_type }: Pick<ArtifactRecor
   return `${sourceOf(job)}-${job.id.replace(/^job_/, '')}${number}.${extensionOf(media_type)}`
 }
 
-/** The preset, or the last part of the name of what ran: `flux-schnell` of `black-forest-labs/flux-schnell`. */
+/** Preset name, or the last part of the model or deployment: `flux-schnell` of `black-forest-labs/flux-schnell`. */
 function sourceOf({ preset, model, deployment, version }: NamedJob): string {
   const name = preset ?? (model ?? deployment ?? version)?.split(':')[0]?.split('/').at(-1) ?? ''
   const plain = name

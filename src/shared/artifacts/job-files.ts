@@ -3,16 +3,16 @@ import type { KeptFiles } from '../jobs/purge.ts'
 import type { ArtifactNames } from './artifact-names.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 
-/** The keys of stored files, and of their small pictures. */
+/** Keys of stored files and their thumbnails. */
 export const keysOfFiles = (artifacts: readonly ArtifactRecord[]): string[] =>
   artifacts.flatMap(({ key, thumbnail }) => (thumbnail ? [key, thumbnail.key] : [key]))
 
-/** Everything that was stored for a job. */
+/** Removes everything that was stored for a job. */
 export function createJobFiles(artifacts: Pick<ArtifactStore, 'remove' | 'removeAll'>, names: ArtifactNames) {
   const of = (job: JobRecord): KeptFiles => ({
     tenant: job.tenant,
     keys: keysOfFiles(job.artifacts),
-    // Also what no record names: of copies that were never finished.
+    // Includes files of unfinished copies, which no record names.
     folders: names.foldersOf(job),
   })
   return {

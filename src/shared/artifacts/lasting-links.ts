@@ -3,24 +3,24 @@ import type { ArtifactRecord, JobRecord } from '../jobs/job.ts'
 import { fileNameOf } from './file-names.ts'
 import { isSigned, sign, type SigningKeys } from '../signing-keys.ts'
 
-/** What a lasting link says of its file: everything that serving it needs, so that it needs no record. */
+/** Content of a lasting link: everything that is needed to serve its file without a record. */
 export interface LinkedFile {
-  /** Its place in the artifact store. */
+  /** Key in the artifact store. */
   key: string
   media_type: string
   bytes: number
-  /** What its ETag is made of. */
+  /** Source of the ETag. */
   sha256: string
-  /** Under which it is saved. */
+  /** Download name. */
   name: string
-  /** Whose it is: some say which pages may read their files. */
+  /** Owner; its CORS settings apply to the file. */
   tenant: string
 }
 
-/** The path of an artifact's small picture, below its own. */
+/** Path of an artifact's thumbnail, below the artifact's. */
 export const THUMBNAIL = '/thumbnail'
 
-/** An artifact, and the small picture beside it (null: it has none), as they are served. */
+/** An artifact and its thumbnail (null: none), as they are served. */
 export function namedFiles(
   job: Parameters<typeof fileNameOf>[0] & Pick<JobRecord, 'tenant'>,
   artifact: ArtifactRecord,
@@ -53,8 +53,8 @@ const fileSchema = z
   }))
 
 /**
- * Signed paths to artifacts that are valid as long as their file is there, for whoever holds them (docs/adr/0008). Their
- * key is not that of tokens: rotating it ends all of them.
+ * Signed paths to artifacts: bearer links that are valid as long as the file exists (docs/adr/0008). They have their own
+ * key, whose rotation revokes all of them.
  */
 export function createLastingLinks(keys: SigningKeys) {
   const claimOf = (path: string, file: string): string => `lasting:${path}:${file}`
@@ -67,7 +67,7 @@ export function createLastingLinks(keys: SigningKeys) {
       return `${path}?file=${file}&signature=${sign(keys, claimOf(path, file), SIGNATURE_BYTES)}`
     },
 
-    /** null when we did not sign it. Throws when that cannot be found out. */
+    /** Verifies a link; null when its signature is invalid. Throws when the keys cannot be read. */
     async read(id: string, part: string, file: string, signature: string): Promise<LinkedFile | null> {
       const isOurs = (): boolean => isSigned(keys, claimOf(pathOf(id, part), file), SIGNATURE_BYTES, signature)
       if (!isOurs()) {

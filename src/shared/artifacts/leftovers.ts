@@ -2,8 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Removes from a folder what processes left behind that were killed while they wrote there: everything that was not
- * written to for so long, ms. Looks no more often than that.
+ * Removes leftovers of killed processes from a folder: every file that was not written to for `ms`. Runs at most once
+ * per `ms`.
  */
 export function createRemoveLeftovers(folder: string, ms: number): () => Promise<void> {
   let lookedAt = Number.NEGATIVE_INFINITY
@@ -12,7 +12,7 @@ export function createRemoveLeftovers(folder: string, ms: number): () => Promise
     lookedAt = performance.now()
     for (const name of await readdir(folder)) {
       const path = join(folder, name)
-      // What is gone by now was finished.
+      // A file that is gone by now was completed.
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }))
       if (Date.now() - mtimeMs >= ms) await rm(path, { recursive: true, force: true })
     }

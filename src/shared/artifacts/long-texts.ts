@@ -7,29 +7,29 @@ import { createRemoveLeftovers } from './leftovers.ts'
 import { LongStringsFullError, parseString, unitLength, type LongString } from '../replicate/json-extract.ts'
 import type { OutputTaker } from '../replicate/prediction-port.ts'
 
-/** No output is worked on for so long: what is older was left behind by a process that was killed. ms */
+/** Age at which a file counts as left behind by a killed process, ms: no output is processed this long. */
 const LEFT_BEHIND_MS = 60 * 60_000
-/** What is remembered of the beginning of a text. Bytes. */
+/** Bytes of a text's beginning that are kept in memory. */
 const HEAD_BYTES = 1024
 
 /**
- * The long strings of one output, each in a file, so that none of them is ever in memory as a whole. In the output a
- * marker stands for each: of a data URI it is a data URI as well, of the same type; of any other text it is a word.
+ * Long strings of one output, each in a file, so that none is ever completely in memory. In the output a marker replaces
+ * each of them: for a data URI a data URI of the same type, for any other text a word.
  */
 export interface LongTexts extends OutputTaker {
-  /** The bytes that the data URI of a marker stands for; null: it is no marker of a data URI. Throws when it cannot be read. */
+  /** Decoded bytes of a marker's data URI; null when `text` is no such marker. Throws when it cannot be decoded. */
   file(marker: string): AsyncIterable<Buffer> | null
-  /** Whether a marker of a text stands in `text`. */
+  /** Whether `text` contains a marker. */
   isIn(text: string): boolean
-  /** A text with its markers replaced by what they stand for. `json`: the text is JSON, and so is what comes out. */
+  /** Text with its markers replaced by the strings. `json`: the text is JSON, and so is the result. */
   fill(text: string, as: 'text' | 'json'): AsyncIterable<Buffer>
-  /** Removes all of it. */
+  /** Removes all files. */
   remove(): Promise<void>
 }
 
 export type OpenLongTexts = () => LongTexts
 
-/** @param maxBytes of all long texts of one output together. */
+/** @param maxBytes limit of all long texts of one output together. */
 export function createLongTexts(folder: string, maxBytes: number): OpenLongTexts {
   const removeLeftovers = createRemoveLeftovers(folder, LEFT_BEHIND_MS)
   async function prepare(): Promise<void> {
@@ -135,10 +135,10 @@ async function* chunksOf({ path }: Entry, start = 0): AsyncGenerator<Buffer> {
   yield* stream
 }
 
-/** What a data URI holds: percent-encoded text, or base64 (RFC 2397). */
+/** Decodes a data URI: percent-encoded text, or base64 (RFC 2397). */
 function dataUriBytes(entry: Entry): AsyncIterable<Buffer> {
   const comma = entry.head.indexOf(',')
-  if (comma === -1) throw new Error('a data URI whose head has no end')
+  if (comma === -1) throw new Error('the head of the data URI has no end')
   const isBase64 = /;\s*base64\s*$/i.test(entry.head.toString('latin1', 0, comma))
   const plain = percentDecoded(chunksOf(entry, comma + 1))
   return isBase64 ? base64Decoded(plain) : plain
@@ -181,7 +181,7 @@ async function* base64Decoded(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buf
   yield Buffer.from(rest, 'base64')
 }
 
-/** Turns the inside of a JSON string, piece by piece, into UTF-8. */
+/** Decodes the content of a JSON string, chunk by chunk, to UTF-8. */
 function unescaping(): { decode(raw: Buffer): Buffer; end(): Buffer } {
   let rest = Buffer.alloc(0)
   return {
@@ -196,7 +196,7 @@ function unescaping(): { decode(raw: Buffer): Buffer; end(): Buffer } {
   }
 }
 
-/** Where whole characters end: a high surrogate as an escape waits for its other half. */
+/** End of the last complete character; an escaped high surrogate waits for its low one. */
 function wholeEnd(raw: Buffer): number {
   let at = 0
   let whole = 0

@@ -3,9 +3,9 @@ import type Sharp from 'sharp'
 import type { Logger } from '../logger.ts'
 import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
 
-/** What is found out about a file beside its type. */
+/** Detected properties of a file other than its type. */
 export interface FileFacts extends ContainerFacts {
-  /** A small picture (WebP) of a large one. */
+  /** Thumbnail (WebP) of a large picture. */
   thumbnail: Buffer | null
 }
 
@@ -13,28 +13,28 @@ export type MeasureFile = (path: string, mediaType: string) => Promise<FileFacts
 
 const NOTHING: FileFacts = { width: null, height: null, duration: null, thumbnail: null }
 
-/** Formats whose readers are made for strangers' files; nothing that can refer to other files. */
+/** Formats with decoders for untrusted files; none that can reference other files. */
 const PICTURES = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif'])
 const MP4 = /^(?:video|audio)\/(?:mp4|quicktime|x-m4a|x-m4v)$/
 const WAV = /^audio\/(?:wav|wave|vnd\.wave|x-wav)$/
 
-/** The longer side of a small picture, px; smaller ones are shown as they are. */
+/** Longer side of a thumbnail, px; smaller pictures get none. */
 const THUMBNAIL_SIDE = 512
-/** Decoded, a picture of so many pixels takes 200 MB at most. */
+/** Limit of pixels for a thumbnail: decoded, they take 200 MB at most. */
 const MAX_PIXELS = 50_000_000
 const MAX_SIDE = 1_000_000
-/** s; what takes longer is not worth it. */
+/** Limit of decoding, s. */
 const DECODE_SECONDS = 5
 const AT_ONCE = 2
-/** Of one file; parts may be nested to waste time. */
+/** Limit of reads per file, because a hostile file can nest parts to waste time. */
 const MAX_READS = 2000
 
-/** Measures files as far as that is cheap. It never fails: what cannot be found out stays unknown. */
+/** Measures files where that is cheap. Never fails: a property that cannot be determined is null. */
 export function createMeasureFile(log: Logger): MeasureFile {
   let running = 0
   const waiting: (() => void)[] = []
 
-  /** Decoding takes memory and a core: a few at a time. */
+  /** Semaphore: decoding takes memory and a core. */
   async function inTurn<T>(work: () => Promise<T>): Promise<T> {
     while (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
     running++
@@ -64,9 +64,9 @@ export function createMeasureFile(log: Logger): MeasureFile {
 }
 
 async function measurePicture(path: string): Promise<FileFacts> {
-  // Loaded with the first picture: a worker that only moves text does without.
+  // Loaded with the first picture, so that a worker without pictures saves the memory.
   const { default: sharp } = await import('sharp')
-  // The head alone says how large a picture is.
+  // The size of a picture is in its header.
   const { autoOrient, delay = [], pages = 1 } = await sharp(path, { limitInputPixels: false }).metadata()
   const { width, height } = autoOrient
   const milliseconds = delay.reduce((sum, one) => sum + one, 0)
@@ -102,7 +102,7 @@ async function readHead(
   }
 }
 
-/** Files say what they like. */
+/** Drops implausible values, because the headers are untrusted. */
 function sane({ width, height, duration, thumbnail }: FileFacts): FileFacts {
   const isSide = (side: number | null): side is number => side !== null && side >= 1 && side <= MAX_SIDE
   const isSize = isSide(width) && isSide(height)

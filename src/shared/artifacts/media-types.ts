@@ -1,7 +1,7 @@
 import { fileTypeFromBuffer, supportedMimeTypes } from 'file-type'
 import mime from 'mime'
 
-/** Where the registry's first extension is not the one that people know, or there is none. */
+/** Extensions where the registry's first one is unusual or missing. */
 const EXTENSIONS: Record<string, string> = {
   'audio/mpeg': 'mp3',
   'audio/ogg': 'ogg',
@@ -20,7 +20,7 @@ const EXTENSIONS: Record<string, string> = {
 
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}$/
 const UNKNOWN = 'application/octet-stream'
-/** They say nothing. */
+/** Types without information. */
 const VAGUE = new Set([
   'application/octet-stream',
   'binary/octet-stream',
@@ -28,7 +28,7 @@ const VAGUE = new Set([
   'application/unknown',
 ])
 
-/** A media type in lower case and without its parameters; of text, UTF-8 is kept. Null: none, or one that says nothing. */
+/** Media type in lower case without parameters, except a UTF-8 charset of text. Null: none, or one without information. */
 export function plainType(given: string | null): string | null {
   const [type = '', ...parameters] = (given ?? '').toLowerCase().split(';')
   const plain = type.trim()
@@ -39,7 +39,7 @@ export function plainType(given: string | null): string | null {
 
 const withoutParameters = (mediaType: string): string => mediaType.split(';')[0]?.trim().toLowerCase() ?? ''
 
-/** The extension of a file's name: letters and digits only. */
+/** File name extension for a type: letters and digits only. */
 export function extensionOf(mediaType: string): string {
   const type = withoutParameters(mediaType)
   const known = Object.hasOwn(EXTENSIONS, type) ? EXTENSIONS[type] : mime.getExtension(type)
@@ -48,22 +48,22 @@ export function extensionOf(mediaType: string): string {
   return plain ? plain.slice(0, 16) : 'bin'
 }
 
-/** The type that the name in a link says; null: none. */
+/** Media type by the file name in a link; null: none. */
 export function typeOfName(link: string): string | null {
   const path = URL.canParse(link) ? new URL(link).pathname : ''
   return plainType(mime.getType(path))
 }
 
-/** A container or a way of writing: bytes that show no more leave it to what is declared to say what is in it. */
+/** Whether the declared type is a more precise form of the detected one, which is a container or syntax such as XML. */
 function isMorePrecise(declared: string, found: string): boolean {
   if (found === 'application/xml') return declared.endsWith('+xml') || declared === 'text/xml'
   return found === 'application/zip' && (declared.endsWith('+zip') || declared === 'application/x-npz')
 }
 
-/** Types that their first bytes would have shown; a text need not begin as its signature does. */
+/** Types that their first bytes would have revealed; text types are excluded because their signature is optional. */
 const SIGNED: ReadonlySet<string> = new Set([...supportedMimeTypes].filter((type) => !/^text\/|\/xml$/.test(type)))
 
-/** The type of a file: by its first bytes where they decide, else as it is declared. */
+/** Media type of a file: by its first bytes where they decide, else the declared one. */
 export async function outputTypeOf(head: Uint8Array, declared: string | null): Promise<string> {
   const found = (await fileTypeFromBuffer(head))?.mime
   const said = plainType(declared)

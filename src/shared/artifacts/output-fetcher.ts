@@ -3,10 +3,9 @@ import { Agent, buildConnector, request } from 'undici'
 import { ForbiddenAddressError, resolvePublicAddress } from './public-address.ts'
 
 /**
- * Fetches output files. A URL in an output is text that a model wrote: it is followed only over https to public
- * addresses, checked at the moment of connecting, and without redirects. The one exception are the output files of the
- * configured upstream, below `/files/` of its exact origin, when that is itself private (the simulator): a URL to any other
- * path there is a foreign one. No credentials are ever sent.
+ * Fetches output files. A URL in an output is untrusted text from a model: it is fetched only over https from public
+ * addresses, checked when connecting, and without redirects. The one exception is the configured upstream: URLs below
+ * `/files/` of its exact origin are allowed although it is private (the simulator). No credentials are ever sent.
  */
 export interface OutputFetcher {
   open(url: string, signal: AbortSignal): Promise<OutputFile>
@@ -15,9 +14,9 @@ export interface OutputFetcher {
 
 export interface OutputFile {
   body: AsyncIterable<Uint8Array>
-  /** null when upstream did not say */
+  /** null when upstream sent no length */
   bytes: number | null
-  /** As it is declared; null: not at all. */
+  /** Declared type; null: none. */
   mediaType: string | null
 }
 
@@ -31,7 +30,7 @@ export class OutputFetchError extends Error {
   }
 }
 
-/** Where the simulator serves outputs, and nothing else. */
+/** Path below which the simulator serves only outputs. */
 const OUTPUT_PATHS = '/files/'
 
 export function createOutputFetcher(options: { upstreamBaseUrl: string; connectTimeout: number }): OutputFetcher {
@@ -52,13 +51,13 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
 
   return {
     async open(text, signal) {
-      if (!URL.canParse(text)) throw new OutputFetchError('a link that is no URL is not fetched', true)
+      if (!URL.canParse(text)) throw new OutputFetchError('the link is not a URL, so it is not fetched', true)
       const url = new URL(text)
       const own = url.origin === upstream && url.pathname.startsWith(OUTPUT_PATHS)
       if (!own && url.protocol !== 'https:') throw new OutputFetchError(`${url.origin} is not fetched: not https`, true)
       if (url.username || url.password)
         throw new OutputFetchError(`${url.host} is not fetched: credentials in the URL`, true)
-      // Half the work of `fetch`, and it neither follows redirects nor unpacks anything.
+      // Takes half the work of `fetch`, and neither follows redirects nor decompresses.
       const { statusCode, headers, body } = await request(url, {
         dispatcher: own ? trusted : guarded,
         headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'genqueue' },
@@ -67,15 +66,15 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
         const text = error instanceof Error ? error.message : String(error)
         throw new OutputFetchError(`${url.host}: ${text}`, error instanceof ForbiddenAddressError, error)
       })
-      // What goes wrong before anybody reads is told to the reader.
+      // An error before the first read is thrown to the reader.
       body.on('error', () => undefined)
       const refuse = (what: string, gone: boolean): never => {
         body.destroy()
-        throw new OutputFetchError(`${url.host} answered ${what}`, gone)
+        throw new OutputFetchError(`${url.host} responded with ${what}`, gone)
       }
       if (statusCode !== 200) refuse(String(statusCode), [404, 410].includes(statusCode))
       const encoding = headers['content-encoding'] ?? 'identity'
-      if (encoding !== 'identity') refuse(`in ${String(encoding)}, which was not asked for`, false)
+      if (encoding !== 'identity') refuse(`the encoding ${String(encoding)}, which was not requested`, false)
       const length = headers['content-length']
       const declared = headers['content-type']
       return {
@@ -90,7 +89,7 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
   }
 }
 
-/** Reading may end before it began: a generator that has not begun would leave its stream open. */
+/** Iterable that can be closed before the first read; an unstarted generator would leave its stream open. */
 const closable = (body: Readable): AsyncIterable<Uint8Array> => ({
   [Symbol.asyncIterator]() {
     const chunks: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]()

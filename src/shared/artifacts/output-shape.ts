@@ -2,26 +2,26 @@ import { z } from 'zod'
 import type { Json, JsonObject } from '../jobs/job.ts'
 
 /**
- * What an output means, compiled from a model's Output schema (or said by a preset) and frozen into the job. It decides
- * which strings are files, and whether an array of strings is one text:
+ * Meaning of an output, compiled from a model's Output schema (or set by a preset) and stored in the job. It decides which
+ * strings are files, and whether an array of strings is one text:
  *
  * - `text`: one text; an array of strings is its tokens, which are joined
  * - `files`: every string is a file
- * - `json`: the value as it stands; nothing is declared to be a file
- * - `{ files }`: a value in which the strings at these places are files: keys and `*` (any item) between slashes, each key
+ * - `json`: the unchanged value; no string is declared to be a file
+ * - `{ files }`: a value in which the strings at these paths are files: keys and `*` (any item) between slashes, each key
  *   percent-encoded
  *
- * In each of them but `text`, what surely is a file is one: see `Meaning` in output.ts.
+ * In all of them except `text`, strings that certainly are files count too: see `Meaning` in output.ts.
  */
 export const OUTPUT_KINDS = ['text', 'files', 'json'] as const
 export type OutputKind = (typeof OUTPUT_KINDS)[number]
 export type OutputShape = OutputKind | { files: string[] }
 
-/** A schema comes from strangers: what is larger declares no files. */
+/** Limits of an untrusted schema; a larger one declares no files. */
 const MAX_NODES = 2000
 const MAX_DEPTH = 32
 const MAX_PLACES = 64
-/** Characters of all places together: every record of a job has them. */
+/** Characters of all paths together: each job's record contains them. */
 const MAX_PLACES_LENGTH = 2000
 
 export const outputShapeSchema: z.ZodType<OutputShape> = z.union([
@@ -33,13 +33,13 @@ const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const ANY_ITEM = '*'
-/** A key of an object as a segment of a place; the empty one is `%`, because the empty place is the whole output. */
+/** Object key as a path segment. The empty key is `%`, because the empty path is the whole output. */
 export const segmentOf = (key: string): string =>
   key === '' ? '%' : encodeURIComponent(key.toWellFormed()).replaceAll('*', '%2A')
 
 const listOf = (value: Json | undefined): JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
 
-/** `definitions`: what `#/components/schemas/X` refers to. */
+/** Compiles an Output schema. `definitions`: targets of `#/components/schemas/X`. */
 export function compileOutputShape(schema: Json | undefined, definitions: JsonObject): OutputShape {
   if (!isObject(schema)) return 'json'
   const referred = ({ $ref: reference }: JsonObject): [name: string, schema: JsonObject] | null => {
@@ -52,7 +52,7 @@ export function compileOutputShape(schema: Json | undefined, definitions: JsonOb
   let isTooLarge = false
   let isText = false
   const files = new Set<string>()
-  /** Places that may hold a plain string: what may be a text is none of the files. */
+  /** Paths that can also hold plain text; they are not files. */
   const texts = new Set<string>()
 
   function visit(one: JsonObject, place: readonly string[], within: readonly string[], depth: number): void {
@@ -69,7 +69,7 @@ export function compileOutputShape(schema: Json | undefined, definitions: JsonOb
     if (one.format === 'uri') files.add(place.join('/'))
     else if (type.includes('string')) texts.add(place.join('/'))
     const found = referred(one)
-    // What refers to itself is not followed again.
+    // Recursion ends here.
     if (found && !within.includes(found[0])) visit(found[1], place, [...within, found[0]], depth + 1)
     for (const part of [one.allOf, one.anyOf, one.oneOf].flatMap(listOf)) visit(part, place, within, depth + 1)
     const properties = isObject(one.properties) ? Object.entries(one.properties) : []

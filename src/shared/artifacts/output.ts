@@ -2,30 +2,30 @@ import { isDataUri } from '../inputs/data-uri.ts'
 import type { Json } from '../jobs/job.ts'
 import { ANY_ITEM, segmentOf, type OutputShape } from './output-shape.ts'
 
-/** What decides about the strings of an output: never their look alone. */
+/** Information that decides which strings of an output are files. */
 export interface Meaning {
-  /** Of the model's Output schema; null: it is not known. */
+  /** From the model's Output schema; null: unknown. */
   shape: OutputShape | null
-  /** Whether a link leads to where Replicate delivers output files. */
+  /** Whether a link leads to Replicate's delivery of output files. */
   delivers: (link: string) => boolean
 }
 
 /**
- * What a prediction's output consists of. A string is a file where the shape says so, and wherever it surely is one: a data
- * URI, or a link to Replicate's own delivery. Everything else stays as it is; only tokens of a text are joined.
+ * Parts of a prediction's output. A string is a file where the shape says so, and wherever it certainly is one: a data URI,
+ * or a link to Replicate's delivery. Everything else is unchanged; only tokens of a text are joined.
  */
 export interface OutputPlan {
-  /** The output with each file replaced: by its id, or by null when it is lost. */
+  /** Output with each file replaced by its id, or by null when it is lost. */
   render: (file: (index: number) => string | null) => Json
   files: string[]
 }
 
-/** Text up to this size lives in the record; larger becomes an artifact. Bytes of JSON. */
+/** Limit of an output in the record, in bytes of JSON; a larger one becomes an artifact. */
 export const MAX_INLINE_OUTPUT = 32 * 1024
-/** Files of one output: each has a line in the record of its job. */
+/** Limit of files of one output: each has an entry in the record of its job. */
 export const MAX_OUTPUT_FILES = 10_000
 
-/** The places of a shape below one place. */
+/** Tree of a shape's paths below one path. */
 interface Places {
   isFile: boolean
   below: Map<string, Places>
@@ -78,7 +78,7 @@ export function planOutput(output: Json, { shape, delivers }: Meaning): OutputPl
   return { render, files }
 }
 
-/** A text, or its tokens; null when it is something else. */
+/** A text, or its joined tokens; null for any other output. */
 function joined(output: Json): string | null {
   if (typeof output === 'string') return output
   return Array.isArray(output) && output.length > 0 && output.every((token) => typeof token === 'string')
@@ -86,22 +86,22 @@ function joined(output: Json): string | null {
     : null
 }
 
-/** How much of a growing text is shown before it is complete. Characters. */
+/** Characters of a growing text that are shown before it is complete. */
 const MAX_PARTIAL = 4000
 
-/** What a text model has said so far: the beginning; null when the output is no text. */
+/** Beginning of a text model's partial output; null when the output is no text. */
 export function partialText(output: Json, meaning: Meaning): string | null {
   const plan = planOutput(output, meaning)
   if (plan.files.length > 0) return null
   const text = plan.render(() => null)
   if (typeof text !== 'string' || text === '') return null
-  // Never half of a character.
+  // Does not split a surrogate pair.
   return text.slice(0, MAX_PARTIAL).replace(/[\uD800-\uDBFF]$/, '')
 }
 
 const fitsRecord = (value: Json): boolean => Buffer.byteLength(JSON.stringify(value)) <= MAX_INLINE_OUTPUT
 
-/** Files stay where they are, under the links of upstream; null when there is more to it than links. */
+/** Output that keeps upstream's links to its files; null when it contains other files or is too large. */
 export function linkedOutput(output: Json, meaning: Meaning): { value: Json } | null {
   const plan = planOutput(output, meaning)
   if (plan.files.some((file) => file.startsWith('data:'))) return null
@@ -109,7 +109,7 @@ export function linkedOutput(output: Json, meaning: Meaning): { value: Json } | 
   return fitsRecord(value) ? { value } : null
 }
 
-/** What can be final at once: nothing to copy and small enough for the record. */
+/** Output without files that fits the record, so that the job can be final at once; else null. */
 export function inlineOutput(output: Json, meaning: Meaning): { value: Json } | null {
   const plan = planOutput(output, meaning)
   if (plan.files.length > 0) return null

@@ -2,12 +2,12 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
-/** An output asked us to go where outputs are not. */
+/** A URL of an output leads to an address that is not public. */
 export class ForbiddenAddressError extends Error {
   override name = 'ForbiddenAddressError'
 }
 
-/** Routable addresses that reach a cloud's inside: Azure's wire server. */
+/** Routable addresses of cloud internals: Azure's wire server. */
 const DENIED = new Set(['168.63.129.16'])
 
 /** Whether an address is on the public internet: unicast, and for IPv6 in 2000::/3. */
@@ -20,8 +20,8 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /**
- * The address to connect to for a host, checked: every address that the name resolves to must be public, and the
- * checked one is the one to use, so that a second look-up cannot change it.
+ * Resolves a host to the address to connect to. Every address of the name must be public. The caller connects to the
+ * checked address, so that a second look-up cannot change it (DNS rebinding).
  */
 export async function resolvePublicAddress(host: string): Promise<string> {
   const bare = host.replace(/^\[|\]$/g, '')

@@ -7,7 +7,7 @@ import { outputTypeOf } from './media-types.ts'
 /** Enough for every signature that file-type knows. */
 const SNIFF_BYTES = 4100
 
-/** Bytes that are written in one go, while the next ones come. */
+/** Bytes per write, while the next ones are received. */
 const WRITE_BYTES = 256 * 1024
 
 /** A complete file under a temporary name. */
@@ -16,8 +16,8 @@ export interface ReceivedFile extends Omit<StoredFile, 'key'> {
 }
 
 /**
- * Writes a body to a new file beside `path`, on disk to its last byte. Whatever goes wrong, nothing is left of it. The
- * caller renames or removes what it gets.
+ * Writes a body to a new file beside `path` and syncs it to disk. An error leaves no file behind. The caller renames or
+ * removes the file.
  */
 export async function receiveFile(
   path: string,
@@ -27,7 +27,7 @@ export async function receiveFile(
   const tooLarge = (): ArtifactRefusedError =>
     new ArtifactRefusedError(`the file is larger than ${maxBytes} bytes`, true)
   if ((expectedBytes ?? 0) > maxBytes) {
-    // Nobody will read it: where it comes from may stop. How long that takes holds nobody up.
+    // The body will not be read: closes its source without waiting for that.
     void body[Symbol.asyncIterator]()
       .return?.()
       .catch(() => undefined)
@@ -49,7 +49,7 @@ export async function receiveFile(
       await write.add(chunk)
     }
     if (expectedBytes !== null && expectedBytes !== undefined && bytes !== expectedBytes)
-      throw new ArtifactRefusedError(`the file has ${bytes} bytes, ${expectedBytes} were announced`, false)
+      throw new ArtifactRefusedError(`the file has ${bytes} bytes, but ${expectedBytes} were announced`, false)
     await write.end()
     await file.sync()
     await file.close()
@@ -63,7 +63,7 @@ export async function receiveFile(
   }
 }
 
-/** Writes in large pieces and lets the next one gather meanwhile: no more than two of them are in memory. */
+/** Double-buffered writer: writes one large buffer while the next one fills. */
 function gatheredWrites(file: FileHandle): { add(chunk: Uint8Array): Promise<void>; end(): Promise<void> } {
   let gathered: Uint8Array[] = []
   let bytes = 0
@@ -72,7 +72,7 @@ function gatheredWrites(file: FileHandle): { add(chunk: Uint8Array): Promise<voi
   async function begin(): Promise<void> {
     await writing
     writing = writeWhole(file, gathered)
-    // Told by the next wait for it.
+    // The next `await writing` throws the error.
     writing.catch(() => undefined)
     gathered = []
     bytes = 0
@@ -91,7 +91,7 @@ function gatheredWrites(file: FileHandle): { add(chunk: Uint8Array): Promise<voi
   }
 }
 
-/** The system may take a part of it, as before a disk is full: what is left then finds out why. */
+/** Writes all bytes. After a partial write, as on a full disk, writing the rest reports the cause. */
 async function writeWhole(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
   if (chunks.length === 0) return
   const { bytesWritten } = await file.writev(chunks)

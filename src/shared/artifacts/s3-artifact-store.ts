@@ -23,30 +23,30 @@ import type { Spool } from './spool.ts'
 
 export interface S3Options {
   bucket: string
-  /** Before every key; '' for none. */
+  /** Prefix of every key; '' for none. */
   prefix: string
-  /** null: that of AWS for the region. */
+  /** null: AWS's endpoint for the region. */
   endpoint: string | null
   region: string
-  /** null: by the usual ways of AWS, such as the role of the machine. */
+  /** null: AWS's default credential chain, such as the role of the machine. */
   credentials: { accessKeyId: string; secretAccessKey: string } | null
-  /** `<endpoint>/<bucket>/<key>` in place of `<bucket>.<endpoint>/<key>`. */
+  /** `<endpoint>/<bucket>/<key>` instead of `<bucket>.<endpoint>/<key>`. */
   forcePathStyle: boolean
-  /** Whether links of the store's own are given out. */
+  /** Whether presigned links are handed out. */
   presigned: boolean
-  /** ms for connecting; without any byte; for a whole upload; for a check. */
+  /** Limits in ms: connecting, silence, a whole upload, a check. */
   timeouts?: { connect: number; idle: number; upload: number; check: number }
 }
 
 const TIMEOUTS = { connect: 5000, idle: 30_000, upload: 120_000, check: 2000 }
 
-/** Downloads hold a connection each, as long as their reader takes. */
+/** Limit of connections; each download holds one for as long as its reader takes. */
 const MAX_SOCKETS = 200
 
 const nothing = (): void => undefined
 const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
-/** Refusals that last until somebody changes something here or there. */
+/** Refusals that last until an operator acts. */
 const LASTING = new Set([
   'NoSuchBucket',
   'AccessDenied',
@@ -62,10 +62,10 @@ const LASTING = new Set([
   'CredentialsProviderError',
 ])
 
-/** What is lost on the way to a server that is well. */
+/** Transfer errors of a healthy server. */
 const PASSING = new Set(['BadDigest', 'IncompleteBody', 'RequestTimeout', 'XAmzContentSHA256Mismatch'])
 
-/** Artifacts as objects of a bucket. Each is whole on the local disk before it is put, in one request. */
+/** Artifacts as objects of a bucket. Each is complete on the local disk before it is uploaded, in one request. */
 export function createS3ArtifactStore(options: S3Options, spool: Spool): ArtifactStore & { close(): void } {
   const { bucket, presigned } = options
   const timeouts = options.timeouts ?? TIMEOUTS
@@ -75,11 +75,11 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     forcePathStyle: options.forcePathStyle,
     ...(options.endpoint === null ? {} : { endpoint: options.endpoint }),
     ...(options.credentials === null ? {} : { credentials: options.credentials }),
-    // One owner of retries: the store job. A second try here covers a connection that was closed while idle.
+    // The store job owns retries. The second attempt here covers a connection that was closed while idle.
     maxAttempts: 2,
-    // What it would warn of is told by the errors that it throws.
+    // The SDK's warnings repeat the errors that it throws.
     logger: SILENT,
-    // Our digest is sent with each object; servers that know nothing of the SDK's own checksums take it too.
+    // Each object is sent with our digest, which servers without the SDK's checksums accept too.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -90,7 +90,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     },
   })
 
-  /** Remembered keys say their bucket; others are below our prefix. */
+  /** Bucket and key of an object. Stored keys name their bucket; others are below the configured prefix. */
   function placeOf(key: string): { Bucket: string; Key: string } {
     const [, Bucket, Key] = S3_KEY.exec(key) ?? []
     return Bucket !== undefined && Key !== undefined
@@ -117,7 +117,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
       ContentType: media_type,
       ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
     })
-    // Signed with the digest of the content: whatever else a server knows, it checks that what arrived is what was sent.
+    // The signature covers the digest of the content, so every server verifies the received bytes.
     command.middlewareStack.add(
       (next) => async (args) => {
         if (isHttpRequest(args.request)) args.request.headers['x-amz-content-sha256'] = sha256
@@ -137,7 +137,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     }
   }
 
-  /** Asks for the object that was just put: a server, or a proxy before it, may answer 200 without having stored it. */
+  /** Verifies the uploaded object with a HEAD: a server, or a proxy in front of it, can return 200 without storing it. */
   async function confirm(
     place: { Bucket: string; Key: string },
     { bytes, sha256 }: Pick<ReceivedFile, 'bytes' | 'sha256'>,
@@ -147,7 +147,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
       .send(new HeadObjectCommand({ ...place, ChecksumMode: 'ENABLED' }), { abortSignal: timely(signal) })
       .catch((error: unknown) => {
         if (statusOf(error) !== 404) throw error
-        throw new StorageTroubleError(`the bucket ${place.Bucket} accepted an object and does not have it`, {
+        throw new StorageTroubleError(`the bucket ${place.Bucket} accepted an object but does not have it`, {
           lasting: false,
           cause: error,
         })
@@ -156,7 +156,7 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     const isOther = head.ChecksumSHA256 !== undefined && head.ChecksumSHA256 !== digest
     if (head.ContentLength === bytes && !isOther) return
     throw new StorageTroubleError(
-      `the bucket ${place.Bucket} stored another object than it was sent: ${head.ContentLength ?? 'unknown'} of ${bytes} bytes`,
+      `the bucket ${place.Bucket} stored another object than was sent: ${head.ContentLength ?? 'unknown'} of ${bytes} bytes`,
       { lasting: false },
     )
   }
@@ -216,14 +216,14 @@ export function createS3ArtifactStore(options: S3Options, spool: Spool): Artifac
     },
 
     async check(): Promise<StorageCheck> {
-      // Each file is whole on the local disk first.
+      // Each file passes through the local disk.
       const spooling = await spool.check()
       if (!spooling.ok) return spooling
       try {
         await client.send(new HeadBucketCommand({ Bucket: bucket }), {
           abortSignal: AbortSignal.timeout(timeouts.check),
         })
-        return { ok: true, detail: `the bucket ${bucket} answers` }
+        return { ok: true, detail: `the bucket ${bucket} responds` }
       } catch (error) {
         const { lasting, message } = trouble(error, bucket)
         return { ok: !lasting, detail: message }
@@ -244,11 +244,11 @@ const isHttpRequest = (request: unknown): request is { headers: Record<string, s
 const statusOf = (error: unknown): number | null => {
   if (!(error instanceof Error) || !('$metadata' in error)) return null
   const { $metadata } = error
-  const isTold = typeof $metadata === 'object' && $metadata !== null && 'httpStatusCode' in $metadata
-  return isTold && typeof $metadata.httpStatusCode === 'number' ? $metadata.httpStatusCode : null
+  const hasStatus = typeof $metadata === 'object' && $metadata !== null && 'httpStatusCode' in $metadata
+  return hasStatus && typeof $metadata.httpStatusCode === 'number' ? $metadata.httpStatusCode : null
 }
 
-/** What a failed request means. A HEAD has no body, so its status must do. */
+/** Classifies a failed request. A HEAD has no body, so only its status is known. */
 function trouble(error: unknown, bucket: string): StorageTroubleError {
   if (error instanceof StorageTroubleError) return error
   const status = statusOf(error)
@@ -262,8 +262,8 @@ function trouble(error: unknown, bucket: string): StorageTroubleError {
     status === null ? '' : `status ${status}`,
     error instanceof Error ? error.message : String(error),
   ]
-  const told = words.filter((word) => word !== '' && word !== 'UnknownError' && word !== 'Error').join(', ')
-  return new StorageTroubleError(`the bucket ${bucket} ${lasting ? 'refuses us' : 'fails'}: ${told}`, {
+  const reason = words.filter((word) => word !== '' && word !== 'UnknownError' && word !== 'Error').join(', ')
+  return new StorageTroubleError(`the bucket ${bucket} ${lasting ? 'refuses requests' : 'fails'}: ${reason}`, {
     lasting,
     cause: error,
   })

@@ -6,12 +6,12 @@ import type { PutOptions, StorageCheck } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile, type ReceivedFile } from './receive-file.ts'
 
-/** No copy takes so long: what is older was left behind by a process that was killed. ms */
+/** Age at which a file counts as left behind by a killed process, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 15 * 60_000
 
-/** Files on their way to somewhere else, whole on the local disk: at most so many bytes of them at once. */
+/** Files in transit to a bucket, complete on the local disk; a semaphore limits their total bytes. */
 export interface Spool {
-  /** Receives a body and hands it to `forward`; the file is gone afterwards, whatever happens. */
+  /** Receives a body, passes the file to `forward`, and removes it in any case. */
   pass<T>(body: AsyncIterable<Uint8Array>, options: PutOptions, forward: (file: ReceivedFile) => Promise<T>): Promise<T>
   check(): Promise<StorageCheck>
 }
@@ -21,7 +21,7 @@ export function createSpool(folder: string, maxBytes: number): Spool {
   const waiting: (() => void)[] = []
   const removeLeftovers = createRemoveLeftovers(folder, LEFT_BEHIND_MS)
 
-  /** Room for the largest that the file may become. One that is larger than all the room goes alone. */
+  /** Reserves the largest possible size of the file. A file larger than the whole capacity runs alone. */
   async function reserve(bytes: number, signal: AbortSignal | undefined): Promise<() => void> {
     while (taken > 0 && taken + bytes > maxBytes) {
       let wake = (): void => undefined

@@ -1,8 +1,8 @@
 import { S3_KEY, StorageTroubleError, type ArtifactStore } from './artifact-store.ts'
 
 /**
- * A folder and a bucket as one: new files go to one of them, and each file is found where it was put, also after the
- * configuration has changed. `bucket` null: none is configured. Files that stand in one are then neither read nor
+ * Combines a folder and a bucket: new files go to one of them, and each file is found where it was stored, also after a
+ * change of the configuration. `bucket` null: none is configured. Files that stand in one are then neither read nor
  * removed, each with a StorageTroubleError that names its bucket; nobody may take them for files that are gone.
  */
 export function createStoredPlaces(
