@@ -1,17 +1,21 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { damagedPhoto } from '../simulator/support/media.ts'
 import { freePort } from '../support/free-port.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
- * What README.md, docs/api.md, docs/inputs.md and docs/cli.md tell to type is typed: every `sh bare` block, in a copy of the
- * project, without a network; what docs/client.md tells to write is run. Only the ports are others. The blocks that are plain `sh` need Docker, an account or a public
- * address; `npm test` is the command that runs this.
+ * Every `sh bare` block of README.md and docs/*.md is typed as it is written, in a copy of the project, without a network, and so
+ * is every `sh role` block, which starts a process that stays. The samples of docs/client.md are run. Only ports and the address
+ * of Redis are replaced. Blocks that are plain `sh` need Docker, an account, a public address or minutes, or are commands that
+ * operator-commands.test.ts and credit-commands.test.ts run.
+ *
+ * They run on the machine's own Node, the oldest that is promised or newer; docs/cli.md runs on the newest.
  */
 
 const root = join(import.meta.dirname, '../..')
@@ -27,6 +31,9 @@ const PATH = (process.env.PATH ?? '')
   .filter((folder) => !folder.includes('node_modules'))
   .join(delimiter)
 
+/** The same machine with the newest Node in place of its own. */
+const NEWEST = [dirname(process.execPath), PATH].join(delimiter)
+
 /** The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. */
 function copyOfProject(): string {
   const copy = tempDir()
@@ -39,15 +46,34 @@ function copyOfProject(): string {
   return copy
 }
 
+/** Pages whose blocks are run below; what the others have must be plain `sh`. */
+const TYPED = ['README.md', 'docs/api.md', 'docs/cli.md', 'docs/inputs.md', 'docs/operations.md', 'docs/storage.md']
+
+test('a command of a page runs on any Node: none calls `node` for a file of the project', () => {
+  const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) =>
+    name.endsWith('.md'),
+  )
+  const typed = pages.filter((page) => blocks(page, 'sh bare').length + blocks(page, 'sh role').length > 0)
+  expect(typed.sort()).toEqual([...TYPED].sort())
+  const direct = pages.flatMap((page) =>
+    ['sh', 'sh bare', 'sh role'].flatMap((kind) =>
+      blocks(page, kind)
+        .flatMap((block) => block.split('\n'))
+        .filter((line) => /(?:^|[\s;&|(])node [\w./-]+\.m?[jt]s\b/.test(line) && !line.includes('docker compose exec')),
+    ),
+  )
+  expect(direct).toEqual([])
+})
+
 describe('what is told to type on a bare machine', () => {
   let project: string
   let port: number
   let running: SpawnedProcess
 
-  const type = async (script: string): Promise<string> => {
+  const type = async (script: string, path = PATH): Promise<string> => {
     const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', script.replaceAll(':3000', `:${port}`)], {
       cwd: project,
-      env: { PATH },
+      env: { PATH: path },
     })
     const { code } = await shell.exited
     expect(code, `${script}\n${shell.stdout}${shell.stderr}`).toBe(0)
@@ -100,7 +126,7 @@ describe('what is told to type on a bare machine', () => {
   test('docs/cli.md: every command does what it says', async () => {
     const all = blocks('docs/cli.md', 'sh bare')
     expect(all.length).toBeGreaterThan(2)
-    const said = await type(all.join('\n'))
+    const said = await type(all.join('\n'), NEWEST)
     expect(said).toMatch(/^story-page +Story page/m)
     expect(said).toMatch(/^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m)
     const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
@@ -159,6 +185,36 @@ describe('what is told to type on a bare machine', () => {
     const [sample = ''] = blocks('docs/api.md', 'json')
     const real: unknown = JSON.parse(readFileSync(join(project, 'job.json'), 'utf8'))
     expect(Object.keys(JSON.parse(sample))).toEqual(Object.keys(z.record(z.string(), z.unknown()).parse(real)))
+  })
+
+  test('docs/storage.md: the lasting link of a job', async () => {
+    const [names = ''] = blocks('docs/api.md', 'sh bare')
+    // The job that docs/cli.md made.
+    const id = `export ID=$(node -p "require('./page.json').id")`
+    expect(await type([names, id, ...blocks('docs/storage.md', 'sh bare')].join('\n'))).toContain('/v1/artifacts/')
+  })
+
+  test('docs/operations.md: the audit finds nothing, and keys are rotated', async () => {
+    const said = await type(blocks('docs/operations.md', 'sh bare').join('\n'))
+    expect(said).toMatch(/0 findings/)
+    expect(said).toContain('The key was rotated.')
+    expect(said).toContain('The key of lasting links was rotated.')
+  })
+
+  test('docs/operations.md: each role starts, and ends with SIGTERM', async () => {
+    const [apiPort, workerPort] = [await freePort(), await freePort()]
+    const env = { KEY_PREFIX: freshPrefix(), DATA_DIR: tempDir(), REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1' }
+    const lines = blocks('docs/operations.md', 'sh role').map((line) =>
+      line.replace('redis://127.0.0.1:6379', testRedisUrl()).replace('=3001', `=${workerPort}`),
+    )
+    expect(lines).toHaveLength(2)
+    const roles = lines.map((line) =>
+      spawnProcess('bash', ['-c', `exec env ${line}`], { cwd: project, env: { PATH, PORT: String(apiPort), ...env } }),
+    )
+    for (const role of roles) await role.waitForLine(/genqueue is running/, { timeout: 60_000 })
+    for (const port of [apiPort, workerPort]) expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
+    await Promise.all(roles.map((role) => role.kill()))
+    for (const port of [apiPort, workerPort]) await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow()
   })
 })
 
