@@ -5,7 +5,7 @@ import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
 import { SCOPE_WORDS, useWho } from './who.ts'
 
-/** Whose page this is, what may be done on it, and the way out. */
+/** The account menu: tenant, scopes and sign-out. */
 export function Account() {
   const who = useWho()
   const [open, setOpen] = useState(false)
@@ -25,7 +25,7 @@ export function Account() {
     }
     document.addEventListener('pointerdown', outside)
     document.addEventListener('focusin', outside)
-    // Before the page's own keys, for which Escape means to leave.
+    // Handled before the page's own keys, where Escape leaves the page.
     document.addEventListener('keydown', onKey, true)
     return () => {
       document.removeEventListener('pointerdown', outside)
@@ -65,7 +65,7 @@ export function Account() {
               <dd>{who.key_id === null ? 'The development key' : <code>{who.key_id}</code>}</dd>
             </div>
             <div>
-              <dt>May</dt>
+              <dt>Scopes</dt>
               <dd>
                 <ul>
                   {who.scopes.map((scope) => (
@@ -78,7 +78,7 @@ export function Account() {
             </div>
             {who.expires_at && (
               <div>
-                <dt>Until</dt>
+                <dt>Expires</dt>
                 <dd>
                   <time dateTime={who.expires_at}>{whenToTheMinute(who.expires_at)}</time>
                 </dd>
@@ -104,7 +104,7 @@ function SignOut() {
     <>
       {failed && (
         <span className="field-error" role="alert">
-          Not signed out: no answer.
+          Not signed out: the service did not respond.
         </span>
       )}
       <button type="button" className="button" onClick={leave}>

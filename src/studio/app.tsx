@@ -20,7 +20,7 @@ import { useReadWho, WhoContext } from './who.ts'
 
 export function App({ client }: { client: Client }) {
   const { needed, epoch } = useSession()
-  // Another session may be another tenant: nothing of the last one is kept.
+  // Another session may be another tenant, so all state of the last one is dropped.
   const studio = useMemo(
     () => ({ client, runs: createRuns(client), catalogue: createCatalogueReader(client), epoch }),
     [client, epoch],
@@ -38,7 +38,7 @@ export function App({ client }: { client: Client }) {
   )
 }
 
-/** The focus that was on a link of the page before goes to the new page, not to nowhere. */
+/** Moves the focus from a link of the previous page to the new page. */
 function useFocusOnPage(place: string): void {
   const shown = useRef(place)
   useEffect(() => {
@@ -86,7 +86,7 @@ function LostPage() {
   useEffect(() => void (document.title = 'Not found · genqueue'), [])
   return (
     <main className="notice">
-      <h1>There is no such page</h1>
+      <h1>Page not found</h1>
       <p>
         <Link href="/">All runs</Link>
       </p>

@@ -4,22 +4,22 @@ import type { Model, Preset } from '../client/types.ts'
 import { useStudio } from './studio-context.ts'
 import { useLoaded, type Loaded } from './use-loaded.ts'
 
-/** What can be made here. */
+/** Presets and models that can run. */
 export interface Catalogue {
   presets: readonly Preset[]
   models: readonly Model[]
 }
 
-/** Presets change when somebody writes one; asking at each look at the page would only make it slower. */
+/** Presets change rarely, so a short cache keeps the page fast. */
 const KEPT_MS = 60_000
 
-/** Answers are shared by everything on the page that needs them. */
+/** Responses are shared by all users on the page. */
 export function createCatalogueReader(client: Client): () => Promise<Catalogue> {
-  let last: { at: number; answer: Promise<Catalogue> } | null = null
+  let last: { at: number; value: Promise<Catalogue> } | null = null
   return () => {
-    if (last && Date.now() - last.at < KEPT_MS) return last.answer
+    if (last && Date.now() - last.at < KEPT_MS) return last.value
     const asked = Promise.all([client.presets(), client.models()]).then(([presets, models]) => ({ presets, models }))
-    last = { at: Date.now(), answer: asked }
+    last = { at: Date.now(), value: asked }
     asked.catch(() => (last = null))
     return asked
   }

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react'
 
-/** How far the service's clock is ahead of this machine's; from the Date header, so good to a second. */
+/** Milliseconds by which the service's clock is ahead of this machine's. From the Date header, so exact to a second. */
 let offset = 0
 
 export function learnClock(dateHeader: string | null): void {
@@ -34,7 +34,7 @@ function subscribe(listener: () => void): () => void {
 
 const noSubscription = () => () => undefined
 
-/** Renders the caller once a second while `running`: one timer for the whole page. */
+/** Renders the caller once a second while `running`. One timer serves the whole page. */
 export function useSeconds(running: boolean): void {
   useSyncExternalStore(running ? subscribe : noSubscription, () => tick)
 }

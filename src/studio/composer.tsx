@@ -6,7 +6,7 @@ import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Cho
 import { RecipePicker } from './recipe-picker.tsx'
 import { amend, Link, useAddress } from './router.tsx'
 import { RunForm } from './run-form.tsx'
-import { words } from './run-store.ts'
+import { errorText } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
 import { useMay } from './who.ts'
 
@@ -21,9 +21,7 @@ export function Composer() {
           Close
         </Link>
       </div>
-      {!may && (
-        <p className="composer-note muted">This key may look, but not start runs: it lacks the scope jobs:write.</p>
-      )}
+      {!may && <p className="composer-note muted">Starting runs needs the scope jobs:write, which the key lacks.</p>}
       {may && catalogue && <RecipeForm catalogue={catalogue} />}
       <Problem text={problem} />
       {may && !catalogue && !problem && <div className="composer-loading" aria-hidden="true" />}
@@ -52,7 +50,7 @@ function RecipeForm({ catalogue }: { catalogue: Catalogue }) {
   )
 }
 
-/** The recipe that is chosen; a model that is not among the known ones is looked up by its name. */
+/** The chosen recipe; looks up an unknown model by name. */
 export function useRecipe(
   catalogue: Catalogue,
   { preset, model: address }: Choice,
@@ -68,7 +66,7 @@ export function useRecipe(
     let current = true
     client.model(plainName).then(
       (model) => current && setLooked({ of: unknown, recipe: recipeOfModel(unknown, model), problem: null }),
-      (error: unknown) => current && setLooked({ of: unknown, recipe: null, problem: words(error) }),
+      (error: unknown) => current && setLooked({ of: unknown, recipe: null, problem: errorText(error) }),
     )
     return () => void (current = false)
   }, [client, unknown, plainName])
@@ -77,13 +75,13 @@ export function useRecipe(
     const found = catalogue.presets.find(({ name }) => name === preset)
     return found
       ? { recipe: recipeOfPreset(found), problem: null }
-      : { recipe: null, problem: `There is no preset ${preset}.` }
+      : { recipe: null, problem: `The preset ${preset} does not exist.` }
   }
   if (known && address !== null) return { recipe: recipeOfModel(address, known), problem: null }
   return looked !== null && looked.of === unknown ? looked : { recipe: null, problem: null }
 }
 
-/** "Edit and run": what another run was told becomes the draft. */
+/** "Edit and run": another run's input becomes the draft. */
 function useCopy(catalogue: Catalogue, from: string | null): { busy: boolean; problem: string | null } {
   const { runs } = useStudio()
   const [failure, setFailure] = useState<{ of: string; message: string } | null>(null)
@@ -101,7 +99,7 @@ function useCopy(catalogue: Catalogue, from: string | null): { busy: boolean; pr
       } else if (choice.model) replaceDraft(choice.model, job.input ?? {})
       amend({ from: null, preset: choice.preset, model: choice.model })
     }
-    fill().catch((error: unknown) => current && setFailure({ of: from, message: words(error) }))
+    fill().catch((error: unknown) => current && setFailure({ of: from, message: errorText(error) }))
     return () => void (current = false)
   }, [runs, catalogue, from])
   const problem = failure?.of === from ? failure.message : null

@@ -1,18 +1,18 @@
 import { useState, type KeyboardEvent, type ReactNode } from 'react'
-import { words } from './run-store.ts'
+import { errorText } from './run-store.ts'
 
 interface Props {
   icon: ReactNode
   label: string
   busy: string
-  /** What pressing it means, in a sentence or two. */
+  /** The consequence, in one or two sentences. */
   question: string
   yes: string
   no: string
   act: () => Promise<void>
 }
 
-/** For what cannot be taken back: it asks once more, in place. Escape means no. */
+/** For irreversible actions: asks for confirmation in place. Escape means no. */
 export function ConfirmButton({ icon, label, busy, question, yes, no, act }: Props) {
   const [state, setState] = useState<'idle' | 'asking' | 'refused' | 'busy'>('idle')
   const [problem, setProblem] = useState<string | null>(null)
@@ -23,14 +23,14 @@ export function ConfirmButton({ icon, label, busy, question, yes, no, act }: Pro
     try {
       await act()
     } catch (error) {
-      setProblem(words(error))
+      setProblem(errorText(error))
     }
     setState('idle')
   }
 
   function onKey(event: KeyboardEvent): void {
     if (event.key !== 'Escape') return
-    // For the page it would mean to leave.
+    // Otherwise Escape would leave the page.
     event.preventDefault()
     setState('refused')
   }
@@ -51,7 +51,7 @@ export function ConfirmButton({ icon, label, busy, question, yes, no, act }: Pro
         <button
           type="button"
           className="button"
-          // Whoever said no is where he was.
+          // Returns the focus after a no.
           autoFocus={state === 'refused'}
           disabled={state === 'busy'}
           onClick={() => setState('asking')}

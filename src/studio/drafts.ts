@@ -4,7 +4,7 @@ import { parseInput } from './schema-form/check-input.ts'
 
 const DRAFTS = 'genqueue.draft:'
 
-/** What was typed survives a reload and a look at a run; it ends with the tab. `key`: the recipe's. */
+/** A form's content survives a reload and navigation within the tab. `key`: the recipe's. */
 function readDraft(key: string): JsonObject {
   try {
     const parsed = parseInput(sessionStorage.getItem(DRAFTS + key) ?? '')
@@ -18,14 +18,14 @@ function keepDraft(key: string, draft: JsonObject): void {
   try {
     sessionStorage.setItem(DRAFTS + key, JSON.stringify(draft))
   } catch {
-    // A draft that cannot be kept is not worth an error.
+    // A draft that cannot be stored is not an error.
   }
 }
 
-/** Where a draft is kept that another run's input has replaced. */
+/** Storage key of a draft that another run's input has replaced. */
 const beforeOf = (key: string): string => `before:${key}`
 
-/** Another run's input becomes the draft; what was typed before is kept until it is brought back or the run is sent. */
+/** Makes another run's input the draft. Keeps the replaced draft until it is restored or the run is submitted. */
 export function replaceDraft(key: string, draft: JsonObject): void {
   const typed = readDraft(key)
   const isWorthIt = Object.keys(typed).length > 0 && JSON.stringify(typed) !== JSON.stringify(draft)
@@ -33,7 +33,7 @@ export function replaceDraft(key: string, draft: JsonObject): void {
   keepDraft(key, draft)
 }
 
-/** The draft that was replaced; null when there is none. */
+/** The replaced draft, or null. */
 export function replacedDraft(key: string): JsonObject | null {
   const before = readDraft(beforeOf(key))
   return Object.keys(before).length > 0 ? before : null
@@ -41,23 +41,23 @@ export function replacedDraft(key: string): JsonObject | null {
 
 export const forgetReplaced = (key: string): void => keepDraft(beforeOf(key), {})
 
-/** What one person typed is not shown to the next. */
+/** Removes all drafts, so the next user does not see them. */
 export function forgetDrafts(): void {
   try {
     for (const key of Object.keys(sessionStorage)) if (key.startsWith(DRAFTS)) sessionStorage.removeItem(key)
   } catch {
-    // Without storage nothing was kept.
+    // Without storage there are no drafts.
   }
 }
 
 interface Draft {
   draft: JsonObject
-  /** `undefined` takes the field out. It changes the draft as it is then: a file that was sent overwrites nothing. */
+  /** `undefined` removes the field. Changes the current draft, so a completed upload overwrites nothing else. */
   set: (name: string, value: Json | undefined) => void
   replace: (draft: JsonObject) => void
 }
 
-/** What a form says by now, kept under the recipe's key. */
+/** The current content of a form, stored under the recipe's key. */
 export function useDraft(key: string): Draft {
   const [draft, setDraft] = useState<JsonObject>(() => readDraft(key))
   const latest = useRef(draft)

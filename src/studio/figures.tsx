@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 
-/** A few numbers that matter, each with its name and what is to be said of it. */
+/** Key figures, each with a name and a note. */
 export function Figures({ children }: { children: ReactNode }) {
   return <dl className="figures">{children}</dl>
 }
@@ -9,7 +9,7 @@ interface FigureProps {
   name: string
   value: ReactNode
   note?: ReactNode
-  /** Somebody should look at it. */
+  /** Highlights a value that needs attention. */
   bad?: boolean
 }
 

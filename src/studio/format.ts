@@ -1,9 +1,9 @@
 import type { Job, Json } from '../client/types.ts'
 
-/** "40 ms", "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units, so that it can be read at a glance. */
+/** "40 ms", "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1_000
-  // All parts are cut, none is rounded up to what the next unit begins with.
+  // Truncates all parts, so none rounds up to the next unit.
   if (seconds < 0.1) return `${Math.floor(seconds * 1_000)} ms`
   if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`
   if (seconds < 60) return `${Math.floor(seconds)} s`
@@ -12,7 +12,7 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} m`
 }
 
-/** For a clock that runs: no tenths, which would only flicker. */
+/** For a running clock: without tenths, which would flicker. */
 export function runningFor(ms: number): string {
   return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : duration(ms)
 }
@@ -31,20 +31,20 @@ export function clockTime(iso: string): string {
   return SECONDS.format(new Date(iso))
 }
 
-/** A moment to the second: the time for today, with its day for any other. */
+/** A time to the second; with the date unless it is today. */
 export function moment(iso: string, now: number): string {
   const date = new Date(iso)
   const time = SECONDS.format(date)
   return new Date(now).toDateString() === date.toDateString() ? time : `${DAY.format(date)}, ${time}`
 }
 
-/** The time for today, the day for anything before. */
+/** The time if it is today, else the date. */
 export function whenShort(iso: string, now: number): string {
   const date = new Date(iso)
   return new Date(now).toDateString() === date.toDateString() ? TIME.format(date) : DAY.format(date)
 }
 
-/** Day and minute, where nobody counts seconds. */
+/** Date and time to the minute. */
 export function whenToTheMinute(iso: string): string {
   return MINUTE.format(new Date(iso))
 }
@@ -59,14 +59,14 @@ export function bytes(count: number): string {
   return `${(count / 1_000_000).toFixed(1)} MB`
 }
 
-/** What a person would call this run: its prompt, or whatever text it was given. */
+/** Title of a run: its prompt, or another text of its input. */
 export function titleOf(job: Job): string {
   const input = job.input ?? {}
   for (const name of ['prompt', 'text', 'message', 'query']) {
     const value = input[name]
     if (typeof value === 'string' && value.trim() !== '') return value.trim()
   }
-  // Any other text of more than one word; a single one is a setting.
+  // Any other text of several words; a single word is a setting.
   const text = Object.values(input).find(
     (value) => typeof value === 'string' && /\S\s+\S/.test(value) && !isAddress(value),
   )
@@ -74,7 +74,7 @@ export function titleOf(job: Job): string {
   return job.preset === null ? sourceOf(job) : humanize(job.preset.replaceAll('-', '_'))
 }
 
-/** The model, deployment or version that was asked. */
+/** The requested model, deployment or version. */
 export function sourceOf(job: Job): string {
   const [name, digits] = job.version?.split(':') ?? []
   return job.deployment ?? job.model ?? (digits ? name : name?.slice(0, 12)) ?? 'unknown model'
@@ -88,26 +88,26 @@ export function isAddress(text: string): boolean {
   return /^(https?:\/\/|\/v1\/|data:)/.test(text)
 }
 
-/** A file that was sent to this service, as an input names it; nothing is ever loaded from elsewhere. */
+/** The path of a file on this service, as an input refers to it. Nothing is loaded from other hosts. */
 export function isOwnFile(text: string): boolean {
   return /^\/v1\/uploads\/[\w-]+$/.test(text)
 }
 
-/** Field names as people read them: `num_outputs` -> "Num outputs". */
+/** Readable field names: `num_outputs` -> "Number of outputs". */
 export function humanize(name: string): string {
-  const words = name.replaceAll('_', ' ').trim().replace(/^num /, 'number of ')
-  return words.charAt(0).toUpperCase() + words.slice(1)
+  const title = name.replaceAll('_', ' ').trim().replace(/^num /, 'number of ')
+  return title.charAt(0).toUpperCase() + title.slice(1)
 }
 
 export function plain(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Width over height of the picture that was asked for; null when the input does not say. */
+/** Width over height of the requested picture; null when the input does not set it. */
 export function expectedRatio(job: Job): number | null {
   const input = job.input ?? {}
-  const words = typeof input['aspect_ratio'] === 'string' ? /^(\d+):(\d+)$/.exec(input['aspect_ratio']) : null
-  if (words) return Number(words[1]) / Number(words[2])
+  const ratio = typeof input['aspect_ratio'] === 'string' ? /^(\d+):(\d+)$/.exec(input['aspect_ratio']) : null
+  if (ratio) return Number(ratio[1]) / Number(ratio[2])
   const { width, height } = input
   if (typeof width === 'number' && typeof height === 'number' && width > 0 && height > 0) return width / height
   return null

@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react'
-import type { Shape } from './run-words.ts'
+import type { Shape } from './run-labels.ts'
 
 function Icon({
   children,
@@ -29,7 +29,7 @@ function Icon({
   )
 }
 
-/** Three frames of a film in line; the first one is being exposed. */
+/** Three film frames in a row, the first one exposed. */
 export function Logo() {
   return (
     <svg className="logo" width="20" height="20" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
@@ -40,7 +40,7 @@ export function Logo() {
   )
 }
 
-/** Each status has a shape of its own, so that colour only repeats what the shape says. */
+/** Each status has its own shape, so colour carries no extra meaning. */
 export function StatusIcon({ shape, size = 16 }: { shape: Shape; size?: number }) {
   return (
     <Icon size={size} className={`status status-${shape}`}>

@@ -13,7 +13,7 @@ import './styles/sheet.css'
 import './styles/run.css'
 import './styles/pages.css'
 
-/** Every answer passes here: it tells the service's time, and a 401 means that somebody must sign in. */
+/** Every response passes here: reads the service's time, and asks for sign-in on a 401. */
 const watched: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
   learnClock(response.headers.get('date'))
@@ -23,13 +23,13 @@ const watched: typeof fetch = async (input, init) => {
 
 const client = createClient({ baseUrl: '', fetch: watched })
 
-// Pages restore their own position: the sheet is not in the document yet when the browser would do it.
+// Pages restore their own scroll position: the browser would do it before the sheet is in the document.
 history.scrollRestoration = 'manual'
 
 const root = document.getElementById('studio')
 if (!root) throw new Error('index.html lacks #studio')
 const page = createRoot(root)
-// Also where the link is opened in a tab that shows Studio already.
+// Also handles a link opened in a tab that already shows Studio.
 window.addEventListener('hashchange', () => void enterByLink(client))
 void enterByLink(client).then(() =>
   page.render(

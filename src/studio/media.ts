@@ -12,10 +12,10 @@ const AUDIOS = new Set([
   'audio/aac',
 ])
 
-/** Shown as the text that it is, whatever stands in it. */
+/** Shown as plain text, never interpreted. */
 const TEXTS = new Set(['text/plain', 'text/markdown', 'text/csv', 'application/json', 'application/x-ndjson'])
 
-/** What may be shown in place. Anything else, SVG and HTML above all, is only offered as a file. */
+/** Kinds that are shown in place. Anything else, such as SVG and HTML, can only be downloaded. */
 export function mediaKind(mediaType: string): 'image' | 'video' | 'audio' | 'text' | 'file' {
   const type = mediaType.split(';')[0]?.trim().toLowerCase() ?? ''
   if (IMAGES.has(type)) return 'image'
@@ -24,5 +24,5 @@ export function mediaKind(mediaType: string): 'image' | 'video' | 'audio' | 'tex
   return AUDIOS.has(type) ? 'audio' : 'file'
 }
 
-/** The address under which a file is saved with the name that the service gives it, wherever it is kept. */
+/** URL that downloads a file under the service's name for it, from any storage. */
 export const downloadUrl = (url: string): string => `${url}${url.includes('?') ? '&' : '?'}download=1`

@@ -6,8 +6,8 @@ function subscribe(listener: () => void): () => void {
 }
 
 /**
- * Streams are held only while the page can be seen. A browser allows six connections to one host over HTTP/1.1: those of
- * forgotten tabs would block the seventh for good.
+ * Streams are open only while the page is visible. Browsers allow six HTTP/1.1 connections per host, so streams of
+ * background tabs would block the seventh request.
  */
 export function usePageVisible(): boolean {
   return useSyncExternalStore(subscribe, () => document.visibilityState === 'visible')

@@ -6,21 +6,21 @@ declare module 'react' {
   interface CSSProperties {
     /** Width over height; read by `.print`. */
     '--ratio'?: number
-    /** Of the contact sheet; read by `.tile-block`. */
+    /** Height of a block of the contact sheet; read by `.tile-block`. */
     '--columns'?: number
   }
 }
 
 interface PrintProps {
   ratio: number
-  /** Nothing to see yet, or not any more. */
+  /** No picture yet, or no longer. */
   blank?: boolean
-  /** Something is being made. */
+  /** A run is in progress. */
   live?: boolean
   children: ReactNode
 }
 
-/** The frame that a picture develops in: it has the picture's shape before the picture is there. */
+/** The frame of a picture; it has the picture's shape before the picture is loaded. */
 export function Print({ ratio, blank = false, live = false, children }: PrintProps) {
   return (
     <span className={`print${blank ? ' print-blank' : ''}${live ? ' print-live' : ''}`} style={{ '--ratio': ratio }}>
@@ -34,7 +34,7 @@ const ratioOf = ({ width, height }: Artifact): number | null => (width && height
 interface PictureProps {
   job: Job
   artifact: Artifact
-  /** One of many: loaded when it comes into sight, as its small copy where there is one. */
+  /** One of many: lazily loaded, as a thumbnail if there is one. */
   small?: boolean
   onSize?: (width: number, height: number) => void
 }
@@ -45,7 +45,7 @@ export function Picture({ job, artifact, small = false, onSize }: PictureProps) 
   if (state === 'broken') {
     return (
       <Print ratio={ratio} blank>
-        <span className="print-note">The picture cannot be loaded</span>
+        <span className="print-note">Could not load the picture</span>
       </Print>
     )
   }

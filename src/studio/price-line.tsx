@@ -1,7 +1,7 @@
 import { useCallback } from 'react'
 import type { JsonObject } from '../client/types.ts'
 import { duration } from './format.ts'
-import { credits, estimateOf, priceWords, roughCredits } from './money.ts'
+import { credits, estimateOf, priceBreakdown, roughCredits } from './money.ts'
 import type { Recipe } from './recipe.ts'
 import { useStudio } from './studio-context.ts'
 import { useLoaded } from './use-loaded.ts'
@@ -9,16 +9,16 @@ import { useMay } from './who.ts'
 
 interface Props {
   recipe: Recipe
-  /** One for each job that is about to be submitted. */
+  /** One for each job to be submitted. */
   inputs: readonly JsonObject[]
-  /** Changes when something was submitted or refused: the balance is another one then. */
+  /** Changes after a submission or refusal, to reload the balance. */
   after: string | null
 }
 
-/** What it will cost and how long it takes, before the button is pressed. */
+/** Price and expected duration, shown before submission. */
 export function PriceLine({ recipe, inputs, after }: Props) {
   const { price, defaults, runTime } = recipe
-  // Before the first one is written it tells the price of one.
+  // Without any input, shows the price of one run.
   const counted = inputs.length === 0 ? [{}] : inputs
   const estimate =
     price && counted.reduce((sum, input) => sum + estimateOf(price, { ...input, ...missing(defaults, input) }), 0)
@@ -26,7 +26,7 @@ export function PriceLine({ recipe, inputs, after }: Props) {
     <div className="price">
       <p className="price-line">
         <span className="muted">{counted.length === 1 ? 'Price of a run' : `Price of ${counted.length} runs`}</span>
-        <strong className="tabular" title={price ? priceWords(price) : undefined}>
+        <strong className="tabular" title={price ? priceBreakdown(price) : undefined}>
           {estimate === null ? 'no credits' : `${credits(estimate)} credits`}
         </strong>
       </p>
@@ -42,7 +42,7 @@ function RunTime({ half, most }: { half: string; most: string }) {
       Takes <span className="tabular">{half}</span>
       {most !== half && (
         <>
-          , nine of ten at most <span className="tabular">{most}</span>
+          , 90% at most <span className="tabular">{most}</span>
         </>
       )}
       .
@@ -53,27 +53,27 @@ function RunTime({ half, most }: { half: string; most: string }) {
 const missing = (defaults: JsonObject, input: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(defaults).filter(([name]) => input[name] === undefined))
 
-const AGAIN_EVERY_MS = 30_000
+const REFRESH_MS = 30_000
 
 function Balance({ estimate, after }: { estimate: number; after: string | null }) {
   const { client } = useStudio()
   const may = useMay('credits:read')
   const { value: account } = useLoaded(
     useCallback(async () => (may ? client.credits() : null), [client, may]),
-    { every: AGAIN_EVERY_MS, version: after },
+    { every: REFRESH_MS, version: after },
   )
-  const held = 'It is held until the end; what the run really used is taken then, a failed run costs nothing.'
+  const held = 'This amount is held until completion; then the actual usage is charged. A failed run costs nothing.'
   if (!account || account.unlimited) return <p className="price-note">{held}</p>
   const short = estimate - account.balance
   if (short > 0)
     return (
       <p className="price-note price-short">
-        {credits(short)} credits are missing: the balance is {credits(account.balance)}.
+        Balance too low by {credits(short)} credits: it is {credits(account.balance)}.
       </p>
     )
   return (
     <p className="price-note" title={held}>
-      Held until the end, of a balance of <span className="tabular">{roughCredits(account.balance)}</span>.
+      Held until completion, from a balance of <span className="tabular">{roughCredits(account.balance)}</span>.
     </p>
   )
 }

@@ -1,4 +1,4 @@
-/** What went wrong, in words; nothing when nothing did. */
+/** An error message; renders nothing without an error. */
 export function Problem({ text }: { text: string | null | undefined }) {
   if (!text) return null
   return (

@@ -10,7 +10,7 @@ const ADDRESS = /^[\w.-]+\/[\w.-]+(:[0-9a-f]{64})?$/
 interface Props {
   catalogue: Catalogue
   choice: Choice
-  /** null until what is chosen is known. */
+  /** Null until the choice is loaded. */
   recipe: Recipe | null
   onChoose: (choice: Choice) => void
 }
@@ -20,7 +20,7 @@ interface Item {
   title: string
   owner: string | null
   description: string | null
-  /** At the end of the line. */
+  /** Shown at the end of the line. */
   aside: string | null
 }
 
@@ -112,7 +112,7 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
         aria-labelledby={`${panelId}-label ${panelId}-chosen`}
         onClick={() => setOpen(!open)}
       >
-        <span className="picker-words" id={`${panelId}-chosen`}>
+        <span className="picker-text" id={`${panelId}-chosen`}>
           <Name title={recipe?.title ?? choice.preset ?? choice.model} owner={recipe?.owner ?? null} />
           {recipe?.description && <span className="picker-description">{recipe.description}</span>}
         </span>
@@ -155,9 +155,7 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
                 </ul>
               </section>
             ))}
-            {groups.length === 0 && (
-              <p className="picker-none">None of that name. Any other model: type its owner/name.</p>
-            )}
+            {groups.length === 0 && <p className="picker-none">No match. For any other model, type its owner/name.</p>}
           </div>
         </div>
       )}
@@ -166,7 +164,7 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
 }
 
 function Name({ title, owner }: { title: string | null; owner: string | null }) {
-  if (title === null) return <span className="muted">Choose what to make</span>
+  if (title === null) return <span className="muted">Choose a preset or model</span>
   return (
     <span className="model-name" dir="auto">
       {owner && <span className="muted">{owner}/</span>}

@@ -2,24 +2,24 @@ import type { Job, JobRequest, Json, JsonObject, Model, Preset, PriceRule } from
 import type { Catalogue } from './catalogue.ts'
 import { fieldsOf, type Field } from './schema-form/fields.ts'
 
-/** What a form is made for: a preset, or a model as it is. */
+/** The subject of a form: a preset or a bare model. */
 export interface Recipe {
-  /** Names drafts: `preset:story-page`, or the address of the model. */
+  /** Key of drafts: `preset:story-page`, or the model's name. */
   key: string
   title: string
-  /** What stands before the title, in grey: the owner of a model. */
+  /** Prefix of the title: the owner of a model. */
   owner: string | null
   description: string | null
   fields: readonly Field[]
   target: Pick<JobRequest, 'preset' | 'model' | 'version' | 'webhook_events'>
   price: PriceRule | null
-  /** What a job has when it does not say otherwise. */
+  /** Values of fields that a job does not set. */
   defaults: JsonObject
   /** s */
   runTime: { p50: number; p90: number } | null
 }
 
-/** What is chosen in the address: `preset=` or `model=`. */
+/** The choice in the URL: `preset=` or `model=`. */
 export interface Choice {
   preset: string | null
   model: string | null
@@ -59,7 +59,7 @@ export function recipeOfModel(name: string, model: Model): Recipe {
   }
 }
 
-/** Only official models run by their name; any other needs a version, and its newest is meant when none was said. */
+/** Only official models run by name. Others need a version; the default is the newest. */
 function targetOf(name: string, { official, version }: Model): Pick<JobRequest, 'model' | 'version'> {
   if (name.includes(':')) return { version: name }
   return official || version === null ? { model: name } : { version: `${name}:${version}` }
@@ -67,7 +67,7 @@ function targetOf(name: string, { official, version }: Model): Pick<JobRequest, 
 
 export const isFileField = ({ kind }: Field): boolean => kind === 'file' || kind === 'file-list'
 
-/** The first that can be tried with words alone. */
+/** The first preset that needs only text. */
 export function usualChoice({ presets, models }: Catalogue): Choice {
   const preset = presets.find(({ input_schema }) => {
     const needed = fieldsOf(input_schema ?? {}, {}).filter(({ required }) => required)
@@ -76,13 +76,13 @@ export function usualChoice({ presets, models }: Catalogue): Choice {
   return preset ? { preset: preset.name, model: null } : { preset: null, model: models[0]?.name ?? null }
 }
 
-/** The recipe that a run was made by, for another run like it. */
+/** The recipe of a run, for a similar run. */
 export function choiceOf(job: Job, { presets }: Catalogue): Choice {
   if (job.preset !== null && presets.some(({ name }) => name === job.preset)) return { preset: job.preset, model: null }
   return { preset: null, model: job.version?.includes(':') ? job.version : job.model }
 }
 
-/** What of an input a form of this recipe would say: nothing that it does not offer, nothing that is meant anyway. */
+/** The input reduced to the recipe's fields, without values equal to their defaults. */
 export function sayable(recipe: Recipe, input: JsonObject): JsonObject {
   if (recipe.target.preset === undefined) return input
   return Object.fromEntries(

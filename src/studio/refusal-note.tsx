@@ -1,6 +1,6 @@
 import type { Refusal } from './submit.ts'
 
-/** Why the service did not take it, in its own words. */
+/** The service's error message for a refused request. */
 export function RefusalNote({
   refusal,
   message = refusal.message,

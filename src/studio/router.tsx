@@ -3,23 +3,23 @@ import type { JobStatus } from '../client/types.ts'
 
 export const STATUSES: readonly JobStatus[] = ['queued', 'starting', 'processing', 'succeeded', 'failed', 'canceled']
 
-/** The address is the state: everything that a link should bring back is read from here. */
+/** The URL is the state: everything that a link restores is read from here. */
 export interface Address {
-  /** What is shown: the sheet with the composer, the composer alone on narrow screens, one run, or nothing known. */
+  /** The page: the sheet with the composer, the composer alone on narrow screens, one run, or not found. */
   page: 'sheet' | 'new' | 'run' | 'batches' | 'new-batch' | 'batch' | 'credits' | 'health' | 'lost'
   runId: string
   batchId: string
   status: JobStatus | null
   search: string
-  /** Of the composer. */
+  /** For the composer. */
   preset: string | null
   model: string | null
-  /** Of the sheet: only the runs of this preset, of this batch. */
+  /** For the sheet: only runs of this preset or batch. */
   ofPreset: string | null
   ofBatch: string | null
-  /** Of the ledger: only entries of this kind. */
+  /** For the ledger: only entries of this kind. */
   kind: string | null
-  /** The run whose input fills the composer. */
+  /** The run with the input for the composer. */
   from: string | null
 }
 
@@ -80,7 +80,7 @@ export function go(to: string, options: { replace?: boolean } = {}): void {
   dispatchEvent(new Event(MOVED))
 }
 
-/** Changes some of the query and keeps the rest, without a new entry in the history. */
+/** Changes parts of the query, without a new history entry. */
 export function amend(changes: Record<string, string | null>): void {
   go(withQuery(changes), { replace: true })
 }
@@ -91,11 +91,11 @@ export function withQuery(changes: Record<string, string | null>): string {
     if (value === null || value === '') url.searchParams.delete(name)
     else url.searchParams.set(name, value)
   }
-  // `owner/name` stays readable.
+  // Keeps `owner/name` readable.
   return url.pathname + url.search.replaceAll('%2F', '/')
 }
 
-/** Back to where the person came from, or to `otherwise` when this page was opened by its address. */
+/** Goes back to the previous page, or to `otherwise` if this page was opened directly. */
 export function leave(otherwise = '/'): void {
   const state: unknown = history.state
   if (typeof state === 'object' && state !== null && 'inside' in state) history.back()

@@ -11,13 +11,13 @@ import { FormFields } from './schema-form/form-fields.tsx'
 import type { Field } from './schema-form/fields.ts'
 import { useSubmit, type Refusal } from './submit.ts'
 
-/** The aspect ratio is always said, so that the picture has its place before it is there. */
+/** The aspect ratio is always sent, so the picture's frame is known before the picture. */
 function shapeOf(fields: readonly Field[], input: JsonObject): JsonObject {
   const unsaid = fields.filter((field) => field.kind === 'ratio' && input[field.name] === undefined)
   return Object.fromEntries(unsaid.flatMap(({ name, default: usual }) => (usual === undefined ? [] : [[name, usual]])))
 }
 
-/** Pointers into the request mean nothing to a person: where all of it is about fields, they are named by their titles. */
+/** Replaces JSON pointers with field titles if the whole message is about fields. */
 function messageOf({ message, errors }: Refusal, fields: readonly Field[]): string {
   const named = errors.map(({ pointer, detail }) => {
     const field = fields.find(({ name }) => name === fieldOfPointer(pointer))
@@ -35,7 +35,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
   const [before, setBefore] = useState(() => replacedDraft(key))
   const [last, setLast] = useState<string | null>(null)
   const form = useRef<HTMLFormElement>(null)
-  // Where there is room for it the prompt is ready to be typed, unless a tile that was come back to has the focus.
+  // On wide screens the prompt takes the focus, unless a restored tile has it.
   const [takesFocus] = useState(
     () => focus || (document.activeElement === document.body && matchMedia('(min-width: 56rem)').matches),
   )
@@ -77,7 +77,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
     }
     setLast(job.id)
     dropBefore()
-    // On a narrow screen the composer is a page of its own, and the new run is to be seen.
+    // On a narrow screen the composer is a separate page, so shows the sheet with the new run.
     if (location.pathname === '/new') go('/')
   }
 
@@ -109,7 +109,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
     >
       {before && json === null && (
         <p className="draft-note muted">
-          The input of that run has replaced what you had typed.{' '}
+          The input of that run has replaced your draft.{' '}
           <button
             type="button"
             className="quiet"
@@ -118,7 +118,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
               dropBefore()
             }}
           >
-            Bring it back
+            Restore draft
           </button>
         </p>
       )}
@@ -185,20 +185,20 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
   )
 }
 
-export function mergeErrors(own: FieldErrors, answered: readonly { pointer: string; detail: string }[]): FieldErrors {
+export function mergeErrors(own: FieldErrors, returned: readonly { pointer: string; detail: string }[]): FieldErrors {
   const merged = { ...own }
-  for (const { pointer, detail } of answered) {
+  for (const { pointer, detail } of returned) {
     const field = fieldOfPointer(pointer)
     if (field) merged[field] ??= detail
   }
   return merged
 }
 
-/** In the editor errors cannot stand beside their field, so each names it. */
-function schemaNotes(fields: readonly Field[], input: JsonObject, answered: FieldErrors): string[] {
-  const found = { ...checkInput(fields, input), ...answered }
+/** The JSON editor has no place beside fields, so each error names its field. */
+function schemaNotes(fields: readonly Field[], input: JsonObject, returned: FieldErrors): string[] {
+  const found = { ...checkInput(fields, input), ...returned }
   const unknown = Object.keys(input).filter((key) => !fields.some((field) => field.name === key))
   const notes = Object.entries(found).map(([field, problem]) => `${field}: ${problem}`)
-  if (fields.length > 0) notes.push(...unknown.map((key) => `${key}: there is no such field`))
+  if (fields.length > 0) notes.push(...unknown.map((key) => `${key}: unknown field`))
   return notes
 }

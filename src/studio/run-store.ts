@@ -2,25 +2,25 @@ import { ApiError, isFinal, type Client, type ListOptions, type StreamState } fr
 import type { Artifact, Job, JobStatus } from '../client/types.ts'
 
 const PAGE = 60
-/** Signed addresses are good for an hour: an address younger than this is kept, so that pictures are not loaded anew. */
+/** Signed URLs are valid for an hour. A URL younger than this is kept, so pictures are not reloaded. */
 const ADDRESS_KEPT_MS = 45 * 60_000
 
-/** Runs that are remembered beside those of the list. */
+/** Limit of remembered runs beside those in the list. */
 const SPARE_JOBS = 500
-/** Runs in the list, by news and by scrolling. */
+/** Limit of runs in the list, from events and scrolling. */
 const MOST_LISTED = 3_000
 
-/** A list is not kept waiting longer for its stream. */
+/** Longest wait of a list for its stream. */
 const PATIENCE_MS = 3_000
 
-/** Which runs a sheet has; null: any. */
+/** Filter of a sheet; null: any. */
 export interface SheetFilter {
   status: JobStatus | null
   preset: string | null
   batch: string | null
 }
 
-/** The contact sheet: which runs, newest first, and how far they are loaded. */
+/** The contact sheet: its runs, newest first, and its loading state. */
 export interface Sheet {
   filter: SheetFilter
   ids: readonly string[]
@@ -33,8 +33,8 @@ export interface Sheet {
 export type Runs = ReturnType<typeof createRuns>
 
 /**
- * What the page knows of the runs. One map of jobs, fed by every answer and event, and one list over it. Listeners are
- * kept by job, so that an event renders one tile and not ten thousand.
+ * The page's state of the runs: one map of jobs, fed by every response and event, and one list over it. Listeners are
+ * per job, so an event renders one tile and not ten thousand.
  */
 export function createRuns(client: Client) {
   const jobs = new Map<string, Job>()
@@ -47,7 +47,7 @@ export function createRuns(client: Client) {
   let connection: StreamState = 'connecting'
   let sheet: Sheet = emptySheet({ status: null, preset: null, batch: null })
   let shown = false
-  /** Whether the stream of everything is open. */
+  /** State of the stream of all jobs. */
   let following = false
   let patience: ReturnType<typeof setTimeout> | undefined
 
@@ -57,7 +57,7 @@ export function createRuns(client: Client) {
   }
 
   function setConnection(state: StreamState): void {
-    // One stream follows another when the page changes; that is no news to anybody.
+    // A page change replaces the stream; that is not a change of state.
     if (connection === state || state === 'connecting') return
     connection = state
     for (const listener of byConnection) listener()
@@ -72,7 +72,7 @@ export function createRuns(client: Client) {
     return artifact
   }
 
-  /** Forgets what no list shows and nobody looks at: a page may stay open for months. */
+  /** Evicts runs that no list shows and no listener follows: a page may stay open for months. */
   function shed(): void {
     if (jobs.size <= sheet.ids.length + SPARE_JOBS) return
     const listed = new Set(sheet.ids)
@@ -83,7 +83,7 @@ export function createRuns(client: Client) {
     }
   }
 
-  /** False when the news is older than what is known. Progress comes without a revision of its own. */
+  /** False for outdated data. Progress events have no revision. */
   function remember(job: Job): boolean {
     const known = jobs.get(job.id)
     if (known && known.rev > job.rev) return false
@@ -116,11 +116,11 @@ export function createRuns(client: Client) {
       const other = jobs.get(id)
       return other !== undefined && newerThan(job, other)
     })
-    // Older than everything loaded: it comes with its page.
+    // Older than all loaded runs: arrives with its page.
     if (before === -1 && sheet.cursor !== null) return
     const ids = [...sheet.ids]
     ids.splice(before === -1 ? ids.length : before, 0, job.id)
-    // What falls off the end is a page that can be loaded again.
+    // Runs beyond the limit can be loaded again as pages.
     if (ids.length > MOST_LISTED)
       setSheet({ ids: ids.slice(0, MOST_LISTED - PAGE), cursor: ids[MOST_LISTED - PAGE - 1] ?? null })
     else setSheet({ ids })
@@ -141,7 +141,7 @@ export function createRuns(client: Client) {
       const ids = page.data.map((job) => job.id)
       const last = ids.at(-1)
       const seam = last === undefined ? -1 : sheet.ids.indexOf(last)
-      // The pages that were loaded before stay when the new first page reaches them; else there is a gap, so start over.
+      // Keeps the loaded pages if the new first page overlaps them; otherwise there is a gap, so starts over.
       if (sheet.state === 'ready' && seam !== -1) {
         setSheet({ ids: [...ids, ...sheet.ids.slice(seam + 1)], problem: null })
         await readAnew(sheet.ids.slice(ids.length))
@@ -150,11 +150,11 @@ export function createRuns(client: Client) {
       }
     } catch (error) {
       if (sheet.filter !== filter) return
-      if (sheet.state !== 'ready') setSheet({ state: 'failed', problem: words(error) })
+      if (sheet.state !== 'ready') setSheet({ state: 'failed', problem: errorText(error) })
     }
   }
 
-  /** Catches up with runs outside of the first page that were not final when the connection dropped. */
+  /** Rereads runs outside the first page that were not final when the connection dropped. */
   async function readAnew(ids: readonly string[]): Promise<void> {
     const open = ids.filter((id) => {
       const job = jobs.get(id)
@@ -186,7 +186,7 @@ export function createRuns(client: Client) {
         if (listeners.size === 0) byJob.delete(id)
       }
     },
-    /** Tells of news of any run. */
+    /** Subscribes to changes of any run. */
     onAny: (listener: () => void): (() => void) => {
       byAny.add(listener)
       return () => void byAny.delete(listener)
@@ -200,19 +200,19 @@ export function createRuns(client: Client) {
       return () => void byConnection.delete(listener)
     },
 
-    /** Tells each time the stream of everything opens: what was missed before is to be read. */
+    /** Called each time the stream of all jobs opens, to read what was missed. */
     onOpening: (listener: () => void): (() => void) => {
       byOpening.add(listener)
       return () => void byOpening.delete(listener)
     },
 
-    /** Shows the sheet with this filter; what is already loaded stays and is caught up with. */
+    /** Shows the sheet with this filter. Loaded runs stay and are refreshed. */
     show: (filter: SheetFilter): void => {
       if (!shown || filterKey(sheet.filter) !== filterKey(filter)) setSheet(emptySheet(filter))
       const begins = sheet.state !== 'ready'
       shown = true
-      // It is read when the stream of everything opens, once, and nothing falls between the two. A stream that is open
-      // already, or takes long to open, is not waited for.
+      // Reads the list once the stream of all jobs opens, so nothing is missed in between. Does not wait for a stream
+      // that is already open or slow to open.
       clearTimeout(patience)
       if (!begins) return
       if (following) void loadFirst()
@@ -233,18 +233,18 @@ export function createRuns(client: Client) {
         const added = page.data.map((job) => job.id).filter((id) => !known.has(id))
         setSheet({ ids: [...sheet.ids, ...added], cursor: page.next_cursor, loadingMore: false, problem: null })
       } catch (error) {
-        setSheet({ loadingMore: false, problem: words(error) })
+        setSheet({ loadingMore: false, problem: errorText(error) })
       }
     },
 
-    /** Reads one run; rejects with what the service said. */
+    /** Reads one run; rejects with the service's error. */
     read: async (id: string): Promise<Job> => {
       const job = await client.get(id)
       accept(job)
       return jobs.get(id) ?? job
     },
 
-    /** Follows everything; each time the connection opens the list is read, so that nothing falls into a gap. */
+    /** Follows all jobs. Reads the list each time the connection opens, so no gap remains. */
     followAll: (): (() => void) => {
       const stop = client.changes({
         onJob: accept,
@@ -264,7 +264,7 @@ export function createRuns(client: Client) {
       }
     },
 
-    /** Follows one run; its stream begins with the whole job, so nothing needs to be read beside it. */
+    /** Follows one run. Its stream begins with the whole job, so no separate read is needed. */
     followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
   }
 }
@@ -290,6 +290,6 @@ function newerThan(a: Job, b: Job): boolean {
   return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
 }
 
-export function words(error: unknown): string {
+export function errorText(error: unknown): string {
   return error instanceof ApiError || error instanceof Error ? error.message : String(error)
 }

@@ -18,7 +18,7 @@ export function useSheet(): Sheet {
   return useSyncExternalStore(runs.onSheet, runs.sheet)
 }
 
-/** Follows everything while the page can be seen. */
+/** Follows all jobs while the page is visible. */
 export function useFollowAll(): void {
   const { runs } = useStudio()
   const visible = usePageVisible()

@@ -1,18 +1,21 @@
-/** Files to try presets with that need some: made on the spot, so that the page need not bring any. */
+/** Sample files for presets that need some, generated in the browser instead of shipped. */
 
 function canvas(width: number, height: number): { element: HTMLCanvasElement; pen: CanvasRenderingContext2D } {
   const element = document.createElement('canvas')
   element.width = width
   element.height = height
   const pen = element.getContext('2d')
-  if (!pen) throw new Error('This browser cannot draw.')
+  if (!pen) throw new Error('This browser has no 2D canvas.')
   return { element, pen }
 }
 
 function toFile(element: HTMLCanvasElement, name: string): Promise<File> {
   return new Promise((resolve, reject) => {
     element.toBlob(
-      (blob) => (blob ? resolve(new File([blob], name, { type: 'image/jpeg' })) : reject(new Error('Not drawn.'))),
+      (blob) =>
+        blob
+          ? resolve(new File([blob], name, { type: 'image/jpeg' }))
+          : reject(new Error('The sample picture could not be created.')),
       'image/jpeg',
       0.9,
     )

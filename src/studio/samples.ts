@@ -9,11 +9,11 @@ export interface Sample {
   recipe: Recipe
   kind: string
   text: string
-  /** Files are made and sent when they are needed. */
+  /** Creates and uploads files on demand. */
   input: (client: Client) => Promise<JsonObject>
 }
 
-interface SampleWords {
+interface SampleText {
   kind: string
   text: string
   input?: JsonObject
@@ -22,14 +22,14 @@ interface SampleWords {
 
 const LIGHTHOUSE = 'A lighthouse in morning fog, quiet sea, 35 mm film'
 
-const ORCHID: SampleWords = {
+const ORCHID: SampleText = {
   kind: 'Four to choose from',
   text: 'Botanical plate of an imaginary orchid, ink and watercolour',
   input: { aspect_ratio: '4:5', num_outputs: 4 },
 }
 
-/** By the key of the recipe. Whatever has a text has it as its prompt. */
-const WORDS: Record<string, SampleWords> = {
+/** By recipe key. `text` is the prompt. */
+const SAMPLE_TEXTS: Record<string, SampleText> = {
   'preset:story-page': { kind: 'A picture', text: LIGHTHOUSE, input: { aspect_ratio: '16:9' } },
   'preset:training-image': {
     kind: 'A training picture',
@@ -40,7 +40,7 @@ const WORDS: Record<string, SampleWords> = {
   'preset:video-titles': { kind: 'Titles', text: 'A film on the last lighthouse keepers' },
   'preset:restore-image': {
     kind: 'A restored photograph',
-    text: 'An old photograph with scratches, drawn for this',
+    text: 'A scratched old photograph, generated for this sample',
     files: async (client) => ({ input_image: await sendFile(client, await drawOldPhotograph()) }),
   },
   'preset:lip-sync': {
@@ -58,38 +58,38 @@ const WORDS: Record<string, SampleWords> = {
   },
 }
 
-/** Of a preset that nobody here has heard of: it is tried when a prompt is all that it needs. */
-function wordsFor({ key, title, fields }: Recipe): SampleWords | null {
-  const known = WORDS[key]
+/** The sample of an unknown preset: only if a prompt is its only required field. */
+function sampleTextOf({ key, title, fields }: Recipe): SampleText | null {
+  const known = SAMPLE_TEXTS[key]
   if (known) return known
   const needed = fields.filter((field) => field.required)
   const onlyPrompt = needed.length === 1 && needed[0]?.name === 'prompt' && !needed.some(isFileField)
   return onlyPrompt ? { kind: title, text: LIGHTHOUSE } : null
 }
 
-function sampleOf(recipe: Recipe, words: SampleWords): Sample {
-  const { kind, text, input = {}, files } = words
+function sampleOf(recipe: Recipe, sample: SampleText): Sample {
+  const { kind, text, input = {}, files } = sample
   return { recipe, kind, text, input: files ?? (async () => ({ prompt: text, ...input })) }
 }
 
-/** What a first visit offers: one for each preset; where there are none, what the known models can do. */
+/** The samples on a first visit: one for each preset, or for each known model without presets. */
 export function samplesOf({ presets, models }: Catalogue): Sample[] {
   const recipes =
     presets.length > 0 ? presets.map(recipeOfPreset) : models.map((model) => recipeOfModel(model.name, model))
   const samples = recipes.flatMap((recipe) => {
-    const words = wordsFor(recipe)
-    return words ? [sampleOf(recipe, words)] : []
+    const sample = sampleTextOf(recipe)
+    return sample ? [sampleOf(recipe, sample)] : []
   })
-  // Pictures first: they show at once that something happened.
+  // Pictures first: their result is visible at once.
   const place = ({ recipe }: Sample): number => {
-    const at = Object.keys(WORDS).indexOf(recipe.key)
-    return at === -1 ? Object.keys(WORDS).length : at
+    const at = Object.keys(SAMPLE_TEXTS).indexOf(recipe.key)
+    return at === -1 ? Object.keys(SAMPLE_TEXTS).length : at
   }
   const flux = recipes.find(({ key }) => key === 'black-forest-labs/flux-schnell')
   return [...samples, ...(flux ? [sampleOf(flux, ORCHID)] : [])].sort((a, b) => place(a) - place(b))
 }
 
 export function samplePromptFor(key: string): string | null {
-  const words = WORDS[key]
-  return words && !words.files ? words.text : null
+  const sample = SAMPLE_TEXTS[key]
+  return sample && !sample.files ? sample.text : null
 }

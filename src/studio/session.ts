@@ -1,12 +1,12 @@
 import { useSyncExternalStore } from 'react'
 import { forgetDrafts } from './drafts.ts'
 
-/** Whether the service lets us in. The cookie itself cannot be read here; a 401 is how we learn that it is missing. */
+/** Whether the user is signed in. Scripts cannot read the cookie; a 401 means that it is missing. */
 interface State {
   needed: boolean
-  /** Grows with every sign-in, so that the page begins anew. */
+  /** Incremented by every sign-in, to reset the page. */
   epoch: number
-  /** Why a sign-in link was refused; null: none was. */
+  /** Error of a refused sign-in link, or null. */
   linkProblem: string | null
 }
 
@@ -18,16 +18,16 @@ function change(next: Partial<State>): void {
   for (const listener of listeners) listener()
 }
 
-/** All tabs share the cookie, so all of them sign in and out together: browsers report a write here to every other tab. */
+/** All tabs share the cookie, so they sign in and out together: browsers report a storage write to every other tab. */
 const NEWS = 'genqueue.session'
 
 function notifyOtherTabs(news: 'entered' | 'left'): void {
   try {
     localStorage.setItem(NEWS, news)
-    // A write that changes nothing is not reported, so the next one must find nothing.
+    // Browsers do not report a write without a change, so the entry is removed again.
     localStorage.removeItem(NEWS)
   } catch {
-    // Without storage each tab learns it by its next request.
+    // Without storage, each tab notices at its next request.
   }
 }
 
@@ -47,7 +47,7 @@ function leave(): void {
 }
 
 export const session = {
-  /** The service answered 401. */
+  /** The service returned 401. */
   refused: (): void => {
     if (!state.needed) change({ needed: true })
   },

@@ -28,7 +28,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <Account />
       </header>
       <div role="status" className="banner-place">
-        {connection === 'lost' && <p className="banner">Connection lost, catching up…</p>}
+        {connection === 'lost' && <p className="banner">Connection lost, reconnecting…</p>}
       </div>
       {children}
     </>
@@ -55,14 +55,14 @@ function Places() {
   )
 }
 
-/** Whether what stands on the page is what the service knows now. */
+/** Whether the page is up to date with the service. */
 function LiveMark() {
   const connection = useConnection()
-  const word = { connecting: 'Connecting', open: 'Live', lost: 'Reconnecting' }[connection]
+  const label = { connecting: 'Connecting', open: 'Live', lost: 'Reconnecting' }[connection]
   return (
     <span className={`live live-${connection}`}>
       <span className="live-dot" />
-      {word}
+      {label}
     </span>
   )
 }
@@ -89,22 +89,22 @@ function Health() {
   )
 }
 
-const THEMES: Record<Theme, { icon: ReactNode; word: string; next: string }> = {
-  system: { icon: <HalfMoon />, word: 'as the system', next: 'light' },
-  light: { icon: <Sun />, word: 'light', next: 'dark' },
-  dark: { icon: <Moon />, word: 'dark', next: 'as the system' },
+const THEMES: Record<Theme, { icon: ReactNode; label: string; next: string }> = {
+  system: { icon: <HalfMoon />, label: 'system', next: 'light' },
+  light: { icon: <Sun />, label: 'light', next: 'dark' },
+  dark: { icon: <Moon />, label: 'dark', next: 'system' },
 }
 
 export function ThemeSwitch() {
   const { theme, next } = useTheme()
-  const { icon, word, next: nextWord } = THEMES[theme]
+  const { icon, label, next: nextLabel } = THEMES[theme]
   return (
     <button
       type="button"
       className="icon-button"
       onClick={next}
-      aria-label={`Theme: ${word}. Switch to ${nextWord}`}
-      title={`Theme: ${word}`}
+      aria-label={`Theme: ${label}. Switch to ${nextLabel}`}
+      title={`Theme: ${label}`}
     >
       {icon}
     </button>

@@ -5,7 +5,7 @@ const CODE = '#code='
 
 /**
  * Exchanges the code of a sign-in link, `/#code=...`, for a session. The code leaves the address bar and the history
- * before it is sent. Opening the link alone changes nothing: only this request uses the code up.
+ * before it is sent. Opening the link alone changes nothing: only this request consumes the code.
  */
 export async function enterByLink(client: Client): Promise<void> {
   if (!location.hash.startsWith(CODE)) return

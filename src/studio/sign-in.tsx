@@ -18,7 +18,7 @@ export function SignIn({ client }: { client: Client }) {
       session.entered()
     } catch (error) {
       const refused = error instanceof ApiError && error.status === 401
-      setProblem(refused ? 'This key is not known here.' : error instanceof Error ? error.message : String(error))
+      setProblem(refused ? 'This key is not valid.' : error instanceof Error ? error.message : String(error))
       setBusy(false)
     }
   }
@@ -56,7 +56,7 @@ export function SignIn({ client }: { client: Client }) {
             aria-describedby="key-note"
           />
           <p id="key-note" className={problem ? 'field-error' : 'field-note'} role={problem ? 'alert' : undefined}>
-            {problem ?? 'It is exchanged for a cookie and kept nowhere in this browser.'}
+            {problem ?? 'The key is exchanged for a cookie and not stored in this browser.'}
           </p>
         </div>
         <button type="submit" className="button primary wide" disabled={busy}>

@@ -5,7 +5,7 @@ import { useStudio } from './studio-context.ts'
 
 export interface Refusal {
   message: string
-  /** By pointer, in the API's own words. */
+  /** By pointer, with the API's texts. */
   errors: { pointer: string; detail: string }[]
 }
 
@@ -16,9 +16,9 @@ export interface Sending {
 }
 
 /**
- * Sends what makes something new. The idempotency key belongs to the wish, which `what` names: it is kept over another
- * press of the button while the outcome of the first is not known, so that one wish never becomes two. The client repeats
- * by itself. Answers null when it was refused.
+ * Sends a creating request. The idempotency key belongs to the request content, identified by `what`. It is kept while
+ * the outcome is unknown, so pressing the button again never submits twice. The client retries automatically. Returns
+ * null when refused.
  */
 export function useSend(): Sending & {
   send: <T>(what: string, call: (idempotencyKey: string) => Promise<T>) => Promise<T | null>
@@ -49,10 +49,10 @@ export function useSend(): Sending & {
   return { send, sending, refusal, clear: () => setRefusal(null) }
 }
 
-/** A run of its own, or another one like it. */
+/** Submits a new run, or retries one. */
 export function useSubmit(): Sending & {
   submit: (request: JobRequest) => Promise<Job | null>
-  /** `pinned`: with the version that ran and its seed. */
+  /** `pinned`: with the same version and seed. */
   retry: (job: Job, pinned?: boolean) => Promise<Job | null>
 } {
   const { client, runs } = useStudio()
@@ -80,7 +80,7 @@ function refusalOf(error: unknown): Refusal {
   }
   if (error instanceof NetworkError) {
     return {
-      message: 'The service did not answer. Pressing the button again is safe: it cannot run twice.',
+      message: 'The service did not respond. Try again: it cannot run twice.',
       errors: [],
     }
   }

@@ -3,6 +3,6 @@
     const theme = localStorage.getItem('genqueue.theme')
     if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
   } catch {
-    // Storage may be forbidden; the system's setting then decides.
+    // Without storage the system's setting applies.
   }
 })()

@@ -1,13 +1,13 @@
 import { serviceNow, useSeconds } from './clock.ts'
 import { runningFor } from './format.ts'
 
-/** How long ago, by the second. */
+/** Time since, updated every second. */
 export function Ticking({ since }: { since: string }) {
   useSeconds(true)
   return <>{runningFor(serviceNow() - Date.parse(since))}</>
 }
 
-/** How long until, by the second. */
+/** Time until, updated every second. */
 export function Until({ at }: { at: string }) {
   useSeconds(true)
   const left = Date.parse(at) - serviceNow()

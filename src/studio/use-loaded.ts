@@ -1,21 +1,21 @@
 import { useCallback, useEffect, useState } from 'react'
-import { words } from './run-store.ts'
+import { errorText } from './run-store.ts'
 
 export interface Loaded<T> {
-  /** The last answer; it stays while another one is asked for. */
+  /** The last value; kept during a reload. */
   value: T | undefined
   problem: string | null
   reload: () => void
 }
 
 export interface LoadedOptions {
-  /** ms after which it is asked for again, and again, while the page can be seen. */
+  /** Milliseconds between reloads while the page is visible. */
   every?: number | undefined
-  /** Asked for again when this is another one. */
+  /** A change triggers a reload. */
   version?: string | number | boolean | null
 }
 
-/** What `load` answers, asked for at first and whenever it is another function: keep it by `useCallback`. */
+/** Calls `load` at mount and whenever the function changes, so wrap it in `useCallback`. Returns its latest result. */
 export function useLoaded<T>(load: () => Promise<T>, { every, version = null }: LoadedOptions = {}): Loaded<T> {
   const [state, setState] = useState<{ turn: string; value?: T; problem: string | null }>({ turn: '', problem: null })
   const [turns, setTurns] = useState(0)
@@ -24,7 +24,7 @@ export function useLoaded<T>(load: () => Promise<T>, { every, version = null }: 
     let current = true
     load().then(
       (value) => current && setState({ turn, value, problem: null }),
-      (error: unknown) => current && setState((before) => ({ ...before, turn, problem: words(error) })),
+      (error: unknown) => current && setState((before) => ({ ...before, turn, problem: errorText(error) })),
     )
     return () => void (current = false)
   }, [load, turn])

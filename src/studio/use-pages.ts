@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'react'
 import type { Page } from '../client/types.ts'
-import { words } from './run-store.ts'
+import { errorText } from './run-store.ts'
 
 interface Pages<T> {
   items: readonly T[]
@@ -11,13 +11,13 @@ interface Pages<T> {
 
 export interface PagedList<T> extends Pages<T> {
   more: () => void
-  /** Reads the first page anew and keeps what was loaded after it. */
+  /** Rereads the first page and keeps the pages after it. */
   refresh: () => void
 }
 
 /**
- * A list that is loaded page by page, newest first. `read` must stay the same function: keep it by `useCallback`, and
- * give the component another key when it is to show another list.
+ * A list loaded page by page, newest first. `read` must stay the same function: wrap it in `useCallback`, and give the
+ * component a new key for another list.
  */
 export function usePages<T extends { id: string }>(
   read: (page: { limit: number; cursor?: string }) => Promise<Page<T>>,
@@ -33,7 +33,7 @@ export function usePages<T extends { id: string }>(
           setPages((before) => ({
             ...before,
             state: before.items.length > 0 ? 'ready' : 'failed',
-            problem: words(error),
+            problem: errorText(error),
           })),
       ),
     [read, limit],
@@ -56,7 +56,7 @@ function joined<T extends { id: string }>(before: Pages<T>, page: Page<T>, curso
   if (cursor !== null) return { items: [...before.items, ...page.data], cursor: page.next_cursor, ...ready }
   const last = page.data.at(-1)
   const seam = last ? before.items.findIndex(({ id }) => id === last.id) : -1
-  // Where the new first page does not reach the old ones there is a gap: begin anew.
+  // If the new first page does not overlap the old ones there is a gap, so starts over.
   if (seam === -1) return { items: page.data, cursor: page.next_cursor, ...ready }
   const rest = before.items.slice(seam + 1)
   return { items: [...page.data, ...rest], cursor: rest.length > 0 ? before.cursor : page.next_cursor, ...ready }

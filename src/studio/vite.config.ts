@@ -11,8 +11,8 @@ const gzip = promisify(gzipCompress)
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /**
- * The chosen theme must be on <html> before the first paint, and the page's policy forbids inline scripts: so a small
- * classic script of its own, which blocks, with a hash in its name like every other asset.
+ * The theme must be set on <html> before the first paint, and the page's CSP forbids inline scripts. So it is a
+ * separate blocking classic script, with a hash in its name like every other asset.
  */
 function themeBeforePaint(): Plugin {
   return {
@@ -39,7 +39,10 @@ function themeBeforePaint(): Plugin {
 
 const LONG_ENOUGH = 1024
 
-/** Beside each script and style its compressed forms, made once and as small as can be; the api sends what a browser takes. */
+/**
+ * Writes compressed forms beside each script and style, at maximum compression; the api sends the one that the browser
+ * accepts.
+ */
 function compressed(): Plugin {
   return {
     name: 'compressed',
@@ -67,7 +70,7 @@ export default defineConfig({
   build: {
     outDir: here('../../dist/studio'),
     emptyOutDir: true,
-    // Everything by address: the page's policy allows no data: scripts or styles.
+    // No inlined assets: the page's CSP allows no data: scripts or styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: 'es2023',

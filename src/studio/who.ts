@@ -2,14 +2,14 @@ import { createContext, useContext, useEffect, useState } from 'react'
 import type { Client } from '../client/client.ts'
 import type { Scope, Session } from '../client/types.ts'
 
-/** Whose page this is; null while it is not known. */
+/** The signed-in tenant and key; null until loaded. */
 export const WhoContext = createContext<Session | null>(null)
 
 export function useWho(): Session | null {
   return useContext(WhoContext)
 }
 
-/** What is not known to be forbidden is shown: the service decides. */
+/** Shows everything not known to be forbidden; the service decides. */
 export function mayDo(who: Session | null, scope: Scope): boolean {
   return who === null || who.scopes.includes(scope)
 }
@@ -24,7 +24,7 @@ export function useReadWho(client: Client, epoch: number): Session | null {
     let current = true
     client.session().then(
       (session) => current && setWho({ epoch, session }),
-      // The page works without; whoever must sign in is told by the 401.
+      // The page works without it; a missing session shows as a 401.
       () => undefined,
     )
     return () => void (current = false)
@@ -34,7 +34,7 @@ export function useReadWho(client: Client, epoch: number): Session | null {
 
 export const SCOPE_WORDS: Record<Scope, string> = {
   'jobs:write': 'start and stop runs',
-  'jobs:read': 'look at runs',
-  'credits:read': 'look at credits',
+  'jobs:read': 'view runs',
+  'credits:read': 'view credits',
   admin: 'operate the deployment',
 }

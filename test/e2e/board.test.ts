@@ -3,7 +3,7 @@ import { otherOrigin } from '../support/other-origin.ts'
 import { TEST_ADMIN_PASSWORD } from '../support/start-service.ts'
 import { openStudio, serious } from '../support/studio-page.ts'
 
-/** The queue board as an operator opens it: by its form, in a browser that keeps origins apart. */
+/** The queue board in a browser with web security on, opened through its sign-in form. */
 
 const studio = openStudio()
 const LOGIN = '/admin/login'
@@ -17,7 +17,7 @@ async function signIn(password: string, path = '/admin/queues') {
 }
 
 describe('the login form of the board', () => {
-  test('opens the board, whose own requests work', async () => {
+  test('opens the board, and requests of the board pass', async () => {
     const page = await signIn(TEST_ADMIN_PASSWORD)
     await page.waitForURL('**/admin/queues')
     await page
@@ -29,11 +29,11 @@ describe('the login form of the board', () => {
         `fetch('/admin/queues/api/queues${method === 'GET' ? '' : '/submit/pause'}', { method: '${method}' }).then((answer) => answer.status)`,
       )
     expect(await asked('GET')).toBe(200)
-    // Let in as a page of ours, and refused because the board changes nothing.
+    // Passes the origin check, and is refused because the board is read-only.
     expect(await asked('PUT')).toBe(405)
   })
 
-  test('answers a wrong password with the form and a word', async () => {
+  test('returns the form with an error for a wrong password', async () => {
     const page = await signIn('not the password')
     await page.getByRole('alert').getByText('That is not the password.').waitFor()
     expect(new URL(page.url()).pathname).toBe(LOGIN)
@@ -43,7 +43,7 @@ describe('the login form of the board', () => {
     await page.waitForURL('**/admin/queues')
   })
 
-  test('is not sent from a page of another origin, and says so as a page', async () => {
+  test('refuses a post from another origin, with an error page', async () => {
     const elsewhere = await otherOrigin(
       `<!doctype html><title>elsewhere</title><form method="post" action="${studio.service.url}${LOGIN}">` +
         `<input name="password" value="${TEST_ADMIN_PASSWORD}"><button>Win</button></form>`,

@@ -8,7 +8,7 @@ import { listenAsOrigin, otherOrigin } from '../support/other-origin.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import { openStudio } from '../support/studio-page.ts'
 
-/** What a page of a product reads of this service, in a browser that keeps origins apart. */
+/** Cross-origin reads by a product's page, in a browser with web security on. */
 
 const PAGE = '<!doctype html><title>a product</title><p>its page</p>'
 const listed = await listenAsOrigin(PAGE)
@@ -37,7 +37,7 @@ interface Read {
   headers: Record<string, string>
 }
 
-/** What a script of the page reads; the name of the error when the browser keeps it from the page. */
+/** The response that a script of the page reads, or the name of the error when the browser blocks it. */
 const read = (page: Page, path: string, init: object = {}): Promise<Read | string> =>
   page.evaluate<Read | string>(
     `fetch(${JSON.stringify(studio.service.url + path)}, ${JSON.stringify(init)}).then(
@@ -70,7 +70,7 @@ describe('a page of a listed origin', () => {
     expect(await firstEvent(page, `/v1/jobs/${job.id}/events?token=${token}`)).toBe(job.id)
   })
 
-  test('submits with what it holds, and reads the headers of the answer', async () => {
+  test('submits with its credentials, and reads the response headers', async () => {
     const page = await pageOf(listed)
     const init = {
       method: 'POST',
@@ -88,7 +88,7 @@ describe('a page of a listed origin', () => {
     expect(again).toMatchObject({ headers: { 'idempotent-replayed': 'true', 'preference-applied': 'wait=20' } })
   })
 
-  test('reads what went wrong: 401, 404, 405, 422 and 429', async () => {
+  test('reads errors: 401, 404, 405, 422 and 429', async () => {
     const page = await pageOf(listed)
     const cases: [path: string, init: object, status: number][] = [
       ['/v1/jobs', {}, 401],
@@ -133,13 +133,13 @@ describe('a page of a listed origin', () => {
 
   test('uses no session of the browser, and sees neither sign-in nor administration', async () => {
     const page = await pageOf(listed)
-    // Of the same site: the browser would send the cookie along.
+    // On the same site, so the browser would send the cookie.
     await page.context().addCookies([await sessionCookie()])
     expect(await read(page, '/v1/jobs', { credentials: 'include' })).toBe(REFUSED)
     expect(await read(page, '/v1/jobs')).toMatchObject({ status: 401 })
     expect(await read(page, '/v1/session', bearer(TEST_KEY))).toBe(REFUSED)
     expect(await read(page, '/v1/admin/tenants', bearer(TEST_KEY))).toBe(REFUSED)
-    // Nor by what it loads without reading it, which the browser would send with the cookie.
+    // Nor by loading without reading, where the browser would send the cookie.
     const { cookie = '' } = await operator.sessionOf(TEST_KEY)
     const loaded = async (site: string) => {
       const answer = await fetch(`${studio.service.url}/v1/jobs`, { headers: { cookie, 'sec-fetch-site': site } })
@@ -150,7 +150,7 @@ describe('a page of a listed origin', () => {
     expect([await loaded('same-site'), await loaded('cross-site')]).toEqual([403, 403])
   })
 
-  test('that a tenant’s own list lacks is told so, by request, stream and file', async () => {
+  test('that a tenant’s own list lacks gets an error, by request, stream and file', async () => {
     const tenant = await operator.newTenant()
     const { key } = await operator.newKey(tenant)
     const id = await operator.submit(key, { model: 'black-forest-labs/flux-schnell', input: { prompt: 'narrow' } })
@@ -196,7 +196,7 @@ test('a page of an origin that is not listed reads nothing, but follows links to
   expect(width).toBe(artifact?.width)
 })
 
-test('every answer depends on the origin, for whatever keeps answers in between', async () => {
+test('every response varies by origin, for caches in between', async () => {
   const [artifact] = job.artifacts
   for (const [path, headers, status] of [
     [`/v1/jobs/${job.id}`, { authorization: `Bearer ${TEST_KEY}` }, 200],

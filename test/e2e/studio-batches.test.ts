@@ -4,7 +4,7 @@ import type { Batch } from '../../src/client/types.ts'
 import { openStudio, seesPicture, serious, tile } from '../support/studio-page.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** Batches in Studio: written one prompt on each line, filling while one watches, stopped and tried again. */
+/** Batches in Studio: one prompt on each line, live progress, cancellation and retry. */
 
 const studio = openStudio()
 const { visit } = studio
@@ -22,7 +22,7 @@ async function finishedBatch(prompts: string[], title: string): Promise<Batch> {
 }
 
 describe('a batch', () => {
-  test('is written on lines, fills while one watches, and gives its manifest away', async () => {
+  test('takes one prompt on each line, fills live, and offers its manifest', async () => {
     const page = await visit('/batches')
     await page.getByRole('heading', { name: 'No batch yet' }).waitFor()
     await page.getByRole('link', { name: 'New batch' }).first().click()
@@ -66,7 +66,7 @@ describe('a batch', () => {
     await page.getByText('3 of 3').waitFor()
   })
 
-  test('shows what failed, and tries only that again', async () => {
+  test('shows the failed runs, and retries only those', async () => {
     await studio.service.simulator.faults({ predictions: { fail: { next: 1, error: 'The lens cap was on' } } })
     const batch = await finishedBatch(['One of two', 'Two of two'], '<script>alert(1)</script>')
     const page = await visit(`/batches/${batch.id}`)
@@ -77,13 +77,13 @@ describe('a batch', () => {
     await page.getByText('The lens cap was on').waitFor()
     expect(await page.getByRole('listitem').count()).toBe(1)
     expect(await serious(page)).toEqual([])
-    await page.getByRole('button', { name: 'Try the one again' }).click()
+    await page.getByRole('button', { name: 'Retry 1 run' }).click()
     await page.waitForURL((url) => url.pathname.startsWith('/batches/bat_') && !url.pathname.endsWith(batch.id))
     await page.getByText('All succeeded').waitFor()
-    await page.getByRole('link', { name: 'What failed in another batch' }).waitFor()
+    await page.getByRole('link', { name: 'Retry of an earlier batch' }).waitFor()
   })
 
-  test('is stopped after a second question, and tells why it stopped', async () => {
+  test('is canceled after a confirmation, and says why it stopped', async () => {
     await studio.service.simulator.faults({ predictions: { starting_forever: { next: 2 } } })
     const { id } = await studio.service.client.submitBatch({
       preset: 'story-page',
@@ -91,27 +91,27 @@ describe('a batch', () => {
     })
     const page = await visit(`/batches/${id}`)
     await page.getByRole('button', { name: 'Cancel the rest' }).click()
-    await page.getByText(/What is queued costs nothing/).waitFor()
-    // Escape answers the question, and does not leave the page.
+    await page.getByText(/Queued runs cost nothing/).waitFor()
+    // Escape declines the confirmation, and does not leave the page.
     await page.keyboard.press('Escape')
     const first = page.getByRole('button', { name: 'Cancel the rest' })
     expect(await first.and(page.locator(':focus')).count()).toBe(1)
     await page.keyboard.press('Enter')
-    await page.getByRole('button', { name: 'Let them run' }).click()
+    await page.getByRole('button', { name: 'Keep running' }).click()
     await page.getByRole('button', { name: 'Cancel the rest' }).click()
-    await page.getByRole('button', { name: 'Stop 2 runs' }).click()
-    await page.getByText('It was canceled: what had not begun does not begin.').waitFor()
+    await page.getByRole('button', { name: 'Cancel 2 runs' }).click()
+    await page.getByText('The batch was canceled. Queued runs do not start.').waitFor()
     await page.getByRole('region', { name: 'Progress' }).getByRole('heading', { name: 'Canceled' }).waitFor()
   })
 
-  test('that does not exist says so, and leads back', async () => {
+  test('that does not exist says so, and links to all batches', async () => {
     const page = await visit('/batches/bat_01JQ8ZK3V9C4T2M7X5R1B6N0PD')
-    await page.getByRole('heading', { name: 'This batch cannot be shown' }).waitFor()
+    await page.getByRole('heading', { name: 'Could not load this batch' }).waitFor()
     await page.getByRole('link', { name: 'All batches' }).click()
     await page.getByRole('heading', { level: 1, name: 'Batches' }).waitFor()
   })
 
-  test('that is refused names the lines that are wrong', async () => {
+  test('that is refused names the invalid lines', async () => {
     const page = await visit('/batches/new')
     await page.getByLabel('Prompts, one on each line').fill(`Short\n${'long '.repeat(1000)}`)
     await page.keyboard.press('Control+Enter')

@@ -3,7 +3,7 @@ import { finished } from '../support/finished.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import { openStudio, serious } from '../support/studio-page.ts'
 
-/** What somebody looks at who runs the service: credits and health. */
+/** The pages for operators: credits and health. */
 
 const studio = openStudio()
 const { visit } = studio
@@ -23,7 +23,7 @@ async function grant(amount: number, reason: string): Promise<void> {
 }
 
 describe('credits', () => {
-  test('say that there is no limit before the first grant, and count nonetheless', async () => {
+  test('are unlimited before the first grant, but counted', async () => {
     await paidRun('Before the first grant')
     const page = await visit('/credits')
     const account = page.getByRole('region', { name: 'Account' })
@@ -34,7 +34,7 @@ describe('credits', () => {
       .waitFor()
   })
 
-  test('tell what is there, what was taken, and every movement in pages', async () => {
+  test('show the balance, the charges, and every ledger entry in pages', async () => {
     await grant(5_000_000, '<img src=x onerror=alert(1)>')
     await Promise.all([paidRun('Page 1'), paidRun('Page 2')])
     for (let at = 0; at < 20; at++) await grant(1_000, `Number ${at}`)
@@ -44,8 +44,8 @@ describe('credits', () => {
     await account.getByText('0.009').waitFor()
     const ledger = page.getByRole('region', { name: 'Ledger' })
     await ledger.getByRole('row').nth(25).waitFor()
-    await ledger.getByRole('button', { name: 'Older movements' }).click()
-    // Three runs, held and taken; the grants and what opened the account; the head.
+    await ledger.getByRole('button', { name: 'Older entries' }).click()
+    // A hold and a capture for each of three runs, the grants, the opening entry, the table head.
     const all = 3 * 2 + 21 + 1 + 1
     await ledger
       .getByRole('row')
@@ -54,13 +54,13 @@ describe('credits', () => {
     expect(await ledger.getByRole('row').count()).toBe(all)
     await ledger.getByText('<img src=x onerror=alert(1)>').waitFor()
     expect(await serious(page)).toEqual([])
-    await ledger.getByLabel('Kind of movement').selectOption('grant')
+    await ledger.getByLabel('Kind of entry').selectOption('grant')
     await ledger.getByText('5.00').first().waitFor()
     expect(await ledger.getByRole('row').count()).toBe(21 + 1)
     expect(new URL(page.url()).search).toBe('?kind=grant')
     await page.reload()
     await ledger.getByText('<img src=x onerror=alert(1)>').waitFor()
-    await ledger.getByLabel('Kind of movement').selectOption('capture')
+    await ledger.getByLabel('Kind of entry').selectOption('capture')
     await ledger.getByRole('link', { name: /^run/ }).first().click()
     await page.getByRole('region', { name: 'Status' }).getByRole('heading', { name: 'Succeeded' }).waitFor()
     await page.getByText('0.003 credits').waitFor()
@@ -68,26 +68,26 @@ describe('credits', () => {
 })
 
 describe('health', () => {
-  test('says that all is well, with the figures for it', async () => {
+  test('says that everything is healthy, with the figures for it', async () => {
     const page = await visit('/health')
-    await page.getByRole('heading', { name: 'All is well' }).waitFor()
-    const ends = page.getByRole('region', { name: 'How ends became known' })
-    await ends.getByText('By webhook').waitFor()
-    await ends.getByText('100 %').waitFor()
-    await page.getByRole('region', { name: 'Webhooks' }).getByText('half of the last 3').waitFor()
+    await page.getByRole('heading', { name: 'Everything is healthy' }).waitFor()
+    const completions = page.getByRole('region', { name: 'How completions were detected' })
+    await completions.getByText('By webhook').waitFor()
+    await completions.getByText('100 %').waitFor()
+    await page.getByRole('region', { name: 'Webhooks' }).getByText('median of the last 3').waitFor()
     await page.getByRole('region', { name: 'Budget' }).getByText('60,000 a minute').first().waitFor()
   })
 
-  test('says what is not well, and why runs wait', async () => {
+  test('names the problem, and why runs wait', async () => {
     await studio.service.simulator.faults({ create: { status: { next: 1, code: 429 } } })
     await studio.service.client.submit({ preset: 'story-page', input: { prompt: 'Has to wait' } })
     const page = await visit('/health')
-    await page.getByRole('heading', { name: 'One thing to look at' }).waitFor()
-    await page.getByRole('region', { name: 'Verdict' }).getByText('Nothing is created').waitFor()
-    await page.getByText('a pause that Replicate asked for').waitFor()
+    await page.getByRole('heading', { name: 'One problem' }).waitFor()
+    await page.getByRole('region', { name: 'Verdict' }).getByText('Creation is paused').waitFor()
+    await page.getByText('Replicate’s rate limit').waitFor()
     await page
       .getByRole('region', { name: 'Budget' })
-      .getByText(/Nothing is created: Replicate asked for a pause, for \d+ s/)
+      .getByText(/Creation is paused: Replicate is rate limiting this account, for \d+ s/)
       .waitFor()
     expect(await serious(page)).toEqual([])
   })

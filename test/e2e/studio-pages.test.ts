@@ -16,7 +16,7 @@ import {
   tooWide,
 } from '../support/studio-page.ts'
 
-/** What holds for all of Studio: every page in every light, the keyboard, the connection, a phone. */
+/** Properties of every page: both themes, keyboard, connection loss, phone. */
 
 const studio = openStudio()
 const { visit } = studio
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await service.simulator.faults({ predictions: { fail: { next: 1, error: 'The film tore' } } })
   failed = await client.submit({ model, input: { prompt: 'Rain' } })
   await finished(service, failed.id)
-  // More than fit on a screen.
+  // More runs than fit on a screen.
   for (let at = 0; at < 14; at++) await client.submit({ version: HELLO, input: { text: `number ${at}` } })
   picture = await client.submit({ model, input: { prompt: LONG_WORD, megapixels: '0.25' }, metadata: { page: 1 } })
   batch = await client.submitBatch({
@@ -44,10 +44,10 @@ beforeAll(async () => {
   await finished(service, picture.id)
 })
 
-/** What is to be seen before a page is looked at. */
+/** The element that shows that a page is loaded. */
 const PAGES: [name: string, path: () => string, there: (page: Page) => Locator][] = [
   ['the sheet', () => '/', (page) => tile(page, LONG_WORD).getByRole('img')],
-  ['an empty sheet', () => '/?status=canceled', (page) => page.getByText('No run is canceled now')],
+  ['an empty sheet', () => '/?status=canceled', (page) => page.getByText('No canceled runs')],
   ['the form alone', () => '/new', (page) => page.getByText('Price of a run')],
   ['a run', () => `/runs/${picture.id}`, (page) => page.getByRole('region', { name: 'Result' }).getByRole('img')],
   ['a failed run', () => `/runs/${failed.id}`, (page) => page.getByRole('region', { name: 'What happened' })],
@@ -56,10 +56,10 @@ const PAGES: [name: string, path: () => string, there: (page: Page) => Locator][
   ['a batch', () => `/batches/${batch.id}`, (page) => tile(page, 'two').getByText('hello two')],
   ['credits', () => '/credits', (page) => page.getByRole('region', { name: 'Ledger' })],
   ['health', () => '/health', (page) => page.getByRole('region', { name: 'Verdict' })],
-  ['a page that does not exist', () => '/nowhere', (page) => page.getByText('There is no such page')],
+  ['a page that does not exist', () => '/nowhere', (page) => page.getByText('Page not found')],
 ]
 
-describe('fits a phone, and leaves axe nothing serious to say in the light and in the dark', () => {
+describe('fits a phone, and has no serious axe violations in either theme', () => {
   test.each(PAGES)('%s', async (_name, path, there) => {
     const page = await visit(path())
     await there(page).waitFor()
@@ -71,20 +71,20 @@ describe('fits a phone, and leaves axe nothing serious to say in the light and i
 })
 
 describe('Studio', () => {
-  test('says when the connection is lost, and catches up', async () => {
+  test('shows a lost connection, and catches up', async () => {
     const page = await visit('/')
     await page.getByText('Live', { exact: true }).waitFor()
     await page.route('**/v1/events', (route) => route.abort())
     await page.reload()
-    await page.getByText('Connection lost, catching up…').waitFor()
-    await studio.service.client.submit({ version: HELLO, input: { text: 'Sent behind its back' } })
+    await page.getByText('Connection lost, reconnecting…').waitFor()
+    await studio.service.client.submit({ version: HELLO, input: { text: 'Sent while disconnected' } })
     await page.unroute('**/v1/events')
     await page.getByText('Live', { exact: true }).waitFor()
-    await tile(page, 'Sent behind its back').getByText('Succeeded').waitFor()
-    expect(await page.getByText('Connection lost, catching up…').count()).toBe(0)
+    await tile(page, 'Sent while disconnected').getByText('Succeeded').waitFor()
+    expect(await page.getByText('Connection lost, reconnecting…').count()).toBe(0)
   })
 
-  test('is driven by the keyboard', async () => {
+  test('works by keyboard', async () => {
     const page = await visit('/')
     await page.getByRole('listitem').first().waitFor()
     await page.keyboard.press('Escape')
@@ -104,7 +104,7 @@ describe('Studio', () => {
     await page.waitForURL((url) => url.pathname === '/')
   })
 
-  test('survives a reload, and back leads to the same place of the sheet with its filter', async () => {
+  test('survives a reload, and back restores the scroll position and the filter', async () => {
     const page = await visit('/?status=succeeded')
     const oldest = tile(page, 'hello number 0')
     await oldest.scrollIntoViewIfNeeded()
@@ -138,11 +138,11 @@ describe('Studio', () => {
     expect(await tooWide(page)).toBe(0)
   })
 
-  test('remembers the theme that was chosen', async () => {
+  test('remembers the chosen theme', async () => {
     const page = await visit('/', { colorScheme: 'light' })
     const background = () => page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
     const light = await background()
-    await page.getByRole('button', { name: /^Theme: as the system/ }).click()
+    await page.getByRole('button', { name: /^Theme: system/ }).click()
     await page.getByRole('button', { name: /^Theme: light/ }).click()
     await page.getByRole('button', { name: /^Theme: dark/ }).waitFor()
     const dark = await background()

@@ -7,7 +7,7 @@ import { HELLO, openStudio, seesPicture, serious, status, tile } from '../suppor
 import { tempDir } from '../support/temp-dir.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 
-/** Presets in Studio: the form that is made from a schema, files, and the price before the button. */
+/** Presets in Studio: the form generated from a schema, files, and the price. */
 
 const own = (name: string, value: unknown) => ({
   name: `acme/${name}`,
@@ -31,7 +31,7 @@ const studio = openStudio({
 })
 const { visit } = studio
 
-/** A red pixel, and what a person would drop. */
+/** A red pixel, to be dropped. */
 const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=='
 
 async function pictureFile(): Promise<string> {
@@ -61,7 +61,7 @@ async function soundFile(): Promise<string> {
   return path
 }
 
-/** A picture of these bytes (base 64), dropped on the first place that takes files. */
+/** Drops a picture with these bytes (base64) on the first drop zone. */
 const drop = (page: Page, name: string, bytes: string): Promise<unknown> =>
   page.evaluate(`{
     const files = new DataTransfer()
@@ -82,7 +82,7 @@ const grant = async (amount: number): Promise<void> => {
 }
 
 describe('a preset', () => {
-  test('is found by its name, makes a form of what may be said, and tells its price', async () => {
+  test('is found by its name, shows a form of its open fields, and its price', async () => {
     const page = await visit('/')
     await page.getByRole('button', { name: /^Preset or model/ }).click()
     await page.getByLabel('Search presets and models, or give any owner/name').fill('training')
@@ -91,17 +91,17 @@ describe('a preset', () => {
     await page.getByText('0.032 credits').waitFor()
     await page.getByText('More options').click()
     expect(await page.getByLabel('Steps', { exact: true }).inputValue()).toBe('28')
-    // Fixed by the preset: nothing that a job may say.
+    // Fixed by the preset, so not in the form.
     expect(await page.getByText('Megapixels').count()).toBe(0)
     expect(await serious(page)).toEqual([])
   })
 
-  test('of pictures takes a file that is dropped, shows it, and the run keeps it', async () => {
+  test('for pictures accepts a dropped file, shows it, and the run keeps it', async () => {
     const page = await visit('/?preset=restore-image')
     await page.getByText('0.04 credits').waitFor()
     await page.getByRole('button', { name: 'Run', exact: true }).click()
     await page.getByText('Required').waitFor()
-    // A file that is none is told of in the service's own words.
+    // An invalid file shows the service's own error.
     await drop(page, 'empty.png', '')
     await page
       .getByRole('alert')
@@ -122,10 +122,10 @@ describe('a preset', () => {
     await page.getByText('0.04 credits').waitFor()
   })
 
-  test('that costs more than there is says what is missing, before and after the button', async () => {
+  test('that costs more than the balance shows the shortfall, before and after submission', async () => {
     await grant(100_000)
     const page = await visit('/?preset=video-script')
-    await page.getByText(/credits are missing: the balance is/).waitFor()
+    await page.getByText(/Balance too low by .* credits/).waitFor()
     await page.getByLabel('Prompt', { exact: true }).fill('A script of a lighthouse')
     await page.keyboard.press('Control+Enter')
     await page
@@ -134,17 +134,17 @@ describe('a preset', () => {
       .waitFor()
     await grant(10_000_000)
     await page.reload()
-    await page.getByText(/Held until the end, of a balance of/).waitFor()
-    // What was typed has survived.
+    await page.getByText(/Held until completion, from a balance of/).waitFor()
+    // The draft has survived.
     await page.keyboard.press('Control+Enter')
     await tile(page, 'A script of a lighthouse').waitFor()
   })
 
-  test('picks its runs out of the sheet, and fills the form again from one of them', async () => {
+  test('filters the sheet, and one of its runs fills the form again', async () => {
     const page = await visit('/')
     await tile(page, 'Restore image').waitFor()
     await page.getByLabel('Filter by preset').selectOption('lip-sync')
-    await page.getByRole('heading', { name: 'No such run' }).waitFor()
+    await page.getByRole('heading', { name: 'No matching runs' }).waitFor()
     await page.getByLabel('Filter by preset').selectOption('restore-image')
     await tile(page, 'Restore image').waitFor()
     expect(new URL(page.url()).search).toBe('?of=restore-image')
@@ -153,15 +153,15 @@ describe('a preset', () => {
     await page.getByRole('link', { name: 'Edit and run' }).click()
     await page.waitForURL(/preset=restore-image/)
     await page.getByText('A file', { exact: true }).waitFor()
-    // What the preset says anyway is not said again.
+    // Values equal to the preset's are omitted.
     await page.getByRole('button', { name: 'Edit as JSON' }).click()
     expect(Object.keys(JSON.parse(await page.getByLabel('Input as JSON').inputValue()))).toEqual(['input_image'])
   })
 })
 
-test('a first visit tries presets that need files, with files made on the spot', async () => {
+test('a first visit tries presets that need files, with generated files', async () => {
   const page = await visit('/batches')
-  // The samples stand where nothing has run: of another tenant, which is new.
+  // Samples appear only without runs: use a new tenant.
   await signIn(page, await newTenantKey())
   await page.goto('/')
   await page.getByRole('button', { name: /A restored photograph/ }).click()
@@ -169,14 +169,14 @@ test('a first visit tries presets that need files, with files made on the spot',
   await made.getByText('Succeeded').waitFor()
   await seesPicture(made.getByRole('img'))
   await page.getByRole('button', { name: 'Account: New <b>tenant</b>' }).click()
-  await page.getByText('look at runs').waitFor()
-  // Not an operator: nothing of the deployment is shown.
+  await page.getByText('view runs').waitFor()
+  // Not an operator: no link to the deployment's health.
   expect(await page.getByRole('link', { name: 'Health' }).count()).toBe(0)
 })
 
-test('a film is shown by a player, and what is neither file nor text as JSON', async () => {
+test('a video is shown in a player, and structured output as JSON', async () => {
   const page = await visit('/?preset=lip-sync')
-  // The files are on their way while somebody types: nothing is lost of either.
+  // Typing during an upload: neither is lost.
   let release = (): void => undefined
   const held = new Promise<void>((resolve) => (release = resolve))
   await page.route('**/v1/uploads', async (route) => {
@@ -204,7 +204,7 @@ test('a film is shown by a player, and what is neither file nor text as JSON', a
   await page.getByRole('region', { name: 'Output as JSON' }).getByText('hello in a shape').waitFor()
 })
 
-test('words, objects and files among words are shown as the model answered them', async () => {
+test('texts, objects and files among texts are shown as the model returned them', async () => {
   const run = async (name: string): Promise<Page> => {
     const { id } = await studio.service.client.submit({ model: `acme/${name}`, input: {} })
     await finished(studio.service, id)
@@ -218,14 +218,14 @@ test('words, objects and files among words are shown as the model answered them'
   const mixed = await run('mixed')
   expect(await json(mixed)).toContain('"a caption"')
   await mixed.getByText('a note', { exact: true }).waitFor()
-  // What was stored of an output is shown, although the run failed.
+  // The stored part of an output is shown, although the run failed.
   const broken = await run('broken')
   await broken.getByText('a note', { exact: true }).waitFor()
   await broken.getByText('output_not_stored', { exact: true }).waitFor()
   expect(await json(broken)).toContain('"bad": null')
 })
 
-/** As the page of signing in does it. */
+/** Signs in as the sign-in page does. */
 const signIn = (page: Page, key: string): Promise<unknown> =>
   page.evaluate(`fetch('/v1/session', {
     method: 'POST',

@@ -15,7 +15,7 @@ async function open(page: Page, prompt: string): Promise<void> {
 }
 
 describe('a first visit', () => {
-  test('shows what can be made, and one click on a sample makes a picture', async () => {
+  test('shows samples, and one click on a sample creates a picture', async () => {
     const page = await visit('/')
     await page.getByRole('heading', { name: 'Nothing has run yet' }).waitFor()
     await page.getByRole('button', { name: /A picture/ }).click()
@@ -26,7 +26,7 @@ describe('a first visit', () => {
 })
 
 describe('a run', () => {
-  test('is submitted, moves without a reload, shows its picture and gives it away', async () => {
+  test('is submitted, updates without a reload, shows its picture and offers it for download', async () => {
     const page = await visit('/')
     await page.evaluate('void (window.sameDocument = true)')
     await runIn(page, 'A paper boat on a rainy street')
@@ -52,7 +52,7 @@ describe('a run', () => {
     expect(JSON.parse(await readFile(await manifest.path(), 'utf8'))).toMatchObject({ status: 'succeeded' })
   })
 
-  test('is edited without losing what was typed, and its page takes the focus', async () => {
+  test('is edited without losing the draft, and its page takes the focus', async () => {
     const page = await visit('/')
     await runIn(page, 'A lamp in the fog')
     await tile(page, 'A lamp in the fog').getByText('Succeeded').waitFor()
@@ -62,14 +62,14 @@ describe('a run', () => {
     expect(await page.evaluate('document.activeElement?.tagName')).toBe('MAIN')
     await page.getByRole('link', { name: 'Edit and run' }).click()
     const prompt = page.getByLabel('Prompt', { exact: true })
-    await page.getByText('has replaced what you had typed').waitFor()
+    await page.getByText('has replaced your draft').waitFor()
     expect(await prompt.inputValue()).toBe('A lamp in the fog')
-    await page.getByRole('button', { name: 'Bring it back' }).click()
+    await page.getByRole('button', { name: 'Restore draft' }).click()
     expect(await prompt.inputValue()).toBe('half of a thought')
-    expect(await page.getByRole('button', { name: 'Bring it back' }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: 'Restore draft' }).count()).toBe(0)
   })
 
-  test('tells where it is while it is under way, then ends when it is canceled', async () => {
+  test('shows its progress, and completes when it is canceled', async () => {
     await studio.service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
     const page = await visit('/')
     await runIn(page, 'A clock without hands')
@@ -78,14 +78,14 @@ describe('a run', () => {
     await open(page, 'A clock without hands')
     await status(page, 'Starting up')
     await page.getByText('Replicate has accepted it').waitFor()
-    await page.getByText(/time used until then is billed.*0\.003 credits that are held are given back/).waitFor()
+    await page.getByText(/bills the time used until then.*0\.003 held credits are released/).waitFor()
     await page.getByText('Sent to Replicate').waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
     await status(page, 'Canceled')
     await page.getByRole('button', { name: 'Run again' }).waitFor()
   })
 
-  test('tells what went wrong, what it cost, and succeeds when tried again', async () => {
+  test('shows the error and its cost, and succeeds when retried', async () => {
     await studio.service.simulator.faults({ predictions: { fail: { next: 1, error: 'The lens cap was on' } } })
     const page = await visit('/')
     await runIn(page, 'A portrait of a lighthouse keeper')
@@ -95,18 +95,18 @@ describe('a run', () => {
 
     await open(page, 'A portrait of a lighthouse keeper')
     const failed = page.url()
-    const told = page.getByRole('region', { name: 'What happened' })
-    await told.getByText('The lens cap was on').waitFor()
-    await told.getByText('Not billed by Replicate. No credits taken, 0.003 given back.').waitFor()
+    const outcome = page.getByRole('region', { name: 'What happened' })
+    await outcome.getByText('The lens cap was on').waitFor()
+    await outcome.getByText('Not billed by Replicate. No credits charged, 0.003 released.').waitFor()
     await page.getByText('by webhook').first().waitFor()
     await page.getByLabel('Logs of the model').getByText('Using seed').waitFor()
-    await told.getByRole('button', { name: 'Try again' }).click()
+    await outcome.getByRole('button', { name: 'Try again' }).click()
     await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== failed)
     await status(page, 'Succeeded')
     await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
   })
 
-  test('shows what is hostile as the text that it is: prompt, output, metadata', async () => {
+  test('shows hostile markup as plain text: prompt, output, metadata', async () => {
     const hostile = '<script>alert(1)</script><img src=x onerror=alert(2)>'
     const page = await visit('/')
     await runIn(page, hostile)
@@ -130,12 +130,12 @@ describe('a run', () => {
 })
 
 describe('where a key is needed', () => {
-  test('asks for it, says when it is wrong, keeps it nowhere, and lets in and out again', async () => {
+  test('asks for it, reports a wrong one, stores none, and signs in and out in every tab', async () => {
     const page = await visit('/', { signedIn: false })
     const key = page.getByLabel('API key')
     await key.fill('not-a-key')
     await page.keyboard.press('Enter')
-    await page.getByRole('alert').getByText('This key is not known here.').waitFor()
+    await page.getByRole('alert').getByText('This key is not valid.').waitFor()
     expect(await seriousInBoth(page)).toEqual([])
     await key.fill(TEST_KEY)
     await page.keyboard.press('Enter')
@@ -160,13 +160,13 @@ describe('where a key is needed', () => {
     // Another tab of the same browser, with something typed and a run on the screen.
     const other = await page.context().newPage()
     await other.goto('/')
-    await other.getByLabel('Prompt', { exact: true }).fill('typed by the one who leaves')
+    await other.getByLabel('Prompt', { exact: true }).fill('typed before signing out')
     await other.getByRole('listitem').first().waitFor()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await key.waitFor()
     await other.getByLabel('API key').waitFor()
     expect(await other.getByRole('listitem').count()).toBe(0)
-    expect(await other.evaluate<string>('JSON.stringify(sessionStorage)')).not.toContain('typed by')
+    expect(await other.evaluate<string>('JSON.stringify(sessionStorage)')).not.toContain('typed before')
     await page.reload()
     await key.waitFor()
     await key.fill(TEST_KEY)
@@ -174,7 +174,7 @@ describe('where a key is needed', () => {
     await other.getByRole('listitem').first().waitFor()
   })
 
-  test('or a sign-in link, which works once, leaves the address bar, and says what to do when it was used', async () => {
+  test('or a sign-in link, which works once, leaves the address bar, and says what to do after its use', async () => {
     const { service } = studio
     const link = service.signInUrl ?? ''
     const page = await visit('/nowhere', { signedIn: false })
@@ -188,7 +188,7 @@ describe('where a key is needed', () => {
     await stranger.getByRole('alert').getByText('This sign-in link was used or has expired.').waitFor()
     expect(stranger.url()).toBe(`${service.url}/`)
     expect(await serious(stranger)).toEqual([])
-    // Whoever is signed in stays so.
+    // A signed-in user stays signed in.
     await page.goto(`${service.url}/batches#code=${'0'.repeat(32)}`)
     await page.getByRole('heading', { level: 1, name: 'Batches' }).waitFor()
     expect(page.url()).toBe(`${service.url}/batches`)
@@ -196,7 +196,7 @@ describe('where a key is needed', () => {
 })
 
 describe('the form', () => {
-  test('says what is missing beside its field and sends nothing, and what the service refuses in its own words', async () => {
+  test('shows missing fields without a request, and errors of the service beside their field', async () => {
     const page = await visit('/')
     const sent: string[] = []
     page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()))
@@ -232,7 +232,7 @@ describe('the form', () => {
 })
 
 describe('a model that is not official', () => {
-  test('is run by its version, because its name alone is not enough', async () => {
+  test('runs by its version', async () => {
     const page = await visit('/?model=replicate/hello-world')
     const [sent] = await Promise.all([
       page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/jobs')),

@@ -4,7 +4,7 @@ import { createOperator } from '../support/operator.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import { HELLO, openStudio } from '../support/studio-page.ts'
 
-/** What goes over the wire, and how often. */
+/** Bytes and requests on the wire. */
 
 const studio = openStudio()
 const MANY = 12
@@ -43,13 +43,13 @@ test('a first visit reads the list once, and scripts and styles arrive compresse
 
   const sizeOf = (ending: string): number =>
     Math.max(...[...sizes].filter(([path]) => path.endsWith(ending)).map(([, bytes]) => bytes))
-  // 354 kB and 35 kB as they are.
+  // 354 kB and 35 kB uncompressed.
   expect(sizeOf('.js')).toBeLessThan(130_000)
   expect(sizeOf('.css')).toBeLessThan(12_000)
 })
 
-describe('an answer', () => {
-  /** How it is encoded, and how long it says that it is. */
+describe('a response', () => {
+  /** Its content encoding and content length. */
   async function sent(path: string, takes = 'gzip, br'): Promise<[encoding: string | null, vary: string]> {
     const answer = await fetch(studio.service.url + path, {
       headers: { authorization: `Bearer ${TEST_KEY}`, 'accept-encoding': takes },
@@ -59,7 +59,7 @@ describe('an answer', () => {
     return [answer.headers.get('content-encoding'), answer.headers.get('vary') ?? '']
   }
 
-  test('in JSON or HTML is compressed for who takes it', async () => {
+  test('in JSON or HTML is compressed for clients that accept it', async () => {
     await someJobs()
     for (const path of ['/v1/jobs?limit=60', '/openapi.json', '/docs', '/v1/presets']) {
       expect([path, ...(await sent(path))]).toEqual([path, 'br', expect.stringContaining('Accept-Encoding')])
@@ -68,7 +68,7 @@ describe('an answer', () => {
     }
   })
 
-  test('that is a stream, a stored file, or has a secret is sent as it is', async () => {
+  test('that is a stream, a stored file, or has a secret is not compressed', async () => {
     const operator = createOperator(studio.service)
     const id = await someJobs()
     expect((await sent(`/v1/jobs/${id}/events`))[0]).toBeNull()

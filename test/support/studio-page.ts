@@ -7,12 +7,12 @@ import { sessionCookie } from './session-cookie.ts'
 import { startService, TEST_KEY, type TestService, type TestServiceOptions } from './start-service.ts'
 import { PATIENCE_MS } from './wait-for.ts'
 
-/** Studio in a real browser, against a service that the tests of one file share. Every wait is for something seen. */
+/** Studio in a real browser, against a service shared by the tests of one file. Every wait is for something visible. */
 
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
 
-/** A model that says hello at once, with its version. */
+/** A model that returns a greeting at once, with its version. */
 export const HELLO = 'replicate/hello-world:9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 
 export interface StudioPages {
@@ -27,7 +27,7 @@ export interface StudioPages {
 export function openStudio(options: TestServiceOptions = {}): StudioPages {
   let service: TestService | undefined
   let browser: Browser | undefined
-  /** What no visit may leave behind: a script error, a breach of the page's policy, a byte from another origin. */
+  /** Faults that no visit may cause: script errors, CSP violations, requests to other origins. */
   let complaints: string[] = []
 
   const opened = <T>(part: T | undefined): T => {
@@ -105,23 +105,23 @@ export function openStudio(options: TestServiceOptions = {}): StudioPages {
 
 export const tile = (page: Page, text: string): Locator => page.getByRole('listitem').filter({ hasText: text }).first()
 
-/** Through the page's own form, as a person would. */
+/** Submits a run through the page's form. */
 export async function runIn(page: Page, prompt: string): Promise<void> {
   await page.getByLabel('Prompt', { exact: true }).fill(prompt)
   await page.keyboard.press('Control+Enter')
 }
 
-/** The state of the run that is shown, in Studio's words. */
+/** Waits for the status heading of the shown run. */
 export const status = (page: Page, word: string): Promise<void> =>
   page.getByRole('region', { name: 'Status' }).getByRole('heading', { name: word }).waitFor()
 
-/** The part of the browser's HTMLImageElement that is needed; the types of the DOM are not those of a server. */
+/** The used part of the browser's HTMLImageElement; DOM types are not available in server code. */
 interface ImageElement {
   decode(): Promise<void>
   naturalWidth: number
 }
 
-/** A picture counts as seen when the browser has decoded it. */
+/** Waits until the browser has decoded the picture. */
 export async function seesPicture(image: Locator): Promise<void> {
   await image.waitFor()
   await image.scrollIntoViewIfNeeded()
@@ -132,7 +132,7 @@ export async function seesPicture(image: Locator): Promise<void> {
   expect(width).toBeGreaterThan(0)
 }
 
-/** px that the page is wider than its window. */
+/** Pixels by which the page is wider than its window. */
 export const tooWide = (page: Page): Promise<number> =>
   page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth')
 
@@ -142,14 +142,14 @@ interface AxeResult {
   violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]
 }
 
-/** What axe finds on the page that is serious or worse. */
+/** Serious or critical axe violations. */
 export const serious = (page: Page): Promise<string[]> => ask(page, {})
 
-/** The same without the contrast of colours, which takes the longest and does not change with the window. */
+/** The same without the colour contrast, which is slow and does not depend on the window. */
 export const seriousButColours = (page: Page): Promise<string[]> =>
   ask(page, { rules: { 'color-contrast': { enabled: false } } })
 
-/** In both colour schemes; what is no matter of colour is looked at once. The page stays dark. */
+/** Violations in both colour schemes; rules without colour run once. The page stays dark. */
 export async function seriousInBoth(page: Page): Promise<string[]> {
   await page.emulateMedia({ colorScheme: 'light' })
   const light = await serious(page)

@@ -38,7 +38,7 @@ function openRuns() {
 
 const kept = (runs: ReturnType<typeof createRuns>): number => [...runs.all()].length
 
-test('news of ten thousand runs leave a list that can be loaded further', async () => {
+test('events of ten thousand runs leave a list that can load older pages', async () => {
   const runs = openRuns()
   await new Promise((resolve) => setImmediate(resolve))
   expect(runs.sheet().state).toBe('ready')
@@ -51,7 +51,7 @@ test('news of ten thousand runs leave a list that can be loaded further', async 
   expect(kept(runs)).toBeLessThanOrEqual(ids.length + 500)
 })
 
-test('what somebody looks at is kept, listed or not', async () => {
+test('a run with a listener is kept, listed or not', async () => {
   const runs = openRuns()
   runs.show({ ...ANY, status: 'failed' })
   await new Promise((resolve) => setImmediate(resolve))

@@ -1,20 +1,20 @@
 import type { Batch } from '../../client/types.ts'
-import { endedIn, underWayIn } from './batch-words.ts'
+import { finishedIn, inProgressIn } from './batch-labels.ts'
 
-/** How far a batch is, and how it went, as one bar. Its words say the same. */
+/** Progress and results of a batch as one bar, with the same as text. */
 export function BatchBar({ batch }: { batch: Batch }) {
   const { counts } = batch
-  const rest = counts.total - endedIn(batch) - underWayIn(batch)
+  const rest = counts.total - finishedIn(batch) - inProgressIn(batch)
   const parts = [
     { name: 'succeeded', count: counts.succeeded },
     { name: 'failed', count: counts.failed },
     { name: 'canceled', count: counts.canceled },
-    { name: 'under way', count: underWayIn(batch) },
+    { name: 'in progress', count: inProgressIn(batch) },
     { name: 'waiting', count: rest },
   ].filter(({ count }) => count > 0)
-  const words = parts.map(({ name, count }) => `${count} ${name}`).join(', ')
+  const label = parts.map(({ name, count }) => `${count} ${name}`).join(', ')
   return (
-    <div className="batch-bar" role="img" aria-label={`Of ${counts.total} runs: ${words}`} title={words}>
+    <div className="batch-bar" role="img" aria-label={`${counts.total} runs: ${label}`} title={label}>
       {parts.map(({ name, count }) => (
         <span key={name} className={`batch-part batch-part-${name.replace(' ', '-')}`} style={{ flexGrow: count }} />
       ))}

@@ -9,11 +9,11 @@ import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 import { usePages } from '../use-pages.ts'
 import { BatchBar } from './batch-bar.tsx'
-import { BATCH_WORDS, batchCost, batchTitle, endedIn, percent } from './batch-words.ts'
+import { BATCH_LABELS, batchCost, batchTitle, finishedIn, percent } from './batch-labels.ts'
 import { Problem } from '../problem.tsx'
 
-/** While something runs the counts are read anew this often, ms. */
-const AGAIN_EVERY_MS = 3_000
+/** Milliseconds between refreshes of the counts while a batch is running. */
+const REFRESH_MS = 3_000
 
 export function BatchList() {
   const { client } = useStudio()
@@ -24,7 +24,7 @@ export function BatchList() {
   const running = items.some(({ completed_at }) => completed_at === null)
   useEffect(() => {
     if (!running) return undefined
-    const timer = setInterval(() => document.visibilityState === 'visible' && refresh(), AGAIN_EVERY_MS)
+    const timer = setInterval(() => document.visibilityState === 'visible' && refresh(), REFRESH_MS)
     return () => clearInterval(timer)
   }, [running, refresh])
 
@@ -58,7 +58,7 @@ export function BatchList() {
 }
 
 function BatchCard({ batch }: { batch: Batch }) {
-  const { word, shape } = BATCH_WORDS[batch.status]
+  const { label, shape } = BATCH_LABELS[batch.status]
   const cost = batchCost(batch)
   return (
     <article className={`batch-card batch-${batch.status}`}>
@@ -74,10 +74,10 @@ function BatchCard({ batch }: { batch: Batch }) {
       <p className="batch-card-foot">
         <span className="batch-status">
           <StatusIcon shape={shape} size={14} />
-          {word}
+          {label}
         </span>
         <span className="tabular">
-          {endedIn(batch)} of {batch.counts.total}
+          {finishedIn(batch)} of {batch.counts.total}
         </span>
         {batch.success_rate !== null && <span className="tabular">{percent(batch.success_rate)} successful</span>}
         {cost && <span className="muted tabular">{cost}</span>}
@@ -91,8 +91,8 @@ function NoBatches({ may }: { may: boolean }) {
     <div className="first-visit">
       <h2>No batch yet</h2>
       <p className="muted">
-        A batch is many runs that belong together: the pages of a book, the pictures of a training set. They are
-        accepted all or none, counted together, and fill while you watch.
+        A batch groups runs that belong together, such as the pages of a book. Its runs are accepted all or none and
+        counted together.
       </p>
       {may && (
         <p className="first-visit-actions">

@@ -15,7 +15,7 @@ import { useSend } from '../submit.ts'
 import { Ticking, Until } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { BatchBar } from './batch-bar.tsx'
-import { BATCH_WORDS, batchTitle, endedIn, percent, stopWords, underWayIn } from './batch-words.ts'
+import { BATCH_LABELS, batchTitle, finishedIn, percent, stopReason, inProgressIn } from './batch-labels.ts'
 import { useBatch } from './use-batch.ts'
 
 export function BatchPage({ id }: { id: string }) {
@@ -24,7 +24,7 @@ export function BatchPage({ id }: { id: string }) {
   useLeaveByEscape()
   useEffect(() => {
     document.title = batch
-      ? `${endedIn(batch)} of ${batch.counts.total} · ${batchTitle(batch).slice(0, 60)}`
+      ? `${finishedIn(batch)} of ${batch.counts.total} · ${batchTitle(batch).slice(0, 60)}`
       : 'Batch · genqueue'
   }, [batch])
 
@@ -33,14 +33,14 @@ export function BatchPage({ id }: { id: string }) {
       <main className="notice">
         {problem ? (
           <>
-            <h1>This batch cannot be shown</h1>
+            <h1>Could not load this batch</h1>
             <p>{problem}</p>
             <p>
               <Link href="/batches">All batches</Link>
             </p>
           </>
         ) : (
-          <p className="muted">Reading the batch…</p>
+          <p className="muted">Loading the batch…</p>
         )}
       </main>
     )
@@ -59,8 +59,8 @@ export function BatchPage({ id }: { id: string }) {
           <time dateTime={batch.created_at} title={whenFull(batch.created_at)}>
             {whenToTheMinute(batch.created_at)}
           </time>
-          {batch.sequential && <span>one after the other</span>}
-          {batch.retry_of && <Link href={batchPath(batch.retry_of)}>What failed in another batch</Link>}
+          {batch.sequential && <span>sequential</span>}
+          {batch.retry_of && <Link href={batchPath(batch.retry_of)}>Retry of an earlier batch</Link>}
           <span className="run-id">
             <code>{batch.id}</code>
             <CopyButton text={batch.id} what="batch id" />
@@ -85,22 +85,22 @@ function useLeaveByEscape(): void {
   }, [])
 }
 
-/** How far it is, how it goes, what it costs, and what can be done about it. */
+/** Progress, results, cost and actions. */
 function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
-  const { word, shape } = BATCH_WORDS[batch.status]
+  const { label, shape } = BATCH_LABELS[batch.status]
   const { counts, cost } = batch
-  const stopped = stopWords(batch)
+  const stopped = stopReason(batch)
   const took = between(batch.created_at, batch.completed_at)
   return (
     <section className="card batch-overview" aria-label="Progress">
       <div className="status-line">
         <StatusIcon shape={shape} size={20} />
-        <h2 aria-live="polite">{word}</h2>
+        <h2 aria-live="polite">{label}</h2>
         <span className="elapsed big">{took === null ? <Ticking since={batch.created_at} /> : duration(took)}</span>
       </div>
       <BatchBar batch={batch} />
       <Figures>
-        <Figure name="Done" value={`${endedIn(batch)} of ${counts.total}`} note={percent(batch.progress)} />
+        <Figure name="Done" value={`${finishedIn(batch)} of ${counts.total}`} note={percent(batch.progress)} />
         <Figure
           name="Success rate"
           value={batch.success_rate === null ? '–' : percent(batch.success_rate)}
@@ -108,12 +108,12 @@ function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) 
         />
         {batch.completed_at === null && (
           <Figure
-            name="Under way"
-            value={String(underWayIn(batch))}
+            name="In progress"
+            value={String(inProgressIn(batch))}
             note={counts.queued > 0 ? `${counts.queued} waiting` : null}
           />
         )}
-        {batch.estimated_end_at && <Figure name="Expected end" value={<Until at={batch.estimated_end_at} />} />}
+        {batch.estimated_end_at && <Figure name="Expected completion" value={<Until at={batch.estimated_end_at} />} />}
         {cost && (
           <Figure
             name="Cost"
@@ -131,7 +131,7 @@ function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) 
 function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
   const { counts } = batch
   const may = useMay('jobs:write')
-  const open = counts.total - endedIn(batch)
+  const open = counts.total - finishedIn(batch)
   const missed = counts.failed + counts.canceled
   return (
     <div className="actions">
@@ -155,9 +155,9 @@ function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChang
       icon={<Stop />}
       label="Cancel the rest"
       busy="Canceling…"
-      question={`Stop ${runs}? What is queued costs nothing; what Replicate runs by now is stopped, and billed by Replicate for the time used.`}
-      yes={`Stop ${runs}`}
-      no="Let them run"
+      question={`Cancel ${runs}? Queued runs cost nothing. Runs already at Replicate are stopped, and billed for the time used.`}
+      yes={`Cancel ${runs}`}
+      no="Keep running"
       act={async () => onChange(await client.cancelBatch(batch.id))}
     />
   )
@@ -174,7 +174,7 @@ function RetryFailed({ batch, missed }: { batch: Batch; missed: number }) {
     <>
       <button type="button" className="button primary" disabled={sending} onClick={() => void retry()}>
         <Again />
-        {sending ? 'Sending…' : `Try ${missed === 1 ? 'the one' : `the ${missed}`} again`}
+        {sending ? 'Sending…' : `Retry ${missed === 1 ? '1 run' : `${missed} runs`}`}
       </button>
       {refusal && <RefusalNote refusal={refusal} />}
     </>
@@ -207,14 +207,14 @@ function Grid({ batch, ids }: { batch: Batch; ids: readonly string[] }) {
   const missing = status === null ? batch.counts.total - ids.length : 0
   return (
     <section aria-label="Runs of the batch">
-      <TileGrid ids={shown} label="Runs of the batch, in their order" small />
-      {missing > 0 && <p className="muted sheet-end">Reading {missing} more…</p>}
-      {status !== null && shown.length === 0 && <p className="muted sheet-end">No run of the batch is {status} now.</p>}
+      <TileGrid ids={shown} label="Runs of the batch, in order" small />
+      {missing > 0 && <p className="muted sheet-end">Loading {missing} more…</p>}
+      {status !== null && shown.length === 0 && <p className="muted sheet-end">No run of this batch is {status}.</p>}
     </section>
   )
 }
 
-/** Those of a status, as it changes. */
+/** The runs with a status, updated live. */
 function useOfStatus(ids: readonly string[], status: JobStatus | null): readonly string[] {
   const { runs } = useStudio()
   const snapshot = useSyncExternalStore(runs.onAny, () =>

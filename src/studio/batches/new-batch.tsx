@@ -57,7 +57,7 @@ function RecipeBatch({ catalogue }: { catalogue: Catalogue }) {
   )
 }
 
-/** The field in which the runs of a batch differ: the prompt, else the first text or file that is needed. */
+/** The field that differs between the runs of a batch: the prompt, else the first required text or file. */
 function varyingField(fields: readonly Field[]): Field | null {
   const needed = fields.filter((field) => field.required)
   return (
@@ -69,7 +69,7 @@ function varyingField(fields: readonly Field[]): Field | null {
   )
 }
 
-/** One value for each run, from what was typed or sent. */
+/** One value for each run, from the text or the uploaded files. */
 function valuesOf(field: Field, value: Json | undefined): Json[] {
   const lines = Array.isArray(value) ? value : typeof value === 'string' ? value.split('\n') : []
   return lines.flatMap((line) => {
@@ -79,7 +79,7 @@ function valuesOf(field: Field, value: Json | undefined): Json[] {
   })
 }
 
-/** The field as it is asked for once, for all runs. */
+/** The field as one list for all runs. */
 const asList = (field: Field): Field => ({
   ...field,
   kind: isFileField(field) ? 'file-list' : 'long-text',
@@ -96,7 +96,7 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
   const [rules, setRules] = useState<Rules>({ title: '', sequential: false, failureRate: '', maxSpend: '' })
 
   const varying = varyingField(recipe.fields)
-  if (!varying) return <p className="muted">Its schema is not known, so no form can be made for it.</p>
+  if (!varying) return <p className="muted">No form: the schema is unknown.</p>
   const others = recipe.fields.filter(({ name }) => name !== varying.name)
   const { [varying.name]: list, ...shared } = draft
   const values = valuesOf(varying, list)
@@ -169,14 +169,14 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
   )
 }
 
-/** `/items/2/input/prompt` as a person counts. */
+/** Turns `/items/2/input/prompt` into "Number 3". */
 function readable({ errors }: Refusal, values: readonly Json[]): Refusal['errors'] {
   return errors.slice(0, 20).map(({ pointer, detail }) => {
     const [, at, rest = ''] = /^\/items\/(\d+)(.*)$/.exec(pointer) ?? []
     if (at === undefined) return { pointer, detail }
     const value = values[Number(at)]
-    const words = typeof value === 'string' ? ` (${value.slice(0, 40)})` : ''
-    return { pointer: `Number ${Number(at) + 1}${words}${rest}`, detail }
+    const label = typeof value === 'string' ? ` (${value.slice(0, 40)})` : ''
+    return { pointer: `Number ${Number(at) + 1}${label}${rest}`, detail }
   })
 }
 
@@ -237,9 +237,9 @@ function BatchRules({
     >
       <summary>Name and limits</summary>
       <div className="more-fields">
-        {text('title', 'Name', 'By which the batch is found again.', false)}
+        {text('title', 'Name', 'Shown in the batch list.', false)}
         <div className="field field-switch">
-          <label htmlFor="batch-sequential">One after the other</label>
+          <label htmlFor="batch-sequential">Run one at a time</label>
           <input
             id="batch-sequential"
             type="checkbox"
@@ -249,8 +249,18 @@ function BatchRules({
             onChange={(event) => onChange({ ...rules, sequential: event.target.checked })}
           />
         </div>
-        {text('failureRate', 'Stop when so many fail, in percent', 'Judged from the fifth end on. Empty: never.', true)}
-        {text('maxSpend', 'Spend at most, in credits', 'Nothing begins that could cost more. Empty: no limit.', true)}
+        {text(
+          'failureRate',
+          'Stop above this failure rate (%)',
+          'Checked after the first 5 runs have finished. Leave empty for no limit.',
+          true,
+        )}
+        {text(
+          'maxSpend',
+          'Spending limit (credits)',
+          'No run starts that could exceed it. Leave empty for no limit.',
+          true,
+        )}
       </div>
     </details>
   )

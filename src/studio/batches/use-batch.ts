@@ -1,12 +1,12 @@
 import { useCallback, useEffect, useState } from 'react'
 import type { Batch } from '../../client/types.ts'
 import { usePageVisible } from '../page-visible.ts'
-import { words } from '../run-store.ts'
+import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 
 const PAGE = 100
 
-/** A batch with its runs, as they are now: its counts by its own stream, its runs by the stream of everything. */
+/** A batch and its runs, updated live: the counts by the batch's stream, the runs by the stream of all jobs. */
 export function useBatch(id: string): {
   batch: Batch | null
   ids: readonly string[]
@@ -23,7 +23,7 @@ export function useBatch(id: string): {
     let current = true
     client.batch(id).then(
       (read) => current && setBatch(read),
-      (error: unknown) => current && setProblem(words(error)),
+      (error: unknown) => current && setProblem(errorText(error)),
     )
     return () => void (current = false)
   }, [client, id])
@@ -41,12 +41,12 @@ export function useBatch(id: string): {
         if (!current) return
         for (const job of page.data) runs.accept(job)
         known.push(...page.data.map((job) => job.id))
-        // Pages that are read again must not shorten what stands already.
+        // Rereading pages must not shorten the list on screen.
         setIds((before) => (known.length > before.length ? [...known] : before))
         cursor = page.next_cursor
       } while (cursor !== null)
     }
-    const start = () => void readAll().catch((error: unknown) => current && setProblem(words(error)))
+    const start = () => void readAll().catch((error: unknown) => current && setProblem(errorText(error)))
     start()
     const leave = runs.onOpening(start)
     return () => {

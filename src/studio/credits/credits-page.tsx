@@ -10,7 +10,7 @@ import { Ledger } from './ledger.tsx'
 import { SpendingCard } from './spending.tsx'
 import { Problem } from '../problem.tsx'
 
-const AGAIN_EVERY_MS = 5_000
+const REFRESH_MS = 5_000
 
 export function CreditsPage() {
   const may = useMay('credits:read')
@@ -34,7 +34,7 @@ export function CreditsPage() {
           <Ledger />
         </>
       ) : (
-        <p className="muted">This key may not look at credits: it lacks the scope credits:read.</p>
+        <p className="muted">This page needs the scope credits:read, which the key lacks.</p>
       )}
     </main>
   )
@@ -44,7 +44,7 @@ function Account() {
   const { client } = useStudio()
   const { value: account, problem } = useLoaded(
     useCallback(() => client.credits(), [client]),
-    { every: AGAIN_EVERY_MS },
+    { every: REFRESH_MS },
   )
   return (
     <section className="card" aria-label="Account">
@@ -63,17 +63,17 @@ function AccountFigures({ account }: { account: Credits }) {
         <Figure
           name="Balance"
           value={unlimited ? 'No limit' : credits(balance)}
-          note={unlimited ? 'nothing was ever granted' : 'what new runs may use'}
+          note={unlimited ? 'no grant yet' : 'available for new runs'}
           bad={!unlimited && balance <= 0}
         />
-        <Figure name="Held" value={credits(held)} note="for runs that are not over" />
-        <Figure name="Taken" value={credits(captured)} note="for runs that are" />
-        {!unlimited && <Figure name="Granted" value={credits(granted)} note="all in all" />}
+        <Figure name="Held" value={credits(held)} note="for unfinished runs" />
+        <Figure name="Charged" value={credits(captured)} note="for finished runs" />
+        {!unlimited && <Figure name="Granted" value={credits(granted)} note="in total" />}
       </Figures>
       {!unlimited && granted > 0 && <AccountBar account={account} />}
       {unlimited && (
         <p className="card-note">
-          Runs need no balance here, and are counted nonetheless. With its first grant the tenant becomes a limited one.
+          Runs need no balance but are counted. The first grant limits the tenant to its balance.
         </p>
       )}
     </>
@@ -83,13 +83,13 @@ function AccountFigures({ account }: { account: Credits }) {
 /** granted = balance + held + captured, as one bar. */
 function AccountBar({ account: { balance, held, captured } }: { account: Credits }) {
   const parts = [
-    { name: 'taken', amount: captured },
+    { name: 'charged', amount: captured },
     { name: 'held', amount: held },
     { name: 'balance', amount: Math.max(0, balance) },
   ].filter(({ amount }) => amount > 0)
-  const words = parts.map(({ name, amount }) => `${name} ${credits(amount)}`).join(', ')
+  const label = parts.map(({ name, amount }) => `${name} ${credits(amount)}`).join(', ')
   return (
-    <div className="account-bar" role="img" aria-label={words} title={words}>
+    <div className="account-bar" role="img" aria-label={label} title={label}>
       {parts.map(({ name, amount }) => (
         <span key={name} className={`account-part account-part-${name}`} style={{ flexGrow: amount }} />
       ))}

@@ -13,13 +13,13 @@ const KINDS: Record<LedgerKind, string> = {
   grant: 'Granted',
   adjustment: 'Adjusted',
   hold: 'Held',
-  capture: 'Taken',
-  release: 'Given back',
+  capture: 'Charged',
+  release: 'Released',
 }
 
 const isKind = (text: string): text is LedgerKind => Object.hasOwn(KINDS, text)
 
-/** Every movement, newest first, with the account as it stood after it. */
+/** Every entry, newest first, with the account after it. */
 export function Ledger() {
   const { kind } = useAddress()
   const chosen = kind !== null && isKind(kind) ? kind : null
@@ -31,14 +31,14 @@ export function Ledger() {
         </h2>
         <select
           className="preset-filter"
-          aria-label="Kind of movement"
+          aria-label="Kind of entry"
           value={chosen ?? ''}
           onChange={(event) => amend({ kind: event.target.value })}
         >
-          <option value="">Every movement</option>
-          {Object.entries(KINDS).map(([name, word]) => (
+          <option value="">All entries</option>
+          {Object.entries(KINDS).map(([name, label]) => (
             <option key={name} value={name}>
-              {word}
+              {label}
             </option>
           ))}
         </select>
@@ -58,7 +58,7 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
   return (
     <>
       <Problem text={problem} />
-      {state === 'ready' && items.length === 0 && <p className="muted">Nothing has been moved yet.</p>}
+      {state === 'ready' && items.length === 0 && <p className="muted">No entries yet.</p>}
       {items.length > 0 && (
         <div className="table-place">
           <table className="table ledger">
@@ -70,10 +70,10 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
                   Credits
                 </th>
                 <th scope="col" className="number wide-only">
-                  Held then
+                  Held after
                 </th>
                 <th scope="col" className="number">
-                  Balance then
+                  Balance after
                 </th>
                 <th scope="col" className="table-for">
                   For
@@ -90,7 +90,7 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
       )}
       {cursor !== null && (
         <button type="button" className="button" disabled={state === 'loading'} onClick={more}>
-          {state === 'loading' ? 'Reading…' : 'Older movements'}
+          {state === 'loading' ? 'Loading…' : 'Older entries'}
         </button>
       )}
     </>

@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000
 const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' })
 const AGAIN_EVERY_MS = 30_000
 
-/** Where the credits of the last thirty days went. */
+/** Credits charged in the last thirty days. */
 export function SpendingCard() {
   const { client } = useStudio()
   const read = useCallback(
@@ -24,7 +24,7 @@ export function SpendingCard() {
       </h2>
       <Problem text={problem} />
       {!value && !problem && <div className="card-loading" aria-hidden="true" />}
-      {value && value[0].total.jobs === 0 && <p className="muted">No run has been charged in this time.</p>}
+      {value && value[0].total.jobs === 0 && <p className="muted">No run was charged in the last 30 days.</p>}
       {value && value[0].total.jobs > 0 && (
         <div className="spending">
           <Days spending={value[0]} />
@@ -35,26 +35,26 @@ export function SpendingCard() {
   )
 }
 
-/** Days of UTC, those without spending too. */
+/** UTC days, including those without spending. */
 function Days({ spending }: { spending: Spending }) {
-  const taken = new Map(spending.data.flatMap((row) => ('day' in row ? [[row.day, row] as const] : [])))
+  const charged = new Map(spending.data.flatMap((row) => ('day' in row ? [[row.day, row] as const] : [])))
   const days: string[] = []
   for (let at = Date.parse(spending.from); at <= Date.parse(spending.to); at += DAY_MS)
     days.push(new Date(at).toISOString().slice(0, 10))
-  const highest = Math.max(1, ...[...taken.values()].map(({ captured }) => captured))
+  const highest = Math.max(1, ...[...charged.values()].map(({ captured }) => captured))
   const { total } = spending
   return (
     <figure className="days">
       <div
         className="days-bars"
         role="img"
-        aria-label={`${credits(total.captured)} credits in ${total.jobs} runs on ${taken.size} days`}
+        aria-label={`${credits(total.captured)} credits in ${total.jobs} runs on ${charged.size} days`}
       >
         {days.map((day) => {
-          const sum = taken.get(day)
-          const words = `${DAY.format(Date.parse(day))}: ${sum ? `${credits(sum.captured)} credits, ${sum.jobs} runs` : 'nothing'}`
+          const sum = charged.get(day)
+          const label = `${DAY.format(Date.parse(day))}: ${sum ? `${credits(sum.captured)} credits, ${sum.jobs} runs` : 'nothing'}`
           return (
-            <span key={day} className="day" title={words}>
+            <span key={day} className="day" title={label}>
               <span className="day-bar" style={{ height: `${((sum?.captured ?? 0) / highest) * 100}%` }} />
             </span>
           )

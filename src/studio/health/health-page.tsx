@@ -5,16 +5,16 @@ import { serviceNow, useSeconds } from '../clock.ts'
 import { Figure, Figures } from '../figures.tsx'
 import { duration, runningFor, humanize } from '../format.ts'
 import { StatusIcon } from '../icons.tsx'
-import { wordsFor } from '../run-words.ts'
+import { phaseLabels } from '../run-labels.ts'
 import { useFollowAll } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
 import { useMay } from '../who.ts'
-import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookWords } from './health-words.ts'
+import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookStatus } from './health-labels.ts'
 import { readCheck } from './read-check.ts'
 import { Problem } from '../problem.tsx'
 
-const AGAIN_EVERY_MS = 3_000
+const REFRESH_MS = 3_000
 
 export function HealthPage() {
   const may = useMay('admin')
@@ -26,7 +26,7 @@ export function HealthPage() {
         <h1>Health</h1>
         <span className="muted">of the whole deployment, all tenants</span>
       </div>
-      {may ? <Report /> : <p className="muted">This page is for operators: the key lacks the scope admin.</p>}
+      {may ? <Report /> : <p className="muted">This page needs the scope admin, which the key lacks.</p>}
     </main>
   )
 }
@@ -34,7 +34,7 @@ export function HealthPage() {
 function Report() {
   const { client } = useStudio()
   const read = useCallback(() => Promise.all([client.health(), client.readiness()]), [client])
-  const { value, problem } = useLoaded(read, { every: AGAIN_EVERY_MS })
+  const { value, problem } = useLoaded(read, { every: REFRESH_MS })
   return (
     <>
       <Problem text={problem} />
@@ -43,7 +43,7 @@ function Report() {
         <>
           <Verdict health={value[0]} readiness={value[1]} />
           <div className="health">
-            <Ends health={value[0]} />
+            <Completions health={value[0]} />
             <Webhooks health={value[0]} />
             <Budget health={value[0]} />
             <Waiting health={value[0]} />
@@ -56,23 +56,19 @@ function Report() {
   )
 }
 
-/** In one glance: is it well, and if not, what is to be done. */
+/** Healthy or not, and what to do. */
 function Verdict({ health, readiness }: { health: Health; readiness: Readiness }) {
   const findings = findingsOf(health, readiness)
-  const well = findings.length === 0
+  const healthy = findings.length === 0
   return (
-    <section className={well ? 'card verdict' : 'card verdict verdict-bad'} aria-label="Verdict">
-      <StatusIcon shape={well ? 'done' : 'failed'} size={20} />
+    <section className={healthy ? 'card verdict' : 'card verdict verdict-bad'} aria-label="Verdict">
+      <StatusIcon shape={healthy ? 'done' : 'failed'} size={20} />
       <div>
         <h2>
-          {well
-            ? 'All is well'
-            : findings.length === 1
-              ? 'One thing to look at'
-              : `${findings.length} things to look at`}
+          {healthy ? 'Everything is healthy' : findings.length === 1 ? 'One problem' : `${findings.length} problems`}
         </h2>
-        {well ? (
-          <p className="muted">{webhookWords(health)} Nothing waits longer than it must, no output is in danger.</p>
+        {healthy ? (
+          <p className="muted">{webhookStatus(health)} No unusual waits, no outputs at risk.</p>
         ) : (
           <ul className="findings">
             {findings.map(({ what, todo }) => (
@@ -98,16 +94,16 @@ function Card({ id, title, children }: { id: string; title: string; children: Re
   )
 }
 
-/** Who brought the final news. */
-function Ends({ health }: { health: Health }) {
+/** Shares of the sources that detected completions. */
+function Completions({ health }: { health: Health }) {
   const parts = Object.entries(health.finished_by)
     .filter(([, count]) => count > 0)
     .sort(([, a], [, b]) => b - a)
   const all = parts.reduce((sum, [, count]) => sum + count, 0)
   return (
-    <Card id="ends" title="How ends became known">
+    <Card id="completions" title="How completions were detected">
       {all === 0 ? (
-        <p className="muted">No run has ended yet.</p>
+        <p className="muted">No run has finished yet.</p>
       ) : (
         <>
           <div
@@ -147,21 +143,21 @@ function Webhooks({ health }: { health: Health }) {
         <Figure
           name="Latency"
           value={latency ? duration(latency.p50 * 1000) : '–'}
-          note={latency ? `half of the last ${latency.count}` : 'none taken by this process yet'}
+          note={latency ? `median of the last ${latency.count}` : 'none received by this process yet'}
         />
         {latency && (
           <>
-            <Figure name="Nine of ten" value={duration(latency.p90 * 1000)} note="at most" />
+            <Figure name="90th percentile" value={duration(latency.p90 * 1000)} />
             <Figure name="Longest" value={duration(latency.max * 1000)} />
           </>
         )}
       </Figures>
       <p className="card-note">
         {webhooks.silent
-          ? 'They do not arrive: completions are found by polling.'
+          ? 'No webhooks arrive: completions are detected by polling.'
           : webhooks.latency === null
-            ? webhookWords(health)
-            : 'From the completion of a prediction to our record.'}
+            ? webhookStatus(health)
+            : 'From completion at Replicate to our record.'}
       </p>
     </Card>
   )
@@ -173,30 +169,30 @@ function Budget({ health: { budget, pause, predictions_open } }: { health: Healt
       <Meter name="Creates" allowance={budget.creates} />
       <Meter name="Reads" allowance={budget.reads} />
       <p className="card-note">
-        {pause ? <PauseWords pause={pause} /> : `${predictions_open.toLocaleString()} predictions in flight.`}
+        {pause ? <PauseNote pause={pause} /> : `${predictions_open.toLocaleString()} predictions in flight.`}
       </p>
     </Card>
   )
 }
 
-function PauseWords({ pause }: { pause: NonNullable<Health['pause']> }) {
+function PauseNote({ pause }: { pause: NonNullable<Health['pause']> }) {
   useSeconds(pause.until !== null)
   const left = pause.until === null ? null : Date.parse(pause.until) - serviceNow()
   return (
     <>
-      Nothing is created: {PAUSES[pause.reason]}
+      Creation is paused: {PAUSES[pause.reason]}
       {left !== null && left > 0 ? `, for ${runningFor(left)}` : ''}.
     </>
   )
 }
 
-/** How much of what may be sent at once is left. */
+/** Remaining capacity of a budget. */
 function Meter({ name, allowance: { per_minute, burst, free } }: { name: string; allowance: Allowance }) {
   return (
     <div className="meter">
       <span>{name}</span>
       <span className="muted tabular">{per_minute.toLocaleString()} a minute</span>
-      <meter min={0} max={burst} value={free} aria-label={`${name} that could be sent at once: ${free} of ${burst}`} />
+      <meter min={0} max={burst} value={free} aria-label={`${name} available now: ${free} of ${burst}`} />
       <span className="tabular meter-free">
         {free} of {burst} free
       </span>
@@ -211,13 +207,13 @@ function Waiting({ health: { jobs, waiting } }: { health: Health }) {
     .map((phase) => ({ phase, count: jobs[phase] ?? 0 }))
     .filter(({ count }) => count > 0)
   return (
-    <Card id="waiting" title="Runs that are not over">
-      {phases.length === 0 && <p className="muted">None: everything is done.</p>}
+    <Card id="waiting" title="Unfinished runs">
+      {phases.length === 0 && <p className="muted">No unfinished runs.</p>}
       <ul className="legend">
         {phases.map(({ phase, count }) => (
           <li key={phase}>
-            <StatusIcon shape={wordsFor({ phase, status: 'queued' }).shape} />
-            <span>{wordsFor({ phase, status: 'queued' }).word}</span>
+            <StatusIcon shape={phaseLabels({ phase, status: 'queued' }).shape} />
+            <span>{phaseLabels({ phase, status: 'queued' }).label}</span>
             <span className="tabular">{count.toLocaleString()}</span>
           </li>
         ))}
@@ -225,7 +221,7 @@ function Waiting({ health: { jobs, waiting } }: { health: Health }) {
       {waiting.reasons.length > 0 && (
         <>
           <h3 className="card-sub">
-            Why they wait{waiting.looked_at < (jobs.queued ?? 0) ? `, of ${waiting.looked_at} looked at` : ''}
+            Waiting for{waiting.looked_at < (jobs.queued ?? 0) ? `, in a sample of ${waiting.looked_at}` : ''}
           </h3>
           <ul className="legend">
             {waiting.reasons.map(({ reason, jobs: count }) => (
@@ -247,18 +243,18 @@ const waitName = (reason: WaitingFor['reason']): string => WAIT_NAMES[reason] ??
 function Trouble({ health }: { health: Health }) {
   const rows = [
     {
-      name: 'Outputs in danger',
+      name: 'Outputs at risk',
       count: health.artifacts_at_risk,
-      note: 'not copied, and gone at Replicate within 15 minutes',
+      note: 'not copied, removed by Replicate within 15 minutes',
     },
-    { name: 'Outcomes unknown', count: health.outcomes_unknown, note: 'creates that may or may not have arrived' },
+    { name: 'Unknown outcomes', count: health.outcomes_unknown, note: 'create requests that may have arrived' },
     {
       name: 'Overdue',
       count: health.due.overdue,
-      note: `of ${health.due.waiting + health.due.overdue} things that are due`,
+      note: `of ${health.due.waiting + health.due.overdue} scheduled items`,
     },
-    { name: 'Webhooks not understood', count: health.webhooks.dead_letters, note: 'kept for a look' },
-    { name: 'Predictions nobody wanted', count: health.orphan_predictions, note: 'since the beginning; the goal is 0' },
+    { name: 'Invalid webhooks', count: health.webhooks.dead_letters, note: 'kept for inspection' },
+    { name: 'Orphan predictions', count: health.orphan_predictions, note: 'since installation; the goal is 0' },
   ]
   return (
     <Card id="trouble" title="Watch">
@@ -279,7 +275,7 @@ function Trouble({ health }: { health: Health }) {
 
 function Checks({ readiness: { checks, version } }: { readiness: Readiness }) {
   return (
-    <Card id="checks" title="Parts">
+    <Card id="checks" title="Components">
       <ul className="watch">
         {Object.entries(checks).map(([name, check]) => {
           const { ok, detail } = readCheck(check)
@@ -296,7 +292,7 @@ function Checks({ readiness: { checks, version } }: { readiness: Readiness }) {
         })}
       </ul>
       <p className="card-note">
-        Version {version ?? 'unknown'} · <a href="/metrics">All figures, for Prometheus</a>
+        Version {version ?? 'unknown'} · <a href="/metrics">All metrics (Prometheus)</a>
       </p>
     </Card>
   )

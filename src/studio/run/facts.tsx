@@ -2,11 +2,11 @@ import { useState, type ReactNode } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
-import { costWords } from '../run-words.ts'
+import { costLabel } from '../run-labels.ts'
 import { humanize, isOwnFile, plain } from '../format.ts'
 import { FileIcon } from '../icons.tsx'
 
-/** What went in, as data. */
+/** The input as data. */
 export function Input({ job }: { job: Job }) {
   return (
     <section className="card" aria-labelledby="input-title">
@@ -28,11 +28,11 @@ export function Input({ job }: { job: Job }) {
   )
 }
 
-/** What else is known about it, as data. */
+/** Further properties as data. */
 export function Details({ job }: { job: Job }) {
   const metrics = Object.entries(job.metrics)
   const metadata = Object.entries(job.metadata)
-  const cost = costWords(job)
+  const cost = costLabel(job)
   const none = isFinal(job) ? 'none' : 'none yet'
   return (
     <>
@@ -72,7 +72,7 @@ export function Details({ job }: { job: Job }) {
           </h2>
           <dl className="facts">
             {metadata.map(([name, value]) => (
-              // As the product wrote it: its names are no words of ours.
+              // The product's own names, shown verbatim.
               <Fact key={name} name={name}>
                 <Value value={value} />
               </Fact>
@@ -125,7 +125,7 @@ function Value({ value }: { value: Json }) {
   )
 }
 
-/** A file of an input: what it shows if it is a picture, else a way to it. */
+/** An input file: a preview if it is a picture, else a link. */
 function InputFile({ url }: { url: string }) {
   const [broken, setBroken] = useState(false)
   return (

@@ -6,7 +6,7 @@ import { leave } from '../router.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 
-/** What one does with a run that is over: keep what it was made of, or remove it before its time. */
+/** Actions for a finished run: download its manifest or delete it early. */
 export function Keep({ job }: { job: Job }) {
   const may = useMay('jobs:write')
   if (!isFinal(job)) return null
@@ -33,7 +33,7 @@ function Remove({ job }: { job: Job }) {
       icon={<Bin />}
       label="Delete"
       busy="Deleting…"
-      question="Its input, its output and its files are removed for good. The ledger stays."
+      question="Delete this run? Its input, output and files are removed permanently. Its ledger entries stay."
       yes="Delete it"
       no="Keep it"
       act={remove}

@@ -5,11 +5,11 @@ import { CopyButton } from '../copy-button.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
 
-/** What is asked of Replicate is asked only while somebody looks, and not often. */
+/** Requested from Replicate only while the logs are open, and rarely. */
 const AGAIN_EVERY_MS = 4_000
 
 export function Logs({ job }: { job: Job }) {
-  // Of a failed run they are what one looks for.
+  // Open by default for a failed run.
   const [open, setOpen] = useState(job.status === 'failed')
   if (job.prediction_id === null) return null
   return (
@@ -25,7 +25,7 @@ function LogText({ job }: { job: Job }) {
   const { id } = job
   const final = isFinal(job)
   const read = useCallback(() => client.logs(id), [client, id])
-  // When it has ended, its last lines are there.
+  // Read again at completion, for the last lines.
   const { value, problem } = useLoaded(read, { every: final ? undefined : AGAIN_EVERY_MS, version: final })
   const box = useRef<HTMLPreElement>(null)
   const text = value?.logs ?? ''
@@ -34,13 +34,13 @@ function LogText({ job }: { job: Job }) {
   }, [text, final])
 
   if (problem) return <p className="muted logs-note">{problem}</p>
-  if (!value) return <p className="muted logs-note">Asking Replicate…</p>
+  if (!value) return <p className="muted logs-note">Loading from Replicate…</p>
   if (value.logs === null)
-    return <p className="muted logs-note">Replicate keeps logs for an hour; those of this run are gone.</p>
+    return <p className="muted logs-note">The logs have expired. Replicate keeps them for one hour.</p>
   if (value.logs === '') return <p className="muted logs-note">The model has written nothing{final ? '' : ' yet'}.</p>
   return (
     <>
-      {value.truncated && <p className="muted logs-note">The end; the beginning is too long to be shown.</p>}
+      {value.truncated && <p className="muted logs-note">Truncated: showing only the end of the log.</p>}
       <pre ref={box} className="code" tabIndex={0} aria-label="Logs of the model">
         {value.logs}
       </pre>

@@ -1,18 +1,18 @@
 import type { Job } from '../../client/types.ts'
 import { StatusIcon } from '../icons.tsx'
-import { adviceFor, BILLED, costWords, wordsFor } from '../run-words.ts'
+import { adviceFor, BILLED, costLabel, phaseLabels } from '../run-labels.ts'
 import { RunAgain } from './status-card.tsx'
 
-/** Every failure tells what happened, whether it was billed, and what to do, with the button for it. */
+/** A failed or canceled run: what happened, whether it was billed, and what to do, with the button for it. */
 export function Outcome({ job }: { job: Job }) {
   if (job.status !== 'failed' && job.status !== 'canceled') return null
   const advice = adviceFor(job)
-  const { shape } = wordsFor(job)
-  const cost = costWords(job)
+  const { shape } = phaseLabels(job)
+  const cost = costLabel(job)
   return (
     <section className={`outcome outcome-${job.status}`} aria-label="What happened">
       <StatusIcon shape={shape} size={20} />
-      <div className="outcome-words">
+      <div className="outcome-text">
         <h2>{advice.headline}</h2>
         {job.error && (
           <>

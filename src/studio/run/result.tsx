@@ -6,11 +6,11 @@ import { bytes, duration, expectedRatio, shortSourceOf, whenToTheMinute } from '
 import { Download, FileIcon, Sound } from '../icons.tsx'
 import { downloadUrl, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
-import { wordsFor } from '../run-words.ts'
+import { phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
 import { useLoaded } from '../use-loaded.ts'
 
-/** What came of it, in its own kind; everything is shown as data, never as markup. */
+/** The result, rendered by kind. Everything is shown as data, never as markup. */
 export function Result({ job }: { job: Job }) {
   if (job.artifacts.length > 0) {
     return (
@@ -28,12 +28,12 @@ export function Result({ job }: { job: Job }) {
   if (job.status !== 'succeeded') return null
   return (
     <section className="notice" aria-label="Result">
-      <p className="muted">{job.input === null ? 'The output has expired.' : 'The model gave no output.'}</p>
+      <p className="muted">{job.input === null ? 'The output has expired.' : 'The model returned no output.'}</p>
     </section>
   )
 }
 
-/** The output says nothing that the files do not: it is null, a file, or a list of files. */
+/** Whether the output contains nothing beyond the files: it is null, a file, or a list of files. */
 function onlyFiles({ output, artifacts }: Job): boolean {
   const isFile = (each: Json): boolean => each === null || artifacts.some(({ url }) => url === each)
   return Array.isArray(output) ? output.every(isFile) : isFile(output)
@@ -47,7 +47,7 @@ function Developing({ job }: { job: Job }) {
           {job.progress !== null && job.phase === 'running' ? (
             <span className="print-share">{Math.round(job.progress * 100)} %</span>
           ) : (
-            <span className="print-note">{wordsFor(job).waiting}</span>
+            <span className="print-note">{phaseLabels(job).waiting}</span>
           )}
         </Print>
       </div>
@@ -116,10 +116,10 @@ function PlainFile({ name }: { name: string }) {
   )
 }
 
-/** Characters that are shown of a file; the rest is for the download. */
+/** Characters shown of a text file; the download has the rest. */
 const SHOWN = 200_000
 
-/** A text that was too long for the record, read from where it is kept. */
+/** A text that is too long for the job record, read from its file. */
 function TextFile({ artifact, name }: { artifact: Artifact; name: string }) {
   const { url } = artifact
   const { value, problem } = useLoaded(useCallback(() => readText(url), [url]))
@@ -164,7 +164,7 @@ function JsonView({ job }: { job: Job }) {
   )
 }
 
-/** A text that is part of the job is named like the files beside it (src/shared/artifacts/file-names.ts). */
+/** A text in the job record gets a name like those of the files (src/shared/artifacts/file-names.ts). */
 const textName = (job: Job, extension: string): string =>
   `${shortSourceOf(job)}-${job.id.replace(/^job_/, '')}.${extension}`
 

@@ -5,9 +5,9 @@ import { CopyButton } from '../copy-button.tsx'
 import { sourceOf, titleOf } from '../format.ts'
 import { ArrowDown, ArrowLeft, ArrowUp } from '../icons.tsx'
 import { batchPath, go, leave, Link, runPath } from '../router.tsx'
-import { words } from '../run-store.ts'
+import { errorText } from '../run-store.ts'
 import { useJob, useSheet } from '../runs.ts'
-import { wordsFor } from '../run-words.ts'
+import { phaseLabels } from '../run-labels.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
 import { Details, Input } from './facts.tsx'
@@ -28,13 +28,13 @@ export function RunPage({ id }: { id: string }) {
     scrollTo(0, 0)
     runs.read(id).then(
       () => current && setProblem(null),
-      (error: unknown) => current && setProblem(words(error)),
+      (error: unknown) => current && setProblem(errorText(error)),
     )
     return () => void (current = false)
   }, [runs, id])
 
-  // A final run does not change: following it would only hold a connection. Everything is followed instead, so that
-  // the page still knows whether it is live.
+  // A final run does not change, so its own stream would only hold a connection. The stream of all jobs is followed
+  // instead, so the page still knows whether it is live.
   const known = job !== undefined
   const final = known && isFinal(job)
   const visible = usePageVisible()
@@ -45,7 +45,7 @@ export function RunPage({ id }: { id: string }) {
   useRunKeys(id)
 
   useEffect(() => {
-    document.title = job ? `${wordsFor(job).word} · ${titleOf(job).slice(0, 60)}` : 'Run · genqueue'
+    document.title = job ? `${phaseLabels(job).label} · ${titleOf(job).slice(0, 60)}` : 'Run · genqueue'
   }, [job])
 
   if (!job) {
@@ -53,14 +53,14 @@ export function RunPage({ id }: { id: string }) {
       <main className="notice">
         {problem ? (
           <>
-            <h1>This run cannot be shown</h1>
+            <h1>Could not load this run</h1>
             <p>{problem}</p>
             <p>
               <Link href="/">All runs</Link>
             </p>
           </>
         ) : (
-          <p className="muted">Reading the run…</p>
+          <p className="muted">Loading the run…</p>
         )}
       </main>
     )
@@ -77,7 +77,7 @@ function Run({ job }: { job: Job }) {
         <p className="run-sub muted">
           <span>{job.preset ?? sourceOf(job)}</span>
           {job.batch && <Link href={batchPath(job.batch)}>Number {(job.position ?? 0) + 1} of a batch</Link>}
-          {job.retry_of && <Link href={runPath(job.retry_of)}>Tried again after another run</Link>}
+          {job.retry_of && <Link href={runPath(job.retry_of)}>Retry of an earlier run</Link>}
           <span className="run-id">
             <code>{job.id}</code>
             <CopyButton text={job.id} what="run id" />
@@ -139,7 +139,7 @@ function RunBar({ id }: { id: string }) {
   )
 }
 
-/** Esc leaves, left and right go to the newer and the older run. */
+/** Esc leaves the page; left and right open the newer and the older run. */
 function useRunKeys(id: string): void {
   const { runs } = useStudio()
   useEffect(() => {
@@ -152,7 +152,7 @@ function useRunKeys(id: string): void {
       }
       const { newer, older } = neighbours(runs.sheet().ids, id)
       const next = event.key === 'ArrowLeft' ? newer : event.key === 'ArrowRight' ? older : undefined
-      // Replaced, so that Esc and back lead to the sheet and not through every run that was looked at.
+      // Replaces the history entry, so Esc and back lead to the sheet and not through every viewed run.
       if (next) go(runPath(next), { replace: true })
     }
     addEventListener('keydown', onKey)

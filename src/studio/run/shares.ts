@@ -8,13 +8,13 @@ export interface Share {
 }
 
 /**
- * Where the time of a run that is over went. `submitted_at` and `started_at` are those of its newest attempt; what lies
- * between the first request and the newest one belongs to the attempts before, not to the queue.
+ * Shares of a finished run's total time. `submitted_at` and `started_at` are those of the newest attempt; the time
+ * between the first request and the newest one belongs to earlier attempts, not to the queue.
  */
 export function sharesOf(job: Job, history: readonly Pick<HistoryEntry, 'phase' | 'at'>[]): Share[] {
   if (!job.completed_at) return []
   const firstSent = history.find(({ phase }) => phase === 'submitting')?.at ?? null
-  // Of a run with several attempts nobody knows the first one before its history is there.
+  // With several attempts, the first request is unknown until the history is loaded.
   const sent = firstSent ?? (job.attempt > 1 ? null : job.submitted_at)
   return [
     { name: 'In the queue', className: 'share-queue', ms: between(job.created_at, sent) },

@@ -6,8 +6,8 @@ import { serviceNow, useSeconds } from '../clock.ts'
 import { between, duration, moment, runningFor } from '../format.ts'
 import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
 import { go, Link, runPath } from '../router.tsx'
-import { words } from '../run-store.ts'
-import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, wordsFor } from '../run-words.ts'
+import { errorText } from '../run-store.ts'
+import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
@@ -16,16 +16,16 @@ import { Ticking } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { useTypical } from './typical.ts'
 
-/** What it is doing, since when, why it waits, and what can be done about it. */
+/** Status of the run: its phase and duration, why it waits, and the possible actions. */
 export function StatusCard({ job }: { job: Job }) {
-  const { word, headline, shape } = wordsFor(job)
+  const { label, headline, shape } = phaseLabels(job)
   const final = isFinal(job)
   const total = between(job.created_at, job.completed_at)
   return (
     <section className={`card status-card status-card-${job.status}`} aria-label="Status">
       <div className="status-line">
         <StatusIcon shape={shape} size={20} />
-        <h2 aria-live="polite">{final || headline.length < 28 ? headline : word}</h2>
+        <h2 aria-live="polite">{final || headline.length < 28 ? headline : label}</h2>
         <span className="elapsed big">{total === null ? <Ticking since={job.created_at} /> : duration(total)}</span>
       </div>
       {!final && <Doing job={job} />}
@@ -35,22 +35,22 @@ export function StatusCard({ job }: { job: Job }) {
 }
 
 function Doing({ job }: { job: Job }) {
-  const { headline, detail } = wordsFor(job)
+  const { headline, detail } = phaseLabels(job)
   const since = sinceWhen(job)
   const wait = whyItWaits(job)
   const typical = useTypical(job)
   return (
     <>
       <Progress job={job} />
-      <div className="status-words">
+      <div className="status-text">
         {headline.length >= 28 && <p className="status-strong">{headline}.</p>}
         {wait && <p className="status-strong">{wait}</p>}
         {job.waiting_for?.until && <Until at={job.waiting_for.until} />}
         {!(job.phase === 'queued' && wait) && <p>{detail}</p>}
         <p className="muted">
-          {since.word === 'since' ? 'Since' : 'Accepted at'}{' '}
+          {since.label === 'since' ? 'Since' : 'Accepted at'}{' '}
           <span className="tabular">{moment(since.at, serviceNow())}</span>
-          {since.word === 'since' && since.at !== job.created_at && (
+          {since.label === 'since' && since.at !== job.created_at && (
             <>
               {' '}
               (<Ticking since={since.at} />)
@@ -60,7 +60,7 @@ function Doing({ job }: { job: Job }) {
         </p>
         {typical && (
           <p className="muted">
-            Such runs take <span className="tabular">{duration(typical.half)}</span>, nine of ten at most{' '}
+            Similar runs take <span className="tabular">{duration(typical.half)}</span>, 90% at most{' '}
             <span className="tabular">{duration(typical.most)}</span>
           </p>
         )}
@@ -72,10 +72,10 @@ function Doing({ job }: { job: Job }) {
 function Until({ at }: { at: string }) {
   useSeconds(true)
   const left = Date.parse(at) - serviceNow()
-  if (left <= 0) return <p className="muted">It should go on any moment.</p>
+  if (left <= 0) return <p className="muted">Resumes any moment.</p>
   return (
     <p className="muted">
-      Expected to go on in <span className="tabular">{runningFor(left)}</span>
+      Resumes in about <span className="tabular">{runningFor(left)}</span>
     </p>
   )
 }
@@ -100,8 +100,8 @@ function Cancel({ job }: { job: Job }) {
     try {
       runs.accept(await client.cancel(job.id))
     } catch (error) {
-      setProblem({ phase: job.phase, message: words(error) })
-      // It was refused because the run moved on: show where it is.
+      setProblem({ phase: job.phase, message: errorText(error) })
+      // Refused because the run has advanced: show its current state.
       await runs.read(job.id).catch(() => undefined)
     } finally {
       setBusy(false)
@@ -128,7 +128,7 @@ function Cancel({ job }: { job: Job }) {
   )
 }
 
-/** The same request as a new job, or its input in the composer. `first` says which of the two is advised. */
+/** The same request as a new job, or its input in the composer. `first` is the recommended one. */
 export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | null }) {
   const { retry, sending, refusal } = useSubmit()
   const may = useMay('jobs:write')
@@ -164,11 +164,11 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
             type="button"
             className="button"
             disabled={sending}
-            title="The version that ran, with the same seed: the same result, as far as the model allows it"
+            title="Runs the same version with the same seed. The result is the same if the model is deterministic"
             onClick={() => void again(true)}
           >
             <Pin />
-            Same again
+            Repeat exactly
           </button>
         )}
       </div>

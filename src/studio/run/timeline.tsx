@@ -5,21 +5,21 @@ import { serviceNow } from '../clock.ts'
 import { between, duration, moment, whenFull } from '../format.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
-import { wordsFor } from '../run-words.ts'
-import { stepsAhead, stepsOf, type Step } from './history-words.ts'
+import { phaseLabels } from '../run-labels.ts'
+import { stepsAhead, stepsOf, type Step } from './timeline-labels.ts'
 import { sharesOf, type Share } from './shares.ts'
 
-/** What happened and when, how long lay between, and how the news came. */
+/** The history: events, times, durations and sources. */
 export function Timeline({ job }: { job: Job }) {
   const { client } = useStudio()
   const { id, rev } = job
-  // Another revision has another line.
+  // Each revision adds an entry.
   const { value: history } = useLoaded(
     useCallback(() => client.history(id), [client, id]),
     { version: rev },
   )
-  const told = history && history.length > 0 ? stepsOf(history) : stepsOfTimes(job)
-  const shown = told.length > FOLDED_FROM ? [...told.slice(0, 2), null, ...told.slice(-6)] : told
+  const steps = history && history.length > 0 ? stepsOf(history) : stepsOfTimes(job)
+  const shown = steps.length > FOLDED_FROM ? [...steps.slice(0, 2), null, ...steps.slice(-6)] : steps
   return (
     <section className="card" aria-labelledby="timeline-title">
       <h2 className="card-title" id="timeline-title">
@@ -30,7 +30,7 @@ export function Timeline({ job }: { job: Job }) {
         {shown.map((step, at) =>
           step === null ? (
             <li key="folded" className="folded muted">
-              {told.length - 8} more steps
+              {steps.length - 8} more steps
             </li>
           ) : (
             <StepLine key={step.at + step.name} step={step} before={shown[at - 1] ?? null} />
@@ -65,19 +65,19 @@ function StepLine({ step, before }: { step: Step; before: Step | null }) {
   )
 }
 
-/** As far as the job itself tells, until the history is there. */
+/** The steps known from the job record, until the history is loaded. */
 function stepsOfTimes(job: Job): Step[] {
-  const { word } = wordsFor(job)
+  const { label } = phaseLabels(job)
   const times: [string, string | null][] = [
     ['Accepted', job.created_at],
     ['Sent to Replicate', job.submitted_at],
     ['Started', job.started_at],
-    [isFinal(job) ? word : 'Done', job.completed_at],
+    [isFinal(job) ? label : 'Done', job.completed_at],
   ]
   return times.flatMap(([name, at]) => (at === null ? [] : [{ name, at, note: null, shape: 'plain' }]))
 }
 
-/** Where the time went, as one bar. */
+/** The shares of the total time as one bar. */
 function Shares({ parts }: { parts: readonly Share[] }) {
   if (parts.length < 2) return null
   return (

@@ -4,16 +4,19 @@ import { between, sourceOf } from '../format.ts'
 import { useStudio } from '../studio-context.ts'
 
 export interface Typical {
-  /** ms; half of the runs took at most this. */
+  /** Milliseconds; median. */
   half: number
-  /** ms; nine of ten took at most this. */
+  /** Milliseconds; 90th percentile. */
   most: number
 }
 
-/** Fewer runs than this say nothing. */
+/** Minimum sample size. */
 const ENOUGH = 5
 
-/** How long the last successful runs of the same model took once they were sent, without their wait in a queue; null while too few are known. */
+/**
+ * Durations of the latest successful runs of the same model from the request on, without the queue; null while the
+ * sample is too small.
+ */
 export function useTypical(job: Job): Typical | null {
   const { client } = useStudio()
   const [typical, setTypical] = useState<Typical | null>(null)
@@ -28,7 +31,7 @@ export function useTypical(job: Job): Typical | null {
         .sort((a, b) => a - b)
       if (current && took.length >= ENOUGH) setTypical({ half: rank(took, 0.5), most: rank(took, 0.9) })
     }
-    // It only adds to the page; without it the line is missing.
+    // Optional: on an error the line is missing.
     look().catch(() => undefined)
     return () => void (current = false)
   }, [client, source])

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../../client/types.ts'
 import type { Field } from './fields.ts'
 
-/** By field name. Only what can be told without the service; the service's own check decides. */
+/** Errors by field name. Only checks that need no request; the service's validation decides. */
 export type FieldErrors = Record<string, string>
 
 export function checkInput(fields: readonly Field[], input: JsonObject): FieldErrors {
@@ -34,7 +34,7 @@ function checkField(field: Field, value: Json | undefined): string | null {
   return null
 }
 
-/** `/input/images/0` -> `images`: errors stand beside the field that they belong to. */
+/** `/input/images/0` -> `images`: errors are shown beside their field. */
 export function fieldOfPointer(pointer: string): string | null {
   const [, root, name] = pointer.split('/')
   return root === 'input' && name ? name.replaceAll('~1', '/').replaceAll('~0', '~') : null
@@ -49,6 +49,6 @@ export function parseInput(text: string): { input: JsonObject } | { problem: str
     }
     return { input: value }
   } catch (error) {
-    return { problem: `This is not JSON yet: ${error instanceof Error ? error.message : String(error)}` }
+    return { problem: `Invalid JSON: ${error instanceof Error ? error.message : String(error)}` }
   }
 }

@@ -6,7 +6,7 @@ import { FileInput, FileListInput } from './file-input.tsx'
 
 interface Props {
   field: Field
-  /** undefined: not set, the model's default applies. */
+  /** Undefined: not set, so the model's default applies. */
   value: Json | undefined
   onChange: (value: Json | undefined) => void
   error: string | null
@@ -70,7 +70,7 @@ function Choices({ field, value, onChange, id }: Props & { id: string }) {
   )
 }
 
-/** The aspect ratio as a small frame: all of the same area, so that none looks more important. */
+/** The aspect ratio as a small frame. All frames have the same area, so none is emphasised. */
 function RatioShape({ ratio }: { ratio: string }) {
   const [across = 1, down = 1] = ratio.split(':').map(Number)
   const width = Math.min(26, Math.sqrt((200 * across) / down))
@@ -133,9 +133,7 @@ function Control({
             onChange(choice === field.default ? undefined : choice)
           }}
         >
-          {field.default === undefined && (
-            <option value="">{field.required ? 'Choose…' : 'As the model decides'}</option>
-          )}
+          {field.default === undefined && <option value="">{field.required ? 'Choose…' : 'Model default'}</option>}
           {field.choices.map((choice) => (
             <option key={choice} value={String(choice)}>
               {choice}
@@ -157,7 +155,7 @@ function Control({
   return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
 }
 
-/** What every control of a field has. */
+/** Props of every control. */
 export interface SharedProps {
   id: string
   'aria-invalid': boolean
@@ -202,7 +200,7 @@ function Slider({ field, value, onChange, ...rest }: SharedProps & Pick<Props, '
   )
 }
 
-/** Keeps what is typed as text until it is left, so that "1." and "-" can be on their way to a number. */
+/** Keeps the typed text until blur, so "1." and "-" are possible on the way to a number. */
 function NumberInput({
   field,
   value,

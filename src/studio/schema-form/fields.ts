@@ -20,7 +20,7 @@ export interface Field {
   description: string | null
   kind: FieldKind
   required: boolean
-  /** Shown at once; the others are folded away. */
+  /** Shown at once; other fields are folded. */
   important: boolean
   integer: boolean
   choices: readonly (string | number)[]
@@ -29,20 +29,20 @@ export interface Field {
   step: number
   default: Json | undefined
   maxItems: number | null
-  /** The schema with its references resolved. */
+  /** The schema with references resolved. */
   schema: JsonObject
 }
 
 const LONG = /(^|_)(prompt|text|instruction|instructions|message|lyrics)$/
 const IMPORTANT = new Set(['prompt', 'aspect_ratio', 'num_outputs', 'size', 'duration', 'resolution'])
-/** A slider finer than this cannot be set by hand. */
+/** Most steps of a slider that can be set by hand. */
 const SLIDER_STEPS = 400
 
 function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Replicate publishes enums as `allOf: [{ $ref: "#/components/schemas/x" }]`; what stands beside the reference wins. */
+/** Replicate publishes enums as `allOf: [{ $ref: "#/components/schemas/x" }]`; keywords beside the reference win. */
 function resolve(schema: JsonObject, schemas: JsonObject, depth = 0): JsonObject {
   if (depth > 8) return schema
   let resolved: JsonObject = {}
@@ -69,7 +69,7 @@ function stepOf(range: number): number {
   return range <= 20 ? 0.1 : 1
 }
 
-/** Most titles are only the name in Title Case, made by a machine; those read better as a sentence. */
+/** Replaces a generated title (the name in Title Case) with sentence case. */
 function titleOf(name: string, title: Json | undefined): string {
   const written = typeof title === 'string' && title.toLowerCase().replaceAll(' ', '_') !== name.toLowerCase()
   return written ? title : humanize(name)
@@ -115,7 +115,7 @@ function fieldOf(name: string, schema: JsonObject, required: boolean): Field {
   }
 }
 
-/** The fields of a form in the order that the author of the schema gave them. `schemas`: where references lead. */
+/** The fields of a form in the schema author's order. `schemas`: the targets of references. */
 export function fieldsOf(schema: JsonObject, schemas: JsonObject): Field[] {
   const properties = isObject(schema['properties']) ? schema['properties'] : {}
   const required = Array.isArray(schema['required']) ? schema['required'] : []
@@ -127,7 +127,7 @@ export function fieldsOf(schema: JsonObject, schemas: JsonObject): Field[] {
   })
   fields.sort((a, b) => a.order - b.order)
   const sorted = fields.map(({ field }) => field)
-  // A form must begin with something: a model without required fields shows its first ones.
+  // A form without required fields shows its first two.
   if (!sorted.some((field) => field.required))
     return sorted.map((field, at) => (at < 2 ? { ...field, important: true } : field))
   return sorted

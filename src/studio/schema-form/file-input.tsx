@@ -3,7 +3,7 @@ import type { Json } from '../../client/types.ts'
 import { bytes, plain } from '../format.ts'
 import { Close, FileIcon, UploadIcon } from '../icons.tsx'
 import { mediaKind } from '../media.ts'
-import { words } from '../run-store.ts'
+import { errorText } from '../run-store.ts'
 import { knownFile, sendFile } from '../send-file.ts'
 import { useStudio } from '../studio-context.ts'
 import type { SharedProps } from './field-input.tsx'
@@ -14,7 +14,7 @@ interface Props extends SharedProps {
   onChange: (value: Json | undefined) => void
 }
 
-/** One file: chosen, dropped, pasted, or named by its address. */
+/** One file: chosen, dropped, pasted, or given as a URL. */
 export function FileInput({ title, value, onChange, ...rest }: Props) {
   const text = typeof value === 'string' ? value : ''
   const kept = /^(data:|\/v1\/)/.test(text)
@@ -37,7 +37,7 @@ export function FileInput({ title, value, onChange, ...rest }: Props) {
   )
 }
 
-/** Any number of files, one address on each line. */
+/** Any number of files, one URL on each line. */
 export function FileListInput({ title, value, onChange, ...rest }: Props) {
   const urls = Array.isArray(value) ? value.map(plain) : []
   const [typed, setTyped] = useState<string | null>(null)
@@ -72,7 +72,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
   const [over, setOver] = useState(false)
   const [state, setState] = useState<{ sending: boolean; problem: string | null }>({ sending: false, problem: null })
   const chooser = useRef<HTMLInputElement>(null)
-  // While a file is being sent the form goes on: it is told as it is then, and loses nothing that was typed meanwhile.
+  // The form stays editable during an upload. The latest callback is used, so nothing typed in the meantime is lost.
   const sent = useRef(onSent)
   useLayoutEffect(() => void (sent.current = onSent))
 
@@ -86,7 +86,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
       sent.current(urls)
       setState({ sending: false, problem: null })
     } catch (error) {
-      setState({ sending: false, problem: words(error) })
+      setState({ sending: false, problem: errorText(error) })
     }
   }
 
@@ -140,7 +140,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
   )
 }
 
-/** A file that needs no address any more. */
+/** An uploaded file, shown without its URL. */
 function FileChip({ url, onRemove, ...rest }: SharedProps & { url: string; onRemove: () => void }) {
   const [broken, setBroken] = useState(false)
   const known = knownFile(url)
@@ -149,7 +149,7 @@ function FileChip({ url, onRemove, ...rest }: SharedProps & { url: string; onRem
   return (
     <div className="file-chip">
       {shown ? <img src={url} alt="" onError={() => setBroken(true)} /> : <FileIcon />}
-      <span className="file-words">
+      <span className="file-text">
         <span className="file-name">{known?.name ?? 'A file'}</span>
         <span className="muted tabular">
           {[type, known && bytes(known.bytes)].filter((each) => each !== null).join(' · ')}

@@ -7,15 +7,15 @@ import type { Field } from './fields.ts'
 interface Props {
   fields: readonly Field[]
   draft: JsonObject
-  /** `undefined`: the field is not said any more. */
+  /** `undefined` unsets the field. */
   onChange: (name: string, value: Json | undefined) => void
   errors: FieldErrors
-  /** Of the first field. */
+  /** Placeholder of the first field. */
   placeholder?: string | undefined
   autoFocus?: boolean
 }
 
-/** The fields of a form: what matters at once, the rest folded away. */
+/** The fields of a form: important ones at once, the rest folded. */
 export function FormFields({ fields, draft, onChange, errors, placeholder, autoFocus = false }: Props) {
   const [unfolded, setUnfolded] = useState(false)
   const important = fields.filter((field) => field.important)

@@ -4,7 +4,7 @@ import { useCatalogue } from '../catalogue.ts'
 import { sourceOf, titleOf } from '../format.ts'
 import { Plus } from '../icons.tsx'
 import { Link, useAddress } from '../router.tsx'
-import { filterKey, words } from '../run-store.ts'
+import { errorText, filterKey } from '../run-store.ts'
 import { useFollowAll, useSheet } from '../runs.ts'
 import { samplesOf, type Sample } from '../samples.ts'
 import { Problem } from '../problem.tsx'
@@ -14,7 +14,7 @@ import { useSubmit } from '../submit.ts'
 import { Filters } from './filters.tsx'
 import { TileGrid } from './tile-grid.tsx'
 
-/** Where each sheet was left, by its status: coming back finds the same place and the same tile. */
+/** Scroll position and tile of each sheet, by its filter: returning restores both. */
 const left = new Map<string, { scroll: number; runId: string | null }>()
 
 export function ContactSheet() {
@@ -89,7 +89,7 @@ function FirstVisit() {
     try {
       await submit({ ...sample.recipe.target, input: await sample.input(client) })
     } catch (error) {
-      setProblem(words(error))
+      setProblem(errorText(error))
     }
     setBusy(null)
   }
@@ -98,8 +98,8 @@ function FirstVisit() {
       <h2>Nothing has run yet</h2>
       <p className="muted">
         {may
-          ? 'Write a prompt, or begin with one of these. It appears here and develops while you watch.'
-          : 'Runs appear here when somebody starts them, and develop while you watch.'}
+          ? 'Write a prompt, or start with one of these samples. The run appears here.'
+          : 'Runs appear here as soon as they are submitted.'}
       </p>
       <ul className="samples">
         {(catalogue && may ? samplesOf(catalogue) : []).map((sample) => (
@@ -127,16 +127,13 @@ function FirstVisit() {
 
 function NoneFound({ status }: { status: JobStatus | null }) {
   const ended = status === 'succeeded' || status === 'failed' || status === 'canceled'
-  const headline =
-    status === null ? 'No such run' : status === 'failed' ? 'Nothing has failed' : `No run is ${status} now`
+  const headline = status === null ? 'No matching runs' : status === 'failed' ? 'No failed runs' : `No ${status} runs`
   return (
     <div className="first-visit">
       <h2>{headline}</h2>
       <p className="muted">
         {status !== null &&
-          (ended
-            ? 'Runs appear here when they end this way. '
-            : 'Runs appear here while they are in this state, and move on by themselves. ')}
+          (ended ? 'Runs with this outcome appear here. ' : 'Runs appear here while they have this status. ')}
         <Link href="/">All runs</Link>
       </p>
     </div>
@@ -156,7 +153,7 @@ function SheetSkeleton() {
   )
 }
 
-/** Loads the next page before the end is reached. */
+/** Loads the next page before the user reaches the end. */
 function MoreOnScroll() {
   const { runs } = useStudio()
   const { cursor, loadingMore, problem, ids } = useSheet()
@@ -196,7 +193,7 @@ function useKeptPlace(key: string, ready: boolean): void {
     tile?.scrollIntoView({ block: 'nearest' })
   }, [ready, key])
   useLayoutEffect(() => {
-    // Noted while the sheet stands: when it is taken down the page has already moved.
+    // Recorded while the sheet is mounted: at unmount the page has already scrolled.
     const keep = () => {
       const runId = document.activeElement?.id.startsWith('job_') ? document.activeElement.id : null
       left.set(key, { scroll: scrollY, runId })
@@ -210,7 +207,7 @@ function useKeptPlace(key: string, ready: boolean): void {
   }, [key])
 }
 
-/** `/` searches, Esc leaves a field. */
+/** `/` focuses the search, Esc leaves a field. */
 function useSheetKeys(): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -4,7 +4,7 @@ import { humanize } from '../format.ts'
 import { Close, Search } from '../icons.tsx'
 import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
 
-/** Which runs the sheet shows; the address says it. */
+/** Filters of the sheet, kept in the URL. */
 export function Filters() {
   return (
     <>
@@ -40,7 +40,7 @@ function PresetFilter() {
   if (ofBatch)
     return (
       <Link className="button small" href={withQuery({ batch: null })} aria-label="Runs of every batch">
-        Of one batch
+        One batch
         <Close />
       </Link>
     )
@@ -82,7 +82,7 @@ function SearchBox() {
         }}
         onBlur={() => setTyped(null)}
         onKeyDown={(event) => {
-          // The id of a run opens it, loaded or not.
+          // A run id opens that run, even if it is not loaded.
           const id = /\bjob_[0-9A-Za-z]{26}\b/.exec(text)?.[0]
           if (event.key === 'Enter' && id) go(runPath(id))
           if (event.key === 'Escape') {

@@ -1,17 +1,17 @@
 import { memo, useEffect, useLayoutEffect, useRef, useState, type RefObject } from 'react'
 import { Tile } from './tile.tsx'
 
-/** px; as in sheet.css. */
+/** Pixels; must match sheet.css. */
 const NARROWEST = 192
 const NARROWEST_SMALL = 152
 const GAP = 16
-/** A square, three lines below it, and the space to the next row. */
+/** A square, three lines of text, and the row gap. */
 const BELOW_FRAME = 64 + 24
 const ROWS_PER_BLOCK = 8
 
 /**
- * The tiles, in blocks of whole rows. The browser skips a block that is out of sight with one look, so that ten thousand
- * runs scroll like a hundred. Every run stays in the document: the browser's own search and the keyboard find it.
+ * The tiles, in blocks of whole rows. The browser skips rendering of off-screen blocks (`content-visibility`), so ten
+ * thousand runs scroll like a hundred. Every run stays in the document, for the browser's search and the keyboard.
  */
 export function TileGrid({ ids, label, small = false }: { ids: readonly string[]; label: string; small?: boolean }) {
   const box = useRef<HTMLDivElement>(null)
@@ -36,7 +36,7 @@ export function TileGrid({ ids, label, small = false }: { ids: readonly string[]
   )
 }
 
-/** `ids` as one string: a block renders only when it holds other runs than before. */
+/** `ids` as one string: a block renders only when its runs change. */
 const Block = memo(function Block({ ids, height }: { ids: string; height: number }) {
   return (
     <div className="tile-block" style={{ containIntrinsicBlockSize: `auto ${height}px` }}>
@@ -47,7 +47,7 @@ const Block = memo(function Block({ ids, height }: { ids: string; height: number
   )
 })
 
-/** Coming back, the sheet stands at once as it was left; the very first time it waits for its measure, unseen. */
+/** On return the sheet renders at once with its old width; the first time it stays hidden until measured. */
 let lastWidth = 0
 
 function useColumns(box: RefObject<HTMLDivElement | null>, narrowest: number): { columns: number; width: number } {
@@ -72,7 +72,7 @@ const MOVES: Record<string, [across: number, down: number]> = {
   ArrowDown: [0, 1],
 }
 
-/** Arrows go through the runs, beginning with the newest. */
+/** Arrow keys move through the runs, beginning with the newest. */
 function useArrowKeys(box: RefObject<HTMLDivElement | null>, columns: number): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -8,14 +8,14 @@ import { mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
 import { Link, runPath } from '../router.tsx'
 import { useJob } from '../runs.ts'
-import { shortWait, wordsFor } from '../run-words.ts'
+import { shortWait, phaseLabels } from '../run-labels.ts'
 
-/** One run on the contact sheet. It renders on news of its own job only. */
+/** One run on the contact sheet. Renders only when its own job changes. */
 export const Tile = memo(function Tile({ id }: { id: string }) {
   const job = useJob(id)
   if (!job) return null
   const title = titleOf(job)
-  const { word, shape } = wordsFor(job)
+  const { label, shape } = phaseLabels(job)
   return (
     <article className={`tile tile-${job.status}`} role="listitem">
       <Frame job={job} />
@@ -26,7 +26,7 @@ export const Tile = memo(function Tile({ id }: { id: string }) {
         <span className="caption-row">
           <span className="tile-status">
             <StatusIcon shape={shape} size={14} />
-            {word}
+            {label}
           </span>
           <Elapsed job={job} />
         </span>
@@ -83,8 +83,8 @@ function Frame({ job }: { job: Job }) {
   if (job.status === 'failed' || job.status === 'canceled') {
     return (
       <div className="frame frame-plain frame-note">
-        <StatusIcon shape={wordsFor(job).shape} size={20} />
-        <p>{job.error?.message ?? wordsFor(job).headline}</p>
+        <StatusIcon shape={phaseLabels(job).shape} size={20} />
+        <p>{job.error?.message ?? phaseLabels(job).headline}</p>
       </div>
     )
   }
@@ -114,7 +114,7 @@ function Frame({ job }: { job: Job }) {
   )
 }
 
-/** A thin line: as far as the model says, or moving while it says nothing. Still while it waits its turn. */
+/** A thin progress bar: the model's progress, indeterminate without one, still while queued. */
 export function Progress({ job }: { job: Job }) {
   if (isFinal(job) || job.status === 'queued') return null
   if (job.progress === null || job.phase === 'storing' || job.phase === 'stopping') {
@@ -123,7 +123,7 @@ export function Progress({ job }: { job: Job }) {
   return <progress className="progress" max={1} value={job.progress} aria-label="Progress" />
 }
 
-/** Sound and video play in place, above the link that covers the tile. */
+/** Audio and video play in place, above the link that covers the tile. */
 function Media({ artifact }: { artifact: Artifact }) {
   const kind = mediaKind(artifact.media_type)
   if (kind === 'video') {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Health } from '../../src/client/types.ts'
-import { findingsOf, webhookWords } from '../../src/studio/health/health-words.ts'
+import { findingsOf, webhookStatus } from '../../src/studio/health/health-labels.ts'
 
 const allowance = { per_minute: 600, burst: 10, free: 10 }
 const HEALTH: Health = {
@@ -25,7 +25,7 @@ const readiness = (checks: Record<string, { ok: boolean; detail: string }>) => (
 })
 const WELL = readiness({})
 
-describe('what Health says of webhooks', () => {
+describe('the webhook status on the health page', () => {
   const latency = { count: 1, p50: 1, p90: 1, max: 1 }
   test.each<[string, Partial<Health>, string]>([
     ['when none ever came', {}, 'No webhook has arrived yet.'],
@@ -37,8 +37,8 @@ describe('what Health says of webhooks', () => {
       { webhooks: { ...HEALTH.webhooks, expected: false } },
       'Runs are completed by polling: PUBLIC_URL is not set.',
     ],
-  ])('%s', (_when, changes, words) => {
-    expect(webhookWords(health(changes))).toBe(words)
+  ])('%s', (_when, changes, label) => {
+    expect(webhookStatus(health(changes))).toBe(label)
   })
 })
 
@@ -52,7 +52,7 @@ describe('findings', () => {
     stops_creation: true,
   }
 
-  test('a condition is one, in its own words, with how many processes report it', () => {
+  test('a condition is one finding, with its own texts and the number of reporting processes', () => {
     expect(findingsOf(health({ conditions: [refused] }), WELL)).toEqual([
       { what: 'Replicate refuses the API token.', todo: 'Status 401.' },
     ])
@@ -61,7 +61,7 @@ describe('findings', () => {
     ])
   })
 
-  test('what stands elsewhere is not said twice', () => {
+  test('conditions shown elsewhere are not repeated', () => {
     const pause = { reason: 'account', until: null } as const
     const conditions = ['pause_account', 'redis_unfit', 'storage_failing', 'webhooks_silent', 'outputs_at_risk'].map(
       (name) => ({ ...refused, name }),
@@ -73,15 +73,15 @@ describe('findings', () => {
     expect(findingsOf(health({ pause, conditions }), checks)).toEqual([
       { what: 'Redis is failing.', todo: 'appendonly is off' },
       {
-        what: 'Nothing is created: Replicate refuses the account.',
+        what: 'Creation is paused: Replicate rejects the account.',
         todo: 'Check the token and the credit at Replicate.',
       },
     ])
   })
 
-  test('completions found by polling are none where no webhook is expected', () => {
+  test('completions detected by polling are no finding when no webhook is expected', () => {
     const polled = { finished_by: { poll: 50 }, webhooks: { ...HEALTH.webhooks, silent: true } }
-    expect(findingsOf(health(polled), WELL).map(({ what }) => what)).toEqual(['Webhooks do not arrive.'])
+    expect(findingsOf(health(polled), WELL).map(({ what }) => what)).toEqual(['No webhooks arrive.'])
     const webhooks = { ...polled.webhooks, expected: false }
     expect(findingsOf(health({ ...polled, webhooks }), WELL)).toEqual([])
   })

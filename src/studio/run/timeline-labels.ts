@@ -2,7 +2,7 @@ import type { HistoryEntry, JobPhase } from '../../client/types.ts'
 
 export interface Step {
   name: string
-  /** Who told it, or what else is to be said of it. */
+  /** Source of the event, and further notes. */
   note: string | null
   at: string
   shape: 'plain' | 'bad'
@@ -11,34 +11,34 @@ export interface Step {
 const ARRIVED: Record<JobPhase, string> = {
   queued: 'Back in the queue',
   submitting: 'Sent to Replicate',
-  unknown: 'Not known whether it arrived',
+  unknown: 'Outcome unknown',
   created: 'Accepted by Replicate',
   running: 'Started',
-  resubmitting: 'To be made anew',
-  stopping: 'Asked to stop',
-  storing: 'Finished, files being saved',
+  resubmitting: 'To be retried',
+  stopping: 'Cancellation requested',
+  storing: 'Finished, saving files',
   succeeded: 'Succeeded',
   failed: 'Failed',
   canceled: 'Canceled',
 }
 
-/** Causes that are worth a word: how the news came from Replicate. */
-const TOLD: Record<string, string> = {
+/** Shown causes: how the event was detected. */
+const CAUSES: Record<string, string> = {
   webhook: 'by webhook',
-  poll: 'by asking',
-  list: 'from the list',
-  sweep: 'by the clock',
+  poll: 'by polling',
+  list: 'by listing',
+  sweep: 'by the sweep',
 }
 
 const NOTES: Record<string, string> = {
-  rate_limited: 'Replicate asked for a pause',
-  not_created: 'surely nothing was created',
-  orphan: 'a prediction nobody wanted, stopped',
-  late: 'a late prediction, stopped',
-  recovered: 'found again after a restart',
+  rate_limited: 'rate limited by Replicate',
+  not_created: 'proved that no prediction exists',
+  orphan: 'orphan prediction canceled',
+  late: 'late prediction canceled',
+  recovered: 'recovered after a restart',
 }
 
-/** What happened, as lines of a timeline. Lines that tell nothing to a reader are left out. */
+/** The history as timeline entries, without uninformative ones. */
 export function stepsOf(history: readonly HistoryEntry[]): Step[] {
   return history.flatMap((entry, at): Step[] => {
     const before = history[at - 1]
@@ -48,7 +48,7 @@ export function stepsOf(history: readonly HistoryEntry[]): Step[] {
     const sent = entry.phase === 'submitting' || (entry.phase === 'resubmitting' && entry.attempt_state === 'intended')
     const notes = [
       entry.attempt > 1 && sent ? `attempt ${entry.attempt}` : null,
-      TOLD[entry.cause] ?? null,
+      CAUSES[entry.cause] ?? null,
       entry.note
         ? (NOTES[entry.note] ?? entry.note.replaceAll('_', ' ').replace(/^refused (?=\d)/, 'refused with '))
         : null,
@@ -64,7 +64,7 @@ export function stepsOf(history: readonly HistoryEntry[]): Step[] {
   })
 }
 
-/** What is still to come, for a run that is under way. */
+/** Remaining steps of an unfinished run. */
 export function stepsAhead(phase: JobPhase): string[] {
   switch (phase) {
     case 'queued':
