@@ -40,9 +40,9 @@ describe('shapes of output', () => {
     await simulator.faults({ predictions: shape('data_uri') })
     const input = { prompt: 'x', megapixels: '0.25', num_outputs: 2, output_format: 'jpg' }
     const { body } = await simulator.create(input, { webhook: receiver.url, webhook_events_filter: ['completed'] })
-    const told = await receiver.completed(body.id)
+    const sent = await receiver.completed(body.id)
     const done = await finished(simulator, body.id)
-    expect(told.body.output).toEqual(done.output)
+    expect(sent.body.output).toEqual(done.output)
     expect(done.output).toHaveLength(2)
     const [, data = ''] = /^data:image\/jpeg;base64,(.+)$/.exec(done.output[1]) ?? []
     expect((await sharp(Buffer.from(data, 'base64')).metadata()).format).toBe('jpeg')
