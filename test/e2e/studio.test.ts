@@ -77,7 +77,7 @@ describe('a run', () => {
 
     await open(page, 'A clock without hands')
     await status(page, 'Starting up')
-    await page.getByText('Replicate has accepted it').waitFor()
+    await page.getByText('Replicate has accepted the request').waitFor()
     await page.getByText(/bills the time used until then.*0\.003 held credits are released/).waitFor()
     await page.getByText('Sent to Replicate').waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
