@@ -215,7 +215,7 @@ test('F29 Replicate is away for long: no job is lost or expires, and creation co
   const ids = await submitAll('F29', 28)
   await waitingFor(ids.at(-1) ?? '', 'upstream')
   // The job may say so before the circuit breaker has tripped: polls fail as well.
-  await waitFor('creation to be paused', () => account('half_open'))
+  await waitFor('creation to be paused', async () => (await account('half_open')) !== null)
   const down = performance.now()
   const clock = await pauseClock()
   await waitFor('some time to pass', () => performance.now() - down > 2000)
