@@ -46,18 +46,18 @@ export interface PageRequest {
   after?: string | undefined
 }
 
-/** What is kept of a new key beside its record. */
+/** Digests that are stored with the record of a new key. */
 export interface KeySecret {
-  /** SHA-256 of its text, hex. */
+  /** SHA-256 of the key's text, hex. */
   digest: string
   /** Digest of the request that created it; '' when the request cannot be repeated. */
   request: string
 }
 
-/** Nothing is written unless it is `made`. */
+/** Result of creating a key. Only `made` writes anything. */
 export type KeyMade =
   | { status: 'made' }
-  /** There is a key of this id; `same`: the same request made it. */
+  /** The id is taken; `same`: the same request created the key. */
   | { status: 'known'; same: boolean }
   /** The old key was rotated before. */
   | { status: 'replaced'; by: string }
@@ -70,7 +70,7 @@ export interface TenantStore {
   /** false: the id is taken, and its tenant stays unchanged. */
   createTenant(tenant: Tenant): Promise<boolean>
   tenant(id: string): Promise<Tenant | null>
-  /** By id. */
+  /** Sorted by id. */
   tenants(page: PageRequest): Promise<Tenant[]>
   changeTenant(id: string, change: TenantChange): Promise<void>
   createKey(key: ApiKey, secret: KeySecret): Promise<KeyMade>

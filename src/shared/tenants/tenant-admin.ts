@@ -27,11 +27,11 @@ export interface MadeKey {
   key: string
 }
 
-/** What names a request that may be repeated. */
+/** Idempotency key and body of a request. */
 export interface RequestName {
   /** The Idempotency-Key: 1 to 255 characters. */
   key: string
-  /** What it asks for, to be compared with a repeated one. */
+  /** Content of the request, which is compared with that of a repetition. */
   body: unknown
 }
 
@@ -118,9 +118,8 @@ export function createTenantAdmin(store: TenantStore) {
     },
 
     /**
-     * `name`: the same one makes one key, however often it is sent. Its text is shown by the first answer only, because
-     * nothing is kept that it could be made from: a repeated request throws `key_already_made`, which names the key.
-     * Throws `idempotency_key_reused` when the body is another one.
+     * Idempotent by `name`. Only the first response contains the key's text, because the text is not stored: a repeated
+     * request throws `key_already_made`, which names the key. Throws `idempotency_key_reused` for a different body.
      */
     async createKey(tenant: string, request: NewKey, name: RequestName | null): Promise<MadeKey> {
       await find(tenant)
