@@ -18,10 +18,10 @@ export function readDuration(name: string, text: string): number {
 }
 
 /** A number, or `default` for what the deployment's configuration says. */
-export function readLimit(name: string, text: string | undefined): number | null | undefined {
+export function readLimit(name: string, text: string | undefined, digits = 7): number | null | undefined {
   if (text === undefined) return undefined
   if (text === 'default') return null
-  if (!/^\d{1,7}$/.test(text)) throw new Error(`--${name}: expected a whole number, or default`)
+  if (!/^\d+$/.test(text) || text.length > digits) throw new Error(`--${name}: expected a whole number, or default`)
   return Number(text)
 }
 

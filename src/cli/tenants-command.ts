@@ -25,6 +25,8 @@ const HELP = `Usage: genqueue tenants <action> [options]
   --title <text>               of a new tenant; its id otherwise
   --requests-per-minute <n>    a number, or "default" for the deployment's
   --queued-jobs <n>            jobs that may wait in the line; a number, or "default"
+  --stored-bytes <n>           bytes of its uploads; a number, or "default"
+  --stored-files <n>           how many uploads; a number, or "default"
   --cors-origins <list>        origins with commas between them, "none", or "default" for all of CORS_ORIGINS
   --keep-payload <time>        how long after its end a job's input and output are kept, such as 24h; or "default"
   --keep-job <time>            how long its record is kept, such as 30d; or "default"
@@ -40,13 +42,17 @@ export interface TenantOptions {
   title?: string | undefined
   requestsPerMinute?: number | null | undefined
   queuedJobs?: number | null | undefined
+  storedBytes?: number | null | undefined
+  storedFiles?: number | null | undefined
   corsOrigins?: string | undefined
   keep?: { [Clock in keyof Keep]?: string | null | undefined }
 }
 
-const limitsOf = ({ requestsPerMinute, queuedJobs }: TenantOptions) => ({
+const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles }: TenantOptions) => ({
   requests_per_minute: requestsPerMinute,
   queued_jobs: queuedJobs,
+  stored_bytes: storedBytes,
+  stored_files: storedFiles,
 })
 
 /** `default`: what the deployment's configuration says. */
@@ -65,11 +71,11 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
       limits: limitsOf(options),
       keep: options.keep,
     })
-    const { requests_per_minute = null, queued_jobs = null } = limits
+    const { requests_per_minute = null, queued_jobs = null, stored_bytes = null, stored_files = null } = limits
     const made = await admin.createTenant({
       id,
       title: title ?? id,
-      limits: { requests_per_minute, queued_jobs },
+      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files },
       keep: withoutNulls(keep),
     })
     return [made.tenant]
@@ -93,7 +99,7 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
 
 function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
   const limit = (name: keyof Limits) => (view: ReturnType<typeof tenantView>) =>
-    `${view.limits[name]}${view.own_limits[name] === null ? ' (default)' : ''}`
+    `${view.limits[name] ?? 'none'}${view.own_limits[name] === null ? ' (default)' : ''}`
   printRecords(
     tenants.map((tenant) => tenantView(tenant, defaults)),
     {
@@ -103,6 +109,8 @@ function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
         title: ({ title }) => title,
         'requests/min': limit('requests_per_minute'),
         'queued jobs': limit('queued_jobs'),
+        'stored bytes': limit('stored_bytes'),
+        'stored files': limit('stored_files'),
         origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
         'keep (payload job files)': ({ keep }) =>
           [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
@@ -124,6 +132,8 @@ export const tenantsCommand: Command = {
         title: { type: 'string' },
         'requests-per-minute': { type: 'string' },
         'queued-jobs': { type: 'string' },
+        'stored-bytes': { type: 'string' },
+        'stored-files': { type: 'string' },
         'cors-origins': { type: 'string' },
         'keep-payload': { type: 'string' },
         'keep-job': { type: 'string' },
@@ -138,6 +148,8 @@ export const tenantsCommand: Command = {
       title: values.title,
       requestsPerMinute: readLimit('requests-per-minute', values['requests-per-minute']),
       queuedJobs: readLimit('queued-jobs', values['queued-jobs']),
+      storedBytes: readLimit('stored-bytes', values['stored-bytes'], 15),
+      storedFiles: readLimit('stored-files', values['stored-files'], 15),
       corsOrigins: values['cors-origins'],
       keep: {
         payload: orDefault(values['keep-payload']),

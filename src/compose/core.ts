@@ -5,6 +5,7 @@ import { createDoorbells, createQueues } from '../queues/producer.ts'
 import { createDelivers } from '../shared/artifacts/delivery.ts'
 import { DISK_PATTERN, createArtifactNames } from '../shared/artifacts/artifact-names.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { createDiskReserve } from '../shared/artifacts/disk-reserve.ts'
 import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store.ts'
 import { createSpool } from '../shared/artifacts/spool.ts'
 import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
@@ -169,8 +170,23 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     confirmDurable,
   })
   const artifacts = wrap.artifacts(storage.artifacts)
-  const uploads = createRedisUploadStore({ redis, keys, lease: timings.dueLease, confirmDurable })
-  const inputs = createInputs({ uploads, artifacts, jobs: store, limits: config.inputs, timings, log })
+  const uploads = createRedisUploadStore({
+    redis,
+    keys,
+    lease: timings.dueLease,
+    quota: { tenants: createTenantKeys(keys.tag).tenants, defaults: config.tenantLimits },
+    confirmDurable,
+  })
+  const reserve = createDiskReserve(config.dataDir, config.diskReserve)
+  const inputs = createInputs({
+    uploads,
+    artifacts,
+    jobs: store,
+    limits: config.inputs,
+    reserve: reserve.require,
+    timings,
+    log,
+  })
   const sameDeployment = async (): Promise<boolean> => (await redis.hget(keys.deployment, 'id')) === deployment.id
   return {
     redis,
@@ -204,6 +220,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     names: storage.names,
     closeStorage: storage.close,
     lostBucket,
+    reserveCheck: reserve.check,
     storageCheck: rememberCheck(withLostBucket(storage.artifacts.check, lostBucket), timings.storageCheck),
   }
 }

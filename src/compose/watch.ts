@@ -27,6 +27,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisCheck(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
+      checkLook('disk_filling', core.reserveCheck),
       pacedLook(async () => ({ bucket_unset: await core.lostBucket() }), BUCKET_PACE),
       clockLook(core),
       ...looks,

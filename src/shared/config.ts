@@ -35,6 +35,8 @@ const MAX_BURST = 10_000
 const MAX_BYTES = 10 * 1024 ** 3
 const rate = z.coerce.number().int().min(1).max(MAX_RATE)
 const size = z.coerce.number().int().min(1).max(MAX_BYTES)
+const stored = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
+const STORED_WORDS = `a whole number, 1 to ${Number.MAX_SAFE_INTEGER}`
 const RATE_WORDS = `a whole number, 1 to ${MAX_RATE}`
 const SIZE_WORDS = `a number of bytes, 1 to ${MAX_BYTES}`
 
@@ -173,6 +175,15 @@ const variables = {
     .describe('a comma-separated list of the origins of your pages, such as https://app.example.com'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
+  TENANT_STORED_BYTES: stored.optional().describe(STORED_WORDS),
+  TENANT_STORED_FILES: stored.optional().describe(STORED_WORDS),
+  DISK_RESERVE: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(1024 ** 3)
+    .describe('a number of bytes; 0 for none'),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
   UNPRICED_MODELS: z.enum(['refuse', 'allow']).default('refuse').describe('refuse or allow'),
   ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
@@ -293,6 +304,8 @@ export interface Config {
   corsOrigins: string[]
   /** Limits of tenants that have none set. */
   tenantLimits: Limits
+  /** Bytes of the disk of `dataDir` that files of clients leave free. */
+  diskReserve: number
   simulator: {
     port: number
     speed: number
@@ -389,7 +402,13 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       types: env.UPLOAD_TYPES,
     },
     corsOrigins: env.CORS_ORIGINS,
-    tenantLimits: { requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE, queued_jobs: env.TENANT_QUEUED_JOBS },
+    tenantLimits: {
+      requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE,
+      queued_jobs: env.TENANT_QUEUED_JOBS,
+      ...(env.TENANT_STORED_BYTES === undefined ? {} : { stored_bytes: env.TENANT_STORED_BYTES }),
+      ...(env.TENANT_STORED_FILES === undefined ? {} : { stored_files: env.TENANT_STORED_FILES }),
+    },
+    diskReserve: env.DISK_RESERVE,
     simulator: {
       port: env.SIMULATOR_PORT,
       speed: env.SIMULATOR_SPEED,

@@ -42,12 +42,14 @@ export const ERRORS = {
   too_many_bodies: { status: 429, title: 'Too many large bodies at once', retryable: true },
   too_many_streams: { status: 429, title: 'Too many event streams are open', retryable: true },
   too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
+  too_much_stored: { status: 429, title: 'The tenant has reached its limit of input files', retryable: true },
   internal: { status: 500, title: 'Internal error', retryable: true },
   upstream_unavailable: { status: 503, title: 'Replicate does not respond', retryable: true },
   storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
   deployment_lost: { status: 503, title: 'The data of this deployment are missing', retryable: true },
   unavailable: { status: 503, title: 'A required component does not respond', retryable: true },
   accept_unknown: { status: 503, title: 'The outcome of the accept is unknown', retryable: true },
+  storage_full: { status: 507, title: 'The disk has reached its reserve', retryable: true },
   capacity: { status: 503, title: 'No room for new work', retryable: true },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>
 

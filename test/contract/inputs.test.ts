@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { ulid } from 'ulid'
 import { describe, expect, test } from 'vitest'
 import { ArtifactRefusedError } from '../../src/shared/artifacts/artifact-store.ts'
+import { createDiskReserve } from '../../src/shared/artifacts/disk-reserve.ts'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
 import { createInputs, InputFilesError, UploadRefusedError, type TakenFiles } from '../../src/shared/inputs/inputs.ts'
 import { createRedisUploadStore } from '../../src/shared/inputs/redis-upload-store.ts'
@@ -19,15 +20,26 @@ import { tempDir } from '../support/temp-dir.ts'
 const LIMITS = { fileBytes: 1000, jobBytes: 2000, uploadBytes: 1500, types: ['text/*', 'image/*'] }
 
 /** Input files in a real Redis and a real folder. `draftLife` 0: a job that is not there never comes. */
-async function scene({ draftLife = 0, keepUpload = 60_000 } = {}) {
+async function scene({
+  draftLife = 0,
+  keepUpload = 60_000,
+  quota = {} as { stored_bytes?: number; stored_files?: number },
+  reserve = (): Promise<void> => Promise.resolve(),
+} = {}) {
   const { redis, keys, store: jobs, accepted } = await jobScene()
   const folder = tempDir()
-  const uploads = createRedisUploadStore({ redis, keys, lease: 1000 })
+  const uploads = createRedisUploadStore({
+    redis,
+    keys,
+    lease: 1000,
+    quota: { tenants: `${keys.tag}:tenants`, defaults: quota },
+  })
   const inputs = createInputs({
     uploads,
     artifacts: createDiskArtifactStore(folder),
     jobs,
     limits: LIMITS,
+    reserve,
     timings: { draftLife, keepUpload },
     log: createLogger({ level: 'silent', readable: false }),
   })
@@ -66,6 +78,55 @@ interface Attaching {
   id?: string
   tenant?: string
 }
+
+describe('what a tenant may store', () => {
+  test('is counted by bytes and files, exactly, also when uploads come at once', async () => {
+    const quota = { stored_bytes: 30, stored_files: 4 }
+    const { upload, attach, redis, keys, inputs, left } = await scene({ quota })
+    const stored = async () => [await redis.hget(keys.stored, 't.bytes'), await redis.hget(keys.stored, 't.files')]
+    const over = (limit: string) => ({ code: 'too_much_stored', limit })
+    const ten = '0123456789'
+    const answers = await Promise.allSettled(Array.from({ length: 8 }, () => upload(ten)))
+    const kept = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+    expect(kept).toHaveLength(3)
+    for (const answer of answers)
+      if (answer.status === 'rejected') expect(answer.reason).toMatchObject(over('stored_bytes'))
+    expect(await stored()).toEqual(['30', '3'])
+    expect(await left()).toHaveLength(3)
+    await expect(upload('x')).rejects.toMatchObject(over('stored_bytes'))
+    expect((await upload('x', 'other')).bytes).toBe(1)
+    for (const record of kept.slice(1)) expect(await inputs.remove(record)).toBe(true)
+    expect(await stored()).toEqual(['10', '1'])
+    // A data URI of a job counts in the same way.
+    const text = 'data:text/plain;base64,QQ=='
+    await attach({ a: text })
+    for (let i = 0; i < 2; i++) await upload('x')
+    expect(await stored()).toEqual(['13', '4'])
+    await expect(upload('x')).rejects.toMatchObject(over('stored_files'))
+    await expect(attach({ a: text })).rejects.toMatchObject(over('stored_files'))
+    // The limit of the tenant counts before that of the deployment.
+    await redis.hset(`${keys.tag}:tenants`, 't.stored_files', '5')
+    await upload('x')
+    await expect(upload('x')).rejects.toMatchObject(over('stored_files'))
+  })
+
+  test('ends where the disk has reached its reserve, before anything is written', async () => {
+    let free = 999
+    const disk = createDiskReserve(tempDir(), 1000, () => Promise.resolve(free))
+    const { upload, attach, left } = await scene({ reserve: disk.require })
+    await expect(upload('x')).rejects.toMatchObject({ code: 'storage_full' })
+    await expect(attach({ a: 'data:text/plain;base64,QQ==' })).rejects.toMatchObject({ code: 'storage_full' })
+    expect(await attach({ a: 'words' })).toEqual({ a: 'words' })
+    expect(await disk.check()).toMatchObject({ ok: false, detail: expect.stringContaining('999 bytes') })
+    expect(await left()).toEqual([])
+    free = 1000
+    expect(await createDiskReserve(tempDir(), 1000, () => Promise.resolve(free)).check()).toMatchObject({ ok: true })
+    // What cannot be measured refuses nothing.
+    const unknown = createDiskReserve(tempDir(), 1000, () => Promise.reject(new Error('ENOSYS')))
+    await unknown.require()
+    expect(await createDiskReserve(tempDir(), 1).check()).toMatchObject({ ok: true })
+  })
+})
 
 test('what an audit finds about uploads it can repair', async () => {
   const { upload, attach, jobWith, redis, keys } = await scene()

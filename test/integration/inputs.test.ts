@@ -481,3 +481,31 @@ async function expire(id: string): Promise<void> {
   await service.redis.zadd(service.keys.retention, '0', id)
   await waitFor(`${id} to lose its input`, async () => (await service.client.get(id)).input === null)
 }
+
+test('a disk that has reached its reserve refuses files of clients, and goes on to store outputs', async () => {
+  const full = await startService({
+    timings: SHORT_TIMINGS,
+    simulator: { speed: 200 },
+    env: { DISK_RESERVE: String(2 ** 52) },
+  })
+  try {
+    const headers = { authorization: `Bearer ${TEST_KEY}` }
+    const body = form([photo, 'image/png'])
+    const refused = await fetch(`${full.url}/v1/uploads`, { method: 'POST', body, headers })
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([507, '60'])
+    expect(await refused.json()).toMatchObject({ code: 'storage_full' })
+    const input = { input_image: asPng(photo) }
+    const job = full.client.submit({ preset: 'restore-image', input }, { idempotencyKey: 'full' })
+    await expect(job).rejects.toMatchObject({ status: 507, code: 'storage_full' })
+    const { id } = await full.client.submit({
+      model: 'black-forest-labs/flux-schnell',
+      input: { prompt: 'x', megapixels: '0.25' },
+    })
+    expect(await finished(full, id)).toMatchObject({ status: 'succeeded', artifacts: [{ bytes: expect.any(Number) }] })
+    await waitFor('the condition', async () =>
+      (await full.client.health()).conditions.some(({ name }) => name === 'disk_filling'),
+    )
+  } finally {
+    await full.stop()
+  }
+})

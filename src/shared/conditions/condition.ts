@@ -86,6 +86,12 @@ export const CONDITIONS = {
     'Files are stored in a bucket that is not configured, and cannot be read or removed. Set S3_BUCKET again',
     'The bucket of stored files is configured',
   ),
+  disk_filling: kind(
+    'warn',
+    false,
+    'Less than DISK_RESERVE is free on the disk of DATA_DIR: uploads and jobs with new files are refused',
+    'The reserve of the disk is free again',
+  ),
   copies_failing: kind('warn', false, 'Copying outputs fails', 'Copying outputs works again'),
   outputs_at_risk: kind(
     'error',

@@ -79,12 +79,14 @@ export interface InputsDependencies {
   artifacts: Pick<ArtifactStore, 'put' | 'open' | 'remove' | 'removeAll'>
   jobs: Pick<JobStore, 'read'>
   limits: InputLimits
+  /** Throws `storage_full` when the disk has no room for more files of clients. */
+  reserve: () => Promise<void>
   timings: Pick<Timings, 'keepUpload' | 'draftLife'>
   log: Logger
 }
 
 /** Input files: stores them, assigns them to jobs, and removes them when no job uses them. */
-export function createInputs({ uploads, artifacts, jobs, limits, timings, log }: InputsDependencies) {
+export function createInputs({ uploads, artifacts, jobs, limits, reserve, timings, log }: InputsDependencies) {
   const nextUlid = monotonicFactory()
   /** Time from a job's id to its record; without one by then, the job was not accepted, ms. */
   const hold = 2 * timings.draftLife
@@ -98,11 +100,12 @@ export function createInputs({ uploads, artifacts, jobs, limits, timings, log }:
     { keepMs, ...options }: { mediaType: string; maxBytes: number; expectedBytes?: number; keepMs: number },
   ): Promise<UploadRecord> {
     const id = `upl_${nextUlid()}`
+    await reserve()
     await uploads.begin(id, tenant, WRITING_LEASE)
     try {
       const stored = await artifacts.put(`${uploadFolder(tenant, id)}/file`, body, options)
       const found = { key: stored.key, media_type: options.mediaType, bytes: stored.bytes, sha256: stored.sha256 }
-      const record = await uploads.complete(id, found, keepMs)
+      const record = await uploads.complete(id, tenant, found, keepMs)
       if (record === null) throw new StorageTroubleError('the upload took too long', { lasting: false })
       return record
     } catch (error) {

@@ -1,13 +1,18 @@
 import type { RemoteFile, UploadRecord } from './upload.ts'
 
 export interface UploadStore {
-  /** Creates a record before its bytes arrive; after `leaseMs` it counts as abandoned. */
+  /**
+   * Creates a record before its bytes arrive; after `leaseMs` it counts as abandoned. Throws `too_much_stored` when the
+   * tenant may not store anything more.
+   */
   begin(id: string, tenant: string, leaseMs: number): Promise<void>
   /**
-   * Completes the record after its bytes. Its own retention is `keepMs` from now. null: it had been abandoned.
+   * Completes the record after its bytes, which count for the tenant until `remove`. Its own retention is `keepMs` from now.
+   * null: it had been abandoned. Throws `too_much_stored`.
    */
   complete(
     id: string,
+    tenant: string,
     found: Pick<UploadRecord, 'key' | 'media_type' | 'bytes' | 'sha256'>,
     keepMs: number,
   ): Promise<UploadRecord | null>

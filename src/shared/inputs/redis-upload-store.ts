@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { ServiceError } from '../errors.ts'
+import type { Limits } from '../tenants/tenant.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { loadScript } from '../redis/script.ts'
 import type { UploadStore } from './ports.ts'
@@ -8,6 +10,7 @@ import type { UploadRecord } from './upload.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
 const writeUpload = loadScript(here('write-upload.lua'))
+const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'] })
 const useUpload = loadScript(here('use-upload.lua'))
 const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'] })
 const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), { flags: ['allow-oom'] })
@@ -29,21 +32,38 @@ export interface RedisUploadStoreOptions {
   keys: JobKeys
   /** Lease of a claimed upload, ms. */
   lease: number
+  /** The hash of the tenants' own limits, and the defaults. */
+  quota: { tenants: string; defaults: Pick<Limits, 'stored_bytes' | 'stored_files'> }
   /** Confirms that earlier writes on this connection are on disk; throws when they are not. */
   confirmDurable?: () => Promise<void>
 }
 
-export function createRedisUploadStore({ redis, keys, lease, confirmDurable }: RedisUploadStoreOptions): UploadStore {
-  const write = async (id: string, wanted: string, keepMs: number, staysMs: number, fields: Record<string, string>) =>
-    decodeUpload(
-      flatFields.parse(
-        await writeUpload(
-          redis,
-          [keys.upload(id), keys.uploads],
-          [id, String(keepMs), wanted, String(staysMs), ...Object.entries(fields).flat()],
-        ),
-      ),
-    )
+export function createRedisUploadStore({
+  redis,
+  keys,
+  lease,
+  quota,
+  confirmDurable,
+}: RedisUploadStoreOptions): UploadStore {
+  const written = async (
+    id: string,
+    wanted: string,
+    times: { keepMs: number; staysMs: number },
+    { tenant, bytes }: { tenant: string; bytes: number },
+    fields: Record<string, string>,
+  ): Promise<UploadRecord | null> => {
+    const { stored_bytes: mostBytes = '', stored_files: mostFiles = '' } = quota.defaults
+    const about = [id, times.keepMs, wanted, times.staysMs, tenant, bytes, mostBytes, mostFiles].map(String)
+    const names = [keys.upload(id), keys.uploads, keys.stored, quota.tenants]
+    const reply = flatFields.parse(await writeUpload(redis, names, [...about, ...Object.entries(fields).flat()]))
+    if (reply['quota'] !== undefined)
+      throw new ServiceError(
+        'too_much_stored',
+        `The tenant may store ${reply['limit']} ${reply['quota'] === 'stored_bytes' ? 'bytes in uploads' : 'uploads'}. Delete uploads, or wait until they expire.`,
+        { limit: reply['quota'] },
+      )
+    return decodeUpload(reply)
+  }
 
   async function readMany(ids: readonly string[]): Promise<UploadRecord[]> {
     if (ids.length === 0) return []
@@ -60,12 +80,13 @@ export function createRedisUploadStore({ redis, keys, lease, confirmDurable }: R
   return {
     async begin(id, tenant, leaseMs) {
       const fields = { v: '1', id, tenant, state: 'writing', key: '', media_type: '', bytes: '0', sha256: '' }
-      await write(id, '', leaseMs, leaseMs, fields)
+      await written(id, '', { keepMs: leaseMs, staysMs: leaseMs }, { tenant, bytes: 0 }, fields)
     },
 
-    async complete(id, { key, media_type, bytes, sha256 }, keepMs) {
+    async complete(id, tenant, { key, media_type, bytes, sha256 }, keepMs) {
       const fields = { state: 'ready', key, media_type, bytes: String(bytes), sha256 }
-      const record = await write(id, 'writing', keepMs, Math.max(keepMs, lease), fields)
+      const times = { keepMs, staysMs: Math.max(keepMs, lease) }
+      const record = await written(id, 'writing', times, { tenant, bytes }, fields)
       await confirmDurable?.()
       return record
     },
@@ -106,8 +127,7 @@ export function createRedisUploadStore({ redis, keys, lease, confirmDurable }: R
     },
 
     async remove(id) {
-      const replies = await redis.pipeline().del(keys.upload(id), keys.uploadJobs(id)).zrem(keys.uploads, id).exec()
-      for (const [error] of replies ?? []) if (error) throw error
+      await removeUpload(redis, [keys.upload(id), keys.uploadJobs(id), keys.uploads, keys.stored], [id])
     },
 
     async claimDue(limit) {

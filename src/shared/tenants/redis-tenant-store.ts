@@ -55,6 +55,8 @@ const tenantSchema = z.object({
   cors_origins: z.string().transform((text) => (text === '' ? null : z.array(z.string()).parse(JSON.parse(text)))),
   requests_per_minute: optional,
   queued_jobs: optional,
+  stored_bytes: optional,
+  stored_files: optional,
   keep_payload: optional,
   keep_job: optional,
   keep_files: optional,
@@ -175,7 +177,7 @@ export function createRedisTenantStore(options: {
     const transaction = redis.multi().zadd(keys.tenantIds, 0, id)
     for (const name of FIELDS) {
       const value = fields[name]
-      transaction.hsetnx(keys.tenants, field(id, name), typeof value === 'string' ? value : kept(value))
+      transaction.hsetnx(keys.tenants, field(id, name), typeof value === 'string' ? value : kept(value ?? null))
     }
     const replies = (await transaction.exec()) ?? []
     for (const [error] of replies) if (error) throw error

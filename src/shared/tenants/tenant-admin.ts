@@ -5,7 +5,15 @@ import { CLOCKS, keepProblem, type OwnKeep } from '../jobs/keep.ts'
 import { keyDigest, keyIdFor, makeKey } from './api-key.ts'
 import type { PageRequest, TenantChange, TenantStore } from './ports.ts'
 import { withoutNulls } from './tenant-requests.ts'
-import { DEFAULT_TENANT, keyState, type ApiKey, type OwnLimits, type Scope, type Tenant } from './tenant.ts'
+import {
+  DEFAULT_TENANT,
+  keyState,
+  LIMIT_NAMES,
+  type ApiKey,
+  type OwnLimits,
+  type Scope,
+  type Tenant,
+} from './tenant.ts'
 
 export interface NewTenant {
   id: string
@@ -96,8 +104,7 @@ export function createTenantAdmin(store: TenantStore) {
       const tenant = await find(id)
       const same =
         tenant.title === title &&
-        tenant.limits.requests_per_minute === limits.requests_per_minute &&
-        tenant.limits.queued_jobs === limits.queued_jobs &&
+        LIMIT_NAMES.every((name) => (tenant.limits[name] ?? null) === (limits[name] ?? null)) &&
         CLOCKS.every((clock) => tenant.keep[clock] === keep[clock])
       if (!same) throw new ServiceError('tenant_exists', `The tenant ${id} already exists with other settings.`)
       return { tenant, created }

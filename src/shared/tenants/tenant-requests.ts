@@ -16,7 +16,13 @@ const title = z
 
 /** null: the deployment's default. */
 const limit = z.number().int().min(1).max(1_000_000).nullable()
-const limits = z.strictObject({ requests_per_minute: limit.optional(), queued_jobs: limit.optional() })
+const stored = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).nullable()
+const limits = z.strictObject({
+  requests_per_minute: limit.optional(),
+  queued_jobs: limit.optional(),
+  stored_bytes: stored.optional(),
+  stored_files: stored.optional(),
+})
 
 const cors_origins = z.array(z.string().max(300)).superRefine((origins, context) => {
   const problem = originsProblem(origins)

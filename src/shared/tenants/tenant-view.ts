@@ -17,7 +17,7 @@ export const tenantView = (
   suspended_at: time(suspended_at),
   limits: effectiveLimits(limits, defaults),
   /** null: the deployment's default */
-  own_limits: limits,
+  own_limits: { ...limits, stored_bytes: limits.stored_bytes ?? null, stored_files: limits.stored_files ?? null },
   /** null: all of CORS_ORIGINS */
   cors_origins,
   /** Retention of the tenant's jobs; null: the deployment's default */

@@ -14,13 +14,18 @@ export type Scope = (typeof SCOPES)[number]
 /** Default scopes of a key. */
 export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credits:read']
 
-export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs'] as const
+export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs', 'stored_bytes', 'stored_files'] as const
 
-/** Limits of a tenant: requests per minute, and jobs waiting in the queue at once. */
-export type Limits = Record<(typeof LIMIT_NAMES)[number], number>
+/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads, where these are limited. */
+export interface Limits {
+  requests_per_minute: number
+  queued_jobs: number
+  stored_bytes?: number
+  stored_files?: number
+}
 
-/** null: the deployment's default. */
-export type OwnLimits = { [Name in keyof Limits]: number | null }
+/** null, or not there: the deployment's default. */
+export type OwnLimits = { [Name in keyof Limits]: Limits[Name] | null }
 
 export interface Tenant {
   id: string
@@ -53,9 +58,12 @@ export interface ApiKey {
 
 export type KeyState = 'active' | 'expired' | 'revoked'
 
-export const effectiveLimits = (own: OwnLimits, defaults: Limits): Limits => ({
+/** null: not limited. */
+export const effectiveLimits = (own: OwnLimits, defaults: Limits) => ({
   requests_per_minute: own.requests_per_minute ?? defaults.requests_per_minute,
   queued_jobs: own.queued_jobs ?? defaults.queued_jobs,
+  stored_bytes: own.stored_bytes ?? defaults.stored_bytes ?? null,
+  stored_files: own.stored_files ?? defaults.stored_files ?? null,
 })
 
 /** When a key becomes invalid; null: never. */
