@@ -19,13 +19,20 @@ import { tempDir } from '../support/temp-dir.ts'
 
 const LIMITS = { fileBytes: 1000, jobBytes: 2000, uploadBytes: 1500, types: ['text/*', 'image/*'] }
 
+interface Scene {
+  draftLife?: number
+  keepUpload?: number
+  quota?: { stored_bytes?: number; stored_files?: number }
+  reserve?: () => Promise<void>
+}
+
 /** Input files in a real Redis and a real folder. `draftLife` 0: a job that is not there never comes. */
 async function scene({
   draftLife = 0,
   keepUpload = 60_000,
-  quota = {} as { stored_bytes?: number; stored_files?: number },
+  quota = {},
   reserve = (): Promise<void> => Promise.resolve(),
-} = {}) {
+}: Scene = {}) {
   const { redis, keys, store: jobs, accepted } = await jobScene()
   const folder = tempDir()
   const uploads = createRedisUploadStore({
