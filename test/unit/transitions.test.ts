@@ -330,6 +330,100 @@ describe('an intent', () => {
   })
 })
 
+describe('a job that waits', () => {
+  const waiting = (start_within: number): JobState => ({
+    ...stateIn('queued'),
+    job: jobRecord('queued', { start_within }),
+  })
+  const notReady = (pause: { for: number; reason: 'storage' } | null): JobEvent => ({
+    type: 'not_prepared',
+    error: null,
+    pause,
+    health: null,
+  })
+
+  test('is prepared again after its age, not before a pause ends, and not after its time to be started', () => {
+    const due = (start_within: number, age: number, pause: number | null) =>
+      decide(waiting(start_within), notReady(pause === null ? null : { for: pause, reason: 'storage' }), NOW + age).due
+        .job
+    expect(due(86_400, 20_000, null)).toEqual({ in: 10_000 })
+    expect(due(86_400, 20_000, 15_000)).toEqual({ in: 15_000 })
+    expect(due(60, 58_000, null)).toEqual({ in: 2000 })
+    // Its time is over, and pauses moved it later: the cut ends.
+    expect(due(60, 60_000, null)).toEqual({ in: 30_000 })
+  })
+
+  test.each(['canceled', 'failure_rate', 'max_spend'] as const)(
+    'ends when its batch stops (%s), and says so',
+    (reason) => {
+      const stop = { type: 'batch_stopped', reason } as const
+      for (const phase of ['queued', 'resubmitting'] as const) {
+        const commit = decide(stateIn(phase), stop)
+        expect(commit).toMatchObject({
+          stopsBatch: reason,
+          job: { phase: 'canceled', error: { code: 'batch_stopped', retryable: true, billed: 'no' } },
+        })
+      }
+      for (const phase of PHASES)
+        if (phase !== 'queued' && phase !== 'resubmitting')
+          expect([phase, transition(stateIn(phase), stop, context(NOW)).kind]).toEqual([phase, 'ignored'])
+      for (const how of ['intended', 'unknown', 'open'] as const)
+        expect([how, transition(resubmitting(how), stop, context(NOW)).kind]).toEqual([how, 'ignored'])
+    },
+  )
+})
+
+describe('a prediction that comes to light', () => {
+  const { timeoutGrace } = DEFAULT_TIMINGS
+
+  test('gives its job the time that it may take, and what upstream counts beside it', () => {
+    const { due } = decide(stateIn('submitting'), observe())
+    expect(due.job).toEqual({ in: stateIn('submitting').job.timeout * 1000 + timeoutGrace })
+  })
+
+  test('may run for the timeout from its creation, not from its POST', () => {
+    const running = stateIn('running')
+    const state = { ...running, job: { ...running.job, submitted_at: NOW - 50_000 } }
+    const due = NOW + state.job.timeout * 1000 + timeoutGrace
+    expect(transition(state, { type: 'tick' }, context(due - 1)).kind).toBe('ignored')
+    expect(transition(state, { type: 'tick' }, context(due)).kind).toBe('commit')
+  })
+
+  test('keeps the time of its creation, and a next one has its own', () => {
+    const unnamed = observe(prediction('processing', { created_at: null }))
+    expect(after(stateIn('created'), unnamed, NOW + 60_000).job.prediction_created_at).toBe(NOW)
+    const state = resubmitting('intended')
+    const again = { ...state, job: { ...state.job, prediction_created_at: NOW - 100_000 } }
+    const event = { ...observe(prediction('starting', { created_at: NOW + 50 })), attempt: 2 } as JobEvent
+    expect(after(again, event).job.prediction_created_at).toBe(NOW + 50)
+  })
+
+  test('of an intent that Redis forgot was sent when it was created, and only the next one is believed', () => {
+    const event = observe(prediction('starting', { created_at: NOW - 5000 }))
+    const { job, attempts } = after(stateIn('queued'), event)
+    expect([job.submitted_at, attempts[0]?.intended_at]).toEqual([NOW - 5000, NOW - 5000])
+    expect(transition(stateIn('queued'), { ...event, attempt: 2 } as JobEvent, context(NOW))).toEqual({
+      kind: 'ignored',
+      reason: 'unknown_attempt',
+    })
+  })
+
+  test('of an earlier attempt that was given up is late, though its job waits', () => {
+    const undecided = (n: number) => attemptRecord({ n, state: 'unknown', outcome: 'undecided', claim: `c${n}` })
+    const state: JobState = {
+      job: jobRecord('queued', { attempt: 2 }),
+      attempts: [undecided(1), undecided(2)],
+      effects: [],
+    }
+    expect(decide(state, observe())).toMatchObject({
+      job: {},
+      orphans: 1,
+      effects: { add: [{ kind: 'cancel', attempt: 1 }] },
+    })
+    expect(after(state, { ...observe(), attempt: 2 } as JobEvent).job).toMatchObject({ phase: 'created', attempt: 2 })
+  })
+})
+
 describe('a prediction that no attempt owns', () => {
   const other = prediction('processing', { id: 'other' })
   const closedAttempt = attemptRecord({ state: 'closed', outcome: 'rate_limited', closed_at: NOW })
@@ -394,6 +488,22 @@ describe('an attempt that outlives its job', () => {
     expect(applyCommit(open, ended, NOW)).toMatchObject({ attempts: [{ state: 'closed' }], effects: [] })
     expect(ended.due.attempt).toBeNull()
     expect(ended.orphans).toBeUndefined()
+  })
+
+  test('surfaces ended, or beside another prediction: counted all the same', () => {
+    const ended = decide(canceledWhileUnknown, observe(prediction('succeeded', { output: 'x' })))
+    expect(ended).toMatchObject({ job: {}, orphans: 1, effects: { add: [] }, due: { attempt: null } })
+    const other = decide(outlived('open'), observe(prediction('processing', { id: 'other' })))
+    expect(other).toMatchObject({
+      job: {},
+      orphans: 1,
+      attempt: { changes: { orphans: ['other'] } },
+      effects: { add: [{ kind: 'cancel', prediction_id: 'other' }] },
+    })
+  })
+
+  test('that was limited pauses creation all the same', () => {
+    expect(decide(outlived('intended'), eventNamed('limited')).pause).toEqual({ for: 30_000, reason: 'rate_limited' })
   })
 
   test('is closed by the word of its author', () => {
@@ -471,6 +581,36 @@ describe('a stop', () => {
     expect(effects.map(effectKey)).toEqual([`cancel:1:${OWN}`])
   })
 
+  test('cancels what runs, whichever attempt that is, and is looked at when it should have ended', () => {
+    const due = { job: { in: DEFAULT_TIMINGS.stopBound } }
+    const running = decide(stateIn('running'), { type: 'cancel' })
+    expect(running).toMatchObject({ due, effects: { add: [{ kind: 'cancel', attempt: 1, prediction_id: OWN }] } })
+    const again = decide(resubmitting('open'), { type: 'cancel' })
+    expect(again).toMatchObject({ due, effects: { add: [{ kind: 'cancel', attempt: 2, prediction_id: OWN }] } })
+    for (const state of [stateIn('submitting'), stateIn('unknown'), resubmitting('intended')])
+      expect(decide(state, { type: 'cancel' })).toMatchObject({ due, effects: { add: [] } })
+  })
+
+  test.each<[what: string, billed: string, attempt: Parameters<typeof attemptRecord>[0]]>([
+    ['was not sent', 'no', { outcome: 'not_sent' }],
+    [
+      'was not sent, of which a prediction came to light that nobody owns',
+      'unknown',
+      { outcome: 'not_sent', orphans: ['x'] },
+    ],
+    ['stayed undecided', 'unknown', { outcome: 'undecided' }],
+    ['failed', 'no', { outcome: 'failed', prediction_id: OWN }],
+    ['was canceled', 'unknown', { outcome: 'canceled', prediction_id: OWN }],
+    ['was lost upstream', 'unknown', { outcome: 'provider_lost', prediction_id: OWN }],
+  ])('of a job that waits, whose attempt %s, is billed: %s', (_what, billed, attempt) => {
+    const state: JobState = {
+      job: jobRecord('queued', { attempt: 1 }),
+      attempts: [attemptRecord({ state: 'closed', ...attempt })],
+      effects: [],
+    }
+    expect(after(state, { type: 'cancel' }).job.error?.billed).toBe(billed)
+  })
+
   test('of a POST that never left is final and free', () => {
     for (const event of [EVENTS.not_sent, EVENTS.limited, EVENTS.rejected]) {
       if (!event) throw new Error('no such event')
@@ -485,6 +625,10 @@ describe('a stop', () => {
     expect(job).toMatchObject({ phase: 'stopping', status: 'queued', prediction_id: OWN })
     expect(attempts).toMatchObject([{ state: 'open', prediction_id: OWN }])
     expect(effects.map(effectKey)).toEqual([`cancel:1:${OWN}`])
+  })
+
+  test('is not undone because a next attempt was found', () => {
+    expect(transition(unsent, eventNamed('superseded'), context(NOW))).toEqual({ kind: 'ignored', reason: 'no_news' })
   })
 
   test('keeps an attempt due whose POST is lost', () => {
@@ -505,6 +649,24 @@ describe('an end', () => {
   test('upstream that nobody here asked for is a failure, not a cancel', () => {
     const { job } = after(running, observe(prediction('canceled', { completed_at: NOW })))
     expect(job).toMatchObject({ phase: 'failed', error: { code: 'canceled_upstream', billed: 'yes' } })
+  })
+
+  test('upstream of a prediction that may have run is billed, of one that surely did not is free', () => {
+    const unstarted = observe(prediction('canceled', { started_at: null, completed_at: NOW }))
+    expect(after(running, unstarted).job.error).toMatchObject({ code: 'canceled_upstream', billed: 'yes' })
+    expect(after(stateIn('created'), unstarted).job.error).toMatchObject({ code: 'canceled_upstream', billed: 'no' })
+  })
+
+  test('needs no look at its attempt any more; a copy that is owed is looked at later', () => {
+    const ends = (name: string, phase: 'running' | 'submitting') => decide(stateIn(phase), eventNamed(name)).due
+    expect(ends('succeeded_text', 'running')).toEqual({ attempt: null })
+    expect(ends('rejected', 'submitting')).toEqual({ attempt: null })
+    expect(ends('succeeded_file', 'running')).toEqual({ attempt: null, job: { in: DEFAULT_TIMINGS.ringAgain.max } })
+  })
+
+  test('in success of which the output is still there is a success, whatever else upstream has removed', () => {
+    const { job } = after(running, observe(prediction('succeeded', { data_removed: true, output: 'text' })))
+    expect(job).toMatchObject({ phase: 'succeeded', output: 'text' })
   })
 
   test('by Cancel-After is a timeout', () => {
@@ -580,6 +742,13 @@ describe('an end', () => {
     expect(transition({ ...storing, job, effects }, late, context(NOW)).kind).toBe('ignored')
   })
 
+  test('is not told by the copy of an earlier attempt', () => {
+    const storing = stateIn('storing')
+    const second = { ...storing, job: { ...storing.job, attempt: 2 } }
+    for (const name of ['stored', 'not_stored'])
+      expect(transition(second, eventNamed(name), context(NOW))).toEqual({ kind: 'ignored', reason: 'no_news' })
+  })
+
   test('of which a part is lost fails, and keeps what was stored', () => {
     const storing = stateIn('storing')
     const kept = { output: ['art_0', null], output_artifact: null, artifacts: [] }
@@ -642,7 +811,16 @@ describe('an unknown outcome', () => {
 
   test('of our own is a fault of upstream, and is looked for by listing', () => {
     const commit = decide(stateIn('submitting'), eventNamed('lost'))
-    expect(commit).toMatchObject({ health: 'fault', due: { attempt: { in: DEFAULT_TIMINGS.listAgain.min } } })
+    const { listAgain, ringAgain } = DEFAULT_TIMINGS
+    expect(commit).toMatchObject({
+      health: 'fault',
+      due: { attempt: { in: listAgain.min }, job: { in: ringAgain.min } },
+    })
+  })
+
+  test('is listed again after the first listing as soon as a second one may count', () => {
+    const { due } = decide(unknown, listed(NOW + LISTED))
+    expect(due).toEqual({ attempt: { in: listingGap + DEFAULT_TIMINGS.listAgain.min } })
   })
 
   test('is not judged by a listing that began before everything sent must show', () => {
@@ -746,6 +924,14 @@ describe('an unknown outcome', () => {
       }
     })
 
+    test('is not put into the line a second time by what comes of the next', () => {
+      for (const state of [sent, givenUp])
+        expect(transition(state, eventNamed('superseded'), context(NOW + undecidable))).toEqual({
+          kind: 'ignored',
+          reason: 'no_news',
+        })
+    })
+
     test('does so between two predictions, too', () => {
       const anew = after(again(resubmitting('unknown')), { type: 'tick', attempt: 2 }, NOW + undecidable)
       expect(anew).toMatchObject({ job: { phase: 'resubmitting' }, attempts: [{}, { outcome: 'undecided' }] })
@@ -780,6 +966,7 @@ describe('an unknown outcome', () => {
   test('of an attempt that outlived its job is closed by two listings, too', () => {
     const state = outlived('unknown')
     const once = after(state, listed(NOW + LISTED))
+    expect(decide(once, listed(NOW + LISTED + listingGap)).due).toEqual({ attempt: null })
     expect(after(once, listed(NOW + LISTED + listingGap))).toMatchObject({
       job: { phase: 'canceled' },
       attempts: [{ state: 'closed', outcome: 'not_created', finished_by: 'list' }],
@@ -826,6 +1013,11 @@ describe('a prediction that upstream does not know', () => {
     expect(transition(seen, observe(prediction(status)), context(NOW)).kind).toBe('ignored')
     const again = decide(seen, missing, NOW + 10 * lostAfter)
     expect(again.attempt?.changes.state).toBeUndefined()
+  })
+
+  test('for a moment is not lost either when it is seen again further on', () => {
+    const further = after(after(stateIn('created'), missing), observe(prediction('processing')))
+    expect(further).toMatchObject({ job: { phase: 'running' }, attempts: [{ state: 'open', missing_since: null }] })
   })
 
   test('needs no cancel any more, and ends a stop with an unknown bill', () => {
@@ -920,8 +1112,9 @@ describe('the time to be started', () => {
     expect(expires(NOW + 60_000, 10_001)).toBe(false)
     expect(expires(NOW + 90_000, 40_001)).toBe(false)
     expect(expires(NOW + 90_000, 40_000)).toBe(true)
-    // A clock that was lost adds nothing.
+    // A clock that was lost adds nothing, and takes nothing.
     expect(expires(NOW + 60_000, 0)).toBe(true)
+    expect(expires(NOW + 59_999, 0)).toBe(false)
   })
 })
 
