@@ -7,6 +7,7 @@ import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { auditReport, simulatorBooks } from '../support/audit.ts'
 import { finished, inPhase, submitMany } from '../support/finished.ts'
+import { testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { startService, type TestService } from '../support/start-service.ts'
@@ -209,7 +210,7 @@ describe('genqueue audit', () => {
   const run = async (args: string[], env: Record<string, string> = {}) => {
     const child = spawnNode('src/cli/main.ts', ['audit', ...args], {
       env: {
-        REDIS_URL: `redis://127.0.0.1:${service.redis.options.port ?? 6379}`,
+        REDIS_URL: testRedisUrl(),
         KEY_PREFIX: service.keys.tag.slice(1, -1),
         DATA_DIR: dataDir,
         REPLICATE_API_TOKEN: 'test',
