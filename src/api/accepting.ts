@@ -7,9 +7,9 @@ import { isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { OwnedRequest } from './http.ts'
 import { invalidRequest } from './schemas.ts'
 
-/** What jobs and batches have in common when they are accepted. */
+/** Shared parts of accepting jobs and batches. */
 
-/** The route and the body that an idempotency key stands for. */
+/** Route and body that an idempotency key identifies. */
 export interface IdempotencyScope {
   route: string
   body: unknown
@@ -28,7 +28,10 @@ export function idempotencyKey({ headers }: Pick<OwnedRequest, 'headers'>): stri
   const key = headers['idempotency-key']
   if (key === undefined) return null
   if (!/^[\x20-\x7e]{1,255}$/.test(key))
-    throw new ServiceError('invalid_idempotency_key', 'Idempotency-Key: 1 to 255 printable ASCII characters.')
+    throw new ServiceError(
+      'invalid_idempotency_key',
+      'Idempotency-Key is not valid. Use 1 to 255 printable ASCII characters.',
+    )
   return key
 }
 
@@ -38,9 +41,9 @@ export function idempotencyOf(request: OwnedRequest, { route, body }: Idempotenc
 }
 
 export const queueFull = (): ServiceError =>
-  new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', { retryAfter: 30 })
+  new ServiceError('capacity', 'The queue is full. Accepted jobs continue.', { retryAfter: 30 })
 
-/** The outcome of an accept; `accept_unknown` when the queue did not answer and may have taken it. */
+/** Outcome of an accept; throws `accept_unknown` when the queue did not respond and may have accepted it. */
 export async function knownOutcome<T>(id: string, outcome: Promise<T>): Promise<T> {
   try {
     return await outcome
@@ -48,29 +51,29 @@ export async function knownOutcome<T>(id: string, outcome: Promise<T>): Promise<
     if (!(error instanceof NotDurableError) && (!isRedisTrouble(error) || isSurelyNotSent(error))) throw error
     throw new ServiceError(
       'accept_unknown',
-      `The queue did not answer in time; whether ${id} was accepted is not known. Ask for it, or repeat with the same Idempotency-Key.`,
+      `The queue did not respond in time; ${id} may or may not have been accepted. Read it, or repeat the request with the same Idempotency-Key.`,
       { retryAfter: 3, cause: error },
     )
   }
 }
 
-/** Files that a request names and that cannot be had, as mistakes in its body; other errors are left as they are. */
+/** Converts errors of input files to field errors of the request; other errors are unchanged. */
 export function inRequest(error: unknown, placeOf: (job: number) => string): unknown {
   if (!(error instanceof InputFilesError)) return error
   return invalidRequest(error.wrong.map(({ job, field }) => ({ ...field, pointer: placeOf(job) + field.pointer })))
 }
 
-/** Whether surely nothing was accepted. */
+/** Whether certainly nothing was accepted. */
 export const isRefusal = (error: unknown): boolean =>
   error instanceof InputFilesError || (error instanceof ServiceError && error.code !== 'accept_unknown')
 
-/** The same for a job that is to be tried again: its files are gone with the input of another one. */
+/** The same for a retry, whose files can have been removed. */
 export const inRetry = (error: unknown): unknown =>
   error instanceof InputFilesError
-    ? new ServiceError('not_retryable', 'Files of the input were removed; submit it again.', { cause: error })
+    ? new ServiceError('not_retryable', 'Files of the input were removed. Submit the job again.', { cause: error })
     : error
 
-/** Why nothing was accepted. */
+/** Error for a refused accept. */
 export function refusedAccept(
   result:
     | { kind: 'key_reused' | 'too_late' | 'beyond' }
@@ -79,18 +82,22 @@ export function refusedAccept(
 ): ServiceError {
   switch (result.kind) {
     case 'key_reused':
-      return new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used with another body.')
+      return new ServiceError('idempotency_key_reused', 'The Idempotency-Key was used with another body.')
     case 'too_late':
-      return new ServiceError('unavailable', 'The queue answered too late. Nothing was accepted.', { retryAfter: 2 })
+      return new ServiceError('unavailable', 'The queue responded too late. Nothing was accepted.', { retryAfter: 2 })
     case 'full':
-      return new ServiceError('too_many_queued', `At most ${result.limit} jobs of a tenant may wait in the line.`, {
-        limit: 'queued_jobs',
-        retryAfter: 10,
-      })
+      return new ServiceError(
+        'too_many_queued',
+        `Too many jobs are queued. The limit of the tenant is ${result.limit}.`,
+        {
+          limit: 'queued_jobs',
+          retryAfter: 10,
+        },
+      )
     case 'beyond':
       return new ServiceError(
         'credits_not_countable',
-        'With this hold the account could not be counted exactly: balance, held and captured are limited to 2^52 micro-credits together.',
+        'The hold would exceed the largest exact amount. Balance, held and captured are limited to 2^52 micro-credits together.',
       )
     case 'short':
       return new ServiceError('insufficient_credits', `${inCredits(result.missing)} credits are missing.`, {
@@ -99,6 +106,6 @@ export function refusedAccept(
   }
 }
 
-/** Micro-credits in credits, exactly: `0.007` of 7000. */
+/** Exact decimal credits of micro-credits: `0.007` for 7000. */
 const inCredits = (micro: number): string =>
   (micro / 1_000_000).toLocaleString('en-US', { maximumFractionDigits: 6, useGrouping: false })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** As much of an OpenAPI document as the page shows. What else it holds is passed on unseen. */
+/** The parts of an OpenAPI document that the page shows. Other parts are ignored. */
 
 const schema = z.looseObject({
   $ref: z.string().optional(),

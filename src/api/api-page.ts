@@ -1,7 +1,7 @@
 import { escapeHtml as escape } from './escape-html.ts'
 import { METHODS, type ApiDescription, type Operation, type Schema } from './api-description.ts'
 
-/** The API's description as one page of HTML: no script, no picture, nothing from elsewhere. */
+/** API description as one self-contained HTML page, without scripts and images. */
 
 /** Prose: `code` is the only mark-up. */
 const prose = (text: string): string => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')
@@ -84,7 +84,7 @@ export function renderApiPage({ info, tags, paths, components }: ApiDescription)
     const bad = Object.entries(responses).filter(([, answer]) => '$ref' in answer)
     const rows = good.map(([status, answer]) => row(status, shown(answer).type, prose(shown(answer).words)))
     if (bad.length > 0)
-      rows.push(row(bad.map(([status]) => status).join(' '), '<a href="#Problem">Problem</a>', 'What went wrong.'))
+      rows.push(row(bad.map(([status]) => status).join(' '), '<a href="#Problem">Problem</a>', 'The error.'))
     return table(rows)
   }
 
@@ -99,7 +99,7 @@ export function renderApiPage({ info, tags, paths, components }: ApiDescription)
     `<article id="${escape(operation.operationId)}"><h3><span class="method">${method.toUpperCase()}</span> ` +
     `<code>${escape(path)}</code></h3><p><strong>${prose(operation.summary)}.</strong> ${prose(operation.description)}` +
     `${operation.security?.length === 0 ? ' No credentials.' : ''}</p>${parameters(operation)}${body(operation)}` +
-    `<h4>Answers</h4>${answers(operation)}</article>`
+    `<h4>Responses</h4>${answers(operation)}</article>`
 
   const sections = tags.map(({ name, description }) => {
     const mine = operations.filter(({ operation }) => operation.tags[0] === name)

@@ -12,7 +12,7 @@ import type { Auth, Principal } from './auth.ts'
 import { compressAnswers } from './compress.ts'
 import type { Cors } from './cors.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
-import { createBodyRoom, type BodyShare, type RoomSizes } from './body-room.ts'
+import { createBodyBudget, type BodyShare, type BudgetSizes } from './body-budget.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
 import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
@@ -27,54 +27,54 @@ import { clientNetwork, type Throttle } from './throttle.ts'
 export interface AppOptions {
   routes: Route[]
   auth: Auth
-  /** null: pages of other origins use nothing of this. */
+  /** null: no CORS. */
   cors: Cors | null
   throttle: Throttle
-  /** null: this listener takes no webhooks. */
+  /** null: this listener accepts no webhooks. */
   webhooks: WebhookReceiver | null
   /** null: the board is closed. */
   board: Express | null
-  /** The built page; null when it was not built. */
+  /** Folder of the built page; null when it was not built. */
   studioDir: string | null
-  /** Whose word counts about where a request comes from. */
+  /** Trusted proxies, for the origin of a request. */
   arrival: ArrivalRules
-  /** Where links to files lead besides this service. */
+  /** Further origins of file links. */
   fileOrigins?: string[]
-  /** ms without a byte after which a body is given up. */
+  /** ms without a byte after which reading is aborted. */
   bodyIdleMs?: number
   metrics: Metrics
   log: Logger
 }
 
-/** Who asked was not let in: worth counting, because somebody may be guessing. */
+/** Refusals that are counted, because they can be guessing. */
 const REFUSALS = new Set<ErrorCode>(['unauthenticated', 'too_many_attempts', 'rate_limited', 'tenant_suspended'])
 
 export const BOARD_PATH = '/admin/queues'
 
-/** The addresses of Studio's pages (src/studio/router.tsx). */
+/** Paths of Studio's pages (src/studio/router.tsx). */
 const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
 
-/** Where no page has ever been: what answers to programs, and what looks like a file. */
+/** Paths without pages: routes for programs, and file names. */
 const OTHERS_PATH = /^\/(v1|webhooks|admin|assets)(\/|$)|\.\w+$/
 
 const MIB = 1024 * 1024
 
-/** Logs, inputs and text outputs make a webhook long. */
+/** Limit of a webhook, which contains logs, input and text output. */
 const MAX_WEBHOOK_BYTES = 8 * MIB
 
-/** A body of somebody who has not shown yet who he is: a key to sign in with. */
+/** Limits of an unauthenticated body: a key to sign in with. */
 const OPEN_BODY: BodyLimits = { bytes: 4 * 1024, values: 100 }
 
-/** Room for bodies: of tenants, of attempts whose webhooks come, of addresses that sign in. What is made of a JSON body on
- * the way takes about as much again. */
-const TENANT_ROOM: RoomSizes = { small: 48 * MIB, large: 192 * MIB, share: 1 / 2 }
-const WEBHOOK_ROOM: RoomSizes = { small: 32 * MIB, large: 64 * MIB, share: 1 / 4 }
-const OPEN_ROOM: RoomSizes = { small: 2 * MIB, large: 0, share: 1 / 4 }
+/** Memory budgets of bodies, by tenant, by attempt of a webhook, and by address for sign-in. A parsed JSON body takes about
+ * the same again. */
+const TENANT_BODY_BUDGET: BudgetSizes = { small: 48 * MIB, large: 192 * MIB, share: 1 / 2 }
+const WEBHOOK_BODY_BUDGET: BudgetSizes = { small: 32 * MIB, large: 64 * MIB, share: 1 / 4 }
+const OPEN_BODY_BUDGET: BudgetSizes = { small: 2 * MIB, large: 0, share: 1 / 4 }
 
-/** ms without a byte after which a body is given up. */
+/** ms without a byte after which reading is aborted. */
 const BODY_IDLE_MS = 30_000
 
-/** The Express edge: everything inside works with plain requests and answers. */
+/** Express edge: the handlers inside use plain requests and responses. */
 export function createApp(options: AppOptions): Express {
   const { auth, cors, log, metrics, fileOrigins = [], bodyIdleMs: idleMs = BODY_IDLE_MS } = options
   const app = express()
@@ -115,13 +115,13 @@ export function createApp(options: AppOptions): Express {
     const [path = ''] = request.originalUrl.split('?', 1)
     if (namesTwoHosts(request))
       sendError(response, new ServiceError('invalid_header', 'The request has more than one Host header. Send one.'))
-    // Express takes `//` for `/`; what stands before us may not.
-    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'There is nothing here.'))
+    // Express treats `//` as `/`; a proxy in front may not.
+    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'There is no such route.'))
     else next()
   })
 
   const { webhooks } = options
-  const webhookBodies = createBodyRoom(WEBHOOK_ROOM)
+  const webhookBodies = createBodyBudget(WEBHOOK_BODY_BUDGET)
   if (webhooks)
     app.post(WEBHOOK_PATH, async (request, response) => {
       let room: BodyShare | undefined
@@ -138,7 +138,7 @@ export function createApp(options: AppOptions): Express {
       }
     })
 
-  const openBodies = createBodyRoom(OPEN_ROOM)
+  const openBodies = createBodyBudget(OPEN_BODY_BUDGET)
   if (options.board)
     app.use(
       adminRouter({
@@ -153,7 +153,7 @@ export function createApp(options: AppOptions): Express {
       }),
     )
 
-  const bodies = createBodyRoom(TENANT_ROOM)
+  const bodies = createBodyBudget(TENANT_BODY_BUDGET)
   for (const route of options.routes) {
     const path = route.path
     const handle = async (request: Request, response: Response): Promise<void> => {
@@ -204,7 +204,7 @@ export function createApp(options: AppOptions): Express {
     app.all(path, (request, response) => {
       const allowed = options.routes.filter((route) => route.path === path).map(({ method }) => method)
       response.setHeader('allow', allowed.join(', '))
-      sendError(response, new ServiceError('method_not_allowed', `${request.method} is not possible here.`))
+      sendError(response, new ServiceError('method_not_allowed', `The route does not support ${request.method}.`))
     })
 
   mountStudio(app, options)
@@ -218,11 +218,11 @@ export function createApp(options: AppOptions): Express {
   return app
 }
 
-/** The page. Its routes are its own; what looks like a file is a file or missing. */
+/** Serves Studio. Its page routes return index.html; a file name is a file or 404. */
 function mountStudio(app: Express, { studioDir }: AppOptions): void {
   if (studioDir === null) return
   const index = join(studioDir, 'index.html')
-  // Compressed once, when the page is built (src/studio/vite.config.ts).
+  // Precompressed at build time (src/studio/vite.config.ts).
   app.use(
     '/assets',
     expressStaticGzip(join(studioDir, 'assets'), {
@@ -235,11 +235,11 @@ function mountStudio(app: Express, { studioDir }: AppOptions): void {
   app.use(express.static(studioDir, { index: false, maxAge: 0 }))
   const sendPage = (_request: Request, response: Response): void => {
     response.setHeader('cache-control', 'no-store')
-    // Read each time: the page may have been built anew.
+    // Read for each request, because the page can be rebuilt.
     response.type('html').send(readFileSync(index))
   }
   app.get(STUDIO_PATHS, sendPage)
-  // Somebody in a browser who is lost is told so by the page, programs by a problem.
+  // An unknown path returns the page to browsers and a problem document to programs.
   app.use((request, response, next) => {
     if (request.method !== 'GET' || OTHERS_PATH.test(request.path) || request.accepts(['json', 'html']) !== 'html')
       return next()
@@ -282,7 +282,7 @@ function goneSignal({ res }: Request): AbortSignal {
 const namesTwoHosts = ({ rawHeaders }: Request): boolean =>
   rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length > 1
 
-/** Node keeps the first of two headers; nobody knows which one a part in between took, so both are told. */
+/** Joins repeated headers: Node keeps only the first one, and an intermediary may have used another. */
 function everyValue({ rawHeaders }: Request, name: string): string | undefined {
   const values = rawHeaders.filter((_value, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
   return values.length === 0 ? undefined : values.join(', ')
@@ -303,7 +303,7 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
       response.destroy()
     })
     response.on('close', () => stream.destroy())
-    // Whoever left while the file was being opened closes it nonetheless.
+    // Also closes the file when the client disconnected while it was being opened.
     if (response.destroyed) stream.destroy()
     else stream.pipe(response)
     return
@@ -311,7 +311,7 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   if (answer.body === undefined) response.end()
   else if (typeof answer.body === 'string') response.send(answer.body)
   else {
-    // A text leaves in one piece with its headers.
+    // Sends the headers and the text in one write.
     const text = JSON.stringify(answer.body)
     response.setHeader('content-type', 'application/json; charset=utf-8')
     response.setHeader('content-length', Buffer.byteLength(text))
@@ -328,12 +328,12 @@ function refuseUnknownQuery({ path, query: known = [] }: Route, { query }: ApiRe
     unknown.map((name) => ({
       pointer: pointerSegment(name),
       code: 'unknown_field',
-      detail: `There is no such query parameter. ${takes}`,
+      detail: `Unknown query parameter. ${takes}`,
     })),
   )
 }
 
-/** Takes room for each part of a body as it comes. */
+/** Charges each chunk of a body to the budget. */
 const roomFor =
   (room: BodyShare) =>
   (chunk: Buffer): void =>
@@ -351,7 +351,8 @@ async function readJson(
     scan(chunk)
   }
   const body = await readBody(request, { maxBytes: limits.bytes, idleMs, look })
-  if (body === null) throw new ServiceError('body_too_large', `The body is limited to ${limits.bytes} bytes.`)
+  if (body === null)
+    throw new ServiceError('body_too_large', `The request body exceeds the limit of ${limits.bytes} bytes.`)
   return body.length === 0 ? undefined : parseScanned(body, scan)
 }
 
@@ -361,13 +362,13 @@ function saysJson(contentType: string): boolean {
   return type.trim() === 'application/json' && (!charset || /^charset="?utf-8"?$/.test(charset))
 }
 
-/** What Express and the board could not read, in our words. */
+/** Converts errors of Express and the board. */
 function edgeError(error: unknown): unknown {
   if (!(error instanceof Error) || !('status' in error)) return error
   if (error instanceof URIError) return new ServiceError('not_found', 'There is nothing here.')
   switch (error.status) {
     case 400:
-      return new ServiceError('invalid_json', 'The body cannot be read.')
+      return new ServiceError('invalid_json', 'The body could not be read.')
     case 413:
       return new ServiceError('body_too_large', 'The body is too large.')
     case 415:

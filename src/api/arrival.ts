@@ -1,14 +1,14 @@
 import ipaddr from 'ipaddr.js'
 
-/** Where a request came from, and how the browser named this service. */
+/** Origin of a request: its client address, and the name by which it addressed this service. */
 export interface Arrival {
-  /** IP address of the client: the nearest one that is no trusted proxy; '' when the connection has gone. */
+  /** IP address of the client: the nearest one that is no trusted proxy; '' when the connection is closed. */
   address: string
   /** Host and port as the client sent them; undefined without a `Host`. */
   host: string | undefined
-  /** Whether the client speaks https, as far as a trusted proxy, its `Origin` or PUBLIC_URL says so. */
+  /** Whether the client uses https, according to a trusted proxy, its `Origin` or PUBLIC_URL. */
   secure: boolean
-  /** Whether a trusted proxy passed the request on and said so. */
+  /** Whether a trusted proxy forwarded the request, by its headers. */
   proxied: boolean
 }
 
@@ -18,17 +18,17 @@ export interface ArrivalRules {
   publicOrigin: string | null
 }
 
-/** What is read of an incoming request. Header names are lower case; repeated headers are joined by commas. */
+/** Relevant parts of an incoming request. Header names are lower case; repeated headers are joined by commas. */
 export interface Incoming {
-  /** The other end of the connection. */
+  /** Address of the peer. */
   peer: string
   encrypted: boolean
   headers: Record<string, string | undefined>
 }
 
 /**
- * Forwarding headers count only when the other end of the connection is a trusted proxy: everybody can send them. The
- * chain of `X-Forwarded-For` is followed from its end, which the nearest proxy wrote, to the first address that is not
+ * Forwarding headers are only used when the peer is a trusted proxy, because any client can send them. The chain of
+ * `X-Forwarded-For` is followed from its end, which the nearest proxy wrote, to the first address that is not
  * trusted. `Forwarded` (RFC 7239) and hosts or schemes of untrusted peers are ignored.
  */
 export function readArrival({ peer, encrypted, headers }: Incoming, { trusts, publicOrigin }: ArrivalRules): Arrival {
@@ -49,7 +49,7 @@ function clientAddress(peer: string, chain: string | undefined, trusts: (address
   let known = peer
   for (const entry of chain?.split(',').toReversed() ?? []) {
     const address = withoutPort(entry.trim())
-    // What is no address is no client: whoever passed it on is the last one that is known.
+    // An invalid address ends the chain; the last valid one counts.
     if (address === null) break
     known = address
     if (!trusts(address)) break
@@ -57,13 +57,13 @@ function clientAddress(peer: string, chain: string | undefined, trusts: (address
   return known
 }
 
-/** Some proxies write the port too: `192.0.2.7:4711`, `[2001:db8::1]:4711`. */
+/** Removes the port that some proxies append: `192.0.2.7:4711`, `[2001:db8::1]:4711`. */
 function withoutPort(text: string): string | null {
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text
   return ipaddr.isValid(bare) ? bare : null
 }
 
-/** Browsers send the `Origin` of their page with whatever gets a cookie; without one, PUBLIC_URL speaks for its host. */
+/** Scheme by the `Origin`, which browsers send with every request that sets a cookie; without one, by PUBLIC_URL for its host. */
 function saysHttps(origin: string | undefined, host: string | undefined, publicOrigin: string | null): boolean {
   if (origin !== undefined && URL.canParse(origin)) return new URL(origin).protocol === 'https:'
   if (publicOrigin === null) return false

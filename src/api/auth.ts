@@ -13,18 +13,18 @@ import type { ApiRequest, EventSource } from './http.ts'
 import { createThrottle } from './throttle.ts'
 import { createTickets } from './tickets.ts'
 
-/** Who asks, and what they may. */
+/** Authenticated caller and its rights. */
 export interface Principal {
   tenant: string
   scopes: readonly Scope[]
   /** null: the development key */
   keyId: string | null
   limits: Limits
-  /** How long its tenant's jobs are kept, where it has values of its own. */
+  /** Retention values that the tenant overrides. */
   keep: OwnKeep
-  /** With a job token: the one job or batch that it opens. */
+  /** With a job token: the job or batch that it grants access to. */
   only: string | null
-  /** ms; when session or token end; null: with the key. */
+  /** Expiry of session or token, ms; null: with the key. */
   until: number | null
 }
 
@@ -35,14 +35,14 @@ const SESSION_S = 12 * 3600
 const DEV_HOLDER = 'dev.'
 const HOLDER_BYTES = 12
 
-/** Wrong credentials of one network, or for one key id, in each process. */
+/** Limit of wrong credentials of one network, or for one key id, per process. */
 const FAILURES_PER_MINUTE = 100
-/** For each job or batch, beside the tenant's own limit: the holder of its token slows down those who share it first. */
+/** Limit per job or batch in addition to the tenant's: a token's holder first slows down the others with the same token. */
 const TOKEN_REQUESTS_PER_MINUTE = 300
 
 const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
 
-/** Whether a text is this one, in a time that tells nothing of it; never when there is none. */
+/** Constant-time comparison; false when there is no expected text. */
 function sameAs(secret: string | null): (text: string) => boolean {
   if (secret === null) return () => false
   const wanted = digest(secret)
@@ -54,17 +54,17 @@ export interface AuthOptions {
   devApiKey: string | null
   /** null: the board is closed. */
   adminPassword: string | null
-  /** Sign session cookies and job tokens; the same in every process of the deployment. */
+  /** Keys for session cookies and job tokens, shared by all processes of the deployment. */
   keys: SigningKeys
-  /** Host names under which a browser may use a session when no trusted proxy named another one; null: any. */
+  /** Host names under which sessions work, unless a trusted proxy forwarded another one; null: any. */
   allowedHosts: ReadonlySet<string> | null
-  /** Origin of PUBLIC_URL: its pages are ours, whatever `Host` a proxy sends. null: none. */
+  /** Origin of PUBLIC_URL, whose pages belong to this service whatever `Host` a proxy sends. null: none. */
   publicOrigin: string | null
   /** Codes of sign-in links; null: none is accepted. */
   loginCodes: Pick<LoginCodes, 'redeem'> | null
 }
 
-/** What was presented, before anybody was asked about it. */
+/** Presented credentials, before they are verified. */
 interface Credentials {
   caller: Caller
   keyId: string | null
@@ -73,13 +73,13 @@ interface Credentials {
 }
 
 /**
- * Who is asking: by a key or a job token in the Authorization header, a job token in the query, or a session cookie. A
- * cookie counts only for requests that a page of ours made (same origin, allowed Host), because the browser sends it by
- * itself. Where a request comes from opens nothing (docs/adr/0006-no-session-by-address.md).
+ * Authentication by a key or a job token in the Authorization header, a job token in the query, or a session cookie. A
+ * cookie is only accepted for requests of this service's pages (same origin, allowed Host), because browsers send it
+ * automatically. A client's address grants nothing (docs/adr/0006-no-session-by-address.md).
  *
- * Whatever is presented is judged first, and only a failure is counted and throttled: a right key always opens, whoever
- * else guesses behind the same proxy. Guessing gains nothing by that, because nobody hits one of 2^256 secrets; what the
- * throttle saves is told in docs/tenants.md.
+ * Credentials are verified first, and only failures are counted and throttled: a valid key always works, even when other
+ * clients guess behind the same proxy. Guessing gains nothing by that, because the secrets have 256 bits; docs/tenants.md
+ * describes the purpose of the throttle.
  */
 export function createAuth(options: AuthOptions) {
   const { store, devApiKey, adminPassword, keys, allowedHosts, publicOrigin, loginCodes } = options
@@ -93,7 +93,7 @@ export function createAuth(options: AuthOptions) {
     async (id) => (await store.admit({ by: 'holder', key: id }, null)).status === 'admitted',
   )
 
-  /** Names the development key in what we sign, so that another one ends what this one began. */
+  /** Identifies the development key in signed values, so that changing it ends its sessions and tokens. */
   const claim = `holder:${devApiKey ?? ''}`
   const devHolder = (): string => (devApiKey === null ? '' : `${DEV_HOLDER}${sign(keys, claim, HOLDER_BYTES)}`)
   const isDevHolder = (holder: string): boolean =>
@@ -105,7 +105,7 @@ export function createAuth(options: AuthOptions) {
     keyId: null,
   }
 
-  /** The failure of whoever asks, counted. */
+  /** Counts a failure and returns its error. */
   function refusal({ ip }: ApiRequest, keyId: string | null, detail: string): ServiceError {
     networks.check(ip)
     if (keyId !== null) keyIds.check(keyId)
@@ -114,7 +114,7 @@ export function createAuth(options: AuthOptions) {
     return new ServiceError('unauthenticated', detail)
   }
 
-  /** What a signature of ours names; null: a development key that is not the one of now. */
+  /** Caller that a signed holder names; null: another development key than the current one. */
   function holderOf(holder: string): Pick<Credentials, 'caller' | 'keyId'> | null {
     if (isDevHolder(holder)) return developer
     return KEY_ID.test(holder) ? { caller: { by: 'holder', key: holder }, keyId: holder } : null
@@ -158,7 +158,7 @@ export function createAuth(options: AuthOptions) {
     return given.startsWith(TOKEN_PREFIX) ? ofToken(request, given) : ofKey(request, given)
   }
 
-  /** Asks Redis, which also takes the request off what may be asked in a minute. */
+  /** Verifies the key in Redis, which also counts the request against the tenant's limit per minute. */
   async function admit(request: ApiRequest, credentials: Credentials): Promise<Principal> {
     const { caller, keyId, only, until } = credentials
     const admission = await store.admit(
@@ -182,7 +182,7 @@ export function createAuth(options: AuthOptions) {
         throw new ServiceError('tenant_suspended', 'The tenant of this key is suspended.')
       case 'limited': {
         const limit = admission.of === 'tenant' ? 'requests_per_minute' : 'token_requests_per_minute'
-        throw new ServiceError('rate_limited', `At most ${admission.perMinute} requests a minute.`, {
+        throw new ServiceError('rate_limited', `Too many requests. The limit is ${admission.perMinute} per minute.`, {
           limit,
           retryAfter: admission.waitMs / 1000,
         })
@@ -193,7 +193,7 @@ export function createAuth(options: AuthOptions) {
   async function identify(request: ApiRequest, tokenOpens: boolean): Promise<Principal> {
     const principal = await admit(request, presented(request, tokenOpens))
     if (principal.only !== null && !tokenOpens)
-      throw new ServiceError('forbidden', 'A job token only reads what it was made for.')
+      throw new ServiceError('forbidden', 'A job token can only read its own job or batch.')
     return principal
   }
 
@@ -206,8 +206,8 @@ export function createAuth(options: AuthOptions) {
     allowedHosts === null || proxied || allowedHosts.has(hostname(host))
 
   /**
-   * Whether a page of this very origin made the request. Safe methods need no proof, because the cookie is SameSite=Strict
-   * and no answer to another origin may be read with it; what such a page loads all the same is refused.
+   * Whether a page of the same origin made the request. Safe methods need no proof, because the cookie is SameSite=Strict
+   * and other origins cannot read the response; subresources of their pages are refused.
    */
   function fromOwnPage(request: ApiRequest): boolean {
     if (request.method === 'GET' || request.method === 'HEAD')
@@ -216,7 +216,7 @@ export function createAuth(options: AuthOptions) {
     if (by === 'elsewhere') return false
     const { origin } = request.headers
     const page = origin !== undefined && URL.canParse(origin) ? new URL(origin) : null
-    // A page of PUBLIC_URL is ours, also where a proxy does not pass its host on.
+    // Accepts pages of PUBLIC_URL, also where a proxy does not forward its host.
     if (page !== null && page.origin === publicOrigin) return true
     if (!hostAllowed(request)) return false
     if (by === 'own page') return true
@@ -230,7 +230,7 @@ export function createAuth(options: AuthOptions) {
     const { origin = 'none' } = request.headers
     throw new ServiceError(
       'cross_site',
-      `A session only works from a page of this service. The page is of ${clipped(origin)}, the service was called as ${clipped(request.host ?? '')}: behind a proxy, pass the Host header on or set PUBLIC_URL.`,
+      `A session only works from a page of this service. The origin of the page is ${clipped(origin)}, the host of the request ${clipped(request.host ?? '')}. Behind a proxy, forward the Host header or set PUBLIC_URL.`,
     )
   }
 
@@ -241,8 +241,8 @@ export function createAuth(options: AuthOptions) {
     requireOwnPage,
 
     /**
-     * Who asks; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited`,
-     * `deployment_lost` or `forbidden`. `tokenOpens`: the route shows what a job token may be for, and checks which by `mayOpen`.
+     * Returns the caller; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited`,
+     * `deployment_lost` or `forbidden`. `tokenOpens`: the route accepts job tokens and checks their subject by `mayOpen`.
      */
     async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
       const principal = await identify(request, tokenOpens)
@@ -250,32 +250,32 @@ export function createAuth(options: AuthOptions) {
       return principal
     },
 
-    /** Who asks, whatever it may; throws what `require` throws, and `forbidden` for a job token. */
+    /** Returns the caller without a check of scopes; throws like `require`, and `forbidden` for a job token. */
     identify: (request: ApiRequest): Promise<Principal> => identify(request, false),
 
-    /** Whether something that says who it is was sent along; it may be wrong. */
+    /** Whether the request has credentials, valid or not. */
     hasCredentials: (request: ApiRequest): boolean =>
       request.headers.authorization !== undefined || request.query.has('token') || sessionOf(request) !== null,
 
-    /** A token for one job or batch that the principal may read. */
+    /** Creates a token for one job or batch that the principal may read. */
     issueToken({ keyId }: Principal, subject: string, lifeS: number): { token: string; expires: number } {
       const expires = Math.floor(Date.now() / 1000) + lifeS
       const grant: TokenGrant = { subject, holder: keyId ?? devHolder(), expires }
       return { token: tokens.issue(grant), expires }
     },
 
-    /** Ends an event stream soon after what opened it has ended. */
+    /** Ends an event stream soon after its credentials have ended. */
     whileValid: (principal: Principal, source: EventSource): EventSource => watch.guard(principal, source),
 
-    /** The session cookie for a key; throws what `require` throws. */
+    /** Session cookie for a key; throws like `require`. */
     async signIn(request: ApiRequest, text: string): Promise<string> {
       const { keyId } = await admit(request, ofKey(request, text))
       return sessionCookie(keyId ?? devHolder(), request.secure)
     },
-    /** The session cookie for the code of a sign-in link, which is used up; throws what `require` throws. */
+    /** Session cookie for the code of a sign-in link, which it consumes; throws like `require`. */
     async signInWithCode(request: ApiRequest, code: string): Promise<string> {
       if (loginCodes === null || devApiKey === null || !(await loginCodes.redeem(code)))
-        throw refusal(request, null, 'The sign-in link was used or has expired. `npx genqueue login` prints another.')
+        throw refusal(request, null, 'The sign-in link was used or has expired. `npx genqueue login` prints a new one.')
       await admit(request, { ...developer, only: null, until: null })
       return sessionCookie(devHolder(), request.secure)
     },
@@ -296,7 +296,7 @@ export function createAuth(options: AuthOptions) {
 
 export type Auth = ReturnType<typeof createAuth>
 
-/** Whether something belongs to the one who asks: of the tenant, and of what a job token is for. */
+/** Whether an object belongs to the principal: to its tenant, and to the subject of its job token. */
 export function mayOpen(
   { tenant, only }: Principal,
   thing: { id: string; tenant: string; batch?: string | null },
@@ -304,7 +304,7 @@ export function mayOpen(
   return thing.tenant === tenant && (only === null || only === thing.id || only === thing.batch)
 }
 
-/** What a stranger sent, as it may stand in an answer. */
+/** Untrusted text, shortened for an error message. */
 const clipped = (text: string): string => (text === '' ? 'nothing' : text.slice(0, 100))
 
 function hostname(host: string | undefined): string {

@@ -3,7 +3,7 @@ import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } fro
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-/** A batch as its owner sees it. */
+/** Representation of a batch in the API. */
 export function batchView(batch: BatchRecord): Batch {
   const { id, tenant, total, counts, estimate, held, captured, uncollected } = batch
   const end = estimatedEnd(batch, Date.now())

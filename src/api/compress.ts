@@ -1,21 +1,21 @@
 import compression from 'compression'
 import type { RequestHandler } from 'express'
 
-/** What compresses well: pages, styles, scripts and JSON. Never event streams, which would wait for a full block. */
+/** Compressible types: pages, styles, scripts and JSON. Event streams are excluded, because they would wait for a full block. */
 const COMPRESSED = /^(?:text\/(?:html|css|javascript)|application\/(?:json|javascript|problem\+json|x-ndjson))(?:;|$)/
 
-/** Where answers hold little but secrets; and event streams, which pass untouched. */
+/** Uncompressed paths: responses with secrets, and event streams. */
 const AS_THEY_ARE = /^\/v1\/(?:session|admin)(?:\/|$)|^\/v1\/(?:.*\/)?events$/i
 
 /**
- * Compresses answers to GET on their way.
+ * Compresses responses to GET.
  *
- * An answer that holds a secret beside text that somebody else chooses tells, by its compressed size, whether the two are
- * alike (BREACH). To measure that, one must make the browser of the person who owns the secret ask again and again with
- * other texts. No page of another origin can: sessions are refused to it (auth.ts), and without credentials there is no
- * secret in an answer. Keys and tokens are made by POST and never compressed, administration neither.
+ * BREACH: the compressed size of a response with a secret and an attacker's text reveals whether the two are similar. The
+ * attack needs the victim's browser to repeat the request with many texts. Pages of other origins cannot do that: they
+ * cannot use a session (auth.ts), and without credentials a response contains no secret. Keys and tokens are created by
+ * POST, which is never compressed; administration is not compressed either.
  *
- * Stored files leave as they are: their `ETag`, `Content-Length` and ranges are of the bytes.
+ * Stored files are not compressed, because their `ETag`, `Content-Length` and ranges refer to the bytes.
  */
 export function compressAnswers(): RequestHandler {
   const compress = compression({

@@ -15,7 +15,7 @@ const REQUEST_HEADERS = [
   'Prefer',
   'Range',
 ]
-/** What a script may read beside the few headers that it always may. */
+/** Response headers that scripts can read in addition to the safelisted ones. */
 const ANSWER_HEADERS = [
   'Accept-Ranges',
   'Content-Disposition',
@@ -31,22 +31,22 @@ const ANSWER_HEADERS = [
   'RateLimit-Reset',
   'Retry-After',
 ]
-/** s; browsers keep a preflight for two hours at most. */
+/** s; browsers cache a preflight for two hours at most. */
 const PREFLIGHT_S = 7200
 
-/** Only pages of our own sign in, and operators work on no page of a product. */
+/** Routes without CORS: sign-in and administration are only for this service's pages. */
 const OWN_PAGES_ONLY = /^\/v1\/(session|admin)(\/|$)/i
 
 export interface CorsOptions {
-  /** CORS_ORIGINS. Empty: no page of another origin may read anything. */
+  /** CORS_ORIGINS. Empty: no page of another origin can read anything. */
   origins: readonly string[]
   tenants: Pick<TenantStore, 'tenant'>
 }
 
 /**
- * Which pages of other origins may use the API with a token or a key. CORS_ORIGINS is judged at the preflight, where no
- * tenant is known; a tenant's own list narrows it when the request itself is there. Never with
- * `Access-Control-Allow-Credentials`: no such page uses the session of a browser.
+ * CORS for pages of other origins that use the API with a token or a key. CORS_ORIGINS applies to the preflight, where the
+ * tenant is unknown; the tenant's list narrows it for the request itself. Never sends `Access-Control-Allow-Credentials`,
+ * so no such page can use a browser session.
  */
 export function createCors({ origins, tenants }: CorsOptions) {
   const known = new Set(origins)
@@ -58,7 +58,7 @@ export function createCors({ origins, tenants }: CorsOptions) {
     maxAge: PREFLIGHT_S,
   })
 
-  /** Before the routes, so that the headers stand on every answer, whatever comes of the request. */
+  /** Middleware before the routes, so that every response has the headers. */
   const middleware: RequestHandler = (request, response, next) => {
     const isOpen = known.size > 0 && /^\/v1\//i.test(request.path) && !OWN_PAGES_ONLY.test(request.path)
     if (!isOpen || (request.method === 'OPTIONS' && request.headers.origin === undefined)) next()
@@ -68,14 +68,14 @@ export function createCors({ origins, tenants }: CorsOptions) {
   return {
     middleware,
 
-    /** Throws `origin_not_allowed` when a page asks whose origin the tenant has not listed. */
+    /** Throws `origin_not_allowed` for a page whose origin the tenant has not listed. */
     async require({ headers: { origin } }: Pick<ApiRequest, 'headers'>, tenant: string): Promise<void> {
       if (origin === undefined || !known.has(origin)) return
       const own = (await tenants.tenant(tenant))?.cors_origins ?? null
       if (own !== null && !own.includes(origin))
         throw new ServiceError(
           'origin_not_allowed',
-          `Pages of ${origin} are not allowed for this tenant. An operator lists it in the tenant's cors_origins.`,
+          `Pages of ${origin} are not allowed for this tenant. An operator can add it to the tenant's cors_origins.`,
         )
     },
   }

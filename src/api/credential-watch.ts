@@ -1,6 +1,6 @@
 import type { EventSource } from './http.ts'
 
-/** Of which credentials a stream lives: the key behind them, and when they end by themselves (ms). */
+/** Credentials of a stream: the key behind them, and their expiry (ms). */
 export interface WatchedCredentials {
   tenant: string
   /** null: the development key */
@@ -11,8 +11,8 @@ export interface WatchedCredentials {
 const EVERY_MS = 3_000
 
 /**
- * Ends event streams with the credentials that opened them: a stream may last for days, and a key that was revoked must
- * open nothing after seconds. One look for each key, however many streams it has.
+ * Ends event streams with their credentials: a stream can last for days, and a revoked key must become useless within
+ * seconds. Makes one check per key, independent of its number of streams.
  */
 export function createCredentialWatch(alive: (keyId: string) => Promise<boolean>, everyMs = EVERY_MS) {
   const streams = new Set<{ credentials: WatchedCredentials; end: () => void }>()
@@ -24,7 +24,7 @@ export function createCredentialWatch(alive: (keyId: string) => Promise<boolean>
     for (const { credentials, end } of streams) if (credentials.until !== null && credentials.until <= now) end()
     const ids = new Set([...streams].flatMap(({ credentials }) => credentials.keyId ?? []))
     for (const id of ids) {
-      // When Redis does not answer nobody knows: the next look tells.
+      // Unknown while Redis does not respond; the next check decides.
       if (await alive(id).catch(() => true)) continue
       for (const { credentials, end } of streams) if (credentials.keyId === id) end()
     }

@@ -6,7 +6,7 @@ import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import { isOutOfMemory, isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { ProblemResponse } from './http.ts'
 
-/** A body can hold thousands of mistakes; the first few are enough to mend it. */
+/** Limit of field errors in a response: a body can have thousands. */
 export const MAX_FIELDS = 20
 
 /** The one builder of error bodies (RFC 9457); a test greps for others. */
@@ -34,21 +34,21 @@ export function errorResponse(error: ServiceError): ProblemResponse {
   }
 }
 
-/** What a client is told of an error that is not its own: nothing but the kind. */
+/** Error for a client after a failure of this service: only its kind. */
 export function toServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
   if (isRedisTrouble(error))
     return new ServiceError(
       'unavailable',
       isSurelyNotSent(error)
-        ? 'The queue does not answer. Nothing was changed.'
-        : 'The queue did not answer in time. Whether a change was made is not known: look before you repeat it, or repeat it with the same Idempotency-Key.',
+        ? 'The queue does not respond. Nothing was changed.'
+        : 'The queue did not respond in time. A change may or may not have been made: check before you repeat it, or repeat it with the same Idempotency-Key.',
       { retryAfter: 2, cause: error },
     )
   if (isStorageTrouble(error))
     return new ServiceError(
       'storage_unavailable',
-      'The place where files are kept fails. The operator has to look at its disk or bucket.',
+      'The file storage fails. An operator has to check its disk or bucket.',
       { retryAfter: 15, cause: error },
     )
   if (error instanceof DeploymentLostError)
@@ -57,13 +57,13 @@ export function toServiceError(error: unknown): ServiceError {
       cause: error,
     })
   if (isOutOfMemory(error))
-    return new ServiceError('capacity', 'The queue is full. Jobs that were accepted go on.', {
+    return new ServiceError('capacity', 'The queue is full. Accepted jobs continue.', {
       retryAfter: 30,
       cause: error,
     })
-  // While old and new processes run side by side: another one can answer, and a webhook comes again.
+  // Occurs while old and new processes run side by side: another process can respond, and Replicate resends webhooks.
   if (error instanceof NewerRecordError)
-    return new ServiceError('unavailable', 'A newer release wrote this; this process cannot read it.', {
+    return new ServiceError('unavailable', 'A newer release wrote this record; this process cannot read it.', {
       retryAfter: 2,
       cause: error,
     })

@@ -11,7 +11,7 @@ export interface EventStreamsOptions {
   hub: EventHub
   store: Pick<JobStore, 'read'>
   show: (job: JobRecord) => Promise<Job>
-  /** Marks the ids of this deployment's stream: another deployment's ids mean nothing here. */
+  /** Prefix of this deployment's event ids, which are invalid in other deployments. */
   epoch: string
   limits: { perTenant: number; total: number }
   log: Logger
@@ -22,13 +22,13 @@ interface Shown {
   data: Job
 }
 
-/** So many jobs that changed while a reader took nothing: it is better served by reading everything anew. */
+/** Limit of changed jobs that wait for a slow reader; above it, the reader gets a `reset`. */
 const MAX_WAITING = 10_000
 
 /**
- * Server-sent events. A job's stream sends the whole job, id = rev: register first, then read, drop what is not newer.
- * A tenant's stream sends each changed job, id = `<epoch>-<stream id>`; what cannot be replayed is a `reset`. Several
- * changes of one job while it is being read are one event: what is sent is always the newest state.
+ * Server-sent events. A job's stream sends the whole job, id = rev: register first, then read, drop older revisions.
+ * A tenant's stream sends each changed job, id = `<epoch>-<stream id>`; a position that cannot be replayed gives a `reset`.
+ * Several changes of one job while it is being read become one event with the newest state.
  */
 export function createEventStreams({ hub, store, show, epoch, limits, log }: EventStreamsOptions) {
   const open = new Map<string, number>()
@@ -37,7 +37,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
   function enter(tenant: string): () => void {
     const mine = open.get(tenant) ?? 0
     if (total >= limits.total || mine >= limits.perTenant)
-      throw new ServiceError('too_many_streams', `At most ${limits.perTenant} event streams may be open.`, {
+      throw new ServiceError('too_many_streams', `Too many event streams are open. The limit is ${limits.perTenant}.`, {
         retryAfter: 10,
       })
     total++
@@ -53,7 +53,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
     }
   }
 
-  /** Ends the streams that are open when Redis falls silent: an open stream says that nothing changes. */
+  /** Ends all open streams when Redis becomes silent, because an open stream implies that nothing changes. */
   const whileHeard =
     (source: EventSource): EventSource =>
     (send, end) => {
@@ -65,7 +65,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
       }
     }
 
-  /** What many streams ask for in one turn of the event loop, because it has just changed, is read and shown once. */
+  /** Single-flight: many streams that request the same object in one turn of the event loop share one read. */
   const turn = new Map<string, Promise<Shown | null>>()
   async function readNow(id: string): Promise<Shown | null> {
     const job = await store.read(id)
@@ -78,7 +78,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
     return reading
   }
 
-  /** Runs `work` once for any number of calls that come while it runs, and once more when some did. */
+  /** Coalesces calls: runs `work`, and once more when calls arrived meanwhile. */
   function coalesce(work: () => Promise<void>): () => void {
     let running = false
     let again = false
@@ -116,7 +116,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             if (isFinal(job.phase)) end()
           })
           const stop = hub.onJob(id, look)
-          // A second look now and then: an event may be lost while Redis is away.
+          // Periodic re-read, because an event can be lost while Redis is unreachable.
           const timer = setInterval(look, 15_000)
           look()
           return () => {
@@ -128,7 +128,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
       }
     },
 
-    /** The whole batch at each change, as often as it can be read, until it is over; id = `<epoch>-<stream id>`. */
+    /** Sends the whole batch at each change until it is over, coalescing changes; id = `<epoch>-<stream id>`. */
     ofBatch(
       tenant: string,
       id: string,
@@ -153,7 +153,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             position = stream ?? position
             look()
           })
-          // A second look now and then: an event may be lost while Redis is away.
+          // Periodic re-read, because an event can be lost while Redis is unreachable.
           const timer = setInterval(look, 15_000)
           look()
           return () => {
@@ -170,7 +170,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
       const leave = enter(tenant)
       return {
         events: whileHeard((send, end) => {
-          /** Jobs that changed, by their latest change: whoever got the id of one has got all before it. */
+          /** Changed jobs by their latest change; the id of an event covers all earlier ones. */
           const waiting = new Map<string, string | null>()
           let position = from ?? '0-0'
           let begun = false
@@ -182,7 +182,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
               if (!entry) return
               const [id, stream] = entry
               waiting.delete(id)
-              // Unread, it would be missed for good: the reader comes back and begins where it was.
+              // Skipping it would lose it, so the stream ends and the reader resumes from its last id.
               const shown = await read(id).catch((error: unknown) => {
                 end()
                 throw error
@@ -201,9 +201,9 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
           const begin = async (): Promise<void> => {
             const missed = from === null ? null : await hub.since(tenant, from)
             if (missed === null) position = await hub.position()
-            // A client that brought a position of somewhere else must read everything anew.
+            // A client with the position of another deployment must reload everything.
             await send({ id: idOf(), event: missed || last === null ? 'ready' : 'reset', data: {} })
-            // What was missed goes before what has come meanwhile.
+            // Missed changes are sent before new ones.
             const meanwhile = [...waiting].map(([job, stream]) => ({ job, stream }))
             waiting.clear()
             for (const change of [...(missed ?? []), ...meanwhile]) note(change)
@@ -211,8 +211,8 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             flush()
           }
           begin().catch((error: unknown) => {
-            log.warn({ err: error }, 'an event stream could not begin')
-            // The reader reads everything and comes back; a stream that cannot begin shows nothing.
+            log.warn({ err: error }, 'an event stream could not start')
+            // The reader reloads everything and reconnects.
             void send({ id: '', event: 'reset', data: {} })
             end()
           })
@@ -229,9 +229,9 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
 
 export type EventStreams = ReturnType<typeof createEventStreams>
 
-/** The stream id of `<epoch>-<ms>-<sequence>`; null when it is of another epoch. Garbage is refused. */
+/** Stream id in `<epoch>-<ms>-<sequence>`; null for another epoch. Throws for invalid text. */
 function parsePosition(last: string, epoch: string): string | null {
   const match = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/.exec(last)
-  if (!match) throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
+  if (!match) throw new ServiceError('invalid_header', 'Last-Event-ID is not an id of this stream.')
   return match[1] === epoch ? (match[2] ?? null) : null
 }

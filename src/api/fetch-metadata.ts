@@ -1,8 +1,8 @@
 import type { ApiRequest } from './http.ts'
 
 /**
- * What the browser itself says about who made a request, in a header that no script can set (W3C Fetch Metadata).
- * `unsaid`: by no browser, by an old one, or over plain HTTP from another machine; `Origin` has to do then.
+ * Initiator of a request according to the browser, from a header that scripts cannot set (W3C Fetch Metadata).
+ * `unsaid`: not sent by programs, by old browsers, and over plain HTTP from another machine; then `Origin` is used.
  */
 export function requestedBy({ headers }: Pick<ApiRequest, 'headers'>): 'own page' | 'elsewhere' | 'unsaid' {
   const site = headers['sec-fetch-site']
@@ -11,8 +11,8 @@ export function requestedBy({ headers }: Pick<ApiRequest, 'headers'>): 'own page
 }
 
 /**
- * Whether a page of another origin loads this beside itself: by a script, a picture or a frame. A link that somebody
- * follows and an address that somebody types are not that.
+ * Whether a page of another origin loads this as a subresource: by a script, an image or a frame. Following a link or
+ * typing the address does not count.
  */
 export const isLoadedByOtherPage = (request: Pick<ApiRequest, 'headers'>): boolean =>
   requestedBy(request) === 'elsewhere' &&

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
 import type { Problem } from '../client/types.ts'
 import type { Scope } from '../shared/tenants/tenant.ts'
-import type { BodyShare } from './body-room.ts'
+import type { BodyShare } from './body-budget.ts'
 import type { Principal } from './auth.ts'
 
-/** A request as handlers see it: plain values, no Express. */
+/** Request for handlers: plain values, no Express. */
 export interface ApiRequest {
   method: string
   path: string
@@ -14,22 +14,22 @@ export interface ApiRequest {
   headers: Record<string, string | undefined>
   /** The parsed JSON body; undefined without one. */
   body: unknown
-  /** Where it comes from, for throttling: an IPv4 address, or the network of an IPv6 address. */
+  /** Client for throttling: an IPv4 address, or the network of an IPv6 address. */
   ip: string
-  /** Host and port of this service as the client named them. */
+  /** Host and port by which the client addressed this service. */
   host: string | undefined
-  /** Whether the client speaks https: its cookies are `Secure`. */
+  /** Whether the client uses https; its cookies are `Secure` then. */
   secure: boolean
-  /** Whether a trusted proxy passed it on. */
+  /** Whether a trusted proxy forwarded it. */
   proxied: boolean
-  /** Aborts when the connection ends: nobody waits for the answer any more. */
+  /** Aborts when the client disconnects. */
   gone: () => AbortSignal
 }
 
-/** A request of somebody who may: `principal` is checked before the handler runs. */
+/** Authorized request: `principal` is checked before the handler runs. */
 export interface OwnedRequest extends ApiRequest {
   principal: Principal
-  /** What was made of the body is not needed any more, and others may have the room that it took: long before an answer that waits. */
+  /** Releases the budget of the body before the response, for handlers that wait. */
   bodyDone?: () => void
 }
 
@@ -50,47 +50,47 @@ export interface ServerEvent {
   data: object
 }
 
-/** Starts sending; answers how to stop. `send` resolves when the reader has taken it, or left. `end` closes the stream. */
+/** Starts sending; returns a function that stops it. `send` resolves when the reader has taken the event, or left. `end` closes the stream. */
 export type EventSource = (send: (event: ServerEvent) => Promise<void>, end: () => void) => () => void
 
 export interface BodyLimits {
   bytes: number
-  /** So many of them may stand outside of texts that begin with `data:`. */
+  /** Limit of bytes outside of strings that begin with `data:`. */
   besideFiles?: number
-  /** Objects, arrays and what stands between their commas. */
+  /** Limit of values: objects, arrays and their members. */
   values: number
 }
 
-/** A request whose body the handler reads itself, within the room of its tenant. */
+/** Request whose body the handler reads itself, within the budget of its tenant. */
 export type StreamedRequest = OwnedRequest & { stream: Readable; room: BodyShare; idleMs: number }
 
-/** What every route says. */
+/** Properties of every route. */
 interface RouteBase {
   path: string
   /**
-   * The names of its query parameters; none by default. The route table refuses every other one (422) below `/v1`, so that
-   * nothing that a client asks for is ignored. A job token in the query is taken out before.
+   * Names of its query parameters; none by default. The route table refuses any other one (422) below `/v1`, so that no
+   * parameter is silently ignored. A job token in the query is removed before.
    */
   query?: readonly string[]
 }
 
-/** A route as data. `scope` null: open to everyone, or checked by the handler itself. */
+/** Route as data. `scope` null: public, or checked by the handler itself. */
 export type Route = RouteBase &
   (
     | {
         method: 'GET' | 'POST' | 'DELETE'
         scope: Scope
         streams?: undefined
-        /** What its body may be; otherwise that of a plain job. */
+        /** Limits of its body; default: those of a single job. */
         body?: BodyLimits
-        /** A job token opens it: the handler shows nothing that `mayOpen` refuses. */
+        /** Accepts job tokens; the handler checks each object with `mayOpen`. */
         tokenOpens?: true
         handle: (request: OwnedRequest) => Promise<ApiResponse>
       }
     | {
         method: 'POST'
         scope: Scope
-        /** The handler reads the body, whatever it is. */
+        /** The handler reads the body itself. */
         streams: true
         handle: (request: StreamedRequest) => Promise<ApiResponse>
       }
@@ -98,9 +98,9 @@ export type Route = RouteBase &
         method: 'GET' | 'POST' | 'DELETE'
         scope: null
         streams?: undefined
-        /** Its body may be no more than a few fields. */
+        /** Has a small body of a few fields. */
         body?: undefined
-        /** Judges the request before anything of its body is read; throws what refuses it. */
+        /** Checks the request before its body is read; throws to refuse it. */
         before?: (request: ApiRequest) => void
         handle: (request: ApiRequest) => Promise<ApiResponse>
       }

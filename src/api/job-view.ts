@@ -14,9 +14,9 @@ export interface JobViewOptions {
   links: ArtifactLinks
   lasting: LastingLinks
   createsPerMinute: number
-  /** How long a stop may take before the job ends without Replicate's word, ms. */
+  /** Longest wait for Replicate's confirmation of a stop, ms; then the job ends without it. */
   stopBound: number
-  /** How long jobs are kept that do not say it. */
+  /** Default retention of jobs. */
   keep: DeploymentKeep
 }
 
@@ -37,38 +37,38 @@ const PAUSE_WORDS: Record<Pause['reason'], string> = {
   rate_limited: 'Replicate limits the rate of new predictions.',
   upstream: 'Replicate is failing or cannot be reached. Creation resumes when it works again.',
   storage: 'Outputs cannot be stored right now, so no predictions are created.',
-  account: 'Replicate refuses the account: the operator has to check the token and the credit.',
+  account: 'Replicate refuses the account. The operator has to check the token and the credit.',
 }
 
 const UPSTREAM: Words = { reason: 'upstream', detail: PAUSE_WORDS.upstream }
 const REDIS: Words = {
   reason: 'redis',
-  detail: 'The database cannot be used for new predictions: the operator has to look at Redis.',
+  detail: 'The database cannot be used for new predictions. The operator has to check Redis.',
 }
 
-/** Only those that stop creation are asked for. */
+/** Only conditions that stop creation. */
 const CONDITION_WORDS: Partial<Record<ConditionName, Words>> = {
-  no_worker: { reason: 'worker', detail: 'No worker is running: the operator has to start one.' },
+  no_worker: { reason: 'worker', detail: 'No worker is running. The operator has to start one.' },
   token_refused: { reason: 'account', detail: PAUSE_WORDS.account },
   upstream_failing: UPSTREAM,
   recovery_former: {
     reason: 'recovery',
-    detail: 'The database was restarted. Nothing is created before requests that began earlier are over.',
+    detail: 'The database was restarted. Creation resumes when all earlier requests are over.',
   },
   recovery_listing: {
     reason: 'recovery',
-    detail: 'The database was restarted. Nothing is created before the predictions at Replicate have been compared.',
+    detail: 'The database was restarted. Creation resumes when it has been compared with the predictions at Replicate.',
   },
   deployment_lost: REDIS,
 }
 
 const CROWD_WORDS: Record<Crowd, string> = {
   preset_limit: 'This preset is at its concurrency limit.',
-  sequence: 'It starts when the jobs before it in its batch have ended.',
-  max_spend: 'The rest of what its batch may spend is held for jobs that are under way.',
+  sequence: 'It starts when the earlier jobs of its batch have ended.',
+  max_spend: 'The rest of the batch budget is held for jobs in progress.',
 }
 
-/** A record as its owner sees it. */
+/** Representation of a job in the API. */
 export function createJobView({ links, lasting, createsPerMinute, keep, stopBound }: JobViewOptions) {
   function waitingFor(waiting: Waiting): WaitingFor | null {
     if (waiting === null) return null
@@ -76,13 +76,13 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
       return {
         reason: 'outcome',
         detail:
-          'It is not known whether Replicate received this job. It is not sent again before that is found out: by its webhook, or by listing.',
+          'The create request has an unknown outcome. It is not repeated until a webhook or a listing resolves it.',
         until: null,
       }
     if (waiting.for === 'stop')
       return {
         reason: 'stop',
-        detail: 'Replicate has been asked to stop the prediction and has not confirmed it yet.',
+        detail: 'The cancel was sent to Replicate and is not confirmed yet.',
         until: time(waiting.since + stopBound),
       }
     if (waiting.for === 'store')
@@ -95,12 +95,12 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
     if (wait) return { ...wait, until: null }
     return {
       reason: 'budget',
-      detail: `Waiting for its turn: at most ${createsPerMinute} predictions are created a minute.`,
+      detail: `Waiting for the create budget of ${createsPerMinute} predictions per minute.`,
       until: null,
     }
   }
 
-  /** Files stand in the output as the id of their artifact. */
+  /** Replaces artifact ids in the output by links. */
   function withLinks(output: Json, urls: ReadonlyMap<string, string>): Json {
     if (typeof output === 'string') return urls.get(output) ?? output
     if (Array.isArray(output)) return output.map((item) => withLinks(item, urls))

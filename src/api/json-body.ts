@@ -4,11 +4,11 @@ import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
 import { createJsonScan, type JsonScan } from './json-scan.ts'
 
-/** Limits on what a body may look like (docs/api.md). */
+/** Limits of a JSON body (docs/api.md). */
 export const BODY_LIMITS: BodyLimits = { bytes: 96 * 1024, values: 10_000 }
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Parses a JSON body that is there as a whole. */
+/** Parses a complete JSON body. */
 export function parseJsonBody(bytes: Buffer, limits: BodyLimits = BODY_LIMITS): unknown {
   const scan = createJsonScan(limits)
   scan(bytes)
@@ -16,9 +16,9 @@ export function parseJsonBody(bytes: Buffer, limits: BodyLimits = BODY_LIMITS): 
 }
 
 /**
- * Parses a JSON body that a stranger sent: UTF-8 without BOM, bounded in depth and number of values by the scan that saw
- * it coming, free of keys that stand twice in one object, that mean something to JavaScript, of numbers that cannot be kept exactly and of characters
- * that cannot be stored. Nothing of the body is echoed.
+ * Parses an untrusted JSON body: UTF-8 without BOM, with depth and number of values already limited by the scan. Refuses
+ * duplicate keys, keys with a meaning to JavaScript, numbers that cannot be represented exactly and characters that cannot
+ * be stored. Errors do not echo the body.
  */
 export function parseScanned(bytes: Buffer, scan: Pick<JsonScan, 'keys'>): unknown {
   const text = decode(bytes)
@@ -31,9 +31,9 @@ export function parseScanned(bytes: Buffer, scan: Pick<JsonScan, 'keys'>): unkno
   }
   const kept = walk(body, [], wrong)
   if (wrong.length > 0)
-    throw new ServiceError('invalid_request', 'The body holds values that cannot be accepted.', { fields: wrong })
-  // JSON.parse keeps the last of them without a word.
-  if (kept < scan.keys()) throw new ServiceError('invalid_json', 'A key stands twice in one object. Send it once.')
+    throw new ServiceError('invalid_request', 'The body contains values that are not accepted.', { fields: wrong })
+  // JSON.parse silently keeps the last duplicate.
+  if (kept < scan.keys()) throw new ServiceError('invalid_json', 'An object has a duplicate key. Send each key once.')
   return body
 }
 
@@ -44,22 +44,22 @@ function decode(bytes: Buffer): string {
     const text = utf8.decode(bytes)
     if (!text.startsWith('\uFEFF')) return text
   } catch {
-    // falls through: the same answer for every body that is not plain UTF-8
+    // Falls through: one error for every body that is not plain UTF-8.
   }
   throw new ServiceError('invalid_json', 'The body is not UTF-8 without a byte order mark.')
 }
 
-/** Lone surrogates and NUL cannot be stored or passed on unharmed. */
+/** Whether a text has lone surrogates or NUL, which cannot be stored or forwarded unchanged. */
 const unstorable = (text: string): boolean => text.includes('\u0000') || !text.isWellFormed()
 
-/** Returns how many keys there are. `path`: to the value; a pointer is made of it only where something is wrong. */
+/** Validates a value and returns its number of keys. `path`: to the value; converted to a pointer only for an error. */
 function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): number {
   if (wrong.length >= MAX_FIELDS) return 0
   let keys = 0
   const refuse = (code: string, detail: string): void => void wrong.push({ pointer: pointerOf(path), code, detail })
   if (typeof value === 'number') {
     if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
-      refuse('number_out_of_range', 'The number cannot be kept exactly.')
+      refuse('number_out_of_range', 'The number cannot be represented exactly.')
   } else if (typeof value === 'string') {
     if (unstorable(value)) refuse('invalid_characters', 'NUL and lone surrogates are not accepted.')
   } else if (Array.isArray(value)) {
@@ -72,7 +72,7 @@ function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): n
     for (const [key, item] of Object.entries(value)) {
       keys++
       if (unstorable(key)) {
-        refuse('invalid_characters', 'A key holds NUL or lone surrogates.')
+        refuse('invalid_characters', 'A key contains NUL or lone surrogates.')
         continue
       }
       path.push(key)

@@ -11,18 +11,18 @@ const BRACKET = 0x5b
 const BRACKET_END = 0x5d
 const BRACE = 0x7b
 const BRACE_END = 0x7d
-/** A text that begins so holds a file; how large that may be is decided when it is known to be one. */
+/** Prefix of strings that contain a file; their size is checked later. */
 const FILE = Buffer.from('data:')
 
 export interface JsonScan {
   (chunk: Buffer): void
-  /** How many keys stood in the text so far, each time that one stands there. */
+  /** Number of keys so far, duplicates included. */
   keys(): number
 }
 
 /**
- * Looks at JSON while it arrives, byte by byte, so that a body that is nested too deeply, has too many values or is too
- * large beside the files in it is refused before the rest of it is read, and before anything recursive touches it.
+ * Scans JSON while it arrives, byte by byte, so that a body with too much nesting, too many values or too many bytes outside
+ * of files is refused before the rest of it is read, and before any recursive code processes it.
  */
 export function createJsonScan({
   values: maxValues,
@@ -34,10 +34,10 @@ export function createJsonScan({
   let plain = 0
   let inText = false
   let isEscaped = false
-  /** How much of the text so far is the beginning of a file; -1: it is another text. */
+  /** Matched characters of the file prefix; -1: another string. */
   let fileBegun = -1
 
-  /** Structure: everything but texts. */
+  /** Scans structure: everything outside of strings. */
   function count(byte: number): void {
     if (byte === QUOTE) {
       inText = true
@@ -55,13 +55,13 @@ export function createJsonScan({
     if (++values > maxValues) throw new ServiceError('body_too_complex', `The body has more than ${maxValues} values.`)
   }
 
-  /** A text from `at` on; answers where it ends in the chunk. One plain loop, because texts are what is long. */
+  /** Scans a string from `at`; returns its end in the chunk. A plain loop, because strings dominate the length. */
   function pass(chunk: Buffer, from: number): number {
     let at = from
     for (; at < chunk.length && fileBegun >= 0 && fileBegun < FILE.length; at++)
       fileBegun = chunk[at] === FILE[fileBegun] ? fileBegun + 1 : -1
     if (fileBegun !== FILE.length) plain -= from
-    // The first byte that is no part of `data:` is looked at once more: it may end the text.
+    // The first byte after a partial `data:` is examined again, because it can end the string.
     if (fileBegun === -1 && at > from) at--
     let escaped = isEscaped
     for (; at < chunk.length; at++) {
@@ -90,7 +90,10 @@ export function createJsonScan({
       }
     }
     if (plain > besideFiles)
-      throw new ServiceError('body_too_large', `A body may have ${besideFiles} bytes beside the files in it.`)
+      throw new ServiceError(
+        'body_too_large',
+        `The request body exceeds the limit of ${besideFiles} bytes (excluding inline files).`,
+      )
   }
   return Object.assign(look, { keys: () => keys })
 }

@@ -4,11 +4,11 @@ import { mayOpen } from './auth.ts'
 import type { OwnedRequest } from './http.ts'
 import { JOB_ID } from './schemas.ts'
 
-export const noSuchJob = (): ServiceError => new ServiceError('not_found', 'There is no such job.')
+export const noSuchJob = (): ServiceError => new ServiceError('not_found', 'The job does not exist.')
 
 /**
- * What a path with `:id` names, read by `read`, which answers null when it is not there: a foreign id is as unknown as a
- * made-up one, and one that no job can have reaches no store.
+ * Object that a path with `:id` names. `read` returns null when it does not exist. A foreign id gives the same 404 as an
+ * unknown one, and a malformed id does not reach the store.
  */
 export function createOwned<T>(read: (id: string) => Promise<T | null>, jobOf: (found: T) => JobRecord) {
   return async ({ params, principal }: Pick<OwnedRequest, 'params' | 'principal'>): Promise<T> => {
@@ -19,6 +19,6 @@ export function createOwned<T>(read: (id: string) => Promise<T | null>, jobOf: (
   }
 }
 
-/** The job, if it exists and belongs to the one who asks. */
+/** The job, if it exists and belongs to the caller. */
 export const createOwnedJob = (store: { read(id: string): Promise<JobRecord | null> }) =>
   createOwned(store.read, (job) => job)

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { ServiceError } from '../shared/errors.ts'
 
-/** How long the rest of a refused body is thrown away, so that the answer arrives before the connection ends. */
+/** Time in which the rest of a refused body is discarded, so that the response arrives before the connection closes, ms. */
 const LINGER_MS = 1000
 
 const endedEarly = (): ServiceError => new ServiceError('invalid_json', 'The body ended early.')
@@ -13,16 +13,15 @@ export function refuseCompressed({ headers: { 'content-encoding': encoding } }: 
 
 export interface BodyOptions {
   maxBytes: number
-  /** ms without a byte after which the body is given up. */
+  /** ms without a byte after which reading is aborted. */
   idleMs: number
-  /** Sees each part as it comes; what it throws ends the reading. */
+  /** Receives each chunk; throwing ends the reading. */
   look?: (chunk: Buffer) => void
 }
 
 /**
- * The raw body; null when it is larger than `maxBytes`, judged by its announced length or as soon as it has grown so far
- * (the parsers of Express answer only after the last byte has come). Compressed bodies are refused, and those that stop
- * coming.
+ * Reads the raw body; null when it exceeds `maxBytes`, by its announced length or as soon as it has grown that far (the
+ * parsers of Express respond only after the last byte). Refuses compressed and stalled bodies.
  */
 export async function readBody(
   request: IncomingMessage,
@@ -50,7 +49,7 @@ export async function readBody(
         stop(error instanceof Error ? error : endedEarly())
       }
     }
-    /** The rest is not read; null: it is too large. */
+    /** Stops reading; null: the body is too large. */
     const stop = (error: Error | null): void => {
       leave()
       request.pause()
@@ -70,9 +69,9 @@ export async function readBody(
 }
 
 export const idled = (idleMs: number): ServiceError =>
-  new ServiceError('request_timeout', `No byte of the body came for ${idleMs / 1000} seconds.`)
+  new ServiceError('request_timeout', `No byte of the body was received for ${idleMs / 1000} seconds.`)
 
-/** Calls `onIdle` once when nothing moved for `idleMs`. `isWaiting`: false while it is us who do not read on. */
+/** Watchdog: calls `onIdle` once after `idleMs` without data. `isWaiting`: false while the reader itself pauses. */
 export function watchIdle(
   idleMs: number,
   onIdle: () => void,
@@ -82,7 +81,7 @@ export function watchIdle(
   let isOver = false
   const timer = setTimeout(() => {
     hasMoved = false
-    // After a turn that took long, timers run before what has come meanwhile is read.
+    // After a long turn, timers run before received data is read.
     setImmediate(() => {
       if (isOver) return
       if (hasMoved || !isWaiting()) timer.refresh()
@@ -102,7 +101,7 @@ export function watchIdle(
   }
 }
 
-/** Lets go of a request that is answered before its body was read. */
+/** Discards the body of a request that gets a response before the body was read. */
 export function dropBody(request: IncomingMessage): void {
   if (request.complete) return
   const timer = setTimeout(() => request.socket.destroy(), LINGER_MS)

@@ -2,12 +2,12 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
 import { ServiceError } from '../shared/errors.ts'
-import type { BodyShare } from './body-room.ts'
+import type { BodyShare } from './body-budget.ts'
 import { idled, watchIdle } from './read-body.ts'
 import { invalidRequest } from './schemas.ts'
 
 export interface PartFile {
-  /** What the sender says; may be wrong. */
+  /** As declared by the sender; untrusted. */
   mediaType: string | null
   body: AsyncIterable<Uint8Array>
 }
@@ -15,7 +15,7 @@ export interface PartFile {
 export interface MultipartRequest {
   headers: IncomingHttpHeaders
   stream: Readable
-  /** Takes what is in memory between the connection and the files. */
+  /** Budget for the bytes between the connection and the files. */
   room: BodyShare
   /** ms without a byte after which the body is given up. */
   idleMs: number
@@ -23,15 +23,15 @@ export interface MultipartRequest {
 
 const malformed = (detail: string): ServiceError => new ServiceError('invalid_multipart', detail)
 
-/** Parts have few headers, and names that are of no use here. */
+/** Limits of part headers; names are not used. */
 const PART_LIMITS = { headerPairs: 20, fieldNameSize: 100, fields: 0 }
-/** Of a body that no file has taken: some are on their way between parser and file, but nothing else is expected. */
+/** Limit of bytes outside of files; some are buffered between parser and file. */
 const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
 
 /**
- * Hands each file of a multipart body to `take` while it comes; several may be on their way at once. Resolves when all
- * are taken. The first thing that is wrong ends everything: the rest of the body is not read, and every `take` sees its
- * file end with an error. Rejects when all of them have ended.
+ * Passes each file of a multipart body to `take` while it arrives; several can be in progress at once. Resolves when all
+ * are taken. The first error stops everything: the rest of the body is not read, and every `take` sees its file fail.
+ * Rejects when all of them have ended.
  */
 export async function readMultipart(
   { headers, stream, room, idleMs }: MultipartRequest,
@@ -40,7 +40,7 @@ export async function readMultipart(
 ): Promise<void> {
   const parser = open(headers, maxFiles)
   const work: Promise<void>[] = []
-  // A store that is slower than the sender pauses the stream: that is no fault of the sender's.
+  // A slow store pauses the stream (backpressure), which does not count as a stalled sender.
   const idle = watchIdle(
     idleMs,
     () => parser.destroy(idled(idleMs)),
@@ -62,7 +62,7 @@ export async function readMultipart(
         parser.destroy()
       }
       parser.on('file', (_field, body, { mimeType }) => {
-        // A file that nobody reads any more may end with an error of its own.
+        // An abandoned file can emit its own error.
         body.on('error', () => undefined)
         const mediaType = mimeType === '' ? null : mimeType
         const taken = take({ mediaType, body: counted(body) })
@@ -70,15 +70,23 @@ export async function readMultipart(
         taken.catch(fail)
       })
       parser.on('fieldsLimit', () => {
-        fail(invalidRequest([{ pointer: '', code: 'unknown_field', detail: 'Only files are taken, no other fields.' }]))
+        fail(
+          invalidRequest([{ pointer: '', code: 'unknown_field', detail: 'Only files are accepted, no other fields.' }]),
+        )
       })
       parser.on('filesLimit', () => {
         fail(
-          invalidRequest([{ pointer: '', code: 'too_many_files', detail: `A request may upload ${maxFiles} files.` }]),
+          invalidRequest([
+            {
+              pointer: '',
+              code: 'too_many_files',
+              detail: `The request has too many files. The limit is ${maxFiles}.`,
+            },
+          ]),
         )
       })
       parser.on('error', (error) => {
-        fail(error instanceof ServiceError ? error : malformed('The parts of the body cannot be told apart.'))
+        fail(error instanceof ServiceError ? error : malformed('The parts of the body could not be parsed.'))
       })
       parser.on('close', resolve)
       stream.on('data', (chunk: Buffer) => {
@@ -89,7 +97,8 @@ export async function readMultipart(
         } catch (error) {
           fail(error)
         }
-        if (outside > MAX_OUTSIDE_BYTES) fail(malformed('The body has much that is part of no file.'))
+        if (outside > MAX_OUTSIDE_BYTES)
+          fail(malformed('The multipart body contains too much data outside file parts.'))
       })
       stream.on('error', () => fail(malformed('The body ended early.')))
       stream.on('close', () => {
@@ -110,6 +119,6 @@ function open(headers: IncomingHttpHeaders, maxFiles: number): busboy.Busboy {
   try {
     return busboy({ headers, limits: { ...PART_LIMITS, files: maxFiles } })
   } catch {
-    throw malformed('The Content-Type names no boundary.')
+    throw malformed('The Content-Type has no boundary.')
   }
 }

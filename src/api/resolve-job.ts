@@ -12,24 +12,24 @@ import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 type JobRequest = z.output<typeof jobRequestSchema>
 type Target = Pick<JobRecord, 'model' | 'version'>
 
-/** All that a request decides about a job; frozen into its record, so presets may change while jobs run. */
+/** Resolved request, stored in the job's record, so that presets can change while jobs run. */
 export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
 
 /**
- * What a request asks for, by its preset or as it stands, with its input checked against the schema. Throws
- * `invalid_request` with everything that is wrong, `raw_models_disabled`, or nothing else. `at`: where the request stands
- * in the body, such as `/items/3`. `tenant`: how long its jobs are kept, where it has values of its own.
+ * Resolves a request, with or without a preset, and checks its input against the schema. Throws only `invalid_request` with
+ * all errors, or `raw_models_disabled`. `at`: pointer of the request in the body, such as `/items/3`. `tenant`: retention
+ * values that the tenant overrides.
  */
 export type ResolveJob = (request: unknown, tenant: OwnKeep, at?: string) => Promise<ResolvedJob>
 
-/** Throws `raw_models_disabled` when jobs of this kind are not made here; also those that were made before. */
+/** Throws `raw_models_disabled` when jobs need a preset; applies to retries of earlier jobs too. */
 export type MayRun = (preset: string | null) => void
 
 export const createMayRun =
   (allowRawModels: boolean): MayRun =>
   (preset) => {
     if (preset === null && !allowRawModels)
-      throw new ServiceError('raw_models_disabled', 'Jobs are only made by a preset here: GET /v1/presets lists them.')
+      throw new ServiceError('raw_models_disabled', 'Jobs need a preset here. GET /v1/presets lists them.')
   }
 
 export interface ResolveJobDependencies {
@@ -50,7 +50,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
     return job
   }
 
-  /** How long the job is kept; what it may not ask for is refused by `wrong`. */
+  /** Retention of the job; reports values above the limits by `wrong`. */
   function keepFor(policies: Policies, request: JobRequest, tenant: OwnKeep) {
     const asked = policies.overrides.includes('keep') ? (request.keep ?? {}) : {}
     const { keep, wrong } = resolveKeep({ deployment, tenant, preset: policies.keep, job: asked })
@@ -83,8 +83,8 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
   }
 
   /**
-   * What a create can be asked for: only official models run by their name, any other by its newest version. A model that
-   * is not known right now is left as it is.
+   * Target of a create: only official models run by their name, any other by its newest version. A model that is unknown
+   * right now is left unchanged.
    */
   async function callable(target: Target): Promise<{ target: Target; wrong: FieldError[] }> {
     const found = target.model === null ? undefined : await catalogue.model(target.model)
@@ -93,12 +93,12 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
       return { target: { model: null, version: `${target.model}:${found.version}` }, wrong: [] }
     const detail =
       found === null
-        ? 'Replicate has no model of this name that this account may run.'
-        : 'This model has no version that could be run.'
+        ? 'Replicate has no model of this name that the account can run.'
+        : 'The model has no version that can be run.'
     return { target, wrong: [{ pointer: '/model', code: 'unknown_model', detail }] }
   }
 
-  /** Of what is called by its name; a version alone, or a deployment, does not name its model. */
+  /** Model that the request names; null for a bare version or a deployment. */
   async function rawSchema(target: Target): Promise<InputSchema | null> {
     const named = namedModel(target)
     return named && catalogue.modelSchema(...named)
@@ -111,7 +111,10 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
   ): Promise<{ job: ResolvedJob | null; wrong: FieldError[] }> {
     const preset = catalogue.find(name)
     if (preset === null)
-      return { job: null, wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'There is no such preset.' }] }
+      return {
+        job: null,
+        wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'The preset does not exist.' }],
+      }
     const [schema, called] = await Promise.all([catalogue.presetSchema(preset), callable(targetOf(preset))])
     const shape = preset.output ?? (await catalogue.outputShape(called.target))
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
@@ -142,7 +145,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
 const inInput = (fields: FieldError[]): FieldError[] =>
   fields.map((field) => ({ ...field, pointer: `/input${field.pointer}` }))
 
-/** A version is created by its id, everything else by its name. */
+/** A version is run by its id, everything else by its name. */
 const targetOf = ({ model, version }: Preset): Target => ({
   model: version === null ? model : null,
   version: version === null ? null : `${model}:${version}`,
@@ -165,5 +168,5 @@ const refusedPolicies = ({ policies }: Preset, request: JobRequest): FieldError[
   POLICY_NAMES.filter((name) => request[name] !== undefined && !policies.overrides.includes(name)).map((name) => ({
     pointer: `/${name}`,
     code: 'not_allowed',
-    detail: 'The preset decides this.',
+    detail: 'The preset sets this.',
   }))

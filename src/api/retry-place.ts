@@ -2,21 +2,21 @@ import type { ArtifactNames } from '../shared/artifacts/artifact-names.ts'
 import type { JobRecord } from '../shared/jobs/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 
-/** Files may stand under the names of its place, or still be written there. */
+/** Whether files exist, or may still be written, under the names of the job's place. */
 const mayHaveFiles = ({ status, artifacts, progress }: JobRecord): boolean =>
   status === 'succeeded' || artifacts.length > 0 || (status === 'canceled' && progress === 1)
 
-/** The places that one request took over from ended jobs. */
+/** Places that one request took over from ended jobs. */
 export interface RetryPlaces {
-  /** By which batch and place the files of a retry are named; null: by its own. */
+  /** Batch and position that name the files of a retry; null: its own. */
   take(old: JobRecord): Promise<JobRecord['named_as']>
-  /** Nothing was accepted. */
+  /** Returns the places, because nothing was accepted. */
   giveBack(): Promise<void>
 }
 
 /**
- * A retry names its files as the job that it tries again would have: in the same folder, at the same place. Each ended job
- * passes its place on once, and only while it has no files, so two jobs never have the same names.
+ * A retry names its files like the job that it retries: in the same folder, at the same position. Each ended job passes its
+ * place on once, and only while it has no files, so that two jobs never have the same names.
  */
 export function createRetryPlaces(
   names: Pick<ArtifactNames, 'isNamedByPlace'>,

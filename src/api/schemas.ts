@@ -7,7 +7,7 @@ import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
 import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
-/** What requests may say. Unknown fields are refused: a feature that is not there is never silently ignored. */
+/** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */
 
 export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
 export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
@@ -21,7 +21,7 @@ const jsonObject = (maxBytes: number) =>
       error: 'Expected an object.',
     })
     .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, {
-      error: `At most ${maxBytes} bytes of JSON.`,
+      error: `The limit is ${maxBytes} bytes of JSON.`,
       params: { code: 'too_large' },
     })
 
@@ -46,14 +46,14 @@ export const jobRequestSchema = z
   .refine(
     ({ preset, model, version, deployment }) => [preset, model, version, deployment].filter(Boolean).length === 1,
     {
-      error: 'Exactly one of preset, model, version and deployment is needed.',
+      error: 'Exactly one of preset, model, version and deployment is required.',
       params: { code: 'exactly_one_of' },
     },
   )
 
 export const MAX_BATCH_ITEMS = 1000
 
-/** Items are looked at one by one, with the defaults: here only the shape counts. */
+/** Only the shape of items; each item is validated later, merged with the defaults. */
 export const batchRequestSchema = z.strictObject({
   preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
   defaults: jsonObject(MAX_INPUT_BYTES).default({}),
@@ -67,7 +67,7 @@ export const batchRequestSchema = z.strictObject({
     .max(MAX_BATCH_ITEMS),
 })
 
-/** `lasting`: links that live as long as their files, in place of those that hold an hour. */
+/** `lasting`: links that are valid as long as their files exist, instead of an hour. */
 export const linksQuery = z.enum(['hourly', 'lasting']).default('hourly')
 
 export const listQuerySchema = z.strictObject({
@@ -88,7 +88,7 @@ export const getQuerySchema = z.strictObject({
   links: linksQuery,
 })
 
-/** Of a retry; the body may be left out. */
+/** Body of a retry; optional. */
 export const retrySchema = z.strictObject({ pinned: z.boolean().optional() }).default({})
 export const retryQuerySchema = z.strictObject({ pinned: z.enum(['true', 'false']).optional() })
 
@@ -96,13 +96,13 @@ const credential = z.string().min(1).max(200).optional()
 export const signInSchema = z
   .strictObject({ key: credential, code: credential })
   .refine(({ key, code }) => (key === undefined) !== (code === undefined), {
-    error: 'Exactly one of key and code is needed.',
+    error: 'Exactly one of key and code is required.',
     params: { code: 'exactly_one_of' },
   })
 
-/** A body that must be there. */
+/** Returns the body; throws when there is none. */
 export function neededBody(body: unknown): unknown {
-  if (body === undefined) throw new ServiceError('invalid_json', 'A JSON body is needed.')
+  if (body === undefined) throw new ServiceError('invalid_json', 'A JSON body is required.')
   return body
 }
 
@@ -127,19 +127,19 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix
   throw invalidRequest(fields)
 }
 
-/** All that is wrong with a request, at once. */
+/** Error with all field errors of a request. */
 export function invalidRequest(fields: FieldError[]): ServiceError {
   const first = fields[0]
   const detail = first ? `${first.pointer || 'The request'}: ${first.detail}` : 'Not valid.'
   return new ServiceError('invalid_request', detail, { fields })
 }
 
-/** `a=1&b=2` as an object; a repeated name is refused by the schema, because it is an array then. */
+/** `a=1&b=2` as an object; a repeated name becomes an array, which the schema refuses. */
 export function queryObject(query: URLSearchParams): Record<string, string | string[]> {
   const values = new Map<string, string[]>()
   for (const [key, value] of query) append(values, key, value)
   return Object.fromEntries([...values].map(([key, all]) => [key, all.length === 1 ? (all[0] ?? '') : all]))
 }
 
-/** The names of the parameters that a query may have: what a route declares. */
+/** Parameter names of a query schema, for the route's declaration. */
 export const fieldsOf = (schema: z.ZodObject): string[] => Object.keys(schema.shape)

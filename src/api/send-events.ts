@@ -2,10 +2,10 @@ import type { Response } from 'express'
 import type { EventSource, ServerEvent } from './http.ts'
 
 const HEARTBEAT_MS = 15_000
-/** A reader that takes nothing for so long is dropped: it comes back and catches up. */
+/** Time after which a stalled reader is disconnected, ms; it reconnects and catches up. */
 const STALLED_MS = 60_000
 
-/** Data that many streams send is written as JSON once. */
+/** Caches the JSON of data that many streams send. */
 const written = new WeakMap<object, string>()
 function jsonOf(data: object): string {
   const text = written.get(data) ?? JSON.stringify(data)
@@ -13,13 +13,13 @@ function jsonOf(data: object): string {
   return text
 }
 
-/** JSON has no line breaks, and ids and names are ours: nothing a customer wrote can end a line early. */
+/** Formats an event. JSON has no line breaks, and ids and names are ours, so user data cannot end a line early. */
 const format = ({ id, event, data }: ServerEvent): string =>
   `${id ? `id: ${id}\n` : ''}event: ${event}\ndata: ${jsonOf(data)}\n\n`
 
 /**
- * Writes a server-sent event stream until it ends or the reader leaves. A source waits until what it sent was taken, so
- * a slow reader costs the memory of one event.
+ * Writes a server-sent event stream until it ends or the reader disconnects. A source waits until its event was taken
+ * (backpressure), so a slow reader costs the memory of one event.
  */
 export function sendEvents(response: Response, source: EventSource): void {
   response.status(200).set({
@@ -41,10 +41,10 @@ export function sendEvents(response: Response, source: EventSource): void {
     clearInterval(heartbeat)
     stop()
     resume()
-    // A reader that has left takes nothing more.
+    // The reader has disconnected.
     if (response.destroyed) return
     response.end()
-    // The rest may lie before a reader that takes nothing.
+    // The reader may be stalled with unread data.
     const drop = setTimeout(() => response.destroy(), STALLED_MS)
     drop.unref()
     response.on('close', () => clearTimeout(drop))
@@ -63,6 +63,6 @@ export function sendEvents(response: Response, source: EventSource): void {
   void write('retry: 1000\n\n')
   stop = source((event) => write(format(event)), end)
   if (over) stop()
-  // A reader may have left while the stream was being prepared: its `close` is over then.
+  // The reader can have disconnected during preparation, after which `close` is not emitted again.
   else if (response.destroyed || response.req.method === 'HEAD') end()
 }

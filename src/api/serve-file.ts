@@ -3,9 +3,9 @@ import { ServiceError } from '../shared/errors.ts'
 import type { ApiRequest, ApiResponse } from './http.ts'
 import { invalidRequest } from './schemas.ts'
 
-/** A stored file and the name under which it is saved. */
+/** Stored file with its download name. */
 export interface ServedFile {
-  /** As a person sees it among the downloads. */
+  /** Download name. */
   name: string
   key: string
   media_type: string
@@ -13,20 +13,20 @@ export interface ServedFile {
   sha256: string
 }
 
-/** Types that a browser shows without running anything. */
+/** Types that a browser shows without executing code. */
 const SHOWN = /^(?:image\/(?:png|jpeg|webp|gif|avif)|video\/|audio\/)/
 
-/** Types that a browser may run: they are served as bytes, under a name that says what they are. */
+/** Types that a browser can execute: served as bytes, under a name with their extension. */
 const ACTIVE = /^(?:text\/html|multipart\/.*|(?:text|application)\/xml|.*\+xml|.*(?:java|ecma)script)(?:;|$)/
 
 const servedType = (mediaType: string): string => (ACTIVE.test(mediaType) ? 'application/octet-stream' : mediaType)
 
-/** How long a link into the bucket holds. */
+/** Validity of a link into the bucket, s. */
 const LINK_SECONDS = 300
 
 /**
- * The file or a range of it, or where the bucket has it; 304 for who has it already; null when it is not there.
- * `?download=1` makes it a download, whatever its type.
+ * Response with the file, a range of it, or a redirect into the bucket; 304 when the client has it; null when it does not
+ * exist. `?download=1` forces a download.
  */
 export async function serveFile(
   { headers, query }: Pick<ApiRequest, 'headers' | 'query'>,
@@ -35,11 +35,11 @@ export async function serveFile(
 ): Promise<ApiResponse | null> {
   const isDownload = asksForDownload(query)
   const etag = `"${sha256}"`
-  // Whoever keeps the file keeps these with it: a 304 renews them.
+  // Caches store these headers with the file; a 304 renews them.
   const kept = {
     'cache-control': 'private, max-age=3600, immutable',
     etag,
-    // Whatever somebody made, it runs nothing here.
+    // Prevents any execution of the content.
     'content-security-policy': "default-src 'none'; sandbox",
     'cross-origin-resource-policy': 'cross-origin',
   }
@@ -47,14 +47,16 @@ export async function serveFile(
   const ifRange = headers['if-range']
   const range = ifRange === undefined || ifRange === etag ? parseRange(headers.range, bytes) : null
   if (range === 'unsatisfiable')
-    throw new ServiceError('range_not_satisfiable', `The file has ${bytes} bytes.`, { fileBytes: bytes })
+    throw new ServiceError('range_not_satisfiable', `The range is outside of the file of ${bytes} bytes.`, {
+      fileBytes: bytes,
+    })
   const disposition = dispositionOf(name, SHOWN.test(media_type) && !isDownload)
   const link = await artifacts.link(key, {
     seconds: LINK_SECONDS,
     mediaType: servedType(media_type),
     disposition,
   })
-  // Kept by a browser for less than it holds.
+  // Browsers cache the redirect for less than its validity.
   const cache = `private, max-age=${LINK_SECONDS - 60}`
   if (link !== null) return { status: 302, headers: { location: link, 'cache-control': cache } }
   const stream = await artifacts.open(key, range ?? undefined)
@@ -73,7 +75,7 @@ export async function serveFile(
   }
 }
 
-/** RFC 6266. Names of ours are plain ASCII (artifacts/file-names.ts), so that none needs the escapes of RFC 8187. */
+/** Content-Disposition (RFC 6266). Our names are plain ASCII (artifacts/file-names.ts), so none needs RFC 8187. */
 const dispositionOf = (name: string, isShown: boolean): string =>
   `${isShown ? 'inline' : 'attachment'}; filename="${name.replaceAll(/[^A-Za-z0-9._-]/g, '_')}"`
 
@@ -81,14 +83,14 @@ function asksForDownload(query: URLSearchParams): boolean {
   const values = query.getAll('download')
   if (values.length === 0) return false
   if (values.length === 1 && values[0] === '1') return true
-  throw invalidRequest([{ pointer: '/download', code: 'invalid_value', detail: 'Expected 1, or no such parameter.' }])
+  throw invalidRequest([{ pointer: '/download', code: 'invalid_value', detail: 'Expected 1, or no parameter.' }])
 }
 
-/** Whether a list of tags has this one; its strength does not matter here (RFC 9110, section 13.1.2). */
+/** Whether a list contains this tag, by weak comparison (RFC 9110, section 13.1.2). */
 const names = (header: string | undefined, etag: string): boolean =>
   (header ?? '').split(',').some((tag) => ['*', etag, `W/${etag}`].includes(tag.trim()))
 
-/** One byte range, inclusive; null for none, or for what RFC 9110 lets a server ignore. */
+/** One byte range, inclusive; null for none, or for ranges that RFC 9110 lets a server ignore. */
 function parseRange(
   header: string | undefined,
   bytes: number,
@@ -96,7 +98,7 @@ function parseRange(
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '')
   if (!match || (match[1] === '' && match[2] === '')) return null
   const [, from = '', to = ''] = match
-  // It ends before it begins: that is no range at all.
+  // An end before the start is invalid.
   if (from !== '' && to !== '' && Number(to) < Number(from)) return null
   const start = from === '' ? Math.max(bytes - Number(to), 0) : Number(from)
   const end = from === '' || to === '' ? bytes - 1 : Math.min(Number(to), bytes - 1)

@@ -2,11 +2,11 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 
 export interface RunningServer {
   port: number
-  /** Takes no new connection, lets requests end for `withinMs`, then cuts what is left (event streams). */
+  /** Graceful shutdown: refuses new connections, waits `withinMs` for requests, then closes the rest (event streams). */
   stop(withinMs: number): Promise<void>
 }
 
-/** Listens with limits on slow and endless clients. A busy port is an error that names it. */
+/** Starts a listener with limits for slow clients. Throws an error that names a busy port. */
 export async function startServer(
   handler: RequestListener,
   options: { host: string; port: number; portVariable: string },
@@ -14,7 +14,7 @@ export async function startServer(
   const server: Server = createServer(
     {
       headersTimeout: 10_000,
-      // Large files take their time; whoever reads a body ends what is too slow long before (read-body.ts).
+      // Long, for large files; readers of bodies abort stalled requests much earlier (read-body.ts).
       requestTimeout: 60 * 60_000,
       connectionsCheckingInterval: 5_000,
       keepAliveTimeout: 65_000,
@@ -27,7 +27,7 @@ export async function startServer(
       reject(
         error.code === 'EADDRINUSE'
           ? new Error(
-              `${options.portVariable}: port ${options.port} on ${options.host} is in use; stop the other program or set ${options.portVariable} to another port (0: any free one)`,
+              `${options.portVariable}: port ${options.port} on ${options.host} is in use. Stop the other program, or set ${options.portVariable} to another port (0: any free one)`,
             )
           : error,
       )

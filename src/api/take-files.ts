@@ -14,7 +14,7 @@ import { invalidRequest, neededBody } from './schemas.ts'
 
 const FILE_BODY_BYTES = 64 * 1024 * 1024
 
-/** The limits of a body whose inputs may hold files as data URIs. */
+/** Limits of a body whose inputs can contain files as data URIs. */
 export const withFiles = ({ bytes, values }: BodyLimits): BodyLimits => ({
   bytes: FILE_BODY_BYTES,
   values,
@@ -23,14 +23,14 @@ export const withFiles = ({ bytes, values }: BodyLimits): BodyLimits => ({
 
 export const JOB_BODY = withFiles(BODY_LIMITS)
 
-/** Different data URIs in one request, and places where they stand: the same one may stand in many. */
+/** Limits of distinct data URIs in one request, and of their occurrences. */
 const MAX_FILES = 1000
 const MAX_PLACES = 10_000
 
 /**
- * Takes the data URIs out of the inputs of a body, before anything looks at them that would copy them or take its time.
- * In their place stands a short text, the same for the same bytes, so that bodies can be compared. `inputs`: where in the
- * body inputs stand, such as `/defaults/input`. Throws `invalid_request` with everything that is wrong with any of them.
+ * Extracts the data URIs from the inputs of a body, before any code copies or scans them. A short text replaces each, the
+ * same for the same bytes, so that bodies can be compared. `inputs`: pointers of the inputs in the body, such as
+ * `/defaults/input`. Throws `invalid_request` with all errors.
  */
 export async function takeFiles(
   request: Pick<OwnedRequest, 'body'>,
@@ -73,7 +73,7 @@ const tooManyFiles = (): ServiceError =>
     {
       pointer: '',
       code: 'too_many_files',
-      detail: `A request is limited to ${MAX_FILES} different data URIs in ${MAX_PLACES} places.`,
+      detail: `The request has too many data URIs. The limits are ${MAX_FILES} distinct ones and ${MAX_PLACES} occurrences.`,
     },
   ])
 
@@ -83,7 +83,10 @@ async function readFile(
 ): Promise<(TakenFile & { sha256: string }) | Omit<FieldError, 'pointer'>> {
   const read = readDataUri(text, limits.fileBytes)
   if (read.kind === 'too_large')
-    return { code: 'too_large', detail: `A file in an input may have ${limits.fileBytes} bytes; upload larger ones.` }
+    return {
+      code: 'too_large',
+      detail: `The inline file exceeds the limit of ${limits.fileBytes} bytes. Upload larger files.`,
+    }
   if (read.kind === 'wrong') return { code: 'invalid_data_uri', detail: 'The data URI cannot be read.' }
   if (read.bytes.length === 0) return { code: 'empty_file', detail: 'The file is empty.' }
   const mediaType = await mediaTypeOf(read.bytes.subarray(0, HEAD_BYTES), read.mediaType)
@@ -96,7 +99,7 @@ async function readFile(
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Replaces the texts below the places; `*` in a place is any index. What is not there, or no object, is left alone. */
+/** Replaces the strings below the given pointers; `*` is any index. Missing values are ignored. */
 function replaceIn(
   body: unknown,
   places: ReadonlySet<string>,
@@ -114,6 +117,6 @@ function replaceIn(
       }),
     )
   }
-  // A parsed body holds JSON and nothing else.
+  // A parsed body contains only JSON.
   return isObject(body) ? visit(body, '', '') : body
 }

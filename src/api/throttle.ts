@@ -1,14 +1,14 @@
 import ipaddr from 'ipaddr.js'
 import { ServiceError } from '../shared/errors.ts'
 
-/** Slows down guessing: so many failures of one name within a minute, then a pause. In memory, bounded. */
+/** Throttle for guessing: limits the failures of one name within a minute. In memory, bounded. */
 export interface Throttle {
   /** Throws `too_many_attempts` when the name has failed too often. */
   check(name: string): void
   fail(name: string): void
   /**
-   * `check` and `fail` at once, for an attempt whose outcome is known later: parallel attempts cannot all pass the check.
-   * Returns how to take the failure back when the attempt succeeded.
+   * `check` and `fail` combined, for an attempt whose outcome is known later, so that parallel attempts cannot all pass.
+   * Returns a function that removes the failure after a success.
    */
   reserve(name: string): () => void
 }
@@ -18,7 +18,7 @@ const MAX_NAMES = 10_000
 
 export function createThrottle(options: { failuresPerMinute: number; now?: () => number }): Throttle {
   const now = options.now ?? Date.now
-  // In the order of their first failure: who has to make room is the one whose minute is over first.
+  // Ordered by first failure, so that the entry whose minute ends first is evicted.
   const failures = new Map<string, { count: number; since: number }>()
   const throttle: Throttle = {
     check(name) {
@@ -50,7 +50,7 @@ export function createThrottle(options: { failuresPerMinute: number; now?: () =>
   return throttle
 }
 
-/** What one client can choose freely is one: an IPv4 address, or the /64 of an IPv6 address. */
+/** Throttling key of a client: an IPv4 address, or the /64 of an IPv6 address, within which a client can choose freely. */
 export function clientNetwork(address: string): string {
   if (!ipaddr.isValid(address)) return address
   const parsed = ipaddr.process(address)

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
 
-/** What the cookie of a browser says. `holder`: what it was exchanged for; `expires`: s since 1970. */
+/** Content of a session cookie. `holder`: the credential behind it; `expires`: s since 1970. */
 export interface Ticket {
   holder: string
   expires: number
@@ -14,7 +14,7 @@ const ticketSchema = z.object({ kind: z.string(), holder: z.string(), expires: z
 
 const SIGNATURE_BYTES = 32
 
-/** Cookies that carry their own proof: nothing is kept of a session. */
+/** Signed cookies; no session state is stored. */
 export function createTickets(keys: SigningKeys) {
   const claimOf = (text: string): string => `session:${text}`
   return {
@@ -29,7 +29,7 @@ export function createTickets(keys: SigningKeys) {
       return `${text}.${sign(keys, claimOf(text), SIGNATURE_BYTES)}`
     },
 
-    /** null: not a ticket of ours, of another kind, or its time is over. */
+    /** null: invalid, of another kind, or expired. */
     read(kind: TicketKind, value: string | undefined): Ticket | null {
       const [text, signature, ...rest] = value?.split('.') ?? []
       if (!text || !signature || rest.length > 0) return null

@@ -2,7 +2,7 @@ import type { CreditStore } from '../shared/credits/ports.ts'
 import { ServiceError } from '../shared/errors.ts'
 import type { JobRecord } from '../shared/jobs/job.ts'
 
-/** Throws `no_price` when a tenant whose credit is limited wants a job that nothing would be charged for. */
+/** Throws `no_price` when a tenant with limited credit submits a job without a price. */
 export type MayRunUnpriced = (tenant: string, jobs: readonly Pick<JobRecord, 'price'>[]) => Promise<void>
 
 export function createMayRunUnpriced(options: {

@@ -2,12 +2,12 @@ import type { EventHub } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 
-/** A change wakes whoever waits; a second look this often is for a reader of the events that is away. */
+/** Interval of re-reads, ms. A change wakes a waiting request; re-reads cover a failed reader of events. */
 const LOOK_MS = 5_000
 
 /**
- * The job when it is final, or as it is when the time is over, or when the one who asked has left; null when there is no
- * such job.
+ * Returns the job when it is final, or its current state after the time or when the client has disconnected; null when
+ * there is no such job.
  */
 export function createUntilFinal({ store, hub }: { store: Pick<JobStore, 'read'>; hub: Pick<EventHub, 'onJob'> }) {
   return async (id: string, seconds: number, gone: AbortSignal): Promise<JobRecord | null> => {

@@ -5,7 +5,7 @@ import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
 import type { Crowd, JobStore, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
 
-/** What holds up a job; null: nothing of ours does, it is on its way. */
+/** Reason why a job waits; null: it is not waiting. */
 export type Waiting =
   | { for: 'outcome' }
   | { for: 'stop'; since: number }
@@ -20,10 +20,10 @@ export interface WaitingDependencies {
   waits: Pick<JobWaits, 'of'>
 }
 
-/** Of those that stop creation the first one is shown; pauses are read where they are kept. */
+/** Conditions that stop creation, in the order of display; pauses are read separately. */
 const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreation && !name.startsWith('pause_')
 
-/** What a job waits for. Its record alone does not say: pauses are the account's, conditions the deployment's. */
+/** Reason why a job waits, from its record, the account's pauses and the deployment's conditions. */
 export function createWaiting({ store, account, conditions, waits }: WaitingDependencies) {
   async function turnOf(job: JobRecord): Promise<Waiting> {
     const [crowd, pause, lasting, wait] = await Promise.all([
@@ -36,7 +36,7 @@ export function createWaiting({ store, account, conditions, waits }: WaitingDepe
     return { for: 'turn', crowd, pause, condition, wait }
   }
 
-  /** While a job is resubmitted, its newest attempt says whether it waits. */
+  /** During a resubmission the newest attempt decides whether the job waits. */
   async function whileResubmitted(id: string): Promise<Waiting> {
     const { state } = await store.load(id)
     if (state?.job.phase !== 'resubmitting') return null

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { AuditReport, Finding } from '../shared/audit/audit.ts'
 import { INVARIANTS } from '../shared/audit/finding.ts'
 import type { Command } from './command.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { note, printJson, printLine, printText } from './terminal.ts'
 
 const HELP = `Usage: genqueue audit [options]
@@ -63,7 +63,7 @@ export const auditCommand: Command = {
   help: HELP,
   async run(args) {
     const { values } = parseArgs({ args, options, strict: true })
-    return operate(async ({ audit }) => {
+    return runOperatorCommand(async ({ audit }) => {
       const { repair, quiescent } = values
       const report = await audit({ repair, quiescent, files: !values['skip-files'] })
       print(report, values.json)

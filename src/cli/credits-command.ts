@@ -11,7 +11,7 @@ import { accountView, entryView, spendingView } from '../shared/credits/credit-v
 import type { LedgerEntry, OperatorKind } from '../shared/credits/ledger.ts'
 import type { Command } from './command.ts'
 import { once } from './once.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { readRequest } from './read-options.ts'
 import { note } from './terminal.ts'
@@ -147,7 +147,7 @@ export const creditsCommand: Command = {
     const [name = '', tenant, ...rest] = positionals
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
     if (action === undefined || tenant === undefined || rest.length > 0) throw new Error(HELP)
-    return operate(async ({ credits, tenants }) => {
+    return runOperatorCommand(async ({ credits, tenants }) => {
       await action({ credits }, (await tenants.tenant(tenant)).id, values)
       return 0
     })

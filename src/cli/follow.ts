@@ -3,7 +3,7 @@ import type { Batch, Job } from '../client/types.ts'
 import { Interrupted } from './failures.ts'
 import { bar, createLiveLines } from './live-lines.ts'
 import { writeLine, type Screen } from './terminal.ts'
-import { batchLine, nameOf, percent, span, stateOf } from './words.ts'
+import { batchLine, nameOf, percent, span, stateOf } from './format.ts'
 
 /** What a person sees while jobs run. `json`: nobody looks. */
 

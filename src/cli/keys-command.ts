@@ -5,7 +5,7 @@ import { keyView } from '../shared/tenants/tenant-view.ts'
 import { SCOPES, USUAL_SCOPES, type ApiKey } from '../shared/tenants/tenant.ts'
 import type { Command } from './command.ts'
 import { once } from './once.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readDuration, readRequest } from './read-options.ts'
 import { note, printJson, printLine } from './terminal.ts'
@@ -128,7 +128,7 @@ export const keysCommand: Command = {
       grace: grace === undefined ? undefined : readDuration('grace', grace),
       idempotencyKey: values['idempotency-key'],
     }
-    return operate(async ({ tenants }) => {
+    return runOperatorCommand(async ({ tenants }) => {
       if (making) printMade(await making(tenants, of, options), values.json)
       else if (action) printKeys(await action(tenants, of), await tenants.now(), values.json)
       else throw new Error(HELP)

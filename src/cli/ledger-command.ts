@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { LedgerVerdict } from '../shared/credits/verify-ledger.ts'
 import type { Command } from './command.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue ledger verify [options]
@@ -37,7 +37,7 @@ export const ledgerCommand: Command = {
       options: { tenant: { type: 'string' }, json: { type: 'boolean', default: false } },
     })
     if (positionals.join(' ') !== 'verify') throw new Error(HELP)
-    return operate(async ({ tenants, verifyLedgers }) => {
+    return runOperatorCommand(async ({ tenants, verifyLedgers }) => {
       const only = values.tenant === undefined ? null : (await tenants.tenant(values.tenant)).id
       let found = 0
       for await (const verdict of verifyLedgers(only)) {

@@ -5,7 +5,7 @@ import { LOGIN_CODE_S, loginLink } from '../shared/tenants/login-codes.ts'
 import { localOrigin } from '../shared/config.ts'
 import type { Command } from './command.ts'
 import { RefusedError, UsageError } from './failures.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { note, printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue login [options]
@@ -32,7 +32,7 @@ export const loginCommand: Command = {
     const named = values.url ?? (readEnvironment()['GENQUEUE_URL'] || null)
     if (named !== null && !(URL.canParse(named) && /^https?:$/.test(new URL(named).protocol)))
       throw new UsageError(`${named} is not an http(s) address`)
-    return operate(async ({ makeLoginCode }, config) => {
+    return runOperatorCommand(async ({ makeLoginCode }, config) => {
       const running = await readRunningService(config.dataDir)
       if (running !== null && !running.signInLinks)
         throw new RefusedError(

@@ -1,6 +1,6 @@
 import type { Batch, Job } from '../client/types.ts'
 import { printLine, printText } from './terminal.ts'
-import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './words.ts'
+import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './format.ts'
 
 /** What commands answer on stdout. */
 

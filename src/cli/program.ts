@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Command as OperatorCommand } from './command.ts'
-import { addLookCommands } from './look-commands.ts'
+import { addReadCommands } from './read-commands.ts'
 import { addBatch, addSubmit, type Finish } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
 
@@ -78,7 +78,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   program.commandsGroup('Over the API:')
   addSubmit(program, finish)
   addBatch(program, finish)
-  addLookCommands(program, finish)
+  addReadCommands(program, finish)
   addOperatorCommands(program, finish)
   await program.parseAsync(args, { from: 'user' })
   return exit

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Command } from './command.ts'
 import { EXIT } from './failures.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-link-key [options]
@@ -24,7 +24,7 @@ export const rotateLinkKeyCommand: Command = {
     const flag = { type: 'boolean', default: false } as const
     const { values } = parseArgs({ args, strict: true, options: { now: flag, json: flag } })
     const { now, json } = values
-    return operate(async ({ rotateLinkKey }) => {
+    return runOperatorCommand(async ({ rotateLinkKey }) => {
       await rotateLinkKey({ now })
       const done = 'The key of lasting links was rotated. All links that were made before have ended.'
       if (json) printJson({ rotated: true })

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Command } from './command.ts'
 import { EXIT, RefusedError } from './failures.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-token-key [options]
@@ -24,7 +24,7 @@ export const rotateTokenKeyCommand: Command = {
     const flag = { type: 'boolean', default: false } as const
     const { values } = parseArgs({ args, strict: true, options: { force: flag, json: flag } })
     const { force, json } = values
-    return operate(async ({ rotateTokenKey }) => {
+    return runOperatorCommand(async ({ rotateTokenKey }) => {
       const { left } = await rotateTokenKey({ force })
       if (left === 0) {
         const told = 'The key was rotated. The one before it counts until the next rotation.'

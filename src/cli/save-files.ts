@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Client } from '../client/client.ts'
 import type { Job } from '../client/types.ts'
 import { BrokenFileError } from './failures.ts'
-import { endingOf } from './words.ts'
+import { endingOf } from './format.ts'
 
 /**
  * Writes what a job made into a folder, and answers the paths. Names are made of `stem` and the kind of file; nothing of

@@ -7,7 +7,7 @@ import { tenantView } from '../shared/tenants/tenant-view.ts'
 import { withoutNulls } from '../shared/tenants/tenant-requests.ts'
 import type { Limits, Tenant } from '../shared/tenants/tenant.ts'
 import type { Command } from './command.ts'
-import { operate } from './operate.ts'
+import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readLimit, readRequest } from './read-options.ts'
 
@@ -157,7 +157,7 @@ export const tenantsCommand: Command = {
         files: orDefault(values['keep-files']),
       },
     }
-    return operate(async ({ tenants }, { tenantLimits }) => {
+    return runOperatorCommand(async ({ tenants }, { tenantLimits }) => {
       print(await action(tenants, id ?? '', options), tenantLimits, values.json)
       return 0
     })

@@ -35,7 +35,7 @@ describe('the login form of the board', () => {
 
   test('returns the form with an error for a wrong password', async () => {
     const page = await signIn('not the password')
-    await page.getByRole('alert').getByText('That is not the password.').waitFor()
+    await page.getByRole('alert').getByText('The password is wrong.').waitFor()
     expect(new URL(page.url()).pathname).toBe(LOGIN)
     expect(await serious(page)).toEqual([])
     await page.getByLabel('Admin password').fill(TEST_ADMIN_PASSWORD)

@@ -235,7 +235,7 @@ describe('exit codes', () => {
   test('4: the service refuses', async () => {
     expect(await run(['get', 'job_00000000000000000000000000'])).toMatchObject({
       exit: 4,
-      stderr: 'genqueue: There is no such job.\n',
+      stderr: 'genqueue: The job does not exist.\n',
     })
     const stranger = await run(['presets', '--key', 'not-a-key-0123456789', '--json'])
     expect(stranger.exit).toBe(4)

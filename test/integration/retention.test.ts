@@ -164,7 +164,7 @@ describe('a record that goes', () => {
     for (const headers of [{}, { 'if-none-match': etag }]) {
       const gone = await operator.ask(url, { key: null, headers })
       expect(code(gone)).toEqual([404, 'not_found'])
-      expect(gone.body.detail).toContain('not kept any more')
+      expect(gone.body.detail).toContain('was removed')
     }
   })
 

@@ -3,8 +3,8 @@ import { toServiceError } from '../../src/api/error-response.ts'
 
 test.each([
   ["Stream isn't writeable and enableOfflineQueue options is false", 'Nothing was changed'],
-  ['Command timed out', 'Whether a change was made is not known'],
-  ['Connection is closed.', 'Whether a change was made is not known'],
+  ['Command timed out', 'A change may or may not have been made'],
+  ['Connection is closed.', 'A change may or may not have been made'],
 ])('a Redis that fails with %j: the answer says what is known', (message, words) => {
   const error = toServiceError(new Error(message))
   expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining(words) })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { batchTable } from '../../src/cli/follow.ts'
 import { bar, createLiveLines } from '../../src/cli/live-lines.ts'
 import { readPair } from '../../src/cli/read-input.ts'
-import { credits, endingOf, span } from '../../src/cli/words.ts'
+import { credits, endingOf, span } from '../../src/cli/format.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
 
 /** What the command line draws on a terminal: a screen of our own shows what a person would see. */

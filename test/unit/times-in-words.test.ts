@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { span } from '../../src/cli/words.ts'
+import { span } from '../../src/cli/format.ts'
 import type { Job, JobPhase } from '../../src/client/types.ts'
 import { duration, moment } from '../../src/studio/format.ts'
 import { sharesOf } from '../../src/studio/run/shares.ts'

@@ -1,7 +1,7 @@
 import { Router, type Express, type Request, type Response } from 'express'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
-import type { BodyRoom, BodyShare } from '../body-room.ts'
+import type { BodyBudget, BodyShare } from '../body-budget.ts'
 import { escapeHtml } from '../escape-html.ts'
 import { requestedBy } from '../fetch-metadata.ts'
 import { readBody } from '../read-body.ts'
@@ -13,14 +13,14 @@ import { ServiceError } from '../../shared/errors.ts'
 export interface AdminRouterOptions {
   auth: Auth
   throttle: Throttle
-  /** For the bodies of those who sign in, by address. */
-  room: BodyRoom
-  /** ms without a byte after which a body is given up. */
+  /** Budget for sign-in bodies, by address. */
+  room: BodyBudget
+  /** ms without a byte after which reading is aborted. */
   idleMs: number
   board: Express
   boardPath: string
   toRequest: (request: Request) => ApiRequest
-  /** As a problem document, or as the page that `page` makes of what went wrong. */
+  /** Sends a problem document, or the page that `page` makes of the error. */
   sendError: (response: Response, error: unknown, page?: (message: string) => string) => void
 }
 
@@ -42,11 +42,12 @@ input,button{font:inherit;width:100%;box-sizing:border-box;padding:.625rem .75re
 button{margin-top:1rem;background:#4f46e5;color:#fff;border:0;cursor:pointer}p[role=alert]{color:#c2410c}
 @media (prefers-color-scheme:dark){body{background:#111214;color:#e8e8ea}p[role=alert]{color:#fdba74}}`
 
-/** The field `password` of a form or of JSON; null when the body is anything else. */
+/** Field `password` of a form or of JSON; null for any other body. */
 async function passwordOf(request: Request, room: BodyShare, idleMs: number): Promise<string | null> {
   const look = (chunk: Buffer): void => room.take(chunk.length)
   const body = await readBody(request, { maxBytes: MAX_LOGIN_BYTES, idleMs, look })
-  if (body === null) throw new ServiceError('body_too_large', `A login may have ${MAX_LOGIN_BYTES} bytes.`)
+  if (body === null)
+    throw new ServiceError('body_too_large', `The request body exceeds the limit of ${MAX_LOGIN_BYTES} bytes.`)
   const text = body.toString('utf8')
   const fields = request.is('application/json') ? parsed(text) : Object.fromEntries(new URLSearchParams(text))
   return bodySchema.safeParse(fields).data?.password ?? null
@@ -62,7 +63,7 @@ function parsed(text: string): unknown {
 
 const wantsPage = (request: Request): boolean => (request.headers.accept ?? '').includes('text/html')
 
-/** Login and Bull Board. A session of its own, read-only queues, and nothing without the session. */
+/** Login and Bull Board: a separate session, read-only queues, and no access without the session. */
 export function adminRouter(options: AdminRouterOptions): Router {
   const { auth, throttle, room, idleMs, board, boardPath, toRequest, sendError } = options
   const router = Router()
@@ -82,19 +83,19 @@ export function adminRouter(options: AdminRouterOptions): Router {
       const isFromProgram = requestedBy(asked) === 'unsaid' && asked.headers.origin === undefined
       if (!auth.hostAllowed(asked) || (!isFromProgram && !auth.fromOwnPage(asked)))
         throw new ServiceError('cross_site', 'The login only works from its own page.')
-      // Counted as a failure until it is known to be none: whatever comes in parallel is throttled too.
+      // Counted as a failure until it succeeds, so that parallel attempts are throttled too.
       const succeeded = throttle.reserve(asked.ip)
       share = room.enter(asked.ip)
       const password = await passwordOf(request, share, idleMs)
       const cookie = password === null ? null : auth.adminSignIn(password, asked.secure)
       if (cookie === null) {
-        throw new ServiceError('unauthenticated', 'That is not the password.')
+        throw new ServiceError('unauthenticated', 'The password is wrong.')
       }
       succeeded()
       response.setHeader('set-cookie', cookie)
       response.redirect(303, boardPath)
     } catch (error) {
-      // A person who sent the form sees the form again, whatever went wrong; a program gets a problem document.
+      // After an error a browser gets the form again, a program a problem document.
       sendError(response, error, wantsPage(request) ? page : undefined)
     } finally {
       share?.leave()
@@ -114,19 +115,19 @@ export function adminRouter(options: AdminRouterOptions): Router {
         sendError(response, new ServiceError('cross_site', 'The board only works from its own page.'))
         return
       }
-      // One rule here: the board's own read-only mode is a check in each of its routes, and some answer 200.
+      // One check for all routes, because the board's read-only mode is per route and some return 200.
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         response.setHeader('allow', 'GET, HEAD')
         sendError(
           response,
-          new ServiceError('method_not_allowed', 'The board only shows; jobs are changed by the API.'),
+          new ServiceError('method_not_allowed', 'The board is read-only. Use the API to change jobs.'),
         )
         return
       }
       next()
     },
     securityHeaders({
-      // The board's own page styles its elements inline and has a <base>; scripts stay those of this origin.
+      // The board's page has inline styles and a <base>; scripts are limited to this origin.
       'base-uri': ["'self'"],
       'style-src': ["'self'", "'unsafe-inline'"],
       'font-src': ["'self'", 'data:'],

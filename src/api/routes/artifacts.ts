@@ -19,25 +19,25 @@ export interface ArtifactRoutesDependencies {
   ensureDeployment: () => Promise<void>
 }
 
-/** Of links and of readers with a key or a job token. */
+/** Query parameters of links and of readers with a key or a job token. */
 const QUERY = ['expires', 'signature', 'file', 'download', 'token']
 
-/** Stored outputs, whole or in ranges, by signed path, key or session. */
+/** Serves stored outputs, complete or in ranges, by signed link, key, job token or session. */
 export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[] {
   const { store, artifacts, links, lasting, auth, cors, ensureDeployment } = dependencies
-  const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such artifact.')
+  const notFound = (): ServiceError => new ServiceError('not_found', 'The artifact does not exist.')
 
-  /** Who may see it: everyone with a signed link, else the tenant that owns the job, or who has a token for it. */
+  /** Access: by a signed link, by the tenant that owns the job, or by a token for it. */
   async function find(request: ApiRequest): Promise<ReturnType<typeof namedFiles>> {
     const id = request.params.id ?? ''
     const signature = request.query.get('signature')
     const linked = signature !== null && links.valid(id, request.query.get('expires') ?? '', signature)
     if (!linked && signature !== null && !auth.hasCredentials(request))
-      throw new ServiceError('link_expired', 'The link has expired; the job shows a fresh one.')
+      throw new ServiceError('link_expired', 'The link has expired. Read the job for a new one.')
     const principal = linked ? null : await auth.require(request, 'jobs:read', true)
     const place = parseArtifactId(id)
     const job = place && (await store.read(place.job))
-    // A signed link is right without a record; what is not found may have been lost.
+    // A signed link is valid without a record; a missing record can mean lost data.
     if (!job) await ensureDeployment()
     if (!job || (principal && !mayOpen(principal, job))) throw notFound()
     await cors.require(request, job.tenant)
@@ -52,7 +52,7 @@ export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[
     return file
   }
 
-  /** By a link that says everything itself: no record is asked. null: it is not such a link. */
+  /** Serves a lasting link, without reading a record. null: it is not such a link. */
   async function serveLasting(request: ApiRequest, part: string): Promise<ApiResponse | null> {
     const file = request.query.get('file')
     if (file === null) return null
@@ -61,14 +61,14 @@ export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[
     if (linked === null)
       throw new ServiceError(
         'link_expired',
-        'The link is not valid. It was changed on its way, or all lasting links were ended; the job shows another one.',
+        'The link is not valid: it was modified, or all lasting links were revoked. Read the job for a new one.',
       )
     await cors.require(request, linked.tenant)
     const answer = await serveFile(request, artifacts, linked)
-    // Only who opened the file knows that it is there.
+    // Only opening the file proves that it exists.
     const isOpen = answer !== null && 'stream' in answer
     if (answer === null || (!isOpen && !(await isStored(linked))))
-      throw new ServiceError('not_found', 'The file of this link is not kept any more.')
+      throw new ServiceError('not_found', 'The file of this link was removed.')
     return answer
   }
 

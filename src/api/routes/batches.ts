@@ -52,13 +52,13 @@ export interface BatchRoutesDependencies {
   retryPlaces: () => RetryPlaces
   auth: Auth
   account: string
-  /** How long jobs are kept that do not say it. */
+  /** Default retention of jobs. */
   keep: DeploymentKeep
-  /** Redis has no room for new work. */
+  /** Whether Redis has no room for new work. */
   full: () => boolean
 }
 
-/** A batch of 1,000 jobs with inputs of some kilobytes, beside the files in them. */
+/** Body limits: a batch of 1,000 jobs with inputs of some kilobytes, excluding inline files. */
 const BODY = withFiles({ bytes: 8 * 1024 * 1024, values: 500_000 })
 const RESOLVED_AT_ONCE = 50
 const MANIFEST_PAGE = 100
@@ -75,7 +75,7 @@ const manifestQuery = z.strictObject({ links: linksQuery })
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Batches: submit together, look, watch, cancel, try the failed ones again. */
+/** Batches: submit, read, watch, cancel, retry the failed jobs. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   const {
     batches,
@@ -92,16 +92,16 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     full,
   } = dependencies
 
-  /** A foreign id is as unknown as a made-up one, and so is a draft. */
+  /** A foreign id and a draft give the same 404 as an unknown id. */
   async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
     const id = params.id ?? ''
     const batch = BATCH_ID.test(id) ? await batches.read(id) : null
     if (batch === null || batch.state === 'draft' || !mayOpen(principal, batch))
-      throw new ServiceError('not_found', 'There is no such batch.')
+      throw new ServiceError('not_found', 'The batch does not exist.')
     return batch
   }
 
-  /** The first mistakes of any items, at once: no more of them are shown. */
+  /** Collects the first errors of all items, up to the limit that a response shows. */
   async function resolveItems(
     items: readonly JsonObject[],
     defaults: JsonObject,
@@ -121,7 +121,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     for (let at = 0; at < items.length && wrong.length < MAX_FIELDS; at += RESOLVED_AT_ONCE)
       await Promise.all(items.slice(at, at + RESOLVED_AT_ONCE).map((item, i) => resolve(item, at + i)))
     if (wrong.length > 0) throw invalidRequest(wrong)
-    // Names that two patterns make in one batch could meet.
+    // Two patterns in one batch could produce the same name.
     const patterns = new Set(jobs.map(({ key_pattern }) => key_pattern))
     return patterns.size === 1
       ? jobs
@@ -186,7 +186,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     })
   }
 
-  /** A new batch of what did not succeed, which names the old one. */
+  /** Creates a new batch of the jobs that did not succeed; it references the old one. */
   async function retryFailed(request: OwnedRequest): Promise<ApiResponse> {
     const old = await owned(request)
     if (old.completed_at === null) throw new ServiceError('not_retryable', 'The batch is not over yet.')
@@ -197,7 +197,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         if (job.status === 'succeeded') continue
         mayRun(job.preset)
         if (job.input === null)
-          throw new ServiceError('not_retryable', 'Inputs were removed by retention; submit the jobs again.')
+          throw new ServiceError('not_retryable', 'Inputs were removed by retention. Submit the jobs again.')
         const named_as = await places.take(job)
         const kept = keepAgain(job.keep, keep, request.principal.keep)
         failed.push({
@@ -267,7 +267,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     return { status: 202, body: batchView((await batches.read(batch.id)) ?? batch) }
   }
 
-  /** One line for each job, in the order of their places; a page of them is in memory at a time. */
+  /** One line per job, ordered by position; one page of jobs is in memory at a time. */
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
     const { links } = parseWith(manifestQuery, queryObject(request.query))
     const kind = linksFor(request.principal, links)
@@ -336,7 +336,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   ]
 }
 
-/** An item says more than the defaults; of the input field by field. */
+/** Merges an item over the defaults; the input field by field. */
 function withDefaults(item: JsonObject, defaults: JsonObject): JsonObject {
   const own = ['preset', 'model', 'version', 'deployment'].some((name) => item[name] !== undefined)
   const { preset, model, version, deployment, ...shared } = defaults

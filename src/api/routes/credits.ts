@@ -21,7 +21,7 @@ export interface CreditRoutesDependencies {
   tenants: Pick<TenantAdmin, 'tenant'>
 }
 
-/** Credits: what a tenant has, where it went; and what an operator gives and takes. */
+/** Credits: a tenant's account and spending, and an operator's grants and withdrawals. */
 export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies): Route[] {
   async function account(tenant: string): Promise<ApiResponse> {
     return { status: 200, body: accountView(tenant, await store.account(tenant)) }
@@ -58,12 +58,12 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
     (request: OwnedRequest): Promise<ApiResponse> =>
       show(request.principal.tenant, request)
 
-  /** Of the tenant that the path names. */
+  /** Account of the tenant in the path. */
   const named =
     (show: (tenant: string, request: OwnedRequest) => Promise<ApiResponse>) =>
     async (request: OwnedRequest): Promise<ApiResponse> => {
       const { id = '' } = request.params
-      if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'There is no such tenant.')
+      if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'The tenant does not exist.')
       return show((await tenants.tenant(id)).id, request)
     }
 

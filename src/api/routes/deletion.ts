@@ -19,17 +19,17 @@ export interface DeletionDependencies {
   log: Logger
 }
 
-/** A final job changes for late news only. */
+/** Attempts: a final job changes only by late observations. */
 const MAX_RACES = 5
 
-/** Removal of a job before its time, with everything that was kept for it; the ledger and its batch's counts stay. */
+/** Early deletion of a job with all of its data; the ledger and its batch's counts are kept. */
 export function deletionRoutes({ store, lifecycle, files, inputs, log }: DeletionDependencies): Route[] {
   const owned = createOwned(
     async (id) => (await store.load(id)).state,
     ({ job }) => job,
   )
 
-  /** Files that outlived the record of a job. */
+  /** Removes files whose job has no record any more. */
   async function removedKept({ params: { id = '' }, principal }: OwnedRequest): Promise<boolean> {
     const kept = JOB_ID.test(id) ? await store.keptFiles(id) : null
     if (kept === null || !mayOpen(principal, { id, tenant: kept.tenant })) return false
@@ -44,20 +44,20 @@ export function deletionRoutes({ store, lifecycle, files, inputs, log }: Deletio
       if (await removedKept(request)) return { status: 204 }
       const state = await owned(request)
       const { job, attempts, effects } = state
-      // Nothing runs any more but our own copies.
+      // Only our own copies can still be running.
       if (job.phase === 'storing') {
         await lifecycle.apply(job.id, { type: 'cancel', gives_up_output: true }, 'api')
         continue
       }
       if (!isFinal(job.phase))
-        throw new ServiceError('not_deletable', 'The job is not over yet; cancel it first.', { retryAfter: 5 })
-      // Whatever may still come of it is found by its record.
+        throw new ServiceError('not_deletable', 'The job is not over yet. Cancel it first.', { retryAfter: 5 })
+      // Late results of the prediction need the record.
       if (effects.length > 0 || attempts.some((attempt) => attempt.state !== 'closed'))
         throw new ServiceError('not_deletable', 'Its prediction is still being stopped at Replicate.', {
           retryAfter: 30,
         })
-      // Outputs first: what fails halfway is found again, and nothing is left that no record names. Of input files it
-      // is known who uses them.
+      // Outputs first: after a failure halfway the record still names the rest. Input files have their own record of
+      // users.
       await files.remove(files.of(job))
       if (await store.purge(state, { remove: 'record', early: true, kept: null }, newCommitId())) {
         await inputs.removeInputs(job)
@@ -65,7 +65,7 @@ export function deletionRoutes({ store, lifecycle, files, inputs, log }: Deletio
         return { status: 204 }
       }
     }
-    throw new Error('the job changed whenever it was to be deleted')
+    throw new Error('the job changed during each attempt to delete it')
   }
 
   return [{ method: 'DELETE', path: '/v1/jobs/:id', scope: 'jobs:write', handle: remove }]

@@ -6,7 +6,7 @@ import type { ApiResponse, Route } from '../http.ts'
 
 const FILE = new URL('../../../docs/openapi.yaml', import.meta.url)
 
-/** The API's own description, read once. Nothing of it needs credentials; without the file there are no such routes. */
+/** API description, read once. Public; without the file these routes do not exist. */
 export function docsRoutes(file = FILE): Route[] {
   if (!existsSync(file)) return []
   const document: unknown = parse(readFileSync(file, 'utf8'))

@@ -14,22 +14,22 @@ export interface HealthReportDependencies {
   show: (job: JobRecord) => Promise<Job>
   metrics: Pick<Metrics, 'webhookLatencies'>
   conditions: Pick<Conditions, 'all'>
-  /** Whether Replicate can call us. */
+  /** Whether Replicate can reach this service. */
   webhooks: () => boolean
   account: string
   creates: Rate
   reads: Rate & { free: () => Promise<number> }
 }
 
-/** Waiting jobs that are asked what they wait for, and the tenants that they are taken from. */
+/** Size of the sample of waiting jobs, and number of tenants that it is taken from. */
 const LOOKED_AT = 200
 const TENANTS = 50
 
-/** `/v1/health`: how the whole deployment is doing, for a page that an operator looks at. */
+/** `/v1/health`: state of the whole deployment, for an operator's page. */
 export function healthReportRoutes(dependencies: HealthReportDependencies): Route[] {
   const { store, tenants, show, metrics, conditions, webhooks, account, creates, reads } = dependencies
 
-  /** Nobody keeps the reasons, because they are of the moment: a sample of those who wait tells them. */
+  /** Waiting reasons from a sample of waiting jobs, because reasons are momentary and not stored. */
   async function waiting(): Promise<Health['waiting']> {
     const known = await tenants.tenants({ limit: TENANTS })
     const limit = Math.max(1, Math.floor(LOOKED_AT / known.length))

@@ -8,7 +8,7 @@ export interface HealthRoutesOptions {
   metrics: Metrics
 }
 
-/** `/livez`: the process turns. `/readyz`: it can take work, and why not. `/metrics`: for Prometheus. */
+/** `/livez`: the event loop runs. `/readyz`: whether it can accept work, with reasons. `/metrics`: for Prometheus. */
 export function healthRoutes({ version, checks, metrics }: HealthRoutesOptions): Route[] {
   return [
     {

@@ -52,17 +52,17 @@ export interface JobRoutesDependencies {
   inputs: Inputs
   retryPlaces: () => RetryPlaces
   account: string
-  /** How long jobs are kept that do not say it. */
+  /** Default retention of jobs. */
   keep: DeploymentKeep
-  /** Redis has no room for new work. */
+  /** Whether Redis has no room for new work. */
   full: () => boolean
 }
 
-/** Of presets and batches there is no index: their jobs are looked for among so many, so many at once. */
+/** Limits of a scan for jobs by preset or batch, which have no index: jobs in total and per read. */
 const LOOKED_AT = 500
 const CHUNK = 100
 
-/** A job as its owner sees it, with what it waits for. */
+/** Representation of a job, with the reason why it waits. */
 export type ShowJob = (job: JobRecord, links?: LinkKind) => Promise<Job>
 
 export function createShowJob(view: JobView, dependencies: WaitingDependencies): ShowJob {
@@ -70,7 +70,7 @@ export function createShowJob(view: JobView, dependencies: WaitingDependencies):
   return async (job, links) => view(job, await waiting(job), links)
 }
 
-/** Jobs: submit, look, list, wait, watch, cancel. */
+/** Jobs: submit, read, list, wait, watch, cancel. */
 export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   const {
     store,
@@ -90,14 +90,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   const untilFinal = createUntilFinal({ store, hub })
   const owned = createOwnedJob(store)
 
-  /** The job as it is, or when it is final if that is waited for. */
+  /** Returns the job at once, or when it is final if the request waits for that. */
   async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
     const now = wait === null ? job : await untilFinal(job.id, wait, gone())
     if (now === null) throw noSuchJob()
     return now
   }
 
-  /** Accepts a job, waits for it when asked to, and answers it. */
+  /** Accepts a job, waits for it if requested, and responds with it. */
   async function accept(
     request: OwnedRequest,
     job: Omit<NewJob, 'tenant' | 'account'>,
@@ -123,7 +123,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     try {
       await mayRunUnpriced(tenant, [job])
     } catch (error) {
-      // A repetition is answered by what its first request was, when the tenant was not limited yet.
+      // A repeated request returns its original job, which was accepted before the tenant was limited.
       const known = idempotency && (await lifecycle.known(idempotency))
       if (!known) throw error
       return known
@@ -169,32 +169,32 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       )
     } catch (caught) {
       const error = inRequest(caught, () => '/input')
-      // The preset may be another one by now: a repetition is answered by what its first request was.
+      // A repeated request returns its original job, because the preset can have changed since.
       const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
       if (!known) throw error
       return answer(request, known, preferredWait(request), true)
     }
   }
 
-  /** The job that this very request made before. */
+  /** The job that the same request created before. */
   async function firstOf(request: OwnedRequest, scope: IdempotencyScope): Promise<JobRecord | null> {
     const idempotency = idempotencyOf(request, scope)
     const known = idempotency && (await store.idempotent(idempotency.entry))
     return known && known.body === idempotency.body ? store.read(known.job) : null
   }
 
-  /** A new job like the old one, which it names. */
+  /** Creates a copy of an ended job that references it. */
   async function retry(request: OwnedRequest): Promise<ApiResponse> {
     const old = await owned(request)
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
     mayRun(old.preset)
     if (old.input === null)
-      throw new ServiceError('not_retryable', 'The input was removed by retention; submit it again.')
+      throw new ServiceError('not_retryable', 'The input was removed by retention. Submit it again.')
     const isPinned =
       parseWith(retryQuerySchema, queryObject(request.query)).pinned === 'true' ||
       parseWith(retrySchema, request.body).pinned === true
     const same = isPinned ? pinned(old) : { target: {}, input: old.input }
-    if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of this run is known.')
+    if (same === null) throw new ServiceError('not_retryable', 'Neither the version nor the seed of the run is known.')
     const places = retryPlaces()
     const named_as = await places.take(old)
     const kept = keepAgain(old.keep, keep, request.principal.keep)
@@ -233,7 +233,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const wanted: JobRecord[] = []
     let last = cursor
     for (let looked = chunk; ; looked += chunk) {
-      // One more than is looked at, so that it is known whether there are more.
+      // Reads one more than the page, to know whether there are more.
       const jobs = await store.list(principal.tenant, {
         limit: chunk + 1,
         ...(status === undefined ? {} : { status }),
@@ -263,7 +263,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function events(request: OwnedRequest): Promise<ApiResponse> {
     const last = request.headers['last-event-id']
     if (last !== undefined && !/^\d{1,15}$/.test(last))
-      throw new ServiceError('invalid_header', 'Last-Event-ID is not one of this stream.')
+      throw new ServiceError('invalid_header', 'Last-Event-ID is not an id of this stream.')
     const { id } = await owned(request)
     return streams.ofJob(request.principal.tenant, id)
   }
@@ -297,14 +297,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   ]
 }
 
-/** `Prefer: wait=n`, n 1 to 60; other preferences are not ours and ignored, as RFC 7240 wants. */
+/** `Prefer: wait=n`, n 1 to 60; other preferences are ignored, as RFC 7240 requires. */
 function preferredWait(request: OwnedRequest): number | null {
   for (const part of request.headers.prefer?.split(',') ?? []) {
     const match = /^\s*wait\s*(?:=\s*"?(\d+)"?)?\s*$/.exec(part)
     if (!match) continue
     const seconds = match[1] === undefined ? 60 : Number(match[1])
     if (seconds < 1 || seconds > 60)
-      throw new ServiceError('invalid_header', 'Prefer: wait=n takes a whole number of seconds, 1 to 60.')
+      throw new ServiceError('invalid_header', 'Prefer: wait=n needs a whole number of seconds, 1 to 60.')
     return seconds
   }
   return null

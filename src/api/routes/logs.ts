@@ -13,29 +13,29 @@ export interface LogRoutesDependencies {
   reads: Budget
 }
 
-/** Characters; the end tells most. */
+/** Limit in characters; the end of the log is kept. */
 const LONGEST = 64 * 1024
-/** ms that an answer serves everybody who looks: reads are the account's, and shared. */
+/** ms for which a response is cached, because reads count against the account's budget. */
 const KEPT_RUNNING_MS = 2_000
 const KEPT_FINAL_MS = 60_000
 const KEPT_JOBS = 200
 const BUDGET_WAIT_MS = 5_000
 
-/** What the model wrote while it ran. It is not kept here: Replicate has it for an hour, and is asked. */
+/** Logs of the model. They are read from Replicate, which keeps them for an hour, and not stored here. */
 export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Route[] {
   const owned = createOwnedJob(store)
   const known = new Map<string, { until: number; answer: Promise<JobLogs> }>()
 
   async function fetchLogs(prediction: string): Promise<JobLogs> {
     await reads.take(AbortSignal.timeout(BUDGET_WAIT_MS)).catch(() => {
-      throw new ServiceError('upstream_unavailable', 'The budget of reads is used up for the moment.', {
+      throw new ServiceError('upstream_unavailable', 'The read budget is used up for now.', {
         retryAfter: 5,
       })
     })
     const result = await upstream.get(prediction)
     if (result.kind === 'not_found') return { logs: null, truncated: false }
     if (result.kind !== 'prediction')
-      throw new ServiceError('upstream_unavailable', 'Replicate does not tell the logs right now.', { retryAfter: 5 })
+      throw new ServiceError('upstream_unavailable', 'Could not load the logs from Replicate.', { retryAfter: 5 })
     const { logs, logs_left_out, data_removed } = result.prediction
     if (data_removed === true && !logs) return { logs: null, truncated: false }
     const text = logs ?? ''

@@ -11,7 +11,7 @@ import type { ShowJob } from './jobs.ts'
 
 const querySchema = z.strictObject({ links: z.literal('lasting').optional() })
 
-/** What a result was made of and what came out: to be kept beside it. */
+/** Manifest of a job: its input and its results, to be stored with the files. */
 export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>; show: ShowJob }): Route[] {
   const owned = createOwnedJob(store)
 
@@ -39,7 +39,7 @@ export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>;
       attempt,
       input,
       input_sha256: inputHash(record),
-      // Hourly links end before anybody reads them here; what they lead to is named by id and place.
+      // Hourly links expire too soon for a manifest, which names the files by id and key.
       artifacts: links
         ? job.artifacts
         : job.artifacts.map(({ url: _url, thumbnail_url: _thumbnail, ...facts }) => facts),

@@ -5,7 +5,7 @@ import type { ModelCatalogue } from '../../shared/replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../../shared/replicate/prediction-port.ts'
 import type { Route } from '../http.ts'
 
-/** What can be asked of a model: its input schema, as Replicate publishes it. */
+/** Models with their input schemas, as Replicate publishes them. */
 export function modelRoutes(models: ModelCatalogue, catalogue: Pick<Catalogue, 'problemOf'>): Route[] {
   const view = async (model: UpstreamModel): Promise<Model> => ({
     ...model,
@@ -27,7 +27,7 @@ export function modelRoutes(models: ModelCatalogue, catalogue: Pick<Catalogue, '
       scope: 'jobs:read',
       handle: async ({ params }) => {
         const model = await models.find(`${params.owner}/${params.name}`)
-        if (model === null) throw new ServiceError('model_not_found', 'Replicate knows no such model.')
+        if (model === null) throw new ServiceError('model_not_found', 'Replicate has no model of this name.')
         return { status: 200, body: await view(model) }
       },
     },

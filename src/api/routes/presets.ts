@@ -16,7 +16,7 @@ const ownKeepWords = (keep: OwnKeep): PresetView['keep'] =>
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10
 
-/** What can be made here: the presets with their schemas, prices and live run times. */
+/** Presets with their schemas, prices and current run times. */
 export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTimes'>): Route[] {
   async function view(preset: Preset): Promise<PresetView> {
     const { name, title, description, model, version, deployment, input, output, key_pattern, price } = preset
@@ -64,7 +64,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTim
       scope: 'jobs:read',
       handle: async ({ params }) => {
         const preset = catalogue.find(params.name ?? '')
-        if (preset === null) throw new ServiceError('preset_not_found', 'There is no such preset.')
+        if (preset === null) throw new ServiceError('preset_not_found', 'The preset does not exist.')
         return { status: 200, body: await view(preset) }
       },
     },

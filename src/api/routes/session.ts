@@ -4,7 +4,7 @@ import type { Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 import { parseBody, signInSchema } from '../schemas.ts'
 
-/** Signing in with a key or the code of a sign-in link: Studio keeps neither, only the cookie that it got for it. */
+/** Sign-in with a key or the code of a sign-in link. Studio stores neither, only the session cookie. */
 export function sessionRoutes(auth: Auth, tenants: Pick<TenantAdmin, 'tenant'>): Route[] {
   async function signIn(request: ApiRequest): Promise<ApiResponse> {
     const { key, code } = parseBody(signInSchema, request.body)
@@ -17,7 +17,7 @@ export function sessionRoutes(auth: Auth, tenants: Pick<TenantAdmin, 'tenant'>):
     return { status: 204, headers: { 'set-cookie': auth.signOut(request.secure) } }
   }
 
-  /** Who asks: with a cookie, which tells a page nothing, or with a key. */
+  /** The caller, by a cookie, which a page cannot read, or by a key. */
   async function show(request: ApiRequest): Promise<ApiResponse> {
     const { tenant, scopes, keyId, until } = await auth.identify(request)
     const { title } = await tenants.tenant(tenant)

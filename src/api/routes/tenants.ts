@@ -16,15 +16,15 @@ import {
   withoutNulls,
 } from '../../shared/tenants/tenant-requests.ts'
 
-/** Tenants and their keys, for operators. `defaults`: limits of tenants that have none of their own. */
+/** Tenants and their keys, for operators. `defaults`: limits of tenants that have none set. */
 export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
   function tenantOf({ params: { id = '' } }: OwnedRequest): string {
-    if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'There is no such tenant.')
+    if (!TENANT_ID.test(id)) throw new ServiceError('not_found', 'The tenant does not exist.')
     return id
   }
 
   function keyOf({ params: { keyId = '' } }: OwnedRequest): string {
-    if (!KEY_ID.test(keyId)) throw new ServiceError('not_found', 'There is no such key.')
+    if (!KEY_ID.test(keyId)) throw new ServiceError('not_found', 'The key does not exist.')
     return keyId
   }
 
@@ -110,12 +110,12 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
   ]
 }
 
-/** The only answer that has the text of a key. */
+/** The only response that contains the text of a key. */
 function shownOnce({ record, key }: MadeKey): ApiResponse {
   return { status: 201, body: { ...keyView(record, record.created_at), key } }
 }
 
-/** `found`: one more than the page has, when there is another one. */
+/** `found`: one more than the page when there is a next page. */
 function page<T extends { id: string }>(found: T[], limit: number, view: (one: T) => object): ApiResponse {
   const shown = found.slice(0, limit)
   const next_cursor = found.length > limit ? (shown.at(-1)?.id ?? null) : null

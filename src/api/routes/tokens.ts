@@ -5,14 +5,14 @@ import { createOwnedJob } from '../owned-job.ts'
 import { parseWith } from '../schemas.ts'
 import { tokenRequestSchema } from '../../shared/tenants/tenant-requests.ts'
 
-/** The answer to a request for a token of a job or batch, when it is sure that the one who asks may read it. */
+/** Response with a token for a job or batch; the caller has checked that the principal may read it. */
 export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subject: string): ApiResponse {
   const { expires_in } = parseWith(tokenRequestSchema, body ?? {})
   const { token, expires } = auth.issueToken(principal, subject, expires_in)
   return { status: 200, body: { token, expires_at: new Date(expires * 1000).toISOString() } }
 }
 
-/** Tokens with which a browser watches one job, and nothing else, without a key. */
+/** Tokens with which a browser can watch one job without a key. */
 export function tokenRoutes(store: Pick<JobStore, 'read'>, auth: Auth): Route[] {
   const owned = createOwnedJob(store)
   return [

@@ -15,14 +15,14 @@ export interface UploadRoutesDependencies {
   artifacts: Pick<ArtifactStore, 'open' | 'link'>
 }
 
-/** Files in one request. */
+/** Limit of files in one request. */
 const MAX_FILES = 20
 
 const noFile = (): ServiceError =>
-  invalidRequest([{ pointer: '', code: 'required', detail: 'The body holds no file.' }])
-const notFound = (): ServiceError => new ServiceError('not_found', 'There is no such upload.')
+  invalidRequest([{ pointer: '', code: 'required', detail: 'The body contains no file.' }])
+const notFound = (): ServiceError => new ServiceError('not_found', 'The upload does not exist.')
 
-/** Files for inputs: sent once, named by their `url` in any number of jobs. */
+/** Input files: uploaded once, named by their `url` in any number of jobs. */
 export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): Route[] {
   async function upload({ headers, stream, principal, room, idleMs }: StreamedRequest): Promise<ApiResponse> {
     const uploads: UploadRecord[] = []
@@ -34,7 +34,7 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
     try {
       await readMultipart({ headers, stream, room, idleMs }, MAX_FILES, take)
     } catch (error) {
-      // All or none: who repeats the request shall not pay for what nobody knows of.
+      // All or none, so that a repeated request leaves no unknown files.
       for (const record of uploads) if (record) await inputs.remove(record)
       throw refusal(error)
     }
@@ -47,14 +47,14 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
 
   function refusal(error: unknown): unknown {
     if (error instanceof ArtifactRefusedError)
-      return new ServiceError('body_too_large', `A file may have ${inputs.limits.uploadBytes} bytes.`)
+      return new ServiceError('body_too_large', `The file exceeds the limit of ${inputs.limits.uploadBytes} bytes.`)
     if (!(error instanceof UploadRefusedError)) return error
     return error.reason === 'type'
       ? new ServiceError('unsupported_media_type', error.message)
       : invalidRequest([{ pointer: '', code: 'empty_file', detail: error.message }])
   }
 
-  /** A foreign id is as unknown as a made-up one; a token reads the files of its job. */
+  /** A foreign id gives the same 404 as an unknown one; a token can read the files of its job. */
   async function owned({ params, principal }: OwnedRequest): Promise<UploadRecord> {
     const id = params.id ?? ''
     const record = UPLOAD_ID.test(id) ? await inputs.find(principal.tenant, id) : null
@@ -72,7 +72,7 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
 
   async function remove(request: OwnedRequest): Promise<ApiResponse> {
     if (!(await inputs.remove(await owned(request))))
-      throw new ServiceError('upload_in_use', 'A job still has it in its input; it goes with the last of them.')
+      throw new ServiceError('upload_in_use', 'A job still has it in its input. It is removed with the last of them.')
     return { status: 204 }
   }
 

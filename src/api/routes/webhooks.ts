@@ -20,25 +20,25 @@ export interface WebhookDependencies {
   account: string
   /** Rejects with `deployment_lost` when Redis has lost the data. */
   ensureDeployment: () => Promise<void>
-  /** Counts answers by class, for metrics. */
+  /** Counts webhooks by outcome, for metrics. */
   count: (result: string) => void
-  /** s from the end of a prediction to the commit that its webhook made */
+  /** s from the completion of a prediction to the commit of its webhook */
   latency: (seconds: number) => void
   /** Refusals by address. */
   throttle: Throttle
   log: Logger
 }
 
-/** What is known of a webhook before its body is read. */
+/** Facts about a webhook before its body is read. */
 export interface AnnouncedWebhook {
   query: URLSearchParams
-  /** Where it comes from, for throttling. */
+  /** Client, for throttling. */
   ip: string
 }
 
 export interface IncomingWebhook {
   headers: Record<string, string | undefined>
-  /** null: larger than this service takes */
+  /** null: above the limit */
   body: Buffer | null
 }
 
@@ -54,8 +54,8 @@ const targetSchema = z.object({
 })
 
 /**
- * Replicate's webhooks: transport, authenticity, dispatch. Whatever cannot be stored answers 503, because Replicate
- * tries the final event again for about a minute; what no retry can mend answers 200 and is kept as a dead letter.
+ * Replicate's webhooks: transport, authenticity, dispatch. An event that cannot be stored gets 503, because Replicate
+ * retries the final event for about a minute; an event that no retry can fix gets 200 and is stored as a dead letter.
  */
 export function createWebhookReceiver({
   lifecycle,
@@ -77,7 +77,7 @@ export function createWebhookReceiver({
     if (heldBack !== null) log[level]({ ...facts, reason, not_logged: heldBack }, words)
   }
 
-  /** A webhook that nobody may send: counted for its address, which is answered 429 when it has too many of them. */
+  /** Counts an unauthentic webhook for its address, which gets 429 above the limit, and returns the error. */
   function refusal(ip: string, reason: 'bad_token' | 'bad_signature', facts: object): ServiceError {
     count(reason)
     logSampled('warn', reason, { ...facts, ip }, 'webhook refused')
@@ -86,13 +86,13 @@ export function createWebhookReceiver({
     return new ServiceError('invalid_signature', 'The signature is missing or wrong.')
   }
 
-  /** What the URL names, when its token is ours; throws when it is not. */
+  /** Job and attempt in the URL; throws when its token is invalid. */
   async function targetOf({ query, ip }: AnnouncedWebhook): Promise<Target> {
     const parsed = targetSchema.safeParse(Object.fromEntries(query))
     if (!parsed.success) throw refusal(ip, 'bad_token', {})
     const { job, attempt, token } = parsed.data
     if (!tokens.valid(job, attempt, token)) {
-      // Asking for newer keys is work too.
+      // Reloading the keys costs work too.
       throttle.check(ip)
       await tokens.refresh()
     }
@@ -110,7 +110,7 @@ export function createWebhookReceiver({
     if (verifySignature(signed, secrets.known(), Date.now())) return true
     const refreshed = await secrets.refresh()
     if (refreshed === 'unavailable')
-      throw new ServiceError('upstream_unavailable', 'The signing secret is not known right now.', { retryAfter: 5 })
+      throw new ServiceError('upstream_unavailable', 'The signing secret could not be loaded.', { retryAfter: 5 })
     return refreshed === 'changed' && verifySignature(signed, secrets.known(), Date.now())
   }
 
@@ -133,7 +133,7 @@ export function createWebhookReceiver({
   async function dispatch(target: Target, prediction: Prediction, webhookId: string): Promise<number> {
     const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', webhookId)
     if (result.kind === 'missing') {
-      // Of a job that was deleted: late news of what is nobody's any more.
+      // Late event of a deleted job.
       if (await store.isForeign(account, prediction.id)) return ignore('deleted_job', target)
       await ensureDeployment()
       return bury('unknown_job', target, prediction.id, webhookId)
@@ -150,22 +150,22 @@ export function createWebhookReceiver({
   }
 
   /**
-   * Judges the URL before anything of the body is read: throws `invalid_signature`, or `too_many_attempts` for an address
-   * with many of them. `holder`: whose share of the room the body takes. `take`: the status to answer; throws a
-   * ServiceError for everything but success.
+   * Checks the URL before the body is read: throws `invalid_signature`, or `too_many_attempts` for an address with many of
+   * them. `holder`: the holder of the body's budget. `take`: returns the response status; throws a ServiceError for
+   * everything but success.
    */
   return async (announced: AnnouncedWebhook) => {
     const target = await targetOf(announced)
     return {
       holder: target.job,
       async take({ headers, body }: IncomingWebhook): Promise<number> {
-        // Its key may have been rotated while the body came.
+        // The key can have been rotated while the body arrived.
         await targetOf(announced)
         if (body === null) {
           await lookSoon(target)
           count('too_large')
           logSampled('warn', 'too_large', target, 'webhook refused')
-          throw new ServiceError('body_too_large', 'The body is larger than this receiver takes.')
+          throw new ServiceError('body_too_large', 'The body exceeds the limit of this receiver.')
         }
         const webhookId = headers['webhook-id'] ?? ''
         if (!(await authentic(headers, body)))

@@ -9,7 +9,9 @@ import { RefusedError, UnreachableError } from './failures.ts'
  * Does something with the deployment that the configuration names, whether its processes run or not. Answers the exit
  * code; throws when the deployment cannot be reached, or when what is asked for cannot be done.
  */
-export async function operate(work: (tools: OperatorTools, config: Config) => Promise<number>): Promise<number> {
+export async function runOperatorCommand(
+  work: (tools: OperatorTools, config: Config) => Promise<number>,
+): Promise<number> {
   // What operators need is the same for every role.
   const config = loadConfig({ ROLE: 'all' })
   const tools = await openForOperators(config, createLogger({ level: 'silent', readable: false })).catch(

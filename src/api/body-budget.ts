@@ -1,25 +1,25 @@
 import { ServiceError } from '../shared/errors.ts'
 
-/** How much of the bodies of a kind is in memory at once, bytes. */
-export interface RoomSizes {
-  /** Of all bodies that are no longer than `SMALL_BODY`: long ones take nothing of it. */
+/** Memory limits of one kind of bodies, bytes. */
+export interface BudgetSizes {
+  /** Total of bodies up to `SMALL_BODY`; longer ones do not use it. */
   small: number
-  /** Of all longer ones. */
+  /** Total of longer bodies. */
   large: number
-  /** The part of either that one holder may have, 0 to 1. */
+  /** Fraction of either that one holder can take, 0 to 1. */
   share: number
 }
 
-/** The room that one request takes; given back when it has been answered, or earlier. */
+/** Reservation of one request; released after its response, or earlier. */
 export interface BodyShare {
-  /** So many more bytes came. Throws `too_many_bodies` when the share of the holder is used up, `capacity` when all is. */
+  /** Reserves bytes. Throws `too_many_bodies` when the holder's share is used up, `capacity` when the total is. */
   take(bytes: number): void
-  /** So many of them are not in memory any more. */
+  /** Releases bytes that have left memory. */
   give(bytes: number): void
   leave(): void
 }
 
-/** A body up to this length takes room among the small ones. */
+/** Longest body that counts as small. */
 export const SMALL_BODY = 128 * 1024
 
 interface Pool {
@@ -38,20 +38,20 @@ function change(pool: Pool, holder: string, bytes: number): void {
 }
 
 /**
- * A bound on the memory that bodies take while they arrive and are worked on. Small bodies have a pool apart, so that long
- * ones, however slowly they come, leave room for a plain request; and no holder (a tenant, an address, an attempt) has more
- * than a share of either pool, so that nobody can use up the room of the others.
+ * Semaphore in bytes: limits the memory of bodies while they arrive and are processed. Small bodies have a separate pool, so
+ * that slow long ones never block plain requests. Each holder (a tenant, an address, an attempt) is limited to a share of
+ * either pool, so that no holder can block the others.
  */
-export function createBodyRoom({ small, large, share }: RoomSizes) {
+export function createBodyBudget({ small, large, share }: BudgetSizes) {
   const pools = { small: pool(small), large: pool(large) }
 
   function check(pool: Pool, holder: string, bytes: number): void {
     if (pool.taken + bytes > pool.max)
-      throw new ServiceError('capacity', 'Too many large bodies arrive at once.', { retryAfter: 2 })
+      throw new ServiceError('capacity', 'Too many large bodies are being received.', { retryAfter: 2 })
     if ((pool.byHolder.get(holder) ?? 0) + bytes > pool.max * share)
       throw new ServiceError(
         'too_many_bodies',
-        `The bodies that you send at once are limited to ${Math.floor(pool.max * share)} bytes. Wait for answers.`,
+        `Concurrent request bodies exceed the limit of ${Math.floor(pool.max * share)} bytes. Wait for responses.`,
         { retryAfter: 2, limit: 'body_bytes' },
       )
   }
@@ -85,4 +85,4 @@ export function createBodyRoom({ small, large, share }: RoomSizes) {
   }
 }
 
-export type BodyRoom = ReturnType<typeof createBodyRoom>
+export type BodyBudget = ReturnType<typeof createBodyBudget>

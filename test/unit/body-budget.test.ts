@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { createBodyRoom, SMALL_BODY } from '../../src/api/body-room.ts'
+import { createBodyBudget, SMALL_BODY } from '../../src/api/body-budget.ts'
 
 const KIB = 1024
 const capacity = expect.objectContaining({ code: 'capacity' })
 const tooMany = expect.objectContaining({ code: 'too_many_bodies', limit: 'body_bytes' })
 
-test('bodies that arrive at once share the room, and who leaves makes it free', () => {
-  const room = createBodyRoom({ small: 100, large: 0, share: 1 })
+test('bodies that arrive at once share the budget, and a finished one releases its part', () => {
+  const room = createBodyBudget({ small: 100, large: 0, share: 1 })
   const [first, second] = [room.enter('a'), room.enter('b')]
   first.take(60)
   second.take(40)
@@ -23,18 +23,18 @@ test('bodies that arrive at once share the room, and who leaves makes it free', 
 })
 
 test('one holder has no more than its share, whatever it sends', () => {
-  const room = createBodyRoom({ small: 100, large: 1000 * KIB, share: 0.5 })
+  const room = createBodyBudget({ small: 100, large: 1000 * KIB, share: 0.5 })
   const mine = [room.enter('a'), room.enter('a'), room.enter('a')]
   mine[0]?.take(30)
   mine[1]?.take(20)
   expect(() => mine[2]?.take(1)).toThrow(tooMany)
   room.enter('b').take(40)
   mine[1]?.leave()
-  expect(() => mine[2]?.take(21)).toThrow('limited to 50 bytes')
+  expect(() => mine[2]?.take(21)).toThrow('limit of 50 bytes')
 })
 
 test('long bodies leave the room of short ones alone, and take it with them when they grow', () => {
-  const room = createBodyRoom({ small: SMALL_BODY, large: 400 * KIB, share: 1 })
+  const room = createBodyBudget({ small: SMALL_BODY, large: 400 * KIB, share: 1 })
   const long = [room.enter('a'), room.enter('a')]
   for (const body of long) {
     body.take(SMALL_BODY)

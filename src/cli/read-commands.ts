@@ -7,7 +7,7 @@ import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
 import { outcome, tellBatch, tellJob, type Finish } from './submit-commands.ts'
 import { printJson, printLine, printText } from './terminal.ts'
-import { credits, span } from './words.ts'
+import { credits, span } from './format.ts'
 
 /** `get`, `watch`, `cancel`, `retry` and `presets`: about what is there already, over the API. */
 
@@ -80,7 +80,7 @@ async function retry(id: string, options: LookOptions): Promise<number> {
   return EXIT.ok
 }
 
-export function addLookCommands(program: Command, finish: Finish): void {
+export function addReadCommands(program: Command, finish: Finish): void {
   about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get).option(
     '--lasting-links',
     'show links that live as long as their files',
