@@ -821,6 +821,9 @@ describe('trouble upstream', () => {
     expect((await intend(at)).status).toBe('probing')
 
     await at.store.endProbe(ACCOUNT, { well: true })
+    // Upstream was found well: nobody need ask, however long it takes until a create comes.
+    await at.redis.hdel(at.keys.account(ACCOUNT), 'probe_lease')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
     const waiting = await several(5, () => accepted(at))
     const results = await Promise.all(
       waiting.map(({ job }) => happen(at, job.id, { type: 'intend', claim: job.id }).then(({ status }) => status)),
@@ -891,6 +894,18 @@ describe('trouble upstream', () => {
     await pauseEnds(at)
     for (const { id } of jobs)
       await happen(at, id, { type: 'observed', attempt: 1, prediction: prediction('starting', { id }) }, 'list')
+    expect((await intend(at)).status).toBe('probing')
+  })
+
+  test('that comes between the probe and its create takes that turn back', async () => {
+    const at = await troubled()
+    const old = await underWay(at)
+    await trip(at)
+    await pauseEnds(at)
+    await at.store.beginProbe(ACCOUNT)
+    await at.store.endProbe(ACCOUNT, { well: true })
+    expect((await pausesBy(at, () => lose(at, old)))(400)).toBe(true)
+    await pauseEnds(at)
     expect((await intend(at)).status).toBe('probing')
   })
 
@@ -1101,6 +1116,23 @@ describe('predictions of an account', () => {
     await waitFor('its time to pass', async () => (await at.store.now()) > from + 60)
     await at.store.rememberForeign(ACCOUNT, 'new')
     expect(await at.store.unowned(ACCOUNT, ['old', 'new'])).toEqual(['old'])
+  })
+
+  test('of an unknown outcome are looked for until it is known, whatever it is', async () => {
+    const at = await scene()
+    const [one, two, three] = await several(3, () => underWay(at))
+    if (!one || !two || !three) throw new Error('no jobs')
+    for (const job of [one, two, three]) await lose(at, job)
+    const unknown = async (): Promise<string[]> => (await at.store.unknownAttempts(ACCOUNT)).map(({ job }) => job)
+    expect((await unknown()).sort()).toEqual([one.id, two.id, three.id].sort())
+    await happen(at, one.id, { type: 'not_sent', attempt: 1, claim: one.claim })
+    const began = (await at.store.now()) + 3_600_000
+    await happen(at, two.id, { type: 'not_listed', attempt: 1, began })
+    expect((await unknown()).sort()).toEqual([two.id, three.id].sort())
+    await happen(at, two.id, { type: 'not_listed', attempt: 1, began: began + at.timings.listingGap })
+    expect(await unknown()).toEqual([three.id])
+    await succeed(at, three)
+    expect(await unknown()).toEqual([])
   })
 
   test('have an owner while they are open', async () => {
