@@ -72,6 +72,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     redis,
     prefix: keys.queues,
     queues,
+    store,
     timings,
     creating: inFlight.any,
     stopWithin: STOP_WITHIN_MS,

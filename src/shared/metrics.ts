@@ -62,7 +62,7 @@ export function createMetrics(options: {
   })
   const letters = new Gauge({
     name: 'genqueue_dead_letters',
-    help: 'Authentic webhooks that could not be used',
+    help: 'Authentic webhooks, and damaged doorbells, that could not be used',
     ...shared,
   })
   const queue = new Gauge({

@@ -19,7 +19,9 @@ import type { Queues } from '../queues/producer.ts'
 import { withDeadline } from '../shared/deadline.ts'
 import { NewerRecordError } from '../shared/jobs/record-codec.ts'
 import type { Timings } from '../shared/jobs/timings.ts'
+import type { JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/logger.ts'
+import { removeBrokenDoorbell } from './broken-doorbell.ts'
 
 export interface Processors {
   submit: (job: string, stopping: AbortSignal) => Promise<void>
@@ -40,6 +42,7 @@ export interface StartWorkersOptions {
   redis: Redis
   prefix: string
   queues: Queues
+  store: Pick<JobStore, 'deadLetter'>
   processors: Processors
   timings: Timings
   /** Whether creates of this process are in flight, whose outcomes must be written. */
@@ -85,6 +88,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   /** Aborts running work too. */
   const work = new AbortController()
   const load = forEachQueue(() => ({ busy: 0, taken: 0, takenBefore: 0 }))
+  /** A stalled doorbell is that of a killed worker, or one that BullMQ cannot read. */
+  async function parkBroken(name: QueueName, id: string): Promise<void> {
+    if (!(await removeBrokenDoorbell(redis, queues[name], id))) return
+    log.error({ queue: name, doorbell: id }, 'a doorbell was damaged in Redis and is removed; the sweep rings again')
+    const job = /job_[0-9A-HJKMNP-TV-Z]{26}/.exec(id)?.[0] ?? ''
+    await options.store.deadLetter({ reason: 'broken_doorbell', job, prediction: '', webhook_id: '' })
+  }
   const open = (name: QueueName, run: (job: Job) => Promise<void>): Worker => {
     const processor = async (job: Job, token?: string): Promise<void> => {
       load[name].taken++
@@ -117,6 +127,14 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     worker.on('error', (error) => log.debug({ err: error, queue: name }, 'worker error'))
     worker.on('failed', (job, error) => {
       log.warn({ err: error, queue: name, doorbell: job?.id }, 'a doorbell failed; the sweep rings again')
+    })
+    worker.on('stalled', (id) => {
+      parkBroken(name, id).catch((error: unknown) => {
+        log.warn(
+          { err: error, queue: name, doorbell: id },
+          'a stalled doorbell was not checked; it is checked at its next stall',
+        )
+      })
     })
     return worker
   }

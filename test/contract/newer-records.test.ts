@@ -127,7 +127,16 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
     adopt: nothing,
     window: nothing,
   }
-  const options = { redis, prefix, queues, timings: scene.timings, creating: () => false, stopWithin: 1000, log }
+  const options = {
+    redis,
+    prefix,
+    queues,
+    store: scene.store,
+    timings: scene.timings,
+    creating: () => false,
+    stopWithin: 1000,
+    log,
+  }
   const workers = await startWorkers({ ...options, processors })
   afterAll(() => workers.stop())
   const id = await scene.accepted()
@@ -145,6 +154,56 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
   await queues.submit.add('submit', { v: 2, of: 'another release' }, { jobId: 'newer' })
   await waitFor('it to be left', async () => ((await queues.submit.getJob('newer'))?.attemptsStarted ?? 0) > 1)
   expect(served).toHaveLength(all.length)
+})
+
+test('a doorbell that is damaged in Redis is removed and recorded, and the next one for its job is served', async () => {
+  const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: null })
+  const prefix = `{${freshPrefix()}}:queue`
+  const queues = createQueues(redis, prefix, log)
+  const scene = await jobScene({ ...SHORT_TIMINGS, doorbellLock: 1000, doorbellCheck: 200 })
+  const served: string[] = []
+  const serve = async (id: string): Promise<void> => void served.push(id)
+  const processors = {
+    submit: serve,
+    poll: serve,
+    cancel: serve,
+    store: serve,
+    sweep: nothing,
+    adopt: nothing,
+    window: nothing,
+  }
+  const [data, options] = [await scene.accepted(), await scene.accepted()]
+  const doorbells = createDoorbells(queues)
+  for (const id of [data, options]) await doorbells.submit(id)
+  await redis.hset(queues.submit.toKey(`submit-${data}`), 'data', '{"v":1,')
+  await redis.hset(queues.submit.toKey(`submit-${options}`), 'opts', 'no JSON')
+  const { store, timings } = scene
+  const workers = await startWorkers({
+    redis,
+    prefix,
+    queues,
+    store,
+    timings,
+    creating: () => false,
+    stopWithin: 1000,
+    log,
+    processors,
+  })
+  afterAll(async () => {
+    await workers.stop()
+    await closeQueues(queues)
+    redis.disconnect()
+  })
+  const letters = async () =>
+    (await scene.redis.xrange(scene.keys.deadLetters, '-', '+')).map(([, fields]) => fields.slice(0, 4))
+  await waitFor('both to be recorded', async () => (await letters()).length === 2)
+  expect((await letters()).map((fields) => fields.join(' ')).toSorted()).toEqual(
+    [data, options].map((id) => `reason broken_doorbell job ${id}`).toSorted(),
+  )
+  expect(await queues.submit.getJobCounts('active', 'waiting', 'failed')).toEqual({ active: 0, waiting: 0, failed: 0 })
+  for (const id of [data, options]) await doorbells.submit(id)
+  await waitFor('both to be served', () => served.length === 2)
+  expect(served.toSorted()).toEqual([data, options].toSorted())
 })
 
 test.each([
