@@ -60,7 +60,7 @@ const memory = ({ rss }: CopyReport): string => {
   const [middle = 0, end = 0] = [rss[Math.floor(rss.length / 2)], rss.at(-1)]
   return `${[start, first, middle, end].map((mb) => mb.toFixed(0)).join(' -> ')} MB`
 }
-const told = (report: CopyReport): string =>
+const describe = (report: CopyReport): string =>
   `${perSecond(report).toFixed(0)} MB/s, ${((report.cpu / FILES) * 1000).toFixed(1)} ms of the processor a file`
 
 test('artifacts', async () => {
@@ -73,7 +73,7 @@ test('artifacts', async () => {
       const report = await bring(way, 'bytes')
       expect(report.bytes).toBe(FILES * 1024 * 1024)
       all[way].push(report)
-      say(`round ${round}, ${way}: ${told(report)}; memory ${memory(report)}`)
+      say(`round ${round}, ${way}: ${describe(report)}; memory ${memory(report)}`)
     }
   }
   const share = perSecond(...all.copier) / perSecond(...all.plain)
@@ -82,8 +82,8 @@ test('artifacts', async () => {
     `the copier reaches ${share.toFixed(2)} of plain fetch (goal ${GOAL}), with ${work.toFixed(2)} of its processor time`,
   )
   const synced = await bring('synced', 'bytes')
-  say(`fetch with an fsync of each file: ${told(synced)}`)
+  say(`fetch with an fsync of each file: ${describe(synced)}`)
 
   const pictures = await bring('copier', 'pictures')
-  say(`pictures, measured and with small ones: ${told(pictures)}; memory ${memory(pictures)}`)
+  say(`pictures, measured and with small ones: ${describe(pictures)}; memory ${memory(pictures)}`)
 })

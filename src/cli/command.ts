@@ -1,6 +1,6 @@
 /** A command that works on Redis, for operators. */
 export interface Command {
   help: string
-  /** Answers the exit code. */
+  /** Returns the exit code. */
   run(args: string[]): Promise<number>
 }

@@ -4,7 +4,7 @@ import { readEnvironment } from '../shared/environment.ts'
 import { readLocalCredentials } from '../shared/local-credentials.ts'
 import { UsageError } from './failures.ts'
 
-/** Which service a command talks to, and as whom. */
+/** Service and credentials of a command. */
 export interface ConnectionOptions {
   url?: string
   key?: string
@@ -20,16 +20,16 @@ export interface Connection {
 
 const DEFAULT_URL = 'http://127.0.0.1:3000'
 
-/** The options that every command has which talks to the service. */
+/** Options of every command that calls the service. */
 export const withConnection = (command: Command): Command =>
   command
     .option('--json', 'print JSON')
     .option('--url <url>', `where genqueue is (GENQUEUE_URL, else ${DEFAULT_URL})`)
-    .option('--key <key>', 'API key (better in GENQUEUE_API_KEY: others see what was typed)')
+    .option('--key <key>', 'API key (prefer GENQUEUE_API_KEY: arguments are visible to other users)')
 
 /**
- * The service that options, else the environment name. Without a key, on this very machine, the key of the local
- * installation serves: DEV_API_KEY, or the one that is kept in the data folder.
+ * Service by the options, else by the environment. For a service on this machine, the default key is that of the local
+ * installation: DEV_API_KEY, or the one in the data folder.
  */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
   const env = readEnvironment()

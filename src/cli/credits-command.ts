@@ -79,7 +79,7 @@ function printEntries(entries: readonly LedgerEntry[], json: boolean): void {
   })
 }
 
-/** Micro-credits as they are typed. */
+/** Parses micro-credits. */
 function readAmount(text: string): number {
   if (!/^-?\d{1,16}$/.test(text)) throw new Error('--amount: expected whole micro-credits, such as --amount=25000000')
   return Number(text)
@@ -96,7 +96,7 @@ const enter =
     printEntries([entry], values.json)
   }
 
-/** What can be done with a tenant's credits. */
+/** Commands for a tenant's credits. */
 const ACTIONS: Record<string, CreditAction> = {
   async show({ credits }, tenant, { json }) {
     printRecords([accountView(tenant, await credits.store.account(tenant))], {

@@ -7,20 +7,20 @@ export const EXIT = {
   failed: 1,
   /** The command, a file or the configuration is wrong. */
   usage: 2,
-  /** The service, or Redis, does not answer. */
+  /** The service, or Redis, does not respond. */
   unreachable: 3,
-  /** The service refused, or what was asked for cannot be done. */
+  /** The service refused, or the operation is not possible. */
   refused: 4,
   /** Ctrl-C: 128 + SIGINT */
   interrupted: 130,
 } as const
 
-/** What was typed, or a file that it names, is wrong. */
+/** Invalid arguments, or an invalid file that they name. */
 export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-/** Ctrl-C; what was submitted goes on. */
+/** Ctrl-C; submitted jobs continue. */
 export class Interrupted extends Error {
   override name = 'Interrupted'
 }
@@ -30,12 +30,12 @@ export class BrokenFileError extends Error {
   override name = 'BrokenFileError'
 }
 
-/** Redis, or what else an operator's command needs, does not answer. */
+/** Redis, or another dependency of an operator's command, does not respond. */
 export class UnreachableError extends Error {
   override name = 'UnreachableError'
 }
 
-/** What an operator asked for cannot be done. */
+/** An operator's command is not possible. */
 export class RefusedError extends Error {
   override name = 'RefusedError'
   readonly code: string
@@ -55,7 +55,7 @@ export interface Failure {
   errors: { pointer: string; detail: string }[]
 }
 
-/** What an error means for whoever called. */
+/** Maps an error to an exit code and a message. */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof ApiError || error instanceof RefusedError)
@@ -68,7 +68,7 @@ export function failureOf(error: unknown): Failure {
   return { exit: EXIT.usage, code: 'usage', message, errors: [] }
 }
 
-/** fetch hides the reason below its own error: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …` */
+/** Cause of a fetch error, which fetch wraps: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …` */
 function causeOf(error: unknown): string {
   for (let at: unknown = error; at instanceof Error; at = at.cause)
     if ('code' in at && typeof at.code === 'string') return ` (${at.message || at.code})`

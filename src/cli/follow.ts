@@ -5,11 +5,11 @@ import { bar, createLiveLines } from './live-lines.ts'
 import { writeLine, type Screen } from './terminal.ts'
 import { batchLine, nameOf, percent, span, stateOf } from './format.ts'
 
-/** What a person sees while jobs run. `json`: nobody looks. */
+/** Progress display while jobs run; off with `json`. */
 
 const TICK_MS = 250
 
-/** Until `work` ends or Ctrl-C: then it rejects with `hint`, and whatever was submitted goes on. */
+/** Runs `work` until it ends, or rejects with `hint` at Ctrl-C; submitted jobs continue. */
 export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const leaving = new AbortController()
   const leave = (): void => leaving.abort(new Interrupted(hint))
@@ -21,9 +21,9 @@ export async function interruptible<T>(hint: string, work: (signal: AbortSignal)
   }
 }
 
-export const goesOn = (id: string): string => `${id} goes on. Watch it: genqueue watch ${id}`
+export const stillRunning = (id: string): string => `${id} continues. Watch it: genqueue watch ${id}`
 
-/** Shows lines again and again while `work` runs: times go on also when there is no news. */
+/** Redraws lines while `work` runs, so that times advance without news. */
 async function animated<T>(screen: Screen, lines: () => string[], work: () => Promise<T>): Promise<T> {
   const live = createLiveLines(screen)
   const draw = (): void => live.show(lines())
@@ -37,7 +37,7 @@ async function animated<T>(screen: Screen, lines: () => string[], work: () => Pr
   }
 }
 
-/** Says each new line once. */
+/** Prints each new line once. */
 function announcer(screen: Screen): (line: string) => void {
   let last = ''
   return (line) => {
@@ -61,13 +61,13 @@ export async function followJob(
 ): Promise<Job> {
   const began = Date.now()
   let job = first
-  const follow = (tell: () => void): Promise<Job> =>
+  const follow = (onChange: () => void): Promise<Job> =>
     client.watch(
       first.id,
       (news) => {
         job = news
         onJob(news)
-        tell()
+        onChange()
       },
       { signal },
     )
@@ -95,13 +95,13 @@ export async function followBatch(
 ): Promise<Batch> {
   const began = Date.now()
   let batch = first
-  const follow = (tell: () => void): Promise<Batch> =>
+  const follow = (onChange: () => void): Promise<Batch> =>
     client.watchBatch(
       first.id,
       (news) => {
         batch = news
         onBatch(news)
-        tell()
+        onChange()
       },
       { signal },
     )
@@ -123,13 +123,13 @@ export async function followBatch(
   }
 }
 
-/** Knows the jobs of a batch by their places, and keeps them new. */
+/** Jobs of a batch by position, kept up to date. */
 function keepJobs(client: Client, id: string, jobs: Map<number, Job>): () => void {
   const keep = (job: Job): void => {
     if (job.batch !== id || job.position === null) return
     if (job.rev >= (jobs.get(job.position)?.rev ?? 0)) jobs.set(job.position, job)
   }
-  // The table is a help to the eye: without the jobs the line of the batch still tells.
+  // The table is optional; without the jobs the line of the batch remains.
   const read = (): void =>
     void everyJob(client, id).then(
       (all) => all.forEach(keep),
@@ -138,7 +138,7 @@ function keepJobs(client: Client, id: string, jobs: Map<number, Job>): () => voi
   return client.changes({ onJob: keep, onReset: read, onState: (state) => void (state === 'open' && read()) })
 }
 
-/** All jobs of a batch, by their places. */
+/** All jobs of a batch, by position. */
 export async function everyJob(client: Client, id: string, links: LinkOptions = {}): Promise<Job[]> {
   const jobs: Job[] = []
   let cursor: string | null = null

@@ -1,6 +1,6 @@
 import type { Artifact, Batch, Job } from '../client/types.ts'
 
-/** What jobs and batches look like at a terminal. */
+/** Formats jobs, batches, amounts and times for a terminal. */
 
 export const MICRO = 1_000_000
 
@@ -26,9 +26,9 @@ export function span(seconds: number): string {
 export const nameOf = ({ preset, model, deployment, version }: Job): string =>
   preset ?? model ?? deployment ?? version ?? 'job'
 
-/** Why it does not move, or how far it is. */
+/** Waiting reason, or progress. */
 export function stateOf({ status, progress, waiting_for, error }: Job): string {
-  // One who canceled a job knows why.
+  // A cancel needs no reason.
   if (error && error.code !== status) return `${status}: ${error.code}`
   if (waiting_for && waiting_for.reason !== 'budget') return `${status} (${waiting_for.reason})`
   return progress !== null && status === 'processing' ? `${status} ${percent(progress)}` : status
@@ -60,6 +60,6 @@ const ENDINGS: Record<string, string> = {
   'text/plain': 'txt',
 }
 
-/** Nothing in it comes from the model or the network but the kind of file. */
+/** Name of a saved file; only its extension depends on the response. */
 export const endingOf = ({ media_type }: Pick<Artifact, 'media_type'>): string =>
   ENDINGS[media_type.split(';')[0]?.trim().toLowerCase() ?? ''] ?? 'bin'

@@ -47,7 +47,7 @@ async function expiryOf(admin: TenantAdmin, { expires }: KeyOptions): Promise<st
     : new Date((await admin.now()) + expires * 1000).toISOString()
 }
 
-/** What makes a key: its text can be shown this once. */
+/** Commands that create a key, whose text is shown only once. */
 export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, options: KeyOptions) => Promise<MadeKey>> =
   {
     async create(admin, tenant, options) {
@@ -63,7 +63,7 @@ export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, opt
     },
   }
 
-/** What is done with keys that exist. Each answers the keys to show. */
+/** Commands for existing keys. Each returns the keys to show. */
 export const KEY_ACTIONS: Record<string, (admin: TenantAdmin, of: string) => Promise<ApiKey[]>> = {
   list: (admin, tenant) => everyPage((page) => admin.keys(tenant, page)),
   revoke: async (admin, key) => [await admin.revokeKey(null, key)],

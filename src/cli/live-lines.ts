@@ -2,15 +2,15 @@ import { visible } from '../shared/visible.ts'
 import type { Screen } from './terminal.ts'
 
 export interface LiveLines {
-  /** Lines that take the place of those before. */
+  /** Replaces the previous lines. */
   show(lines: readonly string[]): void
-  /** What was shown last stays. */
+  /** Leaves the last lines on the screen. */
   end(): void
 }
 
 const ESC = '\u001B['
 
-/** Lines at the end of a terminal that are drawn again and again. What does not fit is cut, so that they can be found. */
+/** Live lines at the bottom of a terminal. Lines are truncated to its size, so that redrawing finds them. */
 export function createLiveLines(screen: Screen): LiveLines {
   let height = 0
   let shown = ''
@@ -35,7 +35,7 @@ export function createLiveLines(screen: Screen): LiveLines {
 
 const cut = (line: string, width: number): string => (line.length <= width ? line : `${line.slice(0, width - 1)}…`)
 
-/** `share` 0..1; null: nobody knows, so a piece goes to and fro with the seconds. */
+/** Progress bar. `share` 0..1; null: unknown, so a segment moves back and forth with the seconds. */
 export function bar(share: number | null, seconds: number, width = 24): string {
   if (share !== null) {
     const full = Math.round(Math.min(1, Math.max(0, share)) * width)

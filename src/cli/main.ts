@@ -4,17 +4,17 @@ import { EXIT, failureOf } from './failures.ts'
 import { runProgram } from './program.ts'
 import { note, noteText } from './terminal.ts'
 
-/** `genqueue <command>`: jobs over the API, and what an operator does beside the service. */
+/** `genqueue <command>`: jobs over the API, and operator commands on Redis. */
 
 const args = process.argv.slice(2)
 
-/** Whoever reads us may have enough, as `| head -1`. */
+/** A reader can close the pipe early, such as `| head -1`. */
 process.stdout.on('error', (error) => {
   if ('code' in error && error.code === 'EPIPE') process.exit(EXIT.ok)
   throw error
 })
 
-function tell(error: unknown): number {
+function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   const { exit, ...failure } = failureOf(error)
   if (args.includes('--json')) note(JSON.stringify({ error: failure }))
@@ -29,5 +29,5 @@ function tell(error: unknown): number {
 try {
   process.exitCode = await runProgram(args)
 } catch (error) {
-  process.exitCode = tell(error)
+  process.exitCode = report(error)
 }

@@ -2,13 +2,13 @@ import type { Batch, Job } from '../client/types.ts'
 import { printLine, printText } from './terminal.ts'
 import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './format.ts'
 
-/** What commands answer on stdout. */
+/** Results of commands on stdout. */
 
 /** One document: the job, and where its files were saved. */
 export const withSaved = (job: Job, saved: readonly string[] | null): object =>
   saved === null ? job : { ...job, saved }
 
-/** What a job made: its text, or the addresses of its files. */
+/** Result of a job: its text, or the URLs of its files. */
 function resultOf(job: Job, url: string): string[] {
   if (job.artifacts.length > 0) return job.artifacts.map((artifact) => `${url}${artifact.url}`)
   if (job.output === null) return []
@@ -20,7 +20,7 @@ export function printResult(job: Job, url: string): void {
   for (const part of resultOf(job, url)) printText(`${part}\n`)
 }
 
-/** How it ended, in a line. */
+/** Summary of the completion in one line. */
 export function endOf(job: Job): string {
   const took = span(secondsBetween(job.created_at, job.completed_at))
   const cost = job.cost?.captured ? `, ${credits(job.cost.captured)} credits` : ''

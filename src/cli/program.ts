@@ -5,16 +5,16 @@ import { addBatch, addSubmit, type Finish } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
 
 /**
- * What an operator does on Redis, whether the service runs or not. Their modules bring the service's own code: they are
- * loaded when they are called. They read their options themselves.
+ * Operator commands, which work on Redis whether the service runs or not. Their modules import the service's code, so they
+ * are loaded on demand. They parse their own options.
  */
 const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCommand> }> = {
   tenants: {
-    summary: 'makes, changes, suspends and shows tenants',
+    summary: 'creates, changes, suspends and shows tenants',
     load: async () => (await import('./tenants-command.ts')).tenantsCommand,
   },
   keys: {
-    summary: 'makes, rotates, revokes and shows API keys',
+    summary: 'creates, rotates, revokes and shows API keys',
     load: async () => (await import('./keys-command.ts')).keysCommand,
   },
   credits: {
@@ -22,7 +22,7 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCo
     load: async () => (await import('./credits-command.ts')).creditsCommand,
   },
   ledger: {
-    summary: 'replays every ledger, and finds what does not add up',
+    summary: 'replays every ledger and reports mismatches',
     load: async () => (await import('./ledger-command.ts')).ledgerCommand,
   },
   login: {
@@ -30,15 +30,15 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCo
     load: async () => (await import('./login-command.ts')).loginCommand,
   },
   'rotate-token-key': {
-    summary: 'gives the deployment a new key for what it signs',
+    summary: 'rotates the signing key of the deployment',
     load: async () => (await import('./rotate-token-key-command.ts')).rotateTokenKeyCommand,
   },
   'rotate-link-key': {
-    summary: 'ends every lasting link to stored files',
+    summary: 'revokes all lasting links to stored files',
     load: async () => (await import('./rotate-link-key-command.ts')).rotateLinkKeyCommand,
   },
   audit: {
-    summary: 'finds what does not hold in Redis, in the files and upstream',
+    summary: 'checks invariants in Redis, in the files and upstream',
     load: async () => (await import('./audit-command.ts')).auditCommand,
   },
 }
@@ -60,7 +60,7 @@ function addOperatorCommands(program: Command, finish: Finish): void {
       })
 }
 
-/** Runs one command line; answers the exit code. Throws what `failureOf` understands. */
+/** Runs one command line and returns the exit code. Throws errors that `failureOf` understands. */
 export async function runProgram(args: readonly string[]): Promise<number> {
   let exit = 0
   const finish: Finish = (code) => {
@@ -69,7 +69,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   const program = new Command('genqueue')
     .description('A durable job queue between your product and Replicate.')
     .enablePositionalOptions()
-    .showHelpAfterError('genqueue <command> --help tells the options.')
+    .showHelpAfterError('genqueue <command> --help lists the options.')
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false)
     .exitOverride()

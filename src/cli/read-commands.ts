@@ -2,18 +2,18 @@ import type { Command } from 'commander'
 import type { LinkOptions } from '../client/client.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT } from './failures.ts'
-import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
+import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
 import { outcome, tellBatch, tellJob, type Finish } from './submit-commands.ts'
 import { printJson, printLine, printText } from './terminal.ts'
 import { credits, span } from './format.ts'
 
-/** `get`, `watch`, `cancel`, `retry` and `presets`: about what is there already, over the API. */
+/** `get`, `watch`, `cancel`, `retry` and `presets`: commands for existing objects, over the API. */
 
 interface LookOptions extends ConnectionOptions {
   save?: string
-  /** Links that live as long as their files. */
+  /** Links that are valid as long as their files. */
   lastingLinks?: boolean
 }
 
@@ -53,7 +53,7 @@ async function watch(id: string, options: LookOptions): Promise<number> {
   const { client, url } = await connect(options)
   const { json = false, save } = options
   const each = json ? printJson : () => undefined
-  return interruptible(goesOn(id), async (signal) => {
+  return interruptible(stillRunning(id), async (signal) => {
     const how = { screen: process.stderr, signal, json }
     if (isBatch(id)) {
       const batch = await followBatch(client, await client.batch(id), how, each)
@@ -83,15 +83,18 @@ async function retry(id: string, options: LookOptions): Promise<number> {
 export function addReadCommands(program: Command, finish: Finish): void {
   about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get).option(
     '--lasting-links',
-    'show links that live as long as their files',
+    'show links that are valid as long as their files',
   )
   about(
     program,
     'watch',
-    ['follows a job or batch to its end', 'Follows a job or batch to its end. With --json a line for each change.'],
+    [
+      'follows a job or batch to completion',
+      'Follows a job or batch to completion. With --json a line for each change.',
+    ],
     finish,
     watch,
-  ).option('--save <folder>', 'save what is made into this folder')
+  ).option('--save <folder>', 'save the files into this folder')
   about(
     program,
     'cancel',
@@ -103,8 +106,8 @@ export function addReadCommands(program: Command, finish: Finish): void {
     program,
     'retry',
     [
-      'tries again what is over',
-      'Makes a new job like one that is over, or a new batch of the jobs that did not succeed.',
+      'retries an ended job or batch',
+      'Submits a copy of an ended job, or the jobs of a batch that did not succeed as a new batch.',
     ],
     finish,
     retry,
@@ -112,7 +115,7 @@ export function addReadCommands(program: Command, finish: Finish): void {
   const command = program
     .command('presets')
     .argument('[name]', 'only this one, with its input')
-    .summary('lists what can be made')
+    .summary('lists the presets')
     .description('Lists the presets, or shows one with the schema of its input.')
   withConnection(command).action(async (name: string | undefined) => {
     finish(await presets(name, command.opts<LookOptions>()))

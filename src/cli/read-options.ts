@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { parseDuration } from '../shared/duration.ts'
 import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
-/** What was typed, by the schema of a request. Throws with the option that is wrong. */
+/** Parses options by the schema of a request. Throws an error that names the invalid option. */
 export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const parsed = schema.safeParse(value, ZOD_MESSAGES)
   if (parsed.success) return parsed.data

@@ -27,9 +27,9 @@ export const rotateTokenKeyCommand: Command = {
     return runOperatorCommand(async ({ rotateTokenKey }) => {
       const { left } = await rotateTokenKey({ force })
       if (left === 0) {
-        const told = 'The key was rotated. The one before it counts until the next rotation.'
+        const message = 'The key was rotated. The previous key stays valid until the next rotation.'
         if (json) printJson({ rotated: true })
-        else printLine(told)
+        else printLine(message)
         return EXIT.ok
       }
       throw new RefusedError(

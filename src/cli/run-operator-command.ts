@@ -6,13 +6,13 @@ import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
 
 /**
- * Does something with the deployment that the configuration names, whether its processes run or not. Answers the exit
- * code; throws when the deployment cannot be reached, or when what is asked for cannot be done.
+ * Runs an operator command on the configured deployment, whether its processes run or not. Returns the exit code; throws
+ * when the deployment cannot be reached, or when the operation is not possible.
  */
 export async function runOperatorCommand(
   work: (tools: OperatorTools, config: Config) => Promise<number>,
 ): Promise<number> {
-  // What operators need is the same for every role.
+  // The role does not matter for operators.
   const config = loadConfig({ ROLE: 'all' })
   const tools = await openForOperators(config, createLogger({ level: 'silent', readable: false })).catch(
     (error: unknown) => {
@@ -25,7 +25,7 @@ export async function runOperatorCommand(
   } catch (error) {
     if (error instanceof ServiceError) throw new RefusedError(error.code, error.message, error.fields)
     if (isRedisTrouble(error))
-      throw new UnreachableError(`Redis does not answer: ${error instanceof Error ? error.message : ''}`, {
+      throw new UnreachableError(`Redis does not respond: ${error instanceof Error ? error.message : ''}`, {
         cause: error,
       })
     throw error

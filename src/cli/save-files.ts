@@ -7,8 +7,8 @@ import { BrokenFileError } from './failures.ts'
 import { endingOf } from './format.ts'
 
 /**
- * Writes what a job made into a folder, and answers the paths. Names are made of `stem` and the kind of file; nothing of
- * an address goes into them.
+ * Saves the files of a job into a folder, and returns the paths. Names consist of `stem` and an extension by type; no part
+ * of a URL is used.
  */
 export async function saveFiles(client: Client, job: Job, folder: string, stem: string): Promise<string[]> {
   await mkdir(folder, { recursive: true })
@@ -26,7 +26,7 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
   return saved
 }
 
-/** Nobody finds half of a file under its name. */
+/** Renames a complete file into place, so that no partial file has its final name. */
 async function writeWhole(file: string, contents: string | Uint8Array): Promise<string> {
   const part = `${file}.part`
   try {

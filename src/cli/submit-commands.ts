@@ -3,16 +3,16 @@ import type { Client } from '../client/client.ts'
 import type { Batch, Job } from '../client/types.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT, UsageError } from './failures.ts'
-import { everyJob, followBatch, followJob, goesOn, interruptible } from './follow.ts'
+import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { batchLine, secondsBetween, span } from './format.ts'
 import { endOf, jobLine, printResult, withSaved } from './print-job.ts'
 import { readItems, readObject, readPairs } from './read-input.ts'
 import { saveFiles } from './save-files.ts'
 import { note, printJson, printLine } from './terminal.ts'
 
-/** `submit` and `batch`: what makes jobs, over the API. */
+/** `submit` and `batch`: commands that create jobs, over the API. */
 
-/** Takes the exit code of a command. */
+/** Receives the exit code of a command. */
 export type Finish = (exit: number) => void
 
 interface TargetOptions extends ConnectionOptions {
@@ -59,13 +59,13 @@ export const outcome = ({ status }: Pick<Job | Batch, 'status'>): number =>
 
 const withTarget = (command: Command): Command =>
   command
-    .option('--preset <name>', 'make it by this preset')
-    .option('--model <owner/name>', 'make it with this official model')
-    .option('--model-version <version>', 'make it with this version: 64 hex digits, or owner/name:<64 hex digits>')
-    .option('--deployment <owner/name>', 'make it with this deployment')
-    .option('--metadata <field=value>', 'kept with it; may be given again', collect)
-    .option('--idempotency-key <key>', 'the same key again answers with what the first one made')
-    .option('--save <folder>', 'save what is made into this folder')
+    .option('--preset <name>', 'use this preset')
+    .option('--model <owner/name>', 'use this official model')
+    .option('--model-version <version>', 'use this version: 64 hex digits, or owner/name:<64 hex digits>')
+    .option('--deployment <owner/name>', 'use this deployment')
+    .option('--metadata <field=value>', 'metadata to store with it; repeatable', collect)
+    .option('--idempotency-key <key>', 'a repeated key returns the first submission')
+    .option('--save <folder>', 'save the files into this folder')
 
 const targetOf = ({ preset, model, modelVersion, deployment }: TargetOptions) => ({
   preset,
@@ -80,12 +80,12 @@ export function addSubmit(program: Command, finish: Finish): void {
   const command = program
     .command('submit')
     .summary('submits a job')
-    .description('Submits a job. Prints its id, or what it made with --wait.')
-    .option('--input <field=value>', 'a field of the input; JSON, or else a text; may be given again', collect)
+    .description('Submits a job. Prints its id, or its result with --wait.')
+    .option('--input <field=value>', 'a field of the input; JSON, or else a text; repeatable', collect)
     .option('--input-file <file>', 'the input as a JSON object; - is the standard input')
-    .option('--timeout <seconds>', 'how long its prediction may take', whole('timeout'))
-    .option('--start-within <seconds>', 'how long it may wait in line', whole('start-within'))
-    .option('--wait', 'wait for its end; --save waits too')
+    .option('--timeout <seconds>', 'limit of its prediction', whole('timeout'))
+    .option('--start-within <seconds>', 'limit of its wait in the queue', whole('start-within'))
+    .option('--wait', 'wait for completion; --save waits too')
   withConnection(withTarget(command)).action(async () => {
     const options = command.opts<SubmitCommandOptions>()
     finish(await submit(options))
@@ -108,13 +108,13 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
     else printLine(job.id)
     return EXIT.ok
   }
-  const last = await interruptible(goesOn(job.id), (signal) =>
+  const last = await interruptible(stillRunning(job.id), (signal) =>
     followJob(client, job, { screen: process.stderr, signal, json }),
   )
   return tellJob(client, last, { url, json, save })
 }
 
-/** The end of a job: its result on stdout, how it went on stderr. */
+/** Completion of a job: its result on stdout, a summary on stderr. */
 export async function tellJob(
   client: Client,
   job: Job,
@@ -135,11 +135,11 @@ export function addBatch(program: Command, finish: Finish): void {
     .command('batch')
     .argument('<file>', 'JSON Lines, a job in each: {"input": {…}, …}; - is the standard input')
     .summary('submits many jobs together')
-    .description('Submits all jobs of a file together, or none, and shows them to their end.')
+    .description('Submits all jobs of a file together, or none, and follows them to completion.')
     .option('--sequential', 'one after the other')
-    .option('--stop-on-failure-rate <share>', 'begin no more once this share has failed, 0 to 1', share)
-    .option('--max-spend <micro-credits>', 'begin no more once it would cost more', whole('max-spend'))
-    .option('--no-wait', 'print its id and leave')
+    .option('--stop-on-failure-rate <share>', 'start no more jobs above this share of failures, 0 to 1', share)
+    .option('--max-spend <micro-credits>', 'start no more jobs above this cost', whole('max-spend'))
+    .option('--no-wait', 'print its id and exit')
   withConnection(withTarget(command)).action(async (file: string) => {
     const options = command.opts<BatchCommandOptions>()
     finish(await batch(file, options))
@@ -166,27 +166,27 @@ async function batch(file: string, options: BatchCommandOptions): Promise<number
     else printLine(made.id)
     return EXIT.ok
   }
-  const last = await interruptible(goesOn(made.id), (signal) =>
+  const last = await interruptible(stillRunning(made.id), (signal) =>
     followBatch(client, made, { screen: process.stderr, signal, json }),
   )
   return tellBatch(client, last, { json, save })
 }
 
-/** The end of a batch: a line for each job on stdout, or one document with all of them. */
+/** Completion of a batch: a line per job on stdout, or one document with all of them. */
 export async function tellBatch(
   client: Client,
   batch: Batch,
   { json, save }: { json: boolean; save: string | undefined },
 ): Promise<number> {
   const digits = String(batch.counts.total).length
-  const told: object[] = []
+  const results: object[] = []
   for (const job of await everyJob(client, batch.id)) {
     const stem = `${batch.id}-${String((job.position ?? 0) + 1).padStart(digits, '0')}`
     const saved = save === undefined ? null : await saveFiles(client, job, save, stem)
-    if (json) told.push(withSaved(job, saved))
+    if (json) results.push(withSaved(job, saved))
     else printLine([jobLine(job), ...(saved ?? [])].join('  '))
   }
-  if (json) printJson({ ...batch, jobs: told })
+  if (json) printJson({ ...batch, jobs: results })
   else note(`${batch.id} ${batchLine(batch)}, ${span(secondsBetween(batch.created_at, batch.completed_at))}`)
   return outcome(batch)
 }

@@ -55,12 +55,12 @@ const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles }: T
   stored_files: storedFiles,
 })
 
-/** `default`: what the deployment's configuration says. */
+/** `default`: the deployment's configuration. */
 const orDefault = (text: string | undefined): string | null | undefined => (text === 'default' ? null : text)
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
 
-/** What can be done with tenants. Each answers the tenants to show. */
+/** Commands for tenants. Each returns the tenants to show. */
 export const TENANT_ACTIONS: Record<string, TenantAction> = {
   list: (admin) => everyPage(admin.tenants),
 

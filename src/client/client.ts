@@ -33,18 +33,18 @@ export type ClientOptions = TransportOptions
 export interface PageOptions {
   /** 1 to 100; 20 by default */
   limit?: number
-  /** The `next_cursor` of the page before. */
+  /** `next_cursor` of the previous page. */
   cursor?: string
 }
 
-/** `lasting`: links to files that live as long as the files; otherwise they hold an hour. */
+/** `lasting`: links to files that are valid as long as the files; otherwise for an hour. */
 export interface LinkOptions {
   links?: 'lasting' | undefined
 }
 
 export interface ListOptions extends PageOptions, LinkOptions {
   status?: JobStatus
-  /** With this a page may be short, even empty, and still have a `next_cursor`. */
+  /** With this filter a page can be short, even empty, and still have a `next_cursor`. */
   preset?: string
   /** As with `preset`. */
   batch?: string
@@ -52,7 +52,7 @@ export interface ListOptions extends PageOptions, LinkOptions {
 
 export interface LedgerOptions extends PageOptions {
   kind?: LedgerKind
-  /** Only what was moved for this job. */
+  /** Only entries of this job. */
   job?: string
 }
 
@@ -64,14 +64,14 @@ export interface SpendingOptions {
 }
 
 export interface SubmitOptions {
-  /** Repeat a submission with the same key and the service answers with the same job. One is made when absent. */
+  /** Idempotency key: repeating a submission with the same key returns the same job. Generated when absent. */
   idempotencyKey?: string
   signal?: AbortSignal
 }
 
 export interface WaitOptions {
   signal?: AbortSignal
-  /** ms; then it rejects with a TimeoutError, and the job goes on. */
+  /** ms; then it rejects with a TimeoutError, and the job continues. */
   timeout?: number
 }
 
@@ -82,7 +82,7 @@ export interface Readiness {
   checks: Record<string, unknown>
 }
 
-/** Calling it ends the subscription. */
+/** Ends the subscription. */
 export type Unsubscribe = () => void
 
 export interface StreamHandlers {
@@ -96,7 +96,7 @@ export interface StreamHandlers {
 
 export interface ChangesHandlers extends StreamHandlers {
   onJob: (job: Job) => void
-  /** The stream cannot say what was missed: read the list again. */
+  /** Changes were missed: reload the list. */
   onReset?: () => void
 }
 
@@ -111,18 +111,18 @@ export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** s that one request waits for the end of a job, and ms that its answer may take. */
+/** Long-poll: s that one request waits for completion, and ms until its response times out. */
 const LONG_POLL_S = 60
 const LONG_POLL_MS = 75_000
-/** Outlives a restart of the service. */
+/** Long enough to survive a restart of the service. */
 const LONG_POLL_ATTEMPTS = 12
 
 export type Client = ReturnType<typeof createClient>
 
 /**
- * The API of genqueue (docs/client.md). Methods reject with an ApiError when the service refused, with a NetworkError
- * when no answer came, or with the reason of their signal. Reads and submissions are repeated by themselves where that
- * is safe and can help.
+ * Client for the API of genqueue (docs/client.md). Methods reject with an ApiError when the service refused, with a
+ * NetworkError when no response arrived, or with the reason of their signal. Reads and submissions are retried
+ * automatically where that is safe and can help.
  */
 export function createClient(options: ClientOptions) {
   const { send, json, text, bytes } = createTransport(options)
@@ -131,11 +131,11 @@ export function createClient(options: ClientOptions) {
   const jobPath = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`
   const batchPath = (id: string): string => `/v1/batches/${encodeURIComponent(id)}`
 
-  /** A new job or batch, one for each key. */
+  /** Submits a job or batch, idempotent by its key. */
   const submission = <T>(path: string, body: unknown, { idempotencyKey, signal }: SubmitOptions): Promise<T> =>
     json(path, { ...posted(body, { 'idempotency-key': idempotencyKey ?? newIdempotencyKey() }), signal })
 
-  /** `onNews` answers whether more may come. */
+  /** `onNews` returns whether more can follow. */
   const follow = <T>(
     path: string,
     read: (event: StreamEvent) => T | null,
@@ -183,11 +183,11 @@ export function createClient(options: ClientOptions) {
 
     get: (id: string, links: LinkOptions = {}): Promise<Job> => get(`${jobPath(id)}${queryOf(links)}`),
 
-    /** What happened to it, oldest first, the newest hundred lines. */
+    /** History of the job, oldest first, the newest hundred lines. */
     history: async (id: string): Promise<HistoryEntry[]> =>
       (await get<Job>(`${jobPath(id)}?include=history`)).history ?? [],
 
-    /** What the model wrote while it ran, as long as Replicate has it. */
+    /** Logs of the model, as long as Replicate keeps them. */
     logs: (id: string): Promise<JobLogs> => get(`${jobPath(id)}/logs`),
 
     /** The job once it is final, over lost connections and restarts of the service. */
@@ -201,7 +201,7 @@ export function createClient(options: ClientOptions) {
           ...(options.attempts === 1 ? {} : { attempts: LONG_POLL_ATTEMPTS }),
         })
         if (isFinal(job)) return job
-        // Something in between that answers at once must not make this a storm.
+        // An intermediary that responds at once must not cause a request storm.
         if (Date.now() - asked < 1000) await pause(1000, signal)
       }
     },
@@ -210,18 +210,18 @@ export function createClient(options: ClientOptions) {
 
     cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
 
-    /** Removes a final job with its files, before its time. */
+    /** Deletes a final job with its files before its retention ends. */
     delete: (id: string): Promise<void> => json(jobPath(id), { method: 'DELETE' }),
 
-    /** A new job like the old one, which must be over. */
+    /** Submits a copy of a job, which must be over. */
     retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission(`${jobPath(id)}/retry`, undefined, submitOptions),
 
-    /** The same with the version that ran and the seed, as far as they are known. */
+    /** The same with the version that ran and the seed, where they are known. */
     retryPinned: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
       submission(`${jobPath(id)}/retry`, { pinned: true }, submitOptions),
 
-    /** What the result of a job was made of. */
+    /** Manifest of a job: its input and its results. */
     jobManifest: (id: string, links: LinkOptions = {}): Promise<JobManifest> =>
       get(`${jobPath(id)}/manifest${queryOf(links)}`),
 
@@ -245,7 +245,7 @@ export function createClient(options: ClientOptions) {
         handlers,
       ),
 
-    /** A file for inputs, which name it by its `url`. */
+    /** Uploads a file for inputs, which name it by its `url`. */
     upload: (file: Blob, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Upload> => {
       const body = new FormData()
       body.append('file', file)
@@ -256,7 +256,7 @@ export function createClient(options: ClientOptions) {
     file: ({ url }: Pick<Artifact, 'url'>, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Uint8Array> =>
       bytes(url, { timeout: 300_000, ...call }),
 
-    /** For a browser that shall watch this job without a key; `expiresIn` in seconds. */
+    /** Token with which a browser can watch this job without a key; `expiresIn` in seconds. */
     jobToken: (id: string, expiresIn?: number): Promise<ReadToken> =>
       json(`${jobPath(id)}/token`, posted({ expires_in: expiresIn })),
 
@@ -267,7 +267,7 @@ export function createClient(options: ClientOptions) {
 
     batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches${queryOf(page)}`),
 
-    /** In the order of their places. */
+    /** Ordered by position. */
     batchJobs: (id: string, page: PageOptions & LinkOptions = {}): Promise<Page<Job>> =>
       get(`${batchPath(id)}/jobs${queryOf(page)}`),
 
@@ -280,11 +280,11 @@ export function createClient(options: ClientOptions) {
 
     cancelBatch: (id: string): Promise<Batch> => json(`${batchPath(id)}/cancel`, { method: 'POST' }),
 
-    /** A new batch of the jobs that did not succeed; the old one must be over. */
+    /** Submits the jobs of a batch that did not succeed as a new batch; the old one must be over. */
     retryFailed: (id: string, submitOptions: SubmitOptions = {}): Promise<Batch> =>
       submission(`${batchPath(id)}/retry-failed`, undefined, submitOptions),
 
-    /** The results of all jobs, in the order of their places. */
+    /** Results of all jobs, ordered by position. */
     manifest: async (id: string, links: LinkOptions = {}): Promise<ManifestLine[]> =>
       (await text(`${batchPath(id)}/manifest${queryOf(links)}`))
         .split('\n')
@@ -303,7 +303,7 @@ export function createClient(options: ClientOptions) {
     /** `name` is `owner/name`. */
     model: (name: string): Promise<Model> => get(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
 
-    /** What the tenant has. */
+    /** Account of the tenant. */
     credits: (): Promise<Credits> => get('/v1/credits'),
 
     /** Every movement of credits, newest first. */
@@ -314,18 +314,18 @@ export function createClient(options: ClientOptions) {
     /** Exchanges an API key for a session cookie that scripts cannot read. */
     signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
 
-    /** The same for the code of a sign-in link, which is used up by this. */
+    /** The same for the code of a sign-in link, which it consumes. */
     signInWithCode: (code: string): Promise<void> => json('/v1/session', posted({ code })),
 
-    /** Who asks, and what they may. */
+    /** The caller and its scopes. */
     session: (): Promise<Session> => get('/v1/session'),
 
     signOut: (): Promise<void> => json('/v1/session', { method: 'DELETE' }),
 
-    /** Of the whole deployment: for operators. */
+    /** State of the whole deployment, for operators. */
     health: (): Promise<Health> => get('/v1/health'),
 
-    /** A service that is not ready answers 503 with the same body, so the status code is not looked at. */
+    /** A service that is not ready returns 503 with the same body, so the status code is ignored. */
     readiness: async (): Promise<Readiness> => {
       try {
         const response = await send('/readyz', { timeout: 10_000 })

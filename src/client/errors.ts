@@ -1,6 +1,6 @@
 import type { Problem } from './types.ts'
 
-/** The service answered with a problem, or with something that is not of this API (code `unexpected_answer`). */
+/** The service returned a problem document, or a response that is not from this API (code `unexpected_answer`). */
 export class ApiError extends Error {
   readonly code: string
   readonly status: number
@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The answer did not arrive; what happened is not known. Repeating with the same idempotency key is safe. */
+/** No response arrived; the outcome is unknown. Repeating with the same idempotency key is safe. */
 export class NetworkError extends Error {
   constructor(cause: unknown) {
     super('The service cannot be reached.', { cause })
@@ -36,7 +36,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
       ...problem,
       type: problem.type ?? 'about:blank',
       title: problem.title ?? `HTTP ${response.status}`,
-      detail: problem.detail ?? `The service answered ${response.status} without saying why.`,
+      detail: problem.detail ?? `The service returned ${response.status} without a reason.`,
       code: problem.code ?? 'unexpected_answer',
       status: response.status,
     },
@@ -44,7 +44,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
   )
 }
 
-/** s; the header tells seconds or a date (RFC 9110, 10.2.3). */
+/** s; the header contains seconds or a date (RFC 9110, 10.2.3). */
 export function retryAfterOf(response: Response): number | null {
   const text = response.headers.get('retry-after')
   if (text === null) return null

@@ -1,6 +1,6 @@
 import { pause } from './transport.ts'
 
-/** `lost`: the connection broke and is opened again; what was missed arrives by Last-Event-ID or must be read. */
+/** `lost`: the connection broke and is being reopened; missed events arrive by Last-Event-ID or must be read. */
 export type StreamState = 'connecting' | 'open' | 'lost'
 
 export interface StreamEvent {
@@ -11,24 +11,24 @@ export interface StreamEvent {
 interface FollowOptions<T> {
   /** Rejects when the service cannot be reached. */
   open: (lastEventId: string | null, signal: AbortSignal) => Promise<Response>
-  /** What an event says; null: nothing for the caller. Data that cannot be read throw, and are asked for again. */
+  /** Parses an event; null: nothing for the caller. Throws for unreadable data, which is requested again. */
   read: (event: StreamEvent) => T | null
   /** Returning false ends the subscription. */
   onNews: (news: T) => boolean
   onState: ((state: StreamState) => void) | undefined
-  /** A 4xx answer: trying again cannot help. */
+  /** A 4xx response: a retry cannot help. */
   onRefused: (response: Response) => void | Promise<void>
   /** One of the functions above threw `error`; the subscription has ended. What this one throws is an unhandled rejection. */
   onThrown: (error: unknown) => void
-  /** s that an answer asks to wait before the next one. */
+  /** s that a response requests before the next attempt. */
   retryAfterOf: (response: Response) => number | null
 }
 
-/** The service sends a comment at least this often; a silent connection is taken for dead. */
+/** Heartbeat: the service sends a comment at least this often; a silent connection counts as broken. */
 const SILENCE_MS = 45_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 8_000
-/** However long the service says: a page that is looked at shall come back. */
+/** Upper limit of the wait that the service requests, so that a visible page reconnects soon. */
 const LONGEST_RETRY_AFTER_MS = 60_000
 
 /**
@@ -116,7 +116,7 @@ async function* connect<T>(
         yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
     } else retryAfterMs = Math.min((retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
   } catch {
-    // A cut, a refused connection, an event that is not readable: all are answered by connecting again.
+    // A broken or refused connection and an unreadable event all lead to a reconnect.
   } finally {
     clearTimeout(watchdog)
     stopped.removeEventListener('abort', cut)

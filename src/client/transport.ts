@@ -5,9 +5,9 @@ export interface TransportOptions {
   baseUrl: string
   key?: string
   fetch?: typeof fetch
-  /** How often a request that may be repeated is sent at most; 1: never again. Default 4. */
+  /** Limit of attempts for a request that can be repeated; 1: no retry. Default 4. */
   attempts?: number
-  /** ms that one attempt may take; 30,000 by default. Streams and long waits have their own. */
+  /** Timeout of one attempt, ms; 30,000 by default. Streams and long waits have their own. */
   timeout?: number
 }
 
@@ -16,19 +16,19 @@ export interface Call {
   headers?: Record<string, string>
   body?: string | FormData
   signal?: AbortSignal | undefined
-  /** Instead of the transport's. */
+  /** Overrides the transport's. */
   attempts?: number
   timeout?: number
 }
 
-/** What a proxy, a full queue or a restart says; another answer would be the same again. */
+/** Statuses of a proxy, a full queue or a restart, which a retry can resolve. */
 const WORTH_REPEATING = new Set([429, 502, 503, 504])
 const FIRST_DELAY_MS = 250
 const LONGEST_DELAY_MS = 8_000
-/** Whoever is told to wait longer decides for himself. */
+/** A longer Retry-After is left to the caller. */
 const LONGEST_RETRY_AFTER_S = 60
 
-/** Requests to one service: who asks, how long an answer may take, and what is asked again when none came. */
+/** Sends requests to one service, with credentials, timeouts and retries. */
 export function createTransport(options: TransportOptions) {
   const base = options.baseUrl.replace(/\/+$/, '')
   const doFetch = options.fetch ?? fetch
@@ -59,12 +59,12 @@ export function createTransport(options: TransportOptions) {
     } catch (cause) {
       call.signal?.throwIfAborted()
       if (cause instanceof ApiError) throw cause
-      // The answer broke off.
+      // The response broke off.
       throw new NetworkError(cause)
     }
   }
 
-  /** The whole answer, asked for again as long as that is safe and can help. */
+  /** Returns the complete response, with retries while they are safe and can help. */
   async function request<T>(path: string, call: Call, read: (response: Response) => Promise<T>): Promise<T> {
     const attempts = mayRepeat(call) ? (call.attempts ?? options.attempts ?? 4) : 1
     for (let attempt = 1; ; attempt++) {
@@ -80,7 +80,7 @@ export function createTransport(options: TransportOptions) {
 
   return {
     send,
-    /** JSON; the service's types are taken at their word. 204 has no body. */
+    /** Parses JSON without validating its shape. 204 has no body. */
     json: <T>(path: string, call: Call = {}): Promise<T> => request(path, call, readJson<T>),
     text: (path: string, call: Call = {}): Promise<string> => request(path, call, async (response) => response.text()),
     bytes: (path: string, call: Call = {}): Promise<Uint8Array> =>
@@ -88,7 +88,7 @@ export function createTransport(options: TransportOptions) {
   }
 }
 
-/** Asking changes nothing; a submission with a key is one submission, however often it is sent. */
+/** Whether a request is idempotent: a read, or a submission with a key. */
 const mayRepeat = ({ method = 'GET', headers = {} }: Call): boolean => method === 'GET' || 'idempotency-key' in headers
 
 /** ms until the next attempt; null when it cannot help. */
@@ -97,7 +97,7 @@ function delayAfter(error: unknown, attempt: number): number | null {
   if (error instanceof NetworkError) return backOff
   if (!(error instanceof ApiError) || !WORTH_REPEATING.has(error.status)) return null
   if (error.retryAfter === null) return backOff
-  // Many were told the same moment.
+  // Jitter, because many clients get the same time.
   return error.retryAfter > LONGEST_RETRY_AFTER_S ? null : error.retryAfter * 1000 + Math.random() * backOff
 }
 
@@ -113,7 +113,7 @@ async function readJson<T>(response: Response): Promise<T> {
       title: `HTTP ${status}`,
       status,
       code: 'unexpected_answer',
-      detail: 'The answer is not JSON: is this the address of genqueue?',
+      detail: 'The response is not JSON. Check that this is the address of genqueue.',
     })
   }
 }

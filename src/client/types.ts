@@ -18,7 +18,7 @@ export type JobPhase =
   | 'failed'
   | 'canceled'
 
-/** Whether Replicate charges for what happened: as far as we can know. */
+/** Whether Replicate bills the prediction, where that is known. */
 export type Billed = 'no' | 'yes' | 'unknown'
 
 export interface JobError {
@@ -30,12 +30,12 @@ export interface JobError {
   billed: Billed
 }
 
-/** Why a job that is not final does not move: the account's budget, a pause that upstream asked for, … */
+/** Reason why a job waits: the account's budget, a pause that upstream requested, … */
 export interface WaitingFor {
   /**
    * `budget` (its turn: our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is failing or
-   * cannot be reached), `account` (it refuses the token or the credit), `storage` (files cannot be stored), `outcome` (it
-   * is not known whether the create arrived), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
+   * cannot be reached), `account` (it refuses the token or the credit), `storage` (files cannot be stored), `outcome` (the
+   * create has an unknown outcome), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
    * before it in its batch), `max_spend` (what its batch may spend is held for others), `files` (files of its input are
    * being handed to Replicate), `copy` (its outputs are being copied), `stop` (Replicate has not confirmed its stop),
    * `recovery` (Redis was restarted and is being compared with Replicate), `redis` (Redis cannot be used), `worker` (no
@@ -58,7 +58,7 @@ export interface WaitingFor {
     | 'redis'
     | 'worker'
   detail: string
-  /** When it is expected to go on. */
+  /** Time at which it is expected to continue. */
   until: string | null
 }
 
@@ -79,7 +79,7 @@ export interface Artifact {
   height: number | null
   /** Of MP4, WAV and moving pictures, s; null where it is not known. */
   duration: number | null
-  /** A small picture (WebP, at most 512 px) of a large one; a path as `url`. */
+  /** Thumbnail (WebP, at most 512 px) of a large picture; a path as `url`. */
   thumbnail_url: string | null
   /** `s3://<bucket>/<key>`, where it is kept in a bucket. */
   location: string | null
@@ -91,13 +91,13 @@ export interface Artifact {
 export interface Upload {
   /** `upl_<ulid>` */
   id: string
-  /** A path on this service: what an input names the file by, and where its owner reads it. */
+  /** Path on this service, by which inputs name the file and its owner reads it. */
   url: string
   media_type: string
   bytes: number
   sha256: string
   created_at: string
-  /** When it goes if no job uses it. */
+  /** Time of its removal if no job uses it. */
   expires_at: string
 }
 
@@ -107,7 +107,7 @@ export type JsonObject = { [key: string]: Json }
 
 export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
 
-/** How long parts of a job are kept after its end: a whole number with `s`, `m`, `h` or `d`; files also `forever`. */
+/** Retention of parts of a job after its completion: a whole number with `s`, `m`, `h` or `d`; files also `forever`. */
 export interface JobKeep {
   /** Input and output in the record, and files that only this input names. */
   payload: string
@@ -125,9 +125,9 @@ export interface Job {
   /** The number of the current POST to Replicate; 0 before the first. */
   attempt: number
   tenant: string
-  /** The preset that it was made by. */
+  /** Preset of the job. */
   preset: string | null
-  /** The batch that it was submitted in, and its place there, from 0. */
+  /** Batch of the job, and its position there, from 0. */
   batch: string | null
   position: number | null
   /** `owner/name`; null when only a version was given. */
@@ -138,7 +138,7 @@ export interface Job {
   prediction_id: string | null
   /** null after retention removed it */
   input: JsonObject | null
-  /** The job that this one tries again. */
+  /** The job that this one retries. */
   retry_of: string | null
   /**
    * In the model's own shape; files appear as the `url` of their artifact, and as null when they are lost. The tokens of a
@@ -148,7 +148,7 @@ export interface Job {
   /** The id of the artifact that holds the whole output, which is larger than 32 KiB; `output` then is its `url`. Else null. */
   output_artifact: string | null
   artifacts: Artifact[]
-  /** 0..1, read from the model's logs; null when it tells none. */
+  /** 0..1, read from the model's logs; null when they contain none. */
   progress: number | null
   error: JobError | null
   /** What Replicate measured, e.g. `predict_time` (s); an open map. */
@@ -158,7 +158,7 @@ export interface Job {
   metadata: JsonObject
   webhook_events: WebhookEvent[]
   waiting_for: WaitingFor | null
-  /** What to do when it stays undecidable whether a create arrived. */
+  /** Policy for a create whose outcome stays unknown. */
   on_unknown: 'fail' | 'retry'
   /** Whether output files are copied, or left where Replicate has them for an hour. */
   store: 'copy' | 'none'
@@ -188,9 +188,9 @@ export interface JobCost {
   held: number
   /** null until the job is final */
   captured: number | null
-  /** Beyond what the account had. */
+  /** Amount above the account's balance. */
   uncollected: number
-  /** The metrics did not tell the price: the hold was taken. */
+  /** The metrics did not contain the price, so the hold was captured. */
   estimated: boolean
 }
 
@@ -198,7 +198,7 @@ export interface HistoryEntry {
   at: string
   phase: JobPhase
   status: JobStatus
-  /** What brought the change: api, create, webhook, poll, list, cancel, worker or sweep. */
+  /** Source of the change: api, create, webhook, poll, list, cancel, worker or sweep. */
   cause: string
   attempt: number
   prediction: string | null
@@ -208,9 +208,9 @@ export interface HistoryEntry {
   error?: string
 }
 
-/** What the model wrote while it ran. */
+/** Logs of the model. */
 export interface JobLogs {
-  /** Its end; null before there is a prediction, and about an hour after its end. */
+  /** The end of the log; null before there is a prediction, and from about an hour after its completion. */
   logs: string | null
   /** The beginning is missing. */
   truncated: boolean
@@ -223,7 +223,7 @@ export interface Page<T> {
 
 /** Exactly one of `preset`, `model`, `version`, `deployment`. */
 export interface JobRequest {
-  /** The name of a preset: it decides the model, and what else a job may say. */
+  /** Name of a preset, which sets the model and the fields that a job may set. */
   preset?: string | undefined
   /** `owner/name`. A model that is not official runs by its newest version, which the job then shows as `version`. */
   model?: string | undefined
@@ -243,21 +243,21 @@ export interface JobRequest {
   on_unknown?: 'fail' | 'retry' | undefined
   /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */
   store?: 'copy' | 'none' | undefined
-  /** How long it is kept, clock by clock, within what preset, tenant and deployment allow; theirs by default. */
+  /** Retention, within the limits of preset, tenant and deployment; theirs by default. */
   keep?: { [Clock in keyof JobKeep]?: string | undefined } | undefined
 }
 
-/** What a unit costs, in micro-credits; the parts are added and the sum is rounded up. */
+/** Prices per unit in micro-credits; the parts are added and the sum is rounded up. */
 export interface PriceRule {
   per_run?: number | undefined
-  /** Of Replicate's `predict_time`. */
+  /** Per second of Replicate's `predict_time`. */
   per_predict_second?: number | undefined
-  /** Of each file, or of a text. */
+  /** Per file, or for a text. */
   per_output?: number | undefined
   per_input_token?: number | undefined
   per_output_token?: number | undefined
   per_video_second?: number | undefined
-  /** What the estimate is computed from: quantities, or the field of the input that tells one. */
+  /** Basis of the estimate: quantities, or the input field that contains one. */
   expect: {
     [quantity in 'predict_seconds' | 'outputs' | 'input_tokens' | 'output_tokens' | 'video_seconds']?:
       | number
@@ -274,21 +274,21 @@ export interface Preset {
   model: string | null
   version: string | null
   deployment: string | null
-  /** JSON Schema of what a job may say, with the preset's defaults; null while the model's schema is not known. */
+  /** JSON Schema of the input that a job may set, with the preset's defaults; null while the model's schema is unknown. */
   input_schema: JsonObject | null
   /** Of the schema of the whole input. */
   schema_sha256: string | null
   /** Why the model's schema is not used, so that inputs are not checked at submission; null: it is used, or not known yet. */
   schema_problem: SchemaProblem | null
-  /** What a job has when it does not say otherwise. */
+  /** Default values of the input. */
   defaults: JsonObject
-  /** What every job has. */
+  /** Fixed values of the input. */
   fixed: JsonObject
-  /** The fields of the input that a job may say. */
+  /** Input fields that a job may set. */
   overrides: string[]
-  /** What the output means; null: as the Output schema of the model says. */
+  /** Meaning of the output; null: by the Output schema of the model. */
   output: 'text' | 'files' | 'json' | null
-  /** How the files are called in a bucket; null: as the deployment calls them. */
+  /** Pattern of the files' keys in a bucket; null: the deployment's. */
   key_pattern: string | null
   /** null: its jobs cost nothing. */
   price: PriceRule | null
@@ -301,17 +301,17 @@ export interface Preset {
   webhook_events: WebhookEvent[]
   on_unknown: 'fail' | 'retry'
   store: 'copy' | 'none'
-  /** How long its jobs are kept, where the preset says so. */
+  /** Retention of its jobs, where the preset sets it. */
   keep: Partial<JobKeep>
-  /** How often a prediction that failed for reasons of the platform is made anew. */
+  /** Number of times that a prediction is recreated after a failure of the platform. */
   resubmit_limit: number
-  /** So many of its jobs may be in flight at once. */
+  /** Limit of its jobs that are in flight at once. */
   in_flight_limit: number | null
   /** Whether a job that is canceled after its start is charged. */
   charge_canceled: boolean
-  /** Which of `timeout`, `start_within`, `webhook_events`, `on_unknown`, `store` and `keep` a job may say. */
+  /** Those of `timeout`, `start_within`, `webhook_events`, `on_unknown`, `store` and `keep` that a job may set. */
   policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store' | 'keep')[]
-  /** How long its model has been running lately, s; null when too few runs are known. */
+  /** Recent run times of its model, s; null when too few runs are known. */
   run_time: { p50: number; p90: number } | null
 }
 
@@ -359,7 +359,7 @@ export interface Batch {
   /** `partial`: some have succeeded, others not. */
   status: BatchStatus
   tenant: string
-  /** One job after the other, by their places. */
+  /** Jobs run one after the other, by position. */
   sequential: boolean
   counts: { total: number } & Record<JobStatus, number>
   /** The share of jobs that have ended, 0..1. */
@@ -374,13 +374,13 @@ export interface Batch {
   stopped: 'canceled' | 'failure_rate' | 'max_spend' | null
   cost: { estimate: number; held: number; captured: number; uncollected: number } | null
   metadata: JsonObject
-  /** The batch whose failed jobs this one tries again. */
+  /** The batch whose failed jobs this one retries. */
   retry_of: string | null
   created_at: string
   completed_at: string | null
 }
 
-/** A job as one of many: what it does not say comes from the defaults, its input field by field. */
+/** Job of a batch: absent fields come from the defaults, the input field by field. */
 export type BatchItem = Partial<JobRequest>
 
 /** All of its jobs are accepted, or none. */
@@ -390,7 +390,7 @@ export interface BatchRequest {
   defaults?: BatchItem | undefined
   /** One job after the other; side by side by default. */
   sequential?: boolean | undefined
-  /** No further job begins once so large a share has failed, above 0 to 1. */
+  /** No further job begins above this share of failed jobs, above 0 to 1. */
   stop_on_failure_rate?: number | undefined
   /** No further job begins once it would cost more, micro-credits. */
   max_spend?: number | undefined
@@ -399,14 +399,14 @@ export interface BatchRequest {
   items: BatchItem[]
 }
 
-/** What a result was made of and what came out: to be kept beside it. */
+/** Manifest: input and results of a job, to be stored with the files. */
 export type JobManifest = {
   /** The job's id. */
   job: string
   requested: Pick<Job, 'model' | 'version' | 'deployment'>
-  /** The version that ran, as Replicate told it: `hidden` for official models; null before the end. */
+  /** Version that ran, as reported by Replicate: `hidden` for official models; null before completion. */
   version: string | null
-  /** Asked for, or told by the model's metrics, output or logs. */
+  /** From the input, or from the model's metrics, output or logs. */
   seed: number | null
   /** SHA-256 of the input's canonical JSON: keys in order, no blanks. It stays when the input is gone. */
   input_sha256: string | null
@@ -454,7 +454,7 @@ export type ManifestLine = {
 
 export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
 
-/** Who asks. */
+/** The caller. */
 export interface Session {
   tenant: { id: string; title: string }
   scopes: Scope[]
@@ -476,14 +476,14 @@ export interface Health {
   /** Kept jobs. */
   jobs: { [phase in JobPhase]?: number }
   predictions_open: number
-  /** By whom the end of a job became known: webhook, poll, list, create, cancel. Since the deployment began. */
+  /** Number of completions by how they were detected: webhook, poll, list, create, cancel. Since the deployment began. */
   finished_by: { [source: string]: number }
   webhooks: {
     /** Replicate can reach this service: PUBLIC_URL is set, or upstream is local. Else jobs are completed by polling. */
     expected: boolean
     /** Predictions were found at their end by polling lately, and no webhook came. */
     silent: boolean
-    /** s from the end of a prediction to our commit: of the last webhooks that this process took; null before the first. */
+    /** s from completion of a prediction to our commit, for the last webhooks of this process; null before the first. */
     latency: { count: number; p50: number; p90: number; max: number } | null
     /** Authentic ones that could not be used. */
     dead_letters: number
@@ -491,12 +491,12 @@ export interface Health {
   budget: { creates: Allowance; reads: Allowance }
   /** Why nothing is created, and until when that is known. */
   pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'storage'; until: string | null } | null
-  /** What holds up the deployment, the most important first; docs/waiting.md explains each name. */
+  /** Conditions that delay the deployment, the most important first; docs/waiting.md explains each name. */
   conditions: {
     name: string
     /** One sentence. */
     title: string
-    /** What was met, such as an error's text. */
+    /** Details, such as an error's text. */
     detail: string
     since: string
     /** How many processes report it. */
@@ -504,9 +504,9 @@ export interface Health {
     /** While it lasts, no prediction is created. */
     stops_creation: boolean
   }[]
-  /** What jobs wait for that are not created yet. */
+  /** Waiting reasons of jobs that are not created yet. */
   waiting: {
-    /** So many were looked at, of all tenants. */
+    /** Size of the sample, over all tenants. */
     looked_at: number
     reasons: { reason: WaitingFor['reason']; jobs: number }[]
   }
