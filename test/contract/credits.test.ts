@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createCreditAdmin } from '../../src/shared/credits/credit-admin.ts'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
-import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
+import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { openGate } from '../support/open-gate.ts'
 
@@ -177,6 +177,23 @@ describe('a limited tenant', () => {
     expect(await scene.kinds(tenant)).toEqual(['grant 0', 'hold 0', 'capture 0'])
     expect(await scene.problems(tenant)).toEqual([])
   })
+})
+
+test('what is heard of a job after its end moves nothing: its hold is resolved once', async () => {
+  await scene.grant(tenant, 1000)
+  for (const status of ['succeeded', 'failed']) {
+    const { id } = await run(FIXED, status)
+    const money = [await scene.account(tenant), await scene.kinds(tenant)]
+    const counters = await redis.hgetall(scene.keys.counters)
+    const due = await redis.zscore(scene.keys.retention, id)
+    const twin = predictionOf(`${id}-twin`, 'failed')
+    await scene.lifecycle.observe(id, 1, twin, 'webhook')
+    expect([await scene.account(tenant), await scene.kinds(tenant)]).toEqual(money)
+    const orphan_predictions = String(Number(counters['orphan_predictions'] ?? 0) + 1)
+    expect(await redis.hgetall(scene.keys.counters)).toEqual({ ...counters, orphan_predictions })
+    expect(await redis.zscore(scene.keys.retention, id)).toBe(due)
+  }
+  expect(await scene.problems(tenant)).toEqual([])
 })
 
 describe('a job that is canceled', () => {

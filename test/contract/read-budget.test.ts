@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, expect, test } from 'vitest'
 import type { ReadBudget, ReadPurpose } from '../../src/shared/limits/budget.ts'
-import { createReadBudget } from '../../src/shared/limits/redis-budget.ts'
+import { createReadBudget, readBudgetFree } from '../../src/shared/limits/redis-budget.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -106,4 +106,10 @@ test('a clock of Redis that is set back by ten minutes costs no more than the bu
   const key = `${freshPrefix()}:reads`
   await redis.set(key, (Date.now() + 600_000) * 1000)
   await createReadBudget({ redis, key, perMinute: 6000, burst: 10 }).of('cancel').take(AbortSignal.timeout(20_000))
+  // A burst of 600 s: what lies further ahead was brought by no token.
+  await redis.set(key, (Date.now() + 900_000) * 1000)
+  const slow = { redis, key, perMinute: 1, burst: 10 }
+  await createReadBudget(slow).of('cancel').take(AbortSignal.timeout(60_000))
+  // One passed; the others come at the rate.
+  expect(await readBudgetFree(slow)).toBe(0)
 })

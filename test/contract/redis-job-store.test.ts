@@ -869,6 +869,13 @@ describe('trouble upstream', () => {
     await notSent(passed)
     expect((await intend(at)).status).toBe('probing')
     expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+    // One whose turn ended takes nothing from the process that asks since then.
+    await at.store.endProbe(ACCOUNT, { well: true })
+    const slow = await underWay(at)
+    await at.redis.hset(at.keys.account(ACCOUNT), 'probe_lease', '0')
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(true)
+    await notSent(slow)
+    expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
     // One that was sent keeps its turn, when its answer says nothing about upstream.
     await at.store.endProbe(ACCOUNT, { well: true })
     const { id, claim } = await underWay(at)

@@ -75,6 +75,15 @@ describe('an estimate', () => {
     expect(estimatePrice(rule({ per_output: 0 }), {})).toBe(0)
   })
 
+  test('has parts that are no dearer than the limit, whoever names the quantity', () => {
+    const of = (outputs: unknown, input = {}): number =>
+      estimatePrice(rule({ per_run: 7, per_output: MAX_PRICE, expect: { outputs } }), input)
+    expect(of(1)).toBe(MAX_PRICE + 7)
+    expect(of(2)).toBe(MAX_PRICE + 7)
+    expect(of({ input: 'n', default: 2 })).toBe(MAX_PRICE + 7)
+    expect(of({ input: 'n', default: 1 }, { n: 1e300 })).toBe(MAX_PRICE + 7)
+  })
+
   test('stays a safe integer, whatever the input asks for', () => {
     const dear = rule({
       per_run: MAX_PRICE,
@@ -97,12 +106,27 @@ describe('an actual price', () => {
     expect(actualPrice(seconds, { metrics: { predict_time: 3.93 }, outputs: 1 })).toEqual({ amount: 5502 })
     expect(actualPrice(seconds, { metrics: { predict_time: 0.000_001 }, outputs: 1 })).toEqual({ amount: 1 })
     expect(actualPrice(seconds, { metrics: { predict_time: 3e-6 }, outputs: 1 })).toEqual({ amount: 1 })
+    // 2.3 - 2 is a little less than 0.3.
+    const dear = rule({ per_predict_second: 1_000_000_000, expect: { predict_seconds: 1 } })
+    expect(actualPrice(dear, { metrics: { predict_time: 2.3 }, outputs: 1 })).toEqual({ amount: 2_300_000_000 })
+  })
+
+  test('takes quantities up to the limit, and none beyond it', () => {
+    const tokens = rule({ per_input_token: 1, expect: { input_tokens: 1 } })
+    const of = (token_input_count: number) => actualPrice(tokens, { metrics: { token_input_count }, outputs: 1 })
+    expect(of(1_000_000_000)).toEqual({ amount: 1_000_000_000 })
+    expect(of(1_000_000_001)).toEqual({ missing: 'input_tokens' })
+    expect(of(0)).toEqual({ amount: 0 })
   })
 
   test.each([
     ['tokens by the names of billing', { token_input_count: 100, token_output_count: 10 }],
     ['tokens by the names of language models', { input_token_count: 100, output_token_count: 10 }],
     ['both', { token_input_count: 100, input_token_count: 7, output_token_count: 10 }],
+    [
+      'the second name where the first says nothing',
+      { token_input_count: null, input_token_count: 100, output_token_count: 10 },
+    ],
   ])('counts %s', (_, metrics) => {
     const tokens = rule({
       per_input_token: 2,
