@@ -43,6 +43,8 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     dependencies
   let running: Promise<boolean> | undefined
   let waiting = false
+  /** The generation whose listing was logged: a listing that fails is repeated every few seconds. */
+  let announced: string | null = null
 
   /** The prediction with its webhook; null when it is gone, undefined when it could not be read. */
   async function withWebhook(prediction: Prediction, signal: AbortSignal): Promise<Prediction | null | undefined> {
@@ -115,7 +117,9 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     // During a pause nothing could be created after the listing either; while half open, the listing is the probe.
     const pause = await store.pause(account)
     if (pause !== null && pause.until !== null) return false
-    log.info("Redis's memory may have gone back: listing predictions that it may have lost")
+    if (announced !== generation)
+      log.info("Redis's memory may have gone back: listing predictions that it may have lost")
+    announced = generation
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
     const listing = await listAll({ upstream, reads }, window, signal)
