@@ -1,8 +1,11 @@
 import { join } from 'node:path'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { Redis } from 'ioredis'
 import { afterAll, describe, expect, test } from 'vitest'
+import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { dataDirHolder } from '../../src/shared/redis/data-dir-lock.ts'
+import { loadDeployment } from '../../src/shared/redis/deployment.ts'
 import { runningRedisUrl } from '../../src/shared/redis/provide-redis.ts'
 import { createClient } from '../../src/client/client.ts'
 import type { Job } from '../../src/client/types.ts'
@@ -140,12 +143,17 @@ describe('a start', () => {
     const folder = tempDir()
     const simulator = spawnNode(join(import.meta.dirname, '../../src/simulator/main.ts'), ['--port', '0'])
     const [, url = ''] = await simulator.waitForLine(/(http:\S+\/v1)/)
+    const prefix = freshPrefix()
+    // A worker waits for the deployment that an api creates.
+    const redis = new Redis(testRedisUrl())
+    await loadDeployment(redis, createJobKeys(prefix).deployment)
+    await redis.quit()
     const worker = spawnMain(
       ['--role', 'worker'],
       {
         DATA_DIR: folder,
         REDIS_URL: testRedisUrl(),
-        KEY_PREFIX: freshPrefix(),
+        KEY_PREFIX: prefix,
         REPLICATE_API_TOKEN: 'test',
         REPLICATE_BASE_URL: url,
         REPLICATE_CREATES_PER_MINUT: '60',
