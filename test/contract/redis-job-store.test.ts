@@ -391,6 +391,18 @@ describe('the create budget', () => {
     expect(await dump(at)).toEqual(before)
   })
 
+  test('a pause holds creation to its last moment', async () => {
+    const at = await scene()
+    const { job } = await accepted(at)
+    await at.store.pauseCreation(ACCOUNT, 400, 'rate_limited')
+    const until = Number(await at.redis.hget(at.keys.account(ACCOUNT), 'paused_until'))
+    const sent = await waitFor('the intent', async () => {
+      const result = await happen(at, job.id, { type: 'intend', claim: job.id })
+      return result.status === 'applied' && result.state.job.submitted_at
+    })
+    expect(sent).toBeGreaterThanOrEqual(until)
+  })
+
   test('a pause holds creation for all, and the longest is kept', async () => {
     const at = await scene()
     const jobs = await Promise.all(Array.from({ length: 3 }, () => accepted(at)))
@@ -1114,6 +1126,32 @@ describe('predictions of an account', () => {
     await at.store.rememberForeign(ACCOUNT, 'theirs')
     expect(await at.store.unowned(ACCOUNT, [id, 'theirs', 'nobodys'])).toEqual(['nobodys'])
     expect(await at.store.unowned('another', [id, 'theirs'])).toEqual([id, 'theirs'])
+  })
+
+  test('of an attempt that outlived its job stay its own until they have ended', async () => {
+    const at = await scene({ timings: { stopBound: 0 } })
+    const { id, claim } = await underWay(at)
+    await lose(at, { id, claim })
+    await happen(at, id, { type: 'cancel' })
+    await happen(at, id, { type: 'tick' }, 'sweep')
+    for (const status of ['starting', 'canceled']) {
+      const result = await happen(at, id, { type: 'observed', attempt: 1, prediction: prediction(status, { id }) })
+      expect([status, result.status]).toEqual([status, 'applied'])
+    }
+    expect((await at.store.load(id)).state).toMatchObject({
+      job: { phase: 'canceled' },
+      attempts: [{ state: 'closed', outcome: 'canceled', prediction_id: id }],
+    })
+    expect(await at.store.openPredictions(ACCOUNT)).toBe(0)
+  })
+
+  test('of a create that Redis forgot are looked for from the moment at which that was found', async () => {
+    const at = await scene()
+    const { job } = await accepted(at)
+    await happen(at, job.id, { type: 'forgotten', attempt: 1, reason: 'ECONNRESET' })
+    const intended_at = (await at.store.load(job.id)).state?.attempts[0]?.intended_at
+    expect(intended_at).toBeGreaterThanOrEqual(job.created_at)
+    expect(await at.store.unknownAttempts(ACCOUNT)).toMatchObject([{ job: job.id, attempt: 1, intended_at }])
   })
 
   test('of others are forgotten when upstream has removed them', async () => {
