@@ -300,7 +300,7 @@ describe('the files', () => {
       expect(first.status).toBe(202)
 
       writeFileSync(file, poster('policies: { timeout: 3 }\n'))
-      await reload(/the ones from before stay in use/)
+      await reload(/the previous ones stay in use/)
       expect(await titles()).toEqual(['Poster'])
       expect((await submit('order-2', { prompt: 'x' })).status).toBe(202)
 

@@ -113,7 +113,7 @@ describe('what counts', () => {
     ['a record for good', { ...RAW, keep: { job: 'forever' } }, '/keep/job', 'Forever is for files only.'],
     ['no duration', { ...RAW, keep: { payload: '1 day' } }, '/keep/payload', 'Expected a whole number'],
     ['files that go first', { ...RAW, keep: { job: '3d', files: '2d' } }, '/keep/files', 'as long as the record'],
-    ['what the preset decides', { ...ALBUM, preset: 'strict', keep: { files: '1d' } }, '/keep', 'The preset decides'],
+    ['what the preset decides', { ...ALBUM, preset: 'strict', keep: { files: '1d' } }, '/keep', 'The preset sets'],
     ['another clock', { ...RAW, keep: { all: '1d' } }, '/keep/all', 'Unknown field.'],
   ])('%s is refused by its field, also in a batch', async (_name, request, pointer, words) => {
     const one = await operator.ask('/v1/jobs', { body: request })
