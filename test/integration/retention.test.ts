@@ -333,7 +333,7 @@ describe('lasting links', () => {
     await rotateLinkKey(service.redis, service.keys.deployment, { now: true, pause: () => Promise.resolve() })
     await waitFor('the link to end', async () => (await read(url)).status === 403)
     const ended = await operator.ask(url, { key: null })
-    expect(ended.body.detail).toContain('ended')
+    expect(ended.body.detail).toContain('revoked')
     const fresh = (await lasting(job.id)).artifacts[0]?.url ?? ''
     expect((await read(fresh)).status).toBe(200)
     expect((await read(job.artifacts[0]?.url ?? '')).status).toBe(200)
