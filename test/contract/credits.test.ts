@@ -108,6 +108,21 @@ describe('beyond what can be counted exactly', () => {
     },
   )
 
+  test.each([
+    ['captured', { captured: 2 ** 52 - HUGE.per_run }, 1],
+    ['held', { held: 2 ** 52 - HUGE.per_run }, 1],
+    ['owed', { balance: -(2 ** 52 - HUGE.per_run) }, -1],
+  ])('a hold is taken up to the limit, and none beyond it: what is %s', async (field, account, more) => {
+    const ask = async (one: string): Promise<string> =>
+      (await scene.lifecycle.accept(newJob(one, HUGE), scene.lifecycle.newJobId(), null)).kind
+    const key = scene.keys.credits(tenant)
+    await redis.hset(key, account)
+    await redis.hincrby(key, field === 'owed' ? 'balance' : field, more)
+    expect(await ask(tenant)).toBe('beyond')
+    await redis.hincrby(key, field === 'owed' ? 'balance' : field, -more)
+    expect(await ask(tenant)).toBe('accepted')
+  })
+
   test('a ledger that is damaged is named, and hides nobody else’s', async () => {
     await scene.accept(tenant, FIXED)
     await redis.hset(scene.keys.credits(tenant), 'held', '9007199254740993000')
@@ -131,6 +146,12 @@ describe('a limited tenant', () => {
     await scene.grant(tenant, 70)
     await scene.accept(tenant, FIXED)
     expect(await scene.account(tenant)).toMatchObject({ balance: 0, held: 200 })
+  })
+
+  test('that is short of one micro-credit cannot afford a job', async () => {
+    await scene.grant(tenant, 99)
+    const result = await scene.lifecycle.accept(newJob(tenant, FIXED), scene.lifecycle.newJobId(), null)
+    expect(result).toEqual({ kind: 'short', missing: 1 })
   })
 
   test('has its last credit used by one of those that want it at once', async () => {
