@@ -12,7 +12,7 @@ import { TEST_KEY } from '../test/support/start-service.ts'
  * What the promises of an accepted job cost: `POST /v1/jobs` with an API key, an idempotency key, input checked by its
  * preset and credits held, against a bare Express route with one BullMQ add. Both in turns on the same machine, without
  * workers, so that shares can be compared where milliseconds cannot. On a machine that does other work beside, waiting
- * for three turns at Redis instead of one weighs more than the work itself: then the time of the processor tells more.
+ * for three turns at Redis instead of one weighs more than the work itself: then the processor time is the better measure.
  * What was measured so far is in docs/operations.md, "What accepting costs".
  */
 
@@ -21,7 +21,7 @@ const SECONDS = 4
 const CONNECTIONS = 64
 /** Of the bare route's requests a second. */
 const GOAL = 0.6
-/** Times its p99, each at half of its own rate. */
+/** Times its p99, each at half its rate. */
 const GOAL_P99 = 2
 
 const body = JSON.stringify({

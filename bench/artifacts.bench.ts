@@ -9,11 +9,11 @@ import { tempDir } from '../test/support/temp-dir.ts'
 /**
  * What it costs to keep outputs: 1,000 files of 1 MB through the copier of a worker (type, SHA-256, measures, a small
  * picture of large ones, an fsync of each file and of its folder, a rename) against `fetch` that writes to a file and does
- * nothing else. Both in turns, eight at a time as a worker does it, each in a process of its own with the flags of the
- * image. The processor's time is told too, because a disk that is shared makes seconds uncertain.
+ * nothing else. Both in turns, eight at a time as a worker does it, each in a separate process with the flags of the
+ * image. Processor time is reported too, because a disk that is shared makes seconds uncertain.
  *
  * The goal is for files that are not decoded, such as film and sound. A picture of two million pixels costs its decoding
- * and a small picture on top, which `fetch` has no equal for: that is told as it is.
+ * and a small picture on top, for which `fetch` has no equivalent; it is reported separately.
  */
 
 const FILES = 1000

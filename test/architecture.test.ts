@@ -92,7 +92,7 @@ describe('imports go down only', () => {
     expect(offences(below('workers'), from('src/workers/', 'src/queues/', 'src/shared/'))).toEqual([])
   })
 
-  test('the api imports queues, shared and the types of its own answers, never the workers', () => {
+  test('the api imports queues, shared and its own response types, never the workers', () => {
     const allowed = from('src/api/', 'src/queues/', 'src/shared/')
     expect(offences(below('api'), (one) => allowed(one) || (one.target === CLIENT_TYPES && one.typeOnly))).toEqual([])
   })
@@ -130,7 +130,7 @@ describe('imports go down only', () => {
     expect(users.filter(({ file }) => !composes(file))).toEqual([])
   })
 
-  test('nobody imports what starts everything', () => {
+  test('no module imports the process entry points', () => {
     const users = imports.filter(({ target }) => ['src/main.ts', 'src/simulator/main.ts'].includes(target))
     expect(users).toEqual([])
     const composers = imports.filter(({ target, typeOnly }) => target === 'src/compose.ts' && !typeOnly)

@@ -8,7 +8,7 @@ import { LOCK_FILE, lockDataDir } from '../src/shared/redis/data-dir-lock.ts'
 import { stopLeftoverRedis } from '../src/shared/redis/provide-redis.ts'
 
 async function reset(): Promise<void> {
-  // The data folder belongs to role all, whatever role the settings name.
+  // The data folder belongs to role all, even if the settings name another role.
   const { dataDir } = loadConfig({ ROLE: 'all' })
   const folder = await realpath(dataDir).catch(() => undefined)
   if (folder === undefined) return console.log(`${dataDir} does not exist: nothing to do`)

@@ -1,4 +1,4 @@
-// Runs before every npm script, on whatever Node the machine has, before anything is installed: plain JavaScript for
+// Runs before every npm script, on any Node version, before anything is installed: plain JavaScript for
 // Node 18 and newer, no dependency. Installs what is missing, with --page builds the page, and is silent and quick
 // when there is nothing to do.
 import { spawnSync } from 'node:child_process'

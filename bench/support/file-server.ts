@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import sharp from 'sharp'
 
-/** Files of 1 MB, as an output host has them: `/files/bytes/<n>` that tell no type, `/files/pictures/<n>` that are JPEG. */
+/** Files of 1 MB, as an output host has them: `/files/bytes/<n>` without a type, `/files/pictures/<n>` that are JPEG. */
 
 const MB = 1024 * 1024
 const DIFFERENT = 16

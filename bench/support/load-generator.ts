@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
  * its own with nothing but sockets: it needs a small part of the time that an answer costs.
  *
  * Without `--rate` each connection sends its next request when the last was answered. With a rate, requests are sent at
- * even times whoever has answered, and a latency counts from the moment at which its request was due: a server that
+ * even times, regardless of responses, and a latency counts from the moment at which its request was due: a server that
  * stalls is not spared the requests that came meanwhile.
  */
 
@@ -19,7 +19,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '32' },
     seconds: { type: 'string', default: '4' },
     rate: { type: 'string', default: '0' },
-    /** Each request has an Idempotency-Key of its own. */
+    /** Each request has its own Idempotency-Key. */
     keyed: { type: 'boolean', default: false },
   },
 })

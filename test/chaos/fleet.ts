@@ -65,7 +65,7 @@ export interface FleetOptions {
 
 const PLAIN: Variant = { apis: 1, webhooks: true, strict: false, upstreamDies: false }
 
-/** A simulator that can be killed and goes on from its journal. */
+/** A simulator that can be killed and resumes from its journal. */
 async function startSimulatorProcess(port: number, flags: Record<string, number>) {
   const all = Object.entries({ port, ...flags, data: tempDir() })
   const start = async (): Promise<SpawnedProcess> => {
@@ -75,7 +75,7 @@ async function startSimulatorProcess(port: number, flags: Record<string, number>
     )
     const [said] = await next.waitForLine(/\/v1|is already in use/, { timeout: 60_000 })
     if (said === '/v1') return next
-    // While nobody listened, the system gave the port to a connection of somebody else.
+    // While no process listened, the system gave the port to another connection.
     await delay(500)
     return start()
   }
@@ -123,7 +123,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     REPLICATE_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
     REPLICATE_CREATES_PER_MINUTE: String(createsPerMinute),
     REPLICATE_READS_PER_MINUTE: String(options.readsPerMinute ?? 60_000),
-    // An api on loopback would be found by an upstream on loopback without being told.
+    // An upstream on loopback would reach an api on loopback without being configured.
     ...(variant.webhooks ? { PUBLIC_URL: apiUrl } : { HOST: '0.0.0.0' }),
     ...(variant.strict ? { DURABILITY: 'strict' } : {}),
     DEV_API_KEY: TEST_KEY,

@@ -18,7 +18,7 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
   const began = performance.now()
 
   const hold = (what: string): void => void holds.set(what, (holds.get(what) ?? 0) + 1)
-  /** True when nobody else holds it any more. */
+  /** True when no other process holds it any more. */
   const release = (what: string): boolean => {
     const left = (holds.get(what) ?? 1) - 1
     holds.set(what, left)

@@ -7,7 +7,7 @@ import { dice, type Dice } from './seeded.ts'
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const FLUX = 'black-forest-labs/flux-schnell'
 
-/** One job of the load, or one batch, and everything that its well-behaved client was told. */
+/** One job or batch of the load, and every response that its well-behaved client received. */
 export interface Order {
   /** In the metadata of each job, so that their records are found again. */
   name: string
@@ -180,7 +180,7 @@ export function startLoad(options: {
 
   async function place(index: number, random: Dice): Promise<void> {
     const name = `order-${seed}-${index}`
-    // A stream of its own, so that the jobs of a seed stay the jobs of a seed.
+    // A separate random stream, so that a seed always produces the same jobs.
     const more = dice(seed, `more of ${index}`)
     const order: Order = {
       name,

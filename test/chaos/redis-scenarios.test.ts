@@ -77,7 +77,7 @@ test('F19 Redis is slow and then silent: no create is sent twice, and an accept 
   await allOnce([again.body.id ?? ''])
 })
 
-test('F21 Redis is full: accepts are refused, what runs ends once, and creation goes on after relief', async () => {
+test('F21 Redis is full: submissions are refused, running jobs finish once, and creation resumes when memory is free again', async () => {
   await s.fleet.simulator.faults({ webhooks: { delay: { seconds: 1 } } })
   const jobs = await submitMany('F21', 40)
   await s.fleet.inspect.config('SET', 'maxmemory', '1mb')
@@ -91,14 +91,14 @@ test('F21 Redis is full: accepts are refused, what runs ends once, and creation 
   await allOnce(jobs.map(({ id }) => id))
 })
 
-test('F22 Redis forgets its scripts: they are loaded anew, and nothing else happens', async () => {
+test('F22 Redis forgets its scripts: they are loaded again, and nothing else happens', async () => {
   const before = await submitMany('F22', 40)
   await s.fleet.inspect.script('FLUSH')
   const after = await submitMany('F22 after', 10)
   await allOnce([...before, ...after].map(({ id }) => id))
 })
 
-describe('F17 Redis comes back without its last writes: the prediction that it forgot is adopted, not made again', () => {
+describe('F17 Redis restarts without its last writes: the forgotten prediction is adopted, not created again', () => {
   async function forgetThePrediction(name: string): Promise<string> {
     await s.noWorkers()
     if (name === 'by listing') await s.fleet.simulator.faults({ webhooks: { drop: 1 } })
@@ -117,7 +117,7 @@ describe('F17 Redis comes back without its last writes: the prediction that it f
     return id
   }
 
-  test('by listing, when no webhook tells of it', async () => {
+  test('by listing, when no webhook arrives for it', async () => {
     const id = await forgetThePrediction('by listing')
     await waitFor('the api to see the job in the line again', async () => (await s.client.get(id)).phase === 'queued')
     await s.worker()
@@ -131,7 +131,7 @@ describe('F17 Redis comes back without its last writes: the prediction that it f
     const job = await s.finished(id, 40_000)
     expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
     expect(await s.rows(id)).toMatchObject([{ id: job.prediction_id }])
-    // F18 goes on with a worker.
+    // F18 continues with a worker.
     await s.worker()
   })
 })

@@ -27,7 +27,7 @@ export interface ChaosReport extends Verdict {
   struck: Record<string, number>
 }
 
-/** How many stuck jobs a failure tells in full. */
+/** Number of stuck jobs that a failure prints in full. */
 const TELL = 5
 
 async function untilRest(fleet: ChaosFleet, processes: Supervised[], seconds: number): Promise<void> {
@@ -66,7 +66,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const variant = variantOf(seed, options.variant)
   say(`chaos: seed ${seed}, ${jobs} jobs, faults for ${seconds} s; ${describeVariant(variant)}`)
   const createsPerMinute = Math.max(3000, Math.ceil((jobs / seconds) * 60 * 3))
-  // Drafts of batches that nobody accepted go within the run.
+  // Drafts of batches that were never accepted expire within the run.
   const timings = { draftLife: 5000 }
   const fleet = await startChaosFleet({ seed, createsPerMinute, variant, timings })
   const first = firstStrikes(seed)

@@ -41,7 +41,7 @@ export async function startScenarios(options: FleetOptions = {}) {
     get api() {
       return api
     },
-    /** A worker that is struck by nothing, or as told. */
+    /** A worker, without a fault unless one is given. */
     async worker(...args: Parameters<ChaosFleet['spawn']> extends [string, ...infer Rest] ? Rest : never) {
       const worker = fleet.spawn('worker', ...args)
       workers.add(worker)

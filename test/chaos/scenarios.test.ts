@@ -126,7 +126,7 @@ describe('a worker killed', () => {
 
 describe('a worker that stands still', () => {
   test.each(['commit:intend:after', 'create:before'] as const)(
-    'at %s until another one has done its job: it sends nothing when it goes on',
+    'at %s until another worker has done its job sends nothing when it resumes',
     async (border) => {
       const { id } = await s.client.submit(hello(`frozen at ${border}`))
       const frozen = await s.worker({ border, pass: 1, signal: 'SIGSTOP' })
@@ -144,12 +144,12 @@ describe('a worker that stands still', () => {
   )
 })
 
-test('a worker that takes nothing although Redis answers ends itself with exit code 1, and the next one goes on', async () => {
+test('a worker that takes nothing although Redis answers ends itself with exit code 1, and the next one takes over', async () => {
   const sweep = queue('sweep')
   const wedged = await s.worker(null, { sweepSilence: 1500 })
   const first = await s.client.submit(hello('before'))
   await s.finished(first.id)
-  // It goes on to ask for work, and is given none.
+  // It keeps asking for work and gets none.
   await sweep.pause()
   expect(await wedged.exited).toEqual({ code: 1, signal: null })
   expect(wedged.stdout).toContain('no worker takes jobs')
@@ -162,7 +162,7 @@ test('a worker that takes nothing although Redis answers ends itself with exit c
 test('and so does one that leaves a single queue alone', async () => {
   const submit = queue('submit')
   const wedged = await s.worker(null, { sweepSilence: 1500 })
-  // It goes on with everything else.
+  // It keeps doing everything else.
   await submit.setGlobalRateLimit(1, 3_600_000)
   const jobs = await Promise.all([s.client.submit(hello('one')), s.client.submit(hello('two'))])
   expect(await wedged.exited).toEqual({ code: 1, signal: null })
@@ -210,7 +210,7 @@ describe('SIGTERM under load', () => {
     }
   })
 
-  test('F14 twice ends at once, and the create under way is found out about', async () => {
+  test('F14 twice ends at once, and the outcome of the create in flight is determined later', async () => {
     await s.fleet.simulator.faults({ create: { delay: { seconds: 4, next: 1 } } })
     const worker = await s.productionWorker()
     const { id } = await s.client.submit(hello('F14 twice'))

@@ -1,4 +1,4 @@
-/** Randomness that a seed repeats; each name is a stream of its own, so that one actor does not shift another's. */
+/** Seeded randomness; each name has its own stream, so that one actor does not shift another's. */
 export interface Dice {
   /** [0, 1) */
   next(): number

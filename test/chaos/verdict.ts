@@ -232,7 +232,7 @@ function judgeOrders(orders: Order[], states: JobState[], complain: Complain): n
       complain(`${name}: one key, answered ${[...ids].join(', ')}, made ${made.join(', ')}`)
     byOrder.delete(name)
   }
-  for (const [name, made] of byOrder) complain(`nobody ordered ${made.join(', ')} (${name})`)
+  for (const [name, made] of byOrder) complain(`no client ordered ${made.join(', ')} (${name})`)
   return losses
 }
 

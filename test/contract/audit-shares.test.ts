@@ -68,7 +68,7 @@ const audit = async (repair = false): Promise<AuditReport> => {
 const findings = async (): Promise<string[]> =>
   (await audit()).findings.map(({ invariant, id }) => `${invariant} ${id}`).sort()
 
-test('a draft that nobody accepted yet is left alone, and its jobs are not counted', async () => {
+test('the audit leaves a draft alone that is not accepted yet, and does not count its jobs', async () => {
   expect(draft).toMatch(/^bat_/)
   expect(await redis.zcard(scene.keys.batchJobs(draft))).toBe(3)
   const report = await audit()

@@ -50,7 +50,7 @@ test('a final job whose attempt is open waits for the attempt, and is not touche
   const { id, store, retention, removed, ends, cleanUpNow, attemptDue } = await outlived(8 * 24 * HOUR)
   const due = Date.now() + 5 * 60_000
   await attemptDue(due)
-  // What is private goes at its time, whatever is open.
+  // Private data expires on time, even with work still open.
   await cleanUpNow()
   const purged = await store.read(id)
   expect(purged?.input).toBeNull()

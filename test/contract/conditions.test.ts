@@ -30,7 +30,7 @@ test('reports of each process replace those before; those of a process that ende
   expect(await redis.hkeys(hash)).toEqual(['c'])
 })
 
-test('what a newer release reports, or nobody can read, is left out', async () => {
+test('conditions of a newer release, and unreadable ones, are left out', async () => {
   const hash = `${freshPrefix()}:conditions`
   const board = createRedisConditionBoard(redis, hash, 60_000)
   await board.report('a', [silent])

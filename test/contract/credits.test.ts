@@ -123,7 +123,7 @@ describe('beyond what can be counted exactly', () => {
     expect(await ask(tenant)).toBe('accepted')
   })
 
-  test('a ledger that is damaged is named, and hides nobody else’s', async () => {
+  test('a damaged ledger is named, and does not hide the others', async () => {
     await scene.accept(tenant, FIXED)
     await redis.hset(scene.keys.credits(tenant), 'held', '9007199254740993000')
     expect(await scene.problems(tenant)).toMatchObject([{ rule: 'adds_up', detail: expect.stringContaining('held') }])
@@ -179,7 +179,7 @@ describe('a limited tenant', () => {
     expect(await scene.problems(tenant)).toEqual([])
   })
 
-  test('pays the hold when the metrics do not tell the price, and is told so', async () => {
+  test('pays the hold when the metrics lack the price, and the job says so', async () => {
     await scene.grant(tenant, 300)
     expect(await run(BY_SECOND, 'succeeded')).toMatchObject({ captured: 210, uncollected: 0, charge_estimated: true })
   })
@@ -239,7 +239,7 @@ describe('a job that is canceled', () => {
     expect(await scene.problems(tenant)).toEqual([])
   })
 
-  test('and was not billed upstream costs nothing, whatever the preset says', async () => {
+  test('and was not billed upstream costs nothing, even with a preset price', async () => {
     const { id } = await scene.accept(tenant, BY_SECOND, { charge_canceled: true })
     await scene.begin(id)
     await cancel(id)

@@ -37,7 +37,7 @@ const another = async (): Promise<Deployment> => {
   if (!found) throw new Error('there is no deployment')
   return found
 }
-/** The last rotation was so long ago. */
+/** Dates the last rotation that far back. */
 const rotatedAgo = (ms: number) => redis.hset(hash, 'rotated_at', String(Date.now() - ms))
 const rotate = (force = false) => rotateDeploymentKey(redis, hash, { force })
 const makes = ({ keys }: Deployment): string => keys.maker().toString('base64url')
@@ -123,7 +123,7 @@ describe('the key of lasting links', () => {
 
   test('ends them at once when that is asked for; a deployment that does not exist gets none', async () => {
     const link = linkOf(deployment)
-    await rotateLinkKey(redis, hash, { now: true, pause: () => Promise.reject(new Error('nobody waits')) })
+    await rotateLinkKey(redis, hash, { now: true, pause: () => Promise.reject(new Error('no wait expected')) })
     expect(await opens(await another(), link)).toBe(false)
     const nobody = { now: true, pause: () => Promise.resolve() }
     await expect(rotateLinkKey(redis, `${hash}:other`, nobody)).rejects.toThrow('no deployment')
@@ -198,7 +198,7 @@ describe('a process', () => {
     expect(asked).toBe(2)
   })
 
-  test('keeps its keys when Redis has lost them, and cannot tell while Redis is away', async () => {
+  test('keeps its keys when Redis has lost them, and reports an unknown state while Redis is away', async () => {
     const own = await startOwnRedis()
     const client = new Redis(own.url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, lazyConnect: true })
     client.on('error', () => undefined)

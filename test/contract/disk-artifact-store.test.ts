@@ -47,7 +47,7 @@ describe('a file', () => {
     expect(sha256(readFileSync(join(root, 't/job/1/0')))).toBe(stored.sha256)
   })
 
-  test('whose bytes tell no type has the one that was told, or none', async () => {
+  test('whose bytes show no type has the declared one, or none', async () => {
     const { store } = scene()
     const put = (mediaType?: string) =>
       store.put('a', chunks(Buffer.from('hello')), { maxBytes: MB, ...(mediaType ? { mediaType } : {}) })
@@ -71,7 +71,7 @@ describe('a file', () => {
     expect(files()).toEqual(['t/a.png'])
   })
 
-  test('is examined when it is whole and nobody else sees it', async () => {
+  test('is examined when it is complete and not yet visible', async () => {
     const { store, files } = scene()
     const seen: unknown[] = []
     const examine = async (path: string, type: string): Promise<void> => {

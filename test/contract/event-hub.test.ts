@@ -37,7 +37,7 @@ async function hubOn(url: string, silence?: number) {
   return { hub, keys, redis, seen, onUnreadable, stop }
 }
 
-test('what cannot be read is skipped and counted, and keeps nobody from the rest', async () => {
+test('an unreadable event is skipped and counted, and the rest is delivered', async () => {
   const { hub, keys, redis, seen, onUnreadable, stop } = await hubOn(testRedisUrl())
   const entry = (job: string) => redis.xadd(keys.events, '*', 'job', job, 'tenant', 't')
   const first = await entry('a')

@@ -101,7 +101,7 @@ describe('a new generation begins, and is closed', () => {
     expect(await two.look()).toEqual({ id: found.id, isOpen: true, lostAgo: null })
   })
 
-  test('when Redis is restarted, whatever it loads from', async () => {
+  test('when Redis is restarted, with or without its data', async () => {
     const own = await startOwnRedis()
     const client = new Redis(own.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
     client.on('error', () => undefined)
@@ -132,7 +132,7 @@ test('a user who may not ask for the replication id keeps the generation of thos
   await redis.acl('DELUSER', name)
 })
 
-test('a replica is nobody to open a gate for', async () => {
+test('the gate does not open on a replica', async () => {
   const [primary, follower] = [
     await startOwnRedis({ extraFlags: ['--repl-diskless-sync-delay', '0'] }),
     await startOwnRedis({ extraFlags: ['--replica-read-only', 'no'] }),

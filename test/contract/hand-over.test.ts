@@ -60,7 +60,7 @@ test.each<[string, HandOverOutcome | Error]>([
   ['is refused', { kind: 'refused', status: 422, message: 'no' }],
   ['fails', { kind: 'failed', reason: 'ECONNREFUSED' }],
   ['throws', new Error('lost')],
-])('a file is closed when its hand-over %s, though nobody has read it', async (_what, outcome) => {
+])('a file is closed when its hand-over %s, even if it was never read', async (_what, outcome) => {
   const { opened } = await prepared(outcome)
   expect(opened).toHaveLength(1)
   await waitFor('the file to be closed', () => opened.every(({ closed }) => closed))

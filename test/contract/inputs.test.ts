@@ -279,7 +279,7 @@ describe('an input', () => {
     expect(await inputs.find('t', fileOf(input.style))).toMatchObject({ bytes: 5, media_type: 'text/plain' })
   })
 
-  test('that was not accepted leaves nothing of its own, and uploads as they were', async () => {
+  test('that was not accepted leaves no files behind, and its uploads unchanged', async () => {
     const { attach, inputs, upload, newId, left } = await scene()
     const { id: own } = await upload('mine')
     const id = newId()
@@ -289,7 +289,7 @@ describe('an input', () => {
     expect(await left()).toEqual([own])
   })
 
-  test('may name uploads of its own tenant only', async () => {
+  test('can reference only uploads of its tenant', async () => {
     const { attach, upload, left } = await scene()
     const { id } = await upload('words', 'other')
     const input = { a: [{ b: uploadPath(id) }], c: 'data:text/plain;sha256,1' }
@@ -304,7 +304,7 @@ describe('an input', () => {
     expect(await problems(attach({ a: uploadPath(record.id) }))).toEqual([['/a', 'unknown_upload']])
   })
 
-  test('may have so many bytes, and so many files', async () => {
+  test('is limited in bytes and in files', async () => {
     const { attach, upload } = await scene()
     const large = [await upload('a'.repeat(1400)), await upload('b'.repeat(601))]
     expect(await problems(attach({ a: large.map(({ id }) => uploadPath(id)) }))).toEqual([['', 'too_large']])

@@ -108,7 +108,7 @@ describe('of a picture', () => {
 })
 
 describe('of sound and film', () => {
-  test('WAV the duration is known, also when its head does not tell how long it is', async () => {
+  test('WAV the duration is known, also when its header lacks it', async () => {
     expect(await measure(wav(3), 'audio/wav')).toEqual({ ...NOTHING, duration: 3 })
     expect(await measure(wav(3, 0), 'audio/wav')).toEqual({ ...NOTHING, duration: 3 })
     expect(await measure(wav(3, 0xffffffff), 'audio/wav')).toEqual({ ...NOTHING, duration: 3 })

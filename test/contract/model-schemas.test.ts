@@ -126,10 +126,10 @@ describe('the schema of a model', () => {
 
   test.each([
     ['there is no such model', 'nobody/nothing', {}],
-    ['upstream is in trouble', SCHNELL, { status: { probability: 1, code: 500 } }],
+    ['upstream is failing', SCHNELL, { status: { probability: 1, code: 500 } }],
     ['the connection is cut', SCHNELL, { cut: { probability: 1 } }],
     ['upstream answers nonsense', SCHNELL, { garbage: { probability: 1 } }],
-  ])('is not known when %s, and holds nobody up', async (_, name, faults) => {
+  ])('is not known when %s, and blocks no submission', async (_, name, faults) => {
     await admin.faults({ models: faults })
     const { catalogue } = await catalogueOf([])
     expect(await catalogue.modelSchema(name, null)).toBeNull()
@@ -190,7 +190,7 @@ describe('a preset with the schema of its model', () => {
         message: expect.stringContaining('differs from the one that the preset was written for'),
       },
     ])
-    // The hash that the log tells is the one to write.
+    // The log names the hash to write.
     files.current = [file('old', [model, `schema_sha256: ${String(warnings()[0]?.fields.found)}`])]
     await catalogue.reload()
     await waitFor('the comparison', async () => (await wrong(catalogue, 'old', { prompt: 'x' })) !== null)

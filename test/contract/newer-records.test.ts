@@ -288,7 +288,7 @@ test('the recovery gate adopts what it can read, and stays closed for newer reco
   expect(told.at(-1)).toBeNull()
 })
 
-test('the recovery gate opens although the record of a prediction is damaged: nobody creates for that', async () => {
+test('the recovery gate opens although the record of a prediction is damaged: no worker creates for that job', async () => {
   const { scene, ids, isOpen } = await closedGate()
   const [first = '', spoilt = '', last = ''] = ids
   await damaged(scene, spoilt)

@@ -133,7 +133,7 @@ describe('an output of upstream itself', () => {
     expect(await createDiskArtifactStore(root).open('a')).toBeNull()
   })
 
-  test('is whole, however long nobody has begun to read it', async () => {
+  test('is complete even if reading starts late', async () => {
     setFlagsFromString('--expose-gc')
     const collectGarbage: unknown = runInNewContext('gc')
     const whole = Buffer.alloc(300_000, 'whole')
@@ -146,7 +146,7 @@ describe('an output of upstream itself', () => {
     for (const { body } of files) expect((await buffer(Readable.from(body))).equals(whole)).toBe(true)
   })
 
-  test('that breaks off before anybody reads it tells so to whoever does', async () => {
+  test('that breaks off before it is read fails the reader', async () => {
     let ended = false
     answer = (_request, response) => {
       response.writeHead(200, { 'content-length': 1000 })
@@ -158,7 +158,7 @@ describe('an output of upstream itself', () => {
     await expect(buffer(Readable.from(file.body))).rejects.toThrow()
   })
 
-  test('that nobody wants to read is ended there', async () => {
+  test('that is abandoned unread is closed upstream', async () => {
     let ended = false
     answer = (_request, response) => {
       response.on('close', () => (ended = true))

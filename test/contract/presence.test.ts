@@ -28,7 +28,7 @@ beforeEach(() => {
   hash = `${freshPrefix()}:presence`
   presence = createRedisPresence(redis, hash, createGeneration(redis, `${hash}:generation`, { gap: null }))
 })
-/** As if a process had been seen last so long ago. */
+/** Sets the age at which a process was last seen. */
 const seen = (process: string, run: string, ago: number) =>
   redis.hset(hash, `worker:${process}`, `${run} ${Date.now() - ago}`, `run:${run}`, String(Date.now() - ago))
 /** `<run> <ms>` of each process. */
@@ -38,7 +38,7 @@ const known = async (): Promise<string[]> =>
 describe('processes of another generation', () => {
   const seconds = (ms: number): number => Math.round(ms / 1000)
 
-  test('are told with how long ago they were seen, until they come over, leave, or are forgotten', async () => {
+  test('are listed with their age until they join the new generation, leave, or expire', async () => {
     await presence.beat('mine', 'now')
     await seen('slow', 'before', 1000)
     await seen('dead', 'older', 60_000)
@@ -89,7 +89,7 @@ describe('a process', () => {
     expect(await known()).toEqual(last)
     second()
     await waitFor('it to come over', async () => (await known())[0]?.startsWith('after '))
-    // What begins now is of the new generation, and keeps nobody waiting.
+    // A create that begins now belongs to the new generation and blocks no gate.
     const later = creates.begin()
     const [beat] = await known()
     await waitFor('it to go on', async () => (await known())[0] !== beat)
@@ -98,7 +98,7 @@ describe('a process', () => {
     expect(await known()).toEqual([])
   })
 
-  test('that is stopped while a create is under way stays known', async () => {
+  test('that is stopped while a create is in flight stays known', async () => {
     const creates = await trackCreates(restartable().presence, timings, noConditions, log)
     creates.begin()
     await creates.stop()
@@ -168,7 +168,7 @@ describe('the recovery gate', () => {
     expect(await presence.former(run)).toEqual({ processes: [], seen: null })
   })
 
-  test('or until nothing of it can be under way any more', async () => {
+  test('or until none of its requests can be in flight any more', async () => {
     const { open } = await gate()
     await seen('killed', 'before', surelyOver(timings) - 500)
     expect(await open()).toBe(false)

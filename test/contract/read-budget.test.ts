@@ -88,7 +88,7 @@ test('a wait ends with its signal, also behind another one', async () => {
   await end()
 })
 
-test('whoever is told to stop takes nothing, and keeps nobody waiting', async () => {
+test('a stopped caller takes no token and does not block the others', async () => {
   const { taken, process, ask, all } = shared({ perMinute: 600, burst: 1 })
   const one = process()
   ask(one, 'poll', 1)

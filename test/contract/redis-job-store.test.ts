@@ -140,7 +140,7 @@ describe('a new job', () => {
     expect(await dump(shared)).toEqual(before)
   })
 
-  test('takes its idempotency entry, or is told who holds it', async () => {
+  test('takes its idempotency entry, or gets the id of the job that holds it', async () => {
     const [first, second] = [newJob(), newJob()]
     const entry = { entry: randomUUID(), body: 'digest' }
     expect((await shared.store.create(first, entry, 'a')).status).toBe('applied')
@@ -363,7 +363,7 @@ describe('the create budget', () => {
           }
           if (result.status !== 'limited') throw new Error(result.status)
           expect(result.waitMs).toBeGreaterThan(0)
-          // Nothing is wasted: the next token comes within one interval, whatever the speed of this machine.
+          // Nothing is wasted: the next token comes within one interval, even on a slow machine.
           expect(result.waitMs).toBeLessThanOrEqual(60_000 / perMinute)
           await new Promise((resolve) => setTimeout(resolve, result.waitMs * Math.random() * 0.2))
         }
@@ -428,12 +428,12 @@ describe('the create budget', () => {
     const result = await happen(at, jobs[2]?.job.id ?? '', { type: 'intend', claim: 'c' })
     expect(result.status).toBe('paused')
     if (result.status === 'paused') expect(result.waitMs).toBeGreaterThan(55_000)
-    // What is not a create goes on.
+    // Other calls continue.
     expect((await happen(at, jobs[2]?.job.id ?? '', { type: 'cancel' })).status).toBe('applied')
   })
 })
 
-/** What the indexes should hold, counted anew from the records. */
+/** Expected contents of the indexes, counted from the records. */
 async function recount({ redis, keys, store }: Scene, ids: string[]) {
   const phases: Record<string, number> = {}
   const due: string[] = []
@@ -678,7 +678,7 @@ test('a full Redis takes no new work, and lets what runs come to its end', async
   await own.stop()
 })
 
-/** A job whose POST is under way. */
+/** A job whose POST is in flight. */
 async function underWay(at: Scene): Promise<{ id: string; claim: string }> {
   const { job } = await accepted(at)
   const result = await happen(at, job.id, { type: 'intend', claim: job.id }, 'worker', job.id)
@@ -703,7 +703,7 @@ const refuse = (at: Scene, { id, claim }: { id: string; claim: string }): Promis
     pause: null,
     health: 'refused',
   })
-/** Whether what happens leads to a pause of so many ms. */
+/** Returns whether an action leads to a pause of the given length, ms. */
 async function pausesBy(at: Scene, work: () => Promise<unknown>): Promise<(ms: number) => boolean> {
   const before = await at.store.now()
   await work()
@@ -778,12 +778,12 @@ describe('the pause clock', () => {
     const total = await clock()
     expect(total).toBeGreaterThanOrEqual(passed)
     expect(total).toBeLessThanOrEqual((await at.store.now()) - before)
-    // Upstream is well: time counts for nobody any more, also when it goes by.
+    // Upstream is healthy: elapsed time no longer counts for any job.
     await waitFor('time to pass', async () => (await at.store.now()) > before + total + 50)
     expect(await clock()).toBe(total)
   })
 
-  test('is written down with a new job, and when a job is made anew', async () => {
+  test('is recorded with a new job, and when a job is retried', async () => {
     const at = await scene()
     const { id } = await underWay(at)
     await at.store.pauseCreation(ACCOUNT, 100, 'upstream')
@@ -807,7 +807,7 @@ describe('trouble upstream', () => {
     for (const job of await several(3, () => underWay(at))) await lose(at, job)
   }
 
-  test('stops creation at the third fault in a row, and a success between begins the row anew', async () => {
+  test('stops creation at the third fault in a row, and a success in between resets the count', async () => {
     const at = await troubled({ timings: LONG })
     const [a, b, c, d, e, f] = await several(6, () => underWay(at))
     if (!a || !b || !c || !d || !e || !f) throw new Error('no jobs')
@@ -833,7 +833,7 @@ describe('trouble upstream', () => {
     expect((await intend(at)).status).toBe('probing')
 
     await at.store.endProbe(ACCOUNT, { well: true })
-    // Upstream was found well: nobody need ask, however long it takes until a create comes.
+    // Upstream is healthy: no probe is needed, even if the next create comes late.
     await at.redis.hdel(at.keys.account(ACCOUNT), 'probe_lease')
     expect(await at.store.beginProbe(ACCOUNT)).toBe(false)
     const waiting = await several(5, () => accepted(at))
@@ -846,11 +846,11 @@ describe('trouble upstream', () => {
     const passed = waiting[results.indexOf('applied')]?.job.id ?? ''
     await succeed(at, { id: passed })
     expect((await intend(at)).status).toBe('applied')
-    // The row begins anew, and the pauses at the shortest.
+    // The count restarts, and the pauses restart at the shortest.
     expect((await pausesBy(at, () => trip(at)))(200)).toBe(true)
   })
 
-  test('lets nobody else ask while the create that passed is under way, however long it takes', async () => {
+  test('allows no second probe while the create that passed is in flight, even a slow one', async () => {
     const at = await troubled({ timings: { readTimeout: 50, intentSilence: 500 } })
     await trip(at)
     await pauseEnds(at)
@@ -936,7 +936,7 @@ describe('trouble upstream', () => {
     await waitFor('another process to ask', () => at.store.beginProbe(ACCOUNT))
   })
 
-  test('that goes on pauses longer each time, up to the longest', async () => {
+  test('that continues pauses longer each time, up to the maximum', async () => {
     const at = await troubled()
     expect((await pausesBy(at, () => trip(at)))(200)).toBe(true)
     for (const ms of [400, 600, 600]) {
@@ -985,7 +985,7 @@ describe('trouble upstream', () => {
     expect(paused(60_000)).toBe(true)
   })
 
-  test('says why creation stands still also between its pauses, whatever other pause came between', async () => {
+  test('reports why creation is stopped also between its pauses, even after a different pause', async () => {
     const at = await troubled()
     await trip(at)
     await pauseEnds(at)
@@ -1076,7 +1076,7 @@ describe('trouble upstream', () => {
   })
 })
 
-test('what changes of a job stays compact in Redis, whatever is long', async () => {
+test('the mutable fields of a job stay compact in Redis, even when others are long', async () => {
   const at = await scene()
   const long = 'x'.repeat(1000)
   const { job } = await accepted(at, { id: `job_${ulid()}`, input: { prompt: long }, metadata: { note: long } })
@@ -1163,7 +1163,7 @@ describe('predictions of an account', () => {
     expect(await at.store.unowned(ACCOUNT, ['old', 'new'])).toEqual(['old'])
   })
 
-  test('of an unknown outcome are looked for until it is known, whatever it is', async () => {
+  test('of an unknown outcome are searched until it is known', async () => {
     const at = await scene()
     const [one, two, three] = await several(3, () => underWay(at))
     if (!one || !two || !three) throw new Error('no jobs')
@@ -1213,7 +1213,7 @@ test('webhooks are silent when five predictions in a row were found final by ask
     )
   }
   for (const cause of ['poll', 'list', 'poll', 'list'] as const) await end(cause)
-  // A cancel's answer and the create's own tell nothing about webhooks.
+  // The responses to a cancel and to the create say nothing about webhooks.
   await end('cancel')
   await end('create')
   expect(await at.store.webhooksSilent(ACCOUNT)).toBe(false)
@@ -1252,7 +1252,7 @@ test('how long runs take follows a model that changes, and what is kept of it st
   expect(counts).toHaveLength(2)
 })
 
-test('storing that fails is told for how long, until it works', async () => {
+test('storage failures report their duration until storage works', async () => {
   const at = await scene()
   expect(await at.store.storageFailed()).toBeLessThan(1000)
   await waitFor('it to fail for a while', async () => (await at.store.storageFailed()) > 50)

@@ -68,7 +68,7 @@ describe('a key', () => {
     })
   })
 
-  test('says how long jobs of its tenant are kept, where the tenant has values of its own', async () => {
+  test('says how long jobs of its tenant are kept, where the tenant sets its own values', async () => {
     await tenant('acme', {}, { payload: 3600, files: Infinity })
     const { caller } = await apiKey()
     const admission = await store.admit(caller, null)
@@ -79,7 +79,7 @@ describe('a key', () => {
     expect((await store.tenant('acme'))?.keep).toEqual({ job: 7200, files: Infinity })
   })
 
-  test('that nobody made, or with another secret, lets nobody in and takes nothing', async () => {
+  test('that does not exist, or has another secret, is rejected and takes nothing', async () => {
     await tenant('acme')
     const { caller, record } = await apiKey()
     const digest = keyDigest('another')
@@ -91,7 +91,7 @@ describe('a key', () => {
     expect((await store.key(record.id))?.last_used_at).toBeNull()
   })
 
-  test('of a tenant that is not there lets nobody in', async () => {
+  test('of a tenant that does not exist is rejected', async () => {
     const { caller } = await apiKey({ tenant: 'nobody' })
     expect(await store.admit(caller, { to: 'tenant' })).toEqual(NOBODY)
   })
@@ -100,7 +100,7 @@ describe('a key', () => {
     ['expired', { expires_at: 1 }],
     ['expired', { retires_at: 1 }],
     ['revoked', { revoked_at: 1 }],
-  ] as const)('that is %s says so to who knows its secret, and to nobody else', async (status, change) => {
+  ] as const)('that is %s says so only to a caller with its secret', async (status, change) => {
     await tenant('acme')
     const { caller, record } = await apiKey(change)
     expect(await store.admit(caller, { to: 'tenant' })).toEqual({ status })

@@ -72,7 +72,7 @@ async function upstream(answer: (request: IncomingMessage, response: ServerRespo
   return { seen, url: await listen(server) }
 }
 
-/** A server below HTTP: counts requests by their first line, and does with the socket what it is told. */
+/** A raw TCP server: counts requests by their first line and handles the socket as given. */
 async function socketServer(react: (socket: Socket, received: string) => void) {
   let requests = 0
   const sockets = new Set<Socket>()
@@ -199,7 +199,7 @@ describe('an answer', () => {
     expect(performance.now() - begun).toBeLessThan(600)
   })
 
-  test('429 tells in its header how long to wait', async () => {
+  test('429 carries the time to wait in its header', async () => {
     const { url } = await upstream(json(429, problem(429), { 'retry-after': '7' }))
     expect(await adapterFor(url).create(REQUEST)).toMatchObject({ refusal: { retryAfterMs: 7000 } })
   })
@@ -383,7 +383,7 @@ describe('a file that is handed over', () => {
   const answering = (status: number, body: string, headers: Record<string, string> = {}) =>
     upstream((_request, response) => response.writeHead(status, headers).end(body))
 
-  test('is one part of a body whose length was told', async () => {
+  test('is one part of a body with a declared length', async () => {
     const { url, seen } = await answering(201, file({ get: 'https://api.replicate.com/v1/files/f' }))
     expect(await hand(url, { body: [Buffer.from('he'), Buffer.from('llo')] })).toEqual({
       kind: 'taken',

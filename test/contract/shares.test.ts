@@ -212,9 +212,9 @@ describe('any interleaving', () => {
 
   async function hear(id: string, one: Step): Promise<void> {
     const { state } = await scene.real.load(id)
-    // Of a draft nobody can hear: nothing names it.
+    // A draft emits no events: nothing names it.
     if (!state || (await isDraft(state.job.batch))) return
-    // Nothing is heard of a job that nobody began.
+    // A job that never started emits no events.
     const begins = state.job.phase === 'queued' && HEARD.has(one.what)
     if (begins) await scene.lifecycle.apply(id, (claim) => ({ type: 'intend', claim }), 'worker')
     if (one.what === 'canceled') await scene.lifecycle.apply(id, { type: 'cancel' }, 'api')

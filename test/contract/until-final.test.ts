@@ -19,7 +19,7 @@ beforeAll(async () => {
   scene = await jobScene()
 })
 
-/** Changes are told as the hub tells them; how many listen is counted. */
+/** Publishes changes as the hub does, and counts the listeners. */
 function waiter() {
   const listeners = new Set<() => void>()
   const hub = {
@@ -31,7 +31,7 @@ function waiter() {
   return { listeners, untilFinal: createUntilFinal({ store: scene.store, hub }) }
 }
 
-test('whoever waits for a job is released when it ends, and listens no longer', async () => {
+test('a waiter is released when its job ends, and stops listening', async () => {
   const { listeners, untilFinal } = waiter()
   const id = await scene.accepted()
   const waiting = untilFinal(id, 60, new AbortController().signal)
@@ -43,7 +43,7 @@ test('whoever waits for a job is released when it ends, and listens no longer', 
   expect(listeners.size).toBe(0)
 })
 
-test('whoever has left is not waited for', async () => {
+test('a waiter that has left is dropped', async () => {
   const { listeners, untilFinal } = waiter()
   const id = await scene.accepted()
   const gone = new AbortController()

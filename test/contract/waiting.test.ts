@@ -31,7 +31,7 @@ const read = async (id: string): Promise<JobRecord> => {
   return job
 }
 
-/** A job of which so much has happened. */
+/** A job after the given events. */
 async function after(events: readonly ((id: string) => JobEvent)[]): Promise<JobRecord> {
   const id = await scene.accepted()
   for (const event of events) await scene.happen(id, event(id))
@@ -61,14 +61,14 @@ const OUTCOME = { for: 'outcome' }
 describe('a job', () => {
   test.each<[when: string, events: ((id: string) => JobEvent)[], expected: object | null]>([
     ['in the line waits for its turn', [], TURN],
-    ['whose create is under way waits for nothing of ours', [intend], null],
+    ['whose create is in flight waits for nothing on our side', [intend], null],
     ['whose create got no answer waits for its outcome', [intend, lost(1)], OUTCOME],
     ['that runs waits for nothing of ours', [intend, seen(1, 'starting')], null],
-    ['that is to be made anew waits for its turn', failedOnce, TURN],
-    ['that is being made anew waits for nothing of ours', [...failedOnce, intend], null],
+    ['that is to be retried waits for its turn', failedOnce, TURN],
+    ['that is being retried waits for nothing on our side', [...failedOnce, intend], null],
     ['whose next create got no answer waits for its outcome', [...failedOnce, intend, lost(2)], OUTCOME],
     ['whose next create was not sent waits for its turn', [...failedOnce, intend, notSent(2)], TURN],
-    ['that was made anew waits for nothing of ours', [...failedOnce, intend, seen(2, 'starting')], null],
+    ['that was retried waits for nothing on our side', [...failedOnce, intend, seen(2, 'starting')], null],
     ['whose outputs are copied waits for that', [intend, created, stored], { for: 'store', wait: null }],
     [
       'that is being stopped waits for Replicate',
@@ -108,13 +108,13 @@ describe('a job', () => {
     expect(await waiting(queued)).toEqual(TURN)
   })
 
-  test('is told of a pause only when the pause holds it up', async () => {
+  test('reports a pause only when the pause delays it', async () => {
     const [queued, resubmitting] = [await after([]), await after(failedOnce)]
     const [underWay, next] = [await after([intend]), await after([...failedOnce, intend])]
     await scene.store.pauseCreation('default', 60_000, 'rate_limited')
     // A pause is looked at five times a second at most.
     for (const job of [queued, resubmitting])
-      await waitFor('the pause to be told', async () => {
+      await waitFor('the pause to be reported', async () => {
         const found = await waiting(job)
         expect(found).toMatchObject({ for: 'turn', pause: { reason: 'rate_limited' } })
         return true

@@ -83,7 +83,7 @@ describe('requests per minute', () => {
 })
 
 describe('queued jobs', () => {
-  test('are so many of a tenant, however many submissions come at once: 429 with the name of the limit', async () => {
+  test('of a tenant are limited, also for concurrent submissions: 429 with the name of the limit', async () => {
     // An api without workers: what is queued stays so.
     const env = { KEY_PREFIX: freshPrefix(), ROLE: 'api', REDIS_URL: testRedisUrl(), REPLICATE_API_TOKEN: 'test' }
     const idle = await startService({ env })
@@ -176,7 +176,7 @@ describe('a job token', () => {
     expect((await ask(`/v1/jobs/${open}/cancel`, { method: 'POST' })).status).toBeLessThan(300)
   })
 
-  test('has a limit of its own, beside that of its tenant, of which its requests are taken too', async () => {
+  test('has its own limit in addition to that of its tenant, and its requests count for both', async () => {
     const tenant = await operator.newTenant({ requests_per_minute: 6000 })
     const { key } = await operator.newKey(tenant)
     const job = await operator.submit(key, RIGHT)
@@ -215,7 +215,7 @@ describe('a session', () => {
 describe('guessing', () => {
   test('a thousand times over HTTP is answered 429, and a right key opens all the while', async () => {
     const { key } = await operator.newKey(await operator.newTenant())
-    // On an api of its own: failures of an address are counted for all who come from there.
+    // On a separate api: failures of an address count for all clients there.
     const env = { KEY_PREFIX: service.keys.tag.slice(1, -1), ROLE: 'api', REDIS_URL: testRedisUrl() }
     const guessed = await startService({ env: { ...env, REPLICATE_API_TOKEN: 'test' } })
     try {

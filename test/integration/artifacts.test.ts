@@ -15,7 +15,7 @@ import { startService, TEST_KEY, type TestService } from '../support/start-servi
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** What is told of stored files, and how they are served. */
+/** Metadata of stored files, and how they are served. */
 
 const dataDir = tempDir()
 let service: TestService
@@ -51,7 +51,7 @@ describe('a picture', () => {
     expect(kept).toBe(7 * 24 * 3_600_000)
   })
 
-  test('has a small one beside it, at a link of its own', async () => {
+  test('has a thumbnail with its own link', async () => {
     const answer = await fetch(service.url + large.thumbnail_url)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('image/webp')

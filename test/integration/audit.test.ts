@@ -51,7 +51,7 @@ const audit = async (options: { quiescent?: boolean; repair?: boolean } = {}) =>
 const names = (findings: { invariant: string; id: string }[]): string[] =>
   findings.map(({ invariant, id }) => `${invariant} ${id}`).sort()
 
-describe('a deployment that nobody damaged', () => {
+describe('an undamaged deployment', () => {
   test('has nothing to find at rest', async () => {
     const report = await waitFor('rest', async () => {
       const one = await audit({ quiescent: true })
@@ -132,11 +132,11 @@ describe('damage', () => {
     expect(await redis.hget(keys.phases, 'queued')).toBe('0')
   })
 
-  test('to due times is found and repaired, and the job goes on', async () => {
+  test('to due times is found and repaired, and the job continues', async () => {
     const { redis, keys } = service
     await service.simulator.faults({ webhooks: { drop: 1 } })
     undo.push(() => service.simulator.faults({ webhooks: null }))
-    const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'a job that nobody looks after' } })
+    const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'a job without a due time' } })
     await inPhase(service, id, 'created', 'running')
     await waitFor('a job without due times', async () => {
       await redis.zrem(keys.due, `job:${id}`, `attempt:${id}:1`)
@@ -223,13 +223,13 @@ describe('genqueue audit', () => {
     return { code, stdout: child.stdout, stderr: child.stderr }
   }
 
-  test('says that all is well', async () => {
+  test('reports no findings on a healthy deployment', async () => {
     const { code, stdout, stderr } = await run([])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^Looked at \d+ jobs, \d+ attempts, \d+ predictions upstream: 0 findings\.\n$/)
   })
 
-  test('tells what it found, and repairs it when asked', async () => {
+  test('reports its findings, and repairs them when asked', async () => {
     const { redis, keys } = service
     await redis.hincrby(keys.phases, 'storing', 1)
     await redis.sadd(keys.open('default'), 'job_nowhere:1')

@@ -16,7 +16,7 @@ import { freshPrefix, startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** What strangers and mistaken programs send, against the whole service. Its Redis serves nobody else: it is listened to. */
+/** Malformed and hostile requests against the whole service. It has a dedicated Redis, whose commands are monitored. */
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const RIGHT = { version: HELLO, input: { text: 'Ada' } }
@@ -146,7 +146,7 @@ describe('a batch', () => {
     ['100,001 items', { items: Array.from({ length: 100_001 }, () => ({})) }, ['/items']],
     ['no items', { items: [] }, ['/items']],
     [
-      'ids of its own, twice the same',
+      'its own ids, one of them twice',
       {
         items: [
           { ...PAGE, id: 'x' },
@@ -183,7 +183,7 @@ describe('a number', () => {
     }
   }
 
-  test('B10 that is a priority is refused, whatever it is', async () => {
+  test('B10 that is a priority is always refused', async () => {
     for (const value of [-1, 1.5, 2 ** 31, '1', 0, 1, null]) await refused('priority', value)
   })
 
@@ -274,7 +274,7 @@ describe('an id', () => {
     },
   )
 
-  test('B13 of another tenant is as unknown as one that nobody has, and Redis is asked the same for both', async () => {
+  test('B13 of another tenant is as unknown as one that does not exist, with the same Redis calls for both', async () => {
     const [theirs, { key }] = [await owner(), await owner()]
     const made = {
       job: `job_${NOBODYS}`,
@@ -368,7 +368,7 @@ describe('an API key', () => {
     expect((await ask('/v1/jobs', { key: right.key })).status).toBe(200)
   })
 
-  test('B16 in two headers is refused, because nobody knows which one others take; in one of 1 MB by its size', async () => {
+  test('B16 in two headers is refused as ambiguous; in one of 1 MB by its size', async () => {
     const get = (...headers: string[]): Promise<string> =>
       rawRequest(
         service.url,
@@ -417,7 +417,7 @@ describe('an API key', () => {
       )
       answers.set(answer, (answers.get(answer) ?? 0) + 1)
     }
-    // All but the checksum of each is made anew: what is mistyped costs no look at Redis, the others do.
+    // Each key has a new secret; only a wrong checksum is refused without a look at Redis.
     const body = key.slice(0, -6)
     for (let i = 0; i < 98_000; i++) await guess(body + String(i).padStart(6, '0'), '10.0.0.1')
     await Promise.all(Array.from({ length: 2000 }, (_, i) => guess(makeKey().key, `10.0.${i % 20}.9`)))

@@ -187,7 +187,7 @@ describe('a batch', () => {
     await expectCounted(body.id)
   })
 
-  test('is followed by events until it is over, and told as lines', async () => {
+  test('is followed by events until it is over, and printed as lines', async () => {
     const { body } = await submit({ defaults: { version: HELLO }, items: hellos(4, 'followed') })
     const response = await fetch(`${service.url}/v1/batches/${body.id}/events`, {
       headers: { authorization: `Bearer ${TEST_KEY}` },

@@ -94,7 +94,7 @@ describe('the login', () => {
     for (const site of ['same-site', 'cross-site', 'none']) expect(await sent(site, service.url)).toBe(403)
   })
 
-  test('answers a person with the form, a program with a problem, whatever went wrong', async () => {
+  test('returns the form to a browser and a problem to a program, for every failure', async () => {
     const elsewhere = { 'sec-fetch-site': 'cross-site' }
     const cases: [body: object, headers: Record<string, string>, status: number, code: string][] = [
       [{ password: 'wrong' }, {}, 401, 'unauthenticated'],
@@ -195,7 +195,7 @@ describe('the board', () => {
     expect(queues.every(({ readOnlyMode, allowRetries }) => readOnlyMode && !allowRetries)).toBe(true)
   })
 
-  test('shows its page, with a policy of its own', async () => {
+  test('shows its page with its own policy', async () => {
     const response = await ask('')
     expect(response.status).toBe(200)
     expect(await response.text()).toContain('genqueue')

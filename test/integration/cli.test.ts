@@ -10,7 +10,7 @@ import { ended, genqueue, startGenqueue, type Ended } from '../support/genqueue.
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-/** `genqueue` as people and scripts call it, each time a process of its own: on a busy machine each takes its seconds. */
+/** `genqueue` as users and scripts call it, a process per call: on a busy machine each takes seconds. */
 vi.setConfig({ testTimeout: 60_000 })
 
 const THOUGHT = { model: 'google/gemini-3-pro', input: { prompt: 'a long thought' } }
@@ -43,7 +43,7 @@ describe('submit', () => {
     expect(job.input).toMatchObject({ prompt: 'a fox', seed: 3 })
   })
 
-  test('--wait tells each change, then what was made', async () => {
+  test('--wait prints each change, then the output', async () => {
     const args = ['submit', '--preset', 'story-page', '--input', 'prompt=a fox', '--wait']
     const { exit, stdout, stderr } = await run(args)
     expect(exit).toBe(0)
@@ -123,7 +123,7 @@ describe('a batch', () => {
     expect((await run(['watch', again])).exit).toBe(0)
   })
 
-  test('is told by its id with --no-wait, watched in lines of JSON, and canceled', async () => {
+  test('prints its id with --no-wait, is watched as lines of JSON, and canceled', async () => {
     const folder = tempDir()
     writeFileSync(join(folder, 'items.jsonl'), `${JSON.stringify(THOUGHT)}\n${JSON.stringify(THOUGHT)}\n`)
     await neverEnding(1)
@@ -176,7 +176,7 @@ describe('a job that is there', () => {
     expect(watched.stderr).not.toContain('canceled: canceled')
   })
 
-  test('goes on after Ctrl-C, which says how to see it again', async () => {
+  test('continues after Ctrl-C, which says how to see it again', async () => {
     await neverEnding(1)
     const { id } = await service.client.submit(THOUGHT)
     const child = startGenqueue(['watch', id], { env: { GENQUEUE_URL: service.url, GENQUEUE_API_KEY: TEST_KEY } })
@@ -225,7 +225,7 @@ describe('exit codes', () => {
     expect(await ended(child)).toMatchObject({ exit: 2, stderr: expect.stringContaining('GENQUEUE_API_KEY') as string })
   })
 
-  test('3: nobody listens', async () => {
+  test('3: no service is listening', async () => {
     const url = `http://127.0.0.1:${await freePort()}`
     const { exit, stderr } = await genqueue({ url }, ['presets'])
     expect(exit).toBe(3)

@@ -79,7 +79,7 @@ test.each([400, 401, 402, 404, 409, 422, 500])('%i says the same again, so it is
   expect(seen).toHaveLength(1)
 })
 
-test('attempts are bounded, and the last refusal is told', async () => {
+test('attempts are bounded, and the last refusal is returned', async () => {
   const { client, seen } = await scripted(problem(503, 'capacity'))
   await expect(client.get('job_1')).rejects.toMatchObject({ code: 'capacity', retryAfter: null })
   expect(seen).toHaveLength(4)
@@ -91,7 +91,7 @@ test('Retry-After is waited for', async () => {
   expect((seen[1]?.at ?? 0) - (seen[0]?.at ?? 0)).toBeGreaterThanOrEqual(990)
 })
 
-test('a Retry-After of an hour is told, not slept', async () => {
+test('a Retry-After of an hour is returned, not slept', async () => {
   const { client, seen } = await scripted(problem(429, 'rate_limited', { 'retry-after': '3600' }))
   await expect(client.submit(REQUEST)).rejects.toMatchObject({ code: 'rate_limited', retryAfter: 3600 })
   expect(seen).toHaveLength(1)
@@ -117,7 +117,7 @@ test('an answer that never comes is given up after the timeout', async () => {
   expect(seen).toHaveLength(2)
 })
 
-test('a page of somebody else is told apart from the API', async () => {
+test('an HTML page of another server is distinguished from the API', async () => {
   const { client, seen } = await scripted(answer(200, { 'content-type': 'text/html' }, '<h1>Welcome</h1>'))
   await expect(client.list()).rejects.toMatchObject({ code: 'unexpected_answer', status: 200 })
   const refused = await scripted(answer(418, { 'content-type': 'text/html' }, '<h1>Teapot</h1>'))

@@ -45,17 +45,17 @@ test('a service that is away for a moment is found again', async () => {
   expect((await listed).data.length).toBeGreaterThan(0)
 })
 
-test('waiting goes on over a lost connection', async () => {
+test('waiting survives a lost connection', async () => {
   await service.simulator.faults({ webhooks: { drop: 1 } })
   const { id } = await client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'a long thought' } })
   const waited = client.wait(id, { timeout: 30_000 })
-  await waitFor('the wait to be under way', () => proxy.connections > 0)
+  await waitFor('the wait to begin', () => proxy.connections > 0)
   proxy.resetAll()
   await service.simulator.faults({ webhooks: null })
   expect(await waited).toMatchObject({ id, status: 'succeeded', output: expect.any(String) })
 })
 
-test('waiting ends with its timeout or its signal, and the job goes on', async () => {
+test('waiting ends with its timeout or its signal, and the job continues', async () => {
   const { id } = await client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'patience' } })
   await expect(client.wait(id, { timeout: 50 })).rejects.toMatchObject({ name: 'TimeoutError' })
   const leaving = new AbortController()
@@ -145,13 +145,13 @@ test('a token opens the one job in place of a key', async () => {
   await expect(browser.list()).rejects.toMatchObject({ status: 403 })
 })
 
-test('presets and models are told', async () => {
+test('presets and models are listed', async () => {
   expect((await client.presets()).map(({ name }) => name)).toContain('story-page')
   expect(await client.preset('story-page')).toMatchObject({ model: MODEL, estimate: 3000 })
   expect((await client.model(MODEL)).name).toBe(MODEL)
 })
 
-test('credits, their ledger and what was spent are told', async () => {
+test('credits, their ledger and the spending are listed', async () => {
   const { id } = await client.submit(picture('a fox that costs'))
   await client.wait(id)
   const account = await client.credits()

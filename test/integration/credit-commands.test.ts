@@ -79,7 +79,7 @@ test('credits are granted once, and shown, while no service runs', async () => {
   expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntogether +1 +100 +100 +0\n$/)
 })
 
-test('the ledger is verified, and what does not add up is told', async () => {
+test('the ledger is verified, and mismatches are reported', async () => {
   const sound = await genqueue('ledger', 'verify')
   expect(sound).toMatchObject({ exit: 0, stderr: '' })
   expect(sound.stdout).toMatch(/^default: \d+ entries, 1 open holds: everything holds\.\n$/)

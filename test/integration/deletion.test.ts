@@ -61,7 +61,7 @@ async function expectWhole(): Promise<void> {
 }
 
 describe('a finished job', () => {
-  test('goes with its files and whatever names it; what it cost stays, and it is deleted once', async () => {
+  test('is deleted once, with its files and every reference; its cost stays', async () => {
     const before = await service.client.credits()
     const { id } = await service.client.submit(picture('to be deleted'), { idempotencyKey: 'delete-me' })
     const job = await finished(service, id)
@@ -121,7 +121,7 @@ describe('a finished job', () => {
     await expectWhole()
   })
 
-  test('is nobody’s any more to late webhooks and to listings', async () => {
+  test('is unknown to late webhooks and listings', async () => {
     const { id } = await service.client.submit(picture('late news'))
     const job = await finished(service, id)
     await service.client.delete(id)
@@ -178,7 +178,7 @@ describe('is refused', () => {
   })
 })
 
-test('a batch keeps its counts when its jobs are deleted, and the rest of them goes on', async () => {
+test('a batch keeps its counts when its jobs are deleted, and the remaining jobs continue', async () => {
   const { client } = service
   await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no luck' } } })
   const batch = await client.submitBatch({

@@ -12,7 +12,7 @@ const DEMO = join(import.meta.dirname, '../../tools/demo.ts')
 const demo = (temporary: string, args: string[] = []): SpawnedProcess =>
   spawnNode(DEMO, args, { cwd: tempDir(), env: { TMPDIR: temporary } })
 
-test('tells a story in four pictures, names their folder, and leaves nothing else behind', async () => {
+test('creates a story in four pictures, prints their folder, and leaves nothing else behind', async () => {
   const temporary = tempDir()
   const child = demo(temporary)
   expect(await child.exited, child.stderr).toEqual({ code: 0, signal: null })

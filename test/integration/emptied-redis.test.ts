@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop()
 })
 
-test('nobody begins a new deployment where one was known, unless it is said', async () => {
+test('a new deployment is not begun where one was known, unless requested', async () => {
   const redis = await startOwnRedis()
   stops.push(redis.kill)
   const env = { DATA_DIR: tempDir(), KEY_PREFIX: freshPrefix() }

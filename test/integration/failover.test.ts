@@ -85,9 +85,9 @@ const pauseUntil = async (redis: Redis, service: TestService, ms: number): Promi
 }
 
 test.each([
-  ['it was never told that it is none', async () => undefined],
+  ['it was never demoted', async () => undefined],
   [
-    'it was told in vain to follow, and is promoted',
+    'it failed to follow, and is promoted',
     async ({ onA }: Pair) => {
       await onA.replicaof('127.0.0.1', 1)
       await onA.replicaof('NO', 'ONE')
@@ -123,7 +123,7 @@ test.each([
   60_000,
 )
 
-test('a process that is new to a memory that nobody attended compares it first', async () => {
+test('a process that finds an unattended Redis memory compares it first', async () => {
   const pair = await startPair()
   const timings = { ...SHORT_TIMINGS, unattended: 1500 }
   const env = { KEY_PREFIX: 'unattended' }
@@ -165,7 +165,7 @@ test('with min-replicas-to-write, a primary that was left alone creates nothing 
   const env = { KEY_PREFIX: 'partition' }
   const service = await serve(pair, { env })
   await finished(service, (await service.client.submit({ version: HELLO, input: { text: 'before' } })).id)
-  // B is promoted; whoever is on A's side is not told.
+  // B is promoted; clients on A's side are not notified.
   await pair.onB.replicaof('NO', 'ONE')
   await waitFor('A to refuse writes', () =>
     pair.onA.set('x', 'y').then(
@@ -188,7 +188,7 @@ test.each([
   ['is down', (redis: OwnRedis) => redis.kill()],
   ['hangs', async (redis: OwnRedis) => redis.pause()],
 ])(
-  'a service with nothing under way stops although Redis %s',
+  'a service with nothing in flight stops although Redis %s',
   async (_how, strike) => {
     const redis = await startOwnRedis()
     const service = await startService({ redisUrl: redis.url, timings: SHORT_TIMINGS })

@@ -4,7 +4,7 @@ import { code, createOperator, type Operator } from '../support/operator.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** What an operator is told of the whole deployment. */
+/** What an operator sees of the whole deployment. */
 
 const MODEL = { model: 'black-forest-labs/flux-schnell', input: { prompt: 'how are you' } }
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 describe('the health of a deployment', () => {
-  test('tells who brought the ends, and how late the webhooks came', async () => {
+  test('reports how completions were detected, and how late the webhooks came', async () => {
     expect((await service.client.health()).webhooks.latency).toBeNull()
     const jobs = await Promise.all([1, 2, 3].map(() => service.client.submit(MODEL)))
     for (const { id } of jobs) await finished(service, id)
@@ -34,7 +34,7 @@ describe('the health of a deployment', () => {
     expect(metrics).toMatch(/genqueue_webhook_latency_seconds_count 3/)
   })
 
-  test('tells why jobs wait, of all tenants, and what is left of the budget', async () => {
+  test('reports why jobs of all tenants wait, and the rest of the budget', async () => {
     const { key } = await operator.newKey(await operator.newTenant())
     await service.simulator.faults({ create: { status: { next: 1, code: 429 } } })
     await operator.submit(key, MODEL)

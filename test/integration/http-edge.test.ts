@@ -216,7 +216,7 @@ describe('a session', () => {
   test.each([
     ['another site', { origin: 'https://evil.example' }],
     ['a page without an origin', { origin: 'null' }],
-    ['nobody knows where', {}],
+    ['an unknown origin', {}],
     ['this host on another port', { origin: 'http://127.0.0.1:1' }],
   ])('does not work from %s', async (_where, headers) => {
     const before = await service.redis.zcard(service.keys.tenantJobs('default'))
@@ -525,7 +525,7 @@ describe('guessing the admin password', () => {
     expect(new Set(statuses)).toEqual(new Set(['401', '429']))
   })
 
-  test('is slowed down, whatever a stranger writes into X-Forwarded-For', async () => {
+  test('is slowed down, even with a forged X-Forwarded-For', async () => {
     const statuses: number[] = []
     for (let i = 0; i < 15; i++) statuses.push((await guess(`wrong ${i}`, { 'x-forwarded-for': `10.0.0.${i}` })).status)
     expect(statuses.slice(-2)).toEqual([429, 429])

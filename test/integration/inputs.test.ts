@@ -158,13 +158,13 @@ describe('a data URI in an input', () => {
     ['empty', 'data:image/png;base64,', 'empty_file'],
     ['no picture', `data:image/png;base64,${Buffer.from('hello').toString('base64')}`, 'type_not_allowed'],
     ['too large', `data:image/png;base64,${Buffer.alloc(600_001).toString('base64')}`, 'too_large'],
-  ])('that is %s is told by its place, and nothing is stored', async (_what, uri, wrong) => {
+  ])('that is %s is reported by its path, and nothing is stored', async (_what, uri, wrong) => {
     const before = await kept()
     expect(await errorsOf('/v1/jobs', restore(uri))).toEqual([422, `/input/input_image ${wrong}`])
     expect(await kept()).toEqual(before)
   })
 
-  test('is not stored when the rest of the request is wrong, or nobody pays for it', async () => {
+  test('is not stored when the rest of the request is wrong, or the credits do not suffice', async () => {
     const before = await kept()
     const image = asPng(photo)
     expect(await errorsOf('/v1/jobs', { preset: 'restore-image', input: { input_image: image, seed: 'x' } })).toEqual([
@@ -179,7 +179,7 @@ describe('a data URI in an input', () => {
     expect(await kept()).toEqual(before)
   })
 
-  test('as a text of its own is left alone', async () => {
+  test('in a plain text field is left alone', async () => {
     const version = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
     const job = await submit({ version, input: { text: 'data:,Ada' } })
     expect(await finished(service, job.id)).toMatchObject({ input: { text: 'data:,Ada' }, output: 'hello data:,Ada' })
@@ -196,7 +196,7 @@ describe('a data URI in an input', () => {
 })
 
 describe('an upload', () => {
-  test('is told by its facts, read by its owner, and named by its url', async () => {
+  test('is described by its metadata, read by its owner, and referenced by its URL', async () => {
     const { status, body } = await post(form([photo, 'application/x-something']))
     expect(status).toBe(201)
     expect(body).toEqual({
@@ -482,7 +482,7 @@ async function expire(id: string): Promise<void> {
   await waitFor(`${id} to lose its input`, async () => (await service.client.get(id)).input === null)
 }
 
-test('a disk that has reached its reserve refuses files of clients, and goes on to store outputs', async () => {
+test('a disk that has reached its reserve refuses files of clients, and keeps storing outputs', async () => {
   const full = await startService({
     timings: SHORT_TIMINGS,
     simulator: { speed: 200 },

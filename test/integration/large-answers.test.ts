@@ -71,7 +71,7 @@ test('tokens beyond what can be kept end the job at once, billed, with the size'
   expect(job.error?.message).toMatch(/the output has \d{8} bytes/)
 })
 
-test('an error of 600 kB is told by its ends', async () => {
+test('an error of 600 kB is shortened to its beginning and end', async () => {
   const id = await submit({ fail: { next: 1, error: `ValueError: ${'trace '.repeat(100_000)}the end` } })
   const { error } = await finished(service, id, 60_000)
   expect(error?.code).toBe('prediction_failed')

@@ -53,7 +53,7 @@ test('they are the tenant’s only', async () => {
 })
 
 // The last one: a 429 pauses creation for all that come after.
-test('a job without a prediction has none, and nobody is asked', async () => {
+test('a job without a prediction has none, and Replicate is not called', async () => {
   await service.simulator.faults({ create: { status: { next: 1, code: 429 } } })
   const { id } = await service.client.submit(MODEL)
   const before = await gets()

@@ -92,7 +92,7 @@ describe('a job', () => {
   })
 
   test("fails with upstream's words when the input or the model is wrong", async () => {
-    // A version alone does not tell its model, so its input is judged upstream.
+    // A version alone does not name its model, so upstream validates its input.
     const wrong = await service.client.submit({ version: SCHNELL_VERSION, input: { prompt: 'x', num_outputs: 99 } })
     expect(await finished(service, wrong.id)).toMatchObject({
       status: 'failed',
@@ -110,7 +110,7 @@ describe('a job', () => {
     })
   })
 
-  test('fails when the prediction fails, and tells why', async () => {
+  test('fails when the prediction fails, and reports why', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'CUDA out of memory' } } })
     const { id } = await service.client.submit({ model: SCHNELL, input: { prompt: 'x' } })
     expect(await finished(service, id)).toMatchObject({

@@ -36,7 +36,7 @@ const digestOf = async (job: Job): Promise<string> => {
   return createHash('sha256').update(new Uint8Array(bytes)).digest('hex')
 }
 
-test('it tells what ran with what, what it cost and what came out, as it is described', async () => {
+test('a manifest names the model, input, cost and outputs, as its schema describes', async () => {
   const job = await make({})
   const manifest = await service.client.jobManifest(job.id)
   expect(manifest).toMatchObject({
@@ -99,7 +99,7 @@ test('the same run once more has its seed and version, and gives the same pictur
   expect((await service.client.jobManifest(again.id)).version).toBe(version)
 })
 
-test('a version that is told is asked for again; what was asked for by version stays', async () => {
+test('a version that was resolved is requested again; an explicitly requested version stays', async () => {
   const { id } = await service.client.submit({ version: HELLO, input: { text: 'pinned' } })
   await finished(service, id)
   expect((await service.client.jobManifest(id)).version).toBe(HELLO)
@@ -128,7 +128,7 @@ test('pinned or not are different requests; what cannot be pinned is refused', a
   await finished(service, id)
 })
 
-test('of a job that did not begin it tells what was asked for; of a foreign one nothing', async () => {
+test('the manifest of a job that did not begin holds the request; that of a foreign job does not exist', async () => {
   await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
   const { id } = await service.client.submit({ version: HELLO, input: { text: 'x' } })
   expect(await service.client.jobManifest(id)).toMatchObject({

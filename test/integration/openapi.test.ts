@@ -39,7 +39,7 @@ const call = (path: string, init: RequestInit = {}): Promise<Response> =>
 
 test('each described path takes the described methods, and no other', async () => {
   for (const [path, item] of Object.entries(document.paths)) {
-    // A receiver of its own, which takes POST and shows nothing else.
+    // A separate receiver, which accepts POST only.
     if (path.startsWith('/webhooks/')) continue
     const answer = await call(path.replace(/\{\w+\}/g, 'x'), { method: 'PUT' })
     expect([path, answer.status]).toEqual([path, 405])

@@ -97,7 +97,7 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
   expect(`${again.stdout}${again.stderr}`).not.toContain(second)
 })
 
-test('exit codes tell what cannot be done from what is typed wrong', async () => {
+test('exit codes distinguish a failed operation from a usage error', async () => {
   const [missing, inJson, wrong, nothing] = await Promise.all([
     genqueue('keys create nobody'),
     genqueue('tenants show nobody --json'),

@@ -17,7 +17,7 @@ import { tempDir } from '../support/temp-dir.ts'
 const MAX_BYTES = 400_000
 
 const log: string[] = []
-/** A server of this machine that nobody may ask. */
+/** A server of this machine that must receive no request. */
 let inside: string
 let askedInside = 0
 const server = createServer((_request, response) => {
@@ -82,7 +82,7 @@ describe('F44 an output is lost', () => {
     expect(filesOf(dataDir, id)).toEqual([])
   })
 
-  test('that is a private address itself, at once; nobody asks for it', async () => {
+  test('that is a private address itself, at once, without a request to it', async () => {
     await service.simulator.faults({ webhooks: { drop: 1 }, predictions: { starting_forever: { probability: 1 } } })
     const { sign, tokens } = await signerOf(service)
     for (const output of [inside, [inside], { image: inside }, inside.replace('http:', 'https:')]) {
@@ -158,7 +158,7 @@ describe('F44 with time enough an output', () => {
   })
 
   test.each([302, 308])(
-    'is taken from where it is, when a %i led to a private address before: nobody asked there',
+    'is taken from where it is, when a %i led to a private address before, without a request to that address',
     async (code) => {
       await service.simulator.faults({ files: { redirect: { to: inside, code, next: 2 } } })
       const { id } = await submit(service, `redirected by ${code}`)
@@ -168,7 +168,7 @@ describe('F44 with time enough an output', () => {
     },
   )
 
-  test('has the type of its bytes, whatever it is said to be; a page in its place is a download', async () => {
+  test('has the type of its bytes, not the declared one; a page in its place is a download', async () => {
     await service.simulator.faults({ files: { wrong_type: { content_type: 'text/html' } } })
     const {
       artifacts: [picture],
@@ -184,7 +184,7 @@ describe('F44 with time enough an output', () => {
     expect(await answer.text()).toContain('<html>')
   })
 
-  test('holds nobody up: the api answers while all copies stand still, and they are made after all', async () => {
+  test('does not block: the api responds while all copies stall, and they complete later', async () => {
     await service.simulator.faults({ files: { delay: { seconds: 3600 } } })
     const jobs = await Promise.all(Array.from({ length: 12 }, (_, i) => submit(service, `stands still ${i}`)))
     for (const { id } of jobs) await inPhase(service, id, 'storing')

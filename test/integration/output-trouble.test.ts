@@ -120,14 +120,14 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
   })
 })
 
-test('F42 while the disk takes nothing no part of a file is visible, creation rests, and all goes on when it does', async () => {
+test('F42 while the disk is full no part of a file is visible and creation pauses; all resumes afterwards', async () => {
   const { id: before } = await submit('F42 before')
   await finished(service, before)
   // Its output comes when the disk takes nothing any more.
   await service.simulator.faults({ files: { delay: { seconds: 1.5, next: 1 } } })
   const { id: first } = await submit('F42 first')
   await inPhase(service, first, 'storing')
-  // In the way of every write, whoever makes it: permissions would not stop root.
+  // Blocks every write: permissions would not stop root.
   rmSync(artifacts, { recursive: true })
   writeFileSync(artifacts, 'in the way')
   const { id: second } = await waitFor('creation to rest', async () => {
@@ -185,7 +185,7 @@ test('outputs that come close to their removal are counted and alarmed about onc
 const run = async (name: string): Promise<Job> =>
   finished(service, (await service.client.submit({ model: `acme/${name}`, input: {} })).id)
 
-describe('an output of a model that nobody knows', () => {
+describe('an output of an unknown model', () => {
   test.each([
     ['words', ['cat', 'dog', 'bird']],
     ['page', PAGE],

@@ -77,7 +77,7 @@ test('F35 a webhook that comes long after polling has finished the job, and its 
 })
 
 describe('a prediction', () => {
-  test('F30 that somebody cancels at Replicate fails its job, and says so', async () => {
+  test('F30 that is canceled at Replicate fails its job, and says so', async () => {
     const { id } = await service.client.submit(long('F30 canceled'))
     const { prediction_id } = await inPhase(service, id, 'running')
     expect((await upstream('POST', `${prediction_id}/cancel`)).status).toBe('canceled')
@@ -90,7 +90,7 @@ describe('a prediction', () => {
   test.each([
     ['alone', 1],
     ['among several, which are listed', 6],
-  ])('F30 whose status nobody knows is looked at until it is known, %s', async (_how, count) => {
+  ])('F30 whose status is not recognized is polled until it is, %s', async (_how, count) => {
     const fault = { odd_status: { word: 'queued2' } }
     await service.simulator.faults({ webhooks: { drop: 1 }, get: fault, list: fault })
     const jobs = await Promise.all(Array.from({ length: count }, (_, i) => service.client.submit(hello(`F30 ${i}`))))

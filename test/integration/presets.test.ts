@@ -69,7 +69,7 @@ describe('with the presets that come with genqueue', () => {
     ['video-script', { prompt: 'Tides, for children' }, ({ output }) => expect(output).toBeTypeOf('string')],
   ]
 
-  test.each(made)('%s makes what it says, of its own model and input', async (name, input, check) => {
+  test.each(made)('%s produces its output from its own model and input', async (name, input, check) => {
     const { body: preset } = await call<Preset>(service.url, `/v1/presets/${name}`)
     const { status, body } = await call<Job>(service.url, '/v1/jobs', { preset: name, input })
     expect([status, body]).toMatchObject([
@@ -84,13 +84,13 @@ describe('with the presets that come with genqueue', () => {
       },
     ])
     const job = await finished(service, body.id)
-    // Its metrics tell all that the price needs.
+    // Its metrics include all that the price needs.
     expect(job).toMatchObject({ status: 'succeeded', cost: { estimate: preset.estimate, estimated: false } })
     expect(job.cost?.captured).toBeGreaterThan(0)
     check(job)
   })
 
-  test('all are listed, each as it is told alone', async () => {
+  test('all are listed, each as it is returned alone', async () => {
     const { status, body } = await call<{ data: Preset[]; next_cursor: null }>(service.url, '/v1/presets')
     expect([status, body.next_cursor, body.data.map(({ name }) => name)]).toEqual([
       200,
@@ -112,7 +112,7 @@ describe('with the presets that come with genqueue', () => {
     expect([unknown.status, unknown.body.code]).toEqual([404, 'preset_not_found'])
   })
 
-  test('how long it takes is told when enough was made', async () => {
+  test('the expected duration appears after enough runs', async () => {
     const submit = (seed: number) => service.client.submit({ preset: 'story-page', input: { prompt: 'x', seed } })
     for (const { id } of await Promise.all([1, 2, 3, 4, 5].map(submit))) await finished(service, id)
     const { run_time } = (await call<Preset>(service.url, '/v1/presets/story-page')).body
@@ -120,7 +120,7 @@ describe('with the presets that come with genqueue', () => {
     expect(run_time?.p90).toBeGreaterThanOrEqual(run_time?.p50 ?? Number.NaN)
   })
 
-  test('what is wrong is told at once, by its place, and nothing waits or is created for it', async () => {
+  test('invalid input is reported at once, by its path, and nothing is queued or created for it', async () => {
     const created = async (): Promise<number> => (await service.simulator.books()).counts.create_requests
     const count = async (): Promise<number> => (await service.client.list({ limit: 100 })).data.length
     const before = [await created(), await count()]
@@ -196,7 +196,7 @@ describe('when only presets are allowed', () => {
   })
 })
 
-test('what was made of a model is not made again where only presets are allowed by now', async () => {
+test('a job of a model is not retried once only presets are allowed', async () => {
   const keys = { KEY_PREFIX: freshPrefix() }
   const before = await startService({ env: keys })
   const raw = await before.client.submit({ model: SCHNELL, input: { prompt: 'x' } })

@@ -81,7 +81,7 @@ async function pollAsThePageDid(id: string, seen: Job[] = []): Promise<Job> {
   throw new Error(`${id} is not over after ${POLLS} polls`)
 }
 
-/** The film, as its files tell it. */
+/** The film, as its files describe it. */
 async function expectFilm(job: Job): Promise<void> {
   expect(job).toMatchObject({ status: 'succeeded', artifacts: [{ media_type: 'video/mp4' }], error: null })
   const [artifact] = job.artifacts
@@ -142,7 +142,7 @@ describe('a video', () => {
     expect((await credits()).captured).toBe(before.captured + 60_000)
   })
 
-  test('goes on when the user leaves, and is there when the user comes back', async () => {
+  test('continues when the user leaves, and is there when the user returns', async () => {
     const left = new AbortController()
     const submitted = fetch(`${service.url}/v1/jobs`, {
       method: 'POST',
@@ -162,7 +162,7 @@ describe('a video', () => {
     left.abort()
     await expect(submitted).rejects.toThrow('aborted')
     expect((await credits()).held).toBe(HELD)
-    // The page is loaded anew: the same submission finds the same job.
+    // The page is reloaded: the same submission finds the same job.
     const back = await client.submit(request('They laugh'), { idempotencyKey: 'page-42' })
     expect(back.id).toBe(id)
     await expectFilm(await pollAsThePageDid(id))

@@ -13,7 +13,7 @@ import { startService, TEST_KEY, type TestService } from '../support/start-servi
 import { waitFor } from '../support/wait-for.ts'
 
 /**
- * Old photographs, restored to order. Its first product asked every 30 s from a worker of its own: sometimes that was not
+ * Old photographs, restored to order. Its first product asked every 30 s from a separate worker: sometimes that was not
  * running, orders stuck when it failed, and it called the API all the time. Then it moved to webhooks, and asked for
  * signatures, idempotency, metrics, and a cure for stuck orders. Runs take a tenth of their time here.
  */
@@ -104,7 +104,7 @@ async function looksOf(picture: Buffer): Promise<{ range: number; colours: numbe
 }
 
 describe('an order', () => {
-  test('is told as it goes, by webhooks alone, and its picture is kept', async () => {
+  test('reports its progress by webhooks alone, and its picture is kept', async () => {
     const { id } = await order('1001')
     const seen: Job[] = []
     const done = await service.client.watch(id, (job) => seen.push(job))
@@ -123,13 +123,13 @@ describe('an order', () => {
     expect(after.colours).toBeGreaterThan(10_000)
     expect(after.range).toBeGreaterThan(before.range / 2)
 
-    // The worker of its first product asked twice a minute, whatever happened; in its own time a run takes 5 to 15 s.
+    // The worker of its first product polled twice a minute; a run takes 5 to 15 s.
     const { counts, webhooks } = await service.simulator.books()
     expect(counts).toMatchObject({ created: 1, create_requests: 1 })
     const took = ((Date.parse(done.completed_at ?? '') - Date.parse(done.created_at)) / 1000) * FASTER
     expect(counts.gets).toBeLessThanOrEqual(Math.floor(took / POLLED_EACH_S))
     expect(webhooks.failed).toBe(0)
-    // Start, end, and what came between them: logs and outputs are told at most each half second.
+    // Start, end, and what came between them: logs and outputs are sent at most each half second.
     expect(done.webhook_events).toEqual(['start', 'output', 'logs', 'completed'])
     await waitFor('the answer to the last of them', () => told.some(({ status }) => status === 'succeeded'))
     expect(told.every(({ answer, id: about }) => answer === 200 && about === done.prediction_id)).toBe(true)
@@ -183,7 +183,7 @@ describe('an order', () => {
 describe('a webhook', () => {
   const letters = (): Promise<number> => service.redis.xlen(service.keys.deadLetters)
 
-  test('about a prediction that nobody knows is taken, put aside and counted', async () => {
+  test('about an unknown prediction is accepted, set aside and counted', async () => {
     const unknown = `job_${'0'.repeat(26)}`
     const before = await letters()
     const sent = signer.sign(

@@ -47,7 +47,7 @@ async function polled(id: string): Promise<Job> {
   }
 }
 
-/** How long the model was at work, in seconds of its own clock. */
+/** Seconds for which the model ran, by its own clock. */
 const ran = ({ submitted_at, completed_at }: Job): number =>
   ((Date.parse(completed_at ?? '') - Date.parse(submitted_at ?? '')) / 1000) * FASTER
 

@@ -76,7 +76,7 @@ describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`
     const seconds = paced(jobs)
     expect(seconds).toBeGreaterThanOrEqual(30)
     expect(seconds).toBeLessThan(FIXED_WAITS_S)
-    // "Image ready!": each page is told as it comes.
+    // "Image ready!": each page is reported as it arrives.
     expect(seen).toEqual(expect.arrayContaining([1, 2, 3, 4]))
     const { counts } = await service.simulator.books()
     expect(counts).toMatchObject({ created: 4, create_requests: 4, throttled: 0 })

@@ -37,7 +37,7 @@ let operator: Operator
 let client: TestService['client']
 
 beforeAll(async () => {
-  // Nobody looks so soon: what is seen was told by webhooks.
+  // No poll is due this early: every change came by webhook.
   const pollWithWebhooks = { first: 60_000, min: 60_000, max: 60_000 }
   service = await startService({ timings: { ...SHORT_TIMINGS, pollWithWebhooks }, simulator: { speed: FASTER } })
   operator = createOperator(service)
@@ -61,7 +61,7 @@ async function pollAsThePageDid(id: string): Promise<Batch[]> {
   }
 }
 
-/** What is told never goes back, and its shares are those of its counts. */
+/** Reported progress never goes back, and its shares match its counts. */
 function expectConsistent(seen: readonly Batch[]): void {
   for (const [at, batch] of seen.entries()) {
     const { counts, progress, success_rate, cost } = batch
@@ -140,7 +140,7 @@ describe(`a set of ${IMAGES} pictures`, () => {
     process.stdout.write(`training: ${IMAGES} pictures in ${took.toFixed(0)} s\n`)
   })
 
-  test('was asked for once each, and told by webhooks', async () => {
+  test('is created once each, and reported by webhooks', async () => {
     const { predictions, counts } = await service.simulator.books()
     expect(counts.create_requests).toBe(IMAGES)
     expect(predictions.map(({ id }) => id).sort()).toEqual(jobs.map(({ prediction_id }) => prediction_id).sort())
@@ -175,7 +175,7 @@ describe(`a set of ${IMAGES} pictures`, () => {
       })
   })
 
-  test('can have its failed ones tried again, and what the platform spoils is made anew within that', async () => {
+  test('can have its failed ones tried again, and platform failures are retried within that', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 1 } } })
     const again = await client.retryFailed(set.id)
     expect(again).toMatchObject({ retry_of: set.id, counts: { total: FAILING } })
@@ -198,7 +198,7 @@ describe(`a set of ${IMAGES} pictures`, () => {
     expect(sums.get('release')).toBe(FAILING)
   })
 
-  test('has an endpoint that never answers 404: what is told of a picture that was deleted is taken', async () => {
+  test('has an endpoint that never returns 404: events of a deleted picture are accepted', async () => {
     const [first] = jobs
     if (!first) throw new Error('nothing was made')
     await client.delete(first.id)

@@ -31,7 +31,7 @@ const PATH = (process.env.PATH ?? '')
   .filter((folder) => !folder.includes('node_modules'))
   .join(delimiter)
 
-/** The same machine with the newest Node in place of its own. */
+/** The same machine with the newest Node in place of the installed one. */
 const NEWEST = [dirname(process.execPath), PATH].join(delimiter)
 
 /** The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. */
@@ -65,7 +65,7 @@ test('a command of a page runs on any Node: none calls `node` for a file of the 
   expect(direct).toEqual([])
 })
 
-describe('what is told to type on a bare machine', () => {
+describe('the documented commands on a bare machine', () => {
   let project: string
   let port: number
   let running: SpawnedProcess
@@ -86,7 +86,7 @@ describe('what is told to type on a bare machine', () => {
     expect(rest.length).toBeGreaterThan(0)
     project = copyOfProject()
     port = await freePort()
-    // No proxy leads anywhere: whatever wants the network fails at once.
+    // No proxy leads anywhere: every network access fails at once.
     const offline = { npm_config_registry: 'http://127.0.0.1:9/', npm_config_offline: 'true' }
     running = spawnProcess('sh', ['-c', start], {
       cwd: project,

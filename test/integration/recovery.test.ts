@@ -40,7 +40,7 @@ describe('the recovery gate', () => {
     expect((await service.simulator.books()).counts.lists).toBeGreaterThan(listed)
   })
 
-  test('a prediction whose intent Redis forgot is adopted by its job, not made again', async () => {
+  test('a prediction whose intent Redis forgot is adopted by its job, not created again', async () => {
     await service.simulator.faults({ webhooks: { drop: 1 } })
     const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'forgotten intent' } })
     const running = await inPhase(service, id, 'created', 'running')
@@ -86,13 +86,13 @@ describe('the recovery gate', () => {
   })
 })
 
-test('a create that is under way when Redis forgets its intent is waited for, and adopted', async () => {
+test('a create that is in flight when Redis forgets its intent is awaited and adopted', async () => {
   const redis = await startOwnRedis()
   const timings = { ...SHORT_TIMINGS, createTimeout: 5000, intentSilence: 8000 }
   const service = await startService({ redisUrl: redis.url, timings })
   const { keys, simulator } = service
   await simulator.faults({ create: { delay: { seconds: 3, next: 1 } }, webhooks: { drop: 1 } })
-  const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'under way' } })
+  const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'in flight' } })
   await inPhase(service, id, 'submitting')
   const began = performance.now()
   await redis.kill()
@@ -102,7 +102,7 @@ test('a create that is under way when Redis forgets its intent is waited for, an
   await redis.start()
   await waitFor('Redis', () => service.redis.ping())
   expect(await service.redis.hget(keys.job(id), 'phase')).toBe('queued')
-  // Somebody else is told of the job.
+  // Another worker receives the job.
   const queues = createQueues(service.redis, keys.queues, createLogger({ level: 'silent', readable: false }))
   await queues.submit.add('submit', { v: 1, job: id }, { jobId: 'again', removeOnComplete: true })
   await closeQueues(queues)
@@ -113,7 +113,7 @@ test('a create that is under way when Redis forgets its intent is waited for, an
     return now?.prediction_id ? now : undefined
   })
   expect(job.attempt).toBe(1)
-  // Whoever was told, and waited for the gate, finds nothing to do.
+  // A worker that received it and waited for the gate finds nothing to do.
   const next = await service.client.submit({ version: HELLO, input: { text: 'after' } })
   expect((await finished(service, next.id)).status).toBe('succeeded')
   await waitFor('the slow create to be answered', () => performance.now() - began > 3500)

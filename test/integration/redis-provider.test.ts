@@ -108,7 +108,7 @@ describe('a Redis of our own', () => {
     expect(await processIdentity(redis.pid)).toBeUndefined()
   })
 
-  it('takes another port when somebody else has its own by now', async () => {
+  it('takes another port when its previous one is in use', async () => {
     const dataDir = tempDir()
     const first = await provideRedis({ dataDir })
     await withRedis(first.url, (redis) => redis.set('job', 'accepted'))

@@ -33,7 +33,7 @@ const ready = async (): Promise<{ status: number; detail: string }> => {
   return { status: response.status, detail: checks.redis.detail }
 }
 
-test('a Redis that evicts, or keeps nothing on disk, is told of at the start and by /readyz until it is mended', async () => {
+test('a Redis that evicts, or keeps nothing on disk, is reported at startup and by /readyz until it is fixed', async () => {
   const EVICTS = 'maxmemory-policy is allkeys-lru: set it to noeviction'
   const FORGETS = 'appendonly is off'
   for (const problem of [EVICTS, FORGETS])
@@ -60,7 +60,7 @@ test.each<[string, () => Promise<unknown>, () => Promise<unknown>, string]>([
     'READONLY',
   ],
   [
-    'lets nobody load scripts',
+    'refuses to load scripts',
     () => service.redis.acl('SETUSER', 'default', '-script|load', '-eval'),
     () => service.redis.acl('SETUSER', 'default', '+@all'),
     'NOPERM',

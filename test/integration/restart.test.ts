@@ -33,7 +33,7 @@ async function start(env: Record<string, string>): Promise<{ service: SpawnedPro
 
 test('after kill -9 of everything a second start finishes every job, each prediction once', async () => {
   const [port, simulatorPort] = [await freePort(), await freePort()]
-  // Six creates a minute after a burst of 12: some jobs are still queued, others are under way when it dies.
+  // Six creates a minute after a burst of 12: some jobs are still queued, others are in flight when it dies.
   const env = {
     PORT: String(port),
     SIMULATOR_PORT: String(simulatorPort),
@@ -68,7 +68,7 @@ test('after kill -9 of everything a second start finishes every job, each predic
     async () => {
       const { data } = await client.list({ limit: 100 })
       const known = await owners()
-      // Killed between intent and POST: nothing was created, and nobody can know that yet.
+      // Killed between intent and POST: nothing was created, and no process can know that yet.
       const settled = data.every(
         (job) => job.completed_at !== null || (job.phase === 'unknown' && !known.includes(job.id)),
       )

@@ -51,7 +51,7 @@ async function made(request: object): Promise<Job> {
   return finished(service, id)
 }
 
-/** As if the job had ended so long ago, ms; what is due then is removed soon. */
+/** Moves the end of a job into the past by the given ms; what is due then is removed soon. */
 async function age(id: string, ms: number): Promise<void> {
   const { redis, keys } = service
   const isBatch = id.startsWith('bat_')

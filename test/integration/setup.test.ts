@@ -22,7 +22,7 @@ describe('the set-up before npm scripts', () => {
     expect(await setUp(project)).toEqual({ code: 0, said: '' })
   })
 
-  it('leaves an install alone that somebody made by hand', async () => {
+  it('leaves a manual install alone', async () => {
     const project = smallProject()
     await setUp(project)
     write(project, 'node_modules/.installed', 'of another time')
@@ -36,7 +36,7 @@ describe('the set-up before npm scripts', () => {
     expect(both.filter(({ said }) => said.includes('installing packages'))).toHaveLength(1)
   })
 
-  it('goes on after a set-up that was killed', async () => {
+  it('resumes after a set-up that was killed', async () => {
     const project = smallProject()
     write(project, 'dist/.setup.lock', String(2 ** 22 + 1))
     expect(await setUp(project)).toMatchObject({ code: 0, said: expect.stringContaining('installing packages') })
@@ -87,7 +87,7 @@ const STAND_IN_FOR_VITE = `
   writeFileSync('dist/studio/index.html', 'built from ' + readFileSync('src/client/types.ts', 'utf8'))
 `
 
-/** A project with our set-up and one dependency, which is a folder of its own: npm needs no network for it. */
+/** A project with our set-up and one dependency, a local folder: npm needs no network for it. */
 function smallProject(): string {
   const project = tempDir()
   mkdirSync(join(project, 'tools'))

@@ -14,7 +14,7 @@ import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-p
 import { startService, TEST_KEY } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-/** Who gets a session, and that nobody gets one for where he seems to be. */
+/** Which clients get a session, and that none gets one by its address. */
 
 const PICTURE = { model: 'black-forest-labs/flux-schnell', input: { prompt: 'x', megapixels: '0.25' } }
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
@@ -42,7 +42,7 @@ const exchange = (url: string, body: object, origin = url): Promise<Response> =>
   })
 const cookieOf = (answer: Response): string => (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
 
-/** Everything that somebody without a key may try on his way to one. */
+/** Every request that a client without a key can try. */
 async function anonymous(url: string): Promise<unknown> {
   const pages = await Promise.all(
     ['/', '/new', '/runs/x', '/docs', '/admin/login', '/nowhere'].map((path) =>
@@ -68,7 +68,7 @@ describe('by default, on a bare machine', () => {
   const dataDir = tempDir()
   let main: SpawnedProcess
   let url: string
-  /** A code that nobody has used yet, and a session. */
+  /** An unused code, and a session. */
   let spare: string
   let cookie: string
   beforeAll(async () => {
@@ -78,12 +78,12 @@ describe('by default, on a bare machine', () => {
   const run = (...args: string[]): Promise<Ended> =>
     ended(startGenqueue(args, { cwd: dataDir, env: { DATA_DIR: dataDir } }))
 
-  test('nobody is signed in for an address, also not behind a proxy that hides itself', async () => {
+  test('no client is signed in by its address, not even behind a proxy that hides itself', async () => {
     expect(await anonymous(url)).toEqual(NOTHING)
     expect(await anonymous(await plainProxy(url))).toEqual(NOTHING)
   })
 
-  test('the printed link opens one session, by a POST of its own page', async () => {
+  test('the printed link opens one session, by a POST from its page', async () => {
     const code = codeIn(main.stdout) ?? ''
     expect(code).toHaveLength(32)
     for (const method of ['GET', 'HEAD']) await fetch(`${url}/?code=${code}`, { method })
@@ -177,7 +177,7 @@ describe('by default, on a bare machine', () => {
   }, 90_000)
 })
 
-test('with a real account and a public address no link is printed, and nobody is signed in', async () => {
+test('with a real account and a public address no link is printed, and no client is signed in', async () => {
   const env = {
     REPLICATE_API_TOKEN: 'r8_test',
     REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1',
@@ -236,7 +236,7 @@ describe('behind a proxy', () => {
         ).status
       for (let i = 0; i < 100; i++) expect(await ask('192.0.2.1')).toBe(401)
       expect([await ask('192.0.2.1'), await ask('192.0.2.2')]).toEqual([429, 401])
-      // On http loopback, with nobody in between, a cookie needs no https.
+      // On http loopback without a proxy, a cookie needs no https.
       const direct = await exchange(service.url, { key: TEST_KEY })
       expect(direct.headers.get('set-cookie')).not.toContain('Secure')
     } finally {

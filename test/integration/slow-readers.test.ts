@@ -11,7 +11,7 @@ import { waitFor } from '../support/wait-for.ts'
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const READERS = 220
 const JOBS = 40
-/** Each event tells the whole job. */
+/** Each event holds the whole job. */
 const BYTES = 60_000
 
 let fleet: Fleet
@@ -85,7 +85,7 @@ test(`F51 ${READERS} readers that take nothing cost little memory, and get the e
   for (const reader of some) reader.leave()
 })
 
-test('F50 a log that nobody takes any more stops nothing', async () => {
+test('F50 a log that is no longer read blocks nothing', async () => {
   for (const one of [...fleet.apis, ...fleet.workers]) one.stopReading()
   const ids = await submitMany(api(), 300, (i) => request(`unheard ${i}`))
   for (const id of ids) expect((await finished(api(), id)).status).toBe('succeeded')

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-/** With its response: a response that nobody holds is closed when it is collected. */
+/** Keeps its response: an unreferenced response is closed when it is collected. */
 const readers: { leave: AbortController; response: Response | null }[] = []
 const leaveAll = (): void => {
   for (const { leave } of readers.splice(0)) leave.abort()
@@ -30,7 +30,7 @@ async function open(path: string): Promise<number> {
   return reader.response.status
 }
 
-test('a key opens so many streams and no more, until one is closed', async () => {
+test('a key is limited in open streams, until one is closed', async () => {
   const statuses = await Promise.all(
     Array.from({ length: MOST + 20 }, (_, i) => open(i % 2 ? '/v1/events' : `/v1/jobs/${job}/events`)),
   )
@@ -63,7 +63,7 @@ test('readers that left before the first byte hold no place', async () => {
   expect(statuses).toHaveLength(MOST)
 })
 
-test('HEAD tells what a stream would be, and ends', async () => {
+test('HEAD returns the headers of a stream, and ends', async () => {
   const headers = { authorization: `Bearer ${TEST_KEY}` }
   const response = await fetch(`${service.url}/v1/jobs/${job}/events`, {
     method: 'HEAD',

@@ -35,7 +35,7 @@ describe('the TCP fault proxy', () => {
     }
   }
 
-  it('hands on what is said, later when told so', async () => {
+  it('forwards data, with a delay when set', async () => {
     const proxy = await startTcpProxy({ port: target })
     const one = talk(proxy.port)
     one.say('hello')

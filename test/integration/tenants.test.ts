@@ -169,7 +169,7 @@ describe('scopes', () => {
 })
 
 describe('what belongs to another tenant', () => {
-  test('is as unknown as what nobody has: jobs, events, files, tokens, keys', async () => {
+  test('is as unknown as what does not exist: jobs, events, files, tokens, keys', async () => {
     const [tenantA, tenantB] = [await operator.newTenant(), await operator.newTenant()]
     const [a, b] = [(await operator.newKey(tenantA)).key, await operator.newKey(tenantB)]
     const { id, artifacts } = await operator.finished(a, await operator.submit(a, PICTURE))
@@ -197,7 +197,7 @@ describe('what belongs to another tenant', () => {
     expect((await ask('/v1/jobs', { key: b.key })).status).toBe(200)
   })
 
-  test('is in nobody else’s event stream', async () => {
+  test('appears in no other event stream', async () => {
     const [a, b] = [
       (await operator.newKey(await operator.newTenant())).key,
       (await operator.newKey(await operator.newTenant())).key,

@@ -146,7 +146,7 @@ describe('failures', () => {
     expect(statuses).toEqual([...statuses].sort((a, b) => a - b))
   })
 
-  test('of the platform that do not end are told', async () => {
+  test('of the platform that persist are reported', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 3 } } })
     const { id } = await hello('never')
     expect(await finished(service, id)).toMatchObject({

@@ -110,7 +110,7 @@ test('F23 a storm of 429 pauses the whole line, keeps its order and uses up noth
     expect(since).toEqual([])
   }
   const made = await createdAt(ids)
-  // Only what was under way at a refusal may overtake the one that was refused.
+  // Only a request in flight at a refusal may overtake the refused one.
   const overtaken = made.map(({ id }, place) => place - ids.indexOf(id))
   expect(Math.max(...overtaken)).toBeLessThanOrEqual(3)
   expect(mostInOneSecond(made.map(({ at }) => at))).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
@@ -224,7 +224,7 @@ test('F29 Replicate is away for long: no job is lost or expires, and creation co
   proxy.blackHole()
   await waitFor('a long time to pass', () => performance.now() - down > 5000)
   const jobs = await Promise.all(ids.map((id) => service.client.get(id)))
-  // Those that were under way when it began, and a try now and then.
+  // Those in flight when it began, and an occasional probe.
   expect(jobs.reduce((sum, { attempt }) => sum + attempt, 0)).toBeLessThan(15)
   // Nothing of that time counts for the deadlines of starting.
   expect((await pauseClock()) - clock).toBeGreaterThan(4900)
@@ -232,7 +232,7 @@ test('F29 Replicate is away for long: no job is lost or expires, and creation co
   await proxy.heal()
   await clearFaults()
   await allOnce([...ids, ...running])
-  // What the network held back arrives at once, whatever we do.
+  // The requests that the network held back arrive at once.
   const times = (await createdAt(ids.filter((_id, i) => jobs[i]?.phase !== 'unknown'))).map(({ at }) => at)
   expect(mostInOneSecond(times)).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
   const first = Math.min(...times.filter((at) => at >= back))

@@ -296,7 +296,7 @@ describe('the signing secret', () => {
     }
   }
 
-  test('that nobody knows is no reason to refuse an event for good', async () => {
+  test('that is unknown does not refuse an event permanently', async () => {
     const job = await waiting()
     const sent = signed(tokens.url(job.id, 1), about(job, 'succeeded'))
     const { receive, pass } = receiver([new Error('away'), secret])

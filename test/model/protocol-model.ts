@@ -11,7 +11,7 @@ import { jobRecord } from '../unit/support/job-states.ts'
 
 /**
  * A small world around the real table of transitions: one job of a batch, for which credits are held, two workers that
- * are told of it any number of times, an upstream, and everything that can go wrong between them, at every step and in
+ * are notified any number of times, an upstream, and everything that can go wrong between them, at every step and in
  * every order. `moves` lists what can happen next; exploring all of it is the test's part.
  */
 
@@ -21,7 +21,7 @@ export interface Faults {
   lostReplies: number
   cancels: number
   platformFailures: number
-  /** Redis ends and is started anew, without the intent that it wrote last. */
+  /** Redis ends and is restarted without the intent that it wrote last. */
   forgets: number
 }
 
@@ -76,7 +76,7 @@ export interface World {
   claims: number
   /** The state before the newest intent, while nothing was committed since. */
   beforeIntent: JobState | null
-  /** Redis runs anew, and its memory of intents was not compared with upstream's yet. */
+  /** Redis was restarted, and its intents are not compared with upstream yet. */
   gated: boolean
   left: Faults
 }
@@ -209,7 +209,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     if (committed) go(name, { ...rest, state: committed.state, moved: settledBy(event, committed.moved) })
     else if (Object.keys(rest).length > 0) go(name, rest)
   }
-  /** As if whoever hears of a success took the credits, and not the commit that ends the job. */
+  /** The observer of a success captures the credits, instead of the commit that ends the job. */
   const settledBy = (event: JobEvent, moved: Moved): Moved =>
     mutant === 'settles_when_told' && event.type === 'observed' && event.prediction.status === 'succeeded'
       ? { ...moved, settled: [...moved.settled, 'capture'] }
@@ -374,7 +374,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
         absent_since === null ? DEFAULT_TIMINGS.intentSilence * 10 : absent_since + DEFAULT_TIMINGS.listingGap
       happen(`listing without ${n}`, { type: 'not_listed', attempt: n, began }, 'list')
     }
-    // By then Cancel-After has ended whatever there may be.
+    // By then Cancel-After has ended every prediction.
     const lives = world.predictions.some(({ attempt, status }) => attempt === n && !isTerminal(status))
     if (state === 'unknown' && world.expired.includes(n) && !lives) {
       const tick: JobEvent = { type: 'tick', attempt: n }
@@ -448,7 +448,7 @@ export function broken(before: World, after: World): string | null {
   if (job.error?.billed === 'no' && succeeded.length > 0) return 'a success that was paid for is said to be free'
   if (job.phase === 'succeeded' && succeeded.length === 0) return 'succeeded without a prediction that did'
   if (unstopped.length > 0 && isFinal(job.phase) && attempts.every(({ state }) => state === 'closed'))
-    return `a live prediction that nobody looks after: ${unstopped.map(({ id }) => id).join(', ')}`
+    return `a live prediction that no worker handles: ${unstopped.map(({ id }) => id).join(', ')}`
   return null
 }
 

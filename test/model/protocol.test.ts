@@ -32,7 +32,7 @@ function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults))
       if (atRest(world)) rests.push(key)
       for (const [step, next] of moves(world, mutant)) {
         if (next.state.job.attempt > MAX_ATTEMPTS) {
-          // It goes on beyond what is explored.
+          // It continues beyond the explored depth.
           rests.push(key)
           continue
         }

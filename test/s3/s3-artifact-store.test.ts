@@ -62,7 +62,7 @@ const failure = async (work: Promise<unknown>): Promise<StorageTroubleError> => 
 }
 
 describe.skipIf(!isTested)('in a bucket a file', () => {
-  test('is stored whole, with its size, digest and type, and told with its place', async () => {
+  test('is stored complete, with its size, digest and type, and returned with its location', async () => {
     const { bucket, store, keys, spooled } = await scene()
     const bytes = randomBytes(3 * MB)
     const stored = await store.put(
@@ -157,7 +157,7 @@ describe.skipIf(!isTested)('in a bucket a file', () => {
 })
 
 describe.skipIf(!isTested)('trouble', () => {
-  test('SlowDown is told as what passes; the next try stores the same file', async () => {
+  test('SlowDown is reported as temporary; the next try stores the same file', async () => {
     let asked = 0
     const { endpoint } = await startS3Gate(s3, { answer: () => (++asked <= 2 ? SLOW_DOWN : null) })
     const { store, keys, spooled } = await scene({ endpoint })
@@ -231,7 +231,7 @@ describe.skipIf(!isTested)('trouble', () => {
       async () => ({ credentials: { accessKeyId: 'unknown', secretAccessKey: s3.secretAccessKey } }),
       /refuses requests: .*403/,
     ],
-  ])('%s lasts, and a check tells it', async (_what, options, words) => {
+  ])('%s is permanent, and a check reports it', async (_what, options, words) => {
     const { store } = await scene(await options())
     expect(await store.check()).toEqual({ ok: false, detail: expect.stringMatching(words) })
     const told = await failure(store.put('t/a', chunks(Buffer.from('x')), { maxBytes: MB }))
@@ -240,7 +240,7 @@ describe.skipIf(!isTested)('trouble', () => {
       expect((await failure(work())).lasting).toBe(true)
   })
 
-  test('a server that is away passes, and a check of the right bucket is well', async () => {
+  test('an unreachable server is temporary, and a check of the right bucket passes', async () => {
     const { store } = await scene({ endpoint: `http://127.0.0.1:${await freePort()}` })
     expect(await store.check()).toEqual({ ok: true, detail: expect.stringContaining('ECONNREFUSED') })
     expect((await failure(store.put('t/a', chunks(Buffer.from('x')), { maxBytes: MB }))).lasting).toBe(false)

@@ -31,7 +31,7 @@ let gate: S3Gate
 let bucket: string
 let service: TestService
 
-/** A server of this machine that nobody may ask. */
+/** A server of this machine that must receive no request. */
 let askedInside = 0
 const inside = createServer((_request, response) => {
   askedInside++
@@ -132,7 +132,7 @@ describe.skipIf(!isTested)('with a bucket an output', () => {
     expect(askedInside).toBe(0)
   })
 
-  test('F44 has the type and the name of its bytes, whatever it is said to be', async () => {
+  test('F44 has the type and the name of its bytes, not the declared ones', async () => {
     await service.simulator.faults({ files: { wrong_type: { content_type: 'text/html' } } })
     const { id } = await submit('wrong type')
     await expectStored(id)
@@ -149,7 +149,7 @@ describe.skipIf(!isTested)('F42 a bucket that', () => {
     expect(triesOf(id).some((line) => line.includes('SlowDown'))).toBe(true)
   })
 
-  test('goes on to answer SlowDown lets creation rest, and all goes on by itself', async () => {
+  test('keeps answering SlowDown pauses creation, and all resumes automatically', async () => {
     gate.acts = { answer: () => SLOW_DOWN }
     const first = await submit('SlowDown for long')
     await inPhase(service, first.id, 'storing')

@@ -177,7 +177,7 @@ test.skipIf(!isTested)(
 )
 
 test.skipIf(!isTested)(
-  'a bucket that is not there is told at the start, holds creation up at once, and all goes on when it is there',
+  'a missing bucket is reported at startup and pauses creation at once; all resumes when it exists',
   async () => {
     const name = `late-${Date.now()}`
     const log: string[] = []
@@ -185,7 +185,7 @@ test.skipIf(!isTested)(
       { S3_BUCKET: name, LOG_LEVEL: 'info' },
       { onLog: (line) => void log.push(line), timings: { ...SHORT_TIMINGS, storageTrouble: 60_000 } },
     )
-    await waitFor('the log to tell', () => log.some((line) => line.includes(`there is no bucket ${name}`)))
+    await waitFor('the log line', () => log.some((line) => line.includes(`there is no bucket ${name}`)))
     const readiness = (await (await fetch(`${url}/readyz`)).json()) as { checks: { storage: unknown } }
     expect(readiness.checks.storage).toEqual({ ok: false, detail: `there is no bucket ${name}` })
     const first = await client.submit(picture('first'))

@@ -11,7 +11,7 @@ import type { TestService } from './start-service.ts'
 
 export type Auditable = Omit<AuditOptions, 'source' | 'ledgers' | 'account'> & { redis: Redis; account?: string }
 
-/** The report of an audit; over a connection of its own, because it watches keys while it repairs. */
+/** The report of an audit; over a separate connection, because it watches keys while it repairs. */
 export async function auditReport({ redis, ...options }: Auditable): Promise<AuditReport> {
   const own = redis.duplicate()
   try {
@@ -26,7 +26,7 @@ export async function auditReport({ redis, ...options }: Auditable): Promise<Aud
   }
 }
 
-/** The broken invariants of a deployment; none when all is well. */
+/** The broken invariants of a deployment; none when it is healthy. */
 export const auditDeployment = async (options: Auditable): Promise<Finding[]> => (await auditReport(options)).findings
 
 /** All that the simulator lists, with the deployment's tokens: the `upstream` of an audit. */

@@ -1,2 +1,2 @@
-/** A TCP port of this machine that nobody listens on. */
+/** A free TCP port of this machine. */
 export { freePort } from '../../src/shared/redis/redis-process.ts'

@@ -11,7 +11,7 @@ export interface Ended {
   stderr: string
 }
 
-/** The command line as a process of its own, in an empty folder: what it knows of a service is told by `env`. */
+/** The command line as a separate process in an empty folder; `env` holds all that it knows of a service. */
 export function startGenqueue(
   args: string[],
   options: { env?: Record<string, string>; cwd?: string } = {},

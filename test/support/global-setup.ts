@@ -13,7 +13,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** One Redis for all test files: each keeps to its own key prefix. */
     redisUrl: string
-    /** How test/support/redis.ts starts servers of its own. */
+    /** How test/support/redis.ts starts its own servers. */
     redisServer: RedisServer | null
   }
 }
@@ -65,7 +65,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-/** A run that was killed leaves its Redis behind; its lock tells that nobody needs it any more. */
+/** A run that was killed leaves its Redis behind; its lock shows that no process needs it any more. */
 async function sweepLeftovers(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const dataDir = join(tmpdir(), name)

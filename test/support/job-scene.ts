@@ -26,7 +26,7 @@ export interface JobScene {
   happen(id: string, event: JobEvent, cause?: Cause): Promise<JobState>
 }
 
-/** The store of jobs on the Redis that all tests share, under a prefix of its own; nobody works there by itself. */
+/** The store of jobs on the Redis that all tests share, under its own prefix; no worker runs there. */
 export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene> {
   const redis = new Redis(testRedisUrl())
   afterAll(() => redis.disconnect())

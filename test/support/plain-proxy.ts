@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest'
 
 /**
  * What nginx does with nothing but `proxy_pass http://127.0.0.1:<port>;`: `Host` becomes the address of the upstream, the
- * connection is closed, and no header says that somebody is in between. `headers` are set as `proxy_set_header` would.
+ * connection is closed, and no header shows the proxy. `headers` are set as `proxy_set_header` would.
  */
 export async function plainProxy(upstream: string, headers: Record<string, string> = {}): Promise<string> {
   const { hostname, port } = new URL(upstream)

@@ -51,8 +51,7 @@ export interface OwnRedis {
 /** A Redis that belongs to one test, which may kill it. It ends with the test file at the latest. */
 export async function startOwnRedis(options: { extraFlags?: string[]; dataDir?: string } = {}): Promise<OwnRedis> {
   const server = inject('redisServer')
-  if (server === null)
-    throw new Error('This test starts a Redis of its own, and no redis-server or Docker engine was found')
+  if (server === null) throw new Error('This test starts its own Redis, but no redis-server or Docker engine was found')
   const dataDir = options.dataDir ?? tempDir()
   const dir = join(dataDir, 'redis')
   mkdirSync(dir, { recursive: true })

@@ -95,7 +95,7 @@ export function spawnProcess(file: string, args: string[] = [], options: SpawnOp
     stopReading() {
       for (const stream of [child.stdout, child.stderr]) {
         stream.pause()
-        // What is left of a process that has ended keeps nobody waiting.
+        // The remains of a process that has ended block no caller.
         child.once('exit', () => stream.resume())
       }
     },

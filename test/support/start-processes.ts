@@ -26,7 +26,7 @@ export interface Fleet {
   stop(): Promise<void>
 }
 
-/** The service as it is run in production: a simulator, apis and workers, each a process of its own. */
+/** The service as it is run in production: a simulator, apis and workers, each a separate process. */
 export async function startProcesses(options: {
   apis: number
   workers: number

@@ -30,7 +30,7 @@ export interface TestServiceOptions {
   timings?: Partial<Timings>
   simulator?: Partial<SimulatorOptions>
   redisUrl?: string
-  /** false: as if nobody could reach us. */
+  /** false: the service is not reachable from outside. */
   webhooks?: boolean
   /** Makes a sign-in link: `signInUrl`. */
   signInLink?: boolean
@@ -40,7 +40,7 @@ export interface TestServiceOptions {
   onLog?: (line: string) => void
 }
 
-/** The whole service in this process, on its own key prefix, with a simulator of its own. */
+/** The whole service in this process, with its own key prefix and simulator. */
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
   const redisUrl = options.redisUrl ?? testRedisUrl()
   const prefix = options.env?.['KEY_PREFIX'] ?? freshPrefix()

@@ -18,7 +18,7 @@ export const HELLO = 'replicate/hello-world:9dcd6d78e7c6560c340d916fe32e9f24aabf
 export interface StudioPages {
   readonly service: TestService
   /**
-   * A browser of its own, signed in with the development key; `signedIn: false`: a stranger's. `knownOrigins`: others that
+   * A separate browser, signed in with the development key; `signedIn: false`: a stranger's. `knownOrigins`: others that
    * the page may ask.
    */
   visit(path: string, options?: BrowserContextOptions & { signedIn?: boolean; knownOrigins?: string[] }): Promise<Page>

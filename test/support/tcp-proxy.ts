@@ -12,7 +12,7 @@ export interface TcpProxy {
   latency(milliseconds: number): void
   /** Connections open and stay open, and nothing arrives until `heal`: then everything does, as TCP would have it. */
   blackHole(): void
-  /** What comes back arrives byte by byte, each so many milliseconds after the one before. */
+  /** Milliseconds between the bytes of the response, which arrive one by one. */
   trickle(milliseconds: number): void
   /** Each connection is reset once this many bytes have gone that way, counted from now. */
   cutAfter(bytes: number, direction?: Direction): void

@@ -16,7 +16,7 @@ afterAll(async () => {
   }
 })
 
-/** A folder of its own, removed when the test file that imports this has ended; also good as a DATA_DIR. */
+/** A new folder, removed when the test file that imports this has ended; also good as a DATA_DIR. */
 export function tempDir(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'genqueue-test-')))
   made.push(folder)

@@ -44,7 +44,7 @@ describe('a link', () => {
 })
 
 describe('the id of an artifact', () => {
-  test('tells where it belongs', () => {
+  test('contains its job, attempt and index', () => {
     expect(parseArtifactId(ID)).toEqual({ job: JOB, attempt: 2, index: 13 })
   })
 

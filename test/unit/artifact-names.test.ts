@@ -71,7 +71,7 @@ describe('a pattern', () => {
     ],
     [BUCKET_PATTERN, `acme/${ALONE.id}/2/0.jpg`, `acme/${ALONE.id}/2/1.jpg`, `acme/${ALONE.id}/2/0.jpg`],
     [DISK_PATTERN, `acme/${ALONE.id}/2/0`, `acme/${ALONE.id}/2/1`, `acme/${ALONE.id}/2/0`],
-  ])('%s gives names that tell files apart', (pattern, member, second, alone) => {
+  ])('%s gives names that distinguish files', (pattern, member, second, alone) => {
     const names = createArtifactNames(pattern)
     expect(names.keyOf(MEMBER, 2, 0, 'image/jpeg')).toBe(member)
     expect(names.keyOf(MEMBER, 2, 1, 'image/jpeg')).toBe(second)
@@ -106,7 +106,7 @@ describe('a pattern', () => {
     expect(() => createArtifactNames(pattern)).toThrow(words)
   })
 
-  test('whatever it is, two different files never have one name, and each name is safe', () => {
+  test('never gives two files the same name, and each name is safe', () => {
     const pieces = fc.constantFrom(
       '{tenant}',
       '{job}',
@@ -190,7 +190,7 @@ describe('the pattern of a preset', () => {
     expect(names.keyOf(retry, 1, 0, 'image/png')).toBe(`sets/${retry.batch}/Zoe-Fuchs-x_00.png`)
   })
 
-  test('tells jobs of one batch with different patterns apart by their ids, and keeps the number of the place', () => {
+  test('distinguishes jobs of one batch with different patterns by their ids, and keeps their position', () => {
     const key = (pattern: string): string => createArtifactNames(withJob(pattern)).keyOf(MEMBER, 1, 0, 'image/png')
     expect(key(PATTERN)).toBe(`sets/${MEMBER.batch}/Zoe-Fuchs-x_17-0-${MEMBER.id}.png`)
     expect(key('{batch}/{index}-{position}')).toBe(`${MEMBER.batch}/0-17-${MEMBER.id}`)

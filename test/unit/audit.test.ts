@@ -86,14 +86,18 @@ test.each(PHASES)('a sound job that is %s has no findings', (phase) => {
 describe('a record', () => {
   const cases: [string, JobState, string[]][] = [
     ['of two minds', withJob(soundState('created'), { status: 'processing' }), [`status_fits_phase ${JOB}`]],
-    ['that stops for nobody', withJob(soundState('stopping'), { stop: null }), [`status_fits_phase ${JOB}`]],
+    [
+      'that stops without a stop request',
+      withJob(soundState('stopping'), { stop: null }),
+      [`status_fits_phase ${JOB}`],
+    ],
     [
       'that should stop and runs',
       withJob(soundState('running'), { stop: { reason: 'canceled', requested_at: NOW } }),
       [`status_fits_phase ${JOB}`],
     ],
     ['that ended at no time', withJob(soundState('succeeded'), { completed_at: null }), [`final_complete ${JOB}`]],
-    ['that ended and goes on', withJob(soundState('running'), { completed_at: NOW }), [`final_complete ${JOB}`]],
+    ['that ended and still runs', withJob(soundState('running'), { completed_at: NOW }), [`final_complete ${JOB}`]],
     ['that failed without a reason', withJob(soundState('failed'), { error: null }), [`final_complete ${JOB}`]],
     ['that succeeded with an error', withJob(soundState('succeeded'), { error: ERROR }), [`final_complete ${JOB}`]],
     [
@@ -414,7 +418,7 @@ describe("upstream's books", () => {
   const sound: [string, Prediction[], AttemptFacts[]][] = [
     ['a success', [row('succeeded')], [fact('succeeded', closed('succeeded'))]],
     ['a run', [row('processing')], [fact('running', attemptRecord({ state: 'open', prediction_id: OWN }))]],
-    ['a create under way', [row('starting')], [fact('unknown', attemptRecord({ state: 'unknown' }))]],
+    ['a create in flight', [row('starting')], [fact('unknown', attemptRecord({ state: 'unknown' }))]],
     [
       'a counted orphan',
       [row('succeeded'), row('canceled', { id: 'twin' })],
@@ -456,7 +460,7 @@ describe("upstream's books", () => {
     expect(compare([row('processing')], [], { unread: [JOB] })).toEqual([])
   })
 
-  test('with an orphan that nobody counted', () => {
+  test('with an uncounted orphan', () => {
     const facts = [fact('succeeded', closed('succeeded'))]
     expect(compare([row('succeeded'), row('processing', { id: 'twin' })], facts)).toEqual(['prediction_ours twin'])
     const none = [fact('queued', closed('not_created', { prediction_id: null }))]
@@ -520,6 +524,6 @@ describe('what a job shares', () => {
   })
 })
 
-test('every invariant is told in a sentence', () => {
+test('every invariant is described in a sentence', () => {
   for (const sentence of Object.values(INVARIANTS)) expect(sentence).toMatch(/^[A-Z].*\.$/)
 })

@@ -22,7 +22,7 @@ test('bodies that arrive at once share the budget, and a finished one releases i
   room.enter('a').take(100)
 })
 
-test('one holder has no more than its share, whatever it sends', () => {
+test('one holder never has more than its share', () => {
   const room = createBodyBudget({ small: 100, large: 1000 * KIB, share: 0.5 })
   const mine = [room.enter('a'), room.enter('a'), room.enter('a')]
   mine[0]?.take(30)

@@ -105,7 +105,7 @@ describe('a batch', () => {
     ['that is over too early', { ...withBatch(running, { completed_at: NOW }), retention: NOW }, ['batch_counted']],
     ['that does not end', { ...withBatch(over, { completed_at: null }), retention: null }, ['batch_counted']],
     ['that its tenant does not find', { ...running, inTenantIndex: false }, ['indexed']],
-    ['that nobody cleans up', { ...over, retention: null }, ['retention']],
+    ['without a clean-up time', { ...over, retention: null }, ['retention']],
     ['that is cleaned up while it runs', { ...running, retention: NOW }, ['retention']],
     ['that is a draft for ever', withBatch(running, { state: 'draft' }), ['due']],
     [

@@ -157,7 +157,7 @@ describe('requests to upstream', () => {
   })
 })
 
-test('a look that costs a request is made rarely while all is well, and with growing waits while it is not', async () => {
+test('a check that costs a request is made rarely while healthy, and with growing waits while failing', async () => {
   let now = 0
   const at: number[] = []
   let detail: string | null = 'bad'

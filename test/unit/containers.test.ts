@@ -124,7 +124,7 @@ describe('the image', () => {
 
 describe('the compose file', () => {
   it('hands on every variable that the service reads', () => {
-    // In a container: no Redis of its own, no simulator inside, and the image's own address and folder.
+    // In a container: no embedded Redis, no simulator inside, and the image's own address and folder.
     const notHere = ['HOST', 'PORT', 'DATA_DIR', 'REDIS_SERVER_BIN', 'SIMULATOR_PORT', 'HEALTH_PORT']
     for (const name of ['api', 'worker']) {
       const { environment = {}, env_file: file = '' } = compose.services[name] ?? {}
@@ -166,7 +166,7 @@ describe('the compose file', () => {
     expect(bytes(mem_limit)).toBeGreaterThan(2 * bytes(command[command.indexOf('--maxmemory') + 1]))
   })
 
-  it('is reached from this machine only, unless somebody says otherwise', () => {
+  it('is reached from this machine only, unless configured otherwise', () => {
     const published = Object.entries(compose.services).flatMap(([name, { ports }]) => ports.map((port) => [name, port]))
     expect(published).toEqual([['api', '${BIND_ADDRESS:-127.0.0.1}:${PORT:-3000}:3000']])
   })
@@ -203,7 +203,7 @@ describe('the compose file', () => {
     expect(profiles(condition.slice(condition.indexOf('+') + 1, -1))).toEqual([name])
   })
 
-  it('has every variable of its own in the documentation', () => {
+  it('documents each of its variables', () => {
     const used = new Set(groupsOf(read('docker-compose.yml'), /\$\{(\w+)/g))
     const told = new Set([
       ...groupsOf(read('docs/operations.md'), /^\| `(\w+)`(?:, `\w+`)* \|/gm),
@@ -213,7 +213,7 @@ describe('the compose file', () => {
     expect([...used].filter((name) => !told.has(name))).toEqual([])
   })
 
-  it('keeps what Redis was told, and never evicts it', () => {
+  it('keeps what Redis stores, and never evicts it', () => {
     const command = compose.services['redis']?.command?.join(' ')
     expect(command).toContain('--appendonly yes')
     expect(command).toContain('--maxmemory-policy noeviction')
@@ -261,7 +261,7 @@ describe('the secrets of compose', () => {
     expect(tenants.read()).toEqual({ DEV_API_KEY: '', REDIS_PASSWORD: expect.stringMatching(/^[0-9a-f]{64}$/) })
   })
 
-  it('stand beside the digests of the images, which are written anew each time', () => {
+  it('stand beside the digests of the images, which are rewritten each time', () => {
     const { folder, run, read: made } = project('REDIS_PASSWORD=kept\nNODE_IMAGE=node:24@sha256:old')
     const digest = `sha256:${'0'.repeat(64)}`
     const docker = `#!/bin/sh\n[ "$1" = pull ] || echo "registry.example.com/any@${digest}"\n`

@@ -28,7 +28,7 @@ test.each([
   ['Capacitor://localhost/', 'Write capacitor://localhost'],
 ])('%s is none, and what to write is said', (text, words) => expect(originProblem(text)).toContain(words))
 
-test('a list is as long as somebody can read', () => {
+test('a list of origins is limited in length', () => {
   const many = (count: number) => Array.from({ length: count }, (_, at) => `https://a${at}.example`)
   expect(originsProblem(many(50))).toBeNull()
   expect(originsProblem(many(51))).toContain('The limit is 50')

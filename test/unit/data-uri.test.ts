@@ -64,7 +64,7 @@ describe('a data URI', () => {
     )
   })
 
-  test('of one byte too many is too large, told before it is decoded', () => {
+  test('of one byte too many is refused before it is decoded', () => {
     const of = (bytes: number) => readDataUri(toDataUri('image/png', Buffer.alloc(bytes)), 100).kind
     expect([of(99), of(100), of(101), of(103)]).toEqual(['file', 'file', 'too_large', 'too_large'])
     expect(readDataUri(`data:text/plain,${'%00'.repeat(101)}`, 100).kind).toBe('too_large')
@@ -85,12 +85,12 @@ describe('a data URI', () => {
 })
 
 describe('the type of a file', () => {
-  test('is told by its bytes, whatever somebody says', async () => {
+  test('comes from its bytes, not from its declaration', async () => {
     expect(await mediaTypeOf(await damagedPhoto(), 'text/html')).toBe('image/png')
     expect(await mediaTypeOf(tone(0.1), null)).toBe('audio/wav')
   })
 
-  test('is what somebody says only where bytes do not tell', async () => {
+  test('is the declared one only where its bytes do not show it', async () => {
     const text = Buffer.from('some words')
     expect(await mediaTypeOf(text, 'Text/Plain; charset=utf-8')).toBe('text/plain')
     expect(await mediaTypeOf(text, 'image/png')).toBe('application/octet-stream')

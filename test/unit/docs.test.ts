@@ -197,7 +197,7 @@ const machineContext = (now: number): TransitionContext => ({
   delivers: isReplicateDelivery,
 })
 
-/** All that may happen to the newest attempt of a job, or be told of one that comes next. */
+/** All that may happen to the newest attempt of a job, or be reported of the next one. */
 function eventsFor({ job: { attempt } }: JobState, now: number): JobEvent[] {
   const at = { attempt, claim: CLAIM }
   const error = { code: 'input_rejected', message: '', retryable: false, billed: 'no' as const }
@@ -246,12 +246,12 @@ describe('docs/design.md', () => {
     expect([...drawn].sort()).toEqual([...edgesOfMachine()].sort())
   })
 
-  test('tells every phase with its status', () => {
+  test('lists every phase with its status', () => {
     const table = groups(part(design, '## The life of a job'), /^\| `(\w+)` \|/gm)
     expect(table).toEqual([...PHASES])
   })
 
-  test('tells every duration', () => {
+  test('lists every duration', () => {
     const time = (ms: number): string => {
       if (ms % 86_400_000 === 0 && ms > 86_400_000) return `${ms / 86_400_000} d`
       if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`

@@ -75,7 +75,7 @@ function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>;
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
-test('whoever got the id of a change has got all changes before it, however often jobs changed meanwhile', async () => {
+test('a reader that got the id of a change has got all changes before it, also under frequent changes', async () => {
   const { sent, change, stall, begins } = streamOf()
   await begins()
   const takesOn = stall()
@@ -139,7 +139,7 @@ test('a stream that cannot begin says so and ends', async () => {
   expect(sent).toEqual([' reset'])
 })
 
-test('a stream ends when Redis falls silent, because nobody sees changes any more', async () => {
+test('a stream ends when Redis falls silent, because changes are no longer seen', async () => {
   const { end, fallSilent, begins } = streamOf()
   await begins()
   expect(end).not.toHaveBeenCalled()

@@ -3,7 +3,7 @@ import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/fai
 
 describe('a failed prediction', () => {
   test.each([
-    // What the platform did wrong is made anew.
+    // Faults of the platform are retried.
     ['Prediction interrupted; please retry (code: PA)', 'platform_interrupted', true],
     ['prediction interrupted', 'platform_interrupted', true],
     ['Director: unexpected error handling prediction (E9828)', 'platform_error', true],
@@ -17,7 +17,7 @@ describe('a failed prediction', () => {
     ['The model is overloaded. Please try again later.', 'platform_busy', true],
     ['the server is busy', 'platform_busy', true],
     ['internal error, please try again later', 'platform_error', true],
-    // What would fail again is told.
+    // A fault that would occur again is reported.
     [
       'The input or output was flagged as sensitive. Please try again with different inputs. (E005)',
       'content_flagged',
@@ -45,7 +45,7 @@ describe('a failed prediction', () => {
     ["KeyError: 'prompt'", 'prediction_failed', false],
     ['', 'prediction_failed', false],
     [null, 'prediction_failed', false],
-  ])('that says %j is %s, made anew: %s', (error, code, resubmit) => {
+  ])('that says %j is %s, retried: %s', (error, code, resubmit) => {
     expect(classifyFailure(error)).toMatchObject({ code, resubmit })
   })
 
@@ -56,7 +56,7 @@ describe('a failed prediction', () => {
     },
   )
 
-  test('of which two codes speak is not made anew when one of them forbids it', () => {
+  test('with two codes is not retried when one of them forbids it', () => {
     expect(classifyFailure('Prediction interrupted (code: PA): flagged as sensitive (E005)').resubmit).toBe(false)
     expect(classifyFailure('E1000: CUDA out of memory').resubmit).toBe(false)
   })

@@ -47,7 +47,7 @@ describe('the name of a file', () => {
     expect(names.toSorted()).toEqual(names)
   })
 
-  test('is safe in a header, in a shell and on a disk, whatever stands in the record', () => {
+  test('is safe in a header, in a shell and on a disk, for any record', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), TYPES, (text, type) => {
         const job = { id: `job_${ULID}`, ...NOTHING, model: text, artifacts: [] }

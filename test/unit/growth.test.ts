@@ -197,7 +197,7 @@ describe('grows with the length and not with its square:', () => {
   ])('%s', async (what, size, prepare) => expectLinear(what, size, prepare))
 })
 
-test('a request holds so many data URIs, in so many places', async () => {
+test('a request is limited in data URIs and in the places that hold them', async () => {
   const refusal = expect.objectContaining({ fields: [expect.objectContaining({ code: 'too_many_files' })] })
   const inputs = (list: Json) => takeFiles({ body: { input: { list } } }, ['/input'], LIMITS)
   await expect(inputs(many(10_001, DATA_URI))).rejects.toEqual(refusal)

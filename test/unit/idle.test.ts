@@ -20,7 +20,7 @@ test('what keeps coming is never idle, however slowly; what stops is, once', asy
   expect(onIdle).toHaveBeenCalledOnce()
 })
 
-test('nobody is idle while we do not read, or after the end', async () => {
+test('a connection is not idle while reading is paused, or after its end', async () => {
   const onIdle = vi.fn<() => void>()
   let isPaused = true
   const idle = watchIdle(1000, onIdle, () => !isPaused)

@@ -48,7 +48,7 @@ test.each([
   expect(refusal(text, 1, { ...LIMITS, values: 3 })).toBe(code)
 })
 
-test('texts are told from structure as JSON tells them', () => {
+test('texts are distinguished from structure as JSON.parse does', () => {
   const limits = { bytes: 1e9, values: 3, besideFiles: 1e9 }
   fc.assert(
     fc.property(fc.json(), fc.integer({ min: 1, max: 9 }), (text, size) => {

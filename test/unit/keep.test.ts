@@ -69,7 +69,7 @@ describe('of deployment, tenant, preset and job', () => {
   const wide: DeploymentKeep = { usual: FIRST_KEEP, max: { payload: 7 * DAY, job: 30 * DAY, files: Infinity } }
 
   test.each<[string, Partial<KeepLevels>, string]>([
-    ['nobody says anything', {}, '1d 7d 7d'],
+    ['no level sets anything', {}, '1d 7d 7d'],
     ['the preset keeps its files for good', { preset: { files: Infinity } }, '1d 7d forever'],
     ['the tenant keeps records longer, and so their files', { tenant: { job: 30 * DAY } }, '1d 30d 30d'],
     ['both say, and the shorter counts', { tenant: { files: 9 * DAY }, preset: { files: Infinity } }, '1d 7d 9d'],
@@ -123,7 +123,7 @@ describe('of deployment, tenant, preset and job', () => {
     { requiredKeys: [] },
   )
 
-  test('whatever they say, payload <= record <= files, and nothing is kept longer than the tenant wants', () => {
+  test('for all settings, payload <= record <= files, and nothing is kept longer than the tenant allows', () => {
     fc.assert(
       fc.property(own, own, own, (tenant: OwnKeep, preset: OwnKeep, job: OwnKeep) => {
         const { keep, wrong } = resolved({ deployment: wide, tenant, preset, job })
@@ -217,7 +217,7 @@ describe('a record', () => {
     expect(firstCleanUp({ keep: null }, 7_200_000)).toBe(7_200_000)
   })
 
-  test('has its own clocks, whatever the deployment says later', () => {
+  test('keeps its own clocks when the deployment changes later', () => {
     const other = { usual: { payload: DAY, job: 9 * DAY, files: 9 * DAY } }
     expect(endsOf(ended([60, 120, null]), other)).toEqual({
       payload: END + 60_000,

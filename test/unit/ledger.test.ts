@@ -117,7 +117,7 @@ function replayed(entries: readonly LedgerEntry[]): LedgerProblem[] {
 }
 
 describe('an honest ledger', () => {
-  test('of whatever happens replays without a problem', async () => {
+  test('replays without a problem, after any sequence of acts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 60 }), async (acts) => {
         const books = booksOf(acts)
@@ -297,7 +297,7 @@ describe('a replay', () => {
     ])
   })
 
-  test('tells a mistake once, and goes on from what stands there', () => {
+  test('reports a mistake once, and continues from the recorded state', () => {
     const wrong = { ...first, after: { granted: 0, balance: -6, held: 6, captured: 0 } }
     const next = { ...first, id: '2-0', job: 'job_b', after: { granted: 0, balance: -11, held: 11, captured: 0 } }
     expect(replayed([wrong, next]).map(({ id }) => id)).toEqual(['1-0'])

@@ -29,7 +29,7 @@ function terminal(columns: number, rows: number) {
   }
 }
 
-test('lines take the place of those before, whatever their number', () => {
+test('lines replace the previous ones, whether more or fewer', () => {
   const screen = terminal(20, 10)
   screen.write('$ genqueue batch\n')
   const live = createLiveLines(screen)
@@ -54,7 +54,7 @@ test('a terminal that does not know its size is taken for a usual one', () => {
   expect(screen.lines).toEqual(['a line of some words, which is not cut', 'b'])
 })
 
-test('a bar shows a share, or that nobody knows it', () => {
+test('a bar shows a share, or that it is unknown', () => {
   expect(bar(0, 0, 8)).toBe('░░░░░░░░')
   expect(bar(0.5, 0, 8)).toBe('████░░░░')
   expect(bar(1.5, 0, 8)).toBe('████████')
@@ -75,7 +75,7 @@ const job = (position: number, status: Job['status']): Job => ({
   completed_at: status === 'succeeded' ? '2026-01-01T00:00:00.000Z' : null,
 })
 
-test('the table of a large batch shows what is under way', () => {
+test('the table of a large batch shows the jobs in progress', () => {
   const jobs = Array.from({ length: 200 }, (_, at) =>
     job(at, at < 120 ? 'succeeded' : at < 123 ? 'processing' : 'queued'),
   )
@@ -118,7 +118,7 @@ test.each(['prompt', '=a fox'])('--input %s names no field', (pair) => {
   expect(() => readPair('input', pair)).toThrow(/expected <field>=<value>/)
 })
 
-test('amounts, times and endings are told in words', () => {
+test('amounts, times and outcomes are formatted as words', () => {
   expect([0, 3000, 12_500_000, 1].map(credits)).toEqual(['0', '0.003', '12.5', '0.000001'])
   expect([0.84, 33.24, 125].map(span)).toEqual(['0.8 s', '33.2 s', '2 min 5 s'])
   const types = ['image/webp', 'IMAGE/JPEG; q=1', 'video/mp4', 'application/x-sh', '../../etc/passwd']

@@ -45,7 +45,7 @@ test('lines reach a file whole and in order, also those that are left at the end
   sink.flush(0)
 })
 
-test('a full pipe holds up nobody, keeps so much and no more, and is told what was dropped when it is read again', async () => {
+test('a full pipe blocks no caller, buffers up to its limit, and reports the dropped lines when it is read again', async () => {
   const { fd, take } = pipe()
   const sink = sinkTo(fd, 200_000)
   const begun = performance.now()
@@ -66,7 +66,7 @@ test('a full pipe holds up nobody, keeps so much and no more, and is told what w
   await waitFor('the next line', () => take() === 'and on\n')
 })
 
-test('the last words go out as far as somebody takes them, within the time', () => {
+test('the last lines are written within the time limit, if they are read', () => {
   const { fd, take } = pipe()
   const heard = sinkTo(fd)
   heard.write('one\n')

@@ -50,7 +50,7 @@ describe('a log line', () => {
     expect(line).toContain('curl')
   })
 
-  test('stays one line whatever a text holds', () => {
+  test('stays one line for any text', () => {
     const line = logged((log) => log.info({ model: 'a\r\n{"level":60}\u2028' }, 'x\ny'))
     expect(line.trimEnd().split('\n')).toHaveLength(1)
     expect(JSON.parse(line)).toMatchObject({ model: 'a\r\n{"level":60}\u2028' })

@@ -250,7 +250,7 @@ describe('the beginning of a growing text', () => {
     ['tokens', ['Once', ' upon', ' a'], 'text', 'Once upon a'],
     ['one text', 'Once upon', null, 'Once upon'],
     ['tokens that speak of a file', ['see ', A], 'text', `see ${A}`],
-    ['words that nobody calls a text', ['cat', 'dog'], null, null],
+    ['words without a text shape', ['cat', 'dog'], null, null],
     ['nothing yet', [], 'text', null],
     ['no output', null, 'text', null],
     ['empty tokens', ['', ''], 'text', null],

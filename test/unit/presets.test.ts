@@ -18,7 +18,7 @@ const read = (text: string, name = 'poster.yaml'): Preset => {
   if (!preset) throw new Error('no preset')
   return preset
 }
-/** The lines that tell what is wrong. */
+/** The lines that describe the error. */
 const wrongWith = (text: string, name = 'poster.yaml'): string[] => {
   try {
     readPresets([{ name, text }], checks)
@@ -116,7 +116,7 @@ describe('a preset', () => {
       [/\/schema: read "model"\. .*deployment/],
     ],
     [
-      'a pin of its own schema',
+      'a hash for its inline schema',
       poster({ schema_sha256: 'a'.repeat(64) }),
       [/\/schema_sha256: read "a+"\. Only allowed with/],
     ],
@@ -162,7 +162,7 @@ describe('a preset', () => {
       ],
     ],
     [
-      'a needed field that nobody can say',
+      'a required field that cannot be set',
       poster({ input: { ...POSTER.input, overrides: ['shape'] } }),
       [/\/input\/overrides: read \["shape"\]\. The model requires prompt/],
     ],

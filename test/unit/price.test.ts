@@ -75,7 +75,7 @@ describe('an estimate', () => {
     expect(estimatePrice(rule({ per_output: 0 }), {})).toBe(0)
   })
 
-  test('has parts that are no dearer than the limit, whoever names the quantity', () => {
+  test('has no part above the limit, for every source of the quantity', () => {
     const of = (outputs: unknown, input = {}): number =>
       estimatePrice(rule({ per_run: 7, per_output: MAX_PRICE, expect: { outputs } }), input)
     expect(of(1)).toBe(MAX_PRICE + 7)
@@ -84,7 +84,7 @@ describe('an estimate', () => {
     expect(of({ input: 'n', default: 1 }, { n: 1e300 })).toBe(MAX_PRICE + 7)
   })
 
-  test('stays a safe integer, whatever the input asks for', () => {
+  test('stays a safe integer for any input', () => {
     const dear = rule({
       per_run: MAX_PRICE,
       per_output: MAX_PRICE,

@@ -238,7 +238,7 @@ describe('a record', () => {
     expect(decodeEffects([])).toEqual([])
   })
 
-  test('of a newer release is left alone, whatever else it says', () => {
+  test('of a newer release is left alone, with any content', () => {
     expect(() =>
       decodeJob({ id: 'job_1', hash: ['v', '2', 'phase', 'dreaming', 'rev', '?'], documents: ['?', null, null] }),
     ).toThrow(NewerRecordError)

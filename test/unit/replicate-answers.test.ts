@@ -102,7 +102,7 @@ describe('a prediction', () => {
     expect(predictionSchema.parse({ ...minimal, created_at: 'yesterday' }).created_at).toBeNull()
   })
 
-  test('tells errors as text, whatever they are', () => {
+  test('returns errors of any type as text', () => {
     expect(predictionSchema.parse({ ...minimal, error: 'E005' }).error).toBe('E005')
     expect(predictionSchema.parse({ ...minimal, error: { detail: 'x' } }).error).toBe('{"detail":"x"}')
   })

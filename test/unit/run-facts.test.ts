@@ -28,7 +28,7 @@ describe('a seed', () => {
   })
 })
 
-test('what ran is told by the prediction', () => {
+test('the model and version come from the prediction', () => {
   const job = jobRecord('running', { input: { seed: 3 } })
   expect(runFacts(job, prediction('succeeded', { version: VERSION }))).toEqual({ resolved_version: VERSION, seed: 3 })
   expect(runFacts(job, prediction('failed', { version: 'hidden' }))).toEqual({ resolved_version: 'hidden', seed: 3 })

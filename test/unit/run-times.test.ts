@@ -16,7 +16,7 @@ const exact = (runs: readonly number[], quantile: number): number =>
 const runs = fc.array(fc.integer({ min: 1, max: HOUR }), { minLength: 5, maxLength: 200 })
 
 describe('a digest of run times', () => {
-  test('tells every quantile within 15 %', () => {
+  test('returns every quantile within 15 %', () => {
     fc.assert(
       fc.property(runs, fc.constantFrom(0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1), (times, quantile) => {
         const told = runTimeQuantile(digest(times), quantile) ?? Number.NaN
@@ -35,7 +35,7 @@ describe('a digest of run times', () => {
     expect(runTimeBucket(HOUR)).toBeLessThan(120)
   })
 
-  test('of few runs tells nothing', () => {
+  test('of few runs returns nothing', () => {
     expect(runTimeQuantile({}, 0.9)).toBeNull()
     expect(runTimeQuantile(digest([1000, 1000, 1000, 1000]), 0.9)).toBeNull()
     expect(runTimeQuantile(digest([1000, 1000, 1000, 1000, 1000]), 0.9)).toBeCloseTo(1000, -2)

@@ -17,7 +17,7 @@ function scene(failuresPerMinute = 3) {
   return { throttle, check, pass: (ms: number) => (now += ms) }
 }
 
-test('so many failures of an address a minute, then a pause for the rest of it', () => {
+test('an address is paused for the rest of the minute once it reaches the failure limit', () => {
   const { throttle, check, pass } = scene()
   for (let i = 0; i < 3; i++) {
     expect(check('a')).toBeNull()

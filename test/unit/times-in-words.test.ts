@@ -70,7 +70,7 @@ describe('where the time of a run went', () => {
     expect(shares(run)).toEqual(['Starting up 2', 'Running and saving 8'])
   })
 
-  test('of a run that is not over is not told', () => {
+  test('of a run in progress is not shown', () => {
     expect(shares(job({ completed_at: null }))).toEqual([])
   })
 })

@@ -23,7 +23,7 @@ import { examples } from '../support/property-seed.ts'
 /**
  * One job against an honest Replicate, with everything in any order: workers that POST and die, answers that are lost or
  * late, listings, passing 404s, webhooks that are early, doubled, reordered or old, failures of the platform, cancels,
- * ticks of the sweep, pauses, time that jumps, and lies told by those who hold no claim. After each step the promises are checked; the due index is what the planned commits make it.
+ * ticks of the sweep, pauses, time that jumps, and false reports from processes without a claim. After each step the promises are checked; the due index is what the planned commits make it.
  */
 
 const keys = createJobKeys('test')
@@ -44,7 +44,7 @@ interface Permit {
   at: number
   /** What upstream made of its POST; null while it was not sent. */
   posted: string | null
-  /** Its author has told upstream's refusal, or that nothing was sent: then it never POSTs. */
+  /** Its author has reported a refusal by upstream, or that nothing was sent: then it never POSTs. */
   withdrawn: boolean
 }
 
@@ -55,7 +55,7 @@ class World {
   state: JobState
   readonly due = new Map<string, number>()
   readonly permits: Permit[] = []
-  /** Everything that upstream ever told, oldest first; the newest of an id is its state. */
+  /** Everything that upstream ever reported, oldest first; the newest of an id is its state. */
   readonly told: { attempt: number; prediction: Prediction }[] = []
   /** Whether the news that arrived of a prediction said that it has ended. */
   readonly heard = new Map<string, boolean>()
@@ -63,7 +63,7 @@ class World {
   /** Attempts that were ever given up, so that their job could be sent again. */
   readonly givenUp = new Set<number>()
   orphansCounted = 0
-  /** The prediction of which upstream just told something. */
+  /** The prediction that upstream just reported. */
   seenLast: string | null = null
   /** Somebody made a second prediction of one POST. */
   twins = false
@@ -245,7 +245,7 @@ const STEPS: Record<string, Step> = {
     world.pass(DEFAULT_TIMINGS.listingGap)
     world.list(attempt.n)
   },
-  /** Lists fail for so long that nobody will know; later they may work again. */
+  /** Lists fail until the outcome is undecidable; later they may work again. */
   give_up: (world, pick) => {
     const attempt = pick(world.state.attempts.filter(({ state }) => state === 'unknown'))
     if (!attempt) return
@@ -275,7 +275,7 @@ const STEPS: Record<string, Step> = {
     const told = world.newest(pick(world.ids()) ?? '')
     if (told) world.apply({ type: 'observed', ...told })
   },
-  /** Somebody's proxy sent our POST twice, or upstream told a refusal and created after all. */
+  /** A proxy sent our POST twice, or upstream returned a refusal and created after all. */
   twin: withPermit((world, permit) => {
     if (permit.posted === null && !permit.withdrawn) return
     world.twins = true
@@ -380,7 +380,7 @@ const property = (check: (world: World, before: JobState) => unknown, seed?: num
   )
 }
 
-describe('whatever happens in whatever order', () => {
+describe('any events in any order', () => {
   test('a final state never changes', () => {
     property(({ state }, before) => {
       if (!isFinal(before.job.phase)) return
@@ -438,7 +438,7 @@ describe('whatever happens in whatever order', () => {
     })
   })
 
-  test('the time to be started ends the job when it is over, pauses not counted, and begins anew with a next prediction', () => {
+  test('the time to be started ends the job when it is over, pauses not counted, and restarts with the next prediction', () => {
     property(({ state, now, paused }, before) => {
       if (state.job.phase === 'resubmitting' && before.job.resubmissions < state.job.resubmissions)
         expect(state.job).toMatchObject({ start_since: now, start_paused: paused })
@@ -514,7 +514,7 @@ describe('whatever happens in whatever order', () => {
     })
   })
 
-  test('a job is only canceled when somebody asked, and only failed with a reason', () => {
+  test('a job is canceled only on request, and fails only with a reason', () => {
     fc.assert(
       fc.property(steps, (sequence) => {
         const { job } = run(sequence, () => undefined).state

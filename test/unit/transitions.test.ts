@@ -19,7 +19,7 @@ import {
 } from './support/job-states.ts'
 
 /**
- * The whole table, one test for each cell. A cell tells the phase that the event leads to (`> phase`; `> =` stays in
+ * The whole table, one test for each cell. A cell holds the phase that the event leads to (`> phase`; `> =` stays in
  * it), or why the event is ignored. Events are news of attempt 1, by the holder of its claim: in `queued` that is an
  * attempt that Redis forgot, in `resubmitting` the one that failed.
  */
@@ -119,7 +119,7 @@ const EVENTS: Record<string, JobEvent> = {
   tick_late: { type: 'tick' },
 }
 
-/** While a job is made anew, its newest attempt tells where it stands. A cell tells phase and state of the attempt. */
+/** While a job is retried, its newest attempt holds its progress. A cell holds phase and state of the attempt. */
 const RESUBMITTING = `
 event           | intended               | unknown                | open
 intend          | no_news                | no_news                | no_news
@@ -152,7 +152,7 @@ tick_early      | not_yet                | not_yet                | not_yet
 tick_late       | > resubmitting unknown | > failed closed        | > stopping open
 `
 
-/** News of an attempt that its job does not wait for any more. A cell tells the state of the attempt; the job stays. */
+/** News of an attempt that its job does not wait for any more. A cell holds the state of the attempt; the job stays. */
 const OUTLIVED = `
 event           | intended         | unknown          | open             | closed
 not_sent        | closed           | closed           | not_the_claim    | not_the_claim
@@ -435,7 +435,7 @@ describe('a prediction that no attempt owns', () => {
     { when: 'after the job failed', state: stateIn('failed') },
     { when: 'while a stop is on its way', state: stateIn('stopping') },
     {
-      when: 'for an attempt that was told not to exist, while the job waits',
+      when: 'for an attempt that was closed as not sent, while the job waits',
       state: { ...stateIn('queued'), job: jobRecord('queued', { attempt: 1 }), attempts: [closedAttempt] },
     },
     {
@@ -525,7 +525,7 @@ describe('an attempt that outlives its job', () => {
     expect(commit.attempt?.changes).toMatchObject({ state: 'closed', outcome: 'undecided' })
   })
 
-  test('of which nobody knows is an unknown attempt', () => {
+  test('that is in no record is an unknown attempt', () => {
     expect(transition(canceledWhileUnknown, { ...EVENTS.starting, attempt: 7 } as JobEvent, context(NOW))).toEqual({
       kind: 'ignored',
       reason: 'unknown_attempt',
@@ -593,11 +593,7 @@ describe('a stop', () => {
 
   test.each<[what: string, billed: string, attempt: Parameters<typeof attemptRecord>[0]]>([
     ['was not sent', 'no', { outcome: 'not_sent' }],
-    [
-      'was not sent, of which a prediction came to light that nobody owns',
-      'unknown',
-      { outcome: 'not_sent', orphans: ['x'] },
-    ],
+    ['was not sent but left an orphaned prediction', 'unknown', { outcome: 'not_sent', orphans: ['x'] }],
     ['stayed undecided', 'unknown', { outcome: 'undecided' }],
     ['failed', 'no', { outcome: 'failed', prediction_id: OWN }],
     ['was canceled', 'unknown', { outcome: 'canceled', prediction_id: OWN }],
@@ -646,7 +642,7 @@ describe('a stop', () => {
 describe('an end', () => {
   const running = stateIn('running')
 
-  test('upstream that nobody here asked for is a failure, not a cancel', () => {
+  test('upstream that was not requested here is a failure, not a cancel', () => {
     const { job } = after(running, observe(prediction('canceled', { completed_at: NOW })))
     expect(job).toMatchObject({ phase: 'failed', error: { code: 'canceled_upstream', billed: 'yes' } })
   })
@@ -664,7 +660,7 @@ describe('an end', () => {
     expect(ends('succeeded_file', 'running')).toEqual({ attempt: null, job: { in: DEFAULT_TIMINGS.ringAgain.max } })
   })
 
-  test('in success of which the output is still there is a success, whatever else upstream has removed', () => {
+  test('in success whose output is still there is a success, even if upstream has removed the rest', () => {
     const { job } = after(running, observe(prediction('succeeded', { data_removed: true, output: 'text' })))
     expect(job).toMatchObject({ phase: 'succeeded', output: 'text' })
   })
@@ -742,7 +738,7 @@ describe('an end', () => {
     expect(transition({ ...storing, job, effects }, late, context(NOW)).kind).toBe('ignored')
   })
 
-  test('is not told by the copy of an earlier attempt', () => {
+  test('is not caused by the copy of an earlier attempt', () => {
     const storing = stateIn('storing')
     const second = { ...storing, job: { ...storing.job, attempt: 2 } }
     for (const name of ['stored', 'not_stored'])
@@ -766,7 +762,7 @@ describe('an end', () => {
     expect(commit.effects.add).toMatchObject([{ kind: 'store', output: null, output_pending: true }])
   })
 
-  test('tells who brought the news', () => {
+  test('records the source of the news', () => {
     for (const cause of ['webhook', 'poll', 'cancel', 'create'] as const) {
       const decision = transition(running, observe(prediction('failed')), { ...context(NOW), cause })
       expect(decision).toMatchObject({ attempt: { changes: { finished_by: cause, state: 'closed' } } })
@@ -995,7 +991,7 @@ describe('a prediction that upstream does not know', () => {
     ['before it runs', stateIn('created')],
     ['while it is being stopped', stateIn('stopping')],
     [
-      'while the job is made anew',
+      'while the job is retried',
       {
         ...resubmitting('open'),
         attempts: stateIn('running').attempts,
@@ -1032,10 +1028,10 @@ describe('a prediction that upstream does not know', () => {
   })
 })
 
-describe('a job that is made anew', () => {
+describe('a job that is retried', () => {
   const platform = eventNamed('failed_platform')
 
-  test('begins its time to be started anew, by the clock of the pauses, and shows nothing of the failed run', () => {
+  test('restarts its start deadline, by the pause clock, and shows nothing of the failed run', () => {
     const running = stateIn('running')
     const shown = { ...running, job: { ...running.job, progress: 0.5, partial: 'Once upon' } }
     const next = after(shown, platform, NOW + 7000, { paused: 5000 })
@@ -1125,7 +1121,7 @@ describe('the first look at a prediction', () => {
 
   test.each<[when: string, changes: Partial<TransitionContext>, ms: number]>([
     ['comes soon without webhooks', { webhooks: false, expected: 60_000 }, pollOnly.first],
-    ['comes early while nobody knows how long runs take', { expected: null }, pollWithWebhooks.first],
+    ['comes early while run times are unknown', { expected: null }, pollWithWebhooks.first],
     ['comes a little after the expected end', { expected: 20_000 }, 20_000 + pollWithWebhooks.first],
     ['does not come sooner for runs of no time', { expected: 1 }, pollWithWebhooks.first + 1],
     ['comes in time, however long runs take', { expected: 3_600_000 }, pollWithWebhooks.max + pollWithWebhooks.first],
@@ -1144,28 +1140,28 @@ describe('health', () => {
     expect(decide(stateIn('submitting'), eventNamed(event)).health).toBe(health)
   })
 
-  test('is not told by later news of a prediction', () => {
+  test('does not change with later news of a prediction', () => {
     expect(decide(stateIn('created'), eventNamed('processing')).health).toBeUndefined()
   })
 
   test.each<
     [what: string, state: JobState, cause: TransitionContext['cause'], attempt: number, health: Commit['health']]
   >([
-    ['by its webhook while its POST is under way', stateIn('submitting'), 'webhook', 1, 'healthy'],
-    ['by the list while its POST is under way', stateIn('submitting'), 'list', 1, 'healthy'],
+    ['by its webhook while its POST is in flight', stateIn('submitting'), 'webhook', 1, 'healthy'],
+    ['by the list while its POST is in flight', stateIn('submitting'), 'list', 1, 'healthy'],
     ['by the late answer of its author', stateIn('unknown'), 'create', 1, 'healthy'],
     ['by its webhook after its outcome was unknown', stateIn('unknown'), 'webhook', 1, undefined],
     ['by the list after its outcome was unknown', stateIn('unknown'), 'list', 1, undefined],
     ['by the list after Redis forgot it', stateIn('queued'), 'list', 1, undefined],
     ['by its webhook after Redis forgot it', stateIn('queued'), 'webhook', 1, undefined],
-    ['for a job that is over, while its POST is under way', outlived('intended'), 'webhook', 1, 'healthy'],
+    ['for a job that is over, while its POST is in flight', outlived('intended'), 'webhook', 1, 'healthy'],
     ['for a job that is over, after its outcome was unknown', outlived('unknown'), 'list', 1, undefined],
   ])('of upstream by a prediction that comes to light %s', (_what, state, cause, attempt, health) => {
     const event = eventNamed('starting', attempt)
     expect(decide(state, event, NOW, { cause }).health).toBe(health)
   })
 
-  test('of upstream is not told by an author of ours that fell silent', () => {
+  test('of upstream does not change when one of our workers falls silent', () => {
     const at = NOW + DEFAULT_TIMINGS.intentSilence
     expect(decide(stateIn('submitting'), { type: 'tick' }, at).health).toBeUndefined()
     expect(decide(outlived('intended'), { type: 'tick', attempt: 1 }, at).health).toBeUndefined()

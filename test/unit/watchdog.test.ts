@@ -19,7 +19,7 @@ function watched(sweptAgo: () => Promise<number | null>, neglected = async (): P
 
 const sweeping = async (): Promise<number> => 900
 
-/** A look may have been just before whatever began. */
+/** A check may have run just before the fault began. */
 const LATE = SILENCE / 12
 
 test('a worker without sweeps is ended once, within the silence, after the scheduler was put back in vain', async () => {
@@ -35,7 +35,7 @@ test('a worker without sweeps is ended once, within the silence, after the sched
   expect(onSilence).toHaveBeenCalledTimes(1)
 })
 
-test('a deleted scheduler is put back, and the worker goes on', async () => {
+test('a deleted scheduler is restored, and the worker continues', async () => {
   let swept = Date.now()
   const { onSilence, restoreSweep } = watched(async () => Date.now() - swept)
   restoreSweep.mockImplementation(async () => void (swept = Date.now()))
@@ -51,7 +51,7 @@ test('a Redis that does not hold this deployment is not the fault of the worker'
   expect(restoreSweep).not.toHaveBeenCalled()
 })
 
-test('a Redis in which nobody ever swept counts as silent too', async () => {
+test('a Redis that was never swept counts as silent too', async () => {
   const { onSilence } = watched(async () => null)
   await vi.advanceTimersByTimeAsync(SILENCE)
   expect(onSilence).toHaveBeenCalledTimes(1)

@@ -235,7 +235,7 @@ describe('the secrets', () => {
     expect(secrets.known()).toEqual(['whsec_c', 'whsec_b'])
   })
 
-  test('that cannot be had are nobody knows; without any, the next webhook asks again soon', async () => {
+  test('that cannot be loaded are unavailable; without any, the next webhook loads them again soon', async () => {
     const { secrets, calls, pass } = scene([new Error('away'), new Error('away'), 'whsec_a', new Error('away')])
     expect(await secrets.refresh()).toBe('unavailable')
     expect(await secrets.refresh()).toBe('unavailable')

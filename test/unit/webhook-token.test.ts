@@ -17,7 +17,7 @@ describe('a webhook URL', () => {
     )
   })
 
-  test('names them when nobody can reach us, on a host that never resolves', () => {
+  test('names them on a host that never resolves, when the service is not reachable', () => {
     const unreachable = tokensOf('Dep1', 'key', null)
     const url = unreachable.url('job_1', 2)
     expect(new URL(url).host).toBe('dep1.invalid')
@@ -54,7 +54,7 @@ describe('a webhook URL', () => {
   })
 
   test.each(['', 'not a url', '/webhooks/replicate?job=job_1', 'https://somebody.example/hook', 'https://['])(
-    'of somebody else names nothing: %j',
+    'of another service names nothing: %j',
     (url) => {
       expect(tokens.read(url)).toBeNull()
     },

@@ -9,9 +9,9 @@ export interface GateActs {
   answer?: (() => { status: number; body: string } | null) | undefined
   /** What arrives in place of these bytes. */
   spoil?: ((chunk: Buffer) => Buffer) | undefined
-  /** An upload stands still once so many bytes of it have passed, until its sender goes away. */
+  /** Number of bytes after which an upload stalls until its sender disconnects. */
   holdAfter?: number | undefined
-  /** An upload is reset once so many bytes of it have passed. */
+  /** Number of bytes after which an upload is reset. */
   resetAfter?: number | undefined
 }
 

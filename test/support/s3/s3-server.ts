@@ -43,7 +43,7 @@ const dockerAnswers = (): Promise<boolean> =>
 
 /**
  * Whether S3 is tested here: with CI=true and by `npm run test:s3` always; otherwise where a server is at hand, so that
- * nobody waits for a download.
+ * no test waits for a download.
  */
 export async function s3IsTested(): Promise<boolean> {
   const isWanted = process.env['CI'] === 'true' || process.env['TEST_S3'] === 'true'
@@ -84,7 +84,7 @@ async function startRadosgw(own: Radosgw, tries = RADOSGW_TRIES): Promise<S3Serv
     return await startRadosgwOnce(own)
   } catch (error) {
     if (tries <= 1) throw error
-    say(`radosgw did not start and is started anew: ${wordsOf(error)}`)
+    say(`radosgw did not start, retrying: ${wordsOf(error)}`)
     return startRadosgw(own, tries - 1)
   }
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Ceph's S3 server, unpacked: it runs on libraries of its own, whatever the system has. */
+/** Ceph's S3 server, unpacked: it runs on its own libraries, independent of the system's. */
 export interface Radosgw {
   /** The loader of its libc. */
   loader: string
@@ -132,7 +132,7 @@ async function mirror(): Promise<string> {
   return own?.replace(/\/$/, '') ?? 'http://deb.debian.org/debian'
 }
 
-/** One process at a time; the folder of one that was killed counts as abandoned when nobody keeps it fresh. */
+/** One process at a time; the folder of one that was killed counts as abandoned once no process refreshes it. */
 async function alone<T>(lock: string, work: () => Promise<T>): Promise<T> {
   for (;;) {
     const isOurs = await mkdir(lock).then(

@@ -175,7 +175,7 @@ export function stateIn(phase: Phase): JobState {
   }
 }
 
-/** How far the second attempt of a job that is made anew has come; its number is 2, its claim `CLAIM`, its prediction `OWN`. */
+/** Progress of the second attempt of a job that is retried; its number is 2, its claim `CLAIM`, its prediction `OWN`. */
 export function resubmitting(how: 'intended' | 'unknown' | 'open'): JobState {
   const first = attemptRecord({ state: 'closed', claim: 'claim-0', prediction_id: 'first', outcome: 'failed' })
   const started = how === 'open' ? { prediction_id: OWN, prediction_created_at: NOW } : {}
