@@ -245,6 +245,6 @@ describe.skipIf(!isTested)('trouble', () => {
     expect(await store.check()).toEqual({ ok: true, detail: expect.stringContaining('ECONNREFUSED') })
     expect((await failure(store.put('t/a', chunks(Buffer.from('x')), { maxBytes: MB }))).lasting).toBe(false)
     const { store: well, bucket } = await scene()
-    expect(await well.check()).toEqual({ ok: true, detail: `the bucket ${bucket} answers` })
+    expect(await well.check()).toEqual({ ok: true, detail: `the bucket ${bucket} responds` })
   })
 })

@@ -45,6 +45,6 @@ describe('a prediction whose fields are nested without end', () => {
     expect(decision).toMatchObject({
       job: { phase: 'failed', error: { code: 'output_not_stored', billed: 'yes', retryable: true } },
     })
-    expect(JSON.stringify(decision)).toContain(`more than ${MAX_JSON_DEPTH} levels deep`)
+    expect(JSON.stringify(decision)).toContain(`The limit is ${MAX_JSON_DEPTH} levels.`)
   })
 })

@@ -50,8 +50,10 @@ const fields = z.object({
             : endsOf(JSON.stringify(value)),
     ),
   logs: z.string().nullish(),
-  metrics: shallow
-    .refine((value) => JSON.stringify(value).length <= MAX_METRICS)
+  metrics: z
+    .record(z.string(), json)
+    // One check: zod runs every refinement, also after one has failed, and a deep value overflows the stack of JSON.stringify.
+    .refine((value) => !isTooDeep(value) && JSON.stringify(value).length <= MAX_METRICS)
     .nullish()
     .catch(null),
   created_at: time,
