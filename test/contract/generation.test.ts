@@ -123,7 +123,9 @@ test('a user who may not ask for the replication id keeps the generation of thos
   const { generation, id } = await opened()
   const name = freshPrefix()
   await redis.acl('SETUSER', name, 'on', '>secret', '~*', '+@all', '-info')
-  const blind = new Redis(testRedisUrl(), { username: name, password: 'secret', enableReadyCheck: false })
+  // Credentials in a URL win over those of the options.
+  const { hostname: host, port } = new URL(testRedisUrl())
+  const blind = new Redis({ host, port: Number(port), username: name, password: 'secret', enableReadyCheck: false })
   const unseen = createGeneration(blind, key, { gap: ATTENDED })
   expect(await unseen.look()).toMatchObject({ id, isOpen: true })
   expect(unseen.showsReplication()).toBe(false)
