@@ -18,15 +18,15 @@ export async function expectLinear(
   size: number,
   prepare: (size: number) => () => unknown,
 ): Promise<void> {
-  const told: string[] = []
+  const measured: string[] = []
   for (let i = 0; i < TRIES; i++) {
     const times: number[] = []
     for (const n of [size, size * STEP, size * STEP * STEP]) times.push(await best(() => prepare(n)))
     const [small = 0, , large = 0] = times
     if (large < MEASURABLE || large / Math.max(small, 0.2) < BOUND) return
-    told.push(times.map((ms) => `${ms.toFixed(2)} ms`).join(', '))
+    measured.push(times.map((ms) => `${ms.toFixed(2)} ms`).join(', '))
   }
-  expect.fail(`${what}: ${told.join('; ')}`)
+  expect.fail(`${what}: ${measured.join('; ')}`)
 }
 
 async function best(prepare: () => () => unknown): Promise<number> {
