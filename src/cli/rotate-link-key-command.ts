@@ -6,16 +6,16 @@ import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-link-key [options]
 
-Ends every lasting link to a stored file (GET /v1/jobs/:id?links=lasting): it answers 403 from then on. New ones can be
-asked for at once, for files whose job still has its record. Hourly links, tokens and sessions go on.
+Revokes every lasting link to a stored file (GET /v1/jobs/:id?links=lasting): it returns 403 from then on. New links can be
+requested at once, for files whose job still has its record. Hourly links, tokens and sessions stay valid.
 
-It takes 13 seconds: the new key is given to every process first, so that no link that is made meanwhile ends with the
-old ones. Run it again when it was interrupted.
+The rotation takes 13 seconds: every process receives the new key first, so that no link created meanwhile is revoked
+with the old ones. If it is interrupted, run it again.
 
-  --now     at once, after a leak; a lasting link that is made within the next seconds may be dead
+  --now     rotates at once, after a leak; a lasting link created within the next seconds may be invalid
   --json    one line of JSON
 
-Exit codes: 0 rotated, 2 or 3 it could not be tried.
+Exit codes: 0 rotated, 2 or 3 not attempted.
 `
 
 export const rotateLinkKeyCommand: Command = {
@@ -26,7 +26,7 @@ export const rotateLinkKeyCommand: Command = {
     const { now, json } = values
     return runOperatorCommand(async ({ rotateLinkKey }) => {
       await rotateLinkKey({ now })
-      const done = 'The key of lasting links was rotated. All links that were made before have ended.'
+      const done = 'The key of lasting links was rotated. All earlier lasting links are revoked.'
       if (json) printJson({ rotated: true })
       else printLine(done)
       return EXIT.ok

@@ -6,16 +6,16 @@ import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue rotate-token-key [options]
 
-Gives the deployment a new key for what it signs: the tokens in webhook URLs, job tokens, sessions and artifact links. The
-key before it still counts, so nothing breaks that is under way; running processes know both within seconds, without a
-restart. The one before that does not count any more, so a second rotation is refused for two hours: predictions that
-carry a token of it may still be open.
+Creates a new signing key for the deployment: it signs the tokens in webhook URLs, job tokens, sessions and artifact links.
+The previous key stays valid, so nothing in flight breaks; running processes learn both within seconds, without a
+restart. The key before the previous one becomes invalid, so a second rotation is refused for two hours: open
+predictions may still carry its tokens.
 
-  --force   rotates nonetheless. Webhooks of such predictions are refused then, and they finish by polling; a create whose
-            outcome is unknown is not found in Replicate's list any more, and may be sent, and paid for, again
+  --force   rotates anyway. Webhooks of such predictions are refused, and they finish by polling; a create request whose
+            outcome is unknown is not found in Replicate's list any more, and may be sent, and paid for, a second time
   --json    one line of JSON
 
-Exit codes: 0 rotated, 2 or 3 it could not be tried, 4 refused.
+Exit codes: 0 rotated, 2 or 3 not attempted, 4 refused.
 `
 
 export const rotateTokenKeyCommand: Command = {
