@@ -5,12 +5,13 @@ import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
 import { hasText, mapTexts } from '../shared/inputs/reference.ts'
-import type { Json, JsonObject } from '../shared/jobs/job.ts'
+import type { Json } from '../shared/jobs/job.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits, OwnedRequest } from './http.ts'
 import { BODY_LIMITS } from './json-body.ts'
 import { invalidRequest, neededBody } from './schemas.ts'
+import { isObject } from '../shared/json-object.ts'
 
 const FILE_BODY_BYTES = 64 * 1024 * 1024
 
@@ -95,9 +96,6 @@ async function readFile(
   const sha256 = createHash('sha256').update(read.bytes).digest('hex')
   return { media_type: mediaType, sha256, bytes: read.bytes }
 }
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Replaces the strings below the given pointers; `*` is any index. Missing values are ignored. */
 function replaceIn(

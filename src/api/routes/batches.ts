@@ -40,6 +40,7 @@ import {
   queryObject,
 } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
+import { isObject } from '../../shared/json-object.ts'
 
 export interface BatchRoutesDependencies {
   batches: Batches
@@ -71,9 +72,6 @@ const pageQuery = (cursor: RegExp) =>
 const batchesQuery = pageQuery(BATCH_ID)
 const jobsQuery = pageQuery(JOB_ID).extend({ links: linksQuery })
 const manifestQuery = z.strictObject({ links: linksQuery })
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Batches: submit, read, watch, cancel, retry the failed jobs. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Json, JsonObject } from '../jobs/job.ts'
+import { isObject } from '../json-object.ts'
 
 /**
  * Meaning of an output, compiled from a model's Output schema (or set by a preset) and stored in the job. It decides which
@@ -28,9 +29,6 @@ export const outputShapeSchema: z.ZodType<OutputShape> = z.union([
   z.enum(OUTPUT_KINDS),
   z.object({ files: z.array(z.string()).max(MAX_PLACES) }),
 ])
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const ANY_ITEM = '*'
 /** Object key as a path segment. The empty key is `%`, because the empty path is the whole output. */

@@ -2,7 +2,7 @@ import type { BatchRecord } from '../batches/batch.ts'
 import { isFinal, STATUSES, type JobRecord } from '../jobs/job.ts'
 import { FIRST_KEEP } from '../jobs/keep.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import type { Command, Invariant, Problem } from './finding.ts'
+import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** The fields of a job that a batch counts. */
 export type BatchJob = Pick<JobRecord, 'id' | 'phase' | 'status' | 'attempt' | 'estimate' | 'captured' | 'uncollected'>
@@ -30,14 +30,7 @@ const sum = (jobs: readonly BatchJob[], of: (job: BatchJob) => number): number =
 export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Problem[] {
   const { batch, now } = loaded
   const { id } = batch
-  const say = (invariant: Invariant, detail: string, fix: Command[] = []): Problem => ({
-    invariant,
-    id,
-    detail,
-    repairable: fix.length > 0,
-    fix,
-    guard: null,
-  })
+  const say = (invariant: Invariant, detail: string, fix?: Command[]): Problem => problem(invariant, id, detail, fix)
   if (batch.state === 'draft') {
     if (loaded.due !== null) return []
     return [say('due', 'a draft without a due time', [['zadd', keys.due, 'NX', String(now), `batch:${id}`]])]

@@ -2,7 +2,7 @@ import { keptFilesMember } from '../jobs/due-member.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { keptFilesSchema } from '../jobs/purge.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
-import type { Command, Invariant, Problem } from './finding.ts'
+import { problem, type Command, type Problem } from './finding.ts'
 
 /** Checks files that outlive the record of their job and wait for their clean-up. */
 
@@ -11,22 +11,13 @@ interface FilesOptions {
   keys: JobKeys
 }
 
-const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = []): Problem => ({
-  invariant,
-  id,
-  detail,
-  repairable: fix.length > 0,
-  fix,
-  guard: null,
-})
-
 /** Checks a member of the retention index that names kept files. */
 export async function checkKeptMember({ source, keys }: FilesOptions, member: string, job: string): Promise<Problem[]> {
   const isThere = (await source.text(keys.keptFiles(job))) !== null
   // They may have been removed between the two reads.
   if (isThere || !(await source.holds('zset', keys.retention, member))) return []
   const fix: Command[] = [['zrem', keys.retention, member]]
-  return [say('index_member_exists', member, `${keys.retention}: no files are kept for this job`, fix)]
+  return [problem('index_member_exists', member, `${keys.retention}: no files are kept for this job`, fix)]
 }
 
 export async function checkKeptFiles({ keptFiles }: KeyNames, { source, keys }: FilesOptions): Promise<Problem[]> {
@@ -38,12 +29,14 @@ export async function checkKeptFiles({ keptFiles }: KeyNames, { source, keys }: 
     const text = await source.text(keys.keptFiles(job))
     if (text === null) continue
     const kept = readKept(text)
-    if (kept === null) problems.push(say('record_readable', member, 'the record of kept files is unreadable'))
+    if (kept === null) problems.push(problem('record_readable', member, 'the record of kept files is unreadable'))
     if (rev !== '')
-      problems.push(say('record_complete', job, 'its files are recorded as outliving it, but its record still exists'))
+      problems.push(
+        problem('record_complete', job, 'its files are recorded as outliving it, but its record still exists'),
+      )
     if (kept !== null && !isDue) {
       const fix: Command[] = [['zadd', keys.retention, 'NX', String(kept.until), member]]
-      problems.push(say('retention', job, 'its files outlived it, but no clean-up is scheduled for them', fix))
+      problems.push(problem('retention', job, 'its files outlived it, but no clean-up is scheduled for them', fix))
     }
   }
   return problems

@@ -3,17 +3,9 @@ import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { checkBatch } from './check-batch.ts'
 import type { CheckOptions } from './check-job.ts'
-import type { Command, Invariant, Problem } from './finding.ts'
+import { problem, type Problem } from './finding.ts'
 
 /** Checks state that jobs share: batches, slots of presets, ledgers of tenants. */
-
-const problem = (
-  invariant: Invariant,
-  id: string,
-  detail: string,
-  fix: Command[] = [],
-  guard: Problem['guard'] = null,
-): Problem => ({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
 
 /** Checks every batch against its jobs. `skipped`: ids of batches of a newer release. */
 export async function checkBatches(

@@ -57,4 +57,13 @@ export interface Problem extends Finding {
   guard: { job: string; rev: string } | null
 }
 
+/** A problem that can be repaired where there is a fix. */
+export const problem = (
+  invariant: Invariant,
+  id: string,
+  detail: string,
+  fix: Command[] = [],
+  guard: Problem['guard'] = null,
+): Problem => ({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
+
 export const attemptId = (job: string, n: number): string => `${job}:${n}`

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../jobs/job.ts'
+import { isObject } from '../json-object.ts'
 
 /**
  * Self-contained JSON Schema, converted from Replicate's dialect. Cog writes OpenAPI 3.0 into `openapi_schema`: enums are
@@ -26,8 +27,6 @@ const ANNOTATIONS = new Set(['title', 'description', 'default', 'x-order'])
 /** Keywords that are dropped without being reported: they validate nothing. */
 const SILENT = new Set(['$schema', '$comment', '$defs', 'definitions', 'example', 'examples', 'deprecated', 'nullable'])
 
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const isCount = (value: Json | undefined): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const isWord = (value: Json | undefined): value is string => typeof value === 'string'

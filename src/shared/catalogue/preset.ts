@@ -9,6 +9,7 @@ import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema } from './dialect.ts'
 import type { InputChecks } from './input-check.ts'
 import { ownerName, policiesSchema, type Policies } from './policies.ts'
+import { isObject } from '../json-object.ts'
 
 /**
  * Preset: a named recipe for jobs; docs/presets.md documents the format. A job's record holds its resolved input and
@@ -188,9 +189,6 @@ export const unfitValues = ({ input: { fixed } }: Preset, found: readonly FieldE
     const part = Object.keys(fixed).some((key) => pointerSegment(key) === `/${name}`) ? 'fixed' : 'default'
     return { pointer: `/input/${part}${pointer}`, code, detail }
   })
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const propertiesOf = (schema: JsonObject): JsonObject => (isObject(schema.properties) ? schema.properties : {})
 const requiredOf = (schema: JsonObject): string[] =>

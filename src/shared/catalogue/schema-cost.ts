@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../jobs/job.ts'
+import { isObject } from '../json-object.ts'
 
 /** Limit of values in an input (docs/api.md). */
 const MAX_VALUES = 10_000
@@ -7,8 +8,6 @@ const MAX_CHEAP_CHECKS = 200_000
 /** Comparisons with values of an enum that cost about as much as one other check. */
 const ENUM_VALUES_PER_CHECK = 20
 
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const lengthOf = (value: Json | undefined): number => (Array.isArray(value) ? value.length : 0)
 
 export interface SchemaCost {
