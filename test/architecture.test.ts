@@ -143,6 +143,59 @@ describe('imports go down only', () => {
   })
 })
 
+/** Smallest groups of files that reach each other by their imports (Tarjan's algorithm), each as sorted names. */
+function circlesOf(edges: ReadonlyMap<string, readonly string[]>): string[][] {
+  const circles: string[][] = []
+  const order = new Map<string, number>()
+  const open: string[] = []
+  /** Returns the earliest open file that `file` reaches, by its number. */
+  function visit(file: string): number {
+    const own = order.size
+    order.set(file, own)
+    open.push(file)
+    const targets = edges.get(file) ?? []
+    let earliest = own
+    for (const target of targets) {
+      const known = order.get(target)
+      if (known === undefined) earliest = Math.min(earliest, visit(target))
+      else if (open.includes(target)) earliest = Math.min(earliest, known)
+    }
+    if (earliest === own) {
+      const group = open.splice(open.indexOf(file))
+      if (group.length > 1 || targets.includes(file)) circles.push(group.sort())
+    }
+    return earliest
+  }
+  for (const file of edges.keys()) if (!order.has(file)) visit(file)
+  return circles
+}
+
+describe('import circles', () => {
+  test.for<[name: string, edges: Record<string, string[]>, circles: string[][]]>([
+    ['a chain has none', { a: ['b'], b: ['c'], c: [] }, []],
+    ['two paths to one file are none', { a: ['b', 'c'], b: ['d'], c: ['d'], d: [] }, []],
+    ['a file that imports itself is one', { a: ['a'] }, [['a']]],
+    ['two files that import each other are one', { a: ['b'], b: ['a'] }, [['a', 'b']]],
+    ['a file that leads into one is not part of it', { a: ['b'], b: ['c'], c: ['d'], d: ['b'] }, [['b', 'c', 'd']]],
+    [
+      'two separate ones are two',
+      { a: ['b', 'c'], b: ['a'], c: ['d'], d: ['c'] },
+      [
+        ['c', 'd'],
+        ['a', 'b'],
+      ],
+    ],
+  ])('the finder: %s', ([, edges, circles]) => {
+    expect(circlesOf(new Map(Object.entries(edges)))).toEqual(circles)
+  })
+
+  test('there are none, not even of types', () => {
+    const edges = new Map<string, string[]>(sources.map((file) => [file, []]))
+    for (const { file, target } of imports) if (edges.has(target)) edges.get(file)?.push(target)
+    expect(circlesOf(edges)).toEqual([])
+  })
+})
+
 describe('an adapter', () => {
   /** A file of a domain folder that is named after a technology. */
   const isAdapter = (file: string): boolean =>

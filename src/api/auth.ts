@@ -1,32 +1,17 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { deploymentLost, ServiceError } from '../shared/errors.ts'
-import type { OwnKeep } from '../shared/jobs/keep.ts'
 import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
 import { KEY_ID, keyDigest, keyIdOf } from '../shared/tenants/api-key.ts'
 import { createJobTokens, TOKEN_PREFIX, type TokenGrant } from '../shared/tenants/job-token.ts'
 import type { LoginCodes } from '../shared/tenants/login-codes.ts'
 import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
-import { DEFAULT_TENANT, type Limits, type Scope } from '../shared/tenants/tenant.ts'
+import { DEFAULT_TENANT, type Scope } from '../shared/tenants/tenant.ts'
 import { createCredentialWatch } from './credential-watch.ts'
 import { isLoadedByOtherPage, requestedBy } from './fetch-metadata.ts'
 import type { ApiRequest, EventSource } from './http.ts'
+import type { Principal } from './principal.ts'
 import { createThrottle } from './throttle.ts'
 import { createTickets } from './tickets.ts'
-
-/** Authenticated caller and its rights. */
-export interface Principal {
-  tenant: string
-  scopes: readonly Scope[]
-  /** null: the development key */
-  keyId: string | null
-  limits: Limits
-  /** Retention values that the tenant overrides. */
-  keep: OwnKeep
-  /** With a job token: the job or batch that it grants access to. */
-  only: string | null
-  /** Expiry of session or token, ms; null: with the key. */
-  until: number | null
-}
 
 const SESSION_COOKIE = 'gq_session'
 const ADMIN_COOKIE = 'gq_admin'
@@ -295,14 +280,6 @@ export function createAuth(options: AuthOptions) {
 }
 
 export type Auth = ReturnType<typeof createAuth>
-
-/** Whether an object belongs to the principal: to its tenant, and to the subject of its job token. */
-export function mayOpen(
-  { tenant, only }: Principal,
-  thing: { id: string; tenant: string; batch?: string | null },
-): boolean {
-  return thing.tenant === tenant && (only === null || only === thing.id || only === thing.batch)
-}
 
 /** Untrusted text, shortened for an error message. */
 const clipped = (text: string): string => (text === '' ? 'nothing' : text.slice(0, 100))

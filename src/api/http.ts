@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Problem } from '../client/types.ts'
 import type { Scope } from '../shared/tenants/tenant.ts'
 import type { BodyShare } from './body-budget.ts'
-import type { Principal } from './auth.ts'
+import type { Principal } from './principal.ts'
 
 /** Request for handlers: plain values, no Express. */
 export interface ApiRequest {

@@ -1,5 +1,5 @@
 import { ServiceError } from '../shared/errors.ts'
-import type { Principal } from './auth.ts'
+import type { Principal } from './principal.ts'
 
 /** Links that are valid for an hour, or as long as their file exists. */
 export type LinkKind = 'hourly' | 'lasting'

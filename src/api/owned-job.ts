@@ -1,7 +1,7 @@
 import { ServiceError } from '../shared/errors.ts'
 import type { JobRecord } from '../shared/jobs/job.ts'
-import { mayOpen } from './auth.ts'
 import type { OwnedRequest } from './http.ts'
+import { mayOpen } from './principal.ts'
 import { JOB_ID } from './schemas.ts'
 
 export const noSuchJob = (): ServiceError => new ServiceError('not_found', 'The job does not exist.')

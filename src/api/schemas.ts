@@ -3,8 +3,9 @@ import { ownerName, policySchemas, VERSION } from '../shared/catalogue/policies.
 import { PRESET_NAME } from '../shared/catalogue/preset.ts'
 import { append } from '../shared/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
-import { STATUSES, type JsonObject } from '../shared/jobs/job.ts'
+import { STATUSES } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
+import type { JsonObject } from '../shared/json.ts'
 import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
 /** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */

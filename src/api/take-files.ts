@@ -5,13 +5,12 @@ import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
 import { hasText, mapTexts } from '../shared/inputs/reference.ts'
-import type { Json } from '../shared/jobs/job.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
+import { isObject, type Json } from '../shared/json.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits, OwnedRequest } from './http.ts'
 import { BODY_LIMITS } from './json-body.ts'
 import { invalidRequest, neededBody } from './schemas.ts'
-import { isObject } from '../shared/json-object.ts'
 
 const FILE_BODY_BYTES = 64 * 1024 * 1024
 

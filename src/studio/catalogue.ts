@@ -1,8 +1,5 @@
-import { useCallback } from 'react'
 import type { Client } from '../client/client.ts'
 import type { Model, Preset } from '../client/types.ts'
-import { useStudio } from './studio-context.ts'
-import { useLoaded, type Loaded } from './use-loaded.ts'
 
 /** Presets and models that can run. */
 export interface Catalogue {
@@ -23,9 +20,4 @@ export function createCatalogueReader(client: Client): () => Promise<Catalogue> 
     asked.catch(() => (last = null))
     return asked
   }
-}
-
-export function useCatalogue(): Loaded<Catalogue> {
-  const { catalogue } = useStudio()
-  return useLoaded(useCallback(() => catalogue(), [catalogue]))
 }

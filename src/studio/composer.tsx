@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react'
-import { useCatalogue, type Catalogue } from './catalogue.ts'
+import type { Catalogue } from './catalogue.ts'
 import { replaceDraft } from './drafts.ts'
 import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
@@ -8,6 +8,7 @@ import { amend, Link, useAddress } from './router.tsx'
 import { RunForm } from './run-form.tsx'
 import { errorText } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
+import { useCatalogue } from './use-catalogue.ts'
 import { useMay } from './who.ts'
 
 export function Composer() {

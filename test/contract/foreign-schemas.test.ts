@@ -5,7 +5,7 @@ import { createForeignChecks, type ForeignCheck } from '../../src/shared/catalog
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { isCheap, schemaCost } from '../../src/shared/catalogue/schema-cost.ts'
 import { createSchemaWorker } from '../../src/shared/catalogue/schema-worker.ts'
-import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import type { Json, JsonObject } from '../../src/shared/json.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { createModelCatalogue } from '../../src/shared/replicate/model-catalogue.ts'
 

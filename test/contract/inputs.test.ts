@@ -11,7 +11,7 @@ import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifac
 import { createInputs, InputFilesError, UploadRefusedError, type TakenFiles } from '../../src/shared/inputs/inputs.ts'
 import { createRedisUploadStore } from '../../src/shared/inputs/redis-upload-store.ts'
 import { referenceOf, uploadPath } from '../../src/shared/inputs/reference.ts'
-import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import type { Json, JsonObject } from '../../src/shared/json.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import { auditReport } from '../support/audit.ts'
 import { jobScene } from '../support/job-scene.ts'

@@ -9,8 +9,8 @@ import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { readDataUri } from '../../src/shared/inputs/data-uri.ts'
 import { filesOf, mapInput, sameButFiles } from '../../src/shared/inputs/reference.ts'
 import { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
-import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
 import { isTooDeep } from '../../src/shared/json-depth.ts'
+import type { Json, JsonObject } from '../../src/shared/json.ts'
 import { expectLinear } from '../support/growth.ts'
 
 /** Work over what strangers send grows with its length. */

@@ -9,7 +9,7 @@ import {
   planOutput,
   type Meaning,
 } from '../../src/shared/artifacts/output.ts'
-import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import type { Json, JsonObject } from '../../src/shared/json.ts'
 
 const A = 'https://replicate.delivery/a.webp'
 const B = 'https://pbxt.replicate.delivery/b.mp4'

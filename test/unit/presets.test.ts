@@ -9,7 +9,7 @@ import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { mergeInput, misfits, submitSchema, type Preset } from '../../src/shared/catalogue/preset.ts'
 import { PresetError, readPresets } from '../../src/shared/catalogue/read-preset.ts'
 import { estimatePrice } from '../../src/shared/credits/price.ts'
-import type { JsonObject } from '../../src/shared/jobs/job.ts'
+import type { JsonObject } from '../../src/shared/json.ts'
 import { BUILT_IN_MODELS } from '../../src/simulator/models/built-in.ts'
 
 const checks = createInputChecks()

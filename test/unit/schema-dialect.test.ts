@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { timedPattern } from '../../src/shared/catalogue/timed-pattern.ts'
-import type { Json, JsonObject } from '../../src/shared/jobs/job.ts'
+import type { Json, JsonObject } from '../../src/shared/json.ts'
 import { examples } from '../support/property-seed.ts'
 
 const ASPECT_RATIO: JsonObject = { enum: ['1:1', '16:9'], type: 'string', title: 'aspect_ratio' }

@@ -6,9 +6,10 @@ import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
 import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
 import { ServiceError, type FieldError } from '../../shared/errors.ts'
 import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
-import type { JobRecord, JsonObject } from '../../shared/jobs/job.ts'
+import type { JobRecord } from '../../shared/jobs/job.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/keep.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/lifecycle.ts'
+import { isObject, type JsonObject } from '../../shared/json.ts'
 import {
   idempotencyOf,
   inRequest,
@@ -19,7 +20,8 @@ import {
   refusedAccept,
   type IdempotencyScope,
 } from '../accepting.ts'
-import { mayOpen, type Auth, type Principal } from '../auth.ts'
+import type { Auth } from '../auth.ts'
+import { mayOpen, type Principal } from '../principal.ts'
 import { MAX_FIELDS } from '../error-response.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
@@ -40,7 +42,6 @@ import {
   queryObject,
 } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
-import { isObject } from '../../shared/json-object.ts'
 
 export interface BatchRoutesDependencies {
   batches: Batches

@@ -7,7 +7,7 @@ import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { mayOpen } from '../auth.ts'
+import { mayOpen } from '../principal.ts'
 import { JOB_ID } from '../schemas.ts'
 import { createOwned } from '../owned-job.ts'
 

@@ -1,4 +1,5 @@
-import type { JobRecord, Json, JsonObject } from '../jobs/job.ts'
+import type { JobRecord } from '../jobs/job.ts'
+import type { Json, JsonObject } from '../json.ts'
 import { extensionOf } from './media-types.ts'
 
 /**

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { Json, JsonObject } from '../jobs/job.ts'
-import { isObject } from '../json-object.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 
 /**
  * Meaning of an output, compiled from a model's Output schema (or set by a preset) and stored in the job. It decides which

@@ -1,5 +1,5 @@
 import { isDataUri } from '../inputs/data-uri.ts'
-import type { Json } from '../jobs/job.ts'
+import type { Json } from '../json.ts'
 import { ANY_ITEM, segmentOf, type OutputShape } from './output-shape.ts'
 
 /** Information that decides which strings of an output are files. */

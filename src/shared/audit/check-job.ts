@@ -9,7 +9,6 @@ import {
   type AttemptState,
   type JobRecord,
   type JobState,
-  type Json,
   type Phase,
   type Status,
 } from '../jobs/job.ts'
@@ -18,6 +17,7 @@ import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import { isGivenUp } from '../jobs/rules-submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
 import type { Timings } from '../jobs/timings.ts'
+import type { Json } from '../json.ts'
 import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** A job with everything in Redis that names it, read atomically. */

@@ -1,6 +1,7 @@
 import type { BatchStop } from '../jobs/decision.ts'
 import { FIRST_KEEP } from '../jobs/keep.ts'
-import { FINAL_PHASES, type JobRecord, type JsonObject, type Status } from '../jobs/job.ts'
+import { FINAL_PHASES, type JobRecord, type Status } from '../jobs/job.ts'
+import type { JsonObject } from '../json.ts'
 
 /** Jobs that were submitted together: accepted all or none. The commits of the jobs update the counts. */
 export interface BatchRecord {

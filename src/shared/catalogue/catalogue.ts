@@ -1,7 +1,7 @@
+import type { JsonObject } from '../json.ts'
 import type { Logger } from '../logger.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
-import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema, schemaHash } from './dialect.ts'
 import type { ForeignCheck, ForeignChecks, SchemaProblem } from './foreign-checks.ts'
 import type { InputChecks } from './input-check.ts'

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
 import { pointerSegment } from '../json-pointer.ts'
-import type { Json, JsonObject } from '../jobs/job.ts'
-import { isObject } from '../json-object.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 
 /**
  * Self-contained JSON Schema, converted from Replicate's dialect. Cog writes OpenAPI 3.0 into `openapi_schema`: enums are

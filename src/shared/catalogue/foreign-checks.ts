@@ -1,5 +1,5 @@
 import type { FieldError } from '../errors.ts'
-import type { JsonObject } from '../jobs/job.ts'
+import type { JsonObject } from '../json.ts'
 import type { Logger } from '../logger.ts'
 import { createSampler } from '../sampled.ts'
 import { schemaHash } from './dialect.ts'

@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject } from 'ajv'
 import type { FieldError } from '../errors.ts'
 import { referenceOf } from '../inputs/reference.ts'
 import { pointerSegment } from '../json-pointer.ts'
-import type { Json, JsonObject } from '../jobs/job.ts'
+import type { Json, JsonObject } from '../json.ts'
 import { schemaHash } from './dialect.ts'
 import { patternTime, timedPattern } from './timed-pattern.ts'
 

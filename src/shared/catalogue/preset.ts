@@ -4,12 +4,11 @@ import { OUTPUT_KINDS, type OutputKind } from '../artifacts/output-shape.ts'
 import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
 import type { FieldError } from '../errors.ts'
 import { pointerOf, pointerSegment } from '../json-pointer.ts'
+import { isObject, type JsonObject } from '../json.ts'
 import { ZOD_MESSAGES } from '../zod-messages.ts'
-import type { JsonObject } from '../jobs/job.ts'
 import { plainSchema } from './dialect.ts'
 import type { InputChecks } from './input-check.ts'
 import { ownerName, policiesSchema, type Policies } from './policies.ts'
-import { isObject } from '../json-object.ts'
 
 /**
  * Preset: a named recipe for jobs; docs/presets.md documents the format. A job's record holds its resolved input and

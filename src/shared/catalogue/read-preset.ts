@@ -1,8 +1,8 @@
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import type { Json } from '../jobs/job.ts'
 import type { InputChecks } from './input-check.ts'
 import { pointerSegment } from '../json-pointer.ts'
+import type { Json } from '../json.ts'
 import { toPreset, type Preset } from './preset.ts'
 
 /** Preset file: its name and its text. */

@@ -1,5 +1,4 @@
-import type { Json, JsonObject } from '../jobs/job.ts'
-import { isObject } from '../json-object.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 
 /** Limit of values in an input (docs/api.md). */
 const MAX_VALUES = 10_000

@@ -1,7 +1,5 @@
 import { z } from 'zod'
-import { isReplicateDelivery } from '../artifacts/delivery.ts'
-import { planOutput } from '../artifacts/output.ts'
-import type { JobRecord, Json, JsonObject } from '../jobs/job.ts'
+import type { Json, JsonObject } from '../json.ts'
 
 /**
  * Price of a job for its tenant, in whole micro-credits (a millionth of a credit). The sum is exact, with seconds to the
@@ -136,17 +134,4 @@ const METRICS: Record<Exclude<Quantity, 'outputs'>, readonly string[]> = {
 function quantityOf(used: Quantity, { metrics, outputs }: Usage): Json | undefined {
   if (used === 'outputs') return outputs
   return METRICS[used].map((name) => metrics[name]).find((value) => value !== undefined && value !== null)
-}
-
-/** Number of delivered outputs: the files, or 1 for a text or another value, or 0 for an empty output. */
-export function countOutputs(
-  job: Pick<JobRecord, 'output' | 'output_artifact' | 'output_shape' | 'artifacts'>,
-): number {
-  const { output, output_artifact, output_shape, artifacts } = job
-  // The artifact that holds a long output as JSON is not one of its files.
-  const stored = artifacts.filter(({ id }) => id !== output_artifact).length
-  if (artifacts.length > 0) return Math.max(1, stored)
-  const files = planOutput(output, { shape: output_shape, delivers: isReplicateDelivery }).files.length
-  if (files > 0) return files
-  return output === null || output === '' || (Array.isArray(output) && output.length === 0) ? 0 : 1
 }

@@ -1,6 +1,6 @@
 import { append } from '../append.ts'
 import { pointerSegment } from '../json-pointer.ts'
-import type { Json, JsonObject } from '../jobs/job.ts'
+import type { Json, JsonObject } from '../json.ts'
 
 /**
  * An input names a stored file by its path, `/v1/uploads/<id>`, as an entire string.

@@ -1,13 +1,11 @@
 import type { OutputShape } from '../artifacts/output-shape.ts'
 import type { PriceRule } from '../credits/price.ts'
+import type { Json, JsonObject } from '../json.ts'
 
 /**
  * Records of jobs and attempts (docs/glossary.md): plain values, stored in Redis and read by the rules. Times are
  * milliseconds of the Redis clock; durations that the API shows are seconds.
  */
-
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
-export type JsonObject = { [key: string]: Json }
 
 export const FINAL_PHASES = ['succeeded', 'failed', 'canceled'] as const
 export const PHASES = [

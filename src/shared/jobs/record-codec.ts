@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { outputShapeSchema } from '../artifacts/output-shape.ts'
 import { priceRuleSchema } from '../credits/price.ts'
+import type { Json, JsonObject } from '../json.ts'
 import {
   ATTEMPT_STATES,
   CAUSES,
@@ -12,8 +13,6 @@ import {
   type AttemptRecord,
   type Effect,
   type JobRecord,
-  type Json,
-  type JsonObject,
 } from './job.ts'
 import { decodeLines, type HistoryLine } from './history-line.ts'
 import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, DOCUMENT_FIELDS, present, type JobDocument } from './record-fields.ts'

@@ -7,6 +7,7 @@ import {
   type Meaning,
 } from '../artifacts/output.ts'
 import { MAX_JSON_DEPTH } from '../json-depth.ts'
+import type { Json } from '../json.ts'
 import { classifyFailure } from '../replicate/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../replicate/prediction.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
@@ -32,7 +33,6 @@ import {
   type AttemptRecord,
   type Effect,
   type JobRecord,
-  type Json,
   type JobState,
 } from './job.ts'
 import { runFacts } from './run-facts.ts'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
+import type { Json, JsonObject } from '../json.ts'
 import type { Prediction } from '../replicate/prediction.ts'
-import type { JobRecord, Json, JsonObject } from './job.ts'
+import type { JobRecord } from './job.ts'
 
 /** Version and seed of a run, as far as upstream reports them: with these the run can be reproduced. */
 

@@ -1,4 +1,5 @@
-import { actualPrice, countOutputs } from '../credits/price.ts'
+import { countOutputs } from '../credits/count-outputs.ts'
+import { actualPrice } from '../credits/price.ts'
 import type { CommitScriptInput } from './commit-script.ts'
 import type { JobKeys } from './job-keys.ts'
 import { isFinal, type JobRecord } from './job.ts'

@@ -1,4 +1,5 @@
-import type { JsonObject, WebhookEvent } from '../jobs/job.ts'
+import type { WebhookEvent } from '../jobs/job.ts'
+import type { JsonObject } from '../json.ts'
 import type { LongStrings } from './json-extract.ts'
 import type { Prediction } from './prediction.ts'
 

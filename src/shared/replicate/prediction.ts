@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Json } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
+import type { Json } from '../json.ts'
 
 /**
  * Parser for Replicate's prediction. Optional fields can be missing or null, times have ms, µs or ns, `version` can be

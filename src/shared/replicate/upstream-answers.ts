@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { JsonObject } from '../jobs/job.ts'
 import { isTooDeep } from '../json-depth.ts'
+import type { JsonObject } from '../json.ts'
 import { predictionId, predictionSchema, type Prediction } from './prediction.ts'
 import type {
   CreateOutcome,

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react'
 import type { BatchRequest, Json } from '../../client/types.ts'
-import { useCatalogue, type Catalogue } from '../catalogue.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { useRecipe } from '../composer.tsx'
 import { useDraft } from '../drafts.ts'
 import { PriceLine } from '../price-line.tsx'
@@ -17,6 +17,7 @@ import { FormFields } from '../schema-form/form-fields.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend, type Refusal } from '../submit.ts'
 import { Problem } from '../problem.tsx'
+import { useCatalogue } from '../use-catalogue.ts'
 
 const MOST = 1_000
 

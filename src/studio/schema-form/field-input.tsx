@@ -1,6 +1,7 @@
 import { useState } from 'react'
 import type { Json } from '../../client/types.ts'
 import { plain } from '../format.ts'
+import type { ControlProps } from './control-props.ts'
 import type { Field } from './fields.ts'
 import { FileInput, FileListInput } from './file-input.tsx'
 
@@ -155,23 +156,15 @@ function Control({
   return <JsonText {...shared} value={value} onChange={onChange} hint={hint} />
 }
 
-/** Props of every control. */
-export interface SharedProps {
-  id: string
-  'aria-invalid': boolean
-  'aria-describedby': string | undefined
-  autoFocus: boolean
-}
-
 function GrowingText({
   text,
   onText,
   ...rest
-}: SharedProps & { text: string; onText: (text: string) => void; placeholder: string | undefined }) {
+}: ControlProps & { text: string; onText: (text: string) => void; placeholder: string | undefined }) {
   return <textarea {...rest} rows={3} value={text} onChange={(event) => onText(event.target.value)} />
 }
 
-function Slider({ field, value, onChange, ...rest }: SharedProps & Pick<Props, 'field' | 'value' | 'onChange'>) {
+function Slider({ field, value, onChange, ...rest }: ControlProps & Pick<Props, 'field' | 'value' | 'onChange'>) {
   const fallback = typeof field.default === 'number' ? field.default : (field.minimum ?? 0)
   const current = typeof value === 'number' ? value : fallback
   const set = (next: number) => onChange(next === field.default ? undefined : next)
@@ -206,7 +199,7 @@ function NumberInput({
   value,
   onChange,
   ...rest
-}: SharedProps & Pick<Props, 'field' | 'value' | 'onChange'> & { 'aria-label'?: string }) {
+}: ControlProps & Pick<Props, 'field' | 'value' | 'onChange'> & { 'aria-label'?: string }) {
   const outer = typeof value === 'number' ? String(value) : ''
   const [typed, setTyped] = useState<string | null>(null)
   return (
@@ -231,7 +224,7 @@ function JsonText({
   onChange,
   hint,
   ...rest
-}: SharedProps & Pick<Props, 'value' | 'onChange'> & { hint: string | undefined }) {
+}: ControlProps & Pick<Props, 'value' | 'onChange'> & { hint: string | undefined }) {
   const [text, setText] = useState(value === undefined ? '' : JSON.stringify(value))
   const [broken, setBroken] = useState(false)
   return (

@@ -6,9 +6,9 @@ import { mediaKind } from '../media.ts'
 import { errorText } from '../run-store.ts'
 import { knownFile, sendFile } from '../send-file.ts'
 import { useStudio } from '../studio-context.ts'
-import type { SharedProps } from './field-input.tsx'
+import type { ControlProps } from './control-props.ts'
 
-interface Props extends SharedProps {
+interface Props extends ControlProps {
   title: string
   value: Json | undefined
   onChange: (value: Json | undefined) => void
@@ -141,7 +141,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
 }
 
 /** An uploaded file, shown without its URL. */
-function FileChip({ url, onRemove, ...rest }: SharedProps & { url: string; onRemove: () => void }) {
+function FileChip({ url, onRemove, ...rest }: ControlProps & { url: string; onRemove: () => void }) {
   const [broken, setBroken] = useState(false)
   const known = knownFile(url)
   const type = known?.type ?? /^data:([^;,]*)/.exec(url)?.[1] ?? null

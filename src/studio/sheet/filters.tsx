@@ -1,8 +1,8 @@
 import { useState } from 'react'
-import { useCatalogue } from '../catalogue.ts'
 import { humanize } from '../format.ts'
 import { Close, Search } from '../icons.tsx'
 import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
+import { useCatalogue } from '../use-catalogue.ts'
 
 /** Filters of the sheet, kept in the URL. */
 export function Filters() {

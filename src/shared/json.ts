@@ -1,4 +1,5 @@
-import type { JsonObject } from './jobs/job.ts'
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type JsonObject = { [key: string]: Json }
 
 /** Whether a value parsed from JSON is an object: neither null nor a list. */
 export const isObject = (value: unknown): value is JsonObject =>
