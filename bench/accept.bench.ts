@@ -9,19 +9,19 @@ import { startProcesses } from '../test/support/start-processes.ts'
 import { TEST_KEY } from '../test/support/start-service.ts'
 
 /**
- * What the promises of an accepted job cost: `POST /v1/jobs` with an API key, an idempotency key, input checked by its
- * preset and credits held, against a bare Express route with one BullMQ add. Both in turns on the same machine, without
- * workers, so that shares can be compared where milliseconds cannot. On a machine that does other work beside, waiting
- * for three turns at Redis instead of one weighs more than the work itself: then the processor time is the better measure.
- * What was measured so far is in docs/operations.md, "What accepting costs".
+ * Cost of accepting a job: `POST /v1/jobs` with an API key, an idempotency key, an input that a preset validates and held
+ * credits, compared with a bare Express route with one BullMQ add. The two alternate on one machine without workers,
+ * because ratios are comparable between machines and milliseconds are not. On a busy machine the wait for three round
+ * trips to Redis instead of one dominates, so CPU time is the better measure there. Results: docs/operations.md, "What
+ * accepting costs".
  */
 
 const ROUNDS = 5
 const SECONDS = 4
 const CONNECTIONS = 64
-/** Of the bare route's requests a second. */
+/** Share of the bare route's requests per second. */
 const GOAL = 0.6
-/** Times its p99, each at half its rate. */
+/** p99 as a multiple of the bare route's, each at half its maximum rate. */
 const GOAL_P99 = 2
 
 const body = JSON.stringify({
@@ -39,11 +39,11 @@ interface Target {
 }
 
 type Measured = LoadReport & {
-  /** ms of the processor for each request, in the process that answers; NaN where Linux is not. */
+  /** CPU time per request of the process that responds, ms; NaN except on Linux. */
   cpu: number
 }
 
-/** ms that a process has had the processor; Linux counts hundredths of a second. */
+/** CPU time of a process, ms; Linux counts hundredths of a second. */
 function cpuOf(pid: number): number {
   const file = `/proc/${pid}/stat`
   if (!existsSync(file)) return Number.NaN
@@ -77,7 +77,7 @@ async function load({ pid, port, path, headers, keyed }: Target, rate = 0, secon
 const perSecond = ({ answered, seconds }: LoadReport): number => answered / seconds
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
-/** A tenant that must pay, and its key. */
+/** Creates a tenant with limited credits, and returns its key. */
 async function payingTenant(url: string): Promise<string> {
   const post = async (path: string, content: object): Promise<{ key: string }> => {
     const response = await fetch(`${url}/v1/admin/tenants${path}`, {
@@ -111,19 +111,19 @@ test('accept', async () => {
   }
   const bare: Target = { pid: bareProcess.pid, port, path: '/jobs', headers: [], keyed: false }
 
-  // Warm: code is compiled, schemas are fetched.
+  // Warm-up: compiles code and fetches schemas.
   for (const target of [accept, bare]) await load(target, 0, 2)
 
   const say = (line: string): void => void process.stdout.write(`${line}\n`)
   const ceiling = perSecond(await load({ ...bare, path: '/nothing' }))
-  say(`the generator and an Express route that does nothing: ${ceiling.toFixed(0)}/s`)
+  say(`ceiling (load generator and an empty Express route): ${ceiling.toFixed(0)}/s`)
 
   const rounds: { bare: Measured; accept: Measured }[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const one = { bare: await load(bare), accept: await load(accept) }
     rounds.push(one)
     say(
-      `round ${round + 1}: bare ${perSecond(one.bare).toFixed(0)}/s, accept ${perSecond(one.accept).toFixed(0)}/s, share ${(perSecond(one.accept) / perSecond(one.bare)).toFixed(2)}; of the processor ${one.bare.cpu.toFixed(2)} and ${one.accept.cpu.toFixed(2)} ms`,
+      `round ${round + 1}: bare ${perSecond(one.bare).toFixed(0)}/s, accept ${perSecond(one.accept).toFixed(0)}/s, share ${(perSecond(one.accept) / perSecond(one.bare)).toFixed(2)}; CPU time per request ${one.bare.cpu.toFixed(2)} and ${one.accept.cpu.toFixed(2)} ms`,
     )
   }
   const share = median(rounds.map((one) => perSecond(one.accept) / perSecond(one.bare)))
@@ -131,7 +131,7 @@ test('accept', async () => {
     bare: median(rounds.map((one) => perSecond(one.bare))),
     accept: median(rounds.map((one) => perSecond(one.accept))),
   }
-  say(`accept reaches ${share.toFixed(2)} of the bare route (goal ${GOAL})`)
+  say(`accept reaches ${share.toFixed(2)} of the throughput of the bare route (goal ${GOAL})`)
 
   const slower: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
@@ -141,7 +141,7 @@ test('accept', async () => {
       `at half load: bare p50 ${half.bare.p50.toFixed(1)} p99 ${half.bare.p99.toFixed(1)} ms, accept p50 ${half.accept.p50.toFixed(1)} p99 ${half.accept.p99.toFixed(1)} ms`,
     )
   }
-  say(`its p99 is ${median(slower).toFixed(2)} times that of the bare route (goal ${GOAL_P99})`)
+  say(`p99 of accept is ${median(slower).toFixed(2)} times that of the bare route (goal ${GOAL_P99})`)
 
   await fleet.stop()
   await bareProcess.kill()

@@ -7,19 +7,19 @@ import { spawnNode } from '../test/support/spawn-process.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 
 /**
- * What it costs to keep outputs: 1,000 files of 1 MB through the copier of a worker (type, SHA-256, measures, a small
- * picture of large ones, an fsync of each file and of its folder, a rename) against `fetch` that writes to a file and does
- * nothing else. Both in turns, eight at a time as a worker does it, each in a separate process with the flags of the
- * image. Processor time is reported too, because a disk that is shared makes seconds uncertain.
+ * Cost of storing outputs: 1,000 files of 1 MB through the copier of a worker (media type, SHA-256, dimensions, a thumbnail
+ * of large pictures, an fsync of each file and of its folder, a rename), compared with a plain `fetch` to a file. The two
+ * alternate, with eight files at once like a worker, each in a separate process with the flags of the container image. CPU
+ * time is reported too, because a shared disk makes elapsed time unreliable.
  *
- * The goal is for files that are not decoded, such as film and sound. A picture of two million pixels costs its decoding
- * and a small picture on top, for which `fetch` has no equivalent; it is reported separately.
+ * The goal applies to files that are not decoded, such as video and audio. A picture of two million pixels also costs its
+ * decoding and a thumbnail, for which `fetch` has no equivalent; pictures are reported separately.
  */
 
 const FILES = 1000
 const AT_ONCE = 8
 const ROUNDS = 6
-/** Of the throughput of plain `fetch`. */
+/** Share of the throughput of plain `fetch`. */
 const GOAL = 0.8
 
 const SUPPORT = join(import.meta.dirname, 'support')
@@ -29,13 +29,13 @@ beforeAll(async () => {
   const server = spawnNode(join(SUPPORT, 'file-server.ts'))
   const [, port = '', pictureSize = ''] = await server.waitForLine(/^ready (\d+) (\S+)/, { timeout: 60_000 })
   base = `http://127.0.0.1:${port}`
-  say(`pictures have ${pictureSize} MB, other files 1 MB`)
+  say(`size of a picture: ${pictureSize} MB, of other files: 1 MB`)
   return () => server.kill('SIGKILL')
 })
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-async function bring(
+async function copyAll(
   way: 'copier' | 'plain' | 'synced',
   kind: 'bytes' | 'pictures',
   files = FILES,
@@ -54,23 +54,23 @@ const total = (reports: readonly CopyReport[], field: 'bytes' | 'seconds' | 'cpu
   reports.reduce((sum, report) => sum + report[field], 0)
 const perSecond = (...reports: CopyReport[]): number =>
   total(reports, 'bytes') / 1024 / 1024 / total(reports, 'seconds')
-/** Before, after a tenth, at the half, at the end. */
+/** Memory before the first file, after a tenth, after half, and after all files. */
 const memory = ({ rss }: CopyReport): string => {
   const [start = 0, first = 0] = rss
   const [middle = 0, end = 0] = [rss[Math.floor(rss.length / 2)], rss.at(-1)]
   return `${[start, first, middle, end].map((mb) => mb.toFixed(0)).join(' -> ')} MB`
 }
 const describe = (report: CopyReport): string =>
-  `${perSecond(report).toFixed(0)} MB/s, ${((report.cpu / FILES) * 1000).toFixed(1)} ms of the processor a file`
+  `${perSecond(report).toFixed(0)} MB/s, ${((report.cpu / FILES) * 1000).toFixed(1)} ms of CPU time per file`
 
 test('artifacts', async () => {
-  for (const way of ['plain', 'copier'] as const) await bring(way, 'bytes', 100)
+  for (const way of ['plain', 'copier'] as const) await copyAll(way, 'bytes', 100)
   const all: Record<'plain' | 'copier', CopyReport[]> = { plain: [], copier: [] }
   for (let round = 1; round <= ROUNDS; round++) {
-    // Who goes second finds the disk as the first has left it.
+    // Alternates, because the first run leaves a busy disk to the second.
     const order = round % 2 === 1 ? (['plain', 'copier'] as const) : (['copier', 'plain'] as const)
     for (const way of order) {
-      const report = await bring(way, 'bytes')
+      const report = await copyAll(way, 'bytes')
       expect(report.bytes).toBe(FILES * 1024 * 1024)
       all[way].push(report)
       say(`round ${round}, ${way}: ${describe(report)}; memory ${memory(report)}`)
@@ -79,11 +79,11 @@ test('artifacts', async () => {
   const share = perSecond(...all.copier) / perSecond(...all.plain)
   const work = total(all.copier, 'cpu') / total(all.plain, 'cpu')
   say(
-    `the copier reaches ${share.toFixed(2)} of plain fetch (goal ${GOAL}), with ${work.toFixed(2)} of its processor time`,
+    `the copier reaches ${share.toFixed(2)} of the throughput of plain fetch (goal ${GOAL}), with ${work.toFixed(2)} of its CPU time`,
   )
-  const synced = await bring('synced', 'bytes')
+  const synced = await copyAll('synced', 'bytes')
   say(`fetch with an fsync of each file: ${describe(synced)}`)
 
-  const pictures = await bring('copier', 'pictures')
-  say(`pictures, measured and with small ones: ${describe(pictures)}; memory ${memory(pictures)}`)
+  const pictures = await copyAll('copier', 'pictures')
+  say(`pictures, with dimensions and thumbnails: ${describe(pictures)}; memory ${memory(pictures)}`)
 })

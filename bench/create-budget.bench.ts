@@ -6,8 +6,8 @@ const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const JOBS = 1000
 
 /**
- * How much of the create budget is used while work is waiting: two apis, two workers, 6,000 creates a minute and a
- * simulator with the same limit. 1 is the whole budget; the burst that the slow first second leaves over can make it more.
+ * Share of the create budget that is used while jobs are waiting: two apis, two workers, 6,000 creates a minute and a
+ * simulator with the same limit. 1 is the whole budget; the burst that is left from the slow first second can exceed it.
  */
 test('create budget', async () => {
   const perMinute = 6000
@@ -39,7 +39,7 @@ test('create budget', async () => {
   const busiest = Math.max(...times.map((from, i) => times.slice(i).filter((at) => at < from + 1000).length))
   const { counts } = await fleet.simulator.books()
   process.stdout.write(
-    `budget used over the middle half: ${used.toFixed(3)}; busiest sliding second: ${busiest} of ${2 * perSecond} allowed; 429s: ${counts.throttled}\n`,
+    `share of the budget used in the middle half: ${used.toFixed(3)}; busiest sliding second: ${busiest} of ${2 * perSecond} allowed; 429s: ${counts.throttled}\n`,
   )
   expect(counts).toMatchObject({ created: JOBS, throttled: 0 })
   expect(busiest).toBeLessThanOrEqual(2 * perSecond)

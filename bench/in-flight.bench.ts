@@ -8,13 +8,13 @@ import { tempDir } from '../test/support/temp-dir.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
 /**
- * What 10,000 predictions in flight cost: memory of the one worker, bytes in Redis for each open and each finished job.
- * Worker and api are started with the flags of the image.
+ * Cost of 10,000 predictions in flight: memory of the only worker, and bytes in Redis per open and per finished job. Worker
+ * and api run with the flags of the container image.
  */
 const JOBS = 10_000
 const REST_MS = 20_000
 
-/** Long enough that all are in flight together. */
+/** Runs long enough for all to be in flight together. */
 const MODEL = {
   name: 'bench/long',
   input_schema: { properties: { prompt: { type: 'string' } } },
@@ -27,7 +27,7 @@ const rssOf = (pid: number): number =>
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
 
-/** The stream of events is trimmed to a length, however many jobs there are: it is no job's cost. */
+/** Bytes of the event stream. Its length is fixed, so they are not part of a job's cost. */
 const streamOf = async ({ redis, keys }: Fleet): Promise<number> =>
   (await redis.memory('USAGE', keys.events, 'SAMPLES', '0')) ?? 0
 
@@ -36,7 +36,7 @@ const usedBy = async (fleet: Fleet): Promise<number> => {
   return used - (await streamOf(fleet))
 }
 
-/** On the average of these jobs, the bytes of the keys that `keysOf` names. */
+/** Mean bytes per job of the keys that `keysOf` names. */
 async function bytesOf({ redis }: Fleet, ids: string[], keysOf: (id: string) => string[]): Promise<number> {
   const sizes = await Promise.all(ids.flatMap(keysOf).map(async (key) => (await redis.memory('USAGE', key)) ?? 0))
   return Math.round(sizes.reduce<number>((sum, size) => sum + size, 0) / ids.length)
@@ -48,7 +48,7 @@ test('in flight', { timeout: 1_800_000 }, async () => {
   const models = join(tempDir(), 'models.json')
   writeFileSync(models, JSON.stringify({ models: [MODEL] }))
   const processes = { apis: 1, workers: 1, nodeFlags: imageFlags() }
-  // The image holds its code compiled; here a first start does that.
+  // Fills the compile cache, which the image contains.
   await (await startProcesses(processes)).stop()
   const fleet = await startProcesses({
     ...processes,
@@ -81,7 +81,7 @@ test('in flight', { timeout: 1_800_000 }, async () => {
   const record = await bytesOf(fleet, sample, (id) => [keys.job(id), keys.order(id)])
   await delay(REST_MS)
   rss.push(`${rssOf(pid).toFixed(0)} MB at rest`)
-  say(`an open job: ${open.toFixed(0)} bytes of Redis, of which its record has ${record}`)
+  say(`an open job: ${open.toFixed(0)} bytes in Redis, ${record} of them in its record`)
 
   await waitFor('all to be done', async () => (await succeeded(fleet)) === JOBS, { timeout: 900_000, interval: 250 })
   rss.push(`${rssOf(pid).toFixed(0)} MB when all are done`)
@@ -99,10 +99,10 @@ test('in flight', { timeout: 1_800_000 }, async () => {
     return [keys.prediction('default', predictions[at] ?? ''), keys.idempotency(idempotency)]
   })
   say(
-    `a finished job without payload: ${(finished - payload).toFixed(0)} bytes at its end, ` +
-      `${(finished - payload - passing).toFixed(0)} after a day; its record has ${done} with ${payload} of payload`,
+    `a finished job without payload: ${(finished - payload).toFixed(0)} bytes at completion, ` +
+      `${(finished - payload - passing).toFixed(0)} after a day; its record: ${done}, including ${payload} of payload`,
   )
-  say(`the stream of events: ${((await streamOf(fleet)) / 1e6).toFixed(1)} MB in all`)
+  say(`the event stream: ${((await streamOf(fleet)) / 1e6).toFixed(1)} MB in total`)
   say(`worker: ${rss.join(', ')}`)
   expect(ids).toHaveLength(JOBS)
   for (const process of [...fleet.apis, ...fleet.workers]) await process.kill('SIGKILL')

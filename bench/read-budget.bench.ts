@@ -6,9 +6,9 @@ import { TEST_KEY } from '../test/support/start-service.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
 /**
- * With every webhook lost the account's read budget must still be enough, and results must not come much later: for many
- * short runs, and for thousands of long ones that are open together. The second has its clock scaled: limits, runs and
- * durations of ours alike. Upstream has the same budget, so that it would refuse what is too much.
+ * Use of the account's read budget while every webhook is lost: it must suffice without delaying results, for many short runs
+ * and for thousands of long runs at once. The second case scales the clock: limits, run times and our durations. The
+ * simulator enforces the same budget, so it would refuse an excess.
  */
 const MODEL = 'google/gemini-3-pro'
 /** Runs of the model take 60 to 120 s. */
@@ -22,7 +22,7 @@ afterEach(async () => {
   fleet = undefined
 })
 
-/** Durations of the polling and of upstream, `scale` times faster; those of single requests stay. */
+/** Timings with polling and upstream `scale` times faster; durations of single requests are unchanged. */
 function scaled(scale: number): Partial<Timings> {
   const { pollWithWebhooks, pollOnly } = DEFAULT_TIMINGS
   const faster = ({ first, min, max }: Timings['pollOnly']) => ({
@@ -71,7 +71,7 @@ test.each([
       open = Math.max(open, await inspect.scard(keys.open('default')))
     }
     const sampling = setInterval(() => void sample().catch(() => undefined), 5000)
-    // A little ahead of the create budget: the line is never empty, and never long.
+    // Slightly faster than the create budget, so that the queue is never empty and never long.
     const interval = (60_000 / (CREATES * scale)) * 20
     const submitAll = async (): Promise<void> => {
       const begun = performance.now()
@@ -100,8 +100,8 @@ test.each([
     const { counts } = await simulator.books()
     const reads = counts.gets + counts.lists
     process.stdout.write(
-      `${name} (x${scale}): ${jobs} jobs, ${open} open at most; busiest minute ${busiest.toFixed(0)} of ${READS} reads; ` +
-        `${(1 + reads / jobs).toFixed(2)} requests for each finished job; 429s: ${counts.throttled}\n`,
+      `${name} (x${scale}): ${jobs} jobs, at most ${open} open; busiest minute ${busiest.toFixed(0)} of ${READS} reads; ` +
+        `${(1 + reads / jobs).toFixed(2)} requests per finished job; 429s: ${counts.throttled}\n`,
     )
     expect(counts.throttled).toBe(0)
     expect(busiest).toBeLessThanOrEqual(READS * 1.02)

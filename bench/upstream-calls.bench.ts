@@ -7,7 +7,7 @@ import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
 /**
- * Requests to Replicate for each finished job: with webhooks, without any, and as people write it today. Runs take 6 to
+ * Requests to Replicate per finished job: with webhooks, without any, and with two naive implementations. Runs take 6 to
  * 12 s.
  */
 const MODEL = 'google/gemini-3-pro'
@@ -64,9 +64,9 @@ const untilOver = async (id: string): Promise<void> => {
   while (!(await isOver(id))) await new Promise((resolve) => setTimeout(resolve, 500))
 }
 const report = (what: string, value: number): void =>
-  void process.stdout.write(`${what}: ${value.toFixed(2)} requests for each finished job\n`)
+  void process.stdout.write(`${what}: ${value.toFixed(2)} requests per finished job\n`)
 
-describe('requests for each finished job', () => {
+describe('requests per finished job', () => {
   test('with webhooks', async () => {
     const value = await runJobs(JOBS)
     report('webhooks healthy', value)

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** Measurements: `npm run bench -- create-budget`. They print figures and assert only what does not depend on time. */
+/** Measurements: `npm run bench -- create-budget`. They print figures, and assert only results that do not depend on time. */
 export default defineConfig({
   test: {
     include: ['bench/**/*.bench.ts'],

@@ -1,7 +1,7 @@
-// `npm run chaos -- --jobs 10000 --seed 7 --minutes 5`: the chaos test at length. All are optional; without --seed a new
-// one is drawn, and printed. The seed also draws how the deployment is made up, unless that is said: `--apis 2`,
-// `--polling-only`, `--strict`, `--upstream-dies`, and the same with `--no-`.
-// `npm run chaos -- --soak`: the scenarios that take minutes.
+// `npm run chaos -- --jobs 10000 --seed 7 --minutes 5` runs the chaos test for longer. All options are optional; without --seed
+// a random seed is used and printed. The seed also selects the make-up of the deployment, unless these options set it:
+// `--apis 2`, `--polling-only`, `--strict`, `--upstream-dies`, and the last three with `--no-`.
+// `npm run chaos -- --soak` runs the scenarios that take minutes.
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
@@ -50,6 +50,6 @@ const child = spawn(process.execPath, [join(root, 'node_modules', 'vitest', 'vit
     TEST_CHAOS_VARIANT: JSON.stringify(variant),
   },
 })
-// Ctrl-C reaches vitest by itself; we stay to report.
+// The terminal sends Ctrl-C to vitest too; this process stays to report its exit code.
 process.on('SIGINT', () => {})
 child.on('close', (code) => (process.exitCode = code ?? 1))

@@ -1,4 +1,4 @@
-// Lint, format, types and dead code; `npm run check`, and the first part of `npm test`.
+// `npm run check`, also the first part of `npm test`: lint, format, types and dead code.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ const checks = [
 const queue = checks.filter(({ needs }) => needs === undefined || existsSync(join(root, needs)))
 const failed = []
 
-/** Each uses a core well, so as many at a time as two cores keep busy. */
+/** Runs checks from the queue, one at a time. Each check uses about one core, so two of these run at once. */
 async function worker() {
   for (let check = queue.shift(); check; check = queue.shift()) {
     const { name, tool, args } = check

@@ -1,5 +1,5 @@
-// `npm run demo`: a story book of four pictures, from an empty folder to files. Everything runs in this process on a
-// temporary data folder, Replicate is simulated, and nothing is left behind but the pictures. `--out <folder>` says where.
+// `npm run demo` creates a story book of four pictures. Everything runs in this process, on a temporary data folder and with
+// a simulated Replicate; only the pictures remain. `--out <folder>` sets their folder.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -25,7 +25,7 @@ const STORY = [
 const { values } = parseArgs({ options: { out: { type: 'string' } }, strict: true })
 const say = (line = ''): void => void process.stdout.write(`${line}\n`)
 
-/** The first signal ends the demo in order; npm and the terminal both send one. */
+/** The first signal stops the demo gracefully. npm and the terminal both send one, so later ones are ignored. */
 const leaving = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const)
   process.on(name, () => {
@@ -34,7 +34,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const)
     leaving.abort()
   })
 
-async function tellStory(dataDir: string, out: string): Promise<void> {
+async function runDemo(dataDir: string, out: string): Promise<void> {
   const { REDIS_SERVER_BIN } = readEnvironment()
   const config = parseConfig({
     DATA_DIR: dataDir,
@@ -53,7 +53,7 @@ async function tellStory(dataDir: string, out: string): Promise<void> {
     try {
       leaving.signal.throwIfAborted()
       const { url } = service
-      if (url === null || parts.devApiKey === null) throw new Error('The service has no address.')
+      if (url === null || parts.devApiKey === null) throw new Error('The service did not open a port.')
       say(`Ready after ${span((performance.now() - began) / 1000)} at ${url}\n`)
       await makeBook(createClient({ baseUrl: url, key: parts.devApiKey }), out)
     } finally {
@@ -65,13 +65,13 @@ async function tellStory(dataDir: string, out: string): Promise<void> {
 }
 
 async function makeBook(client: ReturnType<typeof createClient>, out: string): Promise<void> {
-  const asked = performance.now()
+  const submittedAt = performance.now()
   const accepted = await client.submitBatch({
     preset: 'story-page',
     items: STORY.map(([page, prompt]) => ({ input: { prompt }, metadata: { page } })),
     metadata: { story: 'The fox and the lighthouse' },
   })
-  say(`POST /v1/batches  202 after ${Math.round(performance.now() - asked)} ms  ${accepted.id}\n`)
+  say(`POST /v1/batches  202 after ${Math.round(performance.now() - submittedAt)} ms  ${accepted.id}\n`)
   const batch = await followBatch(client, accepted, { screen: process.stdout, signal: leaving.signal, json: false })
   say()
   for (const job of await everyJob(client, batch.id)) {
@@ -87,7 +87,7 @@ async function makeBook(client: ReturnType<typeof createClient>, out: string): P
     `Cost: ${credits(cost?.captured ?? 0)} credits, estimated ${credits(cost?.estimate ?? 0)} (simulated: nothing was billed)`,
   )
   say(`Pictures: ${out}`)
-  if (batch.status !== 'succeeded') throw new Error(`The batch ended ${batch.status}.`)
+  if (batch.status !== 'succeeded') throw new Error(`The batch completed with status ${batch.status}.`)
 }
 
 const pageOf = ({ metadata, id }: Job): string => STORY.find(([page]) => page === metadata.page)?.[0] ?? id
@@ -95,7 +95,7 @@ const pageOf = ({ metadata, id }: Job): string => STORY.find(([page]) => page ==
 const dataDir = await mkdtemp(join(tmpdir(), 'genqueue-demo-'))
 try {
   const out = values.out === undefined ? await mkdtemp(join(tmpdir(), 'genqueue-story-')) : resolve(values.out)
-  await tellStory(dataDir, out)
+  await runDemo(dataDir, out)
 } catch (error) {
   if (!leaving.signal.aborted) console.error(error instanceof Error ? error.message : error)
   process.exitCode = leaving.signal.aborted ? 130 : 1

@@ -1,4 +1,4 @@
-// `npm run reset`: empties the data folder. Refuses while something works in it.
+// `npm run reset` empties the data folder. Refuses while a process uses it.
 import { readdir, realpath, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -14,7 +14,7 @@ async function reset(): Promise<void> {
   if (folder === undefined) return console.log(`${dataDir} does not exist: nothing to do`)
   for (const precious of [process.cwd(), homedir()]) {
     if (isWithin(folder, await realpath(precious)))
-      throw new Error(`${folder} holds ${precious}: this is no data folder`)
+      throw new Error(`${folder} contains ${precious}, so it is not a data folder.`)
   }
 
   const lock = await lockDataDir(folder)

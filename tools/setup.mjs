@@ -1,6 +1,5 @@
-// Runs before every npm script, on any Node version, before anything is installed: plain JavaScript for
-// Node 18 and newer, no dependency. Installs what is missing, with --page builds the page, and is silent and quick
-// when there is nothing to do.
+// Runs before every npm script, even before anything is installed: plain JavaScript for Node 18 and newer, without
+// dependencies. Installs missing packages; with --page also builds the page. Prints nothing when everything is up to date.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -42,7 +41,7 @@ function isInstalled() {
   const wanted = dependencyHash()
   if (read(installStamp) === wanted) return true
   if (!holdsAllOf(JSON.parse(read(join(root, 'package-lock.json'))))) return false
-  // Installed by hand: npm's own record says that all of the lock is there.
+  // Installed by hand: npm's own record lists everything in the lock file.
   writeFileSync(installStamp, wanted)
   return true
 }
@@ -57,7 +56,7 @@ function dependencyHash() {
   ])
 }
 
-/** Optional packages are for other platforms more often than not: npm decides about those. */
+/** Whether everything in the lock file is installed. Absent optional packages do not count: most are for other platforms. */
 function holdsAllOf(lock) {
   const record = read(join(modules, '.package-lock.json'))
   if (record === undefined) return false
@@ -86,8 +85,8 @@ function install() {
 }
 
 /**
- * npm ci removes node_modules, and with it the Node that npm scripts find first: it must run on the machine's own. Nor
- * may it take the script that called us for its own (npm_lifecycle_*); settings (npm_config_*) it shall keep.
+ * Node and environment for `npm ci`. It removes node_modules, which contains the Node that npm scripts find first, so it must
+ * run on the machine's own Node. Variables of the calling script (npm_lifecycle_*) are removed; settings (npm_config_*) stay.
  */
 function outside() {
   const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => !isInside(folder))
@@ -106,20 +105,22 @@ function isInside(file) {
 // --- Node
 
 function checkNode() {
-  // node_modules/.bin comes first for npm scripts; where npm has no Node for this platform, the machine's own serves.
+  // node_modules/.bin comes first for npm scripts; where npm has no Node for this platform, the machine's own is used.
   const hasOwn = existsSync(ownNode)
   if (!hasOwn || isInside(process.execPath)) return requireNode(process.version, 'this machine')
   const { stdout, error } = spawnSync(ownNode, ['--version'], { encoding: 'utf8', shell: process.platform === 'win32' })
-  if (error || !stdout) throw new Error(`${relative(root, ownNode)} does not run on this system. ${cure()}`)
+  if (error || !stdout) throw new Error(`${relative(root, ownNode)} does not run on this system. ${installHint()}`)
   return requireNode(stdout.trim(), relative(root, ownNode))
 }
 
 function requireNode(version, where) {
   if (Number.parseInt(version.slice(1), 10) >= WANTED_MAJOR) return
-  throw new Error(`Node ${version} (${where}) is too old: genqueue needs Node ${WANTED_MAJOR} or newer. ${cure()}`)
+  throw new Error(
+    `Node ${version} (${where}) is too old: genqueue needs Node ${WANTED_MAJOR} or newer. ${installHint()}`,
+  )
 }
 
-function cure() {
+function installHint() {
   return `Install it, for example by "nvm install ${WANTED_MAJOR}" or "brew install node@${WANTED_MAJOR}", or use docker compose up.`
 }
 
@@ -140,7 +141,7 @@ function buildPage() {
   const vite = join(modules, 'vite', 'bin', 'vite.js')
   const node = existsSync(ownNode) ? ownNode : process.execPath
   const args = [vite, 'build', '--config', join('src', 'studio', 'vite.config.ts'), '--logLevel', 'warn']
-  // The page is always built for use; a NODE_ENV of the caller's would change what is built.
+  // Always a production build: a NODE_ENV of the caller would change the result.
   const env = { ...process.env, NODE_ENV: 'production' }
   const result = spawnSync(node, args, {
     cwd: root,
@@ -148,7 +149,7 @@ function buildPage() {
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: process.platform === 'win32',
   })
-  if (result.status !== 0) throw new Error('the page could not be built')
+  if (result.status !== 0) throw new Error('Building the page failed.')
   writeFileSync(pageStamp, wanted)
 }
 
@@ -160,13 +161,13 @@ function filesBelow(folder) {
 
 // --- helpers
 
-/** Two starts at once: one works, the other waits and then finds it done. */
+/** Runs `work` under a lock, so that of two simultaneous starts the second one waits for the first. */
 function alone(work) {
   mkdirSync(join(root, 'dist'), { recursive: true })
   const lock = join(root, 'dist', '.setup.lock')
   for (let waited = false; !tryCreate(lock); waited = true) {
     const holder = Number(read(lock))
-    if (!waited) say(`waiting for another set-up (process ${holder})`)
+    if (!waited) say(`waiting for the set-up of process ${holder}`)
     if (isAbandoned(lock, holder)) rmSync(lock, { force: true })
     else pause(200)
   }
@@ -189,7 +190,7 @@ function tryCreate(lock) {
   }
 }
 
-/** Its process is gone, or, should another program have got the pid, it is older than any set-up lasts. */
+/** Whether the process of the lock has ended. A lock of 15 minutes counts too, because its pid may have been reused. */
 function isAbandoned(lock, holder) {
   try {
     return (holder > 0 && !isAlive(holder)) || Date.now() - statSync(lock).mtimeMs > 15 * 60_000

@@ -1,6 +1,6 @@
-// `npm run soak -- --minutes 30`: what `npm test` checks with one seed, with a new seed in each round until the time is over.
-// A round is: all property tests with ten times their examples, then a chaos run. `--seed N` repeats the round of that seed alone.
-// Ends with 1 at the first round that fails, and prints the command that repeats it.
+// `npm run soak -- --minutes 30` repeats randomized tests of `npm test`, with a new seed in each round, until the time is over.
+// A round consists of all property tests with ten times their examples, and a chaos run. `--seed N` repeats only that round.
+// Exits with 1 at the first failed round, and prints the command that repeats the round.
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ const propertyTests = readdirSync(join(root, 'test'), { recursive: true, encodin
   .map((name) => join('test', name))
   .filter((file) => readFileSync(join(root, file), 'utf8').includes("from 'fast-check'"))
 
-// Ctrl-C reaches vitest by itself; we stay to report.
+// The terminal sends Ctrl-C to vitest too; this process stays to report the result.
 process.on('SIGINT', () => {})
 
 const until = performance.now() + Number(values.minutes) * 60_000
@@ -40,7 +40,7 @@ do {
     (await run([vitest, 'run', '--testTimeout=600000', ...propertyTests], env)) ||
     (await run([join(root, 'tools', 'chaos.mjs'), '--jobs', values.jobs, '--seed', seed, '--minutes', '1'], {}))
   if (code !== 0) {
-    console.error(`failed; to repeat it: npm run soak -- --seed ${seed} --jobs ${values.jobs}`)
+    console.error(`Failed. To repeat this round: npm run soak -- --seed ${seed} --jobs ${values.jobs}`)
     process.exit(1)
   }
   rounds++

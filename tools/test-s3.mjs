@@ -1,8 +1,8 @@
-// `npm run test:s3`: the tests against a real S3 server, which is fetched when none is at hand.
+// `npm run test:s3` runs the tests against a real S3 server, which is downloaded when none is installed.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 
-// Ctrl-C reaches vitest by itself; we stay to report.
+// The terminal sends Ctrl-C to vitest too; this process stays to report its exit code.
 process.on('SIGINT', () => {})
 
 const root = join(import.meta.dirname, '..')

@@ -1,10 +1,10 @@
-// `npm test`: the checks, then all tests. With arguments (`npm test -- test/unit`) they go to vitest, and only it runs.
+// `npm test` runs the checks, then all tests. With arguments (`npm test -- test/unit`) it runs only vitest, with these arguments.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-// Ctrl-C reaches vitest by itself; we stay to report.
+// The terminal sends Ctrl-C to vitest too; this process stays to report the result.
 process.on('SIGINT', () => {})
 
 const root = join(import.meta.dirname, '..')
@@ -26,14 +26,14 @@ const code = await run([
 const { passed, failed, skipped } = count(report)
 rmSync(folder, { recursive: true, force: true })
 
-// On a developer's machine a test may be skipped for a while; CI must have run everything.
+// Skipped tests fail only in CI; on a developer's machine a test may be skipped temporarily.
 const tooFew = process.env.CI === 'true' && skipped > 0
-if (!checksOk) console.log('The checks failed: see above.')
-if (tooFew) console.log(`${skipped} skipped: with CI=true nothing may be skipped.`)
+if (!checksOk) console.log('The checks failed, see above.')
+if (tooFew) console.log(`${skipped} skipped. With CI=true no test may be skipped.`)
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = checksOk && code === 0 && failed === 0 && passed > 0 && !tooFew ? 0 : 1
 
-/** Single tests; a file that could not even be loaded counts as one that failed. */
+/** Numbers of tests by result. A file that could not be loaded counts as one failed test. */
 function count(file) {
   try {
     const { testResults } = JSON.parse(readFileSync(file, 'utf8'))

@@ -15,8 +15,8 @@ import { createCopyOutputs } from '../../src/workers/copy-outputs.ts'
 import { jobRecord } from '../../test/unit/support/job-states.ts'
 
 /**
- * Brings files to the disk, and prints how that went as a line of JSON. `copier`: as a worker does it, with checksum,
- * type, measures, small pictures and fsync; `plain`: fetch and nothing else; `synced`: the same with an fsync of each.
+ * Copies files to the disk, and prints a `CopyReport` as a line of JSON. `copier`: like a worker, with checksum, media type,
+ * dimensions, thumbnails and fsync; `plain`: only fetch; `synced`: fetch with an fsync of each file.
  */
 
 const { values } = parseArgs({
@@ -32,10 +32,10 @@ const { values } = parseArgs({
 
 export interface CopyReport {
   seconds: number
-  /** s of the processor in this process. */
+  /** CPU time of this process, s. */
   cpu: number
   bytes: number
-  /** MB: before the first file, at each tenth of them, after the last. */
+  /** Resident memory, MB: before the first file and after each tenth of the files. */
   rss: number[]
 }
 
@@ -45,7 +45,7 @@ const urlOf = (at: number): string => `${base}/files/${kind}/${at}`
 
 function copier(): (at: number) => Promise<number> {
   const log = createLogger({ level: 'warn', readable: false })
-  const never = (): Promise<never> => Promise.reject(new Error('nothing is asked for here'))
+  const never = (): Promise<never> => Promise.reject(new Error('Not needed in this measurement.'))
   const copy = createCopyOutputs({
     artifacts: createDiskArtifactStore(folder),
     names: createArtifactNames(DISK_PATTERN),
@@ -81,7 +81,7 @@ const plain =
   (isSynced: boolean) =>
   async (at: number): Promise<number> => {
     const response = await fetch(urlOf(at))
-    if (!response.ok || !response.body) throw new Error(`${urlOf(at)} answered ${response.status}`)
+    if (!response.ok || !response.body) throw new Error(`${urlOf(at)} responded with ${response.status}`)
     const path = join(folder, String(at))
     const file = createWriteStream(path)
     await pipeline(Readable.fromWeb(response.body), file)
@@ -97,7 +97,7 @@ const rssNow = (): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1024
 
 mkdirSync(folder, { recursive: true })
-const bring = values.way === 'copier' ? copier() : plain(values.way === 'synced')
+const copyOne = values.way === 'copier' ? copier() : plain(values.way === 'synced')
 const report: CopyReport = { seconds: 0, cpu: 0, bytes: 0, rss: [rssNow()] }
 const [begun, cpuBefore] = [performance.now(), process.cpuUsage()]
 let next = 0
@@ -105,7 +105,7 @@ await Promise.all(
   Array.from({ length: atOnce }, async () => {
     while (next < count) {
       const at = next++
-      const bytes = await bring(at)
+      const bytes = await copyOne(at)
       report.bytes += bytes
       if ((at + 1) % (count / 10) === 0) report.rss.push(rssNow())
     }

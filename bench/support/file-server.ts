@@ -3,12 +3,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import sharp from 'sharp'
 
-/** Files of 1 MB, as an output host has them: `/files/bytes/<n>` without a type, `/files/pictures/<n>` that are JPEG. */
+/** Serves files of 1 MB like an output host: `/files/bytes/<n>` without a media type, `/files/pictures/<n>` as JPEG. */
 
 const MB = 1024 * 1024
 const DIFFERENT = 16
 
-/** A photograph's worth of detail: noise that was made coarse, in a quality that brings it to about 1 MB. */
+/** A picture with the detail of a photograph: enlarged noise, at a quality that results in about 1 MB. */
 async function picture(): Promise<Buffer> {
   const [width, height] = [1600, 1200]
   const noise = { raw: { width: width / 2, height: height / 2, channels: 3 as const } }

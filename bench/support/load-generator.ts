@@ -2,12 +2,12 @@ import { connect, type Socket } from 'node:net'
 import { parseArgs } from 'node:util'
 
 /**
- * Sends one POST again and again over keep-alive connections, and prints what came of it as a line of JSON. A process of
- * its own with nothing but sockets: it needs a small part of the time that an answer costs.
+ * Repeats one POST over keep-alive connections, and prints a `LoadReport` as a line of JSON. Runs in a separate process and
+ * uses plain sockets, so that it needs little CPU time compared with the server.
  *
- * Without `--rate` each connection sends its next request when the last was answered. With a rate, requests are sent at
- * even times, regardless of responses, and a latency counts from the moment at which its request was due: a server that
- * stalls is not spared the requests that came meanwhile.
+ * Without `--rate`, each connection sends its next request after the previous response. With a rate, requests are due at even
+ * intervals, regardless of responses, and a latency is measured from the due time: a stalled server is charged for the
+ * requests that became due meanwhile.
  */
 
 const { values } = parseArgs({
@@ -26,9 +26,9 @@ const { values } = parseArgs({
 
 export interface LoadReport {
   answered: number
-  /** Not 2xx, or a connection that ended. */
+  /** Responses other than 2xx. */
   wrong: number
-  /** The first of them. */
+  /** The first wrong response. */
   example: string | null
   seconds: number
   /** ms */
@@ -53,7 +53,7 @@ const latencies: number[] = []
 let wrong = 0
 let example: string | null = null
 let over = false
-/** Requests that are due and have no connection yet: when they were due. */
+/** Due times of requests that wait for a free connection. */
 const late: number[] = []
 const idle: Connection[] = []
 

@@ -117,7 +117,7 @@ export function createApp(options: AppOptions): Express {
     if (namesTwoHosts(request))
       sendError(response, new ServiceError('invalid_header', 'The request has more than one Host header. Send one.'))
     // Express treats `//` as `/`; a proxy in front may not.
-    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'There is no such route.'))
+    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'This route does not exist.'))
     else next()
   })
 

@@ -7,15 +7,16 @@ import { note, printJson, printLine, printText } from './terminal.ts'
 
 const HELP = `Usage: genqueue audit [options]
 
-Looks at every job, attempt, index, counter and due time, at the stored files, and at Replicate's list of the last hour,
-and prints every promise that does not hold. It changes nothing, and may run beside the service or without it.
+Checks the invariants of every job, attempt, index, counter and due time, of the stored files, and of Replicate's
+predictions of the last hour, and prints each violation. Without --repair the audit changes nothing. It can run while the
+service runs, or without it.
 
-  --repair      puts right what is safe: due times, members and sets of indexes, counters
-  --quiescent   the service stands still: nothing may be unfinished or due
+  --repair      repairs what can be repaired safely: due times, index members and sets, counters
+  --quiescent   also requires that no job is unfinished and nothing is due; for a deployment without any work
   --skip-files  does not read the stored files
   --json        prints each finding as a line of JSON
 
-Exit codes: 0 nothing is wrong (any more), 1 something is, 2 or 3 the audit could not be made.
+Exit codes: 0 no violation (or all repaired), 1 violations, 2 or 3 the audit could not run.
 `
 
 const options = {
@@ -32,13 +33,13 @@ function line({ invariant, id, detail }: Finding, repaired: boolean): string {
 }
 
 function summary({ findings, repaired, skipped, jobs, attempts, predictions }: AuditReport): string {
-  const upstream = predictions === null ? 'upstream did not answer' : `${plural(predictions, 'prediction')} upstream`
+  const upstream = predictions === null ? 'upstream did not respond' : `${plural(predictions, 'prediction')} upstream`
   const curable = findings.filter(({ repairable }) => repairable).length
   return [
-    `Looked at ${plural(jobs, 'job')}, ${plural(attempts, 'attempt')}, ${upstream}: ${plural(findings.length, 'finding')}`,
-    ...(curable > 0 ? [`${curable} of them --repair can put right`] : []),
+    `Checked ${plural(jobs, 'job')}, ${plural(attempts, 'attempt')}, ${upstream}: ${plural(findings.length, 'finding')}`,
+    ...(curable > 0 ? [`${curable} repairable with --repair`] : []),
     ...(repaired.length > 0 ? [`${repaired.length} repaired`] : []),
-    ...(skipped.length > 0 ? [`${plural(skipped.length, 'record')} of a newer release left alone`] : []),
+    ...(skipped.length > 0 ? [`${plural(skipped.length, 'record')} of a newer release skipped`] : []),
   ].join(', ')
 }
 

@@ -8,7 +8,7 @@ import { UsageError } from './failures.ts'
 export interface ConnectionOptions {
   url?: string
   key?: string
-  /** One JSON document, or a line of JSON for each news. */
+  /** Print one JSON document, or a line of JSON for each change. */
   json?: boolean
 }
 
@@ -24,7 +24,7 @@ const DEFAULT_URL = 'http://127.0.0.1:3000'
 export const withConnection = (command: Command): Command =>
   command
     .option('--json', 'print JSON')
-    .option('--url <url>', `where genqueue is (GENQUEUE_URL, else ${DEFAULT_URL})`)
+    .option('--url <url>', `origin of the service (default: GENQUEUE_URL, else ${DEFAULT_URL})`)
     .option('--key <key>', 'API key (prefer GENQUEUE_API_KEY: arguments are visible to other users)')
 
 /**
@@ -35,9 +35,9 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   const env = readEnvironment()
   const named = options.url ?? (env['GENQUEUE_URL'] || DEFAULT_URL)
   const url = URL.canParse(named) ? new URL(named) : null
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${named} is no http(s) address`)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${named} is not an http(s) URL`)
   const key = options.key ?? (env['GENQUEUE_API_KEY'] || (await localKey(url, env)))
-  if (!key) throw new UsageError('there is no API key: set GENQUEUE_API_KEY, or give --key')
+  if (!key) throw new UsageError('No API key. Set GENQUEUE_API_KEY, or pass --key.')
   const baseUrl = url.href.replace(/\/+$/, '')
   return { client: createClient({ baseUrl, key }), url: baseUrl }
 }

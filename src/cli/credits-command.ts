@@ -18,29 +18,30 @@ import { note } from './terminal.ts'
 
 const HELP = `Usage: genqueue credits <action> <tenant> [options]
 
-  show <tenant>        its account
-  grant <tenant>       gives it credits; its first grant makes it limited: its jobs must be paid for from then on
-  adjust <tenant>      adds or takes, without making it limited; never takes the balance below 0
-  ledger <tenant>      every movement, newest first
-  spending <tenant>    what was captured, by day or by preset; the last 30 days
+  show <tenant>        shows the account of a tenant
+  grant <tenant>       adds credits; the first grant makes the tenant limited: from then on its jobs need credits
+  adjust <tenant>      adds or subtracts credits, without making the tenant limited; the balance never falls below 0
+  ledger <tenant>      lists all movements, newest first
+  spending <tenant>    shows captured credits by day or by preset (default: the last 30 days)
 
-All amounts are whole micro-credits: a credit has 1000000.
+All amounts are whole micro-credits; one credit is 1000000 micro-credits.
 
-  --amount=<n>               of grant and adjust; below 0 only of adjust
-  --reason <text>            of grant and adjust
-  --idempotency-key <text>   the same one with the same amount and reason is entered once, however often it is sent; a
-                             random one by default, which the error names when Redis did not answer
-  --kind <kind>              of ledger: opening, grant, adjustment, hold, capture or release
-  --job <id>                 of ledger
-  --limit <n>                of ledger: so many entries at most; 20
-  --cursor <id>              of ledger: from there on
-  --from <day> --to <day>    of spending, such as 2026-01-31 (UTC)
-  --by <day|preset>          of spending; day
+  --amount=<n>               grant, adjust: the amount; only adjust accepts a negative one
+  --reason <text>            grant, adjust: the reason, required
+  --idempotency-key <text>   grant, adjust: a repeated command with the same value, amount and reason makes no second entry
+                             (default: random; the error contains it when Redis does not respond)
+  --kind <kind>              ledger: only opening, grant, adjustment, hold, capture or release
+  --job <id>                 ledger: only entries of this job
+  --limit <n>                ledger: the largest number of entries (default: 20)
+  --cursor <id>              ledger: continues a list that was cut off
+  --from <day> --to <day>    spending: the first and last day, such as 2026-01-31 (UTC)
+  --by <day|preset>          spending: groups by day or by preset (default: day)
   --json                     prints each record as a line of JSON
 
-Works on Redis, whether the service runs or not.
+Works directly on Redis; the service need not be running.
 
-Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant, or it has too little).
+Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or its balance is too
+low).
 `
 
 const options = {
@@ -89,10 +90,10 @@ const enter =
   (kind: OperatorKind): CreditAction =>
   async ({ credits }, tenant, values) => {
     const { amount, reason } = values
-    if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are needed')
+    if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are required')
     const asked = readRequest(entryRequestSchema, { kind, amount: readAmount(amount), reason })
     const { entry, repeated } = await once(values['idempotency-key'], (key) => credits.admin.enter(tenant, asked, key))
-    if (repeated) note('It had been entered before.')
+    if (repeated) note('This entry already existed.')
     printEntries([entry], values.json)
   }
 
@@ -119,18 +120,19 @@ const ACTIONS: Record<string, CreditAction> = {
     const { cursor: before, ...query } = readRequest(ledgerQuerySchema, { limit, cursor, kind, job })
     const { entries, next } = await credits.store.ledger(tenant, { ...query, before })
     printEntries(entries, json)
-    if (next !== null) note(`There is more: --cursor ${next}`)
+    if (next !== null) note(`More entries: --cursor ${next}`)
   },
 
   async spending({ credits }, tenant, { from, to, by, json }) {
     const { by: group, ...range } = readRequest(spendingQuerySchema, { from, to, by })
     const asked = spendingDays(range, await credits.store.now())
-    if (asked === null) throw new Error(`--to: not before --from, and at most ${MAX_SPENDING_DAYS} days`)
+    if (asked === null)
+      throw new Error(`--to: expected a day on or after --from, at most ${MAX_SPENDING_DAYS} days in all`)
     const view = spendingView(asked.from, asked.to, group, await credits.store.spending(tenant, asked.days))
     printRecords([...view.data, ...(json ? [] : [view.total])], {
       json,
       columns: {
-        [group]: (row) => ('day' in row ? row.day : 'preset' in row ? row.preset : 'together'),
+        [group]: (row) => ('day' in row ? row.day : 'preset' in row ? row.preset : 'total'),
         jobs: ({ jobs }) => jobs,
         estimated: ({ estimated }) => estimated,
         captured: ({ captured }) => captured,

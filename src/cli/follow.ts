@@ -86,7 +86,7 @@ export async function followJob(
 const shareOf = ({ status, progress }: Job): number | null =>
   status === 'succeeded' ? 1 : status === 'queued' ? 0 : progress
 
-/** The batch once it is over, with a table of its jobs on a terminal and a line for each change elsewhere. */
+/** The batch once it has completed, with a table of its jobs on a terminal and a line for each change elsewhere. */
 export async function followBatch(
   client: Client,
   first: Batch,
@@ -150,7 +150,7 @@ export async function everyJob(client: Client, id: string, links: LinkOptions = 
   return jobs
 }
 
-/** The batch in a line, and as many of its jobs as `rows`, from the first that is not over. */
+/** The batch in one line, and `rows` of its jobs, starting with the first unfinished one. */
 export function batchTable(batch: Batch, jobs: readonly Job[], seconds: number, rows: number): string[] {
   const inOrder = jobs.toSorted((a, b) => (a.position ?? 0) - (b.position ?? 0))
   const live = inOrder.findIndex(({ completed_at }) => completed_at === null)

@@ -12,23 +12,25 @@ import { note, printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue keys <action> [options]
 
-  list <tenant>        its keys, newest first
-  create <tenant>      a new key; prints it once, alone on stdout
-  rotate <key id>      a new key like an old one, which works for the grace; a key is rotated once
-  revoke <key id>      the key opens nothing from now on, nor do its sessions and job tokens
+  list <tenant>        lists the keys of a tenant, newest first
+  create <tenant>      creates a key and prints its text once, alone on stdout
+  rotate <key id>      creates a successor of a key; the old key stays valid for the grace period. A key is rotated once
+  revoke <key id>      invalidates a key, its sessions and its job tokens at once
 
-  --title <text>       of a new key
-  --scopes <a,b>       of ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})
-  --expires <time>     of a new key: 90d, 12h, 30m, 45s from now, or "never" (the default; rotate keeps the length of life)
-  --grace <time>       of the old key after rotate (default: 1d)
+  --title <text>       title of the new key
+  --scopes <a,b>       scopes of the new key, from ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})
+  --expires <time>     lifetime of the new key: 90d, 12h, 30m, 45s, or "never" (default of create: never; default of
+                       rotate: the lifetime of the old key)
+  --grace <time>       rotate: how long the old key stays valid (default: 1d)
   --idempotency-key <text>
-                       of create: the same one makes one key, however often it is sent; a random one by default, which
-                       the error names when Redis did not answer
-  --json               prints each key as a line of JSON; a new one with its text in "key"
+                       create: a repeated command with the same value creates no second key (default: random; the error
+                       contains it when Redis does not respond)
+  --json               prints each key as a line of JSON; a new key has its text in "key"
 
-Works on Redis, whether the service runs or not.
+Works directly on Redis; the service need not be running.
 
-Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant or key, or the key has ended, or was made or rotated before).
+Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant or key does not exist; the key has
+expired, was revoked, or was already created or rotated).
 `
 
 export interface KeyOptions {
@@ -53,7 +55,7 @@ export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, opt
     async create(admin, tenant, options) {
       const { title, scopes, expires = null } = options
       const request = readRequest(newKeySchema, { title, scopes, expires_at: await expiryOf(admin, options) })
-      // As it was typed: the time at which the key expires is another one when the command is repeated.
+      // The lifetime as typed: a repeated command computes a different time of expiry.
       const body = { title: request.title, scopes: request.scopes, expires }
       return once(options.idempotencyKey, (key) => admin.createKey(tenant, request, { key, body }))
     },

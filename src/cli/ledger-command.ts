@@ -6,14 +6,14 @@ import { printJson, printLine } from './terminal.ts'
 
 const HELP = `Usage: genqueue ledger verify [options]
 
-Replays the ledgers of all tenants from their first entry: every entry must follow from the one before it, and the account
-from the last; every hold must be captured or released once; what is held and what was captured must be what the jobs
-say. It changes nothing, and may run beside the service or without it.
+Replays the ledgers of all tenants from their first entry and reports mismatches: each entry must follow from the entry
+before it, and the account from the last one; each hold must be captured or released once; held and captured amounts must
+equal those of the jobs. Changes nothing. It can run while the service runs, or without it.
 
-  --tenant <id>   only this one
+  --tenant <id>   verifies only this tenant
   --json          prints a line of JSON for each tenant
 
-Exit codes: 0 everything holds, 1 something does not, 2 or 3 it could not be looked at.
+Exit codes: 0 no problem, 1 problems, 2 or 3 the ledgers could not be read.
 `
 
 function print(verdict: LedgerVerdict, json: boolean): void {
@@ -23,7 +23,7 @@ function print(verdict: LedgerVerdict, json: boolean): void {
     return
   }
   for (const { rule, id, detail } of problems) printLine(`${tenant}  ${rule}  ${id}  ${detail}`)
-  const result = found === 0 ? 'everything holds' : `${found} ${found === 1 ? 'problem' : 'problems'}`
+  const result = found === 0 ? 'no problems' : `${found} ${found === 1 ? 'problem' : 'problems'}`
   printLine(`${tenant}: ${entries} entries, ${openHolds} open holds: ${result}.`)
 }
 

@@ -16,7 +16,7 @@ export function createLiveLines(screen: Screen): LiveLines {
   let shown = ''
   return {
     show(lines) {
-      // One that does not know its size says 0.
+      // 0: the terminal does not report its size.
       const width = (screen.columns || 80) - 1
       const most = Math.max(1, (screen.rows || 24) - 1)
       const fitting = lines.slice(0, most).map((line) => cut(visible(line), width))

@@ -12,13 +12,13 @@ const HELP = `Usage: genqueue login [options]
 
 Prints a link that signs one browser in to Studio with the rights of the development key. It works once, for ten minutes.
 
-  --url <url>   origin of the service as the browser reaches it (GENQUEUE_URL, else that of the process that runs for
-                DATA_DIR, else the HOST and PORT that are set)
+  --url <url>   origin at which the browser reaches the service (default: GENQUEUE_URL, else the origin of the process that
+                runs on DATA_DIR, else the configured HOST and PORT)
   --json        prints {"url", "expires_in"}
 
-Works on Redis: the one that runs for DATA_DIR, or REDIS_URL.
+Works directly on Redis: the one that runs on DATA_DIR, or REDIS_URL.
 
-Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 the service has no development key.
+Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 the service has no development key.
 `
 
 export const loginCommand: Command = {
@@ -31,7 +31,7 @@ export const loginCommand: Command = {
     })
     const named = values.url ?? (readEnvironment()['GENQUEUE_URL'] || null)
     if (named !== null && !(URL.canParse(named) && /^https?:$/.test(new URL(named).protocol)))
-      throw new UsageError(`${named} is not an http(s) address`)
+      throw new UsageError(`${named} is not an http(s) URL`)
     return runOperatorCommand(async ({ makeLoginCode }, config) => {
       const running = await readRunningService(config.dataDir)
       if (running !== null && !running.signInLinks)

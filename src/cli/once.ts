@@ -3,8 +3,8 @@ import { isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import { UnreachableError } from './failures.ts'
 
 /**
- * Does what must not be done twice under an idempotency key: that of the caller, or one of ours. When Redis did not
- * answer, whether it was done is not known: the error names the key that makes repeating the command safe.
+ * Runs `work` under an idempotency key: the caller's, or else a random one. When Redis does not respond, the outcome is
+ * unknown, and the error contains the key that makes a repetition safe.
  */
 export async function once<T>(given: string | undefined, work: (key: string) => Promise<T>): Promise<T> {
   if (given !== undefined && !/^[\x20-\x7e]{1,255}$/.test(given))
@@ -15,7 +15,7 @@ export async function once<T>(given: string | undefined, work: (key: string) => 
   } catch (error) {
     if (!isRedisTrouble(error) || isSurelyNotSent(error)) throw error
     throw new UnreachableError(
-      `Redis did not answer in time. Whether the command was carried out is not known: repeat it with --idempotency-key '${key}', then it is done once.`,
+      `Redis did not respond in time, so it is unknown whether the command was executed. Repeat it with --idempotency-key '${key}': it is then executed once.`,
       { cause: error },
     )
   }

@@ -37,8 +37,8 @@ export function printJob(job: Job, url: string): void {
   printTable([
     ['id', job.id],
     ['status', stateOf(job)],
-    ['waits', job.waiting_for?.detail ?? null],
-    ['of', nameOf(job)],
+    ['waits for', job.waiting_for?.detail ?? null],
+    ['target', nameOf(job)],
     ['batch', job.batch],
     ['prediction', job.prediction_id],
     ['attempt', String(job.attempt)],
@@ -65,6 +65,6 @@ export function printBatch(batch: Batch, jobs: readonly Job[]): void {
   for (const job of jobs) printLine(jobLine(job))
 }
 
-/** One of many, in a line. */
+/** A job in one line. */
 export const jobLine = (job: Job): string =>
   [job.position === null ? '-' : String(job.position + 1), job.id, stateOf(job), nameOf(job)].join('  ')

@@ -5,7 +5,7 @@ import { EXIT } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
-import { outcome, tellBatch, tellJob, type Finish } from './submit-commands.ts'
+import { outcome, reportBatch, reportJob, type Finish } from './submit-commands.ts'
 import { printJson, printLine, printText } from './terminal.ts'
 import { credits, span } from './format.ts'
 
@@ -13,7 +13,7 @@ import { credits, span } from './format.ts'
 
 interface LookOptions extends ConnectionOptions {
   save?: string
-  /** Links that are valid as long as their files. */
+  /** Show links that are valid as long as the files exist. */
   lastingLinks?: boolean
 }
 
@@ -57,10 +57,10 @@ async function watch(id: string, options: LookOptions): Promise<number> {
     const how = { screen: process.stderr, signal, json }
     if (isBatch(id)) {
       const batch = await followBatch(client, await client.batch(id), how, each)
-      return json && save === undefined ? outcome(batch) : tellBatch(client, batch, { json, save })
+      return json && save === undefined ? outcome(batch) : reportBatch(client, batch, { json, save })
     }
     const job = await followJob(client, await client.get(id), how, each)
-    return json && save === undefined ? outcome(job) : tellJob(client, job, { url, json, save })
+    return json && save === undefined ? outcome(job) : reportJob(client, job, { url, json, save })
   })
 }
 
@@ -83,14 +83,14 @@ async function retry(id: string, options: LookOptions): Promise<number> {
 export function addReadCommands(program: Command, finish: Finish): void {
   about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get).option(
     '--lasting-links',
-    'show links that are valid as long as their files',
+    'show links that are valid as long as the files exist',
   )
   about(
     program,
     'watch',
     [
       'follows a job or batch to completion',
-      'Follows a job or batch to completion. With --json a line for each change.',
+      'Follows a job or batch to completion. With --json, prints a line for each change.',
     ],
     finish,
     watch,
@@ -98,7 +98,7 @@ export function addReadCommands(program: Command, finish: Finish): void {
   about(
     program,
     'cancel',
-    ['cancels a job or batch', 'Cancels a job, or all jobs of a batch that are not over.'],
+    ['cancels a job or batch', 'Cancels a job, or all unfinished jobs of a batch.'],
     finish,
     cancel,
   )
@@ -106,15 +106,15 @@ export function addReadCommands(program: Command, finish: Finish): void {
     program,
     'retry',
     [
-      'retries an ended job or batch',
-      'Submits a copy of an ended job, or the jobs of a batch that did not succeed as a new batch.',
+      'retries a finished job or batch',
+      'Submits a copy of a finished job, or a new batch of the jobs that did not succeed.',
     ],
     finish,
     retry,
   )
   const command = program
     .command('presets')
-    .argument('[name]', 'only this one, with its input')
+    .argument('[name]', 'show only this preset, with its input schema')
     .summary('lists the presets')
     .description('Lists the presets, or shows one with the schema of its input.')
   withConnection(command).action(async (name: string | undefined) => {

@@ -31,7 +31,7 @@ export async function readItems(file: string): Promise<BatchItem[]> {
     if (!isObject(value)) throw new UsageError(`${file}:${at + 1}: expected a JSON object`)
     return [value]
   })
-  if (items.length === 0) throw new UsageError(`${file}: there is no item in it`)
+  if (items.length === 0) throw new UsageError(`${file} contains no items`)
   return items
 }
 

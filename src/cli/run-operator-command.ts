@@ -6,8 +6,8 @@ import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
 
 /**
- * Runs an operator command on the configured deployment, whether its processes run or not. Returns the exit code; throws
- * when the deployment cannot be reached, or when the operation is not possible.
+ * Runs an operator command on the configured deployment, whose processes need not be running. Returns the exit code; throws
+ * `UnreachableError` when Redis does not respond, `RefusedError` when the operation is refused.
  */
 export async function runOperatorCommand(
   work: (tools: OperatorTools, config: Config) => Promise<number>,

@@ -16,7 +16,8 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
   for (const [at, artifact] of job.artifacts.entries()) {
     const bytes = await client.file(artifact)
     const sum = createHash('sha256').update(bytes).digest('hex')
-    if (sum !== artifact.sha256) throw new BrokenFileError(`${artifact.id} has not arrived as it was stored`)
+    if (sum !== artifact.sha256)
+      throw new BrokenFileError(`The content of ${artifact.id} does not match its stored checksum.`)
     const number = job.artifacts.length === 1 ? '' : `-${at + 1}`
     saved.push(await writeWhole(join(folder, `${stem}${number}.${endingOf(artifact)}`), bytes))
   }

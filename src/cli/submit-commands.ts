@@ -63,7 +63,7 @@ const withTarget = (command: Command): Command =>
     .option('--model <owner/name>', 'use this official model')
     .option('--model-version <version>', 'use this version: 64 hex digits, or owner/name:<64 hex digits>')
     .option('--deployment <owner/name>', 'use this deployment')
-    .option('--metadata <field=value>', 'metadata to store with it; repeatable', collect)
+    .option('--metadata <field=value>', 'metadata to store with the job; repeatable', collect)
     .option('--idempotency-key <key>', 'a repeated key returns the first submission')
     .option('--save <folder>', 'save the files into this folder')
 
@@ -83,8 +83,8 @@ export function addSubmit(program: Command, finish: Finish): void {
     .description('Submits a job. Prints its id, or its result with --wait.')
     .option('--input <field=value>', 'a field of the input; JSON, or else a text; repeatable', collect)
     .option('--input-file <file>', 'the input as a JSON object; - is the standard input')
-    .option('--timeout <seconds>', 'limit of its prediction', whole('timeout'))
-    .option('--start-within <seconds>', 'limit of its wait in the queue', whole('start-within'))
+    .option('--timeout <seconds>', 'maximum duration of the prediction', whole('timeout'))
+    .option('--start-within <seconds>', 'maximum wait in the queue', whole('start-within'))
     .option('--wait', 'wait for completion; --save waits too')
   withConnection(withTarget(command)).action(async () => {
     const options = command.opts<SubmitCommandOptions>()
@@ -111,11 +111,11 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
   const last = await interruptible(stillRunning(job.id), (signal) =>
     followJob(client, job, { screen: process.stderr, signal, json }),
   )
-  return tellJob(client, last, { url, json, save })
+  return reportJob(client, last, { url, json, save })
 }
 
-/** Completion of a job: its result on stdout, a summary on stderr. */
-export async function tellJob(
+/** Prints the completion of a job: its result on stdout, a summary on stderr. Returns the exit code. */
+export async function reportJob(
   client: Client,
   job: Job,
   { url, json, save }: { url: string; json: boolean; save: string | undefined },
@@ -133,13 +133,13 @@ export async function tellJob(
 export function addBatch(program: Command, finish: Finish): void {
   const command = program
     .command('batch')
-    .argument('<file>', 'JSON Lines, a job in each: {"input": {…}, …}; - is the standard input')
+    .argument('<file>', 'JSON Lines, one job per line: {"input": {…}, …}; - is the standard input')
     .summary('submits many jobs together')
-    .description('Submits all jobs of a file together, or none, and follows them to completion.')
-    .option('--sequential', 'one after the other')
+    .description('Submits all jobs of a file, or none of them, and follows them to completion.')
+    .option('--sequential', 'run one job after the other')
     .option('--stop-on-failure-rate <share>', 'start no more jobs above this share of failures, 0 to 1', share)
     .option('--max-spend <micro-credits>', 'start no more jobs above this cost', whole('max-spend'))
-    .option('--no-wait', 'print its id and exit')
+    .option('--no-wait', 'print the id of the batch and exit')
   withConnection(withTarget(command)).action(async (file: string) => {
     const options = command.opts<BatchCommandOptions>()
     finish(await batch(file, options))
@@ -169,11 +169,11 @@ async function batch(file: string, options: BatchCommandOptions): Promise<number
   const last = await interruptible(stillRunning(made.id), (signal) =>
     followBatch(client, made, { screen: process.stderr, signal, json }),
   )
-  return tellBatch(client, last, { json, save })
+  return reportBatch(client, last, { json, save })
 }
 
-/** Completion of a batch: a line per job on stdout, or one document with all of them. */
-export async function tellBatch(
+/** Prints the completion of a batch: a line per job on stdout, or one document with all of them. Returns the exit code. */
+export async function reportBatch(
   client: Client,
   batch: Batch,
   { json, save }: { json: boolean; save: string | undefined },

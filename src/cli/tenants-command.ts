@@ -13,29 +13,30 @@ import { everyPage, readLimit, readRequest } from './read-options.ts'
 
 const HELP = `Usage: genqueue tenants <action> [options]
 
-  list                 all tenants
-  create <id>          a new tenant; the same one twice is made once
-  show <id>            one tenant
-  limits <id>          changes its limits; what is not named stays
-  origins <id>         changes which of CORS_ORIGINS its pages may come from
-  keep <id>            changes how long its jobs and files are kept; what is not named stays
-  suspend <id>         its keys open nothing from now on; jobs that were accepted go on
-  resume <id>          lets it in again
+  list                 lists all tenants
+  create <id>          creates a tenant; a repeated command with the same settings changes nothing
+  show <id>            shows a tenant
+  limits <id>          changes the limits of a tenant; limits that are not named stay
+  origins <id>         sets from which of CORS_ORIGINS a browser may use the tenant's keys
+  keep <id>            changes how long jobs and files of a tenant are kept; times that are not named stay
+  suspend <id>         refuses all keys of a tenant; accepted jobs continue
+  resume <id>          ends a suspension
 
-  --title <text>               of a new tenant; its id otherwise
-  --requests-per-minute <n>    a number, or "default" for the deployment's
-  --queued-jobs <n>            jobs that may wait in the line; a number, or "default"
-  --stored-bytes <n>           bytes of its uploads; a number, or "default"
-  --stored-files <n>           how many uploads; a number, or "default"
-  --cors-origins <list>        origins with commas between them, "none", or "default" for all of CORS_ORIGINS
-  --keep-payload <time>        how long after its end a job's input and output are kept, such as 24h; or "default"
-  --keep-job <time>            how long its record is kept, such as 30d; or "default"
-  --keep-files <time>          how long its files are kept, such as 90d, or "forever"; or "default"
+  --title <text>               title of the new tenant (default: its id)
+  --requests-per-minute <n>    a number, or "default" for the deployment's setting, as in the next three
+  --queued-jobs <n>            limit of queued jobs
+  --stored-bytes <n>           limit of stored uploads, in bytes
+  --stored-files <n>           limit of stored uploads, in files
+  --cors-origins <list>        origins separated by commas, "none", or "default" for all of CORS_ORIGINS
+  --keep-payload <time>        how long input and output are kept after completion, such as 24h; or "default"
+  --keep-job <time>            how long records of jobs are kept, such as 30d; or "default"
+  --keep-files <time>          how long files are kept, such as 90d, or "forever"; or "default"
   --json                       prints each tenant as a line of JSON
 
-Works on Redis, whether the service runs or not.
+Works directly on Redis; the service need not be running.
 
-Exit codes: 0 done, 2 the command is wrong, 3 Redis cannot be reached, 4 it cannot be done (there is no such tenant, or another one of this id).
+Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or exists with
+other settings).
 `
 
 export interface TenantOptions {

@@ -74,10 +74,10 @@ export interface Artifact {
   media_type: string
   bytes: number
   sha256: string
-  /** Of pictures and MP4, px; null where it is not known. */
+  /** px, for pictures and MP4; null if unknown. */
   width: number | null
   height: number | null
-  /** Of MP4, WAV and moving pictures, s; null where it is not known. */
+  /** s, for MP4, WAV and animated pictures; null if unknown. */
   duration: number | null
   /** Thumbnail (WebP, at most 512 px) of a large picture; a path as `url`. */
   thumbnail_url: string | null

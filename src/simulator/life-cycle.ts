@@ -8,7 +8,7 @@ import type { PredictionBook } from './prediction-book.ts'
 import { plannedEnd, type Prediction, type RunEnd, startedAtOf, type WebhookEvent } from './prediction.ts'
 import { contentMarks, type ViewContext, webhookBodyOf } from './prediction-view.ts'
 import type { OutputFiles } from './output-files.ts'
-import { metricsOf, toldMetrics } from './run-metrics.ts'
+import { metricsOf, reportedMetrics } from './run-metrics.ts'
 import { billedSecondsOf, costOf } from './run-plan.ts'
 import type { WebhookSender } from './webhook-sender.ts'
 
@@ -114,7 +114,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     const cost = billedSeconds === 0 ? 0 : costOf(model, billedSeconds, metrics)
     clearTimeout(running.get(prediction.id)?.timer)
     running.delete(prediction.id)
-    book.end(prediction, { end, metrics: toldMetrics(prediction, metrics), billedSeconds, cost })
+    book.end(prediction, { end, metrics: reportedMetrics(prediction, metrics), billedSeconds, cost })
     log({ event: 'prediction_ended', prediction: prediction.id, status: end.status, seconds })
     announceEnd(prediction, model)
     for (const wake of waiters.get(prediction.id) ?? []) wake()

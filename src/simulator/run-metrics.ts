@@ -54,8 +54,8 @@ function tokenMetrics(prediction: Prediction, seconds: number): Metrics {
 
 const TIMES = new Set(['predict_time', 'total_time'])
 
-/** The metrics that are shown: models and the ways to call them differ. */
-export function toldMetrics({ plan }: Prediction, metrics: Metrics): Metrics {
+/** The metrics that the API reports for this prediction; they depend on the model and how it is called. */
+export function reportedMetrics({ plan }: Prediction, metrics: Metrics): Metrics {
   switch (plan.metrics) {
     case 'none':
       return {}
@@ -68,7 +68,7 @@ export function toldMetrics({ plan }: Prediction, metrics: Metrics): Metrics {
   }
 }
 
-const only = (metrics: Metrics, isTold: (name: string) => boolean): Metrics =>
-  Object.fromEntries(Object.entries(metrics).filter(([name]) => isTold(name)))
+const only = (metrics: Metrics, isReported: (name: string) => boolean): Metrics =>
+  Object.fromEntries(Object.entries(metrics).filter(([name]) => isReported(name)))
 
 const rounded = (value: number) => Math.round(value * 1_000_000) / 1_000_000

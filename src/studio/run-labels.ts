@@ -42,7 +42,7 @@ const PHASES: Record<JobPhase, PhaseLabels> = {
   unknown: {
     label: 'Unconfirmed',
     shape: 'question',
-    headline: 'Not known whether Replicate received the request',
+    headline: 'Unknown whether Replicate received the request',
     waiting: 'Unconfirmed by Replicate; never sent twice',
     detail:
       'The request is never sent twice. The service searches Replicate’s prediction list until it finds the prediction or proves that none exists. This takes minutes, at most about an hour.',
@@ -188,7 +188,7 @@ export function costLabel({ cost }: Job): string | null {
 export const BILLED: Record<Billed, string> = {
   no: 'Not billed by Replicate.',
   yes: 'Billed by Replicate.',
-  unknown: 'Not known whether Replicate billed it.',
+  unknown: 'Unknown whether Replicate billed it.',
 }
 
 interface Advice {

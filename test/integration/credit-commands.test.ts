@@ -59,7 +59,7 @@ test('credits are granted once, and shown, while no service runs', async () => {
     genqueue('credits', 'grant', TENANT, '--amount', '1e3', '--reason', 'x'),
     genqueue('credits', 'adjust', TENANT, '--amount=-1001', '--reason', 'a mistake'),
   ])
-  expect(again).toMatchObject({ exit: 0, stdout: granted.stdout, stderr: 'It had been entered before.\n' })
+  expect(again).toMatchObject({ exit: 0, stdout: granted.stdout, stderr: 'This entry already existed.\n' })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('--amount: expected whole') })
   expect(tooMuch).toMatchObject({
     exit: 4,
@@ -75,14 +75,14 @@ test('credits are granted once, and shown, while no service runs', async () => {
   expect(head).toMatch(/^ID +AT +KIND +AMOUNT +BALANCE +HELD +CAPTURED +JOB OR REASON$/)
   expect(newest).toMatch(/ grant +1000 +1000 +50 +100 +Invoice 7$/)
   expect(before).toMatch(/ opening +150 +0 +50 +100 +-$/)
-  expect(ledger.stderr).toMatch(/^There is more: --cursor \d+-\d+\n$/)
-  expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntogether +1 +100 +100 +0\n$/)
+  expect(ledger.stderr).toMatch(/^More entries: --cursor \d+-\d+\n$/)
+  expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntotal +1 +100 +100 +0\n$/)
 })
 
 test('the ledger is verified, and mismatches are reported', async () => {
   const sound = await genqueue('ledger', 'verify')
   expect(sound).toMatchObject({ exit: 0, stderr: '' })
-  expect(sound.stdout).toMatch(/^default: \d+ entries, 1 open holds: everything holds\.\n$/)
+  expect(sound.stdout).toMatch(/^default: \d+ entries, 1 open holds: no problems\.\n$/)
   await redis.hincrby(scene.keys.credits(TENANT), 'balance', -1)
   await redis.hincrby(scene.keys.credits(TENANT), 'captured', 1)
   const [broken, asJson] = await Promise.all([

@@ -104,9 +104,11 @@ test('exit codes distinguish a failed operation from a usage error', async () =>
     genqueue('tenants create Big'),
     genqueue('tenants list', { KEY_PREFIX: 'nobody-was-here' }),
   ])
-  expect(missing).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: There is no such tenant.\n' })
+  expect(missing).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: Tenant nobody does not exist.\n' })
   expect(inJson).toMatchObject({ exit: 4, stdout: '' })
-  expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'not_found', message: 'There is no such tenant.' } })
+  expect(JSON.parse(inJson.stderr)).toMatchObject({
+    error: { code: 'not_found', message: 'Tenant nobody does not exist.' },
+  })
   expect(wrong).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('id: Expected') })
   expect(nothing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining('KEY_PREFIX') })
 })

@@ -66,11 +66,11 @@ describe('the set-up before npm scripts', () => {
     write(project, 'src/client/types.ts', 'three')
     expect(await setUp(project, '--page')).toMatchObject({
       code: 1,
-      said: expect.stringContaining('could not be built'),
+      said: expect.stringContaining('Building the page failed.'),
     })
   })
 
-  it('names the cure when the Node of npm scripts is too old', async () => {
+  it('says how to install Node when the Node of npm scripts is too old', async () => {
     const project = smallProject()
     await setUp(project)
     write(project, 'node_modules/.bin/node', '#!/bin/sh\necho v20.11.0\n')

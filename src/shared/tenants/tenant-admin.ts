@@ -56,7 +56,7 @@ function checkKeep(keep: { [Clock in keyof OwnKeep]?: number | null | undefined 
 export function createTenantAdmin(store: TenantStore) {
   async function find(id: string): Promise<Tenant> {
     const tenant = await store.tenant(id)
-    if (tenant === null) throw new ServiceError('not_found', 'There is no such tenant.')
+    if (tenant === null) throw new ServiceError('not_found', `Tenant ${id} does not exist.`)
     return tenant
   }
 
@@ -64,7 +64,7 @@ export function createTenantAdmin(store: TenantStore) {
   async function findKey(tenant: string | null, id: string): Promise<ApiKey> {
     const key = await store.key(id)
     if (key === null || (tenant !== null && key.tenant !== tenant))
-      throw new ServiceError('not_found', 'There is no such key.')
+      throw new ServiceError('not_found', `Key ${id} does not exist.`)
     return key
   }
 
@@ -139,7 +139,7 @@ export function createTenantAdmin(store: TenantStore) {
         throw new ServiceError('idempotency_key_reused', 'This Idempotency-Key was used for another key.')
       throw new ServiceError(
         'key_already_made',
-        `The same request made the key ${record.id}; its text is shown once. If it was lost, rotate this key with a grace of 0, or revoke it.`,
+        `Key ${record.id} was already created by the same request. Its text is shown only once; if it is lost, rotate the key with a grace of 0, or revoke it.`,
         { keyId: record.id },
       )
     },
@@ -156,7 +156,7 @@ export function createTenantAdmin(store: TenantStore) {
     ): Promise<MadeKey> {
       const old = await findKey(tenant, id)
       const now = await store.now()
-      // One that was rotated has its successor named, although its grace has ended.
+      // A rotated key passes even after its grace period, so that the error names its successor.
       if (keyState(old, now) !== 'active' && (old.replaced_by === null || old.revoked_at !== null))
         throw new ServiceError('key_not_active', 'The key has expired or was revoked. Create a new key.')
       const life = old.expires_at === null ? null : now + old.expires_at - old.created_at
@@ -167,7 +167,7 @@ export function createTenantAdmin(store: TenantStore) {
       const next = made.status === 'replaced' ? made.by : record.id
       throw new ServiceError(
         'key_already_made',
-        `The key ${old.id} was rotated before: its successor is ${next}, whose text is shown once. If it was lost, rotate ${next} with a grace of 0.`,
+        `Key ${old.id} was already rotated; its successor is ${next}. The text of a key is shown only once; if it is lost, rotate ${next} with a grace of 0.`,
         { keyId: next },
       )
     },
