@@ -1,3 +1,4 @@
+import { mapLimited } from '../shared/concurrency.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueAttempt } from '../shared/jobs/due-member.ts'
 import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
@@ -54,7 +55,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
       if (isTerminal(prediction.status)) return
       await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
     }
-    for (let at = 0; at < listed.length; at += AT_ONCE) await Promise.all(listed.slice(at, at + AT_ONCE).map(show))
+    await mapLimited(listed, AT_ONCE, show)
   }
 
   return async (account: string, created: PolledWindow, signal: AbortSignal): Promise<void> => {

@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
+import { createSemaphore } from '../shared/concurrency.ts'
 import { dataUriLength, toDataUri } from '../shared/inputs/data-uri.ts'
 import type { UploadStore } from '../shared/inputs/ports.ts'
 import { filesOf, mapInput, referenceOf } from '../shared/inputs/reference.ts'
@@ -66,21 +67,7 @@ class NotReadyError extends Error {
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
   const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
   const uploading = new Map<string, Promise<RemoteFile>>()
-  let free = AT_ONCE
-  const waiting: (() => void)[] = []
-
-  /** Semaphore: at most AT_ONCE uploads at the same time. */
-  async function withSlot<T>(work: () => Promise<T>): Promise<T> {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
-    else free--
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
-    }
-  }
+  const slots = createSemaphore(AT_ONCE)
 
   async function open(record: UploadRecord) {
     const file = await artifacts.open(record.key)
@@ -112,7 +99,7 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
   function copyOf(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
     const known = uploading.get(record.id)
     if (known) return known
-    const begun = withSlot(() => handOver(record, signal)).finally(() => uploading.delete(record.id))
+    const begun = slots.run(() => handOver(record, signal)).finally(() => uploading.delete(record.id))
     uploading.set(record.id, begun)
     return begun
   }

@@ -1,4 +1,5 @@
 import type { Batches } from '../shared/batches/batches.ts'
+import { mapLimited } from '../shared/concurrency.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/due-member.ts'
@@ -136,11 +137,8 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
   async function takeDue(signal: AbortSignal): Promise<void> {
     for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch++) {
       const { now, members } = await store.claimDue(BATCH)
-      const open: OpenAttempt[] = []
-      for (let at = 0; at < members.length; at += AT_ONCE) {
-        const found = await Promise.all(members.slice(at, at + AT_ONCE).map((member) => visit(member, now)))
-        for (const one of found) if (one) open.push(one)
-      }
+      const found = await mapLimited(members, AT_ONCE, (member) => visit(member, now))
+      const open = found.filter((one) => one !== undefined)
       await pollUpstream(open, now)
       if (members.length < BATCH) return
     }

@@ -4,6 +4,7 @@ import type { Job } from '../../client/types.ts'
 import { withJob } from '../../shared/artifacts/artifact-names.ts'
 import type { BatchRecord, NewBatch } from '../../shared/batches/batch.ts'
 import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
+import { mapLimited } from '../../shared/concurrency.ts'
 import { ServiceError, type FieldError } from '../../shared/errors.ts'
 import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
 import type { JobRecord } from '../../shared/jobs/job.ts'
@@ -107,19 +108,21 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     principal: Principal,
   ): Promise<NewJob[]> {
     const jobs: NewJob[] = []
-    const wrong: FieldError[] = []
+    const wrong: FieldError[][] = []
+    let count = 0
     const resolve = async (item: JsonObject, place: number): Promise<void> => {
+      if (count >= MAX_FIELDS) return
       try {
         const job = await resolveJob(withDefaults(item, defaults), principal.keep, `/items/${place}`)
         jobs[place] = { ...job, tenant: principal.tenant, account, retry_of: null }
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code !== 'invalid_request') throw error
-        wrong.push(...error.fields)
+        wrong[place] = error.fields
+        count += error.fields.length
       }
     }
-    for (let at = 0; at < items.length && wrong.length < MAX_FIELDS; at += RESOLVED_AT_ONCE)
-      await Promise.all(items.slice(at, at + RESOLVED_AT_ONCE).map((item, i) => resolve(item, at + i)))
-    if (wrong.length > 0) throw invalidRequest(wrong)
+    await mapLimited(items, RESOLVED_AT_ONCE, resolve)
+    if (count > 0) throw invalidRequest(wrong.flat())
     // Two patterns in one batch could produce the same name.
     const patterns = new Set(jobs.map(({ key_pattern }) => key_pattern))
     return patterns.size === 1

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import type Sharp from 'sharp'
+import { createSemaphore } from '../concurrency.ts'
 import type { Logger } from '../logger.ts'
 import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
 
@@ -31,23 +32,11 @@ const MAX_READS = 2000
 
 /** Measures files where that is cheap. Never fails: a property that cannot be determined is null. */
 export function createMeasureFile(log: Logger): MeasureFile {
-  let running = 0
-  const waiting: (() => void)[] = []
-
-  /** Semaphore: decoding takes memory and a core. */
-  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    while (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
-    running++
-    try {
-      return await work()
-    } finally {
-      running--
-      waiting.shift()?.()
-    }
-  }
+  /** Decoding takes memory and a core. */
+  const decoding = createSemaphore(AT_ONCE)
 
   async function measure(path: string, mediaType: string): Promise<FileFacts> {
-    if (PICTURES.has(mediaType)) return inTurn(() => measurePicture(path))
+    if (PICTURES.has(mediaType)) return decoding.run(() => measurePicture(path))
     if (MP4.test(mediaType)) return { ...(await readHead(path, readMp4Facts)), thumbnail: null }
     if (WAV.test(mediaType)) return { ...(await readHead(path, readWavFacts)), thumbnail: null }
     return NOTHING

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createSemaphore } from '../concurrency.ts'
 import { checkFolder } from './check-folder.ts'
 import type { PutOptions, StorageCheck } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
@@ -17,26 +18,8 @@ export interface Spool {
 }
 
 export function createSpool(folder: string, maxBytes: number): Spool {
-  let taken = 0
-  const waiting: (() => void)[] = []
+  const room = createSemaphore(maxBytes)
   const removeLeftovers = createRemoveLeftovers(folder, LEFT_BEHIND_MS)
-
-  /** Reserves the largest possible size of the file. A file larger than the whole capacity runs alone. */
-  async function reserve(bytes: number, signal: AbortSignal | undefined): Promise<() => void> {
-    while (taken > 0 && taken + bytes > maxBytes) {
-      let wake = (): void => undefined
-      const free = new Promise<void>((resolve) => waiting.push((wake = resolve)))
-      signal?.addEventListener('abort', wake, { once: true })
-      await free
-      signal?.removeEventListener('abort', wake)
-      signal?.throwIfAborted()
-    }
-    taken += bytes
-    return () => {
-      taken -= bytes
-      for (const wake of waiting.splice(0)) wake()
-    }
-  }
 
   return {
     check: () => checkFolder(folder, 'DATA_DIR'),
@@ -44,7 +27,8 @@ export function createSpool(folder: string, maxBytes: number): Spool {
     async pass(body, options, forward) {
       await mkdir(folder, { recursive: true })
       await removeLeftovers()
-      const release = await reserve(
+      // The largest possible size of the file.
+      const release = await room.acquire(
         Math.min(options.expectedBytes ?? options.maxBytes, options.maxBytes),
         options.signal,
       )

@@ -1,4 +1,5 @@
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
+import { mapLimited } from '../concurrency.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
@@ -172,8 +173,7 @@ function createWalk(options: AuditOptions, began: number) {
   }
 
   async function visitAll(names: KeyNames): Promise<void> {
-    const ids = [...names.jobs]
-    for (let at = 0; at < ids.length; at += AT_ONCE) await Promise.all(ids.slice(at, at + AT_ONCE).map(visitJob))
+    await mapLimited([...names.jobs], AT_ONCE, visitJob)
   }
 
   /** Reports each member of an index that names nothing. */

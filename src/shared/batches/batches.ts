@@ -2,6 +2,7 @@ import { monotonicFactory } from 'ulid'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AcceptLimits, Doorbells, JobStore } from '../jobs/ports.ts'
 import { newRecord, type Lifecycle, type NewJob } from '../jobs/lifecycle.ts'
+import { mapLimited } from '../concurrency.ts'
 import type { Inputs, TakenFiles } from '../inputs/inputs.ts'
 import type { Logger } from '../logger.ts'
 import type { Timings } from '../jobs/timings.ts'
@@ -38,14 +39,10 @@ export function createBatches({
 }) {
   const nextUlid = monotonicFactory()
 
-  async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-    for (let at = 0; at < items.length; at += AT_ONCE) await Promise.all(items.slice(at, at + AT_ONCE).map(work))
-  }
-
   /** A lost doorbell only delays a job: every job of the batch is due soon. */
   async function ring(ids: readonly string[]): Promise<void> {
     try {
-      await eachOf(ids, (id) => doorbells.submit(id))
+      await mapLimited(ids, AT_ONCE, (id) => doorbells.submit(id))
     } catch (error) {
       log.warn({ err: error }, 'could not ring the doorbells of a batch; the sweep will')
     }
@@ -60,7 +57,7 @@ export function createBatches({
 
   /** Cancels the jobs that are not final. */
   async function cancelLive(id: string): Promise<void> {
-    await eachOf(await store.live(id), (job) => lifecycle.apply(job, { type: 'cancel' }, 'api'))
+    await mapLimited(await store.live(id), AT_ONCE, (job) => lifecycle.apply(job, { type: 'cancel' }, 'api'))
   }
 
   return {

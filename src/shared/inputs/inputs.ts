@@ -6,6 +6,7 @@ import {
   type ByteRange,
 } from '../artifacts/artifact-store.ts'
 import { append } from '../append.ts'
+import { mapLimited } from '../concurrency.ts'
 import type { FieldError } from '../errors.ts'
 import type { JobRecord } from '../jobs/job.ts'
 import type { JobStore } from '../jobs/ports.ts'
@@ -152,8 +153,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
       stored.set(text, (await keep(tenant, inChunks(bytes), options)).id)
     }
     try {
-      const all = [...files]
-      for (let at = 0; at < all.length; at += AT_ONCE) await allOrThrow(all.slice(at, at + AT_ONCE).map(one))
+      await mapLimited([...files], AT_ONCE, one)
       return stored
     } catch (error) {
       for (const id of stored.values()) await dismiss(id, [])
@@ -311,8 +311,3 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
 }
 
 export type Inputs = ReturnType<typeof createInputs>
-
-/** Waits for all, also when one fails, so that nothing continues in the background. */
-async function allOrThrow(work: Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
-}
