@@ -125,17 +125,17 @@ export function createApp(options: AppOptions): Express {
   const webhookBodies = createBodyBudget(WEBHOOK_BODY_BUDGET)
   if (webhooks)
     app.post(WEBHOOK_PATH, async (request, response) => {
-      let room: BodyShare | undefined
+      let share: BodyShare | undefined
       try {
         const { query, headers, ip } = toRequest(request)
         const receive = await webhooks({ query, ip })
-        room = webhookBodies.enter(receive.holder)
-        const body = await readBody(request, { maxBytes: MAX_WEBHOOK_BYTES, idleMs, look: roomFor(room) })
+        share = webhookBodies.enter(receive.holder)
+        const body = await readBody(request, { maxBytes: MAX_WEBHOOK_BYTES, idleMs, look: reserveIn(share) })
         response.status(await receive.take({ headers, body })).end()
       } catch (error) {
         sendError(response, error)
       } finally {
-        room?.leave()
+        share?.leave()
       }
     })
 
@@ -144,7 +144,7 @@ export function createApp(options: AppOptions): Express {
     app.use(
       adminRouter({
         idleMs,
-        room: openBodies,
+        bodies: openBodies,
         auth,
         throttle: options.throttle,
         board: options.board,
@@ -158,7 +158,7 @@ export function createApp(options: AppOptions): Express {
   for (const route of options.routes) {
     const path = route.path
     const handle = async (request: Request, response: Response): Promise<void> => {
-      let room: BodyShare | undefined
+      let share: BodyShare | undefined
       try {
         const asked = toRequest(request)
         let principal: Principal | null = null
@@ -167,8 +167,8 @@ export function createApp(options: AppOptions): Express {
           route.before?.(asked)
           refuseUnknownQuery(route, asked)
           if (route.method === 'POST') {
-            room = openBodies.enter(asked.ip)
-            asked.body = await readJson(request, { room, idleMs, limits: OPEN_BODY })
+            share = openBodies.enter(asked.ip)
+            asked.body = await readJson(request, { share, idleMs, limits: OPEN_BODY })
           }
           answer = await route.handle(asked)
         } else if (route.streams) {
@@ -176,16 +176,16 @@ export function createApp(options: AppOptions): Express {
           await cors?.require(asked, principal.tenant)
           refuseUnknownQuery(route, asked)
           refuseCompressed(request)
-          room = bodies.enter(principal.tenant)
-          answer = await route.handle({ ...asked, principal, stream: request, room, idleMs })
+          share = bodies.enter(principal.tenant)
+          answer = await route.handle({ ...asked, principal, stream: request, share, idleMs })
         } else {
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           await cors?.require(asked, principal.tenant)
           if (route.tokenOpens) asked.query.delete('token')
           refuseUnknownQuery(route, asked)
-          room = bodies.enter(principal.tenant)
-          const owned: OwnedRequest = { ...asked, principal, bodyDone: room.leave }
-          if (route.method === 'POST') owned.body = await readJson(request, { room, idleMs, limits: route.body })
+          share = bodies.enter(principal.tenant)
+          const owned: OwnedRequest = { ...asked, principal, bodyDone: share.leave }
+          if (route.method === 'POST') owned.body = await readJson(request, { share, idleMs, limits: route.body })
           answer = await route.handle(owned)
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
@@ -193,7 +193,7 @@ export function createApp(options: AppOptions): Express {
       } catch (error) {
         sendError(response, error)
       } finally {
-        room?.leave()
+        share?.leave()
       }
     }
     if (route.method === 'GET') app.get(path, handle)
@@ -335,20 +335,20 @@ function refuseUnknownQuery({ path, query: known = [] }: Route, { query }: ApiRe
 }
 
 /** Charges each chunk of a body to the budget. */
-const roomFor =
-  (room: BodyShare) =>
+const reserveIn =
+  (share: BodyShare) =>
   (chunk: Buffer): void =>
-    room.take(chunk.length)
+    share.take(chunk.length)
 
 async function readJson(
   request: Request,
-  { room, idleMs, limits = BODY_LIMITS }: { room: BodyShare; idleMs: number; limits?: BodyLimits | undefined },
+  { share, idleMs, limits = BODY_LIMITS }: { share: BodyShare; idleMs: number; limits?: BodyLimits | undefined },
 ): Promise<unknown> {
   const scan = createJsonScan(limits)
   const isJson = saysJson(request.headers['content-type'] ?? '')
   const look = (chunk: Buffer): void => {
     if (!isJson) throw new ServiceError('unsupported_media_type', 'Send Content-Type: application/json, in UTF-8.')
-    room.take(chunk.length)
+    share.take(chunk.length)
     scan(chunk)
   }
   const body = await readBody(request, { maxBytes: limits.bytes, idleMs, look })

@@ -62,7 +62,7 @@ export interface BodyLimits {
 }
 
 /** Request whose body the handler reads itself, within the budget of its tenant. */
-export type StreamedRequest = OwnedRequest & { stream: Readable; room: BodyShare; idleMs: number }
+export type StreamedRequest = OwnedRequest & { stream: Readable; share: BodyShare; idleMs: number }
 
 /** Properties of every route. */
 interface RouteBase {

@@ -8,7 +8,7 @@ import { isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/job
 import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/keep.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 import type { Json } from '../shared/json.ts'
-import type { LinkKind } from './links-asked.ts'
+import type { LinkKind } from './link-kind.ts'
 import type { Waiting } from './waiting.ts'
 
 export interface JobViewOptions {

@@ -16,7 +16,7 @@ export interface MultipartRequest {
   headers: IncomingHttpHeaders
   stream: Readable
   /** Budget for the bytes between the connection and the files. */
-  room: BodyShare
+  share: BodyShare
   /** ms without a byte after which the body is given up. */
   idleMs: number
 }
@@ -34,7 +34,7 @@ const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
  * Rejects when all of them have ended.
  */
 export async function readMultipart(
-  { headers, stream, room, idleMs }: MultipartRequest,
+  { headers, stream, share, idleMs }: MultipartRequest,
   maxFiles: number,
   take: (file: PartFile) => Promise<void>,
 ): Promise<void> {
@@ -50,7 +50,7 @@ export async function readMultipart(
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       outside -= chunk.byteLength
-      room.give(chunk.byteLength)
+      share.give(chunk.byteLength)
       yield chunk
     }
   }
@@ -93,7 +93,7 @@ export async function readMultipart(
         idle.moved()
         outside += chunk.length
         try {
-          room.take(chunk.length)
+          share.take(chunk.length)
         } catch (error) {
           fail(error)
         }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runChaos, tellReport } from './run-chaos.ts'
+import { runChaos, formatReport } from './run-chaos.ts'
 import type { Variant } from './variant.ts'
 
 /**
@@ -25,7 +25,7 @@ test(
       variant,
       say: (text) => void process.stdout.write(`${text}\n`),
     })
-    process.stdout.write(tellReport(seed, report))
+    process.stdout.write(formatReport(seed, report))
     expect(report.violations).toEqual([])
     expect(report.losses).toBe(0)
   },

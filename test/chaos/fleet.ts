@@ -163,9 +163,9 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     creates: { perMinute: createsPerMinute, burst: Math.max(1, Math.ceil(createsPerMinute / 60)) },
     proxies: { apiRedis, workerRedis, upstream },
     spawn(role, strike = null, more = {}, api = 0) {
-      const told = ['--timings', JSON.stringify({ ...timings, ...more })]
-      if (strike !== null) told.push('--strike', JSON.stringify(strike))
-      return spawnNode(ENTRY, ['--role', role, ...told], { env: envOf(role, api), cwd: dataDir })
+      const args = ['--timings', JSON.stringify({ ...timings, ...more })]
+      if (strike !== null) args.push('--strike', JSON.stringify(strike))
+      return spawnNode(ENTRY, ['--role', role, ...args], { env: envOf(role, api), cwd: dataDir })
     },
     spawnMain: (role) => spawnNode(MAIN, ['--role', role], { env: envOf(role), cwd: dataDir }),
     async stop() {

@@ -16,7 +16,7 @@ export async function judgeBatches(
     if (state.job.batch !== null) byBatch.set(state.job.batch, [...(byBatch.get(state.job.batch) ?? []), state])
   for (const [id, mine] of byBatch) {
     const hash = await inspect.hgetall(keys.batch(id))
-    const told = (field: string): number => Number(hash[field] ?? 0)
+    const stored = (field: string): number => Number(hash[field] ?? 0)
     const counts = STATUSES.map((status) => [status, mine.filter(({ job }) => job.status === status).length] as const)
     const sum = (field: 'captured' | 'uncollected'): number => mine.reduce((all, { job }) => all + (job[field] ?? 0), 0)
     const sums = [
@@ -26,7 +26,7 @@ export async function judgeBatches(
       ['total', mine.length],
     ] as const
     for (const [field, there] of [...counts, ...sums])
-      if (told(field) !== there) complain(`${id} says ${field} ${told(field)}, its jobs say ${there}`)
+      if (stored(field) !== there) complain(`${id} says ${field} ${stored(field)}, its jobs say ${there}`)
   }
   return byBatch.size
 }

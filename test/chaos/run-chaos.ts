@@ -6,7 +6,7 @@ import { startLoad } from './load.ts'
 import { describeFault, firstStrikes, planFaults } from './plan.ts'
 import { supervise, type Supervised } from './supervised.ts'
 import { describeVariant, variantOf, type Variant } from './variant.ts'
-import { judge, readAll, tell, type Verdict } from './verdict.ts'
+import { judge, readAll, describeJobs, type Verdict } from './verdict.ts'
 
 export interface ChaosOptions {
   seed: number
@@ -28,7 +28,7 @@ export interface ChaosReport extends Verdict {
 }
 
 /** Number of stuck jobs that a failure prints in full. */
-const TELL = 5
+const MAX_DESCRIBED = 5
 
 async function untilRest(fleet: ChaosFleet, processes: Supervised[], seconds: number): Promise<void> {
   const { inspect, keys } = fleet
@@ -53,7 +53,7 @@ async function untilRest(fleet: ChaosFleet, processes: Supervised[], seconds: nu
     const account = await inspect.hgetall(keys.account('default'))
     const words = processes.map(({ name, words }) => `${name}:\n${words.slice(-15).join('\n')}`)
     throw new Error(
-      `${stuck.length} jobs did not come to rest within ${seconds} s:\n  ${await tell(fleet, stuck.slice(0, TELL))}\ndue: ${due.join(' ')}\naccount: ${JSON.stringify(account)}\n${words.join('\n')}`,
+      `${stuck.length} jobs did not come to rest within ${seconds} s:\n  ${await describeJobs(fleet, stuck.slice(0, MAX_DESCRIBED))}\ndue: ${due.join(' ')}\naccount: ${JSON.stringify(account)}\n${words.join('\n')}`,
       { cause: error },
     )
   }
@@ -95,7 +95,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     verdict.violations.push(...load.complaints)
     if (verdict.violations.length > 0) {
       const named = (await readAll(fleet)).filter(({ job }) => verdict.violations.some((text) => text.includes(job.id)))
-      say(`chaos: the jobs of the violations:\n  ${await tell(fleet, named.slice(0, TELL))}`)
+      say(`chaos: the jobs of the violations:\n  ${await describeJobs(fleet, named.slice(0, MAX_DESCRIBED))}`)
     }
     return {
       ...verdict,
@@ -119,8 +119,8 @@ function total(maps: ReadonlyMap<string, number>[]): Record<string, number> {
   return sum
 }
 
-/** The report for a person. */
-export function tellReport(seed: number, report: ChaosReport): string {
+/** The report as text. */
+export function formatReport(seed: number, report: ChaosReport): string {
   const list = (counts: Record<string, number>): string =>
     Object.entries(counts)
       .filter(([, n]) => n > 0)

@@ -69,10 +69,10 @@ export async function readAll({ inspect, keys }: ChaosFleet): Promise<JobState[]
 const historyOf = async ({ inspect, keys }: ChaosFleet, id: string): Promise<ReturnType<typeof decodeHistory>> =>
   decodeHistory(flat(await inspect.hgetall(keys.job(id))))
 
-/** The records and histories of jobs, for a failure that must explain itself. */
-export async function tell(fleet: ChaosFleet, states: JobState[]): Promise<string> {
+/** Records and histories of jobs as text, for the message of a failure. */
+export async function describeJobs(fleet: ChaosFleet, states: JobState[]): Promise<string> {
   const { inspect, keys } = fleet
-  const told = await Promise.all(
+  const descriptions = await Promise.all(
     states.map(async (state) => {
       const due = await inspect.zrangebyscore(keys.due, '-inf', '+inf', 'WITHSCORES')
       const mine = due.flatMap((member, i) => (member.includes(state.job.id) ? [`${member} at ${due[i + 1]}`] : []))
@@ -87,7 +87,7 @@ export async function tell(fleet: ChaosFleet, states: JobState[]): Promise<strin
       ].join('\n    ')
     }),
   )
-  return told.join('\n  ')
+  return descriptions.join('\n  ')
 }
 
 async function predictionsOf({ simulator }: ChaosFleet): Promise<Made[]> {

@@ -195,8 +195,8 @@ describe('nothing is visible, not even a part,', () => {
       import { createDiskArtifactStore } from ${JSON.stringify(join(store, 'disk-artifact-store.ts'))}
       async function* body() { for (let left = 620_000; left > 0; left -= 100_000) yield Buffer.alloc(Math.min(left, 100_000)) }
       const store = createDiskArtifactStore(${JSON.stringify(root)})
-      const tell = (error) => console.log(error.code, isStorageTrouble(error))
-      for (const key of ['t/new', 't/kept']) await store.put(key, body(), { maxBytes: 10_000_000 }).catch(tell)`
+      const print = (error) => console.log(error.code, isStorageTrouble(error))
+      for (const key of ['t/new', 't/kept']) await store.put(key, body(), { maxBytes: 10_000_000 }).catch(print)`
     // The system takes a part of the last write, up to this limit (kB), and says so by its length only.
     const child = spawnProcess('bash', [
       '-c',

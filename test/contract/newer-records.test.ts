@@ -258,7 +258,7 @@ async function closedGate() {
   const { redis, keys, generation } = scene
   const ids = [await scene.accepted(), await scene.accepted(), await scene.accepted()]
   await redis.hdel(keys.generation, 'open')
-  const told: (string | null)[] = []
+  const details: (string | null)[] = []
   const recover = createRecoverIntents({
     ...partsOf(
       scene,
@@ -268,24 +268,24 @@ async function closedGate() {
     presence: createRedisPresence(redis, keys.presence, generation),
     account: 'default',
     sameDeployment: () => Promise.resolve(true),
-    conditions: { set: (name, detail) => void (name === 'recovery_listing' && told.push(detail)) },
+    conditions: { set: (name, detail) => void (name === 'recovery_listing' && details.push(detail)) },
   })
   const isOpen = async (): Promise<boolean> => (await recover(signal)).retryInMs === 0
-  return { scene, ids, told, isOpen }
+  return { scene, ids, details, isOpen }
 }
 
 test('the recovery gate adopts what it can read, and stays closed for newer records that may be created again', async () => {
-  const { scene, ids, told, isOpen } = await closedGate()
+  const { scene, ids, details, isOpen } = await closedGate()
   const [first = '', spoilt = '', last = ''] = ids
   await newer(scene, spoilt)
   expect(await isOpen()).toBe(false)
   for (const id of [first, last]) expect(await scene.store.read(id)).toMatchObject({ prediction_id: `p-${id}` })
-  expect(told.at(-1)).toContain('1 job with predictions')
+  expect(details.at(-1)).toContain('1 job with predictions')
   // As a worker of that release does.
   await readable(scene, spoilt)
   expect(await isOpen()).toBe(true)
   expect(await scene.store.read(spoilt)).toMatchObject({ prediction_id: `p-${spoilt}` })
-  expect(told.at(-1)).toBeNull()
+  expect(details.at(-1)).toBeNull()
 })
 
 test('the recovery gate opens although the record of a prediction is damaged: no worker creates for that job', async () => {

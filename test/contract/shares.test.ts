@@ -226,8 +226,8 @@ describe('any interleaving', () => {
   const isDraft = async (batch: string | null): Promise<boolean> =>
     batch !== null && (await scene.batches.read(batch))?.state === 'draft'
 
-  /** Tells what has come about in all of them. */
-  async function tellStories(parameters: fc.Parameters<[boolean, Step[]]>): Promise<string[]> {
+  /** Runs random stories and returns what occurred in them. */
+  async function runStories(parameters: fc.Parameters<[boolean, Step[]]>): Promise<string[]> {
     const seen = new Set<string>()
     await fc.assert(
       fc.asyncProperty(
@@ -272,7 +272,7 @@ describe('any interleaving', () => {
   }
 
   test('of accept, end, cancel, retry and crash keeps every sum, count and slot, and resolves every hold once', async () => {
-    await tellStories({ numRuns: examples(20) })
+    await runStories({ numRuns: examples(20) })
   })
 
   test('reaches everything that should be tried, from a seed that does', async () => {
@@ -280,6 +280,6 @@ describe('any interleaving', () => {
       'opening grant adjustment hold capture release succeeded failed canceled estimated uncollected again slot recalled',
       'draft batch over failure_rate max_spend',
     ]
-    expect(await tellStories({ numRuns: 40, seed: 4 })).toEqual(everything.join(' ').split(' ').sort())
+    expect(await runStories({ numRuns: 40, seed: 4 })).toEqual(everything.join(' ').split(' ').sort())
   })
 })

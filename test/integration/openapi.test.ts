@@ -67,10 +67,10 @@ describe('as it is described', () => {
       expect(Object.keys(job).sort()).toEqual(fields)
     }
     expect(data.map(({ status }) => status).sort()).toEqual(['failed', 'succeeded'])
-    const told = (await (await call(`/v1/jobs/${done.id}?include=history`)).json()) as Job
-    expect(wrong('Job', told)).toBeNull()
-    expect(Object.keys(told).sort()).toEqual(all)
-    expect(told.history?.map(({ phase }) => phase)).toEqual(
+    const shown = (await (await call(`/v1/jobs/${done.id}?include=history`)).json()) as Job
+    expect(wrong('Job', shown)).toBeNull()
+    expect(Object.keys(shown).sort()).toEqual(all)
+    expect(shown.history?.map(({ phase }) => phase)).toEqual(
       expect.arrayContaining(['queued', 'submitting', 'succeeded']),
     )
     expect(wrong('JobLogs', await (await call(`/v1/jobs/${done.id}/logs`)).json())).toBeNull()
@@ -106,17 +106,19 @@ describe('as it is described', () => {
   })
 
   test('are tenants, keys and tokens', async () => {
-    const told = async (path: string, body?: object): Promise<unknown> =>
+    const returned = async (path: string, body?: object): Promise<unknown> =>
       (await call(path, body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) })).json()
-    expect(wrong('Tenant', await told('/v1/admin/tenants', { id: 'described', limits: { queued_jobs: 3 } }))).toBeNull()
-    expect(wrong('TenantPage', await told('/v1/admin/tenants'))).toBeNull()
-    const key = await told('/v1/admin/tenants/described/keys', { expires_at: '2999-01-01T00:00:00Z' })
+    expect(
+      wrong('Tenant', await returned('/v1/admin/tenants', { id: 'described', limits: { queued_jobs: 3 } })),
+    ).toBeNull()
+    expect(wrong('TenantPage', await returned('/v1/admin/tenants'))).toBeNull()
+    const key = await returned('/v1/admin/tenants/described/keys', { expires_at: '2999-01-01T00:00:00Z' })
     expect(wrong('NewKey', key)).toBeNull()
     const { id } = key as { id: string }
-    expect(wrong('NewKey', await told(`/v1/admin/tenants/described/keys/${id}/rotate`, { grace: 60 }))).toBeNull()
-    expect(wrong('KeyPage', await told('/v1/admin/tenants/described/keys'))).toBeNull()
+    expect(wrong('NewKey', await returned(`/v1/admin/tenants/described/keys/${id}/rotate`, { grace: 60 }))).toBeNull()
+    expect(wrong('KeyPage', await returned('/v1/admin/tenants/described/keys'))).toBeNull()
     const job = await service.client.submit({ version: HELLO, input: { text: 'watched' } })
-    expect(wrong('Token', await told(`/v1/jobs/${job.id}/token`, {}))).toBeNull()
+    expect(wrong('Token', await returned(`/v1/jobs/${job.id}/token`, {}))).toBeNull()
     await finished(service, job.id)
   })
 

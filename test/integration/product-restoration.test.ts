@@ -26,7 +26,7 @@ let photo: Buffer
 let signer: WebhookSigner
 
 /** What came over the public address, and how it was answered. */
-interface Told {
+interface Delivery {
   /** Of the prediction. */
   id: string
   status: string
@@ -34,11 +34,11 @@ interface Told {
   output: unknown
   answer: number
 }
-const told: Told[] = []
+const deliveries: Delivery[] = []
 /** The public address: it writes down what passes. */
 const front = createServer((request, response) => {
   const pass = async (): Promise<void> => {
-    const about = (await json(request)) as Omit<Told, 'answer'>
+    const about = (await json(request)) as Omit<Delivery, 'answer'>
     const headers = Object.entries(request.headers).filter(([name]) => /^(?:webhook-|content-type)/.test(name))
     const answer = await sendWebhook({
       url: service.url + request.url,
@@ -46,7 +46,7 @@ const front = createServer((request, response) => {
       body: JSON.stringify(about),
       headers: Object.fromEntries(headers.map(([name, value]) => [name, String(value)])),
     })
-    told.push({ ...about, answer })
+    deliveries.push({ ...about, answer })
     response.writeHead(answer).end()
   }
   pass().catch(() => response.destroy())
@@ -131,12 +131,12 @@ describe('an order', () => {
     expect(webhooks.failed).toBe(0)
     // Start, end, and what came between them: logs and outputs are sent at most each half second.
     expect(done.webhook_events).toEqual(['start', 'output', 'logs', 'completed'])
-    await waitFor('the answer to the last of them', () => told.some(({ status }) => status === 'succeeded'))
-    expect(told.every(({ answer, id: about }) => answer === 200 && about === done.prediction_id)).toBe(true)
-    const running = told.filter(({ status }) => status === 'processing')
+    await waitFor('the answer to the last of them', () => deliveries.some(({ status }) => status === 'succeeded'))
+    expect(deliveries.every(({ answer, id: about }) => answer === 200 && about === done.prediction_id)).toBe(true)
+    const running = deliveries.filter(({ status }) => status === 'processing')
     expect(running.length).toBeGreaterThan(1)
     expect(running.some(({ logs }) => logs !== null && logs !== '')).toBe(true)
-    expect(told.filter(({ status, output }) => status === 'succeeded' && output !== null)).toHaveLength(1)
+    expect(deliveries.filter(({ status, output }) => status === 'succeeded' && output !== null)).toHaveLength(1)
     expect((await historyOf(id)).map(({ phase, cause }) => `${phase} ${cause}`)).toEqual(
       expect.arrayContaining(['running webhook', 'storing webhook', 'succeeded worker']),
     )
@@ -226,5 +226,5 @@ test('an order whose webhooks are all lost is cured by the sweep, without anybod
     const { poll = 0, list = 0 } = (await service.client.health()).finished_by
     return poll + list - (before.poll ?? 0) - (before.list ?? 0)
   }
-  expect(await waitFor('the books to say so', async () => (await asked()) === 1 && 'told')).toBe('told')
+  expect(await waitFor('the books to say so', async () => (await asked()) === 1 && 'recorded')).toBe('recorded')
 })

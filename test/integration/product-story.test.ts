@@ -90,11 +90,11 @@ describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`
     const { exit, stdout, stderr } = await genqueue(service, args, folder)
     expect(stderr).toBe('')
     expect(exit).toBe(0)
-    const told = JSON.parse(stdout) as Batch & { jobs: (Job & { saved: string[] })[] }
-    expectStory(told, told.jobs)
-    expect(paced(told.jobs)).toBeLessThan(FIXED_WAITS_S)
-    for (const [at, { saved, artifacts }] of told.jobs.entries()) {
-      expect(saved).toEqual([`book/${told.id}-${at + 1}.webp`])
+    const printed = JSON.parse(stdout) as Batch & { jobs: (Job & { saved: string[] })[] }
+    expectStory(printed, printed.jobs)
+    expect(paced(printed.jobs)).toBeLessThan(FIXED_WAITS_S)
+    for (const [at, { saved, artifacts }] of printed.jobs.entries()) {
+      expect(saved).toEqual([`book/${printed.id}-${at + 1}.webp`])
       expect(readFileSync(join(folder, saved[0] ?? ''))).toHaveLength(artifacts[0]?.bytes ?? 0)
     }
   })

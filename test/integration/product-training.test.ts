@@ -111,8 +111,8 @@ describe(`a set of ${IMAGES} pictures`, () => {
     expect(answer).toMatchObject({ status: 'running', progress: 0, success_rate: null, counts: { total: IMAGES } })
     expect(await client.credits()).toMatchObject({ balance: GRANTED - IMAGES * PRICE, held: IMAGES * PRICE })
 
-    const told: Batch[] = []
-    const streamed = client.watchBatch(answer.id, (batch) => told.push(batch))
+    const watched: Batch[] = []
+    const streamed = client.watchBatch(answer.id, (batch) => watched.push(batch))
     const polled = pollAsThePageDid(answer.id)
     // A picture is shown as it arrives.
     const first = await waitFor('a first picture', async () =>
@@ -131,7 +131,7 @@ describe(`a set of ${IMAGES} pictures`, () => {
       counts: { total: IMAGES, succeeded: IMAGES - FAILING, failed: FAILING, canceled: 0 },
       cost: { estimate: IMAGES * PRICE, held: 0, captured: (IMAGES - FAILING) * PRICE, uncollected: 0 },
     })
-    for (const seen of [told, await polled]) {
+    for (const seen of [watched, await polled]) {
       expectConsistent(seen)
       expect(grew(seen)).toBe(true)
     }

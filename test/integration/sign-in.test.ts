@@ -287,7 +287,7 @@ test('when Redis was emptied, or is another one, every route that asks for crede
       ),
     )
     expect(routes.length).toBeGreaterThan(30)
-    const told = async (
+    const outcomeOf = async (
       method: string,
       path: string,
       headers: Record<string, string>,
@@ -306,14 +306,18 @@ test('when Redis was emptied, or is another one, every route that asks for crede
     for (const lose of [() => redis.hset(keys.deployment, 'id', 'depother'), () => redis.del(...all)]) {
       await lose()
       for (const [what, headers] of credentials)
-        expect([what, await told('GET', `/v1/jobs/${job.id}`, headers)]).toEqual([what, LOST])
-      for (const one of [key, TEST_KEY]) expect(await told('POST', '/v1/session', {}, { key: one })).toBe(LOST)
+        expect([what, await outcomeOf('GET', `/v1/jobs/${job.id}`, headers)]).toEqual([what, LOST])
+      for (const one of [key, TEST_KEY]) expect(await outcomeOf('POST', '/v1/session', {}, { key: one })).toBe(LOST)
     }
     for (const [method, path] of routes.filter(([, one]) => one !== '/v1/session'))
-      expect([method, path, await told(method, path, { authorization: `Bearer ${key}` })]).toEqual([method, path, LOST])
-    expect(await told('GET', link, {})).toBe(LOST)
+      expect([method, path, await outcomeOf(method, path, { authorization: `Bearer ${key}` })]).toEqual([
+        method,
+        path,
+        LOST,
+      ])
+    expect(await outcomeOf('GET', link, {})).toBe(LOST)
     // What is wrong by itself stays so, and what needs no data works.
-    expect(await told('GET', '/v1/jobs', { authorization: 'Bearer wrong' })).toBe('401 unauthenticated')
+    expect(await outcomeOf('GET', '/v1/jobs', { authorization: 'Bearer wrong' })).toBe('401 unauthenticated')
     expect((await fetch(`${url}/livez`)).status).toBe(200)
   } finally {
     await service.stop()

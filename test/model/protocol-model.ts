@@ -53,7 +53,7 @@ interface UpstreamPrediction {
   attempt: number
   status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled'
   /** Statuses that it went through: any of them may arrive by webhook at any time. */
-  told: string[]
+  reported: string[]
 }
 
 /** What the commits of a job moved beside its record. */
@@ -259,8 +259,8 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       }
       case 'reply_lost':
         // The client sends the command again: by its id the repeat is known, and answered like the first.
-        if (mutant === 'no_commit_id') go(`worker ${w} is told "stale"`, { workers: replace(world.workers, w, IDLE) })
-        else go(`worker ${w} is told "applied"`, become({ step: 'permit' }))
+        if (mutant === 'no_commit_id') go(`worker ${w} receives "stale"`, { workers: replace(world.workers, w, IDLE) })
+        else go(`worker ${w} receives "applied"`, become({ step: 'permit' }))
         break
       case 'permit': {
         const { attempt } = worker
@@ -269,7 +269,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           break
         }
         const id = `p${world.predictions.length}`
-        const predictions = [...world.predictions, { id, attempt, status: 'starting' as const, told: ['starting'] }]
+        const predictions = [...world.predictions, { id, attempt, status: 'starting' as const, reported: ['starting'] }]
         go(`worker ${w} posts`, { ...become({ step: 'answered', outcome: 'created', prediction: id }), predictions })
         go(`worker ${w} is refused`, become({ step: 'answered', outcome: 'refused' }))
         if (world.left.lostAnswers > 0) {
@@ -291,7 +291,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
         const made = world.predictions.find(({ id }) => id === worker.prediction)
         if (outcome === 'created' && made)
           happen(
-            `worker ${w} tells created`,
+            `worker ${w} reports created`,
             { type: 'observed', attempt, prediction: asPrediction({ ...made, status: 'starting' }) },
             'create',
             rest,
@@ -300,14 +300,14 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           const known = world.state.attempts.some(({ n }) => n === attempt)
           const lost: JobEvent = { type: 'lost', attempt, claim, reason: 'reset' }
           const forgotten: JobEvent = { type: 'forgotten', attempt, reason: 'reset' }
-          const tells = known ? lost : forgotten
-          happen(`worker ${w} tells ${tells.type}`, tells, 'create', rest)
+          const event = known ? lost : forgotten
+          happen(`worker ${w} reports ${event.type}`, event, 'create', rest)
         }
         if (outcome === 'not_sent')
-          happen(`worker ${w} tells not sent`, { type: 'not_sent', attempt, claim }, 'worker', rest)
+          happen(`worker ${w} reports not sent`, { type: 'not_sent', attempt, claim }, 'worker', rest)
         if (outcome === 'refused')
           happen(
-            `worker ${w} tells refused`,
+            `worker ${w} reports refused`,
             { type: 'refused', attempt, claim, outcome: 'rate_limited', error: null, pause: null, health: null },
             'create',
             rest,
@@ -320,7 +320,11 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
   for (const [p, prediction] of world.predictions.entries()) {
     const become = (status: UpstreamPrediction['status']): void =>
       go(`${prediction.id} becomes ${status}`, {
-        predictions: replace(world.predictions, p, { ...prediction, status, told: [...prediction.told, status] }),
+        predictions: replace(world.predictions, p, {
+          ...prediction,
+          status,
+          reported: [...prediction.reported, status],
+        }),
         ...(status === 'failed' ? spend('platformFailures') : {}),
       })
     if (prediction.status === 'starting') become('processing')
@@ -329,7 +333,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       become('succeeded')
       if (world.left.platformFailures > 0) become('failed')
     }
-    for (const status of prediction.told)
+    for (const status of prediction.reported)
       happen(
         `webhook ${prediction.id} ${status}`,
         { type: 'observed', attempt: prediction.attempt, prediction: asPrediction({ id: prediction.id, status }) },
@@ -346,7 +350,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           predictions: replace(world.predictions, p, {
             ...prediction,
             status,
-            told: [...new Set([...prediction.told, status])],
+            reported: [...new Set([...prediction.reported, status])],
           }),
         },
       )
@@ -475,7 +479,7 @@ export function keyOf({ state, workers, predictions, expired, givenUp, beforeInt
       former,
       attempts.findIndex((one) => one.claim === claim),
     ]),
-    predictions.map(({ attempt, status, told }) => [attempt, status, told]),
+    predictions.map(({ attempt, status, reported }) => [attempt, status, reported]),
     expired,
     givenUp,
     beforeIntent !== null,

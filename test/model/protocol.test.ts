@@ -120,8 +120,8 @@ describe('the exploration notices', () => {
         if (!move) throw new Error(`no move ${wanted}`)
         world = move[1]
       }
-      const told = moves(world, mutant).find(([name]) => name.startsWith('worker 0 is told'))
-      return told !== undefined && moves(told[1], mutant).some(([name]) => name === 'worker 0 posts')
+      const replied = moves(world, mutant).find(([name]) => name.startsWith('worker 0 receives'))
+      return replied !== undefined && moves(replied[1], mutant).some(([name]) => name === 'worker 0 posts')
     }
     expect(posts('none')).toBe(true)
     expect(posts('no_commit_id')).toBe(false)

@@ -162,8 +162,8 @@ describe.skipIf(!isTested)('trouble', () => {
     const { endpoint } = await startS3Gate(s3, { answer: () => (++asked <= 2 ? SLOW_DOWN : null) })
     const { store, keys, spooled } = await scene({ endpoint })
     const put = () => store.put('t/a', chunks(Buffer.alloc(100_000, 'a')), { maxBytes: MB })
-    const told = await failure(put())
-    expect([told.lasting, told.message]).toEqual([false, expect.stringContaining('SlowDown')])
+    const error = await failure(put())
+    expect([error.lasting, error.message]).toEqual([false, expect.stringContaining('SlowDown')])
     expect(asked).toBeLessThanOrEqual(2)
     expect(spooled()).toEqual([])
     asked = 2
@@ -213,9 +213,9 @@ describe.skipIf(!isTested)('trouble', () => {
       },
     })
     const { store, keys } = await scene({ endpoint })
-    const told = await failure(store.put('t/a', chunks(randomBytes(MB)), { maxBytes: 10 * MB }))
-    expect(told.message).toContain('SHA256Mismatch')
-    expect(told.lasting).toBe(false)
+    const error = await failure(store.put('t/a', chunks(randomBytes(MB)), { maxBytes: 10 * MB }))
+    expect(error.message).toContain('SHA256Mismatch')
+    expect(error.lasting).toBe(false)
     expect(await keys()).toEqual([])
   })
 
@@ -234,8 +234,8 @@ describe.skipIf(!isTested)('trouble', () => {
   ])('%s is permanent, and a check reports it', async (_what, options, words) => {
     const { store } = await scene(await options())
     expect(await store.check()).toEqual({ ok: false, detail: expect.stringMatching(words) })
-    const told = await failure(store.put('t/a', chunks(Buffer.from('x')), { maxBytes: MB }))
-    expect([told.lasting, told.message]).toEqual([true, expect.stringMatching(words)])
+    const error = await failure(store.put('t/a', chunks(Buffer.from('x')), { maxBytes: MB }))
+    expect([error.lasting, error.message]).toEqual([true, expect.stringMatching(words)])
     for (const work of [() => store.open('t/a'), () => store.removeAll('t'), () => store.remove(['t/a'])])
       expect((await failure(work())).lasting).toBe(true)
   })

@@ -205,12 +205,12 @@ describe('the compose file', () => {
 
   it('documents each of its variables', () => {
     const used = new Set(groupsOf(read('docker-compose.yml'), /\$\{(\w+)/g))
-    const told = new Set([
+    const documented = new Set([
       ...groupsOf(read('docs/operations.md'), /^\| `(\w+)`(?:, `\w+`)* \|/gm),
       ...groupsOf(read('docs/operations.md'), /^\| `\w+`, `(\w+)`/gm),
       ...VARIABLE_NAMES,
     ])
-    expect([...used].filter((name) => !told.has(name))).toEqual([])
+    expect([...used].filter((name) => !documented.has(name))).toEqual([])
   })
 
   it('keeps what Redis stores, and never evicts it', () => {

@@ -116,8 +116,12 @@ describe('docs/errors.md', () => {
       .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
 
   test('has every error of a request, with its status and whether it helps to ask again', () => {
-    const told = rows('## Request errors').map(([, code, status, again]) => [code, Number(status), again === 'yes'])
-    expect(told).toEqual(Object.entries(ERRORS).map(([code, { status, retryable }]) => [code, status, retryable]))
+    const documented = rows('## Request errors').map(([, code, status, again]) => [
+      code,
+      Number(status),
+      again === 'yes',
+    ])
+    expect(documented).toEqual(Object.entries(ERRORS).map(([code, { status, retryable }]) => [code, status, retryable]))
   })
 
   test('has every error of a job', () => {
@@ -265,8 +269,8 @@ describe('docs/design.md', () => {
       const first = value.first === undefined ? '' : `${time(value.first)}, then `
       return `${first}${time(value.min)} to ${time(value.max)}`
     }
-    const told = [...part(design, '## Durations').matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)]
-    expect(told.map(([, name, value]) => [name, value])).toEqual(
+    const documented = [...part(design, '## Durations').matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)]
+    expect(documented.map(([, name, value]) => [name, value])).toEqual(
       Object.entries(DEFAULT_TIMINGS).map(([name, value]) => [name, words(value)]),
     )
   })

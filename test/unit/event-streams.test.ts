@@ -13,13 +13,13 @@ const EPOCH = 'dep1'
 
 /** The stream of a tenant over a hub that the test speaks for. */
 function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>; read?: () => Promise<unknown> } = {}) {
-  let tell: (change: JobChange) => void = () => undefined
+  let notify: (change: JobChange) => void = () => undefined
   let fallSilent = (): void => undefined
   const hub: EventHub = {
     onJob: () => () => undefined,
     onBatch: () => () => undefined,
     onTenant: (_tenant, listener) => {
-      tell = listener
+      notify = listener
       return () => undefined
     },
     since: options.missed ?? (async () => []),
@@ -59,7 +59,7 @@ function streamOf(options: { last?: string; missed?: () => Promise<JobChange[]>;
     end,
     reads,
     fallSilent: () => fallSilent(),
-    change: (stream: string | null, job: string) => tell({ job, stream, tenant: TENANT, batch: '' }),
+    change: (stream: string | null, job: string) => notify({ job, stream, tenant: TENANT, batch: '' }),
     /** The reader takes nothing until the answer is called. */
     stall(): () => void {
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -163,8 +163,8 @@ describe('an actual price', () => {
     ['output_tokens', { ...metrics, token_output_count: -1 }, 1],
     ['video_seconds', { ...metrics, video_output_duration_seconds: 1e300 }, 1],
     ['outputs', metrics, null],
-  ])('says that %s are missing', (missing, told, outputs) => {
-    expect(actualPrice(everything, { metrics: told, outputs })).toEqual({ missing })
+  ])('says that %s are missing', (missing, reported, outputs) => {
+    expect(actualPrice(everything, { metrics: reported, outputs })).toEqual({ missing })
   })
 
   test('needs no metric that costs nothing', () => {
@@ -183,14 +183,14 @@ describe('an actual price', () => {
         price,
         price,
         fc.dictionary(fc.constantFrom(...Object.keys(metrics)), fc.jsonValue()),
-        (perRun, perSecond, perToken, told) => {
+        (perRun, perSecond, perToken, reported) => {
           const dear = rule({
             per_run: perRun,
             per_predict_second: perSecond,
             per_input_token: perToken,
             expect: { predict_seconds: 1, input_tokens: 1 },
           })
-          const result = actualPrice(dear, { metrics: JSON.parse(JSON.stringify(told)), outputs: 1 })
+          const result = actualPrice(dear, { metrics: JSON.parse(JSON.stringify(reported)), outputs: 1 })
           if ('amount' in result) expect(Number.isSafeInteger(result.amount) && result.amount >= perRun).toBe(true)
           else expect(['predict_seconds', 'input_tokens']).toContain(result.missing)
         },

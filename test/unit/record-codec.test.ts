@@ -220,11 +220,11 @@ describe('a record', () => {
 
   test('of a history is read as it was written, in order, and names predictions by their attempts', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(whole, fc.oneof(lines, fc.constant(accepted)))), (told) => {
-        const attempts = told.flatMap(([, { prediction }], n) =>
+      fc.property(fc.array(fc.tuple(whole, fc.oneof(lines, fc.constant(accepted)))), (reported) => {
+        const attempts = reported.flatMap(([, { prediction }], n) =>
           hash({ state: 'open', claim: 'c', intended_at: 1, prediction_id: prediction }, `${n}.`),
         )
-        const entries = told.map(([at, line], attempt) => ({ at, entry: { ...line, attempt } }))
+        const entries = reported.map(([at, line], attempt) => ({ at, entry: { ...line, attempt } }))
         const kept = entries.map(({ at, entry }, i) => [`h${i + 8}`, `${at} ${encodeHistory(entry)}`])
         expect(decodeHistory([...kept.toReversed().flat(), ...attempts])).toEqual(entries)
       }),

@@ -23,8 +23,8 @@ describe('a seed', () => {
     ],
     ['far behind the beginning', {}, { logs: `${'x'.repeat(20_000)} seed: 1` }, null],
     ['nowhere', {}, {}, null],
-  ])('%s', (_where, input, told, seed) => {
-    expect(seedOf(input, prediction('succeeded', told))).toBe(seed)
+  ])('%s', (_where, input, reported, seed) => {
+    expect(seedOf(input, prediction('succeeded', reported))).toBe(seed)
   })
 })
 

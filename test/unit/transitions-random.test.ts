@@ -56,7 +56,7 @@ class World {
   readonly due = new Map<string, number>()
   readonly permits: Permit[] = []
   /** Everything that upstream ever reported, oldest first; the newest of an id is its state. */
-  readonly told: { attempt: number; prediction: Prediction }[] = []
+  readonly reports: { attempt: number; prediction: Prediction }[] = []
   /** Whether the news that arrived of a prediction said that it has ended. */
   readonly heard = new Map<string, boolean>()
   readonly cancelsTaken = new Set<string>()
@@ -108,16 +108,16 @@ class World {
     return decision
   }
 
-  tell(attempt: number, told: Prediction): void {
-    this.told.push({ attempt, prediction: told })
+  report(attempt: number, prediction: Prediction): void {
+    this.reports.push({ attempt, prediction })
   }
 
   newest(id: string): { attempt: number; prediction: Prediction } | undefined {
-    return this.told.findLast(({ prediction }) => prediction.id === id)
+    return this.reports.findLast(({ prediction }) => prediction.id === id)
   }
 
   ids(): string[] {
-    return [...new Set(this.told.map(({ prediction }) => prediction.id))]
+    return [...new Set(this.reports.map(({ prediction }) => prediction.id))]
   }
 
   newId(): string {
@@ -134,7 +134,7 @@ class World {
   post(permit: Permit): void {
     if (permit.posted !== null || permit.withdrawn || this.now > permit.at + ARRIVES_WITHIN) return
     permit.posted = this.newId()
-    this.tell(permit.attempt, prediction('starting', { id: permit.posted, created_at: this.now, started_at: null }))
+    this.report(permit.attempt, prediction('starting', { id: permit.posted, created_at: this.now, started_at: null }))
   }
 
   /** The next thing that upstream does with a prediction. */
@@ -143,7 +143,7 @@ class World {
     if (!newest || isTerminal(newest.prediction.status)) return
     const started_at = status === 'aborted' ? null : (newest.prediction.started_at ?? this.now)
     const files = id.length % 2 === 0
-    this.tell(newest.attempt, {
+    this.report(newest.attempt, {
       ...newest.prediction,
       status,
       started_at,
@@ -165,8 +165,8 @@ class World {
   /** One complete listing: shows every prediction of the attempt that was made by then. */
   list(attempt: number): void {
     const found = this.ids().flatMap((id) => this.newest(id) ?? [])
-    const mine = found.filter((told) => told.attempt === attempt)
-    for (const told of mine) this.apply({ type: 'observed', ...told })
+    const mine = found.filter((report) => report.attempt === attempt)
+    for (const report of mine) this.apply({ type: 'observed', ...report })
     if (mine.length === 0) this.apply({ type: 'not_listed', attempt, began: this.now })
   }
 
@@ -191,7 +191,7 @@ const STEPS: Record<string, Step> = {
   intend: (world) => world.intend(),
   post: withPermit((world, permit) => world.post(permit)),
   answer: withPermit((world, permit) => {
-    const first = world.told.find(({ prediction }) => prediction.id === permit.posted)
+    const first = world.reports.find(({ prediction }) => prediction.id === permit.posted)
     if (first) world.apply({ type: 'observed', ...first })
   }),
   lost: withPermit((world, { attempt, claim }) => world.apply({ type: 'lost', attempt, claim, reason: 'ECONNRESET' })),
@@ -268,18 +268,18 @@ const STEPS: Record<string, Step> = {
     world.paused += 30_000
   },
   webhook: (world, pick) => {
-    const told = pick(world.told)
-    if (told) world.apply({ type: 'observed', ...told, webhook_id: 'msg_1' })
+    const report = pick(world.reports)
+    if (report) world.apply({ type: 'observed', ...report, webhook_id: 'msg_1' })
   },
   poll: (world, pick) => {
-    const told = world.newest(pick(world.ids()) ?? '')
-    if (told) world.apply({ type: 'observed', ...told })
+    const report = world.newest(pick(world.ids()) ?? '')
+    if (report) world.apply({ type: 'observed', ...report })
   },
   /** A proxy sent our POST twice, or upstream returned a refusal and created after all. */
   twin: withPermit((world, permit) => {
     if (permit.posted === null && !permit.withdrawn) return
     world.twins = true
-    world.tell(permit.attempt, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
+    world.report(permit.attempt, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
   }),
   cancel: (world) => world.apply({ type: 'cancel' }),
   cancel_output: (world) => {
@@ -351,8 +351,8 @@ function goOn(world: World): void {
   for (const permit of world.permits) world.post(permit)
   for (const id of world.ids()) {
     world.advance(id, 'succeeded')
-    const told = world.newest(id)
-    if (told) world.apply({ type: 'observed', ...told })
+    const report = world.newest(id)
+    if (report) world.apply({ type: 'observed', ...report })
   }
   STEPS.stored?.(world, () => undefined, 0)
   for (const { n, state } of world.state.attempts) {
@@ -590,7 +590,7 @@ describe('any events in any order', () => {
     }
     const straight = new World()
     story(straight)
-    for (const told of straight.told) straight.apply({ type: 'observed', ...told })
+    for (const report of straight.reports) straight.apply({ type: 'observed', ...report })
     STEPS.stored?.(straight, () => undefined, 0)
 
     fc.assert(
@@ -598,13 +598,13 @@ describe('any events in any order', () => {
         const world = new World()
         story(world)
         for (const at of [...order, 2, ...order]) {
-          const told = world.told[at]
-          if (told) world.apply({ type: 'observed', ...told })
+          const report = world.reports[at]
+          if (report) world.apply({ type: 'observed', ...report })
         }
         STEPS.stored?.(world, () => undefined, 0)
         for (const at of order) {
-          const told = world.told[at]
-          if (told) expect(world.apply({ type: 'observed', ...told })).toBeNull()
+          const report = world.reports[at]
+          if (report) expect(world.apply({ type: 'observed', ...report })).toBeNull()
         }
         expect({ ...world.state.job, rev: 0 }).toEqual({ ...straight.state.job, rev: 0 })
       }),

@@ -14,7 +14,7 @@ export interface AdminRouterOptions {
   auth: Auth
   throttle: Throttle
   /** Budget for sign-in bodies, by address. */
-  room: BodyBudget
+  bodies: BodyBudget
   /** ms without a byte after which reading is aborted. */
   idleMs: number
   board: Express
@@ -43,8 +43,8 @@ button{margin-top:1rem;background:#4f46e5;color:#fff;border:0;cursor:pointer}p[r
 @media (prefers-color-scheme:dark){body{background:#111214;color:#e8e8ea}p[role=alert]{color:#fdba74}}`
 
 /** Field `password` of a form or of JSON; null for any other body. */
-async function passwordOf(request: Request, room: BodyShare, idleMs: number): Promise<string | null> {
-  const look = (chunk: Buffer): void => room.take(chunk.length)
+async function passwordOf(request: Request, share: BodyShare, idleMs: number): Promise<string | null> {
+  const look = (chunk: Buffer): void => share.take(chunk.length)
   const body = await readBody(request, { maxBytes: MAX_LOGIN_BYTES, idleMs, look })
   if (body === null)
     throw new ServiceError('body_too_large', `The request body exceeds the limit of ${MAX_LOGIN_BYTES} bytes.`)
@@ -65,7 +65,7 @@ const wantsPage = (request: Request): boolean => (request.headers.accept ?? '').
 
 /** Login and Bull Board: a separate session, read-only queues, and no access without the session. */
 export function adminRouter(options: AdminRouterOptions): Router {
-  const { auth, throttle, room, idleMs, board, boardPath, toRequest, sendError } = options
+  const { auth, throttle, bodies, idleMs, board, boardPath, toRequest, sendError } = options
   const router = Router()
 
   router.get('/admin/login.css', (_request, response) => {
@@ -85,7 +85,7 @@ export function adminRouter(options: AdminRouterOptions): Router {
         throw new ServiceError('cross_site', 'The login only works from its own page.')
       // Counted as a failure until it succeeds, so that parallel attempts are throttled too.
       const succeeded = throttle.reserve(asked.ip)
-      share = room.enter(asked.ip)
+      share = bodies.enter(asked.ip)
       const password = await passwordOf(request, share, idleMs)
       const cookie = password === null ? null : auth.adminSignIn(password, asked.secure)
       if (cookie === null) {

@@ -21,7 +21,7 @@ import {
 } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
-import { linksFor, type LinkKind } from '../links-asked.ts'
+import { linksFor, type LinkKind } from '../link-kind.ts'
 import { createOwnedJob, noSuchJob } from '../owned-job.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import type { MayRunUnpriced } from '../unpriced.ts'

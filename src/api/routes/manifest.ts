@@ -5,7 +5,7 @@ import type { JobStore } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/run-facts.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned-job.ts'
-import { linksFor } from '../links-asked.ts'
+import { linksFor } from '../link-kind.ts'
 import { fieldsOf, parseWith, queryObject } from '../schemas.ts'
 import type { ShowJob } from './jobs.ts'
 

@@ -24,7 +24,7 @@ const notFound = (): ServiceError => new ServiceError('not_found', 'The upload d
 
 /** Input files: uploaded once, named by their `url` in any number of jobs. */
 export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): Route[] {
-  async function upload({ headers, stream, principal, room, idleMs }: StreamedRequest): Promise<ApiResponse> {
+  async function upload({ headers, stream, principal, share, idleMs }: StreamedRequest): Promise<ApiResponse> {
     const uploads: UploadRecord[] = []
     let place = 0
     const take = async ({ body, mediaType }: PartFile): Promise<void> => {
@@ -32,7 +32,7 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
       uploads[at] = await inputs.upload(principal.tenant, body, mediaType)
     }
     try {
-      await readMultipart({ headers, stream, room, idleMs }, MAX_FILES, take)
+      await readMultipart({ headers, stream, share, idleMs }, MAX_FILES, take)
     } catch (error) {
       // All or none, so that a repeated request leaves no unknown files.
       for (const record of uploads) if (record) await inputs.remove(record)

@@ -2,7 +2,7 @@ import Replicate from 'replicate'
 import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import type { Seen } from '../conditions/watch-upstream.ts'
-import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './answer-shapes.ts'
+import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './extract-rules.ts'
 import { createJsonExtract, JsonExtractError, LongStringsFullError, type Rule } from './json-extract.ts'
 import { multipartOf } from './multipart.ts'
 import type { CreateRequest, OutputTaker, PredictionPort, ReadOutcome } from './prediction-port.ts'
@@ -15,7 +15,7 @@ import {
   readOutcome,
   type Answer,
   type Outcome,
-} from './upstream-answers.ts'
+} from './interpret-response.ts'
 
 /**
  * Replicate over its official client, with the client's retries disabled. As shipped (1.4.0) the client sends a create up
