@@ -299,6 +299,14 @@ describe('only one place', () => {
     expect(filesWith(/\bnew Redis\(/)).toEqual(['src/shared/redis/connection.ts'])
   })
 
+  test('reads the clock of Redis, besides transactions that read it with their data', () => {
+    expect(filesWith(/\bredis\.time\(/)).toEqual(['src/shared/redis/clock.ts'])
+    const lua = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.lua'))
+      .map((name) => join('src', name))
+    expect(lua.filter((file) => textOf(file).includes("'TIME'"))).toEqual(['src/shared/redis/clock.lua'])
+  })
+
   test('runs Lua', () => {
     expect(filesWith(/\.eval(?:sha)?\(/)).toEqual(['src/shared/redis/script.ts'])
   })

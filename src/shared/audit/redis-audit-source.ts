@@ -15,6 +15,7 @@ import {
   storedJob,
 } from '../jobs/record-codec.ts'
 import { slotsOf } from '../jobs/share-plan.ts'
+import { redisNow, timeReply } from '../redis/clock.ts'
 import {
   entryTarget,
   type AuditSource,
@@ -60,11 +61,6 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       if (error) throw error
       return reply
     })
-  }
-
-  async function now(): Promise<number> {
-    const [seconds, micros] = await redis.time()
-    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
   }
 
   async function load(id: string): Promise<Loaded> {
@@ -147,7 +143,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
           return found === null ? [] : [[name, found]]
         }),
       )
-    const [seconds = 0, micros = 0] = take(z.array(z.coerce.number()))
+    const now = take(timeReply)
     if (take(text) !== String(job.rev)) return null
     const numbers = attempts.map(({ n }) => n)
     const inTenantIndex = take(score) !== null
@@ -158,7 +154,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const batchState = take(text)
     const batchPlace = take(score)
     const loaded = {
-      now: seconds * 1000 + Math.floor(micros / 1000),
+      now,
       state,
       outbox,
       inTenantIndex,
@@ -214,9 +210,8 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const batch = decodeBatch(fields)
     if (batch === null) return 'missing'
     if (z.array(z.string()).parse(jobs).join() !== ids.join()) return null
-    const [seconds = 0, micros = 0] = z.array(z.coerce.number()).parse(time)
     return {
-      now: seconds * 1000 + Math.floor(micros / 1000),
+      now: timeReply.parse(time),
       batch,
       committed: Number(fields.committed ?? 0),
       jobs: ids.map((job, i) => [job, decodeBatchJob(job, records[2 * i], records[2 * i + 1])]),
@@ -231,7 +226,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     kind === 'set' ? redis.sscanStream(key, { count: 500 }) : evens(redis.zscanStream(key, { count: 500 }))
 
   return {
-    now,
+    now: () => redisNow(redis),
     load,
     loadBatch,
 

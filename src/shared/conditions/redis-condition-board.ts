@@ -1,10 +1,14 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../single-flight.ts'
 import { isConditionName, type ConditionBoard, type ConditionName } from './condition.ts'
 
-const reportConditions = loadScript(new URL('report-conditions.lua', import.meta.url), { flags: ['allow-oom'] })
+const reportConditions = loadScript(new URL('report-conditions.lua', import.meta.url), {
+  flags: ['allow-oom'],
+  includes: [clockLua],
+})
 
 const reportSchema = z.array(z.object({ name: z.string(), since: z.number(), detail: z.string() }))
 
@@ -12,8 +16,7 @@ const reportSchema = z.array(z.object({ name: z.string(), since: z.number(), det
 export function createRedisConditionBoard(redis: Redis, hash: string, staleAfter: number): ConditionBoard {
   // Every view of a waiting job reads the conditions.
   const read = singleFlight(async (key) => {
-    const [fields, [seconds, micros]] = await Promise.all([redis.hgetall(key), redis.time()])
-    const now = Number(seconds) * 1000 + Number(micros) / 1000
+    const [fields, now] = await Promise.all([redis.hgetall(key), redisNow(redis)])
     return Object.entries(fields).flatMap(([process, value]) => {
       const space = value.indexOf(' ')
       if (now - Number(value.slice(0, space)) > staleAfter) return []

@@ -5,8 +5,7 @@
            ARGV[3] ms until an unrepeated report is stale
   Output:  1
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
 else

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { decodeAccount, decodeEntry, type LedgerEntry } from './ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
@@ -94,9 +95,6 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       })
     },
 
-    async now() {
-      const [seconds, micros] = await redis.time()
-      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-    },
+    now: () => redisNow(redis),
   }
 }

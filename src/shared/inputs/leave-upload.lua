@@ -13,8 +13,7 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('SCARD', KEYS[2]) > 0 then
   return 0
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local fields = redis.call('HMGET', KEYS[1], 'expires_at', 'state')
 if ARGV[2] ~= '1' and fields[2] ~= 'removing' and tonumber(fields[1]) > now then
   return 0

@@ -3,17 +3,21 @@ import { z } from 'zod'
 import { ServiceError } from '../errors.ts'
 import type { Limits } from '../tenants/tenant.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import type { UploadStore } from './ports.ts'
 import { decodeUpload } from './upload-codec.ts'
 import type { UploadRecord } from './upload.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
-const writeUpload = loadScript(here('write-upload.lua'))
+const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua] })
 const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'] })
-const useUpload = loadScript(here('use-upload.lua'))
-const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'] })
-const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), { flags: ['allow-oom'] })
+const useUpload = loadScript(here('use-upload.lua'), { includes: [clockLua] })
+const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
+const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), {
+  flags: ['allow-oom'],
+  includes: [clockLua],
+})
 
 const remoteSchema = z.object({ url: z.string(), expires_at: z.number() })
 const flatFields = z
@@ -136,8 +140,7 @@ export function createRedisUploadStore({
     },
 
     async rearm(id, inMs) {
-      const [seconds] = await redis.time()
-      await redis.zadd(keys.uploads, 'XX', String(Number(seconds) * 1000 + Math.round(inMs)), id)
+      await redis.zadd(keys.uploads, 'XX', String((await redisNow(redis)) + Math.round(inMs)), id)
     },
   }
 }

@@ -11,7 +11,6 @@ if fields[1] ~= ARGV[2] or fields[2] ~= 'ready' then
   return {}
 end
 redis.call('SADD', KEYS[2], unpack(ARGV, 4))
-local time = redis.call('TIME')
-local stays = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[3])
+local stays = clock_ms() + tonumber(ARGV[3])
 redis.call('ZADD', KEYS[3], 'XX', 'GT', string.format('%.0f', stays), ARGV[1])
 return redis.call('HGETALL', KEYS[1])

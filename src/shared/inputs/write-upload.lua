@@ -25,8 +25,7 @@ for _, one in ipairs(more) do
     return { 'quota', name, 'limit', limit }
   end
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 if ARGV[3] == '' then
   redis.call('HSET', KEYS[1], 'created_at', string.format('%.0f', now))
 else

@@ -7,8 +7,7 @@
            hash, ARGV[1] lease ms, ARGV[2] limit of members
   Output:  { now ms, member, ... }
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local function whole(number)
   return string.format('%.0f', number)
 end

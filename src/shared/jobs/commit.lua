@@ -43,8 +43,7 @@
 
   Values are opaque: JSON is never parsed. All times are Redis time.
 ]]
-local time = redis.call('TIME')
-local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 
 -- Avoids `-0`, the result of negating 0 in Lua, which Redis rejects.

@@ -5,8 +5,7 @@
   Output:  { now ms, pause clock ms, predictions completed without a webhook, job fields, outbox fields, documents }, the
            fields flat: field, value, ...
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 return {
   string.format('%.0f', now),
   string.format('%.0f', pause_clock(KEYS[3], now)),

@@ -6,8 +6,7 @@
            ARGV[3] channel, ARGV[4] message
   Output:  1 when written, else 0
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local job = redis.call('HMGET', KEYS[1], 'phase', 'progress_at')
 if job[1] ~= 'running' or now - tonumber(job[2] or '0') < 1000 then
   return 0

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { clockLua } from '../redis/clock.ts'
 import type { Generation } from '../redis/generation.ts'
 import { guardedScript, loadScript, ScriptUnknownError } from '../redis/script.ts'
 import {
@@ -17,6 +18,7 @@ import type { Timings } from './timings.ts'
 const lua = (name: string): URL => new URL(`../${name}`, import.meta.url)
 const commitFile = lua('jobs/commit.lua')
 const includes = [
+  clockLua,
   lua('redis/replication-id.lua'),
   lua('limits/pause-clock.lua'),
   lua('credits/credits.lua'),

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
+import { clockLua, redisMicros, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../single-flight.ts'
 import { dueAttempt, dueEffect, keptFilesMember, parseDueMember } from './due-member.ts'
@@ -17,14 +18,14 @@ import type { Timings } from './timings.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
 const limits = (name: string): URL => new URL(`../limits/${name}`, import.meta.url)
-const pauseClock = [limits('pause-clock.lua')]
+const pauseClock = [clockLua, limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
-const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'] })
-const writeProgress = loadScript(here('progress.lua'))
+const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
+const writeProgress = loadScript(here('progress.lua'), { includes: [clockLua] })
 const rememberRun = loadScript(here('remember-run.lua'))
 const passPlace = loadScript(here('pass-place.lua'))
-const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'] })
+const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
@@ -216,10 +217,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
     },
 
-    async now() {
-      const [seconds, micros] = await redis.time()
-      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-    },
+    now: () => redisNow(redis),
 
     async expectedRun(model) {
       return runTimeQuantile(numbers(await redis.hgetall(keys.runTimes(model))), 0.9)
@@ -338,11 +336,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     pause: async (account) => (await pauseOf(account)).result,
 
     async createsFree(account) {
-      const [arrival, [seconds, micros]] = await Promise.all([
-        redis.hget(keys.account(account), 'next_arrival'),
-        redis.time(),
-      ])
-      return tokensFree(creates, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
+      const [arrival, now] = await Promise.all([redis.hget(keys.account(account), 'next_arrival'), redisMicros(redis)])
+      return tokensFree(creates, Number(arrival ?? 0), now)
     },
 
     async deadLetter(letter) {

@@ -4,8 +4,7 @@
   Input:   KEYS[1] the account's hash, ARGV[1] lease ms
   Output:  1 when the caller may probe, else 0
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local account = redis.call('HMGET', KEYS[1], 'half_open', 'probe', 'paused_until', 'probe_lease')
 if not account[1] or account[2] or tonumber(account[3] or '0') > now or tonumber(account[4] or '0') > now then
   return 0

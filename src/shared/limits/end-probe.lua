@@ -5,9 +5,8 @@
   Input:   KEYS[1] the account's hash, ARGV[1] '1' when upstream is healthy: one create may pass; else ARGV[2] ms of the
            first pause, ARGV[3] of the longest, ARGV[4] the reason
 ]]
-local time = redis.call('TIME')
 if ARGV[1] ~= '1' then
-  trip(KEYS[1], tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+  trip(KEYS[1], clock_ms(), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
 elseif redis.call('HEXISTS', KEYS[1], 'half_open') == 1 then
   redis.call('HSET', KEYS[1], 'probe', '1')
 end

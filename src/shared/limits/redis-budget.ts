@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
+import { clockLua, redisMicros } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import {
   intervalOf,
@@ -12,7 +13,7 @@ import {
   type ReadPurpose,
 } from './budget.ts'
 
-const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'] })
+const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
 
 export interface RedisBudgetOptions extends Rate {
   redis: Redis
@@ -21,8 +22,8 @@ export interface RedisBudgetOptions extends Rate {
 
 /** Tokens of a budget that are available now. */
 export async function readBudgetFree({ redis, key, ...rate }: RedisBudgetOptions): Promise<number> {
-  const [arrival, [seconds, micros]] = await Promise.all([redis.get(key), redis.time()])
-  return tokensFree(rate, Number(arrival ?? 0), Number(seconds) * 1_000_000 + Number(micros))
+  const [arrival, now] = await Promise.all([redis.get(key), redisMicros(redis)])
+  return tokensFree(rate, Number(arrival ?? 0), now)
 }
 
 /** Rejects as soon as the signal aborts, even while the promise is pending. */

@@ -6,8 +6,7 @@
            ARGV[3] the largest plausible lead of the arrival time (microseconds)
   Output:  0 when taken, else the ms to wait
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = clock_us()
 local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 -- No token can have moved the arrival time this far: the clock was set back. One request passes, the others come at the
 -- rate.

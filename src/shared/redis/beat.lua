@@ -5,7 +5,6 @@
            `run:<generation>` -> ms), ARGV[1] id, ARGV[2] generation
   Output:  1
 ]]
-local time = redis.call('TIME')
-local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+local now = string.format('%.0f', clock_ms())
 redis.call('HSET', KEYS[1], 'worker:' .. ARGV[1], ARGV[2] .. ' ' .. now, 'run:' .. ARGV[2], now)
 return 1

@@ -4,6 +4,7 @@ import { ulid } from 'ulid'
 import { z } from 'zod'
 import type { Logger } from '../logger.ts'
 import type { SigningKeys } from '../signing-keys.ts'
+import { clockLua, timeReply } from './clock.ts'
 import { loadScript } from './script.ts'
 
 /** Identity of a deployment: created once, stored in its Redis, shared by all of its processes. */
@@ -24,7 +25,7 @@ const MAKES_AFTER_MS = 10_000
 const LOOK_MS = 3_000
 const FRESH_MS = 2_000
 
-const rotateKey = loadScript(new URL('rotate-key.lua', import.meta.url))
+const rotateKey = loadScript(new URL('rotate-key.lua', import.meta.url), { includes: [clockLua] })
 
 const newKey = (): string => randomBytes(32).toString('base64url')
 
@@ -51,17 +52,14 @@ interface Found {
   link: KeyPair | null
 }
 
-const reply = z.tuple([
-  z.tuple([z.null(), z.tuple([z.coerce.number(), z.coerce.number()])]),
-  z.tuple([z.null(), z.array(z.string().nullable())]),
-])
+const reply = z.tuple([z.tuple([z.null(), timeReply]), z.tuple([z.null(), z.array(z.string().nullable())])])
 
 const pairFields = (prefix: string): string[] => [`${prefix}key`, `${prefix}previous_key`, `${prefix}rotated_at`]
 const LINK = 'link_'
 
 async function readKeys(redis: Redis, hash: string): Promise<Found | null> {
   const asked = performance.now()
-  const [[, [seconds, micros]], [, fields]] = reply.parse(
+  const [[, now], [, fields]] = reply.parse(
     await redis
       .multi()
       .time()
@@ -71,7 +69,7 @@ async function readKeys(redis: Redis, hash: string): Promise<Found | null> {
   const [id, ...keys] = fields
   const pairOf = ([key, previous, rotatedAt]: (string | null)[]): KeyPair | null => {
     if (!key) return null
-    const age = seconds * 1000 + micros / 1000 - Number(rotatedAt ?? 0)
+    const age = now - Number(rotatedAt ?? 0)
     return {
       present: Buffer.from(key, 'base64url'),
       previous: previous ? Buffer.from(previous, 'base64url') : null,

@@ -12,8 +12,7 @@
 
   Output:  { id, '1' when the gate is open, replication id, ms since the loss of a later memory was found, or '' }
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local function whole(number)
   return string.format('%.0f', number)
 end

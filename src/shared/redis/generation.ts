@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Logger } from '../logger.ts'
+import { clockLua } from './clock.ts'
 import { loadScript } from './script.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const includes = [beside('replication-id.lua')]
-const lookAt = loadScript(beside('generation.lua'), { flags: ['allow-oom'], includes })
+const lookAt = loadScript(beside('generation.lua'), { flags: ['allow-oom'], includes: [clockLua, ...includes] })
 const openGate = loadScript(beside('open-gate.lua'), { flags: ['allow-oom'], includes })
 
 const lookReply = z.tuple([z.string(), z.enum(['0', '1']), z.string(), z.string()])

@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis'
 import type { FormerGenerations, Presence } from '../presence.ts'
+import { clockLua, redisNow } from './clock.ts'
 import type { Generation } from './generation.ts'
 import { loadScript } from './script.ts'
 
-const beat = loadScript(new URL('beat.lua', import.meta.url), { flags: ['allow-oom'] })
+const beat = loadScript(new URL('beat.lua', import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
 
 const PROCESS = 'worker:'
 /** Field prefix from releases in which a generation was a run of the server; older workers read it. */
@@ -16,10 +17,10 @@ export function createRedisPresence(redis: Redis, hash: string, generation: Pick
     processes: { field: string; run: string; at: number }[]
     runs: Map<string, number>
   }> {
-    const [[seconds, micros], fields] = await Promise.all([redis.time(), redis.hgetall(hash)])
+    const [now, fields] = await Promise.all([redisNow(redis), redis.hgetall(hash)])
     const entries = Object.entries(fields)
     return {
-      now: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
+      now,
       processes: entries.flatMap(([field, value]) => {
         const [run = '', at = '0'] = value.split(' ')
         return field.startsWith(PROCESS) ? [{ field, run, at: Number(at) }] : []

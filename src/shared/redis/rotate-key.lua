@@ -5,8 +5,7 @@
            ARGV[3] prefix of its field names
   Output:  0 when rotated, else the remaining ms; -1 when there is no deployment
 ]]
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock_ms()
 local known = redis.call('HMGET', KEYS[1], ARGV[3] .. 'key', ARGV[3] .. 'rotated_at')
 if not known[1] then
   return -1

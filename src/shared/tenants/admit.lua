@@ -23,8 +23,7 @@
     admitted | unknown | revoked | expired | suspended | limited | lost; the ms apply to the first request not admitted.
     lost: Redis holds no deployment, or another one, so a key that was not found may still be valid
 ]]
-local time = redis.call('TIME')
-local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 
 local tenant, scopes, per_minute, queued, keep = ARGV[2], '', '', '', '- - -'

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { CLOCKS, type OwnKeep } from '../jobs/keep.ts'
+import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../single-flight.ts'
 import type { Admission, Caller, Charge, KeyMade, KeySecret, TenantStore } from './ports.ts'
@@ -8,7 +9,7 @@ import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Sco
 import type { TenantKeys } from './tenant-keys.ts'
 
 /** Allowed when Redis is full: a client must still be able to cancel jobs. */
-const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'] })
+const admitScript = loadScript(new URL('admit.lua', import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
 
 /** Rotation must be possible when Redis is full. */
 const createKeyScript = loadScript(new URL('create-key.lua', import.meta.url), { flags: ['allow-oom'] })
@@ -105,10 +106,7 @@ export function createRedisTenantStore(options: {
 }): TenantStore {
   const { redis, keys, defaults, deployment } = options
 
-  async function now(): Promise<number> {
-    const [seconds, micros] = await redis.time()
-    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-  }
+  const now = (): Promise<number> => redisNow(redis)
 
   /** Concurrent requests with the same credentials share one script call, which admits as many of them as the budget allows. */
   const admitted = singleFlight(async (request, count) => {
