@@ -117,8 +117,8 @@ describe('imports go down only', () => {
     expect([...loaded]).toEqual(expect.arrayContaining(['src/cli/submit-commands.ts', 'src/client/client.ts']))
     const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
     const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts', 'src/shared/data-dir.ts']
-    // A rule of some lines that imports nothing: what a terminal must not act on.
-    const free = [...settings, 'src/shared/visible.ts']
+    // Rules of some lines that import nothing: what a terminal must not act on, and what a JSON object is.
+    const free = [...settings, 'src/shared/visible.ts', 'src/shared/json.ts']
     expect([...loaded].filter((target) => !light.test(target) && !free.includes(target))).toEqual([])
     const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
     expect(lazy.map(({ target }) => target)).toContain('src/cli/audit-command.ts')
@@ -305,6 +305,10 @@ describe('only one place', () => {
       .filter((name) => name.endsWith('.lua'))
       .map((name) => join('src', name))
     expect(lua.filter((file) => textOf(file).includes("'TIME'"))).toEqual(['src/shared/redis/clock.lua'])
+  })
+
+  test('names the members of the due index', () => {
+    expect(filesWith(/`(?:job|attempt|effect|batch|files):/)).toEqual(['src/shared/jobs/due-member.ts'])
   })
 
   test('runs Lua', () => {

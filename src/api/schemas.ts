@@ -5,7 +5,7 @@ import { append } from '../shared/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { STATUSES } from '../shared/jobs/job.ts'
 import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
-import type { JsonObject } from '../shared/json.ts'
+import { isObject, type JsonObject } from '../shared/json.ts'
 import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
 
 /** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */
@@ -18,9 +18,7 @@ const MAX_METADATA_BYTES = 4 * 1024
 
 const jsonObject = (maxBytes: number) =>
   z
-    .custom<JsonObject>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
-      error: 'Expected an object.',
-    })
+    .custom<JsonObject>(isObject, { error: 'Expected an object.' })
     .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, {
       error: `The limit is ${maxBytes} bytes of JSON.`,
       params: { code: 'too_large' },

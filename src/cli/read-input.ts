@@ -1,10 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { BatchItem, Json, JsonObject } from '../client/types.ts'
+import { isObject } from '../shared/json.ts'
 import { UsageError } from './failures.ts'
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 async function contentsOf(file: string): Promise<string> {
   try {

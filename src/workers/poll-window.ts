@@ -1,6 +1,6 @@
 import { mapLimited } from '../shared/concurrency.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import { dueAttempt } from '../shared/jobs/due-member.ts'
+import { attemptId, dueAttempt } from '../shared/jobs/due-member.ts'
 import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
@@ -51,7 +51,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
       const { job, attempt } = owner
       // A worker of another release may be able to read the record, so a due attempt is polled below.
       if (!(await unlessUnreadable(log, job, () => lifecycle.observe(job, attempt, prediction, 'list')))) return
-      shown.add(`${job}:${attempt}`)
+      shown.add(attemptId(job, attempt))
       if (isTerminal(prediction.status)) return
       await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
     }
@@ -71,6 +71,6 @@ export function createPollWindow(dependencies: WindowDependencies) {
     // Polls would be refused or rate limited like the listing.
     if (failure !== null && failure.cause !== 'upstream') return
     for (const { job, attempt } of created.due)
-      if (!shown.has(`${job}:${attempt}`)) await doorbells.poll(job, attempt, soon)
+      if (!shown.has(attemptId(job, attempt))) await doorbells.poll(job, attempt, soon)
   }
 }

@@ -3,7 +3,7 @@ import { mapLimited } from '../concurrency.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
-import { keptFilesOf } from '../jobs/due-member.ts'
+import { attemptId, keptFilesOf } from '../jobs/due-member.ts'
 import { endsOf, FIRST_KEEP, type DeploymentKeep } from '../jobs/keep.ts'
 import { filesAfter } from '../jobs/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/timings.ts'
@@ -15,7 +15,7 @@ import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.t
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
 import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
 import { compareFile } from './compare-file.ts'
-import { attemptId, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
+import { problem, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
 import { entryTarget, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
 
 export type { Finding } from './finding.ts'
@@ -123,7 +123,7 @@ function createWalk(options: AuditOptions, began: number) {
   let attempts = 0
 
   function say(invariant: Invariant, id: string, detail: string, fix: Command[] = [], guard: Problem['guard'] = null) {
-    problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
+    problems.push(problem(invariant, id, detail, fix, guard))
   }
 
   const isKnown = (id: string): boolean => tenants.has(id) || unread.has(id) || drafts.has(id)

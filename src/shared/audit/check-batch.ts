@@ -1,4 +1,5 @@
 import type { BatchRecord } from '../batches/batch.ts'
+import { dueBatch } from '../jobs/due-member.ts'
 import { isFinal, STATUSES, type JobRecord } from '../jobs/job.ts'
 import { FIRST_KEEP } from '../jobs/keep.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
@@ -33,7 +34,7 @@ export function checkBatch(loaded: LoadedBatch, { keys }: { keys: JobKeys }): Pr
   const say = (invariant: Invariant, detail: string, fix?: Command[]): Problem => problem(invariant, id, detail, fix)
   if (batch.state === 'draft') {
     if (loaded.due !== null) return []
-    return [say('due', 'a draft without a due time', [['zadd', keys.due, 'NX', String(now), `batch:${id}`]])]
+    return [say('due', 'a draft without a due time', [['zadd', keys.due, 'NX', String(now), dueBatch(id).member]])]
   }
   const problems: Problem[] = []
   const wrong = miscounts(loaded)

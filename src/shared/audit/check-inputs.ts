@@ -4,7 +4,7 @@ import type { JobKeys } from '../jobs/job-keys.ts'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { compareFile } from './compare-file.ts'
-import type { Command, Invariant, Problem } from './finding.ts'
+import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** Checks the files that inputs name: each is kept, lists its users, and has a due time. */
 
@@ -31,15 +31,7 @@ export async function checkInputs(job: JobRecord, { source, keys, artifacts }: I
     }
     // Retention clears the input before it removes the input's files.
     if (wrong.length === 0 || (await source.revision(job.id)) !== guard.rev) continue
-    for (const [detail, fix] of wrong)
-      problems.push({
-        invariant: 'input_kept',
-        id: job.id,
-        detail: `${id}: ${detail}`,
-        repairable: fix.length > 0,
-        fix,
-        guard,
-      })
+    for (const [detail, fix] of wrong) problems.push(problem('input_kept', job.id, `${id}: ${detail}`, fix, guard))
   }
   return problems
 }
@@ -49,7 +41,7 @@ export async function checkUploads({ uploads, uploadParts }: KeyNames, checks: I
   const { source, keys } = checks
   const problems: Problem[] = []
   const say = (invariant: Invariant, id: string, detail: string, fix: Command[] = []): void =>
-    void problems.push({ invariant, id, detail, repairable: fix.length > 0, fix, guard: null })
+    void problems.push(problem(invariant, id, detail, fix))
   for (const id of uploads) {
     const upload = await source.upload(id, null)
     if (upload !== null && !upload.isDue)

@@ -12,13 +12,14 @@ import {
   type Phase,
   type Status,
 } from '../jobs/job.ts'
+import { attemptId, dueAttempt, dueEffect, dueJob } from '../jobs/due-member.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import { isGivenUp } from '../jobs/rules-submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
 import type { Timings } from '../jobs/timings.ts'
 import type { Json } from '../json.ts'
-import { attemptId, type Command, type Invariant, type Problem } from './finding.ts'
+import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** A job with everything in Redis that names it, read atomically. */
 export interface LoadedJob {
@@ -31,7 +32,7 @@ export interface LoadedJob {
   inStatusIndexes: Status[]
   /** Score; null: not in the index. */
   retention: number | null
-  /** Scores of `job:<id>`, `attempt:<id>:<n>` and `effect:<id>:<key>`, where they are in the due index. */
+  /** Scores of its members of the due index: the job, its attempts and its outbox rows, where they are due. */
   due: Map<string, number>
   /** Numbers of the attempts in the open set. */
   open: Set<number>
@@ -92,14 +93,8 @@ type Say = (invariant: Invariant, id: string, detail: string, fix?: Command[]) =
 /** Checks the invariants of one job, its attempts, outbox rows and index entries. */
 export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
   const { job } = loaded.state
-  const say: Say = (invariant, id, detail, fix = []) => ({
-    invariant,
-    id,
-    detail,
-    repairable: fix.length > 0,
-    fix,
-    guard: { job: job.id, rev: String(job.rev) },
-  })
+  const guard = { job: job.id, rev: String(job.rev) }
+  const say: Say = (invariant, id, detail, fix = []) => problem(invariant, id, detail, fix, guard)
   return [
     ...checkRecord(job, say),
     ...checkAttempts(loaded.state, say),
@@ -239,12 +234,12 @@ function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: S
       problems.push(say('due', id, `${what}, but it has no due time`, [['zadd', keys.due, 'NX', String(now), member]]))
     if (!open && due.has(member)) problems.push(say('due_member_open', member, what, [['zrem', keys.due, member]]))
   }
-  expect(!isFinal(job.phase), `job:${job.id}`, job.id, job.phase)
+  expect(!isFinal(job.phase), dueJob(job.id).member, job.id, job.phase)
   for (const { n, state: at } of attempts)
-    expect(at !== 'closed', `attempt:${job.id}:${n}`, attemptId(job.id, n), `the attempt is ${at}`)
+    expect(at !== 'closed', dueAttempt(job.id, n).member, attemptId(job.id, n), `the attempt is ${at}`)
   for (const effect of effects) {
     const key = effectKey(effect)
-    expect(true, `effect:${job.id}:${key}`, `${job.id}:${key}`, 'the row is in the outbox')
+    expect(true, dueEffect(job.id, key).member, `${job.id}:${key}`, 'the row is in the outbox')
   }
   return problems
 }

@@ -1,8 +1,9 @@
 import { isTerminal, type Prediction } from '../replicate/prediction.ts'
 import type { WebhookTokens } from '../replicate/webhook-token.ts'
+import { attemptId } from '../jobs/due-member.ts'
 import { isFinal, type AttemptRecord, type JobState } from '../jobs/job.ts'
 import type { Timings } from '../jobs/timings.ts'
-import { attemptId, type Invariant, type Problem } from './finding.ts'
+import { problem, type Problem } from './finding.ts'
 
 /** The facts of one attempt that are compared with upstream. */
 export interface AttemptFacts {
@@ -18,15 +19,6 @@ export interface UpstreamView {
   predictions: Prediction[]
   tokens: WebhookTokens
 }
-
-const say = (invariant: Invariant, id: string, detail: string): Problem => ({
-  invariant,
-  id,
-  detail,
-  repairable: false,
-  fix: [],
-  guard: null,
-})
 
 /** Compares upstream's predictions with our attempts. `facts` by `<job>:<n>`, at least every attempt of the last hour. */
 export function checkUpstream(
@@ -50,14 +42,16 @@ export function checkUpstream(
     if (!known) {
       // An older prediction may belong to a job that was cleaned up.
       const recent = (prediction.created_at ?? began) > began - timings.outputLifetime
-      return recent ? [say('prediction_ours', prediction.id, `carries the token of ${id}, which does not exist`)] : []
+      return recent
+        ? [problem('prediction_ours', prediction.id, `carries the token of ${id}, which does not exist`)]
+        : []
     }
     const { prediction_id, orphans, state, outcome } = known.attempt
     if (prediction_id === prediction.id || orphans.includes(prediction.id)) return []
     // The outcome is still being determined.
     if (prediction_id === null && (state === 'intended' || state === 'unknown')) return []
     const holder = prediction_id === null ? `is closed as ${outcome ?? 'nothing'}` : `owns ${prediction_id}`
-    return [say('prediction_ours', prediction.id, `an uncounted orphan: ${id} ${holder}`)]
+    return [problem('prediction_ours', prediction.id, `an uncounted orphan: ${id} ${holder}`)]
   }
 
   /** Upstream keeps a prediction for an hour, and lists it with a delay after its creation. */
@@ -67,7 +61,7 @@ export function checkUpstream(
     const shown = timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag
     if (!quiescent && intended_at + shown > began) return []
     if (intended_at < began - timings.outputLifetime + shown) return []
-    return [say('prediction_found', attemptId(job.id, n), `upstream does not list ${prediction_id}`)]
+    return [problem('prediction_found', attemptId(job.id, n), `upstream does not list ${prediction_id}`)]
   }
 
   function checkAgreement({ job, attempt }: AttemptFacts): Problem[] {
@@ -79,12 +73,12 @@ export function checkUpstream(
     // It was listed before the job was read, so it may have completed in between.
     if (!isTerminal(status) && !quiescent) return []
     if (outcome !== null && isTerminal(outcome) && outcome !== status)
-      return [say('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
+      return [problem('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
     if (!isFinal(job.phase) || n !== job.attempt) return []
     const isGivenUp = job.phase === 'canceled' && outcome === 'succeeded'
     const excused = isGivenUp || job.error?.code === 'output_not_stored' || job.error?.billed === 'unknown'
     if ((job.phase === 'succeeded') !== (status === 'succeeded') && !excused)
-      return [say('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} upstream`)]
+      return [problem('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} upstream`)]
     return []
   }
 
@@ -105,7 +99,9 @@ export function checkUpstream(
         if (!next || canceling.includes(prediction.id)) continue
         const ended = prediction.completed_at ?? (isTerminal(prediction.status) ? 0 : Infinity)
         if (ended > (next.created_at ?? Infinity))
-          found.push(say('one_live_prediction', id, `${prediction.id} was still running when ${next.id} was created`))
+          found.push(
+            problem('one_live_prediction', id, `${prediction.id} was still running when ${next.id} was created`),
+          )
       }
     }
     return found
@@ -124,7 +120,7 @@ export function checkBudget(
     // Intent times are stored in whole ms.
     if (arrival - interval * (burst - 1) - at > 1)
       return [
-        say(
+        problem(
           'create_budget',
           id,
           `one create too many at ${new Date(at).toISOString()}: ${perMinute}/min, burst ${burst}`,
@@ -148,6 +144,6 @@ export function checkCounters(
     if (Math.abs(said - found) <= moved) return []
     const fix: Problem['fix'] = moved === 0 ? [['hincrby', key, phase, String(found - said)]] : []
     const detail = `the counter says ${said}, there are ${found}`
-    return [{ invariant: 'counted' as const, id: phase, detail, repairable: fix.length > 0, fix, guard: null }]
+    return [problem('counted', phase, detail, fix)]
   })
 }

@@ -65,5 +65,3 @@ export const problem = (
   fix: Command[] = [],
   guard: Problem['guard'] = null,
 ): Problem => ({ invariant, id, detail, repairable: fix.length > 0, fix, guard })
-
-export const attemptId = (job: string, n: number): string => `${job}:${n}`

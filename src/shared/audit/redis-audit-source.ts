@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { append } from '../append.ts'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
+import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/due-member.ts'
 import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import {
@@ -111,12 +112,12 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     outbox: string[],
   ): Promise<{ isDraft: boolean; loaded: LoadedJob } | null> {
     const { job, attempts, effects } = state
-    const ids = attempts.map(({ n }) => `${job.id}:${n}`)
+    const ids = attempts.map(({ n }) => attemptId(job.id, n))
     const dueNames = [
-      `job:${job.id}`,
-      ...ids.map((id) => `attempt:${id}`),
-      ...effects.map((effect) => `effect:${job.id}:${effectKey(effect)}`),
-    ]
+      dueJob(job.id),
+      ...attempts.map(({ n }) => dueAttempt(job.id, n)),
+      ...effects.map((effect) => dueEffect(job.id, effectKey(effect))),
+    ].map(({ member }) => member)
     const owned = [...new Set(attempts.flatMap(({ prediction_id }) => prediction_id ?? []))]
     const all = redis
       .multi()
@@ -202,7 +203,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zrange(keys.batchJobs(id), '0', '-1')
       .zrange(keys.batchLive(id), '0', '-1')
       .zscore(keys.tenantBatches(tenant), id)
-      .zscore(keys.due, `batch:${id}`)
+      .zscore(keys.due, dueBatch(id).member)
       .zscore(keys.retention, id)
     for (const job of ids) all.hmget(keys.job(job), ...BATCH_JOB_FIELDS).get(keys.order(job))
     const [time, hash, jobs, live, inTenant, due, retention, ...records] = await run(all)

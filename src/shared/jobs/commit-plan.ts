@@ -11,7 +11,7 @@ import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
-import { dueAttempt, dueEffect, dueJob, keptFilesMember } from './due-member.ts'
+import { attemptId, dueAttempt, dueEffect, dueJob, keptFilesMember } from './due-member.ts'
 
 /** Moves the job between the sets and counters of its phase and status. */
 function moveIndexes(input: CommitScriptInput, keys: JobKeys, before: JobRecord, after: JobRecord): void {
@@ -38,7 +38,7 @@ function moveAttempt(
 ): void {
   const before = attempts.find((one) => one.n === n)
   if (changes.state === undefined || changes.state === before?.state) return
-  const member = `${job.id}:${n}`
+  const member = attemptId(job.id, n)
   if (before?.state === 'open') input.add('srem', keys.open(job.account), member)
   if (before?.state === 'unknown') input.add('zrem', keys.unknown(job.account), member)
   if (changes.state === 'open') input.add('sadd', keys.open(job.account), member)
@@ -159,8 +159,8 @@ export function planCommit(
 
   if (attempt?.changes.prediction_id)
     input
-      .add('mine', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
-      .add('set', keys.prediction(job.account, attempt.changes.prediction_id), `${job.id}:${attempt.n}`)
+      .add('mine', keys.prediction(job.account, attempt.changes.prediction_id), attemptId(job.id, attempt.n))
+      .add('set', keys.prediction(job.account, attempt.changes.prediction_id), attemptId(job.id, attempt.n))
 
   if (commit.takesBudget) planBegin(input, keys, job)
   writeJob(input, keys, job, commit.job, after)

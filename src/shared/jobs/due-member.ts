@@ -7,9 +7,12 @@ export type DueMember =
 
 export const dueJob = (job: string): DueMember => ({ kind: 'job', member: `job:${job}`, job })
 
+/** Name of an attempt in the sets of open, unknown and stored ones, and in the index of predictions. */
+export const attemptId = (job: string, n: number): string => `${job}:${n}`
+
 export const dueAttempt = (job: string, attempt: number): DueMember => ({
   kind: 'attempt',
-  member: `attempt:${job}:${attempt}`,
+  member: `attempt:${attemptId(job, attempt)}`,
   job,
   attempt,
 })

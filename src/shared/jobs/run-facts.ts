@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
-import type { Json, JsonObject } from '../json.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 import type { Prediction } from '../replicate/prediction.ts'
 import type { JobRecord } from './job.ts'
 
@@ -15,12 +15,11 @@ const SEARCHED = 16_384
 
 /** The seed of the input; else the seed that the model reports. */
 export function seedOf(input: JsonObject | null, { metrics, logs, output }: Prediction): number | null {
-  const isObject = typeof output === 'object' && output !== null && !Array.isArray(output)
   const logged = LOGGED.exec((logs ?? '').slice(0, SEARCHED))?.[1]
   return (
     asSeed(input?.seed) ??
     asSeed(metrics?.seed) ??
-    (isObject ? asSeed(output.seed) : null) ??
+    (isObject(output) ? asSeed(output.seed) : null) ??
     asSeed(logged === undefined ? undefined : Number(logged))
   )
 }

@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../../client/types.ts'
-import type { Field } from './fields.ts'
+import { isObject, type Field } from './fields.ts'
 
 /** Errors by field name. Only checks that need no request; the service's validation decides. */
 export type FieldErrors = Record<string, string>
@@ -44,10 +44,7 @@ export function parseInput(text: string): { input: JsonObject } | { problem: str
   if (text.trim() === '') return { input: {} }
   try {
     const value: Json = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      return { problem: 'The input must be an object: { … }' }
-    }
-    return { input: value }
+    return isObject(value) ? { input: value } : { problem: 'The input must be an object: { … }' }
   } catch (error) {
     return { problem: `Invalid JSON: ${error instanceof Error ? error.message : String(error)}` }
   }

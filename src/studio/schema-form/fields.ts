@@ -38,7 +38,7 @@ const IMPORTANT = new Set(['prompt', 'aspect_ratio', 'num_outputs', 'size', 'dur
 /** Most steps of a slider that can be set by hand. */
 const SLIDER_STEPS = 400
 
-function isObject(value: Json | undefined): value is JsonObject {
+export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
