@@ -88,8 +88,8 @@ export type Unsubscribe = () => void
 export interface StreamHandlers {
   onState?: (state: StreamState) => void
   /**
-   * The subscription has ended: the service refused for good (an ApiError, e.g. 401), or one of these functions threw (what it
-   * threw). Without it, and when it throws itself, what was thrown is an unhandled rejection, which stops a Node process.
+   * The subscription has ended: the service refused permanently (an ApiError, e.g. 401), or one of these functions threw (its
+   * error). Without this handler, or if it throws, the error is an unhandled rejection, which stops a Node process.
    */
   onError?: (error: unknown) => void
 }

@@ -79,11 +79,11 @@ export interface Artifact {
   height: number | null
   /** s, for MP4, WAV and animated pictures; null if unknown. */
   duration: number | null
-  /** Thumbnail (WebP, at most 512 px) of a large picture; a path as `url`. */
+  /** Thumbnail (WebP, at most 512 px) of a large picture; a path like `url`; null without one. */
   thumbnail_url: string | null
-  /** `s3://<bucket>/<key>`, where it is kept in a bucket. */
+  /** `s3://<bucket>/<key>` of a file in a bucket. */
   location: string | null
-  /** When retention removes it; null before the job is final, and for good with `keep.files` `forever`. */
+  /** Time at which retention removes the file; null before the job is final, and always if `keep.files` is `forever`. */
   expires_at: string | null
 }
 

@@ -13,9 +13,9 @@ export interface ChaosOptions {
   jobs: number
   /** For how long jobs are submitted and faults injected, s. */
   seconds: number
-  /** How long everything may take to come to rest afterwards, s. */
+  /** Maximum time until all jobs are final afterwards, s. */
   settle: number
-  /** What is not wished for is drawn by the seed. */
+  /** Absent settings are chosen by the seed. */
   variant?: Partial<Variant>
   say: (text: string) => void
 }

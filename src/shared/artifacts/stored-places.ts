@@ -2,8 +2,8 @@ import { S3_KEY, StorageTroubleError, type ArtifactStore } from './artifact-stor
 
 /**
  * Combines a folder and a bucket: new files go to one of them, and each file is found where it was stored, also after a
- * change of the configuration. `bucket` null: none is configured. Files that stand in one are then neither read nor
- * removed, each with a StorageTroubleError that names its bucket; nobody may take them for files that are gone.
+ * change of the configuration. `bucket` null: none is configured. Reading or removing a file in a bucket then throws a
+ * StorageTroubleError that names the bucket, so that no caller mistakes the file for a removed one.
  */
 export function createStoredPlaces(
   { disk, bucket }: { disk: ArtifactStore; bucket: ArtifactStore | null },
