@@ -311,6 +311,13 @@ describe('only one place', () => {
     expect(filesWith(/`(?:job|attempt|effect|batch|files):/)).toEqual(['src/shared/jobs/due-member.ts'])
   })
 
+  test('decides whether a principal may open an object', () => {
+    const check = /\.?tenant [!=]== (?:\w+\.)*tenant\b|\bonly [!=]== \w+\.id\b/
+    const inApi = filesWith(check).filter(below('api'))
+    // The stream of a tenant, whose jobs are read again for each event.
+    expect(inApi).toEqual(['src/api/event-streams.ts', 'src/api/owned.ts'])
+  })
+
   test('runs Lua', () => {
     expect(filesWith(/\.eval(?:sha)?\(/)).toEqual(['src/shared/redis/script.ts'])
   })

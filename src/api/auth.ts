@@ -227,7 +227,7 @@ export function createAuth(options: AuthOptions) {
 
     /**
      * Returns the caller; throws `unauthenticated`, `too_many_attempts`, `cross_site`, `tenant_suspended`, `rate_limited`,
-     * `deployment_lost` or `forbidden`. `tokenOpens`: the route accepts job tokens and checks their subject by `mayOpen`.
+     * `deployment_lost` or `forbidden`. `tokenOpens`: the route accepts job tokens and checks their subject (owned.ts).
      */
     async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
       const principal = await identify(request, tokenOpens)

@@ -83,7 +83,7 @@ export type Route = RouteBase &
         streams?: undefined
         /** Limits of its body; default: those of a single job. */
         body?: BodyLimits
-        /** Accepts job tokens; the handler checks each object with `mayOpen`. */
+        /** Accepts job tokens; the handler checks each object (owned.ts). */
         tokenOpens?: true
         handle: (request: OwnedRequest) => Promise<ApiResponse>
       }

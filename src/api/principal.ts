@@ -15,11 +15,3 @@ export interface Principal {
   /** Expiry of session or token, ms; null: with the key. */
   until: number | null
 }
-
-/** Whether an object belongs to the principal: to its tenant, and to the subject of its job token. */
-export function mayOpen(
-  { tenant, only }: Principal,
-  thing: { id: string; tenant: string; batch?: string | null },
-): boolean {
-  return thing.tenant === tenant && (only === null || only === thing.id || only === thing.batch)
-}

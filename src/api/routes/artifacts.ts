@@ -4,9 +4,9 @@ import { namedFiles, THUMBNAIL, type LastingLinks } from '../../shared/artifacts
 import { ServiceError } from '../../shared/errors.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Auth } from '../auth.ts'
-import { mayOpen } from '../principal.ts'
 import type { Cors } from '../cors.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
+import { noSuch, requireOwned } from '../owned.ts'
 import { serveFile, type ServedFile } from '../serve-file.ts'
 
 export interface ArtifactRoutesDependencies {
@@ -26,7 +26,6 @@ const QUERY = ['expires', 'signature', 'file', 'download', 'token']
 /** Serves stored outputs, complete or in ranges, by signed link, key, job token or session. */
 export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[] {
   const { store, artifacts, links, lasting, auth, cors, ensureDeployment } = dependencies
-  const notFound = (): ServiceError => new ServiceError('not_found', 'The artifact does not exist.')
 
   /** Access: by a signed link, by the tenant that owns the job, or by a token for it. */
   async function find(request: ApiRequest): Promise<ReturnType<typeof namedFiles>> {
@@ -39,17 +38,20 @@ export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[
     const place = parseArtifactId(id)
     const job = place && (await store.read(place.job))
     // A signed link is valid without a record; a missing record can mean lost data.
-    if (!job) await ensureDeployment()
-    if (!job || (principal && !mayOpen(principal, job))) throw notFound()
+    if (!job) {
+      await ensureDeployment()
+      throw noSuch('artifact')
+    }
+    if (principal) requireOwned('artifact', principal, job)
     await cors.require(request, job.tenant)
     const artifact = job.artifacts.find((one) => one.id === id)
-    if (!artifact) throw notFound()
+    if (!artifact) throw noSuch('artifact')
     return namedFiles(job, artifact)
   }
 
   async function serve(request: ApiRequest, served: ServedFile): Promise<ApiResponse> {
     const file = await serveFile(request, artifacts, served)
-    if (!file) throw notFound()
+    if (!file) throw noSuch('artifact')
     return file
   }
 
@@ -86,7 +88,7 @@ export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[
     const answer = await serveLasting(request, THUMBNAIL)
     if (answer !== null) return answer
     const { small } = await find(request)
-    if (small === null) throw notFound()
+    if (small === null) throw noSuch('artifact')
     return serve(request, small)
   }
 

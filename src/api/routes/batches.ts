@@ -22,7 +22,8 @@ import {
   type IdempotencyScope,
 } from '../accepting.ts'
 import type { Auth } from '../auth.ts'
-import { mayOpen, type Principal } from '../principal.ts'
+import { createOwned } from '../owned.ts'
+import type { Principal } from '../principal.ts'
 import { MAX_FIELDS } from '../error-response.ts'
 import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
@@ -92,14 +93,14 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     full,
   } = dependencies
 
-  /** A foreign id and a draft give the same 404 as an unknown id. */
-  async function owned({ params, principal }: OwnedRequest): Promise<BatchRecord> {
-    const id = params.id ?? ''
-    const batch = BATCH_ID.test(id) ? await batches.read(id) : null
-    if (batch === null || batch.state === 'draft' || !mayOpen(principal, batch))
-      throw new ServiceError('not_found', 'The batch does not exist.')
-    return batch
-  }
+  const owned = createOwned<BatchRecord>({
+    kind: 'batch',
+    async read(id) {
+      const batch = await batches.read(id)
+      return batch?.state === 'draft' ? null : batch
+    },
+    subjectOf: (batch) => batch,
+  })
 
   /** Collects the first errors of all items, up to the limit that a response shows. */
   async function resolveItems(

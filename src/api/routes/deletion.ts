@@ -7,9 +7,7 @@ import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/logger.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { mayOpen } from '../principal.ts'
-import { JOB_ID } from '../schemas.ts'
-import { createOwned } from '../owned-job.ts'
+import { createFindOwned, createOwned } from '../owned.ts'
 
 export interface DeletionDependencies {
   store: Pick<JobStore, 'load' | 'purge' | 'keptFiles' | 'forgetKeptFiles'>
@@ -24,18 +22,27 @@ const MAX_RACES = 5
 
 /** Early deletion of a job with all of its data; the ledger and its batch's counts are kept. */
 export function deletionRoutes({ store, lifecycle, files, inputs, log }: DeletionDependencies): Route[] {
-  const owned = createOwned(
-    async (id) => (await store.load(id)).state,
-    ({ job }) => job,
-  )
+  const owned = createOwned({
+    kind: 'job',
+    read: async (id) => (await store.load(id)).state,
+    subjectOf: ({ job }) => job,
+  })
+  const findKept = createFindOwned({
+    kind: 'job',
+    async read(id) {
+      const kept = await store.keptFiles(id)
+      return kept && { ...kept, id }
+    },
+    subjectOf: (kept) => kept,
+  })
 
   /** Removes files whose job has no record any more. */
-  async function removedKept({ params: { id = '' }, principal }: OwnedRequest): Promise<boolean> {
-    const kept = JOB_ID.test(id) ? await store.keptFiles(id) : null
-    if (kept === null || !mayOpen(principal, { id, tenant: kept.tenant })) return false
+  async function removedKept(request: OwnedRequest): Promise<boolean> {
+    const kept = await findKept(request)
+    if (kept === null) return false
     await files.remove(kept)
-    await store.forgetKeptFiles(id)
-    log.info({ job: id, tenant: kept.tenant }, 'files of a job without a record deleted')
+    await store.forgetKeptFiles(kept.id)
+    log.info({ job: kept.id, tenant: kept.tenant }, 'files of a job without a record deleted')
     return true
   }
 

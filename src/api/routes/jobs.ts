@@ -22,7 +22,7 @@ import {
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
-import { createOwnedJob, noSuchJob } from '../owned-job.ts'
+import { createOwnedJob, noSuch } from '../owned.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import type { MayRunUnpriced } from '../unpriced.ts'
 import {
@@ -93,7 +93,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   /** Returns the job at once, or when it is final if the request waits for that. */
   async function afterWait(job: JobRecord, wait: number | null, { gone }: OwnedRequest): Promise<JobRecord> {
     const now = wait === null ? job : await untilFinal(job.id, wait, gone())
-    if (now === null) throw noSuchJob()
+    if (now === null) throw noSuch('job')
     return now
   }
 
@@ -252,7 +252,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {
     const { id } = await owned(request)
     const result = await lifecycle.apply(id, { type: 'cancel', gives_up_output: true }, 'api')
-    if (result.kind === 'missing') throw noSuchJob()
+    if (result.kind === 'missing') throw noSuch('job')
     if (result.kind !== 'applied' && result.kind !== 'ignored') throw new Error(`cancel ended as ${result.kind}`)
     const { job } = result.state
     if (result.kind === 'ignored' && job.phase !== 'canceled' && result.reason === 'final')

@@ -5,7 +5,7 @@ import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Budget } from '../../shared/limits/budget.ts'
 import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { createOwnedJob } from '../owned-job.ts'
+import { createOwnedJob } from '../owned.ts'
 
 export interface LogRoutesDependencies {
   store: Pick<JobStore, 'read'>

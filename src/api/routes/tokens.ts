@@ -1,7 +1,7 @@
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { createOwnedJob } from '../owned-job.ts'
+import { createOwnedJob } from '../owned.ts'
 import { parseWith } from '../schemas.ts'
 import { tokenRequestSchema } from '../../shared/tenants/tenant-requests.ts'
 

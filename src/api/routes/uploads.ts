@@ -3,9 +3,10 @@ import { ArtifactRefusedError, type ArtifactStore } from '../../shared/artifacts
 import { extensionOf } from '../../shared/artifacts/media-types.ts'
 import { ServiceError } from '../../shared/errors.ts'
 import { UploadRefusedError, type Inputs } from '../../shared/inputs/inputs.ts'
-import { UPLOAD_ID, uploadPath } from '../../shared/inputs/reference.ts'
+import { uploadPath } from '../../shared/inputs/reference.ts'
 import type { UploadRecord } from '../../shared/inputs/upload.ts'
 import type { ApiResponse, OwnedRequest, Route, StreamedRequest } from '../http.ts'
+import { createOwned, noSuch } from '../owned.ts'
 import { readMultipart, type PartFile } from '../read-multipart.ts'
 import { invalidRequest } from '../schemas.ts'
 import { serveFile } from '../serve-file.ts'
@@ -20,7 +21,6 @@ const MAX_FILES = 20
 
 const noFile = (): ServiceError =>
   invalidRequest([{ pointer: '', code: 'required', detail: 'The body contains no file.' }])
-const notFound = (): ServiceError => new ServiceError('not_found', 'The upload does not exist.')
 
 /** Input files: uploaded once, named by their `url` in any number of jobs. */
 export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): Route[] {
@@ -54,19 +54,21 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
       : invalidRequest([{ pointer: '', code: 'empty_file', detail: error.message }])
   }
 
-  /** A foreign id gives the same 404 as an unknown one; a token can read the files of its job. */
-  async function owned({ params, principal }: OwnedRequest): Promise<UploadRecord> {
-    const id = params.id ?? ''
-    const record = UPLOAD_ID.test(id) ? await inputs.find(principal.tenant, id) : null
-    if (!record || (principal.only !== null && !(await inputs.isUsedBy(id, principal.only)))) throw notFound()
-    return record
-  }
+  const owned = createOwned<UploadRecord>({
+    kind: 'upload',
+    read: (id, { tenant }) => inputs.find(tenant, id),
+    // A token opens the files that its job uses.
+    subjectOf: async ({ id, tenant }, { only }) => ({
+      id: only !== null && (await inputs.isUsedBy(id, only)) ? only : id,
+      tenant,
+    }),
+  })
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
     const upload = await owned(request)
     const name = `${upload.id}.${extensionOf(upload.media_type)}`
     const file = await serveFile(request, artifacts, { ...upload, name })
-    if (!file) throw notFound()
+    if (!file) throw noSuch('upload')
     return file
   }
 
