@@ -318,6 +318,22 @@ describe('only one place', () => {
     expect(inApi).toEqual(['src/api/event-streams.ts', 'src/api/owned.ts'])
   })
 
+  test('limits what runs at the same time: concurrency.ts, instead of lists in chunks', () => {
+    expect(filesWith(/Promise\.all(?:Settled)?\(\s*[\w.]+\.slice\([^)]*\)\.map\(/, /^src\/simulator\//)).toEqual([])
+  })
+
+  test('builds findings of the audit', () => {
+    expect(filesWith(/\brepairable: /)).toEqual(['src/shared/audit/finding.ts'])
+  })
+
+  test('tells JSON objects from other values, besides the two programs that import nothing of the service', () => {
+    expect(filesWith(/'object' && \w+ !== null && !Array\.isArray\(/)).toEqual([
+      'src/shared/json.ts',
+      'src/simulator/models/openapi-schema.ts',
+      'src/studio/schema-form/fields.ts',
+    ])
+  })
+
   test('runs Lua', () => {
     expect(filesWith(/\.eval(?:sha)?\(/)).toEqual(['src/shared/redis/script.ts'])
   })
