@@ -131,17 +131,29 @@ const LATE = 10 * DEFAULT_TIMINGS.outputLifetime
 
 type Committed = Pick<World, 'state' | 'moved'>
 
-function decide({ state, moved }: Committed, event: JobEvent, cause: Cause, now?: number): Committed | null {
+interface Decided {
+  after: JobState
+  movements: Movement[]
+}
+
+/** Many worlds share a state, and a decision follows from it and the event alone. */
+const decisions = new WeakMap<JobState, Map<string, Decided | null>>()
+
+function decide({ state, moved }: Committed, event: JobEvent, cause: Cause, now = 0): Committed | null {
+  const known = decisions.get(state) ?? new Map<string, Decided | null>()
+  decisions.set(state, known)
+  const key = JSON.stringify([event, cause, now])
+  const found = known.get(key)
+  const decided = found === undefined ? commitOf(state, event, cause, now) : found
+  known.set(key, decided)
+  return decided && { state: decided.after, moved: move(moved, decided.movements) }
+}
+
+function commitOf(state: JobState, event: JobEvent, cause: Cause, now: number): Decided | null {
   const decision = transition(state, event, context(cause, now))
   if (decision.kind !== 'commit') return null
   const after = applyCommit(state, decision, 0)
-  return {
-    state: after,
-    moved: move(
-      moved,
-      movesOf(state, after, () => planCommit(state, decision, cause, PLAN, 0)),
-    ),
-  }
+  return { after, movements: movesOf(state, after, () => planCommit(state, decision, cause, PLAN, 0)) }
 }
 
 const PLAN = { keys: createJobKeys('model'), timings: DEFAULT_TIMINGS, keepEvents: 1 }
@@ -463,22 +475,44 @@ export const atRest = ({ state, predictions }: World): boolean =>
   state.effects.length === 0 &&
   predictions.every(({ status }) => isTerminal(status))
 
-/** Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices. */
-export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
+/** The part of a world's key that its state alone gives. */
+const stateKeys = new WeakMap<JobState, string>()
+
+function stateKeyOf(state: JobState): string {
+  const known = stateKeys.get(state)
+  if (known !== undefined) return known
   const { job, attempts, effects } = state
-  return JSON.stringify([
+  const key = JSON.stringify([
     [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
     attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
     effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
-    workers.map(({ step, seen, attempt, outcome, prediction, claim, former }) => [
-      step,
-      seen && [seen.job.rev === job.rev, seen.job.phase, seen.job.attempt],
-      attempt,
-      outcome,
-      prediction,
-      former,
-      attempts.findIndex((one) => one.claim === claim),
-    ]),
+  ])
+  stateKeys.set(state, key)
+  return key
+}
+
+/**
+ * Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices; which
+ * of the workers is in which step does not matter.
+ */
+export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
+  const { job, attempts } = state
+  const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, former }) =>
+    step === 'idle'
+      ? ''
+      : [
+          step,
+          seen && `${seen.job.rev === job.rev} ${seen.job.phase} ${seen.job.attempt}`,
+          attempt,
+          outcome,
+          prediction,
+          former,
+          attempts.findIndex((one) => one.claim === claim),
+        ].join(' '),
+  )
+  return JSON.stringify([
+    stateKeyOf(state),
+    workerKeys.toSorted(),
     predictions.map(({ attempt, status, reported }) => [attempt, status, reported]),
     expired,
     givenUp,
