@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: 'rules',
           include: PURE,
-          setupFiles: ['test/support/property-seed.ts'],
+          setupFiles: ['test/support/property-seed.ts', 'test/support/end-leftovers.ts'],
           testTimeout: TEST_TIMEOUT_MS,
           // They hold no state and start nothing: what one file has loaded serves the next.
           isolate: false,
@@ -25,9 +25,11 @@ export default defineConfig({
       {
         test: {
           name: 'service',
+          // Loading the modules again for each file would cost more than many files themselves.
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: PURE,
-          setupFiles: ['test/support/property-seed.ts'],
+          setupFiles: ['test/support/property-seed.ts', 'test/support/end-leftovers.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: TEST_TIMEOUT_MS,
           hookTimeout: TEST_TIMEOUT_MS,

@@ -1,5 +1,5 @@
 // `npm run soak -- --minutes 30` repeats randomized tests of `npm test`, with a new seed in each round, until the time is over.
-// A round consists of all property tests with ten times their examples, and a chaos run. `--seed N` repeats only that round.
+// A round consists of all property tests with twenty times their examples, and a chaos run. `--seed N` repeats only that round.
 // Exits with 1 at the first failed round, and prints the command that repeats the round.
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
@@ -20,7 +20,7 @@ if (wrong.length > 0) process.exit(1)
 
 const root = join(import.meta.dirname, '..')
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-const PROPERTY_TIMES = 10
+const PROPERTY_TIMES = 20
 
 const propertyTests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))

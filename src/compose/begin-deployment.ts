@@ -25,9 +25,10 @@ export async function beginDeployment(redis: Redis, hash: string, config: Config
     )
     return deployment
   }
+  // Read before Redis: a process that starts at the same time creates the deployment first and stores its id then.
+  const known = await readMark(dataDir, keyPrefix)
   const found = await findDeployment(redis, hash)
   if (found) return remember(found)
-  const known = await readMark(dataDir, keyPrefix)
   if (known !== null && !config.newDeployment)
     throw new ConfigError(
       `REDIS_URL: Redis holds no deployment ${keyPrefix}, but DATA_DIR ${dataDir} belongs to one (${known}). Its data were lost, or the address is wrong. Restore Redis, or start once with NEW_DEPLOYMENT=yes to create an empty deployment`,

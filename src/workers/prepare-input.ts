@@ -75,6 +75,12 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return file
   }
 
+  /** The copy at Replicate, if it exists for at least `needed` ms more. */
+  async function usable(id: string, needed: number): Promise<RemoteFile | null> {
+    const known = await uploads.remote(id, account)
+    return known && known.expires_at - needed > Date.now() ? known : null
+  }
+
   /** Uploads a copy to Replicate; returns its URL and expiry. */
   async function handOver(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
     await reads.take(signal)
@@ -95,11 +101,16 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return remote
   }
 
-  /** Single-flight: concurrent callers share one upload of a file. */
-  function copyOf(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
-    const known = uploading.get(record.id)
-    if (known) return known
-    const begun = slots.run(() => handOver(record, signal)).finally(() => uploading.delete(record.id))
+  /**
+   * Single-flight: concurrent callers share one upload of a file. A caller that arrives after its completion found no copy
+   * before, so the store is read again first.
+   */
+  function copyOf(record: UploadRecord, needed: number, signal: AbortSignal): Promise<RemoteFile> {
+    const open = uploading.get(record.id)
+    if (open) return open
+    const begun = slots
+      .run(async () => (await usable(record.id, needed)) ?? (await handOver(record, signal)))
+      .finally(() => uploading.delete(record.id))
     uploading.set(record.id, begun)
     return begun
   }
@@ -120,16 +131,13 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
         found.set(id, toDataUri(record.media_type, await buffer(await open(record))))
         continue
       }
-      const known = await uploads.remote(id, account)
-      if (known && known.expires_at - needed > Date.now()) {
-        found.set(id, known.url)
-        until = Math.min(until, known.expires_at - needed)
-      } else {
+      let copy = await usable(id, needed)
+      if (!copy) {
         await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being uploaded to Replicate.' })
-        const copy = await copyOf(record, signal)
-        found.set(id, copy.url)
-        until = Math.min(until, copy.expires_at - needed)
+        copy = await copyOf(record, needed, signal)
       }
+      found.set(id, copy.url)
+      until = Math.min(until, copy.expires_at - needed)
     }
     return { found, until }
   }

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/chaos/*.soak.ts'],
+    setupFiles: ['test/support/end-leftovers.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     hookTimeout: 60_000,
     maxWorkers: 1,

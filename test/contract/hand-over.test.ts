@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { uploadPath } from '../../src/shared/inputs/reference.ts'
+import type { RemoteFile } from '../../src/shared/inputs/upload.ts'
 import { createLogger } from '../../src/shared/logger.ts'
 import type { HandOverOutcome } from '../../src/shared/replicate/prediction-port.ts'
 import { createPrepareInput } from '../../src/workers/prepare-input.ts'
@@ -14,28 +15,32 @@ const ID = 'upl_01ARZ3NDEKTSV4RRFFQ69G5FAV'
 const path = join(tempDir(), 'file')
 writeFileSync(path, Buffer.alloc(600_000))
 
-/** Prepares the input of a job that names one file too large to stand inline. */
-async function prepared(outcome: HandOverOutcome | Error) {
+const RECORD = {
+  v: 1 as const,
+  id: ID,
+  tenant: 't',
+  state: 'ready' as const,
+  key: 'k',
+  media_type: 'image/png',
+  bytes: 600_000,
+  sha256: '',
+  created_at: 0,
+  expires_at: 0,
+}
+const never = new AbortController().signal
+
+/** A worker that prepares inputs with one file too large to stand inline. `note` may hold a job up. */
+function preparer(outcome: HandOverOutcome | Error, note: (job: string) => Promise<void> = () => Promise.resolve()) {
   const opened: Readable[] = []
+  const copies = new Map<string, RemoteFile>()
   const prepare = createPrepareInput({
     uploads: {
-      readMany: () =>
-        Promise.resolve([
-          {
-            v: 1,
-            id: ID,
-            tenant: 't',
-            state: 'ready',
-            key: 'k',
-            media_type: 'image/png',
-            bytes: 600_000,
-            sha256: '',
-            created_at: 0,
-            expires_at: 0,
-          },
-        ]),
-      remote: () => Promise.resolve(null),
-      rememberRemote: () => Promise.resolve(),
+      readMany: () => Promise.resolve([RECORD]),
+      remote: (id) => Promise.resolve(copies.get(id) ?? null),
+      rememberRemote(id, _account, remote) {
+        copies.set(id, remote)
+        return Promise.resolve()
+      },
     },
     artifacts: {
       open() {
@@ -47,12 +52,19 @@ async function prepared(outcome: HandOverOutcome | Error) {
     upstream: { uploadFile: () => (outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome)) },
     reads: { take: () => Promise.resolve() },
     account: 'default',
-    waits: { note: () => Promise.resolve() },
+    waits: { note },
     log: createLogger({ level: 'silent', readable: false }),
   })
-  const job = jobRecord('queued', { input: { image: uploadPath(ID) }, timeout: 600 })
-  const result = await prepare(job, new AbortController().signal)
-  return { result, opened }
+  return { prepare, opened }
+}
+
+const job = (id = 'job_1') => jobRecord('queued', { id, input: { image: uploadPath(ID) }, timeout: 600 })
+
+const closed = (files: Readable[]) => waitFor('the file to be closed', () => files.every((file) => file.closed))
+
+async function prepared(outcome: HandOverOutcome | Error) {
+  const { prepare, opened } = preparer(outcome)
+  return { result: await prepare(job(), never), opened }
 }
 
 test.each<[string, HandOverOutcome | Error]>([
@@ -63,12 +75,26 @@ test.each<[string, HandOverOutcome | Error]>([
 ])('a file is closed when its hand-over %s, even if it was never read', async (_what, outcome) => {
   const { opened } = await prepared(outcome)
   expect(opened).toHaveLength(1)
-  await waitFor('the file to be closed', () => opened.every(({ closed }) => closed))
+  await closed(opened)
 })
 
 test('a prepared input is good for as long as Replicate keeps its files', async () => {
   const expiresAt = Date.now() + 2 * 3_600_000
-  const { result } = await prepared({ kind: 'taken', url: 'https://r/f', expiresAt })
+  const { result, opened } = await prepared({ kind: 'taken', url: 'https://r/f', expiresAt })
+  await closed(opened)
   // The timeout of the job, and ten minutes.
   expect(result).toMatchObject({ kind: 'ready', until: expiresAt - 1_200_000 })
+})
+
+test('a job that looked for a copy before another job made it, and asks for one afterwards, makes no second one', async () => {
+  const first = Promise.withResolvers<void>()
+  const { prepare, opened } = preparer({ kind: 'taken', url: 'https://r/f', expiresAt: null }, (id) =>
+    id === 'job_late' ? first.promise : Promise.resolve(),
+  )
+  const late = prepare(job('job_late'), never)
+  await prepare(job(), never)
+  first.resolve()
+  expect(await late).toMatchObject({ kind: 'ready', input: { image: 'https://r/f' } })
+  expect(opened).toHaveLength(1)
+  await closed(opened)
 })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
@@ -55,6 +56,32 @@ test('a worker begins no deployment: it waits for an api that does', async () =>
   const waiting = beginDeployment(redis, keys.deployment, config, log)
   const { id } = await loadDeployment(redis, keys.deployment)
   expect((await waiting).id).toBe(id)
+})
+
+test('a worker that looked before the api of the same folder created the deployment does not take it for lost', async () => {
+  const { redis, keys } = await jobScene()
+  const env = { DATA_DIR: tempDir(), REDIS_URL: 'redis://127.0.0.1:1', REPLICATE_API_TOKEN: 'token' }
+  const begin = (connection: Redis, ROLE: string) =>
+    beginDeployment(connection, keys.deployment, parseConfig({ ...env, ROLE }), log)
+  // What the worker reads first reaches it when the api has started.
+  const made = Promise.withResolvers<void>()
+  const slow = new Proxy(redis, {
+    get(target, name) {
+      if (name !== 'multi') return Reflect.get(target, name)
+      const multi = target.multi()
+      const exec = multi.exec.bind(multi)
+      const held = async () => {
+        const found = await exec()
+        await made.promise
+        return found
+      }
+      return () => Object.assign(multi, { exec: held })
+    },
+  })
+  const worker = begin(slow, 'worker')
+  const api = await begin(redis, 'api')
+  made.resolve()
+  expect((await worker).id).toBe(api.id)
 })
 
 test('nothing is accepted into a Redis that lost the deployment, or holds another one', async () => {

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { type Browser, chromium } from 'playwright-core'
-import { afterAll } from 'vitest'
+import { afterFile } from './after-file.ts'
 
 const run = promisify(execFile)
 
@@ -36,12 +36,6 @@ interface Candidate {
   env?: Record<string, string>
 }
 
-const open: Browser[] = []
-
-afterAll(async () => {
-  await Promise.all(open.splice(0).map((browser) => browser.close()))
-})
-
 /** A headless browser: one that is on this machine, else the one from npm. Closed when the test file has ended. */
 export async function launchBrowser(options: { from?: 'machine' | 'npm' } = {}): Promise<Browser> {
   const failures: string[] = []
@@ -52,7 +46,7 @@ export async function launchBrowser(options: { from?: 'machine' | 'npm' } = {}):
         args: ARGS,
         env: { PATH: process.env['PATH'] ?? '', HOME: homedir(), ...env },
       })
-      open.push(browser)
+      afterFile(() => browser.close())
       return browser
     } catch (error) {
       failures.push(`${file}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 
-const RUNS = 5
+const RUNS = 3
 const TRIES = 3
 const STEP = 4
 /** Sixteen times as much takes 16 times as long when it is linear, 256 times when it is quadratic. */
@@ -10,7 +10,7 @@ const MEASURABLE = 10
 
 /**
  * Expects work to grow with its size, not with the square of it. `prepare` makes the work of a size; it is measured at
- * `size`, 4 x `size` and 16 x `size`, the best of five runs each, up to three times, so that a busy machine does not matter.
+ * `size`, 4 x `size` and 16 x `size`, the best of three runs each, up to three times, so that a busy machine does not matter.
  * Where the largest takes only a few milliseconds there is nothing to compare.
  */
 export async function expectLinear(

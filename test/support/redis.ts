@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { afterAll, inject } from 'vitest'
+import { inject } from 'vitest'
 
 import {
   type RedisProcess,
@@ -12,14 +12,9 @@ import {
   shutdownRedis,
   waitUntilReady,
 } from '../../src/shared/redis/redis-process.ts'
+import { afterFile } from './after-file.ts'
 import { freePort } from './free-port.ts'
 import { tempDir } from './temp-dir.ts'
-
-const leftovers: (() => void)[] = []
-
-afterAll(() => {
-  for (const end of leftovers.splice(0)) end()
-})
 
 /** The Redis that all test files share. */
 export function testRedisUrl(): string {
@@ -78,7 +73,7 @@ export async function startOwnRedis(options: { extraFlags?: string[]; dataDir?: 
     if (server.kind === 'binary') process.kill(redis.pid, name)
     else execFileSync('docker', [{ SIGKILL: 'kill', SIGSTOP: 'pause', SIGCONT: 'unpause' }[name], containerName(dir)])
   }
-  leftovers.push(() => signal('SIGKILL'))
+  afterFile(() => signal('SIGKILL'))
 
   await start()
   return {

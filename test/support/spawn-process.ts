@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 
-import { afterAll } from 'vitest'
-
+import { afterFile } from './after-file.ts'
 import { PATIENCE_MS } from './wait-for.ts'
 
 export interface Exit {
@@ -34,12 +33,6 @@ export interface SpawnOptions {
   env?: Record<string, string>
   cwd?: string
 }
-
-const leftovers = new Set<SpawnedProcess>()
-
-afterAll(async () => {
-  await Promise.all([...leftovers].map((child) => child.kill('SIGKILL')))
-})
 
 /** Most of a short process' time is its own compilation; what one has compiled serves all. */
 const NODE_COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/genqueue-tests')
@@ -74,7 +67,6 @@ export function spawnProcess(file: string, args: string[] = [], options: SpawnOp
   const exited = new Promise<Exit>((resolve) => {
     child.once('close', (code, signal) => {
       exit = { code, signal }
-      leftovers.delete(spawned)
       resolve(exit)
       for (const listener of listeners) listener()
     })
@@ -128,7 +120,7 @@ export function spawnProcess(file: string, args: string[] = [], options: SpawnOp
       })
     },
   }
-  leftovers.add(spawned)
+  afterFile(() => spawned.kill('SIGKILL'))
   return spawned
 }
 

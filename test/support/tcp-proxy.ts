@@ -1,6 +1,6 @@
 import { type Server, type Socket, connect, createServer } from 'node:net'
 
-import { afterAll } from 'vitest'
+import { afterFile } from './after-file.ts'
 
 export type Direction = 'to-target' | 'to-client'
 
@@ -31,12 +31,6 @@ interface Pair {
   client: Socket
   target: Socket
 }
-
-const running = new Set<TcpProxy>()
-
-afterAll(async () => {
-  await Promise.all([...running].map((proxy) => proxy.stop()))
-})
 
 /** A port that leads to another one, with the faults of a network on demand. It ends with the test file at the latest. */
 export async function startTcpProxy(target: { host?: string; port: number }): Promise<TcpProxy> {
@@ -143,12 +137,11 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
       if (!server.listening) await listen(server, port)
     },
     async stop() {
-      running.delete(proxy)
       await proxy.refuse()
       proxy.resetAll()
     },
   }
-  running.add(proxy)
+  afterFile(() => proxy.stop())
   return proxy
 }
 

@@ -1,6 +1,6 @@
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll } from 'vitest'
+import { afterFile } from '../after-file.ts'
 import type { S3Server } from './s3-server.ts'
 
 /** What a gate does to uploads; everything else passes. May be changed while it runs. */
@@ -28,11 +28,6 @@ export const SLOW_DOWN = {
   status: 503,
   body: '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
 }
-
-const stops: (() => void)[] = []
-afterAll(() => {
-  for (const stop of stops.splice(0)) stop()
-})
 
 /** An HTTP proxy before an S3 server that may answer by itself, spoil what passes, or stop in the middle. */
 export async function startS3Gate({ port }: Pick<S3Server, 'port'>, acts: GateActs = {}): Promise<S3Gate> {
@@ -71,7 +66,7 @@ export async function startS3Gate({ port }: Pick<S3Server, 'port'>, acts: GateAc
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  stops.push(() => {
+  afterFile(() => {
     server.closeAllConnections()
     server.close()
   })

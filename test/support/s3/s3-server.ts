@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
-import { afterAll } from 'vitest'
+import { afterFile } from '../after-file.ts'
 import { freePort } from '../free-port.ts'
 import { spawnProcess } from '../spawn-process.ts'
 import { tempDir } from '../temp-dir.ts'
@@ -69,7 +69,7 @@ export async function startS3Server(): Promise<S3Server> {
     ((await dockerAnswers()) ? await tryOne('MinIO in a container', startMinio) : null) ??
     (await tryOne('radosgw of the archive', async () => startRadosgw(await unpackRadosgw(say))))
   if (!server) throw new Error(`no S3 server could be provided: ${failures.join('; ')}`)
-  afterAll(() => server.stop())
+  afterFile(() => server.stop())
   return server
 }
 
