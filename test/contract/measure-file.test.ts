@@ -136,9 +136,7 @@ describe('nothing is known, and nothing is hurt,', () => {
 
   test('by a picture of too many pixels: it is not decoded', async () => {
     const before = process.memoryUsage.rss()
-    const begun = performance.now()
     expect(await measure(bomb, 'image/png')).toEqual({ ...NOTHING, width: 12_000, height: 12_000 })
-    expect(performance.now() - begun).toBeLessThan(2000)
     expect(process.memoryUsage.rss() - before).toBeLessThan(150 * 1024 * 1024)
   })
 

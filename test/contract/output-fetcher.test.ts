@@ -40,7 +40,7 @@ beforeAll(async () => {
     askedInside++
     response.end('secret')
   })
-  fetcher = createOutputFetcher({ upstreamBaseUrl: `${upstream}/v1`, connectTimeout: 500 })
+  fetcher = createOutputFetcher({ upstreamBaseUrl: `${upstream}/v1`, connectTimeout: 30_000 })
 })
 afterEach(() => {
   asked = []
@@ -50,7 +50,8 @@ afterAll(async () => {
   for (const stop of stops) stop()
 })
 
-const signal = (ms = 5000): AbortSignal => AbortSignal.timeout(ms)
+/** A time limit, ms. The default is longer than a test lasts: a limit that is not applied fails the test. */
+const signal = (ms = 3_600_000): AbortSignal => AbortSignal.timeout(ms)
 const failure = async (url: string, ms?: number): Promise<OutputFetchError> => {
   try {
     await fetcher.open(url, signal(ms))
@@ -116,9 +117,7 @@ describe('an output of upstream itself', () => {
 
   test('that never answers is given up in time', async () => {
     answer = () => undefined
-    const begun = performance.now()
     expect((await failure(`${upstream}/files/x`, 200)).gone).toBe(false)
-    expect(performance.now() - begun).toBeLessThan(1000)
   })
 
   test('that trickles is given up in time, and leaves no file', async () => {
@@ -128,7 +127,10 @@ describe('an output of upstream itself', () => {
       response.on('close', () => clearInterval(timer))
     }
     const root = tempDir()
-    const file = await fetcher.open(`${upstream}/files/x`, signal(200))
+    const late = new AbortController()
+    const file = await fetcher.open(`${upstream}/files/x`, late.signal)
+    // The limit is reached while the body trickles, however slow the machine is.
+    setTimeout(() => late.abort(new DOMException('late', 'TimeoutError')), 200)
     await expect(createDiskArtifactStore(root).put('a', file.body, { maxBytes: 1000 })).rejects.toThrow()
     expect(await createDiskArtifactStore(root).open('a')).toBeNull()
   })

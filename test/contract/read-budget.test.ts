@@ -36,8 +36,8 @@ function shared(rate: { perMinute: number; burst: number }) {
 }
 
 test('however many ask, each purpose leaves a part of the burst to those that go before it', async () => {
-  // One more token in ten seconds: what can be taken is the burst.
-  const { taken, process, ask, end } = shared({ perMinute: 6, burst: 20 })
+  // One more token in a minute: what can be taken is the burst.
+  const { taken, process, ask, end } = shared({ perMinute: 1, burst: 20 })
   const counted = (purpose: ReadPurpose): number => taken.filter((one) => one === purpose).length
   for (const [purpose, tokens] of [
     ['poll', 10],
@@ -55,12 +55,14 @@ test('however many ask, each purpose leaves a part of the burst to those that go
 test('of those that wait in a process the most urgent is next, though nothing can be left to it', async () => {
   const { taken, process, ask, all } = shared({ perMinute: 300, burst: 1 })
   const one = process()
-  ask(one, 'poll', 3)
-  await waitFor('the first', () => taken.length === 1)
+  ask(one, 'poll', 5)
+  await waitFor('the first', () => taken.length > 0)
+  const before = taken.length
   ask(one, 'adopt', 1)
   ask(one, 'cancel', 2)
   await all()
-  expect(taken).toEqual(['poll', 'cancel', 'cancel', 'adopt', 'poll', 'poll'])
+  // One poll may have been on its way to Redis.
+  expect(taken.slice(before).join(' ')).toMatch(/^(poll )?cancel cancel adopt( poll)*$/)
 })
 
 test('all purposes and processes together take no more than there is', async () => {
@@ -105,11 +107,11 @@ test('a stopped caller takes no token and does not block the others', async () =
 test('a clock of Redis that is set back by ten minutes costs no more than the burst', async () => {
   const key = `${freshPrefix()}:reads`
   await redis.set(key, (Date.now() + 600_000) * 1000)
-  await createReadBudget({ redis, key, perMinute: 6000, burst: 10 }).of('cancel').take(AbortSignal.timeout(20_000))
+  await createReadBudget({ redis, key, perMinute: 6000, burst: 10 }).of('cancel').take(new AbortController().signal)
   // A burst of 600 s: what lies further ahead was brought by no token.
   await redis.set(key, (Date.now() + 900_000) * 1000)
   const slow = { redis, key, perMinute: 1, burst: 10 }
-  await createReadBudget(slow).of('cancel').take(AbortSignal.timeout(60_000))
+  await createReadBudget(slow).of('cancel').take(new AbortController().signal)
   // One passed; the others come at the rate.
   expect(await readBudgetFree(slow)).toBe(0)
 })

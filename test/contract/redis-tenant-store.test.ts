@@ -182,14 +182,16 @@ describe('requests per minute', () => {
   test('ten seconds of them may come at once, then one by one', async () => {
     // 60 a minute: ten at once, and at most one more a second.
     const begun = performance.now()
-    const passed = await admitted(50)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => store.admit(TENANT, { to: 'tenant' })))
     const seconds = (performance.now() - begun) / 1000
-    expect(passed).toBeGreaterThanOrEqual(10)
-    expect(passed).toBeLessThanOrEqual(10 + Math.ceil(seconds))
-    const refused = await store.admit(TENANT, { to: 'tenant' })
-    expect(refused).toMatchObject({ status: 'limited', perMinute: 60 })
-    expect(refused.status === 'limited' ? refused.waitMs : 0).toBeLessThanOrEqual(1000)
-    expect(refused.status === 'limited' ? refused.waitMs : 0).toBeGreaterThan(0)
+    const refusals = answers.filter((answer) => answer.status === 'limited')
+    expect(50 - refusals.length).toBeGreaterThanOrEqual(10)
+    expect(50 - refusals.length).toBeLessThanOrEqual(10 + Math.ceil(seconds))
+    for (const { perMinute, waitMs } of refusals) {
+      expect(perMinute).toBe(60)
+      expect(waitMs).toBeLessThanOrEqual(1000)
+      expect(waitMs).toBeGreaterThan(0)
+    }
   })
 
   test('are of each tenant, and of the limit that it has now', async () => {
@@ -206,26 +208,27 @@ describe('requests per minute', () => {
   })
 
   test('that a token may make are the tenant’s too, and their own budget is forgotten', async () => {
-    const charge = { to: 'token', subject: 'job_1', perMinute: 6 } as const
+    const charge = { to: 'token', subject: 'job_1', perMinute: 1 } as const
     const answers = [await store.admit(TENANT, charge), await store.admit(TENANT, charge)]
-    expect(answers).toMatchObject([{ status: 'admitted' }, { status: 'limited', perMinute: 6, of: 'token' }])
+    expect(answers).toMatchObject([{ status: 'admitted' }, { status: 'limited', perMinute: 1, of: 'token' }])
     expect(await redis.exists(keys.requests)).toBe(1)
     expect(await redis.pttl(keys.tokenRequests('job_1'))).toBeGreaterThan(0)
     expect(await store.admit(TENANT, { ...charge, subject: 'job_2' })).toMatchObject({ status: 'admitted' })
     // Many jobs have many tokens: together they have no more than their tenant.
-    await tenant('watched', { requests_per_minute: 6 })
+    await tenant('watched', { requests_per_minute: 1 })
     const tokens = (n: number) =>
       store.admit({ by: 'tenant', tenant: 'watched' }, { to: 'token', subject: `job_w${n}`, perMinute: 6000 })
-    expect(await tokens(1)).toMatchObject({ status: 'admitted', limits: { requests_per_minute: 6 } })
-    expect(await tokens(2)).toMatchObject({ status: 'limited', perMinute: 6, of: 'tenant' })
+    expect(await tokens(1)).toMatchObject({ status: 'admitted', limits: { requests_per_minute: 1 } })
+    expect(await tokens(2)).toMatchObject({ status: 'limited', perMinute: 1, of: 'tenant' })
     // What one budget refuses is not taken from the other.
     expect(await redis.exists(keys.tokenRequests('job_w2'))).toBe(0)
   })
 
   test('a clock of Redis that is set back by ten minutes costs no more than the burst', async () => {
     await redis.hset(keys.requests, 'default', (Date.now() + 600_000) * 1000)
-    expect(await store.admit(TENANT, { to: 'tenant' })).toMatchObject({ status: 'admitted' })
-    const refused = await store.admit(TENANT, { to: 'tenant' })
+    const both = [store.admit(TENANT, { to: 'tenant' }), store.admit(TENANT, { to: 'tenant' })] as const
+    const [passed, refused] = await Promise.all(both)
+    expect(passed).toMatchObject({ status: 'admitted' })
     // 60 a minute: one more second.
     expect(refused.status === 'limited' ? refused.waitMs : -1).toBeGreaterThan(0)
     expect(refused.status === 'limited' ? refused.waitMs : -1).toBeLessThanOrEqual(1000)

@@ -14,18 +14,27 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
 
-const adapterFor = (
-  baseUrl: string,
-  timeouts: Partial<{ connectTimeout: number; createTimeout: number; readTimeout: number }> = {},
-) => {
+/** Longer than a test lasts, ms: what settles has settled for another reason than its timeout. */
+const ENDLESS = 3_600_000
+/** A timeout that a test waits for, ms; the request has arrived by then. */
+const SHORT = 2000
+
+interface Timeouts {
+  connectTimeout: number
+  createTimeout: number
+  readTimeout: number
+  uploadTimeout: number
+}
+
+const adapterFor = (baseUrl: string, timeouts: Partial<Timeouts> = {}) => {
   const adapter = createReplicateAdapter({
     token: TOKEN,
     baseUrl,
-    connectTimeout: 500,
-    createTimeout: 700,
-    uploadTimeout: 1000,
-    copyTimeout: 2000,
-    readTimeout: 700,
+    connectTimeout: ENDLESS,
+    createTimeout: ENDLESS,
+    uploadTimeout: ENDLESS,
+    copyTimeout: ENDLESS,
+    readTimeout: ENDLESS,
     ...timeouts,
   })
   ends.push(() => adapter.close())
@@ -193,10 +202,8 @@ describe('an answer', () => {
   ]
   test.each(cases)('%s', async (_what, status, body, outcome) => {
     const { seen, url } = await upstream(json(status, body))
-    const begun = performance.now()
     expect(await adapterFor(url).create(REQUEST)).toMatchObject(outcome)
     expect(seen).toHaveLength(1)
-    expect(performance.now() - begun).toBeLessThan(600)
   })
 
   test('429 carries the time to wait in its header', async () => {
@@ -224,7 +231,7 @@ describe('an answer', () => {
       }
       more()
     })
-    expect(await adapterFor(url, { createTimeout: 10_000 }).create(REQUEST)).toMatchObject(unknown)
+    expect(await adapterFor(url).create(REQUEST)).toMatchObject(unknown)
     expect(seen).toHaveLength(1)
     expect(sent).toBeLessThan(100)
   })
@@ -265,9 +272,7 @@ describe('exactly one request leaves when', () => {
 
   test('no answer comes', async () => {
     const { requests, url } = await socketServer(() => undefined)
-    const begun = performance.now()
-    expectUnknown(await adapterFor(url).create(REQUEST))
-    expect(performance.now() - begun).toBeLessThan(1500)
+    expectUnknown(await adapterFor(url, { createTimeout: SHORT }).create(REQUEST))
     expect(requests()).toBe(1)
   })
 
@@ -277,7 +282,7 @@ describe('exactly one request leaves when', () => {
       const timer = setInterval(() => socket.write(' '), 50)
       socket.on('close', () => clearInterval(timer))
     })
-    expectUnknown(await adapterFor(url).create(REQUEST))
+    expectUnknown(await adapterFor(url, { createTimeout: SHORT }).create(REQUEST))
     expect(requests()).toBe(1)
   })
 
@@ -309,7 +314,9 @@ describe('nothing was sent when', () => {
   })
 
   test('the name does not resolve', async () => {
-    expect(await adapterFor('https://no-such-host.invalid/v1').create(REQUEST)).toMatchObject(unreachable)
+    // The resolver of the machine may take its time.
+    const adapter = adapterFor('https://no-such-host.invalid/v1', { connectTimeout: SHORT })
+    expect(await adapter.create(REQUEST)).toMatchObject(unreachable)
   })
 
   test('the other side speaks no TLS', async () => {
@@ -320,10 +327,8 @@ describe('nothing was sent when', () => {
 
   test('the handshake hangs', async () => {
     const { requests, url } = await socketServer(() => undefined)
-    const begun = performance.now()
-    const adapter = adapterFor(url.replace('http:', 'https:'), { connectTimeout: 100, createTimeout: 5000 })
+    const adapter = adapterFor(url.replace('http:', 'https:'), { connectTimeout: 100 })
     expect(await adapter.create(REQUEST)).toMatchObject(unreachable)
-    expect(performance.now() - begun).toBeLessThan(2500)
     expect(requests()).toBe(0)
   })
 })
@@ -338,10 +343,8 @@ describe('a read', () => {
       [200, HTML, { kind: 'failed' }],
     ] as const) {
       const { seen, url } = await upstream(json(status, body))
-      const begun = performance.now()
       expect(await adapterFor(url).get('abc/../x')).toMatchObject(outcome)
       expect(seen.map(({ url: path }) => path)).toEqual(['/v1/predictions/abc%2F..%2Fx'])
-      expect(performance.now() - begun).toBeLessThan(600)
     }
   })
 
@@ -362,22 +365,26 @@ describe('a read', () => {
 
   test('of the signing secret takes a secret only', async () => {
     const right = await upstream(json(200, { key: 'whsec_abc' }))
-    expect(await adapterFor(right.url).webhookSecret(500)).toBe('whsec_abc')
+    expect(await adapterFor(right.url).webhookSecret(ENDLESS)).toBe('whsec_abc')
     for (const answer of [json(200, { key: 'abc' }), json(200, HTML), json(401, problem(401))]) {
       const { url } = await upstream(answer)
-      await expect(adapterFor(url).webhookSecret(500)).rejects.toThrow()
+      await expect(adapterFor(url).webhookSecret(ENDLESS)).rejects.toThrow()
     }
     const silent = await socketServer(() => undefined)
-    const begun = performance.now()
     await expect(adapterFor(silent.url).webhookSecret(100)).rejects.toThrow()
-    expect(performance.now() - begun).toBeLessThan(600)
   })
 })
 
 describe('a file that is handed over', () => {
   const never = new AbortController().signal
-  const hand = (baseUrl: string, { bytes = 5, body = [Buffer.from('hello')], signal = never } = {}) =>
-    adapterFor(baseUrl).uploadFile({ name: 'upl_1', mediaType: 'image/png', bytes, body: Readable.from(body) }, signal)
+  const hand = (
+    baseUrl: string,
+    { bytes = 5, body = [Buffer.from('hello')], signal = never, uploadTimeout = ENDLESS } = {},
+  ) =>
+    adapterFor(baseUrl, { uploadTimeout }).uploadFile(
+      { name: 'upl_1', mediaType: 'image/png', bytes, body: Readable.from(body) },
+      signal,
+    )
   const file = (urls: object, more: object = {}): string =>
     JSON.stringify({ id: 'f', urls, expires_at: '2026-01-31T12:00:00.000Z', ...more })
   const answering = (status: number, body: string, headers: Record<string, string> = {}) =>
@@ -437,7 +444,7 @@ describe('a file that is handed over', () => {
   test('fails with its connection, its time, or its bytes, and leaves nothing open', async () => {
     expect(await hand('http://127.0.0.1:1/v1')).toMatchObject({ kind: 'failed' })
     const silent = await upstream(() => undefined)
-    expect(await hand(silent.url)).toMatchObject({ kind: 'failed' })
+    expect(await hand(silent.url, { uploadTimeout: 500 })).toMatchObject({ kind: 'failed' })
     const right = await answering(201, file({ get: 'https://a.example/f' }))
     expect(await hand(right.url, { bytes: 6 })).toMatchObject({ kind: 'failed' })
     expect(await hand(right.url, { bytes: 4 })).toMatchObject({ kind: 'failed' })

@@ -1,6 +1,7 @@
+import { Script } from 'node:vm'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { timedPattern } from '../../src/shared/catalogue/timed-pattern.ts'
@@ -215,9 +216,8 @@ describe('a schema from strangers', () => {
       const next: JsonObject = { $ref: `#/components/schemas/x${n + 1}` }
       schemas[`x${n}`] = { type: 'object', properties: { a: next, b: next } }
     }
-    const began = performance.now()
+    // Expanded, it would be a billion objects: more than the memory holds.
     expect(plainSchema({ $ref: '#/components/schemas/x0' }, schemas)).toBeNull()
-    expect(performance.now() - began).toBeLessThan(2000)
   })
 
   test('that is deep is not used', () => {
@@ -275,10 +275,12 @@ describe('a schema from strangers', () => {
     const check = createInputChecks()(
       plain({ properties: { ...Object.fromEntries(names.map((name, i) => [name, evil(i)])), z: { pattern: '^z' } } }),
     )
-    const begun = performance.now()
+    const matches = vi.spyOn(Script.prototype, 'runInContext')
     check(Object.fromEntries(names.map((name) => [name, 'a'.repeat(200)])))
-    // 200 patterns of 200 ms each were 40 s; the machine may be busy.
-    expect(performance.now() - begun).toBeLessThan(10_000)
+    const matched = matches.mock.calls.length
+    matches.mockRestore()
+    // The time of a check is that of two matches, 200 ms each; what is left by rounding may begin one more.
+    expect(matched).toBeLessThanOrEqual(4)
     expect(check({ z: 'a' })).toMatchObject([{ pointer: '/z', code: 'invalid_format' }])
   })
 
