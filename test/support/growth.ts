@@ -2,15 +2,17 @@ import { expect } from 'vitest'
 
 const RUNS = 3
 const TRIES = 3
-const STEP = 4
-/** Sixteen times as much takes 16 times as long when it is linear, 256 times when it is quadratic. */
-const BOUND = 100
-/** Shorter times say nothing about growth, ms. */
-const MEASURABLE = 10
+const STEP = 16
+/** What is as much work in total takes the same time when it grows linearly, 16 times as long when it is quadratic. */
+const BOUND = 6
+/** Processor time is counted in ticks of up to 4 ms. Shorter times say nothing about growth, ms. */
+const TICK = 4
+const MEASURABLE = BOUND * TICK
 
 /**
- * Expects work to grow with its size, not with the square of it. `prepare` makes the work of a size; it is measured at
- * `size`, 4 x `size` and 16 x `size`, the best of three runs each, up to three times, so that a busy machine does not matter.
+ * Expects work to grow with its size, not with the square of it. `prepare` makes the work of a size; work of 16 x `size` is
+ * measured against 16 pieces of work of `size`, the best of three runs each, up to three times. Both last equally long when
+ * it is linear, and processor time is measured, not elapsed time: so a busy machine does not matter.
  * Where the largest takes only a few milliseconds there is nothing to compare.
  */
 export async function expectLinear(
@@ -20,22 +22,24 @@ export async function expectLinear(
 ): Promise<void> {
   const measured: string[] = []
   for (let i = 0; i < TRIES; i++) {
-    const times: number[] = []
-    for (const n of [size, size * STEP, size * STEP * STEP]) times.push(await best(() => prepare(n)))
-    const [small = 0, , large = 0] = times
-    if (large < MEASURABLE || large / Math.max(small, 0.2) < BOUND) return
-    measured.push(times.map((ms) => `${ms.toFixed(2)} ms`).join(', '))
+    const whole = await cpuTime(() => [prepare(size * STEP)])
+    if (whole < MEASURABLE) return
+    const pieces = await cpuTime(() => Array.from({ length: STEP }, () => prepare(size)))
+    if (whole / Math.max(pieces, TICK) < BOUND) return
+    measured.push(`${pieces.toFixed(0)} ms in pieces, ${whole.toFixed(0)} ms at once`)
   }
   expect.fail(`${what}: ${measured.join('; ')}`)
 }
 
-async function best(prepare: () => () => unknown): Promise<number> {
+/** Processor time of this thread for all of the work, ms: the best of some runs. */
+export async function cpuTime(prepare: () => (() => unknown)[]): Promise<number> {
   let least = Infinity
   for (let run = 0; run < RUNS; run++) {
-    const work = prepare()
-    const begun = performance.now()
-    await work()
-    least = Math.min(least, performance.now() - begun)
+    const works = prepare()
+    const begun = process.threadCpuUsage()
+    for (const work of works) await work()
+    const { user, system } = process.threadCpuUsage(begun)
+    least = Math.min(least, (user + system) / 1000)
   }
   return least
 }
