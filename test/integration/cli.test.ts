@@ -1,17 +1,19 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { failureOf } from '../../src/cli/failures.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Batch, Job, Preset } from '../../src/client/types.ts'
 import { freePort } from '../support/free-port.ts'
-import { ended, genqueue, startGenqueue, type Ended } from '../support/genqueue.ts'
-import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { ended, genqueue, runGenqueue, serviceEnv, startGenqueue, type Ended } from '../support/genqueue.ts'
+import { startService, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-/** `genqueue` as users and scripts call it, a process per call: on a busy machine each takes seconds. */
-vi.setConfig({ testTimeout: 60_000 })
+/**
+ * `genqueue` as users and scripts call it. Where it matters that it is a process (it ends, it runs beside another one, it gets a signal),
+ * it is one; elsewhere it runs in this process.
+ */
 
 const THOUGHT = { model: 'google/gemini-3-pro', input: { prompt: 'a long thought' } }
 
@@ -24,7 +26,9 @@ beforeAll(async () => {
 /** The next predictions begin, and never end by themselves. */
 const neverEnding = (next: number) => service.simulator.faults({ predictions: { starting_forever: { next } } })
 
-const run = (args: string[], cwd?: string): Promise<Ended> => genqueue(service, args, cwd)
+const run = (args: string[], cwd?: string): Promise<Ended> =>
+  runGenqueue(args, { env: serviceEnv(service), ...(cwd === undefined ? {} : { cwd }) })
+const runAlone = (args: string[], cwd?: string): Promise<Ended> => genqueue(service, args, cwd)
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 const document = <T>({ stdout }: Ended): T => JSON.parse(stdout) as T
 const lines = <T>({ stdout }: Ended): T[] =>
@@ -36,7 +40,9 @@ const lines = <T>({ stdout }: Ended): T[] =>
 describe('submit', () => {
   test('prints the id and leaves; the same idempotency key makes it once', async () => {
     const args = ['submit', '--preset', 'story-page', '--input', 'prompt=a fox', '--input', 'seed=3']
-    const [first, second] = await Promise.all([1, 2].map(() => run([...args, '--idempotency-key', 'fox'])))
+    const [first, second] = await Promise.all(
+      [runAlone, run].map((call) => call([...args, '--idempotency-key', 'fox'])),
+    )
     expect(first).toMatchObject({ exit: 0, stderr: '', stdout: expect.stringMatching(/^job_\w{26}\n$/) as string })
     expect(second).toEqual(first)
     const job = await service.client.get(first?.stdout.trim() ?? '')
@@ -72,7 +78,7 @@ describe('submit', () => {
       '--input',
       'prompt=two foxes',
     ]
-    const ran = await run(['submit', ...model, '--save', 'out/pictures', '--json'], folder)
+    const ran = await runAlone(['submit', ...model, '--save', 'out/pictures', '--json'], folder)
     const { id, saved } = document<Job & { saved: string[] }>(ran)
     expect(saved).toEqual([`out/pictures/${id}-1.webp`, `out/pictures/${id}-2.webp`])
     expect(readdirSync(join(folder, 'out/pictures')).sort()).toEqual([`${id}-1.webp`, `${id}-2.webp`])
@@ -109,7 +115,7 @@ describe('a batch', () => {
     const items = ['one', 'two', 'three'].map((prompt) => `{"input":{"prompt":"${prompt}"}}\n`)
     writeFileSync(join(folder, 'items.jsonl'), `${items.join('\n')}\n`)
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no inspiration' } } })
-    const ran = await run(['batch', 'items.jsonl', '--preset', 'story-page', '--metadata', 'set=1'], folder)
+    const ran = await runAlone(['batch', 'items.jsonl', '--preset', 'story-page', '--metadata', 'set=1'], folder)
     expect(ran.exit).toBe(1)
     expect(ran.stderr).toMatch(/partial: 2 succeeded, 1 failed of 3, 0\.006 credits/)
     expect(ran.stdout.trimEnd().split('\n')).toHaveLength(3)
@@ -130,7 +136,7 @@ describe('a batch', () => {
     const made = await run(['batch', 'items.jsonl', '--no-wait', '--sequential', '--json'], folder)
     const { id, sequential } = document<Batch>(made)
     expect(sequential).toBe(true)
-    const watching = run(['watch', id, '--json'])
+    const watching = runAlone(['watch', id, '--json'])
     expect(document<Batch>(await run(['cancel', id, '--json']))).toMatchObject({ id, stopped: 'canceled' })
     const watched = await watching
     expect(watched.exit).toBe(1)
@@ -169,7 +175,7 @@ describe('a job that is there', () => {
   test('is canceled; watching it ends with 1', async () => {
     await neverEnding(1)
     const { id } = await service.client.submit(THOUGHT)
-    const watching = run(['watch', id])
+    const watching = runAlone(['watch', id])
     expect((await run(['cancel', id])).exit).toBe(0)
     const watched = await watching
     expect(watched).toMatchObject({ exit: 1, stderr: expect.stringContaining(`${id}  canceled\n`) as string })
@@ -179,7 +185,7 @@ describe('a job that is there', () => {
   test('continues after Ctrl-C, which says how to see it again', async () => {
     await neverEnding(1)
     const { id } = await service.client.submit(THOUGHT)
-    const child = startGenqueue(['watch', id], { env: { GENQUEUE_URL: service.url, GENQUEUE_API_KEY: TEST_KEY } })
+    const child = startGenqueue(['watch', id], { env: serviceEnv(service) })
     await child.waitForLine(new RegExp(id))
     child.signal('SIGINT')
     expect(await ended(child)).toMatchObject({
@@ -221,13 +227,15 @@ describe('exit codes', () => {
   })
 
   test('2: no key', async () => {
-    const child = startGenqueue(['presets'], { env: { GENQUEUE_URL: service.url } })
-    expect(await ended(child)).toMatchObject({ exit: 2, stderr: expect.stringContaining('GENQUEUE_API_KEY') as string })
+    expect(await runGenqueue(['presets'], { env: { GENQUEUE_URL: service.url } })).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining('GENQUEUE_API_KEY') as string,
+    })
   })
 
   test('3: no service is listening', async () => {
     const url = `http://127.0.0.1:${await freePort()}`
-    const { exit, stderr } = await genqueue({ url }, ['presets'])
+    const { exit, stderr } = await runGenqueue(['presets'], { env: serviceEnv({ url }) })
     expect(exit).toBe(3)
     expect(stderr).toMatch(/cannot be reached.*ECONNREFUSED/)
   })
@@ -265,10 +273,10 @@ test('on this machine the key of the data folder opens, elsewhere it does not', 
   mkdirSync(join(folder, '.data'))
   const credentials = { apiKey: 'gq_dev_kept-in-the-folder', adminPassword: 'secret-password' }
   writeFileSync(join(folder, '.data', 'credentials.json'), JSON.stringify(credentials))
-  const here = startGenqueue(['presets', '--url', `http://localhost:${port}`], { cwd: folder })
-  expect((await ended(here)).exit).toBe(0)
+  const here = await runGenqueue(['presets', '--url', `http://localhost:${port}`], { cwd: folder })
+  expect(here.exit).toBe(0)
   expect(seen).toEqual(['Bearer gq_dev_kept-in-the-folder'])
-  const elsewhere = startGenqueue(['presets', '--url', `http://genqueue.example:${port}`], { cwd: folder })
-  expect((await ended(elsewhere)).exit).toBe(2)
+  const elsewhere = await runGenqueue(['presets', '--url', `http://genqueue.example:${port}`], { cwd: folder })
+  expect(elsewhere.exit).toBe(2)
   server.close()
 })

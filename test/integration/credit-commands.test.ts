@@ -1,14 +1,11 @@
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadDeployment } from '../../src/shared/redis/deployment.ts'
 import { moneyScene, type MoneyScene } from '../support/money.ts'
+import { ended, runGenqueue, startGenqueue, type Ended } from '../support/genqueue.ts'
 import { testRedisUrl } from '../support/redis.ts'
-import { spawnNode } from '../support/spawn-process.ts'
-import { tempDir } from '../support/temp-dir.ts'
 import { openGate } from '../support/open-gate.ts'
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
 const TENANT = 'default'
 
 /** Jobs were run once; no service runs when the commands do. */
@@ -27,12 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => redis.disconnect())
 
-async function genqueue(...args: string[]): Promise<{ exit: number | null; stdout: string; stderr: string }> {
-  const env = { REDIS_URL: testRedisUrl(), KEY_PREFIX: prefix }
-  const child = spawnNode(CLI, args, { env, cwd: tempDir() })
-  const { code: exit } = await child.exited
-  return { exit, stdout: child.stdout, stderr: child.stderr }
-}
+const env = (): Record<string, string> => ({ REDIS_URL: testRedisUrl(), KEY_PREFIX: prefix })
+const genqueue = (...args: string[]): Promise<Ended> => runGenqueue(args, { env: env() })
+/** The same as a separate process. */
+const runAlone = (...args: string[]): Promise<Ended> => ended(startGenqueue(args, { env: env() }))
 const records = ({ stdout }: { stdout: string }): unknown[] =>
   stdout
     .trimEnd()
@@ -86,7 +81,7 @@ test('the ledger is verified, and mismatches are reported', async () => {
   await redis.hincrby(scene.keys.credits(TENANT), 'balance', -1)
   await redis.hincrby(scene.keys.credits(TENANT), 'captured', 1)
   const [broken, asJson] = await Promise.all([
-    genqueue('ledger', 'verify', '--tenant', TENANT),
+    runAlone('ledger', 'verify', '--tenant', TENANT),
     genqueue('ledger', 'verify', '--json'),
   ])
   expect(broken.exit).toBe(1)

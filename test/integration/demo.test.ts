@@ -12,7 +12,7 @@ const DEMO = join(import.meta.dirname, '../../tools/demo.ts')
 const demo = (temporary: string, args: string[] = []): SpawnedProcess =>
   spawnNode(DEMO, args, { cwd: tempDir(), env: { TMPDIR: temporary } })
 
-test('creates a story in four pictures, prints their folder, and leaves nothing else behind', async () => {
+test.concurrent('creates a story in four pictures, prints their folder, and leaves nothing else behind', async () => {
   const temporary = tempDir()
   const child = demo(temporary)
   expect(await child.exited, child.stderr).toEqual({ code: 0, signal: null })
@@ -26,7 +26,7 @@ test('creates a story in four pictures, prints their folder, and leaves nothing 
   expect(readdirSync(temporary).map((name) => join(temporary, name))).toEqual([folder])
 })
 
-test('ends in order at Ctrl-C, with nothing left behind', async () => {
+test.concurrent('ends in order at Ctrl-C, with nothing left behind', async () => {
   const temporary = tempDir()
   const child = demo(temporary, ['--out', tempDir()])
   await child.waitForLine(/POST \/v1\/batches/, { timeout: 40_000 })

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { failureOf } from '../../src/cli/failures.ts'
@@ -13,13 +12,11 @@ import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-st
 import { createTenantAdmin, type MadeKey } from '../../src/shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import type { ApiKey, Tenant } from '../../src/shared/tenants/tenant.ts'
+import { ended, runGenqueue, startGenqueue, type Ended } from '../support/genqueue.ts'
 import { code, createOperator, type KeyBody } from '../support/operator.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
-import { spawnNode } from '../support/spawn-process.ts'
 import { startService, type TestService } from '../support/start-service.ts'
-import { tempDir } from '../support/temp-dir.ts'
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
 const KEY_PREFIX = freshPrefix()
 
 /** There was a service once; none runs when the commands do. */
@@ -31,18 +28,11 @@ afterAll(async () => {
   await service?.stop()
 })
 
-interface Ended {
-  exit: number | null
-  stdout: string
-  stderr: string
-}
+const settings = { REDIS_URL: testRedisUrl(), KEY_PREFIX }
+const genqueue = (line: string, env = settings): Promise<Ended> => runGenqueue(line.split(' '), { env })
+/** The same as a separate process. */
+const runAlone = (line: string): Promise<Ended> => ended(startGenqueue(line.split(' '), { env: settings }))
 
-async function genqueue(line: string, env: Record<string, string> = {}): Promise<Ended> {
-  const cwd = tempDir()
-  const child = spawnNode(CLI, line.split(' '), { env: { REDIS_URL: testRedisUrl(), KEY_PREFIX, ...env }, cwd })
-  const { code: exit } = await child.exited
-  return { exit, stdout: child.stdout, stderr: child.stderr }
-}
 const lines = <T>({ stdout }: Ended): T[] =>
   stdout
     .trimEnd()
@@ -55,7 +45,7 @@ test('tenants and keys are made while no service runs, and open the API when it 
   expect(lines(created)).toMatchObject([{ id: 'acme', title: 'Acme', own_limits: { requests_per_minute: 600 } }])
 
   const [plain, asJson] = await Promise.all([
-    genqueue('keys create acme --title ci --scopes jobs:read --expires 90d'),
+    runAlone('keys create acme --title ci --scopes jobs:read --expires 90d'),
     genqueue('keys create acme --json'),
   ])
   expect(plain.exit).toBe(0)
@@ -99,10 +89,10 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
 
 test('exit codes distinguish a failed operation from a usage error', async () => {
   const [missing, inJson, wrong, nothing] = await Promise.all([
-    genqueue('keys create nobody'),
+    runAlone('keys create nobody'),
     genqueue('tenants show nobody --json'),
     genqueue('tenants create Big'),
-    genqueue('tenants list', { KEY_PREFIX: 'nobody-was-here' }),
+    genqueue('tenants list', { ...settings, KEY_PREFIX: 'nobody-was-here' }),
   ])
   expect(missing).toMatchObject({ exit: 4, stdout: '', stderr: 'genqueue: Tenant nobody does not exist.\n' })
   expect(inJson).toMatchObject({ exit: 4, stdout: '' })

@@ -6,16 +6,16 @@ import { z } from 'zod'
 import { damagedPhoto } from '../simulator/support/media.ts'
 import { freePort } from '../support/free-port.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
-import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
+import { NODE_COMPILE_CACHE, spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
  * Every `sh bare` block of README.md and docs/*.md is typed as it is written, in a copy of the project, without a network, and so
- * is every `sh role` block, which starts a process that stays. The samples of docs/client.md are run. Only ports and the address
- * of Redis are replaced. Blocks that are plain `sh` need Docker, an account, a public address or minutes, or are commands that
- * operator-commands.test.ts and credit-commands.test.ts run.
+ * is every `sh role` block, which starts a process that stays. The samples of docs/client.md are run. Only ports, the address of
+ * Redis and the id of a key are replaced. Blocks that are plain `sh` need Docker, an account, a public address or minutes.
  *
- * They run on the machine's own Node, the oldest that is promised or newer; docs/cli.md runs on the newest.
+ * They run on the machine's own Node, the oldest that is promised or newer; docs/cli.md begins on the newest. `npx` costs more than
+ * the commands that it starts: README.md and the first block of docs/cli.md use it, and the rest has the stand-in below.
  */
 
 const root = join(import.meta.dirname, '../..')
@@ -34,12 +34,31 @@ const PATH = (process.env.PATH ?? '')
 /** The same machine with the newest Node in place of the installed one. */
 const NEWEST = [dirname(process.execPath), PATH].join(delimiter)
 
-/** The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. */
+/** A folder with an `npx` that runs `genqueue` as the real one does: the file of package.json, on the Node of the project. */
+function standIn(): string {
+  const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: { genqueue: string } }
+  const folder = tempDir()
+  const script = [
+    '#!/bin/sh',
+    '[ "$1" = genqueue ] || exit 127',
+    'shift',
+    'export PATH="$PWD/node_modules/.bin:$PATH"',
+    `exec "./${bin.genqueue}" "$@"`,
+  ]
+  writeFileSync(join(folder, 'npx'), `${script.join('\n')}\n`, { mode: 0o755 })
+  return folder
+}
+
+/**
+ * The project as a clone would have it, with the packages that are here: links, so that nothing can harm the real ones. The sources,
+ * which nothing writes, are a link too: what other tests have compiled serves here.
+ */
 function copyOfProject(): string {
   const copy = tempDir()
-  const leave = new Set(['node_modules', '.git', '.data', '.env', 'test', 'bench'])
+  const leave = new Set(['node_modules', '.git', '.data', '.env', 'test', 'bench', 'src'])
   for (const name of readdirSync(root).filter((entry) => !leave.has(entry)))
     cpSync(join(root, name), join(copy, name), { recursive: true, filter: (file) => !file.endsWith('.setup.lock') })
+  symlinkSync(join(root, 'src'), join(copy, 'src'))
   mkdirSync(join(copy, 'node_modules'))
   for (const name of readdirSync(join(root, 'node_modules')))
     symlinkSync(join(root, 'node_modules', name), join(copy, 'node_modules', name))
@@ -47,7 +66,10 @@ function copyOfProject(): string {
 }
 
 /** Pages whose blocks are run below; what the others have must be plain `sh`. */
-const TYPED = ['README.md', 'docs/api.md', 'docs/cli.md', 'docs/inputs.md', 'docs/operations.md', 'docs/storage.md']
+const TYPED = [
+  'README.md',
+  ...['api', 'cli', 'credits', 'inputs', 'operations', 'storage', 'tenants'].map((page) => `docs/${page}.md`),
+]
 
 test('a command of a page runs on any Node: none calls `node` for a file of the project', () => {
   const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) =>
@@ -69,11 +91,14 @@ describe('the documented commands on a bare machine', () => {
   let project: string
   let port: number
   let running: SpawnedProcess
+  let rotation: Promise<string>
+  const npx = standIn()
 
-  const type = async (script: string, path = PATH): Promise<string> => {
+  /** Types a script, without `path` on the machine's own Node and with the stand-in for npx. */
+  const type = async (script: string, path = `${npx}${delimiter}${PATH}`): Promise<string> => {
     const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', script.replaceAll(':3000', `:${port}`)], {
       cwd: project,
-      env: { PATH: path },
+      env: { PATH: path, NODE_COMPILE_CACHE },
     })
     const { code } = await shell.exited
     expect(code, `${script}\n${shell.stdout}${shell.stderr}`).toBe(0)
@@ -90,9 +115,20 @@ describe('the documented commands on a bare machine', () => {
     const offline = { npm_config_registry: 'http://127.0.0.1:9/', npm_config_offline: 'true' }
     running = spawnProcess('sh', ['-c', start], {
       cwd: project,
-      env: { PATH, ...offline, PORT: String(port), SIMULATOR_PORT: '0', SIMULATOR_SPEED: '10', LOG_LEVEL: 'warn' },
+      env: {
+        PATH,
+        NODE_COMPILE_CACHE,
+        ...offline,
+        PORT: String(port),
+        SIMULATOR_PORT: '0',
+        SIMULATOR_SPEED: '10',
+        LOG_LEVEL: 'warn',
+      },
     })
     await running.waitForLine(/Try it:/, { timeout: 60_000 })
+    // It waits for 13 seconds, and everything must work meanwhile.
+    rotation = type(blocks('docs/operations.md', 'sh bare').slice(1).join('\n'))
+    rotation.catch(() => undefined)
     return async () => {
       const lock = readFileSync(join(project, '.data', 'genqueue.lock'), 'utf8')
       process.kill(Number(/\d+/.exec(lock)?.[0]), 'SIGTERM')
@@ -118,17 +154,19 @@ describe('the documented commands on a bare machine', () => {
   })
 
   test('README.md: the command line saves a picture', async () => {
-    await type(blocks('README.md', 'sh bare').slice(2).join('\n'))
+    await type(blocks('README.md', 'sh bare').slice(2).join('\n'), PATH)
     const [picture = ''] = readdirSync(join(project, 'pictures'))
     expect(picture).toMatch(/^job_\w+\.webp$/)
   })
 
   test('docs/cli.md: every command does what it says', async () => {
-    const all = blocks('docs/cli.md', 'sh bare')
-    expect(all.length).toBeGreaterThan(2)
-    const said = await type(all.join('\n'), NEWEST)
-    expect(said).toMatch(/^story-page +Story page/m)
-    expect(said).toMatch(/^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m)
+    const [first = '', ...rest] = blocks('docs/cli.md', 'sh bare')
+    expect(rest.length).toBeGreaterThan(1)
+    expect(await type(first, NEWEST)).toMatch(/^story-page +Story page/m)
+    const [address = ''] = first.split('\n')
+    expect(await type([address, ...rest].join('\n'))).toMatch(
+      /^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m,
+    )
     const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
     expect(page).toMatchObject({ status: 'succeeded', input: { seed: 7, aspect_ratio: '3:2' }, metadata: { page: 1 } })
   })
@@ -194,11 +232,35 @@ describe('the documented commands on a bare machine', () => {
     expect(await type([names, id, ...blocks('docs/storage.md', 'sh bare')].join('\n'))).toContain('/v1/artifacts/')
   })
 
-  test('docs/operations.md: the audit finds nothing, and keys are rotated', async () => {
-    const said = await type(blocks('docs/operations.md', 'sh bare').join('\n'))
-    expect(said).toMatch(/0 findings/)
+  test('docs/tenants.md: a tenant and its keys', async () => {
+    const [commands = '', ...rest] = blocks('docs/tenants.md', 'sh bare')
+    const [before = '', after = ''] = commands.split(/(?=^npx genqueue keys rotate)/m)
+    const key = await type(before)
+    const [id = ''] = [...key.matchAll(/^gq_(\w{12})_/gm)].map(([, one]) => one)
+    const said = await type([after.replaceAll('4fK09aTzQ1Lm', id), ...rest].join('\n'))
+    expect(said).toMatch(new RegExp(`^${id} +acme +back end +.* revoked `, 'm'))
+    // Suspended, then with times of its own, of which the first returns to that of the deployment.
+    const row = (keep: string): RegExp => new RegExp(`^acme +Acme Books +600 +500 .* ${keep} +\\S+Z +\\S+Z$`, 'm')
+    for (const keep of ['default default default', '1h default 90d', 'default default 90d'])
+      expect(said).toMatch(row(keep))
+  })
+
+  test('docs/credits.md: credits are granted once, and every ledger adds up', async () => {
+    const [names = ''] = blocks('docs/api.md', 'sh bare')
+    // The tenant that docs/tenants.md made.
+    const said = await type([names, ...blocks('docs/credits.md', 'sh bare')].join('\n'))
+    // The grant at the terminal repeats the one by HTTP.
+    expect(said.match(/"reason":"Invoice 2026-114"/g)).toHaveLength(1)
+    expect(said).toMatch(/ adjustment +-500000 +24500000 +0 +0 +Refunded$/m)
+    expect(said).toMatch(/^acme: 2 entries, 0 open holds: no problems\.$/m)
+    expect(said).toMatch(/^\{"tenant":"acme","entries":2,.*"problems":\[\]\}$/m)
+  })
+
+  test('docs/operations.md: keys are rotated, and the audit finds nothing', async () => {
+    const said = await rotation
     expect(said).toContain('The key was rotated.')
     expect(said).toContain('The key of lasting links was rotated.')
+    expect(await type(blocks('docs/operations.md', 'sh bare')[0] ?? '')).toMatch(/0 findings/)
   })
 
   test('docs/operations.md: each role starts, and ends with SIGTERM', async () => {

@@ -35,7 +35,7 @@ export interface SpawnOptions {
 }
 
 /** Most of a short process' time is its own compilation; what one has compiled serves all. */
-const NODE_COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/genqueue-tests')
+export const NODE_COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/genqueue-tests')
 
 /** Runs a file with this very Node, as its own process; it ends with the test file at the latest. */
 export function spawnNode(entry: string, args: string[] = [], options: SpawnOptions = {}): SpawnedProcess {
