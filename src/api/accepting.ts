@@ -2,6 +2,7 @@ import { canonicalJson } from '../shared/canonical-json.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { InputFilesError } from '../shared/inputs/inputs.ts'
 import { idempotencyEntry, shortDigest } from '../shared/jobs/job-keys.ts'
+import { tooMuchStored, type StoredBeyond } from '../shared/limits/stored.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { OwnedRequest } from './http.ts'
@@ -78,6 +79,7 @@ export function refusedAccept(
   result:
     | { kind: 'key_reused' | 'too_late' | 'beyond' }
     | { kind: 'full'; limit: number }
+    | { kind: 'over_quota'; beyond: StoredBeyond }
     | { kind: 'short'; missing: number },
 ): ServiceError {
   switch (result.kind) {
@@ -94,6 +96,8 @@ export function refusedAccept(
           retryAfter: 10,
         },
       )
+    case 'over_quota':
+      return tooMuchStored(result.beyond)
     case 'beyond':
       return new ServiceError(
         'credits_not_countable',

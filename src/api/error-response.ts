@@ -27,6 +27,8 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       detail: error.message,
       code: error.code,
       ...(error.limit === null ? {} : { limit: error.limit }),
+      ...(error.allowed === null ? {} : { allowed: error.allowed }),
+      ...(error.used === null ? {} : { used: error.used }),
       ...(error.missing === null ? {} : { missing: error.missing }),
       ...(error.keyId === null ? {} : { key_id: error.keyId }),
       ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),

@@ -25,8 +25,8 @@ const HELP = `Usage: genqueue tenants <action> [options]
   --title <text>               title of the new tenant (default: its id)
   --requests-per-minute <n>    a number, or "default" for the deployment's setting, as in the next three
   --queued-jobs <n>            limit of queued jobs
-  --stored-bytes <n>           limit of stored uploads, in bytes
-  --stored-files <n>           limit of stored uploads, in files
+  --stored-bytes <n>           limit of stored uploads and outputs, in bytes
+  --stored-files <n>           limit of stored uploads and outputs, in files
   --cors-origins <list>        origins separated by commas, "none", or "default" for all of CORS_ORIGINS
   --keep-payload <time>        how long input and output are kept after completion, such as 24h; or "default"
   --keep-job <time>            how long records of jobs are kept, such as 30d; or "default"

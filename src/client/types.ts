@@ -343,6 +343,9 @@ export interface Problem {
   code: string
   /** Of a 429: the name of the limit that was reached. */
   limit?: string
+  /** Of `too_much_stored`: the value of the limit, and the usage. */
+  allowed?: number
+  used?: number
   /** Of a 402: micro-credits that are missing. */
   missing?: number
   /** Of `key_already_made`: the id of that key. */

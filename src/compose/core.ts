@@ -136,6 +136,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     key: keys.deployment,
     id: deployment.id,
   })
+  const quota = { tenants: createTenantKeys(keys.tag).tenants, defaults: config.tenantLimits }
   const store = wrap.store(
     createRedisJobStore({
       redis,
@@ -145,6 +146,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       account: ACCOUNT,
       commits,
       confirmDurable,
+      quota,
     }),
   )
   const delivers = createDelivers(options.replicate.baseUrl)
@@ -164,7 +166,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
   const batchStore = createRedisBatchStore({
     redis,
-    plan: { keys, timings, keepEvents: KEEP_EVENTS },
+    plan: { keys, timings, keepEvents: KEEP_EVENTS, quota },
     account: ACCOUNT,
     commits,
     confirmDurable,
@@ -174,7 +176,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     redis,
     keys,
     lease: timings.dueLease,
-    quota: { tenants: createTenantKeys(keys.tag).tenants, defaults: config.tenantLimits },
+    quota,
     confirmDurable,
   })
   const reserve = createDiskReserve(config.dataDir, config.diskReserve)

@@ -42,7 +42,7 @@ export const ERRORS = {
   too_many_bodies: { status: 429, title: 'Too many large bodies at once', retryable: true },
   too_many_streams: { status: 429, title: 'Too many event streams are open', retryable: true },
   too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
-  too_much_stored: { status: 429, title: 'The tenant has reached its limit of input files', retryable: true },
+  too_much_stored: { status: 429, title: 'The tenant has reached its limit of stored files', retryable: true },
   internal: { status: 500, title: 'Internal error', retryable: true },
   upstream_unavailable: { status: 503, title: 'Replicate does not respond', retryable: true },
   storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
@@ -78,6 +78,9 @@ export class ServiceError extends Error {
   readonly retryAfter: number | null
   /** Name of the limit that was reached. */
   readonly limit: string | null
+  /** Value of that limit, and the usage. */
+  readonly allowed: number | null
+  readonly used: number | null
   /** Missing micro-credits. */
   readonly missing: number | null
   /** The id of the key that was made before. */
@@ -92,6 +95,8 @@ export class ServiceError extends Error {
       fields?: FieldError[]
       retryAfter?: number
       limit?: string
+      allowed?: number
+      used?: number
       missing?: number
       keyId?: string
       fileBytes?: number
@@ -103,6 +108,8 @@ export class ServiceError extends Error {
     this.fields = options.fields ?? []
     this.retryAfter = options.retryAfter ?? null
     this.limit = options.limit ?? null
+    this.allowed = options.allowed ?? null
+    this.used = options.used ?? null
     this.missing = options.missing ?? null
     this.keyId = options.keyId ?? null
     this.fileBytes = options.fileBytes ?? null

@@ -8,6 +8,7 @@ import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
+import type { StoredQuota } from '../../src/shared/limits/stored.ts'
 import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
 import { transition } from '../../src/shared/jobs/transitions.ts'
@@ -27,7 +28,11 @@ export interface JobScene {
 }
 
 /** The store of jobs on the Redis that all tests share, under its own prefix; no worker runs there. */
-export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene> {
+export async function jobScene(
+  changes: Partial<Timings> = {},
+  /** Default limits of what a tenant may store. */
+  stored: StoredQuota['defaults'] = {},
+): Promise<JobScene> {
   const redis = new Redis(testRedisUrl())
   afterAll(() => redis.disconnect())
   const keys = createJobKeys(freshPrefix())
@@ -35,7 +40,8 @@ export async function jobScene(changes: Partial<Timings> = {}): Promise<JobScene
   const creates = { perMinute: 60_000, burst: 1000 }
   const generation = createGeneration(redis, keys.generation, { gap: null })
   const commits = createCommitRunner(redis, timings, generation)
-  const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits })
+  const quota = { tenants: `${keys.tag}:tenants`, defaults: stored }
+  const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits, quota })
   await openGate(generation, store)
   return {
     redis,

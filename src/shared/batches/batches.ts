@@ -4,6 +4,7 @@ import type { AcceptLimits, Doorbells, JobStore } from '../jobs/ports.ts'
 import { newRecord, type Lifecycle, type NewJob } from '../jobs/lifecycle.ts'
 import { mapLimited } from '../concurrency.ts'
 import type { Inputs, TakenFiles } from '../inputs/inputs.ts'
+import type { StoredBeyond } from '../limits/stored.ts'
 import type { Logger } from '../logger.ts'
 import type { Timings } from '../jobs/timings.ts'
 import { newBatch, type BatchRecord, type NewBatch } from './batch.ts'
@@ -14,6 +15,7 @@ export type BatchAcceptResult =
   | { kind: 'replayed'; batch: BatchRecord }
   | { kind: 'key_reused' | 'too_late' }
   | { kind: 'full'; limit: number }
+  | { kind: 'over_quota'; beyond: StoredBeyond }
   | { kind: 'short'; missing: number }
   | { kind: 'beyond' }
 
@@ -96,6 +98,8 @@ export function createBatches({
           return idempotency ? replayed(idempotency.entry, idempotency.body) : { kind: 'too_late' }
         case 'full':
           return { kind: 'full', limit: result.limit }
+        case 'over_quota':
+          return { kind: 'over_quota', beyond: result.beyond }
         case 'short':
           return { kind: 'short', missing: result.missing }
         case 'beyond':

@@ -4,7 +4,7 @@ import type { BatchRecord } from './batch.ts'
 
 export type BatchAccepted =
   | { status: 'accepted'; batch: BatchRecord }
-  | Extract<CommitResult, { status: 'taken' | 'too_late' | 'full' | 'short' | 'beyond' }>
+  | Extract<CommitResult, { status: 'taken' | 'too_late' | 'full' | 'over_quota' | 'short' | 'beyond' }>
 
 export interface BatchStore {
   /**

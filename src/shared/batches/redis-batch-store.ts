@@ -145,6 +145,7 @@ export function createRedisBatchStore(options: {
         case 'taken':
         case 'too_late':
         case 'full':
+        case 'over_quota':
         case 'short':
         case 'beyond':
           await forget(batch)

@@ -1,8 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { ServiceError } from '../errors.ts'
-import type { Limits } from '../tenants/tenant.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
+import { STORED_LUA, tooMuchStored, type StoredQuota } from '../limits/stored.ts'
 import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import type { UploadStore } from './ports.ts'
@@ -10,8 +9,8 @@ import { decodeUpload } from './upload-codec.ts'
 import type { UploadRecord } from './upload.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
-const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua] })
-const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'] })
+const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua, STORED_LUA] })
+const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const useUpload = loadScript(here('use-upload.lua'), { includes: [clockLua] })
 const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), {
@@ -36,8 +35,7 @@ export interface RedisUploadStoreOptions {
   keys: JobKeys
   /** Lease of a claimed upload, ms. */
   lease: number
-  /** The hash of the tenants' own limits, and the defaults. */
-  quota: { tenants: string; defaults: Pick<Limits, 'stored_bytes' | 'stored_files'> }
+  quota: StoredQuota
   /** Confirms that earlier writes on this connection are on disk; throws when they are not. */
   confirmDurable?: () => Promise<void>
 }
@@ -61,11 +59,7 @@ export function createRedisUploadStore({
     const names = [keys.upload(id), keys.uploads, keys.stored, quota.tenants]
     const reply = flatFields.parse(await writeUpload(redis, names, [...about, ...Object.entries(fields).flat()]))
     if (reply['quota'] !== undefined)
-      throw new ServiceError(
-        'too_much_stored',
-        `The tenant may store ${reply['limit']} ${reply['quota'] === 'stored_bytes' ? 'bytes in uploads' : 'uploads'}. Delete uploads, or wait until they expire.`,
-        { limit: reply['quota'] },
-      )
+      throw tooMuchStored({ limit: reply['quota'], most: Number(reply['limit']), used: Number(reply['used']) })
     return decodeUpload(reply)
   }
 

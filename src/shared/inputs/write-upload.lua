@@ -3,35 +3,29 @@
   removal of its record (remove-upload.lua); the counter changes in the same script as the record.
 
   Input:   KEYS[1] hash: the upload, KEYS[2] sorted set: uploads by the time of the next look, ms
-           KEYS[3] hash: what tenants have stored, `<tenant>.bytes` and `<tenant>.files`
+           KEYS[3] hash: what tenants have stored (limits/stored.lua)
            KEYS[4] hash: tenants, `<tenant>.<field>`
            ARGV[1] its id, ARGV[2] ms of its own retention while no job uses it, ARGV[3] the state that it must be in, '' for none;
            ARGV[4] ms that it is kept at least, ARGV[5] its tenant, ARGV[6] its bytes, 0 before they arrive,
            ARGV[7] and ARGV[8] default limits of bytes and files, '' for none, ARGV[9..] fields and values
-  Output:  the fields of the upload; none when it was in another state; { quota, <name of the limit>, limit, <limit> } when
-           it would exceed a limit, and nothing was written
+  Output:  the fields of the upload; none when it was in another state; { quota, <name of the limit>, limit, <limit>, used,
+           <usage> } when it would exceed a limit, and nothing was written
 ]]
 if (redis.call('HGET', KEYS[1], 'state') or '') ~= ARGV[3] then
   return {}
 end
 local tenant, bytes = ARGV[5], tonumber(ARGV[6])
 -- Before the bytes come, there must be room for one.
-local more = { { 'bytes', math.max(bytes, 1), ARGV[7] }, { 'files', 1, ARGV[8] } }
-for _, one in ipairs(more) do
-  local name = 'stored_' .. one[1]
-  local own = redis.call('HGET', KEYS[4], tenant .. '.' .. name)
-  local limit = (own and own ~= '') and own or one[3]
-  if limit ~= '' and tonumber(redis.call('HGET', KEYS[3], tenant .. '.' .. one[1]) or '0') + one[2] > tonumber(limit) then
-    return { 'quota', name, 'limit', limit }
-  end
+local name, limit, used = stored_beyond(KEYS[3], KEYS[4], tenant, math.max(bytes, 1), ARGV[7], ARGV[8])
+if name then
+  return { 'quota', name, 'limit', limit, 'used', used }
 end
 local now = clock_ms()
 if ARGV[3] == '' then
   redis.call('HSET', KEYS[1], 'created_at', string.format('%.0f', now))
 else
   redis.call('HSET', KEYS[1], 'counted', '1')
-  redis.call('HINCRBY', KEYS[3], tenant .. '.bytes', ARGV[6])
-  redis.call('HINCRBY', KEYS[3], tenant .. '.files', 1)
+  add_stored(KEYS[3], tenant, bytes, 1)
 end
 redis.call('HSET', KEYS[1], 'expires_at', string.format('%.0f', now + tonumber(ARGV[2])), unpack(ARGV, 9))
 local stays = math.max(tonumber(ARGV[2]), tonumber(ARGV[4]))

@@ -10,6 +10,7 @@ import { inputHash } from './run-facts.ts'
 import type { Timings } from './timings.ts'
 import { planBegin, planBatchMove, planHold, planSettlement, planSlot } from './share-plan.ts'
 import { CommitScriptInput } from './commit-script.ts'
+import { amountOf, type StoredAmount, type StoredQuota } from '../limits/stored.ts'
 import type { AttemptChanges, Commit, Health } from './decision.ts'
 import { attemptId, dueAttempt, dueEffect, dueJob, keptFilesMember } from './due-member.ts'
 
@@ -131,6 +132,11 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
   }
 }
 
+/** Counts the files of the job for its tenant, instead of what it counted before. */
+function countStored(input: CommitScriptInput, keys: JobKeys, { tenant }: JobRecord, amount: StoredAmount): void {
+  input.add('count_stored', keys.stored, tenant, amount.bytes, amount.files)
+}
+
 /** Default of `keepEvents`: more than half an hour of transitions at 600 jobs a minute. */
 export const KEEP_EVENTS = 100_000
 
@@ -139,6 +145,8 @@ export interface PlanOptions {
   timings: Timings
   /** Length of the event stream, in transitions. */
   keepEvents: number
+  /** Limits of stored files at acceptance; absent: none. */
+  quota?: StoredQuota
 }
 
 /**
@@ -187,6 +195,9 @@ export function planCommit(
     input.add('hdel', keys.outbox(job.id), key).add('zrem', keys.due, dueEffect(job.id, key).member)
   }
 
+  if (commit.job.artifacts !== undefined && job.artifacts.length + after.artifacts.length > 0)
+    countStored(input, keys, after, amountOf(after.artifacts))
+
   if (isFinal(after.phase)) {
     if (!isFinal(job.phase)) {
       input.add('zrem', keys.due, dueJob(job.id).member)
@@ -229,7 +240,7 @@ export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: P
 export function planAcceptance(
   input: CommitScriptInput,
   jobs: readonly JobRecord[],
-  { keys, timings }: PlanOptions,
+  { keys, timings, quota }: PlanOptions,
   limits: AcceptLimits,
 ): void {
   const [first] = jobs
@@ -237,6 +248,11 @@ export function planAcceptance(
   const ids = jobs.map(({ id }) => id)
   if (limits.queuedJobs !== null)
     input.add('below', keys.tenantStatus(first.tenant, 'queued'), limits.queuedJobs, jobs.length)
+  // Only here: the outputs of accepted jobs are paid for and always stored.
+  if (quota && jobs.some(({ store }) => store === 'copy')) {
+    const { stored_bytes: bytes = '', stored_files: files = '' } = quota.defaults
+    input.add('may_store', keys.stored, input.indexOf(quota.tenants), first.tenant, bytes, files)
+  }
   planHold(input, keys, jobs)
   input
     .add('zadd_all', keys.tenantJobs(first.tenant), ...ids)
@@ -294,9 +310,12 @@ export function planPurge({ job, attempts }: JobState, purge: Purge, { keys }: P
     for (const { account, prediction_id, orphans } of attempts)
       for (const id of prediction_id === null ? orphans : [prediction_id, ...orphans])
         input.add('zadd_in', keys.foreign(account), 0, id)
+  const amount = amountOf(job.artifacts)
+  // Files that are kept forever no longer count: nothing refers to them.
+  if (amount.files > 0) countStored(input, keys, job, purge.kept ? amount : { bytes: 0, files: 0 })
   if (purge.kept)
     input
-      .add('set', keys.keptFiles(job.id), JSON.stringify({ ...purge.kept.files, until: purge.kept.until }))
+      .add('set', keys.keptFiles(job.id), JSON.stringify({ ...purge.kept.files, until: purge.kept.until, ...amount }))
       .dueAt(keys.retention, keptFilesMember(job.id), purge.kept.until)
   input
     .add('zrem', keys.tenantJobs(job.tenant), job.id)

@@ -20,22 +20,25 @@
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: the job has no attempt yet)
+              may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
+                        in one more file; the tenant's own limits in the hash `tenants` replace these)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
                        set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
-                       in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
+                       count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
+              in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
-              `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. A write names further keys
-              (ledger, spending, batch, live) by index; 0: none.
+              `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. An operation names further
+              keys (ledger, spending, batch, live, tenants) by index; 0: none.
 
   Output: { status, now ms, detail }
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
-    short (detail: missing micro-credits) | batch_stopped (detail: why)
+    over_quota (detail: `<name of the limit> <limit> <usage>`) | short (detail: missing micro-credits) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
     probing (half open: no create until GET /account succeeds, then one at a time)
 
@@ -60,12 +63,13 @@ local type_of = {
   set = 'string', mine = 'string',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
   zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
+  may_store = 'hash', count_stored = 'hash',
   sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   free = 'any', del = 'any', crowd = 'zset', generation = 'hash', deployment = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
-local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' } }
+local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
 
 -- 1. Checks. Nothing is written before all of them pass.
 -- Cache of types, because several operations name the same key.
@@ -160,6 +164,13 @@ while at <= #ARGV do
       return reply('batch_stopped', reason)
     elseif refusal then
       return reply('crowded', 'max_spend')
+    end
+  end
+  if name == 'may_store' then
+    local tenants = KEYS[tonumber(ARGV[at + 3])]
+    local limit, most, used = stored_beyond(key, tenants, ARGV[at + 4], 1, ARGV[at + 5], ARGV[at + 6])
+    if limit then
+      return reply('over_quota', limit .. ' ' .. most .. ' ' .. used)
     end
   end
   at = at + 3 + count
@@ -302,6 +313,12 @@ while at <= #ARGV do
       redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
     end
     detail = whole(captured) .. ' ' .. whole(uncollected)
+  elseif name == 'count_stored' then
+    -- The job's own note of what it counts makes the change of the sum exact, also for records of an earlier release.
+    local counted = redis.call('HMGET', KEYS[1], 'counted_bytes', 'counted_files')
+    local bytes, files = tonumber(second), tonumber(ARGV[at + 5])
+    add_stored(key, first, bytes - tonumber(counted[1] or '0'), files - tonumber(counted[2] or '0'))
+    redis.call('HSET', KEYS[1], 'counted_bytes', whole(bytes), 'counted_files', whole(files))
   elseif name == 'in_batch' then
     is_batch_done = move_in_batch(key, KEYS[tonumber(first)], second, ARGV[at + 5], ARGV[at + 6], now)
   elseif name == 'stop_batch' then

@@ -81,7 +81,7 @@ export function createJobKeys(prefix: string) {
     uploadRemote: (id: string, account: string) => `${tag}:upload:${id}:remote:${account}`,
     /** sorted set: uploads by the time of their next check, ms */
     uploads: `${tag}:uploads`,
-    /** hash: what tenants have stored: `<tenant>.bytes`, `<tenant>.files` of their uploads */
+    /** hash: what tenants have stored: `<tenant>.bytes`, `<tenant>.files` of their uploads and outputs (stored.lua) */
     stored: `${tag}:stored`,
     /** stream of transitions */
     events: `${tag}:events`,

@@ -7,6 +7,7 @@ import type { OutputShape } from '../artifacts/output-shape.ts'
 import { progressFromLogs } from '../replicate/progress-from-logs.ts'
 import { estimatePrice, type PriceRule } from '../credits/price.ts'
 import type { JsonObject } from '../json.ts'
+import type { StoredBeyond } from '../limits/stored.ts'
 import { isFinal } from './job.ts'
 import type { Cause, JobRecord, JobState, OnUnknown, StorePolicy, WebhookEvent } from './job.ts'
 import type { Timings } from './timings.ts'
@@ -61,6 +62,8 @@ export type AcceptResult =
   | { kind: 'too_late' }
   /** The tenant's queue has reached this limit. */
   | { kind: 'full'; limit: number }
+  /** The tenant has reached a limit of stored bytes or files. */
+  | { kind: 'over_quota'; beyond: StoredBeyond }
   /** Missing micro-credits. */
   | { kind: 'short'; missing: number }
   /** The account would hold more than can be represented exactly. */
@@ -198,6 +201,7 @@ export function createLifecycle({
           await apply(id, { type: 'batch_stopped', reason: result.reason }, cause)
           return { kind: 'batch_stopped' }
         case 'full':
+        case 'over_quota':
         case 'short':
         case 'beyond':
           throw new Error(`unexpected result of a commit of ${id}: ${result.status}`)
@@ -233,6 +237,7 @@ export function createLifecycle({
       if (result.status === 'taken') return (idempotency && (await known(idempotency))) ?? { kind: 'too_late' }
       if (result.status === 'too_late') return { kind: 'too_late' }
       if (result.status === 'full') return { kind: 'full', limit: result.limit }
+      if (result.status === 'over_quota') return { kind: 'over_quota', beyond: result.beyond }
       if (result.status === 'short') return { kind: 'short', missing: result.missing }
       if (result.status === 'beyond') return { kind: 'beyond' }
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)

@@ -3,6 +3,7 @@ import type { DueMember } from './due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
 import type { BatchStop, Commit, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history-line.ts'
+import type { StoredBeyond } from '../limits/stored.ts'
 
 /** Result of a commit. */
 export type CommitResult =
@@ -24,6 +25,8 @@ export type CommitResult =
   | { status: 'batch_stopped'; reason: BatchStop }
   /** The tenant's queue has reached this limit. */
   | { status: 'full'; limit: number }
+  /** The tenant has reached a limit of stored bytes or files. */
+  | { status: 'over_quota'; beyond: StoredBeyond }
   /** Missing micro-credits of the tenant. */
   | { status: 'short'; missing: number }
   /** With the hold, the account would exceed what can be represented exactly. */

@@ -16,6 +16,9 @@ export const keptFilesSchema = z.object({
   keys: z.array(z.string()),
   folders: z.array(z.string()),
   until: z.number(),
+  // What they count for their tenant; absent in records of releases that did not count them.
+  bytes: z.number().default(0),
+  files: z.number().default(0),
 })
 
 export type PurgePart = 'index' | 'payload' | 'entry'

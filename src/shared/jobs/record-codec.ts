@@ -211,10 +211,14 @@ export function storedField(flat: readonly string[], wanted: string): string {
 
 const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
 
-/** Fields of the hash that are not fields of the job: attempts, lines of history, ids of the last commits, time of progress. */
+/**
+ * Fields of the hash that are not fields of the job: attempts, lines of history, ids of the last commits, time of progress,
+ * what its files count for the tenant.
+ */
 const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
-const isOfScripts = (name: string): boolean => (name.startsWith('c') && isDigit(name, 1)) || name === 'progress_at'
+const isOfScripts = (name: string): boolean =>
+  (name.startsWith('c') && isDigit(name, 1)) || name === 'progress_at' || name.startsWith('counted_')
 
 /** Called before the rest of the record is decoded, because a newer release may use another format. */
 function checkVersion(text: string): void {

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { STORED_LUA } from '../limits/stored.ts'
 import { clockLua } from '../redis/clock.ts'
 import type { Generation } from '../redis/generation.ts'
 import { guardedScript, loadScript, ScriptUnknownError } from '../redis/script.ts'
@@ -23,6 +24,7 @@ const includes = [
   lua('limits/pause-clock.lua'),
   lua('credits/credits.lua'),
   lua('batches/batches.lua'),
+  STORED_LUA,
 ]
 
 /** New work is refused when Redis is full; completion, cancellation and clean-up continue. */
@@ -47,6 +49,7 @@ const replySchema = z.tuple([
     'crowded',
     'batch_stopped',
     'full',
+    'over_quota',
     'short',
     'beyond',
   ]),
@@ -107,6 +110,10 @@ function resultOf(
       return { status, holder: detail }
     case 'full':
       return { status, limit: Number(detail) }
+    case 'over_quota': {
+      const [limit = '', most, used] = detail.split(' ')
+      return { status, beyond: { limit, most: Number(most), used: Number(used) } }
+    }
     case 'short':
       return { status, missing: Number(detail) }
     case 'crowded':

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { intervalOf, tokensFree, type Rate } from '../limits/budget.ts'
+import { STORED_LUA, type StoredQuota } from '../limits/stored.ts'
 import { clockLua, redisMicros, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../single-flight.ts'
@@ -24,6 +25,7 @@ const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const writeProgress = loadScript(here('progress.lua'), { includes: [clockLua] })
 const rememberRun = loadScript(here('remember-run.lua'))
+const forgetKept = loadScript(here('forget-kept-files.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const passPlace = loadScript(here('pass-place.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
@@ -53,11 +55,20 @@ export interface RedisJobStoreOptions {
   commits: CommitRunner
   /** Waits until the last writes of this connection survive a power failure; throws when they do not. */
   confirmDurable?: () => Promise<void>
+  /** Limits of stored files; absent: none. */
+  quota?: StoredQuota
 }
+
+const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
 
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   const { redis, keys, timings, creates } = options
-  const planOptions = { keys, timings, keepEvents: options.keepEvents ?? KEEP_EVENTS }
+  const planOptions = {
+    keys,
+    timings,
+    keepEvents: options.keepEvents ?? KEEP_EVENTS,
+    ...(options.quota ? { quota: options.quota } : {}),
+  }
   const interval = intervalOf(creates)
   const budget = [String(interval), String(interval * (creates.burst - 1))]
   const { clock, run } = options.commits
@@ -328,7 +339,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async forgetKeptFiles(job) {
-      await redis.pipeline().del(keys.keptFiles(job)).zrem(keys.retention, keptFilesMember(job)).exec()
+      const names = [keys.keptFiles(job), keys.retention, keys.stored]
+      for (;;) {
+        const text = await redis.get(keys.keptFiles(job))
+        const { tenant, bytes, files } = text === null ? NOTHING_KEPT : keptFilesSchema.parse(JSON.parse(text))
+        const args = [text ?? '', keptFilesMember(job), tenant, String(bytes), String(files)]
+        if (Number(await forgetKept(redis, names, args)) === 1) return
+      }
     },
 
     openPredictions: (account) => redis.scard(keys.open(account)),

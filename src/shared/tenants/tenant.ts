@@ -16,7 +16,7 @@ export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credi
 
 export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs', 'stored_bytes', 'stored_files'] as const
 
-/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads, where these are limited. */
+/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads and outputs, where these are limited. */
 export interface Limits {
   requests_per_minute: number
   queued_jobs: number
