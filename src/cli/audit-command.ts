@@ -11,7 +11,7 @@ Checks the invariants of every job, attempt, index, counter and due time, of the
 predictions of the last hour, and prints each violation. Without --repair the audit changes nothing. It can run while the
 service runs, or without it.
 
-  --repair      repairs what can be repaired safely: due times, index members and sets, counters
+  --repair      repairs what can be repaired safely: due times, index members and sets, counters, what tenants store
   --quiescent   also requires that no job is unfinished and nothing is due; for a deployment without any work
   --skip-files  does not read the stored files
   --json        prints each finding as a line of JSON

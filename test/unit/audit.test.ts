@@ -14,6 +14,7 @@ import {
 } from '../../src/shared/jobs/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
 import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
+import { amountOf } from '../../src/shared/limits/stored.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
 import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
 import type { Prediction } from '../../src/shared/replicate/prediction.ts'
@@ -56,6 +57,7 @@ function loadedFrom(state: JobState): LoadedJob {
     inSlot: takesSlot(job),
     batchPlace: job.position,
     hasBatch: job.batch !== null,
+    counted: amountOf(job.artifacts),
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { UploadRecord } from '../inputs/upload.ts'
+import type { StoredAmount } from '../limits/stored.ts'
 import type { LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
@@ -22,6 +23,13 @@ export type FoundBatch =
 export interface FoundUpload extends Pick<UploadRecord, 'tenant' | 'state' | 'key' | 'bytes' | 'sha256'> {
   isUsed: boolean
   isDue: boolean
+  /** Whether it counts for the quota of its tenant. */
+  isCounted: boolean
+}
+
+/** `changes`: number of changes of the count. */
+export interface StoredCount extends StoredAmount {
+  changes: number
 }
 
 /** The names of a deployment's keys, by kind. */
@@ -66,6 +74,10 @@ export interface AuditSource {
   /** '' when the job does not exist */
   revision(id: string): Promise<string>
   text(key: string): Promise<string | null>
+  /** tenant -> what it has stored, as counted */
+  stored(): Promise<Map<string, StoredCount>>
+  /** tenant -> the sum of what these records say that they count */
+  countedBy(names: Pick<KeyNames, 'jobs' | 'uploads' | 'keptFiles'>): Promise<Map<string, StoredAmount>>
   /** phase -> number of jobs */
   counters(): Promise<Record<string, number>>
   /** Id of the newest transition. */

@@ -14,6 +14,7 @@ import { checkInputs, checkUploads } from './check-inputs.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './check-upstream.ts'
 import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
+import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
 import { problem, type Command, type Finding, type Invariant, type Problem } from './finding.ts'
 import { entryTarget, type AuditSource, type KeyNames, type Loaded } from './audit-source.ts'
@@ -301,6 +302,7 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...(await checkSlots(source, names.slots, checks)))
       problems.push(...(await checkKeptFiles(names, { source, keys })))
       problems.push(...(await checkUploads(names, { source, keys, artifacts })))
+      problems.push(...(await checkStored(source, keys)))
       problems.push(...(await checkLedgers(source, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
         say('sweep_scheduled', 'sweep', 'no sweep is scheduled; a starting worker schedules it')

@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import { keptFilesMember } from '../jobs/due-member.ts'
 import type { JobKeys } from '../jobs/job-keys.ts'
 import { keptFilesSchema } from '../jobs/purge.ts'
@@ -42,7 +43,8 @@ export async function checkKeptFiles({ keptFiles }: KeyNames, { source, keys }: 
   return problems
 }
 
-function readKept(text: string): { until: number } | null {
+/** null: unreadable. */
+export function readKept(text: string): z.output<typeof keptFilesSchema> | null {
   try {
     return keptFilesSchema.parse(JSON.parse(text))
   } catch {

@@ -4,9 +4,12 @@ import type { JobKeys } from '../jobs/job-keys.ts'
 import type { JobRecord } from '../jobs/job.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { compareFile } from './compare-file.ts'
+import { correctStored, countsOtherwise } from './correct-stored.ts'
 import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** Checks the files that inputs name: each is kept, lists its users, and has a due time. */
+
+const NONE = { bytes: 0, files: 0 }
 
 interface InputChecks {
   source: Pick<AuditSource, 'upload' | 'revision' | 'now' | 'members' | 'holds'>
@@ -44,8 +47,16 @@ export async function checkUploads({ uploads, uploadParts }: KeyNames, checks: I
     void problems.push(problem(invariant, id, detail, fix))
   for (const id of uploads) {
     const upload = await source.upload(id, null)
-    if (upload !== null && !upload.isDue)
+    if (upload === null) continue
+    if (!upload.isDue)
       say('due', id, 'the upload has no due time', [['zadd', keys.uploads, String(await source.now()), id]])
+    if (upload.state !== 'ready' || upload.isCounted) continue
+    const amount = { bytes: upload.bytes, files: 1 }
+    const fix: Command[] = [
+      ['hset', keys.upload(id), 'counted', '1'],
+      ...correctStored(keys, upload.tenant, NONE, amount),
+    ]
+    problems.push(problem('stored_counted', id, countsOtherwise(NONE, amount), fix, { uncounted: id }))
   }
   for (const id of uploadParts)
     if (!uploads.has(id) && (await source.upload(id, null)) === null)

@@ -17,8 +17,10 @@ import type { JobKeys } from '../jobs/job-keys.ts'
 import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
 import { isGivenUp } from '../jobs/rules-submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
+import { amountOf, type StoredAmount } from '../limits/stored.ts'
 import type { Timings } from '../jobs/timings.ts'
 import type { Json } from '../json.ts'
+import { correctStored, countsOtherwise } from './correct-stored.ts'
 import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** A job with everything in Redis that names it, read atomically. */
@@ -48,6 +50,8 @@ export interface LoadedJob {
   batchPlace: number | null
   /** Whether its batch exists; retention may remove the batch first. */
   hasBatch: boolean
+  /** What its files count for the quota of its tenant. */
+  counted: StoredAmount
 }
 
 export interface CheckOptions {
@@ -105,6 +109,7 @@ export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
     ...checkOwners(loaded, options, say),
     ...checkIdempotency(loaded, options, say),
     ...checkShares(loaded, options, say),
+    ...checkCounted(loaded, options, say),
     ...(options.quiescent ? checkRest(loaded, say) : []),
   ]
 }
@@ -127,6 +132,17 @@ function checkRecord(job: JobRecord, say: Say): Problem[] {
   for (const id of artifactIds(job.output))
     if (!known.has(id)) problems.push(say('artifact_stored', job.id, `the output names ${id}, which has no record`))
   return problems
+}
+
+function checkCounted({ state: { job }, counted }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  const amount = amountOf(job.artifacts)
+  if (counted.bytes === amount.bytes && counted.files === amount.files) return []
+  return [
+    say('stored_counted', job.id, countsOtherwise(counted, amount), [
+      ['hset', keys.job(job.id), 'counted_bytes', String(amount.bytes), 'counted_files', String(amount.files)],
+      ...correctStored(keys, job.tenant, counted, amount),
+    ]),
+  ]
 }
 
 function artifactIds(output: Json): string[] {

@@ -14,6 +14,7 @@ export const INVARIANTS = {
   indexed: 'A job is in the index of its tenant, and in the index of its status only.',
   index_member_exists: 'Everything that an index names exists.',
   counted: 'The counters of phases equal a recount.',
+  stored_counted: 'The bytes and files that a tenant stores are counted as their records say.',
   due: 'Everything that is not final has a due time.',
   due_member_open: 'Nothing that is complete is due.',
   sweep_scheduled: 'The next sweep is scheduled.',
@@ -53,8 +54,11 @@ export type Command = [name: string, ...args: string[]]
 /** A finding with its repair. */
 export interface Problem extends Finding {
   fix: Command[]
-  /** The revision of the job for which the fix is correct; '': the job must not exist; null: always correct. */
-  guard: { job: string; rev: string } | null
+  /**
+   * The revision of the job for which the fix is correct; '': the job must not exist. `uncounted`: the upload must be ready
+   * and not counted. null: always correct.
+   */
+  guard: { job: string; rev: string } | { uncounted: string } | null
 }
 
 /** A problem that can be repaired where there is a fix. */

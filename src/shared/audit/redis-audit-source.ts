@@ -15,7 +15,9 @@ import {
   NewerRecordError,
   storedJob,
 } from '../jobs/record-codec.ts'
+import { JOB_FIELDS } from '../jobs/record-fields.ts'
 import { slotsOf } from '../jobs/share-plan.ts'
+import type { StoredAmount } from '../limits/stored.ts'
 import { redisNow, timeReply } from '../redis/clock.ts'
 import {
   entryTarget,
@@ -24,7 +26,9 @@ import {
   type FoundUpload,
   type KeyNames,
   type Loaded,
+  type StoredCount,
 } from './audit-source.ts'
+import { readKept } from './check-files.ts'
 import type { BatchJob, LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
@@ -32,11 +36,18 @@ import type { Problem } from './finding.ts'
 const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
 const score = z.union([z.null(), z.coerce.number()])
 const text = z.string().nullable()
+/** A number of a hash; 0 when it is absent. */
+const number = z.coerce.number()
+const counted = z.tuple([number, number])
+const countedJob = z.tuple([z.string().nullable(), number, number])
+const countedUpload = z.tuple([z.string().nullable(), number, text])
 
 const NO_EVENT = '0-0'
 
 /** Limit of repeated reads of a record that changes between two reads. */
 const MAX_READS = 20
+
+const READ_AT_ONCE = 500
 
 const BATCH_JOB_FIELDS = ['phase', 'status', 'attempt', 'captured', 'uncollected']
 const batchJob = z.tuple([
@@ -129,6 +140,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .sismember(slotsOf(keys, job), job.id)
       .hget(keys.batch(job.batch ?? ''), 'state')
       .zscore(keys.batchJobs(job.batch ?? ''), job.id)
+      .hmget(keys.job(job.id), 'counted_bytes', 'counted_files')
     for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
     for (const name of dueNames) all.zscore(keys.due, name)
     for (const id of ids) all.sismember(keys.open(job.account), id)
@@ -154,6 +166,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const inSlot = take(z.number()) === 1
     const batchState = take(text)
     const batchPlace = take(score)
+    const [countedBytes, countedFiles] = take(counted)
     const loaded = {
       now,
       state,
@@ -164,6 +177,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       inSlot,
       batchPlace,
       hasBatch: batchState !== null,
+      counted: { bytes: countedBytes, files: countedFiles },
       inStatusIndexes: [...scores(STATUSES).keys()],
       due: scores(dueNames),
       open: new Set(numbers.filter(() => take(z.number()) === 1)),
@@ -223,6 +237,22 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     }
   }
 
+  /** Reads records in pipelines. Unreadable ones are left out, because the checks of records report them. */
+  async function readEach<T>(
+    ids: readonly string[],
+    read: (pipeline: ChainableCommander, id: string) => ChainableCommander,
+    { schema, take }: { schema: z.ZodType<T>; take: (value: T) => unknown },
+  ): Promise<void> {
+    for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
+      const pipeline = redis.pipeline()
+      for (const id of ids.slice(at, at + READ_AT_ONCE)) read(pipeline, id)
+      for (const [error, reply] of (await pipeline.exec()) ?? []) {
+        const found = schema.safeParse(reply)
+        if (!error && found.success) take(found.data)
+      }
+    }
+  }
+
   const members = (kind: 'zset' | 'set', key: string): AsyncIterable<string[]> =>
     kind === 'set' ? redis.sscanStream(key, { count: 500 }) : evens(redis.zscanStream(key, { count: 500 }))
 
@@ -240,7 +270,8 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
           .zscore(keys.uploads, id),
       )
       const record = decodeUpload(z.record(z.string(), z.string()).parse(fields))
-      return record && { ...record, isUsed: used === 1, isDue: score.parse(due) !== null }
+      const isCounted = z.object({ counted: z.string().optional() }).parse(fields).counted === '1'
+      return record && { ...record, isUsed: used === 1, isDue: score.parse(due) !== null, isCounted }
     },
 
     async ledgers(): Promise<string[]> {
@@ -292,6 +323,40 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
     text: (key: string): Promise<string | null> => redis.get(key),
 
+    async stored(): Promise<Map<string, StoredCount>> {
+      const counts = new Map<string, StoredCount>()
+      for (const [name, value] of Object.entries(await redis.hgetall(keys.stored))) {
+        const dot = name.lastIndexOf('.')
+        const count = counts.get(name.slice(0, dot)) ?? { bytes: 0, files: 0, changes: 0 }
+        counts.set(name.slice(0, dot), { ...count, [name.slice(dot + 1)]: Number(value) })
+      }
+      return counts
+    },
+
+    async countedBy({ jobs, uploads, keptFiles }): Promise<Map<string, StoredAmount>> {
+      const sums = new Map<string, StoredAmount>()
+      const add = (tenant: string, bytes: number, files: number): void => {
+        const sum = sums.get(tenant) ?? { bytes: 0, files: 0 }
+        sums.set(tenant, { bytes: sum.bytes + bytes, files: sum.files + files })
+      }
+      await readEach([...jobs], (all, id) => all.hmget(keys.job(id), 'tenant', 'counted_bytes', 'counted_files'), {
+        schema: countedJob,
+        take: ([tenant, bytes, files]) => files > 0 && add(tenant ?? JOB_FIELDS.tenant.absent ?? '', bytes, files),
+      })
+      await readEach([...uploads], (all, id) => all.hmget(keys.upload(id), 'tenant', 'bytes', 'counted'), {
+        schema: countedUpload,
+        take: ([tenant, bytes, isCounted]) => isCounted === '1' && tenant !== null && add(tenant, bytes, 1),
+      })
+      await readEach([...keptFiles], (all, id) => all.get(keys.keptFiles(id)), {
+        schema: z.string(),
+        take(document) {
+          const kept = readKept(document)
+          if (kept !== null && kept.files > 0) add(kept.tenant, kept.bytes, kept.files)
+        },
+      })
+      return sums
+    },
+
     async counters(): Promise<Record<string, number>> {
       return z.record(z.string(), z.coerce.number()).parse(await redis.hgetall(keys.phases))
     },
@@ -325,7 +390,15 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
     /** Returns whether the repair was made; false when the job has changed since it was read. */
     async repair({ fix, guard }: Problem): Promise<boolean> {
-      if (guard) {
+      if (guard && 'uncounted' in guard) {
+        const key = keys.upload(guard.uncounted)
+        await redis.watch(key)
+        const [state, isCounted] = await redis.hmget(key, 'state', 'counted')
+        if (state !== 'ready' || isCounted === '1') {
+          await redis.unwatch()
+          return false
+        }
+      } else if (guard) {
         await redis.watch(keys.job(guard.job))
         if (((await redis.hget(keys.job(guard.job), 'rev')) ?? '') !== guard.rev) {
           await redis.unwatch()
