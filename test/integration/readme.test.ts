@@ -6,7 +6,8 @@ import { z } from 'zod'
 import { damagedPhoto } from '../simulator/support/media.ts'
 import { freePort } from '../support/free-port.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
-import { NODE_COMPILE_CACHE, spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
+import { NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
+import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**

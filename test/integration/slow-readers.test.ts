@@ -9,7 +9,7 @@ import { waitFor } from '../support/wait-for.ts'
 /** Those who listen to the service and take nothing. Numbers are those of docs/failure-modes.md's list of tests. */
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
-const READERS = 220
+const READERS = 120
 const JOBS = 40
 /** Each event holds the whole job. */
 const BYTES = 60_000
@@ -77,7 +77,7 @@ test(`F51 ${READERS} readers that take nothing cost little memory, and get the e
   const ids = await submitMany(api(), JOBS, (i) => request(`${i} ${'x'.repeat(BYTES)}`))
   for (const id of ids) expect((await finished(api(), id, 60_000)).status).toBe('succeeded')
   // All that they have not taken would be four times as much.
-  expect((await residentMegabytes()) - before).toBeLessThan(250)
+  expect((await residentMegabytes()) - before).toBeLessThan(140)
   const some = readers.filter((_reader, i) => i % 10 === 0)
   for (const reader of readers) if (!some.includes(reader)) reader.leave()
   for (const reader of some) reader.resume()

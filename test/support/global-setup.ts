@@ -8,6 +8,7 @@ import type { TestProject } from 'vitest/node'
 import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/shared/redis/find-redis-server.ts'
 import { LOCK_FILE, dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
+import { fillCompileCache } from './compile-cache.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -29,9 +30,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   for (const name of Object.keys(process.env)) if (OURS.test(name)) delete process.env[name]
 
   const options = { onProgress: say, ...(cacheDir !== undefined && { cacheDir: join(cacheDir, 'genqueue') }) }
+  const compiled = fillCompileCache()
   const binary = await findRedisBinary(options)
   const server = binary ?? (await findRedisImage(options)) ?? null
   project.provide('redisServer', server)
+  await compiled
 
   const given = process.env['TEST_REDIS_URL']
   if (given !== undefined) {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 
 import { afterFile } from './after-file.ts'
+import { NODE_COMPILE_CACHE } from './compile-cache.ts'
 import { PATIENCE_MS } from './wait-for.ts'
 
 export interface Exit {
@@ -33,9 +33,6 @@ export interface SpawnOptions {
   env?: Record<string, string>
   cwd?: string
 }
-
-/** Most of a short process' time is its own compilation; what one has compiled serves all. */
-export const NODE_COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/genqueue-tests')
 
 /** Runs a file with this very Node, as its own process; it ends with the test file at the latest. */
 export function spawnNode(entry: string, args: string[] = [], options: SpawnOptions = {}): SpawnedProcess {
