@@ -20,9 +20,6 @@ export interface CreatesInFlight {
   stop(): Promise<void>
 }
 
-/** Timeout of one heartbeat, after which it is retried. */
-const BEAT_WITHIN_MS = 5_000
-
 /**
  * Tracks creates, and writes the heartbeat of this process to Redis. In a new generation of Redis's memory the heartbeat
  * starts when every create of a former generation is complete, because the recovery gate waits for that. Resolves after
@@ -47,7 +44,7 @@ export async function trackCreates(
   }
   // One heartbeat at a time.
   const beatOnce = (): Promise<void> =>
-    (beating ??= withDeadline(beat(), BEAT_WITHIN_MS, 'The heartbeat').finally(() => {
+    (beating ??= withDeadline(beat(), timings.beatTimeout, 'The heartbeat').finally(() => {
       beating = undefined
     }))
 

@@ -105,6 +105,21 @@ describe('a process', () => {
     expect(await known()).toHaveLength(1)
   })
 
+  test('beats again when a heartbeat is never answered', async () => {
+    const { at, presence: answering } = restartable()
+    const lost = new Promise<never>(() => undefined)
+    const beats: (() => Promise<void>)[] = [() => lost]
+    const beat: Presence['beat'] = (...of) => (at.generation === 'after' && beats.pop()?.()) || answering.beat(...of)
+    const adjustable = { ...timings }
+    const creates = await trackCreates({ ...answering, beat }, adjustable, noConditions, log)
+    adjustable.beatTimeout = 50
+    at.generation = 'after'
+    await waitFor('it to come over', async () => (await known())[0]?.startsWith('after '))
+    expect(beats).toEqual([])
+    await creates.stop()
+    expect(await known()).toEqual([])
+  })
+
   test('stops although Redis does not answer', async () => {
     const silent = new Promise<never>(() => undefined)
     let away = false

@@ -1,4 +1,5 @@
 import { readFileSync, truncateSync } from 'node:fs'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { closeQueues, createQueues } from '../../src/queues/producer.ts'
 import { createLogger } from '../../src/shared/logger.ts'
@@ -8,6 +9,7 @@ import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
@@ -15,10 +17,12 @@ const GEMINI = 'google/gemini-3-pro'
 
 describe('the recovery gate', () => {
   let redis: OwnRedis
+  let proxy: TcpProxy
   let service: TestService
   beforeAll(async () => {
     redis = await startOwnRedis()
-    service = await startService({ redisUrl: redis.url, timings: SHORT_TIMINGS })
+    proxy = await startTcpProxy({ port: redis.port })
+    service = await startService({ redisUrl: `redis://127.0.0.1:${proxy.port}`, timings: SHORT_TIMINGS })
   })
   afterAll(async () => {
     await service.stop()
@@ -38,6 +42,37 @@ describe('the recovery gate', () => {
     )
     expect(await finished(service, second.id)).toMatchObject({ status: 'succeeded' })
     expect((await service.simulator.books()).counts.lists).toBeGreaterThan(listed)
+  })
+
+  test('a proxy that holds connections while Redis restarts does not make a live worker look dead', async () => {
+    const direct = new Redis(redis.url)
+    for (const one of [direct, service.redis]) one.on('error', () => undefined)
+    const processes = async (): Promise<Record<string, string>> => {
+      const fields = Object.entries(await direct.hgetall(service.keys.presence))
+      return Object.fromEntries(fields.filter(([field]) => field.startsWith('worker:')))
+    }
+    const [[worker, before] = ['', '']] = Object.entries(await processes())
+    const [generation] = before.split(' ')
+    const connections = proxy.connections
+    proxy.blackHole()
+    proxy.resetAll()
+    // Their handshakes are sent, and never answered.
+    await waitFor('the connections to be opened again', () => proxy.connections >= connections)
+    await redis.kill()
+    await redis.start()
+    await proxy.heal()
+
+    const beat = await waitFor('the worker to beat in the new generation', async () => {
+      const now = (await processes())[worker]
+      return now !== undefined && !now.startsWith(`${generation} `) && now
+    })
+    await waitFor('the next heartbeat', async () => (await processes())[worker] !== beat)
+    const { id } = await waitFor('a job to be accepted again', () =>
+      service.client.submit({ version: HELLO, input: { text: 'held' } }),
+    )
+    expect(await finished(service, id)).toMatchObject({ status: 'succeeded' })
+    expect(Object.keys(await processes())).toEqual([worker])
+    direct.disconnect()
   })
 
   test('a prediction whose intent Redis forgot is adopted by its job, not created again', async () => {

@@ -48,6 +48,8 @@ export interface Timings {
   recoveryWindow: number
   /** Interval of the heartbeat of a worker process. */
   workerBeat: number
+  /** Timeout of one heartbeat, after which it is retried. */
+  beatTimeout: number
   /** Span of the last writes that Redis may lose in a crash. */
   redisLoss: number
   /** Longest time without any process observing Redis's memory; after that it may be another generation. */
@@ -114,6 +116,7 @@ export const DEFAULT_TIMINGS: Timings = {
   ramp: 60 * SECOND,
   recoveryWindow: 5 * MINUTE,
   workerBeat: 1 * SECOND,
+  beatTimeout: 5 * SECOND,
   redisLoss: 2 * SECOND,
   unattended: 10 * SECOND,
   clockSkew: 30 * SECOND,
