@@ -3,7 +3,7 @@ import { splitOrigins } from '../shared/cors-origins.ts'
 import type { Keep } from '../shared/jobs/keep.ts'
 import type { TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/tenant-requests.ts'
-import { tenantView } from '../shared/tenants/tenant-view.ts'
+import { tenantViews } from '../shared/tenants/tenant-view.ts'
 import { withoutNulls } from '../shared/tenants/tenant-requests.ts'
 import type { Limits, Tenant } from '../shared/tenants/tenant.ts'
 import type { Command } from './command.ts'
@@ -98,28 +98,27 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
   resume: async (admin, id) => [await admin.changeTenant(id, { suspended: false })],
 }
 
-function print(tenants: Tenant[], defaults: Limits, json: boolean): void {
-  const limit = (name: keyof Limits) => (view: ReturnType<typeof tenantView>) =>
+type Views = Awaited<ReturnType<typeof tenantViews>>
+
+function print(views: Views, json: boolean): void {
+  const limit = (name: keyof Limits) => (view: Views[number]) =>
     `${view.limits[name] ?? 'none'}${view.own_limits[name] === null ? ' (default)' : ''}`
-  printRecords(
-    tenants.map((tenant) => tenantView(tenant, defaults)),
-    {
-      json,
-      columns: {
-        id: ({ id }) => id,
-        title: ({ title }) => title,
-        'requests/min': limit('requests_per_minute'),
-        'queued jobs': limit('queued_jobs'),
-        'stored bytes': limit('stored_bytes'),
-        'stored files': limit('stored_files'),
-        origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
-        'keep (payload job files)': ({ keep }) =>
-          [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
-        created: ({ created_at }) => created_at,
-        suspended: ({ suspended_at }) => suspended_at,
-      },
+  printRecords(views, {
+    json,
+    columns: {
+      id: ({ id }) => id,
+      title: ({ title }) => title,
+      'requests/min': limit('requests_per_minute'),
+      'queued jobs': limit('queued_jobs'),
+      'stored bytes': (view) => `${view.stored.bytes}, limit ${limit('stored_bytes')(view)}`,
+      'stored files': (view) => `${view.stored.files}, limit ${limit('stored_files')(view)}`,
+      origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
+      'keep (payload job files)': ({ keep }) =>
+        [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
+      created: ({ created_at }) => created_at,
+      suspended: ({ suspended_at }) => suspended_at,
     },
-  )
+  })
 }
 
 export const tenantsCommand: Command = {
@@ -159,7 +158,7 @@ export const tenantsCommand: Command = {
       },
     }
     return runOperatorCommand(async ({ tenants }, { tenantLimits }) => {
-      print(await action(tenants, id ?? '', options), tenantLimits, values.json)
+      print(await tenantViews(tenants, await action(tenants, id ?? '', options), tenantLimits), values.json)
       return 0
     })
   },

@@ -1,8 +1,8 @@
 import { ServiceError } from '../../shared/errors.ts'
 import { KEY_ID } from '../../shared/tenants/api-key.ts'
 import type { MadeKey, TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
-import { keyView, tenantView } from '../../shared/tenants/tenant-view.ts'
-import { TENANT_ID, type Limits } from '../../shared/tenants/tenant.ts'
+import { keyView, tenantViews } from '../../shared/tenants/tenant-view.ts'
+import { TENANT_ID, type Limits, type Tenant } from '../../shared/tenants/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, parseBody, parseWith, queryObject } from '../schemas.ts'
@@ -28,6 +28,8 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
     return keyId
   }
 
+  const view = async (tenant: Tenant): Promise<object | undefined> => (await tenantViews(admin, [tenant], defaults))[0]
+
   async function create({ body }: OwnedRequest): Promise<ApiResponse> {
     const { id, title = id, limits, keep } = parseBody(newTenantSchema, body)
     const { requests_per_minute = null, queued_jobs = null, stored_bytes = null, stored_files = null } = limits
@@ -40,20 +42,20 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
     return {
       status: created ? 201 : 200,
       headers: { location: `/v1/admin/tenants/${id}` },
-      body: tenantView(tenant, defaults),
+      body: await view(tenant),
     }
   }
 
   async function list({ query }: OwnedRequest): Promise<ApiResponse> {
     const { limit, cursor } = parseWith(tenantPageSchema, queryObject(query))
     const tenants = await admin.tenants({ limit: limit + 1, after: cursor })
-    return page(tenants, limit, (tenant) => tenantView(tenant, defaults))
+    return page(await tenantViews(admin, tenants, defaults), limit, (tenant) => tenant)
   }
 
   async function change(request: OwnedRequest): Promise<ApiResponse> {
     const id = tenantOf(request)
     const change = parseBody(tenantChangeSchema, request.body)
-    return { status: 200, body: tenantView(await admin.changeTenant(id, change), defaults) }
+    return { status: 200, body: await view(await admin.changeTenant(id, change)) }
   }
 
   async function createKey(request: OwnedRequest): Promise<ApiResponse> {
@@ -85,7 +87,7 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
       scope: 'admin',
       handle: async (request) => ({
         status: 200,
-        body: tenantView(await admin.tenant(tenantOf(request)), defaults),
+        body: await view(await admin.tenant(tenantOf(request))),
       }),
     },
     { method: 'POST', path: '/v1/admin/tenants/:id', scope: 'admin', handle: change },

@@ -1,4 +1,5 @@
 import type { OwnKeep } from '../jobs/keep.ts'
+import type { StoredAmount } from '../limits/stored.ts'
 import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './tenant.ts'
 
 /** The caller of a request, before Redis is read. */
@@ -72,6 +73,8 @@ export interface TenantStore {
   tenant(id: string): Promise<Tenant | null>
   /** Sorted by id. */
   tenants(page: PageRequest): Promise<Tenant[]>
+  /** What these tenants have stored, as counted for their limits, in the same order. */
+  stored(ids: readonly string[]): Promise<StoredAmount[]>
   changeTenant(id: string, change: TenantChange): Promise<void>
   createKey(key: ApiKey, secret: KeySecret): Promise<KeyMade>
   key(id: string): Promise<ApiKey | null>

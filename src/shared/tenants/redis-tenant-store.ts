@@ -231,6 +231,12 @@ export function createRedisTenantStore(options: {
       return tenantsOf(await redis.zrange(keys.tenantIds, from, '+', 'BYLEX', 'LIMIT', 0, limit))
     },
 
+    async stored(ids) {
+      if (ids.length === 0) return []
+      const counts = await redis.hmget(keys.stored, ...ids.flatMap((id) => [field(id, 'bytes'), field(id, 'files')]))
+      return ids.map((_id, i) => ({ bytes: Number(counts[2 * i]), files: Number(counts[2 * i + 1]) }))
+    },
+
     async changeTenant(id, { title, limits, keep, suspended, cors_origins }) {
       const fields: Record<string, string> = {}
       if (title !== undefined) fields[field(id, 'title')] = title

@@ -86,6 +86,7 @@ export function createTenantAdmin(store: TenantStore) {
     now: store.now,
     tenant: find,
     tenants: store.tenants,
+    stored: store.stored,
 
     /** Idempotent: an equal tenant is created once. Throws `tenant_exists` for a different tenant with the same id. */
     async createTenant({ id, title, limits, keep }: NewTenant): Promise<{ tenant: Tenant; created: boolean }> {

@@ -5,6 +5,8 @@ export function createTenantKeys(tag: string) {
     deployment: `${tag}:deployment`,
     /** hash: `<tenant>.<field>`. One for all tenants: a script that reads the tenant from an API key cannot name another key. */
     tenants: `${tag}:tenants`,
+    /** hash: what tenants have stored (limits/stored.lua) */
+    stored: `${tag}:stored`,
     /** sorted set, all scores 0: ids of tenants */
     tenantIds: `${tag}:tenant-ids`,
     /** hash: tenant -> theoretical arrival time of its next request, us */

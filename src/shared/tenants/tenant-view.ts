@@ -1,4 +1,6 @@
 import { formatDuration } from '../duration.ts'
+import type { StoredAmount } from '../limits/stored.ts'
+import type { TenantAdmin } from './tenant-admin.ts'
 import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './tenant.ts'
 
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
@@ -7,9 +9,10 @@ const duration = (seconds: number | undefined): string | null =>
   seconds === undefined ? null : formatDuration(seconds)
 
 /** A tenant as the API and the command line show it. */
-export const tenantView = (
+const tenantView = (
   { id, title, created_at, suspended_at, limits, keep, cors_origins }: Tenant,
   defaults: Limits,
+  stored: StoredAmount,
 ) => ({
   id,
   title,
@@ -18,6 +21,8 @@ export const tenantView = (
   limits: effectiveLimits(limits, defaults),
   /** null: the deployment's default */
   own_limits: { ...limits, stored_bytes: limits.stored_bytes ?? null, stored_files: limits.stored_files ?? null },
+  /** Counted for `stored_bytes` and `stored_files`. */
+  stored,
   /** null: all of CORS_ORIGINS */
   cors_origins,
   /** Retention of the tenant's jobs; null: the deployment's default */
@@ -27,6 +32,12 @@ export const tenantView = (
     files: duration(keep.files),
   },
 })
+
+/** Tenants with what they have stored. */
+export async function tenantViews(admin: Pick<TenantAdmin, 'stored'>, tenants: readonly Tenant[], defaults: Limits) {
+  const stored = await admin.stored(tenants.map(({ id }) => id))
+  return tenants.map((tenant, i) => tenantView(tenant, defaults, stored[i] ?? { bytes: 0, files: 0 }))
+}
 
 /** A key as the API and the command line show it, without its secret and digest. */
 export const keyView = (key: ApiKey, now: number) => ({
