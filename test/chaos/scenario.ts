@@ -6,10 +6,11 @@ import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-st
 import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { DEFAULT_TENANT } from '../../src/shared/tenants/tenant.ts'
+import { finished } from '../support/finished.ts'
 import type { Books } from '../support/simulator-admin.ts'
 import type { SpawnedProcess } from '../support/spawn-process.ts'
 import { TEST_KEY } from '../support/start-service.ts'
-import { waitFor } from '../support/wait-for.ts'
+import { PATIENCE_MS, waitFor } from '../support/wait-for.ts'
 import type { Border } from './borders.ts'
 import { running, startChaosFleet, type ChaosFleet, type FleetOptions } from './fleet.ts'
 
@@ -73,15 +74,7 @@ export async function startScenarios(options: FleetOptions = {}) {
       workers.clear()
       await fleet.simulator.clearFaults()
     },
-    finished: (id: string, timeout = 20_000): Promise<Job> =>
-      waitFor(
-        `${id} to be final`,
-        async () => {
-          const job = await client.get(id)
-          return job.completed_at === null ? undefined : job
-        },
-        { timeout },
-      ),
+    finished: (id: string, timeout = PATIENCE_MS): Promise<Job> => finished({ client }, id, timeout),
     phase: (id: string, ...phases: Job['phase'][]): Promise<Job> =>
       waitFor(`${id} to be ${phases.join(' or ')}`, async () => {
         const job = await client.get(id)

@@ -199,9 +199,9 @@ describe('SIGTERM under load', () => {
     const worker = await s.productionWorker()
     const jobs = await Promise.all(Array.from({ length: 80 }, (_, i) => s.client.submit(hello(`F14 ${i}`))))
     await worker.waitForLine(/"to":"submitting"/)
-    const began = performance.now()
+    // At the deadline it would exit with 1.
     expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(worker.stdout).not.toMatch(/did not stop|exiting/)
     await s.fleet.simulator.clearFaults()
     await s.worker()
     for (const { id } of jobs) {

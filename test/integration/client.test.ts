@@ -48,7 +48,7 @@ test('a service that is away for a moment is found again', async () => {
 test('waiting survives a lost connection', async () => {
   await service.simulator.faults({ webhooks: { drop: 1 } })
   const { id } = await client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'a long thought' } })
-  const waited = client.wait(id, { timeout: 30_000 })
+  const waited = client.wait(id, { timeout: 170_000 })
   await waitFor('the wait to begin', () => proxy.connections > 0)
   proxy.resetAll()
   await service.simulator.faults({ webhooks: null })
@@ -92,7 +92,7 @@ test('a batch is submitted, watched to its end, and read by place', async () => 
     metadata: { book: 'the fox' },
   })
   const changes: Batch[] = []
-  const batch = await client.watchBatch(id, (change) => changes.push(change), { timeout: 30_000 })
+  const batch = await client.watchBatch(id, (change) => changes.push(change), { timeout: 170_000 })
   expect(batch).toMatchObject({ id, status: 'succeeded', progress: 1, counts: { total: 3, succeeded: 3 } })
   expect(changes.at(-1)).toEqual(batch)
   expect((await client.batches()).data.map((one) => one.id)).toContain(id)
@@ -117,7 +117,7 @@ test('a batch is canceled; what failed is tried again in a new one', async () =>
     items: [1, 2, 3].map((n) => ({ model: 'google/gemini-3-pro', input: { prompt: `part ${n}` } })),
   })
   await client.cancelBatch(id)
-  const over = await client.watchBatch(id, () => undefined, { timeout: 30_000 })
+  const over = await client.watchBatch(id, () => undefined, { timeout: 170_000 })
   expect(over).toMatchObject({ status: 'canceled', stopped: 'canceled' })
   const again = await client.retryFailed(id)
   expect(again).toMatchObject({ retry_of: id, counts: { total: 3 } })

@@ -29,7 +29,7 @@ test.concurrent('creates a story in four pictures, prints their folder, and leav
 test.concurrent('ends in order at Ctrl-C, with nothing left behind', async () => {
   const temporary = tempDir()
   const child = demo(temporary, ['--out', tempDir()])
-  await child.waitForLine(/POST \/v1\/batches/, { timeout: 40_000 })
+  await child.waitForLine(/POST \/v1\/batches/)
   child.signal('SIGINT')
   expect(await child.exited, child.stderr).toEqual({ code: 130, signal: null })
   expect(child.stdout).toContain('Stopping')

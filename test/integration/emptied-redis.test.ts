@@ -43,7 +43,7 @@ test('a new deployment is not begun where one was known, unless requested', asyn
   const third = await start()
   expect(await third.redis.hget(third.keys.deployment, 'id')).toBe(made)
   await third.stop()
-}, 60_000)
+})
 
 test('a worker begins no deployment: it waits for an api that does', async () => {
   const { redis, keys } = await jobScene()

@@ -29,7 +29,6 @@ test(`two apis and two workers finish ${JOBS} jobs, each once, at the pace of th
   await waitFor(
     'all jobs to succeed',
     async () => Number(await fleet.redis.hget(fleet.keys.phases, 'succeeded')) === JOBS,
-    { timeout: 60_000 },
   )
 
   const books = await fleet.simulator.books()

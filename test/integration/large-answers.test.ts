@@ -48,7 +48,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 test('four data URIs of 5 MB are stored, also when the webhook is refused for its size', async () => {
   const id = await submit({ huge_output: { next: 1, as: 'data_uris', count: 4, bytes: 5_000_000 } })
-  const job = await finished(service, id, 60_000)
+  const job = await finished(service, id)
   expect(job).toMatchObject({ status: 'succeeded', error: null })
   expect(job.artifacts.map(({ bytes, sha256: digest }) => [bytes, digest])).toEqual(
     [1, 2, 3, 4].map((byte) => [5_000_000, sha256(Buffer.alloc(5_000_000, byte))]),
@@ -58,7 +58,7 @@ test('four data URIs of 5 MB are stored, also when the webhook is refused for it
 
 test('a text of 20 MB becomes a file, byte by byte', async () => {
   const id = await submit({ huge_output: { next: 1, as: 'text', bytes: 20_000_000 } }, { prompt: 'x' }, GEMINI)
-  const job = await finished(service, id, 60_000)
+  const job = await finished(service, id)
   expect(job).toMatchObject({ status: 'succeeded', artifacts: [{ bytes: 20_000_000 }] })
   const text = await artifact(String(job.output))
   expect(text.equals(Buffer.from('A long text. '.repeat(1_538_462).slice(0, 20_000_000)))).toBe(true)
@@ -66,14 +66,14 @@ test('a text of 20 MB becomes a file, byte by byte', async () => {
 
 test('tokens beyond what can be kept end the job at once, billed, with the size', async () => {
   const id = await submit({ huge_output: { next: 1, as: 'tokens', bytes: 12_000_000 } }, { prompt: 'x' }, GEMINI)
-  const job = await finished(service, id, 60_000)
+  const job = await finished(service, id)
   expect(job).toMatchObject({ status: 'failed', error: { code: 'output_not_stored', billed: 'yes' } })
   expect(job.error?.message).toMatch(/the output has \d{8} bytes/)
 })
 
 test('an error of 600 kB is shortened to its beginning and end', async () => {
   const id = await submit({ fail: { next: 1, error: `ValueError: ${'trace '.repeat(100_000)}the end` } })
-  const { error } = await finished(service, id, 60_000)
+  const { error } = await finished(service, id)
   expect(error?.code).toBe('prediction_failed')
   expect(error?.message).toMatch(/^ValueError: trace [^]*the end$/)
   expect(error?.message.length).toBeLessThan(25_000)
@@ -82,7 +82,7 @@ test('an error of 600 kB is shortened to its beginning and end', async () => {
 test('17 MB of logs and pages of 24 MB hold up neither creation after SCRIPT FLUSH nor polls', async () => {
   const picture = `data:image/png;base64,${(await noisyPicture(240)).toString('base64')}`
   const logs = await submit({ huge_logs: { next: 1, bytes: 17_000_000 } })
-  await finished(service, logs, 60_000)
+  await finished(service, logs)
   await service.simulator.faults({ webhooks: { drop: 1 } })
   const earlier = (await service.simulator.books()).counts.created
   const ids = await submitMany(service, 100, (i) => ({
@@ -90,9 +90,9 @@ test('17 MB of logs and pages of 24 MB hold up neither creation after SCRIPT FLU
     input: { image: picture, seed: i },
   }))
   const created = async (): Promise<number> => (await service.simulator.books()).counts.created
-  await waitFor('many of them to be created', async () => (await created()) >= earlier + 80, { timeout: 60_000 })
+  await waitFor('many of them to be created', async () => (await created()) >= earlier + 80)
   await service.redis.script('FLUSH')
   const last = await service.client.submit({ model: FLUX, input: { prompt: 'after the flush' } })
-  expect(await finished(service, last.id, 60_000)).toMatchObject({ status: 'succeeded' })
-  for (const id of ids) expect(await finished(service, id, 60_000)).toMatchObject({ status: 'succeeded' })
+  expect(await finished(service, last.id)).toMatchObject({ status: 'succeeded' })
+  for (const id of ids) expect(await finished(service, id)).toMatchObject({ status: 'succeeded' })
 })

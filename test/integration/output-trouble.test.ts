@@ -13,8 +13,8 @@ import { waitFor } from '../support/wait-for.ts'
 
 /** Outputs cannot be copied, or are dangerous. Numbers are those of docs/failure-modes.md's list of tests. */
 
-/** Long enough for several tries on a machine that does other work. */
-const STORE_DEADLINE = 5000
+/** Long enough for what a test does before it, on a machine that does other work. */
+const STORE_DEADLINE = 10_000
 const RISKY_AFTER = 1200
 
 const PAGE = { caption: 'A cat', tags: ['cat', 'dog'], source_url: 'http://example.com/page', score: 0.9 }
@@ -115,8 +115,11 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
     expect(await finished(service, id)).toMatchObject(lost(/responded with 403.*At Replicate until .*http/))
     const storing = (await service.client.history(id)).filter(({ phase }) => phase === 'storing')
     expect(storing).toMatchObject([{ status: 'processing' }])
+    const [begun] = storing
+    const job = await service.client.get(id)
+    expect(Date.parse(job.completed_at ?? '') - Date.parse(begun?.at ?? '')).toBeGreaterThan(STORE_DEADLINE / 2)
     const tries = log.filter((line) => line.includes(id) && line.includes('not stored yet'))
-    expect(tries.length).toBeGreaterThan(2)
+    expect(tries.length).toBeGreaterThan(1)
   })
 })
 
@@ -124,7 +127,7 @@ test('F42 while the disk is full no part of a file is visible and creation pause
   const { id: before } = await submit('F42 before')
   await finished(service, before)
   // Its output comes when the disk takes nothing any more.
-  await service.simulator.faults({ files: { delay: { seconds: 1.5, next: 1 } } })
+  await service.simulator.faults({ files: { delay: { seconds: 5, next: 1 } } })
   const { id: first } = await submit('F42 first')
   await inPhase(service, first, 'storing')
   // Blocks every write: permissions would not stop root.

@@ -202,7 +202,7 @@ describe('a video that does not come', () => {
     await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
     const { id } = await client.submit({ ...request('Never'), preset: 'lip-sync-short' })
     expect((await credits()).held).toBe(HELD)
-    const job = await client.wait(id, { timeout: 30_000 })
+    const job = await client.wait(id, { timeout: 170_000 })
     expect(job).toMatchObject({ status: 'failed', error: { code: 'timeout', retryable: true, billed: 'no' } })
     const took = Date.parse(job.completed_at ?? '') - Date.parse(job.submitted_at ?? '')
     expect(took).toBeGreaterThanOrEqual(TIMEOUT * 1000 - 50)

@@ -126,7 +126,7 @@ describe('the documented commands on a bare machine', () => {
         LOG_LEVEL: 'warn',
       },
     })
-    await running.waitForLine(/Try it:/, { timeout: 60_000 })
+    await running.waitForLine(/Try it:/)
     // It waits for 13 seconds, and everything must work meanwhile.
     rotation = type(blocks('docs/operations.md', 'sh bare').slice(1).join('\n'))
     rotation.catch(() => undefined)
@@ -274,7 +274,7 @@ describe('the documented commands on a bare machine', () => {
     const roles = lines.map((line) =>
       spawnProcess('bash', ['-c', `exec env ${line}`], { cwd: project, env: { PATH, PORT: String(apiPort), ...env } }),
     )
-    for (const role of roles) await role.waitForLine(/genqueue is running/, { timeout: 60_000 })
+    for (const role of roles) await role.waitForLine(/genqueue is running/)
     for (const port of [apiPort, workerPort]) expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
     await Promise.all(roles.map((role) => role.kill()))
     for (const port of [apiPort, workerPort]) await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow()

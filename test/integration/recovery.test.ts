@@ -123,13 +123,12 @@ describe('the recovery gate', () => {
 
 test('a create that is in flight when Redis forgets its intent is awaited and adopted', async () => {
   const redis = await startOwnRedis()
-  const timings = { ...SHORT_TIMINGS, createTimeout: 5000, intentSilence: 8000 }
+  const timings = { ...SHORT_TIMINGS, createTimeout: 20_000, intentSilence: 25_000 }
   const service = await startService({ redisUrl: redis.url, timings })
   const { keys, simulator } = service
-  await simulator.faults({ create: { delay: { seconds: 3, next: 1 } }, webhooks: { drop: 1 } })
+  await simulator.faults({ create: { delay: { seconds: 10, next: 1 } }, webhooks: { drop: 1 } })
   const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'in flight' } })
   await inPhase(service, id, 'submitting')
-  const began = performance.now()
   await redis.kill()
   const written = readFileSync(appendOnlyFile(redis))
   // Everything from the intent on is lost.
@@ -141,7 +140,8 @@ test('a create that is in flight when Redis forgets its intent is awaited and ad
   const queues = createQueues(service.redis, keys.queues, createLogger({ level: 'silent', readable: false }))
   await queues.submit.add('submit', { v: 1, job: id }, { jobId: 'again', removeOnComplete: true })
   await closeQueues(queues)
-  expect(performance.now() - began).toBeLessThan(2500)
+  const rowsOf = async () => (await simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
+  expect(await rowsOf()).toEqual([])
 
   const job = await waitFor('the prediction to be adopted', async () => {
     const now = await service.client.get(id).catch(() => undefined)
@@ -151,9 +151,7 @@ test('a create that is in flight when Redis forgets its intent is awaited and ad
   // A worker that received it and waited for the gate finds nothing to do.
   const next = await service.client.submit({ version: HELLO, input: { text: 'after' } })
   expect((await finished(service, next.id)).status).toBe('succeeded')
-  await waitFor('the slow create to be answered', () => performance.now() - began > 3500)
-  const rows = (await simulator.books()).predictions.filter((row) => row.webhook?.includes(id))
-  expect(rows.map((row) => row.id)).toEqual([job.prediction_id])
+  expect((await rowsOf()).map((row) => row.id)).toEqual([job.prediction_id])
   await service.client.cancel(id)
   await finished(service, id)
   await service.stop()

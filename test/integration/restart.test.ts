@@ -26,7 +26,7 @@ afterAll(async () => {
 async function start(env: Record<string, string>): Promise<{ service: SpawnedProcess; key: string }> {
   const service = spawnNode(MAIN, [], { env: { DATA_DIR: dataDir, LOG_LEVEL: 'info', ...env }, cwd: dataDir })
   running = service
-  await service.waitForLine(/Try it/, { timeout: 60_000 })
+  await service.waitForLine(/Try it/)
   const credentials = JSON.parse(readFileSync(join(dataDir, 'credentials.json'), 'utf8')) as { apiKey: string }
   return { service, key: credentials.apiKey }
 }
@@ -63,19 +63,15 @@ test('after kill -9 of everything a second start finishes every job, each predic
   expect(second.key).toBe(first.key)
   const owners = async (): Promise<(string | null)[]> =>
     (await admin.books()).predictions.map(({ webhook }) => new URL(webhook ?? '').searchParams.get('job'))
-  const done = await waitFor(
-    'every job of the first life to be final',
-    async () => {
-      const { data } = await client.list({ limit: 100 })
-      const known = await owners()
-      // Killed between intent and POST: nothing was created, and no process can know that yet.
-      const settled = data.every(
-        (job) => job.completed_at !== null || (job.phase === 'unknown' && !known.includes(job.id)),
-      )
-      return data.length === accepted.length && settled && data
-    },
-    { timeout: 90_000 },
-  )
+  const done = await waitFor('every job of the first life to be final', async () => {
+    const { data } = await client.list({ limit: 100 })
+    const known = await owners()
+    // Killed between intent and POST: nothing was created, and no process can know that yet.
+    const settled = data.every(
+      (job) => job.completed_at !== null || (job.phase === 'unknown' && !known.includes(job.id)),
+    )
+    return data.length === accepted.length && settled && data
+  })
   const finished = done.filter(({ phase }) => phase !== 'unknown')
   expect(finished.map(({ status }) => status)).toEqual(finished.map(() => 'succeeded'))
   expect(finished.length).toBeGreaterThanOrEqual(accepted.length - 1)
@@ -95,7 +91,7 @@ test('a port in use is an error that names it', async () => {
   expect(await second.exited).toMatchObject({ code: 1 })
   expect(second.stderr).toContain(`PORT: port ${port} on 127.0.0.1 is in use`)
   await first.kill('SIGTERM')
-}, 90_000)
+})
 
 test('a wrong configuration names the variable, what was read and what is expected', async () => {
   const service = spawnNode(MAIN, [], { env: { PORT: 'http', REPLICATE_CREATES_PER_MINUTE: '0' }, cwd: dataDir })
@@ -114,7 +110,7 @@ describe('a start', () => {
   ])('that SIGTERM ends %s leaves nothing behind', async (_when, line) => {
     const folder = tempDir()
     const service = spawnMain([], { DATA_DIR: folder }, folder)
-    await service.waitForLine(line, { timeout: 60_000 })
+    await service.waitForLine(line)
     expect(await service.kill('SIGTERM')).toEqual({ code: 0, signal: null })
     expect(service.stderr).not.toContain('could not start')
     expect(await dataDirHolder(folder)).toBeUndefined()

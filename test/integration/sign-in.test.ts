@@ -27,7 +27,7 @@ async function start(
     env: { DATA_DIR: dataDir, PORT: '0', SIMULATOR_PORT: '0', LOG_LEVEL: 'info', ...env },
     cwd: dataDir,
   })
-  await main.waitForLine(/Try it/, { timeout: 60_000 })
+  await main.waitForLine(/Try it/)
   const [, url = ''] = await main.waitForLine(/Studio\s+(http:\S+)\//)
   return { main, url }
 }
@@ -73,7 +73,7 @@ describe('by default, on a bare machine', () => {
   let cookie: string
   beforeAll(async () => {
     ;({ main, url } = await start(dataDir))
-  }, 90_000)
+  })
   afterAll(() => main.kill('SIGTERM'))
   const run = (...args: string[]): Promise<Ended> =>
     ended(startGenqueue(args, { cwd: dataDir, env: { DATA_DIR: dataDir } }))
@@ -174,7 +174,7 @@ describe('by default, on a bare machine', () => {
     expect(codeIn(main.stdout)).not.toBe(before)
     expect((await exchange(url, { code: before })).status).toBe(401)
     expect((await exchange(url, { code: codeIn(main.stdout) })).status).toBe(204)
-  }, 90_000)
+  })
 })
 
 test('with a real account and a public address no link is printed, and no client is signed in', async () => {
@@ -203,7 +203,7 @@ test('with a real account and a public address no link is printed, and no client
   } finally {
     await main.kill('SIGTERM')
   }
-}, 90_000)
+})
 
 describe('behind a proxy', () => {
   const api = { ROLE: 'api', REDIS_URL: '', REPLICATE_API_TOKEN: 'test' }
@@ -322,7 +322,7 @@ test('when Redis was emptied, or is another one, every route that asks for crede
   } finally {
     await service.stop()
   }
-}, 90_000)
+})
 
 describe('the greeting', () => {
   const parts: GreetingParts = {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { rawRequest } from '../support/raw-request.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -65,22 +66,11 @@ test('readers that left before the first byte hold no place', async () => {
 
 test('HEAD returns the headers of a stream, and ends', async () => {
   const headers = { authorization: `Bearer ${TEST_KEY}` }
-  const response = await fetch(`${service.url}/v1/jobs/${job}/events`, {
-    method: 'HEAD',
-    headers,
-    signal: AbortSignal.timeout(10_000),
-  })
+  const response = await fetch(`${service.url}/v1/jobs/${job}/events`, { method: 'HEAD', headers })
   expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
-  const socket = await new Promise<string>((resolve) => {
-    const { port } = new URL(service.url)
-    let received = ''
-    const one = connect(Number(port), '127.0.0.1')
-    one.on('data', (chunk) => (received += chunk.toString()))
-    one.on('close', () => resolve(received))
-    one.setTimeout(10_000, () => one.destroy())
-    one.write(
-      `HEAD /v1/jobs/${job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\nGET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`,
-    )
-  })
-  expect(socket).toContain('"status":"ok"')
+  const received = await rawRequest(
+    service.url,
+    `HEAD /v1/jobs/${job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\nGET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`,
+  )
+  expect(received).toContain('"status":"ok"')
 })

@@ -181,10 +181,10 @@ describe('failures', () => {
     const ids = await submitMany(service, 12, (i) => ({ model: GEMINI, input: { prompt: `forgotten ${i}` } }))
     for (const id of ids) await inPhase(service, id, 'running')
     await service.simulator.faults({ get: { not_found: 1 }, webhooks: { drop: 1 }, list: { empty: 1 } })
-    const jobs = await Promise.all(ids.map((id) => finished(service, id, 60_000)))
+    const jobs = await Promise.all(ids.map((id) => finished(service, id)))
     expect(jobs.map(({ error }) => error?.code)).toEqual(ids.map(() => 'provider_lost'))
     expect(await service.redis.scard(service.keys.open('default'))).toBe(0)
-  }, 90_000)
+  })
 
   test('can be tried again as a new job that names the old one', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no luck' } } })
@@ -213,7 +213,7 @@ describe('upstream trouble', () => {
     const asked = (await service.simulator.books()).counts.create_requests
     expect((await service.simulator.books()).counts.create_requests - asked).toBeLessThanOrEqual(1)
     await fetch(`${service.simulator.url}/_sim/faults`, { method: 'DELETE' })
-    const jobs = await Promise.all(ids.map((id) => finished(service, id, 40_000)))
+    const jobs = await Promise.all(ids.map((id) => finished(service, id)))
     expect(jobs.map(({ status }) => status)).toEqual(ids.map(() => 'succeeded'))
     for (const id of ids) expect(await rowsOf(id)).toHaveLength(1)
   })
@@ -235,7 +235,7 @@ test('many open predictions are looked at by listing, not one by one', async () 
   await service.simulator.faults({ webhooks: { drop: 1 } })
   const before = (await service.simulator.books()).counts
   const ids = await submitMany(service, 120, (i) => ({ version: HELLO, input: { text: `listed ${i}` } }))
-  const jobs = await Promise.all(ids.map((id) => finished(service, id, 40_000)))
+  const jobs = await Promise.all(ids.map((id) => finished(service, id)))
   expect(jobs.every(({ status }) => status === 'succeeded')).toBe(true)
   const after = (await service.simulator.books()).counts
   expect(after.created - before.created).toBe(120)

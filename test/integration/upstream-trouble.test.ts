@@ -11,6 +11,7 @@ import { waitFor } from '../support/wait-for.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const PER_SECOND = 20
+const BURST = 1
 const SEVERAL = 12
 
 let service: TestService
@@ -18,7 +19,7 @@ let proxy: TcpProxy
 beforeAll(async () => {
   service = await startService({
     timings: SHORT_TIMINGS,
-    env: { REPLICATE_CREATES_PER_MINUTE: String(PER_SECOND * 60), REPLICATE_CREATE_BURST: '1' },
+    env: { REPLICATE_CREATES_PER_MINUTE: String(PER_SECOND * 60), REPLICATE_CREATE_BURST: String(BURST) },
     simulator: { speed: 20 },
     through: async (port) => (proxy = await startTcpProxy({ port })).port,
   })
@@ -60,7 +61,7 @@ const waitingFor = (id: string, reason: string): Promise<Job> =>
   })
 
 async function allOnce(ids: string[]): Promise<Job[]> {
-  const jobs = await Promise.all(ids.map((id) => finished(service, id, 30_000)))
+  const jobs = await Promise.all(ids.map((id) => finished(service, id)))
   expect(jobs.map(({ status }) => status)).toEqual(ids.map(() => 'succeeded'))
   const { predictions } = await service.simulator.books()
   for (const { id, prediction_id } of jobs)
@@ -77,21 +78,22 @@ async function historyOf(id: string): Promise<{ at: number; phase: string; note:
   return history.map(({ at, phase, note = null }) => ({ at: Date.parse(at), phase, note }))
 }
 
-/** When upstream made the predictions of these jobs, ms, in the order of its books. */
-async function createdAt(ids: string[]): Promise<{ id: string; at: number }[]> {
-  const { predictions } = await service.simulator.books()
-  return predictions.flatMap(({ webhook, created_at }) => {
-    const id = new URL(webhook ?? 'http://none').searchParams.get('job') ?? ''
-    return ids.includes(id) ? [{ id, at: Date.parse(created_at) }] : []
-  })
+/** When these jobs were sent, by the clock of Redis, ms: on its way a request may take its time. */
+async function sentAt(ids: string[]): Promise<{ id: string; at: number }[]> {
+  const sent = await Promise.all(
+    ids.map(async (id) =>
+      (await historyOf(id)).filter(({ phase }) => phase === 'submitting').map(({ at }) => ({ id, at })),
+    ),
+  )
+  return sent.flat().sort((a, b) => a.at - b.at)
 }
 
 /** The most of these moments that fall into one second. */
 const mostInOneSecond = (times: number[]): number =>
   Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 1000).length))
 
-/** Requests may bunch up a little on their way. */
-const BUNCHED = 4
+/** Times are kept in whole ms. */
+const ROUNDED = 1
 
 test('F23 a storm of 429 pauses the whole line, keeps its order and uses up nothing', async () => {
   await service.simulator.faults({ create: { status: { code: 429, retry_after: 1, hint: 'body', next: 2 } } })
@@ -109,11 +111,16 @@ test('F23 a storm of 429 pauses the whole line, keeps its order and uses up noth
     const since = history.filter(({ phase, at: then }) => phase === 'submitting' && then > at && then < at + 1000)
     expect(since).toEqual([])
   }
-  const made = await createdAt(ids)
+  const sent = await sentAt(ids)
   // Only a request in flight at a refusal may overtake the refused one.
-  const overtaken = made.map(({ id }, place) => place - ids.indexOf(id))
-  expect(Math.max(...overtaken)).toBeLessThanOrEqual(3)
-  expect(mostInOneSecond(made.map(({ at }) => at))).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
+  for (const job of jobs) {
+    const refused = (await historyOf(job.id)).findLast(({ note }) => note === 'rate_limited')
+    if (!refused) continue
+    const again = sent.findLast(({ id }) => id === job.id)?.at ?? 0
+    const between = sent.filter(({ at }) => at > refused.at && at < again).map(({ id }) => id)
+    expect(between.filter((id) => ids.indexOf(id) > ids.indexOf(job.id))).toEqual([])
+  }
+  expect(mostInOneSecond(sent.map(({ at }) => at))).toBeLessThanOrEqual(PER_SECOND + BURST + ROUNDED)
 })
 
 test('F24 500, 502, 503 and 504 on a create are no answer: nothing is sent again before it is proved absent', async () => {
@@ -172,9 +179,8 @@ describe('F27 a connection on which', () => {
     proxy.blackHole()
     const { id } = await submit('F27 silent')
     await inPhase(service, id, 'submitting')
-    const begun = performance.now()
+    // It is given up while the connection is still silent.
     await inPhase(service, id, 'unknown')
-    expect(performance.now() - begun).toBeLessThan(3000)
     await proxy.heal()
     await allOnce([id])
   })
@@ -216,8 +222,8 @@ test('F29 Replicate is away for long: no job is lost or expires, and creation co
   await waitingFor(ids.at(-1) ?? '', 'upstream')
   // The job may say so before the circuit breaker has tripped: polls fail as well.
   await waitFor('creation to be paused', async () => (await account('half_open')) !== null)
-  const down = performance.now()
   const clock = await pauseClock()
+  const down = performance.now()
   await waitFor('some time to pass', () => performance.now() - down > 2000)
   // Then it takes connections and says nothing.
   await proxy.heal()
@@ -232,9 +238,8 @@ test('F29 Replicate is away for long: no job is lost or expires, and creation co
   await proxy.heal()
   await clearFaults()
   await allOnce([...ids, ...running])
-  // The requests that the network held back arrive at once.
-  const times = (await createdAt(ids.filter((_id, i) => jobs[i]?.phase !== 'unknown'))).map(({ at }) => at)
-  expect(mostInOneSecond(times)).toBeLessThanOrEqual(PER_SECOND + BUNCHED)
+  const times = (await sentAt(ids)).map(({ at }) => at)
+  expect(mostInOneSecond(times)).toBeLessThanOrEqual(PER_SECOND + BURST + ROUNDED)
   const first = Math.min(...times.filter((at) => at >= back))
   // The rate grows from a tenth to the whole within a second.
   expect(times.filter((at) => at >= first && at < first + 1000).length).toBeLessThan(PER_SECOND * 0.75)

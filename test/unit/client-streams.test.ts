@@ -33,7 +33,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000 })
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 170_000 })
 
 const oops = new Error('a mistake in a handler')
 const fail = (): never => {
