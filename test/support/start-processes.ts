@@ -7,6 +7,7 @@ import { freshPrefix, testRedisUrl } from './redis.ts'
 import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'
 import { spawnNode, type SpawnedProcess } from './spawn-process.ts'
 import { tempDir } from './temp-dir.ts'
+import { waitFor } from './wait-for.ts'
 import { TEST_KEY } from './start-service.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
@@ -24,6 +25,19 @@ export interface Fleet {
   /** One more worker. */
   addWorker(): Promise<SpawnedProcess>
   stop(): Promise<void>
+}
+
+/** Waits until a process answers, whatever it logs. */
+async function serving(one: SpawnedProcess, port: number): Promise<void> {
+  let hasEnded = false
+  void one.exited.then(() => (hasEnded = true))
+  const lives = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/livez`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  await waitFor(`the process on port ${port} to answer`, async () => hasEnded || (await lives()))
+  if (hasEnded) throw new Error(`The process on port ${port} ended:\n${one.stdout}${one.stderr}`)
 }
 
 /** The service as it is run in production: a simulator, apis and workers, each a separate process. */
@@ -61,12 +75,17 @@ export async function startProcesses(options: {
     spawnNode(MAIN, ['--role', 'api'], { nodeFlags, env: { ...env, PORT: String(port) }, cwd: dataDir }),
   )
   const addWorker = async (): Promise<SpawnedProcess> => {
-    const worker = spawnNode(MAIN, ['--role', 'worker'], { nodeFlags, env, cwd: dataDir })
-    await worker.waitForLine(/is running/)
+    const port = await freePort()
+    const worker = spawnNode(MAIN, ['--role', 'worker'], {
+      nodeFlags,
+      env: { ...env, HEALTH_PORT: String(port) },
+      cwd: dataDir,
+    })
+    await serving(worker, port)
     return worker
   }
   const workers = await Promise.all(Array.from({ length: options.workers }, addWorker))
-  await Promise.all(apis.map((api) => api.waitForLine(/is running/)))
+  await Promise.all(apis.map((api, i) => serving(api, ports[i] ?? 0)))
   const redis = new Redis(redisUrl)
   const urls = ports.map((port) => `http://127.0.0.1:${port}`)
   return {
