@@ -146,7 +146,7 @@ describe('a worker that stands still', () => {
 
 test('a worker that takes nothing although Redis answers ends itself with exit code 1, and the next one takes over', async () => {
   const sweep = queue('sweep')
-  const wedged = await s.worker(null, { sweepSilence: 1500 })
+  const wedged = await s.worker(null, { sweepSilence: 4000 })
   const first = await s.client.submit(hello('before'))
   await s.finished(first.id)
   // It keeps asking for work and gets none.
@@ -155,13 +155,13 @@ test('a worker that takes nothing although Redis answers ends itself with exit c
   expect(wedged.stdout).toContain('no worker takes jobs')
   await sweep.resume()
   const { id } = await s.client.submit(hello('after'))
-  await s.worker(null, { sweepSilence: 1500 })
+  await s.worker()
   await s.finished(id)
 })
 
 test('and so does one that leaves a single queue alone', async () => {
   const submit = queue('submit')
-  const wedged = await s.worker(null, { sweepSilence: 1500 })
+  const wedged = await s.worker(null, { sweepSilence: 4000 })
   // It keeps doing everything else.
   await submit.setGlobalRateLimit(1, 3_600_000)
   const jobs = await Promise.all([s.client.submit(hello('one')), s.client.submit(hello('two'))])
@@ -169,7 +169,7 @@ test('and so does one that leaves a single queue alone', async () => {
   expect(wedged.stdout).toContain('"queues":["submit"]')
   await submit.removeGlobalRateLimit()
   await submit.removeRateLimitKey()
-  await s.worker(null, { sweepSilence: 1500 })
+  await s.worker()
   for (const { id } of jobs) await s.finished(id)
 })
 

@@ -328,7 +328,7 @@ describe('an API key', () => {
     const revoked = await operator.newKey(tenant)
     await operator.revoke(tenant, revoked.id)
     const reader = await operator.newKey(tenant, { scopes: ['jobs:read'] })
-    const ending = await operator.newKey(tenant, { expires_at: new Date(Date.now() + 300).toISOString() })
+    const ending = await operator.newKey(tenant, { expires_at: new Date(Date.now() + 3000).toISOString() })
     await waitFor('the end of a key', async () => (await ask('/v1/jobs', { key: ending.key })).status === 401)
     const other = right.key.endsWith('A') ? 'B' : 'A'
     const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` })

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
 import { ApiError, createClient, NetworkError } from '../../src/client/client.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 /** What the client sends again, and when: against a server that answers by a script. */
 
@@ -102,7 +103,7 @@ test('a signal ends a pause, and the error is its reason', async () => {
   const leaving = new AbortController()
   const submitted = client.submit(REQUEST, { signal: leaving.signal })
   const outcome = submitted.catch((error: unknown) => error)
-  await expect.poll(() => seen.length).toBe(1)
+  await waitFor('the first request', () => seen.length === 1)
   leaving.abort(new Error('gone for lunch'))
   expect(await outcome).toMatchObject({ message: 'gone for lunch' })
   expect(seen).toHaveLength(1)

@@ -16,7 +16,7 @@ let service: TestService
 const lines: string[] = []
 beforeAll(async () => {
   service = await startService({
-    timings: { bodyIdle: 2000 },
+    timings: { bodyIdle: 5000 },
     env: { LOG_LEVEL: 'warn' },
     onLog: (line) => void lines.push(line),
   })

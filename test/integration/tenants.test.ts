@@ -271,7 +271,7 @@ describe('a key', () => {
     expect(
       code(await ask(`/v1/admin/tenants/${tenant}/keys`, { body: { expires_at: '2020-01-01T00:00:00Z' } })),
     ).toEqual([422, 'invalid_request'])
-    const { id, key } = await operator.newKey(tenant, { expires_at: new Date(Date.now() + 1500).toISOString() })
+    const { id, key } = await operator.newKey(tenant, { expires_at: new Date(Date.now() + 5000).toISOString() })
     expect((await ask('/v1/jobs', { key })).status).toBe(200)
     const refused = await waitFor('the end of the key', async () => {
       const answer = await ask('/v1/jobs', { key })
