@@ -73,7 +73,7 @@ async function startSimulatorProcess(port: number, flags: Record<string, number>
       SIMULATOR,
       all.flatMap(([name, value]) => [`--${name}`, String(value)]),
     )
-    const [said] = await next.waitForLine(/\/v1|is already in use/, { timeout: 60_000 })
+    const [said] = await next.waitForLine(/\/v1|is already in use/)
     if (said === '/v1') return next
     // While no process listened, the system gave the port to another connection.
     await delay(500)

@@ -10,7 +10,7 @@ import { hello, long, paidPicture, startScenarios, type Scenario } from './scena
 
 let s: Scenario
 beforeAll(async () => {
-  s = await startScenarios({ logLevel: 'info' })
+  s = await startScenarios({ logLevel: 'info', simulatorSpeed: 4 })
 })
 const queues: Queue[] = []
 /** To disturb it as no worker does. */
@@ -65,7 +65,8 @@ describe('a worker killed', () => {
   })
 
   test('F5 there, and neither comes in time: the job fails, and what surfaces later is canceled and counted', async () => {
-    await s.fleet.simulator.faults({ webhooks: { delay: { events: ['start'], seconds: 5 } } })
+    // A worker has started and found the outcome undecidable by then; the run lasts for 15 s at least.
+    await s.fleet.simulator.faults({ webhooks: { delay: { events: ['start'], seconds: 13 } } })
     const orphans = async (): Promise<number> =>
       Number(await s.fleet.inspect.hget(s.fleet.keys.counters, 'orphan_predictions'))
     const before = await orphans()

@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { TEST_KEY } from '../support/start-service.ts'
 import { HELLO, openStudio, runIn, seesPicture, serious, seriousInBoth, status, tile } from '../support/studio-page.ts'
+import { PATIENCE_MS } from '../support/wait-for.ts'
 
 /** Runs in Studio: a first visit, the form, the sheet, one run, signing in. */
 
@@ -159,6 +160,7 @@ describe('where a key is needed', () => {
     await page.keyboard.press('Enter')
     // Another tab of the same browser, with something typed and a run on the screen.
     const other = await page.context().newPage()
+    other.setDefaultTimeout(PATIENCE_MS)
     await other.goto('/')
     await other.getByLabel('Prompt', { exact: true }).fill('typed before signing out')
     await other.getByRole('listitem').first().waitFor()

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 
 import { launchBrowser, onThisMachine } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
+import { PATIENCE_MS } from '../support/wait-for.ts'
 
 /** With characters that few fonts have: a browser that finds no font at all ends at them. */
 const page =
@@ -31,6 +32,7 @@ describe('the browser for tests', () => {
 
     const browser = await launchBrowser({ from })
     const tab = await browser.newPage({ viewport: { width: 800, height: 600 } })
+    tab.setDefaultTimeout(PATIENCE_MS)
     await tab.goto(`http://127.0.0.1:${port}/`)
     expect(await tab.title()).toBe('ready 800')
     expect(await tab.locator('h1').textContent()).toBe('Hello')
@@ -46,6 +48,7 @@ describe('the browser for tests', () => {
     const [closedPort, openPort] = await Promise.all([listen(closed), listen(open)])
     const browser = await launchBrowser({ from })
     const tab = await browser.newPage()
+    tab.setDefaultTimeout(PATIENCE_MS)
     const read = (port: number): Promise<string> =>
       tab.evaluate<string>(`fetch('http://127.0.0.1:${port}/').then((answer) => answer.text(), (error) => error.name)`)
     await tab.goto(`http://127.0.0.1:${closedPort}/`)

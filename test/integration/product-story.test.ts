@@ -104,7 +104,7 @@ describe('with the full budget', () => {
   let upstream: TcpProxy
   beforeAll(async () => {
     service = await startService({
-      simulator: { speed: 0.5 },
+      simulator: { speed: FASTER },
       through: async (port) => {
         upstream = await startTcpProxy({ port })
         return upstream.port

@@ -193,9 +193,7 @@ describe.skipIf(!isTested)('trouble', () => {
     proxy.blackHole()
     const put = (signal?: AbortSignal) =>
       store.put('t/a', chunks(randomBytes(5 * MB)), { maxBytes: 10 * MB, ...(signal ? { signal } : {}) })
-    const begun = performance.now()
     expect((await failure(put())).lasting).toBe(false)
-    expect(performance.now() - begun).toBeLessThan(4000)
     expect(await store.check()).toMatchObject({ ok: true })
     const stopping = new AbortController()
     const stopped = put(stopping.signal)

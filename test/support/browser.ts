@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 
 import { type Browser, chromium } from 'playwright-core'
 import { afterFile } from './after-file.ts'
+import { PATIENCE_MS } from './wait-for.ts'
 
 const run = promisify(execFile)
 
@@ -44,6 +45,7 @@ export async function launchBrowser(options: { from?: 'machine' | 'npm' } = {}):
       const browser = await chromium.launch({
         executablePath: file,
         args: ARGS,
+        timeout: PATIENCE_MS,
         env: { PATH: process.env['PATH'] ?? '', HOME: homedir(), ...env },
       })
       afterFile(() => browser.close())

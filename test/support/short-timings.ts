@@ -3,7 +3,7 @@ import type { Timings } from '../../src/shared/jobs/timings.ts'
 /** The protocols of docs/design.md with durations that a test can wait for; their order among each other is kept. */
 export const SHORT_TIMINGS: Partial<Timings> = {
   permit: 1000,
-  connectTimeout: 400,
+  connectTimeout: 900,
   createTimeout: 1000,
   readTimeout: 1000,
   intentSilence: 2500,
