@@ -1,6 +1,7 @@
 import { type Server, type Socket, connect, createServer } from 'node:net'
 
 import { afterFile } from './after-file.ts'
+import { freePort } from './free-port.ts'
 
 export type Direction = 'to-target' | 'to-client'
 
@@ -102,7 +103,8 @@ export async function startTcpProxy(target: { host?: string; port: number }): Pr
   }
 
   const server = createServer(accept)
-  const port = await listen(server, 0)
+  // It listens there again after `refuse`.
+  const port = await listen(server, await freePort())
   const proxy: TcpProxy = {
     port,
     get connections() {
