@@ -73,7 +73,7 @@ describe('a worker killed', () => {
     const { id } = await s.client.submit(long('F5'))
     await s.killedAt('create:after')
     await s.fleet.simulator.faults({ list: { status: { code: 503 } } })
-    await s.worker(null, { undecidable: 3000 })
+    await s.worker(null, { undecidable: 5500 })
     expect(await s.finished(id)).toMatchObject({
       status: 'failed',
       error: { code: 'outcome_unknown', billed: 'unknown' },

@@ -107,7 +107,7 @@ describe('when the answer of a create and every webhook are lost', () => {
 describe('undecidable outcomes', () => {
   let hasty: TestService
   beforeAll(async () => {
-    hasty = await startService({ timings: { ...SHORT_TIMINGS, undecidable: 4000 } })
+    hasty = await startService({ timings: { ...SHORT_TIMINGS, undecidable: 6000 } })
     // A new deployment creates nothing before it could list once.
     const { id } = await hasty.client.submit({ version: HELLO, input: { text: 'opens the gate' } })
     await finished(hasty, id)

@@ -148,7 +148,7 @@ describe('F25 a create that succeeds after we gave it up', () => {
     ['its webhook', {}],
     ['listing', { webhooks: { drop: 1 } }],
   ])('is adopted by %s', async (how, faults) => {
-    await service.simulator.faults({ create: { delay: { seconds: 1.6, next: 1 } }, ...faults })
+    await service.simulator.faults({ create: { delay: { seconds: 3.2, next: 1 } }, ...faults })
     const { id } = await submit(`F25 by ${how}`)
     await inPhase(service, id, 'unknown')
     expect(await rows(id)).toEqual([])
