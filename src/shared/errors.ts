@@ -44,7 +44,7 @@ export const ERRORS = {
   too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
   too_much_stored: { status: 429, title: 'The tenant has reached its limit of stored files', retryable: true },
   internal: { status: 500, title: 'Internal error', retryable: true },
-  upstream_unavailable: { status: 503, title: 'Replicate does not respond', retryable: true },
+  upstream_unavailable: { status: 503, title: 'Could not read from Replicate', retryable: true },
   storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
   deployment_lost: { status: 503, title: 'The data of this deployment are missing', retryable: true },
   unavailable: { status: 503, title: 'A required component does not respond', retryable: true },

@@ -90,7 +90,7 @@ async function catalogueOf(presets: { name: string; text: string }[], schemaWith
     schemaWithin,
   })
   ends.push(() => adapter.close(), catalogue.stop, foreign.stop)
-  return { catalogue, asked, lines, files, warnings: () => lines.filter(({ level }) => level === 'warn') }
+  return { catalogue, models, asked, lines, files, warnings: () => lines.filter(({ level }) => level === 'warn') }
 }
 
 const wrong = async (catalogue: Catalogue, name: string, input: Parameters<Check>[0]): Promise<string[] | null> => {
@@ -213,6 +213,22 @@ describe('a preset with the schema of its model', () => {
     await admin.faults({ models: { cut: { probability: 1 } } })
     const { catalogue } = await catalogueOf([file('blind', [model])])
     expect(await wrong(catalogue, 'blind', { num_outputs: 99 })).toBeNull()
+  })
+})
+
+describe('an error of models that cannot be read', () => {
+  test.each([
+    ['names the token when that is refused', 401, /Replicate refuses the API token.*REPLICATE_API_TOKEN/, 120],
+    ['names the account when that is refused', 402, /Replicate refuses the account \(status 402\)/, 120],
+    ['advises to try again when upstream is failing', 500, /from Replicate\. Try again later\.$/, 5],
+  ])('%s', async (_, status, message, retryAfter) => {
+    await admin.faults({ models: { status: { probability: 1, code: status } } })
+    const { models } = await catalogueOf([])
+    const failure = { code: 'upstream_unavailable', retryAfter }
+    await expect(models.find(SCHNELL)).rejects.toMatchObject({ ...failure, message: expect.stringMatching(message) })
+    await expect(models.find(SCHNELL)).rejects.toThrow(`Could not read the model ${SCHNELL}`)
+    await expect(models.known()).rejects.toMatchObject({ ...failure, message: expect.stringMatching(message) })
+    await expect(models.known()).rejects.toThrow('Could not read the list of models')
   })
 })
 

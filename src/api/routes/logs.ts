@@ -34,6 +34,12 @@ export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Ro
     })
     const result = await upstream.get(prediction)
     if (result.kind === 'not_found') return { logs: null, truncated: false }
+    if (result.kind === 'failed' && result.cause === 'account')
+      throw new ServiceError(
+        'upstream_unavailable',
+        'Could not load the logs: Replicate refuses the account. The operator has to check the token and the credit.',
+        { retryAfter: 120 },
+      )
     if (result.kind !== 'prediction')
       throw new ServiceError('upstream_unavailable', 'Could not load the logs from Replicate.', { retryAfter: 5 })
     const { logs, logs_left_out, data_removed } = result.prediction

@@ -68,7 +68,8 @@ const parseJson = (text: string): unknown => {
 
 const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
 
-const ACCOUNT_REFUSED = new Set([401, 402, 403])
+/** Statuses with which Replicate refuses the account or its token. */
+export const ACCOUNT_REFUSED: ReadonlySet<number> = new Set([401, 402, 403])
 
 const useless = (reason: string): ReadFailure => ({ kind: 'failed', cause: 'upstream', reason })
 

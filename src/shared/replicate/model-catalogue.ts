@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts'
-import type { PredictionPort, UpstreamModel } from './prediction-port.ts'
+import { AccountRefusedError, type PredictionPort, type UpstreamModel } from './prediction-port.ts'
 
 /** Models that every installation lists; any other is found by its name. */
 export const KNOWN_MODELS = [
@@ -16,8 +16,28 @@ const FRESH_MS = 10 * 60_000
 const ABSENT_MS = 15_000
 /** Time after a failed read in which callers do not wait for the same model, ms. */
 const PATIENCE_MS = 30_000
+/** Seconds until a read that failed can be repeated. A refused account needs an operator, so clients need not wait for it. */
+const RETRY_AFTER_S = 5
+const RETRY_AFTER_REFUSED_S = 120
 const MAX_CACHED = 500
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
+
+/** Error of a read of `what`, such as "the model acme/anvil". */
+function unreadable(what: string, cause: unknown): ServiceError {
+  if (!(cause instanceof AccountRefusedError))
+    return new ServiceError('upstream_unavailable', `Could not read ${what} from Replicate. Try again later.`, {
+      retryAfter: RETRY_AFTER_S,
+      cause,
+    })
+  const refusal =
+    cause.status === 401
+      ? 'Replicate refuses the API token. The operator has to check REPLICATE_API_TOKEN.'
+      : `Replicate refuses the account (status ${cause.status}). The operator has to check the token and the credit.`
+  return new ServiceError('upstream_unavailable', `Could not read ${what}: ${refusal}`, {
+    retryAfter: RETRY_AFTER_REFUSED_S,
+    cause,
+  })
+}
 
 interface Entry {
   /** undefined: not read yet; null: there is no such model. */
@@ -65,7 +85,8 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
   const isFresh = ({ model, at }: Entry): boolean =>
     model !== undefined && Date.now() - at < (model === null ? ABSENT_MS : FRESH_MS)
 
-  async function find(name: string): Promise<UpstreamModel | null> {
+  /** Throws the error of the read when the model is not cached. */
+  async function read(name: string): Promise<UpstreamModel | null> {
     if (!NAME.test(name)) return null
     const entry = entryOf(name)
     if (isFresh(entry)) return entry.model ?? null
@@ -73,15 +94,16 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
       return await refresh(entry, name, null)
     } catch (error) {
       if (entry.model !== undefined) return entry.model
-      throw new ServiceError('upstream_unavailable', 'Could not load the model list from Replicate.', {
-        retryAfter: 5,
-        cause: error,
-      })
+      throw error
     }
   }
 
   return {
-    find,
+    async find(name: string): Promise<UpstreamModel | null> {
+      return read(name).catch((error: unknown) => {
+        throw unreadable(`the model ${name}`, error)
+      })
+    },
 
     /**
      * Model, or one version of it, when it is cached or arrives within `withinMs`; else undefined. A stale entry is
@@ -109,7 +131,9 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
 
     /** The known models that upstream has. */
     async known(): Promise<UpstreamModel[]> {
-      const found = await Promise.all(known.map(find))
+      const found = await Promise.all(known.map(read)).catch((error: unknown) => {
+        throw unreadable('the list of models', error)
+      })
       return found.filter((model) => model !== null)
     },
   }

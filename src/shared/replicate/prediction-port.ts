@@ -79,6 +79,17 @@ export type HandOverOutcome =
 /** `refused`: upstream responds, but refuses this account. */
 export type AccountOutcome = 'well' | 'refused' | 'away'
 
+/** Upstream responds to a read, but refuses the account: 401 for its token, 402 or 403. */
+export class AccountRefusedError extends Error {
+  override name = 'AccountRefusedError'
+  readonly status: number
+
+  constructor(status: number) {
+    super(`status ${status}`)
+    this.status = status
+  }
+}
+
 export interface UpstreamModel {
   name: string
   official: boolean
@@ -118,6 +129,9 @@ export interface PredictionPort {
   uploadFile(file: HandedFile, signal: AbortSignal): Promise<HandOverOutcome>
   /** Signing secret of the account's webhooks, `whsec_...`; throws when it cannot be fetched. */
   webhookSecret(timeout: number): Promise<string>
-  /** Model, with `version` as of that version. null: there is no such model or version. Throws when upstream does not respond. */
+  /**
+   * Model, with `version` as of that version. null: there is no such model or version. Throws an `AccountRefusedError`, or
+   * another error when there is no usable response.
+   */
   model(name: string, version?: string | null): Promise<UpstreamModel | null>
 }

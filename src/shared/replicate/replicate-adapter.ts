@@ -5,8 +5,15 @@ import type { Seen } from '../conditions/watch-upstream.ts'
 import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './extract-rules.ts'
 import { createJsonExtract, JsonExtractError, LongStringsFullError, type Rule } from './json-extract.ts'
 import { multipartOf } from './multipart.ts'
-import type { CreateRequest, OutputTaker, PredictionPort, ReadOutcome } from './prediction-port.ts'
 import {
+  AccountRefusedError,
+  type CreateRequest,
+  type OutputTaker,
+  type PredictionPort,
+  type ReadOutcome,
+} from './prediction-port.ts'
+import {
+  ACCOUNT_REFUSED,
   createOutcome,
   handOverOutcome,
   listOutcome,
@@ -188,7 +195,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       if (outcome.kind !== 'answer') return 'away'
       const { status } = outcome.answer
       if (status === 200) return 'well'
-      return status === 401 || status === 402 || status === 403 ? 'refused' : 'away'
+      return ACCOUNT_REFUSED.has(status) ? 'refused' : 'away'
     },
 
     // Bypasses the client, which reads a whole file into memory, and into a data URI when that fails.
@@ -230,8 +237,10 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       const path = version === null ? `/models/${name}` : `/models/${name}/versions/${version}`
       const outcome = await read(path, { rule: MODEL })
       if (outcome.kind !== 'answer') throw new Error(outcome.reason)
-      if (outcome.answer.status === 404) return null
-      if (outcome.answer.status !== 200) throw new Error(`status ${outcome.answer.status}`)
+      const { status } = outcome.answer
+      if (status === 404) return null
+      if (ACCOUNT_REFUSED.has(status)) throw new AccountRefusedError(status)
+      if (status !== 200) throw new Error(`status ${status}`)
       return modelOf(JSON.parse(outcome.answer.body), version === null ? null : name)
     },
 
