@@ -82,7 +82,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     let healthUrl: string | null = null
     let signInUrl: string | null = null
     let reload = (): Promise<void> => Promise.resolve()
-    const upstreamIsLocal = isLoopback(new URL(options.replicate.baseUrl).hostname)
 
     if (config.role !== 'worker') {
       const core = await buildCore(producer, { ...shared, confirmDurable: await durability(producer) }, options)
@@ -104,8 +103,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       stops.push({ name: 'server', stop: () => server.stop(2000) })
       url = localOrigin(config.host, server.port)
       signInUrl = api.signInUrl(url)
-      // A local upstream reaches the listener directly; Replicate needs PUBLIC_URL.
-      if (publicUrl === null && upstreamIsLocal && isLoopback(config.host)) publicUrl = url
+      // Only the simulator of this process is known to reach the listener. Another upstream on this machine can be a proxy
+      // to Replicate, which needs PUBLIC_URL.
+      if (publicUrl === null && options.simulator && isLoopback(config.host)) publicUrl = url
     }
     if (config.role !== 'api') {
       const redis = consumerConnection(options.redisUrl, 'workers', log)

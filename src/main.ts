@@ -18,6 +18,12 @@ function readConfig(): Config {
   return loadConfig(values.role === undefined ? {} : { ROLE: values.role })
 }
 
+/** Token by which the compose file addresses its simulator, which accepts webhooks over http. */
+const SIMULATOR_TOKEN = 'simulator'
+
+const isRefusedWebhookUrl = ({ publicUrl }: Config, { replicate }: LocalParts): boolean =>
+  publicUrl !== null && !publicUrl.startsWith('https:') && replicate.token !== SIMULATOR_TOKEN
+
 function warn(config: Config, parts: LocalParts, log: Logger): void {
   for (const { name, meant } of misspelt(setVariables()))
     log.warn({ variable: name, meant }, `${name} is not a setting of genqueue${meant ? `; ${meant} may be meant` : ''}`)
@@ -29,6 +35,11 @@ function warn(config: Config, parts: LocalParts, log: Logger): void {
     log.warn('ADMIN_PASSWORD is not set: the queue board is closed')
   if (config.unpricedModels === 'allow')
     log.warn('UNPRICED_MODELS=allow: tenants with limited credit can run jobs without a price, free of charge')
+  if (isRefusedWebhookUrl(config, parts))
+    log.warn(
+      { public_url: config.publicUrl },
+      'PUBLIC_URL is not an https URL: Replicate refuses it as a webhook, and creation pauses. Set an https URL or remove it',
+    )
   if (parts.simulator) log.warn('REPLICATE_API_TOKEN is not set: the simulator runs the predictions')
 }
 

@@ -39,6 +39,7 @@ const PAUSE_WORDS: Record<Pause['reason'], string> = {
   upstream: 'Replicate is failing or cannot be reached. Creation resumes when it works again.',
   storage: 'Outputs cannot be stored right now, so no predictions are created.',
   account: 'Replicate refuses the account. The operator has to check the token and the credit.',
+  webhook: 'Replicate refuses the webhook URL of this service. The operator has to correct PUBLIC_URL.',
 }
 
 const UPSTREAM: Words = { reason: 'upstream', detail: PAUSE_WORDS.upstream }

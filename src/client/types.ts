@@ -34,7 +34,7 @@ export interface JobError {
 export interface WaitingFor {
   /**
    * `budget` (its turn: our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is failing or
-   * cannot be reached), `account` (it refuses the token or the credit), `storage` (files cannot be stored), `outcome` (the
+   * cannot be reached), `account` (it refuses the token or the credit), `webhook` (it refuses the webhook URL), `storage` (files cannot be stored), `outcome` (the
    * create has an unknown outcome), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
    * before it in its batch), `max_spend` (what its batch may spend is held for others), `files` (files of its input are
    * being handed to Replicate), `copy` (its outputs are being copied), `stop` (Replicate has not confirmed its stop),
@@ -46,6 +46,7 @@ export interface WaitingFor {
     | 'rate_limited'
     | 'upstream'
     | 'account'
+    | 'webhook'
     | 'storage'
     | 'outcome'
     | 'preset_limit'
@@ -493,7 +494,7 @@ export interface Health {
   }
   budget: { creates: Allowance; reads: Allowance }
   /** Why nothing is created, and until when that is known. */
-  pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'storage'; until: string | null } | null
+  pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'; until: string | null } | null
   /** Conditions that delay the deployment, the most important first; docs/waiting.md explains each name. */
   conditions: {
     name: string

@@ -47,6 +47,8 @@ export interface ServiceOptions {
   redisUrl: string
   /** Upstream; `role: all` uses the simulator when no token is set. */
   replicate: { token: string; baseUrl: string }
+  /** Simulator that this process started; it reaches the service at its own address. */
+  simulator?: object | null
   devApiKey: string | null
   adminPassword: string | null
   /** Creates a sign-in link for the development key, valid for the life of this process. */

@@ -37,7 +37,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
   })
 }
 
-const PAUSES = ['account', 'upstream', 'rate_limited', 'storage'] as const
+const PAUSES = ['account', 'webhook', 'upstream', 'rate_limited', 'storage'] as const
 
 /** The account's pause is shared: every process reports it. */
 const pauseLook =

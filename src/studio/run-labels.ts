@@ -103,6 +103,7 @@ const WAITS: Record<WaitingFor['reason'], string> = {
   rate_limited: 'Replicate is rate limiting this account.',
   upstream: 'Replicate is failing or unreachable. Creation resumes when it recovers.',
   account: 'Replicate rejects the account. Check the token and the credit.',
+  webhook: 'Replicate refuses the webhook URL of this service. Check PUBLIC_URL.',
   storage: 'Outputs cannot be stored, so creation is paused.',
   outcome: 'The response to the request was lost.',
   preset_limit: 'This preset is at its concurrency limit.',

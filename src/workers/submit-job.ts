@@ -301,6 +301,8 @@ function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
       return { ...base, outcome: 'unreachable', health: 'fault' }
     case 'account':
       return { ...base, outcome: `refused_${refusal.status}`, health: 'refused' }
+    case 'webhook':
+      return { ...base, outcome: `refused_${refusal.status}`, health: 'webhook_refused' }
     case 'rejected':
       return { ...base, outcome: `refused_${refusal.status}`, error: rejection(refusal), health: 'healthy' }
   }

@@ -177,6 +177,27 @@ describe('an answer', () => {
     ['404', 404, problem(404), rejected(404)],
     ['413', 413, problem(413), rejected(413)],
     ['422', 422, problem(422), rejected(422)],
+    [
+      '422 for the webhook',
+      422,
+      {
+        detail: '- webhook: Must be an HTTPS URL\n',
+        invalid_fields: [{ type: 'format', field: 'webhook', description: 'Must be an HTTPS URL' }],
+      },
+      { kind: 'not_created', refusal: { class: 'webhook', status: 422 } },
+    ],
+    [
+      '422 for the webhook, without fields',
+      422,
+      { detail: '- input: prompt is required\n- webhook: Must be an HTTPS URL\n' },
+      { kind: 'not_created', refusal: { class: 'webhook', status: 422 } },
+    ],
+    [
+      "422 for a model's own webhook",
+      422,
+      { detail: '- input.webhook: webhook: is wrong\n', invalid_fields: [{ field: 'input.webhook' }] },
+      { kind: 'not_created', refusal: { class: 'rejected', status: 422 } },
+    ],
     ['403 of a proxy', 403, HTML, unknown],
     ['404 of a proxy', 404, HTML, unknown],
     ['413 of a proxy', 413, HTML, unknown],

@@ -212,6 +212,38 @@ test.each([401, 402])('F28 %i pauses creation with an alarm, keeps the jobs, and
   await allOnce(ids)
 })
 
+test('F28 a webhook URL that Replicate refuses pauses creation, and no job fails', async () => {
+  const habits = (change: object): Promise<unknown> =>
+    fetch(`${service.simulator.url}/_sim/habits`, { method: 'POST', body: JSON.stringify(change) })
+  await habits({ http_webhooks: false })
+  const ids = await submitAll('F28 webhook', 3)
+  for (const id of ids)
+    expect(await waitingFor(id, 'webhook')).toMatchObject({
+      status: 'queued',
+      waiting_for: { detail: expect.stringContaining('PUBLIC_URL') },
+    })
+  await waitFor('the condition', async () =>
+    (await service.client.health()).conditions.some(
+      ({ name, title }) => name === 'pause_webhook' && title.includes('PUBLIC_URL'),
+    ),
+  )
+  await habits({ http_webhooks: true })
+  await allOnce(ids)
+})
+
+test('a local upstream that this process did not start gets no webhook URL of the listener', async () => {
+  const polling = await startService({ timings: SHORT_TIMINGS, webhooks: false })
+  try {
+    expect((await polling.client.health()).webhooks.expected).toBe(false)
+    const { id } = await polling.client.submit(hello('by polling'))
+    expect((await finished(polling, id)).status).toBe('succeeded')
+    const { predictions } = await polling.simulator.books()
+    expect(predictions.find(({ webhook }) => webhook?.includes(id))?.webhook).toMatch(/^https:/)
+  } finally {
+    await polling.stop()
+  }
+})
+
 test('F29 Replicate is away for long: no job is lost or expires, and creation comes back on a ramp within the limit', async () => {
   const running = await submitMany(service, 4, () => ({ model: 'google/gemini-3-pro', input: { prompt: 'F29' } }))
   for (const id of running) await inPhase(service, id, 'created', 'running')

@@ -30,7 +30,7 @@ export interface TestServiceOptions {
   timings?: Partial<Timings>
   simulator?: Partial<SimulatorOptions>
   redisUrl?: string
-  /** false: the service is not reachable from outside. */
+  /** false: the simulator counts as one that this service did not start, so it gets no address of the service. */
   webhooks?: boolean
   /** Makes a sign-in link: `signInUrl`. */
   signInLink?: boolean
@@ -60,7 +60,6 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     REPLICATE_READS_PER_MINUTE: '60000',
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: 'fatal',
-    ...(options.webhooks === false ? { HOST: '0.0.0.0' } : {}),
     ...options.env,
   })
   const upstreamPort = (await options.through?.(simulator.port)) ?? simulator.port
@@ -69,6 +68,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     config,
     redisUrl,
     replicate: { token: 'test', baseUrl: `http://127.0.0.1:${upstreamPort}/v1` },
+    ...(options.webhooks === false ? {} : { simulator }),
     devApiKey: TEST_KEY,
     adminPassword: TEST_ADMIN_PASSWORD,
     signInLink: options.signInLink ?? false,

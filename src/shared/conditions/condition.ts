@@ -47,6 +47,12 @@ export const CONDITIONS = {
     'Creation is paused: Replicate refuses the account. Check the token and the credit',
     'Creation resumed: Replicate accepts the account',
   ),
+  pause_webhook: kind(
+    'error',
+    true,
+    'Creation is paused: Replicate refuses the webhook URL. Set PUBLIC_URL to an https URL that Replicate can reach, or remove it',
+    'Creation resumed: Replicate accepts the webhook URL',
+  ),
   pause_upstream: kind(
     'warn',
     true,

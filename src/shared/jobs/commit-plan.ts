@@ -64,6 +64,7 @@ function judgeHealth(
   const { first, longest } = troublePause
   if (health === 'healthy') input.add('healthy', keys.account(account))
   if (health === 'refused') input.add('fault', keys.account(account), 1, first, longest, 'account')
+  if (health === 'webhook_refused') input.add('fault', keys.account(account), 1, first, longest, 'webhook')
   if (health === 'fault') input.add('fault', keys.account(account), FAULT_LIMIT, first, longest, 'upstream')
 }
 

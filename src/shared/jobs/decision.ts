@@ -12,10 +12,10 @@ type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T
 export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account'>>
 export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
 
-export type PauseReason = 'rate_limited' | 'upstream' | 'account' | 'storage'
+export type PauseReason = 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'
 
 /** Effect of a commit on the circuit breaker: upstream served a request, failed once more, or refuses the account. */
-export type Health = 'healthy' | 'fault' | 'refused'
+export type Health = 'healthy' | 'fault' | 'refused' | 'webhook_refused'
 
 export interface Commit {
   kind: 'commit'

@@ -41,7 +41,8 @@ const readReply = z.array(z.tuple([texts, textsOrNulls]))
 const loadReply = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number(), texts, texts, textsOrNulls])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
-  reason: z.enum(['rate_limited', 'upstream', 'account', 'storage']),
+  // A newer release may pause for a reason that this one does not know.
+  reason: z.enum(['rate_limited', 'upstream', 'account', 'webhook', 'storage']).catch('upstream'),
   until: z.coerce.number().nullable(),
 })
 

@@ -52,9 +52,10 @@ export function createOutcome(outcome: Outcome): CreateOutcome {
     }
   const message = problemDetail(body)
   if (!REFUSED.has(status) || message === null) return { kind: 'unknown', reason: `status ${status}` }
+  if (status === 401 || status === 402) return { kind: 'not_created', refusal: { class: 'account', status, message } }
   return {
     kind: 'not_created',
-    refusal: { class: status === 401 || status === 402 ? 'account' : 'rejected', status, message },
+    refusal: { class: refusesWebhook(body) ? 'webhook' : 'rejected', status, message },
   }
 }
 
@@ -147,6 +148,17 @@ function problemDetail(body: string): string | null {
   const problem = problemSchema.safeParse(parseJson(body)).data
   const words = problem?.detail ?? problem?.title ?? null
   return words === null ? null : words.trim().slice(0, 2000)
+}
+
+const invalidFields = z.object({ invalid_fields: z.array(z.object({ field: z.string() })) })
+/** A line of the detail about the request's own field; those about inputs begin with `input`. */
+const WEBHOOK_LINE = /^(?:- )?webhook: /m
+
+/** Whether the request's `webhook` is among the refused fields. */
+function refusesWebhook(body: string): boolean {
+  const parsed = parseJson(body)
+  const fields = invalidFields.safeParse(parsed).data?.invalid_fields
+  return fields?.some(({ field }) => field === 'webhook') ?? WEBHOOK_LINE.test(problemDetail(body) ?? '')
 }
 
 const versionSchema = z.object({

@@ -22,6 +22,8 @@ export type Refusal =
   | { class: 'rate_limited'; message: string; retryAfterMs: number }
   /** 401, 402: the account's fault, not the job's. */
   | { class: 'account'; status: number; message: string }
+  /** 400, 422: the webhook URL is refused, which is the operator's fault (`PUBLIC_URL`). */
+  | { class: 'webhook'; status: number; message: string }
   /** 400, 403, 404, 413, 422: the job's, the model's or the preset's fault. */
   | { class: 'rejected'; status: number; message: string }
 

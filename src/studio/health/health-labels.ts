@@ -15,7 +15,13 @@ export const PAUSES: Record<NonNullable<Health['pause']>['reason'], string> = {
   rate_limited: 'Replicate is rate limiting this account',
   upstream: 'Replicate is failing',
   account: 'Replicate rejects the account',
+  webhook: 'Replicate refuses the webhook URL',
   storage: 'outputs cannot be stored',
+}
+
+const PAUSE_FIXES: Partial<typeof PAUSES> = {
+  account: 'Check the token and the credit at Replicate.',
+  webhook: 'Set PUBLIC_URL to an https URL that Replicate can reach, or remove it.',
 }
 
 export const WAIT_NAMES: Record<WaitingFor['reason'], string> = {
@@ -23,6 +29,7 @@ export const WAIT_NAMES: Record<WaitingFor['reason'], string> = {
   rate_limited: 'Replicate’s rate limit',
   upstream: 'Replicate to recover',
   account: 'Replicate to accept the account',
+  webhook: 'Replicate to accept the webhook URL',
   storage: 'the storage to recover',
   outcome: 'the outcome of a create request',
   preset_limit: 'their preset’s concurrency limit',
@@ -59,11 +66,7 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
   }
   const { pause, webhooks, finished_by, conditions } = health
   if (pause)
-    say(
-      true,
-      `Creation is paused: ${PAUSES[pause.reason]}.`,
-      pause.reason === 'account' ? 'Check the token and the credit at Replicate.' : 'It resumes automatically.',
-    )
+    say(true, `Creation is paused: ${PAUSES[pause.reason]}.`, PAUSE_FIXES[pause.reason] ?? 'It resumes automatically.')
   const isShown = (name: string): boolean => name.startsWith('pause_') || ELSEWHERE.has(name)
   for (const { name, title, detail, processes } of conditions)
     say(
