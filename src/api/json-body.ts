@@ -2,7 +2,9 @@ import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { pointerOf } from '../shared/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
+import { duplicateKeyIn, syntaxErrorIn } from './json-place.ts'
 import { createJsonScan, type JsonScan } from './json-scan.ts'
+import { invalidRequest } from './schemas.ts'
 
 /** Limits of a JSON body (docs/api.md). */
 export const BODY_LIMITS: BodyLimits = { bytes: 96 * 1024, values: 10_000 }
@@ -18,7 +20,7 @@ export function parseJsonBody(bytes: Buffer, limits: BodyLimits = BODY_LIMITS): 
 /**
  * Parses an untrusted JSON body: UTF-8 without BOM, with depth and number of values already limited by the scan. Refuses
  * duplicate keys, keys with a meaning to JavaScript, numbers that cannot be represented exactly and characters that cannot
- * be stored. Errors do not echo the body.
+ * be stored. Errors give places and keys, and do not echo values.
  */
 export function parseScanned(bytes: Buffer, scan: Pick<JsonScan, 'keys'>): unknown {
   const text = decode(bytes)
@@ -27,13 +29,20 @@ export function parseScanned(bytes: Buffer, scan: Pick<JsonScan, 'keys'>): unkno
   try {
     body = JSON.parse(text)
   } catch {
-    throw new ServiceError('invalid_json', 'The body is not valid JSON.')
+    const place = syntaxErrorIn(text)
+    throw new ServiceError(
+      'invalid_json',
+      `The body is not valid JSON${place === null ? '' : `: line ${place.line}, column ${place.column}`}.`,
+    )
   }
   const kept = walk(body, [], wrong)
-  if (wrong.length > 0)
-    throw new ServiceError('invalid_request', 'The body contains values that are not accepted.', { fields: wrong })
+  if (wrong.length > 0) throw invalidRequest(wrong)
   // JSON.parse silently keeps the last duplicate.
-  if (kept < scan.keys()) throw new ServiceError('invalid_json', 'An object has a duplicate key. Send each key once.')
+  if (kept < scan.keys())
+    throw new ServiceError(
+      'invalid_json',
+      `${duplicateKeyIn(text) ?? 'An object'}: The key occurs twice. Send each key once.`,
+    )
   return body
 }
 
@@ -59,7 +68,7 @@ function walk(value: unknown, path: (string | number)[], wrong: FieldError[]): n
   const refuse = (code: string, detail: string): void => void wrong.push({ pointer: pointerOf(path), code, detail })
   if (typeof value === 'number') {
     if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
-      refuse('number_out_of_range', 'The number cannot be represented exactly.')
+      refuse('number_out_of_range', 'The number cannot be represented exactly. Integers are limited to 2^53 - 1.')
   } else if (typeof value === 'string') {
     if (unstorable(value)) refuse('invalid_characters', 'NUL and lone surrogates are not accepted.')
   } else if (Array.isArray(value)) {

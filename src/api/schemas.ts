@@ -4,9 +4,8 @@ import { PRESET_NAME } from '../shared/catalogue/preset.ts'
 import { append } from '../shared/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { STATUSES } from '../shared/jobs/job.ts'
-import { pointerOf, pointerSegment } from '../shared/json-pointer.ts'
 import { isObject, type JsonObject } from '../shared/json.ts'
-import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
+import { fieldErrors, ZOD_ERRORS } from '../shared/zod-errors.ts'
 
 /** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */
 
@@ -18,10 +17,11 @@ const MAX_METADATA_BYTES = 4 * 1024
 
 const jsonObject = (maxBytes: number) =>
   z
-    .custom<JsonObject>(isObject, { error: 'Expected an object.' })
+    .custom<JsonObject>(isObject, { params: { code: 'invalid_type', expected: 'object' }, abort: false })
     .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, {
       error: `The limit is ${maxBytes} bytes of JSON.`,
       params: { code: 'too_large' },
+      when: ({ value }) => isObject(value),
     })
 
 export const jobRequestSchema = z
@@ -47,6 +47,8 @@ export const jobRequestSchema = z
     {
       error: 'Exactly one of preset, model, version and deployment is required.',
       params: { code: 'exactly_one_of' },
+      // Reported together with the errors of single fields.
+      when: ({ value }) => isObject(value),
     },
   )
 
@@ -110,20 +112,9 @@ export const parseBody = <T extends z.ZodType>(schema: T, body: unknown): z.outp
 
 /** Parses with a schema; throws `invalid_request` with a pointer for each wrong field. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
-  const parsed = schema.safeParse(value, ZOD_MESSAGES)
+  const parsed = schema.safeParse(value, ZOD_ERRORS)
   if (parsed.success) return parsed.data
-  const fields = parsed.error.issues.flatMap((issue) => {
-    const pointer = prefix + pointerOf(issue.path)
-    if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({
-        pointer: pointer + pointerSegment(key),
-        code: 'unknown_field',
-        detail: 'Unknown field.',
-      }))
-    const code = issue.code === 'custom' && typeof issue.params?.code === 'string' ? issue.params.code : issue.code
-    return [{ pointer, code, detail: issue.message }]
-  })
-  throw invalidRequest(fields)
+  throw invalidRequest(fieldErrors(parsed.error).map((field) => ({ ...field, pointer: prefix + field.pointer })))
 }
 
 /** Error with all field errors of a request. */

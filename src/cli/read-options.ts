@@ -1,13 +1,23 @@
 import type { z } from 'zod'
 import { parseDuration } from '../shared/duration.ts'
-import { ZOD_MESSAGES } from '../shared/zod-messages.ts'
+import { fieldErrors, ZOD_ERRORS } from '../shared/zod-errors.ts'
+import { UsageError } from './failures.ts'
 
 /** Parses options by the schema of a request. Throws an error that names the invalid option. */
 export function readRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value, ZOD_MESSAGES)
+  const parsed = schema.safeParse(value, ZOD_ERRORS)
   if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw new Error(`${issue?.path.join('.') || 'options'}: ${issue?.message ?? 'not valid'}`)
+  const [field] = fieldErrors(parsed.error)
+  const detail = field?.detail ?? 'not valid'
+  throw new UsageError(`${optionOf(field?.pointer ?? '')}: ${detail.replace(/^Expected/, 'expected')}`)
+}
+
+/** Option of a field of a request: `--queued-jobs` for `/limits/queued_jobs`, `--scopes` for `/scopes/0`. */
+function optionOf(pointer: string): string {
+  const names = pointer.split('/').filter((name) => name !== '' && name !== 'limits' && !/^\d+$/.test(name))
+  if (names.length === 0) return 'options'
+  const option = names.join('-').replaceAll('_', '-').replace(/-at$/, '')
+  return option === 'id' ? '<id>' : `--${option}`
 }
 
 /** `90d`, `12h`, `30m`, `45s`: in seconds. */

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseJsonBody } from '../../src/api/json-body.ts'
+import { syntaxErrorIn } from '../../src/api/json-place.ts'
 import { canonicalJson } from '../../src/shared/canonical-json.ts'
 import { ServiceError } from '../../src/shared/errors.ts'
 import { expectLinear } from '../support/growth.ts'
@@ -30,7 +31,57 @@ describe('a body that is not JSON', () => {
   ])('%s is refused, and not echoed', (_what, body) => {
     const error = refusal(body)
     expect(error.code).toBe('invalid_json')
-    expect(error.message).toMatch(/^The body is not (valid JSON|UTF-8 without a byte order mark)\.$/)
+    expect(error.message).toMatch(
+      /^The body is not (valid JSON: line \d+, column \d+|UTF-8 without a byte order mark)\.$/,
+    )
+  })
+
+  test.each([
+    ['{"a": 1,\n  "b": }', 'line 2, column 8'],
+    ["{'a': 1}", 'line 1, column 2'],
+    ['{"a": [1, 2}', 'line 1, column 12'],
+    ['{"a": 1} {}', 'line 1, column 10'],
+    ['{"a": 01}', 'line 1, column 8'],
+    ['{"a": "tab\t"}', 'line 1, column 11'],
+    ['{"a": "cut', 'line 1, column 11'],
+    ['{"a": "\\x"}', 'line 1, column 8'],
+    ['', 'line 1, column 1'],
+  ])('%j is refused with its position', (body, place) => {
+    expect(refusal(body).message).toBe(`The body is not valid JSON: ${place}.`)
+  })
+
+  test('a syntax error is found exactly where JSON.parse refuses a text', () => {
+    fc.assert(
+      fc.property(
+        fc.json({ maxDepth: 4 }),
+        fc.nat(),
+        fc.constantFrom('', ',', '}', '"', '\\', '0', 'x'),
+        (text, at, by) => {
+          const place = at % (text.length + 1)
+          const changed = text.slice(0, place) + by + text.slice(place + 1)
+          const isValid = (): boolean => {
+            try {
+              JSON.parse(changed)
+              return true
+            } catch {
+              return false
+            }
+          }
+          expect(syntaxErrorIn(changed) === null).toBe(isValid())
+        },
+      ),
+    )
+  })
+
+  test.each([
+    ['{"a": 1, "b": {"c": 1, "c": 2}}', '/b/c'],
+    ['{"a": [0, {"x/y": {}, "x\\u002fy": {}}]}', '/a/1/x~1y'],
+    ['{"a": {"b": 1}, "b": 2, "a": 3}', '/a'],
+  ])('a duplicate key is named: %s', (body, pointer) => {
+    expect(refusal(body)).toMatchObject({
+      code: 'invalid_json',
+      message: `${pointer}: The key occurs twice. Send each key once.`,
+    })
   })
 })
 
@@ -82,7 +133,9 @@ describe('a value that cannot be kept', () => {
     ['"a\\u0000b"', 'invalid_characters'],
     ['"\\ud800"', 'invalid_characters'],
   ])('%s is refused with its place', (value, code) => {
-    expect(refusal(`{"input": {"list": [0, ${value}]}}`).fields).toMatchObject([{ pointer: '/input/list/1', code }])
+    const { fields, message } = refusal(`{"input": {"list": [0, ${value}]}}`)
+    expect(fields).toMatchObject([{ pointer: '/input/list/1', code }])
+    expect(message).toBe(`/input/list/1: ${fields[0]?.detail}`)
   })
 
   test('and a key is refused with the place of its object', () => {

@@ -32,6 +32,7 @@ import { readKept } from './check-files.ts'
 import type { BatchJob, LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
+import { ZOD_ERRORS } from '../zod-errors.ts'
 
 const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
 const score = z.union([z.null(), z.coerce.number()])
@@ -148,7 +149,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     for (const id of ids) all.zscore(keys.storing, id)
     for (const id of owned) all.get(keys.prediction(job.account, id))
     const replies = await run(all)
-    const take = <T>(schema: z.ZodType<T>): T => schema.parse(replies.shift())
+    const take = <T>(schema: z.ZodType<T>): T => schema.parse(replies.shift(), ZOD_ERRORS)
     const scores = <K>(names: readonly K[]): Map<K, number> =>
       new Map(
         names.flatMap((name): [K, number][] => {
@@ -247,7 +248,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       const pipeline = redis.pipeline()
       for (const id of ids.slice(at, at + READ_AT_ONCE)) read(pipeline, id)
       for (const [error, reply] of (await pipeline.exec()) ?? []) {
-        const found = schema.safeParse(reply)
+        const found = schema.safeParse(reply, ZOD_ERRORS)
         if (!error && found.success) take(found.data)
       }
     }

@@ -1,5 +1,18 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import type { FieldError } from '../errors.ts'
+import {
+  expectedAtLeast,
+  expectedAtMost,
+  expectedKind,
+  expectedLessThan,
+  expectedMoreThan,
+  expectedMultipleOf,
+  expectedOneOf,
+  expectedPattern,
+  expectedValue,
+  REQUIRED,
+  UNKNOWN_FIELD,
+} from '../field-details.ts'
 import { referenceOf } from '../inputs/reference.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json, JsonObject } from '../json.ts'
@@ -103,59 +116,29 @@ function isBelowOne(schemas: ReadonlySet<string>, path: string): boolean {
   return false
 }
 
-const KINDS: Record<string, string> = {
-  string: 'a string',
-  number: 'a number',
-  integer: 'a whole number',
-  boolean: 'true or false',
-  object: 'an object',
-  array: 'an array',
-  null: 'null',
-}
-
-const words = (types: unknown): string =>
-  [types]
-    .flat()
-    .map((type) => KINDS[String(type)] ?? String(type))
-    .join(' or ')
-
-const listed = (values: unknown): string => {
-  const all = Array.isArray(values) ? values : []
-  return (
-    all
-      .slice(0, 30)
-      .map((value) => JSON.stringify(value))
-      .join(', ') + (all.length > 30 ? ', ...' : '')
-  )
-}
-
-const shown = (value: Json | undefined): string => JSON.stringify(value ?? null)
-
-const counted = (n: Json | undefined, one: string): string => `${shown(n)} ${one}${n === 1 ? '' : 's'}`
-
 type Detail = [code: string, detail: string]
 
 const DETAILS: Record<string, (params: Record<string, Json>) => Detail> = {
-  required: () => ['required', 'Required.'],
-  additionalProperties: () => ['unknown_field', 'Unknown field.'],
-  type: ({ type }) => ['invalid_type', `Expected ${words(type)}.`],
-  enum: ({ allowedValues }) => ['invalid_value', `Expected one of ${listed(allowedValues)}.`],
-  const: ({ allowedValue }) => ['invalid_value', `Expected ${shown(allowedValue)}.`],
+  required: () => ['required', REQUIRED],
+  additionalProperties: () => ['unknown_field', UNKNOWN_FIELD],
+  type: ({ type }) => ['invalid_type', expectedKind(type)],
+  enum: ({ allowedValues }) => ['invalid_value', expectedOneOf(allowedValues)],
+  const: ({ allowedValue }) => ['invalid_value', expectedValue(allowedValue)],
   anyOf: () => ['invalid_value', 'Matches none of the allowed alternatives.'],
-  minimum: ({ limit }) => ['too_small', `Expected ${shown(limit)} or more.`],
-  maximum: ({ limit }) => ['too_big', `Expected ${shown(limit)} or less.`],
-  exclusiveMinimum: ({ limit }) => ['too_small', `Expected more than ${shown(limit)}.`],
-  exclusiveMaximum: ({ limit }) => ['too_big', `Expected less than ${shown(limit)}.`],
-  minLength: ({ limit }) => ['too_small', `Expected ${counted(limit, 'character')} or more.`],
-  maxLength: ({ limit }) => ['too_big', `Expected ${counted(limit, 'character')} or less.`],
-  minItems: ({ limit }) => ['too_small', `Expected ${counted(limit, 'item')} or more.`],
-  maxItems: ({ limit }) => ['too_big', `Expected ${counted(limit, 'item')} or less.`],
-  multipleOf: ({ multipleOf }) => ['not_multiple_of', `Expected a multiple of ${shown(multipleOf)}.`],
+  minimum: ({ limit }) => ['too_small', expectedAtLeast(limit)],
+  maximum: ({ limit }) => ['too_big', expectedAtMost(limit)],
+  exclusiveMinimum: ({ limit }) => ['too_small', expectedMoreThan(limit)],
+  exclusiveMaximum: ({ limit }) => ['too_big', expectedLessThan(limit)],
+  minLength: ({ limit }) => ['too_small', expectedAtLeast(limit, 'character')],
+  maxLength: ({ limit }) => ['too_big', expectedAtMost(limit, 'character')],
+  minItems: ({ limit }) => ['too_small', expectedAtLeast(limit, 'item')],
+  maxItems: ({ limit }) => ['too_big', expectedAtMost(limit, 'item')],
+  multipleOf: ({ multipleOf }) => ['not_multiple_of', expectedMultipleOf(multipleOf)],
   format: () => [
     'invalid_format',
     'Expected an http(s) URL, a data URI or an upload. A blank or a letter beyond ASCII in a URL is written as %20 or %C3%A9.',
   ],
-  pattern: ({ pattern }) => ['invalid_format', `Expected to match ${shown(pattern).slice(0, 100)}`],
+  pattern: ({ pattern }) => ['invalid_format', expectedPattern(pattern)],
 }
 
 function toFieldError({

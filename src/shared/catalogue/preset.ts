@@ -3,9 +3,9 @@ import { patternProblem } from '../artifacts/artifact-names.ts'
 import { OUTPUT_KINDS, type OutputKind } from '../artifacts/output-shape.ts'
 import { priceRuleSchema, type PriceRule } from '../credits/price.ts'
 import type { FieldError } from '../errors.ts'
-import { pointerOf, pointerSegment } from '../json-pointer.ts'
+import { pointerSegment } from '../json-pointer.ts'
 import { isObject, type JsonObject } from '../json.ts'
-import { ZOD_MESSAGES } from '../zod-messages.ts'
+import { fieldErrors, ZOD_ERRORS } from '../zod-errors.ts'
 import { plainSchema } from './dialect.ts'
 import type { InputChecks } from './input-check.ts'
 import { ownerName, policiesSchema, type Policies } from './policies.ts'
@@ -85,19 +85,8 @@ const fileSchema = z
 
 /** Parses the content of a preset file: the preset, or all errors in it. */
 export function toPreset(value: unknown, checks: InputChecks): { preset: Preset } | { wrong: FieldError[] } {
-  const parsed = fileSchema.safeParse(value, ZOD_MESSAGES)
-  if (!parsed.success)
-    return {
-      wrong: parsed.error.issues.flatMap((issue) => {
-        const pointer = pointerOf(issue.path)
-        if (issue.code !== 'unrecognized_keys') return [{ pointer, code: issue.code, detail: issue.message }]
-        return issue.keys.map((key) => ({
-          pointer: pointer + pointerSegment(key),
-          code: 'unknown_field',
-          detail: 'Unknown field.',
-        }))
-      }),
-    }
+  const parsed = fileSchema.safeParse(value, ZOD_ERRORS)
+  if (!parsed.success) return { wrong: fieldErrors(parsed.error) }
   const { model, version, deployment, schema_sha256, output, key_pattern, price, schema: given, ...rest } = parsed.data
   const plain = given === 'model' ? null : plainSchema(given)
   if (given !== 'model' && plain === null)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ZOD_ERRORS } from '../zod-errors.ts'
 
 /**
  * The vocabulary of credits (docs/credits.md). Every amount is a whole number of micro-credits: a credit has 1,000,000.
@@ -72,7 +73,7 @@ const entrySchema = z.object({
 /** `flat`: field, value, ... of the stream entry. */
 export function decodeEntry(id: string, flat: readonly string[]): LedgerEntry {
   const pairs = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
-  const { granted, balance, held, captured, ...rest } = entrySchema.parse(Object.fromEntries(pairs))
+  const { granted, balance, held, captured, ...rest } = entrySchema.parse(Object.fromEntries(pairs), ZOD_ERRORS)
   return { id, ...rest, after: { granted, balance, held, captured } }
 }
 
@@ -88,4 +89,4 @@ const accountSchema = z.object({
 })
 
 /** An account without entries is empty and unlimited. */
-export const decodeAccount = (hash: Record<string, string>): CreditAccount => accountSchema.parse(hash)
+export const decodeAccount = (hash: Record<string, string>): CreditAccount => accountSchema.parse(hash, ZOD_ERRORS)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { NewerRecordError } from '../jobs/record-codec.ts'
 import type { UploadRecord } from './upload.ts'
+import { ZOD_ERRORS } from '../zod-errors.ts'
 
 const uploadSchema: z.ZodType<UploadRecord> = z.object({
   v: z.literal(1),
@@ -20,5 +21,5 @@ export function decodeUpload(fields: Record<string, string>): UploadRecord | nul
   if (Object.keys(fields).length === 0) return null
   const v = Number(fields.v)
   if (v > 1) throw new NewerRecordError(`an upload of version ${v}`)
-  return uploadSchema.parse({ ...fields, v })
+  return uploadSchema.parse({ ...fields, v }, ZOD_ERRORS)
 }

@@ -16,6 +16,7 @@ import {
 } from './job.ts'
 import { decodeLines, type HistoryLine } from './history-line.ts'
 import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, DOCUMENT_FIELDS, present, type JobDocument } from './record-fields.ts'
+import { ZOD_ERRORS } from '../zod-errors.ts'
 
 /**
  * Records in Redis. One hash for each job holds the fields that commits change, so that a commit writes only what changed:
@@ -191,8 +192,8 @@ const textsSchema = z.array(z.string().nullable())
 /** From the replies of HGETALL and MGET. */
 export const storedJob = (id: string, hash: unknown, documents: unknown): StoredJob => ({
   id,
-  hash: Object.entries(fieldsSchema.parse(hash)).flat(),
-  documents: textsSchema.parse(documents),
+  hash: Object.entries(fieldsSchema.parse(hash, ZOD_ERRORS)).flat(),
+  documents: textsSchema.parse(documents, ZOD_ERRORS),
 })
 
 const pairs = (flat: readonly string[]): [string, string][] =>
@@ -228,11 +229,11 @@ function checkVersion(text: string): void {
 const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
 const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
-const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text))
+const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text), ZOD_ERRORS)
 
 /** Price and estimate from the order document, without the rest of the record. */
 export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
-  moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) })
+  moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) }, ZOD_ERRORS)
 
 export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
   if (hash.length === 0) return null
@@ -245,7 +246,7 @@ export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null 
     if (!isOfAttempt(name) && !isOfHistory(name) && !isOfScripts(name)) fields[name] = decodeField(name, text)
   })
   fields.id = id
-  return jobSchema.parse(fields)
+  return jobSchema.parse(fields, ZOD_ERRORS)
 }
 
 /** Decodes the attempts. `hash`: fields of the job's hash, flat. */
@@ -265,7 +266,7 @@ export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
     const field = name.slice(dot + 1)
     attemptOf(Number(name.slice(0, dot)))[field] = decodeField(field, text)
   })
-  return [...byNumber.values()].map((fields) => attemptSchema.parse(fields)).sort((a, b) => a.n - b.n)
+  return [...byNumber.values()].map((fields) => attemptSchema.parse(fields, ZOD_ERRORS)).sort((a, b) => a.n - b.n)
 }
 
 /** Decodes the history, oldest first. `hash`: fields of the job's hash, flat. */
@@ -285,5 +286,5 @@ export const decodeEffects = (flat: readonly string[]): Effect[] =>
     const effect: unknown = JSON.parse(text)
     const { v } = versionSchema.parse(effect)
     if (v > 1) throw new NewerRecordError(`an effect of version ${v}`)
-    return effectSchema.parse(effect)
+    return effectSchema.parse(effect, ZOD_ERRORS)
   })
