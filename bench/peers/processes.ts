@@ -163,6 +163,7 @@ export async function startRun(): Promise<Run> {
 async function sweepLeftovers(): Promise<void> {
   for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(PREFIX))) {
     const folder = join(tmpdir(), name)
+    if (statSync(folder, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue
     const alive = readPids(folder).map(([pid, started]) => statOf(pid)?.started === started && pid)
     if (alive.length === 0 || alive[0] !== false) continue
     await killTrees(alive.filter((pid) => pid !== false))
@@ -170,7 +171,7 @@ async function sweepLeftovers(): Promise<void> {
   }
 }
 
-/** Empty for a run that is just beginning, and for one of another user. */
+/** Empty for a run that is just beginning. */
 function readPids(folder: string): [number, string][] {
   try {
     const lines = readFileSync(join(folder, PIDS), 'utf8').trim().split('\n')
