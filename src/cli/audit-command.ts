@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util'
-import type { AuditReport, Finding } from '../shared/audit/audit.ts'
+import type { OperatorTools } from '../compose/operators.ts'
+import type { Finding } from '../shared/audit/audit.ts'
 import { INVARIANTS } from '../shared/audit/finding.ts'
 import type { Command } from './command.ts'
+import { EXIT } from './failures.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { note, printJson, printLine, printText } from './terminal.ts'
 
@@ -16,7 +18,8 @@ service runs, or without it.
   --skip-files  does not read the stored files
   --json        prints each finding as a line of JSON
 
-Exit codes: 0 no violation (or all repaired), 1 violations, 2 or 3 the audit could not run.
+Exit codes: 0 no violation (or all repaired), 1 violations, 2 or 3 the audit could not run, 5 no violation, but not everything
+was checked: Replicate could not be listed, or records were written by a newer release.
 `
 
 const options = {
@@ -26,24 +29,28 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const
 
+type Report = Awaited<ReturnType<OperatorTools['audit']>>
+
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
 
 function line({ invariant, id, detail }: Finding, repaired: boolean): string {
   return `${repaired ? 'repaired  ' : ''}${invariant}  ${id}  ${detail}`
 }
 
-function summary({ findings, repaired, skipped, jobs, attempts, predictions }: AuditReport): string {
-  const upstream = predictions === null ? 'upstream did not respond' : `${plural(predictions, 'prediction')} upstream`
+function summary({ findings, repaired, skipped, jobs, attempts, predictions, unlisted }: Report): string {
+  const listed =
+    predictions === null ? 'no predictions at Replicate' : `${plural(predictions, 'prediction')} at Replicate`
   const curable = findings.filter(({ repairable }) => repairable).length
-  return [
-    `Checked ${plural(jobs, 'job')}, ${plural(attempts, 'attempt')}, ${upstream}: ${plural(findings.length, 'finding')}`,
+  const parts = [
+    `Checked ${plural(jobs, 'job')}, ${plural(attempts, 'attempt')}, ${listed}: ${plural(findings.length, 'finding')}`,
     ...(curable > 0 ? [`${curable} repairable with --repair`] : []),
     ...(repaired.length > 0 ? [`${repaired.length} repaired`] : []),
     ...(skipped.length > 0 ? [`${plural(skipped.length, 'record')} of a newer release skipped`] : []),
   ].join(', ')
+  return unlisted === null ? `${parts}.` : `${parts}.\nReplicate's predictions were not checked: ${unlisted}.`
 }
 
-function print(report: AuditReport, asJson: boolean): void {
+function print(report: Report, asJson: boolean): void {
   const { findings, repaired } = report
   if (asJson) {
     const lines = [
@@ -51,13 +58,13 @@ function print(report: AuditReport, asJson: boolean): void {
       ...findings.map((finding) => ({ ...finding, repaired: false })),
     ]
     for (const one of lines) printJson(one)
-    note(`${summary(report)}.`)
+    note(summary(report))
     return
   }
   for (const finding of repaired) printLine(line(finding, true))
   for (const finding of findings) printLine(line(finding, false))
   for (const name of new Set(findings.map(({ invariant }) => invariant))) printText(`\n${name}: ${INVARIANTS[name]}`)
-  printText(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}.\n`)
+  printText(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}\n`)
 }
 
 export const auditCommand: Command = {
@@ -68,7 +75,8 @@ export const auditCommand: Command = {
       const { repair, quiescent } = values
       const report = await audit({ repair, quiescent, files: !values['skip-files'] })
       print(report, values.json)
-      return report.findings.length > 0 ? 1 : 0
+      if (report.findings.length > 0) return EXIT.failed
+      return report.unlisted === null && report.skipped.length === 0 ? EXIT.ok : EXIT.incomplete
     })
   },
 }

@@ -11,6 +11,8 @@ export const EXIT = {
   unreachable: 3,
   /** The service refused, or the operation is not possible. */
   refused: 4,
+  /** An audit found nothing, but could not check everything. */
+  incomplete: 5,
   /** Ctrl-C: 128 + SIGINT */
   interrupted: 130,
 } as const

@@ -38,7 +38,7 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCo
     load: async () => (await import('./rotate-link-key-command.ts')).rotateLinkKeyCommand,
   },
   audit: {
-    summary: 'checks invariants in Redis, in the files and upstream',
+    summary: 'checks invariants in Redis, in the files and at Replicate',
     load: async () => (await import('./audit-command.ts')).auditCommand,
   },
 }

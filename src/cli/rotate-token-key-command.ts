@@ -34,7 +34,7 @@ export const rotateTokenKeyCommand: Command = {
       }
       throw new RefusedError(
         'rotated_before',
-        `the key was rotated a short while ago, and predictions may still carry tokens of the one before. Wait ${Math.ceil(left / 60_000)} min, or use --force.`,
+        `The last rotation is less than two hours ago, and predictions may still carry tokens of the key before it. Wait ${Math.ceil(left / 60_000)} min, or use --force, which can lead to a second prediction for a create with an unknown outcome.`,
       )
     })
   },

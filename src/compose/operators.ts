@@ -23,11 +23,17 @@ import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
+import type { ListFailure } from '../workers/list-window.ts'
 import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
 
 /** Tools of an operator for a deployment, independent of its running processes. */
 export interface OperatorTools {
-  audit(options: { repair: boolean; quiescent: boolean; files: boolean }): Promise<AuditReport>
+  /** `unlisted`: why Replicate's predictions could not be listed; null when they were checked. */
+  audit(options: {
+    repair: boolean
+    quiescent: boolean
+    files: boolean
+  }): Promise<AuditReport & { unlisted: string | null }>
   /** `left`: ms until it can be rotated; 0 when it was rotated. */
   rotateTokenKey(options: { force: boolean }): Promise<{ left: number }>
   /** Revokes all lasting links. `now`: at once; otherwise it takes some seconds. */
@@ -75,13 +81,21 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
       const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
       return listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
     }
+    const tokens = createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null })
     const { artifacts, close: closeStorage } = await buildStorage(config)
     const credits = createRedisCreditStore({ redis, keys })
     const source = createRedisAuditSource({ redis, keys })
     const ledgers = createRedisLedgerSource({ redis, keys })
     return {
-      audit: ({ files, ...options }) =>
-        runAudit({
+      async audit({ files, ...options }) {
+        let unlisted: string | null = null
+        const listOrNote = async () => {
+          const listed = await list()
+          if (listed.kind === 'complete') return listed.predictions
+          unlisted = unlistedWords(listed.failure, { host: new URL(baseUrl).host, hasToken: token !== null })
+          return null
+        }
+        const report = await runAudit({
           ...options,
           source,
           ledgers,
@@ -89,12 +103,11 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
           keep: config.keep,
           account: ACCOUNT,
           creates,
-          upstream: {
-            list,
-            tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null }),
-          },
+          upstream: { list: listOrNote, tokens },
           ...(files ? { artifacts } : {}),
-        }),
+        })
+        return { ...report, unlisted }
+      },
       rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
       rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
       tenants: createTenantAdmin(createTenantStore(redis, keys, config, deployment.id)),
@@ -113,4 +126,15 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
     await closeConnection(redis)
     throw error
   }
+}
+
+/** Reason why predictions could not be listed, with the address that was tried, for an operator's shell. */
+function unlistedWords(
+  { cause, message }: ListFailure,
+  { host, hasToken }: { host: string; hasToken: boolean },
+): string {
+  if (cause === 'account') return `${host} refuses REPLICATE_API_TOKEN (${message})`
+  if (cause === 'rate_limited') return `${message} (${host})`
+  const unset = '; REPLICATE_API_TOKEN is not set in this shell or in .env, so the simulator was tried'
+  return `${host} does not respond (${message})${hasToken ? '' : unset}`
 }

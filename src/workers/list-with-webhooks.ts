@@ -1,11 +1,11 @@
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
-import { listAll } from './list-window.ts'
+import { listAll, type Listing } from './list-window.ts'
 
 /**
  * Lists upstream's predictions of a window, each with its webhook URL where upstream provides one: reads each unowned row
- * without a URL individually. null when upstream could not be listed.
+ * without a URL individually.
  */
 export async function listWithWebhooks(
   dependencies: {
@@ -15,10 +15,10 @@ export async function listWithWebhooks(
   },
   window: { after: number; before: number },
   signal: AbortSignal,
-): Promise<Prediction[] | null> {
+): Promise<Listing> {
   const { upstream, reads, unowned } = dependencies
   const listed = await listAll({ upstream, reads }, window, signal)
-  if (listed.kind === 'incomplete') return null
+  if (listed.kind === 'incomplete') return listed
   const incomplete = new Set(await unowned(listed.predictions.filter(({ webhook }) => !webhook).map(({ id }) => id)))
   const predictions: Prediction[] = []
   for (const prediction of listed.predictions) {
@@ -26,5 +26,5 @@ export async function listWithWebhooks(
     const outcome = incomplete.has(prediction.id) ? await upstream.get(prediction.id) : null
     predictions.push(outcome?.kind === 'prediction' ? outcome.prediction : prediction)
   }
-  return predictions
+  return { kind: 'complete', predictions }
 }

@@ -226,7 +226,7 @@ describe('genqueue audit', () => {
   test('reports no findings on a healthy deployment', async () => {
     const { code, stdout, stderr } = await run([])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^Checked \d+ jobs, \d+ attempts, \d+ predictions upstream: 0 findings\.\n$/)
+    expect(stdout).toMatch(/^Checked \d+ jobs, \d+ attempts, \d+ predictions at Replicate: 0 findings\.\n$/)
   })
 
   test('reports its findings, and repairs them when asked', async () => {
@@ -257,10 +257,23 @@ describe('genqueue audit', () => {
     expect((await audit()).findings).toEqual([])
   })
 
-  test('goes without upstream, and says so', async () => {
-    const { code, stdout } = await run([], { REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1' })
-    expect(code).toBe(0)
-    expect(stdout).toContain('upstream did not respond')
+  test.each([
+    [
+      'an address where nothing is',
+      { REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1' },
+      /127\.0\.0\.1:9 does not respond \(.+\)\.$/,
+    ],
+    [
+      'a shell without the token',
+      { REPLICATE_API_TOKEN: '', SIMULATOR_PORT: '9' },
+      /127\.0\.0\.1:9 does not respond \(.+\); REPLICATE_API_TOKEN is not set in this shell or in \.env/,
+    ],
+  ])('with %s ends with 5, and says what was not checked', async (_what, env, reason) => {
+    const { code, stdout } = await run([], env)
+    expect(code).toBe(5)
+    const [, second = ''] = stdout.split('\n')
+    expect(second).toMatch(/^Replicate's predictions were not checked: /)
+    expect(second).toMatch(reason)
   })
 
   test('ends with 2 when it cannot look', async () => {

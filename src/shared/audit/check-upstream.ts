@@ -61,7 +61,7 @@ export function checkUpstream(
     const shown = timings.permit + timings.createTimeout + timings.clockSkew + timings.listingLag
     if (!quiescent && intended_at + shown > began) return []
     if (intended_at < began - timings.outputLifetime + shown) return []
-    return [problem('prediction_found', attemptId(job.id, n), `upstream does not list ${prediction_id}`)]
+    return [problem('prediction_found', attemptId(job.id, n), `Replicate does not list ${prediction_id}`)]
   }
 
   function checkAgreement({ job, attempt }: AttemptFacts): Problem[] {
@@ -73,12 +73,12 @@ export function checkUpstream(
     // It was listed before the job was read, so it may have completed in between.
     if (!isTerminal(status) && !quiescent) return []
     if (outcome !== null && isTerminal(outcome) && outcome !== status)
-      return [problem('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} upstream`)]
+      return [problem('upstream_agrees', id, `${outcome} here, ${prediction.id} is ${status} at Replicate`)]
     if (!isFinal(job.phase) || n !== job.attempt) return []
     const isGivenUp = job.phase === 'canceled' && outcome === 'succeeded'
     const excused = isGivenUp || job.error?.code === 'output_not_stored' || job.error?.billed === 'unknown'
     if ((job.phase === 'succeeded') !== (status === 'succeeded') && !excused)
-      return [problem('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} upstream`)]
+      return [problem('upstream_agrees', job.id, `${job.phase} here, ${prediction.id} is ${status} at Replicate`)]
     return []
   }
 

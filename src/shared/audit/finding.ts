@@ -31,7 +31,7 @@ export const INVARIANTS = {
   hold_resolved_once: 'The hold of a job lasts until the job is final, and is then captured or released once.',
   create_budget: 'Creates never exceed the rate limit and its burst.',
   prediction_ours: 'Every prediction with our token belongs to its attempt or is a counted orphan.',
-  prediction_found: 'Upstream lists the prediction of every attempt.',
+  prediction_found: 'Replicate lists the prediction of every attempt.',
   one_live_prediction: 'No job has two live predictions.',
   upstream_agrees: 'The final status of a job agrees with that of its prediction.',
   at_rest: 'At rest every job is final, and nothing is due or owed.',
