@@ -55,11 +55,11 @@ const CONDITION_WORDS: Partial<Record<ConditionName, Words>> = {
   upstream_failing: UPSTREAM,
   recovery_former: {
     reason: 'recovery',
-    detail: 'The database was restarted. Creation resumes when all earlier requests are over.',
+    detail: 'Creation waits until all create requests that were sent earlier are over.',
   },
   recovery_listing: {
     reason: 'recovery',
-    detail: 'The database was restarted. Creation resumes when it has been compared with the predictions at Replicate.',
+    detail: 'Creation waits until the database has been compared with the predictions at Replicate.',
   },
   deployment_lost: REDIS,
 }

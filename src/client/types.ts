@@ -38,7 +38,7 @@ export interface WaitingFor {
    * create has an unknown outcome), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
    * before it in its batch), `max_spend` (what its batch may spend is held for others), `files` (files of its input are
    * being handed to Replicate), `copy` (its outputs are being copied), `stop` (Replicate has not confirmed its stop),
-   * `recovery` (Redis was restarted and is being compared with Replicate), `redis` (Redis cannot be used), `worker` (no
+   * `recovery` (Redis is being compared with Replicate before creation resumes), `redis` (Redis cannot be used), `worker` (no
    * worker is running).
    */
   reason:

@@ -91,22 +91,38 @@ function clockLook({ store, timings, upstreamClock }: Core): Look {
 
 /**
  * Checks the token at startup, so that an invalid one is reported before the first job; later only while upstream is
- * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result.
+ * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result. A token that
+ * is accepted ends a pause that its refusal began; so does the start of a process, which may have corrected settings.
  */
-export function upstreamLook({ redis, keys, conditions, timings, upstream }: Core, { config }: ServiceOptions): Look {
+export function upstreamLook(
+  { redis, keys, conditions, timings, upstream, store }: Core,
+  { config }: ServiceOptions,
+): Look {
   const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
   let isTried = false
+  let wasRefused = false
+  let over: Parameters<typeof store.endRefusal>[1] = []
   const isTroubled = (): boolean => conditions.has('token_refused') || conditions.has('upstream_failing')
   const ask: Look = async () => {
     await reads.take(AbortSignal.timeout(timings.readTimeout))
-    await upstream.account()
+    const found = await upstream.account()
+    if (!isTried && found === 'well') over = ['account', 'webhook']
     isTried = true
     return {}
   }
   const { first } = timings.troublePause
   const asked = pacedLook(ask, { calm: first, first, longest: first })
   return async () => {
-    if (!isTried || isTroubled()) return asked()
+    if (!isTried || isTroubled()) await asked()
+    if (conditions.has('token_refused')) wasRefused = true
+    else if (wasRefused) {
+      wasRefused = false
+      over = ['account']
+    }
+    if (over.length > 0) {
+      await store.endRefusal(ACCOUNT, over)
+      over = []
+    }
     return {}
   }
 }

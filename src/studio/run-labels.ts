@@ -112,7 +112,7 @@ const WAITS: Record<WaitingFor['reason'], string> = {
   files: 'Its input files are being uploaded to Replicate.',
   copy: 'Its files are being copied.',
   stop: 'Replicate has not confirmed the cancellation yet.',
-  recovery: 'Redis was restarted and is being reconciled with Replicate.',
+  recovery: 'Redis is being compared with Replicate before creation resumes.',
   redis: 'Redis is unavailable.',
   worker: 'No worker is running.',
 }

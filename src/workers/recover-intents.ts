@@ -7,6 +7,7 @@ import { surelyOver, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Presence } from '../shared/presence.ts'
+import type { GenerationCause } from '../shared/redis/generation.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { NamedAttempt, WebhookTokens } from '../shared/replicate/webhook-token.ts'
@@ -77,8 +78,8 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
   }
 
   /** Pauses creation when upstream is failing, so that every view of the pause shows it. */
-  async function cannotList({ cause, message, retryAfterMs }: ListFailure): Promise<void> {
-    conditions.set('recovery_listing', message)
+  async function cannotList(why: string, { cause, message, retryAfterMs }: ListFailure): Promise<void> {
+    conditions.set('recovery_listing', `${why}: ${message}`)
     if (cause === 'rate_limited') return store.pauseCreation(account, retryAfterMs ?? RETRY_MS, 'rate_limited')
     const found = cause === 'account' ? 'refused' : await upstream.account()
     if (found !== 'well')
@@ -92,7 +93,9 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
       return false
     }
     conditions.set('deployment_lost', null)
-    const { id: generation, isOpen, lostAgo } = await presence.look()
+    const { id: generation, isOpen, lostAgo, cause } = await presence.look()
+    const isFirst = cause === 'first'
+    const why = CAUSE_WORDS[cause ?? 'restarted']
     if (isOpen) {
       waiting = false
       conditions.set('recovery_former', null)
@@ -105,9 +108,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     if (creating > 0 || isLater) {
       conditions.set(
         'recovery_former',
-        creating > 0
-          ? `${creating} ${creating === 1 ? 'process' : 'processes'} may have create requests in flight`
-          : "Redis's memory went back; processes that it does not know may have create requests in flight",
+        `${why}: ${creating > 0 ? `${creating} ${creating === 1 ? 'process' : 'processes'}` : 'unknown processes'} may have create requests in flight`,
       )
       waiting = true
       return false
@@ -118,13 +119,17 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     const pause = await store.pause(account)
     if (pause !== null && pause.until !== null) return false
     if (announced !== generation)
-      log.info("Redis's memory may have gone back: listing predictions that it may have lost")
+      log.info(
+        isFirst
+          ? "Comparing Replicate's list of predictions before the first create"
+          : `${why}: comparing Replicate's list of predictions, because the last writes may be lost`,
+      )
     announced = generation
     const back = Math.min(seen ?? 0, timings.outputLifetime) + timings.recoveryWindow
     const window = { after: now - back, before: now + timings.clockSkew }
     const listing = await listAll({ upstream, reads }, window, signal)
     if (listing.kind === 'incomplete') {
-      await cannotList(listing.failure)
+      await cannotList(why, listing.failure)
       return false
     }
     conditions.set('recovery_listing', null)
@@ -168,7 +173,7 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     if (!(await store.allowIntents(generation))) return false
     log[found > 0 ? 'warn' : 'info'](
       { listed: listed.length, adopted: found },
-      'Redis was compared with Replicate; creation resumes',
+      `Redis was compared with Replicate; creation ${isFirst ? 'begins' : 'resumes'}`,
     )
     return true
   }
@@ -180,6 +185,15 @@ export function createRecoverIntents(dependencies: RecoverDependencies) {
     const open = await running
     return { retryInMs: open ? 0 : waiting ? timings.workerBeat : RETRY_MS }
   }
+}
+
+/** Why creation waits for the comparison, at the beginning of a sentence. */
+const CAUSE_WORDS: Record<NonNullable<GenerationCause>, string> = {
+  first: 'Before the first create',
+  lost: 'Redis lost data',
+  restarted: 'Redis was restarted or replaced',
+  scripts: 'Redis lost its scripts',
+  unattended: 'No process was connected to Redis for a while',
 }
 
 const newerRecords = (count: number): string =>

@@ -23,7 +23,7 @@ async function opened(): Promise<{ generation: Generation; id: string }> {
   const { id, isOpen } = await generation.look()
   expect(isOpen).toBe(false)
   expect(await generation.open(redis, id)).toBe(true)
-  expect(await generation.look()).toEqual({ id, isOpen: true, lostAgo: null })
+  expect(await generation.look()).toEqual({ id, isOpen: true, lostAgo: null, cause: 'first' })
   return { generation, id }
 }
 
@@ -54,18 +54,36 @@ describe('a new generation begins, and is closed', () => {
       const { generation, id } = await opened()
       await redis.hset(key, 'seen', Date.now() + ahead)
       const next = await generation.look()
-      expect(next).toEqual({ id: expect.not.stringMatching(id), isOpen: false, lostAgo: null })
+      expect(next).toEqual({ id: expect.not.stringMatching(id), isOpen: false, lostAgo: null, cause: 'unattended' })
       expect(await generation.look()).toEqual(next)
       expect(await generation.open(redis, id)).toBe(false)
       await redis.del(key)
     }
   })
 
+  test('as a first one, as long as no gate was opened: nothing was created yet', async () => {
+    const generation = worker()
+    await generation.look()
+    await redis.hset(key, 'replid', randomBytes(20).toString('hex'))
+    expect(await generation.look()).toMatchObject({ isOpen: false, cause: 'first' })
+  })
+
+  test('when a server with an open gate did not know a script', async () => {
+    const { generation } = await opened()
+    generation.doubt()
+    expect(await generation.look()).toMatchObject({ isOpen: false, cause: 'scripts' })
+  })
+
   test('when the server draws another replication id', async () => {
     const { generation, id } = await opened()
     await redis.hset(key, 'replid', randomBytes(20).toString('hex'))
     expect(await generation.open(redis, id)).toBe(false)
-    expect(await generation.look()).toMatchObject({ id: expect.not.stringMatching(id), isOpen: false, lostAgo: null })
+    expect(await generation.look()).toMatchObject({
+      id: expect.not.stringMatching(id),
+      isOpen: false,
+      lostAgo: null,
+      cause: 'restarted',
+    })
   })
 
   test('when the scripts of an open one are forgotten, once for all who find out', async () => {
@@ -92,13 +110,13 @@ describe('a new generation begins, and is closed', () => {
     await one.open(redis, later.id)
     await redis.restore(key, 0, before ?? '', 'REPLACE')
     const found = await one.look()
-    expect(found).toMatchObject({ isOpen: false, lostAgo: 0 })
+    expect(found).toMatchObject({ isOpen: false, lostAgo: 0, cause: 'lost' })
     expect([id, later.id]).not.toContain(found.id)
     expect((await two.look()).id).toBe(found.id)
     expect((await worker().look()).id).toBe(found.id)
     expect((await one.look()).lostAgo).toBeGreaterThanOrEqual(0)
     await one.open(redis, found.id)
-    expect(await two.look()).toEqual({ id: found.id, isOpen: true, lostAgo: null })
+    expect(await two.look()).toEqual({ id: found.id, isOpen: true, lostAgo: null, cause: 'lost' })
   })
 
   test('when Redis is restarted, with or without its data', async () => {
@@ -113,7 +131,12 @@ describe('a new generation begins, and is closed', () => {
     expect(await generation.look()).toMatchObject({ id, isOpen: true })
     await own.stop()
     await own.start()
-    expect(await generation.look()).toMatchObject({ id: expect.not.stringMatching(id), isOpen: false, lostAgo: null })
+    expect(await generation.look()).toMatchObject({
+      id: expect.not.stringMatching(id),
+      isOpen: false,
+      lostAgo: null,
+      cause: 'restarted',
+    })
     client.disconnect()
     await own.stop()
   })

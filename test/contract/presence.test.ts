@@ -69,7 +69,7 @@ describe('a process', () => {
     const at = { generation: 'before', asked: 0 }
     const look: Presence['look'] = () => {
       at.asked++
-      return Promise.resolve({ id: at.generation, isOpen: true, lostAgo: null })
+      return Promise.resolve({ id: at.generation, isOpen: true, lostAgo: null, cause: null })
     }
     return { at, presence: { ...presence, look } }
   }
@@ -203,7 +203,7 @@ describe('the recovery gate', () => {
     expect(reach).toBeLessThan(away + timings.recoveryWindow + 60_000)
   })
   test('stays closed when another generation begins while it looks', async () => {
-    const before = { id: 'the generation before', isOpen: false, lostAgo: null }
+    const before = { id: 'the generation before', isOpen: false, lostAgo: null, cause: null }
     const { open, listed } = await gate({ look: () => Promise.resolve(before) })
     expect(await open()).toBe(false)
     expect(listed).toHaveLength(1)

@@ -1018,6 +1018,22 @@ describe('trouble upstream', () => {
     expect(await at.store.pause(ACCOUNT)).toBeNull()
   })
 
+  test('a refusal that is over closes the breaker at once, and counts only the time that it lasted', async () => {
+    const at = await troubled({ timings: LONG })
+    await at.store.endProbe(ACCOUNT, { well: false, reason: 'account' })
+    await at.store.endRefusal(ACCOUNT, ['webhook'])
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'account' })
+    await at.store.endRefusal(ACCOUNT, ['account'])
+    expect(await at.redis.hmget(at.keys.account(ACCOUNT), 'half_open', 'trips')).toEqual([null, null])
+    const [total, until] = await at.redis.hmget(at.keys.account(ACCOUNT), 'paused_total', 'paused_until')
+    expect(Number(until)).toBeLessThanOrEqual(await at.store.now())
+    expect(Number(total)).toBeLessThan(60_000)
+    await at.store.endProbe(ACCOUNT, { well: false, reason: 'account' })
+    await at.store.pauseCreation(ACCOUNT, 3_600_000, 'rate_limited')
+    await at.store.endRefusal(ACCOUNT, ['account'])
+    expect(await at.store.pause(ACCOUNT)).toMatchObject({ reason: 'rate_limited', until: expect.any(Number) })
+  })
+
   test('a refusal of the account stops creation at once, and says so', async () => {
     const at = await troubled({ timings: LONG })
     const [one, two] = await several(2, () => underWay(at))

@@ -216,9 +216,9 @@ describe('a first start', () => {
           return port
         },
       })
-      const lines = () => log.map((line): { level: number; condition?: string } => JSON.parse(line))
+      const lines = () => log.map((line): { level: number; msg: string; condition?: string } => JSON.parse(line))
       const said = () => lines().filter((line) => line.condition === condition)
-      // Nothing was submitted yet.
+      // Nothing was submitted yet, and nothing was lost.
       await waitFor('the log to say it', () => said().length > 0)
       expect(said()).toMatchObject([{ level: 50 }])
       const { id } = await service.client.submit({ version: HELLO, input: { text: 'first' } })
@@ -252,6 +252,11 @@ describe('a first start', () => {
         return now.pause === null && now.conditions.length === 0
       })
       expect(said()).toMatchObject([{ level: 50 }, { level: 30 }])
+      if (condition === 'token_refused')
+        expect(lines().flatMap((line) => line.condition ?? [])).toEqual([condition, condition])
+      const texts = lines().map(({ msg }) => msg)
+      expect(texts).toContain("Comparing Replicate's list of predictions before the first create")
+      expect(texts.filter((text) => /restarted|lost|gone back/.test(text))).toEqual([])
       expect(await metrics()).toContain(`genqueue_condition{name="${condition}"} 0`)
       expect((await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status).toBe(200)
       await service.stop()

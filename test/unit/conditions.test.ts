@@ -88,6 +88,23 @@ describe('a condition', () => {
     expect(nothing).toEqual([])
   })
 
+  test('that follows from another one is neither logged nor shown', async () => {
+    const { conditions, lines } = scene([{ name: 'pause_account', since: 1000, detail: 'a probe is running' }])
+    conditions.set('token_refused', 'status 401')
+    conditions.set('pause_account', 'a probe is running')
+    conditions.set('recovery_listing', 'status 401')
+    expect((await conditions.all()).map(({ name }) => name)).toEqual(['token_refused'])
+    expect((await creationCheck(conditions.local)()).detail).toBe(
+      'Replicate refuses the API token: nothing is created. Check REPLICATE_API_TOKEN (status 401)',
+    )
+    conditions.set('token_refused', null)
+    conditions.set('pause_account', null)
+    expect(conditions.local()).toEqual([])
+    expect(lines.map(({ condition }) => condition)).toEqual(['token_refused', 'token_refused'])
+    conditions.set('pause_account', 'the credit')
+    expect(lines.at(-1)).toMatchObject({ condition: 'pause_account', msg: CONDITIONS.pause_account.begins })
+  })
+
   test('that stops creation makes a worker unready, with words; others do not', async () => {
     const { conditions } = scene()
     const ready = creationCheck(conditions.local)

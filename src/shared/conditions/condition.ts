@@ -74,14 +74,14 @@ export const CONDITIONS = {
   recovery_former: kind(
     'info',
     true,
-    'Redis was restarted: creation waits for create requests sent before the restart',
-    'Create requests sent before the restart of Redis are complete',
+    'Creation waits for create requests that were sent earlier',
+    'Create requests that were sent earlier are complete',
   ),
   recovery_listing: kind(
     'warn',
     true,
-    "Redis was restarted: creation waits until Replicate's predictions have been listed and compared",
-    "Replicate's predictions have been compared",
+    "Creation waits until Replicate's predictions have been listed and compared with Redis",
+    "Replicate's predictions have been compared with Redis",
   ),
   redis_unfit: kind('error', false, 'Redis is unsuitable for this service', 'Redis is suitable again'),
   redis_filling: kind('warn', false, 'Redis is filling up: new jobs are refused', 'Redis has room again'),
@@ -132,6 +132,14 @@ export const CONDITIONS = {
 } as const satisfies Record<string, Kind>
 
 export type ConditionName = keyof typeof CONDITIONS
+
+/**
+ * Conditions that follow from another one. While the cause lasts they are neither logged nor shown, so that one cause is one
+ * condition.
+ */
+export const CONSEQUENCES: Partial<Record<ConditionName, readonly ConditionName[]>> = {
+  token_refused: ['pause_account', 'recovery_listing'],
+}
 
 export const CONDITION_NAMES: readonly ConditionName[] = Object.keys(CONDITIONS).filter(isConditionName)
 

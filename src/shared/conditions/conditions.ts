@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts'
 import {
   CONDITION_NAMES,
   CONDITIONS,
+  CONSEQUENCES,
   type Condition,
   type ConditionBoard,
   type ConditionName,
@@ -26,6 +27,8 @@ export interface Conditions {
 interface Lasting {
   since: number
   detail: string
+  /** False while it follows from another condition. */
+  isLogged: boolean
 }
 
 /** An unresponsive Redis delays shutdown by at most this, ms */
@@ -70,17 +73,24 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
   }, repeatMs)
   timer.unref()
 
+  const isConsequence = (name: ConditionName): boolean =>
+    CONDITION_NAMES.some((cause) => CONSEQUENCES[cause]?.includes(name) && lasting.has(cause))
+
   return {
     set(name, detail) {
       const before = lasting.get(name)
       if (detail === null) {
         if (!before) return
         lasting.delete(name)
-        log.info({ condition: name, for_ms: Date.now() - before.since }, CONDITIONS[name].ends)
+        if (before.isLogged) log.info({ condition: name, for_ms: Date.now() - before.since }, CONDITIONS[name].ends)
+        // A consequence that outlives its cause is found again by the next check.
+        for (const one of CONSEQUENCES[name] ?? []) if (lasting.get(one)?.isLogged === false) lasting.delete(one)
       } else {
         if (before?.detail === detail) return
-        lasting.set(name, { since: before?.since ?? Date.now(), detail })
-        if (!before) log[CONDITIONS[name].level]({ condition: name, detail }, CONDITIONS[name].begins)
+        const isLogged = before?.isLogged || !isConsequence(name)
+        lasting.set(name, { since: before?.since ?? Date.now(), detail, isLogged })
+        if (isLogged && !before?.isLogged)
+          log[CONDITIONS[name].level]({ condition: name, detail }, CONDITIONS[name].begins)
       }
       void publish()
     },
@@ -106,13 +116,16 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
   }
 }
 
-/** Merges reports into one condition for each name. */
-const together = (reports: readonly Report[]): Condition[] =>
-  CONDITION_NAMES.flatMap((name) => {
+/** Merges reports into one condition for each name, without those that follow from another one. */
+const together = (reports: readonly Report[]): Condition[] => {
+  const following = new Set(reports.flatMap(({ name }) => CONSEQUENCES[name] ?? []))
+  return CONDITION_NAMES.flatMap((name) => {
+    if (following.has(name)) return []
     const same = reports.filter((one) => one.name === name)
     const first = same.toSorted((a, b) => a.since - b.since)[0]
     return first ? [{ name, since: first.since, detail: first.detail, processes: same.length }] : []
   })
+}
 
 /** Health check: whether these conditions allow predictions to be created. */
 export const creationCheck =

@@ -127,6 +127,8 @@ export interface JobStore {
   /** Takes the probe lease of a half-open account: true when the caller has it. */
   beginProbe(account: string): Promise<boolean>
   endProbe(account: string, result: { well: true } | { well: false; reason: PauseReason }): Promise<void>
+  /** Closes the circuit breaker where a refusal tripped it, because these reasons are over. */
+  endRefusal(account: string, reasons: readonly ('account' | 'webhook')[]): Promise<void>
   /** Records a storage failure; returns for how long storage has been failing, ms. */
   storageFailed(): Promise<number>
   storageWorked(): Promise<void>

@@ -29,6 +29,7 @@ const forgetKept = loadScript(here('forget-kept-files.lua'), { flags: ['allow-oo
 const passPlace = loadScript(here('pass-place.lua'))
 const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const endRefusal = loadScript(limits('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
 /** Lists of texts, validated without copying, because every change reads a record. */
@@ -258,6 +259,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const { first, longest } = timings.troublePause
       const args = [result.well ? '1' : '0', String(first), String(longest), result.well ? '' : result.reason]
       await endProbe(redis, [keys.account(account)], args)
+    },
+
+    async endRefusal(account, reasons) {
+      await endRefusal(redis, [keys.account(account)], [...reasons])
     },
 
     async storageFailed() {

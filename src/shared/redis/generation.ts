@@ -10,7 +10,17 @@ const includes = [beside('replication-id.lua')]
 const lookAt = loadScript(beside('generation.lua'), { flags: ['allow-oom'], includes: [clockLua, ...includes] })
 const openGate = loadScript(beside('open-gate.lua'), { flags: ['allow-oom'], includes })
 
-const lookReply = z.tuple([z.string(), z.enum(['0', '1']), z.string(), z.string()])
+/** Cause of a new generation. `first`: nothing was created yet; null: unknown, an earlier release began it. */
+const CAUSES = ['first', 'lost', 'restarted', 'scripts', 'unattended'] as const
+export type GenerationCause = (typeof CAUSES)[number] | null
+
+const lookReply = z.tuple([
+  z.string(),
+  z.enum(['0', '1']),
+  z.string(),
+  z.string(),
+  z.enum(CAUSES).nullable().catch(null),
+])
 
 /** Result of one look at Redis's memory. */
 export interface GenerationLook {
@@ -20,6 +30,7 @@ export interface GenerationLook {
   isOpen: boolean
   /** Time since the loss of a later memory was found, ms; null: no known loss. */
   lostAgo: number | null
+  cause: GenerationCause
 }
 
 /**
@@ -61,12 +72,12 @@ export function createGeneration(redis: Redis, key: string, { gap }: GenerationO
     known: () => known,
     async look() {
       const args = [known, randomBytes(8).toString('hex'), gap === null ? '' : String(gap), doubted]
-      const [id, open, replid, lost] = lookReply.parse(await lookAt(redis, [key], args))
+      const [id, open, replid, lost, cause] = lookReply.parse(await lookAt(redis, [key], args))
       known = id
       isOpen = open === '1'
       doubted = ''
       replication = replid
-      return { id, isOpen, lostAgo: lost === '' ? null : Number(lost) }
+      return { id, isOpen, lostAgo: lost === '' ? null : Number(lost), cause }
     },
     doubt() {
       if (isOpen) doubted = known

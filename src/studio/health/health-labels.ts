@@ -38,7 +38,7 @@ export const WAIT_NAMES: Record<WaitingFor['reason'], string> = {
   files: 'input files to be uploaded',
   copy: 'outputs to be copied',
   stop: 'Replicate to confirm a cancellation',
-  recovery: 'Redis to be reconciled with Replicate',
+  recovery: 'Redis to be compared with Replicate',
   redis: 'Redis to recover',
   worker: 'a worker',
 }
