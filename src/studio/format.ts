@@ -12,6 +12,16 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} m`
 }
 
+/** "1 run", "2,000 runs". */
+export function counted(count: number, one: string): string {
+  return `${count.toLocaleString()} ${count === 1 ? one : `${one}s`}`
+}
+
+/** "12.5%" */
+export function percent(share: number): string {
+  return `${(share * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })}%`
+}
+
 /** For a running clock: without tenths, which would flicker. */
 export function runningFor(ms: number): string {
   return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : duration(ms)

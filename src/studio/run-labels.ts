@@ -1,5 +1,6 @@
 import { isFinal } from '../client/client.ts'
 import type { Billed, Job, JobPhase, WaitingFor } from '../client/types.ts'
+import { runningFor } from './format.ts'
 import { credits } from './money.ts'
 
 /** The shapes of `StatusIcon`. */
@@ -102,7 +103,7 @@ const WAITS: Record<WaitingFor['reason'], string> = {
   budget: 'This account’s limit of creates per minute is used up for now.',
   rate_limited: 'Replicate is rate limiting this account.',
   upstream: 'Replicate is failing or unreachable. Creation resumes when it recovers.',
-  account: 'Replicate rejects the account. Check the token and the credit.',
+  account: 'Replicate refuses the account. Check the token and the credit.',
   webhook: 'Replicate refuses the webhook URL of this service. Check PUBLIC_URL.',
   storage: 'Outputs cannot be stored, so creation is paused.',
   outcome: 'The response to the request was lost.',
@@ -125,6 +126,17 @@ export function whyItWaits(job: Job): string | null {
   if (!job.waiting_for || SAID_BY_PHASE.has(job.waiting_for.reason)) return null
   const known: Partial<Record<string, string>> = WAITS
   return job.waiting_for.detail || known[job.waiting_for.reason] || null
+}
+
+/** Reasons whose `until` is the next check, which may find the same cause again. */
+const CHECKED: ReadonlySet<string> = new Set<WaitingFor['reason']>(['account', 'webhook', 'upstream', 'storage'])
+
+/** What happens at the `until` of a wait, `left` ms from now. */
+export function untilLabel(reason: WaitingFor['reason'], left: number): string {
+  const time = runningFor(left)
+  if (CHECKED.has(reason)) return left > 0 ? `Next check in ${time}.` : 'Being checked now.'
+  if (reason === 'rate_limited') return left > 0 ? `Resumes in about ${time}.` : 'Resumes any moment.'
+  return left > 0 ? `For at most ${time} more.` : 'For a moment more.'
 }
 
 /** The explanation on a tile: only for unusual waits. */

@@ -7,9 +7,9 @@ export function Ticking({ since }: { since: string }) {
   return <>{runningFor(serviceNow() - Date.parse(since))}</>
 }
 
-/** Time until, updated every second. */
+/** Time until an estimate, updated every second. */
 export function Until({ at }: { at: string }) {
   useSeconds(true)
   const left = Date.parse(at) - serviceNow()
-  return <>{left <= 0 ? 'any moment' : `in ${runningFor(left)}`}</>
+  return <>{left <= 0 ? 'later than estimated' : `in ${runningFor(left)}`}</>
 }

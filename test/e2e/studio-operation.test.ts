@@ -73,7 +73,7 @@ describe('health', () => {
     await page.getByRole('heading', { name: 'Everything is healthy' }).waitFor()
     const completions = page.getByRole('region', { name: 'How completions were detected' })
     await completions.getByText('By webhook').waitFor()
-    await completions.getByText('100 %').waitFor()
+    await completions.getByText('100%').waitFor()
     await page.getByRole('region', { name: 'Webhooks' }).getByText('median of the last 3').waitFor()
     await page.getByRole('region', { name: 'Budget' }).getByText('60,000 a minute').first().waitFor()
   })
@@ -87,7 +87,7 @@ describe('health', () => {
     await page.getByText('Replicate’s rate limit').waitFor()
     await page
       .getByRole('region', { name: 'Budget' })
-      .getByText(/Creation is paused: Replicate is rate limiting this account, for \d+ s/)
+      .getByText(/Creation is paused: Replicate is rate limiting this account\. Resumes in about \d+ s/)
       .waitFor()
     expect(await serious(page)).toEqual([])
   })

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Health } from '../../src/client/types.ts'
+import { counted } from '../../src/studio/format.ts'
 import { findingsOf, webhookStatus } from '../../src/studio/health/health-labels.ts'
+import { untilLabel } from '../../src/studio/run-labels.ts'
 
 const allowance = { per_minute: 600, burst: 10, free: 10 }
 const HEALTH: Health = {
@@ -61,6 +63,13 @@ describe('findings', () => {
     ])
   })
 
+  test('a refused token is one finding, although it pauses creation too', () => {
+    const pause = { reason: 'account', until: null } as const
+    expect(findingsOf(health({ pause, conditions: [{ ...refused, name: 'pause_account' }, refused] }), WELL)).toEqual([
+      { what: 'Replicate refuses the API token.', todo: 'Status 401.' },
+    ])
+  })
+
   test('conditions shown elsewhere are not repeated', () => {
     const pause = { reason: 'account', until: null } as const
     const conditions = ['pause_account', 'redis_unfit', 'storage_failing', 'webhooks_silent', 'outputs_at_risk'].map(
@@ -73,7 +82,7 @@ describe('findings', () => {
     expect(findingsOf(health({ pause, conditions }), checks)).toEqual([
       { what: 'Redis is failing.', todo: 'appendonly is off' },
       {
-        what: 'Creation is paused: Replicate rejects the account.',
+        what: 'Creation is paused: Replicate refuses the account.',
         todo: 'Check the token and the credit at Replicate.',
       },
     ])
@@ -85,4 +94,25 @@ describe('findings', () => {
     const webhooks = { ...polled.webhooks, expected: false }
     expect(findingsOf(health({ ...polled, webhooks }), WELL)).toEqual([])
   })
+})
+
+describe('the end of a wait', () => {
+  test.each([
+    ['rate_limited', 'Resumes in about 24 s.', 'Resumes any moment.'],
+    // The check may find the same cause again.
+    ['account', 'Next check in 24 s.', 'Being checked now.'],
+    ['upstream', 'Next check in 24 s.', 'Being checked now.'],
+    ['stop', 'For at most 24 s more.', 'For a moment more.'],
+  ] as const)('of the reason %s: %s', (reason, before, after) => {
+    expect(untilLabel(reason, 24_000)).toBe(before)
+    expect(untilLabel(reason, -1)).toBe(after)
+  })
+})
+
+test('one thing is not "1 things"', () => {
+  expect([counted(1, 'prediction'), counted(2, 'prediction'), counted(0, 'run')]).toEqual([
+    '1 prediction',
+    '2 predictions',
+    '0 runs',
+  ])
 })

@@ -1,4 +1,5 @@
 import type { Batch } from '../../client/types.ts'
+import { counted } from '../format.ts'
 import { finishedIn, inProgressIn } from './batch-labels.ts'
 
 /** Progress and results of a batch as one bar, with the same as text. */
@@ -14,7 +15,7 @@ export function BatchBar({ batch }: { batch: Batch }) {
   ].filter(({ count }) => count > 0)
   const label = parts.map(({ name, count }) => `${count} ${name}`).join(', ')
   return (
-    <div className="batch-bar" role="img" aria-label={`${counts.total} runs: ${label}`} title={label}>
+    <div className="batch-bar" role="img" aria-label={`${counted(counts.total, 'run')}: ${label}`} title={label}>
       {parts.map(({ name, count }) => (
         <span key={name} className={`batch-part batch-part-${name.replace(' ', '-')}`} style={{ flexGrow: count }} />
       ))}

@@ -1,4 +1,5 @@
 import type { Batch, BatchStatus } from '../../client/types.ts'
+import { percent } from '../format.ts'
 import { credits } from '../money.ts'
 import type { Shape } from '../run-labels.ts'
 
@@ -36,10 +37,6 @@ export function stopReason({ stopped, stop_on_failure_rate, max_spend }: Batch):
     default:
       return 'The batch was stopped. Queued runs do not start.'
   }
-}
-
-export function percent(share: number): string {
-  return `${(share * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })} %`
 }
 
 export function batchCost({ cost }: Batch): string | null {

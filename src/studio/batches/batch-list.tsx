@@ -1,7 +1,7 @@
 import { useEffect } from 'react'
 import type { Batch } from '../../client/types.ts'
 import { serviceNow } from '../clock.ts'
-import { whenFull, whenShort } from '../format.ts'
+import { percent, whenFull, whenShort } from '../format.ts'
 import { Plus, StatusIcon } from '../icons.tsx'
 import { batchPath, Link } from '../router.tsx'
 import { useFollowAll } from '../runs.ts'
@@ -9,7 +9,7 @@ import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 import { usePages } from '../use-pages.ts'
 import { BatchBar } from './batch-bar.tsx'
-import { BATCH_LABELS, batchCost, batchTitle, finishedIn, percent } from './batch-labels.ts'
+import { BATCH_LABELS, batchCost, batchTitle, finishedIn } from './batch-labels.ts'
 import { Problem } from '../problem.tsx'
 
 /** Milliseconds between refreshes of the counts while a batch is running. */

@@ -3,9 +3,10 @@ import type { Batch, JobStatus } from '../../client/types.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
-import { between, duration, humanize, whenFull, whenToTheMinute } from '../format.ts'
+import { between, counted, duration, humanize, percent, whenFull, whenToTheMinute } from '../format.ts'
 import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
 import { credits } from '../money.ts'
+import { Problem } from '../problem.tsx'
 import { RefusalNote } from '../refusal-note.tsx'
 import { batchPath, go, leave, Link, STATUSES, useAddress, withQuery } from '../router.tsx'
 import { useFollowAll } from '../runs.ts'
@@ -15,7 +16,7 @@ import { useSend } from '../submit.ts'
 import { Ticking, Until } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { BatchBar } from './batch-bar.tsx'
-import { BATCH_LABELS, batchTitle, finishedIn, percent, stopReason, inProgressIn } from './batch-labels.ts'
+import { BATCH_LABELS, batchTitle, finishedIn, stopReason, inProgressIn } from './batch-labels.ts'
 import { useBatch } from './use-batch.ts'
 
 export function BatchPage({ id }: { id: string }) {
@@ -69,7 +70,8 @@ export function BatchPage({ id }: { id: string }) {
       </header>
       <Overview batch={batch} onChange={accept} />
       <Chips batch={batch} />
-      <Grid batch={batch} ids={ids} />
+      <Problem text={problem} />
+      <Grid batch={batch} ids={ids} problem={problem} />
     </main>
   )
 }
@@ -149,7 +151,7 @@ function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) =
 
 function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChange: (batch: Batch) => void }) {
   const { client } = useStudio()
-  const runs = open === 1 ? '1 run' : `${open} runs`
+  const runs = counted(open, 'run')
   return (
     <ConfirmButton
       icon={<Stop />}
@@ -174,7 +176,7 @@ function RetryFailed({ batch, missed }: { batch: Batch; missed: number }) {
     <>
       <button type="button" className="button primary" disabled={sending} onClick={() => void retry()}>
         <Again />
-        {sending ? 'Sending…' : `Retry ${missed === 1 ? '1 run' : `${missed} runs`}`}
+        {sending ? 'Sending…' : `Retry ${counted(missed, 'run')}`}
       </button>
       {refusal && <RefusalNote refusal={refusal} />}
     </>
@@ -201,14 +203,14 @@ function Chips({ batch }: { batch: Batch }) {
   )
 }
 
-function Grid({ batch, ids }: { batch: Batch; ids: readonly string[] }) {
+function Grid({ batch, ids, problem }: { batch: Batch; ids: readonly string[]; problem: string | null }) {
   const { status } = useAddress()
   const shown = useOfStatus(ids, status)
   const missing = status === null ? batch.counts.total - ids.length : 0
   return (
     <section aria-label="Runs of the batch">
       <TileGrid ids={shown} label="Runs of the batch, in order" small />
-      {missing > 0 && <p className="muted sheet-end">Loading {missing} more…</p>}
+      {missing > 0 && problem === null && <p className="muted sheet-end">Loading {missing} more…</p>}
       {status !== null && shown.length === 0 && <p className="muted sheet-end">No run of this batch is {status}.</p>}
     </section>
   )

@@ -17,16 +17,23 @@ export function useBatch(id: string): {
   const [batch, setBatch] = useState<Batch | null>(null)
   const [ids, setIds] = useState<readonly string[]>([])
   const [problem, setProblem] = useState<string | null>(null)
+  const [runsProblem, setRunsProblem] = useState<string | null>(null)
   const visible = usePageVisible()
 
   useEffect(() => {
     let current = true
-    client.batch(id).then(
-      (read) => current && setBatch(read),
-      (error: unknown) => current && setProblem(errorText(error)),
-    )
-    return () => void (current = false)
-  }, [client, id])
+    const read = () =>
+      void client.batch(id).then(
+        (found) => current && setBatch(found),
+        (error: unknown) => current && setProblem(errorText(error)),
+      )
+    read()
+    const leave = runs.onOpening(read)
+    return () => {
+      current = false
+      leave()
+    }
+  }, [client, runs, id])
 
   const over = batch === null || batch.completed_at !== null
   useEffect(() => (visible && !over ? client.batchEvents(id, setBatch) : undefined), [client, id, visible, over])
@@ -45,8 +52,9 @@ export function useBatch(id: string): {
         setIds((before) => (known.length > before.length ? [...known] : before))
         cursor = page.next_cursor
       } while (cursor !== null)
+      setRunsProblem(null)
     }
-    const start = () => void readAll().catch((error: unknown) => current && setProblem(errorText(error)))
+    const start = () => void readAll().catch((error: unknown) => current && setRunsProblem(errorText(error)))
     start()
     const leave = runs.onOpening(start)
     return () => {
@@ -55,5 +63,10 @@ export function useBatch(id: string): {
     }
   }, [client, runs, id])
 
-  return { batch, ids, problem, accept: useCallback((next: Batch) => setBatch(next), []) }
+  return {
+    batch,
+    ids,
+    problem: batch ? runsProblem : problem,
+    accept: useCallback((next: Batch) => setBatch(next), []),
+  }
 }

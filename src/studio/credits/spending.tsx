@@ -1,5 +1,6 @@
 import { useCallback } from 'react'
 import type { Spending, SpendingSum } from '../../client/types.ts'
+import { counted } from '../format.ts'
 import { credits } from '../money.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
@@ -48,11 +49,11 @@ function Days({ spending }: { spending: Spending }) {
       <div
         className="days-bars"
         role="img"
-        aria-label={`${credits(total.captured)} credits in ${total.jobs} runs on ${charged.size} days`}
+        aria-label={`${credits(total.captured)} credits in ${counted(total.jobs, 'run')} on ${counted(charged.size, 'day')}`}
       >
         {days.map((day) => {
           const sum = charged.get(day)
-          const label = `${DAY.format(Date.parse(day))}: ${sum ? `${credits(sum.captured)} credits, ${sum.jobs} runs` : 'nothing'}`
+          const label = `${DAY.format(Date.parse(day))}: ${sum ? `${credits(sum.captured)} credits, ${counted(sum.jobs, 'run')}` : 'nothing'}`
           return (
             <span key={day} className="day" title={label}>
               <span className="day-bar" style={{ height: `${((sum?.captured ?? 0) / highest) * 100}%` }} />

@@ -14,7 +14,7 @@ export const SOURCES: Record<string, string> = {
 export const PAUSES: Record<NonNullable<Health['pause']>['reason'], string> = {
   rate_limited: 'Replicate is rate limiting this account',
   upstream: 'Replicate is failing',
-  account: 'Replicate rejects the account',
+  account: 'Replicate refuses the account',
   webhook: 'Replicate refuses the webhook URL',
   storage: 'outputs cannot be stored',
 }
@@ -65,8 +65,13 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     say(!ok && name !== 'creation', `${humanize(name)} is failing.`, detail)
   }
   const { pause, webhooks, finished_by, conditions } = health
+  // A refused token pauses creation too: one cause, one problem.
   if (pause)
-    say(true, `Creation is paused: ${PAUSES[pause.reason]}.`, PAUSE_FIXES[pause.reason] ?? 'It resumes automatically.')
+    say(
+      !(pause.reason === 'account' && conditions.some(({ name }) => name === 'token_refused')),
+      `Creation is paused: ${PAUSES[pause.reason]}.`,
+      PAUSE_FIXES[pause.reason] ?? 'It resumes automatically.',
+    )
   const isShown = (name: string): boolean => name.startsWith('pause_') || ELSEWHERE.has(name)
   for (const { name, title, detail, processes } of conditions)
     say(
@@ -76,7 +81,9 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
     )
   say(
     health.artifacts_at_risk > 0,
-    health.artifacts_at_risk === 1 ? 'One output is at risk.' : `${health.artifacts_at_risk} outputs are at risk.`,
+    health.artifacts_at_risk === 1
+      ? 'One output is at risk.'
+      : `${health.artifacts_at_risk.toLocaleString()} outputs are at risk.`,
     'Replicate removes uncopied outputs soon. Check the storage and the workers’ log.',
   )
   say(

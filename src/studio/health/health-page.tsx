@@ -3,9 +3,9 @@ import type { Readiness } from '../../client/client.ts'
 import type { Allowance, Health, WaitingFor } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { Figure, Figures } from '../figures.tsx'
-import { duration, runningFor, humanize } from '../format.ts'
+import { counted, duration, humanize, percent } from '../format.ts'
 import { StatusIcon } from '../icons.tsx'
-import { phaseLabels } from '../run-labels.ts'
+import { phaseLabels, untilLabel } from '../run-labels.ts'
 import { useFollowAll } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
 import { useLoaded } from '../use-loaded.ts'
@@ -33,25 +33,33 @@ export function HealthPage() {
 
 function Report() {
   const { client } = useStudio()
-  const read = useCallback(() => Promise.all([client.health(), client.readiness()]), [client])
-  const { value, problem } = useLoaded(read, { every: REFRESH_MS })
+  // Read apart: each part of the page needs only one of the two.
+  const { value: health, problem: healthProblem } = useLoaded(
+    useCallback(() => client.health(), [client]),
+    { every: REFRESH_MS },
+  )
+  const { value: readiness, problem: readinessProblem } = useLoaded(
+    useCallback(() => client.readiness(), [client]),
+    { every: REFRESH_MS },
+  )
+  const problem = healthProblem ?? readinessProblem
   return (
     <>
       <Problem text={problem} />
-      {!value && !problem && <div className="card card-loading" aria-hidden="true" />}
-      {value && (
-        <>
-          <Verdict health={value[0]} readiness={value[1]} />
-          <div className="health">
-            <Completions health={value[0]} />
-            <Webhooks health={value[0]} />
-            <Budget health={value[0]} />
-            <Waiting health={value[0]} />
-            <Trouble health={value[0]} />
-            <Checks readiness={value[1]} />
-          </div>
-        </>
-      )}
+      {!health && !readiness && !problem && <div className="card card-loading" aria-hidden="true" />}
+      {health && readiness && <Verdict health={health} readiness={readiness} />}
+      <div className="health">
+        {health && (
+          <>
+            <Completions health={health} />
+            <Webhooks health={health} />
+            <Budget health={health} />
+            <Waiting health={health} />
+            <Trouble health={health} />
+          </>
+        )}
+        {readiness && <Checks readiness={readiness} />}
+      </div>
     </>
   )
 }
@@ -109,7 +117,7 @@ function Completions({ health }: { health: Health }) {
           <div
             className="share-bar"
             role="img"
-            aria-label={parts.map(([name, count]) => `${SOURCES[name] ?? name} ${share(count, all)}`).join(', ')}
+            aria-label={parts.map(([name, count]) => `${SOURCES[name] ?? name} ${percent(count / all)}`).join(', ')}
           >
             {parts.map(([name, count]) => (
               <span key={name} className={`source source-${name}`} style={{ flexGrow: count }} />
@@ -120,7 +128,7 @@ function Completions({ health }: { health: Health }) {
               <li key={name}>
                 <span className={`source source-${name}`} />
                 <span>{SOURCES[name] ?? name}</span>
-                <span className="tabular">{share(count, all)}</span>
+                <span className="tabular">{percent(count / all)}</span>
                 <span className="tabular muted">{count.toLocaleString()}</span>
               </li>
             ))}
@@ -131,9 +139,6 @@ function Completions({ health }: { health: Health }) {
   )
 }
 
-const share = (count: number, all: number): string =>
-  `${((count / all) * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })} %`
-
 function Webhooks({ health }: { health: Health }) {
   const { webhooks } = health
   const { latency } = webhooks
@@ -143,7 +148,13 @@ function Webhooks({ health }: { health: Health }) {
         <Figure
           name="Latency"
           value={latency ? duration(latency.p50 * 1000) : '–'}
-          note={latency ? `median of the last ${latency.count}` : 'none received by this process yet'}
+          note={
+            latency
+              ? latency.count === 1
+                ? 'the only one so far'
+                : `median of the last ${latency.count}`
+              : 'none received by this process yet'
+          }
         />
         {latency && (
           <>
@@ -169,7 +180,7 @@ function Budget({ health: { budget, pause, predictions_open } }: { health: Healt
       <Meter name="Creates" allowance={budget.creates} />
       <Meter name="Reads" allowance={budget.reads} />
       <p className="card-note">
-        {pause ? <PauseNote pause={pause} /> : `${predictions_open.toLocaleString()} predictions in flight.`}
+        {pause ? <PauseNote pause={pause} /> : `${counted(predictions_open, 'prediction')} in flight.`}
       </p>
     </Card>
   )
@@ -180,8 +191,8 @@ function PauseNote({ pause }: { pause: NonNullable<Health['pause']> }) {
   const left = pause.until === null ? null : Date.parse(pause.until) - serviceNow()
   return (
     <>
-      Creation is paused: {PAUSES[pause.reason]}
-      {left !== null && left > 0 ? `, for ${runningFor(left)}` : ''}.
+      Creation is paused: {PAUSES[pause.reason]}.{' '}
+      {left === null ? 'Being checked now.' : untilLabel(pause.reason, left)}
     </>
   )
 }
@@ -194,7 +205,7 @@ function Meter({ name, allowance: { per_minute, burst, free } }: { name: string;
       <span className="muted tabular">{per_minute.toLocaleString()} a minute</span>
       <meter min={0} max={burst} value={free} aria-label={`${name} available now: ${free} of ${burst}`} />
       <span className="tabular meter-free">
-        {free} of {burst} free
+        {free.toLocaleString()} of {burst.toLocaleString()} free
       </span>
     </div>
   )
@@ -251,7 +262,7 @@ function Trouble({ health }: { health: Health }) {
     {
       name: 'Overdue',
       count: health.due.overdue,
-      note: `of ${health.due.waiting + health.due.overdue} scheduled items`,
+      note: `of ${counted(health.due.waiting + health.due.overdue, 'scheduled item')}`,
     },
     { name: 'Invalid webhooks', count: health.webhooks.dead_letters, note: 'kept for inspection' },
     { name: 'Orphan predictions', count: health.orphan_predictions, note: 'since installation; the goal is 0' },

@@ -45,7 +45,7 @@ function Developing({ job }: { job: Job }) {
       <div className="stage">
         <Print ratio={expectedRatio(job) ?? 16 / 9} blank live={job.status !== 'queued'}>
           {job.progress !== null && job.phase === 'running' ? (
-            <span className="print-share">{Math.round(job.progress * 100)} %</span>
+            <span className="print-share">{Math.round(job.progress * 100)}%</span>
           ) : (
             <span className="print-note">{phaseLabels(job).waiting}</span>
           )}

@@ -1,12 +1,12 @@
 import { useState } from 'react'
 import { isFinal } from '../../client/client.ts'
-import type { Job } from '../../client/types.ts'
+import type { Job, WaitingFor } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
-import { between, duration, moment, runningFor } from '../format.ts'
+import { between, duration, moment } from '../format.ts'
 import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
 import { go, Link, runPath } from '../router.tsx'
 import { errorText } from '../run-store.ts'
-import { costOfCanceling, creditsOfCanceling, sinceWhen, whyItWaits, phaseLabels } from '../run-labels.ts'
+import { costOfCanceling, creditsOfCanceling, sinceWhen, untilLabel, whyItWaits, phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
@@ -45,7 +45,7 @@ function Doing({ job }: { job: Job }) {
       <div className="status-text">
         {headline.length >= 28 && <p className="status-strong">{headline}.</p>}
         {wait && <p className="status-strong">{wait}</p>}
-        {job.waiting_for?.until && <Until at={job.waiting_for.until} />}
+        {job.waiting_for?.until && <Until reason={job.waiting_for.reason} at={job.waiting_for.until} />}
         {!(job.phase === 'queued' && wait) && <p>{detail}</p>}
         <p className="muted">
           {since.label === 'since' ? 'Since' : 'Accepted at'}{' '}
@@ -69,15 +69,9 @@ function Doing({ job }: { job: Job }) {
   )
 }
 
-function Until({ at }: { at: string }) {
+function Until({ reason, at }: { reason: WaitingFor['reason']; at: string }) {
   useSeconds(true)
-  const left = Date.parse(at) - serviceNow()
-  if (left <= 0) return <p className="muted">Resumes any moment.</p>
-  return (
-    <p className="muted">
-      Resumes in about <span className="tabular">{runningFor(left)}</span>
-    </p>
-  )
+  return <p className="muted tabular">{untilLabel(reason, Date.parse(at) - serviceNow())}</p>
 }
 
 function Actions({ job }: { job: Job }) {
