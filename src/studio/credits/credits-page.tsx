@@ -62,8 +62,8 @@ function AccountFigures({ account }: { account: Credits }) {
       <Figures>
         <Figure
           name="Balance"
-          value={unlimited ? 'No limit' : credits(balance)}
-          note={unlimited ? 'no grant yet' : 'available for new runs'}
+          value={credits(balance)}
+          note={unlimited ? 'no limit before the first grant' : 'available for new runs'}
           bad={!unlimited && balance <= 0}
         />
         <Figure name="Held" value={credits(held)} note="for unfinished runs" />
