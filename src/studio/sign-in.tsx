@@ -62,6 +62,10 @@ export function SignIn({ client }: { client: Client }) {
         <button type="submit" className="button primary wide" disabled={busy}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
+        <p className="field-note">
+          No key? On the service’s machine, <code>npx genqueue login</code> prints a sign-in link. The operator’s key is{' '}
+          <code>DEV_API_KEY</code>, or <code>apiKey</code> in <code>credentials.json</code> of <code>DATA_DIR</code>.
+        </p>
       </form>
       <ThemeSwitch />
     </main>
