@@ -3,7 +3,7 @@ import type { Client } from '../client/client.ts'
 import { BatchList } from './batches/batch-list.tsx'
 import { BatchPage } from './batches/batch-page.tsx'
 import { NewBatch } from './batches/new-batch.tsx'
-import { createCatalogueReader } from './catalogue.ts'
+import { createCatalogue } from './catalogue.ts'
 import { Composer } from './composer.tsx'
 import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
@@ -22,7 +22,7 @@ export function App({ client }: { client: Client }) {
   const { needed, epoch } = useSession()
   // Another session may be another tenant, so all state of the last one is dropped.
   const studio = useMemo(
-    () => ({ client, runs: createRuns(client), catalogue: createCatalogueReader(client), epoch }),
+    () => ({ client, runs: createRuns(client), catalogue: createCatalogue(client), epoch }),
     [client, epoch],
   )
   const who = useReadWho(client, epoch)

@@ -1,5 +1,4 @@
 import { useEffect, useState } from 'react'
-import type { Catalogue } from './catalogue.ts'
 import { replaceDraft } from './drafts.ts'
 import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
@@ -12,7 +11,6 @@ import { useCatalogue } from './use-catalogue.ts'
 import { useMay } from './who.ts'
 
 export function Composer() {
-  const { value: catalogue, problem } = useCatalogue()
   const may = useMay('jobs:write')
   return (
     <section className="composer" aria-label="New run">
@@ -23,44 +21,68 @@ export function Composer() {
         </Link>
       </div>
       {!may && <p className="composer-note muted">Starting runs needs the scope jobs:write, which the key lacks.</p>}
-      {may && catalogue && <RecipeForm catalogue={catalogue} />}
-      <Problem text={problem} />
-      {may && !catalogue && !problem && <div className="composer-loading" aria-hidden="true" />}
+      {may && <RecipeForm />}
     </section>
   )
 }
 
-function RecipeForm({ catalogue }: { catalogue: Catalogue }) {
+function RecipeForm() {
   const address = useAddress()
-  const chosen = address.preset !== null || address.model !== null
-  const choice = chosen ? { preset: address.preset, model: address.model } : usualChoice(catalogue)
-  const { recipe, problem } = useRecipe(catalogue, choice)
-  const copying = useCopy(catalogue, address.from)
+  const chosen = useRecipe()
+  const copying = useCopy(address.from)
   return (
     <>
-      <RecipePicker
-        catalogue={catalogue}
-        choice={choice}
-        recipe={recipe}
-        onChoose={({ preset, model }) => amend({ preset, model })}
-      />
-      <Problem text={problem ?? copying.problem} />
-      {recipe && !copying.busy && <RunForm key={recipe.key} recipe={recipe} focus={address.page === 'new'} />}
-      {!recipe && !problem && <div className="composer-loading" aria-hidden="true" />}
+      <ChosenRecipe chosen={chosen} problem={copying.problem} />
+      {chosen.recipe && !copying.busy && (
+        <RunForm key={chosen.recipe.key} recipe={chosen.recipe} focus={address.page === 'new'} />
+      )}
     </>
   )
 }
 
-/** The chosen recipe; looks up an unknown model by name. */
-export function useRecipe(
-  catalogue: Catalogue,
-  { preset, model: address }: Choice,
-): { recipe: Recipe | null; problem: string | null } {
+/** The choice of a preset or a model, with what is wrong with it. */
+export function ChosenRecipe({ chosen, problem = null }: { chosen: Chosen; problem?: string | null }) {
+  const { catalogue } = useStudio()
+  const { choice, recipe, lists } = chosen
+  return (
+    <>
+      {choice && (
+        <RecipePicker choice={choice} recipe={recipe} onChoose={({ preset, model }) => amend({ preset, model })} />
+      )}
+      <Problem text={chosen.problem ?? problem} />
+      {lists && (
+        <button type="button" className="button again" onClick={catalogue.read}>
+          Try again
+        </button>
+      )}
+      {!recipe && !chosen.problem && <div className="composer-loading" aria-hidden="true" />}
+    </>
+  )
+}
+
+export interface Chosen {
+  /** Null until the catalogue is loaded. */
+  choice: Choice | null
+  recipe: Recipe | null
+  problem: string | null
+  /** Whether the problem is that of a list of the catalogue, which can be read again. */
+  lists: boolean
+}
+
+/** The recipe chosen in the URL, else the usual one; looks up an unknown model by name. */
+export function useRecipe(): Chosen {
   const { client } = useStudio()
+  const catalogue = useCatalogue()
+  const { preset: namedPreset, model: namedModel } = useAddress()
+  const named = namedPreset !== null || namedModel !== null
+  const choice = named ? { preset: namedPreset, model: namedModel } : usualChoice(catalogue)
+  const { presets, models } = catalogue
+  const preset = choice?.preset ?? null
+  const address = choice?.model ?? null
   const [looked, setLooked] = useState<{ of: string; recipe: Recipe | null; problem: string | null } | null>(null)
   const plainName = address?.split(':')[0] ?? ''
-  const known = catalogue.models.find(({ name }) => name === plainName)
-  const unknown = preset === null && !known ? address : null
+  const known = models.items.find(({ name }) => name === plainName)
+  const unknown = preset === null && !known && !models.loading ? address : null
 
   useEffect(() => {
     if (unknown === null) return undefined
@@ -72,27 +94,37 @@ export function useRecipe(
     return () => void (current = false)
   }, [client, unknown, plainName])
 
+  const ready = (recipe: Recipe): Chosen => ({ choice, recipe, problem: null, lists: false })
+  const missing = (problem: string | null, lists = false): Chosen => ({ choice, recipe: null, problem, lists })
   if (preset !== null) {
-    const found = catalogue.presets.find(({ name }) => name === preset)
-    return found
-      ? { recipe: recipeOfPreset(found), problem: null }
-      : { recipe: null, problem: `The preset ${preset} does not exist.` }
+    const found = presets.items.find(({ name }) => name === preset)
+    if (found) return ready(recipeOfPreset(found))
+    if (presets.loading) return missing(null)
+    return presets.problem ? missing(presets.problem, true) : missing(`The preset ${preset} does not exist.`)
   }
-  if (known && address !== null) return { recipe: recipeOfModel(address, known), problem: null }
-  return looked !== null && looked.of === unknown ? looked : { recipe: null, problem: null }
+  if (address !== null) {
+    if (known) return ready(recipeOfModel(address, known))
+    if (looked === null || looked.of !== unknown) return missing(null)
+    return looked.recipe ? ready(looked.recipe) : missing(looked.problem)
+  }
+  if (choice === null) return missing(null)
+  const problem = presets.problem ?? models.problem
+  return problem ? missing(problem, true) : missing('This service offers no presets and no models.')
 }
 
 /** "Edit and run": another run's input becomes the draft. */
-function useCopy(catalogue: Catalogue, from: string | null): { busy: boolean; problem: string | null } {
+function useCopy(from: string | null): { busy: boolean; problem: string | null } {
   const { runs } = useStudio()
+  const catalogue = useCatalogue()
+  const presets = catalogue.presets.loading ? null : catalogue.presets.items
   const [failure, setFailure] = useState<{ of: string; message: string } | null>(null)
   useEffect(() => {
-    if (!from) return undefined
+    if (!from || !presets) return undefined
     let current = true
     const fill = async () => {
       const job = runs.job(from) ?? (await runs.read(from))
-      const choice = choiceOf(job, catalogue)
-      const preset = catalogue.presets.find(({ name }) => name === choice.preset)
+      const choice = choiceOf(job, presets)
+      const preset = presets.find(({ name }) => name === choice.preset)
       if (!current) return
       if (preset) {
         const recipe = recipeOfPreset(preset)
@@ -102,7 +134,7 @@ function useCopy(catalogue: Catalogue, from: string | null): { busy: boolean; pr
     }
     fill().catch((error: unknown) => current && setFailure({ of: from, message: errorText(error) }))
     return () => void (current = false)
-  }, [runs, catalogue, from])
+  }, [runs, presets, from])
   const problem = failure?.of === from ? failure.message : null
   return { busy: from !== null && problem === null, problem }
 }

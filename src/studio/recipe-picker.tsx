@@ -1,14 +1,15 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react'
-import type { Catalogue } from './catalogue.ts'
 import { ChevronDown } from './icons.tsx'
 import { credits } from './money.ts'
+import { Problem } from './problem.tsx'
 import type { Choice, Recipe } from './recipe.ts'
+import { useStudio } from './studio-context.ts'
+import { useCatalogue } from './use-catalogue.ts'
 
 /** `owner/name`, or `owner/name:<version>`. */
 const ADDRESS = /^[\w.-]+\/[\w.-]+(:[0-9a-f]{64})?$/
 
 interface Props {
-  catalogue: Catalogue
   choice: Choice
   /** Null until the choice is loaded. */
   recipe: Recipe | null
@@ -32,7 +33,9 @@ function itemOfModel(name: string, description: string | null): Item {
   return { choice: ofModel(name), title: rest.join('/'), owner, description, aside: null }
 }
 
-export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
+export function RecipePicker({ choice, recipe, onChoose }: Props) {
+  const store = useStudio().catalogue
+  const catalogue = useCatalogue()
   const [open, setOpen] = useState(false)
   const [search, setSearch] = useState('')
   const box = useRef<HTMLDivElement>(null)
@@ -40,7 +43,7 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
   const panelId = useId()
   const typed = search.trim()
   const found = (text: string) => text.toLowerCase().includes(typed.toLowerCase())
-  const presets = catalogue.presets
+  const presets = catalogue.presets.items
     .filter(({ name, title, description }) => found(`${name} ${title} ${description}`))
     .map(({ name, title, description, estimate }): Item => ({
       choice: ofPreset(name),
@@ -49,14 +52,19 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
       description,
       aside: estimate === null ? null : credits(estimate),
     }))
-  const models = catalogue.models
+  const models = catalogue.models.items
     .filter(({ name, description }) => found(`${name} ${description ?? ''}`))
     .map(({ name, description }) => itemOfModel(name, description))
-  const other = ADDRESS.test(typed) && !catalogue.models.some(({ name }) => name === typed)
+  const other = ADDRESS.test(typed) && !catalogue.models.items.some(({ name }) => name === typed)
   const groups = [
-    { name: 'Presets', items: presets },
-    { name: 'Models', items: [...models, ...(other ? [itemOfModel(typed, 'Look it up on Replicate')] : [])] },
-  ].filter(({ items }) => items.length > 0)
+    { name: 'Presets', items: presets, list: catalogue.presets },
+    {
+      name: 'Models',
+      items: [...models, ...(other ? [itemOfModel(typed, 'Look it up on Replicate')] : [])],
+      list: catalogue.models,
+    },
+  ].filter(({ items, list }) => items.length > 0 || list.loading)
+  const problem = catalogue.presets.problem ?? catalogue.models.problem
 
   useEffect(() => {
     if (!open) return undefined
@@ -87,7 +95,7 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
     }
     if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
       event.preventDefault()
-      const first = other ? itemOfModel(typed, null) : groups[0]?.items[0]
+      const first = other ? itemOfModel(typed, null) : groups.flatMap(({ items }) => items)[0]
       if (first) choose(first.choice)
       return
     }
@@ -130,8 +138,16 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
             spellCheck={false}
             autoCapitalize="none"
           />
+          {problem !== null && (
+            <div className="picker-problem">
+              <Problem text={problem} />
+              <button type="button" data-stop className="button small" onClick={store.read}>
+                Try again
+              </button>
+            </div>
+          )}
           <div className="picker-groups">
-            {groups.map(({ name, items }) => (
+            {groups.map(({ name, items, list }) => (
               <section key={name} aria-label={name}>
                 <h3 className="picker-group">{name}</h3>
                 <ul>
@@ -153,9 +169,12 @@ export function RecipePicker({ catalogue, choice, recipe, onChoose }: Props) {
                     </li>
                   ))}
                 </ul>
+                {list.loading && <p className="picker-none">Loading…</p>}
               </section>
             ))}
-            {groups.length === 0 && <p className="picker-none">No match. For any other model, type its owner/name.</p>}
+            {groups.length === 0 && problem === null && (
+              <p className="picker-none">No match. For any other model, type its owner/name.</p>
+            )}
           </div>
         </div>
       )}

@@ -67,17 +67,21 @@ function targetOf(name: string, { official, version }: Model): Pick<JobRequest, 
 
 export const isFileField = ({ kind }: Field): boolean => kind === 'file' || kind === 'file-list'
 
-/** The first preset that needs only text. */
-export function usualChoice({ presets, models }: Catalogue): Choice {
-  const preset = presets.find(({ input_schema }) => {
+/** The first preset that needs only text, else the first model, else any preset. Null until the lists are loaded. */
+export function usualChoice({ presets, models }: Catalogue): Choice | null {
+  if (presets.loading) return null
+  const preset = presets.items.find(({ input_schema }) => {
     const needed = fieldsOf(input_schema ?? {}, {}).filter(({ required }) => required)
     return needed.length > 0 && !needed.some(isFileField)
   })
-  return preset ? { preset: preset.name, model: null } : { preset: null, model: models[0]?.name ?? null }
+  if (preset) return { preset: preset.name, model: null }
+  if (models.loading) return null
+  const [model] = models.items
+  return model ? { preset: null, model: model.name } : { preset: presets.items[0]?.name ?? null, model: null }
 }
 
 /** The recipe of a run, for a similar run. */
-export function choiceOf(job: Job, { presets }: Catalogue): Choice {
+export function choiceOf(job: Job, presets: readonly Preset[]): Choice {
   if (job.preset !== null && presets.some(({ name }) => name === job.preset)) return { preset: job.preset, model: null }
   return { preset: null, model: job.version?.includes(':') ? job.version : job.model }
 }

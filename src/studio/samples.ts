@@ -74,8 +74,11 @@ function sampleOf(recipe: Recipe, sample: SampleText): Sample {
 
 /** The samples on a first visit: one for each preset, or for each known model without presets. */
 export function samplesOf({ presets, models }: Catalogue): Sample[] {
+  if (presets.loading) return []
   const recipes =
-    presets.length > 0 ? presets.map(recipeOfPreset) : models.map((model) => recipeOfModel(model.name, model))
+    presets.items.length > 0
+      ? presets.items.map(recipeOfPreset)
+      : models.items.map((model) => recipeOfModel(model.name, model))
   const samples = recipes.flatMap((recipe) => {
     const sample = sampleTextOf(recipe)
     return sample ? [sampleOf(recipe, sample)] : []

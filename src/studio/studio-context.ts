@@ -1,13 +1,13 @@
 import { createContext, useContext } from 'react'
 import type { Client } from '../client/client.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { CatalogueStore } from './catalogue.ts'
 import type { Runs } from './run-store.ts'
 
 export interface Studio {
   client: Client
   runs: Runs
-  /** Reads presets and models. */
-  catalogue: () => Promise<Catalogue>
+  /** Presets and models. */
+  catalogue: CatalogueStore
 }
 
 export const StudioContext = createContext<Studio | null>(null)

@@ -1,9 +1,9 @@
-import { useCallback } from 'react'
+import { useEffect, useSyncExternalStore } from 'react'
 import type { Catalogue } from './catalogue.ts'
 import { useStudio } from './studio-context.ts'
-import { useLoaded, type Loaded } from './use-loaded.ts'
 
-export function useCatalogue(): Loaded<Catalogue> {
+export function useCatalogue(): Catalogue {
   const { catalogue } = useStudio()
-  return useLoaded(useCallback(() => catalogue(), [catalogue]))
+  useEffect(() => catalogue.read(), [catalogue])
+  return useSyncExternalStore(catalogue.onChange, catalogue.state)
 }

@@ -1,5 +1,5 @@
 import { createContext, useContext, useEffect, useState } from 'react'
-import type { Client } from '../client/client.ts'
+import { ApiError, type Client } from '../client/client.ts'
 import type { Scope, Session } from '../client/types.ts'
 
 /** The signed-in tenant and key; null until loaded. */
@@ -18,16 +18,28 @@ export function useMay(scope: Scope): boolean {
   return mayDo(useWho(), scope)
 }
 
+/** Milliseconds until a failed read is repeated. */
+const AGAIN_MS = 10_000
+
 export function useReadWho(client: Client, epoch: number): Session | null {
   const [who, setWho] = useState<{ epoch: number; session: Session } | null>(null)
   useEffect(() => {
     let current = true
-    client.session().then(
-      (session) => current && setWho({ epoch, session }),
-      // The page works without it; a missing session shows as a 401.
-      () => undefined,
-    )
-    return () => void (current = false)
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const read = (): void =>
+      void client.session().then(
+        (session) => current && setWho({ epoch, session }),
+        // The page works without it, except for the account menu. A missing session shows as a 401.
+        (error: unknown) => {
+          const isSignedOut = error instanceof ApiError && error.status === 401
+          if (current && !isSignedOut) timer = setTimeout(read, AGAIN_MS)
+        },
+      )
+    read()
+    return () => {
+      current = false
+      clearTimeout(timer)
+    }
   }, [client, epoch])
   return who?.epoch === epoch ? who.session : null
 }

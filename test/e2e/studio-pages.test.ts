@@ -9,6 +9,7 @@ import {
   PHONE,
   runIn,
   seesPicture,
+  serious,
   seriousButColours,
   seriousInBoth,
   status,
@@ -135,6 +136,38 @@ describe('Studio', () => {
     await page.getByText('Live', { exact: true }).waitFor()
     await tile(page, 'Sent while disconnected').getByText('Succeeded').waitFor()
     expect(await page.getByText('Connection lost, reconnecting…').count()).toBe(0)
+  })
+
+  test('runs presets while Replicate’s models cannot be read, and says why', async () => {
+    const page = await visit('/livez')
+    const detail = 'Could not read the list of models: Replicate refuses the API token.'
+    const problem = { type: 'about:blank', title: 'x', status: 503, code: 'upstream_unavailable', detail }
+    const headers = { 'content-type': 'application/problem+json', 'retry-after': '120' }
+    await page.route('**/v1/models', (route) => route.fulfill({ status: 503, headers, body: JSON.stringify(problem) }))
+    await page.goto('/')
+    await page.getByLabel('Prompt', { exact: true }).waitFor()
+    await page.getByLabel('Filter by preset').getByRole('option', { name: 'Story page' }).waitFor({ state: 'attached' })
+    await page.getByRole('button', { name: /^Preset or model/ }).click()
+    await page.getByRole('alert').getByText(detail).waitFor()
+    await page.getByRole('region', { name: 'Presets' }).getByText('Story page').waitFor()
+    expect(await serious(page)).toEqual([])
+    await page.unroute('**/v1/models')
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('region', { name: 'Models' }).getByText('flux-schnell').waitFor()
+    expect(await page.getByText(detail).count()).toBe(0)
+    await page.keyboard.press('Escape')
+    await runIn(page, 'In spite of the models')
+    await tile(page, 'In spite of the models').getByText('Succeeded').waitFor()
+  })
+
+  test('shows on the health page what could be read', async () => {
+    const page = await visit('/livez')
+    await page.route('**/v1/health', (route) => route.fulfill({ status: 500, body: 'a proxy fails' }))
+    await page.goto('/health')
+    await page.getByRole('alert').waitFor()
+    await page.getByRole('region', { name: 'Components' }).waitFor()
+    await page.unroute('**/v1/health')
+    await page.getByRole('region', { name: 'Verdict' }).waitFor()
   })
 
   test('works by keyboard', async () => {

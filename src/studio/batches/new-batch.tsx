@@ -1,13 +1,11 @@
 import { useEffect, useState } from 'react'
 import type { BatchRequest, Json } from '../../client/types.ts'
-import type { Catalogue } from '../catalogue.ts'
-import { useRecipe } from '../composer.tsx'
+import { ChosenRecipe, useRecipe } from '../composer.tsx'
 import { useDraft } from '../drafts.ts'
 import { PriceLine } from '../price-line.tsx'
-import { isFileField, usualChoice, type Recipe } from '../recipe.ts'
-import { RecipePicker } from '../recipe-picker.tsx'
+import { isFileField, type Recipe } from '../recipe.ts'
 import { RefusalNote } from '../refusal-note.tsx'
-import { amend, batchPath, go, leave, useAddress } from '../router.tsx'
+import { batchPath, go, leave } from '../router.tsx'
 import { useFollowAll } from '../runs.ts'
 import { ArrowLeft } from '../icons.tsx'
 import { checkInput, type FieldErrors } from '../schema-form/check-input.ts'
@@ -16,13 +14,11 @@ import type { Field } from '../schema-form/fields.ts'
 import { FormFields } from '../schema-form/form-fields.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend, type Refusal } from '../submit.ts'
-import { Problem } from '../problem.tsx'
-import { useCatalogue } from '../use-catalogue.ts'
 
 const MOST = 1_000
 
 export function NewBatch() {
-  const { value: catalogue, problem } = useCatalogue()
+  const chosen = useRecipe()
   useFollowAll()
   useEffect(() => void (document.title = 'New batch · genqueue'), [])
   return (
@@ -34,27 +30,9 @@ export function NewBatch() {
         </button>
       </nav>
       <h1 className="page-title">New batch</h1>
-      <Problem text={problem} />
-      {catalogue && <RecipeBatch catalogue={catalogue} />}
+      <ChosenRecipe chosen={chosen} />
+      {chosen.recipe && <BatchForm key={chosen.recipe.key} recipe={chosen.recipe} />}
     </main>
-  )
-}
-
-function RecipeBatch({ catalogue }: { catalogue: Catalogue }) {
-  const { preset, model } = useAddress()
-  const choice = preset !== null || model !== null ? { preset, model } : usualChoice(catalogue)
-  const { recipe, problem } = useRecipe(catalogue, choice)
-  return (
-    <>
-      <RecipePicker
-        catalogue={catalogue}
-        choice={choice}
-        recipe={recipe}
-        onChoose={(chosen) => amend({ preset: chosen.preset, model: chosen.model })}
-      />
-      <Problem text={problem} />
-      {recipe && <BatchForm key={recipe.key} recipe={recipe} />}
-    </>
   )
 }
 

@@ -84,8 +84,7 @@ function Cancel({ job }: { job: Job }) {
   const [problem, setProblem] = useState<{ phase: string; message: string } | null>(null)
   const may = useMay('jobs:write')
   const cost = costOfCanceling(job)
-  const { value: catalogue } = useCatalogue()
-  const preset = catalogue?.presets.find(({ name }) => name === job.preset)
+  const preset = useCatalogue().presets.items.find(({ name }) => name === job.preset)
   const given = creditsOfCanceling(job, preset?.charge_canceled ?? false)
 
   async function cancel(): Promise<void> {

@@ -80,7 +80,7 @@ function FirstVisit() {
   const { client } = useStudio()
   const may = useMay('jobs:write')
   const { submit, sending, refusal } = useSubmit()
-  const { value: catalogue } = useCatalogue()
+  const catalogue = useCatalogue()
   const [busy, setBusy] = useState<Sample | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
   const run = async (sample: Sample) => {
@@ -102,7 +102,7 @@ function FirstVisit() {
           : 'Runs appear here as soon as they are submitted.'}
       </p>
       <ul className="samples">
-        {(catalogue && may ? samplesOf(catalogue) : []).map((sample) => (
+        {(may ? samplesOf(catalogue) : []).map((sample) => (
           <li key={sample.kind + sample.text}>
             <button
               type="button"

@@ -35,8 +35,7 @@ function StatusFilter() {
 
 function PresetFilter() {
   const { ofPreset, ofBatch } = useAddress()
-  const { value: catalogue } = useCatalogue()
-  const presets = catalogue?.presets ?? []
+  const presets = useCatalogue().presets.items
   if (ofBatch)
     return (
       <Link className="button small" href={withQuery({ batch: null })} aria-label="Runs of every batch">
@@ -44,7 +43,9 @@ function PresetFilter() {
         <Close />
       </Link>
     )
-  if (presets.length === 0) return null
+  if (presets.length === 0 && !ofPreset) return null
+  // The filter is in effect even if the presets could not be read, or this one was removed.
+  const unlisted = ofPreset && !presets.some(({ name }) => name === ofPreset) ? ofPreset : null
   return (
     <select
       className="preset-filter"
@@ -53,6 +54,7 @@ function PresetFilter() {
       onChange={(event) => amend({ of: event.target.value })}
     >
       <option value="">Every preset</option>
+      {unlisted && <option value={unlisted}>{unlisted}</option>}
       {presets.map(({ name, title }) => (
         <option key={name} value={name}>
           {title}
