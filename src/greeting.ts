@@ -1,8 +1,13 @@
+import { resolve } from 'node:path'
 import type { Service } from './compose.ts'
 import type { LocalParts } from './local-parts.ts'
 import type { Config } from './shared/config.ts'
+import { credentialsFile } from './shared/local-credentials.ts'
 
-export type GreetingParts = Pick<LocalParts, 'adminPassword' | 'devApiKey' | 'made' | 'simulator' | 'replicate'>
+export type GreetingParts = Pick<
+  LocalParts,
+  'adminPassword' | 'devApiKey' | 'made' | 'printsSecrets' | 'simulator' | 'replicate'
+>
 
 /** Text for the terminal after startup: addresses, generated credentials, and a first command. */
 export function greeting(config: Config, parts: GreetingParts, service: Omit<Service, 'reload' | 'stop'>): string {
@@ -17,8 +22,11 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
   }
   if (healthUrl !== null) lines.push(['Health', `${healthUrl}/readyz`])
   lines.push(['Data', config.dataDir])
-  if (parts.made.apiKey && parts.devApiKey) lines.push(['API key', parts.devApiKey])
-  if (parts.made.adminPassword && parts.adminPassword) lines.push(['Admin password', parts.adminPassword])
+  const generated = (name: string, secret: string): string =>
+    parts.printsSecrets ? secret : `${name} in ${credentialsFile(config.dataDir)}`
+  if (parts.made.apiKey && parts.devApiKey) lines.push(['API key', generated('apiKey', parts.devApiKey)])
+  if (parts.made.adminPassword && parts.adminPassword)
+    lines.push(['Admin password', generated('adminPassword', parts.adminPassword)])
   const upstream = parts.simulator
     ? `the simulator at ${parts.simulator.url}: REPLICATE_API_TOKEN is not set, so nothing real is created and nothing is billed`
     : parts.replicate.baseUrl
@@ -34,12 +42,20 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
   return `\n  genqueue is running (role ${config.role})\n\n${table}${example}\n\n`
 }
 
-/** Command that can be pasted. A key that was not generated here is not printed; the shell must have it. */
-function firstCommand(url: string, { allowRawModels }: Config, { devApiKey, made }: GreetingParts): string {
+/** Command that can be pasted. A key that is not printed is read by the command line, from .env or the data folder. */
+function firstCommand(url: string, config: Config, { devApiKey, made, printsSecrets }: GreetingParts): string {
+  const { allowRawModels, dataDir } = config
+  const isPrinted = made.apiKey && printsSecrets
+  if (devApiKey !== null && !isPrinted) {
+    const folder = made.apiKey && dataDir !== resolve('.data') ? `DATA_DIR='${dataDir.replaceAll("'", `'\\''`)}' ` : ''
+    const command = `  ${folder}npx genqueue ${allowRawModels ? 'submit' : 'presets'} --url '${url}'`
+    if (!allowRawModels) return command
+    return `${command} --wait \\
+    --model black-forest-labs/flux-schnell --input 'prompt=a lighthouse at night'`
+  }
   const makeKey =
     devApiKey === null ? '  KEY=$(npx genqueue keys create default --title "first try" --expires 1d)\n' : ''
-  const key = devApiKey === null ? '$KEY' : made.apiKey ? devApiKey : '${DEV_API_KEY:?is not set in this shell}'
-  const authorized = `-H "Authorization: Bearer ${key}"`
+  const authorized = `-H "Authorization: Bearer ${devApiKey ?? '$KEY'}"`
   if (!allowRawModels) return `${makeKey}  curl -s '${url}/v1/presets' ${authorized}`
   return `${makeKey}  curl -s '${url}/v1/jobs' ${authorized} \\
     -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\

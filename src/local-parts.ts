@@ -15,6 +15,8 @@ export interface LocalParts {
   simulator: Simulator | null
   devApiKey: string | null
   adminPassword: string | null
+  /** Whether the greeting may contain generated credentials. */
+  printsSecrets: boolean
   /** Whether this process may print a sign-in link for the development key. */
   signInLink: boolean
   /** Generated parts, for the greeting. */
@@ -59,8 +61,8 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
 
     const local = embedded && isLoopback(config.host)
     const made = { apiKey: local && config.devApiKey === null, adminPassword: local && config.adminPassword === null }
-    const credentials = made.apiKey || made.adminPassword ? await localCredentials(config.dataDir) : null
-    const devApiKey = config.devApiKey ?? credentials?.apiKey ?? null
+    const configured = { apiKey: config.devApiKey, adminPassword: config.adminPassword }
+    const { apiKey: devApiKey, adminPassword } = local ? await localCredentials(config.dataDir, configured) : configured
 
     let { token, baseUrl } = config.replicate
     let simulator: Simulator | null = null
@@ -91,14 +93,16 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
     }
     if (token === null) throw new ConfigError('REPLICATE_API_TOKEN is not set')
 
+    // With a real account or a public address, others may read the log of the start.
+    const printsSecrets = simulator !== null && config.publicUrl === null && isLoopback(config.host)
     return {
       redisUrl,
       replicate: { token, baseUrl },
       simulator,
       devApiKey,
-      adminPassword: config.adminPassword ?? credentials?.adminPassword ?? null,
-      // With a real account or a public address, others may read the log of the start.
-      signInLink: simulator !== null && config.publicUrl === null && isLoopback(config.host) && devApiKey !== null,
+      adminPassword,
+      printsSecrets,
+      signInLink: printsSecrets && devApiKey !== null,
       made,
       stop,
     }

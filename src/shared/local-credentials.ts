@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ownFolder } from './data-dir.ts'
 
-const schema = z.object({ apiKey: z.string(), adminPassword: z.string() })
-export type LocalCredentials = z.infer<typeof schema>
+const schema = z.object({ apiKey: z.string().optional(), adminPassword: z.string().optional() })
+type LocalCredentials = z.infer<typeof schema>
 
-const fileIn = (dataDir: string): string => join(dataDir, 'credentials.json')
+export const credentialsFile = (dataDir: string): string => join(dataDir, 'credentials.json')
 
 /** Reads the credentials of a local installation; null when there are none. */
 export async function readLocalCredentials(dataDir: string): Promise<LocalCredentials | null> {
-  const file = fileIn(dataDir)
+  const file = credentialsFile(dataDir)
   try {
     return schema.parse(JSON.parse(await readFile(file, 'utf8')))
   } catch (error) {
@@ -20,21 +20,35 @@ export async function readLocalCredentials(dataDir: string): Promise<LocalCreden
   }
 }
 
+const GENERATED = {
+  apiKey: () => `gq_dev_${randomBytes(24).toString('base64url')}`,
+  adminPassword: () => randomBytes(12).toString('base64url'),
+}
+type Name = keyof typeof GENERATED
+
 /**
- * API key and password of a local installation: created once, stored in the data folder, readable by its owner only.
+ * Generated credentials of a local installation, stored in the data folder, readable by its owner only. `configured`: those
+ * that the configuration sets. A generated one that it replaces is removed, because it opens nothing.
  */
-export async function localCredentials(dataDir: string): Promise<LocalCredentials> {
-  const file = fileIn(dataDir)
+export async function localCredentials(
+  dataDir: string,
+  configured: Record<Name, string | null>,
+): Promise<Record<Name, string>> {
+  const file = credentialsFile(dataDir)
   const known = await readLocalCredentials(dataDir)
-  if (known) {
-    await chmod(file, 0o600)
-    return known
+  const generated = (name: Name): string | undefined =>
+    configured[name] === null ? (known?.[name] ?? GENERATED[name]()) : undefined
+  const kept = { apiKey: generated('apiKey'), adminPassword: generated('adminPassword') }
+  if (kept.apiKey === known?.apiKey && kept.adminPassword === known?.adminPassword) {
+    if (known) await chmod(file, 0o600)
+  } else {
+    await ownFolder(dataDir)
+    const draft = `${file}.${randomBytes(6).toString('hex')}`
+    await writeFile(draft, `${JSON.stringify(kept, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
+    await rename(draft, file)
   }
-  const made = {
-    apiKey: `gq_dev_${randomBytes(24).toString('base64url')}`,
-    adminPassword: randomBytes(12).toString('base64url'),
+  return {
+    apiKey: configured.apiKey ?? kept.apiKey ?? '',
+    adminPassword: configured.adminPassword ?? kept.adminPassword ?? '',
   }
-  await ownFolder(dataDir)
-  await writeFile(file, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
-  return made
 }

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { greeting, type GreetingParts } from '../../src/greeting.ts'
+import { localCredentials } from '../../src/shared/local-credentials.ts'
 import { parseConfig } from '../../src/shared/config.ts'
 import { makeKey } from '../../src/shared/tenants/api-key.ts'
 import { ended, startGenqueue, type Ended } from '../support/genqueue.ts'
@@ -18,6 +19,7 @@ import { tempDir } from '../support/temp-dir.ts'
 
 const PICTURE = { model: 'black-forest-labs/flux-schnell', input: { prompt: 'x', megapixels: '0.25' } }
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
 
 async function start(
   dataDir: string,
@@ -183,13 +185,20 @@ test('with a real account and a public address no link is printed, and no client
     REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1',
     PUBLIC_URL: 'https://queue.example.com',
   }
-  const { main, url } = await start(tempDir(), env)
+  const dataDir = tempDir()
+  const { main, url } = await start(dataDir, env)
   try {
     expect(codeIn(main.stdout)).toBeUndefined()
+    const file = join(dataDir, 'credentials.json')
+    const { apiKey: key, adminPassword } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>
+    if (!key || !adminPassword) throw new Error('no credentials')
+    for (const secret of [key, adminPassword]) expect(main.stdout + main.stderr).not.toContain(secret)
+    expect(main.stdout).toContain(`apiKey in ${file}`)
+    expect(main.stdout).toContain(`adminPassword in ${file}`)
+    expect(main.stdout).toContain(`DATA_DIR='${dataDir}' npx genqueue submit`)
     const proxy = await plainProxy(url)
     expect(await anonymous(url)).toEqual(NOTHING)
     expect(await anonymous(proxy)).toEqual(NOTHING)
-    const [, key = ''] = /API key +(gq_dev_\S+)/.exec(main.stdout) ?? []
     // Whoever has the key signs in, also where the proxy does not pass its Host on; the cookie is for https.
     const signedIn = await exchange(proxy, { key }, 'https://queue.example.com')
     expect([signedIn.status, signedIn.headers.get('set-cookie')]).toEqual([204, expect.stringMatching(/; Secure$/)])
@@ -324,11 +333,28 @@ test('when Redis was emptied, or is another one, every route that asks for crede
   }
 })
 
+test('credentials.json holds no key that DEV_API_KEY replaces', async () => {
+  const dataDir = tempDir()
+  const stored = (): unknown => JSON.parse(readFileSync(join(dataDir, 'credentials.json'), 'utf8'))
+  const generated = await localCredentials(dataDir, { apiKey: null, adminPassword: null })
+  expect(stored()).toEqual(generated)
+  expect(await localCredentials(dataDir, { apiKey: null, adminPassword: null })).toEqual(generated)
+  const { adminPassword } = generated
+  expect(await localCredentials(dataDir, { apiKey: TEST_KEY, adminPassword: null })).toEqual({
+    apiKey: TEST_KEY,
+    adminPassword,
+  })
+  expect(stored()).toEqual({ adminPassword })
+  const mode = statSync(join(dataDir, 'credentials.json')).mode & 0o777
+  expect([mode, readdirSync(dataDir)]).toEqual([0o600, ['credentials.json']])
+})
+
 describe('the greeting', () => {
   const parts: GreetingParts = {
     adminPassword: null,
     devApiKey: TEST_KEY,
     made: { apiKey: false, adminPassword: false },
+    printsSecrets: false,
     simulator: null,
     replicate: { token: 't', baseUrl: 'https://api.replicate.com/v1' },
   }
@@ -346,15 +372,19 @@ describe('the greeting', () => {
       for (const [, address = ''] of text.matchAll(/(http:\/\/127\S+\/(?:docs)?)\s/g))
         expect((await fetch(address)).status).toBe(200)
       const [, command = ''] = text.split('Try it:')
-      const paste = async (DEV_API_KEY: string): Promise<SpawnedProcess> => {
-        const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', command], { env: { DEV_API_KEY } })
+      const typed = command.replace('npx genqueue', `'${process.execPath}' '${CLI}'`)
+      const paste = async (dotEnv: string): Promise<SpawnedProcess> => {
+        const cwd = tempDir()
+        writeFileSync(join(cwd, '.env'), dotEnv)
+        const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', typed], { cwd, env: {} })
         await shell.exited
         return shell
       }
-      expect(JSON.parse((await paste(TEST_KEY)).stdout)).toMatchObject({ status: 'succeeded' })
-      expect((await paste('')).stderr).toContain('DEV_API_KEY: is not set in this shell')
+      const done = await paste(`DEV_API_KEY=${TEST_KEY}\n`)
+      expect([(await done.exited).code, done.stdout]).toEqual([0, expect.stringContaining(`${url}/v1/artifacts/`)])
+      expect((await paste('')).stderr).toContain('API key')
       const presetsOnly = greeting(parseConfig({ ALLOW_RAW_MODELS: 'false' }), parts, started)
-      expect(presetsOnly).toContain(`curl -s '${url}/v1/presets'`)
+      expect(presetsOnly).toContain(`npx genqueue presets --url '${url}'`)
       const noKey = greeting(parseConfig({}), { ...parts, devApiKey: null }, started)
       expect(noKey).toContain('KEY=$(npx genqueue keys create default')
       expect(noKey).toContain('"Authorization: Bearer $KEY"')
