@@ -80,6 +80,12 @@ function signalOne(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** Waits until these processes have exited, or until the time is over. */
+async function untilGone(pids: readonly number[], timeoutMs: number): Promise<void> {
+  for (const begun = performance.now(); performance.now() - begun < timeoutMs; await delay(10))
+    if (pids.every((pid) => statOf(pid) === undefined)) return
+}
+
 export interface Child {
   pid: number
   log: string
@@ -124,8 +130,7 @@ export async function startRun(): Promise<Run> {
       if (signal !== undefined && before.has(pid)) signalOne(pid, signal)
     }
     const patient = ending.filter((pid) => quits.has(pid))
-    for (const begun = performance.now(); performance.now() - begun < QUIT_MS; await delay(10))
-      if (patient.every((pid) => statOf(pid) === undefined)) break
+    await untilGone(patient, QUIT_MS)
     await killTrees(ending)
   }
   const adopt = (pid: number): void => {
@@ -167,7 +172,11 @@ async function sweepLeftovers(): Promise<void> {
     if (statSync(folder, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue
     const alive = readPids(folder).map(([pid, started]) => statOf(pid)?.started === started && pid)
     if (alive.length === 0 || alive[0] !== false) continue
-    await killTrees(alive.filter((pid) => pid !== false))
+    const left = alive.filter((pid) => pid !== false)
+    // Postgres gives its shared memory back, and the others exit.
+    for (const pid of left) signalOne(pid, 'SIGINT')
+    await untilGone(left, QUIT_MS)
+    await killTrees(left)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }
