@@ -88,7 +88,11 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
         until: time(waiting.since + stopBound),
       }
     if (waiting.for === 'store')
-      return { reason: 'copy', detail: 'The output files are being copied.', ...waiting.wait, until: null }
+      return {
+        reason: waiting.wait?.reason ?? 'copy',
+        detail: waiting.wait?.detail ?? 'The output files are being copied.',
+        until: timeOrNull(waiting.wait?.until ?? null),
+      }
     const { crowd, pause, condition, wait } = waiting
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }

@@ -154,6 +154,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         }),
         waits: core.waits,
         artifacts,
+        delivers: core.delivers,
         timings,
         log,
       }),

@@ -6,6 +6,7 @@ import { listingCounts } from '../shared/jobs/rules-submit.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import type { Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { WebhookTokens } from '../shared/replicate/webhook-token.ts'
@@ -39,6 +40,7 @@ interface Unknown {
  */
 export function createAdoptUnknown(dependencies: AdoptDependencies) {
   const { store, lifecycle, upstream, tokens, reads, timings, log } = dependencies
+  const trouble = createTroubleLog(log)
   /** Reads the predictions that no attempt owns. Returns those without a webhook URL; null when one could not be read. */
   async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
     const blind: Prediction[] = []
@@ -97,9 +99,10 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
       signal,
     )
     if (listed.kind === 'incomplete') {
-      log.warn({ account, ...listed.failure }, 'the predictions could not be listed')
+      trouble.failed(account, { account, ...listed.failure }, 'the predictions could not be listed')
       return
     }
+    trouble.ended(account, { account }, 'the predictions can be listed again')
     const blind = await readUnowned(
       account,
       listed.predictions.map(({ id }) => id),

@@ -5,6 +5,7 @@ import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 
 export interface CancelDependencies {
@@ -18,6 +19,7 @@ export interface CancelDependencies {
 
 /** Carries out one cancel effect; retried until upstream accepts it. The response is applied as news of the prediction. */
 export function createCancelPrediction({ store, lifecycle, upstream, reads, timings, log }: CancelDependencies) {
+  const trouble = createTroubleLog(log)
   return async (id: string, key: string, signal: AbortSignal): Promise<void> => {
     const member = dueEffect(id, key)
     const { now, state } = await store.load(id)
@@ -26,6 +28,9 @@ export function createCancelPrediction({ store, lifecycle, upstream, reads, timi
     const { attempt, prediction_id } = effect
     await reads.take(signal)
     const outcome = await upstream.cancel(prediction_id)
+    const fields = { job: id, attempt, prediction: prediction_id }
+    if (outcome.kind === 'prediction' || outcome.kind === 'not_found')
+      trouble.ended(member.member, fields, 'a cancel request succeeded after failures')
     switch (outcome.kind) {
       case 'prediction':
         await lifecycle.observe(id, attempt, outcome.prediction, 'cancel')
@@ -38,7 +43,7 @@ export function createCancelPrediction({ store, lifecycle, upstream, reads, timi
         await store.rearm(member, outcome.retryAfterMs)
         return
       case 'failed':
-        log.warn({ job: id, attempt, prediction: prediction_id, reason: outcome.reason }, 'the cancel request failed')
+        trouble.failed(member.member, { ...fields, reason: outcome.reason }, 'the cancel request failed; retrying')
         await store.rearm(member, ageBased(now - effect.requested_at, timings.retryEffect))
     }
   }

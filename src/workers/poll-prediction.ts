@@ -5,6 +5,7 @@ import type { JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import { isTerminal } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { NextPoll } from './next-poll.ts'
@@ -21,6 +22,7 @@ export interface PollDependencies {
 
 /** Polls one open prediction, and schedules its next poll. */
 export function createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }: PollDependencies) {
+  const trouble = createTroubleLog(log)
   return async (id: string, attempt: number, signal: AbortSignal): Promise<void> => {
     const member = dueAttempt(id, attempt)
     const { now, state } = await store.load(id)
@@ -30,11 +32,13 @@ export function createPollPrediction({ store, lifecycle, upstream, reads, timing
     const budget = reads.of(expiresSoon(now - created, timings) ? 'expiring' : 'poll')
     await budget.take(signal)
     const outcome = await upstream.get(record.prediction_id)
+    const fields = { job: id, attempt, prediction: record.prediction_id }
     if (outcome.kind === 'prediction') {
+      trouble.ended(id, fields, 'the prediction can be read again')
       await lifecycle.observe(id, attempt, outcome.prediction, 'poll')
       if (isTerminal(outcome.prediction.status)) return
     } else {
-      log.warn({ job: id, attempt, prediction: record.prediction_id, outcome }, 'the prediction could not be read')
+      trouble.failed(id, { ...fields, outcome }, 'the prediction could not be read; retrying')
     }
     // A 404 is evidence only while upstream accepts the account.
     if (outcome.kind === 'not_found') await budget.take(signal)

@@ -5,6 +5,7 @@ import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/timings.ts'
 import type { ReadBudget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import { isTerminal, type Prediction } from '../shared/replicate/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { eachPage } from './list-window.ts'
@@ -38,6 +39,7 @@ const AT_ONCE = 25
  */
 export function createPollWindow(dependencies: WindowDependencies) {
   const { store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log } = dependencies
+  const trouble = createTroubleLog(log)
 
   async function serve(account: string, listed: Prediction[], shown: Set<string>): Promise<void> {
     const owners = await store.openOwners(
@@ -67,7 +69,8 @@ export function createPollWindow(dependencies: WindowDependencies) {
     const shown = new Set<string>()
     const sources = { upstream, reads: budget }
     const failure = await eachPage(sources, window, signal, (listed) => serve(account, listed, shown))
-    if (failure !== null) log.warn({ account, ...failure }, 'the predictions could not be listed')
+    if (failure === null) trouble.ended(account, { account }, 'the predictions can be listed again')
+    else trouble.failed(account, { account, ...failure }, 'the predictions could not be listed')
     // Polls would be refused or rate limited like the listing.
     if (failure !== null && failure.cause !== 'upstream') return
     for (const { job, attempt } of created.due)

@@ -11,6 +11,7 @@ import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JsonObject } from '../shared/json.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog, reasonOf } from '../shared/trouble-log.ts'
 import type { HandOverOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { rejection } from './rejection.ts'
 
@@ -66,6 +67,7 @@ class NotReadyError extends Error {
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
   const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
+  const trouble = createTroubleLog(log)
   const uploading = new Map<string, Promise<RemoteFile>>()
   const slots = createSemaphore(AT_ONCE)
 
@@ -147,11 +149,16 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
       return { kind: 'ready', input: job.input ?? {}, until: Infinity }
     try {
       const { found, until } = await addresses(job, signal)
+      trouble.ended(job.id, { job: job.id }, 'the files of an input are ready after failures')
       const input = mapInput(job.input, (text) => found.get(referenceOf(text) ?? '') ?? text)
       return { kind: 'ready', input, until }
     } catch (error) {
       signal.throwIfAborted()
-      log.warn({ job: job.id, err: error }, 'could not upload the files of an input; retrying later')
+      trouble.failed(
+        job.id,
+        { job: job.id, reason: reasonOf(error) },
+        'could not upload the files of an input; retrying later',
+      )
       const why = error instanceof NotReadyError ? error.message : 'a stored file cannot be read'
       await waits.note(job.id, {
         reason: 'files',

@@ -7,7 +7,9 @@ import { dueEffect } from '../shared/jobs/due-member.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import type { Logger } from '../shared/logger.ts'
+import { createTroubleLog, reasonOf } from '../shared/trouble-log.ts'
 import { isGone, type CopiedOutput, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
 
 export interface StoreDependencies {
@@ -16,6 +18,8 @@ export interface StoreDependencies {
   copy: CopyOutputs
   waits: Pick<JobWaits, 'note'>
   artifacts: Pick<ArtifactStore, 'remove'>
+  /** Whether a link points to an output file of upstream. */
+  delivers: (link: string) => boolean
   timings: Timings
   log: Logger
 }
@@ -28,7 +32,10 @@ const MAX_LINKS = 20
  * Copies the outputs of one job before it is `succeeded`. Idempotent: keys are derived from job, attempt and position, files
  * appear atomically, and only one commit records the result.
  */
-export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, timings, log }: StoreDependencies) {
+export function createStoreOutputs(dependencies: StoreDependencies) {
+  const { store, lifecycle, copy, waits, artifacts, delivers, timings, log } = dependencies
+  const trouble = createTroubleLog(log)
+
   /** Pauses creation when storage has been failing for a while, or permanently: outputs of new predictions would be lost. */
   async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
@@ -57,15 +64,20 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, t
     if (first === undefined) {
       await removeUnnamed(await lifecycle.apply(id, { type: 'stored', attempt, ...kept }, 'worker'), kept)
       await store.storageWorked()
+      trouble.ended(id, { job: id, attempt }, 'the output is stored; earlier copies had failed')
       return
     }
     const gone = missing.every((one) => one.gone)
-    log.warn({ job: id, attempt, err: first.error, missing: missing.length, gone }, 'the output is not stored yet')
-    const trouble = missing.find(({ error }) => isStorageTrouble(error))?.error
-    if (trouble !== undefined)
-      await storageTrouble(state.job.account, trouble instanceof StorageTroubleError && trouble.lasting)
-    if (gone || now >= effect.give_up_at) {
-      const message = lostWords(missing, kept.artifacts.length, effect.expires_at)
+    const isLost = gone || now >= effect.give_up_at
+    const fields = { job: id, attempt, reason: reasonOf(first.error), missing: missing.length, gone }
+    if (!isLost) trouble.failed(id, fields, 'the output is not stored yet; retrying')
+    const failure = missing.find(({ error }) => isStorageTrouble(error))?.error
+    if (failure !== undefined)
+      await storageTrouble(state.job.account, failure instanceof StorageTroubleError && failure.lasting)
+    if (isLost) {
+      trouble.forget(id)
+      log.warn(fields, 'the output could not be stored')
+      const message = lostWords(missing, kept.artifacts.length, { expiresAt: effect.expires_at, delivers })
       const result = await lifecycle.apply(
         id,
         { type: 'not_stored', attempt, message, ...(kept.artifacts.length === 0 ? {} : { kept }) },
@@ -76,8 +88,12 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, t
     }
     await waits.note(
       id,
-      trouble === undefined
-        ? { reason: 'copy', detail: `The last copy failed: ${reasonOf(first.error)}. The copy is retried.` }
+      failure === undefined
+        ? {
+            reason: 'copy',
+            detail: `The last copy failed: ${reasonOf(first.error)}. The copy is retried.`,
+            until: effect.give_up_at,
+          }
         : { reason: 'storage', detail: 'Storage is failing. The copy is retried.' },
     )
     const since = attemptOf(state, attempt)?.closed_at ?? now
@@ -86,17 +102,33 @@ export function createStoreOutputs({ store, lifecycle, copy, waits, artifacts, t
   }
 }
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** The error message: how many files are lost, why, and their links at Replicate. */
-function lostWords(missing: CopiedOutput['missing'], stored: number, expiresAt: number): string {
+/** The error message: how many files are lost, why, where a person can still find them, and what a retry costs. */
+function lostWords(
+  missing: CopiedOutput['missing'],
+  stored: number,
+  { expiresAt, delivers }: { expiresAt: number; delivers: (link: string) => boolean },
+): string {
   const reasons = new Set(missing.map(({ error }) => reasonOf(error)))
   const [reason = ''] = reasons
   const more = reasons.size > 1 ? ` (and ${reasons.size - 1} other reasons)` : ''
   const part = stored === 0 ? 'The output' : `${missing.length} of ${missing.length + stored} files of the output`
-  const links = missing.flatMap(({ link }) => (link !== null && /^https?:/i.test(link) ? [link] : []))
-  const named = links.slice(0, MAX_LINKS).join(' ') + (links.length > MAX_LINKS ? ' ...' : '')
-  return `${part} could not be copied: ${reason}${more}.${
-    links.length > 0 ? ` At Replicate until ${new Date(expiresAt).toISOString()}: ${named}` : ''
-  }`
+  const links = missing.flatMap(({ link, error }) =>
+    link !== null && /^https?:/i.test(link)
+      ? [{ link, isThere: delivers(link) && !(error instanceof OutputFetchError && error.absent) }]
+      : [],
+  )
+  const there = named(links.filter(({ isThere }) => isThere))
+  const elsewhere = named(links.filter(({ isThere }) => !isThere))
+  return [
+    `${part} could not be copied: ${reason}${more}.`,
+    ...(there === '' ? [] : [`At Replicate until ${new Date(expiresAt).toISOString()}: ${there}.`]),
+    ...(elsewhere === '' ? [] : [`Not at Replicate: ${elsewhere}.`]),
+    'A retry runs the model again and is billed again.',
+  ].join(' ')
 }
+
+const named = (links: { link: string }[]): string =>
+  links
+    .slice(0, MAX_LINKS)
+    .map(({ link }) => link)
+    .join(' ') + (links.length > MAX_LINKS ? ' ...' : '')

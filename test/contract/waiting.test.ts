@@ -99,7 +99,7 @@ describe('a job', () => {
   test('waits for what its worker met, until that is over', async () => {
     const [queued, storing] = [await after([]), await after([intend, created, stored])]
     const files = { reason: 'files', detail: 'A file is handed over.' } as const
-    const copy = { reason: 'storage', detail: 'The disk is full.' } as const
+    const copy = { reason: 'copy', detail: 'The last copy failed.', until: 1_767_225_600_000 } as const
     await waits.note(queued.id, files)
     await waits.note(storing.id, copy)
     expect(await waiting(queued)).toEqual({ ...TURN, wait: files })

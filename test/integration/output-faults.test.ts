@@ -29,7 +29,7 @@ const start = (dataDir: string, timings: Partial<Timings>): Promise<TestService>
   startService({
     timings: { ...SHORT_TIMINGS, ...timings },
     simulator: { speed: 50 },
-    env: { DATA_DIR: dataDir, MAX_ARTIFACT_BYTES: String(MAX_BYTES), LOG_LEVEL: 'info' },
+    env: { DATA_DIR: dataDir, MAX_ARTIFACT_BYTES: String(MAX_BYTES), LOG_LEVEL: 'debug' },
     onLog: (line) => void log.push(line),
   })
 
@@ -43,7 +43,8 @@ const submit = ({ client }: TestService, prompt: string): Promise<Job> =>
   client.submit({ model: 'black-forest-labs/flux-schnell', input: { prompt, megapixels: '0.25' } })
 const clearFaults = ({ simulator }: TestService): Promise<Response> =>
   fetch(`${simulator.url}/_sim/faults`, { method: 'DELETE' })
-const triesOf = (id: string): string[] => log.filter((line) => line.includes(id) && line.includes('not stored yet'))
+const triesOf = (id: string): string[] =>
+  log.filter((line) => line.includes(id) && /not stored yet|could not be stored/.test(line))
 const filesOf = (dataDir: string, id: string): string[] => {
   const folder = join(dataDir, 'artifacts', 'default', id)
   return existsSync(folder)
@@ -147,7 +148,7 @@ describe('F44 with time enough an output', () => {
         code: 'output_not_stored',
         billed: 'yes',
         message: expect.stringMatching(
-          /^1 of 2 files of the output could not be copied: .* responded with 404\. At Replicate until/,
+          /^1 of 2 files of the output could not be copied: .* responded with 404\. Not at Replicate: /,
         ),
       },
       output: [null, job.artifacts[0]?.url],

@@ -59,7 +59,7 @@ beforeAll(async () => {
   service = await startService({
     timings: { ...SHORT_TIMINGS, storeDeadline: STORE_DEADLINE, outputLifetime: AT_RISK_MS + RISKY_AFTER },
     simulator: { speed: 20, models: { models: OWN_MODELS } },
-    env: { DATA_DIR: dataDir, LOG_LEVEL: 'info' },
+    env: { DATA_DIR: dataDir, LOG_LEVEL: 'debug' },
     onLog: (line) => void log.push(line),
   })
 })
@@ -87,12 +87,23 @@ const lost = (words: RegExp): object => ({
   error: { code: 'output_not_stored', billed: 'yes', message: expect.stringMatching(words) },
 })
 
+/** Level and text of the log lines about a failing copy; none has a stack. */
+const troubleOf = (id: string): [level: number, text: string][] =>
+  log
+    .filter((line) => line.includes(id) && /not stored yet|could not be stored|is stored;/.test(line))
+    .map((line) => {
+      const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: unknown }
+      expect(err).toBeUndefined()
+      return [level, msg]
+    })
+
 describe('F32 an output that has expired fails the job, which was paid', () => {
   test('when its file is gone, at once', async () => {
     await service.simulator.faults({ files: { status: { code: 404 } } })
     const { id } = await submit('F32 404')
-    expect(await finished(service, id)).toMatchObject(lost(/responded with 404.*At Replicate until .*http/))
-    expect(log.filter((line) => line.includes(id) && line.includes('not stored yet'))).toHaveLength(1)
+    const job = await finished(service, id)
+    expect(job).toMatchObject(lost(/responded with 404\. Not at Replicate: http\S+\. A retry .* is billed again\.$/))
+    expect(troubleOf(id)).toEqual([[40, 'the output could not be stored']])
   })
 
   test('when Replicate has removed it before anybody asked', async () => {
@@ -118,8 +129,11 @@ describe('F32 an output that has expired fails the job, which was paid', () => {
     const [begun] = storing
     const job = await service.client.get(id)
     expect(Date.parse(job.completed_at ?? '') - Date.parse(begun?.at ?? '')).toBeGreaterThan(STORE_DEADLINE / 2)
-    const tries = log.filter((line) => line.includes(id) && line.includes('not stored yet'))
-    expect(tries.length).toBeGreaterThan(1)
+    const [first, ...rest] = troubleOf(id)
+    expect(first).toEqual([40, 'the output is not stored yet; retrying'])
+    expect(rest.at(-1)).toEqual([40, 'the output could not be stored'])
+    expect(rest.length).toBeGreaterThan(1)
+    expect(rest.slice(0, -1).every(([level]) => level === 20)).toBe(true)
   })
 })
 
@@ -207,7 +221,7 @@ describe('an output of an unknown model', () => {
     expect(job).toMatchObject(lost(/^1 of 2 files of the output could not be copied: a data URI cannot be decoded/))
     expect(job.output).toEqual({ good: job.artifacts[0]?.url, bad: null })
     await expectWhole(job)
-    expect(log.filter((line) => line.includes(job.id) && line.includes('not stored yet'))).toHaveLength(1)
+    expect(troubleOf(job.id)).toHaveLength(1)
   })
 
   test.each([

@@ -56,7 +56,7 @@ beforeAll(async () => {
       S3_ACCESS_KEY_ID: s3.accessKeyId,
       S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
       MAX_ARTIFACT_BYTES: String(MAX_BYTES),
-      LOG_LEVEL: 'info',
+      LOG_LEVEL: 'debug',
     },
     onLog: (line) => void log.push(line),
   })
@@ -73,7 +73,8 @@ afterAll(async () => {
 
 const submit = (prompt: string): Promise<Job> =>
   service.client.submit({ model: 'black-forest-labs/flux-schnell', input: { prompt, megapixels: '0.25' } })
-const triesOf = (id: string): string[] => log.filter((line) => line.includes(id) && line.includes('not stored yet'))
+const triesOf = (id: string): string[] =>
+  log.filter((line) => line.includes(id) && /not stored yet|could not be stored/.test(line))
 const keysOf = async (id: string): Promise<string[]> => (await s3.keys(bucket)).filter((key) => key.includes(id))
 const lost = (words: RegExp): object => ({
   status: 'failed',
@@ -98,7 +99,7 @@ describe.skipIf(!isTested)('with a bucket an output', () => {
   test('F32 that has expired is lost at once; nothing stands in the bucket', async () => {
     await service.simulator.faults({ files: { expired: { code: 404 } } })
     const { id } = await submit('F32')
-    expect(await finished(service, id)).toMatchObject(lost(/responded with 404.*At Replicate until .*http/))
+    expect(await finished(service, id)).toMatchObject(lost(/responded with 404.*Not at Replicate: http/))
     expect(await keysOf(id)).toEqual([])
   })
 

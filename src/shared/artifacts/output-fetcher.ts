@@ -20,13 +20,15 @@ export interface OutputFile {
   mediaType: string | null
 }
 
-/** `gone`: the file will never come back. */
+/** `gone`: a retry cannot help. `absent`: the host responded that there is no such file. */
 export class OutputFetchError extends Error {
   override name = 'OutputFetchError'
   readonly gone: boolean
-  constructor(message: string, gone: boolean, cause?: unknown) {
+  readonly absent: boolean
+  constructor(message: string, gone: boolean, { absent = false, cause }: { absent?: boolean; cause?: unknown } = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.gone = gone
+    this.absent = absent
   }
 }
 
@@ -64,13 +66,13 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
         signal,
       }).catch((error: unknown) => {
         const text = error instanceof Error ? error.message : String(error)
-        throw new OutputFetchError(`${url.host}: ${text}`, error instanceof ForbiddenAddressError, error)
+        throw new OutputFetchError(`${url.host}: ${text}`, error instanceof ForbiddenAddressError, { cause: error })
       })
       // An error before the first read is thrown to the reader.
       body.on('error', () => undefined)
-      const refuse = (what: string, gone: boolean): never => {
+      const refuse = (what: string, absent: boolean): never => {
         body.destroy()
-        throw new OutputFetchError(`${url.host} responded with ${what}`, gone)
+        throw new OutputFetchError(`${url.host} responded with ${what}`, absent, { absent })
       }
       if (statusCode !== 200) refuse(String(statusCode), [404, 410].includes(statusCode))
       const encoding = headers['content-encoding'] ?? 'identity'

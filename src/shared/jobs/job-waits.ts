@@ -4,6 +4,8 @@ export interface JobWait {
   reason: 'files' | 'copy' | 'storage'
   /** One or two sentences for the owner of the job. */
   detail: string
+  /** ms; time at which the wait ends in any case */
+  until?: number | undefined
 }
 
 export interface JobWaits {

@@ -6,7 +6,11 @@ import type { JobWaits } from './job-waits.ts'
 /** Time to live of a note, longer than the interval of retries, ms */
 const KEPT_MS = 5 * 60_000
 
-const waitSchema = z.object({ reason: z.enum(['files', 'copy', 'storage']), detail: z.string() })
+const waitSchema = z.object({
+  reason: z.enum(['files', 'copy', 'storage']),
+  detail: z.string(),
+  until: z.number().optional(),
+})
 
 /** One string with a time to live for each job. */
 export function createRedisJobWaits(redis: Redis, keyOf: (job: string) => string, log: Logger): JobWaits {
