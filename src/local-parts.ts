@@ -120,7 +120,7 @@ async function inDataDir<T>(dataDir: string, work: () => Promise<T>): Promise<T>
     const isOfFiles = error instanceof Error && 'syscall' in error && 'path' in error
     throw isOfFiles
       ? new ConfigError(
-          `DATA_DIR: read ${JSON.stringify(dataDir)}, expected a folder that can be written: ${error.message}`,
+          `DATA_DIR: read ${JSON.stringify(dataDir)}, expected a folder that can be written: ${error.message}. Set DATA_DIR to a folder in which this user may create files`,
         )
       : error
   }

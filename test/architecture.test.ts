@@ -118,7 +118,7 @@ describe('imports go down only', () => {
     const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
     const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts', 'src/shared/data-dir.ts']
     // Rules of some lines that import nothing: what a terminal must not act on, and what a JSON object is.
-    const free = [...settings, 'src/shared/visible.ts', 'src/shared/json.ts']
+    const free = [...settings, 'src/shared/visible.ts', 'src/shared/make-folder.ts', 'src/shared/json.ts']
     expect([...loaded].filter((target) => !light.test(target) && !free.includes(target))).toEqual([])
     const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
     expect(lazy.map(({ target }) => target)).toContain('src/cli/audit-command.ts')
@@ -305,6 +305,10 @@ describe('only one place', () => {
       .filter((name) => name.endsWith('.lua'))
       .map((name) => join('src', name))
     expect(lua.filter((file) => textOf(file).includes("'TIME'"))).toEqual(['src/shared/redis/clock.lua'])
+  })
+
+  test('creates folders', () => {
+    expect(filesWith(/\bmkdir\(/, /^src\/simulator\//)).toEqual(['src/shared/make-folder.ts'])
   })
 
   test('names the members of the due index', () => {

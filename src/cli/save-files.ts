@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client } from '../client/client.ts'
 import type { Job } from '../client/types.ts'
 import { BrokenFileError } from './failures.ts'
 import { endingOf } from './format.ts'
+import { makeFolder } from '../shared/make-folder.ts'
 
 /**
  * Saves the files of a job into a folder, and returns the paths. Names consist of `stem` and an extension by type; no part
  * of a URL is used.
  */
 export async function saveFiles(client: Client, job: Job, folder: string, stem: string): Promise<string[]> {
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const saved: string[] = []
   for (const [at, artifact] of job.artifacts.entries()) {
     const bytes = await client.file(artifact)

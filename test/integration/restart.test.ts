@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -122,6 +122,8 @@ describe('a start', () => {
     writeFileSync(join(folder, 'file'), '')
     const inTheWay = spawnMain([], { DATA_DIR: join(folder, 'file') }, folder)
     const below = spawnMain([], { DATA_DIR: join(folder, 'file', 'data') }, folder)
+    // Node's recursive mkdir never ends where nothing can be created.
+    const unmade = existsSync('/proc/self') ? spawnMain([], { DATA_DIR: '/proc/genqueue/data' }, folder) : null
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const address = taken.address()
@@ -130,6 +132,10 @@ describe('a start', () => {
     for (const one of [inTheWay, below, busy]) expect((await one.exited).code).toBe(1)
     expect(inTheWay.stderr).toMatch(/DATA_DIR: read .*file", expected a folder that can be written: (EEXIST|ENOTDIR)/)
     expect(below.stderr).toMatch(/DATA_DIR: read .*expected a folder that can be written: ENOTDIR/)
+    if (unmade) {
+      expect((await unmade.exited).code).toBe(1)
+      expect(unmade.stderr).toMatch(/DATA_DIR: read "\/proc\/genqueue\/data", .*ENOENT.*\. Set DATA_DIR to a folder/)
+    }
     expect(busy.stderr).toContain(`SIMULATOR_PORT: port ${port} on 127.0.0.1 is already in use`)
     expect(await runningRedisUrl(join(folder, 'data'))).toBeNull()
     taken.close()

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorageCheck } from './artifact-store.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /**
  * Checks a folder by writing a small file as a copy would, reading it back and removing it. This detects a missing
@@ -11,7 +12,7 @@ export async function checkFolder(folder: string, variable: string): Promise<Sto
   const content = randomBytes(512)
   const path = join(folder, `check-${randomBytes(8).toString('hex')}`)
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const file = await open(path, 'wx')
     try {
       await file.writeFile(content)

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { checkFolder } from './check-folder.ts'
 import { safeKey, type ArtifactStore } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /** Age of an abandoned part file, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 60 * 60_000
@@ -26,7 +27,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
 
   return {
     async put(key, body, options) {
-      await mkdir(parts, { recursive: true })
+      await makeFolder(parts)
       await removeLeftovers()
       if (typeof key === 'string') pathOf(key)
       const { path: part, ...found } = await receiveFile(join(parts, randomBytes(8).toString('hex')), body, options)
@@ -35,7 +36,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
         const final = typeof key === 'string' ? key : key(found.media_type)
         const path = pathOf(final)
         const folder = dirname(path)
-        await mkdir(folder, { recursive: true })
+        await makeFolder(folder)
         await rename(part, path)
         await syncFolder(folder)
         return { key: final, ...found }

@@ -1,6 +1,7 @@
-import { mkdir, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { ServiceError } from '../errors.ts'
 import type { HealthCheck } from '../health.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /** How long a measurement of the disk counts, ms. */
 const FRESH_MS = 1_000
@@ -13,7 +14,7 @@ export interface DiskReserve {
 
 /** Free bytes of the disk of a folder for users without privileges. */
 async function freeBytes(folder: string): Promise<number> {
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const { bavail, bsize } = await statfs(folder)
   return bavail * bsize
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rm, type FileHandle } from 'node:fs/promises'
+import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { LongStringsFullError, parseString, unitLength, type LongString } from '../replicate/json-extract.ts'
 import type { OutputTaker } from '../replicate/prediction-port.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /** Age at which a file counts as left behind by a killed process, ms: no output is processed this long. */
 const LEFT_BEHIND_MS = 60 * 60_000
@@ -33,7 +34,7 @@ export type OpenLongTexts = () => LongTexts
 export function createLongTexts(folder: string, maxBytes: number): OpenLongTexts {
   const removeLeftovers = createRemoveLeftovers(folder, LEFT_BEHIND_MS)
   async function prepare(): Promise<void> {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeFolder(folder, 0o700)
     await removeLeftovers()
   }
   return () => longTexts(folder, maxBytes, prepare)

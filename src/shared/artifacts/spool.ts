@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSemaphore } from '../concurrency.ts'
 import { checkFolder } from './check-folder.ts'
 import type { PutOptions, StorageCheck } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile, type ReceivedFile } from './receive-file.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /** Age at which a file counts as left behind by a killed process, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 15 * 60_000
@@ -25,7 +26,7 @@ export function createSpool(folder: string, maxBytes: number): Spool {
     check: () => checkFolder(folder, 'DATA_DIR'),
 
     async pass(body, options, forward) {
-      await mkdir(folder, { recursive: true })
+      await makeFolder(folder)
       await removeLeftovers()
       // The largest possible size of the file.
       const release = await room.acquire(

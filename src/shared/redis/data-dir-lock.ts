@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { processIdentity } from './process-identity.ts'
+import { makeFolder } from '../make-folder.ts'
 
 export const LOCK_FILE = 'genqueue.lock'
 
@@ -19,7 +20,7 @@ interface Holder {
  * process is gone, also when another program has its pid by now. Otherwise rejects with the holder's pid.
  */
 export async function lockDataDir(dataDir: string): Promise<{ release: () => Promise<void> }> {
-  await mkdir(dataDir, { recursive: true })
+  await makeFolder(dataDir)
   const folder = await realpath(dataDir)
   const file = join(folder, LOCK_FILE)
   const mine = JSON.stringify({

@@ -1,6 +1,7 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { makeFolder } from '../make-folder.ts'
 
 /** `<KEY_PREFIX>` -> id of the deployment that used this folder last. */
 const marksSchema = z.record(z.string(), z.string())
@@ -22,7 +23,7 @@ export const readMark = async (dataDir: string, prefix: string): Promise<string 
 export async function writeMark(dataDir: string, prefix: string, id: string): Promise<void> {
   const marks = await readMarks(dataDir)
   if (marks[prefix] === id) return
-  await mkdir(dataDir, { recursive: true })
+  await makeFolder(dataDir)
   const file = join(dataDir, FILE)
   await writeFile(`${file}.${process.pid}`, JSON.stringify({ ...marks, [prefix]: id }), { mode: 0o600 })
   await rename(`${file}.${process.pid}`, file)

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { makeFolder } from '../make-folder.ts'
 
 const run = promisify(execFile)
 
@@ -30,7 +31,7 @@ export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacke
   if (!(await hasApt(options.env))) return undefined
 
   options.onProgress('no Redis found: unpacking one from the package archive into the cache folder')
-  await mkdir(options.cacheDir, { recursive: true })
+  await makeFolder(options.cacheDir)
   // A temporary folder, moved into place when complete, so that two concurrent runs do not interfere.
   const work = await mkdtemp(join(options.cacheDir, 'unpacking-'))
   try {
@@ -76,9 +77,7 @@ async function download(work: string, root: string, env: NodeJS.ProcessEnv | und
   const cache = join(work, 'cache')
   const debs = join(work, 'debs')
   await Promise.all(
-    [join(lists, 'partial'), join(cache, 'archives', 'partial'), debs, root].map((folder) =>
-      mkdir(folder, { recursive: true }),
-    ),
+    [join(lists, 'partial'), join(cache, 'archives', 'partial'), debs, root].map((folder) => makeFolder(folder)),
   )
   const settings = {
     'Dir::State::Lists': lists,
