@@ -63,7 +63,11 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
       model: request.model ?? null,
       version: request.version ?? null,
     })
-    const [schema, shape] = await Promise.all([rawSchema(target), catalogue.outputShape(target)])
+    const [schema, shape, absent] = await Promise.all([
+      rawSchema(target),
+      catalogue.outputShape(target),
+      absentDeployment(hardware),
+    ])
     const { keep, wrong } = keepFor(RAW_POLICIES, request, tenant)
     return {
       job: {
@@ -78,7 +82,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         price: null,
         keep,
       },
-      wrong: [...unknown, ...wrong, ...inInput((await schema?.check(input)) ?? [])],
+      wrong: [...unknown, ...absent, ...wrong, ...inInput((await schema?.check(input)) ?? [])],
     }
   }
 
@@ -98,6 +102,13 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
     return { target, wrong: [{ pointer: '/model', code: 'unknown_model', detail }] }
   }
 
+  /** Error for a deployment that upstream does not have; none when upstream cannot be asked. */
+  async function absentDeployment(name: string | null): Promise<FieldError[]> {
+    if (name === null || (await catalogue.hasDeployment(name)) !== false) return []
+    const detail = 'Replicate has no deployment of this name that the account can run.'
+    return [{ pointer: '/deployment', code: 'unknown_deployment', detail }]
+  }
+
   /** Model that the request names; null for a bare version or a deployment. */
   async function rawSchema(target: Target): Promise<InputSchema | null> {
     const named = namedModel(target)
@@ -115,7 +126,11 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         job: null,
         wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'The preset does not exist.' }],
       }
-    const [schema, called] = await Promise.all([catalogue.presetSchema(preset), callable(targetOf(preset))])
+    const [schema, called, absent] = await Promise.all([
+      catalogue.presetSchema(preset),
+      callable(targetOf(preset)),
+      absentDeployment(preset.deployment),
+    ])
     const shape = preset.output ?? (await catalogue.outputShape(called.target))
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
     const { keep, wrong } = keepFor(preset.policies, request, tenant)
@@ -133,7 +148,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         keep,
       },
       wrong: [
-        ...called.wrong.map((field) => ({ ...field, pointer: '/preset' })),
+        ...[...called.wrong, ...absent].map((field) => ({ ...field, pointer: '/preset' })),
         ...refusedPolicies(preset, request),
         ...wrong,
         ...inInput([...refused, ...((await schema?.check(input)) ?? [])]),

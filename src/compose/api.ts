@@ -74,6 +74,10 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
       return upstream.model(name, version)
     },
+    async deployment(name) {
+      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
+      return upstream.deployment(name)
+    },
   })
   const checks = createInputChecks()
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })

@@ -63,6 +63,10 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
       return upstream.model(name, version)
     },
+    async deployment(name) {
+      await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
+      return upstream.deployment(name)
+    },
   })
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)

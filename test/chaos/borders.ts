@@ -127,6 +127,7 @@ export function strikeAt(strike: Strike): PortWraps {
       uploadFile: (file, signal) => upstream.uploadFile(file, signal),
       webhookSecret: (timeout) => upstream.webhookSecret(timeout),
       model: (name, version) => upstream.model(name, version),
+      deployment: (name) => upstream.deployment(name),
     }),
     artifacts: (artifacts) => ({
       ...artifacts,

@@ -45,6 +45,7 @@ test('a prediction whose token was made by a newer key than the lister knows is 
       uploadFile: never,
       webhookSecret: never,
       model: never,
+      deployment: never,
       ...upstream,
     },
     tokens,

@@ -138,6 +138,7 @@ test('a model whose schema cannot be used has none, says why, and is logged once
       input_schema: choices(2400),
       schemas: {},
     }),
+    deployment: () => Promise.resolve(false),
   })
   const catalogue = await createCatalogue({
     read: async () => [],

@@ -76,6 +76,11 @@ async function catalogueOf(presets: { name: string; text: string }[], schemaWith
       await held
       return adapter.model(name, version)
     },
+    async deployment(name) {
+      asked.push(`deployment ${name}`)
+      await held
+      return adapter.deployment(name)
+    },
   })
   const lines: Line[] = []
   const files = { current: presets }
@@ -160,6 +165,19 @@ describe('the schema of a model', () => {
     await waitFor('the second request', () => asked.length === 2)
     expect(await catalogue.modelSchema(SCHNELL, null)).toBe(first)
   })
+})
+
+test('a deployment is asked for once, and is unknown while upstream does not respond in time', async () => {
+  const { catalogue, asked } = await catalogueOf([])
+  const names = ['acme/flux-fast', 'acme/none', 'no-name', 'acme/flux-fast', 'acme/none']
+  const found: (boolean | undefined)[] = []
+  for (const name of names) found.push(await catalogue.hasDeployment(name))
+  expect(found).toEqual([true, false, false, true, false])
+  expect(asked).toEqual(['deployment acme/flux-fast', 'deployment acme/none'])
+  const held = Promise.withResolvers<void>()
+  const late = await catalogueOf([], 1, held.promise)
+  expect(await late.catalogue.hasDeployment('acme/none')).toBeUndefined()
+  held.resolve()
 })
 
 describe('a preset with the schema of its model', () => {

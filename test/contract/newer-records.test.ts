@@ -45,6 +45,7 @@ function upstreamWith(predictions: Prediction[]): PredictionPort {
     uploadFile: never,
     webhookSecret: never,
     model: never,
+    deployment: never,
     list: () => Promise.resolve({ kind: 'page', predictions, cursor: null }),
     get(id) {
       const found = predictions.find((one) => one.id === id)

@@ -148,6 +148,7 @@ describe('the recovery gate', () => {
       account: never,
       webhookSecret: never,
       model: never,
+      deployment: never,
       uploadFile: never,
       list: ({ after, before }) => {
         listed.push({ after, before })

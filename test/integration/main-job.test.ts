@@ -103,7 +103,10 @@ describe('a job', () => {
         message: expect.stringContaining('num_outputs'),
       },
     })
+    // Replicate cannot be asked whether the deployment exists, so the job is accepted.
+    await service.simulator.faults({ models: { status: { code: 503 } } })
     const unknown = await service.client.submit({ deployment: 'nobody/nothing', input: {} })
+    await service.simulator.faults({ models: null })
     expect(await finished(service, unknown.id)).toMatchObject({
       status: 'failed',
       error: { code: 'model_not_found', billed: 'no' },

@@ -259,6 +259,10 @@ describe('an output of an unknown model', () => {
       status: 422,
       errors: [{ pointer: '/model', code: 'unknown_model' }],
     })
+    await expect(service.client.submit({ deployment: 'acme/nowhere', input: {} })).rejects.toMatchObject({
+      status: 422,
+      errors: [{ pointer: '/deployment', code: 'unknown_deployment' }],
+    })
   })
 })
 

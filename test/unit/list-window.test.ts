@@ -35,6 +35,7 @@ function upstreamOf(count: number, isReadable: (rows: number, oldest: number) =>
     uploadFile: never,
     webhookSecret: never,
     model: never,
+    deployment: never,
   }
   return { upstream, lists: () => lists }
 }

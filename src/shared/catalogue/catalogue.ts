@@ -150,6 +150,8 @@ export async function createCatalogue({
     outputShape: createOutputShapes(models, schemaWithin),
     /** Model by name; null when upstream has none; undefined when the result is not available in time. */
     model: (name: string): Promise<UpstreamModel | null | undefined> => models.quickly(name, null, schemaWithin),
+    /** Whether upstream has a deployment of this name; undefined when that is not known in time. */
+    hasDeployment: (name: string): Promise<boolean | undefined> => models.hasDeployment(name, schemaWithin),
     /** Number of presets whose model has another schema than the one that they were written for. */
     drifted: (): number => [...compared.values()].filter(({ drifted }) => drifted).length,
 

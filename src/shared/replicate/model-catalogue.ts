@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts'
 import { AccountRefusedError, type PredictionPort, type UpstreamModel } from './prediction-port.ts'
+import { createUpstreamCache } from './upstream-cache.ts'
 
 /** Models that every installation lists; any other is found by its name. */
 export const KNOWN_MODELS = [
@@ -11,15 +12,9 @@ export const KNOWN_MODELS = [
   'replicate/hello-world',
 ]
 
-const FRESH_MS = 10 * 60_000
-/** Cache time of an absent model, ms: it can appear at any moment. */
-const ABSENT_MS = 15_000
-/** Time after a failed read in which callers do not wait for the same model, ms. */
-const PATIENCE_MS = 30_000
 /** Seconds until a read that failed can be repeated. A refused account needs an operator, so clients need not wait for it. */
 const RETRY_AFTER_S = 5
 const RETRY_AFTER_REFUSED_S = 120
-const MAX_CACHED = 500
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 
 /** Error of a read of `what`, such as "the model acme/anvil". */
@@ -39,64 +34,17 @@ function unreadable(what: string, cause: unknown): ServiceError {
   })
 }
 
-interface Entry {
-  /** undefined: not read yet; null: there is no such model. */
-  model: UpstreamModel | null | undefined
-  /** Time of the last successful read, ms. */
-  at: number
-  /** Time of the last failed read, ms. */
-  failedAt: number
-  pending: Promise<UpstreamModel | null> | null
-}
-
-/** Models and their schemas, read from upstream and cached for ten minutes; an older entry serves while upstream is unreachable. */
-export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, known: readonly string[] = KNOWN_MODELS) {
-  const cache = new Map<string, Entry>()
-
-  function entryOf(key: string): Entry {
-    const cached = cache.get(key)
-    if (cached) return cached
-    const oldest = cache.size >= MAX_CACHED ? cache.keys().next() : null
-    if (oldest && !oldest.done) cache.delete(oldest.value)
-    const entry: Entry = { model: undefined, at: -Infinity, failedAt: -Infinity, pending: null }
-    cache.set(key, entry)
-    return entry
-  }
-
-  /** Reads a model from upstream; concurrent calls share one request (single-flight). */
-  async function refresh(entry: Entry, name: string, version: string | null): Promise<UpstreamModel | null> {
-    entry.pending ??= upstream
-      .model(name, version)
-      .then((model) => {
-        entry.model = model
-        entry.at = Date.now()
-        return model
-      })
-      .catch((error: unknown) => {
-        entry.failedAt = Date.now()
-        throw error
-      })
-      .finally(() => {
-        entry.pending = null
-      })
-    return entry.pending
-  }
-
-  const isFresh = ({ model, at }: Entry): boolean =>
-    model !== undefined && Date.now() - at < (model === null ? ABSENT_MS : FRESH_MS)
+/** Models and their schemas, and the names of deployments, read from upstream and cached. */
+export function createModelCatalogue(
+  upstream: Pick<PredictionPort, 'model' | 'deployment'>,
+  known: readonly string[] = KNOWN_MODELS,
+) {
+  const models = createUpstreamCache<UpstreamModel>()
+  const deployments = createUpstreamCache<true>()
 
   /** Throws the error of the read when the model is not cached. */
-  async function read(name: string): Promise<UpstreamModel | null> {
-    if (!NAME.test(name)) return null
-    const entry = entryOf(name)
-    if (isFresh(entry)) return entry.model ?? null
-    try {
-      return await refresh(entry, name, null)
-    } catch (error) {
-      if (entry.model !== undefined) return entry.model
-      throw error
-    }
-  }
+  const read = async (name: string): Promise<UpstreamModel | null> =>
+    NAME.test(name) ? models.read(name, () => upstream.model(name, null)) : null
 
   return {
     async find(name: string): Promise<UpstreamModel | null> {
@@ -111,22 +59,19 @@ export function createModelCatalogue(upstream: Pick<PredictionPort, 'model'>, kn
      */
     async quickly(name: string, version: string | null, withinMs: number): Promise<UpstreamModel | null | undefined> {
       if (!NAME.test(name)) return null
-      const entry = entryOf(version === null ? name : `${name}:${version}`)
-      if (isFresh(entry)) return entry.model
-      const impatient = Date.now() - entry.failedAt < PATIENCE_MS
-      if (impatient) return entry.model
-      const coming = refresh(entry, name, version).catch(() => entry.model)
-      if (entry.model) return entry.model
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<undefined>((resolve) => {
-        timer = setTimeout(() => {
-          entry.failedAt = Date.now()
-          resolve(undefined)
-        }, withinMs)
-      })
-      const model = await Promise.race([coming, late])
-      clearTimeout(timer)
-      return model
+      return models.quickly(
+        version === null ? name : `${name}:${version}`,
+        () => upstream.model(name, version),
+        withinMs,
+      )
+    },
+
+    /** Whether the account can run a deployment of this name; undefined when that is not known within `withinMs`. */
+    async hasDeployment(name: string, withinMs: number): Promise<boolean | undefined> {
+      if (!NAME.test(name)) return false
+      const fetch = async (): Promise<true | null> => ((await upstream.deployment(name)) ? true : null)
+      const found = await deployments.quickly(name, fetch, withinMs)
+      return found === undefined ? undefined : found !== null
     },
 
     /** The known models that upstream has. */

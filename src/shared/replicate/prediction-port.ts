@@ -136,4 +136,6 @@ export interface PredictionPort {
    * another error when there is no usable response.
    */
   model(name: string, version?: string | null): Promise<UpstreamModel | null>
+  /** Whether the account can run a deployment of this name. Throws when upstream does not respond. */
+  deployment(name: string): Promise<boolean>
 }

@@ -244,6 +244,16 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       return modelOf(JSON.parse(outcome.answer.body), version === null ? null : name)
     },
 
+    async deployment(name) {
+      const outcome = await read(`/deployments/${name}`, { rule: OTHER })
+      if (outcome.kind !== 'answer') throw new Error(outcome.reason)
+      const { status } = outcome.answer
+      if (status === 404) return false
+      if (ACCOUNT_REFUSED.has(status)) throw new AccountRefusedError(status)
+      if (status !== 200) throw new Error(`status ${status}`)
+      return true
+    },
+
     async close() {
       await Promise.all([creates.close(), reads.close()])
     },
