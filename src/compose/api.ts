@@ -55,7 +55,7 @@ import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
-import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck } from './health.ts'
+import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 
 /** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
@@ -205,7 +205,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
         checks: {
           redis: redisCheck(core),
           storage: core.storageCheck,
-          creation: informative(creationCheck(conditions.all)),
+          creation: informative(whileRedisResponds(core, creationCheck(conditions.all))),
         },
         metrics,
       }),

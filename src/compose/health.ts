@@ -10,7 +10,7 @@ import type { Config } from '../shared/config.ts'
 import type { HealthCheck } from '../shared/health.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import { createMetrics } from '../shared/metrics.ts'
-import { checkRedis } from '../shared/redis/connection.ts'
+import { checkRedis, redisSilence } from '../shared/redis/connection.ts'
 import { trustedProxies } from '../shared/trusted-proxies.ts'
 import { ACCOUNT, VERSION, type Core, type ServiceOptions } from './core.ts'
 
@@ -21,13 +21,24 @@ export const queueCounts = (queues: Queues) => async (): Promise<Record<string, 
     await Promise.all(Object.entries(queues).map(async ([name, queue]) => [name, await queue.getJobCounts()] as const)),
   )
 
-export const redisCheck =
+/** Requirements on Redis; throws when it does not respond. */
+export const redisFitness =
   ({ redis, keys, sameDeployment }: Core): HealthCheck =>
   async () => {
     const { problems } = await checkRedis(redis, keys.tried)
     if (!(await sameDeployment())) problems.push('Redis holds another deployment, or lost its data')
     const ok = problems.length === 0
     return { ok, detail: ok ? 'responds' : problems.join('; ') }
+  }
+
+export const redisCheck = (core: Core): HealthCheck => whileRedisResponds(core, redisFitness(core))
+
+/** A check that needs Redis: it fails with the reason while Redis does not respond. */
+export const whileRedisResponds =
+  ({ redis }: Pick<Core, 'redis'>, check: HealthCheck): HealthCheck =>
+  async () => {
+    const silence = await redisSilence(redis)
+    return silence === null ? check() : { ok: false, detail: silence }
   }
 
 /** Workers share the sweeps: one in the last minute, in any process, shows that jobs are being taken. */
@@ -60,8 +71,8 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
       checks: {
         redis: redisCheck(core),
         storage: core.storageCheck,
-        workers: workerCheck(core.store),
-        creation: creationCheck(core.conditions.local),
+        workers: whileRedisResponds(core, workerCheck(core.store)),
+        creation: whileRedisResponds(core, creationCheck(core.conditions.local)),
       },
       metrics,
     }),

@@ -2,12 +2,12 @@ import type { ConditionName } from '../shared/conditions/condition.ts'
 import { pacedLook } from '../shared/conditions/paced-look.ts'
 import { watchConditions, type Look } from '../shared/conditions/watch-conditions.ts'
 import { rememberCheck, type HealthCheck } from '../shared/health.ts'
-import { AT_RISK_MS } from '../shared/jobs/ports.ts'
+import { AT_RISK_MS, type Pause } from '../shared/jobs/ports.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/logger.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
-import { redisCheck } from './health.ts'
+import { redisFitness } from './health.ts'
 
 /** Interval of Redis checks, ms. INFO is long, and the configuration rarely changes. */
 const REDIS_CHECK_MS = 10_000
@@ -25,7 +25,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
     looks: [
       pauseLook(core),
       troubleLook(core),
-      checkLook('redis_unfit', rememberCheck(redisCheck(core), REDIS_CHECK_MS)),
+      checkLook('redis_unfit', rememberCheck(redisFitness(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
       checkLook('disk_filling', core.reserveCheck),
       pacedLook(async () => ({ bucket_unset: await core.lostBucket() }), BUCKET_PACE),
@@ -39,13 +39,19 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
 
 const PAUSES = ['account', 'webhook', 'upstream', 'rate_limited', 'storage'] as const
 
+/** When creation goes on: a probe first, unless a time was all that it waited for. */
+const nextStep = ({ reason, until }: Pause): string => {
+  if (until === null) return 'GET /account is checked before the next create'
+  const at = `${new Date(until).toISOString().slice(0, 19)}Z`
+  return reason === 'rate_limited' || reason === 'storage' ? `until ${at}` : `next check of GET /account at ${at}`
+}
+
 /** The account's pause is shared: every process reports it. */
 const pauseLook =
   ({ store }: Core): Look =>
   async () => {
     const pause = await store.pause(ACCOUNT)
-    const detail =
-      pause && (pause.until === null ? 'a probe is running' : 'until the pause is over, or a probe succeeds')
+    const detail = pause && nextStep(pause)
     return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
   }
 

@@ -259,8 +259,15 @@ describe('a first start', () => {
       expect(texts.filter((text) => /restarted|lost|gone back/.test(text))).toEqual([])
       expect(await metrics()).toContain(`genqueue_condition{name="${condition}"} 0`)
       expect((await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status).toBe(200)
-      await service.stop()
+      service.redis.on('error', () => undefined)
       await redis.stop()
+      for (const url of [service.url, `http://127.0.0.1:${healthPort}`]) {
+        const away = await fetch(`${url}/readyz`)
+        expect(away.status).toBe(503)
+        const silent = { ok: false, detail: expect.stringMatching(/^Redis at 127\.0\.0\.1:\d+ does not respond$/) }
+        expect(await away.json()).toMatchObject({ checks: { redis: silent, creation: silent } })
+      }
+      await service.stop()
     },
   )
 })

@@ -224,7 +224,8 @@ test('F28 a webhook URL that Replicate refuses pauses creation, and no job fails
     })
   await waitFor('the condition', async () =>
     (await service.client.health()).conditions.some(
-      ({ name, title }) => name === 'pause_webhook' && title.includes('PUBLIC_URL'),
+      ({ name, title, detail }) =>
+        name === 'pause_webhook' && title.includes('PUBLIC_URL') && detail.includes('GET /account'),
     ),
   )
   await habits({ http_webhooks: true })

@@ -89,9 +89,9 @@ describe('a condition', () => {
   })
 
   test('that follows from another one is neither logged nor shown', async () => {
-    const { conditions, lines } = scene([{ name: 'pause_account', since: 1000, detail: 'a probe is running' }])
+    const { conditions, lines } = scene([{ name: 'pause_account', since: 1000, detail: 'until then' }])
     conditions.set('token_refused', 'status 401')
-    conditions.set('pause_account', 'a probe is running')
+    conditions.set('pause_account', 'until then')
     conditions.set('recovery_listing', 'status 401')
     expect((await conditions.all()).map(({ name }) => name)).toEqual(['token_refused'])
     expect((await creationCheck(conditions.local)()).detail).toBe(

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { withDeadline } from '../deadline.ts'
 import type { Logger } from '../logger.ts'
 import { loadScript } from './script.ts'
+import { redisRefusal } from './trouble.ts'
 
 /**
  * Two kinds of connection (docs/design.md, "Redis"): producers serve requests and fail fast; consumers wait for Redis to
@@ -17,7 +18,7 @@ function attend(redis: Redis, name: string, log: Logger): Redis {
     if (!down)
       log.error(
         { err: error, connection: name, host: redis.options.host, port: redis.options.port },
-        'Redis does not respond',
+        'Redis does not respond; reconnecting',
       )
     down = true
   })
@@ -123,6 +124,21 @@ export async function untilReady(redis: Redis, timeoutMs: number): Promise<void>
       resolve()
     })
   })
+}
+
+/** Limit of a check, ms: below that of `/readyz`. */
+const PING_MS = 2_000
+
+/** Why Redis cannot be used at all; null: it responds. */
+export async function redisSilence(redis: Redis): Promise<string | null> {
+  try {
+    await withDeadline(redis.ping(), PING_MS, 'PING')
+    return null
+  } catch (error) {
+    const at = `Redis at ${redis.options.host}:${redis.options.port}`
+    const refusal = redisRefusal(error)
+    return refusal === null ? `${at} does not respond` : `${at} refuses commands: ${refusal}`
+  }
 }
 
 export interface RedisHealth {

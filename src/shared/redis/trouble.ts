@@ -11,6 +11,12 @@ export const isSurelyNotSent = (error: unknown): boolean =>
 const REFUSED =
   /^(?:ERR )?(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|BUSY|NOPERM|NOAUTH|WRONGPASS|NOMASTERLINK|UNKILLABLE|FAILOVER|max number of clients|ACL failure|The user executing the script can't run)\b/
 
+const isRefusal = ({ message }: Error): boolean => REFUSED.test(message)
+
+/** What Redis said when it responded, and cannot or will not serve now; else null. */
+export const redisRefusal = (error: unknown): string | null =>
+  error instanceof Error && isRefusal(error) ? error.message : null
+
 /** Whether Redis is unreachable, silent or refuses; a command that was sent may have run. */
 export const isRedisTrouble = (error: unknown): boolean =>
   error instanceof Error &&
@@ -20,7 +26,7 @@ export const isRedisTrouble = (error: unknown): boolean =>
     /^(Command timed out|Connection is closed|Connection is in|Command aborted due to connection close|Socket timeout)/.test(
       error.message,
     ) ||
-    REFUSED.test(error.message) ||
+    isRefusal(error) ||
     ('code' in error &&
       ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH'].includes(
         String(error.code),
