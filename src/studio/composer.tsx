@@ -49,12 +49,7 @@ export function ChosenRecipe({ chosen, problem = null }: { chosen: Chosen; probl
       {choice && (
         <RecipePicker choice={choice} recipe={recipe} onChoose={({ preset, model }) => amend({ preset, model })} />
       )}
-      <Problem text={chosen.problem ?? problem} />
-      {lists && (
-        <button type="button" className="button again" onClick={catalogue.read}>
-          Try again
-        </button>
-      )}
+      <Problem text={chosen.problem ?? problem} onRetry={lists ? catalogue.read : undefined} />
       {!recipe && !chosen.problem && <div className="composer-loading" aria-hidden="true" />}
     </>
   )

@@ -140,10 +140,7 @@ export function RecipePicker({ choice, recipe, onChoose }: Props) {
           />
           {problem !== null && (
             <div className="picker-problem">
-              <Problem text={problem} />
-              <button type="button" data-stop className="button small" onClick={store.read}>
-                Try again
-              </button>
+              <Problem text={problem} onRetry={store.read} />
             </div>
           )}
           <div className="picker-groups">

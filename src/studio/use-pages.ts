@@ -13,6 +13,8 @@ export interface PagedList<T> extends Pages<T> {
   more: () => void
   /** Rereads the first page and keeps the pages after it. */
   refresh: () => void
+  /** Reads the first page again after a failure. */
+  retry: () => void
 }
 
 /**
@@ -48,6 +50,10 @@ export function usePages<T extends { id: string }>(
       void load(pages.cursor)
     },
     refresh: useCallback(() => void load(null), [load]),
+    retry: () => {
+      setPages({ ...pages, state: 'loading', problem: null })
+      void load(null)
+    },
   }
 }
 

@@ -170,6 +170,31 @@ describe('Studio', () => {
     await page.getByRole('region', { name: 'Verdict' }).waitFor()
   })
 
+  test.each([
+    ['batches', '/batches', '**/v1/batches?*', (page: Page) => page.getByText('2 of 2')],
+    [
+      'the ledger',
+      '/credits',
+      '**/v1/credits/ledger?*',
+      (page: Page) => page.getByText('No entries yet.').or(page.getByText('Balance after')),
+    ],
+    [
+      'a run',
+      () => `/runs/${failed.id}`,
+      '**/v1/jobs/job_*',
+      (page: Page) => page.getByRole('region', { name: 'Status' }),
+    ],
+  ])('reads %s again after an error', async (_name, path, requests, there) => {
+    const page = await visit('/livez')
+    await page.route(requests, (route) => route.fulfill({ status: 500, body: 'a proxy fails' }))
+    await page.goto(typeof path === 'string' ? path : path())
+    const again = page.getByRole('button', { name: 'Try again' })
+    await again.waitFor()
+    await page.unroute(requests)
+    await again.click()
+    await there(page).waitFor()
+  })
+
   test('works by keyboard', async () => {
     const page = await visit('/')
     await page.getByRole('listitem').first().waitFor()

@@ -17,7 +17,7 @@ const REFRESH_MS = 3_000
 
 export function BatchList() {
   const { client } = useStudio()
-  const { items, state, problem, more, cursor, refresh } = usePages<Batch>(client.batches)
+  const { items, state, problem, more, cursor, refresh, retry } = usePages<Batch>(client.batches)
   const may = useMay('jobs:write')
   useFollowAll()
   useEffect(() => void (document.title = 'Batches · genqueue'), [])
@@ -39,7 +39,7 @@ export function BatchList() {
           </Link>
         )}
       </div>
-      <Problem text={problem} />
+      <Problem text={problem} onRetry={state === 'failed' ? retry : undefined} />
       {state === 'ready' && items.length === 0 && <NoBatches may={may} />}
       <ul className="batch-list">
         {items.map((batch) => (

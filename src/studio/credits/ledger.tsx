@@ -54,10 +54,10 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
     (page: { limit: number; cursor?: string }) => client.ledger({ ...page, ...(kind ? { kind } : {}) }),
     [client, kind],
   )
-  const { items, state, problem, cursor, more } = usePages<LedgerEntry>(read, 25)
+  const { items, state, problem, cursor, more, retry } = usePages<LedgerEntry>(read, 25)
   return (
     <>
-      <Problem text={problem} />
+      <Problem text={problem} onRetry={state === 'failed' ? retry : undefined} />
       {state === 'ready' && items.length === 0 && <p className="muted">No entries yet.</p>}
       {items.length > 0 && (
         <div className="table-place">

@@ -1,5 +1,5 @@
-import { useEffect, useState } from 'react'
-import { isFinal } from '../../client/client.ts'
+import { useCallback, useEffect, useState } from 'react'
+import { ApiError, isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { sourceOf, titleOf } from '../format.ts'
@@ -21,17 +21,21 @@ import { Timeline } from './timeline.tsx'
 export function RunPage({ id }: { id: string }) {
   const { runs } = useStudio()
   const job = useJob(id)
-  const [problem, setProblem] = useState<string | null>(null)
-
+  const [problem, setProblem] = useState<{ text: string; lasting: boolean } | null>(null)
+  // The page has the id as its key.
+  const read = useCallback(
+    () =>
+      void runs.read(id).then(
+        () => setProblem(null),
+        (error: unknown) =>
+          setProblem({ text: errorText(error), lasting: error instanceof ApiError && error.status < 500 }),
+      ),
+    [runs, id],
+  )
   useEffect(() => {
-    let current = true
     scrollTo(0, 0)
-    runs.read(id).then(
-      () => current && setProblem(null),
-      (error: unknown) => current && setProblem(errorText(error)),
-    )
-    return () => void (current = false)
-  }, [runs, id])
+    read()
+  }, [read])
 
   // A final run does not change, so its own stream would only hold a connection. The stream of all jobs is followed
   // instead, so the page still knows whether it is live.
@@ -54,7 +58,12 @@ export function RunPage({ id }: { id: string }) {
         {problem ? (
           <>
             <h1>Could not load this run</h1>
-            <p>{problem}</p>
+            <p>{problem.text}</p>
+            {!problem.lasting && (
+              <button type="button" className="button" onClick={read}>
+                Try again
+              </button>
+            )}
             <p>
               <Link href="/">All runs</Link>
             </p>
