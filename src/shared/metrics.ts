@@ -40,7 +40,7 @@ export function createMetrics(options: {
   })
   const orphans = new Counter({
     name: 'genqueue_orphan_predictions_total',
-    help: 'Predictions that no attempt owns; the goal is 0',
+    help: 'Predictions of this service that no job needs; the goal is 0',
     ...shared,
   })
   const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
@@ -62,7 +62,7 @@ export function createMetrics(options: {
   })
   const letters = new Gauge({
     name: 'genqueue_dead_letters',
-    help: 'Authentic webhooks, and damaged doorbells, that could not be used',
+    help: 'Webhooks with a valid signature that could not be applied, and damaged queue entries',
     ...shared,
   })
   const queue = new Gauge({

@@ -91,7 +91,10 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   /** A stalled doorbell is that of a killed worker, or one that BullMQ cannot read. */
   async function parkBroken(name: QueueName, id: string): Promise<void> {
     if (!(await removeBrokenDoorbell(redis, queues[name], id))) return
-    log.error({ queue: name, doorbell: id }, 'a doorbell was damaged in Redis and is removed; the sweep rings again')
+    log.error(
+      { queue: name, doorbell: id },
+      'a queue entry was damaged in Redis and is removed; the sweep queues its job again',
+    )
     const job = /job_[0-9A-HJKMNP-TV-Z]{26}/.exec(id)?.[0] ?? ''
     await options.store.deadLetter({ reason: 'broken_doorbell', job, prediction: '', webhook_id: '' })
   }
@@ -100,7 +103,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       load[name].taken++
       load[name].busy++
       try {
-        if (isNewer(job.data)) throw new NewerRecordError('the doorbell was written by a newer release')
+        if (isNewer(job.data)) throw new NewerRecordError('the queue entry was written by a newer release')
         await run(job)
       } catch (error) {
         if (error instanceof NewerRecordError) {
@@ -126,13 +129,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     })
     worker.on('error', (error) => log.debug({ err: error, queue: name }, 'worker error'))
     worker.on('failed', (job, error) => {
-      log.warn({ err: error, queue: name, doorbell: job?.id }, 'a doorbell failed; the sweep rings again')
+      log.warn({ err: error, queue: name, doorbell: job?.id }, 'a queue entry failed; the sweep queues its job again')
     })
     worker.on('stalled', (id) => {
       parkBroken(name, id).catch((error: unknown) => {
         log.warn(
           { err: error, queue: name, doorbell: id },
-          'a stalled doorbell was not checked; it is checked at its next stall',
+          'a stalled queue entry could not be checked; it is checked again when it stalls next',
         )
       })
     })

@@ -151,7 +151,10 @@ export function createSubmitJob({
           throw error
         })
       if (result === 'withdrawn') {
-        log.warn({ job: id }, 'Redis did not confirm that an intent is durable; nothing was sent')
+        log.warn(
+          { job: id },
+          'Redis did not confirm that a create was recorded durably; the create request was not sent',
+        )
         await delay(UNCONFIRMED_NAP_MS, undefined, { signal })
         return 'stale'
       }
@@ -238,7 +241,8 @@ export function createSubmitJob({
         return await record()
       } catch (error) {
         if (!isRedisTrouble(error) || signal.aborted) throw error
-        if (tries === 1) log.warn({ err: error, job: id }, 'Redis did not take the outcome of an intent; retrying')
+        if (tries === 1)
+          log.warn({ err: error, job: id }, 'Redis did not store the outcome of a create request; retrying')
         await delay(OUTCOME_RETRY_MS)
       }
     }
@@ -258,7 +262,11 @@ export function createSubmitJob({
       },
       asked + timings.permit - timings.connectTimeout,
     )
-    if (outcome.kind === 'not_sent') log.warn({ job: id, attempt }, 'the permit expired; nothing was sent')
+    if (outcome.kind === 'not_sent')
+      log.warn(
+        { job: id, attempt },
+        'this process was delayed for too long after it recorded a create; the create request was not sent, and is repeated',
+      )
     let record: () => Promise<ApplyResult>
     if (outcome.kind === 'created') {
       const { prediction } = outcome

@@ -109,7 +109,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     } catch (error) {
       // The member is due again when its lease ends. A bad record must not block the others.
       if (error instanceof NewerRecordError) await leave(member)
-      else log.error({ err: error, member: member.member }, 'could not handle a due member')
+      else log.error({ err: error, member: member.member }, 'could not process due work; retrying')
     }
     return undefined
   }

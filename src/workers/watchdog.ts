@@ -44,7 +44,7 @@ export function startWatchdog(options: {
     if (!isOurs || now - began > interval) wellSince = now
     lastCheck = now
     if (now - wellSince >= limit / 3 && (ago ?? limit) >= limit / 3) {
-      log.warn({ silent_ms: ago }, 'no sweep ran for a while: restoring its scheduler')
+      log.warn({ silent_ms: ago }, 'no worker looked for due work for a while; restoring the scheduler of the sweep')
       await restoreSweep().catch((error: unknown) =>
         log.warn({ err: error }, 'could not restore the scheduler of the sweep'),
       )

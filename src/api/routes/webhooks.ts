@@ -119,7 +119,10 @@ export function createWebhookReceiver({
   async function bury(reason: string, target: Target, prediction: string, webhookId: string): Promise<number> {
     await store.deadLetter({ reason, job: target.job, prediction, webhook_id: webhookId })
     await lookSoon(target)
-    log.warn({ ...target, prediction, webhook: webhookId, reason }, 'an authentic webhook could not be used')
+    log.warn(
+      { ...target, prediction, webhook: webhookId, reason },
+      'a webhook with a valid signature cannot be applied to a job; counted as a dead letter',
+    )
     count(`dead_letter`)
     return 200
   }

@@ -46,7 +46,7 @@ export function createBatches({
     try {
       await mapLimited(ids, AT_ONCE, (id) => doorbells.submit(id))
     } catch (error) {
-      log.warn({ err: error }, 'could not ring the doorbells of a batch; the sweep will')
+      log.warn({ err: error }, 'could not queue the jobs of a batch; the sweep queues them within seconds')
     }
   }
 

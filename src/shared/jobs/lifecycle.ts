@@ -102,7 +102,7 @@ export function createLifecycle({
     try {
       await sound()
     } catch (error) {
-      log.warn({ err: error, what }, 'could not ring a doorbell; the sweep will')
+      log.warn({ err: error, what }, 'could not queue work; the sweep queues it within seconds')
     }
   }
 
@@ -114,7 +114,10 @@ export function createLifecycle({
         `job ${job.phase}`,
       )
     if (commit.orphans)
-      log.error({ job: job.id, attempt: commit.attempt?.n, cause }, 'found a prediction that no attempt owns')
+      log.error(
+        { job: job.id, attempt: commit.attempt?.n, cause },
+        'found a prediction of this service that no job needs; it is counted, and canceled at Replicate',
+      )
     if (commit.pause) log.info({ ...commit.pause, job: job.id }, 'a request of this job paused creation')
     // During a resubmission a job keeps its phase when an attempt creates nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
