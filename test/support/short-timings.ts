@@ -2,11 +2,11 @@ import type { Timings } from '../../src/shared/jobs/timings.ts'
 
 /** The protocols of docs/design.md with durations that a test can wait for; their order among each other is kept. */
 export const SHORT_TIMINGS: Partial<Timings> = {
-  permit: 2000,
+  permit: 3000,
   connectTimeout: 1500,
   createTimeout: 2500,
   readTimeout: 2000,
-  intentSilence: 5000,
+  intentSilence: 6000,
   sweepInterval: 100,
   dueLease: 1000,
   doorbellLock: 2000,
