@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -15,7 +15,7 @@ let service: TestService
 let proxy: TcpProxy
 let client: TestService['client']
 beforeAll(async () => {
-  service = await startService({ timings: SHORT_TIMINGS, simulator: { speed: 60 } })
+  service = await startService({ timings: PATIENT_TIMINGS, simulator: { speed: 60 } })
   proxy = await startTcpProxy({ port: Number(new URL(service.url).port) })
   client = createClient({ baseUrl: `http://127.0.0.1:${proxy.port}`, key: TEST_KEY })
   return () => service.stop()

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { auditReport, simulatorBooks } from '../support/audit.ts'
 import { finished, inPhase } from '../support/finished.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { aboutPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -17,7 +17,7 @@ const dataDir = tempDir()
 let service: TestService
 
 beforeAll(async () => {
-  service = await startService({ timings: SHORT_TIMINGS, simulator: { speed: 50 }, env: { DATA_DIR: dataDir } })
+  service = await startService({ timings: PATIENT_TIMINGS, simulator: { speed: 50 }, env: { DATA_DIR: dataDir } })
 })
 afterAll(() => service.stop())
 afterEach(async () => {

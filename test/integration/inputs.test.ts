@@ -9,7 +9,7 @@ import { auditDeployment } from '../support/audit.ts'
 import { finished } from '../support/finished.ts'
 import { code, createOperator, type Operator } from '../support/operator.ts'
 import { noisyPicture } from '../support/picture.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -24,7 +24,7 @@ let large: Buffer
 
 beforeAll(async () => {
   service = await startService({
-    timings: { ...SHORT_TIMINGS, uploadTimeout: 1000 },
+    timings: { ...PATIENT_TIMINGS, uploadTimeout: 1000 },
     simulator: { speed: 200 },
     env: {
       DATA_DIR: dataDir,
@@ -484,7 +484,7 @@ async function expire(id: string): Promise<void> {
 
 test('a disk that has reached its reserve refuses files of clients, and keeps storing outputs', async () => {
   const full = await startService({
-    timings: SHORT_TIMINGS,
+    timings: PATIENT_TIMINGS,
     simulator: { speed: 200 },
     env: { DISK_RESERVE: String(2 ** 52) },
   })

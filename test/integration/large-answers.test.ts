@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { finished, submitMany } from '../support/finished.ts'
 import { noisyPicture } from '../support/picture.ts'
 import { startOwnRedis } from '../support/redis.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
   redis = await startOwnRedis()
   service = await startService({
     redisUrl: redis.url,
-    timings: { ...SHORT_TIMINGS, readTimeout: 10_000 },
+    timings: PATIENT_TIMINGS,
     simulator: { speed: 20, models: { models: [LOOK] } },
   })
 })

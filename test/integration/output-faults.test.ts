@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import type { Timings } from '../../src/shared/jobs/timings.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { aboutPrediction, jobWithPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -27,7 +27,7 @@ const server = createServer((_request, response) => {
 
 const start = (dataDir: string, timings: Partial<Timings>): Promise<TestService> =>
   startService({
-    timings: { ...SHORT_TIMINGS, ...timings },
+    timings: { ...PATIENT_TIMINGS, ...timings },
     simulator: { speed: 50 },
     env: { DATA_DIR: dataDir, MAX_ARTIFACT_BYTES: String(MAX_BYTES), LOG_LEVEL: 'debug' },
     onLog: (line) => void log.push(line),

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, JobRequest } from '../../src/client/types.ts'
 import { AT_RISK_MS } from '../../src/shared/jobs/ports.ts'
 import { finished, inPhase } from '../support/finished.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { aboutPrediction, jobWithPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -57,7 +57,7 @@ const artifacts = join(dataDir, 'artifacts')
 const log: string[] = []
 beforeAll(async () => {
   service = await startService({
-    timings: { ...SHORT_TIMINGS, storeDeadline: STORE_DEADLINE, outputLifetime: AT_RISK_MS + RISKY_AFTER },
+    timings: { ...PATIENT_TIMINGS, storeDeadline: STORE_DEADLINE, outputLifetime: AT_RISK_MS + RISKY_AFTER },
     simulator: { speed: 20, models: { models: OWN_MODELS } },
     env: { DATA_DIR: dataDir, LOG_LEVEL: 'debug' },
     onLog: (line) => void log.push(line),

@@ -6,7 +6,7 @@ import type { Credits, Job, LedgerEntry, Page } from '../../src/client/types.ts'
 import { createClient } from '../../src/client/client.ts'
 import { damagedPhoto, dataUri, tone } from '../simulator/support/media.ts'
 import { createOperator, type Operator } from '../support/operator.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -43,7 +43,7 @@ let audioUrl: string
 
 beforeAll(async () => {
   service = await startService({
-    timings: SHORT_TIMINGS,
+    timings: PATIENT_TIMINGS,
     simulator: { speed: FASTER },
     env: { PRESETS_DIR: presets() },
   })

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { damagedPhoto } from '../simulator/support/media.ts'
 import { finished, inPhase } from '../support/finished.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { aboutPrediction, sendWebhook, signerOf, type WebhookSigner } from '../support/sign-webhook.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -59,7 +59,7 @@ beforeAll(async () => {
   // The first look comes half a minute after a run of the longest kind, by the product's own clock.
   const pollWithWebhooks = { first: 5000, min: 500, max: 1000 }
   service = await startService({
-    timings: { ...SHORT_TIMINGS, pollWithWebhooks },
+    timings: { ...PATIENT_TIMINGS, pollWithWebhooks },
     simulator: { speed: FASTER },
     env: { PUBLIC_URL: publicUrl },
   })

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
 import { createOperator, type Operator } from '../support/operator.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { aboutPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -37,7 +37,7 @@ let client: TestService['client']
 beforeAll(async () => {
   // No poll is due this early: every change came by webhook.
   const pollWithWebhooks = { first: 60_000, min: 60_000, max: 60_000 }
-  service = await startService({ timings: { ...SHORT_TIMINGS, pollWithWebhooks }, simulator: { speed: FASTER } })
+  service = await startService({ timings: { ...PATIENT_TIMINGS, pollWithWebhooks }, simulator: { speed: FASTER } })
   operator = createOperator(service)
   const tenant = await operator.newTenant()
   await operator.ask(`/v1/admin/tenants/${tenant}/credits`, { body: { amount: GRANTED, reason: 'one set' } })

@@ -7,7 +7,7 @@ import { rotateLinkKey } from '../../src/shared/redis/deployment.ts'
 import { auditReport } from '../support/audit.ts'
 import { finished } from '../support/finished.ts'
 import { code, createOperator, type Operator } from '../support/operator.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -35,7 +35,7 @@ beforeAll(async () => {
   const strict = { ...file, name: 'strict', policies: { keep: { files: '30d' } } }
   writeFileSync(join(presets, 'strict.yaml'), JSON.stringify(strict))
   service = await startService({
-    timings: SHORT_TIMINGS,
+    timings: PATIENT_TIMINGS,
     simulator: { speed: 50 },
     env: { DATA_DIR: dataDir, PRESETS_DIR: presets, KEEP_JOB_MAX: '30d', KEEP_FILES_MAX: '60d' },
   })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Job } from '../../src/client/types.ts'
 import { auditReport } from '../support/audit.ts'
 import { createOperator, type Operator } from '../support/operator.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 
 /** The quota of stored files over HTTP. */
@@ -11,7 +11,7 @@ let service: TestService
 let operator: Operator
 
 beforeAll(async () => {
-  service = await startService({ timings: SHORT_TIMINGS, simulator: { speed: 200 } })
+  service = await startService({ timings: PATIENT_TIMINGS, simulator: { speed: 200 } })
   operator = createOperator(service)
 })
 afterAll(() => service.stop())

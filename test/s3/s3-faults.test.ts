@@ -10,7 +10,7 @@ import { finished, inPhase } from '../support/finished.ts'
 import { SLOW_DOWN, startS3Gate, type S3Gate } from '../support/s3/s3-gate.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
 import { spooled } from '../support/s3/spooled.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -45,7 +45,7 @@ beforeAll(async () => {
   gate = await startS3Gate(s3)
   bucket = await s3.bucket()
   service = await startService({
-    timings: { ...SHORT_TIMINGS, copyTimeout: 1500, storageTrouble: 300 },
+    timings: { ...PATIENT_TIMINGS, copyTimeout: 1500, storageTrouble: 300 },
     simulator: { speed: 50 },
     env: {
       DATA_DIR: dataDir,

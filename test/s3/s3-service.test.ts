@@ -7,7 +7,7 @@ import type { Job } from '../../src/client/types.ts'
 import { finished } from '../support/finished.ts'
 import { s3IsTested, startS3Server, type S3Server } from '../support/s3/s3-server.ts'
 import { spooled } from '../support/s3/spooled.ts'
-import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService, type TestServiceOptions } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 async function start(env: Record<string, string>, options: TestServiceOptions = {}): Promise<TestService> {
   service = await startService({
-    timings: SHORT_TIMINGS,
+    timings: PATIENT_TIMINGS,
     simulator: { speed: 50 },
     ...options,
     env: {
@@ -183,7 +183,7 @@ test.skipIf(!isTested)(
     const log: string[] = []
     const { client, url } = await start(
       { S3_BUCKET: name, LOG_LEVEL: 'info' },
-      { onLog: (line) => void log.push(line), timings: { ...SHORT_TIMINGS, storageTrouble: 60_000 } },
+      { onLog: (line) => void log.push(line), timings: { ...PATIENT_TIMINGS, storageTrouble: 60_000 } },
     )
     await waitFor('the log line', () => log.some((line) => line.includes(`there is no bucket ${name}`)))
     const readiness = (await (await fetch(`${url}/readyz`)).json()) as { checks: { storage: unknown } }

@@ -31,3 +31,14 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   storageCheck: 200,
   conditionCheck: 100,
 }
+
+/** The same, with creates that a machine that stands still for seconds does not end: for tests that are not about them. */
+export const PATIENT_TIMINGS: Partial<Timings> = {
+  ...SHORT_TIMINGS,
+  permit: 10_000,
+  connectTimeout: 4000,
+  createTimeout: 8000,
+  readTimeout: 5000,
+  intentSilence: 20_000,
+  doorbellLock: 10_000,
+}
