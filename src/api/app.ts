@@ -117,7 +117,7 @@ export function createApp(options: AppOptions): Express {
     if (namesTwoHosts(request))
       sendError(response, new ServiceError('invalid_header', 'The request has more than one Host header. Send one.'))
     // Express treats `//` as `/`; a proxy in front may not.
-    else if (path.includes('//')) sendError(response, new ServiceError('not_found', 'This route does not exist.'))
+    else if (path.includes('//')) sendError(response, noRoute())
     else next()
   })
 
@@ -205,13 +205,19 @@ export function createApp(options: AppOptions): Express {
     app.all(path, (request, response) => {
       const allowed = options.routes.filter((route) => route.path === path).map(({ method }) => method)
       response.setHeader('allow', allowed.join(', '))
-      sendError(response, new ServiceError('method_not_allowed', `The route does not support ${request.method}.`))
+      sendError(
+        response,
+        new ServiceError(
+          'method_not_allowed',
+          `The route does not support ${request.method}. It supports ${allowed.join(', ')}.`,
+        ),
+      )
     })
 
   mountStudio(app, options)
 
   app.use((_request, response) => {
-    sendError(response, new ServiceError('not_found', 'There is nothing here.'))
+    sendError(response, noRoute())
   })
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     sendError(response, edgeError(error))
@@ -363,10 +369,12 @@ function saysJson(contentType: string): boolean {
   return type.trim() === 'application/json' && (!charset || /^charset="?utf-8"?$/.test(charset))
 }
 
+const noRoute = (): ServiceError => new ServiceError('not_found', 'This route does not exist.')
+
 /** Converts errors of Express and the board. */
 function edgeError(error: unknown): unknown {
   if (!(error instanceof Error) || !('status' in error)) return error
-  if (error instanceof URIError) return new ServiceError('not_found', 'There is nothing here.')
+  if (error instanceof URIError) return noRoute()
   switch (error.status) {
     case 400:
       return new ServiceError('invalid_json', 'The body could not be read.')

@@ -17,6 +17,8 @@ const SESSION_COOKIE = 'gq_session'
 const ADMIN_COOKIE = 'gq_admin'
 const SESSION_S = 12 * 3600
 
+const SEND_KEY = 'Send an API key: Authorization: Bearer <key>.'
+
 const DEV_HOLDER = 'dev.'
 const HOLDER_BYTES = 12
 
@@ -128,8 +130,7 @@ export function createAuth(options: AuthOptions) {
 
   function ofSession(request: ApiRequest): Credentials {
     const session = sessionOf(request)
-    if (session === null || !hostAllowed(request))
-      throw new ServiceError('unauthenticated', 'Send an API key: Authorization: Bearer <key>.')
+    if (session === null || !hostAllowed(request)) throw new ServiceError('unauthenticated', SEND_KEY)
     requireOwnPage(request)
     return session
   }
@@ -139,7 +140,8 @@ export function createAuth(options: AuthOptions) {
     const inQuery = tokenOpens ? request.query.get('token') : null
     if (authorization === undefined) return inQuery === null ? ofSession(request) : ofToken(request, inQuery)
     const given = /^Bearer ([A-Za-z0-9_-]{1,200})$/.exec(authorization)?.[1]
-    if (given === undefined) throw refusal(request, null, 'The API key is not valid.')
+    if (given === undefined)
+      throw refusal(request, null, /^Bearer /i.test(authorization) ? 'The API key is not valid.' : SEND_KEY)
     return given.startsWith(TOKEN_PREFIX) ? ofToken(request, given) : ofKey(request, given)
   }
 

@@ -3,7 +3,7 @@ import type { FieldError, ServiceError } from '../shared/errors.ts'
 import { append } from '../shared/append.ts'
 import { isDataUri, readDataUri } from '../shared/inputs/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
-import { HEAD_BYTES, isAllowedType, mediaTypeOf } from '../shared/inputs/media-type.ts'
+import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from '../shared/inputs/media-type.ts'
 import { hasText, mapTexts } from '../shared/inputs/reference.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import { isObject, type Json } from '../shared/json.ts'
@@ -91,7 +91,7 @@ async function readFile(
   if (read.bytes.length === 0) return { code: 'empty_file', detail: 'The file is empty.' }
   const mediaType = await mediaTypeOf(read.bytes.subarray(0, HEAD_BYTES), read.mediaType)
   if (!isAllowedType(mediaType, limits.types))
-    return { code: 'type_not_allowed', detail: `Files of the type ${mediaType} are not accepted.` }
+    return { code: 'type_not_allowed', detail: refusedType(mediaType, read.mediaType, limits.types) }
   const sha256 = createHash('sha256').update(read.bytes).digest('hex')
   return { media_type: mediaType, sha256, bytes: read.bytes }
 }

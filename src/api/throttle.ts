@@ -27,7 +27,11 @@ export function createThrottle(options: { failuresPerMinute: number; now?: () =>
       const left = entry.since + WINDOW_MS - now()
       if (left <= 0) failures.delete(name)
       else if (entry.count >= options.failuresPerMinute)
-        throw new ServiceError('too_many_attempts', 'Too many failed attempts.', { retryAfter: left / 1000 })
+        throw new ServiceError(
+          'too_many_attempts',
+          `Too many failed attempts. Try again in ${Math.ceil(left / 1000)} seconds.`,
+          { retryAfter: left / 1000 },
+        )
     },
     fail(name) {
       const entry = failures.get(name) ?? { count: 0, since: now() }

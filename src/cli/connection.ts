@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { createClient, type Client } from '../client/client.ts'
 import { readEnvironment } from '../shared/environment.ts'
 import { readLocalCredentials } from '../shared/local-credentials.ts'
+import { resolve } from 'node:path'
 import { UsageError } from './failures.ts'
 
 /** Service and credentials of a command. */
@@ -37,12 +38,21 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   const url = URL.canParse(named) ? new URL(named) : null
   if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${named} is not an http(s) URL`)
   const key = options.key ?? (env['GENQUEUE_API_KEY'] || (await localKey(url, env)))
-  if (!key) throw new UsageError('No API key. Set GENQUEUE_API_KEY, or pass --key.')
+  if (!key) throw new UsageError(noKey(url, env))
   const baseUrl = url.href.replace(/\/+$/, '')
   return { client: createClient({ baseUrl, key }), url: baseUrl }
 }
 
+const isLocal = ({ hostname }: URL): boolean => /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname)
+const dataDirOf = (env: Record<string, string | undefined>): string => env['DATA_DIR'] || '.data'
+
 async function localKey(url: URL, env: Record<string, string | undefined>): Promise<string | undefined> {
-  if (!/^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)) return undefined
-  return env['DEV_API_KEY'] || (await readLocalCredentials(env['DATA_DIR'] || '.data'))?.apiKey
+  return isLocal(url) ? env['DEV_API_KEY'] || (await readLocalCredentials(dataDirOf(env)))?.apiKey : undefined
+}
+
+function noKey(url: URL, env: Record<string, string | undefined>): string {
+  const local = isLocal(url)
+    ? ` For a service on this machine, DATA_DIR can name its data folder: ${resolve(dataDirOf(env))} has no credentials.json.`
+    : ''
+  return `No API key. Set GENQUEUE_API_KEY, or pass --key.${local}`
 }

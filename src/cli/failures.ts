@@ -57,22 +57,32 @@ export interface Failure {
   errors: { pointer: string; detail: string }[]
 }
 
+const REACH = 'Check that the service is running, and that GENQUEUE_URL or --url names it.'
+
 /** Maps an error to an exit code and a message. */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof ApiError || error instanceof RefusedError)
     return { exit: EXIT.refused, code: error.code, message, errors: error.errors }
   if (error instanceof NetworkError)
-    return { exit: EXIT.unreachable, code: 'unreachable', message: `${message}${causeOf(error)}`, errors: [] }
+    return {
+      exit: EXIT.unreachable,
+      code: 'unreachable',
+      message: `${message.replace(/\.$/, '')}${causeOf(error)}. ${REACH}`,
+      errors: [],
+    }
   if (error instanceof BrokenFileError || error instanceof UnreachableError)
     return { exit: EXIT.unreachable, code: 'unreachable', message, errors: [] }
   if (error instanceof Interrupted) return { exit: EXIT.interrupted, code: 'interrupted', message, errors: [] }
   return { exit: EXIT.usage, code: 'usage', message, errors: [] }
 }
 
-/** Cause of a fetch error, which fetch wraps: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …` */
-function causeOf(error: unknown): string {
-  for (let at: unknown = error; at instanceof Error; at = at.cause)
+/** Cause of a fetch error, which fetch wraps: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …`, `bad port` */
+function causeOf(error: NetworkError): string {
+  let last = ''
+  for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
     if ('code' in at && typeof at.code === 'string') return ` (${at.message || at.code})`
-  return ''
+    last = at.message
+  }
+  return last === '' ? '' : ` (${last})`
 }

@@ -69,7 +69,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   const program = new Command('genqueue')
     .description('A durable job queue between your product and Replicate.')
     .enablePositionalOptions()
-    .showHelpAfterError('genqueue <command> --help lists the options.')
+    .showHelpAfterError('genqueue --help lists the commands, genqueue <command> --help the options of one.')
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false)
     .exitOverride()

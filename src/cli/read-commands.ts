@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { LinkOptions } from '../client/client.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
-import { EXIT } from './failures.ts'
+import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
@@ -15,6 +15,8 @@ interface LookOptions extends ConnectionOptions {
   save?: string
   /** Show links that are valid as long as the files exist. */
   lastingLinks?: boolean
+  /** Retry in the same version, with the same seed. */
+  pinned?: boolean
 }
 
 const isBatch = (id: string): boolean => id.startsWith('bat_')
@@ -74,7 +76,9 @@ async function cancel(id: string, options: LookOptions): Promise<number> {
 
 async function retry(id: string, options: LookOptions): Promise<number> {
   const { client } = await connect(options)
-  const made = await (isBatch(id) ? client.retryFailed(id) : client.retry(id))
+  const { pinned = false } = options
+  if (pinned && isBatch(id)) throw new UsageError('--pinned is for a job, not for a batch')
+  const made = await (isBatch(id) ? client.retryFailed(id) : pinned ? client.retryPinned(id) : client.retry(id))
   if (options.json) printJson(made)
   else printLine(made.id)
   return EXIT.ok
@@ -111,7 +115,7 @@ export function addReadCommands(program: Command, finish: Finish): void {
     ],
     finish,
     retry,
-  )
+  ).option('--pinned', 'of a job: run the same version with the same seed')
   const command = program
     .command('presets')
     .argument('[name]', 'show only this preset, with its input schema')

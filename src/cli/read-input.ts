@@ -8,15 +8,17 @@ async function contentsOf(file: string): Promise<string> {
   try {
     return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new UsageError(`${nameOf(file)} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
+
+const nameOf = (file: string): string => (file === '-' ? 'standard input' : file)
 
 /** `-` is the standard input. */
 export async function readObject(file: string): Promise<JsonObject> {
   const contents = await contentsOf(file)
-  const value = parse(contents, `${file}: `)
-  if (!isObject(value)) throw new UsageError(`${file}: expected a JSON object`)
+  const value = parse(contents, `${nameOf(file)}: `)
+  if (!isObject(value)) throw new UsageError(`${nameOf(file)}: expected a JSON object`)
   return value
 }
 
@@ -25,11 +27,12 @@ export async function readItems(file: string): Promise<BatchItem[]> {
   const lines = (await contentsOf(file)).split(/\r?\n/)
   const items = lines.flatMap((line, at) => {
     if (line.trim() === '') return []
-    const value = parse(line, `${file}:${at + 1}: `)
-    if (!isObject(value)) throw new UsageError(`${file}:${at + 1}: expected a JSON object`)
+    const place = `${nameOf(file)}, line ${at + 1}: `
+    const value = parse(line, place)
+    if (!isObject(value)) throw new UsageError(`${place}expected a JSON object`)
     return [value]
   })
-  if (items.length === 0) throw new UsageError(`${file} contains no items`)
+  if (items.length === 0) throw new UsageError(`${nameOf(file)} contains no items`)
   return items
 }
 

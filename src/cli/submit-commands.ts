@@ -60,7 +60,7 @@ export const outcome = ({ status }: Pick<Job | Batch, 'status'>): number =>
 const withTarget = (command: Command): Command =>
   command
     .option('--preset <name>', 'use this preset')
-    .option('--model <owner/name>', 'use this official model')
+    .option('--model <owner/name>', 'use this model; one that is not official runs in its newest version')
     .option('--model-version <version>', 'use this version: 64 hex digits, or owner/name:<64 hex digits>')
     .option('--deployment <owner/name>', 'use this deployment')
     .option('--metadata <field=value>', 'metadata to store with the job; repeatable', collect)

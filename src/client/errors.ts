@@ -22,8 +22,9 @@ export class ApiError extends Error {
 
 /** No response arrived; the outcome is unknown. Repeating with the same idempotency key is safe. */
 export class NetworkError extends Error {
-  constructor(cause: unknown) {
-    super('The service cannot be reached.', { cause })
+  /** `baseUrl`: origin of the service; '' for that of the page. */
+  constructor(cause: unknown, baseUrl = '') {
+    super(`${baseUrl || 'The service'} cannot be reached.`, { cause })
     this.name = 'NetworkError'
   }
 }

@@ -47,7 +47,7 @@ export function createTransport(options: TransportOptions) {
       })
     } catch (cause) {
       signal?.throwIfAborted()
-      throw new NetworkError(cause)
+      throw new NetworkError(cause, base)
     }
   }
 
@@ -60,7 +60,7 @@ export function createTransport(options: TransportOptions) {
       call.signal?.throwIfAborted()
       if (cause instanceof ApiError) throw cause
       // The response broke off.
-      throw new NetworkError(cause)
+      throw new NetworkError(cause, base)
     }
   }
 

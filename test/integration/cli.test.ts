@@ -148,7 +148,7 @@ describe('a batch', () => {
     writeFileSync(join(folder, 'items.jsonl'), '{"input":{"prompt":"fine"}}\n\n{"input":\n')
     expect(await run(['batch', 'items.jsonl', '--preset', 'story-page'], folder)).toMatchObject({
       exit: 2,
-      stderr: expect.stringContaining('items.jsonl:3: ') as string,
+      stderr: expect.stringContaining('items.jsonl, line 3: ') as string,
     })
     writeFileSync(join(folder, 'items.jsonl'), '{"input":{"prompt":"fine"}}\n{"input":{}}\n')
     const refused = await run(['batch', 'items.jsonl', '--preset', 'story-page', '--json'], folder)
@@ -170,6 +170,14 @@ describe('a job that is there', () => {
     expect((await run(['get', id])).stdout).toMatch(/^status +succeeded$/m)
     const again = (await run(['retry', id])).stdout.trim()
     expect(await service.client.get(again)).toMatchObject({ retry_of: id })
+    const model = ['--model', 'black-forest-labs/flux-schnell', '--input', 'megapixels="0.25"']
+    const ran = document<Job>(await run(['submit', ...model, '--input', 'prompt=a fox', '--wait', '--json']))
+    const pinned = (await run(['retry', ran.id, '--pinned'])).stdout.trim()
+    expect(await service.client.get(pinned)).toMatchObject({
+      retry_of: ran.id,
+      input: { ...ran.input, seed: expect.any(Number) },
+    })
+    expect(await run(['retry', `bat_${'0'.repeat(26)}`, '--pinned'])).toMatchObject({ exit: 2 })
   })
 
   test('is canceled; watching it ends with 1', async () => {
@@ -229,7 +237,7 @@ describe('exit codes', () => {
   test('2: no key', async () => {
     expect(await runGenqueue(['presets'], { env: { GENQUEUE_URL: service.url } })).toMatchObject({
       exit: 2,
-      stderr: expect.stringContaining('GENQUEUE_API_KEY') as string,
+      stderr: expect.stringMatching(/GENQUEUE_API_KEY.*DATA_DIR.*has no credentials\.json/) as string,
     })
   })
 
@@ -237,7 +245,8 @@ describe('exit codes', () => {
     const url = `http://127.0.0.1:${await freePort()}`
     const { exit, stderr } = await runGenqueue(['presets'], { env: serviceEnv({ url }) })
     expect(exit).toBe(3)
-    expect(stderr).toMatch(/cannot be reached.*ECONNREFUSED/)
+    expect(stderr).toContain(`${url} cannot be reached`)
+    expect(stderr).toMatch(/ECONNREFUSED.*\)\. Check that the service is running.*--url/)
   })
 
   test('4: the service refuses', async () => {

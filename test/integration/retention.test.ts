@@ -100,7 +100,7 @@ describe('what counts', () => {
     const refused = await operator.ask('/v1/jobs', { key, body: { ...ALBUM, keep: { files: 'forever', job: '21d' } } })
     expect(code(refused)).toEqual([422, 'invalid_request'])
     expect(refused.body.errors?.map(({ pointer, detail }) => [pointer, detail])).toEqual([
-      ['/keep/files', 'At most 20d here.'],
+      ['/keep/files', 'The limit is 20d (set for the tenant).'],
     ])
     expect(code(await operator.ask(path, { body: { keep: { job: '30d' } } }))).toEqual([422, 'invalid_request'])
     expect(code(await operator.ask(path, { body: { keep: { job: 'forever' } } }))).toEqual([422, 'invalid_request'])
@@ -109,7 +109,12 @@ describe('what counts', () => {
   })
 
   test.each<[string, object, string, string]>([
-    ['more than anybody allows', { ...RAW, keep: { files: '61d' } }, '/keep/files', 'At most 60d here.'],
+    [
+      'more than anybody allows',
+      { ...RAW, keep: { files: '61d' } },
+      '/keep/files',
+      'The limit is 60d (KEEP_FILES_MAX).',
+    ],
     ['a record for good', { ...RAW, keep: { job: 'forever' } }, '/keep/job', 'Forever is for files only.'],
     ['no duration', { ...RAW, keep: { payload: '1 day' } }, '/keep/payload', 'Expected a whole number'],
     ['files that go first', { ...RAW, keep: { job: '3d', files: '2d' } }, '/keep/files', 'as long as the record'],

@@ -111,7 +111,11 @@ describe('of deployment, tenant, preset and job', () => {
     const preset = { files: 90 * DAY }
     expect(refusals({ preset, job: { files: 90 * DAY } })).toEqual([])
     const [wrong] = resolved({ preset, job: { files: 91 * DAY } }).wrong
-    expect(wrong).toEqual({ pointer: '/files', code: 'too_long', detail: 'At most 90d here.' })
+    expect(wrong).toEqual({
+      pointer: '/files',
+      code: 'too_long',
+      detail: 'The limit is 90d (set by the preset or the tenant).',
+    })
   })
 
   const own = fc.record(

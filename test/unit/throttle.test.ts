@@ -24,7 +24,11 @@ test('an address is paused for the rest of the minute once it reaches the failur
     throttle.fail('a')
   }
   pass(20_000)
-  expect(check('a')).toMatchObject({ code: 'too_many_attempts', retryAfter: 40 })
+  expect(check('a')).toMatchObject({
+    code: 'too_many_attempts',
+    retryAfter: 40,
+    message: 'Too many failed attempts. Try again in 40 seconds.',
+  })
   expect(check('b')).toBeNull()
   pass(40_000)
   expect(check('a')).toBeNull()

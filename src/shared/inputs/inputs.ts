@@ -15,7 +15,7 @@ import type { JsonObject } from '../json.ts'
 import type { Logger } from '../logger.ts'
 import { inChunks, peek } from './bytes.ts'
 import { isDataUri, readDataUri } from './data-uri.ts'
-import { HEAD_BYTES, isAllowedType, mediaTypeOf } from './media-type.ts'
+import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from './media-type.ts'
 import type { UploadStore } from './ports.ts'
 import { filesOf, hasText, isReference, mapInput, uploadPath } from './reference.ts'
 import { uploadFolder, type UploadRecord } from './upload.ts'
@@ -208,7 +208,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
       await end()
       throw head.length === 0
         ? new UploadRefusedError('empty', 'The file is empty.')
-        : new UploadRefusedError('type', `Files of the type ${mediaType} are not accepted.`)
+        : new UploadRefusedError('type', refusedType(mediaType, said, limits.types))
     },
 
     /**

@@ -95,22 +95,26 @@ export function resolveKeep({ deployment, tenant, preset, job }: KeepLevels): { 
   const inherited = over(deployment.usual, shorter(tenant, preset))
   const keep = over(inherited, job)
   const most = eachClock((clock) => tenant[clock] ?? Math.max(inherited[clock], deployment.max[clock]))
+  /** Where the limit of a clock is set. */
+  const sourceOf = (clock: keyof Keep): string => {
+    if (tenant[clock] !== undefined) return 'set for the tenant'
+    return deployment.max[clock] < inherited[clock]
+      ? 'set by the preset or the tenant'
+      : `KEEP_${clock.toUpperCase()}_MAX`
+  }
+  const limitOf = (clock: keyof Keep): string => `${formatDuration(most[clock])} (${sourceOf(clock)})`
   const wrong: FieldError[] = []
   const refuse = (clock: keyof Keep, code: string, detail: string): void => {
     if (!wrong.some(({ pointer }) => pointer === `/${clock}`)) wrong.push({ pointer: `/${clock}`, code, detail })
   }
   for (const clock of CLOCKS)
-    if ((job[clock] ?? 0) > most[clock]) refuse(clock, 'too_long', `At most ${formatDuration(most[clock])} here.`)
+    if ((job[clock] ?? 0) > most[clock]) refuse(clock, 'too_long', `The limit is ${limitOf(clock)}.`)
   if (job.payload !== undefined && job.payload > keep.payload)
     refuse('payload', 'too_long', `The payload is kept no longer than the record: ${formatDuration(keep.job)}.`)
   if (job.job !== undefined && job.job > keep.job)
     refuse('job', 'too_long', `The record is kept no longer than its files: ${formatDuration(keep.files)}.`)
   if (job.files === undefined && job.job !== undefined && keep.files > most.files)
-    refuse(
-      'job',
-      'too_long',
-      `The record is kept no longer than its files, which are limited to ${formatDuration(most.files)}.`,
-    )
+    refuse('job', 'too_long', `The record is kept no longer than its files, which are limited to ${limitOf('files')}.`)
   return { keep, wrong }
 }
 
