@@ -519,7 +519,7 @@ export interface Health {
   artifacts_at_risk: number
   /** Create requests with an unknown outcome. */
   outcomes_unknown: number
-  /** Predictions that no attempt owns; the goal is 0. */
+  /** Predictions of this service that no job needs; the goal is 0. */
   orphan_predictions: number
   /** What waits for its time, and what has passed it. */
   due: { waiting: number; overdue: number }

@@ -91,6 +91,7 @@ test('a command of a page runs on any Node: none calls `node` for a file of the 
 describe('the documented commands on a bare machine', () => {
   let project: string
   let port: number
+  let simulatorPort: number
   let running: SpawnedProcess
   let rotation: Promise<string>
   const npx = standIn()
@@ -99,7 +100,7 @@ describe('the documented commands on a bare machine', () => {
   const type = async (script: string, path = `${npx}${delimiter}${PATH}`): Promise<string> => {
     const shell = spawnProcess('bash', ['-euo', 'pipefail', '-c', script.replaceAll(':3000', `:${port}`)], {
       cwd: project,
-      env: { PATH: path, NODE_COMPILE_CACHE },
+      env: { PATH: path, NODE_COMPILE_CACHE, SIMULATOR_PORT: String(simulatorPort) },
     })
     const { code } = await shell.exited
     expect(code, `${script}\n${shell.stdout}${shell.stderr}`).toBe(0)
@@ -112,6 +113,7 @@ describe('the documented commands on a bare machine', () => {
     expect(rest.length).toBeGreaterThan(0)
     project = copyOfProject()
     port = await freePort()
+    simulatorPort = await freePort()
     // No proxy leads anywhere: every network access fails at once.
     const offline = { npm_config_registry: 'http://127.0.0.1:9/', npm_config_offline: 'true' }
     running = spawnProcess('sh', ['-c', start], {
@@ -121,7 +123,7 @@ describe('the documented commands on a bare machine', () => {
         NODE_COMPILE_CACHE,
         ...offline,
         PORT: String(port),
-        SIMULATOR_PORT: '0',
+        SIMULATOR_PORT: String(simulatorPort),
         SIMULATOR_SPEED: '10',
         LOG_LEVEL: 'warn',
       },

@@ -7,6 +7,7 @@ import { greeting, type GreetingParts } from '../../src/greeting.ts'
 import { localCredentials } from '../../src/shared/local-credentials.ts'
 import { parseConfig } from '../../src/shared/config.ts'
 import { makeKey } from '../../src/shared/tenants/api-key.ts'
+import { freePort } from '../support/free-port.ts'
 import { ended, startGenqueue, type Ended } from '../support/genqueue.ts'
 import { createOperator } from '../support/operator.ts'
 import { plainProxy } from '../support/plain-proxy.ts'
@@ -73,12 +74,14 @@ describe('by default, on a bare machine', () => {
   /** An unused code, and a session. */
   let spare: string
   let cookie: string
+  let env: Record<string, string>
   beforeAll(async () => {
-    ;({ main, url } = await start(dataDir))
+    env = { SIMULATOR_PORT: String(await freePort()) }
+    ;({ main, url } = await start(dataDir, env))
   })
   afterAll(() => main.kill('SIGTERM'))
   const run = (...args: string[]): Promise<Ended> =>
-    ended(startGenqueue(args, { cwd: dataDir, env: { DATA_DIR: dataDir } }))
+    ended(startGenqueue(args, { cwd: dataDir, env: { DATA_DIR: dataDir, ...env } }))
 
   test('no client is signed in by its address, not even behind a proxy that hides itself', async () => {
     expect(await anonymous(url)).toEqual(NOTHING)
@@ -169,7 +172,7 @@ describe('by default, on a bare machine', () => {
   test('a session outlives a restart; the link of before does not, and a new one is printed', async () => {
     await main.kill('SIGTERM')
     const before = codeIn(main.stdout)
-    const next = await start(dataDir)
+    const next = await start(dataDir, env)
     main = next.main
     url = next.url
     expect((await fetch(`${url}/v1/jobs`, { headers: { cookie } })).status).toBe(200)
