@@ -94,7 +94,11 @@ async function main(): Promise<void> {
       service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
       ended.signal.throwIfAborted()
       if (config.role === 'all' && service.url !== null)
-        await writeRunningService(config.dataDir, { url: service.url, signInLinks: parts.devApiKey !== null })
+        await writeRunningService(config.dataDir, {
+          url: service.url,
+          signInLinks: parts.devApiKey !== null,
+          simulator: parts.simulator?.apiUrl ?? null,
+        })
       // Only on a terminal, where the operator may read the generated key; else standard output has JSON lines only.
       if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
       else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)

@@ -59,7 +59,6 @@ export interface WaitingFor {
     | 'redis'
     | 'worker'
   detail: string
-  /** Time at which it is expected to continue. */
   /** End of a pause, bound of a stop, or time at which a failing copy is given up; null: not known. */
   until: string | null
 }

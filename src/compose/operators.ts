@@ -19,6 +19,7 @@ import { createGeneration } from '../shared/redis/generation.ts'
 import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import { createWebhookTokens } from '../shared/replicate/webhook-token.ts'
+import { readRunningService } from '../shared/running-service.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
@@ -61,7 +62,9 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
     const { token } = config.replicate
     const creates = createRate(config)
     // Without a token the predictions are at the simulator.
-    const baseUrl = token === null ? `http://127.0.0.1:${config.simulator.port}/v1` : config.replicate.baseUrl
+    const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
+    const baseUrl =
+      token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
     const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
     const confirmDurable = (): Promise<void> => Promise.resolve()
     const timings = DEFAULT_TIMINGS

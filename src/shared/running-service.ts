@@ -8,6 +8,8 @@ const schema = z.object({
   url: z.string(),
   /** Whether it accepts sign-in links, because it has a development key. */
   signInLinks: z.boolean(),
+  /** API of the simulator that it started; null: none. */
+  simulator: z.string().nullish(),
 })
 export type RunningService = z.infer<typeof schema>
 
