@@ -156,7 +156,7 @@ function buildPage() {
 function filesBelow(folder) {
   return readdirSync(folder, { withFileTypes: true })
     .flatMap((entry) => (entry.isDirectory() ? filesBelow(join(folder, entry.name)) : [join(folder, entry.name)]))
-    .sort()
+    .sort((a, b) => (a < b ? -1 : 1))
 }
 
 // --- helpers
