@@ -10,8 +10,8 @@ async function main(): Promise<void> {
   if (settings === null) return print(usage())
   const { data, ...options } = settings
   const simulator = await startSimulator({ ...options, dataDir: data ?? null })
-  print(greeting(simulator, settings))
   stopOnSignal(simulator)
+  print(greeting(simulator, settings))
 }
 
 function greeting({ url, apiUrl }: Simulator, settings: Settings): string {

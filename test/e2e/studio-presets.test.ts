@@ -6,6 +6,7 @@ import { finished } from '../support/finished.ts'
 import { HELLO, openStudio, seesPicture, serious, status, tile } from '../support/studio-page.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { TEST_KEY } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 /** Presets in Studio: the form generated from a schema, files, and the price. */
 
@@ -195,7 +196,8 @@ test('a video is shown in a player, and structured output as JSON', async () => 
   await page.getByRole('link', { name: 'Open the run' }).click()
   const film = page.getByRole('region', { name: 'Result' }).locator('video')
   await film.waitFor()
-  await page.waitForFunction(`document.querySelector('video').videoWidth > 0`)
+  // Not by waitForFunction: it evaluates within the page, where the content security policy refuses that.
+  await waitFor('the film to be read', () => page.evaluate<boolean>(`document.querySelector('video').videoWidth > 0`))
 
   await studio.service.simulator.faults({ predictions: { output: { shape: 'object', next: 1 } } })
   const { id } = await studio.service.client.submit({ version: HELLO, input: { text: 'in a shape' } })
