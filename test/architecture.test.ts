@@ -117,8 +117,9 @@ describe('imports go down only', () => {
     expect([...loaded]).toEqual(expect.arrayContaining(['src/cli/submit-commands.ts', 'src/client/client.ts']))
     const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
     const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts', 'src/shared/data-dir.ts']
-    // Rules of some lines that import nothing: what a terminal must not act on, and what a JSON object is.
-    const free = [...settings, 'src/shared/visible.ts', 'src/shared/make-folder.ts', 'src/shared/json.ts']
+    // Rules of some lines that import nothing: what a terminal must not act on, what a JSON object is, what an error says.
+    const rules = ['visible', 'make-folder', 'json', 'error-text'].map((name) => `src/shared/${name}.ts`)
+    const free = [...settings, ...rules]
     expect([...loaded].filter((target) => !light.test(target) && !free.includes(target))).toEqual([])
     const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
     expect(lazy.map(({ target }) => target)).toContain('src/cli/audit-command.ts')
@@ -311,6 +312,15 @@ describe('only one place', () => {
     expect(filesWith(/\bmkdir\(/, /^src\/simulator\//)).toEqual(['src/shared/make-folder.ts'])
   })
 
+  test('reads the message or the code of an error, besides programs that import nothing of the service', () => {
+    const outside = /^src\/(?:simulator|studio|client)\//
+    expect(filesWith(/instanceof Error \? \w+\.message : String\(/, outside)).toEqual(['src/shared/error-text.ts'])
+    expect(filesWith(/'code' in (\w+) && \1\.code === (?:'E[A-Z]+'|code)/, outside)).toEqual([
+      'src/cli/main.ts',
+      'src/shared/error-text.ts',
+    ])
+  })
+
   test('names the members of the due index', () => {
     expect(filesWith(/`(?:job|attempt|effect|batch|files):/)).toEqual(['src/shared/jobs/due-member.ts'])
   })
@@ -330,7 +340,7 @@ describe('only one place', () => {
     expect(filesWith(/\brepairable: /)).toEqual(['src/shared/audit/finding.ts'])
   })
 
-  test('tells JSON objects from other values, besides the two programs that import nothing of the service', () => {
+  test('recognises JSON objects, besides the two programs that import nothing of the service', () => {
     expect(filesWith(/'object' && \w+ !== null && !Array\.isArray\(/)).toEqual([
       'src/shared/json.ts',
       'src/simulator/models/openapi-schema.ts',

@@ -1,4 +1,5 @@
 import { ApiError, NetworkError } from '../client/client.ts'
+import { messageOf } from '../shared/error-text.ts'
 
 /** The exit codes of `genqueue`, as docs/cli.md lists them. */
 export const EXIT = {
@@ -61,7 +62,7 @@ const REACH = 'Check that the service is running, and that GENQUEUE_URL or --url
 
 /** Maps an error to an exit code and a message. */
 export function failureOf(error: unknown): Failure {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   if (error instanceof ApiError || error instanceof RefusedError)
     return { exit: EXIT.refused, code: error.code, message, errors: error.errors }
   if (error instanceof NetworkError)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { BatchItem, Json, JsonObject } from '../client/types.ts'
+import { messageOf } from '../shared/error-text.ts'
 import { isObject } from '../shared/json.ts'
 import { UsageError } from './failures.ts'
 
@@ -8,7 +9,7 @@ async function contentsOf(file: string): Promise<string> {
   try {
     return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`${nameOf(file)} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new UsageError(`${nameOf(file)} cannot be read: ${messageOf(error)}`)
   }
 }
 
@@ -40,7 +41,7 @@ function parse(contents: string, where: string): unknown {
   try {
     return JSON.parse(contents)
   } catch (error) {
-    throw new UsageError(`${where}${error instanceof Error ? error.message : String(error)}`)
+    throw new UsageError(`${where}${messageOf(error)}`)
   }
 }
 

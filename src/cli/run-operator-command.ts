@@ -1,5 +1,6 @@
 import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/config.ts'
+import { messageOf } from '../shared/error-text.ts'
 import { ServiceError } from '../shared/errors.ts'
 import { createLogger } from '../shared/logger.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
@@ -17,7 +18,7 @@ export async function runOperatorCommand(
   const tools = await openForOperators(config, createLogger({ level: 'silent', readable: false })).catch(
     (error: unknown) => {
       if (error instanceof ConfigError) throw error
-      throw new UnreachableError(error instanceof Error ? error.message : String(error), { cause: error })
+      throw new UnreachableError(messageOf(error), { cause: error })
     },
   )
   try {

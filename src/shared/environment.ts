@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
+import { hasCode, messageOf } from './error-text.ts'
 
 /** Raw environment variables; the only file of the service and its tools that reads the environment. */
 
@@ -24,7 +25,7 @@ function readDotEnv(file: string): Variables {
   try {
     return parseEnv(readFileSync(file, 'utf8'))
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    throw new ConfigError(`${file} could not be read: ${error instanceof Error ? error.message : String(error)}`)
+    if (hasCode(error, 'ENOENT')) return {}
+    throw new ConfigError(`${file} could not be read: ${messageOf(error)}`)
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from './error-text.ts'
 /** Content of `/readyz`: every check by name, and whether work can be accepted. */
 export interface Readiness {
   ready: boolean
@@ -38,7 +39,7 @@ export async function runChecks(checks: Record<string, HealthCheck>, timeoutMs =
       try {
         return [name, await Promise.race([check(), silence])]
       } catch (error) {
-        return [name, { ok: false, detail: error instanceof Error ? error.message : String(error) }]
+        return [name, { ok: false, detail: messageOf(error) }]
       } finally {
         clearTimeout(timer)
       }

@@ -1,5 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { hasCode } from './error-text.ts'
 
 /** Attempts while other processes remove empty folders of the path. */
 const TRIES = 5
@@ -16,7 +17,7 @@ export async function makeFolder(folder: string, mode = 0o777): Promise<void> {
       for (const one of missing) await makeOne(one, mode)
       return
     } catch (error) {
-      if (!isCode(error, 'ENOENT') || tries === TRIES) throw error
+      if (!hasCode(error, 'ENOENT') || tries === TRIES) throw error
     }
   }
 }
@@ -26,7 +27,7 @@ async function makeOne(folder: string, mode: number): Promise<void> {
     await mkdir(folder, { mode })
   } catch (error) {
     // Another process was faster; a file or a dangling link is in the way otherwise.
-    if (!isCode(error, 'EEXIST') || !(await isFolder(folder))) throw error
+    if (!hasCode(error, 'EEXIST') || !(await isFolder(folder))) throw error
   }
 }
 
@@ -35,7 +36,7 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return true
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false
+    if (hasCode(error, 'ENOENT')) return false
     throw error
   }
   throw Object.assign(new Error(`ENOTDIR: not a directory, mkdir '${path}'`), {
@@ -44,6 +45,3 @@ async function isFolder(path: string): Promise<boolean> {
     path,
   })
 }
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code

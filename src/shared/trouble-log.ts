@@ -26,6 +26,3 @@ export function createTroubleLog(log: Logger, now: () => number = Date.now) {
     forget: (key: string): void => void since.delete(key),
   }
 }
-
-/** Text of an error without its stack. */
-export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -11,9 +11,10 @@ import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JsonObject } from '../shared/json.ts'
 import type { Budget } from '../shared/limits/budget.ts'
 import type { Logger } from '../shared/logger.ts'
-import { createTroubleLog, reasonOf } from '../shared/trouble-log.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import type { HandOverOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { rejection } from './rejection.ts'
+import { messageOf } from '../shared/error-text.ts'
 
 export interface PrepareDependencies {
   uploads: Pick<UploadStore, 'readMany' | 'remote' | 'rememberRemote'>
@@ -156,7 +157,7 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
       signal.throwIfAborted()
       trouble.failed(
         job.id,
-        { job: job.id, reason: reasonOf(error) },
+        { job: job.id, reason: messageOf(error) },
         'could not upload the files of an input; retrying later',
       )
       const why = error instanceof NotReadyError ? error.message : 'a stored file cannot be read'

@@ -9,8 +9,9 @@ import type { JobStore } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/timings.ts'
 import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import type { Logger } from '../shared/logger.ts'
-import { createTroubleLog, reasonOf } from '../shared/trouble-log.ts'
+import { createTroubleLog } from '../shared/trouble-log.ts'
 import { isGone, type CopiedOutput, type CopyOutputs, type StoreEffect } from './copy-outputs.ts'
+import { messageOf } from '../shared/error-text.ts'
 
 export interface StoreDependencies {
   store: JobStore
@@ -69,7 +70,7 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     }
     const gone = missing.every((one) => one.gone)
     const isLost = gone || now >= effect.give_up_at
-    const fields = { job: id, attempt, reason: reasonOf(first.error), missing: missing.length, gone }
+    const fields = { job: id, attempt, reason: messageOf(first.error), missing: missing.length, gone }
     if (!isLost) trouble.failed(id, fields, 'the output is not stored yet; retrying')
     const failure = missing.find(({ error }) => isStorageTrouble(error))?.error
     if (failure !== undefined)
@@ -91,7 +92,7 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
       failure === undefined
         ? {
             reason: 'copy',
-            detail: `The last copy failed: ${reasonOf(first.error)}. The copy is retried.`,
+            detail: `The last copy failed: ${messageOf(first.error)}. The copy is retried.`,
             until: effect.give_up_at,
           }
         : { reason: 'storage', detail: 'Storage is failing. The copy is retried.' },
@@ -108,7 +109,7 @@ function lostWords(
   stored: number,
   { expiresAt, delivers }: { expiresAt: number; delivers: (link: string) => boolean },
 ): string {
-  const reasons = new Set(missing.map(({ error }) => reasonOf(error)))
+  const reasons = new Set(missing.map(({ error }) => messageOf(error)))
   const [reason = ''] = reasons
   const more = reasons.size > 1 ? ` (and ${reasons.size - 1} other reasons)` : ''
   const part = stored === 0 ? 'The output' : `${missing.length} of ${missing.length + stored} files of the output`

@@ -3,6 +3,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorageCheck } from './artifact-store.ts'
 import { makeFolder } from '../make-folder.ts'
+import { messageOf } from '../error-text.ts'
 
 /**
  * Checks a folder by writing a small file as a copy would, reading it back and removing it. This detects a missing
@@ -25,7 +26,7 @@ export async function checkFolder(folder: string, variable: string): Promise<Sto
       return { ok: false, detail: `${folder} (${variable}) returns other bytes than were written to it` }
     return { ok: true, detail: 'a file was written and read back' }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     return { ok: false, detail: `files cannot be written to ${folder} (${variable}): ${reason}` }
   } finally {
     await Promise.all([rm(path, { force: true }), rm(`${path}-read`, { force: true })]).catch(() => undefined)

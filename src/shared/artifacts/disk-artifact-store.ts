@@ -7,6 +7,7 @@ import { safeKey, type ArtifactStore } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
 import { makeFolder } from '../make-folder.ts'
+import { hasCode } from '../error-text.ts'
 
 /** Age of an abandoned part file, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 60 * 60_000
@@ -51,7 +52,7 @@ export function createDiskArtifactStore(root: string): ArtifactStore {
         const file = await open(pathOf(key), constants.O_RDONLY | constants.O_NOFOLLOW)
         return file.createReadStream(range)
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+        if (hasCode(error, 'ENOENT')) return null
         throw error
       }
     },

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Agent, buildConnector, request } from 'undici'
 import { ForbiddenAddressError, resolvePublicAddress } from './public-address.ts'
+import { messageOf } from '../error-text.ts'
 
 /**
  * Fetches output files. A URL in an output is untrusted text from a model: it is fetched only over https from public
@@ -65,7 +66,7 @@ export function createOutputFetcher(options: { upstreamBaseUrl: string; connectT
         headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'genqueue' },
         signal,
       }).catch((error: unknown) => {
-        const text = error instanceof Error ? error.message : String(error)
+        const text = messageOf(error)
         throw new OutputFetchError(`${url.host}: ${text}`, error instanceof ForbiddenAddressError, { cause: error })
       })
       // An error before the first read is thrown to the reader.

@@ -20,6 +20,7 @@ import {
 } from './artifact-store.ts'
 import type { ReceivedFile } from './receive-file.ts'
 import type { Spool } from './spool.ts'
+import { messageOf } from '../error-text.ts'
 
 export interface S3Options {
   bucket: string
@@ -257,11 +258,7 @@ function trouble(error: unknown, bucket: string): StorageTroubleError {
     return new StorageTroubleError(`there is no bucket ${bucket}`, { lasting: true, cause: error })
   const refused = status !== null && [301, 400, 401, 403].includes(status) && !PASSING.has(name)
   const lasting = refused || LASTING.has(name)
-  const words = [
-    name,
-    status === null ? '' : `status ${status}`,
-    error instanceof Error ? error.message : String(error),
-  ]
+  const words = [name, status === null ? '' : `status ${status}`, messageOf(error)]
   const reason = words.filter((word) => word !== '' && word !== 'UnknownError' && word !== 'Error').join(', ')
   return new StorageTroubleError(`the bucket ${bucket} ${lasting ? 'refuses requests' : 'fails'}: ${reason}`, {
     lasting,

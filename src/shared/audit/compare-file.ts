@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isStorageTrouble, type ArtifactStore } from '../artifacts/artifact-store.ts'
+import { messageOf } from '../error-text.ts'
 
 /** The difference between a stored file and its record, or why the file cannot be read; null when they agree. */
 export async function compareFile(
@@ -10,7 +11,7 @@ export async function compareFile(
     return await compare(artifacts, file)
   } catch (error) {
     if (!isStorageTrouble(error)) throw error
-    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`
+    return `cannot be read: ${messageOf(error)}`
   }
 }
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PresetError, type PresetFile } from './read-preset.ts'
+import { messageOf } from '../error-text.ts'
 
 const MAX_FILE_BYTES = 256 * 1024
 
@@ -18,6 +19,6 @@ export async function diskPresets(folder: string): Promise<PresetFile[]> {
     )
   } catch (error) {
     if (error instanceof PresetError) throw error
-    throw new PresetError(`${folder} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new PresetError(`${folder} cannot be read: ${messageOf(error)}`)
   }
 }

@@ -4,6 +4,7 @@ import type { InputChecks } from './input-check.ts'
 import { pointerSegment } from '../json-pointer.ts'
 import type { Json } from '../json.ts'
 import { toPreset, type Preset } from './preset.ts'
+import { messageOf } from '../error-text.ts'
 
 /** Preset file: its name and its text. */
 export interface PresetFile {
@@ -31,8 +32,7 @@ export function readPresets(files: readonly PresetFile[], checks: InputChecks): 
   return presets.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-const firstLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+const firstLine = (error: unknown): string => messageOf(error).split('\n')[0] ?? ''
 
 function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: Preset } | { wrong: string[] } {
   const document = parseDocument(text)

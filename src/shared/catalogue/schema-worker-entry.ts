@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import { compileCheck, type InputCheck } from './input-check.ts'
 import type { SchemaReply, SchemaTask } from './schema-worker.ts'
+import { messageOf } from '../error-text.ts'
 
 /** Worker thread that compiles and runs untrusted schemas. It can be terminated at any moment. */
 
@@ -22,7 +23,7 @@ function run(task: SchemaTask): SchemaReply {
   try {
     check = checkOf(task)
   } catch (error) {
-    return { kind: 'not_compiled', message: error instanceof Error ? error.message : String(error) }
+    return { kind: 'not_compiled', message: messageOf(error) }
   }
   return { kind: 'done', errors: task.input === null ? [] : check(task.input) }
 }

@@ -3,6 +3,7 @@ import { withDeadline } from '../deadline.ts'
 import type { Logger } from '../logger.ts'
 import { loadScript } from './script.ts'
 import { redisRefusal } from './trouble.ts'
+import { messageOf } from '../error-text.ts'
 
 /**
  * Two kinds of connection (docs/design.md, "Redis"): producers serve requests and fail fast; consumers wait for Redis to
@@ -155,7 +156,7 @@ async function refusal(redis: Redis, key: string): Promise<string | null> {
     await redis.script('LOAD', 'return 1')
     return null
   } catch (error) {
-    return `Redis refuses writes or scripts: ${error instanceof Error ? error.message : String(error)}`
+    return `Redis refuses writes or scripts: ${messageOf(error)}`
   }
 }
 

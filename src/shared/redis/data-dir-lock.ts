@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { processIdentity } from './process-identity.ts'
 import { makeFolder } from '../make-folder.ts'
+import { hasCode } from '../error-text.ts'
 
 export const LOCK_FILE = 'genqueue.lock'
 
@@ -79,7 +80,7 @@ async function createWhole(file: string, content: string): Promise<boolean> {
     await link(draft, file)
     return true
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false
+    if (hasCode(error, 'EEXIST')) return false
     throw error
   } finally {
     await rm(draft, { force: true })
@@ -114,11 +115,7 @@ async function readText(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { makeFolder } from '../make-folder.ts'
+import { hasCode } from '../error-text.ts'
 
 /** `<KEY_PREFIX>` -> id of the deployment that used this folder last. */
 const marksSchema = z.record(z.string(), z.string())
@@ -10,7 +11,7 @@ const FILE = 'deployments.json'
 
 async function readMarks(dataDir: string): Promise<Record<string, string>> {
   const text = await readFile(join(dataDir, FILE), 'utf8').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '{}'
+    if (hasCode(error, 'ENOENT')) return '{}'
     throw error
   })
   return marksSchema.parse(JSON.parse(text))

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { hasCode } from '../error-text.ts'
 
 const run = promisify(execFile)
 
@@ -19,7 +20,7 @@ function isAlive(pid: number): boolean {
     return true
   } catch (error) {
     // EPERM: it runs, but belongs to another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+    return hasCode(error, 'EPERM')
   }
 }
 

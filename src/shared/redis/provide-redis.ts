@@ -7,6 +7,7 @@ import { ownFolder } from '../data-dir.ts'
 import { type FindOptions, type RedisServer, findRedisBinary, findRedisImage } from './find-redis-server.ts'
 import { processIdentity } from './process-identity.ts'
 import { freePort, launchRedis, lockRedis, probe, shutdownRedis, waitUntilReady } from './redis-process.ts'
+import { hasCode, messageOf } from '../error-text.ts'
 
 export interface ProvideRedisOptions extends FindOptions {
   dataDir: string
@@ -109,7 +110,7 @@ function keepAlive(
         current = await start(dir, password, options, first.port)
         return say('Redis had exited and was restarted')
       } catch (error) {
-        say(`Redis has exited and does not start: ${error instanceof Error ? error.message : String(error)}`)
+        say(`Redis has exited and does not start: ${messageOf(error)}`)
         await pauseFor(pause, stopping.signal)
       }
     }
@@ -235,7 +236,7 @@ const passwordFile = (dir: string): string => join(dir, 'redis.conf')
 /** undefined: the folder is new, or from a release without passwords. */
 async function readPassword(dir: string): Promise<string | undefined> {
   const text = await readFile(passwordFile(dir), 'utf8').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (hasCode(error, 'ENOENT')) return null
     throw error
   })
   if (text === null) return undefined

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { makeFolder } from '../make-folder.ts'
+import { messageOf } from '../error-text.ts'
 
 const run = promisify(execFile)
 
@@ -121,6 +122,6 @@ async function runsHere({ file, libraryPath }: Unpacked, options: UnpackOptions)
 }
 
 function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
+  const text = messageOf(error)
   return text.split('\n').find((line) => line.startsWith('E:')) ?? text.split('\n')[0] ?? text
 }

@@ -23,6 +23,7 @@ import {
   type Answer,
   type Outcome,
 } from './interpret-response.ts'
+import { messageOf } from '../error-text.ts'
 
 /**
  * Replicate over its official client, with the client's retries disabled. As shipped (1.4.0) the client sends a create up
@@ -133,7 +134,7 @@ export function createReplicateAdapter(options: ReplicateAdapterOptions): Predic
       if (!first) return { kind: 'not_connected', reason: 'the client sent no request' }
       return { kind: 'answer', answer: await first }
     } catch (error) {
-      if (!first) return { kind: 'not_connected', reason: error instanceof Error ? error.message : String(error) }
+      if (!first) return { kind: 'not_connected', reason: messageOf(error) }
       return whatBroke(error)
     } finally {
       clear()

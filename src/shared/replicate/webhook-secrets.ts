@@ -1,3 +1,4 @@
+import { messageOf } from '../error-text.ts'
 /**
  * Secrets that sign Replicate's webhooks: configured, or fetched and cached. A signature is rejected only after a check
  * against a secret fetched less than a minute ago, so that a rotation loses no event. Fetches are shared (single-flight)
@@ -52,7 +53,7 @@ export function createWebhookSecrets(options: {
       secrets = [secret, ...secrets.slice(0, 1)]
       return 'changed'
     } catch (error) {
-      failure = error instanceof Error ? error.message : String(error)
+      failure = messageOf(error)
       return 'unavailable'
     }
   }
