@@ -7,6 +7,7 @@ import type { Logger } from './shared/logger.ts'
 import { lockDataDir } from './shared/redis/data-dir-lock.ts'
 import { provideRedis } from './shared/redis/provide-redis.ts'
 import type { Simulator } from './simulator/start-simulator.ts'
+import { SIMULATOR_TOKEN } from './shared/replicate/simulator-token.ts'
 
 /** Parts that role `all` provides in addition to the service, so that it runs on a bare machine. */
 export interface LocalParts {
@@ -88,7 +89,7 @@ export async function provideLocalParts(config: Config, log: Logger, ended?: Abo
           : error
       })
       stops.push(simulator.stop)
-      token = 'simulator'
+      token = SIMULATOR_TOKEN
       baseUrl = simulator.apiUrl
     }
     if (token === null) throw new ConfigError('REPLICATE_API_TOKEN is not set')

@@ -4,9 +4,12 @@ import { VERSION } from './compose/core.ts'
 import { greeting } from './greeting.ts'
 import { provideLocalParts, type LocalParts } from './local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
-import { ConfigError, isLoopback, loadConfig, misspelt, setVariables, type Config } from './shared/config.ts'
+import { ConfigError, isLoopback, loadConfig, setVariables, type Config } from './shared/config.ts'
+import { misspelt } from './shared/misspelt.ts'
 import { captureConsole, createLogger, type Logger } from './shared/logger.ts'
 import { forgetRunningService, writeRunningService } from './shared/running-service.ts'
+import { messageOf } from './shared/error-text.ts'
+import { SIMULATOR_TOKEN } from './shared/replicate/simulator-token.ts'
 
 /** role -> config -> compose -> start -> wait for a signal -> stop */
 
@@ -18,9 +21,7 @@ function readConfig(): Config {
   return loadConfig(values.role === undefined ? {} : { ROLE: values.role })
 }
 
-/** Token by which the compose file addresses its simulator, which accepts webhooks over http. */
-const SIMULATOR_TOKEN = 'simulator'
-
+/** Whether Replicate would refuse the webhook URL; a simulator accepts http. */
 const isRefusedWebhookUrl = ({ publicUrl }: Config, { replicate }: LocalParts): boolean =>
   publicUrl !== null && !publicUrl.startsWith('https:') && replicate.token !== SIMULATOR_TOKEN
 
@@ -129,7 +130,7 @@ async function main(): Promise<void> {
 function explain(error: unknown): string {
   if (error instanceof PresetError) return `Invalid presets:\n  ${error.message.replaceAll('\n', '\n  ')}`
   if (error instanceof ConfigError) return `Invalid configuration:\n  ${error.message.replaceAll('\n', '\n  ')}`
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }
 
 main().catch((error: unknown) => {

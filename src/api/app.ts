@@ -1,13 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import expressStaticGzip from 'express-static-gzip'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import { ServiceError, type ErrorCode } from '../shared/errors.ts'
 import type { Logger } from '../shared/logger.ts'
 import type { Metrics } from '../shared/metrics.ts'
 import { pointerSegment } from '../shared/json-pointer.ts'
 import { WEBHOOK_PATH } from '../shared/replicate/webhook-token.ts'
-import { readArrival, type ArrivalRules } from './arrival.ts'
+import type { ArrivalRules } from './arrival.ts'
 import type { Auth } from './auth.ts'
 import { compressAnswers } from './compress.ts'
 import type { Cors } from './cors.ts'
@@ -23,7 +20,9 @@ import type { Principal } from './principal.ts'
 import { invalidRequest } from './schemas.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sendEvents } from './send-events.ts'
-import { clientNetwork, type Throttle } from './throttle.ts'
+import type { Throttle } from './throttle.ts'
+import { mountStudio } from './mount-studio.ts'
+import { namesTwoHosts, readRequest } from './read-request.ts'
 
 export interface AppOptions {
   routes: Route[]
@@ -51,12 +50,6 @@ export interface AppOptions {
 const REFUSALS = new Set<ErrorCode>(['unauthenticated', 'too_many_attempts', 'rate_limited', 'tenant_suspended'])
 
 export const BOARD_PATH = '/admin/queues'
-
-/** Paths of Studio's pages (src/studio/router.tsx). */
-const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
-
-/** Paths without pages: routes for programs, and file names. */
-const OTHERS_PATH = /^\/(v1|webhooks|admin|assets)(\/|$)|\.\w+$/
 
 const MIB = 1024 * 1024
 
@@ -214,7 +207,7 @@ export function createApp(options: AppOptions): Express {
       )
     })
 
-  mountStudio(app, options)
+  mountStudio(app, options.studioDir)
 
   app.use((_request, response) => {
     sendError(response, noRoute())
@@ -223,76 +216,6 @@ export function createApp(options: AppOptions): Express {
     sendError(response, edgeError(error))
   })
   return app
-}
-
-/** Serves Studio. Its page routes return index.html; a file name is a file or 404. */
-function mountStudio(app: Express, { studioDir }: AppOptions): void {
-  if (studioDir === null) return
-  const index = join(studioDir, 'index.html')
-  // Precompressed at build time (src/studio/vite.config.ts).
-  app.use(
-    '/assets',
-    expressStaticGzip(join(studioDir, 'assets'), {
-      enableBrotli: true,
-      orderPreference: ['br', 'gz'],
-      index: false,
-      serveStatic: { immutable: true, maxAge: '1y', index: false },
-    }),
-  )
-  app.use(express.static(studioDir, { index: false, maxAge: 0 }))
-  const sendPage = (_request: Request, response: Response): void => {
-    response.setHeader('cache-control', 'no-store')
-    // Read for each request, because the page can be rebuilt.
-    response.type('html').send(readFileSync(index))
-  }
-  app.get(STUDIO_PATHS, sendPage)
-  // An unknown path returns the page to browsers and a problem document to programs.
-  app.use((request, response, next) => {
-    if (request.method !== 'GET' || OTHERS_PATH.test(request.path) || request.accepts(['json', 'html']) !== 'html')
-      return next()
-    response.status(404)
-    sendPage(request, response)
-  })
-}
-
-function readRequest(request: Request, rules: ArrivalRules): ApiRequest {
-  const headers = Object.fromEntries(
-    Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
-  )
-  for (const name of ['authorization', 'host']) headers[name] = everyValue(request, name)
-  const { socket } = request
-  const peer = socket.remoteAddress ?? ''
-  const { address, host, secure, proxied } = readArrival({ peer, encrypted: 'encrypted' in socket, headers }, rules)
-  const at = request.originalUrl.indexOf('?')
-  return {
-    method: request.method,
-    path: request.path,
-    params: Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)])),
-    query: new URLSearchParams(at === -1 ? '' : request.originalUrl.slice(at)),
-    headers,
-    body: undefined,
-    ip: clientNetwork(address),
-    host,
-    secure,
-    proxied,
-    gone: () => goneSignal(request),
-  }
-}
-
-function goneSignal({ res }: Request): AbortSignal {
-  const gone = new AbortController()
-  if (res?.destroyed) gone.abort()
-  else res?.once('close', () => gone.abort())
-  return gone.signal
-}
-
-const namesTwoHosts = ({ rawHeaders }: Request): boolean =>
-  rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length > 1
-
-/** Joins repeated headers: Node keeps only the first one, and an intermediary may have used another. */
-function everyValue({ rawHeaders }: Request, name: string): string | undefined {
-  const values = rawHeaders.filter((_value, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name)
-  return values.length === 0 ? undefined : values.join(', ')
 }
 
 function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void {

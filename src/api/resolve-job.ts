@@ -6,7 +6,7 @@ import { mergeInput, type Preset } from '../shared/catalogue/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors.ts'
 import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/keep.ts'
 import type { JobRecord } from '../shared/jobs/job.ts'
-import type { NewJob } from '../shared/jobs/lifecycle.ts'
+import type { NewJob } from '../shared/jobs/new-job.ts'
 import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 
 type JobRequest = z.output<typeof jobRequestSchema>

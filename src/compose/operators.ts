@@ -26,6 +26,7 @@ import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
 import type { ListFailure } from '../workers/list-window.ts'
 import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
+import { SIMULATOR_TOKEN } from '../shared/replicate/simulator-token.ts'
 
 /** Tools of an operator for a deployment, independent of its running processes. */
 export interface OperatorTools {
@@ -65,7 +66,7 @@ export async function openForOperators(config: Config, log: Logger): Promise<Ope
     const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
     const baseUrl =
       token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
-    const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? 'simulator', baseUrl })
+    const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? SIMULATOR_TOKEN, baseUrl })
     const confirmDurable = (): Promise<void> => Promise.resolve()
     const timings = DEFAULT_TIMINGS
     const store = createRedisJobStore({

@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, isLoopback, parseConfig, misspelt, VARIABLE_NAMES } from '../../src/shared/config.ts'
+import { ConfigError, isLoopback, parseConfig } from '../../src/shared/config.ts'
+import { VARIABLE_NAMES } from '../../src/shared/config-variables.ts'
+import { misspelt } from '../../src/shared/misspelt.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 

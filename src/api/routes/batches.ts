@@ -9,7 +9,7 @@ import { ServiceError, type FieldError } from '../../shared/errors.ts'
 import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
 import type { JobRecord } from '../../shared/jobs/job.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/keep.ts'
-import { sameAgain, type NewJob } from '../../shared/jobs/lifecycle.ts'
+import { sameAgain, type NewJob } from '../../shared/jobs/new-job.ts'
 import { isObject, type JsonObject } from '../../shared/json.ts'
 import {
   idempotencyOf,
