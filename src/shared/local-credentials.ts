@@ -3,6 +3,7 @@ import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ownFolder } from './data-dir.ts'
+import { hasCode } from './error-text.ts'
 
 const schema = z.object({ apiKey: z.string().optional(), adminPassword: z.string().optional() })
 type LocalCredentials = z.infer<typeof schema>
@@ -15,7 +16,7 @@ export async function readLocalCredentials(dataDir: string): Promise<LocalCreden
   try {
     return schema.parse(JSON.parse(await readFile(file, 'utf8')))
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (hasCode(error, 'ENOENT')) return null
     throw new Error(`${file} is not readable or not valid`, { cause: error })
   }
 }
@@ -36,9 +37,13 @@ export async function localCredentials(
 ): Promise<Record<Name, string>> {
   const file = credentialsFile(dataDir)
   const known = await readLocalCredentials(dataDir)
-  const generated = (name: Name): string | undefined =>
-    configured[name] === null ? (known?.[name] ?? GENERATED[name]()) : undefined
-  const kept = { apiKey: generated('apiKey'), adminPassword: generated('adminPassword') }
+  const used = (name: Name): string => configured[name] ?? known?.[name] ?? GENERATED[name]()
+  const credentials = { apiKey: used('apiKey'), adminPassword: used('adminPassword') }
+  const isKept = (name: Name): boolean => configured[name] === null
+  const kept: LocalCredentials = {
+    ...(isKept('apiKey') && { apiKey: credentials.apiKey }),
+    ...(isKept('adminPassword') && { adminPassword: credentials.adminPassword }),
+  }
   if (kept.apiKey === known?.apiKey && kept.adminPassword === known?.adminPassword) {
     if (known) await chmod(file, 0o600)
   } else {
@@ -47,8 +52,5 @@ export async function localCredentials(
     await writeFile(draft, `${JSON.stringify(kept, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
     await rename(draft, file)
   }
-  return {
-    apiKey: configured.apiKey ?? kept.apiKey ?? '',
-    adminPassword: configured.adminPassword ?? kept.adminPassword ?? '',
-  }
+  return credentials
 }

@@ -134,7 +134,7 @@ function storeWorker({ store, timings, remove }: Awaited<ReturnType<typeof scene
 }
 
 describe('outputs count for their tenant', () => {
-  test('once, with their thumbnails, however often they are copied and whoever dies before the commit', async () => {
+  test('once, with their thumbnails, however often they are copied, and when a worker dies before the commit', async () => {
     const at = await scene()
     const id = await at.storing()
     const { signal } = new AbortController()

@@ -1,24 +1,8 @@
 import { expect, test } from 'vitest'
-import type { KeyNames, StoredCount } from '../../src/shared/audit/audit-source.ts'
+import type { StoredCount } from '../../src/shared/audit/audit-source.ts'
 import { checkStored } from '../../src/shared/audit/check-stored.ts'
 import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-
-const NAMES: KeyNames = {
-  jobs: new Set(),
-  parts: new Map(),
-  tenants: [],
-  batches: new Set(),
-  batchParts: new Map(),
-  tenantBatches: [],
-  slots: [],
-  keptFiles: new Set(),
-  uploads: new Set(),
-  uploadParts: new Set(),
-  open: [],
-  unknown: [],
-  predictions: [],
-  idempotency: [],
-}
+import { noKeyNames } from '../../src/shared/audit/key-names.ts'
 
 /** A source that reports these counts of the tenant `t` one after the other, and the last one from then on. */
 async function found(counts: StoredCount[], recount: { bytes: number; files: number }) {
@@ -26,7 +10,7 @@ async function found(counts: StoredCount[], recount: { bytes: number; files: num
   const problems = await checkStored(
     {
       stored: () => Promise.resolve(new Map([['t', counts[Math.min(reads++, counts.length - 1)] ?? count(0)]])),
-      names: () => Promise.resolve(NAMES),
+      names: () => Promise.resolve(noKeyNames()),
       countedBy: () => Promise.resolve(new Map([['t', recount]])),
     },
     createJobKeys('unit'),

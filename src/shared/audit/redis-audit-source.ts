@@ -1,6 +1,5 @@
 import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
-import { append } from '../append.ts'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/due-member.ts'
@@ -32,6 +31,7 @@ import { readKept } from './check-files.ts'
 import type { BatchJob, LoadedBatch } from './check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
 import type { Problem } from './finding.ts'
+import { noKeyNames, sortKeyName } from './key-names.ts'
 import { ZOD_ERRORS } from '../zod-errors.ts'
 
 const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
@@ -287,29 +287,14 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     },
 
     async names(): Promise<KeyNames> {
-      const names: KeyNames = {
-        jobs: new Set(),
-        parts: new Map(),
-        tenants: [],
-        batches: new Set(),
-        batchParts: new Map(),
-        tenantBatches: [],
-        slots: [],
-        keptFiles: new Set(),
-        uploads: new Set(),
-        uploadParts: new Set(),
-        open: [],
-        unknown: [],
-        predictions: [],
-        idempotency: [],
-      }
+      const names = noKeyNames()
       const pages: AsyncIterable<string[]> = redis.scanStream({ match: `${keys.tag}:*`, count: 1000 })
       const seen = new Set<string>()
       for await (const page of pages)
         for (const key of page) {
           if (key.startsWith(`${keys.queues}:`) || seen.has(key)) continue
           seen.add(key)
-          sortIn(names, key, key.slice(keys.tag.length + 1).split(':'))
+          sortKeyName(names, key, key.slice(keys.tag.length + 1).split(':'))
         }
       return names
     },
@@ -413,24 +398,6 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       return replies !== null
     },
   }
-}
-
-function sortIn(names: KeyNames, key: string, [kind, id = '', ...rest]: string[]): void {
-  const [part] = rest
-  if (kind === 'job' && part === undefined) names.jobs.add(id)
-  else if (kind === 'job' && part) append(names.parts, id, part)
-  else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
-  else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
-  else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
-  else if (kind === 'files' && part === undefined) names.keptFiles.add(id)
-  else if (kind === 'upload' && part === undefined) names.uploads.add(id)
-  else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)
-  else if (kind === 'batch' && part === undefined) names.batches.add(id)
-  else if (kind === 'batch' && part) append(names.batchParts, id, part)
-  else if (kind === 'account' && part === 'open') names.open.push(key)
-  else if (kind === 'account' && part === 'unknown') names.unknown.push(key)
-  else if (kind === 'prediction') names.predictions.push({ key, id: rest.join(':') })
-  else if (kind === 'idempotency') names.idempotency.push({ key, entry: [id, ...rest].join(':') })
 }
 
 /** ZSCAN returns member, score, member, ... */

@@ -1,6 +1,10 @@
 import type { Logger } from '../logger.ts'
 import { CONDITION_NAMES, type ConditionName } from './condition.ts'
 import type { Conditions } from './conditions.ts'
+import { withDeadline } from '../deadline.ts'
+
+/** Longest wait for a check in progress at the end, ms. */
+const STOP_WITHIN_MS = 500
 
 /** Checks some conditions: the observed cause, or null, for each name. Throws when the check is not possible now. */
 export type Look = () => Promise<Partial<Record<ConditionName, string | null>>>
@@ -41,6 +45,7 @@ export function watchConditions(options: {
   return async () => {
     isStopped = true
     clearInterval(timer)
-    await Promise.race([round, new Promise((resolve) => setTimeout(resolve, 500).unref())])
+    // A check that hangs does not delay the end.
+    await withDeadline(round ?? Promise.resolve(), STOP_WITHIN_MS, 'a check of conditions').catch(() => undefined)
   }
 }

@@ -1,7 +1,7 @@
 --[[
   What tenants have stored: one hash with `<tenant>.bytes` and `<tenant>.files`, and `<tenant>.changes`, which rises with each
-  change, so that a recount knows whether it was disturbed. Whoever writes or removes the record of a file changes the count in
-  the same script.
+  change, so that a recount knows whether it was disturbed. Every script that writes or removes the record of a file changes
+  the count as well.
 ]]
 local function add_stored(key, tenant, bytes, files)
   -- `+ 0` avoids `-0`, which Redis rejects.
