@@ -38,11 +38,10 @@ function line({ invariant, id, detail }: Finding, repaired: boolean): string {
 }
 
 function summary({ findings, repaired, skipped, jobs, attempts, predictions, unlisted }: Report): string {
-  const listed =
-    predictions === null ? 'no predictions at Replicate' : `${plural(predictions, 'prediction')} at Replicate`
+  const listed = predictions === null ? [] : [`${plural(predictions, 'prediction')} at Replicate`]
   const curable = findings.filter(({ repairable }) => repairable).length
   const parts = [
-    `Checked ${plural(jobs, 'job')}, ${plural(attempts, 'attempt')}, ${listed}: ${plural(findings.length, 'finding')}`,
+    `Checked ${[plural(jobs, 'job'), plural(attempts, 'attempt'), ...listed].join(', ')}: ${plural(findings.length, 'finding')}`,
     ...(curable > 0 ? [`${curable} repairable with --repair`] : []),
     ...(repaired.length > 0 ? [`${repaired.length} repaired`] : []),
     ...(skipped.length > 0 ? [`${plural(skipped.length, 'record')} of a newer release skipped`] : []),

@@ -8,7 +8,7 @@ export const MICRO = 1_000_000
 export const credits = (micro: number): string =>
   (micro / MICRO).toLocaleString('en-US', { maximumFractionDigits: 6, useGrouping: true })
 
-export const percent = (share: number): string => `${Math.round(share * 100)} %`
+export const percent = (share: number): string => `${Math.round(share * 100)}%`
 
 /** s between two moments of the service; to now while the second is open. */
 export function secondsBetween(from: string, to: string | null): number {

@@ -176,7 +176,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
         <p className="run-said" role="status">
           {last && !refusal && !sending && (
             <>
-              Queued. <Link href={runPath(last)}>Open the run</Link>
+              Submitted. <Link href={runPath(last)}>Open the run</Link>
             </>
           )}
         </p>

@@ -271,7 +271,8 @@ describe('genqueue audit', () => {
   ])('with %s ends with 5, and says what was not checked', async (_what, env, reason) => {
     const { code, stdout } = await run([], env)
     expect(code).toBe(5)
-    const [, second = ''] = stdout.split('\n')
+    const [first = '', second = ''] = stdout.split('\n')
+    expect(first).not.toContain('Replicate')
     expect(second).toMatch(/^Replicate's predictions were not checked: /)
     expect(second).toMatch(reason)
   })

@@ -89,7 +89,7 @@ test('the table of a large batch shows the jobs in progress', () => {
     cost: null,
   } as const
   const lines = batchTable(batch, jobs.toReversed(), 61, 5)
-  expect(lines[0]).toMatch(/^bat_1 {2}█+░+ {2}60 % {2}1 min 1 s$/)
+  expect(lines[0]).toMatch(/^bat_1 {2}█+░+ {2}60% {2}1 min 1 s$/)
   expect(lines.slice(1, 6).map((line) => /^ +(\d+).*story-page {2}(\w+)/.exec(line)?.slice(1))).toEqual([
     ['121', 'processing'],
     ['122', 'processing'],
