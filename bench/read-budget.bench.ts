@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { createClient } from '../src/client/client.ts'
-import { DEFAULT_TIMINGS, type Timings } from '../src/shared/jobs/timings.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../src/shared/jobs/rules/timings.ts'
 import { running, startChaosFleet, type ChaosFleet } from '../test/chaos/fleet.ts'
 import { TEST_KEY } from '../test/support/start-service.ts'
 import { waitFor } from '../test/support/wait-for.ts'

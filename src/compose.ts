@@ -5,9 +5,9 @@ import { buildConditions, buildCore, READY_WITHIN_MS, type ServiceOptions } from
 import { startHealth } from './compose/health.ts'
 import { storageLook, upstreamLook, watchDeployment, workerLook } from './compose/watch.ts'
 import { closeQueues } from './queues/producer.ts'
-import { isLoopback, localOrigin } from './shared/config.ts'
-import { createJobKeys } from './shared/jobs/job-keys.ts'
-import { DEFAULT_TIMINGS } from './shared/jobs/timings.ts'
+import { isLoopback, localOrigin } from './shared/settings/config.ts'
+import { createJobKeys } from './shared/jobs/record/job-keys.ts'
+import { DEFAULT_TIMINGS } from './shared/jobs/rules/timings.ts'
 import {
   checkRedis,
   closeConnection,

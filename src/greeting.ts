@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import type { Service } from './compose.ts'
 import type { LocalParts } from './local-parts.ts'
-import type { Config } from './shared/config.ts'
-import { credentialsFile } from './shared/local-credentials.ts'
+import type { Config } from './shared/settings/config.ts'
+import { credentialsFile } from './shared/process/local-credentials.ts'
 
 export type GreetingParts = Pick<
   LocalParts,

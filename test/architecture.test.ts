@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ERRORS } from '../src/shared/errors.ts'
+import { ERRORS } from '../src/shared/errors/service-error.ts'
 
 /** Who may import whom (docs/design.md), and the things that only one place may do. */
 
@@ -69,7 +69,11 @@ const composes = (file: string): boolean =>
 test('the reader of imports sees them', () => {
   expect(imports.length).toBeGreaterThan(200)
   expect(imports).toContainEqual({ file: 'src/compose/api.ts', target: 'src/api/app.ts', typeOnly: false })
-  expect(imports).toContainEqual({ file: 'src/shared/jobs/ports.ts', target: 'src/shared/jobs/job.ts', typeOnly: true })
+  expect(imports).toContainEqual({
+    file: 'src/shared/jobs/ports.ts',
+    target: 'src/shared/jobs/rules/job.ts',
+    typeOnly: true,
+  })
   for (const { target } of imports)
     if (!isPackage(target) && !target.includes('?')) expect(existsSync(join(ROOT, target)), target).toBe(true)
 })
@@ -116,9 +120,15 @@ describe('imports go down only', () => {
       for (const one of imports) if (one.file === file && !one.typeOnly && !one.lazy) loaded.add(one.target)
     expect([...loaded]).toEqual(expect.arrayContaining(['src/cli/submit-commands.ts', 'src/client/client.ts']))
     const light = /^(?:src\/cli\/|src\/client\/|node:|commander$|zod$)/
-    const settings = ['src/shared/environment.ts', 'src/shared/local-credentials.ts', 'src/shared/data-dir.ts']
+    const settings = [
+      'src/shared/settings/environment.ts',
+      'src/shared/process/local-credentials.ts',
+      'src/shared/process/data-dir.ts',
+    ]
     // Rules of some lines that import nothing: what a terminal must not act on, what a JSON object is, what an error says.
-    const rules = ['visible', 'make-folder', 'json', 'error-text'].map((name) => `src/shared/${name}.ts`)
+    const rules = ['values/visible', 'process/make-folder', 'values/json', 'values/error-text'].map(
+      (name) => `src/shared/${name}.ts`,
+    )
     const free = [...settings, ...rules]
     expect([...loaded].filter((target) => !light.test(target) && !free.includes(target))).toEqual([])
     const lazy = imports.filter((one) => one.lazy && below('cli')(one.file))
@@ -197,13 +207,13 @@ describe('import circles', () => {
   })
 })
 
-describe('an adapter', () => {
-  /** A file of a domain folder that is named after a technology. */
-  const isAdapter = (file: string): boolean =>
-    /^src\/shared\/(?!redis\/)[^/]+\/(?:redis|disk|s3|replicate)-[a-z-]+\.ts$/.test(file)
+/** A file of a domain folder that is named after a technology. */
+const isAdapter = (file: string): boolean =>
+  /^src\/shared\/(?!redis\/)(?:[^/]+\/)+(?:redis|disk|s3|replicate)-[a-z-]+\.ts$/.test(file)
 
+describe('an adapter', () => {
   test('is known to the composition only', () => {
-    expect(sources.filter(isAdapter)).toContain('src/shared/jobs/redis-job-store.ts')
+    expect(sources.filter(isAdapter)).toContain('src/shared/jobs/commit/redis-job-store.ts')
     expect(
       offences(
         (file) => !composes(file),
@@ -214,8 +224,8 @@ describe('an adapter', () => {
 
   test('is the only one in its folder that knows the technology', () => {
     const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
-    const folders = ['jobs', 'replicate', 'artifacts', 'limits', 'audit', 'tenants', 'catalogue', 'credits']
-    const inDomain = (file: string): boolean => folders.some((folder) => below(`shared/${folder}`)(file))
+    /** Redis itself, and the stream of events, which is read and written in Redis only. */
+    const inDomain = (file: string): boolean => below('shared')(file) && !/^src\/shared\/(?:redis|events)\//.test(file)
     /** Fetches outputs for whichever store there is. */
     const fetcher = 'src/shared/artifacts/output-fetcher.ts'
     expect(
@@ -227,43 +237,88 @@ describe('an adapter', () => {
   })
 })
 
-test('vocabulary and decisions touch neither a technology nor the outside', () => {
-  const pure = [
-    ...['job', 'transitions', 'timings', 'ports', 'lifecycle', 'commit-plan', 'record-codec', 'job-keys'].map(
-      (name) => `src/shared/jobs/${name}.ts`,
-    ),
-    ...[
-      'prediction',
-      'prediction-port',
-      'progress-from-logs',
-      'retry-hint',
-      'webhook-signature',
-      'webhook-token',
-      'webhook-secrets',
-    ].map((name) => `src/shared/replicate/${name}.ts`),
-    ...['output', 'artifact-links'].map((name) => `src/shared/artifacts/${name}.ts`),
-    ...['tenant', 'api-key', 'job-token', 'tenant-admin', 'tenant-keys', 'tenant-view', 'ports'].map(
-      (name) => `src/shared/tenants/${name}.ts`,
-    ),
-    ...['policies', 'preset', 'dialect'].map((name) => `src/shared/catalogue/${name}.ts`),
-    'src/shared/credits/price.ts',
-    'src/shared/json-pointer.ts',
-    ...['ledger', 'replay-ledger', 'verify-ledger', 'spending', 'credit-admin', 'credit-view', 'ports'].map(
-      (name) => `src/shared/credits/${name}.ts`,
-    ),
-    'src/shared/errors.ts',
-  ]
-  for (const file of pure) expect(sources).toContain(file)
-  // Hashes, checksums and random ids are arithmetic.
-  const allowed = /^(?:zod|ulid|node:crypto|node:zlib)$/
-  expect(
-    offences(
-      (file) => pure.includes(file),
-      ({ target, typeOnly }) => typeOnly || !isPackage(target) || allowed.test(target),
-    ),
-  ).toEqual([])
-  for (const file of pure)
-    expect(codeOf(file), file).not.toMatch(/(?<![.\w])(?:fetch|setTimeout|setInterval)\(|\bprocess\./)
+describe('the rooms of shared', () => {
+  const room = (name: string) => below(`shared/${name}`)
+  const isValue = room('values')
+  /** Errors that a client can receive: every room may name them. */
+  const isError = room('errors')
+  /** Rules of any domain. */
+  const isRule = (file: string): boolean => /^src\/shared\/[a-z]+\/rules\//.test(file)
+  /** Interfaces between a domain and its adapters; rules may use their types. */
+  const isPort = (file: string): boolean =>
+    /^src\/shared\/[a-z]+\/(?:ports|[a-z]+-(?:port|store|source))\.ts$/.test(file)
+  const isRecord = room('jobs/record')
+  /** Arithmetic: hashes, checksums, random ids, schemas and a table of file extensions. */
+  const isArithmetic = (target: string): boolean => /^(?:zod|ulid|mime|node:crypto|node:zlib)$/.test(target)
+
+  test('are found', () => {
+    for (const [is, least] of [
+      [isValue, 12],
+      [isError, 3],
+      [isRule, 60],
+      [isPort, 7],
+      [isRecord, 5],
+    ] as const)
+      expect(sources.filter(is).length).toBeGreaterThanOrEqual(least)
+  })
+
+  test('values know nothing of the service', () => {
+    expect(offences(isValue, ({ target }) => isValue(target) || isArithmetic(target))).toEqual([])
+    expect(offences(isError, ({ target }) => isError(target) || isValue(target) || isArithmetic(target))).toEqual([])
+  })
+
+  test('rules know rules and values, and types of ports', () => {
+    // The audit judges records, so its rules know their keys.
+    const subject = (file: string, target: string): boolean => room('audit')(file) && isRecord(target)
+    expect(
+      offences(
+        isRule,
+        ({ file, target, typeOnly }) =>
+          [isRule, isValue, isError, isArithmetic].some((is) => is(target)) ||
+          (typeOnly && isPort(target)) ||
+          subject(file, target),
+      ),
+    ).toEqual([])
+  })
+
+  test('a record of a job knows what may happen, and not how it is written', () => {
+    expect(
+      offences(isRecord, ({ target }) => [isRecord, isRule, isValue, isError, isArithmetic].some((is) => is(target))),
+    ).toEqual([])
+  })
+
+  test('rules, records, ports, and every domain that reaches the outside through adapters only, touch nothing outside', () => {
+    const throughPorts = ['audit', 'batches', 'credits', 'jobs', 'limits', 'tenants']
+    const isPure = (file: string): boolean =>
+      [isValue, isError, isRule, isPort].some((is) => is(file)) ||
+      (throughPorts.some((name) => room(name)(file)) && !isAdapter(file))
+    expect(
+      offences(
+        isPure,
+        ({ target, typeOnly }) => typeOnly || !isPackage(target) || isArithmetic(target) || target === 'node:util',
+      ),
+    ).toEqual([])
+    for (const file of sources.filter(isPure)) {
+      expect(codeOf(file), file).not.toMatch(/(?<![.\w])fetch\(|\bprocess\./)
+      // A deadline is part of the language of promises.
+      if (!isValue(file)) expect(codeOf(file), file).not.toMatch(/(?<![.\w])(?:setTimeout|setInterval)\(/)
+    }
+  })
+
+  test('process matters and Redis know no domain', () => {
+    const low = ['process', 'values', 'errors'].map(room)
+    expect(offences(room('process'), ({ target }) => isPackage(target) || low.some((is) => is(target)))).toEqual([])
+    const redis = [...low, room('redis')]
+    expect(offences(room('redis'), ({ target }) => isPackage(target) || redis.some((is) => is(target)))).toEqual([])
+  })
+
+  test('settings and metrics are read by the composition and the entries, besides their types', () => {
+    const users = imports.filter(({ target }) => room('settings')(target) || room('metrics')(target))
+    const inShared = users.filter(
+      ({ file }) => below('shared')(file) && !room('settings')(file) && !room('metrics')(file),
+    )
+    expect(inShared).toEqual([])
+  })
 })
 
 describe('only one place', () => {
@@ -272,7 +327,7 @@ describe('only one place', () => {
 
   test('reads the environment', () => {
     expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual([
-      'src/shared/environment.ts',
+      'src/shared/settings/environment.ts',
       'src/simulator/options.ts',
     ])
   })
@@ -309,20 +364,22 @@ describe('only one place', () => {
   })
 
   test('creates folders', () => {
-    expect(filesWith(/\bmkdir\(/, /^src\/simulator\//)).toEqual(['src/shared/make-folder.ts'])
+    expect(filesWith(/\bmkdir\(/, /^src\/simulator\//)).toEqual(['src/shared/process/make-folder.ts'])
   })
 
   test('reads the message or the code of an error, besides programs that import nothing of the service', () => {
     const outside = /^src\/(?:simulator|studio|client)\//
-    expect(filesWith(/instanceof Error \? \w+\.message : String\(/, outside)).toEqual(['src/shared/error-text.ts'])
+    expect(filesWith(/instanceof Error \? \w+\.message : String\(/, outside)).toEqual([
+      'src/shared/values/error-text.ts',
+    ])
     expect(filesWith(/'code' in (\w+) && \1\.code === (?:'E[A-Z]+'|code)/, outside)).toEqual([
       'src/cli/main.ts',
-      'src/shared/error-text.ts',
+      'src/shared/values/error-text.ts',
     ])
   })
 
   test('names the members of the due index', () => {
-    expect(filesWith(/`(?:job|attempt|effect|batch|files):/)).toEqual(['src/shared/jobs/due-member.ts'])
+    expect(filesWith(/`(?:job|attempt|effect|batch|files):/)).toEqual(['src/shared/jobs/record/due-member.ts'])
   })
 
   test('decides whether a principal may open an object', () => {
@@ -337,12 +394,12 @@ describe('only one place', () => {
   })
 
   test('builds findings of the audit', () => {
-    expect(filesWith(/\brepairable: /)).toEqual(['src/shared/audit/finding.ts'])
+    expect(filesWith(/\brepairable: /)).toEqual(['src/shared/audit/rules/finding.ts'])
   })
 
   test('recognises JSON objects, besides the two programs that import nothing of the service', () => {
     expect(filesWith(/'object' && \w+ !== null && !Array\.isArray\(/)).toEqual([
-      'src/shared/json.ts',
+      'src/shared/values/json.ts',
       'src/simulator/models/openapi-schema.ts',
       'src/studio/schema-form/fields.ts',
     ])

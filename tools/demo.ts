@@ -11,9 +11,9 @@ import { createClient } from '../src/client/client.ts'
 import type { Job } from '../src/client/types.ts'
 import { startService } from '../src/compose.ts'
 import { provideLocalParts } from '../src/local-parts.ts'
-import { parseConfig } from '../src/shared/config.ts'
-import { readEnvironment } from '../src/shared/environment.ts'
-import { createLogger } from '../src/shared/logger.ts'
+import { parseConfig } from '../src/shared/settings/config.ts'
+import { readEnvironment } from '../src/shared/settings/environment.ts'
+import { createLogger } from '../src/shared/process/logger.ts'
 
 const STORY = [
   ['cover', 'Cover of a picture book: a small fox in front of a lighthouse, at dusk, watercolour'],

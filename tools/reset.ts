@@ -3,7 +3,7 @@ import { readdir, realpath, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, relative } from 'node:path'
 
-import { loadConfig } from '../src/shared/config.ts'
+import { loadConfig } from '../src/shared/settings/config.ts'
 import { LOCK_FILE, lockDataDir } from '../src/shared/redis/data-dir-lock.ts'
 import { stopLeftoverRedis } from '../src/shared/redis/provide-redis.ts'
 

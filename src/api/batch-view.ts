@@ -1,5 +1,5 @@
 import type { Batch } from '../client/types.ts'
-import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } from '../shared/batches/batch.ts'
+import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } from '../shared/batches/rules/batch.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
 

@@ -1,4 +1,4 @@
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 
 /** Memory limits of one kind of bodies, bytes. */
 export interface BudgetSizes {

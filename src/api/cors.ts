@@ -1,6 +1,6 @@
 import corsMiddleware from 'cors'
 import type { RequestHandler } from 'express'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { TenantStore } from '../shared/tenants/ports.ts'
 import type { ApiRequest } from './http.ts'
 

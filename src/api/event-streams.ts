@@ -1,10 +1,10 @@
 import type { Batch, Job } from '../client/types.ts'
-import type { BatchRecord } from '../shared/batches/batch.ts'
-import { ServiceError } from '../shared/errors.ts'
+import type { BatchRecord } from '../shared/batches/rules/batch.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { EventHub, JobChange } from '../shared/events/event-hub.ts'
-import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
+import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
-import type { Logger } from '../shared/logger.ts'
+import type { Logger } from '../shared/process/logger.ts'
 import type { ApiResponse, EventSource } from './http.ts'
 
 export interface EventStreamsOptions {

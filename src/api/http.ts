@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Problem } from '../client/types.ts'
-import type { Scope } from '../shared/tenants/tenant.ts'
+import type { Scope } from '../shared/tenants/rules/tenant.ts'
 import type { BodyShare } from './body-budget.ts'
 import type { Principal } from './principal.ts'
 

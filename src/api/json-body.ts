@@ -1,5 +1,5 @@
-import { ServiceError, type FieldError } from '../shared/errors.ts'
-import { pointerOf } from '../shared/json-pointer.ts'
+import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
+import { pointerOf } from '../shared/values/json-pointer.ts'
 import { MAX_FIELDS } from './error-response.ts'
 import type { BodyLimits } from './http.ts'
 import { duplicateKeyIn, syntaxErrorIn } from './json-place.ts'

@@ -1,4 +1,4 @@
-import { pointerOf } from '../shared/json-pointer.ts'
+import { pointerOf } from '../shared/values/json-pointer.ts'
 
 /**
  * Places in a JSON text that JSON.parse does not report: those of a syntax error and of a duplicate key. Only for bodies

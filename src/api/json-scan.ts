@@ -1,4 +1,4 @@
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { BodyLimits } from './http.ts'
 
 export const MAX_DEPTH = 32

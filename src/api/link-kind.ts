@@ -1,4 +1,4 @@
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { Principal } from './principal.ts'
 
 /** Links that are valid for an hour, or as long as their file exists. */

@@ -1,5 +1,5 @@
-import type { OwnKeep } from '../shared/jobs/keep.ts'
-import type { Limits, Scope } from '../shared/tenants/tenant.ts'
+import type { OwnKeep } from '../shared/jobs/rules/keep.ts'
+import type { Limits, Scope } from '../shared/tenants/rules/tenant.ts'
 
 /** Authenticated caller and its rights. */
 export interface Principal {

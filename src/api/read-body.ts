@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 
 /** Time in which the rest of a refused body is discarded, so that the response arrives before the connection closes, ms. */
 const LINGER_MS = 1000

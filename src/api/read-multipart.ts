@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { BodyShare } from './body-budget.ts'
 import { idled, watchIdle } from './read-body.ts'
 import { invalidRequest } from './schemas.ts'

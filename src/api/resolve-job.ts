@@ -1,12 +1,12 @@
 import type { z } from 'zod'
 import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
 import { namedModel } from '../shared/catalogue/output-shapes.ts'
-import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/policies.ts'
-import { mergeInput, type Preset } from '../shared/catalogue/preset.ts'
-import { ServiceError, type FieldError } from '../shared/errors.ts'
-import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/keep.ts'
-import type { JobRecord } from '../shared/jobs/job.ts'
-import type { NewJob } from '../shared/jobs/new-job.ts'
+import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/rules/policies.ts'
+import { mergeInput, type Preset } from '../shared/catalogue/rules/preset.ts'
+import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
+import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/rules/keep.ts'
+import type { JobRecord } from '../shared/jobs/rules/job.ts'
+import type { NewJob } from '../shared/jobs/rules/new-job.ts'
 import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 
 type JobRequest = z.output<typeof jobRequestSchema>

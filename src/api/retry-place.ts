@@ -1,5 +1,5 @@
-import type { ArtifactNames } from '../shared/artifacts/artifact-names.ts'
-import type { JobRecord } from '../shared/jobs/job.ts'
+import type { ArtifactNames } from '../shared/artifacts/rules/artifact-names.ts'
+import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 
 /** Whether files exist, or may still be written, under the names of the job's place. */

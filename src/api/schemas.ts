@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { ownerName, policySchemas, VERSION } from '../shared/catalogue/policies.ts'
-import { PRESET_NAME } from '../shared/catalogue/preset.ts'
-import { append } from '../shared/append.ts'
-import { ServiceError, type FieldError } from '../shared/errors.ts'
-import { STATUSES } from '../shared/jobs/job.ts'
-import { isObject, type JsonObject } from '../shared/json.ts'
-import { fieldErrors, ZOD_ERRORS } from '../shared/zod-errors.ts'
+import { ownerName, policySchemas, VERSION } from '../shared/catalogue/rules/policies.ts'
+import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
+import { append } from '../shared/values/append.ts'
+import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
+import { STATUSES } from '../shared/jobs/rules/job.ts'
+import { isObject, type JsonObject } from '../shared/values/json.ts'
+import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 
 /** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */
 

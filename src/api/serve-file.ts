@@ -1,5 +1,5 @@
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { ApiRequest, ApiResponse } from './http.ts'
 import { invalidRequest } from './schemas.ts'
 

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { ServiceError } from '../shared/errors.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
 
 /** Throttle for guessing: limits the failures of one name within a minute. In memory, bounded. */
 export interface Throttle {

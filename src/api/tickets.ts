@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { isSigned, sign, type SigningKeys } from '../shared/signing-keys.ts'
+import { isSigned, sign, type SigningKeys } from '../shared/values/signing-keys.ts'
 
 /** Content of a session cookie. `holder`: the credential behind it; `expires`: s since 1970. */
 export interface Ticket {

@@ -1,6 +1,6 @@
 import type { CreditStore } from '../shared/credits/ports.ts'
-import { ServiceError } from '../shared/errors.ts'
-import type { JobRecord } from '../shared/jobs/job.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
+import type { JobRecord } from '../shared/jobs/rules/job.ts'
 
 /** Throws `no_price` when a tenant with limited credit submits a job without a price. */
 export type MayRunUnpriced = (tenant: string, jobs: readonly Pick<JobRecord, 'price'>[]) => Promise<void>

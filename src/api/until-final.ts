@@ -1,5 +1,5 @@
 import type { EventHub } from '../shared/events/event-hub.ts'
-import { isFinal, type JobRecord } from '../shared/jobs/job.ts'
+import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 
 /** Interval of re-reads, ms. A change wakes a waiting request; re-reads cover a failed reader of events. */

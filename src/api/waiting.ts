@@ -1,9 +1,9 @@
-import { CONDITIONS, type ConditionName } from '../shared/conditions/condition.ts'
+import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condition.ts'
 import type { Conditions } from '../shared/conditions/conditions.ts'
-import { attemptOf, type JobRecord } from '../shared/jobs/job.ts'
+import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
 import type { Crowd, JobStore, Pause } from '../shared/jobs/ports.ts'
-import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
+import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 
 /** Reason why a job waits; null: it is not waiting. */
 export type Waiting =

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { OperatorTools } from '../compose/operators.ts'
 import type { Finding } from '../shared/audit/audit.ts'
-import { INVARIANTS } from '../shared/audit/finding.ts'
+import { INVARIANTS } from '../shared/audit/rules/finding.ts'
 import type { Command } from './command.ts'
 import { EXIT } from './failures.ts'
 import { runOperatorCommand } from './run-operator-command.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { createClient, type Client } from '../client/client.ts'
-import { readEnvironment } from '../shared/environment.ts'
-import { readLocalCredentials } from '../shared/local-credentials.ts'
+import { readEnvironment } from '../shared/settings/environment.ts'
+import { readLocalCredentials } from '../shared/process/local-credentials.ts'
 import { resolve } from 'node:path'
 import { UsageError } from './failures.ts'
 

@@ -6,9 +6,9 @@ import {
   MAX_SPENDING_DAYS,
   spendingDays,
   spendingQuerySchema,
-} from '../shared/credits/credit-requests.ts'
-import { accountView, entryView, spendingView } from '../shared/credits/credit-view.ts'
-import type { LedgerEntry, OperatorKind } from '../shared/credits/ledger.ts'
+} from '../shared/credits/rules/credit-requests.ts'
+import { accountView, entryView, spendingView } from '../shared/credits/rules/credit-view.ts'
+import type { LedgerEntry, OperatorKind } from '../shared/credits/rules/ledger.ts'
 import type { Command } from './command.ts'
 import { once } from './once.ts'
 import { runOperatorCommand } from './run-operator-command.ts'

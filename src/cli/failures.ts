@@ -1,5 +1,5 @@
 import { ApiError, NetworkError } from '../client/client.ts'
-import { messageOf } from '../shared/error-text.ts'
+import { messageOf } from '../shared/values/error-text.ts'
 
 /** The exit codes of `genqueue`, as docs/cli.md lists them. */
 export const EXIT = {

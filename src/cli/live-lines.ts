@@ -1,4 +1,4 @@
-import { visible } from '../shared/visible.ts'
+import { visible } from '../shared/values/visible.ts'
 import type { Screen } from './terminal.ts'
 
 export interface LiveLines {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { BatchItem, Json, JsonObject } from '../client/types.ts'
-import { messageOf } from '../shared/error-text.ts'
-import { isObject } from '../shared/json.ts'
+import { messageOf } from '../shared/values/error-text.ts'
+import { isObject } from '../shared/values/json.ts'
 import { UsageError } from './failures.ts'
 
 async function contentsOf(file: string): Promise<string> {

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
-import { parseDuration } from '../shared/duration.ts'
-import { fieldErrors, ZOD_ERRORS } from '../shared/zod-errors.ts'
+import { parseDuration } from '../shared/values/duration.ts'
+import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 import { UsageError } from './failures.ts'
 
 /** Parses options by the schema of a request. Throws an error that names the invalid option. */

@@ -1,8 +1,8 @@
 import { openForOperators, type OperatorTools } from '../compose/operators.ts'
-import { ConfigError, loadConfig, type Config } from '../shared/config.ts'
-import { messageOf } from '../shared/error-text.ts'
-import { ServiceError } from '../shared/errors.ts'
-import { createLogger } from '../shared/logger.ts'
+import { ConfigError, loadConfig, type Config } from '../shared/settings/config.ts'
+import { messageOf } from '../shared/values/error-text.ts'
+import { ServiceError } from '../shared/errors/service-error.ts'
+import { createLogger } from '../shared/process/logger.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
 

@@ -5,7 +5,7 @@ import type { Client } from '../client/client.ts'
 import type { Job } from '../client/types.ts'
 import { BrokenFileError } from './failures.ts'
 import { endingOf } from './format.ts'
-import { makeFolder } from '../shared/make-folder.ts'
+import { makeFolder } from '../shared/process/make-folder.ts'
 
 /**
  * Saves the files of a job into a folder, and returns the paths. Names consist of `stem` and an extension by type; no part

@@ -1,4 +1,4 @@
-import { visible } from '../shared/visible.ts'
+import { visible } from '../shared/values/visible.ts'
 
 /**
  * All output of the command line passes through here: test/unit/terminal.test.ts finds what does not. On a terminal the characters

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { ConfigError, type Config } from '../shared/config.ts'
-import type { Logger } from '../shared/logger.ts'
+import { ConfigError, type Config } from '../shared/settings/config.ts'
+import type { Logger } from '../shared/process/logger.ts'
 import { findDeployment, loadDeployment, type Deployment } from '../shared/redis/deployment.ts'
 import { readMark, writeMark } from '../shared/redis/deployment-mark.ts'
 

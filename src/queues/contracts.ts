@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ReadPurpose } from '../shared/limits/budget.ts'
+import type { ReadPurpose } from '../shared/limits/rules/budget.ts'
 
 /**
  * The queues and the payloads of their jobs. Doorbell: a BullMQ job that carries only ids; the records are the truth. The

@@ -1,9 +1,9 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import type { Effect } from '../shared/jobs/job.ts'
-import { effectKey } from '../shared/jobs/job.ts'
+import type { Effect } from '../shared/jobs/rules/job.ts'
+import { effectKey } from '../shared/jobs/rules/job.ts'
 import type { Doorbells } from '../shared/jobs/ports.ts'
-import type { Logger } from '../shared/logger.ts'
+import type { Logger } from '../shared/process/logger.ts'
 import {
   ADOPT,
   CANCEL,

@@ -1,11 +1,11 @@
-import { effectKey } from '../shared/jobs/job.ts'
+import { effectKey } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import { dueEffect } from '../shared/jobs/due-member.ts'
+import { dueEffect } from '../shared/jobs/record/due-member.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
-import { ageBased, type Timings } from '../shared/jobs/timings.ts'
-import type { Budget } from '../shared/limits/budget.ts'
-import type { Logger } from '../shared/logger.ts'
-import { createTroubleLog } from '../shared/trouble-log.ts'
+import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
+import type { Budget } from '../shared/limits/rules/budget.ts'
+import type { Logger } from '../shared/process/logger.ts'
+import { createTroubleLog } from '../shared/process/trouble-log.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 
 export interface CancelDependencies {

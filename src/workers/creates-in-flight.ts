@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Conditions } from '../shared/conditions/conditions.ts'
-import { withDeadline } from '../shared/deadline.ts'
-import type { Timings } from '../shared/jobs/timings.ts'
-import type { Logger } from '../shared/logger.ts'
-import type { Presence } from '../shared/presence.ts'
+import { withDeadline } from '../shared/values/deadline.ts'
+import type { Timings } from '../shared/jobs/rules/timings.ts'
+import type { Logger } from '../shared/process/logger.ts'
+import type { Presence } from '../shared/redis/presence.ts'
 
 /** An unreachable Redis delays shutdown by at most this, ms */
 const LEAVE_WITHIN_MS = 1_000

@@ -1,5 +1,5 @@
-import type { Budget } from '../shared/limits/budget.ts'
-import type { Prediction } from '../shared/replicate/prediction.ts'
+import type { Budget } from '../shared/limits/rules/budget.ts'
+import type { Prediction } from '../shared/replicate/rules/prediction.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { listAll, type Listing } from './list-window.ts'
 

@@ -1,5 +1,5 @@
 import type { JobStore } from '../shared/jobs/ports.ts'
-import { ageBased, type Timings } from '../shared/jobs/timings.ts'
+import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 
 /** ms until the next poll of a prediction of this age, ms. */
 export type NextPoll = (age: number) => Promise<number>

@@ -1,4 +1,4 @@
-import type { JobError } from '../shared/jobs/job.ts'
+import type { JobError } from '../shared/jobs/rules/job.ts'
 
 const REJECTION_CODES: Record<number, string> = {
   403: 'model_forbidden',

@@ -16,11 +16,11 @@ import {
   type QueueName,
 } from '../queues/contracts.ts'
 import type { Queues } from '../queues/producer.ts'
-import { withDeadline } from '../shared/deadline.ts'
-import { NewerRecordError } from '../shared/jobs/record-codec.ts'
-import type { Timings } from '../shared/jobs/timings.ts'
+import { withDeadline } from '../shared/values/deadline.ts'
+import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
+import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
-import type { Logger } from '../shared/logger.ts'
+import type { Logger } from '../shared/process/logger.ts'
 import { removeBrokenDoorbell } from './broken-doorbell.ts'
 
 export interface Processors {

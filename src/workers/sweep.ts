@@ -1,13 +1,13 @@
 import type { Batches } from '../shared/batches/batches.ts'
-import { mapLimited } from '../shared/concurrency.ts'
-import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/job.ts'
+import { mapLimited } from '../shared/values/concurrency.ts'
+import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { DueMember } from '../shared/jobs/due-member.ts'
+import type { DueMember } from '../shared/jobs/record/due-member.ts'
 import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
-import { NewerRecordError } from '../shared/jobs/record-codec.ts'
-import { waitsForIntent } from '../shared/jobs/rules-submit.ts'
-import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/timings.ts'
-import type { Logger } from '../shared/logger.ts'
+import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
+import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
+import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/rules/timings.ts'
+import type { Logger } from '../shared/process/logger.ts'
 
 interface OpenAttempt {
   job: string

@@ -1,5 +1,5 @@
-import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record-codec.ts'
-import type { Logger } from '../shared/logger.ts'
+import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record/record-codec.ts'
+import type { Logger } from '../shared/process/logger.ts'
 
 /**
  * Runs `work`, which needs the record of one job; returns null when that record is unreadable, because a newer release wrote

@@ -1,5 +1,5 @@
 import type { JobStore } from '../shared/jobs/ports.ts'
-import type { Logger } from '../shared/logger.ts'
+import type { Logger } from '../shared/process/logger.ts'
 
 const CHECKS = 12
 

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import type { PortWraps } from '../../src/compose/core.ts'
-import type { Cause } from '../../src/shared/jobs/job.ts'
-import type { Commit } from '../../src/shared/jobs/decision.ts'
+import type { Cause } from '../../src/shared/jobs/rules/job.ts'
+import type { Commit } from '../../src/shared/jobs/rules/decision.ts'
 import type { PredictionPort } from '../../src/shared/replicate/prediction-port.ts'
 
 /**

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
-import type { JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import type { JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
 import { createTenantAdmin } from '../../src/shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
-import { DEFAULT_TENANT, USUAL_SCOPES } from '../../src/shared/tenants/tenant.ts'
+import { DEFAULT_TENANT, USUAL_SCOPES } from '../../src/shared/tenants/rules/tenant.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 
 /** Whose jobs a run has. */

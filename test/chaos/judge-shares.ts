@@ -1,5 +1,5 @@
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
-import { STATUSES, type JobState } from '../../src/shared/jobs/job.ts'
+import { STATUSES, type JobState } from '../../src/shared/jobs/rules/job.ts'
 import type { ChaosFleet } from './fleet.ts'
 import type { Complain } from './verdict.ts'
 

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { startService } from '../../src/compose.ts'
-import { loadConfig } from '../../src/shared/config.ts'
-import { createLogger } from '../../src/shared/logger.ts'
-import type { Timings } from '../../src/shared/jobs/timings.ts'
+import { loadConfig } from '../../src/shared/settings/config.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
+import type { Timings } from '../../src/shared/jobs/rules/timings.ts'
 import { strikeAt, type Strike } from './borders.ts'
 
 /** One api or worker as src/main.ts runs it, with the durations and the strike that the harness asks for. */

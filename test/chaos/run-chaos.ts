@@ -1,5 +1,5 @@
 import { waitFor } from '../support/wait-for.ts'
-import { isFinal } from '../../src/shared/jobs/job.ts'
+import { isFinal } from '../../src/shared/jobs/rules/job.ts'
 import { startChaosFleet, type ChaosFleet } from './fleet.ts'
 import { injectFaults } from './inject.ts'
 import { startLoad } from './load.ts'

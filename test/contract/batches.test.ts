@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { BatchRecord, NewBatch } from '../../src/shared/batches/batch.ts'
+import type { BatchRecord, NewBatch } from '../../src/shared/batches/rules/batch.ts'
 import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
 import { openGate } from '../support/open-gate.ts'
 import { testRedisUrl } from '../support/redis.ts'

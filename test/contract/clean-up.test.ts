@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
-import { createLogger } from '../../src/shared/logger.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { createCleanUp } from '../../src/workers/clean-up.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'

@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTickets } from '../../src/api/tickets.ts'
-import { createArtifactLinks } from '../../src/shared/artifacts/artifact-links.ts'
-import { createLastingLinks } from '../../src/shared/artifacts/lasting-links.ts'
-import { createLogger } from '../../src/shared/logger.ts'
+import { createArtifactLinks } from '../../src/shared/artifacts/rules/artifact-links.ts'
+import { createLastingLinks } from '../../src/shared/artifacts/rules/lasting-links.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import {
   findDeployment,
   followKeys,
@@ -13,8 +13,8 @@ import {
   ROTATION_MS,
   type Deployment,
 } from '../../src/shared/redis/deployment.ts'
-import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
-import { createJobTokens } from '../../src/shared/tenants/job-token.ts'
+import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/rules/webhook-token.ts'
+import { createJobTokens } from '../../src/shared/tenants/rules/job-token.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 

@@ -3,9 +3,9 @@ import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { storePriority } from '../../src/queues/contracts.ts'
 import { closeQueues, createDoorbells, createQueues, type Queues } from '../../src/queues/producer.ts'
-import type { Effect } from '../../src/shared/jobs/job.ts'
+import type { Effect } from '../../src/shared/jobs/rules/job.ts'
 import type { Doorbells } from '../../src/shared/jobs/ports.ts'
-import { createLogger } from '../../src/shared/logger.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 
 const redis = new Redis(testRedisUrl())

@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { createCatalogue } from '../../src/shared/catalogue/catalogue.ts'
-import { plainSchema } from '../../src/shared/catalogue/dialect.ts'
+import { plainSchema } from '../../src/shared/catalogue/rules/dialect.ts'
 import { createForeignChecks, type ForeignCheck } from '../../src/shared/catalogue/foreign-checks.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
-import { isCheap, schemaCost } from '../../src/shared/catalogue/schema-cost.ts'
+import { isCheap, schemaCost } from '../../src/shared/catalogue/rules/schema-cost.ts'
 import { createSchemaWorker } from '../../src/shared/catalogue/schema-worker.ts'
-import type { Json, JsonObject } from '../../src/shared/json.ts'
-import { createLogger } from '../../src/shared/logger.ts'
+import type { Json, JsonObject } from '../../src/shared/values/json.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { createModelCatalogue } from '../../src/shared/replicate/model-catalogue.ts'
 
 /** Schemas of strangers, in the thread that runs them. Limits of time are generous: the machine may be busy. */

@@ -6,7 +6,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { readMp4Facts, readWavFacts } from '../../src/shared/artifacts/container-facts.ts'
 import { createMeasureFile } from '../../src/shared/artifacts/measure-file.ts'
-import { createLogger } from '../../src/shared/logger.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { makeFilm } from '../../src/simulator/film/make-film.ts'
 import { tempDir } from '../support/temp-dir.ts'
 

@@ -5,7 +5,7 @@ import { createForeignChecks } from '../../src/shared/catalogue/foreign-checks.t
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { readPresets } from '../../src/shared/catalogue/read-preset.ts'
 import { createSchemaWorker } from '../../src/shared/catalogue/schema-worker.ts'
-import type { Logger } from '../../src/shared/logger.ts'
+import type { Logger } from '../../src/shared/process/logger.ts'
 import { createModelCatalogue } from '../../src/shared/replicate/model-catalogue.ts'
 import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
 import { startSimulator, type Simulator } from '../../src/simulator/start-simulator.ts'

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, expect, test } from 'vitest'
-import type { ReadBudget, ReadPurpose } from '../../src/shared/limits/budget.ts'
+import type { ReadBudget, ReadPurpose } from '../../src/shared/limits/rules/budget.ts'
 import { createReadBudget, readBudgetFree } from '../../src/shared/limits/redis-budget.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'

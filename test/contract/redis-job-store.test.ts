@@ -4,20 +4,27 @@ import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createRetryPlaces } from '../../src/api/retry-place.ts'
-import { BUCKET_PATTERN, createArtifactNames } from '../../src/shared/artifacts/artifact-names.ts'
-import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
-import { dueJob } from '../../src/shared/jobs/due-member.ts'
-import { newCommitId } from '../../src/shared/jobs/commit-id.ts'
-import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { isFinal, PHASES, STATUSES, type Cause, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
+import { BUCKET_PATTERN, createArtifactNames } from '../../src/shared/artifacts/rules/artifact-names.ts'
+import { isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
+import { dueJob } from '../../src/shared/jobs/record/due-member.ts'
+import { newCommitId } from '../../src/shared/jobs/commit/commit-id.ts'
+import type { Commit, JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import {
+  isFinal,
+  PHASES,
+  STATUSES,
+  type Cause,
+  type JobRecord,
+  type JobState,
+} from '../../src/shared/jobs/rules/job.ts'
 import type { CommitResult, JobStore } from '../../src/shared/jobs/ports.ts'
-import { createCommitRunner } from '../../src/shared/jobs/redis-commits.ts'
-import { createRedisJobStore } from '../../src/shared/jobs/redis-job-store.ts'
-import type { Purge, PurgePart } from '../../src/shared/jobs/purge.ts'
-import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/timings.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
-import { COMMIT_OPERATIONS, CommitScriptInput, GateClosedError } from '../../src/shared/jobs/commit-script.ts'
+import { createCommitRunner } from '../../src/shared/jobs/commit/redis-commits.ts'
+import { createRedisJobStore } from '../../src/shared/jobs/commit/redis-job-store.ts'
+import type { Purge, PurgePart } from '../../src/shared/jobs/rules/purge.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/rules/timings.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { COMMIT_OPERATIONS, CommitScriptInput, GateClosedError } from '../../src/shared/jobs/commit/commit-script.ts'
 import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -1300,7 +1307,7 @@ describe('the commit script', () => {
   const input = ({ keys }: Scene) => new CommitScriptInput(keys.job('none'), keys.account(ACCOUNT))
 
   test('knows the operations that can be sent, and no others', () => {
-    const source = readFileSync(new URL('../../src/shared/jobs/commit.lua', import.meta.url), 'utf8')
+    const source = readFileSync(new URL('../../src/shared/jobs/commit/commit.lua', import.meta.url), 'utf8')
     const table = /local type_of = \{(.*?)\n\}/s.exec(source)?.[1] ?? ''
     const named = [...table.matchAll(/(\w+) = '/g)].map(([, name]) => name)
     expect(named.toSorted()).toEqual([...COMMIT_OPERATIONS])

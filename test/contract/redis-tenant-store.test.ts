@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import type { OwnKeep } from '../../src/shared/jobs/keep.ts'
-import { keyDigest, makeKey } from '../../src/shared/tenants/api-key.ts'
+import type { OwnKeep } from '../../src/shared/jobs/rules/keep.ts'
+import { keyDigest, makeKey } from '../../src/shared/tenants/rules/api-key.ts'
 import type { Caller, TenantStore } from '../../src/shared/tenants/ports.ts'
 import { createRedisTenantStore } from '../../src/shared/tenants/redis-tenant-store.ts'
 import { createTenantKeys, type TenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
-import type { ApiKey, OwnLimits } from '../../src/shared/tenants/tenant.ts'
+import type { ApiKey, OwnLimits } from '../../src/shared/tenants/rules/tenant.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 
 const DEFAULTS = { requests_per_minute: 60, queued_jobs: 7 }

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, JobRequest } from '../../src/client/types.ts'
-import { decodeHistory } from '../../src/shared/jobs/record-codec.ts'
+import { decodeHistory } from '../../src/shared/jobs/record/record-codec.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService, type TestService } from '../support/start-service.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import type { Job } from '../../src/client/types.ts'
-import { makeKey } from '../../src/shared/tenants/api-key.ts'
+import { makeKey } from '../../src/shared/tenants/rules/api-key.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { code, createOperator, type Answer, type KeyBody, type KeyList, type Operator } from '../support/operator.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'

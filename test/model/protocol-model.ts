@@ -1,12 +1,18 @@
-import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
-import { applyCommit, planCommit } from '../../src/shared/jobs/commit-plan.ts'
-import type { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
-import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { isFinal, type AttemptState, type Cause, type JobState, type OnUnknown } from '../../src/shared/jobs/job.ts'
-import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
-import { isTerminal, type Prediction } from '../../src/shared/replicate/prediction.ts'
+import { isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
+import { applyCommit, planCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
+import type { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts'
+import type { JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
+import {
+  isFinal,
+  type AttemptState,
+  type Cause,
+  type JobState,
+  type OnUnknown,
+} from '../../src/shared/jobs/rules/job.ts'
+import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { isTerminal, type Prediction } from '../../src/shared/replicate/rules/prediction.ts'
 import { jobRecord } from '../unit/support/job-states.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { progressFromLogs } from '../../src/shared/replicate/progress-from-logs.ts'
+import { progressFromLogs } from '../../src/shared/replicate/rules/progress-from-logs.ts'
 import { launchBrowser } from '../support/browser.ts'
 import { bytesAt, damagedPhoto, dataUri, tone } from './support/media.ts'
 import { type Body, finished, simulatorFor, SPEECH_TO_VIDEO, type TestSimulator } from './support/simulator.ts'

@@ -1,4 +1,4 @@
-import type { Timings } from '../../src/shared/jobs/timings.ts'
+import type { Timings } from '../../src/shared/jobs/rules/timings.ts'
 
 /** The protocols of docs/design.md with durations that a test can wait for; their order among each other is kept. */
 export const SHORT_TIMINGS: Partial<Timings> = {

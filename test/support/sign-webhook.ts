@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import type { Job, JobRequest } from '../../src/client/types.ts'
-import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
-import { oneKey } from '../../src/shared/signing-keys.ts'
+import { createWebhookTokens, type WebhookTokens } from '../../src/shared/replicate/rules/webhook-token.ts'
+import { oneKey } from '../../src/shared/values/signing-keys.ts'
 import { inPhase } from './finished.ts'
 import type { TestService } from './start-service.ts'
 

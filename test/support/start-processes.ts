@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from '../../src/client/client.ts'
-import { createJobKeys, type JobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { freePort } from './free-port.ts'
 import { freshPrefix, testRedisUrl } from './redis.ts'
 import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { KEY_ID, keyDigest, keyIdOf, makeKey } from '../../src/shared/tenants/api-key.ts'
+import { KEY_ID, keyDigest, keyIdOf, makeKey } from '../../src/shared/tenants/rules/api-key.ts'
 import { examples } from '../support/property-seed.ts'
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readArrival, type Arrival } from '../../src/api/arrival.ts'
-import { readTrustedProxies, trustedProxies } from '../../src/shared/trusted-proxies.ts'
+import { readTrustedProxies, trustedProxies } from '../../src/shared/settings/trusted-proxies.ts'
 
 describe('TRUST_PROXY', () => {
   test.each([

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { artifactId, createArtifactLinks, parseArtifactId } from '../../src/shared/artifacts/artifact-links.ts'
-import { oneKey } from '../../src/shared/signing-keys.ts'
+import { artifactId, createArtifactLinks, parseArtifactId } from '../../src/shared/artifacts/rules/artifact-links.ts'
+import { oneKey } from '../../src/shared/values/signing-keys.ts'
 
 const NOW = Date.parse('2026-11-22T12:03:00Z')
 const JOB = 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV'

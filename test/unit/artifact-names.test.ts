@@ -6,9 +6,9 @@ import {
   DISK_PATTERN,
   patternProblem,
   withJob,
-} from '../../src/shared/artifacts/artifact-names.ts'
+} from '../../src/shared/artifacts/rules/artifact-names.ts'
 import { safeKey } from '../../src/shared/artifacts/artifact-store.ts'
-import { extensionOf } from '../../src/shared/artifacts/media-types.ts'
+import { extensionOf } from '../../src/shared/artifacts/rules/media-types.ts'
 import { examples } from '../support/property-seed.ts'
 
 const ALONE = {

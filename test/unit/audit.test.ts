@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { checkJob, ghost, type LoadedJob } from '../../src/shared/audit/check-job.ts'
-import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from '../../src/shared/audit/check-upstream.ts'
-import { INVARIANTS } from '../../src/shared/audit/finding.ts'
+import {
+  checkBudget,
+  checkCounters,
+  checkUpstream,
+  type AttemptFacts,
+} from '../../src/shared/audit/rules/check-upstream.ts'
+import { INVARIANTS } from '../../src/shared/audit/rules/finding.ts'
 import {
   effectKey,
   isFinal,
@@ -11,15 +16,15 @@ import {
   type JobRecord,
   type JobState,
   type Phase,
-} from '../../src/shared/jobs/job.ts'
-import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { takesSlot } from '../../src/shared/jobs/share-plan.ts'
-import { amountOf } from '../../src/shared/limits/stored.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
-import type { Prediction } from '../../src/shared/replicate/prediction.ts'
-import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
-import { oneKey } from '../../src/shared/signing-keys.ts'
+} from '../../src/shared/jobs/rules/job.ts'
+import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { takesSlot } from '../../src/shared/jobs/commit/share-plan.ts'
+import { amountOf } from '../../src/shared/limits/rules/stored.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
+import type { Prediction } from '../../src/shared/replicate/rules/prediction.ts'
+import { createWebhookTokens } from '../../src/shared/replicate/rules/webhook-token.ts'
+import { oneKey } from '../../src/shared/values/signing-keys.ts'
 import { attemptRecord, JOB, jobRecord, NOW, OWN, prediction, stateIn } from './support/job-states.ts'
 
 const keys = createJobKeys('unit')

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { intervalOf, leftBy, READ_PURPOSES, tokensFree } from '../../src/shared/limits/budget.ts'
+import { intervalOf, leftBy, READ_PURPOSES, tokensFree } from '../../src/shared/limits/rules/budget.ts'
 
 const rates = fc.record({ perMinute: fc.integer({ min: 1, max: 6000 }), burst: fc.integer({ min: 1, max: 100 }) })
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { checkBatch, type BatchJob, type LoadedBatch } from '../../src/shared/audit/check-batch.ts'
-import type { BatchRecord } from '../../src/shared/batches/batch.ts'
-import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { checkBatch, type BatchJob, type LoadedBatch } from '../../src/shared/audit/rules/check-batch.ts'
+import type { BatchRecord } from '../../src/shared/batches/rules/batch.ts'
+import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { NOW } from './support/job-states.ts'
 
 const options = { keys: createJobKeys('unit'), timings: DEFAULT_TIMINGS }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { StoredCount } from '../../src/shared/audit/audit-source.ts'
 import { checkStored } from '../../src/shared/audit/check-stored.ts'
-import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
-import { noKeyNames } from '../../src/shared/audit/key-names.ts'
+import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { noKeyNames } from '../../src/shared/audit/rules/key-names.ts'
 
 /** A source that reports these counts of the tenant `t` one after the other, and the last one from then on. */
 async function found(counts: StoredCount[], recount: { bytes: number; files: number }) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createSemaphore, mapLimited } from '../../src/shared/concurrency.ts'
+import { createSemaphore, mapLimited } from '../../src/shared/values/concurrency.ts'
 
 /** Work that ends when the test says so. Counts how many run at the same time. */
 function gatedWork() {

@@ -2,13 +2,18 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createJobView } from '../../src/api/job-view.ts'
-import { CONDITION_NAMES, CONDITIONS, type ConditionBoard, type Report } from '../../src/shared/conditions/condition.ts'
+import {
+  CONDITION_NAMES,
+  CONDITIONS,
+  type ConditionBoard,
+  type Report,
+} from '../../src/shared/conditions/rules/condition.ts'
 import { createConditions, creationCheck } from '../../src/shared/conditions/conditions.ts'
 import { pacedLook } from '../../src/shared/conditions/paced-look.ts'
 import { watchConditions } from '../../src/shared/conditions/watch-conditions.ts'
 import { watchUpstream, type Seen } from '../../src/shared/conditions/watch-upstream.ts'
-import { createLogger } from '../../src/shared/logger.ts'
-import { FIRST_KEEP } from '../../src/shared/jobs/keep.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
+import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord } from './support/job-states.ts'
 

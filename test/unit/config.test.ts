@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, isLoopback, parseConfig } from '../../src/shared/config.ts'
-import { VARIABLE_NAMES } from '../../src/shared/config-variables.ts'
-import { misspelt } from '../../src/shared/misspelt.ts'
+import { ConfigError, isLoopback, parseConfig } from '../../src/shared/settings/config.ts'
+import { VARIABLE_NAMES } from '../../src/shared/settings/config-variables.ts'
+import { misspelt } from '../../src/shared/settings/misspelt.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -359,7 +359,7 @@ test('arguments win over the environment, which wins over .env', async () => {
   const cwd = tempDir()
   mkdirSync(cwd, { recursive: true })
   writeFileSync(join(cwd, '.env'), 'PORT=1111\nLOG_LEVEL=debug\nKEY_PREFIX="from-file" # a comment\n')
-  const module = JSON.stringify(join(import.meta.dirname, '../../src/shared/config.ts'))
+  const module = JSON.stringify(join(import.meta.dirname, '../../src/shared/settings/config.ts'))
   const entry = join(cwd, 'print.mjs')
   writeFileSync(
     entry,

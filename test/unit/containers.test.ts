@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 
-import { VARIABLE_NAMES } from '../../src/shared/config-variables.ts'
+import { VARIABLE_NAMES } from '../../src/shared/settings/config-variables.ts'
 import { freePort } from '../support/free-port.ts'
 import { tempDir } from '../support/temp-dir.ts'
 

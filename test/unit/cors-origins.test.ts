@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { originProblem, originsProblem, splitOrigins } from '../../src/shared/cors-origins.ts'
+import { originProblem, originsProblem, splitOrigins } from '../../src/shared/tenants/rules/cors-origins.ts'
 
 test.each([
   'https://app.example.com',

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { dataUriLength, isDataUri, readDataUri, toDataUri } from '../../src/shared/inputs/data-uri.ts'
+import { dataUriLength, isDataUri, readDataUri, toDataUri } from '../../src/shared/inputs/rules/data-uri.ts'
 import { isAllowedType, mediaTypeOf } from '../../src/shared/inputs/media-type.ts'
-import { filesOf, mapInput, referenceOf, sameButFiles, uploadPath } from '../../src/shared/inputs/reference.ts'
+import { filesOf, mapInput, referenceOf, sameButFiles, uploadPath } from '../../src/shared/inputs/rules/reference.ts'
 import { damagedPhoto, tone } from '../simulator/support/media.ts'
 import { expectLinear } from '../support/growth.ts'
 

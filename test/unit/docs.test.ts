@@ -6,17 +6,17 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { jobRequestSchema } from '../../src/api/schemas.ts'
-import { isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
-import { parseConfig } from '../../src/shared/config.ts'
-import { VARIABLE_NAMES } from '../../src/shared/config-variables.ts'
-import { LEDGER_KINDS } from '../../src/shared/credits/ledger.ts'
-import { ERRORS } from '../../src/shared/errors.ts'
-import { CAUSES, PHASES, STATUSES, WEBHOOK_EVENTS, type JobState } from '../../src/shared/jobs/job.ts'
-import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
-import type { JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
-import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/failure-classes.ts'
+import { isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
+import { parseConfig } from '../../src/shared/settings/config.ts'
+import { VARIABLE_NAMES } from '../../src/shared/settings/config-variables.ts'
+import { LEDGER_KINDS } from '../../src/shared/credits/rules/ledger.ts'
+import { ERRORS } from '../../src/shared/errors/service-error.ts'
+import { CAUSES, PHASES, STATUSES, WEBHOOK_EVENTS, type JobState } from '../../src/shared/jobs/rules/job.ts'
+import { applyCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
+import type { JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/rules/failure-classes.ts'
 import { CLAIM, jobRecord, NOW, prediction } from './support/job-states.ts'
 
 /** The documents against the code: what can be compared is compared. */
@@ -126,13 +126,11 @@ describe('docs/errors.md', () => {
   })
 
   test('has every error of a job', () => {
-    const rules = readdirSync(join(root, 'src/shared/jobs')).filter((name) =>
-      /^(rules-.*|transitions|decision)\.ts$/.test(name),
-    )
+    const rules = readdirSync(join(root, 'src/shared/jobs/rules'))
     const submit = ['rejection', 'prepare-input'].map((name) => read(`src/workers/${name}.ts`)).join('\n')
     const used = [
-      ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /\bfailed\(\s*'(\w+)'/g)),
-      ...rules.flatMap((name) => groups(read(join('src/shared/jobs', name)), /error: \{ code: '(\w+)'/g)),
+      ...rules.flatMap((name) => groups(read(join('src/shared/jobs/rules', name)), /\bfailed\(\s*'(\w+)'/g)),
+      ...rules.flatMap((name) => groups(read(join('src/shared/jobs/rules', name)), /error: \{ code: '(\w+)'/g)),
       ...groups(submit, /^\s+\d{3}: '(\w+)',$/gm),
       ...groups(submit, /\?\? '(\w+)'/g),
       ...groups(submit, /\bcode: '(\w+)'/g),
@@ -307,7 +305,7 @@ test('docs/failure-modes.md names a test for each fault that is promised to have
 })
 
 test('docs/operations.md has every metric, and no other', () => {
-  const made = groups(read('src/shared/metrics.ts'), /name: '(genqueue_\w+)'/g)
+  const made = groups(read('src/shared/metrics/metrics.ts'), /name: '(genqueue_\w+)'/g)
   expect(groups(read('docs/operations.md'), /^\| `(genqueue_\w+)` \|/gm).sort()).toEqual(made.sort())
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/failure-classes.ts'
+import { classifyFailure, FAILURE_CLASSES } from '../../src/shared/replicate/rules/failure-classes.ts'
 
 describe('a failed prediction', () => {
   test.each([

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { artifactId } from '../../src/shared/artifacts/artifact-links.ts'
-import { fileNameOf } from '../../src/shared/artifacts/file-names.ts'
-import type { ArtifactRecord } from '../../src/shared/jobs/job.ts'
+import { artifactId } from '../../src/shared/artifacts/rules/artifact-links.ts'
+import { fileNameOf } from '../../src/shared/artifacts/rules/file-names.ts'
+import type { ArtifactRecord } from '../../src/shared/jobs/rules/job.ts'
 
 /** The name of an output among the downloads of a person. */
 

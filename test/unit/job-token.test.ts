@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createJobTokens, type TokenGrant } from '../../src/shared/tenants/job-token.ts'
-import { oneKey } from '../../src/shared/signing-keys.ts'
+import { createJobTokens, type TokenGrant } from '../../src/shared/tenants/rules/job-token.ts'
+import { oneKey } from '../../src/shared/values/signing-keys.ts'
 import { examples } from '../support/property-seed.ts'
 
 const tokens = createJobTokens(oneKey(Buffer.alloc(32, 1)))

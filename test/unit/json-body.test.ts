@@ -2,8 +2,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseJsonBody } from '../../src/api/json-body.ts'
 import { syntaxErrorIn } from '../../src/api/json-place.ts'
-import { canonicalJson } from '../../src/shared/canonical-json.ts'
-import { ServiceError } from '../../src/shared/errors.ts'
+import { canonicalJson } from '../../src/shared/values/canonical-json.ts'
+import { ServiceError } from '../../src/shared/errors/service-error.ts'
 import { expectLinear } from '../support/growth.ts'
 
 const refusal = (body: string | Buffer): ServiceError => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { isTooDeep, MAX_JSON_DEPTH } from '../../src/shared/json-depth.ts'
-import { predictionSchema } from '../../src/shared/replicate/prediction.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
+import { isTooDeep, MAX_JSON_DEPTH } from '../../src/shared/values/json-depth.ts'
+import { predictionSchema } from '../../src/shared/replicate/rules/prediction.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import { context, NOW, stateIn } from './support/job-states.ts'
 
 const deep = (depth: number, core = ''): unknown => JSON.parse('['.repeat(depth) + core + ']'.repeat(depth))

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createJsonExtract, parseString, type LongStrings, type Rule } from '../../src/shared/replicate/json-extract.ts'
+import { createJsonExtract, parseString, type LongStrings, type Rule } from '../../src/shared/values/json-extract.ts'
 import { expectLinear } from '../support/growth.ts'
 
 const MAX = 1_000_000

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createJsonScan } from '../../src/api/json-scan.ts'
-import { ServiceError } from '../../src/shared/errors.ts'
+import { ServiceError } from '../../src/shared/errors/service-error.ts'
 
 const LIMITS = { bytes: 1e9, values: 10_000, besideFiles: 60 }
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, parseConfig } from '../../src/shared/config.ts'
-import { formatDuration, parseDuration } from '../../src/shared/duration.ts'
+import { ConfigError, parseConfig } from '../../src/shared/settings/config.ts'
+import { formatDuration, parseDuration } from '../../src/shared/values/duration.ts'
 import {
   CLOCKS,
   endsOf,
@@ -16,9 +16,9 @@ import {
   type Keep,
   type KeepLevels,
   type OwnKeep,
-} from '../../src/shared/jobs/keep.ts'
-import { keepSchema, tenantKeepSchema } from '../../src/shared/jobs/keep-schema.ts'
-import { duePurge, filesAfter, owesPayload, owesRecord } from '../../src/shared/jobs/purge.ts'
+} from '../../src/shared/jobs/rules/keep.ts'
+import { keepSchema, tenantKeepSchema } from '../../src/shared/jobs/rules/keep-schema.ts'
+import { duePurge, filesAfter, owesPayload, owesRecord } from '../../src/shared/jobs/rules/purge.ts'
 import { attemptRecord, jobRecord } from './support/job-states.ts'
 
 /** How long jobs, payloads and files are kept: durations, levels, and what goes when. */

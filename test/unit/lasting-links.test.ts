@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { artifactId, createArtifactLinks } from '../../src/shared/artifacts/artifact-links.ts'
-import { createLastingLinks } from '../../src/shared/artifacts/lasting-links.ts'
-import { oneKey, type SigningKeys } from '../../src/shared/signing-keys.ts'
+import { artifactId, createArtifactLinks } from '../../src/shared/artifacts/rules/artifact-links.ts'
+import { createLastingLinks } from '../../src/shared/artifacts/rules/lasting-links.ts'
+import { oneKey, type SigningKeys } from '../../src/shared/values/signing-keys.ts'
 
 const ID = artifactId('job_01ARZ3NDEKTSV4RRFFQ69G5FAV', 1, 0)
 const FILE = {

@@ -8,8 +8,8 @@ import {
   type Balances,
   type CreditAccount,
   type LedgerEntry,
-} from '../../src/shared/credits/ledger.ts'
-import { createReplay, type LedgerProblem } from '../../src/shared/credits/replay-ledger.ts'
+} from '../../src/shared/credits/rules/ledger.ts'
+import { createReplay, type LedgerProblem } from '../../src/shared/credits/rules/replay-ledger.ts'
 import { verifyLedger, type JobCharge, type LedgerSource } from '../../src/shared/credits/verify-ledger.ts'
 
 /** An honest account, written here a second time: what the scripts should do, without them. */

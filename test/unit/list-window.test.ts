@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { PredictionPort, ReadOutcome } from '../../src/shared/replicate/prediction-port.ts'
-import { listOutcome } from '../../src/shared/replicate/interpret-response.ts'
+import { listOutcome } from '../../src/shared/replicate/rules/interpret-response.ts'
 import { listAll } from '../../src/workers/list-window.ts'
 import { prediction } from './support/job-states.ts'
 

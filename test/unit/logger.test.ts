@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { createLogger, type Logger } from '../../src/shared/logger.ts'
+import { createLogger, type Logger } from '../../src/shared/process/logger.ts'
 
 function logged(write: (log: Logger) => void): string {
   const lines: string[] = []

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { createNextPoll } from '../../src/workers/next-poll.ts'
 import { examples } from '../support/property-seed.ts'
 

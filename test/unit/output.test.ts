@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createDelivers, isReplicateDelivery } from '../../src/shared/artifacts/delivery.ts'
-import { compileOutputShape, type OutputShape } from '../../src/shared/artifacts/output-shape.ts'
+import { createDelivers, isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
+import { compileOutputShape, type OutputShape } from '../../src/shared/artifacts/rules/output-shape.ts'
 import {
   inlineOutput,
   linkedOutput,
@@ -8,8 +8,8 @@ import {
   partialText,
   planOutput,
   type Meaning,
-} from '../../src/shared/artifacts/output.ts'
-import type { Json, JsonObject } from '../../src/shared/json.ts'
+} from '../../src/shared/artifacts/rules/output.ts'
+import type { Json, JsonObject } from '../../src/shared/values/json.ts'
 
 const A = 'https://replicate.delivery/a.webp'
 const B = 'https://pbxt.replicate.delivery/b.mp4'

@@ -1,16 +1,16 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { countOutputs } from '../../src/shared/credits/count-outputs.ts'
+import { countOutputs } from '../../src/shared/credits/rules/count-outputs.ts'
 import {
   actualPrice,
   estimatePrice,
   MAX_PRICE,
   priceRuleSchema,
   type PriceRule,
-} from '../../src/shared/credits/price.ts'
+} from '../../src/shared/credits/rules/price.ts'
 import { examples } from '../support/property-seed.ts'
-import type { ArtifactRecord } from '../../src/shared/jobs/job.ts'
-import type { Json } from '../../src/shared/json.ts'
+import type { ArtifactRecord } from '../../src/shared/jobs/rules/job.ts'
+import type { Json } from '../../src/shared/values/json.ts'
 import { jobRecord } from './support/job-states.ts'
 
 const artifact = (index: number): ArtifactRecord => ({

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/history-line.ts'
-import { OUTPUT_KINDS } from '../../src/shared/artifacts/output-shape.ts'
+import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/record/history-line.ts'
+import { OUTPUT_KINDS } from '../../src/shared/artifacts/rules/output-shape.ts'
 import {
   CAUSES,
   ON_UNKNOWN,
@@ -12,7 +12,7 @@ import {
   type AttemptRecord,
   type Effect,
   type JobRecord,
-} from '../../src/shared/jobs/job.ts'
+} from '../../src/shared/jobs/rules/job.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -22,8 +22,8 @@ import {
   encodeField,
   NewerRecordError,
   type StoredJob,
-} from '../../src/shared/jobs/record-codec.ts'
-import { ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present } from '../../src/shared/jobs/record-fields.ts'
+} from '../../src/shared/jobs/record/record-codec.ts'
+import { ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present } from '../../src/shared/jobs/record/record-fields.ts'
 import { jobRecord } from './support/job-states.ts'
 
 const word = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed())

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { isTerminal, predictionSchema } from '../../src/shared/replicate/prediction.ts'
-import { progressFromLogs } from '../../src/shared/replicate/progress-from-logs.ts'
-import { retryHintMs } from '../../src/shared/replicate/retry-hint.ts'
+import { isTerminal, predictionSchema } from '../../src/shared/replicate/rules/prediction.ts'
+import { progressFromLogs } from '../../src/shared/replicate/rules/progress-from-logs.ts'
+import { retryHintMs } from '../../src/shared/replicate/rules/retry-hint.ts'
 import { cpuTime } from '../support/growth.ts'
 
 describe('progress from logs', () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { inputHash, pinned, runFacts, seedOf } from '../../src/shared/jobs/run-facts.ts'
-import type { Json, JsonObject } from '../../src/shared/json.ts'
+import { inputHash, pinned, runFacts, seedOf } from '../../src/shared/jobs/rules/run-facts.ts'
+import type { Json, JsonObject } from '../../src/shared/values/json.ts'
 import { jobRecord, prediction } from './support/job-states.ts'
 
 const VERSION = 'a'.repeat(64)

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { runTimeBucket, runTimeQuantile } from '../../src/shared/jobs/run-times.ts'
+import { runTimeBucket, runTimeQuantile } from '../../src/shared/jobs/rules/run-times.ts'
 import { examples } from '../support/property-seed.ts'
 
 const HOUR = 3_600_000

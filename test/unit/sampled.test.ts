@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createSampler } from '../../src/shared/sampled.ts'
+import { createSampler } from '../../src/shared/values/sampled.ts'
 
 test('the first of a kind passes, then one a minute that says how many did not', () => {
   let now = 0

@@ -2,10 +2,10 @@ import { Script } from 'node:vm'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import { plainSchema, schemaHash } from '../../src/shared/catalogue/dialect.ts'
+import { plainSchema, schemaHash } from '../../src/shared/catalogue/rules/dialect.ts'
 import { createInputChecks } from '../../src/shared/catalogue/input-check.ts'
 import { timedPattern } from '../../src/shared/catalogue/timed-pattern.ts'
-import type { Json, JsonObject } from '../../src/shared/json.ts'
+import type { Json, JsonObject } from '../../src/shared/values/json.ts'
 import { examples } from '../support/property-seed.ts'
 
 const ASPECT_RATIO: JsonObject = { enum: ['1:1', '16:9'], type: 'string', title: 'aspect_ratio' }

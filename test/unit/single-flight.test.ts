@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { singleFlight } from '../../src/shared/single-flight.ts'
+import { singleFlight } from '../../src/shared/values/single-flight.ts'
 
 test('calls with one key in one turn share a flight; a later call starts another', async () => {
   const calls: [string, number][] = []

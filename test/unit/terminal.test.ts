@@ -7,7 +7,7 @@ import { endOf, printBatch, printJob } from '../../src/cli/print-job.ts'
 import { printRecords } from '../../src/cli/print-records.ts'
 import { note, noteText, printJson, writeLine, writeText } from '../../src/cli/terminal.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
-import { visible, visibleInside } from '../../src/shared/visible.ts'
+import { visible, visibleInside } from '../../src/shared/values/visible.ts'
 
 /** What a model, Replicate or another user says cannot act on the terminal of the person who reads it. */
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { clientNetwork, createThrottle } from '../../src/api/throttle.ts'
-import { ServiceError } from '../../src/shared/errors.ts'
+import { ServiceError } from '../../src/shared/errors/service-error.ts'
 
 function scene(failuresPerMinute = 3) {
   let now = 1_000_000

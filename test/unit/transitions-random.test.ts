@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { applyCommit, planCommit, planCreate } from '../../src/shared/jobs/commit-plan.ts'
-import type { CommitScriptInput } from '../../src/shared/jobs/commit-script.ts'
-import { createJobKeys } from '../../src/shared/jobs/job-keys.ts'
+import { applyCommit, planCommit, planCreate } from '../../src/shared/jobs/commit/commit-plan.ts'
+import type { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts'
+import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import {
   attemptOf,
   isFinal,
@@ -11,12 +11,12 @@ import {
   type OnUnknown,
   type Phase,
   type Status,
-} from '../../src/shared/jobs/job.ts'
-import type { Commit, JobEvent } from '../../src/shared/jobs/decision.ts'
-import { isGivenUp, waitsForIntent } from '../../src/shared/jobs/rules-submit.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
-import { isTerminal, TERMINAL_STATUSES, type Prediction } from '../../src/shared/replicate/prediction.ts'
+} from '../../src/shared/jobs/rules/job.ts'
+import type { Commit, JobEvent } from '../../src/shared/jobs/rules/decision.ts'
+import { isGivenUp, waitsForIntent } from '../../src/shared/jobs/rules/submit.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { isTerminal, TERMINAL_STATUSES, type Prediction } from '../../src/shared/replicate/rules/prediction.ts'
 import { context, JOB, jobRecord, NOW, prediction } from './support/job-states.ts'
 import { examples } from '../support/property-seed.ts'
 

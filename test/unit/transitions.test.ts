@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { attemptOf, effectKey, isFinal, PHASES, type JobRecord, type JobState } from '../../src/shared/jobs/job.ts'
-import { MAX_OUTPUT_FILES } from '../../src/shared/artifacts/output.ts'
-import { applyCommit } from '../../src/shared/jobs/commit-plan.ts'
-import { DEFAULT_TIMINGS } from '../../src/shared/jobs/timings.ts'
-import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/decision.ts'
-import { transition } from '../../src/shared/jobs/transitions.ts'
+import {
+  attemptOf,
+  effectKey,
+  isFinal,
+  PHASES,
+  type JobRecord,
+  type JobState,
+} from '../../src/shared/jobs/rules/job.ts'
+import { MAX_OUTPUT_FILES } from '../../src/shared/artifacts/rules/output.ts'
+import { applyCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
+import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import {
   attemptRecord,
   CLAIM,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createLogger } from '../../src/shared/logger.ts'
-import { createTroubleLog } from '../../src/shared/trouble-log.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
+import { createTroubleLog } from '../../src/shared/process/trouble-log.ts'
 
 test('a problem is logged once when it begins and once when it ends; repeats are at debug', () => {
   const lines: unknown[] = []

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createLogger } from '../../src/shared/logger.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { startWatchdog } from '../../src/workers/watchdog.ts'
 
 const SILENCE = 60_000

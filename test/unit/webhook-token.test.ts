@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createWebhookTokens } from '../../src/shared/replicate/webhook-token.ts'
-import { oneKey } from '../../src/shared/signing-keys.ts'
+import { createWebhookTokens } from '../../src/shared/replicate/rules/webhook-token.ts'
+import { oneKey } from '../../src/shared/values/signing-keys.ts'
 
 const tokensOf = (deployment: string, key: string, publicUrl: string | null = 'https://queue.example/base/') =>
   createWebhookTokens({ deployment, keys: oneKey(Buffer.from(key)), publicUrl: () => publicUrl })

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { jobRequestSchema, parseWith } from '../../src/api/schemas.ts'
 import { readRequest } from '../../src/cli/read-options.ts'
-import { ServiceError } from '../../src/shared/errors.ts'
-import { newKeySchema, newTenantSchema } from '../../src/shared/tenants/tenant-requests.ts'
-import { fieldErrors, ZOD_ERRORS } from '../../src/shared/zod-errors.ts'
+import { ServiceError } from '../../src/shared/errors/service-error.ts'
+import { newKeySchema, newTenantSchema } from '../../src/shared/tenants/rules/tenant-requests.ts'
+import { fieldErrors, ZOD_ERRORS } from '../../src/shared/errors/zod-errors.ts'
 
 const found = (schema: z.ZodType, value: unknown) => {
   const { error } = schema.safeParse(value, ZOD_ERRORS)

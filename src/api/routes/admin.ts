@@ -8,7 +8,7 @@ import { readBody } from '../read-body.ts'
 import type { ApiRequest } from '../http.ts'
 import { securityHeaders } from '../security-headers.ts'
 import type { Throttle } from '../throttle.ts'
-import { ServiceError } from '../../shared/errors.ts'
+import { ServiceError } from '../../shared/errors/service-error.ts'
 
 export interface AdminRouterOptions {
   auth: Auth

@@ -1,4 +1,4 @@
-import { ServiceError } from '../../shared/errors.ts'
+import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { CreditAdmin } from '../../shared/credits/credit-admin.ts'
 import {
   entryRequestSchema,
@@ -6,11 +6,11 @@ import {
   MAX_SPENDING_DAYS,
   spendingDays,
   spendingQuerySchema,
-} from '../../shared/credits/credit-requests.ts'
-import { accountView, entryView, spendingView } from '../../shared/credits/credit-view.ts'
+} from '../../shared/credits/rules/credit-requests.ts'
+import { accountView, entryView, spendingView } from '../../shared/credits/rules/credit-view.ts'
 import type { CreditStore } from '../../shared/credits/ports.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
-import { TENANT_ID } from '../../shared/tenants/tenant.ts'
+import { TENANT_ID } from '../../shared/tenants/rules/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'

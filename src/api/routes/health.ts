@@ -1,5 +1,5 @@
-import { runChecks, type HealthCheck } from '../../shared/health.ts'
-import type { Metrics } from '../../shared/metrics.ts'
+import { runChecks, type HealthCheck } from '../../shared/process/health.ts'
+import type { Metrics } from '../../shared/metrics/metrics.ts'
 import type { Route } from '../http.ts'
 
 export interface HealthRoutesOptions {

@@ -1,14 +1,14 @@
 import type { Job } from '../../client/types.ts'
-import { ServiceError } from '../../shared/errors.ts'
+import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
-import { isFinal, type JobRecord } from '../../shared/jobs/job.ts'
+import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
-import { filesOf } from '../../shared/inputs/reference.ts'
-import { keepAgain, type DeploymentKeep } from '../../shared/jobs/keep.ts'
+import { filesOf } from '../../shared/inputs/rules/reference.ts'
+import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { AcceptResult, Lifecycle } from '../../shared/jobs/lifecycle.ts'
-import { sameAgain, type NewJob } from '../../shared/jobs/new-job.ts'
+import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
-import { pinned } from '../../shared/jobs/run-facts.ts'
+import { pinned } from '../../shared/jobs/rules/run-facts.ts'
 import {
   idempotencyOf,
   inRequest,

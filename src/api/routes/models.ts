@@ -1,6 +1,6 @@
 import type { Model } from '../../client/types.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
-import { ServiceError } from '../../shared/errors.ts'
+import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { ModelCatalogue } from '../../shared/replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../../shared/replicate/prediction-port.ts'
 import type { Route } from '../http.ts'

@@ -1,8 +1,8 @@
-import { ServiceError } from '../../shared/errors.ts'
-import { KEY_ID } from '../../shared/tenants/api-key.ts'
+import { ServiceError } from '../../shared/errors/service-error.ts'
+import { KEY_ID } from '../../shared/tenants/rules/api-key.ts'
 import type { MadeKey, TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { keyView, tenantViews } from '../../shared/tenants/tenant-view.ts'
-import { TENANT_ID, type Limits, type Tenant } from '../../shared/tenants/tenant.ts'
+import { TENANT_ID, type Limits, type Tenant } from '../../shared/tenants/rules/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, parseBody, parseWith, queryObject } from '../schemas.ts'
@@ -14,7 +14,7 @@ import {
   tenantChangeSchema,
   tenantPageSchema,
   withoutNulls,
-} from '../../shared/tenants/tenant-requests.ts'
+} from '../../shared/tenants/rules/tenant-requests.ts'
 
 /** Tenants and their keys, for operators. `defaults`: limits of tenants that have none set. */
 export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {

@@ -3,7 +3,7 @@ import type { Auth } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
 import { parseWith } from '../schemas.ts'
-import { tokenRequestSchema } from '../../shared/tenants/tenant-requests.ts'
+import { tokenRequestSchema } from '../../shared/tenants/rules/tenant-requests.ts'
 
 /** Response with a token for a job or batch; the caller has checked that the principal may read it. */
 export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subject: string): ApiResponse {

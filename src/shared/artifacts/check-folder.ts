@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorageCheck } from './artifact-store.ts'
-import { makeFolder } from '../make-folder.ts'
-import { messageOf } from '../error-text.ts'
+import { makeFolder } from '../process/make-folder.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /**
  * Checks a folder by writing a small file as a copy would, reading it back and removing it. This detects a missing

@@ -6,8 +6,8 @@ import { checkFolder } from './check-folder.ts'
 import { safeKey, type ArtifactStore } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile } from './receive-file.ts'
-import { makeFolder } from '../make-folder.ts'
-import { hasCode } from '../error-text.ts'
+import { makeFolder } from '../process/make-folder.ts'
+import { hasCode } from '../values/error-text.ts'
 
 /** Age of an abandoned part file, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 60 * 60_000

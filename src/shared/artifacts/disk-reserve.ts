@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises'
-import { ServiceError } from '../errors.ts'
-import type { HealthCheck } from '../health.ts'
-import { makeFolder } from '../make-folder.ts'
+import { ServiceError } from '../errors/service-error.ts'
+import type { HealthCheck } from '../process/health.ts'
+import { makeFolder } from '../process/make-folder.ts'
 
 /** How long a measurement of the disk counts, ms. */
 const FRESH_MS = 1_000

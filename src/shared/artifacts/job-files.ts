@@ -1,6 +1,6 @@
-import type { ArtifactRecord, JobRecord } from '../jobs/job.ts'
-import type { KeptFiles } from '../jobs/purge.ts'
-import type { ArtifactNames } from './artifact-names.ts'
+import type { ArtifactRecord, JobRecord } from '../jobs/rules/job.ts'
+import type { KeptFiles } from '../jobs/rules/purge.ts'
+import type { ArtifactNames } from './rules/artifact-names.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 
 /** Keys of stored files and their thumbnails. */

@@ -4,9 +4,9 @@ import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import { createRemoveLeftovers } from './leftovers.ts'
-import { LongStringsFullError, parseString, unitLength, type LongString } from '../replicate/json-extract.ts'
+import { LongStringsFullError, parseString, unitLength, type LongString } from '../values/json-extract.ts'
 import type { OutputTaker } from '../replicate/prediction-port.ts'
-import { makeFolder } from '../make-folder.ts'
+import { makeFolder } from '../process/make-folder.ts'
 
 /** Age at which a file counts as left behind by a killed process, ms: no output is processed this long. */
 const LEFT_BEHIND_MS = 60 * 60_000

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import type Sharp from 'sharp'
-import { createSemaphore } from '../concurrency.ts'
-import type { Logger } from '../logger.ts'
+import { createSemaphore } from '../values/concurrency.ts'
+import type { Logger } from '../process/logger.ts'
 import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
 
 /** Detected properties of a file other than its type. */

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Agent, buildConnector, request } from 'undici'
 import { ForbiddenAddressError, resolvePublicAddress } from './public-address.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /**
  * Fetches output files. A URL in an output is untrusted text from a model: it is fetched only over https from public

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { ArtifactRefusedError, type PutOptions, type StoredFile } from './artifact-store.ts'
-import { outputTypeOf } from './media-types.ts'
+import { outputTypeOf } from './detect-type.ts'
 
 /** Enough for every signature that file-type knows. */
 const SNIFF_BYTES = 4100

@@ -20,7 +20,7 @@ import {
 } from './artifact-store.ts'
 import type { ReceivedFile } from './receive-file.ts'
 import type { Spool } from './spool.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 export interface S3Options {
   bucket: string

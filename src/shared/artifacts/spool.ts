@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createSemaphore } from '../concurrency.ts'
+import { createSemaphore } from '../values/concurrency.ts'
 import { checkFolder } from './check-folder.ts'
 import type { PutOptions, StorageCheck } from './artifact-store.ts'
 import { createRemoveLeftovers } from './leftovers.ts'
 import { receiveFile, type ReceivedFile } from './receive-file.ts'
-import { makeFolder } from '../make-folder.ts'
+import { makeFolder } from '../process/make-folder.ts'
 
 /** Age at which a file counts as left behind by a killed process, ms: no copy takes this long. */
 const LEFT_BEHIND_MS = 15 * 60_000

@@ -1,9 +1,9 @@
 import type { z } from 'zod'
-import { keptFilesMember } from '../jobs/due-member.ts'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import { keptFilesSchema } from '../jobs/purge.ts'
+import { keptFilesMember } from '../jobs/record/due-member.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { keptFilesSchema } from '../jobs/rules/purge.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
-import { problem, type Command, type Problem } from './finding.ts'
+import { problem, type Command, type Problem } from './rules/finding.ts'
 
 /** Checks files that outlive the record of their job and wait for their clean-up. */
 

@@ -1,11 +1,11 @@
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
-import { filesOf } from '../inputs/reference.ts'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import type { JobRecord } from '../jobs/job.ts'
+import { filesOf } from '../inputs/rules/reference.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { compareFile } from './compare-file.ts'
-import { correctStored, countsOtherwise } from './correct-stored.ts'
-import { problem, type Command, type Invariant, type Problem } from './finding.ts'
+import { correctStored, countsOtherwise } from './rules/correct-stored.ts'
+import { problem, type Command, type Invariant, type Problem } from './rules/finding.ts'
 
 /** Checks the files that inputs name: each is kept, lists its users, and has a due time. */
 

@@ -1,5 +1,5 @@
-import { parseArtifactId } from '../artifacts/artifact-links.ts'
-import { isTerminal } from '../replicate/prediction.ts'
+import { parseArtifactId } from '../artifacts/rules/artifact-links.ts'
+import { isTerminal } from '../replicate/rules/prediction.ts'
 import {
   attemptOf,
   effectKey,
@@ -11,17 +11,17 @@ import {
   type JobState,
   type Phase,
   type Status,
-} from '../jobs/job.ts'
-import { attemptId, dueAttempt, dueEffect, dueJob } from '../jobs/due-member.ts'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
-import { isGivenUp } from '../jobs/rules-submit.ts'
-import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/keep.ts'
-import { amountOf, type StoredAmount } from '../limits/stored.ts'
-import type { Timings } from '../jobs/timings.ts'
-import type { Json } from '../json.ts'
-import { correctStored, countsOtherwise } from './correct-stored.ts'
-import { problem, type Command, type Invariant, type Problem } from './finding.ts'
+} from '../jobs/rules/job.ts'
+import { attemptId, dueAttempt, dueEffect, dueJob } from '../jobs/record/due-member.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { slotsOf, takesSlot } from '../jobs/commit/share-plan.ts'
+import { isGivenUp } from '../jobs/rules/submit.ts'
+import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/rules/keep.ts'
+import { amountOf, type StoredAmount } from '../limits/rules/stored.ts'
+import type { Timings } from '../jobs/rules/timings.ts'
+import type { Json } from '../values/json.ts'
+import { correctStored, countsOtherwise } from './rules/correct-stored.ts'
+import { problem, type Command, type Invariant, type Problem } from './rules/finding.ts'
 
 /** A job with everything in Redis that names it, read atomically. */
 export interface LoadedJob {

@@ -1,9 +1,9 @@
 import { verifyLedger, type LedgerSource } from '../credits/verify-ledger.ts'
-import { slotsOf, takesSlot } from '../jobs/share-plan.ts'
+import { slotsOf, takesSlot } from '../jobs/commit/share-plan.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
-import { checkBatch } from './check-batch.ts'
+import { checkBatch } from './rules/check-batch.ts'
 import type { CheckOptions } from './check-job.ts'
-import { problem, type Problem } from './finding.ts'
+import { problem, type Problem } from './rules/finding.ts'
 
 /** Checks state that jobs share: batches, slots of presets, ledgers of tenants. */
 

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { JobKeys } from '../jobs/job-keys.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
 import type { AuditSource, StoredCount } from './audit-source.ts'
-import { problem, type Problem } from './finding.ts'
-import { correctStored, inWords } from './correct-stored.ts'
+import { problem, type Problem } from './rules/finding.ts'
+import { correctStored, inWords } from './rules/correct-stored.ts'
 
 /** Compares what tenants have stored, as counted for their quota, with a recount. */
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isStorageTrouble, type ArtifactStore } from '../artifacts/artifact-store.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /** The difference between a stored file and its record, or why the file cannot be read; null when they agree. */
 export async function compareFile(

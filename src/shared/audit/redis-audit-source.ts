@@ -2,9 +2,9 @@ import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
-import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/due-member.ts'
-import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/job.ts'
-import type { JobKeys } from '../jobs/job-keys.ts'
+import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
+import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/rules/job.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -13,10 +13,10 @@ import {
   storedField,
   NewerRecordError,
   storedJob,
-} from '../jobs/record-codec.ts'
-import { JOB_FIELDS } from '../jobs/record-fields.ts'
-import { slotsOf } from '../jobs/share-plan.ts'
-import type { StoredAmount } from '../limits/stored.ts'
+} from '../jobs/record/record-codec.ts'
+import { JOB_FIELDS } from '../jobs/record/record-fields.ts'
+import { slotsOf } from '../jobs/commit/share-plan.ts'
+import type { StoredAmount } from '../limits/rules/stored.ts'
 import { redisNow, timeReply } from '../redis/clock.ts'
 import {
   entryTarget,
@@ -28,11 +28,11 @@ import {
   type StoredCount,
 } from './audit-source.ts'
 import { readKept } from './check-files.ts'
-import type { BatchJob, LoadedBatch } from './check-batch.ts'
+import type { BatchJob, LoadedBatch } from './rules/check-batch.ts'
 import type { LoadedJob } from './check-job.ts'
-import type { Problem } from './finding.ts'
-import { noKeyNames, sortKeyName } from './key-names.ts'
-import { ZOD_ERRORS } from '../zod-errors.ts'
+import type { Problem } from './rules/finding.ts'
+import { noKeyNames, sortKeyName } from './rules/key-names.ts'
+import { ZOD_ERRORS } from '../errors/zod-errors.ts'
 
 const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
 const score = z.union([z.null(), z.coerce.number()])

@@ -1,6 +1,6 @@
 import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
-import type { JobRecord } from '../jobs/job.ts'
-import type { BatchRecord } from './batch.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
+import type { BatchRecord } from './rules/batch.ts'
 
 export type BatchAccepted =
   | { status: 'accepted'; batch: BatchRecord }

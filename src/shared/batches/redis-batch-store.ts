@@ -1,13 +1,19 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { dueBatch } from '../jobs/due-member.ts'
-import { newCommitId } from '../jobs/commit-id.ts'
-import { deleteRecord, planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit-plan.ts'
-import { CommitScriptInput, type CommitRunner } from '../jobs/commit-script.ts'
-import type { JobRecord } from '../jobs/job.ts'
+import { dueBatch } from '../jobs/record/due-member.ts'
+import { newCommitId } from '../jobs/commit/commit-id.ts'
+import {
+  deleteRecord,
+  planAcceptance,
+  planIdempotency,
+  planRecord,
+  type PlanOptions,
+} from '../jobs/commit/commit-plan.ts'
+import { CommitScriptInput, type CommitRunner } from '../jobs/commit/commit-script.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
 import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
-import { crowdsOfBatch } from '../jobs/share-plan.ts'
-import type { BatchRecord } from './batch.ts'
+import { crowdsOfBatch } from '../jobs/commit/share-plan.ts'
+import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
 

@@ -1,12 +1,12 @@
-import type { JsonObject } from '../json.ts'
-import type { Logger } from '../logger.ts'
+import type { JsonObject } from '../values/json.ts'
+import type { Logger } from '../process/logger.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
-import { plainSchema, schemaHash } from './dialect.ts'
+import { plainSchema, schemaHash } from './rules/dialect.ts'
 import type { ForeignCheck, ForeignChecks, SchemaProblem } from './foreign-checks.ts'
-import type { InputChecks } from './input-check.ts'
+import type { InputChecks } from './ports.ts'
 import { createOutputShapes } from './output-shapes.ts'
-import { partialOf, presetValues, unfitNames, unfitValues, type Preset } from './preset.ts'
+import { partialOf, presetValues, unfitNames, unfitValues, type Preset } from './rules/preset.ts'
 
 /** The schema of an input, ready to be used. */
 export interface InputSchema {

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PresetError, type PresetFile } from './read-preset.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 const MAX_FILE_BYTES = 256 * 1024
 

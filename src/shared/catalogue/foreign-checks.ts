@@ -1,10 +1,10 @@
-import type { FieldError } from '../errors.ts'
-import type { JsonObject } from '../json.ts'
-import type { Logger } from '../logger.ts'
-import { createSampler } from '../sampled.ts'
-import { schemaHash } from './dialect.ts'
-import type { InputChecks } from './input-check.ts'
-import { isCheap, schemaCost } from './schema-cost.ts'
+import type { FieldError } from '../errors/service-error.ts'
+import type { JsonObject } from '../values/json.ts'
+import type { Logger } from '../process/logger.ts'
+import { createSampler } from '../values/sampled.ts'
+import { schemaHash } from './rules/dialect.ts'
+import type { InputChecks } from './ports.ts'
+import { isCheap, schemaCost } from './rules/schema-cost.ts'
 import type { SchemaWorker } from './schema-worker.ts'
 
 /** Reason why a model's schema is not used. */

@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv'
-import type { FieldError } from '../errors.ts'
+import type { FieldError } from '../errors/service-error.ts'
 import {
   expectedAtLeast,
   expectedAtMost,
@@ -12,15 +12,13 @@ import {
   expectedValue,
   REQUIRED,
   UNKNOWN_FIELD,
-} from '../field-details.ts'
-import { referenceOf } from '../inputs/reference.ts'
-import { pointerSegment } from '../json-pointer.ts'
-import type { Json, JsonObject } from '../json.ts'
-import { schemaHash } from './dialect.ts'
+} from '../errors/field-details.ts'
+import { referenceOf } from '../inputs/rules/reference.ts'
+import { pointerSegment } from '../values/json-pointer.ts'
+import type { Json, JsonObject } from '../values/json.ts'
+import type { InputCheck, InputChecks } from './ports.ts'
+import { schemaHash } from './rules/dialect.ts'
 import { patternTime, timedPattern } from './timed-pattern.ts'
-
-/** Returns all errors of an input, each with a JSON pointer into it; empty when it is valid. */
-export type InputCheck = (input: JsonObject) => FieldError[]
 
 const MAX_KEPT = 500
 /** Limit of reported errors: an array of ten thousand invalid values gives no ten thousand lines. */
@@ -45,7 +43,7 @@ function isFileOrLink(text: string): boolean {
 }
 
 /** Compiled checks by the hash of their schema; the oldest is evicted first. */
-export function createInputChecks() {
+export function createInputChecks(): InputChecks {
   const kept = new Map<string, InputCheck>()
   return (schema: JsonObject): InputCheck => {
     const hash = schemaHash(schema)
@@ -58,8 +56,6 @@ export function createInputChecks() {
     return check
   }
 }
-
-export type InputChecks = ReturnType<typeof createInputChecks>
 
 const INCOMPARABLE: FieldError = {
   pointer: '',

@@ -1,5 +1,5 @@
-import { compileOutputShape, type OutputShape } from '../artifacts/output-shape.ts'
-import type { JobRecord } from '../jobs/job.ts'
+import { compileOutputShape, type OutputShape } from '../artifacts/rules/output-shape.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
 

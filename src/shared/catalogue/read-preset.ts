@@ -1,10 +1,10 @@
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import type { InputChecks } from './input-check.ts'
-import { pointerSegment } from '../json-pointer.ts'
-import type { Json } from '../json.ts'
-import { toPreset, type Preset } from './preset.ts'
-import { messageOf } from '../error-text.ts'
+import type { InputChecks } from './ports.ts'
+import { pointerSegment } from '../values/json-pointer.ts'
+import type { Json } from '../values/json.ts'
+import { toPreset, type Preset } from './rules/preset.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /** Preset file: its name and its text. */
 export interface PresetFile {

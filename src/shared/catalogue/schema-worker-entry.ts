@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads'
-import { compileCheck, type InputCheck } from './input-check.ts'
+import { compileCheck } from './input-check.ts'
+import type { InputCheck } from './ports.ts'
 import type { SchemaReply, SchemaTask } from './schema-worker.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /** Worker thread that compiles and runs untrusted schemas. It can be terminated at any moment. */
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Worker as Thread } from 'node:worker_threads'
-import type { FieldError } from '../errors.ts'
-import type { JsonObject } from '../json.ts'
+import type { FieldError } from '../errors/service-error.ts'
+import type { JsonObject } from '../values/json.ts'
 
 export interface SchemaTask {
   /** Hash of the schema: the thread caches compiled schemas by it. */

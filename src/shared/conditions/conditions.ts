@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { HealthCheck } from '../health.ts'
-import type { Logger } from '../logger.ts'
+import type { HealthCheck } from '../process/health.ts'
+import type { Logger } from '../process/logger.ts'
 import {
   CONDITION_NAMES,
   CONDITIONS,
@@ -9,7 +9,7 @@ import {
   type ConditionBoard,
   type ConditionName,
   type Report,
-} from './condition.ts'
+} from './rules/condition.ts'
 
 /** Conditions of this process and of its deployment. */
 export interface Conditions {

@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
-import { singleFlight } from '../single-flight.ts'
-import { isConditionName, type ConditionBoard, type ConditionName } from './condition.ts'
+import { singleFlight } from '../values/single-flight.ts'
+import { isConditionName, type ConditionBoard, type ConditionName } from './rules/condition.ts'
 
 const reportConditions = loadScript(new URL('report-conditions.lua', import.meta.url), {
   flags: ['allow-oom'],

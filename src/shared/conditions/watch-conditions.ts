@@ -1,7 +1,7 @@
-import type { Logger } from '../logger.ts'
-import { CONDITION_NAMES, type ConditionName } from './condition.ts'
+import type { Logger } from '../process/logger.ts'
+import { CONDITION_NAMES, type ConditionName } from './rules/condition.ts'
 import type { Conditions } from './conditions.ts'
-import { withDeadline } from '../deadline.ts'
+import { withDeadline } from '../values/deadline.ts'
 
 /** Longest wait for a check in progress at the end, ms. */
 const STOP_WITHIN_MS = 500

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { canonicalJson } from '../canonical-json.ts'
-import { ServiceError } from '../errors.ts'
-import type { LedgerEntry } from './ledger.ts'
+import { canonicalJson } from '../values/canonical-json.ts'
+import { ServiceError } from '../errors/service-error.ts'
+import type { LedgerEntry } from './rules/ledger.ts'
 import type { CreditStore, NewEntry } from './ports.ts'
-import { notCountable } from './readable.ts'
+import { notCountable } from './rules/readable.ts'
 
 /** An operator's use cases of credits, over HTTP and on the command line. */
 export function createCreditAdmin(store: CreditStore) {

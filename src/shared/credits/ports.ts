@@ -1,5 +1,5 @@
-import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './ledger.ts'
-import type { SpendingRow } from './spending.ts'
+import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './rules/ledger.ts'
+import type { SpendingRow } from './rules/spending.ts'
 
 /** An entry that an operator requests. */
 export interface NewEntry {

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { JobKeys } from '../jobs/job-keys.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
 import { redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
-import { decodeAccount, decodeEntry, type LedgerEntry } from './ledger.ts'
+import { decodeAccount, decodeEntry, type LedgerEntry } from './rules/ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
-import { readable } from './readable.ts'
-import { decodeSpending } from './spending.ts'
+import { readable } from './rules/readable.ts'
+import { decodeSpending } from './rules/spending.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const grant = loadScript(beside('grant.lua'), { includes: [beside('credits.lua')] })

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { isFinal, PHASES, type Status } from '../jobs/job.ts'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import { decodeOrder } from '../jobs/record-codec.ts'
-import { decodeAccount, decodeEntry } from './ledger.ts'
+import { isFinal, PHASES, type Status } from '../jobs/rules/job.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { decodeOrder } from '../jobs/record/record-codec.ts'
+import { decodeAccount, decodeEntry } from './rules/ledger.ts'
 import type { JobCharge, LedgerSource } from './verify-ledger.ts'
 
 const ENTRIES_AT_ONCE = 500

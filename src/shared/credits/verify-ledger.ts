@@ -1,6 +1,6 @@
 import { ZodError } from 'zod'
-import type { CreditAccount, LedgerEntry } from './ledger.ts'
-import { createReplay, type LedgerProblem } from './replay-ledger.ts'
+import type { CreditAccount, LedgerEntry } from './rules/ledger.ts'
+import { createReplay, type LedgerProblem } from './rules/replay-ledger.ts'
 
 /** The charge in a job's record. */
 export interface JobCharge {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import type { Logger } from '../logger.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import type { Logger } from '../process/logger.ts'
 
 /**
  * A change of a job, as read from the event stream. `stream`: the id of the entry; null for progress, which is not a

@@ -5,20 +5,20 @@ import {
   type ArtifactStore,
   type ByteRange,
 } from '../artifacts/artifact-store.ts'
-import { append } from '../append.ts'
-import { mapLimited } from '../concurrency.ts'
-import type { FieldError } from '../errors.ts'
-import type { JobRecord } from '../jobs/job.ts'
+import { append } from '../values/append.ts'
+import { mapLimited } from '../values/concurrency.ts'
+import type { FieldError } from '../errors/service-error.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
 import type { JobStore } from '../jobs/ports.ts'
-import type { Timings } from '../jobs/timings.ts'
-import type { JsonObject } from '../json.ts'
-import type { Logger } from '../logger.ts'
+import type { Timings } from '../jobs/rules/timings.ts'
+import type { JsonObject } from '../values/json.ts'
+import type { Logger } from '../process/logger.ts'
 import { inChunks, peek } from './bytes.ts'
-import { isDataUri, readDataUri } from './data-uri.ts'
+import { isDataUri, readDataUri } from './rules/data-uri.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from './media-type.ts'
 import type { UploadStore } from './ports.ts'
-import { filesOf, hasText, isReference, mapInput, uploadPath } from './reference.ts'
-import { uploadFolder, type UploadRecord } from './upload.ts'
+import { filesOf, hasText, isReference, mapInput, uploadPath } from './rules/reference.ts'
+import { uploadFolder, type UploadRecord } from './rules/upload.ts'
 
 /** Limits of input files. */
 export interface InputLimits {

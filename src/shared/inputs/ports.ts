@@ -1,4 +1,4 @@
-import type { RemoteFile, UploadRecord } from './upload.ts'
+import type { RemoteFile, UploadRecord } from './rules/upload.ts'
 
 export interface UploadStore {
   /**

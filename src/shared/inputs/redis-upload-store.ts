@@ -1,19 +1,20 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { JobKeys } from '../jobs/job-keys.ts'
-import { STORED_LUA, tooMuchStored, type StoredQuota } from '../limits/stored.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { tooMuchStored, type StoredQuota } from '../limits/rules/stored.ts'
+import { STORED_LUA } from '../limits/stored-script.ts'
 import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import type { UploadStore } from './ports.ts'
 import { decodeUpload } from './upload-codec.ts'
-import type { UploadRecord } from './upload.ts'
+import type { UploadRecord } from './rules/upload.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
 const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua, STORED_LUA] })
 const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const useUpload = loadScript(here('use-upload.lua'), { includes: [clockLua] })
 const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
-const claimDue = loadScript(new URL('../jobs/claim-due.lua', import.meta.url), {
+const claimDue = loadScript(new URL('../jobs/commit/claim-due.lua', import.meta.url), {
   flags: ['allow-oom'],
   includes: [clockLua],
 })

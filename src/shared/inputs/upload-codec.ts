@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { NewerRecordError } from '../jobs/record-codec.ts'
-import type { UploadRecord } from './upload.ts'
-import { ZOD_ERRORS } from '../zod-errors.ts'
+import { NewerRecordError } from '../jobs/record/record-codec.ts'
+import type { UploadRecord } from './rules/upload.ts'
+import { ZOD_ERRORS } from '../errors/zod-errors.ts'
 
 const uploadSchema: z.ZodType<UploadRecord> = z.object({
   v: z.literal(1),

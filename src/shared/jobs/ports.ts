@@ -1,9 +1,9 @@
-import type { KeptFiles, Purge } from './purge.ts'
-import type { DueMember } from './due-member.ts'
-import type { Cause, Effect, JobRecord, JobState, Status } from './job.ts'
-import type { BatchStop, Commit, PauseReason } from './decision.ts'
-import type { HistoryLine } from './history-line.ts'
-import type { StoredBeyond } from '../limits/stored.ts'
+import type { KeptFiles, Purge } from './rules/purge.ts'
+import type { DueMember } from './record/due-member.ts'
+import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
+import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
+import type { HistoryLine } from './record/history-line.ts'
+import type { StoredBeyond } from '../limits/rules/stored.ts'
 
 /** Result of a commit. */
 export type CommitResult =

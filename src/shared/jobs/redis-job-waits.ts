@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { Logger } from '../logger.ts'
+import type { Logger } from '../process/logger.ts'
 import type { JobWaits } from './job-waits.ts'
 
 /** Time to live of a note, longer than the interval of retries, ms */

@@ -11,7 +11,7 @@ import {
   type Rate,
   type ReadBudget,
   type ReadPurpose,
-} from './budget.ts'
+} from './rules/budget.ts'
 
 const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
 

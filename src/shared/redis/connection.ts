@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis'
-import { withDeadline } from '../deadline.ts'
-import type { Logger } from '../logger.ts'
+import { withDeadline } from '../values/deadline.ts'
+import type { Logger } from '../process/logger.ts'
 import { loadScript } from './script.ts'
 import { redisRefusal } from './trouble.ts'
-import { messageOf } from '../error-text.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /**
  * Two kinds of connection (docs/design.md, "Redis"): producers serve requests and fail fast; consumers wait for Redis to

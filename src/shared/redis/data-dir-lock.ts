@@ -3,8 +3,8 @@ import { link, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { processIdentity } from './process-identity.ts'
-import { makeFolder } from '../make-folder.ts'
-import { hasCode } from '../error-text.ts'
+import { makeFolder } from '../process/make-folder.ts'
+import { hasCode } from '../values/error-text.ts'
 
 export const LOCK_FILE = 'genqueue.lock'
 

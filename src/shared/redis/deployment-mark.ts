@@ -1,8 +1,8 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { makeFolder } from '../make-folder.ts'
-import { hasCode } from '../error-text.ts'
+import { makeFolder } from '../process/make-folder.ts'
+import { hasCode } from '../values/error-text.ts'
 
 /** `<KEY_PREFIX>` -> id of the deployment that used this folder last. */
 const marksSchema = z.record(z.string(), z.string())

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { Logger } from '../logger.ts'
+import type { Logger } from '../process/logger.ts'
 import { clockLua } from './clock.ts'
 import { loadScript } from './script.ts'
 

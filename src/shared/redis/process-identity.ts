@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { hasCode } from '../error-text.ts'
+import { hasCode } from '../values/error-text.ts'
 
 const run = promisify(execFile)
 

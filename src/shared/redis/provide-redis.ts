@@ -3,11 +3,11 @@ import { readFile, realpath, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { ownFolder } from '../data-dir.ts'
+import { ownFolder } from '../process/data-dir.ts'
 import { type FindOptions, type RedisServer, findRedisBinary, findRedisImage } from './find-redis-server.ts'
 import { processIdentity } from './process-identity.ts'
 import { freePort, launchRedis, lockRedis, probe, shutdownRedis, waitUntilReady } from './redis-process.ts'
-import { hasCode, messageOf } from '../error-text.ts'
+import { hasCode, messageOf } from '../values/error-text.ts'
 
 export interface ProvideRedisOptions extends FindOptions {
   dataDir: string

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { FormerGenerations, Presence } from '../presence.ts'
+import type { FormerGenerations, Presence } from './presence.ts'
 import { clockLua, redisNow } from './clock.ts'
 import type { Generation } from './generation.ts'
 import { loadScript } from './script.ts'

@@ -1,4 +1,4 @@
-import { DeadlineError } from '../deadline.ts'
+import { DeadlineError } from '../values/deadline.ts'
 
 /** Whether Redis certainly did not run the command, because it was never written to a socket. */
 export const isSurelyNotSent = (error: unknown): boolean =>

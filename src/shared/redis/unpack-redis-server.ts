@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { makeFolder } from '../make-folder.ts'
-import { messageOf } from '../error-text.ts'
+import { makeFolder } from '../process/make-folder.ts'
+import { messageOf } from '../values/error-text.ts'
 
 const run = promisify(execFile)
 

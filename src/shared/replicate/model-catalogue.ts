@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts'
+import { ServiceError } from '../errors/service-error.ts'
 import { AccountRefusedError, type PredictionPort, type UpstreamModel } from './prediction-port.ts'
 import { createUpstreamCache } from './upstream-cache.ts'
 

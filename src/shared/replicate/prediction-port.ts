@@ -1,7 +1,7 @@
-import type { WebhookEvent } from '../jobs/job.ts'
-import type { JsonObject } from '../json.ts'
-import type { LongStrings } from './json-extract.ts'
-import type { Prediction } from './prediction.ts'
+import type { WebhookEvent } from '../jobs/rules/job.ts'
+import type { JsonObject } from '../values/json.ts'
+import type { LongStrings } from '../values/json-extract.ts'
+import type { Prediction } from './rules/prediction.ts'
 
 /** Content of a create request. Exactly one of model, version, deployment is not null. */
 export interface CreateRequest {

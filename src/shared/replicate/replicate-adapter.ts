@@ -2,8 +2,8 @@ import Replicate from 'replicate'
 import { Agent, buildConnector, request as undiciRequest, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import type { Seen } from '../conditions/watch-upstream.ts'
-import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './extract-rules.ts'
-import { createJsonExtract, JsonExtractError, LongStringsFullError, type Rule } from './json-extract.ts'
+import { MAX_KEPT_BYTES, MODEL, OTHER, PAGE, PREDICTION, WITH_OUTPUT } from './rules/extract-rules.ts'
+import { createJsonExtract, JsonExtractError, LongStringsFullError, type Rule } from '../values/json-extract.ts'
 import { multipartOf } from './multipart.ts'
 import {
   AccountRefusedError,
@@ -22,8 +22,8 @@ import {
   readOutcome,
   type Answer,
   type Outcome,
-} from './interpret-response.ts'
-import { messageOf } from '../error-text.ts'
+} from './rules/interpret-response.ts'
+import { messageOf } from '../values/error-text.ts'
 
 /**
  * Replicate over its official client, with the client's retries disabled. As shipped (1.4.0) the client sends a create up

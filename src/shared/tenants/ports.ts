@@ -1,6 +1,6 @@
-import type { OwnKeep } from '../jobs/keep.ts'
-import type { StoredAmount } from '../limits/stored.ts'
-import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './tenant.ts'
+import type { OwnKeep } from '../jobs/rules/keep.ts'
+import type { StoredAmount } from '../limits/rules/stored.ts'
+import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './rules/tenant.ts'
 
 /** The caller of a request, before Redis is read. */
 export type Caller =

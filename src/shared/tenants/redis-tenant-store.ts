@@ -1,11 +1,19 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { CLOCKS, type OwnKeep } from '../jobs/keep.ts'
+import { CLOCKS, type OwnKeep } from '../jobs/rules/keep.ts'
 import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
-import { singleFlight } from '../single-flight.ts'
+import { singleFlight } from '../values/single-flight.ts'
 import type { Admission, Caller, Charge, KeyMade, KeySecret, TenantStore } from './ports.ts'
-import { DEFAULT_TENANT, LIMIT_NAMES, SCOPES, type ApiKey, type Limits, type Scope, type Tenant } from './tenant.ts'
+import {
+  DEFAULT_TENANT,
+  LIMIT_NAMES,
+  SCOPES,
+  type ApiKey,
+  type Limits,
+  type Scope,
+  type Tenant,
+} from './rules/tenant.ts'
 import type { TenantKeys } from './tenant-keys.ts'
 
 /** Allowed when Redis is full: a client must still be able to cancel jobs. */

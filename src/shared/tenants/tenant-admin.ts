@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
-import { canonicalJson } from '../canonical-json.ts'
-import { ServiceError } from '../errors.ts'
-import { CLOCKS, keepProblem, type OwnKeep } from '../jobs/keep.ts'
-import { keyDigest, keyIdFor, makeKey } from './api-key.ts'
+import { canonicalJson } from '../values/canonical-json.ts'
+import { ServiceError } from '../errors/service-error.ts'
+import { CLOCKS, keepProblem, type OwnKeep } from '../jobs/rules/keep.ts'
+import { keyDigest, keyIdFor, makeKey } from './rules/api-key.ts'
 import type { PageRequest, TenantChange, TenantStore } from './ports.ts'
-import { withoutNulls } from './tenant-requests.ts'
+import { withoutNulls } from './rules/tenant-requests.ts'
 import {
   DEFAULT_TENANT,
   keyState,
@@ -13,7 +13,7 @@ import {
   type OwnLimits,
   type Scope,
   type Tenant,
-} from './tenant.ts'
+} from './rules/tenant.ts'
 
 export interface NewTenant {
   id: string

@@ -1,7 +1,7 @@
-import { formatDuration } from '../duration.ts'
-import type { StoredAmount } from '../limits/stored.ts'
+import { formatDuration } from '../values/duration.ts'
+import type { StoredAmount } from '../limits/rules/stored.ts'
 import type { TenantAdmin } from './tenant-admin.ts'
-import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './tenant.ts'
+import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './rules/tenant.ts'
 
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 

@@ -164,7 +164,7 @@ function JsonView({ job }: { job: Job }) {
   )
 }
 
-/** A text in the job record gets a name like those of the files (src/shared/artifacts/file-names.ts). */
+/** A text in the job record gets a name like those of the files (src/shared/artifacts/rules/file-names.ts). */
 const textName = (job: Job, extension: string): string =>
   `${shortSourceOf(job)}-${job.id.replace(/^job_/, '')}.${extension}`
 

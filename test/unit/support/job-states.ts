@@ -1,8 +1,15 @@
-import { isReplicateDelivery } from '../../../src/shared/artifacts/delivery.ts'
-import type { AttemptRecord, AttemptState, JobRecord, JobState, Phase, Status } from '../../../src/shared/jobs/job.ts'
-import type { TransitionContext } from '../../../src/shared/jobs/decision.ts'
-import { DEFAULT_TIMINGS } from '../../../src/shared/jobs/timings.ts'
-import type { Prediction } from '../../../src/shared/replicate/prediction.ts'
+import { isReplicateDelivery } from '../../../src/shared/artifacts/rules/delivery.ts'
+import type {
+  AttemptRecord,
+  AttemptState,
+  JobRecord,
+  JobState,
+  Phase,
+  Status,
+} from '../../../src/shared/jobs/rules/job.ts'
+import type { TransitionContext } from '../../../src/shared/jobs/rules/decision.ts'
+import { DEFAULT_TIMINGS } from '../../../src/shared/jobs/rules/timings.ts'
+import type { Prediction } from '../../../src/shared/replicate/rules/prediction.ts'
 
 export const NOW = 1_800_000_000_000
 export const JOB = 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV'

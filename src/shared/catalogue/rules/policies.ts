@@ -1,0 +1,57 @@
+import { z } from 'zod'
+import { keepSchema } from '../../jobs/rules/keep-schema.ts'
+import { ON_UNKNOWN, STORE_POLICIES, WEBHOOK_EVENTS, type WebhookEvent } from '../../jobs/rules/job.ts'
+
+/** Policies of how a job is run, with the field names that requests and presets share. */
+
+const name = '[A-Za-z0-9][A-Za-z0-9._-]{0,99}'
+/** `owner/name` */
+export const OWNER_NAME = new RegExp(`^${name}/${name}$`)
+/** 64 hexadecimal digits, alone or after `owner/name:`. */
+export const VERSION = new RegExp(`^(?:${name}/${name}:)?[0-9a-f]{64}$`)
+
+export const ownerName = z.string().regex(OWNER_NAME, { error: 'Expected owner/name.' })
+
+/** Policies that a request can set. A preset sets them for its jobs and lists the ones that a request may override. */
+export const policySchemas = {
+  /** Limit of the prediction's run, s */
+  timeout: z.number().int().min(5).max(1800),
+  /** Limit from accept to the creation of the prediction, s */
+  start_within: z.number().int().min(1).max(604_800),
+  webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length),
+  on_unknown: z.enum(ON_UNKNOWN),
+  store: z.enum(STORE_POLICIES),
+  keep: keepSchema,
+} as const
+
+export const POLICY_NAMES = ['timeout', 'start_within', 'webhook_events', 'on_unknown', 'store', 'keep'] as const
+
+/** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */
+export const policiesSchema = z.strictObject({
+  timeout: policySchemas.timeout.default(600),
+  start_within: policySchemas.start_within.default(86_400),
+  webhook_events: policySchemas.webhook_events.default(() => []),
+  on_unknown: policySchemas.on_unknown.default('fail'),
+  store: policySchemas.store.default('copy'),
+  /** Retention of a job, its payload and its files; absent: the deployment's. */
+  keep: policySchemas.keep.default({}),
+  /** Number of times that a prediction is recreated after a failure of the platform. */
+  resubmit_limit: z.number().int().min(0).max(5).default(2),
+  /** Limit of jobs of the preset that are in flight at once. */
+  in_flight_limit: z.number().int().min(1).max(100_000).nullable().default(null),
+  /** Whether a job that is canceled after its prediction started is charged. */
+  charge_canceled: z.boolean().default(false),
+  overrides: z
+    .array(z.enum(POLICY_NAMES))
+    .max(POLICY_NAMES.length)
+    .default(() => []),
+})
+
+export type Policies = z.output<typeof policiesSchema>
+
+/** Policies of a job without a preset. */
+export const RAW_POLICIES: Policies = policiesSchema.parse({ overrides: POLICY_NAMES })
+
+/** Adds `start` and `completed`, which adoption and completion need. */
+export const subscribed = (events: readonly WebhookEvent[]): WebhookEvent[] =>
+  WEBHOOK_EVENTS.filter((event) => event === 'start' || event === 'completed' || events.includes(event))

@@ -1,0 +1,84 @@
+import type { CommitScriptInput } from './commit-script.ts'
+import type { AttemptChanges } from '../rules/decision.ts'
+import { encodeHistory, type HistoryLine } from '../record/history-line.ts'
+import type { JobKeys } from '../record/job-keys.ts'
+import type { AttemptRecord, JobRecord } from '../rules/job.ts'
+import { encodeDocument, encodeField } from '../record/record-codec.ts'
+import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from '../record/record-fields.ts'
+
+/** Plans the writes of a commit to the record itself (format: record-codec.ts). */
+
+type Changes = [field: string, value: unknown][]
+
+export const isMoment = (value: unknown): value is { in: number } =>
+  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
+
+function setFields(input: CommitScriptInput, key: string, prefix: string, changes: Changes): void {
+  const plain: string[] = []
+  for (const [field, value] of changes) {
+    if (isMoment(value)) input.setMoment(key, prefix + field, value)
+    else plain.push(prefix + field, encodeField(field, value))
+  }
+  if (plain.length > 0) input.add('hset', key, ...plain)
+}
+
+/** Rewrites every document with a changed field. */
+function setJob(input: CommitScriptInput, keys: JobKeys, changes: Changes, after: JobRecord): void {
+  const inHash = changes.filter(([field]) => placeOf(field) === 'hash')
+  setFields(input, keys.job(after.id), '', inHash)
+  for (const document of DOCUMENTS)
+    if (changes.some(([field]) => placeOf(field) === document))
+      input.add('set', keys[document](after.id), encodeDocument(document, after))
+}
+
+/** Fields that are also written outside of commits, so that the loaded value may be outdated. */
+const LOSSY: ReadonlySet<string> = new Set<keyof JobRecord>(['progress'])
+
+/** Leaves out unchanged fields; lists and objects count as changed. */
+const news = (before: object, changes: object): Changes =>
+  Object.entries(changes).filter(
+    ([field, value]) => value !== undefined && (value !== Reflect.get(before, field) || LOSSY.has(field)),
+  )
+
+/** `changes`: those of the decision; `after`: the job with the changes, for the documents. */
+export function writeJob(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  before: JobRecord,
+  changes: object,
+  after: JobRecord,
+): void {
+  setJob(input, keys, news(before, changes), after)
+  if (before.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(after.id))
+}
+
+/** Writes a new record, created at the time of the commit; the script writes its revision. */
+export function writeNewJob(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {
+  const fields = present(JOB_FIELDS, { ...job, created_at: { in: 0 }, start_since: { in: 0 } })
+  setJob(
+    input,
+    keys,
+    fields.filter(([field]) => field !== 'rev'),
+    job,
+  )
+  input.add('hset_paused', keys.job(job.id), 'start_paused')
+}
+
+export function writeAttempt(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  job: string,
+  before: AttemptRecord | undefined,
+  { n, changes }: { n: number; changes: AttemptChanges },
+): void {
+  const written = before ? news(before, changes) : present(ATTEMPT_FIELDS, changes)
+  setFields(input, keys.job(job), `${n}.`, written)
+}
+
+/** Number of revisions in the history. */
+const KEEP_HISTORY = 100
+
+export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, rev: number, line: HistoryLine): void {
+  input.add('hset_line', keys.job(job), `h${rev}`, encodeHistory(line))
+  if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
+}

@@ -1,0 +1,126 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { STORED_LUA } from '../../limits/stored-script.ts'
+import { clockLua } from '../../redis/clock.ts'
+import type { Generation } from '../../redis/generation.ts'
+import { guardedScript, loadScript, ScriptUnknownError } from '../../redis/script.ts'
+import {
+  DeploymentLostError,
+  GateClosedError,
+  type CommitKind,
+  type CommitReply,
+  type CommitRunner,
+  type RedisClock,
+} from './commit-script.ts'
+import { BATCH_STOPS } from '../rules/decision.ts'
+import { CROWDS } from '../ports.ts'
+import type { Timings } from '../rules/timings.ts'
+
+const lua = (name: string): URL => new URL(`../../${name}`, import.meta.url)
+const commitFile = lua('jobs/commit/commit.lua')
+const includes = [
+  clockLua,
+  lua('redis/replication-id.lua'),
+  lua('limits/pause-clock.lua'),
+  lua('credits/credits.lua'),
+  lua('batches/batches.lua'),
+  STORED_LUA,
+]
+
+/** New work is refused when Redis is full; completion, cancellation and clean-up continue. */
+const newWork = loadScript(commitFile, { includes })
+const always = loadScript(commitFile, { flags: ['allow-oom'], includes })
+/** Intents run only in a generation of Redis's memory that was compared with upstream's list (the recovery gate). */
+const intent = guardedScript(commitFile, { includes })
+const SCRIPTS: Record<CommitKind, typeof always> = { new_work: newWork, always, intent: intent.run }
+
+const replySchema = z.tuple([
+  z.enum([
+    'applied',
+    'repeated',
+    'stale',
+    'closed',
+    'lost',
+    'taken',
+    'too_late',
+    'limited',
+    'paused',
+    'probing',
+    'crowded',
+    'batch_stopped',
+    'full',
+    'over_quota',
+    'short',
+    'beyond',
+  ]),
+  z.coerce.number(),
+  z.coerce.string(),
+])
+
+export function createCommitRunner(
+  redis: Redis,
+  timings: Timings,
+  generation: Generation,
+  /** The deployment into which jobs are accepted; null: any. */
+  deployment: { key: string; id: string } | null = null,
+): CommitRunner {
+  let offset = 0
+  const clock: RedisClock = {
+    now: () => Date.now() + offset,
+    observe: (now) => {
+      offset = now - Date.now()
+    },
+  }
+  return {
+    clock,
+    async run(script, input, head) {
+      const guard: string[] = []
+      if (script === 'intent') guard.push('generation', String(input.indexOf(generation.key)), '1', generation.known())
+      if (script === 'new_work' && deployment)
+        guard.push('deployment', String(input.indexOf(deployment.key)), '1', deployment.id)
+      const args = [...head, String(timings.ramp), String(timings.intentSilence), ...guard, ...input.operations]
+      const reply = await SCRIPTS[script](redis, input.keys, args).catch((error: unknown) => {
+        if (!(error instanceof ScriptUnknownError)) throw error
+        generation.doubt()
+        throw new GateClosedError('Redis does not know the script of intents', { cause: error })
+      })
+      const [status, now, detail] = replySchema.parse(reply)
+      clock.observe(now)
+      if (status === 'closed') throw new GateClosedError(`Generation ${generation.known()} is not open`)
+      if (status === 'lost') throw new DeploymentLostError('Redis does not hold this deployment')
+      return { result: resultOf(status, detail), now, detail }
+    },
+    allowIntents: (id) =>
+      intent.load(redis, {
+        before: (once) => generation.isHeldBy(once, id),
+        after: (once) => generation.open(once, id),
+      }),
+  }
+}
+
+function resultOf(
+  status: Exclude<z.output<typeof replySchema>[0], 'closed' | 'lost'>,
+  detail: string,
+): CommitReply['result'] {
+  switch (status) {
+    case 'limited':
+    case 'paused':
+      return { status, waitMs: Number(detail) }
+    case 'taken':
+      return { status, holder: detail }
+    case 'full':
+      return { status, limit: Number(detail) }
+    case 'over_quota': {
+      const [limit = '', most, used] = detail.split(' ')
+      return { status, beyond: { limit, most: Number(most), used: Number(used) } }
+    }
+    case 'short':
+      return { status, missing: Number(detail) }
+    case 'crowded':
+      return { status, crowd: z.enum(CROWDS).parse(detail) }
+    case 'batch_stopped':
+      return { status, reason: z.enum(BATCH_STOPS).parse(detail) }
+    default:
+      return { status }
+  }
+}

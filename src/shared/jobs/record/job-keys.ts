@@ -1,0 +1,116 @@
+import { hash } from 'node:crypto'
+import type { Status } from '../rules/job.ts'
+
+/** Every Redis key of a deployment, under one hash tag, so that one script may access all of them. */
+export function createJobKeys(prefix: string) {
+  const tag = `{${prefix}}`
+  return {
+    tag,
+    /** hash: fields that commits change (record-codec.ts) */
+    job: (id: string) => `${tag}:job:${id}`,
+    /** string: JSON of the fields that are frozen at acceptance */
+    order: (id: string) => `${tag}:job:${id}:order`,
+    /** string: JSON of the result's fields */
+    result: (id: string) => `${tag}:job:${id}:result`,
+    /** string: the beginning of a text output while the prediction runs */
+    partial: (id: string) => `${tag}:job:${id}:partial`,
+    /** Keys of a record besides its hash, in the order in which they are read. */
+    documents: (id: string) => [`${tag}:job:${id}:order`, `${tag}:job:${id}:result`, `${tag}:job:${id}:partial`],
+    /** hash: effect key -> JSON */
+    outbox: (id: string) => `${tag}:job:${id}:outbox`,
+    /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
+    due: `${tag}:due`,
+    /** sorted set: each final job, completed batch and `files:<job>` by the time of its next clean-up, ms */
+    retention: `${tag}:retention`,
+    /** string: JSON, location of the files that outlived the record of a job */
+    keptFiles: (job: string) => `${tag}:files:${job}`,
+    /** sorted sets, all scores 0: ids are ULIDs, so they sort by creation */
+    tenantJobs: (tenant: string) => `${tag}:tenant:${tenant}:jobs`,
+    tenantStatus: (tenant: string, status: Status) => `${tag}:tenant:${tenant}:jobs:${status}`,
+    /** string: time of the last sweep in any process, ms */
+    swept: `${tag}:swept`,
+    /** hash: phase -> number of jobs */
+    phases: `${tag}:phases`,
+    /** hash: counters for metrics */
+    counters: `${tag}:counters`,
+    /** sorted set: `<job>:<n>` of each attempt with an unknown outcome, by the time of its intent, ms */
+    unknown: (account: string) => `${tag}:account:${account}:unknown`,
+    /** sorted set: predictions of the account that are not ours, by the time they were found, ms */
+    foreign: (account: string) => `${tag}:account:${account}:foreign`,
+    /** sorted set: `<job>:<n>` of each output that is not copied yet, by its expiry, ms */
+    storing: `${tag}:storing`,
+    /** hash: time since when storage has been failing */
+    storage: `${tag}:storage`,
+    /** string: the bucket that may still hold files (redis-lost-bucket.ts) */
+    bucket: `${tag}:bucket`,
+    /** hash: durations of a model's runs, number of runs by bucket */
+    runTimes: (model: string) => `${tag}:runtimes:${model}`,
+    /** set: `<job>:<n>` of each attempt with an open prediction */
+    open: (account: string) => `${tag}:account:${account}:open`,
+    /** hash: create budget and pause */
+    account: (account: string) => `${tag}:account:${account}`,
+    readBudget: (account: string) => `${tag}:account:${account}:reads`,
+    /** string: `<job>:<n>` */
+    prediction: (account: string, id: string) => `${tag}:prediction:${account}:${id}`,
+    /** string: JSON `{ job, body }` */
+    idempotency: (entry: string) => `${tag}:idempotency:${entry}`,
+    /** hash: a batch (batches.lua) */
+    batch: (id: string) => `${tag}:batch:${id}`,
+    /** sorted set: its jobs by position */
+    batchJobs: (id: string) => `${tag}:batch:${id}:jobs`,
+    /** sorted set: its jobs that are not final, by position */
+    batchLive: (id: string) => `${tag}:batch:${id}:live`,
+    tenantBatches: (tenant: string) => `${tag}:tenant:${tenant}:batches`,
+    /** set (a semaphore): jobs in flight of a tenant's preset with a limit */
+    slots: (tenant: string, preset: string) => `${tag}:tenant:${tenant}:slots:${preset}`,
+    /** sorted set, all scores 0: jobs that wait for another job of their preset or batch to end */
+    crowd: (crowd: string, of: string) => `${tag}:crowd:${crowd}:${of}`,
+    /** hash: a tenant's credit account (credits.lua) */
+    credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
+    /** stream: its entries */
+    ledger: (tenant: string) => `${tag}:tenant:${tenant}:ledger`,
+    /** hash: name of an operator's request -> the entry that it made (grant.lua) */
+    ledgerRequests: (tenant: string) => `${tag}:tenant:${tenant}:ledger-requests`,
+    /** hash: spending of a day (UTC, `2026-01-31`), by preset or model */
+    spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
+    /** hash: a file that inputs may name (shared/inputs) */
+    upload: (id: string) => `${tag}:upload:${id}`,
+    /** set: ids of jobs that use the upload */
+    uploadJobs: (id: string) => `${tag}:upload:${id}:jobs`,
+    /** string with a time to live: JSON, the upload's copy in an account of Replicate */
+    uploadRemote: (id: string, account: string) => `${tag}:upload:${id}:remote:${account}`,
+    /** sorted set: uploads by the time of their next check, ms */
+    uploads: `${tag}:uploads`,
+    /** hash: what tenants have stored: `<tenant>.bytes`, `<tenant>.files` of their uploads and outputs (stored.lua) */
+    stored: `${tag}:stored`,
+    /** stream of transitions */
+    events: `${tag}:events`,
+    /** channel of progress */
+    progress: `${tag}:progress`,
+    /** stream of authentic webhooks that could not be used */
+    deadLetters: `${tag}:dead-letters`,
+    /** hash: id, token key of this deployment */
+    deployment: `${tag}:deployment`,
+    /** hash: the generation of Redis's memory, and whether its recovery gate is open (generation.lua) */
+    generation: `${tag}:generation`,
+    /** hash: heartbeats of worker processes, with their generation */
+    presence: `${tag}:presence`,
+    /** hash: process -> its conditions (report-conditions.lua) */
+    conditions: `${tag}:conditions`,
+    /** string with a time to live: JSON, the cause that holds up a job (job-waits.ts) */
+    wait: (job: string) => `${tag}:wait:${job}`,
+    /** string with a time to live: written to test whether Redis accepts writes */
+    tried: `${tag}:tried`,
+    /** prefix of BullMQ's keys */
+    queues: `${tag}:queue`,
+  }
+}
+
+export type JobKeys = ReturnType<typeof createJobKeys>
+
+/** 132 bits of SHA-256. */
+export const shortDigest = (text: string): string => hash('sha256', text, 'base64url').slice(0, 22)
+
+/** The name of an idempotency entry: a digest, because its parts may be long or secret. */
+export const idempotencyEntry = (tenant: string, route: string, key: string): string =>
+  shortDigest(JSON.stringify([tenant, route, key]))

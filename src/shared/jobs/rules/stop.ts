@@ -1,0 +1,61 @@
+import { commit, ignored, stopped, type Commit, type Rule, type TransitionContext } from './decision.ts'
+import { attemptOf, type JobState } from './job.ts'
+import { cancelEffect, cancelsOf } from './upstream.ts'
+import { cancelWaiting, tickIntent, tickWaiting, waitsForIntent } from './submit.ts'
+
+/** Rules of cancels and deadlines: carried out upstream, and bounded in time. */
+
+export const stopUnsent: Rule<'cancel'> = (_state, _event, { now, timings }) =>
+  commit(
+    { phase: 'stopping', stop: { reason: 'canceled', requested_at: now } },
+    { due: { job: { in: timings.stopBound } } },
+  )
+
+function stopRunning(state: JobState, reason: 'canceled' | 'timeout', { now, timings }: TransitionContext): Commit {
+  const { attempt, prediction_id } = state.job
+  return commit(
+    { phase: 'stopping', stop: { reason, requested_at: now } },
+    {
+      effects: { add: prediction_id === null ? [] : [cancelEffect(attempt, prediction_id, now)], remove: [] },
+      due: { job: { in: timings.stopBound } },
+    },
+  )
+}
+
+export const cancelRunning: Rule<'cancel'> = (state, _event, context) => stopRunning(state, 'canceled', context)
+
+export const tickPrediction: Rule<'tick'> = (state, _event, context) => {
+  const { job } = state
+  const from = job.prediction_created_at ?? job.submitted_at ?? job.created_at
+  return context.now >= from + job.timeout * 1000 + context.timings.timeoutGrace
+    ? stopRunning(state, 'timeout', context)
+    : ignored('not_yet')
+}
+
+export const tickStopping: Rule<'tick'> = (state, event, context) => {
+  const { job } = state
+  if (job.stop && context.now >= job.stop.requested_at + context.timings.stopBound)
+    return commit(stopped(job, 'unknown'))
+  return tickIntent(state, event, context)
+}
+
+export const cancelDone: Rule<'cancel_done'> = (state, { attempt, prediction_id }) => {
+  const effects = { add: [], remove: cancelsOf(state, attempt, prediction_id) }
+  if (effects.remove.length === 0) return ignored('no_news')
+  const record = attemptOf(state, attempt)
+  // Upstream accepted the cancel but may not have stopped the prediction yet: poll again soon.
+  return record?.state === 'open' && record.prediction_id === prediction_id
+    ? commit({}, { attempt: { n: attempt, changes: {} }, effects, due: { attempt: { in: 1000 } } })
+    : commit({}, { effects })
+}
+
+/** During a resubmission the newest attempt determines the rule. */
+export const cancelResubmitting: Rule<'cancel'> = (state, event, context) => {
+  if (waitsForIntent(state)) return cancelWaiting(state, event, context)
+  return state.job.prediction_id === null ? stopUnsent(state, event, context) : cancelRunning(state, event, context)
+}
+
+export const tickResubmitting: Rule<'tick'> = (state, event, context) => {
+  if (waitsForIntent(state)) return tickWaiting(state, event, context)
+  return state.job.prediction_id === null ? tickIntent(state, event, context) : tickPrediction(state, event, context)
+}

@@ -1,0 +1,182 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
+import type { Conditions } from '../conditions/conditions.ts'
+import { AT_RISK_MS, type JobStore } from '../jobs/ports.ts'
+
+export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
+
+/** Number of kept latencies: enough for a 99th percentile. */
+const KEEP_LATENCIES = 500
+
+/**
+ * Metrics of one process, and metrics that all processes share, read from Redis at each scrape. Labels are few and fixed:
+ * never an id, a model or a key.
+ */
+export function createMetrics(options: {
+  store: JobStore
+  queueCounts: QueueCounts
+  account: string
+  conditions: Pick<Conditions, 'all'>
+  /** Set in a process that has presets. */
+  driftedPresets?: () => number
+}) {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const { store, queueCounts, account, conditions } = options
+
+  const shared = { registers: [registry] }
+  const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Stored jobs, by phase', labelNames: ['phase'], ...shared })
+  const finished = new Counter({
+    name: 'genqueue_jobs_finished_total',
+    help: 'Jobs that became final, by status',
+    labelNames: ['status'],
+    ...shared,
+  })
+  const finishedBy = new Counter({
+    name: 'genqueue_finished_by_total',
+    help: 'Jobs by how their completion was detected',
+    labelNames: ['source'],
+    ...shared,
+  })
+  const orphans = new Counter({
+    name: 'genqueue_orphan_predictions_total',
+    help: 'Predictions of this service that no job needs; the goal is 0',
+    ...shared,
+  })
+  const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
+  const due = new Gauge({ name: 'genqueue_due', help: 'Entries of the due index', labelNames: ['state'], ...shared })
+  const paused = new Gauge({
+    name: 'genqueue_creation_paused_seconds',
+    help: 'Seconds until creation resumes; 1 while a recovery probe is running',
+    ...shared,
+  })
+  const atRisk = new Gauge({
+    name: 'genqueue_artifacts_at_risk',
+    help: 'Outputs that are not copied yet and that Replicate removes within 15 minutes',
+    ...shared,
+  })
+  const unknown = new Gauge({
+    name: 'genqueue_outcomes_unknown',
+    help: 'Create requests with an unknown outcome',
+    ...shared,
+  })
+  const letters = new Gauge({
+    name: 'genqueue_dead_letters',
+    help: 'Webhooks with a valid signature that could not be applied, and damaged queue entries',
+    ...shared,
+  })
+  const queue = new Gauge({
+    name: 'genqueue_queue_jobs',
+    help: 'Doorbells in BullMQ, by queue and state',
+    labelNames: ['queue', 'state'],
+    ...shared,
+  })
+
+  const condition = new Gauge({
+    name: 'genqueue_condition',
+    help: 'Processes that report a condition that delays the deployment; 0 when the condition is over',
+    labelNames: ['name'],
+    ...shared,
+  })
+
+  const { driftedPresets } = options
+  const drifted =
+    driftedPresets &&
+    new Gauge({
+      name: 'genqueue_preset_schema_drift',
+      help: 'Presets that were written for another schema than their model has now',
+      ...shared,
+    })
+
+  async function readShared(): Promise<void> {
+    const [counts, inFlight, pause, queues, risk, unknowns, lasting] = await Promise.all([
+      store.counts(),
+      store.openPredictions(account),
+      store.pause(account),
+      queueCounts(),
+      store.artifactsAtRisk(AT_RISK_MS),
+      store.unknownAttempts(account),
+      conditions.all(),
+    ])
+    for (const name of CONDITION_NAMES)
+      condition.set({ name }, lasting.find((one) => one.name === name)?.processes ?? 0)
+    atRisk.set(risk)
+    if (drifted && driftedPresets) drifted.set(driftedPresets())
+    unknown.set(unknowns.length)
+    for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
+    // The totals are in Redis, shared by all processes.
+    for (const counter of [finished, finishedBy, orphans]) counter.reset()
+    for (const [name, value] of Object.entries(counts.counters)) {
+      const [kind, label = ''] = name.split(':')
+      if (kind === 'jobs') finished.inc({ status: label }, value)
+      if (kind === 'finished_by') finishedBy.inc({ source: label }, value)
+    }
+    orphans.inc(counts.counters.orphan_predictions ?? 0)
+    open.set(inFlight)
+    due.set({ state: 'overdue' }, counts.overdue)
+    due.set({ state: 'waiting' }, counts.due - counts.overdue)
+    letters.set(counts.deadLetters)
+    paused.set(pause ? Math.max(pause.until === null ? 1 : 0, ((pause.until ?? 0) - Date.now()) / 1000) : 0)
+    for (const [name, states] of Object.entries(queues))
+      for (const [state, value] of Object.entries(states)) queue.set({ queue: name, state }, value)
+  }
+
+  const webhooks = new Counter({
+    name: 'genqueue_webhooks_total',
+    help: 'Webhooks from Replicate, by outcome',
+    labelNames: ['result'],
+    ...shared,
+  })
+  const requests = new Histogram({
+    name: 'genqueue_http_request_seconds',
+    help: 'HTTP responses of this service',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    ...shared,
+  })
+
+  const webhookLatency = new Histogram({
+    name: 'genqueue_webhook_latency_seconds',
+    help: 'Seconds from the completion of a prediction to the commit of its webhook',
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    ...shared,
+  })
+  const latencies: number[] = []
+
+  const refusals = new Counter({
+    name: 'genqueue_requests_refused_total',
+    help: 'Refused requests',
+    labelNames: ['code'],
+    ...shared,
+  })
+
+  const eventsSkipped = new Counter({
+    name: 'genqueue_events_skipped_total',
+    help: 'Unreadable entries of the event stream',
+    ...shared,
+  })
+
+  return {
+    eventSkipped: (): void => eventsSkipped.inc(),
+    refused: (code: string): void => refusals.inc({ code }),
+    webhook: (result: string): void => webhooks.inc({ result }),
+    /** s; can be slightly negative, because it compares the clocks of two machines. */
+    webhookLatency: (seconds: number): void => {
+      const waited = Math.max(0, seconds)
+      webhookLatency.observe(waited)
+      latencies.push(waited)
+      if (latencies.length > KEEP_LATENCIES) latencies.shift()
+    },
+    /** s; the most recent ones of this process, oldest first. */
+    webhookLatencies: (): readonly number[] => latencies,
+    request: (labels: { method: string; route: string; status: string }, seconds: number): void =>
+      requests.observe(labels, seconds),
+    contentType: registry.contentType,
+    async render(): Promise<string> {
+      await readShared()
+      return registry.metrics()
+    },
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

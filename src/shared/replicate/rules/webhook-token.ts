@@ -1,0 +1,54 @@
+import { isSigned, sign, type SigningKeys } from '../../values/signing-keys.ts'
+
+/** Job and attempt that a webhook URL names. */
+export interface NamedAttempt {
+  job: string
+  attempt: number
+}
+
+/**
+ * The token in a prediction's webhook URL proves that an event belongs to this attempt of this deployment, because
+ * Replicate's signing secret is shared by the whole account. 128 bits of HMAC-SHA256, base64url. The account's owner can
+ * see the URL; the token grants nothing else.
+ */
+export interface WebhookTokens {
+  url(job: string, attempt: number): string
+  valid(job: string, attempt: number, token: string): boolean
+  /** Parses a webhook URL; null when its token is not from this deployment. */
+  read(url: string): NamedAttempt | null
+  /** Reloads the keys before a token is rejected: its key may be newer. Throws when the keys cannot be read. */
+  refresh(options?: { now: true }): Promise<void>
+}
+
+export const WEBHOOK_PATH = '/webhooks/replicate'
+
+const TOKEN_BYTES = 16
+
+export function createWebhookTokens(options: {
+  deployment: string
+  keys: SigningKeys
+  /** null: the service is not reachable; the URL still names the attempt, on a host that never resolves. */
+  publicUrl: () => string | null
+}): WebhookTokens {
+  const claimOf = (job: string, attempt: number): string => JSON.stringify([options.deployment, job, attempt])
+  const valid = (job: string, attempt: number, token: string): boolean =>
+    isSigned(options.keys, claimOf(job, attempt), TOKEN_BYTES, token)
+  return {
+    url(job, attempt) {
+      const base = options.publicUrl() ?? `https://${options.deployment.toLowerCase()}.invalid`
+      const url = new URL(base.replace(/\/+$/, '') + WEBHOOK_PATH)
+      url.searchParams.set('job', job)
+      url.searchParams.set('attempt', String(attempt))
+      url.searchParams.set('token', sign(options.keys, claimOf(job, attempt), TOKEN_BYTES))
+      return url.href
+    },
+    valid,
+    refresh: options.keys.refresh,
+    read(text) {
+      if (!URL.canParse(text)) return null
+      const query = new URL(text).searchParams
+      const [job, attempt, token] = [query.get('job') ?? '', Number(query.get('attempt')), query.get('token') ?? '']
+      return Number.isSafeInteger(attempt) && valid(job, attempt, token) ? { job, attempt } : null
+    },
+  }
+}
