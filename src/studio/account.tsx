@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react'
+import { ChevronDown } from 'lucide-react'
 import { whenToTheMinute } from './format.ts'
-import { ChevronDown } from './icons.tsx'
 import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
 import { SCOPE_WORDS, useWho } from './who.ts'

@@ -1,5 +1,7 @@
 import { useEffect, useMemo, useRef } from 'react'
+import { Link, Route, Router, Switch, useLocation } from 'wouter'
 import type { Client } from '../client/client.ts'
+import { go } from './address.ts'
 import { BatchList } from './batches/batch-list.tsx'
 import { BatchPage } from './batches/batch-page.tsx'
 import { NewBatch } from './batches/new-batch.tsx'
@@ -7,7 +9,6 @@ import { createCatalogue } from './catalogue.ts'
 import { Composer } from './composer.tsx'
 import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
-import { Link, useAddress } from './router.tsx'
 import { RunPage } from './run/run-page.tsx'
 import { createRuns } from './run-store.ts'
 import { useFollowAll } from './runs.ts'
@@ -30,54 +31,61 @@ export function App({ client }: { client: Client }) {
   return (
     <StudioContext value={studio} key={epoch}>
       <WhoContext value={who}>
-        <Shell>
-          <CurrentPage />
-        </Shell>
+        <Router aroundNav={(_navigate, to, options) => go(to, options)}>
+          <Shell>
+            <CurrentPage />
+          </Shell>
+        </Router>
       </WhoContext>
     </StudioContext>
   )
 }
 
 /** Moves the focus from a link of the previous page to the new page. */
-function useFocusOnPage(place: string): void {
-  const shown = useRef(place)
+function useFocusOnPage(path: string): void {
+  const shown = useRef(path)
   useEffect(() => {
-    if (shown.current === place) return
-    shown.current = place
+    if (shown.current === path) return
+    shown.current = path
     const main = document.querySelector('main')
     if (!main || document.activeElement !== document.body) return
     main.tabIndex = -1
     main.focus({ preventScroll: true })
-  }, [place])
+  }, [path])
 }
 
+/** `/new` is the composer alone on narrow screens; on others it is the sheet too, which stays as it is. */
+const DESK = /^\/(?:new\/?)?$/
+
 function CurrentPage() {
-  const address = useAddress()
-  useFocusOnPage(`${address.page} ${address.runId} ${address.batchId}`)
-  switch (address.page) {
-    case 'run':
-      return <RunPage key={address.runId} id={address.runId} />
-    case 'batches':
-      return <BatchList />
-    case 'batch':
-      return <BatchPage key={address.batchId} id={address.batchId} />
-    case 'new-batch':
-      return <NewBatch />
-    case 'credits':
-      return <CreditsPage />
-    case 'health':
-      return <HealthPage />
-    case 'lost':
-      return <LostPage />
-    case 'sheet':
-    case 'new':
-      break
-  }
+  const [path] = useLocation()
+  useFocusOnPage(path)
   return (
-    <main className={`desk desk-${address.page}`}>
-      <Composer />
-      <ContactSheet />
-    </main>
+    <Switch>
+      <Route path={DESK}>
+        <main className={path === '/' ? 'desk desk-sheet' : 'desk desk-new'}>
+          <Composer />
+          <ContactSheet />
+        </main>
+      </Route>
+      <Route path="/runs/:id">{({ id }) => <RunPage key={id} id={id} />}</Route>
+      <Route path="/batches">
+        <BatchList />
+      </Route>
+      <Route path="/batches/new">
+        <NewBatch />
+      </Route>
+      <Route path="/batches/:id">{({ id }) => <BatchPage key={id} id={id} />}</Route>
+      <Route path="/credits">
+        <CreditsPage />
+      </Route>
+      <Route path="/health">
+        <HealthPage />
+      </Route>
+      <Route>
+        <LostPage />
+      </Route>
+    </Switch>
   )
 }
 

@@ -1,9 +1,10 @@
 import { useEffect, useState } from 'react'
+import { Link, useRoute } from 'wouter'
+import { amend, useAddress } from './address.ts'
 import { replaceDraft } from './drafts.ts'
 import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
 import { RecipePicker } from './recipe-picker.tsx'
-import { amend, Link, useAddress } from './router.tsx'
 import { RunForm } from './run-form.tsx'
 import { errorText } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
@@ -27,15 +28,14 @@ export function Composer() {
 }
 
 function RecipeForm() {
-  const address = useAddress()
+  const { from } = useAddress()
+  const [isAlone] = useRoute('/new')
   const chosen = useRecipe()
-  const copying = useCopy(address.from)
+  const copying = useCopy(from)
   return (
     <>
       <ChosenRecipe chosen={chosen} problem={copying.problem} />
-      {chosen.recipe && !copying.busy && (
-        <RunForm key={chosen.recipe.key} recipe={chosen.recipe} focus={address.page === 'new'} />
-      )}
+      {chosen.recipe && !copying.busy && <RunForm key={chosen.recipe.key} recipe={chosen.recipe} focus={isAlone} />}
     </>
   )
 }

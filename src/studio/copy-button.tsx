@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { Check, Copy } from './icons.tsx'
+import { Check, Copy } from 'lucide-react'
 
 /** `navigator.clipboard` is missing on pages served over plain http. */
 async function copyText(text: string): Promise<void> {

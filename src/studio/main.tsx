@@ -1,3 +1,4 @@
+import { LucideProvider } from 'lucide-react'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createClient } from '../client/client.ts'
@@ -34,7 +35,9 @@ window.addEventListener('hashchange', () => void enterByLink(client))
 void enterByLink(client).then(() =>
   page.render(
     <StrictMode>
-      <App client={client} />
+      <LucideProvider size={16} strokeWidth={2.25} className="icon">
+        <App client={client} />
+      </LucideProvider>
     </StrictMode>,
   ),
 )

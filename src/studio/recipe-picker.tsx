@@ -1,5 +1,5 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react'
-import { ChevronDown } from './icons.tsx'
+import { ChevronDown } from 'lucide-react'
 import { credits } from './money.ts'
 import { Problem } from './problem.tsx'
 import type { Choice, Recipe } from './recipe.ts'

@@ -1,8 +1,9 @@
 import { useEffect, useState, type ReactNode } from 'react'
+import { Contrast, Moon, Sun } from 'lucide-react'
+import { Link, useLocation } from 'wouter'
 import type { Readiness } from '../client/client.ts'
 import { Account } from './account.tsx'
-import { HalfMoon, Logo, Moon, Sun } from './icons.tsx'
-import { Link, useAddress } from './router.tsx'
+import { Logo } from './logo.tsx'
 import { useConnection } from './runs.ts'
 import { useStudio } from './studio-context.ts'
 import { useTheme, type Theme } from './theme.ts'
@@ -36,18 +37,18 @@ export function Shell({ children }: { children: ReactNode }) {
 }
 
 function Places() {
-  const { page } = useAddress()
+  const [path] = useLocation()
   const who = useWho()
   const places = [
-    { name: 'Runs', href: '/', pages: ['sheet', 'new', 'run'] },
-    { name: 'Batches', href: '/batches', pages: ['batches', 'batch', 'new-batch'] },
-    ...(mayDo(who, 'credits:read') ? [{ name: 'Credits', href: '/credits', pages: ['credits'] }] : []),
-    ...(mayDo(who, 'admin') ? [{ name: 'Health', href: '/health', pages: ['health'] }] : []),
+    { name: 'Runs', href: '/', at: /^\/(?:$|new|runs\/)/ },
+    { name: 'Batches', href: '/batches', at: /^\/batches/ },
+    ...(mayDo(who, 'credits:read') ? [{ name: 'Credits', href: '/credits', at: /^\/credits/ }] : []),
+    ...(mayDo(who, 'admin') ? [{ name: 'Health', href: '/health', at: /^\/health/ }] : []),
   ]
   return (
     <nav className="places" aria-label="Pages">
-      {places.map(({ name, href, pages }) => (
-        <Link key={href} href={href} className="place" aria-current={pages.includes(page) ? 'page' : undefined}>
+      {places.map(({ name, href, at }) => (
+        <Link key={href} href={href} className="place" aria-current={at.test(path) ? 'page' : undefined}>
           {name}
         </Link>
       ))}
@@ -90,7 +91,7 @@ function Health() {
 }
 
 const THEMES: Record<Theme, { icon: ReactNode; label: string; next: string }> = {
-  system: { icon: <HalfMoon />, label: 'system', next: 'light' },
+  system: { icon: <Contrast />, label: 'system', next: 'light' },
   light: { icon: <Sun />, label: 'light', next: 'dark' },
   dark: { icon: <Moon />, label: 'dark', next: 'system' },
 }

@@ -1,6 +1,6 @@
 import { useState, type FormEvent } from 'react'
 import { ApiError, type Client } from '../client/client.ts'
-import { Logo } from './icons.tsx'
+import { Logo } from './logo.tsx'
 import { session, useSession } from './session.ts'
 import { ThemeSwitch } from './shell.tsx'
 

@@ -1,16 +1,18 @@
 import { useEffect, useSyncExternalStore } from 'react'
+import { ArrowLeft, Download, RotateCw, Square } from 'lucide-react'
+import { Link } from 'wouter'
 import type { Batch, JobStatus } from '../../client/types.ts'
+import { batchPath, go, leave, STATUSES, useAddress, withQuery } from '../address.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
 import { between, counted, duration, humanize, percent, whenFull, whenToTheMinute } from '../format.ts'
-import { Again, ArrowLeft, Download, StatusIcon, Stop } from '../icons.tsx'
 import { credits } from '../money.ts'
 import { Problem } from '../problem.tsx'
 import { RefusalNote } from '../refusal-note.tsx'
-import { batchPath, go, leave, Link, STATUSES, useAddress, withQuery } from '../router.tsx'
 import { useFollowAll } from '../runs.ts'
 import { TileGrid } from '../sheet/tile-grid.tsx'
+import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSend } from '../submit.ts'
 import { Ticking, Until } from '../ticking.tsx'
@@ -154,7 +156,7 @@ function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChang
   const runs = counted(open, 'run')
   return (
     <ConfirmButton
-      icon={<Stop />}
+      icon={<Square />}
       label="Cancel the rest"
       busy="Canceling…"
       question={`Cancel ${runs}? Queued runs cost nothing. Runs already at Replicate are stopped, and billed for the time used.`}
@@ -175,7 +177,7 @@ function RetryFailed({ batch, missed }: { batch: Batch; missed: number }) {
   return (
     <>
       <button type="button" className="button primary" disabled={sending} onClick={() => void retry()}>
-        <Again />
+        <RotateCw />
         {sending ? 'Sending…' : `Retry ${counted(missed, 'run')}`}
       </button>
       {refusal && <RefusalNote refusal={refusal} />}

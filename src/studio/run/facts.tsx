@@ -1,10 +1,10 @@
 import { useState, type ReactNode } from 'react'
+import { FileIcon } from 'lucide-react'
 import { isFinal } from '../../client/client.ts'
 import type { Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { costLabel } from '../run-labels.ts'
 import { humanize, isOwnFile, plain } from '../format.ts'
-import { FileIcon } from '../icons.tsx'
 
 /** The input as data. */
 export function Input({ job }: { job: Job }) {

@@ -1,8 +1,8 @@
+import { Download, Trash2 } from 'lucide-react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
+import { leave } from '../address.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
-import { Bin, Download } from '../icons.tsx'
-import { leave } from '../router.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 
@@ -30,7 +30,7 @@ function Remove({ job }: { job: Job }) {
   }
   return (
     <ConfirmButton
-      icon={<Bin />}
+      icon={<Trash2 />}
       label="Delete"
       busy="Deleting…"
       question="Delete this run? Its input, output and files are removed permanently. Its ledger entries stay."

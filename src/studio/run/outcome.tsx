@@ -1,7 +1,7 @@
 import type { Job } from '../../client/types.ts'
-import { StatusIcon } from '../icons.tsx'
 import { adviceFor, BILLED, costLabel, phaseLabels } from '../run-labels.ts'
 import { RunAgain } from './status-card.tsx'
+import { StatusIcon } from '../status-icon.tsx'
 
 /** A failed or canceled run: what happened, whether it was billed, and what to do, with the button for it. */
 export function Outcome({ job }: { job: Job }) {

@@ -1,9 +1,9 @@
 import { useCallback, useState } from 'react'
+import { AudioLines, Download, FileIcon } from 'lucide-react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { bytes, duration, expectedRatio, shortSourceOf, whenToTheMinute } from '../format.ts'
-import { Download, FileIcon, Sound } from '../icons.tsx'
 import { downloadUrl, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
 import { phaseLabels } from '../run-labels.ts'
@@ -76,7 +76,7 @@ function ArtifactView({ job, artifact }: { job: Job; artifact: Artifact }) {
       )}
       {kind === 'audio' && (
         <div className="stage stage-sound">
-          <Sound />
+          <AudioLines size={24} />
           <audio src={artifact.url} controls preload="metadata" />
         </div>
       )}

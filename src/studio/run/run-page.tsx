@@ -1,10 +1,11 @@
 import { useCallback, useEffect, useState } from 'react'
+import { ArrowLeft, ChevronDown, ChevronUp } from 'lucide-react'
+import { Link } from 'wouter'
 import { ApiError, isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
+import { batchPath, go, leave, runPath } from '../address.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { sourceOf, titleOf } from '../format.ts'
-import { ArrowDown, ArrowLeft, ArrowUp } from '../icons.tsx'
-import { batchPath, go, leave, Link, runPath } from '../router.tsx'
 import { errorText } from '../run-store.ts'
 import { useJob, useSheet } from '../runs.ts'
 import { phaseLabels } from '../run-labels.ts'
@@ -132,7 +133,7 @@ function RunBar({ id }: { id: string }) {
         disabled={!newer}
         onClick={() => newer && go(runPath(newer), { replace: true })}
       >
-        <ArrowUp />
+        <ChevronUp />
       </button>
       <button
         type="button"
@@ -142,7 +143,7 @@ function RunBar({ id }: { id: string }) {
         disabled={!older}
         onClick={() => older && go(runPath(older), { replace: true })}
       >
-        <ArrowDown />
+        <ChevronDown />
       </button>
     </nav>
   )

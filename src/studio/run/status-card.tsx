@@ -1,13 +1,15 @@
 import { useState } from 'react'
+import { Pencil, Pin, RotateCw, Square } from 'lucide-react'
+import { Link } from 'wouter'
 import { isFinal } from '../../client/client.ts'
 import type { Job, WaitingFor } from '../../client/types.ts'
+import { go, runPath } from '../address.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { between, duration, moment } from '../format.ts'
-import { Again, Pencil, Pin, StatusIcon, Stop } from '../icons.tsx'
-import { go, Link, runPath } from '../router.tsx'
 import { errorText } from '../run-store.ts'
 import { costOfCanceling, creditsOfCanceling, sinceWhen, untilLabel, whyItWaits, phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
+import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useSubmit } from '../submit.ts'
 import { RefusalNote } from '../refusal-note.tsx'
@@ -105,7 +107,7 @@ function Cancel({ job }: { job: Job }) {
     <div className="actions">
       {may && cost && (
         <button type="button" className="button" disabled={busy} onClick={() => void cancel()} aria-describedby="cost">
-          <Stop />
+          <Square />
           {busy ? 'Canceling…' : 'Cancel'}
         </button>
       )}
@@ -140,7 +142,7 @@ export function RunAgain({ job, first }: { job: Job; first: 'again' | 'edit' | n
           disabled={sending}
           onClick={() => void again(false)}
         >
-          <Again />
+          <RotateCw />
           {sending ? 'Sending…' : job.status === 'failed' ? 'Try again' : 'Run again'}
         </button>
         {(job.preset ?? job.model ?? job.version?.includes(':')) && (

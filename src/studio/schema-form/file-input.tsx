@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef, useState, type ClipboardEvent, type DragEvent, type ReactNode } from 'react'
+import { FileIcon, Upload, X } from 'lucide-react'
 import type { Json } from '../../client/types.ts'
 import { bytes, plain } from '../format.ts'
-import { Close, FileIcon, UploadIcon } from '../icons.tsx'
 import { mediaKind } from '../media.ts'
 import { errorText } from '../run-store.ts'
 import { knownFile, sendFile } from '../send-file.ts'
@@ -112,7 +112,7 @@ function DropPlace({ title, many, onSent, children }: DropPlaceProps) {
       }}
     >
       <button type="button" className="drop-button" disabled={state.sending} onClick={() => chooser.current?.click()}>
-        <UploadIcon />
+        <Upload />
         <span>
           {state.sending ? 'Sending…' : many ? 'Choose files' : 'Choose a file'}
           <span className="drop-hint"> or drop, or paste {many ? 'them' : 'it'} here</span>
@@ -156,7 +156,7 @@ function FileChip({ url, onRemove, ...rest }: ControlProps & { url: string; onRe
         </span>
       </span>
       <button {...rest} type="button" className="icon-button small" aria-label="Remove the file" onClick={onRemove}>
-        <Close />
+        <X />
       </button>
     </div>
   )

@@ -1,7 +1,8 @@
 import { useState } from 'react'
+import { Search, X } from 'lucide-react'
+import { Link } from 'wouter'
+import { amend, go, runPath, STATUSES, useAddress, withQuery } from '../address.ts'
 import { humanize } from '../format.ts'
-import { Close, Search } from '../icons.tsx'
-import { amend, go, Link, runPath, STATUSES, useAddress, withQuery } from '../router.tsx'
 import { useCatalogue } from '../use-catalogue.ts'
 
 /** Filters of the sheet, kept in the URL. */
@@ -40,7 +41,7 @@ function PresetFilter() {
     return (
       <Link className="button small" href={withQuery({ batch: null })} aria-label="Runs of every batch">
         One batch
-        <Close />
+        <X />
       </Link>
     )
   if (presets.length === 0 && !ofPreset) return null

@@ -1,14 +1,16 @@
 import { memo } from 'react'
+import { AudioLines, FileIcon } from 'lucide-react'
+import { Link } from 'wouter'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job } from '../../client/types.ts'
+import { runPath } from '../address.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { between, duration, expectedRatio, runningFor, shortSourceOf, titleOf, whenFull, whenShort } from '../format.ts'
-import { FileIcon, Sound, StatusIcon } from '../icons.tsx'
 import { mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
-import { Link, runPath } from '../router.tsx'
 import { useJob } from '../runs.ts'
 import { shortWait, phaseLabels } from '../run-labels.ts'
+import { StatusIcon } from '../status-icon.tsx'
 
 /** One run on the contact sheet. Renders only when its own job changes. */
 export const Tile = memo(function Tile({ id }: { id: string }) {
@@ -132,7 +134,7 @@ function Media({ artifact }: { artifact: Artifact }) {
   if (kind === 'audio') {
     return (
       <>
-        <Sound />
+        <AudioLines size={24} />
         <audio className="tile-media" src={artifact.url} controls preload="none" />
       </>
     )
