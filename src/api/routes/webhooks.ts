@@ -1,11 +1,10 @@
-import { z } from 'zod'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { dueAttempt } from '../../shared/jobs/record/due-member.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/process/logger.ts'
 import { createSampler } from '../../shared/values/sampled.ts'
-import { isTerminal, predictionSchema, type Prediction } from '../../shared/replicate/rules/prediction.ts'
+import { isTerminal, readPrediction, type Prediction } from '../../shared/replicate/rules/prediction.ts'
 import type { WebhookSecrets } from '../../shared/replicate/rules/webhook-secrets.ts'
 import { verifySignature } from '../../shared/replicate/rules/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/rules/webhook-token.ts'
@@ -47,11 +46,21 @@ interface Target {
   attempt: number
 }
 
-const targetSchema = z.object({
-  job: z.string().regex(JOB_ID),
-  attempt: z.coerce.number().int().min(1).max(1_000_000),
-  token: z.string().max(64),
-})
+/** The target that a URL names, with the token that has to prove it. */
+interface Named extends Target {
+  token: string
+}
+
+const MAX_ATTEMPT = 1_000_000
+const MAX_TOKEN = 64
+
+/** null: the URL names no attempt. Of a repeated parameter the last one counts. */
+function namedIn(query: URLSearchParams): Named | null {
+  const [job, number, token] = ['job', 'attempt', 'token'].map((name) => query.getAll(name).at(-1))
+  const attempt = Number(number)
+  if (job === undefined || !JOB_ID.test(job) || token === undefined || token.length > MAX_TOKEN) return null
+  return Number.isInteger(attempt) && attempt >= 1 && attempt <= MAX_ATTEMPT ? { job, attempt, token } : null
+}
 
 /**
  * Replicate's webhooks: transport, authenticity, dispatch. An event that cannot be stored gets 503, because Replicate
@@ -86,18 +95,13 @@ export function createWebhookReceiver({
     return new ServiceError('invalid_signature', 'The signature is missing or wrong.')
   }
 
-  /** Job and attempt in the URL; throws when its token is invalid. */
-  async function targetOf({ query, ip }: AnnouncedWebhook): Promise<Target> {
-    const parsed = targetSchema.safeParse(Object.fromEntries(query))
-    if (!parsed.success) throw refusal(ip, 'bad_token', {})
-    const { job, attempt, token } = parsed.data
-    if (!tokens.valid(job, attempt, token)) {
-      // Reloading the keys costs work too.
-      throttle.check(ip)
-      await tokens.refresh()
-    }
+  /** Throws when the token of the URL is invalid. */
+  async function checkToken({ job, attempt, token }: Named, ip: string): Promise<void> {
+    if (tokens.valid(job, attempt, token)) return
+    // Reloading the keys costs work too.
+    throttle.check(ip)
+    await tokens.refresh()
     if (!tokens.valid(job, attempt, token)) throw refusal(ip, 'bad_token', { job })
-    return { job, attempt }
   }
 
   async function authentic(headers: IncomingWebhook['headers'], body: Buffer): Promise<boolean> {
@@ -157,13 +161,17 @@ export function createWebhookReceiver({
    * them. `holder`: the holder of the body's budget. `take`: returns the response status; throws a ServiceError for
    * everything but success.
    */
-  return async (announced: AnnouncedWebhook) => {
-    const target = await targetOf(announced)
+  return async ({ query, ip }: AnnouncedWebhook) => {
+    const named = namedIn(query)
+    if (named === null) throw refusal(ip, 'bad_token', {})
+    await checkToken(named, ip)
+    const { job, attempt } = named
+    const target: Target = { job, attempt }
     return {
       holder: target.job,
       async take({ headers, body }: IncomingWebhook): Promise<number> {
         // The key can have been rotated while the body arrived.
-        await targetOf(announced)
+        await checkToken(named, ip)
         if (body === null) {
           await lookSoon(target)
           count('too_large')
@@ -171,12 +179,9 @@ export function createWebhookReceiver({
           throw new ServiceError('body_too_large', 'The body exceeds the limit of this receiver.')
         }
         const webhookId = headers['webhook-id'] ?? ''
-        if (!(await authentic(headers, body)))
-          throw refusal(announced.ip, 'bad_signature', { ...target, webhook: webhookId })
-        const prediction = predictionSchema.safeParse(parseJson(body))
-        return prediction.success
-          ? dispatch(target, prediction.data, webhookId)
-          : bury('not_a_prediction', target, '', webhookId)
+        if (!(await authentic(headers, body))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
+        const prediction = readPrediction(parseJson(body))
+        return prediction ? dispatch(target, prediction, webhookId) : bury('not_a_prediction', target, '', webhookId)
       },
     }
   }

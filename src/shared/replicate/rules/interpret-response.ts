@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isTooDeep } from '../../values/json-depth.ts'
 import type { JsonObject } from '../../values/json.ts'
-import { predictionId, predictionSchema, type Prediction } from './prediction.ts'
+import { predictionId, readPrediction, type Prediction } from './prediction.ts'
 import type {
   CreateOutcome,
   HandOverOutcome,
@@ -67,7 +67,7 @@ const parseJson = (text: string): unknown => {
   }
 }
 
-const parsePrediction = (body: string) => predictionSchema.safeParse(parseJson(body)).data ?? null
+const parsePrediction = (body: string) => readPrediction(parseJson(body))
 
 /** Statuses with which Replicate refuses the account or its token. */
 export const ACCOUNT_REFUSED: ReadonlySet<number> = new Set([401, 402, 403])
@@ -132,7 +132,7 @@ function readRows(results: readonly unknown[]): { predictions: Prediction[]; unr
   const predictions: Prediction[] = []
   const unread: string[] = []
   for (const row of results) {
-    const prediction = predictionSchema.safeParse(row).data
+    const prediction = readPrediction(row)
     const id = prediction ? undefined : rowId.safeParse(row).data?.id
     if (prediction) predictions.push(prediction)
     else if (id === undefined) return null
