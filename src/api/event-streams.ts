@@ -1,7 +1,7 @@
 import type { Batch, Job } from '../client/types.ts'
 import type { BatchRecord } from '../shared/batches/rules/batch.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
-import type { EventHub, JobChange } from '../shared/events/event-hub.ts'
+import { compareIds, type EventHub, type JobChange } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -192,6 +192,8 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             }
           })
           const note = ({ job, stream }: Pick<JobChange, 'job' | 'stream'>): void => {
+            // Seen before: the hub reads behind, and a reader that resumes gets missed changes first.
+            if (stream !== null && compareIds(stream, position) <= 0) return
             if (stream !== null) waiting.delete(job)
             waiting.set(job, stream ?? waiting.get(job) ?? null)
             if (waiting.size > MAX_WAITING) end()

@@ -25,12 +25,12 @@ const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreati
 
 /** Reason why a job waits, from its record, the account's pauses and the deployment's conditions. */
 export function createWaiting({ store, account, conditions, waits }: WaitingDependencies) {
-  async function turnOf(job: JobRecord): Promise<Waiting> {
+  async function turnOf(job: JobRecord, isNew: boolean): Promise<Waiting> {
     const [crowd, pause, lasting, wait] = await Promise.all([
-      store.crowdOf(job),
+      isNew ? null : store.crowdOf(job),
       store.pause(account),
       conditions.all(),
-      waits.of(job.id),
+      isNew ? null : waits.of(job.id),
     ])
     const condition = lasting.find(({ name }) => stopsJobs(name))?.name ?? null
     return { for: 'turn', crowd, pause, condition, wait }
@@ -40,14 +40,15 @@ export function createWaiting({ store, account, conditions, waits }: WaitingDepe
   async function whileResubmitted(id: string): Promise<Waiting> {
     const { state } = await store.load(id)
     if (state?.job.phase !== 'resubmitting') return null
-    if (waitsForIntent(state)) return turnOf(state.job)
+    if (waitsForIntent(state)) return turnOf(state.job, false)
     return attemptOf(state, state.job.attempt)?.state === 'unknown' ? { for: 'outcome' } : null
   }
 
-  return async (job: JobRecord): Promise<Waiting> => {
+  /** `isNew`: the job was accepted a moment ago, so only what holds up every job can hold it up. */
+  return async (job: JobRecord, isNew = false): Promise<Waiting> => {
     switch (job.phase) {
       case 'queued':
-        return turnOf(job)
+        return turnOf(job, isNew)
       case 'unknown':
         return { for: 'outcome' }
       case 'resubmitting':

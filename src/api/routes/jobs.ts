@@ -63,12 +63,12 @@ export interface JobRoutesDependencies {
 const LOOKED_AT = 500
 const CHUNK = 100
 
-/** Representation of a job, with the reason why it waits. */
-export type ShowJob = (job: JobRecord, links?: LinkKind) => Promise<Job>
+/** Representation of a job, with the reason why it waits. `isNew`: it was accepted a moment ago. */
+export type ShowJob = (job: JobRecord, links?: LinkKind, isNew?: boolean) => Promise<Job>
 
 export function createShowJob(view: JobView, dependencies: WaitingDependencies): ShowJob {
   const waiting = createWaiting(dependencies)
-  return async (job, links) => view(job, await waiting(job), links)
+  return async (job, links, isNew) => view(job, await waiting(job, isNew), links)
 }
 
 /** Jobs: submit, read, list, wait, watch, cancel. */
@@ -154,7 +154,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
         ...(wait === null ? {} : { 'preference-applied': `wait=${wait}` }),
         ...(replayed ? { 'idempotent-replayed': 'true' } : {}),
       },
-      body: await show(now),
+      body: await show(now, undefined, now === job && !replayed),
     }
   }
 

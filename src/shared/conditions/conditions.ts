@@ -118,6 +118,7 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
 
 /** Merges reports into one condition for each name, without those that follow from another one. */
 const together = (reports: readonly Report[]): Condition[] => {
+  if (reports.length === 0) return []
   const following = new Set(reports.flatMap(({ name }) => CONSEQUENCES[name] ?? []))
   return CONDITION_NAMES.flatMap((name) => {
     if (following.has(name)) return []

@@ -16,8 +16,11 @@ const reportSchema = z.array(z.object({ name: z.string(), since: z.number(), det
 export function createRedisConditionBoard(redis: Redis, hash: string, staleAfter: number): ConditionBoard {
   // Every view of a waiting job reads the conditions.
   const read = singleFlight(async (key) => {
-    const [fields, now] = await Promise.all([redis.hgetall(key), redisNow(redis)])
-    return Object.entries(fields).flatMap(([process, value]) => {
+    const fields = Object.entries(await redis.hgetall(key))
+    // The usual case: nothing is wrong in any process.
+    if (fields.length === 0) return []
+    const now = await redisNow(redis)
+    return fields.flatMap(([process, value]) => {
       const space = value.indexOf(' ')
       if (now - Number(value.slice(0, space)) > staleAfter) return []
       const reports = reportSchema.safeParse(parseJson(value.slice(space + 1))).data ?? []

@@ -38,15 +38,36 @@ const RETRY_MS = 250
 const STOP_WITHIN_MS = 1_000
 const READ_COUNT = 500
 const MAX_REPLAY = 2_000
+/** Pause between two reads while nobody listens, ms: a read costs the same for one entry and for many. */
+const UNHEARD_MS = 50
 
-const fieldsSchema = z
-  .array(z.string())
-  .transform((flat) =>
-    Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]])),
-  )
-  .pipe(z.object({ job: z.string(), tenant: z.string(), batch: z.string().default('') }))
-const entriesSchema = z.array(z.tuple([z.string(), z.array(z.string())]))
+/** The id and the fields of an entry, names and values in turn. */
+type Entry = [id: string, fields: string[]]
+
+const isText = (value: unknown): boolean => typeof value === 'string'
+/** Checked without copying, because every process reads every entry. */
+const entriesSchema = z.custom<Entry[]>(
+  (list) =>
+    Array.isArray(list) &&
+    list.every(
+      (entry: unknown) => Array.isArray(entry) && isText(entry[0]) && Array.isArray(entry[1]) && entry[1].every(isText),
+    ),
+)
 const streamsSchema = z.array(z.tuple([z.string(), entriesSchema])).nullable()
+
+/** null: not an entry of this service. */
+function readEntry([stream, fields]: Entry): JobChange | null {
+  let job: string | undefined
+  let tenant: string | undefined
+  let batch = ''
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const value = fields[at + 1]
+    if (fields[at] === 'job') job = value
+    else if (fields[at] === 'tenant') tenant = value
+    else if (fields[at] === 'batch') batch = value ?? ''
+  }
+  return job === undefined || tenant === undefined ? null : { job, tenant, batch, stream }
+}
 const progressSchema = z.object({ job: z.string(), tenant: z.string() })
 
 /**
@@ -82,11 +103,24 @@ export async function startEventHub(options: {
   const listen = <L>(map: Map<string, Set<L>>, key: string, listener: L): Unsubscribe => {
     const set = map.get(key) ?? new Set<L>()
     map.set(key, set.add(listener))
+    wake()
     return () => {
       set.delete(listener)
       if (set.size === 0 && map.get(key) === set) map.delete(key)
     }
   }
+
+  const isHeard = (): boolean => jobs.size + tenants.size + batches.size > 0
+  let wake = (): void => undefined
+  /** Waits until somebody listens, at most UNHEARD_MS. */
+  const untilHeard = (): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, UNHEARD_MS)
+      wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
 
   const position = async (): Promise<string> => {
     const [newest] = entriesSchema.parse(await redis.xrevrange(keys.events, '+', '-', 'COUNT', 1))
@@ -94,11 +128,11 @@ export async function startEventHub(options: {
   }
 
   /** Decodes entries and skips unreadable ones. */
-  const readEntries = (entries: z.output<typeof entriesSchema>): JobChange[] =>
-    entries.flatMap(([stream, fields]) => {
-      const change = fieldsSchema.safeParse(fields)
-      if (change.success) return [{ ...change.data, stream }]
-      skip(stream)
+  const readEntries = (entries: readonly Entry[]): JobChange[] =>
+    entries.flatMap((entry) => {
+      const change = readEntry(entry)
+      if (change !== null) return [change]
+      skip(entry[0])
       return []
     })
   function skip(what: string): void {
@@ -134,6 +168,8 @@ export async function startEventHub(options: {
           last = entries.at(-1)?.[0] ?? last
           for (const change of readEntries(entries)) notify(change)
         }
+        // Nothing is missed: the next read continues after the last entry.
+        if (!isHeard() && !stopped) await untilHeard()
       } catch (error) {
         if (stopped) return
         log.warn({ err: error }, 'the event stream cannot be read')
@@ -168,6 +204,7 @@ export async function startEventHub(options: {
     },
     async stop() {
       stopped = true
+      wake()
       clearInterval(watch)
       clearInterval(ping)
       reader.disconnect()
@@ -178,8 +215,8 @@ export async function startEventHub(options: {
   }
 }
 
-/** Stream ids are `<ms>-<sequence>`. */
-function compareIds(a: string, b: string): number {
+/** Stream ids are `<ms>-<sequence>`. Below 0: `a` is older. */
+export function compareIds(a: string, b: string): number {
   const [aMs = 0, aSeq = 0] = a.split('-').map(Number)
   const [bMs = 0, bSeq = 0] = b.split('-').map(Number)
   return aMs - bMs || aSeq - bSeq
