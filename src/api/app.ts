@@ -225,7 +225,7 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
   }
   response.status(answer.status)
   if (!('stream' in answer)) response.setHeader('cache-control', 'no-store')
-  response.set(answer.headers ?? {})
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.set(name, value)
   if ('stream' in answer) {
     const { stream } = answer
     stream.on('error', (error) => {

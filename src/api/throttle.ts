@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { ServiceError } from '../shared/errors/service-error.ts'
+import { remembered } from '../shared/values/remembered.ts'
 
 /** Throttle for guessing: limits the failures of one name within a minute. In memory, bounded. */
 export interface Throttle {
@@ -54,8 +55,10 @@ export function createThrottle(options: { failuresPerMinute: number; now?: () =>
   return throttle
 }
 
+const KEPT_NETWORKS = 1000
+
 /** Throttling key of a client: an IPv4 address, or the /64 of an IPv6 address, within which a client can choose freely. */
-export function clientNetwork(address: string): string {
+export const clientNetwork = remembered(KEPT_NETWORKS, (address) => {
   if (!ipaddr.isValid(address)) return address
   const parsed = ipaddr.process(address)
   if (parsed instanceof ipaddr.IPv4) return parsed.toString()
@@ -63,4 +66,4 @@ export function clientNetwork(address: string): string {
     .slice(0, 4)
     .map((part) => part.toString(16))
     .join(':')}::/64`
-}
+})

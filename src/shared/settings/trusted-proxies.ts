@@ -1,6 +1,10 @@
 import ipaddr from 'ipaddr.js'
+import { remembered } from '../values/remembered.ts'
 
 /** Proxies whose forwarding headers are trusted (`TRUST_PROXY`). */
+
+/** Requests of one connection, and of one proxy, come from the same address. */
+const KEPT_ADDRESSES = 1000
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
@@ -30,9 +34,9 @@ export function trustedProxies(entries: readonly string[]): (address: string) =>
     .flatMap((entry) => (entry === 'loopback' ? LOOPBACK : [entry]))
     .map(rangeOf)
     .filter((range) => range !== null)
-  return (text) => {
+  return remembered(KEPT_ADDRESSES, (text) => {
     if (!ipaddr.isValid(text)) return false
     const address = ipaddr.process(text)
     return ranges.some(([from, bits]) => from.kind() === address.kind() && address.match(from, bits))
-  }
+  })
 }
