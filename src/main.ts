@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util'
-import { startService, type Service } from './compose.ts'
+import { startService, type Service } from './compose/service.ts'
 import { VERSION } from './compose/core.ts'
-import { greeting } from './greeting.ts'
-import { provideLocalParts, type LocalParts } from './local-parts.ts'
+import { greeting } from './compose/greeting.ts'
+import { provideLocalParts, type LocalParts } from './compose/local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, loadConfig, setVariables, type Config } from './shared/settings/config.ts'
 import { misspelt } from './shared/settings/misspelt.ts'
 import { captureConsole, createLogger, type Logger } from './shared/process/logger.ts'
+import { buildInScope, type Scope } from './shared/process/scope.ts'
 import { forgetRunningService, writeRunningService } from './shared/process/running-service.ts'
 import { messageOf } from './shared/values/error-text.ts'
 import { SIMULATOR_TOKEN } from './shared/replicate/simulator-token.ts'
@@ -77,51 +78,50 @@ function onSignals(stop: () => Promise<void>, log: Logger): void {
   process.on('SIGTERM', handle)
 }
 
+/** Starts everything, and greets. When `ended` aborts, the start stops between two steps. */
+async function start(config: Config, log: Logger, scope: Scope, ended: AbortSignal): Promise<Service> {
+  // The data folder of role all holds private data of this machine: keys, files of Redis, the simulator's journal.
+  if (config.role === 'all') process.umask(0o077)
+  const parts = await provideLocalParts(config, log, scope, ended)
+  warn(config, parts, log)
+  // Stopped after the service.
+  if (config.role === 'all') scope.defer('service file', () => forgetRunningService(config.dataDir))
+  const service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) }, scope)
+  ended.throwIfAborted()
+  if (config.role === 'all' && service.url !== null)
+    await writeRunningService(config.dataDir, {
+      url: service.url,
+      signInLinks: parts.devApiKey !== null,
+      simulator: parts.simulator?.apiUrl ?? null,
+    })
+  // Only on a terminal, where the operator may read the generated key; else standard output has JSON lines only.
+  if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
+  else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
+  return service
+}
+
 async function main(): Promise<void> {
   const config = readConfig()
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
   captureConsole(log)
-  let parts: LocalParts | undefined
-  let service: Service | undefined
-  // SIGHUP from a closing terminal ends the process; elsewhere it reloads the presets.
-  if (!process.stdout.isTTY) process.on('SIGHUP', () => void service?.reload())
   const ended = new AbortController()
-  async function start(): Promise<void> {
-    try {
-      // The data folder of role all holds private data of this machine: keys, files of Redis, the simulator's journal.
-      if (config.role === 'all') process.umask(0o077)
-      parts = await provideLocalParts(config, log, ended.signal)
-      warn(config, parts, log)
-      service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) })
-      ended.signal.throwIfAborted()
-      if (config.role === 'all' && service.url !== null)
-        await writeRunningService(config.dataDir, {
-          url: service.url,
-          signInLinks: parts.devApiKey !== null,
-          simulator: parts.simulator?.apiUrl ?? null,
-        })
-      // Only on a terminal, where the operator may read the generated key; else standard output has JSON lines only.
-      if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
-      else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
-    } catch (error) {
-      await service?.stop()
-      await parts?.stop()
-      throw error
-    }
-  }
-  let started: Promise<void> = Promise.resolve()
+  const begin = () => buildInScope(log, (scope) => start(config, log, scope, ended.signal))
+  let service: ReturnType<typeof begin> | undefined
+  // SIGHUP from a closing terminal ends the process; elsewhere it reloads the presets.
+  if (!process.stdout.isTTY)
+    process.on('SIGHUP', () => {
+      service?.then(({ reload }) => reload()).catch((error: unknown) => log.debug({ err: error }, 'nothing to reload'))
+    })
   onSignals(async () => {
     // A start in progress ends after its current step, and stops the parts that it started.
     ended.abort(new Error('a signal ended the start'))
-    await started.catch(() => undefined)
-    await service?.stop()
-    if (config.role === 'all') await forgetRunningService(config.dataDir)
-    await parts?.stop()
+    const running = await service?.catch(() => undefined)
+    await running?.stop()
   }, log)
   // Signals are handled from here on.
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue is starting')
-  started = start()
-  await started.catch((error: unknown) => {
+  service = begin()
+  await service.catch((error: unknown) => {
     if (!ended.signal.aborted) throw error
   })
 }

@@ -9,11 +9,12 @@ import { saveFiles } from '../src/cli/save-files.ts'
 import { credits, secondsBetween, span } from '../src/cli/format.ts'
 import { createClient } from '../src/client/client.ts'
 import type { Job } from '../src/client/types.ts'
-import { startService } from '../src/compose.ts'
-import { provideLocalParts } from '../src/local-parts.ts'
+import { startService } from '../src/compose/service.ts'
+import { provideLocalParts } from '../src/compose/local-parts.ts'
 import { parseConfig } from '../src/shared/settings/config.ts'
 import { readEnvironment } from '../src/shared/settings/environment.ts'
 import { createLogger } from '../src/shared/process/logger.ts'
+import { buildInScope } from '../src/shared/process/scope.ts'
 
 const STORY = [
   ['cover', 'Cover of a picture book: a small fox in front of a lighthouse, at dusk, watercolour'],
@@ -46,21 +47,19 @@ async function runDemo(dataDir: string, out: string): Promise<void> {
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
   say('Starting Redis, a simulator of Replicate, and genqueue …')
   const began = performance.now()
-  const parts = await provideLocalParts(config, log)
-  try {
+  const demo = await buildInScope(log, async (scope) => {
+    const parts = await provideLocalParts(config, log, scope)
     leaving.signal.throwIfAborted()
-    const service = await startService({ config, ...parts, log })
-    try {
-      leaving.signal.throwIfAborted()
-      const { url } = service
-      if (url === null || parts.devApiKey === null) throw new Error('The service did not open a port.')
-      say(`Ready after ${span((performance.now() - began) / 1000)} at ${url}\n`)
-      await makeBook(createClient({ baseUrl: url, key: parts.devApiKey }), out)
-    } finally {
-      await service.stop()
-    }
+    const { url } = await startService({ config, ...parts, log }, scope)
+    leaving.signal.throwIfAborted()
+    if (url === null || parts.devApiKey === null) throw new Error('The service did not open a port.')
+    return { url, key: parts.devApiKey }
+  })
+  try {
+    say(`Ready after ${span((performance.now() - began) / 1000)} at ${demo.url}\n`)
+    await makeBook(createClient({ baseUrl: demo.url, key: demo.key }), out)
   } finally {
-    await parts.stop()
+    await demo.stop()
   }
 }
 

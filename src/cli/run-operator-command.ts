@@ -3,6 +3,7 @@ import { ConfigError, loadConfig, type Config } from '../shared/settings/config.
 import { messageOf } from '../shared/values/error-text.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { createLogger } from '../shared/process/logger.ts'
+import { buildInScope } from '../shared/process/scope.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
 
@@ -15,12 +16,11 @@ export async function runOperatorCommand(
 ): Promise<number> {
   // The role does not matter for operators.
   const config = loadConfig({ ROLE: 'all' })
-  const tools = await openForOperators(config, createLogger({ level: 'silent', readable: false })).catch(
-    (error: unknown) => {
-      if (error instanceof ConfigError) throw error
-      throw new UnreachableError(messageOf(error), { cause: error })
-    },
-  )
+  const log = createLogger({ level: 'silent', readable: false })
+  const tools = await buildInScope(log, (scope) => openForOperators(config, log, scope)).catch((error: unknown) => {
+    if (error instanceof ConfigError) throw error
+    throw new UnreachableError(messageOf(error), { cause: error })
+  })
   try {
     return await work(tools, config)
   } catch (error) {
@@ -31,6 +31,6 @@ export async function runOperatorCommand(
       })
     throw error
   } finally {
-    await tools.close()
+    await tools.stop()
   }
 }

@@ -49,7 +49,7 @@ import { watchCapacity } from '../shared/conditions/redis-capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createWebhookSecrets } from '../shared/replicate/rules/webhook-secrets.ts'
-import { buildInScope } from '../shared/process/scope.ts'
+import type { Scope } from '../shared/process/scope.ts'
 import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
@@ -63,9 +63,7 @@ const WEBHOOK_FAILURES_PER_MINUTE = 100
 const SECRET_CHECK_MS = 10 * 60_000
 
 /** Builds everything except the listener, so that the public address can be known before the first job. */
-export const buildApi = (core: Core, options: ServiceOptions) => buildInScope((scope) => build(core, options, scope))
-
-async function build(core: Core, options: ServiceOptions, scope: AsyncDisposableStack) {
+export async function buildApi(core: Core, options: ServiceOptions, scope: Scope) {
   const { config, log } = options
   const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
   const reads = createReadBudget(readBudgetOptions(redis, keys, config))
@@ -81,7 +79,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   })
   const checks = createInputChecks()
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
-  scope.defer(foreign.stop)
+  scope.defer('schema worker', foreign.stop)
   const catalogue = await createCatalogue({
     read: async () => readPresets(await diskPresets(config.presetsDir), checks),
     models,
@@ -89,7 +87,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     foreign,
     log,
   })
-  scope.defer(catalogue.stop)
+  scope.defer('catalogue', catalogue.stop)
   const { conditions } = core
   const metrics = createMetrics({
     store,
@@ -99,11 +97,11 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     driftedPresets: catalogue.drifted,
   })
   const reader = consumerConnection(options.redisUrl, 'events', log)
-  scope.defer(() => reader.disconnect())
+  scope.defer('events redis', () => reader.disconnect())
   const subscriber = consumerConnection(options.redisUrl, 'progress', log)
-  scope.defer(() => subscriber.disconnect())
+  scope.defer('progress redis', () => subscriber.disconnect())
   const hub = await startEventHub({ reader, subscriber, redis, keys, onUnreadable: () => metrics.eventSkipped(), log })
-  scope.defer(hub.stop)
+  scope.defer('events', hub.stop)
   const links = createArtifactLinks(deployment.keys)
   const lasting = createLastingLinks(deployment.linkKeys)
   const view = createJobView({
@@ -134,7 +132,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     publicOrigin: arrival.publicOrigin,
     loginCodes: createRedisLoginCodes(redis, createTenantKeys(keys.tag), firstCode),
   })
-  scope.defer(auth.stop)
+  scope.defer('auth', auth.stop)
   const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
   const secrets = createWebhookSecrets({
     configured: config.replicate.webhookSecret,
@@ -146,7 +144,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     ...troublePause,
   })
   const capacity = watchCapacity(redis, conditions)
-  scope.defer(capacity.stop)
+  scope.defer('capacity', capacity.stop)
   const mayRun = createMayRun(config.allowRawModels)
   const mayRunUnpriced = createMayRunUnpriced({
     credits: core.credits,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
-import { createDoorbells, createQueues } from '../queues/producer.ts'
+import { closeQueues, createDoorbells, createQueues } from '../queues/producer.ts'
 import { createDelivers } from '../shared/artifacts/rules/delivery.ts'
 import { DISK_PATTERN, createArtifactNames } from '../shared/artifacts/rules/artifact-names.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
@@ -32,6 +32,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Rate } from '../shared/limits/rules/budget.ts'
 import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
+import type { Scope } from '../shared/process/scope.ts'
 import type { Deployment } from '../shared/redis/deployment.ts'
 import type { Generation } from '../shared/redis/generation.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
@@ -84,27 +85,19 @@ const REPORT_STALE_MS = 20_000
 export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
 /** Builds the storage of files and their names. */
-export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config) {
+export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config, scope: Scope) {
   const disk = createDiskArtifactStore(join(dataDir, 'artifacts'))
   const names =
     store === 's3' && bucket
       ? createArtifactNames(bucket.pattern, { byPreset: true })
       : createArtifactNames(DISK_PATTERN)
-  if (!bucket)
-    return {
-      artifacts: createStoredPlaces({ disk, bucket: null }, store),
-      names,
-      close: (): Promise<void> => Promise.resolve(),
-    }
+  if (!bucket) return { artifacts: createStoredPlaces({ disk, bucket: null }, store), names }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
   // A large module, loaded only with a bucket.
   const { createS3ArtifactStore } = await import('../shared/artifacts/s3-artifact-store.ts')
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
-  return {
-    artifacts: createStoredPlaces({ disk, bucket: s3 }, store),
-    names,
-    close: () => Promise.resolve(s3.close()),
-  }
+  scope.defer('storage', s3.close)
+  return { artifacts: createStoredPlaces({ disk, bucket: s3 }, store), names }
 }
 
 /** Conditions that delay this process or the others of its deployment. */
@@ -127,11 +120,12 @@ export interface SharedParts {
 }
 
 /** Builds the parts that api and workers share, over one connection. */
-export async function buildCore(redis: Redis, shared: SharedParts, options: ServiceOptions) {
+export async function buildCore(redis: Redis, shared: SharedParts, options: ServiceOptions, scope: Scope) {
   const { keys, deployment, generation, conditions, publicUrl, confirmDurable } = shared
   const { config, log, wrap = UNWRAPPED } = options
   const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
   const queues = createQueues(redis, keys.queues, log)
+  scope.defer('queues', () => closeQueues(queues))
   const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
   const commits = createCommitRunner(redis, timings, generation, {
@@ -163,8 +157,9 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       if (seen.kind === 'answered' && seen.date !== null) ahead = Date.now() - seen.date
     },
   })
+  scope.defer('upstream', upstream.close)
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks, delivers })
-  const storage = await buildStorage(config)
+  const storage = await buildStorage(config, scope)
   const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
   const batchStore = createRedisBatchStore({
     redis,
@@ -219,10 +214,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     delivers,
     upstream: wrap.upstream(upstream),
-    closeUpstream: upstream.close,
     artifacts,
     names: storage.names,
-    closeStorage: storage.close,
     lostBucket,
     reserveCheck: reserve.check,
     storageCheck: rememberCheck(withLostBucket(storage.artifacts.check, lostBucket), timings.storageCheck),

@@ -13,6 +13,7 @@ import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../shared/jobs/rules/timings.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
+import type { Scope } from '../shared/process/scope.ts'
 import { closeConnection, producerConnection, untilReady } from '../shared/redis/connection.ts'
 import { findDeployment, rotateDeploymentKey, rotateLinkKey } from '../shared/redis/deployment.ts'
 import { createGeneration } from '../shared/redis/generation.ts'
@@ -46,89 +47,80 @@ export interface OperatorTools {
   credits: { store: CreditStore; admin: CreditAdmin }
   /** Replays the ledger of one tenant or of all. */
   verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
-  close(): Promise<void>
 }
 
 /** Connects to a running or stopped deployment; starts and changes nothing. */
-export async function openForOperators(config: Config, log: Logger): Promise<OperatorTools> {
+export async function openForOperators(config: Config, log: Logger, scope: Scope): Promise<OperatorTools> {
   const redisUrl = config.redisUrl ?? (await runningRedisUrl(config.dataDir))
   if (redisUrl === null) throw new ConfigError(`REDIS_URL is not set, and no Redis runs for DATA_DIR ${config.dataDir}`)
   const redis = producerConnection(redisUrl, log)
-  try {
-    await untilReady(redis, READY_WITHIN_MS)
-    const keys = createJobKeys(config.keyPrefix)
-    const deployment = await findDeployment(redis, keys.deployment)
-    if (!deployment)
-      throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, but Redis holds no deployment of this name`)
-    const { token } = config.replicate
-    const creates = createRate(config)
-    // Without a token the predictions are at the simulator.
-    const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
-    const baseUrl =
-      token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
-    const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? SIMULATOR_TOKEN, baseUrl })
-    const confirmDurable = (): Promise<void> => Promise.resolve()
-    const timings = DEFAULT_TIMINGS
-    const store = createRedisJobStore({
-      redis,
-      keys,
-      timings,
-      creates,
-      account: ACCOUNT,
-      commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
-      confirmDurable,
-    })
-    const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
-    const list = async () => {
-      const now = await store.now()
-      const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
-      const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
-      return listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
-    }
-    const tokens = createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null })
-    const { artifacts, close: closeStorage } = await buildStorage(config)
-    const credits = createRedisCreditStore({ redis, keys })
-    const source = createRedisAuditSource({ redis, keys })
-    const ledgers = createRedisLedgerSource({ redis, keys })
-    return {
-      async audit({ files, ...options }) {
-        let unlisted: string | null = null
-        const listOrNote = async () => {
-          const listed = await list()
-          if (listed.kind === 'complete') return listed.predictions
-          unlisted = unlistedWords(listed.failure, { host: new URL(baseUrl).host, hasToken: token !== null })
-          return null
-        }
-        const report = await runAudit({
-          ...options,
-          source,
-          ledgers,
-          keys,
-          keep: config.keep,
-          account: ACCOUNT,
-          creates,
-          upstream: { list: listOrNote, tokens },
-          ...(files ? { artifacts } : {}),
-        })
-        return { ...report, unlisted }
-      },
-      rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
-      rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
-      tenants: createTenantAdmin(createTenantStore(redis, keys, config, deployment.id)),
-      makeLoginCode: createRedisLoginCodes(redis, createTenantKeys(keys.tag)).make,
-      credits: { store: credits, admin: createCreditAdmin(credits) },
-      async *verifyLedgers(tenant) {
-        for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)
-      },
-      async close() {
-        await upstream.close()
-        await closeStorage()
-        await closeConnection(redis)
-      },
-    }
-  } catch (error) {
-    await closeConnection(redis)
-    throw error
+  scope.defer('redis', () => closeConnection(redis))
+  await untilReady(redis, READY_WITHIN_MS)
+  const keys = createJobKeys(config.keyPrefix)
+  const deployment = await findDeployment(redis, keys.deployment)
+  if (!deployment)
+    throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, but Redis holds no deployment of this name`)
+  const { token } = config.replicate
+  const creates = createRate(config)
+  // Without a token the predictions are at the simulator.
+  const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
+  const baseUrl =
+    token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
+  const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? SIMULATOR_TOKEN, baseUrl })
+  scope.defer('upstream', upstream.close)
+  const confirmDurable = (): Promise<void> => Promise.resolve()
+  const timings = DEFAULT_TIMINGS
+  const store = createRedisJobStore({
+    redis,
+    keys,
+    timings,
+    creates,
+    account: ACCOUNT,
+    commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
+    confirmDurable,
+  })
+  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
+  const list = async () => {
+    const now = await store.now()
+    const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
+    const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
+    return listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
+  }
+  const tokens = createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null })
+  const { artifacts } = await buildStorage(config, scope)
+  const credits = createRedisCreditStore({ redis, keys })
+  const source = createRedisAuditSource({ redis, keys })
+  const ledgers = createRedisLedgerSource({ redis, keys })
+  return {
+    async audit({ files, ...options }) {
+      let unlisted: string | null = null
+      const listOrNote = async () => {
+        const listed = await list()
+        if (listed.kind === 'complete') return listed.predictions
+        unlisted = unlistedWords(listed.failure, { host: new URL(baseUrl).host, hasToken: token !== null })
+        return null
+      }
+      const report = await runAudit({
+        ...options,
+        source,
+        ledgers,
+        keys,
+        keep: config.keep,
+        account: ACCOUNT,
+        creates,
+        upstream: { list: listOrNote, tokens },
+        ...(files ? { artifacts } : {}),
+      })
+      return { ...report, unlisted }
+    },
+    rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
+    rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
+    tenants: createTenantAdmin(createTenantStore(redis, keys, config, deployment.id)),
+    makeLoginCode: createRedisLoginCodes(redis, createTenantKeys(keys.tag)).make,
+    credits: { store: credits, admin: createCreditAdmin(credits) },
+    async *verifyLedgers(tenant) {
+      for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)
+    },
   }
 }
 

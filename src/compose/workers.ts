@@ -6,7 +6,7 @@ import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import { createOutputShapes } from '../shared/catalogue/output-shapes.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
-import { buildInScope } from '../shared/process/scope.ts'
+import type { Scope } from '../shared/process/scope.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
 import { createCancelPrediction } from '../workers/cancel-prediction.ts'
@@ -32,10 +32,11 @@ const SLICE_ROWS = 1000
 /** Longest wait of a create for the model's Output schema, when the job was accepted without it, ms. */
 const SHAPE_WITHIN_MS = 2000
 
-export const buildWorkers = (core: Core, options: ServiceOptions): Promise<RunningWorkers> =>
-  buildInScope((scope) => build(core, options, scope))
-
-async function build(core: Core, options: ServiceOptions, scope: AsyncDisposableStack) {
+export async function buildWorkers(
+  core: Core,
+  options: ServiceOptions,
+  scope: Scope,
+): Promise<Pick<RunningWorkers, 'neglected' | 'restoreSweep'>> {
   const { config, log } = options
   const {
     redis,
@@ -57,7 +58,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
   })
-  scope.defer(fetcher.close)
+  scope.defer('fetcher', fetcher.close)
   const models = createModelCatalogue({
     async model(name, version) {
       await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
@@ -71,7 +72,7 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
   const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const inFlight = await trackCreates(presence, timings, conditions, log)
-  scope.defer(inFlight.stop)
+  scope.defer('creates', inFlight.stop)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -164,6 +165,6 @@ async function build(core: Core, options: ServiceOptions, scope: AsyncDisposable
       }),
     },
   })
-  scope.defer(workers.stop)
+  scope.defer('workers', workers.stop)
   return { neglected: workers.neglected, restoreSweep: workers.restoreSweep }
 }

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util'
-import { startService } from '../../src/compose.ts'
+import { startService } from '../../src/compose/service.ts'
 import { loadConfig } from '../../src/shared/settings/config.ts'
+import type { ServiceOptions } from '../../src/compose/core.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
+import { buildInScope } from '../../src/shared/process/scope.ts'
 import type { Timings } from '../../src/shared/jobs/rules/timings.ts'
 import { strikeAt, type Strike } from './borders.ts'
 
@@ -22,7 +24,7 @@ process.on('SIGTERM', () => {
     () => process.exit(1),
   )
 })
-const service = await startService({
+const options: ServiceOptions = {
   config,
   redisUrl: config.redisUrl ?? '',
   replicate: { token: config.replicate.token ?? '', baseUrl: config.replicate.baseUrl },
@@ -33,6 +35,7 @@ const service = await startService({
   onWedged: () => process.exit(1),
   ...(strike === null ? {} : { wrap: strikeAt(strike) }),
   log,
-})
+}
+const service = await buildInScope(log, (scope) => startService(options, scope))
 stop = service.stop
 process.stdout.write('chaos: running\n')

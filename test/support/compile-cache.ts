@@ -9,7 +9,7 @@ export const NODE_COMPILE_CACHE = join(root, 'node_modules/.cache/genqueue-tests
 
 /** Compiles what most processes load: those that a test kills leave nothing in the cache. */
 export async function fillCompileCache(): Promise<void> {
-  const loads = ['src/compose.ts', 'src/simulator/start-simulator.ts', 'src/cli/command-line.ts'].map(
+  const loads = ['src/compose/service.ts', 'src/simulator/start-simulator.ts', 'src/cli/command-line.ts'].map(
     (file) => `await import(${JSON.stringify(join(root, file))})`,
   )
   const { PATH = '', HOME = '' } = process.env

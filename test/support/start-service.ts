@@ -1,9 +1,11 @@
 import { Redis } from 'ioredis'
-import { startService as composeService, type Service } from '../../src/compose.ts'
+import { startService as composeService } from '../../src/compose/service.ts'
 import { parseConfig } from '../../src/shared/settings/config.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import type { Timings } from '../../src/shared/jobs/rules/timings.ts'
+import type { ServiceOptions } from '../../src/compose/core.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
+import { buildInScope } from '../../src/shared/process/scope.ts'
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/start-simulator.ts'
 import { createClient } from '../../src/client/client.ts'
 import { freshPrefix, testRedisUrl } from './redis.ts'
@@ -64,7 +66,12 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
   })
   const upstreamPort = (await options.through?.(simulator.port)) ?? simulator.port
   const { onLog } = options
-  const service: Service = await composeService({
+  const log = createLogger({
+    level: config.logLevel,
+    readable: false,
+    ...(onLog ? { destination: { write: onLog } } : {}),
+  })
+  const serviceOptions: ServiceOptions = {
     config,
     redisUrl,
     replicate: { token: 'test', baseUrl: `http://127.0.0.1:${upstreamPort}/v1` },
@@ -73,12 +80,9 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     adminPassword: TEST_ADMIN_PASSWORD,
     signInLink: options.signInLink ?? false,
     ...(options.timings ? { timings: options.timings } : {}),
-    log: createLogger({
-      level: config.logLevel,
-      readable: false,
-      ...(onLog ? { destination: { write: onLog } } : {}),
-    }),
-  })
+    log,
+  }
+  const service = await buildInScope(log, (scope) => composeService(serviceOptions, scope))
   const url = service.url ?? ''
   const redis = new Redis(redisUrl)
   return {

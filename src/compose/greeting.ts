@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import type { Service } from './compose.ts'
+import type { Service } from './service.ts'
 import type { LocalParts } from './local-parts.ts'
-import type { Config } from './shared/settings/config.ts'
-import { credentialsFile } from './shared/process/local-credentials.ts'
+import type { Config } from '../shared/settings/config.ts'
+import { credentialsFile } from '../shared/process/local-credentials.ts'
 
 export type GreetingParts = Pick<
   LocalParts,
@@ -10,7 +10,7 @@ export type GreetingParts = Pick<
 >
 
 /** Text for the terminal after startup: addresses, generated credentials, and a first command. */
-export function greeting(config: Config, parts: GreetingParts, service: Omit<Service, 'reload' | 'stop'>): string {
+export function greeting(config: Config, parts: GreetingParts, service: Omit<Service, 'reload'>): string {
   const { url, signInUrl, healthUrl } = service
   const lines: [string, string][] = []
   if (url !== null) {
