@@ -126,7 +126,6 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   const timings: Timings = { ...DEFAULT_TIMINGS, ...options.timings }
   const queues = createQueues(redis, keys.queues, log)
   scope.defer('queues', () => closeQueues(queues))
-  const doorbells = createDoorbells(queues)
   const webhooks = (): boolean => publicUrl() !== null
   const commits = createCommitRunner(redis, timings, generation, {
     key: keys.deployment,
@@ -145,6 +144,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       quota,
     }),
   )
+  const doorbells = createDoorbells(queues, store)
   const delivers = createDelivers(options.replicate.baseUrl)
   const judge = watchUpstream(conditions)
   /** Offset of this machine's clock to Replicate's, ms; positive: ahead; null: unknown yet. */

@@ -77,6 +77,7 @@ export async function buildWorkers(
     redis,
     prefix: keys.queues,
     queues,
+    doorbells,
     store,
     timings,
     creating: inFlight.any,

@@ -2,14 +2,19 @@ import { z } from 'zod'
 import type { ReadPurpose } from '../shared/limits/rules/budget.ts'
 
 /**
- * The queues and the payloads of their jobs. Doorbell: a BullMQ job that carries only ids; the records are the truth. The
- * sweep rings again when a doorbell fails or is lost. Finished doorbells are not kept, because BullMQ ignores an add while
+ * The queues and the payloads of their jobs. Doorbell: a BullMQ job that carries only ids; the records are the truth. A
+ * doorbell of the submit queue names no job: it stands for all jobs of the line (docs/adr/0009-one-doorbell-for-the-line.md).
+ * The sweep rings again when a doorbell fails or is lost. Finished doorbells are not kept, because BullMQ ignores an add while
  * a job with the same id exists in any state.
  */
 
 const jobId = z.string().regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/)
 
-export const submitPayload = z.object({ v: z.literal(1), job: jobId })
+/** Version 1, of earlier releases, names one job. */
+export const submitPayload = z.discriminatedUnion('v', [
+  z.object({ v: z.literal(1), job: jobId }),
+  z.object({ v: z.literal(2) }),
+])
 export const pollPayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 export const cancelPayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
 export const adoptPayload = z.object({ v: z.literal(1), account: z.string().max(64) })
@@ -23,22 +28,30 @@ export const windowPayload = z.object({
 })
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 
+/** Jobs of the line that a worker process handles at the same time. */
+export const SUBMITS_AT_ONCE = 25
+
+/** `concurrency`: entries that a worker process takes at the same time. `version`: newest payload of this release. */
 export const QUEUES = {
   submit: {
-    description: 'Creates predictions: one job here is one POST to Replicate, within the account budget.',
-    concurrency: 25,
+    description: 'Creates predictions: an entry here stands for all jobs that wait in line for a worker.',
+    concurrency: 1,
+    version: 2,
   },
   sweep: {
     description: 'Runs every second: rings doorbells for everything that is due, and cleans up old jobs.',
     concurrency: 1,
+    version: 1,
   },
   poll: {
     description: 'Polls Replicate for predictions without a webhook, and cancels predictions.',
     concurrency: 20,
+    version: 1,
   },
   store: {
     description: 'Copies output files before Replicate deletes them.',
     concurrency: 8,
+    version: 1,
   },
 } as const
 
@@ -71,7 +84,8 @@ export const storePriority = (expiresAt: number): number => 1 + (Math.floor(expi
 
 /** Deterministic ids deduplicate doorbells. BullMQ forbids `:` in an id. */
 export const doorbellId = {
-  submit: (job: string): string => `submit-${job}`,
+  /** `claims`: number of doorbells that have claimed so far, so the one of this number has not. */
+  line: (claims: number): string => `line-${claims}`,
   poll: (job: string, attempt: number): string => `poll-${job}-${attempt}`,
   cancel: (job: string, effect: string): string => `cancel-${job}-${effect.replaceAll(':', '-')}`,
   adopt: (account: string): string => `adopt-${account}`,

@@ -2,7 +2,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Effect } from '../shared/jobs/rules/job.ts'
 import { effectKey } from '../shared/jobs/rules/job.ts'
-import type { Doorbells } from '../shared/jobs/ports.ts'
+import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import {
   ADOPT,
@@ -48,10 +48,39 @@ export async function closeQueues(queues: Queues): Promise<void> {
   await Promise.all(Object.values(queues).map((queue) => queue.close()))
 }
 
-export function createDoorbells(queues: Queues): Doorbells {
+export function createDoorbells(queues: Queues, line: Pick<JobStore, 'joinLine'>): Doorbells {
+  /** Jobs that come while a ring is under way, which the next ring is for. */
+  let next: { jobs: Set<string>; rung: PromiseWithResolvers<void> } | undefined
+  let isRinging = false
+
+  /**
+   * The number is read after the jobs joined, and each doorbell counts when it claims. So a doorbell of this number has not
+   * claimed yet and will find the jobs, and BullMQ ignores a second one of the same id; without one, this is it. At most
+   * one doorbell of the line waits at a time.
+   */
+  async function ringAll(): Promise<void> {
+    isRinging = true
+    for (let ring = next; ring; ring = next) {
+      next = undefined
+      try {
+        const claims = await line.joinLine([...ring.jobs])
+        await queues.submit.add('line', { v: 2 }, { ...ONCE, jobId: doorbellId.line(claims) })
+        ring.rung.resolve()
+      } catch (error) {
+        ring.rung.reject(error)
+      }
+    }
+    isRinging = false
+  }
+
   return {
-    async submit(job) {
-      await queues.submit.add('submit', { v: 1, job }, { ...ONCE, jobId: doorbellId.submit(job) })
+    submit(...jobs) {
+      if (next === undefined) {
+        next = { jobs: new Set(), rung: Promise.withResolvers() }
+        if (!isRinging) setImmediate(() => void (isRinging || ringAll()))
+      }
+      for (const job of jobs) next.jobs.add(job)
+      return next.rung.promise
     },
     async poll(job, attempt, soon) {
       const priority = soon ? PRIORITY.expiring : PRIORITY.poll

@@ -11,6 +11,7 @@ import {
   QUEUES,
   storePayload,
   submitPayload,
+  SUBMITS_AT_ONCE,
   WINDOW,
   windowPayload,
   type QueueName,
@@ -19,8 +20,9 @@ import type { Queues } from '../queues/producer.ts'
 import { withDeadline } from '../shared/values/deadline.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
+import { createLineTaker } from './line-taker.ts'
 import { removeBrokenDoorbell } from './broken-doorbell.ts'
 
 export interface Processors {
@@ -42,9 +44,10 @@ export interface StartWorkersOptions {
   redis: Redis
   prefix: string
   queues: Queues
-  store: Pick<JobStore, 'deadLetter'>
+  store: Pick<JobStore, 'claimLine' | 'deadLetter' | 'rearm'>
   processors: Processors
   timings: Timings
+  doorbells: Pick<Doorbells, 'submit'>
   /** Whether creates of this process are in flight, whose outcomes must be written. */
   creating: () => boolean
   /** Time for running work to complete when the workers stop, ms */
@@ -70,8 +73,12 @@ const SCHEDULER = 'sweep'
 /** Timeout of a PING during shutdown; Redis then counts as unreachable, ms */
 const AWAY_MS = 1_000
 
-const isNewer = (data: unknown): boolean =>
-  typeof data === 'object' && data !== null && 'v' in data && typeof data.v === 'number' && data.v > 1
+const isNewer = (name: QueueName, data: unknown): boolean =>
+  typeof data === 'object' &&
+  data !== null &&
+  'v' in data &&
+  typeof data.v === 'number' &&
+  data.v > QUEUES[name].version
 
 /**
  * ms until a doorbell that this release cannot serve is rung again, for workers of a newer release. The backoff keeps this
@@ -103,7 +110,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       load[name].taken++
       load[name].busy++
       try {
-        if (isNewer(job.data)) throw new NewerRecordError('the queue entry was written by a newer release')
+        if (isNewer(name, job.data)) throw new NewerRecordError('the queue entry was written by a newer release')
         await run(job)
       } catch (error) {
         if (error instanceof NewerRecordError) {
@@ -142,10 +149,19 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     return worker
   }
 
+  const line = createLineTaker({
+    store: options.store,
+    doorbells: options.doorbells,
+    submit: processors.submit,
+    atOnce: SUBMITS_AT_ONCE,
+    timings,
+    log,
+    stopping: waits.signal,
+  })
   const workers = [
     open('submit', async ({ data }) => {
-      const { job } = submitPayload.parse(data)
-      await processors.submit(job, waits.signal)
+      const payload = submitPayload.parse(data)
+      await (payload.v === 1 ? line.takeOne(payload.job) : line.take())
     }),
     open('sweep', () => processors.sweep(waits.signal)),
     open('poll', async ({ name, data }) => {
@@ -220,7 +236,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     },
     async stop() {
       waits.abort(new Error('the worker is stopping'))
-      const closed = Promise.all(workers.map((worker) => worker.close()))
+      const closed = Promise.all([...workers.map((worker) => worker.close()), line.idle()])
       const deadline = setTimeout(() => work.abort(new Error('the worker is stopping')), options.stopWithin)
       const ended = new AbortController()
       try {

@@ -4,7 +4,7 @@ import { dueJob } from '../shared/jobs/record/due-member.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { OutputShape } from '../shared/artifacts/rules/output-shape.ts'
 import type { OutputShapes } from '../shared/catalogue/output-shapes.ts'
-import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { ApplyResult, Lifecycle, Seen } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobEvent } from '../shared/jobs/rules/decision.ts'
@@ -80,8 +80,15 @@ export function createSubmitJob({
   const mutex = createFifoMutex()
   let tickets = 0
 
+  interface Wanted extends PreparedInput {
+    shape: OutputShape | null
+    /** The job from which the input was prepared. */
+    seen: Seen
+  }
+
   interface Permit {
     job: JobRecord
+    seen: Seen
     claim: string
     /** Monotonic, ms: from before the commit was sent. */
     asked: number
@@ -93,12 +100,10 @@ export function createSubmitJob({
    * The input to send; null when the job has to wait for it, or needs no POST any more. It is prepared before the intent,
    * because uploads of files may take longer than a permit lasts.
    */
-  async function prepared(
-    id: string,
-    signal: AbortSignal,
-  ): Promise<(PreparedInput & { shape: OutputShape | null }) | null> {
-    const job = await store.read(id)
-    if (job === null || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
+  async function prepared(id: string, signal: AbortSignal): Promise<Wanted | null> {
+    const seen = await lifecycle.look(id)
+    const job = seen.state?.job
+    if (job === undefined || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
     if (filesOf(job.input).size > 0) {
       const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
       if (rest > 0) {
@@ -107,7 +112,8 @@ export function createSubmitJob({
       }
     }
     const result = await prepare(job, signal)
-    if (result.kind === 'ready') return { ...result, shape: job.output_shape === null ? await outputShapes(job) : null }
+    if (result.kind === 'ready')
+      return { ...result, seen, shape: job.output_shape === null ? await outputShapes(job) : null }
     const error = result.kind === 'impossible' ? result.error : null
     const { health, pause } = result.kind === 'trouble' ? result : { health: null, pause: null }
     await lifecycle.apply(id, { type: 'not_prepared', error, health, pause }, 'worker')
@@ -118,7 +124,7 @@ export function createSubmitJob({
   async function intend(
     id: string,
     ticket: number,
-    { until, shape }: { until: number; shape: OutputShape | null },
+    { until, shape, seen }: Wanted,
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
     for (;;) {
@@ -139,6 +145,7 @@ export function createSubmitJob({
             return { type: 'intend', claim, ...(shape === null ? {} : { output_shape: shape }) }
           },
           'worker',
+          seen,
         )
         .catch(async (error: unknown) => {
           if (error instanceof GateClosedError) {
@@ -158,7 +165,7 @@ export function createSubmitJob({
         await delay(UNCONFIRMED_NAP_MS, undefined, { signal })
         return 'stale'
       }
-      if (result?.kind === 'applied') return { job: result.state.job, claim, asked, end }
+      if (result?.kind === 'applied') return { job: result.state.job, seen: result.seen, claim, asked, end }
       end()
       if (result === null) {
         const { retryInMs } = await recover(signal)
@@ -208,7 +215,7 @@ export function createSubmitJob({
   async function intendInTurn(
     id: string,
     ticket: number,
-    wanted: { until: number; shape: OutputShape | null },
+    wanted: Wanted,
     signal: AbortSignal,
   ): Promise<Permit | 'stale' | null> {
     await mutex.acquire(ticket)
@@ -248,7 +255,7 @@ export function createSubmitJob({
     }
   }
 
-  async function post({ job, claim, asked }: Permit, input: JsonObject, signal: AbortSignal): Promise<boolean> {
+  async function post({ job, seen, claim, asked }: Permit, input: JsonObject, signal: AbortSignal): Promise<boolean> {
     const { id, attempt } = job
     const outcome = await upstream.create(
       {
@@ -270,10 +277,10 @@ export function createSubmitJob({
     let record: () => Promise<ApplyResult>
     if (outcome.kind === 'created') {
       const { prediction } = outcome
-      record = () => lifecycle.observe(id, attempt, prediction, 'create')
+      record = () => lifecycle.observe(id, attempt, prediction, 'create', { seen })
     } else {
       const event = eventOf(await judged(outcome), attempt, claim)
-      record = () => lifecycle.apply(id, event, 'create')
+      record = () => lifecycle.apply(id, event, 'create', seen)
     }
     const result = await untilTaken(record, id, signal)
     if (outcome.kind === 'unknown') {

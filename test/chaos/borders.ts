@@ -114,8 +114,8 @@ export function strikeAt(strike: Strike): PortWraps {
     store: (store) => ({
       ...store,
       create: (...args) => around('commit:accept', () => store.create(...args)),
-      commit: (state, commit, cause, id) =>
-        around(`commit:${nameOf(commit, cause)}`, () => store.commit(state, commit, cause, id)),
+      commit: (state, commit, cause, ...rest) =>
+        around(`commit:${nameOf(commit, cause)}`, () => store.commit(state, commit, cause, ...rest)),
     }),
     upstream: (upstream): PredictionPort => ({
       create: (request, beginBy) => around('create', () => upstream.create(request, beginBy)),

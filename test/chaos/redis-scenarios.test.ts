@@ -1,7 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { doorbellId } from '../../src/queues/contracts.ts'
 import { appendOnlyFile } from '../support/append-only-file.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { hello, long, startScenarios, type Scenario } from './scenario.ts'
@@ -102,10 +101,10 @@ describe('F17 Redis restarts without its last writes: the forgotten prediction i
     await s.noWorkers()
     if (name === 'by listing') await s.fleet.simulator.faults({ webhooks: { drop: 1 } })
     const { id } = await s.client.submit(long(`F17 ${name}`))
-    // The doorbell is the last that the accept writes; Redis may answer before it has written to the file.
+    // Its place in line is the last that the accept writes; Redis may answer before it has written to the file.
     const kept = await waitFor('the accept to be in the file', () => {
       const written = readFileSync(appendOnlyFile(s.fleet.redis))
-      return written.includes(doorbellId.submit(id)) && written.length
+      return written.includes(`${s.fleet.keys.line}\r\n$1\r\n0\r\n$30\r\n${id}`) && written.length
     })
     const worker = await s.worker()
     await waitFor('the prediction to be recorded', async () => (await s.attempt(id, 1, 'prediction_id')) ?? undefined)

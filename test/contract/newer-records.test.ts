@@ -124,14 +124,20 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
     poll: (id) => serve(`poll ${id}`),
     cancel: (id) => serve(`cancel ${id}`),
     store: (id) => serve(`store ${id}`),
-    sweep: nothing,
+    // A job that a worker leaves is due again, and comes back into the line.
+    async sweep() {
+      const { members } = await scene.store.claimDue(10)
+      for (const member of members) if (member.kind === 'job') await doorbells.submit(member.job)
+    },
     adopt: nothing,
     window: nothing,
   }
+  const doorbells = createDoorbells(queues, scene.store)
   const options = {
     redis,
     prefix,
     queues,
+    doorbells,
     store: scene.store,
     timings: scene.timings,
     creating: () => false,
@@ -141,7 +147,6 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
   const workers = await startWorkers({ ...options, processors })
   afterAll(() => workers.stop())
   const id = await scene.accepted()
-  const doorbells = createDoorbells(queues)
   await doorbells.submit(id)
   await doorbells.poll(id, 1, false)
   await doorbells.effect(id, { v: 1, kind: 'cancel', attempt: 1, prediction_id: 'p', requested_at: 0 })
@@ -152,7 +157,7 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
   expect(served.toSorted()).toEqual(all)
 
   // Its own words may be newer, too: no processor sees them, and they are kept.
-  await queues.submit.add('submit', { v: 2, of: 'another release' }, { jobId: 'newer' })
+  await queues.submit.add('submit', { v: 3, of: 'another release' }, { jobId: 'newer' })
   await waitFor('it to be left', async () => ((await queues.submit.getJob('newer'))?.attemptsStarted ?? 0) > 1)
   expect(served).toHaveLength(all.length)
 })
@@ -174,15 +179,16 @@ test('a doorbell that is damaged in Redis is removed and recorded, and the next 
     window: nothing,
   }
   const [data, options] = [await scene.accepted(), await scene.accepted()]
-  const doorbells = createDoorbells(queues)
-  for (const id of [data, options]) await doorbells.submit(id)
-  await redis.hset(queues.submit.toKey(`submit-${data}`), 'data', '{"v":1,')
-  await redis.hset(queues.submit.toKey(`submit-${options}`), 'opts', 'no JSON')
+  const doorbells = createDoorbells(queues, scene.store)
+  for (const id of [data, options]) await doorbells.poll(id, 1, false)
+  await redis.hset(queues.poll.toKey(`poll-${data}-1`), 'data', '{"v":1,')
+  await redis.hset(queues.poll.toKey(`poll-${options}-1`), 'opts', 'no JSON')
   const { store, timings } = scene
   const workers = await startWorkers({
     redis,
     prefix,
     queues,
+    doorbells,
     store,
     timings,
     creating: () => false,
@@ -201,8 +207,8 @@ test('a doorbell that is damaged in Redis is removed and recorded, and the next 
   expect((await letters()).map((fields) => fields.join(' ')).toSorted()).toEqual(
     [data, options].map((id) => `reason broken_doorbell job ${id}`).toSorted(),
   )
-  expect(await queues.submit.getJobCounts('active', 'waiting', 'failed')).toEqual({ active: 0, waiting: 0, failed: 0 })
-  for (const id of [data, options]) await doorbells.submit(id)
+  expect(await queues.poll.getJobCounts('active', 'waiting', 'failed')).toEqual({ active: 0, waiting: 0, failed: 0 })
+  for (const id of [data, options]) await doorbells.poll(id, 1, false)
   await waitFor('both to be served', () => served.length === 2)
   expect(served.toSorted()).toEqual([data, options].toSorted())
 })

@@ -232,6 +232,24 @@ describe('a commit', () => {
     expect(await dump(shared)).toEqual(before)
   })
 
+  test('on a revision that another memory of Redis wrote is stale and writes nothing', async () => {
+    const { job } = await accepted(shared)
+    const record = await shared.redis.dumpBuffer(shared.keys.job(job.id))
+    await happen(shared, job.id, { type: 'intend', claim: 'mine' }, 'worker', 'mine')
+    const intended = await shared.store.load(job.id)
+    if (!intended.state || !record) throw new Error('no state')
+    expect(intended.commit).toBe('mine')
+    // Redis loses the intent, and another commit makes the same revision.
+    await shared.redis.restore(shared.keys.job(job.id), 0, record, 'REPLACE')
+    await happen(shared, job.id, { type: 'cancel' }, 'api', 'other')
+    const after = await dump(shared)
+    const outcome = decide(shared, intended.state, { type: 'not_sent', attempt: 1, claim: 'mine' })
+    expect(await shared.store.commit(intended.state, outcome, 'worker', 'late', intended.commit)).toEqual({
+      status: 'stale',
+    })
+    expect(await dump(shared)).toEqual(after)
+  })
+
   test('among many at the same moment is the only one', async () => {
     const { job } = await accepted(shared)
     const { state } = await shared.store.load(job.id)
@@ -1302,7 +1320,7 @@ test('storage failures report their duration until storage works', async () => {
 })
 
 describe('the commit script', () => {
-  const head = ['commit', '', '', '', ''] as const
+  const head = { id: 'commit', revision: null }
   const runner = (at: Scene) => createCommitRunner(at.redis, at.timings, at.generation)
   const input = ({ keys }: Scene) => new CommitScriptInput(keys.job('none'), keys.account(ACCOUNT))
 
@@ -1320,10 +1338,10 @@ describe('the commit script', () => {
     const before = await dump(at)
     const unknown = input(at).add('set', at.keys.swept, '1')
     unknown.operations.push('no_such', '1', '0')
-    await expect(runner(at).run('always', unknown, [...head])).rejects.toThrow('there is no operation no_such')
+    await expect(runner(at).run('always', unknown, head)).rejects.toThrow('there is no operation no_such')
     const cut = input(at).add('set', at.keys.swept, '1')
     cut.operations.pop()
-    await expect(runner(at).run('always', cut, [...head])).rejects.toThrow('set is incomplete')
+    await expect(runner(at).run('always', cut, head)).rejects.toThrow('set is incomplete')
     expect(await dump(at)).toEqual(before)
   })
 })

@@ -138,7 +138,7 @@ export function createWebhookReceiver({
   }
 
   async function dispatch(target: Target, prediction: Prediction, webhookId: string): Promise<number> {
-    const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', webhookId)
+    const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', { webhookId })
     if (result.kind === 'missing') {
       // Late event of a deleted job.
       if (await store.isForeign(account, prediction.id)) return ignore('deleted_job', target)

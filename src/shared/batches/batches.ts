@@ -45,7 +45,7 @@ export function createBatches({
   /** A lost doorbell only delays a job: every job of the batch is due soon. */
   async function ring(ids: readonly string[]): Promise<void> {
     try {
-      await mapLimited(ids, AT_ONCE, (id) => doorbells.submit(id))
+      await doorbells.submit(...ids)
     } catch (error) {
       log.warn({ err: error }, 'could not queue the jobs of a batch; the sweep queues them within seconds')
     }

@@ -53,10 +53,16 @@ export function createRedisBatchStore(options: {
   const run = async (
     script: 'new_work' | 'always',
     input: CommitScriptInput,
-    rev: string,
-    notAfter = '',
+    revision: number | null,
+    notAfter?: number,
   ): Promise<Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }> =>
-    (await commits.run(script, input, [newCommitId(), rev, notAfter, '', ''])).result
+    (
+      await commits.run(script, input, {
+        id: newCommitId(),
+        revision,
+        ...(notAfter === undefined ? {} : { notAfter }),
+      })
+    ).result
 
   /** Writes the drafts, one commit for each group; the first creates the batch. Returns the batch's revision. */
   async function writeDrafts(batch: BatchRecord, jobs: readonly JobRecord[]): Promise<number> {
@@ -72,7 +78,7 @@ export function createRedisBatchStore(options: {
         .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.draftLife })
         .add('zadd_from', keys.batchJobs(batch.id), written, ...group.map(({ id }) => id))
       for (const job of group) planRecord(input, job, plan)
-      const { status } = await run('new_work', input, rev === 0 ? '' : String(rev))
+      const { status } = await run('new_work', input, rev === 0 ? null : rev)
       if (status !== 'applied' && status !== 'repeated') throw new Error(`draft of ${batch.id}: ${status}`)
       rev++
       written += group.length
@@ -126,7 +132,7 @@ export function createRedisBatchStore(options: {
       const current = await redis.hget(keys.batch(batch.id), 'rev')
       // Accepted in the meantime, or removed by another sweep.
       if (current === null || (isDraft && (await redis.hget(keys.batch(batch.id), 'state')) !== 'draft')) return
-      const { status } = await run('always', input, current)
+      const { status } = await run('always', input, Number(current))
       if (status === 'stale') continue
       if (isLast) return
     }
@@ -138,8 +144,8 @@ export function createRedisBatchStore(options: {
 
     async accept(batch, jobs, idempotency, limits) {
       const rev = await writeDrafts(batch, jobs)
-      const notAfter = String(commits.clock.now() + timings.acceptWithin)
-      const result = await run('new_work', acceptance(batch, jobs, idempotency, limits), String(rev), notAfter)
+      const notAfter = commits.clock.now() + timings.acceptWithin
+      const result = await run('new_work', acceptance(batch, jobs, idempotency, limits), rev, notAfter)
       switch (result.status) {
         case 'applied':
         case 'repeated': {
@@ -186,7 +192,7 @@ export function createRedisBatchStore(options: {
       const input = inputFor(batch.id)
         .add('stop_batch', keys.batch(batch.id), 'canceled')
         .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.ringAgain.min })
-      return (await run('always', input, String(batch.rev))).status === 'applied'
+      return (await run('always', input, batch.rev)).status === 'applied'
     },
 
     async keepUntil(id, at) {

@@ -11,7 +11,7 @@ import { newRecord, type NewJob } from './rules/new-job.ts'
 import type { Timings } from './rules/timings.ts'
 import { newCommitId, randomFraction } from './commit/commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './rules/decision.ts'
-import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore } from './ports.ts'
+import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore, type Snapshot } from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
 import { transition } from './rules/transitions.ts'
 
@@ -41,7 +41,8 @@ export type AcceptResult =
   | { kind: 'beyond' }
 
 export type ApplyResult =
-  | { kind: 'applied'; state: JobState }
+  /** `seen`: the job after the commit, to decide on without loading it. */
+  | { kind: 'applied'; state: JobState; seen: Seen }
   | { kind: 'ignored'; reason: Ignored['reason']; state: JobState }
   | { kind: 'missing' }
   | { kind: 'limited' | 'paused'; waitMs: number }
@@ -51,6 +52,14 @@ export type ApplyResult =
   /** Its batch lets no further job begin: the job is final. */
   | { kind: 'batch_stopped' }
   | { kind: 'taken'; holder: string }
+
+/**
+ * A job as this process saw it, and when (monotonic, ms). A decision on it commits only while the job still has that
+ * revision, written by that commit; else the job is loaded.
+ */
+export interface Seen extends Snapshot {
+  at: number
+}
 
 /** Consecutive lost races that indicate a damaged record rather than contention. */
 const MAX_RACES = 50
@@ -95,7 +104,8 @@ export function createLifecycle({
     if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
     if (left(before, job))
       await ring('submit', async () => {
-        for (const id of await store.leaveCrowd(job)) await doorbells.submit(id)
+        const jobs = await store.leaveCrowd(job)
+        if (jobs.length > 0) await doorbells.submit(...jobs)
       })
     await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
   }
@@ -120,24 +130,29 @@ export function createLifecycle({
     return expected
   }
 
+  const look = async (id: string): Promise<Seen> => ({ ...(await store.load(id)), at: performance.now() })
+
   /**
-   * Loads the job, decides, commits; starts over after a lost race. Throws when Redis does not respond: whether the commit
-   * was made is then unknown.
+   * Loads the job, decides, commits; starts over after a lost race. `seen`: decides on this first, without loading. Throws
+   * when Redis does not respond: whether the commit was made is then unknown.
    */
   async function apply(
     id: string,
     event: JobEvent | ((commitId: string) => JobEvent),
     cause: Cause,
+    seen?: Seen,
   ): Promise<ApplyResult> {
     let isInCrowd = false
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = newCommitId()
-      const { now, paused, silence, state } = await store.load(id)
+      const known = (race === 0 ? seen : undefined) ?? (await look(id))
+      const { paused, silence, state } = known
+      const since = performance.now() - known.at
       if (cause === 'webhook' && silence > 0) await recordWebhook()
       if (state === null) return { kind: 'missing' }
       const expected = await expectedRun(state.job)
       const context = {
-        now,
+        now: known.now + Math.round(since),
         paused,
         cause,
         timings,
@@ -147,16 +162,20 @@ export function createLifecycle({
       }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
       if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
-      const result = await store.commit(state, decision, cause, commitId)
+      const result = await store.commit(state, decision, cause, commitId, known.commit)
       switch (result.status) {
         case 'applied':
           await announce(state.job, result.state, decision, cause)
-          return { kind: 'applied', state: result.state }
+          return {
+            kind: 'applied',
+            state: result.state,
+            seen: { ...known, state: result.state, commit: commitId },
+          }
         case 'repeated': {
-          const again = await store.load(id)
+          const again = await look(id)
           if (again.state === null) return { kind: 'missing' }
           await announce(state.job, again.state, decision, cause)
-          return { kind: 'applied', state: again.state }
+          return { kind: 'applied', state: again.state, seen: again }
         }
         case 'limited':
         case 'paused':
@@ -198,6 +217,7 @@ export function createLifecycle({
   return {
     apply,
     known,
+    look,
 
     /** `idempotency`: the entry's name and the digest of the canonical body. */
     async accept(
@@ -225,18 +245,19 @@ export function createLifecycle({
     /** `job_<ulid>`, increasing within this process. */
     newJobId: (): string => `job_${nextUlid()}`,
 
-    /** Applies an observed prediction: changes the job, or only its progress. */
+    /** Applies an observed prediction: changes the job, or only its progress. `seen`: as for `apply`. */
     async observe(
       id: string,
       attempt: number,
       prediction: Prediction,
       cause: Cause,
-      webhookId?: string,
+      { webhookId, seen }: { webhookId?: string; seen?: Seen } = {},
     ): Promise<ApplyResult> {
       const result = await apply(
         id,
         { type: 'observed', attempt, prediction, ...(webhookId === undefined ? {} : { webhook_id: webhookId }) },
         cause,
+        seen,
       )
       if (result.kind === 'ignored' && result.reason === 'no_news') {
         const { job } = result.state

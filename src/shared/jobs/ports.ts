@@ -51,6 +51,8 @@ export interface Snapshot {
   /** Number of predictions found final by polling since the last webhook. */
   silence: number
   state: JobState | null
+  /** The commit that wrote the revision of `state`; '' when the record does not name it. */
+  commit: string
 }
 
 /** Figures for metrics. */
@@ -87,7 +89,8 @@ export interface JobStore {
     commitId: string,
     limits?: AcceptLimits,
   ): Promise<CommitResult>
-  commit(state: JobState, commit: Commit, cause: Cause, commitId: string): Promise<CommitResult>
+  /** `basis`: the commit that wrote the revision of `state`; '' or absent: any. */
+  commit(state: JobState, commit: Commit, cause: Cause, commitId: string, basis?: string): Promise<CommitResult>
   /** Makes the job wait for another job to end. */
   joinCrowd(job: JobRecord, crowd: Crowd): Promise<void>
   /** The crowd in which the job waits, if any. */
@@ -137,6 +140,13 @@ export interface JobStore {
   pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
   /** Number of outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>
+  /** Puts jobs in line for a worker; returns the number of doorbells that have claimed jobs of the line so far. */
+  joinLine(jobs: readonly string[]): Promise<number>
+  /**
+   * Takes the first jobs of the line, under a lease. `left`: the number of jobs that remain. `isFirst`: the first claim of a
+   * doorbell.
+   */
+  claimLine(limit: number, isFirst: boolean): Promise<{ jobs: string[]; left: number }>
   claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /**
    * Opens the recovery gate for a generation of Redis's memory that was compared with upstream's list, after a commit
@@ -171,7 +181,8 @@ export interface JobStore {
 
 /** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {
-  submit(job: string): Promise<void>
+  /** Puts jobs in line, and rings once for all of them. Without jobs: rings for what is in the line. */
+  submit(...jobs: string[]): Promise<void>
   /** `soon`: upstream removes the prediction soon. */
   poll(job: string, attempt: number, soon: boolean): Promise<void>
   /** Requests a search for the predictions of unknown outcomes. */

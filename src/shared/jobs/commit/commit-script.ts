@@ -91,13 +91,18 @@ export interface RedisClock {
   observe(now: number): void
 }
 
-export type CommitHead = [
-  commitId: string,
-  revision: string,
-  notAfter: string,
-  intervalMicros: string,
-  toleranceMicros: string,
-]
+/** What a commit requires, apart from its guards. */
+export interface CommitHead {
+  id: string
+  /** The revision on which the decision was made; null: the job must not exist yet. */
+  revision: number | null
+  /** The commit that wrote that revision: another memory of Redis may hold another one. '' when it is not known. */
+  basis?: string
+  /** Latest time of the commit: ms, Redis clock. */
+  notAfter?: number
+  /** Microseconds per token of the create budget, and its tolerance: the commit takes a token. */
+  budget?: { interval: number; tolerance: number }
+}
 
 export interface CommitReply {
   result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }

@@ -9,12 +9,14 @@
     ARGV[1]   commit id; the job stores the last eight, in fields c0 to c7 by revision, so that a repetition of a commit
               returns "repeated"
     ARGV[2]   the revision on which the decision was made; '' when the job must not exist yet
-    ARGV[3]   latest time of the commit: ms; '' for no limit
-    ARGV[4]   create budget: microseconds per token; '' when this commit takes none
-    ARGV[5]   create budget: tolerance in microseconds (burst minus one, times ARGV[4])
-    ARGV[6]   ramp: ms over which creation returns to its full rate after the circuit breaker closed
-    ARGV[7]   lease of the one create of a half-open account, ms, until its outcome is known
-    ARGV[8..] guards and writes, each: name, key index, number of arguments, arguments
+    ARGV[3]   the id of the commit that wrote that revision; '' for any (a memory of Redis that went back may have written
+              this revision anew)
+    ARGV[4]   latest time of the commit: ms; '' for no limit
+    ARGV[5]   create budget: microseconds per token; '' when this commit takes none
+    ARGV[6]   create budget: tolerance in microseconds (burst minus one, times ARGV[5])
+    ARGV[7]   ramp: ms over which creation returns to its full rate after the circuit breaker closed
+    ARGV[8]   lease of the one create of a half-open account, ms, until its outcome is known
+    ARGV[9..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  generation id (of Redis's memory; its recovery gate must be open)
                        deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold this value)
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
@@ -92,14 +94,14 @@ for slot = 2, 9 do
     return reply('repeated', revision)
   end
 end
-if revision ~= ARGV[2] then
+if revision ~= ARGV[2] or (ARGV[3] ~= '' and known[2 + tonumber(revision) % 8] ~= ARGV[3]) then
   return reply('stale', revision)
 end
-if ARGV[3] ~= '' and now > tonumber(ARGV[3]) then
+if ARGV[4] ~= '' and now > tonumber(ARGV[4]) then
   return reply('too_late')
 end
 
-local at = 8
+local at = 9
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
@@ -177,7 +179,7 @@ while at <= #ARGV do
 end
 
 local next_arrival
-if ARGV[4] ~= '' then
+if ARGV[5] ~= '' then
   local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival', 'half_open', 'probe', 'ramp_from')
   local paused_until = tonumber(account[1] or '0')
   if paused_until > now then
@@ -187,19 +189,19 @@ if ARGV[4] ~= '' then
     return reply('probing')
   end
   -- After the circuit breaker closed, the rate ramps up from a tenth to the full rate.
-  local interval = tonumber(ARGV[4])
+  local interval = tonumber(ARGV[5])
   local ramped = now - tonumber(account[5] or '0')
-  local ramp = tonumber(ARGV[6])
+  local ramp = tonumber(ARGV[7])
   if ramped < ramp then
     interval = interval / math.max(0.1, ramped / ramp)
   end
   -- GCRA: each token moves the theoretical arrival time by one interval; it may run ahead of now by the tolerance.
   local arrival = math.max(tonumber(account[2] or '0'), now_us)
   -- No token can have moved it this far: the clock was set back. One create passes, the others come at the rate.
-  if arrival > now_us + tonumber(ARGV[5]) + 10 * tonumber(ARGV[4]) then
-    arrival = now_us + tonumber(ARGV[5])
+  if arrival > now_us + tonumber(ARGV[6]) + 10 * tonumber(ARGV[5]) then
+    arrival = now_us + tonumber(ARGV[6])
   end
-  local early = arrival - tonumber(ARGV[5]) - now_us
+  local early = arrival - tonumber(ARGV[6]) - now_us
   if early > 0 then
     return reply('limited', whole(math.ceil(early / 1000)))
   end
@@ -210,7 +212,7 @@ end
 if next_arrival then
   redis.call('HSET', KEYS[2], 'next_arrival', whole(next_arrival))
   if redis.call('HDEL', KEYS[2], 'probe') == 1 then
-    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[7])), 'probe_holder', ARGV[1])
+    redis.call('HSET', KEYS[2], 'probe_lease', whole(now + tonumber(ARGV[8])), 'probe_holder', ARGV[1])
   end
 end
 
@@ -226,7 +228,7 @@ local function keys_at(...)
   end
   return unpack(names)
 end
-at = 8
+at = 9
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local first, second = ARGV[at + 3], ARGV[at + 4]

@@ -78,7 +78,19 @@ export function createCommitRunner(
       if (script === 'intent') guard.push('generation', String(input.indexOf(generation.key)), '1', generation.known())
       if (script === 'new_work' && deployment)
         guard.push('deployment', String(input.indexOf(deployment.key)), '1', deployment.id)
-      const args = [...head, String(timings.ramp), String(timings.intentSilence), ...guard, ...input.operations]
+      const { id, revision, basis = '', notAfter, budget } = head
+      const args = [
+        id,
+        String(revision ?? ''),
+        basis,
+        String(notAfter ?? ''),
+        String(budget?.interval ?? ''),
+        String(budget?.tolerance ?? ''),
+        String(timings.ramp),
+        String(timings.intentSilence),
+        ...guard,
+        ...input.operations,
+      ]
       const reply = await SCRIPTS[script](redis, input.keys, args).catch((error: unknown) => {
         if (!(error instanceof ScriptUnknownError)) throw error
         generation.doubt()

@@ -11,7 +11,7 @@ import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './c
 import { effectKey, isFinal, type JobRecord } from '../rules/job.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { SILENT_FROM, type JobStore } from '../ports.ts'
-import { decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
+import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
 import { chargeOf, crowdsOf } from './share-plan.ts'
@@ -23,6 +23,7 @@ const limits = (name: string): URL => new URL(`../../limits/${name}`, import.met
 const pauseClock = [clockLua, limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
+const claimLine = loadScript(here('claim-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const writeProgress = loadScript(here('progress.lua'), { includes: [clockLua] })
 const rememberRun = loadScript(here('remember-run.lua'))
@@ -41,6 +42,7 @@ const textsOrNulls = z.custom<(string | null)[]>(
 )
 const readReply = z.array(z.tuple([texts, textsOrNulls]))
 const loadReply = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number(), texts, texts, textsOrNulls])
+const claimedLine = z.tuple([z.number()], z.string())
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 const pauseSchema = z.object({
   // A newer release may pause for a reason that this one does not know.
@@ -73,7 +75,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     ...(options.quota ? { quota: options.quota } : {}),
   }
   const interval = intervalOf(creates)
-  const budget = [String(interval), String(interval * (creates.burst - 1))]
+  const budget = { interval, tolerance: interval * (creates.burst - 1) }
   const { clock, run } = options.commits
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
@@ -85,12 +87,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     const [now, paused, silence, hash, outbox, documents] = reply
     clock.observe(now)
     const job = decodeJob({ id, hash, documents })
-    if (job === null) return { now, paused, silence, state: null }
+    if (job === null) return { now, paused, silence, state: null, commit: '' }
     return {
       now,
       paused,
       silence,
       state: { job, attempts: decodeAttempts(hash), effects: decodeEffects(outbox) },
+      commit: commitOf(hash, job.rev),
     }
   }
 
@@ -120,22 +123,21 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async create(job, idempotency, commitId, limits = { queuedJobs: null }) {
       const input = planCreate(job, idempotency, planOptions, limits)
-      const notAfter = String(clock.now() + timings.acceptWithin)
-      const { result, now, detail } = await run('new_work', input, [commitId, '', notAfter, '', ''])
+      const notAfter = clock.now() + timings.acceptWithin
+      const { result, now, detail } = await run('new_work', input, { id: commitId, revision: null, notAfter })
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
       const times = { created_at: now, start_since: now, start_paused: Number(detail) }
       return { status: 'applied', state: { job: { ...job, rev: 1, ...times }, attempts: [], effects: [] } }
     },
 
-    async commit(state, commit, cause, commitId) {
+    async commit(state, commit, cause, commitId, basis = '') {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
-      const [perToken = '', tolerance = ''] = commit.takesBudget ? budget : []
-      const script = commit.takesBudget ? 'intent' : 'always'
+      const head = { id: commitId, revision: state.job.rev, basis }
       // An intent that reaches Redis after its permit has expired must not be written, because its POST would not be sent.
-      const notAfter = commit.takesBudget ? String(clock.now() + timings.permit) : ''
-      const head = [commitId, String(state.job.rev), notAfter, perToken, tolerance] as const
-      const { result, now, detail } = await run(script, input, [...head])
+      const { result, now, detail } = await (commit.takesBudget
+        ? run('intent', input, { ...head, notAfter: clock.now() + timings.permit, budget })
+        : run('always', input, head))
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result
       const after = applyCommit(state, commit, now)
@@ -287,6 +289,20 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(clock.now() + ms))),
 
+    async joinLine(jobs) {
+      const [, claims] = await Promise.all([
+        jobs.length === 0 ? 0 : redis.zadd(keys.line, ...jobs.flatMap((id) => ['0', id])),
+        redis.get(keys.lineClaims),
+      ])
+      return Number(claims ?? 0)
+    },
+
+    async claimLine(limit, isFirst) {
+      const args = [String(limit), String(timings.dueLease), isFirst ? '1' : '0']
+      const [left, ...jobs] = claimedLine.parse(await claimLine(redis, [keys.line, keys.lineClaims, keys.due], args))
+      return { jobs, left }
+    },
+
     async claimDue(limit) {
       const reply = z
         .array(z.string())
@@ -336,7 +352,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async purge(state, purge, commitId) {
       const input = planPurge(state, purge, planOptions)
-      const { result } = await run('always', input, [commitId, String(state.job.rev), '', '', ''])
+      const { result } = await run('always', input, { id: commitId, revision: state.job.rev })
       return result.status === 'applied' || result.status === 'repeated'
     },
 

@@ -20,6 +20,10 @@ export function createJobKeys(prefix: string) {
     outbox: (id: string) => `${tag}:job:${id}:outbox`,
     /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
     due: `${tag}:due`,
+    /** sorted set, all scores 0: jobs that wait for a worker, by acceptance (ids are ULIDs) */
+    line: `${tag}:line`,
+    /** string: number of doorbells that have claimed jobs of the line; names the next one (claim-line.lua) */
+    lineClaims: `${tag}:line:claims`,
     /** sorted set: each final job, completed batch and `files:<job>` by the time of its next clean-up, ms */
     retention: `${tag}:retention`,
     /** string: JSON, location of the files that outlived the record of a job */

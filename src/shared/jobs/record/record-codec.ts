@@ -210,6 +210,9 @@ export function storedField(flat: readonly string[], wanted: string): string {
   return ''
 }
 
+/** The id of the commit that wrote this revision; '' when it is not recorded. */
+export const commitOf = (flat: readonly string[], revision: number): string => storedField(flat, `c${revision % 8}`)
+
 const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
 
 /**
