@@ -233,6 +233,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
       throttle: createThrottle({ failuresPerMinute: WEBHOOK_FAILURES_PER_MINUTE }),
+      startHold: core.timings.startHold,
       log,
     }),
     board: options.adminPassword === null ? null : (await import('../queues/board.ts')).createBoard(queues, BOARD_PATH),

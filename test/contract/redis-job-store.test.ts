@@ -24,7 +24,7 @@ import { createRedisJobStore } from '../../src/shared/jobs/commit/redis-job-stor
 import type { Purge, PurgePart } from '../../src/shared/jobs/rules/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/rules/timings.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
-import { COMMIT_OPERATIONS, CommitScriptInput, GateClosedError } from '../../src/shared/jobs/commit/commit-script.ts'
+import { CommitScriptInput, GateClosedError, type CommitOperation } from '../../src/shared/jobs/commit/commit-script.ts'
 import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { freshPrefix, startOwnRedis, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -1324,13 +1324,56 @@ describe('the commit script', () => {
   const runner = (at: Scene) => createCommitRunner(at.redis, at.timings, at.generation)
   const input = ({ keys }: Scene) => new CommitScriptInput(keys.job('none'), keys.account(ACCOUNT))
 
+  /** Complete, or it does not compile. */
+  const OPERATIONS: Record<CommitOperation, true> = {
+    afford: true,
+    batch_done: true,
+    below: true,
+    count_stored: true,
+    crowd: true,
+    del: true,
+    deployment: true,
+    fault: true,
+    first: true,
+    free: true,
+    generation: true,
+    hdel: true,
+    healthy: true,
+    hincrby: true,
+    hold: true,
+    hset: true,
+    hset_in: true,
+    hset_line: true,
+    hset_paused: true,
+    in_batch: true,
+    may_begin: true,
+    may_store: true,
+    mine: true,
+    pause: true,
+    probe_back: true,
+    room: true,
+    sadd: true,
+    set: true,
+    settle: true,
+    srem: true,
+    stop_batch: true,
+    xadd: true,
+    zadd: true,
+    zadd_all: true,
+    zadd_from: true,
+    zadd_in: true,
+    zrem: true,
+  }
+
   test('knows the operations that can be sent, and no others', () => {
     const source = readFileSync(new URL('../../src/shared/jobs/commit/commit.lua', import.meta.url), 'utf8')
     const table = /local type_of = \{(.*?)\n\}/s.exec(source)?.[1] ?? ''
     const named = [...table.matchAll(/(\w+) = '/g)].map(([, name]) => name)
-    expect(named.toSorted()).toEqual([...COMMIT_OPERATIONS])
+    expect(named.toSorted()).toEqual(Object.keys(OPERATIONS).toSorted())
+    const lengths = /local least = \{(.*?)\n\}/s.exec(source)?.[1] ?? ''
+    expect([...lengths.matchAll(/(\w+) = \d/g)].map(([, name]) => name).toSorted()).toEqual(named.toSorted())
     // Each does something: as a guard or as a write.
-    for (const name of COMMIT_OPERATIONS) expect(source).toContain(`if name == '${name}'`)
+    for (const name of Object.keys(OPERATIONS)) expect(source).toContain(`if name == '${name}'`)
   })
 
   test('writes nothing when an operation is unknown or incomplete', async () => {
@@ -1342,6 +1385,9 @@ describe('the commit script', () => {
     const cut = input(at).add('set', at.keys.swept, '1')
     cut.operations.pop()
     await expect(runner(at).run('always', cut, head)).rejects.toThrow('set is incomplete')
+    const short = input(at)
+    short.operations.push('zadd', String(short.indexOf(at.keys.due)), '1', '1')
+    await expect(runner(at).run('always', short, head)).rejects.toThrow('zadd is incomplete')
     expect(await dump(at)).toEqual(before)
   })
 })

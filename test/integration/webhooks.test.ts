@@ -281,6 +281,7 @@ describe('the signing secret', () => {
       count: () => {},
       latency: () => {},
       throttle: createThrottle({ failuresPerMinute: 100 }),
+      startHold: timings.startHold,
       log,
     })
     return {

@@ -25,6 +25,8 @@ export interface WebhookDependencies {
   latency: (seconds: number) => void
   /** Refusals by address. */
   throttle: Throttle
+  /** Timings */
+  startHold: number
   log: Logger
 }
 
@@ -76,6 +78,7 @@ export function createWebhookReceiver({
   count,
   latency,
   throttle,
+  startHold,
   log,
 }: WebhookDependencies) {
   const sample = createSampler()
@@ -137,6 +140,24 @@ export function createWebhookReceiver({
     return 200
   }
 
+  /** Starts that wait for the completion of their run, by prediction. */
+  const starts = new Map<string, () => void>()
+
+  /** Resolves with whether later news of the prediction arrived within `startHold`, so that its start needs no commit. */
+  async function overtaken({ id, status }: Prediction): Promise<boolean> {
+    const later = starts.get(id)
+    starts.delete(id)
+    later?.()
+    if (isTerminal(status) || later) return false
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => resolve(false), startHold)
+    starts.set(id, () => resolve(true))
+    const wasOvertaken = await promise
+    clearTimeout(timer)
+    if (!wasOvertaken) starts.delete(id)
+    return wasOvertaken
+  }
+
   async function dispatch(target: Target, prediction: Prediction, webhookId: string): Promise<number> {
     const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', { webhookId })
     if (result.kind === 'missing') {
@@ -181,7 +202,9 @@ export function createWebhookReceiver({
         const webhookId = headers['webhook-id'] ?? ''
         if (!(await authentic(headers, body))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
         const prediction = readPrediction(parseJson(body))
-        return prediction ? dispatch(target, prediction, webhookId) : bury('not_a_prediction', target, '', webhookId)
+        if (!prediction) return bury('not_a_prediction', target, '', webhookId)
+        if (await overtaken(prediction)) return ignore('overtaken', target)
+        return dispatch(target, prediction, webhookId)
       },
     }
   }

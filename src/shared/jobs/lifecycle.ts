@@ -272,9 +272,7 @@ export function createLifecycle({
         const model = modelOf(result.state.job)
         const from = prediction.created_at ?? result.state.job.prediction_created_at
         if (model !== null && from !== null && prediction.completed_at !== null)
-          await store.rememberRun(model, prediction.completed_at - from).catch((error: unknown) => {
-            log.debug({ err: error, model }, 'could not record a run time')
-          })
+          store.rememberRun(model, prediction.completed_at - from)
       }
       return result
     },

@@ -122,7 +122,8 @@ export interface JobStore {
   expectedRun(model: string): Promise<number | null>
   /** p50 and p90 of a model's runs, ms; null when too few are known. */
   runTimes(model: string): Promise<{ p50: number; p90: number } | null>
-  rememberRun(model: string, ms: number): Promise<void>
+  /** Counts the duration of a run, soon; lossy. */
+  rememberRun(model: string, ms: number): void
   /** Passes the place of a final job, which names its files, on to a retry: true once for each job. */
   passPlace(id: string): Promise<boolean>
   /** Undoes `passPlace`, because the retry was not accepted. */

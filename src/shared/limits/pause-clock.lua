@@ -11,13 +11,16 @@ local function pause_creation(key, now, ms, reason)
       'paused_total', string.format('%.0f', tonumber(state[2] or '0') + til - from))
   end
 end
-local function pause_clock(key, now)
-  local state = redis.call('HMGET', key, 'paused_until', 'paused_total', 'half_open')
+-- `state`: paused_until, paused_total and half_open of the account.
+local function pause_clock_of(state, now)
   local ahead = tonumber(state[1] or '0') - now
   if not state[3] then
     ahead = math.max(0, ahead)
   end
   return tonumber(state[2] or '0') - ahead
+end
+local function pause_clock(key, now)
+  return pause_clock_of(redis.call('HMGET', key, 'paused_until', 'paused_total', 'half_open'), now)
 end
 -- Trips the breaker: no create until GET /account succeeds. Each consecutive trip doubles the pause.
 local function trip(key, now, first, longest, reason)

@@ -252,7 +252,7 @@ export function planAcceptance(
   // Only here: the outputs of accepted jobs are paid for and always stored.
   if (quota && jobs.some(({ store }) => store === 'copy')) {
     const { stored_bytes: bytes = '', stored_files: files = '' } = quota.defaults
-    input.add('may_store', keys.stored, input.indexOf(quota.tenants), first.tenant, bytes, files)
+    input.add('may_store', keys.stored, input.indexOf(quota.tenants), first.tenant, String(bytes), String(files))
   }
   planHold(input, keys, jobs)
   input

@@ -1,47 +1,74 @@
-import type { Moment } from '../rules/decision.ts'
+import type { Status } from '../rules/job.ts'
+import type { BatchStop, Moment, PauseReason } from '../rules/decision.ts'
 import type { CommitResult } from '../ports.ts'
 
-/** The guards and writes of commit.lua; a test compares both lists. */
-export const COMMIT_OPERATIONS = [
-  'afford',
-  'batch_done',
-  'below',
-  'count_stored',
-  'crowd',
-  'del',
-  'deployment',
-  'fault',
-  'first',
-  'free',
-  'generation',
-  'hdel',
-  'healthy',
-  'hincrby',
-  'hold',
-  'hset',
-  'hset_in',
-  'hset_line',
-  'hset_paused',
-  'in_batch',
-  'may_begin',
-  'may_store',
-  'mine',
-  'pause',
-  'probe_back',
-  'room',
-  'sadd',
-  'set',
-  'settle',
-  'srem',
-  'stop_batch',
-  'xadd',
-  'zadd',
-  'zadd_all',
-  'zadd_from',
-  'zadd_in',
-  'zrem',
-] as const
-export type CommitOperation = (typeof COMMIT_OPERATIONS)[number]
+/** A key of the same commit, as an argument of an operation. */
+export class KeyIndex {
+  private readonly index: number
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  toString(): string {
+    return String(this.index)
+  }
+}
+
+type Pairs = (string | number)[]
+
+/** The guards and writes of commit.lua with their arguments after the key, which are explained there. Moments: ms. */
+export interface CommitOperations {
+  afford: [amount: number]
+  batch_done: [after: number, batch: string]
+  below: [limit: number, more: number]
+  count_stored: [tenant: string, bytes: number, files: number]
+  crowd: [limit: number, pause: number]
+  del: []
+  deployment: [id: string]
+  fault: [limit: number, first: number, longest: number, reason: PauseReason]
+  first: [member: string]
+  free: []
+  generation: [id: string]
+  hdel: [field: string]
+  healthy: []
+  hincrby: [field: string, by: number]
+  hold: [ledger: KeyIndex, batch: string, ...amountsAndJobs: Pairs]
+  hset: [...fieldsAndValues: Pairs]
+  hset_in: [field: string, after: number]
+  hset_line: [field: string, text: string]
+  hset_paused: [field: string]
+  in_batch: [live: KeyIndex, job: string, from: Status, to: Status]
+  may_begin: [held: number, isFirst: 0 | 1]
+  may_store: [tenants: KeyIndex, tenant: string, bytes: string, files: string]
+  mine: [value: string]
+  pause: [ms: number, reason: PauseReason]
+  probe_back: [claim: string]
+  room: [limit: number, member: string]
+  sadd: [member: string]
+  set: [text: string]
+  settle: [
+    ledger: KeyIndex,
+    spending: KeyIndex,
+    batch: KeyIndex | 0,
+    kind: 'capture' | 'release',
+    held: number,
+    actual: number | '',
+    job: string,
+    batchId: string,
+    label: string,
+    begun: 0 | 1,
+  ]
+  srem: [member: string]
+  stop_batch: [reason: BatchStop]
+  xadd: [maxLength: number, ...fieldsAndValues: Pairs]
+  zadd: [score: number, member: string]
+  zadd_all: [...members: string[]]
+  zadd_from: [score: number, ...members: string[]]
+  zadd_in: [after: number, ...members: string[]]
+  zrem: [member: string]
+}
+export type CommitOperation = keyof CommitOperations
 
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
@@ -50,16 +77,20 @@ export class CommitScriptInput {
   readonly operations: string[] = []
 
   constructor(job: string, account: string) {
-    for (const key of [job, account]) this.indexOf(key)
+    for (const key of [job, account]) this.position(key)
   }
 
-  add(operation: CommitOperation, key: string, ...args: (string | number)[]): this {
-    this.operations.push(operation, String(this.indexOf(key)), String(args.length), ...args.map(String))
+  add<O extends CommitOperation>(operation: O, key: string, ...args: CommitOperations[O]): this {
+    this.operations.push(operation, String(this.position(key)), String(args.length), ...args.map(String))
     return this
   }
 
   /** The index of a key, for an operation that names further keys in its arguments. */
-  indexOf(key: string): number {
+  indexOf(key: string): KeyIndex {
+    return new KeyIndex(this.position(key))
+  }
+
+  private position(key: string): number {
     const known = this.indexes.get(key)
     if (known !== undefined) return known
     const index = this.keys.push(key)

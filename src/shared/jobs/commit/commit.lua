@@ -59,19 +59,29 @@ local function reply(status, detail)
   return { status, whole(now), detail or '' }
 end
 
--- The type of the key that each operation requires.
+-- The type of the key that each operation requires. `read`: the guard itself reads the key, and Redis refuses another type
+-- before anything is written; `any`: the write replaces the key, whatever it is.
 local type_of = {
-  hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash',
-  set = 'string', mine = 'string',
-  zadd = 'zset', zadd_in = 'zset', zrem = 'zset',
-  zadd_all = 'zset', zadd_from = 'zset', below = 'zset', first = 'zset', batch_done = 'zset',
-  may_store = 'hash', count_stored = 'hash',
-  sadd = 'set', srem = 'set', room = 'set', xadd = 'stream', hset_line = 'hash',
+  hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash', hset_line = 'hash',
+  set = 'any', del = 'any',
+  zadd = 'zset', zadd_in = 'zset', zrem = 'zset', zadd_all = 'zset', zadd_from = 'zset', batch_done = 'zset', crowd = 'zset',
+  sadd = 'set', srem = 'set', xadd = 'stream',
+  generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
-  free = 'any', del = 'any', crowd = 'zset', generation = 'hash', deployment = 'hash', pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
+  may_store = 'hash', count_stored = 'hash',
+  pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
+
+-- The least number of arguments of each operation; pairs of them where it lists fields and values.
+local least = {
+  hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0,
+  zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
+  generation = 1, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
+  may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
+  probe_back = 1,
+}
 
 -- 1. Checks. Nothing is written before all of them pass.
 -- Cache of types, because several operations name the same key.
@@ -80,12 +90,6 @@ local function type_found(key)
   local found = found_types[key] or redis.call('TYPE', key).ok
   found_types[key] = found
   return found
-end
-for i, name in ipairs({ 'job', 'account' }) do
-  local found = type_found(KEYS[i])
-  if found ~= 'none' and found ~= 'hash' then
-    return redis.error_reply('WRONGTYPE the ' .. name .. ' is a ' .. found)
-  end
 end
 local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
 local revision = known[1] or ''
@@ -108,15 +112,24 @@ while at <= #ARGV do
   if not wanted then
     return redis.error_reply('ERR commit: there is no operation ' .. name)
   end
-  if not key or not count or at + 2 + count > #ARGV then
+  if not key or not count or count < least[name] or at + 2 + count > #ARGV then
     return redis.error_reply('ERR commit: ' .. name .. ' is incomplete')
   end
-  if wanted ~= 'any' then
+  -- Reading the record has shown its type.
+  if wanted ~= 'any' and wanted ~= 'read' and key ~= KEYS[1] then
     local found = type_found(key)
     if found ~= 'none' and found ~= wanted then
       return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
     end
-    for i, also in ipairs(types_beside[name] or {}) do
+  end
+  if name == 'hset_paused' or name == 'crowd' then
+    local found = type_found(KEYS[2])
+    if found ~= 'none' and found ~= 'hash' then
+      return redis.error_reply('WRONGTYPE the account is a ' .. found)
+    end
+  end
+  if types_beside[name] then
+    for i, also in ipairs(types_beside[name]) do
       local beside = KEYS[tonumber(ARGV[at + 2 + i])]
       local is = beside and type_found(beside) or 'none'
       if is ~= 'none' and is ~= also then
@@ -217,7 +230,45 @@ if next_arrival then
 end
 
 local next_revision = tonumber(revision == '' and '0' or revision) + 1
-redis.call('HSET', KEYS[1], 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1])
+-- Fields of the record and members of sorted sets are collected, and written with one command for each key.
+local fields = { 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1] }
+local function write_fields()
+  if #fields > 0 then
+    redis.call('HSET', KEYS[1], unpack(fields))
+    fields = {}
+  end
+end
+local function set_fields(key, ...)
+  if key ~= KEYS[1] then
+    return redis.call('HSET', key, ...)
+  end
+  for _, text in ipairs({ ... }) do
+    fields[#fields + 1] = text
+  end
+end
+local members = { ZADD = {}, ZREM = {} }
+local function collect(command, key, ...)
+  local found = members[command][key] or {}
+  members[command][key] = found
+  for _, text in ipairs({ ... }) do
+    found[#found + 1] = text
+  end
+end
+local function write_members()
+  for _, command in ipairs({ 'ZADD', 'ZREM' }) do
+    for key, found in pairs(members[command]) do
+      for from = 1, #found, 1000 do
+        redis.call(command, key, unpack(found, from, math.min(from + 999, #found)))
+      end
+    end
+    members[command] = {}
+  end
+end
+-- Operations that only add to what is collected.
+local collects = {
+  hset = true, hset_in = true, hset_paused = true, hset_line = true, zadd = true, zadd_in = true, zadd_all = true, zadd_from = true,
+  zrem = true,
+}
 
 local detail
 local is_batch_done = false
@@ -232,25 +283,31 @@ at = 9
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local first, second = ARGV[at + 3], ARGV[at + 4]
+  if key == KEYS[1] and not collects[name] then
+    write_fields()
+  end
   if name == 'hset' then
-    redis.call('HSET', key, unpack(ARGV, at + 3, at + 2 + count))
+    set_fields(key, unpack(ARGV, at + 3, at + 2 + count))
   elseif name == 'hset_in' then
-    redis.call('HSET', key, first, whole(now + tonumber(second)))
+    set_fields(key, first, whole(now + tonumber(second)))
   elseif name == 'hdel' then
     redis.call('HDEL', key, first)
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then
     detail = whole(pause_clock(KEYS[2], now))
-    redis.call('HSET', key, first, detail)
+    set_fields(key, first, detail)
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')
   elseif name == 'healthy' then
-    if close_trip(key, now) then
-      redis.call('HSET', key, 'ramp_from', whole(now))
+    local trouble = redis.call('HMGET', key, 'half_open', 'faults', 'trips', 'probe')
+    if trouble[1] or trouble[2] or trouble[3] or trouble[4] then
+      if close_trip(key, now) then
+        redis.call('HSET', key, 'ramp_from', whole(now))
+      end
+      redis.call('HDEL', key, 'faults', 'trips', 'probe')
     end
-    redis.call('HDEL', key, 'faults', 'trips', 'probe')
   elseif name == 'probe_back' then
     -- Only for its own lease: by now another create may hold it.
     if redis.call('HGET', key, 'probe_holder') == first then
@@ -265,28 +322,30 @@ while at <= #ARGV do
       trip(key, now, tonumber(second), tonumber(ARGV[at + 5]), ARGV[at + 6])
     end
   elseif name == 'crowd' then
+    write_members()
     if redis.call('ZCARD', key) >= tonumber(first) and redis.call('HEXISTS', KEYS[2], 'half_open') == 0 then
       trip(KEYS[2], now, tonumber(second), tonumber(second), 'upstream')
     end
   elseif name == 'hset_line' then
-    redis.call('HSET', key, first, whole(now) .. ' ' .. second)
+    set_fields(key, first, whole(now) .. ' ' .. second)
   elseif name == 'set' then
     redis.call('SET', key, first)
   elseif name == 'del' then
     redis.call('DEL', key)
+    members.ZADD[key], members.ZREM[key] = nil, nil
   elseif name == 'zadd' then
-    redis.call('ZADD', key, first, second)
+    collect('ZADD', key, first, second)
   elseif name == 'zadd_in' then
     for i = at + 4, at + 2 + count do
-      redis.call('ZADD', key, whole(now + tonumber(first)), ARGV[i])
+      collect('ZADD', key, whole(now + tonumber(first)), ARGV[i])
     end
   elseif name == 'zadd_all' then
     for i = at + 3, at + 2 + count do
-      redis.call('ZADD', key, '0', ARGV[i])
+      collect('ZADD', key, '0', ARGV[i])
     end
   elseif name == 'zadd_from' then
     for i = at + 4, at + 2 + count do
-      redis.call('ZADD', key, whole(tonumber(first) + i - at - 4), ARGV[i])
+      collect('ZADD', key, whole(tonumber(first) + i - at - 4), ARGV[i])
     end
   elseif name == 'hold' then
     local ledger = keys_at(first)
@@ -307,7 +366,7 @@ while at <= #ARGV do
     else
       release_credit(key, ledger, held, more)
     end
-    redis.call('HSET', KEYS[1], 'captured', whole(captured), 'uncollected', whole(uncollected))
+    set_fields(KEYS[1], 'captured', whole(captured), 'uncollected', whole(uncollected))
     if batch then
       redis.call('HINCRBY', batch, 'captured', whole(captured))
       redis.call('HINCRBY', batch, 'uncollected', whole(uncollected))
@@ -320,7 +379,7 @@ while at <= #ARGV do
     local counted = redis.call('HMGET', KEYS[1], 'counted_bytes', 'counted_files')
     local bytes, files = tonumber(second), tonumber(ARGV[at + 5])
     add_stored(key, first, bytes - tonumber(counted[1] or '0'), files - tonumber(counted[2] or '0'))
-    redis.call('HSET', KEYS[1], 'counted_bytes', whole(bytes), 'counted_files', whole(files))
+    set_fields(KEYS[1], 'counted_bytes', whole(bytes), 'counted_files', whole(files))
   elseif name == 'in_batch' then
     is_batch_done = move_in_batch(key, KEYS[tonumber(first)], second, ARGV[at + 5], ARGV[at + 6], now)
   elseif name == 'stop_batch' then
@@ -330,7 +389,7 @@ while at <= #ARGV do
       redis.call('ZADD', key, whole(now + tonumber(first)), second)
     end
   elseif name == 'zrem' then
-    redis.call('ZREM', key, first)
+    collect('ZREM', key, first)
   elseif name == 'sadd' then
     redis.call('SADD', key, first)
   elseif name == 'srem' then
@@ -340,4 +399,6 @@ while at <= #ARGV do
   end
   at = at + 3 + count
 end
+write_fields()
+write_members()
 return reply('applied', detail)

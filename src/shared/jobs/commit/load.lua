@@ -6,10 +6,11 @@
            fields flat: field, value, ...
 ]]
 local now = clock_ms()
+local account = redis.call('HMGET', KEYS[3], 'paused_until', 'paused_total', 'half_open', 'silence')
 return {
   string.format('%.0f', now),
-  string.format('%.0f', pause_clock(KEYS[3], now)),
-  redis.call('HGET', KEYS[3], 'silence') or '0',
+  string.format('%.0f', pause_clock_of(account, now)),
+  account[4] or '0',
   redis.call('HGETALL', KEYS[1]),
   redis.call('HGETALL', KEYS[2]),
   redis.call('MGET', unpack(KEYS, 4)),

@@ -64,6 +64,37 @@ export interface RedisJobStoreOptions {
   quota?: StoredQuota
 }
 
+/** Delay until the runs of a process are written together, ms. */
+const RUNS_WITHIN_MS = 250
+/** Runs that are written together at most: newer ones weigh more, so the script must see them in parts. */
+const RUNS_AT_ONCE = MAX_RUNS / 20
+
+/** Collects durations of runs and writes those of a model together: they are a digest, in which a lost run is no loss. */
+function collectRuns(writeRuns: (model: string, buckets: ReadonlyMap<number, number>) => Promise<unknown>) {
+  let collected = new Map<string, Map<number, number>>()
+  let count = 0
+  let timer: NodeJS.Timeout | undefined
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    count = 0
+    const models = collected
+    collected = new Map()
+    await Promise.all([...models].map(([model, buckets]) => writeRuns(model, buckets)))
+  }
+  return {
+    flush,
+    add(model: string, ms: number): void {
+      const buckets = collected.get(model) ?? new Map<number, number>()
+      const bucket = runTimeBucket(ms)
+      collected.set(model, buckets.set(bucket, (buckets.get(bucket) ?? 0) + 1))
+      const write = (): void => void flush().catch(() => undefined)
+      if (++count >= RUNS_AT_ONCE) write()
+      else timer ??= setTimeout(write, RUNS_WITHIN_MS).unref()
+    },
+  }
+}
+
 const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
 
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
@@ -79,6 +110,10 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   const { clock, run } = options.commits
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
+
+  const durations = collectRuns((model, buckets) =>
+    rememberRun(redis, [keys.runTimes(model)], [String(MAX_RUNS), ...[...buckets].flat().map(String)]),
+  )
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
@@ -236,10 +271,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     now: () => redisNow(redis),
 
     async expectedRun(model) {
+      await durations.flush()
       return runTimeQuantile(numbers(await redis.hgetall(keys.runTimes(model))), 0.9)
     },
 
     async runTimes(model) {
+      await durations.flush()
       const runs = numbers(await redis.hgetall(keys.runTimes(model)))
       const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
       return p50 === null || p90 === null ? null : { p50, p90 }
@@ -250,9 +287,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       await passPlace(redis, [keys.job(id)], ['0'])
     },
 
-    async rememberRun(model, ms) {
-      await rememberRun(redis, [keys.runTimes(model)], [String(runTimeBucket(ms)), String(MAX_RUNS)])
-    },
+    rememberRun: durations.add,
 
     async beginProbe(account) {
       return Number(await beginProbe(redis, [keys.account(account)], [String(timings.readTimeout)])) === 1

@@ -30,6 +30,8 @@ export interface Timings {
   /** Longest interval of polls; and time before upstream removes the outputs in which polls are frequent. */
   longestPoll: number
   beforeRemoval: number
+  /** Time that the news of a start waits for the completion of its run, which makes it needless. */
+  startHold: number
   /** Time after the job's timeout before we cancel the prediction ourselves (Replicate does it by Cancel-After). */
   timeoutGrace: number
   /** Longest duration of a stop; then the job becomes final without confirmation from upstream. */
@@ -107,6 +109,7 @@ export const DEFAULT_TIMINGS: Timings = {
   pollOnly: { first: 1 * SECOND, min: 1 * SECOND, max: 15 * SECOND },
   longestPoll: 15 * MINUTE,
   beforeRemoval: 20 * MINUTE,
+  startHold: 100,
   timeoutGrace: 30 * SECOND,
   stopBound: 2 * MINUTE,
   retryEffect: { min: 1 * SECOND, max: 30 * SECOND },
