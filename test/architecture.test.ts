@@ -224,6 +224,15 @@ describe('an adapter', () => {
     ).toEqual([])
   })
 
+  test('has ports that its users name, instead of the whole store of jobs', () => {
+    const whole = sources.filter((file) => /\bJobStore\b/.test(codeOf(file)) && !composes(file))
+    expect(whole).toEqual([
+      'src/shared/jobs/commit/redis-job-store.ts',
+      'src/shared/jobs/ports.ts',
+      'src/workers/submit-job.ts',
+    ])
+  })
+
   test('is the only one in its folder that knows the technology', () => {
     const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
     /** Redis itself, and the stream of events, which is read and written in Redis only. */

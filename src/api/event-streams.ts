@@ -3,13 +3,13 @@ import type { BatchRecord } from '../shared/batches/rules/batch.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { compareIds, type EventHub, type JobChange } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { JobReader } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { ApiResponse, EventSource } from './http.ts'
 
 export interface EventStreamsOptions {
   hub: EventHub
-  store: Pick<JobStore, 'read'>
+  store: JobReader
   show: (job: JobRecord) => Promise<Job>
   /** Prefix of this deployment's event ids, which are invalid in other deployments. */
   epoch: string

@@ -1,6 +1,6 @@
 import type { ArtifactNames } from '../shared/artifacts/rules/artifact-names.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { Places } from '../shared/jobs/ports.ts'
 
 /** Whether files exist, or may still be written, under the names of the job's place. */
 const mayHaveFiles = ({ status, artifacts, progress }: JobRecord): boolean =>
@@ -18,10 +18,7 @@ export interface RetryPlaces {
  * A retry names its files like the job that it retries: in the same folder, at the same position. Each ended job passes its
  * place on once, and only while it has no files, so that two jobs never have the same names.
  */
-export function createRetryPlaces(
-  names: Pick<ArtifactNames, 'isNamedByPlace'>,
-  store: Pick<JobStore, 'passPlace' | 'takePlaceBack'>,
-): () => RetryPlaces {
+export function createRetryPlaces(names: Pick<ArtifactNames, 'isNamedByPlace'>, store: Places): () => RetryPlaces {
   return () => {
     const taken: string[] = []
     return {

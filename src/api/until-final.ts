@@ -1,6 +1,6 @@
 import type { EventHub } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { JobReader } from '../shared/jobs/ports.ts'
 
 /** Interval of re-reads, ms. A change wakes a waiting request; re-reads cover a failed reader of events. */
 const LOOK_MS = 5_000
@@ -9,7 +9,7 @@ const LOOK_MS = 5_000
  * Returns the job when it is final, or its current state after the time or when the client has disconnected; null when
  * there is no such job.
  */
-export function createUntilFinal({ store, hub }: { store: Pick<JobStore, 'read'>; hub: Pick<EventHub, 'onJob'> }) {
+export function createUntilFinal({ store, hub }: { store: JobReader; hub: Pick<EventHub, 'onJob'> }) {
   return async (id: string, seconds: number, gone: AbortSignal): Promise<JobRecord | null> => {
     let wake = (): void => undefined
     const stop = hub.onJob(id, () => wake())

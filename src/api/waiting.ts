@@ -2,7 +2,7 @@ import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condi
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
-import type { Crowd, JobStore, Pause } from '../shared/jobs/ports.ts'
+import type { CreationPause, Crowd, Crowds, JobLoader, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 
 /** Reason why a job waits; null: it is not waiting. */
@@ -14,7 +14,7 @@ export type Waiting =
   | null
 
 export interface WaitingDependencies {
-  store: Pick<JobStore, 'load' | 'pause' | 'crowdOf'>
+  store: JobLoader & CreationPause & Pick<Crowds, 'crowdOf'>
   account: string
   conditions: Pick<Conditions, 'all'>
   waits: Pick<JobWaits, 'of'>

@@ -8,7 +8,7 @@ import type { Queues } from '../queues/producer.ts'
 import { creationCheck } from '../shared/conditions/conditions.ts'
 import type { Config } from '../shared/settings/config.ts'
 import type { HealthCheck } from '../shared/process/health.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { LastSweep } from '../shared/jobs/ports.ts'
 import { createMetrics } from '../shared/metrics/metrics.ts'
 import { checkRedis, redisSilence } from '../shared/redis/connection.ts'
 import { trustedProxies } from '../shared/settings/trusted-proxies.ts'
@@ -43,7 +43,7 @@ export const whileRedisResponds =
 
 /** Workers share the sweeps: one in the last minute, in any process, shows that jobs are being taken. */
 const workerCheck =
-  (store: JobStore): HealthCheck =>
+  (store: LastSweep): HealthCheck =>
   async () => {
     const ago = await store.sweptAgo()
     const seconds = ago === null ? null : Math.round(ago / 1000)

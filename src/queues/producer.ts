@@ -2,7 +2,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Effect } from '../shared/jobs/rules/job.ts'
 import { effectKey } from '../shared/jobs/rules/job.ts'
-import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, JobLine } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import {
   ADOPT,
@@ -48,7 +48,7 @@ export async function closeQueues(queues: Queues): Promise<void> {
   await Promise.all(Object.values(queues).map((queue) => queue.close()))
 }
 
-export function createDoorbells(queues: Queues, line: Pick<JobStore, 'joinLine'>): Doorbells {
+export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>): Doorbells {
   /** Jobs that come while a ring is under way, which the next ring is for. */
   let next: { jobs: Set<string>; rung: PromiseWithResolvers<void> } | undefined
   let isRinging = false

@@ -1,7 +1,7 @@
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueAttempt } from '../shared/jobs/record/due-member.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { DueTimes, JobLoader, JobReader, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
 import { listingCounts } from '../shared/jobs/rules/submit.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
@@ -15,7 +15,7 @@ import { listAll } from './list-window.ts'
 import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface AdoptDependencies {
-  store: JobStore
+  store: JobReader & JobLoader & PredictionIndex & DueTimes & RedisClock
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens

@@ -1,7 +1,7 @@
 import { effectKey } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueEffect } from '../shared/jobs/record/due-member.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { DueTimes, JobLoader } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -9,7 +9,7 @@ import { createTroubleLog } from '../shared/process/trouble-log.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 
 export interface CancelDependencies {
-  store: JobStore
+  store: JobLoader & DueTimes
   lifecycle: Lifecycle
   upstream: PredictionPort
   reads: Budget

@@ -6,14 +6,14 @@ import { newCommitId } from '../shared/jobs/commit/commit-id.ts'
 import { keptFilesOf } from '../shared/jobs/record/due-member.ts'
 import { isFinal, type JobState } from '../shared/jobs/rules/job.ts'
 import { endsOf, type DeploymentKeep, type Ends } from '../shared/jobs/rules/keep.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { JobLoader, Retention } from '../shared/jobs/ports.ts'
 import { duePurge, filesAfter, owesPayload, owesRecord, type PurgePart } from '../shared/jobs/rules/purge.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 
 export interface CleanUpDependencies {
-  store: Pick<JobStore, 'claimRetention' | 'load' | 'purge' | 'deferRetention' | 'keptFiles' | 'forgetKeptFiles'>
+  store: JobLoader & Retention
   files: JobFiles
   inputs: Pick<Inputs, 'removeInputs' | 'sweep'>
   batches: Pick<Batches, 'forget'>

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { dueJob } from '../shared/jobs/record/due-member.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
-import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, DueTimes, JobLine } from '../shared/jobs/ports.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 
 export interface LineTakerOptions {
-  store: Pick<JobStore, 'claimLine' | 'rearm'>
+  store: Pick<JobLine, 'claimLine'> & DueTimes
   doorbells: Pick<Doorbells, 'submit'>
   submit: (job: string, stopping: AbortSignal) => Promise<void>
   /** Jobs at the same time. */

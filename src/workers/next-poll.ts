@@ -1,4 +1,4 @@
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { JobFigures, WebhookSilence } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 
 /** ms until the next poll of a prediction of this age, ms. */
@@ -6,7 +6,7 @@ export type NextPoll = (age: number) => Promise<number>
 
 /** Polls get half of the read budget: the more predictions are open, the less often each is polled. */
 export function createNextPoll(options: {
-  store: Pick<JobStore, 'openPredictions' | 'webhooksSilent'>
+  store: Pick<JobFigures, 'openPredictions'> & Pick<WebhookSilence, 'webhooksSilent'>
   account: string
   readsPerMinute: number
   timings: Timings

@@ -1,7 +1,7 @@
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { attemptOf } from '../shared/jobs/rules/job.ts'
 import { dueAttempt } from '../shared/jobs/record/due-member.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { DueTimes, JobLoader } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { ReadBudget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -11,7 +11,7 @@ import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import type { NextPoll } from './next-poll.ts'
 
 export interface PollDependencies {
-  store: JobStore
+  store: JobLoader & DueTimes
   lifecycle: Lifecycle
   upstream: PredictionPort
   reads: ReadBudget

@@ -1,7 +1,7 @@
 import { mapLimited } from '../shared/values/concurrency.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { attemptId, dueAttempt } from '../shared/jobs/record/due-member.ts'
-import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, DueTimes, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { ReadBudget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -13,7 +13,7 @@ import type { NextPoll } from './next-poll.ts'
 import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface WindowDependencies {
-  store: JobStore
+  store: Pick<PredictionIndex, 'openOwners'> & DueTimes & RedisClock
   lifecycle: Lifecycle
   doorbells: Pick<Doorbells, 'poll'>
   upstream: PredictionPort

@@ -1,7 +1,7 @@
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf } from '../shared/jobs/rules/job.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { CreationBreaker, DeadLetters, PredictionIndex, RecoveryGate, RedisClock } from '../shared/jobs/ports.ts'
 import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { surelyOver, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
@@ -14,7 +14,7 @@ import type { NamedAttempt, WebhookTokens } from '../shared/replicate/rules/webh
 import { listAll, type ListFailure } from './list-window.ts'
 
 export interface RecoverDependencies {
-  store: JobStore
+  store: Pick<PredictionIndex, 'unowned'> & CreationBreaker & RecoveryGate & DeadLetters & RedisClock
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens

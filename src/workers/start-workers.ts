@@ -20,7 +20,7 @@ import type { Queues } from '../queues/producer.ts'
 import { withDeadline } from '../shared/values/deadline.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
-import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
+import type { DeadLetters, Doorbells, DueTimes, JobLine } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createLineTaker } from './line-taker.ts'
 import { removeBrokenDoorbell } from './broken-doorbell.ts'
@@ -44,7 +44,7 @@ export interface StartWorkersOptions {
   redis: Redis
   prefix: string
   queues: Queues
-  store: Pick<JobStore, 'claimLine' | 'deadLetter' | 'rearm'>
+  store: Pick<JobLine, 'claimLine'> & DueTimes & DeadLetters
   processors: Processors
   timings: Timings
   doorbells: Pick<Doorbells, 'submit'>

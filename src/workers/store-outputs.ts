@@ -5,7 +5,7 @@ import type { StoredOutput } from '../shared/jobs/rules/decision.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueEffect } from '../shared/jobs/record/due-member.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { CreationBreaker, DueTimes, JobLoader, StorageHealth } from '../shared/jobs/ports.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -14,7 +14,10 @@ import { isGone, type CopiedOutput, type CopyOutputs, type StoreEffect } from '.
 import { messageOf } from '../shared/values/error-text.ts'
 
 export interface StoreDependencies {
-  store: JobStore
+  store: JobLoader &
+    Pick<StorageHealth, 'storageFailed' | 'storageWorked'> &
+    Pick<CreationBreaker, 'pauseCreation'> &
+    DueTimes
   lifecycle: Lifecycle
   copy: CopyOutputs
   waits: Pick<JobWaits, 'note'>

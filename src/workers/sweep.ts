@@ -3,7 +3,7 @@ import { mapLimited } from '../shared/values/concurrency.ts'
 import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
-import type { Doorbells, JobStore } from '../shared/jobs/ports.ts'
+import type { Doorbells, DueIndex, JobLoader } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/rules/timings.ts'
@@ -18,7 +18,7 @@ interface OpenAttempt {
 }
 
 export interface SweepDependencies {
-  store: JobStore
+  store: JobLoader & DueIndex
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>

@@ -1,4 +1,4 @@
-import type { JobStore } from '../shared/jobs/ports.ts'
+import type { LastSweep } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 
 const CHECKS = 12
@@ -11,7 +11,7 @@ const CHECKS = 12
  * process was running. `onSilence` is called once.
  */
 export function startWatchdog(options: {
-  store: Pick<JobStore, 'sweptAgo'>
+  store: LastSweep
   /** Queues with waiting jobs from which this process took none since the previous call. */
   neglected: () => Promise<readonly string[]>
   /** Restores the scheduler of the sweep. */

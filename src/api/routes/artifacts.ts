@@ -2,7 +2,7 @@ import { parseArtifactId, type ArtifactLinks } from '../../shared/artifacts/rule
 import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import { namedFiles, THUMBNAIL, type LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobReader } from '../../shared/jobs/ports.ts'
 import type { Auth } from '../auth.ts'
 import type { Cors } from '../cors.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
@@ -10,7 +10,7 @@ import { noSuch, requireOwned } from '../owned.ts'
 import { serveFile, type ServedFile } from '../serve-file.ts'
 
 export interface ArtifactRoutesDependencies {
-  store: JobStore
+  store: JobReader
   artifacts: ArtifactStore
   links: ArtifactLinks
   lasting: LastingLinks

@@ -4,13 +4,13 @@ import type { Inputs } from '../../shared/inputs/inputs.ts'
 import { newCommitId } from '../../shared/jobs/commit/commit-id.ts'
 import { isFinal } from '../../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobLoader, Retention } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/process/logger.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createFindOwned, createOwned } from '../owned.ts'
 
 export interface DeletionDependencies {
-  store: Pick<JobStore, 'load' | 'purge' | 'keptFiles' | 'forgetKeptFiles'>
+  store: JobLoader & Pick<Retention, 'purge' | 'keptFiles' | 'forgetKeptFiles'>
   lifecycle: Pick<Lifecycle, 'apply'>
   files: JobFiles
   inputs: Pick<Inputs, 'removeInputs'>

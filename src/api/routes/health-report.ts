@@ -2,14 +2,26 @@ import type { Allowance, Health, Job, WaitingFor } from '../../client/types.ts'
 import { CONDITIONS, type Condition } from '../../shared/conditions/rules/condition.ts'
 import type { Conditions } from '../../shared/conditions/conditions.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
-import { AT_RISK_MS, type JobStore, type Pause } from '../../shared/jobs/ports.ts'
+import {
+  AT_RISK_MS,
+  type CreationPause,
+  type JobFigures,
+  type JobFinder,
+  type Pause,
+  type PredictionIndex,
+  type WebhookSilence,
+} from '../../shared/jobs/ports.ts'
 import type { Rate } from '../../shared/limits/rules/budget.ts'
 import type { Metrics } from '../../shared/metrics/metrics.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import type { Route } from '../http.ts'
 
 export interface HealthReportDependencies {
-  store: JobStore
+  store: JobFigures &
+    Pick<JobFinder, 'list'> &
+    Pick<PredictionIndex, 'unknownAttempts'> &
+    Pick<WebhookSilence, 'webhooksSilent'> &
+    CreationPause
   tenants: Pick<TenantAdmin, 'tenants'>
   show: (job: JobRecord) => Promise<Job>
   metrics: Pick<Metrics, 'webhookLatencies'>

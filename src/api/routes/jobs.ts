@@ -7,7 +7,7 @@ import { filesOf } from '../../shared/inputs/rules/reference.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { AcceptResult, Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
 import {
   idempotencyOf,
@@ -42,7 +42,7 @@ import { JOB_BODY, takeFiles } from '../take-files.ts'
 import { createWaiting, type WaitingDependencies } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
-  store: JobStore
+  store: JobReader & JobFinder
   lifecycle: Lifecycle
   hub: EventHub
   streams: EventStreams

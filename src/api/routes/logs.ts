@@ -1,14 +1,14 @@
 import type { JobLogs } from '../../client/types.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { isFinal } from '../../shared/jobs/rules/job.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobReader } from '../../shared/jobs/ports.ts'
 import type { Budget } from '../../shared/limits/rules/budget.ts'
 import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
 
 export interface LogRoutesDependencies {
-  store: Pick<JobStore, 'read'>
+  store: JobReader
   upstream: Pick<PredictionPort, 'get'>
   reads: Budget
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { JobManifest } from '../../client/types.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobReader } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/rules/run-facts.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
@@ -12,7 +12,7 @@ import type { ShowJob } from './jobs.ts'
 const querySchema = z.strictObject({ links: z.literal('lasting').optional() })
 
 /** Manifest of a job: its input and its results, to be stored with the files. */
-export function manifestRoutes({ store, show }: { store: Pick<JobStore, 'read'>; show: ShowJob }): Route[] {
+export function manifestRoutes({ store, show }: { store: JobReader; show: ShowJob }): Route[] {
   const owned = createOwnedJob(store)
 
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {

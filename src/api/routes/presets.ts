@@ -6,7 +6,7 @@ import { estimatePrice } from '../../shared/credits/rules/price.ts'
 import { formatDuration } from '../../shared/values/duration.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { CLOCKS, type OwnKeep } from '../../shared/jobs/rules/keep.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { RunTimes } from '../../shared/jobs/ports.ts'
 import type { Route } from '../http.ts'
 
 const ownKeepWords = (keep: OwnKeep): PresetView['keep'] =>
@@ -17,7 +17,7 @@ const ownKeepWords = (keep: OwnKeep): PresetView['keep'] =>
 const seconds = (ms: number): number => Math.round(ms / 100) / 10
 
 /** Presets with their schemas, prices and current run times. */
-export function presetRoutes(catalogue: Catalogue, store: Pick<JobStore, 'runTimes'>): Route[] {
+export function presetRoutes(catalogue: Catalogue, store: Pick<RunTimes, 'runTimes'>): Route[] {
   async function view(preset: Preset): Promise<PresetView> {
     const { name, title, description, model, version, deployment, input, output, key_pattern, price } = preset
     const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])

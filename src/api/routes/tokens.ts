@@ -1,4 +1,4 @@
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { JobReader } from '../../shared/jobs/ports.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
@@ -13,7 +13,7 @@ export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subje
 }
 
 /** Tokens with which a browser can watch one job without a key. */
-export function tokenRoutes(store: Pick<JobStore, 'read'>, auth: Auth): Route[] {
+export function tokenRoutes(store: JobReader, auth: Auth): Route[] {
   const owned = createOwnedJob(store)
   return [
     {

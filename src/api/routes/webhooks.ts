@@ -1,7 +1,7 @@
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { dueAttempt } from '../../shared/jobs/record/due-member.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
-import type { JobStore } from '../../shared/jobs/ports.ts'
+import type { DeadLetters, DueTimes, PredictionIndex } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/process/logger.ts'
 import { createSampler } from '../../shared/values/sampled.ts'
 import { isTerminal, readPrediction, type Prediction } from '../../shared/replicate/rules/prediction.ts'
@@ -13,7 +13,7 @@ import type { Throttle } from '../throttle.ts'
 
 export interface WebhookDependencies {
   lifecycle: Lifecycle
-  store: JobStore
+  store: Pick<PredictionIndex, 'isForeign'> & DueTimes & DeadLetters
   secrets: WebhookSecrets
   tokens: WebhookTokens
   account: string

@@ -1,6 +1,6 @@
 import { monotonicFactory } from 'ulid'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import type { AcceptLimits, Doorbells, JobStore } from '../jobs/ports.ts'
+import type { AcceptLimits, Doorbells, DueTimes, JobFinder, JobReader } from '../jobs/ports.ts'
 import type { Lifecycle } from '../jobs/lifecycle.ts'
 import { newRecord, type NewJob } from '../jobs/rules/new-job.ts'
 import { mapLimited } from '../values/concurrency.ts'
@@ -33,7 +33,7 @@ export function createBatches({
   log,
 }: {
   store: BatchStore
-  jobs: JobStore
+  jobs: JobReader & Pick<JobFinder, 'list' | 'idempotent'> & DueTimes
   lifecycle: Lifecycle
   doorbells: Doorbells
   inputs: Pick<Inputs, 'attach' | 'release'>

@@ -9,7 +9,7 @@ import { append } from '../values/append.ts'
 import { mapLimited } from '../values/concurrency.ts'
 import type { FieldError } from '../errors/service-error.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import type { JobStore } from '../jobs/ports.ts'
+import type { JobReader } from '../jobs/ports.ts'
 import type { Timings } from '../jobs/rules/timings.ts'
 import type { JsonObject } from '../values/json.ts'
 import type { Logger } from '../process/logger.ts'
@@ -79,7 +79,7 @@ const DUE_AT_ONCE = 100
 export interface InputsDependencies {
   uploads: UploadStore
   artifacts: Pick<ArtifactStore, 'put' | 'open' | 'remove' | 'removeAll'>
-  jobs: Pick<JobStore, 'read'>
+  jobs: JobReader
   limits: InputLimits
   /** Throws `storage_full` when the disk has no room for more files of clients. */
   reserve: () => Promise<void>

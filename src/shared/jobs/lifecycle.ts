@@ -11,12 +11,24 @@ import { newRecord, type NewJob } from './rules/new-job.ts'
 import type { Timings } from './rules/timings.ts'
 import { newCommitId, randomFraction } from './commit/commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './rules/decision.ts'
-import { SILENT_FROM, type AcceptLimits, type Doorbells, type JobStore, type Snapshot } from './ports.ts'
+import {
+  SILENT_FROM,
+  type AcceptLimits,
+  type Crowds,
+  type Doorbells,
+  type JobFinder,
+  type JobLoader,
+  type JobReader,
+  type JobWriter,
+  type RunTimes,
+  type Snapshot,
+  type WebhookSilence,
+} from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
 import { transition } from './rules/transitions.ts'
 
 export interface LifecycleOptions {
-  store: JobStore
+  store: JobReader & JobLoader & Pick<JobFinder, 'idempotent'> & JobWriter & Crowds & RunTimes & WebhookSilence
   doorbells: Doorbells
   timings: Timings
   log: Logger

@@ -76,12 +76,29 @@ export const SILENT_FROM = 5
 /** An output that is not copied this long before upstream removes it raises an alarm, ms. */
 export const AT_RISK_MS = 15 * 60_000
 
-export interface JobStore {
-  load(id: string): Promise<Snapshot>
+/** Reads the record of a job. */
+export interface JobReader {
   /** The record without attempts and effects; null when the job does not exist. */
   read(id: string): Promise<JobRecord | null>
+}
+
+/** Loads what a decision about a job needs. */
+export interface JobLoader {
+  load(id: string): Promise<Snapshot>
+}
+
+/** Finds jobs, and reads what happened to one. */
+export interface JobFinder {
   /** Newest first. `before`: the last id of the previous page. */
   list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
+  /** The job that an idempotency entry names, and the digest of the request's body. */
+  idempotent(entry: string): Promise<{ job: string; body: string } | null>
+  /** Oldest first. */
+  history(id: string): Promise<{ at: number; entry: HistoryLine }[]>
+}
+
+/** Writes jobs. Every change of a record is a commit (lifecycle.ts), except progress, which may be lost. */
+export interface JobWriter {
   /** Writes a new job. `idempotency`: name of the entry, and digest of the body. */
   create(
     job: JobRecord,
@@ -91,18 +108,22 @@ export interface JobStore {
   ): Promise<CommitResult>
   /** `basis`: the commit that wrote the revision of `state`; '' or absent: any. */
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string, basis?: string): Promise<CommitResult>
+  /** Writes the progress and partial output of a running prediction; lossy. */
+  progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
+}
+
+/** Jobs that wait for other jobs to end. */
+export interface Crowds {
   /** Makes the job wait for another job to end. */
   joinCrowd(job: JobRecord, crowd: Crowd): Promise<void>
   /** The crowd in which the job waits, if any. */
   crowdOf(job: JobRecord): Promise<Crowd | null>
   /** Removes and returns the next waiting job of each crowd, because the job made room. */
   leaveCrowd(job: JobRecord): Promise<string[]>
-  /** The job that an idempotency entry names, and the digest of the request's body. */
-  idempotent(entry: string): Promise<{ job: string; body: string } | null>
-  /** Writes the progress and partial output of a running prediction; lossy. */
-  progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
-  /** Oldest first. */
-  history(id: string): Promise<{ at: number; entry: HistoryLine }[]>
+}
+
+/** Which prediction belongs to which attempt, and which to nobody. */
+export interface PredictionIndex {
   /** Attempts with an unknown outcome, oldest first. */
   unknownAttempts(account: string): Promise<{ job: string; attempt: number; intended_at: number }[]>
   /** Those of the predictions that no attempt owns and that are not known to be foreign. */
@@ -112,35 +133,69 @@ export interface JobStore {
   rememberForeign(account: string, prediction: string): Promise<void>
   /** Whether the prediction is known to be foreign: created by others, or for a deleted job. */
   isForeign(account: string, prediction: string): Promise<boolean>
+}
+
+/** Whether webhooks arrive. */
+export interface WebhookSilence {
   /** Records that an authentic webhook arrived. */
   webhookCame(): Promise<void>
   /** Whether webhooks have been missing lately (SILENT_FROM). */
   webhooksSilent(account: string): Promise<boolean>
-  /** ms, Redis clock */
-  now(): Promise<number>
+}
+
+/** Durations of a model's runs. */
+export interface RunTimes {
   /** p90 of a model's runs, ms; null when too few are known. */
   expectedRun(model: string): Promise<number | null>
   /** p50 and p90 of a model's runs, ms; null when too few are known. */
   runTimes(model: string): Promise<{ p50: number; p90: number } | null>
   /** Counts the duration of a run, soon; lossy. */
   rememberRun(model: string, ms: number): void
+}
+
+/** Places of final jobs in the names of their files. */
+export interface Places {
   /** Passes the place of a final job, which names its files, on to a retry: true once for each job. */
   passPlace(id: string): Promise<boolean>
   /** Undoes `passPlace`, because the retry was not accepted. */
   takePlaceBack(id: string): Promise<void>
+}
+
+/** Whether the creation of predictions is paused. */
+export interface CreationPause {
+  pause(account: string): Promise<Pause | null>
+}
+
+/** The circuit breaker of an account: pauses creation, and probes whether it may resume. */
+export interface CreationBreaker extends CreationPause {
+  pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
   /** Takes the probe lease of a half-open account: true when the caller has it. */
   beginProbe(account: string): Promise<boolean>
   endProbe(account: string, result: { well: true } | { well: false; reason: PauseReason }): Promise<void>
   /** Closes the circuit breaker where a refusal tripped it, because these reasons are over. */
   endRefusal(account: string, reasons: readonly ('account' | 'webhook')[]): Promise<void>
+}
+
+/** Keeps intents back until Redis's memory was compared with upstream's list. */
+export interface RecoveryGate {
+  /**
+   * Opens the recovery gate for a generation of Redis's memory that was compared with upstream's list, after a commit
+   * threw GateClosedError. False when Redis holds another generation by now.
+   */
+  allowIntents(generation: string): Promise<boolean>
+}
+
+/** Whether outputs can be stored. */
+export interface StorageHealth {
   /** Records a storage failure; returns for how long storage has been failing, ms. */
   storageFailed(): Promise<number>
   storageWorked(): Promise<void>
   /** For how long storage has been failing, ms; null: it works. */
   storageFailingFor(): Promise<number | null>
-  pauseCreation(account: string, ms: number, reason: PauseReason): Promise<void>
-  /** Number of outputs that upstream removes within `ms` and that are not copied yet. */
-  artifactsAtRisk(ms: number): Promise<number>
+}
+
+/** Jobs that wait for a worker, in order. */
+export interface JobLine {
   /** Puts jobs in line for a worker; returns the number of doorbells that have claimed jobs of the line so far. */
   joinLine(jobs: readonly string[]): Promise<number>
   /**
@@ -148,18 +203,29 @@ export interface JobStore {
    * doorbell.
    */
   claimLine(limit: number, isFirst: boolean): Promise<{ jobs: string[]; left: number }>
-  claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
-  /**
-   * Opens the recovery gate for a generation of Redis's memory that was compared with upstream's list, after a commit
-   * threw GateClosedError. False when Redis holds another generation by now.
-   */
-  allowIntents(generation: string): Promise<boolean>
-  /** ms since the last sweep of any process; null: never. */
-  sweptAgo(): Promise<number | null>
+}
+
+/** When something is due. */
+export interface DueTimes {
   /** Makes a member due in `inMs`, if it is still in the index. */
   rearm(member: DueMember, inMs: number): Promise<void>
+}
+
+/** What is due, for the sweep. */
+export interface DueIndex extends DueTimes {
+  claimDue(limit: number): Promise<{ now: number; members: DueMember[] }>
   /** Removes a member from the index. */
   dropDue(member: DueMember): Promise<void>
+}
+
+/** Whether anybody sweeps. */
+export interface LastSweep {
+  /** ms since the last sweep of any process; null: never. */
+  sweptAgo(): Promise<number | null>
+}
+
+/** Clean-up of final jobs and of the files that outlive them. */
+export interface Retention {
   /** Claims final jobs (and `bat_` batches, `files:<job>` kept files) with a due clean-up. */
   claimRetention(limit: number): Promise<{ now: number; ids: string[] }>
   /** Defers the clean-up of a final job until its open attempts and effects are due. */
@@ -170,15 +236,53 @@ export interface JobStore {
   keptFiles(job: string): Promise<KeptFiles | null>
   /** Removes the record of kept files, after the files were removed. */
   forgetKeptFiles(job: string): Promise<void>
+}
+
+/** Figures for metrics and Health. */
+export interface JobFigures {
+  counts(): Promise<Counts>
   /** Number of open predictions of the account. */
   openPredictions(account: string): Promise<number>
-  pause(account: string): Promise<Pause | null>
+  /** Number of outputs that upstream removes within `ms` and that are not copied yet. */
+  artifactsAtRisk(ms: number): Promise<number>
   /** Number of creates that the budget allows now. */
   createsFree(account: string): Promise<number>
+}
+
+/** What cannot be used, for the operator. */
+export interface DeadLetters {
   /** Keeps an authentic webhook that could not be used, for the operator. */
   deadLetter(letter: { reason: string; job: string; prediction: string; webhook_id: string }): Promise<void>
-  counts(): Promise<Counts>
 }
+
+/** The clock of all times in records. */
+export interface RedisClock {
+  /** ms, Redis clock */
+  now(): Promise<number>
+}
+
+/** All of the above: what the store in Redis implements. Users name the ports that they need. */
+export interface JobStore
+  extends
+    JobReader,
+    JobLoader,
+    JobFinder,
+    JobWriter,
+    Crowds,
+    PredictionIndex,
+    WebhookSilence,
+    RunTimes,
+    Places,
+    CreationBreaker,
+    RecoveryGate,
+    StorageHealth,
+    JobLine,
+    DueIndex,
+    LastSweep,
+    Retention,
+    JobFigures,
+    DeadLetters,
+    RedisClock {}
 
 /** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {

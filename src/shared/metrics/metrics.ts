@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
 import type { Conditions } from '../conditions/conditions.ts'
-import { AT_RISK_MS, type JobStore } from '../jobs/ports.ts'
+import { AT_RISK_MS, type CreationPause, type JobFigures, type PredictionIndex } from '../jobs/ports.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 
@@ -13,7 +13,7 @@ const KEEP_LATENCIES = 500
  * never an id, a model or a key.
  */
 export function createMetrics(options: {
-  store: JobStore
+  store: JobFigures & Pick<PredictionIndex, 'unknownAttempts'> & CreationPause
   queueCounts: QueueCounts
   account: string
   conditions: Pick<Conditions, 'all'>
