@@ -1,12 +1,13 @@
 import type { Batches } from '../shared/batches/batches.ts'
 import { mapLimited } from '../shared/values/concurrency.ts'
-import { attemptOf, effectKey, isFinal, type JobState } from '../shared/jobs/rules/job.ts'
+import { untilNextTick } from '../shared/jobs/rules/deadlines.ts'
+import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
 import type { Doorbells, DueIndex, JobLoader } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
-import { ageBased, expiresSoon, withinStart, type Timings } from '../shared/jobs/rules/timings.ts'
+import { ageBased, expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 
 interface OpenAttempt {
@@ -48,24 +49,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     const { job } = result.state
     if (isFinal(job.phase)) return store.dropDue(member)
     if (waitsForIntent(result.state)) await doorbells.submit(job.id)
-    await store.rearm(member, untilNextTick(result.state, now))
-  }
-
-  /** ms until a timeout may change the job, or its doorbell should be rung again. */
-  function untilNextTick(state: JobState, now: number): number {
-    const { job } = state
-    if (waitsForIntent(state)) return withinStart(job, now, ageBased(now - job.start_since, timings.ringAgain)) + 100
-    switch (job.phase) {
-      case 'created':
-      case 'running': {
-        const from = job.prediction_created_at ?? job.submitted_at ?? job.created_at
-        return Math.max(from + job.timeout * 1000 + timings.timeoutGrace - now, 0) + 100
-      }
-      case 'stopping':
-        return Math.max((job.stop?.requested_at ?? now) + timings.stopBound - now, 0) + 100
-      default:
-        return ageBased(now - job.created_at, timings.ringAgain)
-    }
+    await store.rearm(member, untilNextTick(result.state, now, timings))
   }
 
   async function visitAttempt(member: DueMember & { kind: 'attempt' }, now: number): Promise<OpenAttempt | undefined> {

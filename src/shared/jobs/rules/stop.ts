@@ -1,4 +1,5 @@
 import { commit, ignored, stopped, type Commit, type Rule, type TransitionContext } from './decision.ts'
+import { runDeadline, stopDeadline } from './deadlines.ts'
 import { attemptOf, type JobState } from './job.ts'
 import { cancelEffect, cancelsOf } from './upstream.ts'
 import { cancelWaiting, tickIntent, tickWaiting, waitsForIntent } from './submit.ts'
@@ -25,17 +26,15 @@ function stopRunning(state: JobState, reason: 'canceled' | 'timeout', { now, tim
 export const cancelRunning: Rule<'cancel'> = (state, _event, context) => stopRunning(state, 'canceled', context)
 
 export const tickPrediction: Rule<'tick'> = (state, _event, context) => {
-  const { job } = state
-  const from = job.prediction_created_at ?? job.submitted_at ?? job.created_at
-  return context.now >= from + job.timeout * 1000 + context.timings.timeoutGrace
+  return context.now >= runDeadline(state.job, context.timings)
     ? stopRunning(state, 'timeout', context)
     : ignored('not_yet')
 }
 
 export const tickStopping: Rule<'tick'> = (state, event, context) => {
   const { job } = state
-  if (job.stop && context.now >= job.stop.requested_at + context.timings.stopBound)
-    return commit(stopped(job, 'unknown'))
+  const deadline = stopDeadline(job, context.timings)
+  if (deadline !== null && context.now >= deadline) return commit(stopped(job, 'unknown'))
   return tickIntent(state, event, context)
 }
 

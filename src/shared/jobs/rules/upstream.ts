@@ -25,6 +25,7 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
+import { cancelAfter, runLimit } from './deadlines.ts'
 import {
   attemptOf,
   effectKey,
@@ -153,7 +154,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
     {
       ...health,
       attempt: { n: event.attempt, changes: attempt },
-      due: adopts ? { job: { in: job.timeout * 1000 + context.timings.timeoutGrace }, attempt: poll } : {},
+      due: adopts ? { job: { in: runLimit(job, context.timings) }, attempt: poll } : {},
     },
   )
 }
@@ -213,7 +214,7 @@ function ending(
       const from = prediction.created_at ?? job.prediction_created_at ?? now
       const until = prediction.completed_at ?? now
       return commit(
-        until >= from + job.timeout * 1000 - Math.min(1000, timings.timeoutGrace)
+        until >= from + cancelAfter(job) - Math.min(1000, timings.timeoutGrace)
           ? failed('timeout', `The prediction did not complete within ${job.timeout} s.`, true, ran)
           : failed('canceled_upstream', 'The prediction was canceled at Replicate, not by genqueue.', true, ran),
       )
