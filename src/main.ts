@@ -1,32 +1,44 @@
 import { parseArgs } from 'node:util'
-import { startService, type Service } from './compose/service.ts'
-import { VERSION } from './compose/core.ts'
 import { greeting } from './compose/greeting.ts'
 import { provideLocalParts, type LocalParts } from './compose/local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
 import { ConfigError, isLoopback, loadConfig, setVariables, type Config } from './shared/settings/config.ts'
 import { misspelt } from './shared/settings/misspelt.ts'
+import { isMember, sayRunning } from './shared/process/group-member.ts'
 import { captureConsole, createLogger, type Logger } from './shared/process/logger.ts'
+import { startGroup } from './shared/process/process-group.ts'
 import { buildInScope, type Scope } from './shared/process/scope.ts'
 import { forgetRunningService, writeRunningService } from './shared/process/running-service.ts'
 import { messageOf } from './shared/values/error-text.ts'
 import { SIMULATOR_TOKEN } from './shared/replicate/simulator-token.ts'
 
-/** role -> config -> compose -> start -> wait for a signal -> stop */
+/**
+ * role -> config -> compose -> start -> wait for a signal -> stop. With PROCESSES above 1 this process starts a group, whose
+ * members run this file again, and loads nothing of the service itself.
+ */
 
 /** Limit of a graceful shutdown, which waits for creates in flight, ms; then the process exits, which loses nothing. */
 const STOP_DEADLINE_MS = 40_000
+/** The same for a group, whose members have their own limit, ms. */
+const STOP_GROUP_DEADLINE_MS = 45_000
 
 function readConfig(): Config {
-  const { values } = parseArgs({ options: { role: { type: 'string' } }, strict: true })
-  return loadConfig(values.role === undefined ? {} : { ROLE: values.role })
+  const { values } = parseArgs({ options: { role: { type: 'string' }, processes: { type: 'string' } }, strict: true })
+  return loadConfig({
+    ...(values.role === undefined ? {} : { ROLE: values.role }),
+    ...(values.processes === undefined ? {} : { PROCESSES: values.processes }),
+  })
 }
 
 /** Whether Replicate would refuse the webhook URL; a simulator accepts http. */
-const isRefusedWebhookUrl = ({ publicUrl }: Config, { replicate }: LocalParts): boolean =>
+const isRefusedWebhookUrl = ({ publicUrl }: Config, { replicate }: Pick<LocalParts, 'replicate'>): boolean =>
   publicUrl !== null && !publicUrl.startsWith('https:') && replicate.token !== SIMULATOR_TOKEN
 
-function warn(config: Config, parts: LocalParts, log: Logger): void {
+function warn(
+  config: Config,
+  parts: Pick<LocalParts, 'devApiKey' | 'adminPassword' | 'replicate' | 'simulator'>,
+  log: Logger,
+): void {
   for (const { name, meant } of misspelt(setVariables()))
     log.warn({ variable: name, meant }, `${name} is not a setting of genqueue${meant ? `; ${meant} may be meant` : ''}`)
   if (parts.devApiKey !== null && !isLoopback(config.host) && config.role !== 'worker')
@@ -48,7 +60,7 @@ function warn(config: Config, parts: LocalParts, log: Logger): void {
 /** Ctrl-C arrives twice, from the terminal and from npm; only a signal after this time forces the exit, ms. */
 const SAME_WISH_MS = 1_000
 
-function onSignals(stop: () => Promise<void>, log: Logger): void {
+function onSignals(stop: () => Promise<void>, deadlineMs: number, log: Logger): void {
   let since: number | undefined
   const handle = (signal: NodeJS.Signals): void => {
     if (since !== undefined) {
@@ -61,7 +73,7 @@ function onSignals(stop: () => Promise<void>, log: Logger): void {
     const deadline = setTimeout(() => {
       log.error('did not stop in time; exiting')
       process.exit(1)
-    }, STOP_DEADLINE_MS)
+    }, deadlineMs)
     deadline.unref()
     stop().then(
       () => {
@@ -79,13 +91,15 @@ function onSignals(stop: () => Promise<void>, log: Logger): void {
 }
 
 /** Starts everything, and greets. When `ended` aborts, the start stops between two steps. */
-async function start(config: Config, log: Logger, scope: Scope, ended: AbortSignal): Promise<Service> {
+async function start(config: Config, log: Logger, scope: Scope, ended: AbortSignal) {
   // The data folder of role all holds private data of this machine: keys, files of Redis, the simulator's journal.
   if (config.role === 'all') process.umask(0o077)
   const parts = await provideLocalParts(config, log, scope, ended)
-  warn(config, parts, log)
+  if (!isMember()) warn(config, parts, log)
   // Stopped after the service.
   if (config.role === 'all') scope.defer('service file', () => forgetRunningService(config.dataDir))
+  // Loaded here, because the process of a group needs nothing of it.
+  const { startService } = await import('./compose/service.ts')
   const service = await startService({ config, ...parts, log, onWedged: () => process.exit(1) }, scope)
   ended.throwIfAborted()
   if (config.role === 'all' && service.url !== null)
@@ -94,16 +108,58 @@ async function start(config: Config, log: Logger, scope: Scope, ended: AbortSign
       signInLinks: parts.devApiKey !== null,
       simulator: parts.simulator?.apiUrl ?? null,
     })
+  sayRunning(service)
   // Only on a terminal, where the operator may read the generated key; else standard output has JSON lines only.
-  if (process.stdout.isTTY || config.role === 'all') process.stdout.write(greeting(config, parts, service))
+  if (!isMember() && (process.stdout.isTTY || config.role === 'all'))
+    process.stdout.write(greeting(config, parts, service))
   else log.info({ url: service.url, health: service.healthUrl }, `genqueue is running (role ${config.role})`)
   return service
 }
 
 async function main(): Promise<void> {
   const config = readConfig()
-  const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY })
+  const isGroup = config.processes > 1
+  const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY, isShared: isGroup })
   captureConsole(log)
+  await (isGroup && !isMember() ? runGroup(config, log) : runService(config, log))
+}
+
+/** Starts the processes of a group, and keeps them running until a signal. */
+async function runGroup(config: Config, log: Logger): Promise<void> {
+  const { role, processes, devApiKey, adminPassword } = config
+  const { token, baseUrl } = config.replicate
+  const parts = {
+    devApiKey,
+    adminPassword,
+    replicate: { token: token ?? '', baseUrl },
+    simulator: null,
+    printsSecrets: false,
+    made: { apiKey: false, adminPassword: false },
+  }
+  warn(config, parts, log)
+  const group = startGroup({ size: processes, log })
+  if (!process.stdout.isTTY) process.on('SIGHUP', () => group.signal('SIGHUP'))
+  let isStopping = false
+  const stop = async (): Promise<void> => {
+    isStopping = true
+    await group.stop()
+  }
+  onSignals(stop, STOP_GROUP_DEADLINE_MS, log)
+  // Signals are handled from here on.
+  log.info({ role, processes, node: process.version }, 'genqueue is starting a group of processes')
+  const serving = await group.running.catch((error: unknown) => {
+    // The process has reported the reason itself.
+    if (!isStopping) throw error
+  })
+  if (serving === undefined || isStopping) return
+  if (process.stdout.isTTY) process.stdout.write(greeting(config, parts, { ...serving, signInUrl: null }))
+  log.info(
+    { url: serving.url, health: serving.healthUrl },
+    `genqueue is running (role ${role}, ${processes} processes)`,
+  )
+}
+
+async function runService(config: Config, log: Logger): Promise<void> {
   const ended = new AbortController()
   const begin = () => buildInScope(log, (scope) => start(config, log, scope, ended.signal))
   let service: ReturnType<typeof begin> | undefined
@@ -112,12 +168,17 @@ async function main(): Promise<void> {
     process.on('SIGHUP', () => {
       service?.then(({ reload }) => reload()).catch((error: unknown) => log.debug({ err: error }, 'nothing to reload'))
     })
-  onSignals(async () => {
-    // A start in progress ends after its current step, and stops the parts that it started.
-    ended.abort(new Error('a signal ended the start'))
-    const running = await service?.catch(() => undefined)
-    await running?.stop()
-  }, log)
+  onSignals(
+    async () => {
+      // A start in progress ends after its current step, and stops the parts that it started.
+      ended.abort(new Error('a signal ended the start'))
+      const running = await service?.catch(() => undefined)
+      await running?.stop()
+    },
+    STOP_DEADLINE_MS,
+    log,
+  )
+  const { VERSION } = await import('./compose/core.ts')
   // Signals are handled from here on.
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue is starting')
   service = begin()

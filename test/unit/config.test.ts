@@ -22,6 +22,7 @@ describe('without any variable', () => {
   test('everything has a value that runs on a bare machine', () => {
     expect(parseConfig({})).toEqual({
       role: 'all',
+      processes: 1,
       host: '127.0.0.1',
       port: 3000,
       healthPort: null,
@@ -85,6 +86,11 @@ const BUCKET = { S3_BUCKET: 'outputs' }
 /** One right value for each variable, and where it shows. */
 const RIGHT: Record<string, { value: string; as: object; beside?: Record<string, string> }> = {
   ROLE: { value: 'all', as: { role: 'all' } },
+  PROCESSES: {
+    value: '4',
+    as: { processes: 4 },
+    beside: { ROLE: 'worker', REDIS_URL: 'redis://r:6379', REPLICATE_API_TOKEN: 'r8_x' },
+  },
   HOST: { value: '0.0.0.0', as: { host: '0.0.0.0' } },
   PORT: { value: '0', as: { port: 0 } },
   HEALTH_PORT: { value: '65535', as: { healthPort: 65_535 } },
@@ -186,6 +192,10 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
 
 const WRONG: [name: string, value: string][] = [
   ['ROLE', 'both'],
+  ['PROCESSES', '0'],
+  ['PROCESSES', '65'],
+  ['PROCESSES', '1.5'],
+  ['PROCESSES', 'many'],
   ['PORT', 'abc'],
   ['PORT', '65536'],
   ['PORT', '-1'],
@@ -319,6 +329,12 @@ test.each<[string, string | null | undefined]>([
 })
 
 describe('what only makes sense together', () => {
+  test('role all is one process', () => {
+    expect(messageOf({ PROCESSES: '2' })).toBe(
+      'PROCESSES: read 2, expected 1 with ROLE=all, which is one process by definition. Start ROLE=api and ROLE=worker with their own PROCESSES',
+    )
+  })
+
   test.each(['api', 'worker'])('role %s needs a Redis and an account', (ROLE) => {
     const message = messageOf({ ROLE })
     expect(message).toContain('REDIS_URL is not set')

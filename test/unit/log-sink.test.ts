@@ -52,6 +52,22 @@ test('lines reach a file whole and in order, also those that are left at the end
   sink.flush(0)
 })
 
+test('lines of two writers to one full pipe do not mix', async () => {
+  const { fd, take } = pipe()
+  const sinks = ['a', 'b'].map((name) => {
+    const sink = createLogSink({ fd, maxBytes: 1_000_000, maxWrite: 4096, onDropped: (lines) => `dropped ${lines}\n` })
+    return { name, sink }
+  })
+  const COUNT = 2000
+  for (let i = 0; i < COUNT; i++) for (const { name, sink } of sinks) sink.write(`${name}${i} ${name.repeat(100)}\n`)
+  let text = ''
+  await waitFor('all lines', () => (text += take()).split('\n').length > 2 * COUNT)
+  for (const { name } of sinks) {
+    const lines = text.split('\n').filter((line) => line.startsWith(name))
+    expect(lines).toEqual(Array.from({ length: COUNT }, (_, i) => `${name}${i} ${name.repeat(100)}`))
+  }
+})
+
 test('a full pipe blocks no caller, buffers up to its limit, and reports the dropped lines when it is read again', async () => {
   const { fd, take } = pipe()
   const sink = sinkTo(fd, 200_000)

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
 import type { Conditions } from '../conditions/conditions.ts'
 import { AT_RISK_MS, type CreationPause, type JobFigures, type PredictionIndex } from '../jobs/ports.ts'
+import { metricsOfGroup } from '../process/group-member.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 
@@ -9,8 +10,8 @@ export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
 const KEEP_LATENCIES = 500
 
 /**
- * Metrics of one process, and metrics that all processes share, read from Redis at each scrape. Labels are few and fixed:
- * never an id, a model or a key.
+ * Metrics of one process or of all processes of its group, and metrics that the deployment shares, read from Redis at each
+ * scrape. Labels are few and fixed: never an id, a model or a key.
  */
 export function createMetrics(options: {
   store: JobFigures & Pick<PredictionIndex, 'unknownAttempts'> & CreationPause
@@ -20,11 +21,16 @@ export function createMetrics(options: {
   /** Set in a process that has presets. */
   driftedPresets?: () => number
 }) {
+  /** Of this process. */
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  const ofGroup = metricsOfGroup(registry)
+  /** Read from Redis, by the process that renders them. */
+  const common = new Registry()
   const { store, queueCounts, account, conditions } = options
 
-  const shared = { registers: [registry] }
+  const shared = { registers: [common] }
+  const own = { registers: [registry] }
   const jobs = new Gauge({ name: 'genqueue_jobs', help: 'Stored jobs, by phase', labelNames: ['phase'], ...shared })
   const finished = new Counter({
     name: 'genqueue_jobs_finished_total',
@@ -85,8 +91,21 @@ export function createMetrics(options: {
     new Gauge({
       name: 'genqueue_preset_schema_drift',
       help: 'Presets that were written for another schema than their model has now',
-      ...shared,
+      aggregator: 'max',
+      collect() {
+        this.set(driftedPresets())
+      },
+      registers: [],
     })
+  const processes = new Gauge({
+    name: 'genqueue_processes',
+    help: 'Processes whose figures these are; 1 without a group',
+    collect() {
+      this.set(1)
+    },
+    registers: [],
+  })
+  for (const gauge of drifted ? [drifted, processes] : [processes]) registry.registerMetric(gauge)
 
   async function readShared(): Promise<void> {
     const [counts, inFlight, pause, queues, risk, unknowns, lasting] = await Promise.all([
@@ -101,7 +120,6 @@ export function createMetrics(options: {
     for (const name of CONDITION_NAMES)
       condition.set({ name }, lasting.find((one) => one.name === name)?.processes ?? 0)
     atRisk.set(risk)
-    if (drifted && driftedPresets) drifted.set(driftedPresets())
     unknown.set(unknowns.length)
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
     // The totals are in Redis, shared by all processes.
@@ -125,21 +143,21 @@ export function createMetrics(options: {
     name: 'genqueue_webhooks_total',
     help: 'Webhooks from Replicate, by outcome',
     labelNames: ['result'],
-    ...shared,
+    ...own,
   })
   const requests = new Histogram({
     name: 'genqueue_http_request_seconds',
     help: 'HTTP responses of this service',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
-    ...shared,
+    ...own,
   })
 
   const webhookLatency = new Histogram({
     name: 'genqueue_webhook_latency_seconds',
     help: 'Seconds from the completion of a prediction to the commit of its webhook',
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-    ...shared,
+    ...own,
   })
   const latencies: number[] = []
 
@@ -147,13 +165,13 @@ export function createMetrics(options: {
     name: 'genqueue_requests_refused_total',
     help: 'Refused requests',
     labelNames: ['code'],
-    ...shared,
+    ...own,
   })
 
   const eventsSkipped = new Counter({
     name: 'genqueue_events_skipped_total',
     help: 'Unreadable entries of the event stream',
-    ...shared,
+    ...own,
   })
 
   return {
@@ -173,8 +191,8 @@ export function createMetrics(options: {
       requests.observe(labels, seconds),
     contentType: registry.contentType,
     async render(): Promise<string> {
-      await readShared()
-      return registry.metrics()
+      const [, figures] = await Promise.all([readShared(), ofGroup === null ? registry.metrics() : ofGroup()])
+      return `${await common.metrics()}\n${figures}`
     },
   }
 }

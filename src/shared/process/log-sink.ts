@@ -12,6 +12,13 @@ const AGAIN_MS = 50
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
+/** Number of lines from the first one on that one write takes; at least one. */
+function linesWithin(lines: readonly string[], most: number): number {
+  let bytes = 0
+  const over = lines.findIndex((line) => (bytes += Buffer.byteLength(line)) > most)
+  return over === -1 ? lines.length : Math.max(1, over)
+}
+
 /**
  * Non-blocking writer of log lines to a file descriptor. Lines that arrive during a write are combined into the next one.
  * Up to `maxBytes` wait for a slow reader; further lines are counted and dropped. `onDropped` formats a line with their
@@ -20,9 +27,11 @@ const codeOf = (error: unknown): string =>
 export function createLogSink(options: {
   fd: number
   maxBytes: number
+  /** Limit of one write, in bytes; a longer line is one write. */
+  maxWrite?: number
   onDropped: (lines: number) => string
 }): LogSink {
-  const { fd, maxBytes, onDropped } = options
+  const { fd, maxBytes, maxWrite = Infinity, onDropped } = options
   let waiting: string[] = []
   let bytes = 0
   let dropped = 0
@@ -32,8 +41,9 @@ export function createLogSink(options: {
   let closed = false
 
   function nextChunk(): void {
-    chunk = Buffer.from(waiting.join(''))
-    waiting = []
+    const count = bytes <= maxWrite ? waiting.length : linesWithin(waiting, maxWrite)
+    chunk = Buffer.from(waiting.slice(0, count).join(''))
+    waiting = waiting.slice(count)
   }
 
   function took(count: number): void {

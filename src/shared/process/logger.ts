@@ -20,12 +20,16 @@ const withVisibleTexts = (destination: DestinationStream): DestinationStream => 
   write: (line) => destination.write(visibleInside(line)),
 })
 
+/** Bytes that a pipe takes as a whole or not at all, so that lines of several processes do not mix. */
+const PIPE_BUF = 4096
+
 let output: LogSink | undefined
 
 /** Standard output. It can be a pipe without a reader, so neither the work nor the shutdown waits for it. */
-function standardOutput(): LogSink {
+function standardOutput(isShared: boolean): LogSink {
   if (output) return output
   const sink = createLogSink({
+    ...(isShared ? { maxWrite: PIPE_BUF } : {}),
     // Accessing `process.stdout` makes a pipe non-blocking: a write to a full one returns at once.
     fd: process.stdout.fd,
     maxBytes: MAX_WAITING_BYTES,
@@ -53,12 +57,18 @@ export function captureConsole(log: Logger): void {
 
 /**
  * Logger with JSON lines, or readable ones on a terminal. Bodies, prompts and keys are never logged; secrets in error
- * texts are removed.
+ * texts are removed. `isShared`: several processes write to this standard output, so each line names its process.
  */
-export function createLogger(options: { level: string; readable: boolean; destination?: DestinationStream }): Logger {
+export function createLogger(options: {
+  level: string
+  readable: boolean
+  isShared?: boolean
+  destination?: DestinationStream
+}): Logger {
+  const { isShared = false } = options
   const settings = {
     level: options.level,
-    base: null,
+    base: isShared ? { pid: process.pid } : null,
     redact: {
       paths: [
         ...['authorization', 'cookie', 'input', 'token', 'secret', 'password'].flatMap((name) => [name, `*.${name}`]),
@@ -85,10 +95,10 @@ export function createLogger(options: { level: string; readable: boolean; destin
       pretty({
         colorize: true,
         translateTime: 'SYS:HH:MM:ss.l',
-        ignore: 'pid,hostname',
+        ignore: isShared ? 'hostname' : 'pid,hostname',
         singleLine: true,
         ...(destination === undefined ? {} : { destination }),
       }),
     )
-  return pino(settings, options.readable ? readable() : (destination ?? standardOutput()))
+  return pino(settings, options.readable ? readable() : (destination ?? standardOutput(isShared)))
 }

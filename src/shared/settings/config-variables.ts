@@ -13,6 +13,7 @@ const port = (name: string) =>
     .int()
     .min(0)
     .max(65_535)
+const MAX_PROCESSES = 64
 const MAX_RATE = 1_000_000
 const MAX_BURST = 10_000
 const MAX_BYTES = 10 * 1024 ** 3
@@ -59,6 +60,13 @@ const OWN_PRESETS = fileURLToPath(new URL('../../../presets', import.meta.url))
 /** Every variable of the configuration, with its bounds; the description says what is expected. */
 export const variables = {
   ROLE: z.enum(['all', 'api', 'worker']).default('all').describe('all, api or worker'),
+  PROCESSES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PROCESSES)
+    .default(1)
+    .describe(`a whole number, 1 to ${MAX_PROCESSES}`),
   HOST: z.string().min(1).default('127.0.0.1').describe('an address to listen on, e.g. 127.0.0.1 or 0.0.0.0'),
   PORT: port('PORT').default(3000).describe('a port number, 0 to 65535 (0: any free one)'),
   HEALTH_PORT: port('HEALTH_PORT').optional().describe('a port number for the health of a worker, 0 to 65535'),

@@ -23,6 +23,8 @@ export function localOrigin(host: string, listens: number): string {
 
 export interface Config {
   role: 'all' | 'api' | 'worker'
+  /** Processes of the role that share its port. */
+  processes: number
   host: string
   port: number
   healthPort: number | null
@@ -138,6 +140,10 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     wrong.push(`REDIS_URL is not set. ROLE=${env.ROLE} needs one, for example redis://host:6379`)
   if (env.ROLE !== 'all' && !env.REPLICATE_API_TOKEN)
     wrong.push(`REPLICATE_API_TOKEN is not set. ROLE=${env.ROLE} needs one, because only role all starts a simulator`)
+  if (env.ROLE === 'all' && env.PROCESSES > 1)
+    wrong.push(
+      `PROCESSES: read ${env.PROCESSES}, expected 1 with ROLE=all, which is one process by definition. Start ROLE=api and ROLE=worker with their own PROCESSES`,
+    )
   if (!isLoopback(env.HOST) && env.DEV_API_KEY && env.DEV_API_KEY.length < 32)
     wrong.push(
       `DEV_API_KEY: read ${env.DEV_API_KEY.length} characters, expected 32 or more because HOST is not loopback`,
@@ -155,6 +161,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   const perMinute = env.REPLICATE_CREATES_PER_MINUTE
   return {
     role: env.ROLE,
+    processes: env.PROCESSES,
     host: env.HOST,
     port: env.PORT,
     healthPort: env.HEALTH_PORT ?? null,
