@@ -1,3 +1,4 @@
+import { QueryClientProvider } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef } from 'react'
 import { Link, Route, Router, Switch, useLocation } from 'wouter'
 import type { Client } from '../client/client.ts'
@@ -5,10 +6,10 @@ import { go } from './address.ts'
 import { BatchList } from './batches/batch-list.tsx'
 import { BatchPage } from './batches/batch-page.tsx'
 import { NewBatch } from './batches/new-batch.tsx'
-import { createCatalogue } from './catalogue.ts'
 import { Composer } from './composer.tsx'
 import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
+import { createQueries } from './queries.ts'
 import { RunPage } from './run/run-page.tsx'
 import { createRuns } from './run-store.ts'
 import { useFollowAll } from './runs.ts'
@@ -17,27 +18,22 @@ import { ContactSheet } from './sheet/contact-sheet.tsx'
 import { Shell } from './shell.tsx'
 import { SignIn } from './sign-in.tsx'
 import { StudioContext } from './studio-context.ts'
-import { useReadWho, WhoContext } from './who.ts'
 
 export function App({ client }: { client: Client }) {
   const { needed, epoch } = useSession()
   // Another session may be another tenant, so all state of the last one is dropped.
-  const studio = useMemo(
-    () => ({ client, runs: createRuns(client), catalogue: createCatalogue(client), epoch }),
-    [client, epoch],
-  )
-  const who = useReadWho(client, epoch)
+  const studio = useMemo(() => ({ client, runs: createRuns(client), queries: createQueries(), epoch }), [client, epoch])
   if (needed) return <SignIn client={client} />
   return (
-    <StudioContext value={studio} key={epoch}>
-      <WhoContext value={who}>
+    <QueryClientProvider client={studio.queries} key={epoch}>
+      <StudioContext value={studio}>
         <Router aroundNav={(_navigate, to, options) => go(to, options)}>
           <Shell>
             <CurrentPage />
           </Shell>
         </Router>
-      </WhoContext>
-    </StudioContext>
+      </StudioContext>
+    </QueryClientProvider>
   )
 }
 

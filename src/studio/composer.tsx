@@ -1,6 +1,8 @@
+import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { Link, useRoute } from 'wouter'
 import { amend, useAddress } from './address.ts'
+import { useCatalogue, useReadCatalogue } from './catalogue.ts'
 import { replaceDraft } from './drafts.ts'
 import { Problem } from './problem.tsx'
 import { choiceOf, recipeOfModel, recipeOfPreset, sayable, usualChoice, type Choice, type Recipe } from './recipe.ts'
@@ -8,7 +10,6 @@ import { RecipePicker } from './recipe-picker.tsx'
 import { RunForm } from './run-form.tsx'
 import { errorText } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
-import { useCatalogue } from './use-catalogue.ts'
 import { useMay } from './who.ts'
 
 export function Composer() {
@@ -42,14 +43,14 @@ function RecipeForm() {
 
 /** The choice of a preset or a model, with what is wrong with it. */
 export function ChosenRecipe({ chosen, problem = null }: { chosen: Chosen; problem?: string | null }) {
-  const { catalogue } = useStudio()
+  const readCatalogue = useReadCatalogue()
   const { choice, recipe, lists } = chosen
   return (
     <>
       {choice && (
         <RecipePicker choice={choice} recipe={recipe} onChoose={({ preset, model }) => amend({ preset, model })} />
       )}
-      <Problem text={chosen.problem ?? problem} onRetry={lists ? catalogue.read : undefined} />
+      <Problem text={chosen.problem ?? problem} onRetry={lists ? readCatalogue : undefined} />
       {!recipe && !chosen.problem && <div className="composer-loading" aria-hidden="true" />}
     </>
   )
@@ -74,20 +75,14 @@ export function useRecipe(): Chosen {
   const { presets, models } = catalogue
   const preset = choice?.preset ?? null
   const address = choice?.model ?? null
-  const [looked, setLooked] = useState<{ of: string; recipe: Recipe | null; problem: string | null } | null>(null)
   const plainName = address?.split(':')[0] ?? ''
   const known = models.items.find(({ name }) => name === plainName)
-  const unknown = preset === null && !known && !models.loading ? address : null
-
-  useEffect(() => {
-    if (unknown === null) return undefined
-    let current = true
-    client.model(plainName).then(
-      (model) => current && setLooked({ of: unknown, recipe: recipeOfModel(unknown, model), problem: null }),
-      (error: unknown) => current && setLooked({ of: unknown, recipe: null, problem: errorText(error) }),
-    )
-    return () => void (current = false)
-  }, [client, unknown, plainName])
+  const { data: model = known, error } = useQuery({
+    queryKey: ['model', plainName],
+    queryFn: () => client.model(plainName),
+    enabled: preset === null && address !== null && !known && !models.loading,
+    staleTime: Infinity,
+  })
 
   const ready = (recipe: Recipe): Chosen => ({ choice, recipe, problem: null, lists: false })
   const missing = (problem: string | null, lists = false): Chosen => ({ choice, recipe: null, problem, lists })
@@ -98,9 +93,7 @@ export function useRecipe(): Chosen {
     return presets.problem ? missing(presets.problem, true) : missing(`The preset ${preset} does not exist.`)
   }
   if (address !== null) {
-    if (known) return ready(recipeOfModel(address, known))
-    if (looked === null || looked.of !== unknown) return missing(null)
-    return looked.recipe ? ready(looked.recipe) : missing(looked.problem)
+    return model ? ready(recipeOfModel(address, model)) : missing(error && errorText(error))
   }
   if (choice === null) return missing(null)
   const problem = presets.problem ?? models.problem

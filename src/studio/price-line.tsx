@@ -1,22 +1,20 @@
-import { useCallback } from 'react'
+import { useQuery } from '@tanstack/react-query'
 import type { JsonObject } from '../client/types.ts'
 import { duration } from './format.ts'
 import { credits, estimateOf, priceBreakdown, roughCredits } from './money.ts'
+import { every } from './queries.ts'
 import type { Recipe } from './recipe.ts'
 import { useStudio } from './studio-context.ts'
-import { useLoaded } from './use-loaded.ts'
 import { useMay } from './who.ts'
 
 interface Props {
   recipe: Recipe
   /** One for each job to be submitted. */
   inputs: readonly JsonObject[]
-  /** Changes after a submission or refusal, to reload the balance. */
-  after: string | null
 }
 
 /** Price and expected duration, shown before submission. */
-export function PriceLine({ recipe, inputs, after }: Props) {
+export function PriceLine({ recipe, inputs }: Props) {
   const { price, defaults, runTime } = recipe
   // Without any input, shows the price of one run.
   const counted = inputs.length === 0 ? [{}] : inputs
@@ -30,7 +28,7 @@ export function PriceLine({ recipe, inputs, after }: Props) {
           {estimate === null ? 'no credits' : `${credits(estimate)} credits`}
         </strong>
       </p>
-      {estimate !== null && <Balance estimate={estimate} after={after} />}
+      {estimate !== null && <Balance estimate={estimate} />}
       {runTime && <RunTime half={duration(runTime.p50 * 1000)} most={duration(runTime.p90 * 1000)} />}
     </div>
   )
@@ -55,13 +53,14 @@ const missing = (defaults: JsonObject, input: JsonObject): JsonObject =>
 
 const REFRESH_MS = 30_000
 
-function Balance({ estimate, after }: { estimate: number; after: string | null }) {
+function Balance({ estimate }: { estimate: number }) {
   const { client } = useStudio()
-  const may = useMay('credits:read')
-  const { value: account } = useLoaded(
-    useCallback(async () => (may ? client.credits() : null), [client, may]),
-    { every: REFRESH_MS, version: after },
-  )
+  const { data: account } = useQuery({
+    queryKey: ['credits'],
+    queryFn: () => client.credits(),
+    enabled: useMay('credits:read'),
+    ...every(REFRESH_MS),
+  })
   const held = 'This amount is held until completion; then the actual usage is charged. A failed run costs nothing.'
   if (!account || account.unlimited) return <p className="price-note">{held}</p>
   const short = estimate - account.balance

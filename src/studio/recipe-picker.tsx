@@ -1,10 +1,9 @@
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react'
 import { ChevronDown } from 'lucide-react'
+import { useCatalogue, useReadCatalogue } from './catalogue.ts'
 import { credits } from './money.ts'
 import { Problem } from './problem.tsx'
 import type { Choice, Recipe } from './recipe.ts'
-import { useStudio } from './studio-context.ts'
-import { useCatalogue } from './use-catalogue.ts'
 
 /** `owner/name`, or `owner/name:<version>`. */
 const ADDRESS = /^[\w.-]+\/[\w.-]+(:[0-9a-f]{64})?$/
@@ -34,8 +33,8 @@ function itemOfModel(name: string, description: string | null): Item {
 }
 
 export function RecipePicker({ choice, recipe, onChoose }: Props) {
-  const store = useStudio().catalogue
   const catalogue = useCatalogue()
+  const readCatalogue = useReadCatalogue()
   const [open, setOpen] = useState(false)
   const [search, setSearch] = useState('')
   const box = useRef<HTMLDivElement>(null)
@@ -140,7 +139,7 @@ export function RecipePicker({ choice, recipe, onChoose }: Props) {
           />
           {problem !== null && (
             <div className="picker-problem">
-              <Problem text={problem} onRetry={store.read} />
+              <Problem text={problem} onRetry={readCatalogue} />
             </div>
           )}
           <div className="picker-groups">

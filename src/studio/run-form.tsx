@@ -169,7 +169,7 @@ export function RunForm({ recipe, focus }: { recipe: Recipe; focus: boolean }) {
       </div>
       <div className="run-foot">
         {refusal && <RefusalNote refusal={refusal} message={messageOf(refusal, fields)} errors={strayErrors} />}
-        <PriceLine recipe={recipe} inputs={[draft]} after={refusal?.message ?? last} />
+        <PriceLine recipe={recipe} inputs={[draft]} />
         <button type="submit" className="button primary wide" disabled={sending || 'problem' in parsed}>
           {sending ? 'Sending…' : 'Run'}
           <kbd aria-hidden="true">{/Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘' : 'Ctrl'} ↵</kbd>

@@ -1,13 +1,11 @@
-import { useEffect, useState, type ReactNode } from 'react'
+import type { ReactNode } from 'react'
 import { Contrast, Moon, Sun } from 'lucide-react'
 import { Link, useLocation } from 'wouter'
-import type { Readiness } from '../client/client.ts'
 import { Account } from './account.tsx'
 import { Logo } from './logo.tsx'
+import { useReadiness } from './readiness.ts'
 import { useConnection } from './runs.ts'
-import { useStudio } from './studio-context.ts'
 import { useTheme, type Theme } from './theme.ts'
-import { usePageVisible } from './page-visible.ts'
 import { mayDo, useWho } from './who.ts'
 
 const HEALTH_EVERY_MS = 60_000
@@ -69,17 +67,8 @@ function LiveMark() {
 }
 
 function Health() {
-  const { client } = useStudio()
-  const [health, setHealth] = useState<Readiness | null>(null)
-  const visible = usePageVisible()
-  useEffect(() => {
-    if (!visible) return undefined
-    const ask = () => void client.readiness().then(setHealth, () => setHealth(null))
-    ask()
-    const timer = setInterval(ask, HEALTH_EVERY_MS)
-    return () => clearInterval(timer)
-  }, [client, visible])
-  if (!health) return null
+  const { data: health, isError } = useReadiness(HEALTH_EVERY_MS)
+  if (!health || isError) return null
   if (health.status === 'ready' || health.status === 'ok') {
     return health.version ? <span className="version">{health.version}</span> : null
   }

@@ -1,13 +1,10 @@
 import { createContext, useContext } from 'react'
 import type { Client } from '../client/client.ts'
-import type { CatalogueStore } from './catalogue.ts'
 import type { Runs } from './run-store.ts'
 
-export interface Studio {
+interface Studio {
   client: Client
   runs: Runs
-  /** Presets and models. */
-  catalogue: CatalogueStore
 }
 
 export const StudioContext = createContext<Studio | null>(null)

@@ -1,3 +1,4 @@
+import { useQueryClient } from '@tanstack/react-query'
 import { useRef, useState } from 'react'
 import { ApiError, NetworkError, newIdempotencyKey } from '../client/client.ts'
 import type { Job, JobRequest } from '../client/types.ts'
@@ -18,13 +19,14 @@ export interface Sending {
 /**
  * Sends a creating request. The idempotency key belongs to the request content, identified by `what`. It is kept while
  * the outcome is unknown, so pressing the button again never submits twice. The client retries automatically. Returns
- * null when refused.
+ * null when refused. Either way the credits are read again.
  */
 export function useSend(): Sending & {
   send: <T>(what: string, call: (idempotencyKey: string) => Promise<T>) => Promise<T | null>
 } {
   const [sending, setSending] = useState(false)
   const [refusal, setRefusal] = useState<Refusal | null>(null)
+  const queries = useQueryClient()
   const open = useRef<{ what: string; key: string } | null>(null)
 
   async function send<T>(what: string, call: (idempotencyKey: string) => Promise<T>): Promise<T | null> {
@@ -43,6 +45,7 @@ export function useSend(): Sending & {
       return null
     } finally {
       setSending(false)
+      void queries.invalidateQueries({ queryKey: ['credits'] })
     }
   }
 

@@ -1,3 +1,4 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { Plus } from 'lucide-react'
 import { Link } from 'wouter'
@@ -5,30 +6,33 @@ import type { Batch } from '../../client/types.ts'
 import { batchPath } from '../address.ts'
 import { serviceNow } from '../clock.ts'
 import { percent, whenFull, whenShort } from '../format.ts'
+import { pagesOf } from '../queries.ts'
+import { errorText } from '../run-store.ts'
 import { useFollowAll } from '../runs.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
-import { usePages } from '../use-pages.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_LABELS, batchCost, batchTitle, finishedIn } from './batch-labels.ts'
 import { Problem } from '../problem.tsx'
 
-/** Milliseconds between refreshes of the counts while a batch is running. */
+/** Milliseconds between requests for the counts while a batch is running. */
 const REFRESH_MS = 3_000
 
 export function BatchList() {
   const { client } = useStudio()
-  const { items, state, problem, more, cursor, refresh, retry } = usePages<Batch>(client.batches)
+  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery({
+    ...pagesOf(['batches'], client.batches),
+    refetchInterval: ({ state: { data: read } }) => {
+      const pages = read?.pages ?? []
+      const running = pages.some((page) => page.data.some(({ completed_at }) => completed_at === null))
+      // Rereading takes one request a page.
+      return running && REFRESH_MS * pages.length
+    },
+  })
   const may = useMay('jobs:write')
   useFollowAll()
   useEffect(() => void (document.title = 'Batches · genqueue'), [])
-  const running = items.some(({ completed_at }) => completed_at === null)
-  useEffect(() => {
-    if (!running) return undefined
-    const timer = setInterval(() => document.visibilityState === 'visible' && refresh(), REFRESH_MS)
-    return () => clearInterval(timer)
-  }, [running, refresh])
 
   return (
     <main className="page">
@@ -41,17 +45,17 @@ export function BatchList() {
           </Link>
         )}
       </div>
-      <Problem text={problem} onRetry={state === 'failed' ? retry : undefined} />
-      {state === 'ready' && items.length === 0 && <NoBatches may={may} />}
+      <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
+      {data?.length === 0 && <NoBatches may={may} />}
       <ul className="batch-list">
-        {items.map((batch) => (
+        {data?.map((batch) => (
           <li key={batch.id}>
             <BatchCard batch={batch} />
           </li>
         ))}
       </ul>
-      {cursor !== null && (
-        <button type="button" className="button" disabled={state === 'loading'} onClick={more}>
+      {hasNextPage && (
+        <button type="button" className="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
           Older batches
         </button>
       )}

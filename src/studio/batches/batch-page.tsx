@@ -19,10 +19,10 @@ import { Ticking, Until } from '../ticking.tsx'
 import { useMay } from '../who.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_LABELS, batchTitle, finishedIn, stopReason, inProgressIn } from './batch-labels.ts'
-import { useBatch } from './use-batch.ts'
+import { useBatch, usePutBatch } from './use-batch.ts'
 
 export function BatchPage({ id }: { id: string }) {
-  const { batch, ids, problem, accept } = useBatch(id)
+  const { batch, ids, problem } = useBatch(id)
   useFollowAll()
   useLeaveByEscape()
   useEffect(() => {
@@ -70,7 +70,7 @@ export function BatchPage({ id }: { id: string }) {
           </span>
         </p>
       </header>
-      <Overview batch={batch} onChange={accept} />
+      <Overview batch={batch} />
       <Chips batch={batch} />
       <Problem text={problem} />
       <Grid batch={batch} ids={ids} problem={problem} />
@@ -90,7 +90,7 @@ function useLeaveByEscape(): void {
 }
 
 /** Progress, results, cost and actions. */
-function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
+function Overview({ batch }: { batch: Batch }) {
   const { label, shape } = BATCH_LABELS[batch.status]
   const { counts, cost } = batch
   const stopped = stopReason(batch)
@@ -127,12 +127,12 @@ function Overview({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) 
         )}
       </Figures>
       {stopped && <p className="status-strong">{stopped}</p>}
-      <Actions batch={batch} onChange={onChange} />
+      <Actions batch={batch} />
     </section>
   )
 }
 
-function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) => void }) {
+function Actions({ batch }: { batch: Batch }) {
   const { counts } = batch
   const may = useMay('jobs:write')
   const open = counts.total - finishedIn(batch)
@@ -140,7 +140,7 @@ function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) =
   return (
     <div className="actions">
       <div className="buttons">
-        {may && open > 0 && batch.stopped !== 'canceled' && <Cancel batch={batch} open={open} onChange={onChange} />}
+        {may && open > 0 && batch.stopped !== 'canceled' && <Cancel batch={batch} open={open} />}
         {may && batch.completed_at !== null && missed > 0 && <RetryFailed batch={batch} missed={missed} />}
         <a className="button" href={`/v1/batches/${batch.id}/manifest`} download={`${batch.id}.jsonl`}>
           <Download />
@@ -151,8 +151,9 @@ function Actions({ batch, onChange }: { batch: Batch; onChange: (batch: Batch) =
   )
 }
 
-function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChange: (batch: Batch) => void }) {
+function Cancel({ batch, open }: { batch: Batch; open: number }) {
   const { client } = useStudio()
+  const put = usePutBatch()
   const runs = counted(open, 'run')
   return (
     <ConfirmButton
@@ -162,7 +163,7 @@ function Cancel({ batch, open, onChange }: { batch: Batch; open: number; onChang
       question={`Cancel ${runs}? Queued runs cost nothing. Runs already at Replicate are stopped, and billed for the time used.`}
       yes={`Cancel ${runs}`}
       no="Keep running"
-      act={async () => onChange(await client.cancelBatch(batch.id))}
+      act={async () => put(await client.cancelBatch(batch.id))}
     />
   )
 }

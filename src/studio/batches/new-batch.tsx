@@ -139,7 +139,7 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
       <BatchRules rules={rules} onChange={setRules} errors={errors} />
       <div className="batch-foot">
         {refusal && <RefusalNote refusal={refusal} errors={readable(refusal, values)} />}
-        <PriceLine recipe={recipe} inputs={inputs} after={refusal?.message ?? null} />
+        <PriceLine recipe={recipe} inputs={inputs} />
         <button type="submit" className="button primary wide" disabled={sending}>
           {sending ? 'Sending…' : values.length > 1 ? `Run ${values.length}` : 'Run'}
         </button>

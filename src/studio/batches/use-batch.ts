@@ -1,72 +1,55 @@
-import { useCallback, useEffect, useState } from 'react'
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useCallback, useEffect } from 'react'
 import type { Batch } from '../../client/types.ts'
 import { usePageVisible } from '../page-visible.ts'
+import { pagesOf } from '../queries.ts'
 import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 
-const PAGE = 100
+const keyOf = (id: string) => ['batch', id] as const
 
 /** A batch and its runs, updated live: the counts by the batch's stream, the runs by the stream of all jobs. */
-export function useBatch(id: string): {
-  batch: Batch | null
-  ids: readonly string[]
-  problem: string | null
-  accept: (batch: Batch) => void
-} {
+export function useBatch(id: string): { batch: Batch | undefined; ids: readonly string[]; problem: string | null } {
   const { client, runs } = useStudio()
-  const [batch, setBatch] = useState<Batch | null>(null)
-  const [ids, setIds] = useState<readonly string[]>([])
-  const [problem, setProblem] = useState<string | null>(null)
-  const [runsProblem, setRunsProblem] = useState<string | null>(null)
+  const queries = useQueryClient()
+  const put = usePutBatch()
   const visible = usePageVisible()
+  const { data: batch, error } = useQuery({ queryKey: keyOf(id), queryFn: () => client.batch(id) })
+  const pages = useInfiniteQuery(
+    pagesOf(
+      [...keyOf(id), 'runs'],
+      async (page) => {
+        const { data, ...rest } = await client.batchJobs(id, page)
+        for (const job of data) runs.accept(job)
+        return { ...rest, data: data.map((job) => job.id) }
+      },
+      100,
+    ),
+  )
 
+  const { hasNextPage, isFetching, isError, fetchNextPage } = pages
   useEffect(() => {
-    let current = true
-    const read = () =>
-      void client.batch(id).then(
-        (found) => current && setBatch(found),
-        (error: unknown) => current && setProblem(errorText(error)),
-      )
-    read()
-    const leave = runs.onOpening(read)
-    return () => {
-      current = false
-      leave()
-    }
-  }, [client, runs, id])
+    if (hasNextPage && !isFetching && !isError) void fetchNextPage()
+  }, [hasNextPage, isFetching, isError, fetchNextPage])
 
-  const over = batch === null || batch.completed_at !== null
-  useEffect(() => (visible && !over ? client.batchEvents(id, setBatch) : undefined), [client, id, visible, over])
-
+  // Reads what was missed before the stream opened; the result of a read that began earlier may lack it.
   useEffect(() => {
-    let current = true
-    const readAll = async () => {
-      const known: string[] = []
-      let cursor: string | null = null
-      do {
-        const page = await client.batchJobs(id, { limit: PAGE, ...(cursor === null ? {} : { cursor }) })
-        if (!current) return
-        for (const job of page.data) runs.accept(job)
-        known.push(...page.data.map((job) => job.id))
-        // Rereading pages must not shorten the list on screen.
-        setIds((before) => (known.length > before.length ? [...known] : before))
-        cursor = page.next_cursor
-      } while (cursor !== null)
-      setRunsProblem(null)
-    }
-    const start = () => void readAll().catch((error: unknown) => current && setRunsProblem(errorText(error)))
-    start()
-    const leave = runs.onOpening(start)
-    return () => {
-      current = false
-      leave()
-    }
-  }, [client, runs, id])
+    const queryKey = keyOf(id)
+    const read = () => void queries.cancelQueries({ queryKey }).then(() => queries.invalidateQueries({ queryKey }))
+    return runs.onOpening(read)
+  }, [queries, runs, id])
 
-  return {
-    batch,
-    ids,
-    problem: batch ? runsProblem : problem,
-    accept: useCallback((next: Batch) => setBatch(next), []),
-  }
+  const over = batch === undefined || batch.completed_at !== null
+  useEffect(() => (visible && !over ? client.batchEvents(id, put) : undefined), [client, put, id, visible, over])
+
+  const problem = batch ? pages.error : error
+  return { batch, ids: pages.data ?? NONE, problem: problem && errorText(problem) }
+}
+
+const NONE: readonly never[] = []
+
+/** Returns a function that shows a newer state of a batch. */
+export function usePutBatch(): (batch: Batch) => void {
+  const queries = useQueryClient()
+  return useCallback((batch) => void queries.setQueryData(keyOf(batch.id), batch), [queries])
 }

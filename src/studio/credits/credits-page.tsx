@@ -1,10 +1,12 @@
-import { useCallback, useEffect } from 'react'
+import { useQuery } from '@tanstack/react-query'
+import { useEffect } from 'react'
 import type { Credits } from '../../client/types.ts'
 import { Figure, Figures } from '../figures.tsx'
 import { credits } from '../money.ts'
+import { every } from '../queries.ts'
+import { errorText } from '../run-store.ts'
 import { useFollowAll } from '../runs.ts'
 import { useStudio } from '../studio-context.ts'
-import { useLoaded } from '../use-loaded.ts'
 import { useMay, useWho } from '../who.ts'
 import { Ledger } from './ledger.tsx'
 import { SpendingCard } from './spending.tsx'
@@ -42,15 +44,16 @@ export function CreditsPage() {
 
 function Account() {
   const { client } = useStudio()
-  const { value: account, problem } = useLoaded(
-    useCallback(() => client.credits(), [client]),
-    { every: REFRESH_MS },
-  )
+  const { data: account, error } = useQuery({
+    queryKey: ['credits'],
+    queryFn: () => client.credits(),
+    ...every(REFRESH_MS),
+  })
   return (
     <section className="card" aria-label="Account">
-      <Problem text={problem} />
+      <Problem text={error && errorText(error)} />
       {account && <AccountFigures account={account} />}
-      {!account && !problem && <div className="card-loading" aria-hidden="true" />}
+      {!account && !error && <div className="card-loading" aria-hidden="true" />}
     </section>
   )
 }

@@ -1,12 +1,13 @@
-import { useCallback } from 'react'
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link } from 'wouter'
 import type { LedgerEntry, LedgerKind } from '../../client/types.ts'
 import { amend, batchPath, runPath, useAddress } from '../address.ts'
 import { serviceNow } from '../clock.ts'
 import { clockTime, whenFull, whenShort } from '../format.ts'
 import { credits } from '../money.ts'
+import { pagesOf } from '../queries.ts'
+import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
-import { usePages } from '../use-pages.ts'
 import { Problem } from '../problem.tsx'
 
 const KINDS: Record<LedgerKind, string> = {
@@ -44,23 +45,21 @@ export function Ledger() {
           ))}
         </select>
       </div>
-      <Entries key={chosen ?? 'all'} kind={chosen} />
+      <Entries kind={chosen} />
     </section>
   )
 }
 
 function Entries({ kind }: { kind: LedgerKind | null }) {
   const { client } = useStudio()
-  const read = useCallback(
-    (page: { limit: number; cursor?: string }) => client.ledger({ ...page, ...(kind ? { kind } : {}) }),
-    [client, kind],
+  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery(
+    pagesOf(['credits', 'ledger', kind], (page) => client.ledger({ ...page, ...(kind ? { kind } : {}) }), 25),
   )
-  const { items, state, problem, cursor, more, retry } = usePages<LedgerEntry>(read, 25)
   return (
     <>
-      <Problem text={problem} onRetry={state === 'failed' ? retry : undefined} />
-      {state === 'ready' && items.length === 0 && <p className="muted">No entries yet.</p>}
-      {items.length > 0 && (
+      <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
+      {data?.length === 0 && <p className="muted">No entries yet.</p>}
+      {data && data.length > 0 && (
         <div className="table-place">
           <table className="table ledger">
             <thead>
@@ -82,16 +81,16 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
               </tr>
             </thead>
             <tbody>
-              {items.map((entry) => (
+              {data.map((entry) => (
                 <Entry key={entry.id} entry={entry} />
               ))}
             </tbody>
           </table>
         </div>
       )}
-      {cursor !== null && (
-        <button type="button" className="button" disabled={state === 'loading'} onClick={more}>
-          {state === 'loading' ? 'Loading…' : 'Older entries'}
+      {hasNextPage && (
+        <button type="button" className="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+          {isFetchingNextPage ? 'Loading…' : 'Older entries'}
         </button>
       )}
     </>

@@ -1,9 +1,10 @@
-import { useCallback } from 'react'
+import { useQuery } from '@tanstack/react-query'
 import type { Spending, SpendingSum } from '../../client/types.ts'
 import { counted } from '../format.ts'
 import { credits } from '../money.ts'
+import { every } from '../queries.ts'
+import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
-import { useLoaded } from '../use-loaded.ts'
 import { Problem } from '../problem.tsx'
 
 const DAY_MS = 86_400_000
@@ -13,18 +14,18 @@ const AGAIN_EVERY_MS = 30_000
 /** Credits charged in the last thirty days. */
 export function SpendingCard() {
   const { client } = useStudio()
-  const read = useCallback(
-    () => Promise.all([client.spending({ by: 'day' }), client.spending({ by: 'preset' })]),
-    [client],
-  )
-  const { value, problem } = useLoaded(read, { every: AGAIN_EVERY_MS })
+  const { data: value, error } = useQuery({
+    queryKey: ['credits', 'spending'],
+    queryFn: () => Promise.all([client.spending({ by: 'day' }), client.spending({ by: 'preset' })]),
+    ...every(AGAIN_EVERY_MS),
+  })
   return (
     <section className="card" aria-labelledby="spending-title">
       <h2 className="card-title" id="spending-title">
         The last 30 days
       </h2>
-      <Problem text={problem} />
-      {!value && !problem && <div className="card-loading" aria-hidden="true" />}
+      <Problem text={error && errorText(error)} />
+      {!value && !error && <div className="card-loading" aria-hidden="true" />}
       {value && value[0].total.jobs === 0 && <p className="muted">No run was charged in the last 30 days.</p>}
       {value && value[0].total.jobs > 0 && (
         <div className="spending">

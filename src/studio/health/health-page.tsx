@@ -1,14 +1,17 @@
-import { useCallback, useEffect, type ReactNode } from 'react'
+import { useQuery } from '@tanstack/react-query'
+import { useEffect, type ReactNode } from 'react'
 import type { Readiness } from '../../client/client.ts'
 import type { Allowance, Health, WaitingFor } from '../../client/types.ts'
 import { serviceNow, useSeconds } from '../clock.ts'
 import { Figure, Figures } from '../figures.tsx'
 import { counted, duration, humanize, percent } from '../format.ts'
+import { every } from '../queries.ts'
+import { useReadiness } from '../readiness.ts'
 import { phaseLabels, untilLabel } from '../run-labels.ts'
+import { errorText } from '../run-store.ts'
 import { useFollowAll } from '../runs.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
-import { useLoaded } from '../use-loaded.ts'
 import { useMay } from '../who.ts'
 import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookStatus } from './health-labels.ts'
 import { readCheck } from './read-check.ts'
@@ -34,19 +37,17 @@ export function HealthPage() {
 function Report() {
   const { client } = useStudio()
   // Read apart: each part of the page needs only one of the two.
-  const { value: health, problem: healthProblem } = useLoaded(
-    useCallback(() => client.health(), [client]),
-    { every: REFRESH_MS },
-  )
-  const { value: readiness, problem: readinessProblem } = useLoaded(
-    useCallback(() => client.readiness(), [client]),
-    { every: REFRESH_MS },
-  )
-  const problem = healthProblem ?? readinessProblem
+  const { data: health, error: healthError } = useQuery({
+    queryKey: ['health'],
+    queryFn: () => client.health(),
+    ...every(REFRESH_MS),
+  })
+  const { data: readiness, error: readinessError } = useReadiness(REFRESH_MS)
+  const error = healthError ?? readinessError
   return (
     <>
-      <Problem text={problem} />
-      {!health && !readiness && !problem && <div className="card card-loading" aria-hidden="true" />}
+      <Problem text={error && errorText(error)} />
+      {!health && !readiness && !error && <div className="card card-loading" aria-hidden="true" />}
       {health && readiness && <Verdict health={health} readiness={readiness} />}
       <div className="health">
         {health && (

@@ -1,9 +1,11 @@
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useEffect, useRef, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
+import { every } from '../queries.ts'
+import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
-import { useLoaded } from '../use-loaded.ts'
 
 /** Requested from Replicate only while the logs are open, and rarely. */
 const AGAIN_EVERY_MS = 4_000
@@ -24,16 +26,20 @@ function LogText({ job }: { job: Job }) {
   const { client } = useStudio()
   const { id } = job
   const final = isFinal(job)
-  const read = useCallback(() => client.logs(id), [client, id])
-  // Read again at completion, for the last lines.
-  const { value, problem } = useLoaded(read, { every: final ? undefined : AGAIN_EVERY_MS, version: final })
+  const { data: value, error } = useQuery({
+    // Read again at completion, for the last lines.
+    queryKey: ['logs', id, final],
+    queryFn: () => client.logs(id),
+    placeholderData: keepPreviousData,
+    ...(final ? {} : every(AGAIN_EVERY_MS)),
+  })
   const box = useRef<HTMLPreElement>(null)
   const text = value?.logs ?? ''
   useEffect(() => {
     if (!final && text !== '') box.current?.scrollTo(0, box.current.scrollHeight)
   }, [text, final])
 
-  if (problem) return <p className="muted logs-note">{problem}</p>
+  if (error) return <p className="muted logs-note">{errorText(error)}</p>
   if (!value) return <p className="muted logs-note">Loading from Replicate…</p>
   if (value.logs === null)
     return <p className="muted logs-note">The logs have expired. Replicate keeps them for one hour.</p>

@@ -1,4 +1,5 @@
-import { useCallback, useState } from 'react'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { AudioLines, Download, FileIcon } from 'lucide-react'
 import { isFinal } from '../../client/client.ts'
 import type { Artifact, Job, Json } from '../../client/types.ts'
@@ -8,7 +9,6 @@ import { downloadUrl, mediaKind } from '../media.ts'
 import { Picture, Print } from '../picture.tsx'
 import { phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
-import { useLoaded } from '../use-loaded.ts'
 
 /** The result, rendered by kind. Everything is shown as data, never as markup. */
 export function Result({ job }: { job: Job }) {
@@ -122,8 +122,9 @@ const SHOWN = 200_000
 /** A text that is too long for the job record, read from its file. */
 function TextFile({ artifact, name }: { artifact: Artifact; name: string }) {
   const { url } = artifact
-  const { value, problem } = useLoaded(useCallback(() => readText(url), [url]))
-  if (problem) return <PlainFile name={name} />
+  // Long, and not needed once the page is left.
+  const { data: value, isError } = useQuery({ queryKey: ['text', url], queryFn: () => readText(url), gcTime: 0 })
+  if (isError) return <PlainFile name={name} />
   return (
     <pre className="text-result text-file" tabIndex={0} aria-label={name} dir="auto">
       {value === undefined ? 'Reading…' : value.slice(0, SHOWN)}

@@ -1,4 +1,5 @@
-import { useCallback, useEffect, useState } from 'react'
+import { useQuery } from '@tanstack/react-query'
+import { useEffect } from 'react'
 import { ArrowLeft, ChevronDown, ChevronUp } from 'lucide-react'
 import { Link } from 'wouter'
 import { ApiError, isFinal } from '../../client/client.ts'
@@ -22,21 +23,12 @@ import { Timeline } from './timeline.tsx'
 export function RunPage({ id }: { id: string }) {
   const { runs } = useStudio()
   const job = useJob(id)
-  const [problem, setProblem] = useState<{ text: string; lasting: boolean } | null>(null)
-  // The page has the id as its key.
-  const read = useCallback(
-    () =>
-      void runs.read(id).then(
-        () => setProblem(null),
-        (error: unknown) =>
-          setProblem({ text: errorText(error), lasting: error instanceof ApiError && error.status < 500 }),
-      ),
-    [runs, id],
-  )
+  const { error, refetch } = useQuery({ queryKey: ['run', id], queryFn: () => runs.read(id) })
+  const lasting = error instanceof ApiError && error.status < 500
+  // The page has the id as its key. In braces: newer browsers return a promise, which is no cleanup.
   useEffect(() => {
     scrollTo(0, 0)
-    read()
-  }, [read])
+  }, [])
 
   // A final run does not change, so its own stream would only hold a connection. The stream of all jobs is followed
   // instead, so the page still knows whether it is live.
@@ -56,12 +48,12 @@ export function RunPage({ id }: { id: string }) {
   if (!job) {
     return (
       <main className="notice">
-        {problem ? (
+        {error ? (
           <>
             <h1>Could not load this run</h1>
-            <p>{problem.text}</p>
-            {!problem.lasting && (
-              <button type="button" className="button" onClick={read}>
+            <p>{errorText(error)}</p>
+            {!lasting && (
+              <button type="button" className="button" onClick={() => void refetch()}>
                 Try again
               </button>
             )}

@@ -1,10 +1,9 @@
-import { useCallback } from 'react'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { serviceNow } from '../clock.ts'
 import { between, duration, moment, whenFull } from '../format.ts'
 import { useStudio } from '../studio-context.ts'
-import { useLoaded } from '../use-loaded.ts'
 import { phaseLabels } from '../run-labels.ts'
 import { stepsAhead, stepsOf, type Step } from './timeline-labels.ts'
 import { sharesOf, type Share } from './shares.ts'
@@ -14,10 +13,11 @@ export function Timeline({ job }: { job: Job }) {
   const { client } = useStudio()
   const { id, rev } = job
   // Each revision adds an entry.
-  const { value: history } = useLoaded(
-    useCallback(() => client.history(id), [client, id]),
-    { version: rev },
-  )
+  const { data: history } = useQuery({
+    queryKey: ['history', id, rev],
+    queryFn: () => client.history(id),
+    placeholderData: keepPreviousData,
+  })
   const steps = history && history.length > 0 ? stepsOf(history) : stepsOfTimes(job)
   const shown = steps.length > FOLDED_FROM ? [...steps.slice(0, 2), null, ...steps.slice(-6)] : steps
   return (

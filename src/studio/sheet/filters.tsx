@@ -2,8 +2,8 @@ import { useState } from 'react'
 import { Search, X } from 'lucide-react'
 import { Link } from 'wouter'
 import { amend, go, runPath, STATUSES, useAddress, withQuery } from '../address.ts'
+import { useCatalogue } from '../catalogue.ts'
 import { humanize } from '../format.ts'
-import { useCatalogue } from '../use-catalogue.ts'
 
 /** Filters of the sheet, kept in the URL. */
 export function Filters() {
