@@ -22,8 +22,8 @@ export interface Fleet {
   keys: JobKeys
   apis: SpawnedProcess[]
   workers: SpawnedProcess[]
-  /** One more worker. */
-  addWorker(): Promise<SpawnedProcess>
+  /** One more worker; `env` wins over that of the fleet. */
+  addWorker(env?: Record<string, string>): Promise<SpawnedProcess>
   stop(): Promise<void>
 }
 
@@ -48,6 +48,8 @@ export async function startProcesses(options: {
   simulatorArgs?: string[]
   /** For the Node of apis and workers. */
   nodeFlags?: readonly string[]
+  /** Proxies between the service and the simulator: gets the addresses of the simulator and the first api, returns theirs. */
+  through?: (simulator: string, api: string) => Promise<{ simulator: string; api: string }>
 }): Promise<Fleet> {
   const dataDir = tempDir()
   const prefix = freshPrefix()
@@ -59,13 +61,15 @@ export async function startProcesses(options: {
   const simulatorUrl = `http://127.0.0.1:${simulatorPort}`
   const ports: number[] = []
   for (let i = 0; i < options.apis; i++) ports.push(await freePort())
+  const direct = { simulator: simulatorUrl, api: `http://127.0.0.1:${ports[0]}` }
+  const reached = (await options.through?.(direct.simulator, direct.api)) ?? direct
   const env = {
     REDIS_URL: redisUrl,
     KEY_PREFIX: prefix,
     DATA_DIR: dataDir,
     REPLICATE_API_TOKEN: 'test',
-    REPLICATE_BASE_URL: `${simulatorUrl}/v1`,
-    PUBLIC_URL: `http://127.0.0.1:${ports[0]}`,
+    REPLICATE_BASE_URL: `${reached.simulator}/v1`,
+    PUBLIC_URL: reached.api,
     DEV_API_KEY: TEST_KEY,
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: 'info',
@@ -74,17 +78,17 @@ export async function startProcesses(options: {
   const apis = ports.map((port) =>
     spawnNode(MAIN, ['--role', 'api'], { nodeFlags, env: { ...env, PORT: String(port) }, cwd: dataDir }),
   )
-  const addWorker = async (): Promise<SpawnedProcess> => {
+  const addWorker = async (own: Record<string, string> = {}): Promise<SpawnedProcess> => {
     const port = await freePort()
     const worker = spawnNode(MAIN, ['--role', 'worker'], {
       nodeFlags,
-      env: { ...env, HEALTH_PORT: String(port) },
+      env: { ...env, ...own, HEALTH_PORT: String(port) },
       cwd: dataDir,
     })
     await serving(worker, port)
     return worker
   }
-  const workers = await Promise.all(Array.from({ length: options.workers }, addWorker))
+  const workers = await Promise.all(Array.from({ length: options.workers }, () => addWorker()))
   await Promise.all(apis.map((api, i) => serving(api, ports[i] ?? 0)))
   const redis = new Redis(redisUrl)
   const urls = ports.map((port) => `http://127.0.0.1:${port}`)
@@ -96,8 +100,8 @@ export async function startProcesses(options: {
     keys: createJobKeys(prefix),
     apis,
     workers,
-    addWorker: async () => {
-      const worker = await addWorker()
+    addWorker: async (own) => {
+      const worker = await addWorker(own)
       workers.push(worker)
       return worker
     },
