@@ -20,7 +20,7 @@ import { SIMULATOR_TOKEN } from './shared/replicate/simulator-token.ts'
 /** Limit of a graceful shutdown, which waits for creates in flight, ms; then the process exits, which loses nothing. */
 const STOP_DEADLINE_MS = 40_000
 /** The same for a group, whose members have their own limit, ms. */
-const STOP_GROUP_DEADLINE_MS = 45_000
+const STOP_GROUP_DEADLINE_MS = 42_000
 
 function readConfig(): Config {
   const { values } = parseArgs({ options: { role: { type: 'string' }, processes: { type: 'string' } }, strict: true })
