@@ -36,6 +36,7 @@ export type Mutant =
   | 'none'
   | 'posts_on_found_intent'
   | 'no_compare'
+  | 'no_basis'
   | 'no_permit_clock'
   | 'no_commit_id'
   | 'gate_does_not_wait'
@@ -50,6 +51,8 @@ interface Worker {
   claim: string
   outcome: 'created' | 'unknown' | 'refused' | 'not_sent' | null
   prediction: string | null
+  /** The job after its intent, on which it decides about the outcome while nothing else was committed. */
+  own: JobState | null
   /** It began what it does under a run of Redis that has ended. */
   former: boolean
 }
@@ -107,6 +110,7 @@ const IDLE: Worker = {
   claim: '',
   outcome: null,
   prediction: null,
+  own: null,
   former: false,
 }
 
@@ -222,8 +226,15 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     const beforeIntent = world.left.forgets > 0 ? kept : null
     next.push([name, { ...world, ...change, beforeIntent }])
   }
-  const happen = (name: string, event: JobEvent, cause: Cause, rest: Partial<World> = {}, now?: number): void => {
-    const committed = decide(world, event, cause, now)
+  const happen = (
+    name: string,
+    event: JobEvent,
+    cause: Cause,
+    rest: Partial<World> = {},
+    now?: number,
+    basis = world.state,
+  ): void => {
+    const committed = decide({ state: basis, moved: world.moved }, event, cause, now)
     if (committed) go(name, { ...rest, state: committed.state, moved: settledBy(event, committed.moved) })
     else if (Object.keys(rest).length > 0) go(name, rest)
   }
@@ -264,7 +275,9 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           go(`worker ${w} waits for the gate`, { workers: replace(world.workers, w, IDLE) })
           break
         }
-        const permit = become({ step: 'permit', seen: null, attempt: intended.job.attempt, claim })
+        // Only a mutant needs it: while it is what Redis holds, deciding on it or on the loaded job is the same.
+        const own = mutant === 'no_basis' ? intended : null
+        const permit = become({ step: 'permit', seen: null, attempt: intended.job.attempt, claim, own })
         const intent = { state: intended, claims: world.claims + 1, beforeIntent: world.state }
         go(`worker ${w} intends`, { ...permit, ...intent })
         if (world.left.lostReplies > 0)
@@ -306,6 +319,9 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       case 'answered': {
         const { attempt, claim, outcome } = worker
         const rest = { workers: replace(world.workers, w, IDLE) }
+        // Its revision exists again, but another commit wrote it.
+        const isAnother = worker.own !== null && worker.own !== world.state
+        const basis = isAnother && worker.own?.job.rev === world.state.job.rev ? worker.own : world.state
         const made = world.predictions.find(({ id }) => id === worker.prediction)
         if (outcome === 'created' && made)
           happen(
@@ -313,6 +329,8 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
             { type: 'observed', attempt, prediction: asPrediction({ ...made, status: 'starting' }) },
             'create',
             rest,
+            undefined,
+            basis,
           )
         if (outcome === 'unknown') {
           const known = world.state.attempts.some(({ n }) => n === attempt)
@@ -503,7 +521,7 @@ function stateKeyOf(state: JobState): string {
  */
 export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
   const { job, attempts } = state
-  const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, former }) =>
+  const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, own, former }) =>
     step === 'idle'
       ? ''
       : [
@@ -514,6 +532,7 @@ export function keyOf({ state, workers, predictions, expired, givenUp, beforeInt
           prediction,
           former,
           attempts.findIndex((one) => one.claim === claim),
+          own && `${own === state} ${own.job.rev - job.rev}`,
         ].join(' '),
   )
   return JSON.stringify([

@@ -100,6 +100,9 @@ describe('the exploration notices', () => {
   test('a commit that does not compare', () => {
     expect(explore(NONE, 'no_compare').violation).not.toBeNull()
   })
+  test('a commit that compares the revision, but not who wrote it', () => {
+    expect(explore({ ...NONE, forgets: 1 }, 'no_basis').violation).not.toBeNull()
+  })
   test('a permit without its clock', () => {
     expect(explore(NONE, 'no_permit_clock').violation).not.toBeNull()
   })

@@ -1,0 +1,182 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { ulid } from 'ulid'
+import { afterAll, expect, test } from 'vitest'
+import { SUBMITS_AT_ONCE } from '../../src/queues/contracts.ts'
+import { closeQueues, createDoorbells, createQueues } from '../../src/queues/producer.ts'
+import { dueJob } from '../../src/shared/jobs/record/due-member.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
+import { startWorkers, type Processors } from '../../src/workers/start-workers.ts'
+import { dice } from '../chaos/seeded.ts'
+import { jobScene } from '../support/job-scene.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { SHORT_TIMINGS } from '../support/short-timings.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** The line of jobs that wait for a worker, and its doorbell (docs/adr/0009-one-doorbell-for-the-line.md). No sweep runs. */
+
+const log = createLogger({ level: 'silent', readable: false })
+const nothing = (): Promise<void> => Promise.resolve()
+const newId = (): string => `job_${ulid()}`
+
+async function lineScene() {
+  const scene = await jobScene(SHORT_TIMINGS)
+  const prefix = `{${freshPrefix()}}:queue`
+  const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: null })
+  const queues = createQueues(redis, prefix, log)
+  const doorbells = createDoorbells(queues, scene.store)
+  const running = new Set<{ stop(): Promise<void> }>()
+  afterAll(async () => {
+    await Promise.all([...running].map((one) => one.stop()))
+    await closeQueues(queues)
+    redis.disconnect()
+  })
+  const processors = { poll: nothing, cancel: nothing, store: nothing, sweep: nothing, adopt: nothing, window: nothing }
+  return {
+    ...scene,
+    queues,
+    doorbells,
+    /** Starts a worker process. */
+    async worker(submit: Processors['submit']) {
+      const { store, timings } = scene
+      const worker = await startWorkers({
+        redis,
+        prefix,
+        queues,
+        doorbells,
+        store,
+        timings,
+        creating: () => false,
+        stopWithin: 1000,
+        log,
+        processors: { ...processors, submit },
+      })
+      running.add(worker)
+      return {
+        async stop() {
+          running.delete(worker)
+          await worker.stop()
+        },
+      }
+    },
+    waiting: async () => (await queues.submit.getJobCounts('waiting', 'active')) as { waiting: number; active: number },
+  }
+}
+
+test('one doorbell stands for all jobs that wait', async () => {
+  const { doorbells, redis, keys, waiting } = await lineScene()
+  const ids = Array.from({ length: 300 }, newId)
+  for (let at = 0; at < ids.length; at += 100)
+    await Promise.all(ids.slice(at, at + 100).map((id) => doorbells.submit(id)))
+  expect(await waiting()).toEqual({ waiting: 1, active: 0 })
+  // The line is in the order of acceptance, and a job has one place.
+  await doorbells.submit(...ids)
+  expect(await redis.zrange(keys.line, '0', '-1')).toEqual(ids.toSorted())
+})
+
+test('a claim takes the first jobs under a lease, and puts off no earlier due time', async () => {
+  const { store, accepted, redis, keys, timings } = await lineScene()
+  const ids = [await accepted(), await accepted(), await accepted()].toSorted()
+  const [first = '', second = ''] = ids
+  await store.joinLine(ids)
+  const soon = (await store.now()) + 50
+  await redis.zadd(keys.due, String(soon), dueJob(second).member, String(soon + 3_600_000), dueJob(first).member)
+  const before = await store.now()
+  expect(await store.claimLine(2, true)).toEqual({ jobs: [first, second], left: 1 })
+  expect(Number(await redis.zscore(keys.due, dueJob(second).member))).toBe(soon)
+  const lease = Number(await redis.zscore(keys.due, dueJob(first).member))
+  expect(lease).toBeGreaterThanOrEqual(before + timings.dueLease)
+  expect(lease).toBeLessThanOrEqual((await store.now()) + timings.dueLease)
+  // A job that is not due any more, because it ended meanwhile, stays so.
+  await redis.zrem(keys.due, dueJob(ids[2] ?? '').member)
+  expect(await store.claimLine(5, true)).toEqual({ jobs: [ids[2]], left: 0 })
+  expect(await redis.zscore(keys.due, dueJob(ids[2] ?? '').member)).toBeNull()
+  expect(await store.claimLine(5, true)).toEqual({ jobs: [], left: 0 })
+})
+
+test('every job that joins is taken once, while several workers take and others join', async () => {
+  const scene = await lineScene()
+  const served: string[] = []
+  const random = dice(5, 'line')
+  const submit = async (id: string): Promise<void> => {
+    for (let turns = random.integer(0, 20); turns > 0; turns--) await nextTurn()
+    served.push(id)
+  }
+  for (let i = 0; i < 3; i++) await scene.worker(submit)
+  const joined: string[] = []
+  for (let round = 0; round < 150; round++) {
+    const ids = Array.from({ length: random.integer(1, 8) }, newId)
+    joined.push(...ids)
+    await Promise.all(ids.map((id) => scene.doorbells.submit(id)))
+    // Sometimes the line is empty by then, and a doorbell is about to find that out.
+    if (random.chance(0.3)) await waitFor('the line to be empty', () => served.length === joined.length)
+  }
+  await waitFor('all to be taken', () => served.length >= joined.length)
+  expect(served.toSorted()).toEqual(joined.toSorted())
+  await waitFor('no doorbell to be left', async () => {
+    const { waiting, active } = await scene.waiting()
+    return waiting + active === 0
+  })
+})
+
+test('a worker takes as many as it can handle, and another one the rest', async () => {
+  const scene = await lineScene()
+  const held = Promise.withResolvers<void>()
+  const mine: string[] = []
+  await scene.worker(async (id) => {
+    mine.push(id)
+    await held.promise
+  })
+  const ids = Array.from({ length: SUBMITS_AT_ONCE + 10 }, newId)
+  await scene.doorbells.submit(...ids)
+  await waitFor('the first to be full', () => mine.length === SUBMITS_AT_ONCE)
+  const others: string[] = []
+  await scene.worker(async (id) => void others.push(id))
+  await waitFor('the other to take the rest', () => others.length === 10)
+  expect([...mine, ...others].toSorted()).toEqual(ids.toSorted())
+  held.resolve()
+})
+
+test('a job that is put back in line while its worker has it in hand is not begun again', async () => {
+  const scene = await lineScene()
+  const held = Promise.withResolvers<void>()
+  const begun: string[] = []
+  await scene.worker(async (id) => {
+    begun.push(id)
+    await held.promise
+  })
+  const [first, second] = [newId(), newId()]
+  await scene.doorbells.submit(first)
+  await waitFor('it to be begun', () => begun.length > 0)
+  await scene.doorbells.submit(first, second)
+  await waitFor('the other to be begun', () => begun.length > 1)
+  expect(begun).toEqual([first, second])
+  held.resolve()
+})
+
+test('a worker that stops puts what it has not done back in line, for the others', async () => {
+  const scene = await lineScene()
+  const begun: string[] = []
+  const first = await scene.worker(async (id, stopping) => {
+    begun.push(id)
+    await new Promise((_resolve, reject) => stopping.addEventListener('abort', () => reject(stopping.reason)))
+  })
+  const ids = Array.from({ length: SUBMITS_AT_ONCE + 5 }, newId)
+  await scene.doorbells.submit(...ids)
+  await waitFor('it to be full', () => begun.length === SUBMITS_AT_ONCE)
+  await first.stop()
+  const served: string[] = []
+  await scene.worker(async (id) => void served.push(id))
+  await waitFor('all to be taken', () => served.length >= ids.length)
+  expect(served.toSorted()).toEqual(ids.toSorted())
+})
+
+test('a doorbell of an earlier release, which names its job, is served', async () => {
+  const scene = await lineScene()
+  const served: string[] = []
+  await scene.worker(async (id) => void served.push(id))
+  const id = newId()
+  await scene.queues.submit.add('submit', { v: 1, job: id }, { jobId: `submit-${id}`, removeOnComplete: true })
+  await waitFor('it to be served', () => served.length > 0)
+  expect(served).toEqual([id])
+})
