@@ -3,7 +3,7 @@ import type { ReadPurpose } from '../shared/limits/rules/budget.ts'
 
 /**
  * The queues and the payloads of their jobs. Doorbell: a BullMQ job that carries only ids; the records are the truth. A
- * doorbell of the submit queue names no job: it stands for all jobs of the line (docs/adr/0009-one-doorbell-for-the-line.md).
+ * doorbell of the submit queue names no job: it stands for all jobs of the line (docs/adr/0011-one-doorbell-for-the-line.md).
  * The sweep rings again when a doorbell fails or is lost. Finished doorbells are not kept, because BullMQ ignores an add while
  * a job with the same id exists in any state.
  */

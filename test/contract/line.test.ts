@@ -13,7 +13,7 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** The line of jobs that wait for a worker, and its doorbell (docs/adr/0009-one-doorbell-for-the-line.md). No sweep runs. */
+/** The line of jobs that wait for a worker, and its doorbell (docs/adr/0011-one-doorbell-for-the-line.md). No sweep runs. */
 
 const log = createLogger({ level: 'silent', readable: false })
 const nothing = (): Promise<void> => Promise.resolve()

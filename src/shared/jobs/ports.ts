@@ -61,6 +61,8 @@ export interface Counts {
   counters: Record<string, number>
   due: number
   overdue: number
+  /** Jobs in line for a worker. */
+  line: number
   deadLetters: number
 }
 

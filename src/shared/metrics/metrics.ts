@@ -51,6 +51,7 @@ export function createMetrics(options: {
   })
   const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
   const due = new Gauge({ name: 'genqueue_due', help: 'Entries of the due index', labelNames: ['state'], ...shared })
+  const line = new Gauge({ name: 'genqueue_line_jobs', help: 'Jobs in line for a worker', ...shared })
   const paused = new Gauge({
     name: 'genqueue_creation_paused_seconds',
     help: 'Seconds until creation resumes; 1 while a recovery probe is running',
@@ -133,6 +134,7 @@ export function createMetrics(options: {
     open.set(inFlight)
     due.set({ state: 'overdue' }, counts.overdue)
     due.set({ state: 'waiting' }, counts.due - counts.overdue)
+    line.set(counts.line)
     letters.set(counts.deadLetters)
     paused.set(pause ? Math.max(pause.until === null ? 1 : 0, ((pause.until ?? 0) - Date.now()) / 1000) : 0)
     for (const [name, states] of Object.entries(queues))

@@ -421,14 +421,15 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async counts() {
       const now = String(clock.now())
-      const [phases, counters, due, overdue, deadLetters] = await Promise.all([
+      const [phases, counters, due, overdue, line, deadLetters] = await Promise.all([
         redis.hgetall(keys.phases),
         redis.hgetall(keys.counters),
         redis.zcard(keys.due),
         redis.zcount(keys.due, '-inf', now),
+        redis.zcard(keys.line),
         redis.xlen(keys.deadLetters),
       ])
-      return { phases: numbers(phases), counters: numbers(counters), due, overdue, deadLetters }
+      return { phases: numbers(phases), counters: numbers(counters), due, overdue, line, deadLetters }
     },
   }
 }
