@@ -4,10 +4,11 @@ import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'
 import { namedFiles, THUMBNAIL, type LastingLinks } from '../shared/artifacts/rules/lasting-links.ts'
 import { formatDuration } from '../shared/values/duration.ts'
-import { isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/rules/job.ts'
+import { fieldsWith, isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/rules/job.ts'
 import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/rules/keep.ts'
 import type { Crowd, Pause } from '../shared/jobs/ports.ts'
 import type { Json } from '../shared/values/json.ts'
+import { pick } from '../shared/values/pick.ts'
 import type { LinkKind } from './link-kind.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -69,6 +70,8 @@ const CROWD_WORDS: Record<Crowd, string> = {
   sequence: 'It starts when the earlier jobs of its batch have ended.',
   max_spend: 'The rest of the batch budget is held for jobs in progress.',
 }
+
+const SHOWN = fieldsWith('shown')
 
 /** Representation of a job in the API. */
 export function createJobView({ links, lasting, createsPerMinute, keep, stopBound }: JobViewOptions) {
@@ -144,39 +147,15 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
       }
     })
     return {
-      id: job.id,
-      status: job.status,
-      phase: job.phase,
-      attempt: job.attempt,
-      tenant: job.tenant,
-      preset: job.preset,
-      batch: job.batch,
-      position: job.position,
-      model: job.model,
-      version: job.version,
-      deployment: job.deployment,
-      prediction_id: job.prediction_id,
-      input: job.input,
-      retry_of: job.retry_of,
+      ...pick(job, SHOWN),
       output: withLinks(
         job.phase === 'running' ? job.partial : job.output,
         new Map(artifacts.map(({ id, url }) => [id, url])),
       ),
-      output_artifact: job.output_artifact,
       artifacts,
-      progress: job.progress,
-      error: job.error,
-      metrics: job.metrics,
       cost: costOf(job),
-      metadata: job.metadata,
-      webhook_events: job.webhook_events,
       waiting_for: waitingFor(waiting),
-      on_unknown: job.on_unknown,
-      store: job.store,
       keep: keepWords(keepOf(job, keep)),
-      timeout: job.timeout,
-      start_within: job.start_within,
-      rev: job.rev,
       created_at: time(job.created_at),
       submitted_at: timeOrNull(job.submitted_at),
       started_at: timeOrNull(job.started_at),

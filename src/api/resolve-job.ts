@@ -7,6 +7,7 @@ import { ServiceError, type FieldError } from '../shared/errors/service-error.ts
 import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/rules/keep.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
+import { pick } from '../shared/values/pick.ts'
 import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
 
 type JobRequest = z.output<typeof jobRequestSchema>
@@ -166,17 +167,12 @@ const targetOf = ({ model, version }: Preset): Target => ({
   version: version === null ? null : `${model}:${version}`,
 })
 
-function policiesOf(policies: Policies, request: JobRequest) {
-  return {
-    timeout: request.timeout ?? policies.timeout,
-    start_within: request.start_within ?? policies.start_within,
-    webhook_events: subscribed(request.webhook_events ?? policies.webhook_events),
-    on_unknown: request.on_unknown ?? policies.on_unknown,
-    store: request.store ?? policies.store,
-    resubmit_limit: policies.resubmit_limit,
-    in_flight_limit: policies.in_flight_limit,
-    charge_canceled: policies.charge_canceled,
-  }
+/** The policies of a job: those of its request, and those of its preset where the request sets none; without retention. */
+function policiesOf({ overrides: _overrides, keep: _keep, ...policies }: Policies, request: JobRequest) {
+  const { keep: _own, ...asked } = pick(request, POLICY_NAMES)
+  const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined))
+  const webhook_events = subscribed(request.webhook_events ?? policies.webhook_events)
+  return { ...policies, ...given, webhook_events }
 }
 
 const refusedPolicies = ({ policies }: Preset, request: JobRequest): FieldError[] =>

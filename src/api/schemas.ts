@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ownerName, policySchemas, VERSION } from '../shared/catalogue/rules/policies.ts'
+import { ownerName, requestPolicySchemas, VERSION } from '../shared/catalogue/rules/policies.ts'
 import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
 import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
@@ -34,13 +34,8 @@ export const jobRequestSchema = z
       .optional(),
     deployment: ownerName.optional(),
     input: jsonObject(MAX_INPUT_BYTES),
-    timeout: policySchemas.timeout.optional(),
-    start_within: policySchemas.start_within.optional(),
-    webhook_events: policySchemas.webhook_events.optional(),
     metadata: jsonObject(MAX_METADATA_BYTES).default({}),
-    on_unknown: policySchemas.on_unknown.optional(),
-    store: policySchemas.store.optional(),
-    keep: policySchemas.keep.optional(),
+    ...requestPolicySchemas,
   })
   .refine(
     ({ preset, model, version, deployment }) => [preset, model, version, deployment].filter(Boolean).length === 1,

@@ -1,18 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/record/history-line.ts'
-import { OUTPUT_KINDS } from '../../src/shared/artifacts/rules/output-shape.ts'
-import {
-  CAUSES,
-  ON_UNKNOWN,
-  PHASES,
-  STATUSES,
-  STORE_POLICIES,
-  WEBHOOK_EVENTS,
-  type AttemptRecord,
-  type Effect,
-  type JobRecord,
-} from '../../src/shared/jobs/rules/job.ts'
+import { ATTEMPT_FIELDS, JOB_FIELDS, type Effect, type Field, type JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -23,136 +13,12 @@ import {
   NewerRecordError,
   type StoredJob,
 } from '../../src/shared/jobs/record/record-codec.ts'
-import { ATTEMPT_FIELDS, JOB_FIELDS, placeOf, present } from '../../src/shared/jobs/record/record-fields.ts'
+import { quickCheck } from '../../src/shared/jobs/record/quick-check.ts'
+import { placeOf, present } from '../../src/shared/jobs/record/record-fields.ts'
+import { attempts, jobs, json, lines, whole, word } from '../support/arbitrary-records.ts'
 import { jobRecord } from './support/job-states.ts'
 
-const word = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.isWellFormed())
-const orNull = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
-const whole = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
-/** As JSON keeps it: no -0. A `__proto__` key is refused where it could come in. */
-const json = fc
-  .jsonValue()
-  .filter((value) => !JSON.stringify(value).includes('__proto__'))
-  .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['output'])
-const object = fc
-  .dictionary(
-    fc.string().filter((key) => key !== '__proto__'),
-    json,
-  )
-  .map((value) => JSON.parse(JSON.stringify(value)) as JobRecord['metadata'])
-
-const jobs: fc.Arbitrary<JobRecord> = fc.record({
-  v: fc.constant(1 as const),
-  id: word,
-  rev: whole,
-  tenant: word,
-  account: word,
-  phase: fc.constantFrom(...PHASES),
-  status: fc.constantFrom(...STATUSES),
-  attempt: whole,
-  model: orNull(word),
-  version: orNull(word),
-  deployment: orNull(word),
-  preset: orNull(word),
-  batch: orNull(word),
-  position: orNull(whole),
-  in_sequence: fc.boolean(),
-  output_shape: orNull(
-    fc.oneof(fc.constantFrom(...OUTPUT_KINDS), fc.record({ files: fc.array(word, { maxLength: 5 }) })),
-  ),
-  key_pattern: orNull(word),
-  named_as: orNull(fc.record({ batch: word, position: whole })),
-  output_artifact: orNull(word),
-  prediction_id: orNull(word),
-  input: orNull(object),
-  metadata: object,
-  webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
-  timeout: whole,
-  start_within: whole,
-  start_since: whole,
-  start_paused: whole,
-  on_unknown: fc.constantFrom(...ON_UNKNOWN),
-  resubmissions: whole,
-  resubmit_limit: whole,
-  store: fc.constantFrom(...STORE_POLICIES),
-  in_flight_limit: orNull(whole),
-  price: fc.constantFrom(null, { per_run: 1000, per_output: 5, expect: { outputs: { input: 'n', default: 1 } } }),
-  charge_canceled: fc.boolean(),
-  estimate: whole,
-  captured: orNull(whole),
-  uncollected: whole,
-  charge_estimated: fc.boolean(),
-  keep: orNull(fc.tuple(whole, whole, orNull(whole))),
-  retry_of: orNull(word),
-  output: json,
-  resolved_version: orNull(word),
-  seed: orNull(whole),
-  input_sha256: orNull(word),
-  artifacts: fc.array(
-    fc.record({
-      id: word,
-      key: word,
-      media_type: word,
-      bytes: whole,
-      sha256: fc.string(),
-      width: orNull(whole),
-      height: orNull(whole),
-      duration: orNull(whole),
-      thumbnail: orNull(fc.record({ key: word, bytes: whole })),
-    }),
-    { maxLength: 3 },
-  ),
-  progress: orNull(fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0)),
-  partial: orNull(word),
-  error: orNull(
-    fc.record({
-      code: fc.string(),
-      message: fc.string(),
-      retryable: fc.boolean(),
-      billed: fc.constantFrom('no' as const, 'yes' as const, 'unknown' as const),
-    }),
-  ),
-  metrics: object,
-  stop: orNull(fc.record({ reason: fc.constantFrom('canceled' as const, 'timeout' as const), requested_at: whole })),
-  idempotency: orNull(word),
-  created_at: whole,
-  submitted_at: orNull(whole),
-  prediction_created_at: orNull(whole),
-  started_at: orNull(whole),
-  completed_at: orNull(whole),
-})
-
-const attempts: fc.Arbitrary<Omit<AttemptRecord, 'n'>> = fc.record({
-  v: fc.constant(1 as const),
-  account: word,
-  state: fc.constantFrom('intended' as const, 'unknown' as const, 'open' as const, 'closed' as const),
-  claim: word,
-  intended_at: whole,
-  prediction_id: orNull(word),
-  outcome: orNull(word),
-  finished_by: orNull(fc.constantFrom(...CAUSES)),
-  webhook_id: orNull(word),
-  orphans: fc.array(word, { maxLength: 3 }),
-  absent_since: orNull(whole),
-  missing_since: orNull(whole),
-  closed_at: orNull(whole),
-})
-
 const accepted: HistoryLine = { phase: 'queued', status: 'queued', cause: 'api', attempt: 0, prediction: null }
-const lines: fc.Arbitrary<HistoryLine> = fc.record(
-  {
-    phase: fc.constantFrom(...PHASES),
-    status: fc.constantFrom(...STATUSES),
-    cause: fc.constantFrom(...CAUSES),
-    attempt: whole,
-    prediction: orNull(word),
-    attempt_state: fc.constantFrom('intended' as const, 'unknown' as const, 'open' as const, 'closed' as const),
-    note: word,
-    error: word,
-  },
-  { requiredKeys: ['phase', 'status', 'cause', 'attempt', 'prediction'] },
-)
-
 const effects: fc.Arbitrary<Effect> = fc.oneof(
   fc.record({
     v: fc.constant(1 as const),
@@ -187,6 +53,30 @@ const stored = (job: JobRecord, sparse = false): StoredJob => {
 /** What else stands in the hash. */
 const OTHERS = ['c0', 'a', 'c7', 'b', 'progress_at', '123', '2.state', 'open', 'h12', '1 qa0']
 const broken = { ...jobRecord('queued'), phase: 'dreaming' } as unknown as JobRecord
+
+/** Values that are nearly those of some field. */
+const almost = fc.constantFrom(
+  { reason: 'canceled', requested_at: 1, more: 1 },
+  { reason: 'canceled' },
+  { batch: 'b', position: '1' },
+  { batch: 'b', position: 1, more: null },
+  { files: ['a'] },
+  { files: Array.from({ length: 65 }, () => 'a') },
+  { code: 'c', message: 'm', retryable: true, billed: 'perhaps' },
+  { per_run: 1 },
+  { per_run: 1, expect: {} },
+  { per_output: 1, expect: {} },
+  [{ id: 'a', key: 'k', media_type: 't', bytes: 1, sha256: '' }],
+  [{ id: 'a', key: 'k', media_type: 't', bytes: 1, sha256: '', width: 1, height: 1, duration: 1 }],
+  ['start'],
+  ['start', 'never'],
+  [1, 2, null],
+  [1, 2],
+  [1, 2, 3, 4],
+  ['1', 2, 3],
+  'text',
+  'none',
+)
 
 describe('a record', () => {
   test('of a job is read as it was written', () => {
@@ -253,5 +143,56 @@ describe('a record', () => {
     expect(() => decodeJob({ ...good, documents: [null, null, null] })).toThrow()
     expect(() => decodeJob({ ...good, documents: ['{}[', null, null] })).toThrow()
     expect(decodeJob(good)).toEqual(jobRecord('queued'))
+  })
+
+  test('is refused when one of its fields is refused by the table, and else read as the table reads it', () => {
+    const texts = new Set(['tenant', 'account', 'phase', 'status', 'prediction_id'])
+    const names = Object.keys(JOB_FIELDS).filter((name) => !texts.has(name) && !['v', 'id', 'partial'].includes(name))
+    const schemas = new Map(Object.entries<Field>(JOB_FIELDS).map(([name, { schema }]) => [name, schema]))
+    fc.assert(
+      fc.property(jobs, fc.constantFrom(...names), fc.oneof(json, almost), (job, name, value) => {
+        const { id, hash: fields, documents } = stored({ ...job, [name]: value })
+        const parsed = schemas.get(name)?.safeParse(value)
+        const read = (): JobRecord | null => decodeJob({ id, hash: fields, documents })
+        if (parsed?.success) expect(read()).toEqual({ ...job, [name]: parsed.data })
+        else expect(read).toThrow(z.ZodError)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('a quick check', () => {
+  test('accepts only what its schema accepts and leaves as it is', () => {
+    const fields = [...Object.values<Field>(JOB_FIELDS), ...Object.values<Field>(ATTEMPT_FIELDS)]
+    const own = fc.oneof(jobs, attempts).chain((record) => fc.constantFrom<unknown>(...Object.values(record)))
+    fc.assert(
+      fc.property(fc.constantFrom(...fields), fc.oneof(own, json, almost), ({ schema }, value) => {
+        if (!quickCheck(schema)(value)) return
+        const parsed = schema.safeParse(value)
+        expect(parsed.success && parsed.data).toEqual(value)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test('knows the usual values of every field, so that zod is not needed for them', () => {
+    fc.assert(
+      fc.property(jobs, attempts, (job, attempt) => {
+        const free = { ...job, price: null, output_shape: null }
+        const unknown = (fields: Record<string, Field>, record: object): string[] =>
+          Object.entries(record).flatMap(([name, value]) => {
+            const field = fields[name]
+            return field === undefined || quickCheck(field.schema)(value) ? [] : [name]
+          })
+        expect([...unknown(JOB_FIELDS, free), ...unknown(ATTEMPT_FIELDS, attempt)]).toEqual([])
+      }),
+    )
+  })
+
+  test('never accepts a number that is none, an object that hides a prototype, or one with more fields than are known', () => {
+    expect(quickCheck(JOB_FIELDS.timeout.schema)(Number.NaN)).toBe(false)
+    expect(quickCheck(JOB_FIELDS.metadata.schema)(JSON.parse('{"__proto__":{}}'))).toBe(false)
+    expect(quickCheck(JOB_FIELDS.stop.schema)({ reason: 'canceled', requested_at: 1, more: 1 })).toBe(false)
   })
 })

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
-import { effectKey, PHASES, STATUSES, type JobState } from '../jobs/rules/job.ts'
+import { ABSENT_IN_JOB, effectKey, PHASES, STATUSES, type JobState } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
 import {
   decodeAttempts,
@@ -14,7 +14,6 @@ import {
   NewerRecordError,
   storedJob,
 } from '../jobs/record/record-codec.ts'
-import { JOB_FIELDS } from '../jobs/record/record-fields.ts'
 import { slotsOf } from '../jobs/commit/share-plan.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
 import { redisNow, timeReply } from '../redis/clock.ts'
@@ -327,7 +326,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       }
       await readEach([...jobs], (all, id) => all.hmget(keys.job(id), 'tenant', 'counted_bytes', 'counted_files'), {
         schema: countedJob,
-        take: ([tenant, bytes, files]) => files > 0 && add(tenant ?? JOB_FIELDS.tenant.absent ?? '', bytes, files),
+        take: ([tenant, bytes, files]) => files > 0 && add(tenant ?? ABSENT_IN_JOB.tenant, bytes, files),
       })
       await readEach([...uploads], (all, id) => all.hmget(keys.upload(id), 'tenant', 'bytes', 'counted'), {
         schema: countedUpload,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { BATCH_STOPS } from '../jobs/rules/decision.ts'
-import { jsonObject, NewerRecordError } from '../jobs/record/record-codec.ts'
+import { NewerRecordError } from '../jobs/record/record-codec.ts'
+import { jsonObject } from '../jobs/rules/job.ts'
 import type { BatchRecord } from './rules/batch.ts'
 
 /** A batch as a Redis hash: one field each, counts under the names of their statuses, no field for what is null. */

@@ -13,7 +13,7 @@ export const VERSION = new RegExp(`^(?:${name}/${name}:)?[0-9a-f]{64}$`)
 export const ownerName = z.string().regex(OWNER_NAME, { error: 'Expected owner/name.' })
 
 /** Policies that a request can set. A preset sets them for its jobs and lists the ones that a request may override. */
-export const policySchemas = {
+const policySchemas = {
   /** Limit of the prediction's run, s */
   timeout: z.number().int().min(5).max(1800),
   /** Limit from accept to the creation of the prediction, s */
@@ -24,7 +24,11 @@ export const policySchemas = {
   keep: keepSchema,
 } as const
 
-export const POLICY_NAMES = ['timeout', 'start_within', 'webhook_events', 'on_unknown', 'store', 'keep'] as const
+const requestPolicies = z.object(policySchemas)
+/** The policies of a request, none of which it has to set. */
+export const requestPolicySchemas = requestPolicies.partial().shape
+const policyName = requestPolicies.keyof()
+export const POLICY_NAMES = policyName.options
 
 /** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */
 export const policiesSchema = z.strictObject({
@@ -42,7 +46,7 @@ export const policiesSchema = z.strictObject({
   /** Whether a job that is canceled after its prediction started is charged. */
   charge_canceled: z.boolean().default(false),
   overrides: z
-    .array(z.enum(POLICY_NAMES))
+    .array(policyName)
     .max(POLICY_NAMES.length)
     .default(() => []),
 })

@@ -2,9 +2,9 @@ import type { CommitScriptInput } from './commit-script.ts'
 import type { AttemptChanges } from '../rules/decision.ts'
 import { encodeHistory, type HistoryLine } from '../record/history-line.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import type { AttemptRecord, JobRecord } from '../rules/job.ts'
+import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, type AttemptRecord, type JobRecord } from '../rules/job.ts'
 import { encodeDocument, encodeField } from '../record/record-codec.ts'
-import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, placeOf, present } from '../record/record-fields.ts'
+import { placeOf, present } from '../record/record-fields.ts'
 
 /** Plans the writes of a commit to the record itself (format: record-codec.ts). */
 

@@ -1,127 +1,57 @@
 import { z } from 'zod'
-import { outputShapeSchema } from '../../artifacts/rules/output-shape.ts'
 import { priceRuleSchema } from '../../credits/rules/price.ts'
-import type { Json, JsonObject } from '../../values/json.ts'
+import { isObject } from '../../values/json.ts'
 import {
-  ATTEMPT_STATES,
-  CAUSES,
-  ON_UNKNOWN,
-  PHASES,
-  STATUSES,
-  STORE_POLICIES,
-  WEBHOOK_EVENTS,
+  ABSENT_IN_ATTEMPT,
+  ABSENT_IN_JOB,
+  ATTEMPT_FIELDS,
+  JOB_FIELDS,
+  json,
   type AttemptRecord,
   type Effect,
+  type JobDocument,
   type JobRecord,
+  type RecordOf,
 } from '../rules/job.ts'
 import { decodeLines, type HistoryLine } from './history-line.ts'
-import { ABSENT_IN_ATTEMPT, ABSENT_IN_JOB, DOCUMENT_FIELDS, present, type JobDocument } from './record-fields.ts'
+import { quickCheck } from './quick-check.ts'
+import { DOCUMENT_FIELDS, placeOf, present, type Fields } from './record-fields.ts'
 import { ZOD_ERRORS } from '../../errors/zod-errors.ts'
 
 /**
  * Records in Redis. One hash for each job holds the fields that commits change, so that a commit writes only what changed:
  * the fields of the job, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. Long fields, and fields
- * that are frozen at acceptance, are in separate documents (record-fields.ts): Redis stores a hash compactly, in a fifth of
+ * that are frozen at acceptance, are in separate documents (rules/job.ts): Redis stores a hash compactly, in a fifth of
  * the memory, only while no value is longer than 64 bytes (`hash-max-listpack-value`). In the hash, words are stored as
  * they are ('' is null), everything else as JSON. Schemas validate everything that is read, only here.
  */
 
-const json = z.custom<Json>((value) => value !== undefined)
-export const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
-const error = z.object({
-  code: z.string(),
-  message: z.string(),
-  retryable: z.boolean(),
-  billed: z.enum(['no', 'yes', 'unknown']),
-})
-const artifact = z.object({
-  id: z.string(),
-  key: z.string(),
-  media_type: z.string(),
-  bytes: z.number(),
-  sha256: z.string(),
-  // Absent in artifacts stored by releases that did not measure files.
-  width: z.number().nullable().default(null),
-  height: z.number().nullable().default(null),
-  duration: z.number().nullable().default(null),
-  thumbnail: z.object({ key: z.string(), bytes: z.number() }).nullable().default(null),
-})
+type Values = Record<string, unknown>
 
-const jobSchema: z.ZodType<JobRecord> = z.object({
-  v: z.literal(1),
-  id: z.string(),
-  rev: z.number(),
-  tenant: z.string(),
-  account: z.string(),
-  phase: z.enum(PHASES),
-  status: z.enum(STATUSES),
-  attempt: z.number(),
-  model: z.string().nullable(),
-  version: z.string().nullable(),
-  deployment: z.string().nullable(),
-  preset: z.string().nullable(),
-  batch: z.string().nullable(),
-  position: z.number().nullable(),
-  in_sequence: z.boolean(),
-  prediction_id: z.string().nullable(),
-  input: jsonObject.nullable(),
-  metadata: jsonObject,
-  webhook_events: z.array(z.enum(WEBHOOK_EVENTS)),
-  timeout: z.number(),
-  start_within: z.number(),
-  start_since: z.number(),
-  start_paused: z.number(),
-  on_unknown: z.enum(ON_UNKNOWN),
-  resubmissions: z.number(),
-  resubmit_limit: z.number(),
-  store: z.enum(STORE_POLICIES),
-  output_shape: outputShapeSchema.nullable(),
-  key_pattern: z.string().nullable(),
-  named_as: z.object({ batch: z.string(), position: z.number() }).nullable(),
-  in_flight_limit: z.number().nullable(),
-  price: priceRuleSchema.nullable(),
-  charge_canceled: z.boolean(),
-  estimate: z.number(),
-  captured: z.number().nullable(),
-  uncollected: z.number(),
-  charge_estimated: z.boolean(),
-  keep: z.tuple([z.number(), z.number(), z.number().nullable()]).nullable(),
-  retry_of: z.string().nullable(),
-  resolved_version: z.string().nullable(),
-  seed: z.number().nullable(),
-  input_sha256: z.string().nullable(),
-  output: json,
-  output_artifact: z.string().nullable(),
-  artifacts: z.array(artifact),
-  progress: z.number().nullable(),
-  partial: z.string().nullable(),
-  error: error.nullable(),
-  metrics: jsonObject,
-  stop: z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z.number() }).nullable(),
-  idempotency: z.string().nullable(),
-  created_at: z.number(),
-  submitted_at: z.number().nullable(),
-  prediction_created_at: z.number().nullable(),
-  started_at: z.number().nullable(),
-  completed_at: z.number().nullable(),
-})
-
-const attemptSchema: z.ZodType<AttemptRecord> = z.object({
-  v: z.literal(1),
-  n: z.number(),
-  account: z.string(),
-  state: z.enum(ATTEMPT_STATES),
-  claim: z.string(),
-  intended_at: z.number(),
-  prediction_id: z.string().nullable(),
-  outcome: z.string().nullable(),
-  finished_by: z.enum(CAUSES).nullable(),
-  webhook_id: z.string().nullable(),
-  absent_since: z.number().nullable(),
-  missing_since: z.number().nullable(),
-  orphans: z.array(z.string()),
-  closed_at: z.number().nullable(),
-})
+/**
+ * A reader of records with these fields. It takes the values that a quick check knows to be right as they are, and leaves all
+ * others to the schemas of the table, which refuse with an error or return what they make of them.
+ */
+function readerOf<F extends Fields>(fields: F): (values: Values) => RecordOf<F> {
+  const checks = Object.entries(fields).map(([name, { schema }]) => ({ name, schema, isGood: quickCheck(schema) }))
+  const whole = z.object(Object.fromEntries(checks.map(({ name, schema }) => [name, schema])))
+  const isRead = (values: Values): values is Values & RecordOf<F> => {
+    for (const { name, schema, isGood } of checks) {
+      if (isGood(values[name])) continue
+      const parsed = schema.safeParse(values[name])
+      if (!parsed.success) return false
+      values[name] = parsed.data
+    }
+    return true
+  }
+  return (values) => {
+    if (isRead(values)) return values
+    // The error names every wrong field.
+    throw whole.safeParse(values, ZOD_ERRORS).error ?? new Error('a record that is right and wrong')
+  }
+}
+const readJob = readerOf(JOB_FIELDS)
+const readAttempt = readerOf(ATTEMPT_FIELDS)
 
 const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
   z.object({
@@ -216,13 +146,11 @@ export const commitOf = (flat: readonly string[], revision: number): string => s
 const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
 
 /**
- * Fields of the hash that are not fields of the job: attempts, lines of history, ids of the last commits, time of progress,
- * what its files count for the tenant.
+ * Fields of the hash that are not fields of the job: attempts and lines of history; besides them the ids of the last commits,
+ * the time of progress, and what the files of the job count for its tenant, which scripts read.
  */
 const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
-const isOfScripts = (name: string): boolean =>
-  (name.startsWith('c') && isDigit(name, 1)) || name === 'progress_at' || name.startsWith('counted_')
 
 /** Called before the rest of the record is decoded, because a newer release may use another format. */
 function checkVersion(text: string): void {
@@ -232,30 +160,43 @@ function checkVersion(text: string): void {
 const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
 const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
-const readDocument = (text: string): Record<string, Json> => documentSchema.parse(JSON.parse(text), ZOD_ERRORS)
+function readDocument(text: string): Values {
+  const document: unknown = JSON.parse(text)
+  return isObject(document) ? document : documentSchema.parse(document, ZOD_ERRORS)
+}
 
 /** Price and estimate from the order document, without the rest of the record. */
 export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
   moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) }, ZOD_ERRORS)
 
+/** A job without any stored field. Every field has its place, so that all records have one shape. */
+const ABSENT_JOB: Values = Object.fromEntries(
+  Object.keys(JOB_FIELDS).map((name) => [name, Reflect.get(ABSENT_IN_JOB, name)]),
+)
+
 export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
   if (hash.length === 0) return null
   checkVersion(storedField(hash, 'v'))
   const [order, result, partial] = documents
-  const fields: Record<string, unknown> = { ...ABSENT_IN_JOB, ...readDocument(orderSchema.parse(order)) }
-  if (result) Object.assign(fields, readDocument(result))
+  const fields: Values = { ...ABSENT_JOB }
+  const overlay = (text: string): void => {
+    const document = readDocument(text)
+    for (const name of Object.keys(document)) if (placeOf(name) !== undefined) fields[name] = document[name]
+  }
+  overlay(orderSchema.parse(order, ZOD_ERRORS))
+  if (result) overlay(result)
   fields.partial = partial ?? null
   eachField(hash, (name, text) => {
-    if (!isOfAttempt(name) && !isOfHistory(name) && !isOfScripts(name)) fields[name] = decodeField(name, text)
+    if (placeOf(name) !== undefined) fields[name] = decodeField(name, text)
   })
   fields.id = id
-  return jobSchema.parse(fields, ZOD_ERRORS)
+  return readJob(fields)
 }
 
 /** Decodes the attempts. `hash`: fields of the job's hash, flat. */
 export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
-  const byNumber = new Map<number, Record<string, unknown>>()
-  const attemptOf = (n: number): Record<string, unknown> => {
+  const byNumber = new Map<number, Values>()
+  const attemptOf = (n: number): Values => {
     const known = byNumber.get(n) ?? { ...ABSENT_IN_ATTEMPT, n }
     byNumber.set(n, known)
     return known
@@ -267,9 +208,9 @@ export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
     if (!isOfAttempt(name)) return
     const dot = name.indexOf('.')
     const field = name.slice(dot + 1)
-    attemptOf(Number(name.slice(0, dot)))[field] = decodeField(field, text)
+    if (Object.hasOwn(ATTEMPT_FIELDS, field)) attemptOf(Number(name.slice(0, dot)))[field] = decodeField(field, text)
   })
-  return [...byNumber.values()].map((fields) => attemptSchema.parse(fields, ZOD_ERRORS)).sort((a, b) => a.n - b.n)
+  return [...byNumber.values()].map(readAttempt).sort((a, b) => a.n - b.n)
 }
 
 /** Decodes the history, oldest first. `hash`: fields of the job's hash, flat. */

@@ -1,5 +1,6 @@
-import type { OutputShape } from '../../artifacts/rules/output-shape.ts'
-import type { PriceRule } from '../../credits/rules/price.ts'
+import { z } from 'zod'
+import { outputShapeSchema } from '../../artifacts/rules/output-shape.ts'
+import { priceRuleSchema } from '../../credits/rules/price.ts'
 import type { Json, JsonObject } from '../../values/json.ts'
 
 /**
@@ -31,134 +32,238 @@ export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
 
 /** Whether Replicate charges for the outcome (its billing rules for public models). */
-export type Billed = 'no' | 'yes' | 'unknown'
+const BILLED = ['no', 'yes', 'unknown'] as const
+export type Billed = (typeof BILLED)[number]
 
-export interface JobError {
-  code: string
-  message: string
-  retryable: boolean
-  billed: Billed
-}
+const jobError = z.object({
+  code: z.string(),
+  message: z.string(),
+  retryable: z.boolean(),
+  billed: z.enum(BILLED),
+})
+export type JobError = z.output<typeof jobError>
 
 /** Why a job is being stopped while a prediction may be running. */
-export interface Stop {
-  reason: 'canceled' | 'timeout'
-  requested_at: number
-}
+const stop = z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z.number() })
 
 export const ON_UNKNOWN = ['fail', 'retry'] as const
 export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
 /** Whether output files are copied into our storage before the job succeeds, or left at Replicate. */
 export const STORE_POLICIES = ['copy', 'none'] as const
-export type StorePolicy = (typeof STORE_POLICIES)[number]
+
+/** Sources of transitions. */
+export const CAUSES = ['api', 'create', 'webhook', 'poll', 'list', 'cancel', 'worker', 'sweep'] as const
+export type Cause = (typeof CAUSES)[number]
 
 /** Retention in a job's record: seconds after its completion (files null: forever). Rules: keep.ts. */
 export type FrozenKeep = readonly [payload: number, job: number, files: number | null]
 
-/** A copied output file. `key`: its key in the artifact store. */
-export interface ArtifactRecord {
-  id: string
-  key: string
-  media_type: string
-  bytes: number
-  sha256: string
+const artifact = z.object({
+  id: z.string(),
+  /** Key in the artifact store. */
+  key: z.string(),
+  media_type: z.string(),
+  bytes: z.number(),
+  sha256: z.string(),
+  // Absent in artifacts stored by releases that did not measure files.
   /** px; null: none, or unknown. */
-  width: number | null
-  height: number | null
+  width: z.number().nullable().default(null),
+  height: z.number().nullable().default(null),
   /** s */
-  duration: number | null
+  duration: z.number().nullable().default(null),
   /** Thumbnail of a large image, in the artifact store. */
-  thumbnail: { key: string; bytes: number } | null
+  thumbnail: z.object({ key: z.string(), bytes: z.number() }).nullable().default(null),
+})
+/** A copied output file. */
+export type ArtifactRecord = z.output<typeof artifact>
+
+export const json = z.custom<Json>((value) => value !== undefined)
+export const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
+const text = z.string()
+const textOrNull = z.string().nullable()
+const number = z.number()
+const numberOrNull = z.number().nullable()
+const flag = z.boolean()
+const frozenKeep: z.ZodType<FrozenKeep> = z.tuple([z.number(), z.number(), z.number().nullable()])
+
+/** Documents of a record beside its hash. */
+export const DOCUMENTS = ['order', 'result'] as const
+export type JobDocument = (typeof DOCUMENTS)[number]
+/**
+ * Where a field is kept (record/record-codec.ts):
+ *
+ * - `hash`: fields that commits change, at most 64 bytes each; all times, because a commit can set them by Redis's clock
+ *   only there
+ * - `order`: fields that are frozen at acceptance, or long; one JSON document
+ * - `result`: fields that are set at completion, or long; one JSON document, absent before
+ * - `partial`: a separate string, not written by commits
+ * - `key`: part of the Redis key
+ */
+export type Place = 'hash' | JobDocument | 'partial' | 'key'
+
+/**
+ * Whether the request of a job sets the field, and another job that is made like this one, such as its retry, takes the
+ * value over (`again`) or has its own (`once`).
+ */
+type Asked = 'again' | 'once'
+
+/** What is known of a field besides its schema. */
+interface FieldFacts<Absent> {
+  in: Place
+  /**
+   * The value of a new record, and of a stored one without the field: a field is not written while it has that value. Part
+   * of the stored format: never change it.
+   */
+  absent?: Absent
+  asked?: Asked
+  /** The API shows it as it is. */
+  shown?: true
 }
 
-export interface JobRecord {
-  v: 1
-  id: string
+export type Field = FieldFacts<unknown> & { schema: z.ZodType }
+
+const field = <S extends z.ZodType, const F extends FieldFacts<Readonly<z.output<S>>>>(
+  schema: S,
+  facts: F,
+): F & { schema: S } => ({
+  schema,
+  ...facts,
+})
+
+/**
+ * Every field of a job, once: from this table follow the type, where the field is kept, its default, what is accepted when
+ * a record is read, what a retry takes over, and what the API shows as it is.
+ */
+export const JOB_FIELDS = {
+  v: field(z.literal(1), { in: 'hash' }),
+  id: field(text, { in: 'key', shown: true }),
   /** Incremented by each commit. */
-  rev: number
-  tenant: string
-  account: string
-  phase: Phase
-  status: Status
+  rev: field(number, { in: 'hash', shown: true }),
+  tenant: field(text, { in: 'hash', absent: 'default', asked: 'once', shown: true }),
+  account: field(text, { in: 'hash', absent: 'default', asked: 'once' }),
+  phase: field(z.enum(PHASES), { in: 'hash', shown: true }),
+  status: field(z.enum(STATUSES), { in: 'hash', shown: true }),
   /** Number of the newest attempt, 0 before the first. */
-  attempt: number
-  model: string | null
-  version: string | null
-  deployment: string | null
+  attempt: field(number, { in: 'hash', absent: 0, shown: true }),
+  model: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
+  version: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
+  deployment: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
   /** The preset of the request. */
-  preset: string | null
+  preset: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
   /** The batch of the job, and its position there, from 0. */
-  batch: string | null
-  position: number | null
+  batch: field(textOrNull, { in: 'order', absent: null, shown: true }),
+  position: field(numberOrNull, { in: 'order', absent: null, shown: true }),
   /** Whether it begins only after all jobs before it in the batch are final. */
-  in_sequence: boolean
-  prediction_id: string | null
-  input: JsonObject | null
-  metadata: JsonObject
-  webhook_events: WebhookEvent[]
+  in_sequence: field(flag, { in: 'order', absent: false }),
+  prediction_id: field(textOrNull, { in: 'hash', absent: null, shown: true }),
+  input: field(jsonObject.nullable(), { in: 'order', absent: null, asked: 'once', shown: true }),
+  metadata: field(jsonObject, { in: 'order', absent: {}, asked: 'again', shown: true }),
+  webhook_events: field(z.array(z.enum(WEBHOOK_EVENTS)), {
+    in: 'order',
+    absent: ['start', 'completed'],
+    asked: 'again',
+    shown: true,
+  }),
   /** s */
-  timeout: number
+  timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: true }),
   /** s */
-  start_within: number
+  start_within: field(number, { in: 'order', absent: 86_400, asked: 'again', shown: true }),
   /** When `start_within` began, ms, and the account's pause clock at that time. */
-  start_since: number
-  start_paused: number
+  start_since: field(number, { in: 'hash' }),
+  start_paused: field(number, { in: 'hash' }),
   /** Policy when it remains undecidable whether a create arrived. */
-  on_unknown: OnUnknown
+  on_unknown: field(z.enum(ON_UNKNOWN), { in: 'order', absent: 'fail', asked: 'again', shown: true }),
   /** Number of resubmissions: predictions that failed because of the platform and were recreated. */
-  resubmissions: number
+  resubmissions: field(number, { in: 'hash', absent: 0 }),
   /** Limit of resubmissions. */
-  resubmit_limit: number
-  store: StorePolicy
+  resubmit_limit: field(number, { in: 'order', absent: 2, asked: 'again' }),
+  store: field(z.enum(STORE_POLICIES), { in: 'order', absent: 'copy', asked: 'again', shown: true }),
   /** Meaning of the output, from the model's Output schema or the preset; null: the schema was not available yet. */
-  output_shape: OutputShape | null
+  output_shape: field(outputShapeSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** Key pattern of its files in a bucket, from its preset; null: the deployment's pattern. */
-  key_pattern: string | null
+  key_pattern: field(textOrNull, { in: 'order', absent: null, asked: 'again' }),
   /** The batch and position in the names of its files, when they are those of the job that this one retries. */
-  named_as: { batch: string; position: number } | null
+  named_as: field(z.object({ batch: z.string(), position: z.number() }).nullable(), {
+    in: 'order',
+    absent: null,
+    asked: 'once',
+  }),
   /** Limit of jobs of the preset in flight. */
-  in_flight_limit: number | null
+  in_flight_limit: field(numberOrNull, { in: 'order', absent: null, asked: 'again' }),
   /** null: free. */
-  price: PriceRule | null
+  price: field(priceRuleSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** Whether a job that is canceled after its start is charged. */
-  charge_canceled: boolean
+  charge_canceled: field(flag, { in: 'order', absent: false, asked: 'again' }),
   /** Micro-credits: held until the job is final; captured then; owed but not covered by the account. */
-  estimate: number
-  captured: number | null
-  uncollected: number
+  estimate: field(number, { in: 'order', absent: 0 }),
+  captured: field(numberOrNull, { in: 'hash', absent: null }),
+  uncollected: field(number, { in: 'hash', absent: 0 }),
   /** Whether the hold was captured because the metrics did not determine the price. */
-  charge_estimated: boolean
+  charge_estimated: field(flag, { in: 'hash', absent: false }),
   /** null: accepted by the first release, which did not record it. */
-  keep: FrozenKeep | null
+  keep: field(frozenKeep.nullable(), { in: 'order', absent: null, asked: 'once' }),
   /** The job that this one retries. */
-  retry_of: string | null
+  retry_of: field(textOrNull, { in: 'order', absent: null, asked: 'once', shown: true }),
   /** The version that ran, as reported by upstream at completion: `hidden` for official models. */
-  resolved_version: string | null
+  resolved_version: field(textOrNull, { in: 'result', absent: null }),
   /** Seed from the input, or as reported by the model. */
-  seed: number | null
+  seed: field(numberOrNull, { in: 'result', absent: null }),
   /** SHA-256 of the canonical JSON of the input, once retention has removed the input. */
-  input_sha256: string | null
+  input_sha256: field(textOrNull, { in: 'result', absent: null }),
   /** Files are represented by the ids of their artifacts, lost files by null. */
-  output: Json
+  output: field(json, { in: 'result', absent: null }),
   /** The artifact that holds an output that is too long for the record; `output` is then its id. */
-  output_artifact: string | null
-  artifacts: ArtifactRecord[]
-  progress: number | null
+  output_artifact: field(textOrNull, { in: 'result', absent: null, shown: true }),
+  artifacts: field(z.array(artifact), { in: 'result', absent: [] }),
+  progress: field(numberOrNull, { in: 'hash', absent: null, shown: true }),
   /** The beginning of a text output of a running prediction; lossy, not written by commits. */
-  partial: string | null
-  error: JobError | null
-  metrics: JsonObject
-  stop: Stop | null
+  partial: field(textOrNull, { in: 'partial', absent: null }),
+  error: field(jobError.nullable(), { in: 'result', absent: null, shown: true }),
+  metrics: field(jsonObject, { in: 'result', absent: {}, shown: true }),
+  stop: field(stop.nullable(), { in: 'hash', absent: null }),
   /** Redis key part of the idempotency entry that names this job. */
-  idempotency: string | null
-  created_at: number
-  submitted_at: number | null
+  idempotency: field(textOrNull, { in: 'order', absent: null }),
+  created_at: field(number, { in: 'hash' }),
+  submitted_at: field(numberOrNull, { in: 'hash', absent: null }),
   /** When upstream created the current prediction. */
-  prediction_created_at: number | null
-  started_at: number | null
-  completed_at: number | null
+  prediction_created_at: field(numberOrNull, { in: 'hash', absent: null }),
+  started_at: field(numberOrNull, { in: 'hash', absent: null }),
+  completed_at: field(numberOrNull, { in: 'hash', absent: null }),
 }
+
+export type RecordOf<Fields extends Readonly<Record<string, Field>>> = {
+  [F in keyof Fields]: z.output<Fields[F]['schema']>
+}
+type JobFields = typeof JOB_FIELDS
+/** Names of the fields with these facts. */
+type FieldWith<Facts> = { [F in keyof JobFields]: JobFields[F] extends Facts ? F : never }[keyof JobFields]
+export type AskedField<A extends Asked = Asked> = FieldWith<{ asked: A }>
+export type ShownField = FieldWith<{ shown: true }>
+
+export type JobRecord = RecordOf<JobFields>
+
+/** The names of these fields, when the program runs. */
+export function fieldsWith(fact: 'shown'): ShownField[]
+export function fieldsWith(fact: 'again'): AskedField<'again'>[]
+export function fieldsWith(fact: 'shown' | 'again'): string[] {
+  const has = ({ shown, asked }: Field): boolean => (fact === 'shown' ? shown === true : asked === fact)
+  return Object.entries<Field>(JOB_FIELDS).flatMap(([name, facts]) => (has(facts) ? [name] : []))
+}
+
+type AbsentIn<Fields> = {
+  [F in keyof Fields as Fields[F] extends { absent: unknown } ? F : never]: Fields[F] extends { schema: z.ZodType }
+    ? z.output<Fields[F]['schema']>
+    : never
+}
+function absentIn<Fields extends Readonly<Record<string, Field>>>(fields: Fields): AbsentIn<Fields>
+function absentIn(fields: Readonly<Record<string, Field>>): object {
+  const values = Object.entries(fields).filter(([, facts]) => 'absent' in facts)
+  // Shared by all records.
+  return Object.fromEntries(values.map(([name, { absent }]) => [name, Object.freeze(absent)]))
+}
+/** Values of the fields that have one when they are absent. */
+export const ABSENT_IN_JOB = absentIn(JOB_FIELDS)
 
 /**
  * One POST to Replicate. `intended`: the permit is granted; `unknown`: the outcome is unknown; `open`: a prediction exists
@@ -167,54 +272,45 @@ export interface JobRecord {
 export const ATTEMPT_STATES = ['intended', 'unknown', 'open', 'closed'] as const
 export type AttemptState = (typeof ATTEMPT_STATES)[number]
 
-export interface AttemptRecord {
-  v: 1
-  n: number
-  account: string
-  state: AttemptState
+/** Every field of an attempt, once; in the hash of its job as `<n>.<field>`. */
+export const ATTEMPT_FIELDS = {
+  v: field(z.literal(1), { in: 'hash', absent: 1 }),
+  n: field(number, { in: 'key' }),
+  account: field(text, { in: 'hash', absent: 'default' }),
+  state: field(z.enum(ATTEMPT_STATES), { in: 'hash' }),
   /** The id of the commit that wrote the intent: only its author may POST. */
-  claim: string
-  intended_at: number
-  prediction_id: string | null
+  claim: field(text, { in: 'hash' }),
+  intended_at: field(number, { in: 'hash' }),
+  prediction_id: field(textOrNull, { in: 'hash', absent: null }),
   /** The outcome, or why it is unknown: `not_sent`, `rate_limited`, `succeeded`, `connection_reset`, ... */
-  outcome: string | null
+  outcome: field(textOrNull, { in: 'hash', absent: null }),
   /** The source that reported completion: webhook, poll, cancel or create. */
-  finished_by: Cause | null
+  finished_by: field(z.enum(CAUSES).nullable(), { in: 'hash', absent: null }),
   /** The newest webhook that changed the attempt. */
-  webhook_id: string | null
+  webhook_id: field(textOrNull, { in: 'hash', absent: null }),
   /** Further predictions with this attempt's token, besides the owned one. */
-  orphans: string[]
+  orphans: field(z.array(z.string()), { in: 'hash', absent: [] }),
   /** Start of the first complete listing without a prediction of this attempt, ms. */
-  absent_since: number | null
+  absent_since: field(numberOrNull, { in: 'hash', absent: null }),
   /** When upstream first returned 404 for the prediction, ms. */
-  missing_since: number | null
-  closed_at: number | null
+  missing_since: field(numberOrNull, { in: 'hash', absent: null }),
+  closed_at: field(numberOrNull, { in: 'hash', absent: null }),
 }
+export type AttemptRecord = RecordOf<typeof ATTEMPT_FIELDS>
+export const ABSENT_IN_ATTEMPT = absentIn(ATTEMPT_FIELDS)
 
 /** The claim of an attempt whose intent Redis lost, and which was recovered from upstream. */
 export const RECOVERED = 'recovered'
 
 /** An attempt before the fields of its intent are set. */
 export const newAttempt = (n: number): AttemptRecord => ({
-  v: 1,
+  ...ABSENT_IN_ATTEMPT,
   n,
   account: '',
   state: 'intended',
   claim: '',
   intended_at: 0,
-  prediction_id: null,
-  outcome: null,
-  finished_by: null,
-  webhook_id: null,
-  orphans: [],
-  absent_since: null,
-  missing_since: null,
-  closed_at: null,
 })
-
-/** Sources of transitions. */
-export const CAUSES = ['api', 'create', 'webhook', 'poll', 'list', 'cancel', 'worker', 'sweep'] as const
-export type Cause = (typeof CAUSES)[number]
 
 /**
  * A row of the outbox: external work that a commit requires. The commit writes the row with the change, and the commit that
