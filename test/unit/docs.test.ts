@@ -99,6 +99,7 @@ describe('the configuration', () => {
       'SIMULATOR_HOST',
       'SIMULATOR_DATA',
       'TEST_REDIS_URL',
+      'WAITING_JOBS',
       'XDG_CACHE_HOME',
     ]
     const known = [...VARIABLE_NAMES, ...elsewhere]
