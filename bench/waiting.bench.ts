@@ -35,7 +35,7 @@ beforeAll(async () => {
   fleet = await startProcesses({
     apis: 1,
     workers: 1,
-    env: { ...LITTLE, REPLICATE_READS_PER_MINUTE: '60000', TENANT_QUEUED_JOBS: '10000000', LOG_LEVEL: 'warn' },
+    env: { ...LITTLE, REPLICATE_READS_PER_MINUTE: '60000', TENANT_QUEUED_JOBS: '1000000', LOG_LEVEL: 'warn' },
     simulatorArgs: ['--creates-per-minute', '6000000', '--reads-per-minute', '600000', '--speed', '10'],
   })
 })
