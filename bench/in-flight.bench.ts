@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { FINISHED_RECORD_GOAL, recordBytes } from './support/record-bytes.ts'
 import { imageAllocator, imageFlags } from './support/image-flags.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
@@ -86,10 +87,10 @@ test('in flight', { timeout: 1_800_000 }, async () => {
   await waitFor('all to be done', async () => (await succeeded(fleet)) === JOBS, { timeout: 900_000, interval: 250 })
   rss.push(`${rssOf(pid).toFixed(0)} MB when all are done`)
   const finished = ((await usedBy(fleet)) - before) / JOBS
-  const done = await bytesOf(fleet, sample, (id) => [keys.job(id), ...keys.documents(id)])
-  const [one] = await Promise.all(sample.slice(0, 1).map(async (id) => fleet.clients[0]?.get(id)))
-  const payload = JSON.stringify(one?.input).length + JSON.stringify(one?.output).length
-  const predictions = await Promise.all(sample.map(async (id) => redis.hget(keys.job(id), 'prediction_id')))
+  const { record: own, payload, beside } = await recordBytes(fleet, sample)
+  const predictions = await Promise.all(
+    sample.map(async (id) => (await fleet.clients[0]?.get(id))?.prediction_id ?? ''),
+  )
   const orders = await Promise.all(
     sample.map(async (id) => JSON.parse((await redis.get(keys.order(id))) ?? '{}') as object),
   )
@@ -98,9 +99,11 @@ test('in flight', { timeout: 1_800_000 }, async () => {
     const { idempotency = '' } = orders[at] as { idempotency?: string }
     return [keys.prediction('default', predictions[at] ?? ''), keys.idempotency(idempotency)]
   })
+  const total = finished - payload
   say(
-    `a finished job without payload: ${(finished - payload).toFixed(0)} bytes at completion, ` +
-      `${(finished - payload - passing).toFixed(0)} after a day; its record: ${done}, including ${payload} of payload`,
+    `a finished job without its ${payload} bytes of payload: ${own} bytes in its record's own keys (goal ${FINISHED_RECORD_GOAL}), ` +
+      `${(total - own).toFixed(0)} beside them: ${beside} in other keys of its own, ${passing} in two keys that are removed after a day, ` +
+      `${(total - own - beside - passing).toFixed(0)} in indexes`,
   )
   say(`the event stream: ${((await streamOf(fleet)) / 1e6).toFixed(1)} MB in total`)
   say(`worker: ${rss.join(', ')}`)

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FINISHED_RECORD_GOAL, recordBytes } from './support/record-bytes.ts'
 import { submitMany } from '../test/support/finished.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
-/** What one finished text job without files costs: commands of Redis, and processor time of each process. */
+/** What one finished text job without files costs: commands of Redis, processor time of each process, and memory. */
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const WARM = 200
@@ -69,5 +70,14 @@ test('a finished text job', async () => {
   )
   for (const [name, n] of [...counted].toSorted(([, a], [, b]) => b - a).slice(0, SHOWN))
     process.stdout.write(`  ${name} ${perJob(n)}\n`)
+  const { data } = (await fleet.clients[0]?.list({ limit: 100 })) ?? { data: [] }
+  const { record, payload, beside } = await recordBytes(
+    fleet,
+    data.map(({ id }) => id),
+  )
+  process.stdout.write(
+    `memory: ${record} bytes in the record's own keys without ${payload} of payload (goal ${FINISHED_RECORD_GOAL}), ` +
+      `${beside} in other keys with its id\n`,
+  )
   expect(scripts).toBeGreaterThan(0)
 })
