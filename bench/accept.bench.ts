@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { cpuOf } from './support/cpu-of.ts'
 import type { LoadReport } from './support/load-generator.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { freshPrefix, testRedisUrl } from '../test/support/redis.ts'
@@ -41,14 +41,6 @@ interface Target {
 type Measured = LoadReport & {
   /** CPU time per request of the process that responds, ms; NaN except on Linux. */
   cpu: number
-}
-
-/** CPU time of a process, ms; Linux counts hundredths of a second. */
-function cpuOf(pid: number): number {
-  const file = `/proc/${pid}/stat`
-  if (!existsSync(file)) return Number.NaN
-  const [user, system] = readFileSync(file, 'utf8').split(') ')[1]?.split(' ').slice(11, 13) ?? []
-  return (Number(user) + Number(system)) * 10
 }
 
 async function load({ pid, port, path, headers, keyed }: Target, rate = 0, seconds = SECONDS): Promise<Measured> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { cpuOf } from './support/cpu-of.ts'
 import type { LoadReport } from './support/load-generator.ts'
 import { spawnNode } from '../test/support/spawn-process.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
@@ -69,16 +70,31 @@ async function fill(count: number): Promise<void> {
   while ((await waiting()) < count) await submit(1, 0)
 }
 
-/** Drains the queue with a worker that has a large budget. Returns the jobs done per second, by parts of the queue. */
-async function drain(): Promise<number[]> {
+/** CPU time so far of the api, the present worker and Redis together, ms. On a busy machine it is the better measure. */
+async function cpu(): Promise<number> {
+  const redis = await fleet.redis.info('cpu')
+  const of = (name: string): number => Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(redis)?.[1])
+  const processes = [fleet.apis[0], fleet.workers.at(-1)].reduce((sum, one) => sum + cpuOf(one?.pid ?? 0), 0)
+  return processes + 1000 * (of('used_cpu_user') + of('used_cpu_sys'))
+}
+
+interface Part {
+  /** Jobs done per second. */
+  rate: number
+  /** CPU time for each, ms. */
+  cost: number
+}
+
+/** Drains the queue with a worker that has a large budget, and measures each part of the queue. */
+async function drain(): Promise<Part[]> {
   const change = async (env: Record<string, string>): Promise<void> => {
     await fleet.workers.at(-1)?.kill('SIGTERM')
     await fleet.addWorker(env)
   }
   const [count, before] = [await waiting(), await done()]
   await change(LARGE)
-  const rates: number[] = []
-  let [at, reached] = [performance.now(), before]
+  const parts: Part[] = []
+  let [at, reached, spent] = [performance.now(), before, await cpu()]
   for (let part = 1; part <= PARTS; part++) {
     const until = before + Math.floor((count * part) / PARTS)
     const now = await waitFor(
@@ -89,15 +105,36 @@ async function drain(): Promise<number[]> {
       },
       { timeout: 3_000_000, interval: 20 },
     )
-    rates.push(((now - reached) * 1000) / (performance.now() - at))
-    ;[at, reached] = [performance.now(), now]
+    const [time, total] = [performance.now(), await cpu()]
+    parts.push({ rate: ((now - reached) * 1000) / (time - at), cost: (total - spent) / (now - reached) })
+    ;[at, reached, spent] = [time, now, total]
   }
   await waitFor('all jobs to be done', async () => (await waiting()) === 0, { timeout: 300_000 })
   await change(LITTLE)
-  return rates
+  return parts
 }
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
+const times = (one: number, other: number): string => (one / other).toFixed(2)
+
+/** Prints a figure of each tenth, and how much worse it is than with few waiting jobs. */
+function compare(
+  what: string,
+  drained: { few: Part[]; many: Part[] },
+  of: (part: Part) => number,
+  worse: 'less' | 'more',
+): void {
+  const [few, many] = [drained.few.map(of), drained.many.map(of)]
+  const shown = (figures: number[]): string => figures.map((figure) => figure.toPrecision(3)).join(' ')
+  const usual = median(few)
+  const ratio = (figure: number): string => (worse === 'more' ? times(figure, usual) : times(usual, figure))
+  const worst = worse === 'more' ? Math.max(...many) : Math.min(...many)
+  say(`${what}, by tenths:`)
+  say(`  few:  ${shown(few)}`)
+  say(`  many: ${shown(many)}`)
+  say(`  ${ratio(median(many))} times as bad with many (goal ${GOAL}), in the worst tenth ${ratio(worst)}`)
+}
 
 /** Bytes of Redis without the stream of events, whose length is limited. */
 async function used(): Promise<number> {
@@ -133,7 +170,7 @@ test('waiting', { timeout: 7_200_000 }, async () => {
 
   const beside = { few: await submit(SECONDS, RATE), many: { p50: 0, p99: 0 } }
   await fill(FEW)
-  const rates = { few: median(await drain()), many: [] as number[] }
+  const drained = { few: await drain(), many: [] as Part[] }
 
   const [before, there] = [await used(), await waiting()]
   await fill(JOBS)
@@ -143,26 +180,21 @@ test('waiting', { timeout: 7_200_000 }, async () => {
   const own = await ownKeys()
   beside.many = await submit(SECONDS, RATE)
   const count = await waiting()
-  rates.many = await drain()
+  drained.many = await drain()
 
   const latency = ({ p50, p99 }: { p50: number; p99: number }): string =>
     `p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)} ms`
-  const times = (many: number, few: number): string => (many / few).toFixed(2)
   say(
     `accepting ${RATE} a second beside few: ${latency(beside.few)}; beside ${count} waiting jobs: ${latency(beside.many)}`,
   )
   say(
     `  ${times(beside.many.p50, beside.few.p50)} and ${times(beside.many.p99, beside.few.p99)} times as long (goal ${GOAL})`,
   )
-  say(
-    `done a second, draining ${FEW}: ${rates.few.toFixed(0)}; draining ${count}, by tenths: ${rates.many.map((rate) => rate.toFixed(0)).join(' ')}`,
-  )
-  say(
-    `  ${times(rates.few, median(rates.many))} times as slow (goal ${GOAL}), at the worst tenth ${times(rates.few, Math.min(...rates.many))}`,
-  )
+  compare(`jobs done per second, draining ${FEW} and ${count}`, drained, ({ rate }) => rate, 'less')
+  compare('CPU time of api, worker and Redis for each, ms', drained, ({ cost }) => cost, 'more')
   say(
     `memory of a waiting job: ${perJob.toFixed(0)} bytes; its record ${own.record.toFixed(0)}, its doorbell ${own.doorbell.toFixed(0)}, the rest in indexes`,
   )
   expect(count).toBeGreaterThanOrEqual(JOBS)
-  expect(rates.many).toHaveLength(PARTS)
+  expect(drained.many).toHaveLength(PARTS)
 })
