@@ -1,5 +1,6 @@
 import { isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
-import { applyCommit, planCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
+import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
+import { planCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
 import type { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts'
 import type { JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
 import {

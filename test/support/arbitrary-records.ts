@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { OUTPUT_KINDS } from '../../src/shared/artifacts/rules/output-shape.ts'
-import type { HistoryLine } from '../../src/shared/jobs/record/history-line.ts'
+import type { HistoryLine } from '../../src/shared/jobs/rules/history.ts'
 import {
   CAUSES,
   ON_UNKNOWN,

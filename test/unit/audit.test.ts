@@ -18,7 +18,7 @@ import {
   type Phase,
 } from '../../src/shared/jobs/rules/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
-import { takesSlot } from '../../src/shared/jobs/commit/share-plan.ts'
+import { takesSlot } from '../../src/shared/jobs/rules/sharing.ts'
 import { amountOf } from '../../src/shared/limits/rules/stored.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'

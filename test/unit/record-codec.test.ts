@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { encodeHistory, type HistoryLine } from '../../src/shared/jobs/record/history-line.ts'
+import { encodeHistory } from '../../src/shared/jobs/record/history-line.ts'
+import type { HistoryLine } from '../../src/shared/jobs/rules/history.ts'
 import { ATTEMPT_FIELDS, JOB_FIELDS, type Effect, type Field, type JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import {
   decodeAttempts,

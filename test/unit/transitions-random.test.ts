@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { applyCommit, planCommit, planCreate } from '../../src/shared/jobs/commit/commit-plan.ts'
+import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
+import { planCommit, planCreate } from '../../src/shared/jobs/commit/commit-plan.ts'
 import type { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import {

@@ -8,7 +8,7 @@ import {
   type JobState,
 } from '../../src/shared/jobs/rules/job.ts'
 import { MAX_OUTPUT_FILES } from '../../src/shared/artifacts/rules/output.ts'
-import { applyCommit } from '../../src/shared/jobs/commit/commit-plan.ts'
+import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import type { Commit, Decision, JobEvent, TransitionContext } from '../../src/shared/jobs/rules/decision.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'

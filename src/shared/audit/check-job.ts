@@ -13,8 +13,8 @@ import {
   type Status,
 } from '../jobs/rules/job.ts'
 import { attemptId, dueAttempt, dueEffect, dueJob } from '../jobs/record/due-member.ts'
-import type { JobKeys } from '../jobs/record/job-keys.ts'
-import { slotsOf, takesSlot } from '../jobs/commit/share-plan.ts'
+import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
+import { takesSlot } from '../jobs/rules/sharing.ts'
 import { isGivenUp } from '../jobs/rules/submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/rules/keep.ts'
 import { amountOf, type StoredAmount } from '../limits/rules/stored.ts'

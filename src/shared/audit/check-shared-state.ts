@@ -1,5 +1,6 @@
 import { verifyLedger, type LedgerSource } from '../credits/verify-ledger.ts'
-import { slotsOf, takesSlot } from '../jobs/commit/share-plan.ts'
+import { slotsOf } from '../jobs/record/job-keys.ts'
+import { takesSlot } from '../jobs/rules/sharing.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { checkBatch } from './rules/check-batch.ts'
 import type { CheckOptions } from './check-job.ts'

@@ -4,7 +4,7 @@ import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
 import { ABSENT_IN_JOB, effectKey, PHASES, STATUSES, type JobState } from '../jobs/rules/job.ts'
-import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -14,7 +14,6 @@ import {
   NewerRecordError,
   storedJob,
 } from '../jobs/record/record-codec.ts'
-import { slotsOf } from '../jobs/commit/share-plan.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
 import { redisNow, timeReply } from '../redis/clock.ts'
 import {

@@ -2,17 +2,12 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { dueBatch } from '../jobs/record/due-member.ts'
 import { newCommitId } from '../jobs/commit/commit-id.ts'
-import {
-  deleteRecord,
-  planAcceptance,
-  planIdempotency,
-  planRecord,
-  type PlanOptions,
-} from '../jobs/commit/commit-plan.ts'
+import { planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit/commit-plan.ts'
+import { deleteRecord } from '../jobs/commit/record-plan.ts'
 import { CommitScriptInput, type CommitRunner } from '../jobs/commit/commit-script.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
 import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
-import { crowdsOfBatch } from '../jobs/commit/share-plan.ts'
+import { BATCH_CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
@@ -127,7 +122,7 @@ export function createRedisBatchStore(options: {
           .add('del', keys.batchJobs(batch.id))
           .add('del', keys.batchLive(batch.id))
           .add('del', keys.batch(batch.id))
-        for (const { key } of crowdsOfBatch(keys, batch.id)) input.add('del', key)
+        for (const crowd of BATCH_CROWDS) input.add('del', keys.crowd(crowd, batch.id))
       }
       const current = await redis.hget(keys.batch(batch.id), 'rev')
       // Accepted in the meantime, or removed by another sweep.

@@ -2,7 +2,7 @@ import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
-import type { HistoryLine } from './record/history-line.ts'
+import type { HistoryLine } from './rules/history.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 
 /** Result of a commit. */

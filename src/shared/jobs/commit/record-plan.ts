@@ -1,6 +1,7 @@
 import type { CommitScriptInput } from './commit-script.ts'
-import type { AttemptChanges } from '../rules/decision.ts'
-import { encodeHistory, type HistoryLine } from '../record/history-line.ts'
+import { isMoment, type AttemptChanges } from '../rules/decision.ts'
+import type { HistoryLine } from '../rules/history.ts'
+import { encodeHistory } from '../record/history-line.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, type AttemptRecord, type JobRecord } from '../rules/job.ts'
 import { encodeDocument, encodeField } from '../record/record-codec.ts'
@@ -9,9 +10,6 @@ import { placeOf, present } from '../record/record-fields.ts'
 /** Plans the writes of a commit to the record itself (format: record-codec.ts). */
 
 type Changes = [field: string, value: unknown][]
-
-export const isMoment = (value: unknown): value is { in: number } =>
-  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
 
 function setFields(input: CommitScriptInput, key: string, prefix: string, changes: Changes): void {
   const plain: string[] = []
@@ -49,7 +47,6 @@ export function writeJob(
   after: JobRecord,
 ): void {
   setJob(input, keys, news(before, changes), after)
-  if (before.phase === 'running' && after.phase !== 'running') input.add('del', keys.partial(after.id))
 }
 
 /** Writes a new record, created at the time of the commit; the script writes its revision. */
@@ -82,3 +79,7 @@ export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, 
   input.add('hset_line', keys.job(job), `h${rev}`, encodeHistory(line))
   if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
 }
+
+/** Deletes every key of one job. */
+export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
+  [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)

@@ -7,14 +7,16 @@ import { clockLua, redisMicros, redisNow } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { singleFlight } from '../../values/single-flight.ts'
 import { dueAttempt, dueEffect, keptFilesMember, parseDueMember } from '../record/due-member.ts'
-import { applyCommit, KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
-import { effectKey, isFinal, type JobRecord } from '../rules/job.ts'
-import type { JobKeys } from '../record/job-keys.ts'
+import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
+import { applyCommit } from '../rules/apply-commit.ts'
+import { settlementOf } from '../rules/commit-consequences.ts'
+import { effectKey, type JobRecord } from '../rules/job.ts'
+import { crowdKey, type JobKeys } from '../record/job-keys.ts'
 import { SILENT_FROM, type JobStore } from '../ports.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
-import { chargeOf, crowdsOf } from './share-plan.ts'
+import { crowdsOf } from '../rules/sharing.ts'
 import { keptFilesSchema } from '../rules/purge.ts'
 import type { Timings } from '../rules/timings.ts'
 
@@ -176,22 +178,21 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result
       const after = applyCommit(state, commit, now)
-      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, detail) } }
+      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, now, detail) } }
     },
 
     async joinCrowd(job, crowd) {
-      const key = crowdsOf(keys, job).find((one) => one.crowd === crowd)?.key
-      if (key !== undefined) await redis.zadd(key, '0', job.id)
+      if (crowdsOf(job).includes(crowd)) await redis.zadd(crowdKey(keys, crowd, job), '0', job.id)
     },
 
     async crowdOf(job) {
-      const crowds = crowdsOf(keys, job)
-      const scores = await Promise.all(crowds.map(({ key }) => redis.zscore(key, job.id)))
-      return crowds.find((_crowd, i) => scores[i] !== null)?.crowd ?? null
+      const crowds = crowdsOf(job)
+      const scores = await Promise.all(crowds.map((crowd) => redis.zscore(crowdKey(keys, crowd, job), job.id)))
+      return crowds.find((_crowd, i) => scores[i] !== null) ?? null
     },
 
     async leaveCrowd(job) {
-      const popped = await Promise.all(crowdsOf(keys, job).map(({ key }) => redis.zpopmin(key)))
+      const popped = await Promise.all(crowdsOf(job).map((crowd) => redis.zpopmin(crowdKey(keys, crowd, job))))
       return popped.flatMap(([id]) => (id === undefined ? [] : [id]))
     },
 
@@ -435,10 +436,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 }
 
 /** The record after the script's settlement; `detail`: `<captured> <uncollected>`. */
-function settled(before: JobRecord, after: JobRecord, detail: string): JobRecord {
-  if (after.price === null || !isFinal(after.phase) || isFinal(before.phase)) return after
+function settled(before: JobRecord, after: JobRecord, now: number, detail: string): JobRecord {
+  const settlement = settlementOf(before, after, now)
+  if (settlement === null) return after
   const [captured = 0, uncollected = 0] = detail.split(' ').map(Number)
-  return { ...after, captured, uncollected, charge_estimated: chargeOf(after)?.actual === null }
+  return { ...after, captured, uncollected, charge_estimated: settlement.isEstimated }
 }
 
 const numbers = (row: Record<string, string>): Record<string, number> =>

@@ -10,21 +10,7 @@ import {
   type Phase,
   type Status,
 } from '../rules/job.ts'
-
-/** One line of a job's history: the state after a commit. */
-export interface HistoryLine {
-  phase: Phase
-  status: Status
-  cause: Cause
-  attempt: number
-  /** The attempt's prediction; null while unknown. */
-  prediction: string | null
-  /** Present when it changed. */
-  attempt_state?: AttemptState
-  note?: string
-  /** code */
-  error?: string
-}
+import type { HistoryLine } from '../rules/history.ts'
 
 /** The letters are part of the stored format: never change the meaning of one. */
 const PHASE_LETTERS: Record<Phase, string> = {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Status } from '../rules/job.ts'
+import type { JobRecord, Status } from '../rules/job.ts'
 
 /** Every Redis key of a deployment, under one hash tag, so that one script may access all of them. */
 export function createJobKeys(prefix: string) {
@@ -111,6 +111,17 @@ export function createJobKeys(prefix: string) {
 }
 
 export type JobKeys = ReturnType<typeof createJobKeys>
+
+/** The semaphore of the jobs in flight of the job's preset. */
+export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string =>
+  keys.slots(tenant, preset ?? '')
+
+/** The wait list of a crowd, for a job that may be in it (sharing.ts). */
+export const crowdKey = (
+  keys: JobKeys,
+  crowd: 'preset_limit' | 'sequence' | 'max_spend',
+  { tenant, preset, batch }: Pick<JobRecord, 'tenant' | 'preset' | 'batch'>,
+): string => keys.crowd(crowd, crowd === 'preset_limit' ? `${tenant}:${preset ?? ''}` : (batch ?? ''))
 
 /** 132 bits of SHA-256. */
 export const shortDigest = (text: string): string => hash('sha256', text, 'base64url').slice(0, 22)

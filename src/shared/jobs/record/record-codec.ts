@@ -13,7 +13,8 @@ import {
   type JobRecord,
   type RecordOf,
 } from '../rules/job.ts'
-import { decodeLines, type HistoryLine } from './history-line.ts'
+import type { HistoryLine } from '../rules/history.ts'
+import { decodeLines } from './history-line.ts'
 import { quickCheck } from './quick-check.ts'
 import { DOCUMENT_FIELDS, placeOf, present, type Fields } from './record-fields.ts'
 import { ZOD_ERRORS } from '../../errors/zod-errors.ts'

@@ -8,6 +8,9 @@ import type { Timings } from './timings.ts'
 /** A moment of the Redis clock: absolute (ms since 1970), or `in` ms after the commit. */
 export type Moment = number | { in: number }
 
+export const isMoment = (value: unknown): value is { in: number } =>
+  typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
+
 type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T[K] }
 export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account'>>
 export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
@@ -160,4 +163,8 @@ export const closed = (outcome: string, cause: Cause | null): AttemptChanges => 
   closed_at: NOW,
 })
 
-export const storeKey = (attempt: number): string => `store:${attempt}`
+const STORE = 'store:'
+export const storeKey = (attempt: number): string => `${STORE}${attempt}`
+/** The attempt whose output the effect of this key stores; null for another effect. */
+export const storedAttempt = (key: string): number | null =>
+  key.startsWith(STORE) ? Number(key.slice(STORE.length)) : null

@@ -1,0 +1,196 @@
+import { attemptId, dueAttempt, dueEffect, dueJob, keptFilesMember } from '../record/due-member.ts'
+import { slotsOf, type JobKeys } from '../record/job-keys.ts'
+import type { Consequence, Settlement } from '../rules/consequence.ts'
+import type { Moment } from '../rules/decision.ts'
+import { attemptOf, effectKey, type JobRecord, type JobState } from '../rules/job.ts'
+import type { CommitScriptInput } from './commit-script.ts'
+import { deleteRecord, writeAttempt, writeJob, writeLine } from './record-plan.ts'
+
+/** What an encoding needs to know besides the consequence. */
+export interface Encoding {
+  keys: JobKeys
+  /** The state before the commit. */
+  state: JobState
+  /** Length of the event stream, in transitions. */
+  keepEvents: number
+}
+
+/** Encodes one consequence as guards and writes of commit.lua: one case for each kind, and no decision. */
+export function encodeConsequence(input: CommitScriptInput, one: Consequence, encoding: Encoding): void {
+  const { keys, state, keepEvents } = encoding
+  const { job } = state
+  const { id, tenant, account } = job
+  switch (one.kind) {
+    case 'own_prediction': {
+      const key = keys.prediction(account, one.prediction)
+      input.add('mine', key, attemptId(id, one.attempt)).add('set', key, attemptId(id, one.attempt))
+      return
+    }
+    case 'need_slot':
+      input.add('room', slotsOf(keys, job), one.limit, id)
+      return
+    case 'need_turn':
+      input.add('first', keys.batchLive(one.batch), id)
+      return
+    case 'need_batch_budget':
+      input.add('may_begin', keys.batch(one.batch), one.held, one.isFirst ? 1 : 0)
+      return
+
+    case 'job':
+      writeJob(input, keys, job, one.changes, one.after)
+      return
+    case 'partial_removed':
+      input.add('del', keys.partial(id))
+      return
+    case 'attempt':
+      writeAttempt(input, keys, id, attemptOf(state, one.n), one)
+      return
+    case 'effect_added':
+      input
+        .add('hset', keys.outbox(id), effectKey(one.effect), JSON.stringify(one.effect))
+        .dueAt(keys.due, dueEffect(id, effectKey(one.effect)).member, one.due)
+      return
+    case 'effect_removed':
+      input.add('hdel', keys.outbox(id), one.key).add('zrem', keys.due, dueEffect(id, one.key).member)
+      return
+
+    case 'phase':
+      input.add('hincrby', keys.phases, one.from, -1).add('hincrby', keys.phases, one.to, 1)
+      return
+    case 'status':
+      input.add('zrem', keys.tenantStatus(tenant, one.from), id).add('zadd', keys.tenantStatus(tenant, one.to), 0, id)
+      return
+    case 'job_due':
+      setScore(input, keys.due, dueJob(id).member, one.at)
+      return
+    case 'attempt_due':
+      setScore(input, keys.due, dueAttempt(id, one.n).member, one.at)
+      return
+    case 'attempt_open':
+      input.add(one.isOpen ? 'sadd' : 'srem', keys.open(account), attemptId(id, one.n))
+      return
+    case 'attempt_unknown':
+      setScore(input, keys.unknown(account), attemptId(id, one.n), one.since)
+      return
+    case 'copy_pending':
+      setScore(input, keys.storing, attemptId(id, one.attempt), one.until)
+      return
+    case 'clean_up':
+      setScore(input, keys.retention, id, one.at)
+      return
+    case 'count':
+      input.add('hincrby', keys.counters, one.counter, one.by)
+      return
+
+    case 'slot':
+      input.add(one.move === 'take' ? 'sadd' : 'srem', slotsOf(keys, job), id)
+      return
+    case 'batch_committed':
+      input.add('hincrby', keys.batch(one.batch), 'committed', one.held)
+      return
+    case 'batch_status':
+      input
+        .add('in_batch', keys.batch(one.batch), input.indexOf(keys.batchLive(one.batch)), id, one.from, one.to)
+        .add('batch_done', keys.retention, one.keep, one.batch)
+      return
+    case 'batch_stopped':
+      input.add('stop_batch', keys.batch(one.batch), one.reason)
+      return
+    case 'stored':
+      input.add('count_stored', keys.stored, tenant, one.bytes, one.files)
+      return
+    case 'webhook':
+      if (one.was === 'received') input.add('hset', keys.account(account), 'silence', 0)
+      else input.add('hincrby', keys.account(account), 'silence', 1)
+      return
+    case 'settle':
+      settle(input, one, encoding)
+      return
+
+    case 'breaker_success':
+      input.add('healthy', keys.account(account))
+      return
+    case 'breaker_fault':
+      input.add('fault', keys.account(account), one.limit, one.first, one.longest, one.reason)
+      return
+    case 'breaker_unknown':
+      input.add('crowd', keys.unknown(account), one.limit, one.pause)
+      return
+    case 'breaker_unsent':
+      input.add('probe_back', keys.account(account), one.claim)
+      return
+    case 'breaker_pause':
+      input.add('pause', keys.account(account), one.for, one.reason)
+      return
+
+    case 'prediction_forgotten':
+      input.add('del', keys.prediction(one.account, one.prediction))
+      return
+    case 'idempotency_forgotten':
+      input.add('del', keys.idempotency(one.entry))
+      return
+    case 'prediction_foreign':
+      input.add('zadd_in', keys.foreign(one.account), 0, one.prediction)
+      return
+    case 'files_kept': {
+      const { kept, until, bytes, files } = one
+      input
+        .add('set', keys.keptFiles(id), JSON.stringify({ ...kept, until, bytes, files }))
+        .dueAt(keys.retention, keptFilesMember(id), until)
+      return
+    }
+    case 'record_removed':
+      input
+        .add('zrem', keys.tenantJobs(tenant), id)
+        .add('zrem', keys.tenantStatus(tenant, job.status), id)
+        .add('hincrby', keys.phases, job.phase, -1)
+        .add('zrem', keys.retention, id)
+      deleteRecord(input, keys, id)
+      return
+
+    case 'history':
+      writeLine(input, keys, id, one.rev, one.line)
+      return
+    case 'event':
+      announce(input, keys, { id, tenant, batch: job.batch, ...one }, keepEvents)
+      return
+    default:
+      one satisfies never
+  }
+}
+
+/** Sets the score of a member to a moment; null: removes the member. */
+function setScore(input: CommitScriptInput, key: string, member: string, at: Moment | null): void {
+  if (at === null) input.add('zrem', key, member)
+  else input.dueAt(key, member, at)
+}
+
+function settle(input: CommitScriptInput, settlement: Settlement, { keys, state: { job } }: Encoding): void {
+  const { by, held, actual, isEstimated, label, hasBegun, batch, day } = settlement
+  if (isEstimated) input.add('hset', keys.job(job.id), 'charge_estimated', 'true')
+  input.add(
+    'settle',
+    keys.credits(job.tenant),
+    input.indexOf(keys.ledger(job.tenant)),
+    input.indexOf(keys.spending(job.tenant, day)),
+    batch === null ? 0 : input.indexOf(keys.batch(batch)),
+    by,
+    held,
+    actual ?? '',
+    job.id,
+    batch ?? '',
+    label,
+    hasBegun ? 1 : 0,
+  )
+}
+
+/** Appends to the event stream. */
+export function announce(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { id, tenant, batch, rev, status, phase }: Pick<JobRecord, 'id' | 'tenant' | 'batch' | 'rev' | 'status' | 'phase'>,
+  keepEvents: number,
+): void {
+  const fields = ['job', id, 'tenant', tenant, 'rev', rev, 'status', status, 'phase', phase, 'batch', batch ?? '']
+  input.add('xadd', keys.events, keepEvents, ...fields)
+}

@@ -1,0 +1,42 @@
+import { amountOf } from '../../limits/rules/stored.ts'
+import type { Consequence } from './consequence.ts'
+import type { JobState } from './job.ts'
+import type { Purge, PurgePart } from './purge.ts'
+import { inputHash } from './run-facts.ts'
+
+/** Everything that the removal of a final job, or of parts of it, changes. It is no transition: no history, no event. */
+export function purgeConsequences({ job, attempts }: JobState, purge: Purge): Consequence[] {
+  const goes = (part: PurgePart): boolean => purge.remove === 'record' || purge.parts.includes(part)
+  const references: Consequence[] = []
+  if (goes('index'))
+    for (const { prediction_id: prediction, account } of attempts)
+      if (prediction !== null) references.push({ kind: 'prediction_forgotten', account, prediction })
+  if (goes('entry') && job.idempotency !== null)
+    references.push({ kind: 'idempotency_forgotten', entry: job.idempotency })
+  if (purge.remove === 'record') return [...references, ...recordRemoval({ job, attempts }, purge)]
+  return [...references, ...(goes('payload') ? payloadRemoval(job) : []), { kind: 'clean_up', at: purge.next }]
+}
+
+/** The digest of the input stays. */
+function payloadRemoval(job: JobState['job']): Consequence[] {
+  if (job.input === null && job.output === null) return []
+  const changes = { input: null, output: null, input_sha256: inputHash(job) }
+  return [{ kind: 'job', changes, after: { ...job, ...changes } }]
+}
+
+function recordRemoval(
+  { job, attempts }: Pick<JobState, 'job' | 'attempts'>,
+  { early, kept }: Purge & { remove: 'record' },
+): Consequence[] {
+  const amount = amountOf(job.artifacts)
+  const all: Consequence[] = []
+  if (early)
+    for (const { account, prediction_id, orphans } of attempts)
+      for (const prediction of prediction_id === null ? orphans : [prediction_id, ...orphans])
+        all.push({ kind: 'prediction_foreign', account, prediction })
+  // Files that are kept forever no longer count: nothing refers to them.
+  if (amount.files > 0) all.push({ kind: 'stored', ...(kept ? amount : { bytes: 0, files: 0 }) })
+  if (kept) all.push({ kind: 'files_kept', kept: kept.files, until: kept.until, ...amount })
+  all.push({ kind: 'record_removed' })
+  return all
+}
