@@ -35,7 +35,7 @@ COPY docs/openapi.yaml docs/openapi.yaml
 # first line ends at its role, after it has loaded what every role needs.
 ENV NODE_COMPILE_CACHE=/app/.compiled
 RUN node --max-semi-space-size=8 --heap-growing-percent=100 src/main.ts --role none >/dev/null 2>&1; \
-  node --max-semi-space-size=8 --heap-growing-percent=100 -e "Promise.all([import('/app/src/compose/api.ts'), import('/app/src/compose/workers.ts')]).then(() => process.exit(0))"
+  node --max-semi-space-size=8 --heap-growing-percent=100 -e "Promise.all([import('/app/src/compose/service.ts'), import('/app/src/compose/api.ts'), import('/app/src/compose/workers.ts')]).then(() => process.exit(0))"
 # The user node of the base image, by number: an orchestrator that demands another user than root can check it.
 USER 1000:1000
 VOLUME /data

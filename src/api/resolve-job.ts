@@ -1,4 +1,3 @@
-import type { z } from 'zod'
 import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
 import { namedModel } from '../shared/catalogue/output-shapes.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/rules/policies.ts'
@@ -8,9 +7,8 @@ import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../s
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
 import { pick } from '../shared/values/pick.ts'
-import { invalidRequest, jobRequestSchema, parseWith } from './schemas.ts'
+import { invalidRequest, readJobRequest, type JobRequest } from './schemas.ts'
 
-type JobRequest = z.output<typeof jobRequestSchema>
 type Target = Pick<JobRecord, 'model' | 'version'>
 
 /** Resolved request, stored in the job's record, so that presets can change while jobs run. */
@@ -41,7 +39,7 @@ export interface ResolveJobDependencies {
 
 export function createResolveJob({ catalogue, mayRun, keep: deployment }: ResolveJobDependencies): ResolveJob {
   return async (given, tenant, at = '') => {
-    const request = parseWith(jobRequestSchema, given, at)
+    const request = readJobRequest(given, at)
     mayRun(request.preset ?? null)
     const { job, wrong } = await (request.preset === undefined
       ? raw(request, tenant)

@@ -11,6 +11,7 @@ export type ReadDataUri =
 
 /** Limit of the head (type and parameters); a text with a longer one is no data URI. */
 const MAX_HEAD = 400
+const SCHEME = /^data:/i
 const HEAD = /^data:([a-z0-9][a-z0-9.+-]{0,100}\/[a-z0-9][a-z0-9.+-]{0,100})?((?:;[^;,"\s]{1,100}){0,3}),/i
 
 function headOf(text: string): { mediaType: string | null; isBase64: boolean; length: number } | null {
@@ -21,7 +22,8 @@ function headOf(text: string): { mediaType: string | null; isBase64: boolean; le
   return { mediaType: mediaType === '' ? null : mediaType.toLowerCase(), isBase64, length: head.length }
 }
 
-export const isDataUri = (text: string): boolean => headOf(text) !== null
+/** Most texts of inputs are none, so the scheme is compared first. */
+export const isDataUri = (text: string): boolean => SCHEME.test(text) && headOf(text) !== null
 
 /**
  * Decodes a text for which `isDataUri` is true: strict base64 (RFC 4648 section 4, padded, no blanks), or percent encoding.
