@@ -1,6 +1,7 @@
-import { useEffect, useRef, useState } from 'react'
+import { useState } from 'react'
 import { ChevronDown } from 'lucide-react'
 import { whenToTheMinute } from './format.ts'
+import { usePanel } from './panel.ts'
 import { session } from './session.ts'
 import { useStudio } from './studio-context.ts'
 import { SCOPE_WORDS, useWho } from './who.ts'
@@ -8,32 +9,7 @@ import { SCOPE_WORDS, useWho } from './who.ts'
 /** The account menu: tenant, scopes and sign-out. */
 export function Account() {
   const who = useWho()
-  const [open, setOpen] = useState(false)
-  const box = useRef<HTMLDivElement>(null)
-  const button = useRef<HTMLButtonElement>(null)
-
-  useEffect(() => {
-    if (!open) return undefined
-    const outside = (event: Event) => {
-      if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false)
-    }
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape') return
-      event.preventDefault()
-      setOpen(false)
-      button.current?.focus()
-    }
-    document.addEventListener('pointerdown', outside)
-    document.addEventListener('focusin', outside)
-    // Handled before the page's own keys, where Escape leaves the page.
-    document.addEventListener('keydown', onKey, true)
-    return () => {
-      document.removeEventListener('pointerdown', outside)
-      document.removeEventListener('focusin', outside)
-      document.removeEventListener('keydown', onKey, true)
-    }
-  }, [open])
-
+  const { isOpen, box, button, toggle } = usePanel()
   if (!who) return null
   return (
     <div className="account" ref={box}>
@@ -41,15 +17,15 @@ export function Account() {
         type="button"
         ref={button}
         className="quiet account-button"
-        aria-expanded={open}
+        aria-expanded={isOpen}
         aria-controls="account-panel"
-        onClick={() => setOpen(!open)}
+        onClick={toggle}
       >
         <span className="off-screen">Account: </span>
         <span className="account-name">{who.tenant.title}</span>
         <ChevronDown />
       </button>
-      {open && (
+      {isOpen && (
         <div className="account-panel" id="account-panel">
           <dl className="facts">
             <div>

@@ -1,7 +1,8 @@
-import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react'
+import { useId, useState, type KeyboardEvent } from 'react'
 import { ChevronDown } from 'lucide-react'
 import { useCatalogue, useReadCatalogue } from './catalogue.ts'
 import { credits } from './money.ts'
+import { usePanel } from './panel.ts'
 import { Problem } from './problem.tsx'
 import type { Choice, Recipe } from './recipe.ts'
 
@@ -35,10 +36,8 @@ function itemOfModel(name: string, description: string | null): Item {
 export function RecipePicker({ choice, recipe, onChoose }: Props) {
   const catalogue = useCatalogue()
   const readCatalogue = useReadCatalogue()
-  const [open, setOpen] = useState(false)
+  const { isOpen, box, button, toggle, close } = usePanel()
   const [search, setSearch] = useState('')
-  const box = useRef<HTMLDivElement>(null)
-  const button = useRef<HTMLButtonElement>(null)
   const panelId = useId()
   const typed = search.trim()
   const found = (text: string) => text.toLowerCase().includes(typed.toLowerCase())
@@ -65,33 +64,13 @@ export function RecipePicker({ choice, recipe, onChoose }: Props) {
   ].filter(({ items, list }) => items.length > 0 || list.loading)
   const problem = catalogue.presets.problem ?? catalogue.models.problem
 
-  useEffect(() => {
-    if (!open) return undefined
-    const outside = (event: Event) => {
-      if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false)
-    }
-    document.addEventListener('pointerdown', outside)
-    document.addEventListener('focusin', outside)
-    return () => {
-      document.removeEventListener('pointerdown', outside)
-      document.removeEventListener('focusin', outside)
-    }
-  }, [open])
-
   function choose(chosen: Choice): void {
-    setOpen(false)
+    close()
     setSearch('')
-    button.current?.focus()
     onChoose(chosen)
   }
 
   function onKey(event: KeyboardEvent): void {
-    if (event.key === 'Escape') {
-      event.stopPropagation()
-      setOpen(false)
-      button.current?.focus()
-      return
-    }
     if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
       event.preventDefault()
       const first = other ? itemOfModel(typed, null) : groups.flatMap(({ items }) => items)[0]
@@ -114,10 +93,10 @@ export function RecipePicker({ choice, recipe, onChoose }: Props) {
         type="button"
         ref={button}
         className="picker-button"
-        aria-expanded={open}
+        aria-expanded={isOpen}
         aria-controls={panelId}
         aria-labelledby={`${panelId}-label ${panelId}-chosen`}
-        onClick={() => setOpen(!open)}
+        onClick={toggle}
       >
         <span className="picker-text" id={`${panelId}-chosen`}>
           <Name title={recipe?.title ?? choice.preset ?? choice.model} owner={recipe?.owner ?? null} />
@@ -125,7 +104,7 @@ export function RecipePicker({ choice, recipe, onChoose }: Props) {
         </span>
         <ChevronDown />
       </button>
-      {open && (
+      {isOpen && (
         <div className="picker-panel" id={panelId} onKeyDown={onKey}>
           <input
             data-stop

@@ -170,6 +170,18 @@ describe('Studio', () => {
     await page.getByRole('region', { name: 'Verdict' }).waitFor()
   })
 
+  test('asks a service that does not respond once, however often the page would read it', async () => {
+    const page = await visit('/livez')
+    let asked = 0
+    await page.route('**/v1/health', () => void (asked += 1))
+    await page.goto('/health')
+    // Read as often as the report of health.
+    for (let turn = 0; turn < 3; turn++) await page.waitForResponse('**/readyz')
+    await page.getByRole('region', { name: 'Components' }).waitFor()
+    expect(asked).toBe(1)
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
+  })
+
   test.each([
     ['batches', '/batches', '**/v1/batches?*', (page: Page) => page.getByText('2 of 2')],
     [
@@ -213,6 +225,34 @@ describe('Studio', () => {
     await page.waitForURL((url) => url.pathname.startsWith('/runs/') && url.href !== newest)
     await page.keyboard.press('Escape')
     await page.waitForURL((url) => url.pathname === '/')
+  })
+
+  test('closes a panel on Escape, which leaves no page, and when the focus or a click goes elsewhere', async () => {
+    const page = await visit(`/runs/${failed.id}`)
+    const account = page.getByRole('button', { name: /^Account/ })
+    const panel = page.getByText('operate the deployment')
+    await account.click()
+    await panel.waitFor()
+    await page.keyboard.press('Escape')
+    await panel.waitFor({ state: 'detached' })
+    expect(await account.and(page.locator(':focus')).count()).toBe(1)
+    await page.keyboard.press('Enter')
+    await panel.waitFor()
+    await page.keyboard.press('Shift+Tab')
+    await panel.waitFor({ state: 'detached' })
+    await account.click()
+    await panel.waitFor()
+    await page.getByRole('region', { name: 'What happened' }).click()
+    await panel.waitFor({ state: 'detached' })
+    expect(new URL(page.url()).pathname).toBe(`/runs/${failed.id}`)
+  })
+
+  test('keeps a search as it was typed', async () => {
+    const page = await visit('/')
+    const search = page.getByRole('searchbox')
+    await search.fill('50%20 & 100%')
+    await page.reload()
+    expect(await search.inputValue()).toBe('50%20 & 100%')
   })
 
   test('survives a reload, and back restores the scroll position and the filter', async () => {
