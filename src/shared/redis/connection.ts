@@ -88,14 +88,16 @@ export function producerConnection(url: string, log: Logger): Redis {
 /** Connection for blocking reads and BullMQ workers: commands wait half a minute for Redis to come back. */
 export function consumerConnection(url: string, name: string, log: Logger): Redis {
   return attend(
-    new Redis(url, {
-      maxRetriesPerRequest: null,
-      commandTimeout: CONSUMER_CALL_MS,
-      socketTimeout: SILENT_MS,
-      connectTimeout: CONNECT_MS,
-      connectionName: `genqueue-${name}`,
-      retryStrategy: (times) => Math.min(times * 100, 2000),
-    }),
+    gatherWrites(
+      new Redis(url, {
+        maxRetriesPerRequest: null,
+        commandTimeout: CONSUMER_CALL_MS,
+        socketTimeout: SILENT_MS,
+        connectTimeout: CONNECT_MS,
+        connectionName: `genqueue-${name}`,
+        retryStrategy: (times) => Math.min(times * 100, 2000),
+      }),
+    ),
     name,
     log,
   )
