@@ -63,8 +63,8 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     for (let ring = next; ring; ring = next) {
       next = undefined
       try {
-        const claims = await line.joinLine([...ring.jobs])
-        await queues.submit.add('line', { v: 2 }, { ...ONCE, jobId: doorbellId.line(claims) })
+        const { claims, length } = await line.joinLine([...ring.jobs])
+        if (length > 0) await queues.submit.add('line', { v: 2 }, { ...ONCE, jobId: doorbellId.line(claims) })
         ring.rung.resolve()
       } catch (error) {
         ring.rung.reject(error)
@@ -73,15 +73,18 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     isRinging = false
   }
 
+  function ringFor(jobs: readonly string[]): Promise<void> {
+    if (next === undefined) {
+      next = { jobs: new Set(), rung: Promise.withResolvers() }
+      if (!isRinging) setImmediate(() => void (isRinging || ringAll()))
+    }
+    for (const job of jobs) next.jobs.add(job)
+    return next.rung.promise
+  }
+
   return {
-    submit(...jobs) {
-      if (next === undefined) {
-        next = { jobs: new Set(), rung: Promise.withResolvers() }
-        if (!isRinging) setImmediate(() => void (isRinging || ringAll()))
-      }
-      for (const job of jobs) next.jobs.add(job)
-      return next.rung.promise
-    },
+    submit: (...jobs) => ringFor(jobs),
+    line: () => ringFor([]),
     async poll(job, attempt, soon) {
       const priority = soon ? PRIORITY.expiring : PRIORITY.poll
       const options = { ...ONCE, jobId: doorbellId.poll(job, attempt), priority }

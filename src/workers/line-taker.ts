@@ -7,7 +7,7 @@ import type { Logger } from '../shared/process/logger.ts'
 
 export interface LineTakerOptions {
   store: Pick<JobLine, 'claimLine'> & DueTimes
-  doorbells: Pick<Doorbells, 'submit'>
+  doorbells: Pick<Doorbells, 'submit' | 'line'>
   submit: (job: string, stopping: AbortSignal) => Promise<void>
   /** Jobs at the same time. */
   atOnce: number
@@ -72,7 +72,7 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
         const { jobs, left } = await store.claimLine(atOnce - inHand.size, isFirst)
         for (const id of jobs) begin(id)
         if (left === 0) return
-        if (isFirst) await doorbells.submit()
+        if (isFirst) await doorbells.line()
       }
     },
 

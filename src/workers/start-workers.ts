@@ -47,7 +47,7 @@ export interface StartWorkersOptions {
   store: Pick<JobLine, 'claimLine'> & DueTimes & DeadLetters
   processors: Processors
   timings: Timings
-  doorbells: Pick<Doorbells, 'submit'>
+  doorbells: Pick<Doorbells, 'submit' | 'line'>
   /** Whether creates of this process are in flight, whose outcomes must be written. */
   creating: () => boolean
   /** Time for running work to complete when the workers stop, ms */

@@ -130,6 +130,8 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
 
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
+    // A doorbell of the line may have been lost.
+    await doorbells.line()
     await cleanUp()
   }
 }

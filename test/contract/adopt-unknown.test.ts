@@ -33,7 +33,7 @@ test('a prediction whose token was made by a newer key than the lister knows is 
   const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
   const log = createLogger({ level: 'silent', readable: false })
   const ring = (): Promise<void> => Promise.resolve()
-  const doorbells = { submit: ring, poll: ring, adopt: ring, window: ring, effect: ring }
+  const doorbells = { submit: ring, line: ring, poll: ring, adopt: ring, window: ring, effect: ring }
   const adopt = createAdoptUnknown({
     store,
     lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),

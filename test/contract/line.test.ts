@@ -4,9 +4,11 @@ import { ulid } from 'ulid'
 import { afterAll, expect, test } from 'vitest'
 import { SUBMITS_AT_ONCE } from '../../src/queues/contracts.ts'
 import { closeQueues, createDoorbells, createQueues } from '../../src/queues/producer.ts'
+import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { dueJob } from '../../src/shared/jobs/record/due-member.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { startWorkers, type Processors } from '../../src/workers/start-workers.ts'
+import { createSweep } from '../../src/workers/sweep.ts'
 import { dice } from '../chaos/seeded.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
@@ -169,6 +171,20 @@ test('a worker that stops puts what it has not done back in line, for the others
   await scene.worker(async (id) => void served.push(id))
   await waitFor('all to be taken', () => served.length >= ids.length)
   expect(served.toSorted()).toEqual(ids.toSorted())
+})
+
+test('a doorbell that was lost is rung again by the next sweep, and an empty line rings for nobody', async () => {
+  const scene = await lineScene()
+  const { store, timings, doorbells, waiting } = scene
+  const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => false })
+  const batches = { tend: nothing }
+  const sweep = createSweep({ store, lifecycle, doorbells, cleanUp: nothing, batches, timings, slice: 1000, log })
+  const { signal } = new AbortController()
+  await sweep(signal)
+  expect(await waiting()).toEqual({ waiting: 0, active: 0 })
+  await store.joinLine([newId()])
+  await sweep(signal)
+  expect(await waiting()).toEqual({ waiting: 1, active: 0 })
 })
 
 test('a doorbell of an earlier release, which names its job, is served', async () => {

@@ -26,7 +26,7 @@ import { prediction } from '../unit/support/job-states.ts'
 const log = createLogger({ level: 'silent', readable: false })
 const signal = new AbortController().signal
 const nothing = (): Promise<void> => Promise.resolve()
-const silent = { submit: nothing, poll: nothing, adopt: nothing, window: nothing, effect: nothing }
+const silent = { submit: nothing, line: nothing, poll: nothing, adopt: nothing, window: nothing, effect: nothing }
 const tokens = createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null })
 
 /** As a newer release writes it. */

@@ -156,7 +156,7 @@ describe('the recovery gate', () => {
       },
     }
     const ring = (): Promise<void> => Promise.resolve()
-    const doorbells = { submit: ring, poll: ring, adopt: ring, window: ring, effect: ring }
+    const doorbells = { submit: ring, line: ring, poll: ring, adopt: ring, window: ring, effect: ring }
     const recover = createRecoverIntents({
       store,
       lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),

@@ -111,6 +111,7 @@ async function scene(defaults: StoredQuota['defaults'] = {}) {
 function storeWorker({ store, timings, remove }: Awaited<ReturnType<typeof scene>>, lifecycle = {}) {
   const doorbells = {
     submit: () => Promise.resolve(),
+    line: () => Promise.resolve(),
     poll: () => Promise.resolve(),
     adopt: () => Promise.resolve(),
     window: () => Promise.resolve(),

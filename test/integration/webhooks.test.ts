@@ -259,7 +259,14 @@ describe('the signing secret', () => {
     })
     const log = createLogger({ level: 'silent', readable: false })
     const nothing = async (): Promise<void> => {}
-    const doorbells = { submit: nothing, poll: nothing, adopt: nothing, window: nothing, effect: nothing }
+    const doorbells = {
+      submit: nothing,
+      line: nothing,
+      poll: nothing,
+      adopt: nothing,
+      window: nothing,
+      effect: nothing,
+    }
     let now = 0
     const secrets = createWebhookSecrets({
       configured: null,

@@ -34,7 +34,14 @@ const NO_FILES: Pick<Inputs, 'attach' | 'release'> = {
 }
 
 const nobody = (): Promise<void> => Promise.resolve()
-const DOORBELLS: Doorbells = { submit: nobody, poll: nobody, adopt: nobody, window: nobody, effect: nobody }
+const DOORBELLS: Doorbells = {
+  submit: nobody,
+  line: nobody,
+  poll: nobody,
+  adopt: nobody,
+  window: nobody,
+  effect: nobody,
+}
 
 const TROUBLE_NEVER_STOPS = { ...DEFAULT_TIMINGS, troublePause: { first: 0, longest: 0 } }
 

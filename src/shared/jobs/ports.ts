@@ -198,8 +198,8 @@ export interface StorageHealth {
 
 /** Jobs that wait for a worker, in order. */
 export interface JobLine {
-  /** Puts jobs in line for a worker; returns the number of doorbells that have claimed jobs of the line so far. */
-  joinLine(jobs: readonly string[]): Promise<number>
+  /** Puts jobs in line for a worker. `claims`: the number of doorbells that have claimed jobs of the line so far. */
+  joinLine(jobs: readonly string[]): Promise<{ claims: number; length: number }>
   /**
    * Takes the first jobs of the line, under a lease. `left`: the number of jobs that remain. `isFirst`: the first claim of a
    * doorbell.
@@ -288,8 +288,10 @@ export interface JobStore
 
 /** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {
-  /** Puts jobs in line, and rings once for all of them. Without jobs: rings for what is in the line. */
+  /** Puts jobs in line, and rings once for all of them. */
   submit(...jobs: string[]): Promise<void>
+  /** Rings for what is in line. */
+  line(): Promise<void>
   /** `soon`: upstream removes the prediction soon. */
   poll(job: string, attempt: number, soon: boolean): Promise<void>
   /** Requests a search for the predictions of unknown outcomes. */

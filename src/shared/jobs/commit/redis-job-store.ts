@@ -326,11 +326,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(clock.now() + ms))),
 
     async joinLine(jobs) {
-      const [, claims] = await Promise.all([
+      const [, claims, length] = await Promise.all([
         jobs.length === 0 ? 0 : redis.zadd(keys.line, ...jobs.flatMap((id) => ['0', id])),
         redis.get(keys.lineClaims),
+        redis.zcard(keys.line),
       ])
-      return Number(claims ?? 0)
+      return { claims: Number(claims ?? 0), length }
     },
 
     async claimLine(limit, isFirst) {
