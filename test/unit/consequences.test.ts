@@ -4,7 +4,7 @@ import { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts
 import { encodeConsequence } from '../../src/shared/jobs/commit/encode-consequence.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
-import { consequencesOf } from '../../src/shared/jobs/rules/commit-consequences.ts'
+import { consequencesOf, settlementOf } from '../../src/shared/jobs/rules/commit-consequences.ts'
 import type { Consequence } from '../../src/shared/jobs/rules/consequence.ts'
 import { commit, type Commit, type Health, type JobEvent } from '../../src/shared/jobs/rules/decision.ts'
 import {
@@ -183,6 +183,8 @@ describe('completion', () => {
       const { job } = step.after
       const settlements = only(step.all, 'settle')
       expect(settlements.length).toBe(job.price !== null && completes(step) ? 1 : 0)
+      // The store asks for it again, to return the record as the script has written it.
+      expect(settlementOf(step.before.job, job, NOW)).toEqual(settlements[0] ?? null)
       for (const { held, batch, hasBegun, day } of settlements)
         expect({ held, batch, hasBegun, day }).toEqual({
           held: job.estimate,

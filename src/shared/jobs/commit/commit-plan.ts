@@ -1,5 +1,6 @@
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
+import { acceptanceOf } from '../rules/acceptance.ts'
 import { consequencesOf } from '../rules/commit-consequences.ts'
 import type { Consequence } from '../rules/consequence.ts'
 import type { Commit } from '../rules/decision.ts'
@@ -61,46 +62,46 @@ export function planRecord(input: CommitScriptInput, job: JobRecord, { keys }: P
   })
 }
 
-/** Plans the holds of jobs that are accepted together; the commit returns `short` when the tenant cannot afford all. */
-function planHold(input: CommitScriptInput, keys: JobKeys, jobs: readonly JobRecord[]): void {
-  const priced = jobs.filter(({ price }) => price !== null)
-  const [first] = priced
-  if (!first) return
-  const account = keys.credits(first.tenant)
-  const pairs = priced.flatMap(({ id, estimate }) => [estimate, id])
-  input
-    .add(
-      'afford',
-      account,
-      priced.reduce((sum, { estimate }) => sum + estimate, 0),
-    )
-    .add('hold', account, input.indexOf(keys.ledger(first.tenant)), first.batch ?? '', ...pairs)
-}
-
-/** Plans the acceptance of jobs that have records: limit of the queue, indexes, holds, first due times. */
+/** Plans the acceptance of jobs that have records: one case for each consequence, and no decision. */
 export function planAcceptance(
   input: CommitScriptInput,
   jobs: readonly JobRecord[],
   { keys, timings, quota }: PlanOptions,
   limits: AcceptLimits,
 ): void {
-  const [first] = jobs
+  const [first, ...others] = jobs
   if (!first) return
+  const { tenant } = first
   const ids = jobs.map(({ id }) => id)
-  if (limits.queuedJobs !== null)
-    input.add('below', keys.tenantStatus(first.tenant, 'queued'), limits.queuedJobs, jobs.length)
-  // Only here: the outputs of accepted jobs are paid for and always stored.
-  if (quota && jobs.some(({ store }) => store === 'copy')) {
-    const { stored_bytes: bytes = '', stored_files: files = '' } = quota.defaults
-    input.add('may_store', keys.stored, input.indexOf(quota.tenants), first.tenant, String(bytes), String(files))
-  }
-  planHold(input, keys, jobs)
-  input
-    .add('zadd_all', keys.tenantJobs(first.tenant), ...ids)
-    .add('zadd_all', keys.tenantStatus(first.tenant, first.status), ...ids)
-    .add('hincrby', keys.phases, first.phase, jobs.length)
-  const soon = Math.min(timings.ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000))
-  input.add('zadd_in', keys.due, soon, ...ids.map((id) => dueJob(id).member))
+  for (const one of acceptanceOf([first, ...others], limits, quota ?? null, timings))
+    switch (one.kind) {
+      case 'need_queue_room':
+        input.add('below', keys.tenantStatus(tenant, 'queued'), one.limit, one.jobs)
+        break
+      case 'need_storage': {
+        const { stored_bytes: bytes = '', stored_files: files = '' } = one.quota.defaults
+        input.add('may_store', keys.stored, input.indexOf(one.quota.tenants), tenant, String(bytes), String(files))
+        break
+      }
+      case 'hold': {
+        const holds = one.holds.flatMap(({ job, amount }) => [amount, job])
+        input
+          .add('afford', keys.credits(tenant), one.total)
+          .add('hold', keys.credits(tenant), input.indexOf(keys.ledger(tenant)), one.batch ?? '', ...holds)
+        break
+      }
+      case 'listed':
+        input
+          .add('zadd_all', keys.tenantJobs(tenant), ...ids)
+          .add('zadd_all', keys.tenantStatus(tenant, one.status), ...ids)
+          .add('hincrby', keys.phases, one.phase, jobs.length)
+        break
+      case 'first_due':
+        input.add('zadd_in', keys.due, one.in, ...ids.map((id) => dueJob(id).member))
+        break
+      default:
+        one satisfies never
+    }
 }
 
 /** Plans the idempotency entry of the accepted job or batch. */

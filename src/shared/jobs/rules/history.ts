@@ -16,7 +16,7 @@ export interface HistoryLine {
   error?: string
 }
 
-/** The line of a commit; null when nothing changed that concerns an operator: no phase, no attempt's state, no note. */
+/** The line of a commit; null when the commit changes neither the phase nor an attempt, and has no note. */
 export function historyLine(
   { job, attempts }: JobState,
   after: JobRecord,

@@ -1,0 +1,38 @@
+import type { StoredQuota } from '../../limits/rules/stored.ts'
+import type { AcceptLimits } from '../ports.ts'
+import type { JobRecord, Phase, Status } from './job.ts'
+import type { Timings } from './timings.ts'
+
+/** What the acceptance of jobs entails besides their records, as data. Amounts: micro-credits. Times: ms. */
+export type AcceptConsequence =
+  /** The tenant's queue has room for `jobs` more. */
+  | { kind: 'need_queue_room'; limit: number; jobs: number }
+  /** The tenant may store at least one more file. */
+  | { kind: 'need_storage'; quota: StoredQuota }
+  /** The tenant can afford all jobs together; each has a hold from now on. */
+  | { kind: 'hold'; total: number; batch: string | null; holds: { job: string; amount: number }[] }
+  /** The jobs are in the tenant's lists, and counted by phase. */
+  | { kind: 'listed'; status: Status; phase: Phase }
+  /** When the jobs are due for the first time, from the acceptance on. */
+  | { kind: 'first_due'; in: number }
+
+/** The jobs belong to one tenant, and to one batch or none. */
+export function acceptanceOf(
+  jobs: readonly [JobRecord, ...JobRecord[]],
+  { queuedJobs }: AcceptLimits,
+  quota: StoredQuota | null,
+  { ringAgain }: Pick<Timings, 'ringAgain'>,
+): AcceptConsequence[] {
+  const [{ status, phase, batch }] = jobs
+  const holds = jobs.flatMap(({ id, price, estimate }) => (price === null ? [] : [{ job: id, amount: estimate }]))
+  const all: AcceptConsequence[] = []
+  if (queuedJobs !== null) all.push({ kind: 'need_queue_room', limit: queuedJobs, jobs: jobs.length })
+  // Only at the acceptance: the outputs of accepted jobs are paid for and always stored.
+  if (quota && jobs.some(({ store }) => store === 'copy')) all.push({ kind: 'need_storage', quota })
+  if (holds.length > 0)
+    all.push({ kind: 'hold', total: holds.reduce((sum, { amount }) => sum + amount, 0), batch, holds })
+  all.push({ kind: 'listed', status, phase })
+  // Not later than the first deadline of a start.
+  all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000)) })
+  return all
+}
