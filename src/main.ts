@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util'
+import { Command, CommanderError } from 'commander'
 import { greeting } from './compose/greeting.ts'
 import { provideLocalParts, type LocalParts } from './compose/local-parts.ts'
 import { PresetError } from './shared/catalogue/read-preset.ts'
@@ -23,10 +23,16 @@ const STOP_DEADLINE_MS = 40_000
 const STOP_GROUP_DEADLINE_MS = 42_000
 
 function readConfig(): Config {
-  const { values } = parseArgs({ options: { role: { type: 'string' }, processes: { type: 'string' } }, strict: true })
+  const command = new Command('npm start --')
+    .description('Starts genqueue. All settings are environment variables, or lines of .env: docs/configuration.md.')
+    .option('--role <role>', 'api, worker or all; takes precedence over ROLE')
+    .option('--processes <number>', 'number of processes; takes precedence over PROCESSES')
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+  const { role, processes } = command.parse().opts<{ role?: string; processes?: string }>()
   return loadConfig({
-    ...(values.role === undefined ? {} : { ROLE: values.role }),
-    ...(values.processes === undefined ? {} : { PROCESSES: values.processes }),
+    ...(role === undefined ? {} : { ROLE: role }),
+    ...(processes === undefined ? {} : { PROCESSES: processes }),
   })
 }
 
@@ -191,10 +197,12 @@ async function runService(config: Config, log: Logger): Promise<void> {
 function explain(error: unknown): string {
   if (error instanceof PresetError) return `Invalid presets:\n  ${error.message.replaceAll('\n', '\n  ')}`
   if (error instanceof ConfigError) return `Invalid configuration:\n  ${error.message.replaceAll('\n', '\n  ')}`
-  return messageOf(error)
+  return messageOf(error).replace(/^error: /, '')
 }
 
 main().catch((error: unknown) => {
+  // The help was asked for, and printed.
+  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0)
   // Plain text for the operator, also where standard output is collected as JSON lines.
   process.stderr.write(`\ngenqueue could not start. ${explain(error)}\n`)
   process.exit(1)

@@ -354,6 +354,11 @@ describe('only one place', () => {
     expect(filesWith(/\[\s*\.\.\.\(\w+(?:\.\w+)*\.get\(/)).toEqual([])
   })
 
+  test('parses command lines: commander, whose help, errors and checks are the same everywhere', () => {
+    expect(filesWith(/\bparseArgs\b/)).toEqual([])
+    expect(filesWith(/\bnew Command\(/)).toEqual(['src/cli/program.ts', 'src/main.ts', 'src/simulator/options.ts'])
+  })
+
   test('makes BullMQ workers', () => {
     expect(filesWith(/\bnew Worker\(/)).toEqual(['src/workers/start-workers.ts'])
   })

@@ -1,33 +1,17 @@
-import { parseArgs } from 'node:util'
 import type { OperatorTools } from '../compose/operators.ts'
 import type { Finding } from '../shared/audit/audit.ts'
 import { INVARIANTS } from '../shared/audit/rules/finding.ts'
-import type { Command } from './command.ts'
+import { describeOperator, type DefineCommand } from './command.ts'
 import { EXIT } from './failures.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { note, printJson, printLine, printText } from './terminal.ts'
 
-const HELP = `Usage: genqueue audit [options]
-
-Checks the invariants of every job, attempt, index, counter and due time, of the stored files, and of Replicate's
-predictions of the last hour, and prints each violation. Without --repair the audit changes nothing. It can run while the
-service runs, or without it.
-
-  --repair      repairs what can be repaired safely: due times, index members and sets, counters, what tenants store
-  --quiescent   also requires that no job is unfinished and nothing is due; for a deployment without any work
-  --skip-files  does not read the stored files
-  --json        prints each finding as a line of JSON
-
-Exit codes: 0 no violation (or all repaired), 1 violations, 2 or 3 the audit could not run, 5 no violation, but not everything
-was checked: Replicate could not be listed, or records were written by a newer release.
-`
-
-const options = {
-  repair: { type: 'boolean', default: false },
-  quiescent: { type: 'boolean', default: false },
-  'skip-files': { type: 'boolean', default: false },
-  json: { type: 'boolean', default: false },
-} as const
+interface Given {
+  repair?: boolean
+  quiescent?: boolean
+  skipFiles?: boolean
+  json?: boolean
+}
 
 type Report = Awaited<ReturnType<OperatorTools['audit']>>
 
@@ -66,16 +50,29 @@ function print(report: Report, asJson: boolean): void {
   printText(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}\n`)
 }
 
-export const auditCommand: Command = {
-  help: HELP,
-  async run(args) {
-    const { values } = parseArgs({ args, options, strict: true })
-    return runOperatorCommand(async ({ audit }) => {
-      const { repair, quiescent } = values
-      const report = await audit({ repair, quiescent, files: !values['skip-files'] })
-      print(report, values.json)
-      if (report.findings.length > 0) return EXIT.failed
-      return report.unlisted === null && report.skipped.length === 0 ? EXIT.ok : EXIT.incomplete
-    })
-  },
+const runAudit = ({ repair = false, quiescent = false, skipFiles = false, json = false }: Given): Promise<number> =>
+  runOperatorCommand(async ({ audit }) => {
+    const report = await audit({ repair, quiescent, files: !skipFiles })
+    print(report, json)
+    if (report.findings.length > 0) return EXIT.failed
+    return report.unlisted === null && report.skipped.length === 0 ? EXIT.ok : EXIT.incomplete
+  })
+
+export const auditCommand: DefineCommand = (command, finish) => {
+  describeOperator(
+    command,
+    "Checks the invariants of every job, attempt, index, counter and due time, of the stored files, and of Replicate's predictions of the last hour, and prints each violation. Without --repair the audit changes nothing. It can run while the service runs, or without it.",
+    '0 no violation (or all repaired), 1 violations, 2 or 3 the audit could not run, 5 no violation, but not everything was checked: Replicate could not be listed, or records were written by a newer release.',
+  )
+    .option(
+      '--repair',
+      'repair what can be repaired safely: due times, index members and sets, counters, what tenants store',
+    )
+    .option(
+      '--quiescent',
+      'also require that no job is unfinished and nothing is due; for a deployment without any work',
+    )
+    .option('--skip-files', 'do not read the stored files')
+    .option('--json', 'print each finding as a line of JSON')
+    .action(async (given: Given) => finish(await runAudit(given)))
 }

@@ -13,7 +13,11 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 }
 
 function report(error: unknown, json: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok
+    // Commander has printed it already; a call without an action prints the help.
+    if (!json || error.code === 'commander.help') return EXIT.usage
+  }
   const { exit, ...failure } = failureOf(error)
   if (json) note(JSON.stringify({ error: failure }))
   else {

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import type { OperatorTools } from '../compose/operators.ts'
 import {
   entryRequestSchema,
@@ -9,60 +8,31 @@ import {
 } from '../shared/credits/rules/credit-requests.ts'
 import { accountView, entryView, spendingView } from '../shared/credits/rules/credit-view.ts'
 import type { LedgerEntry, OperatorKind } from '../shared/credits/rules/ledger.ts'
-import type { Command } from './command.ts'
+import type { Command } from 'commander'
+import { addAction, describeOperator, type DefineCommand } from './command.ts'
+import { EXIT } from './failures.ts'
 import { once } from './once.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { readRequest } from './read-options.ts'
 import { note } from './terminal.ts'
 
-const HELP = `Usage: genqueue credits <action> <tenant> [options]
-
-  show <tenant>        shows the account of a tenant
-  grant <tenant>       adds credits; the first grant makes the tenant limited: from then on its jobs need credits
-  adjust <tenant>      adds or subtracts credits, without making the tenant limited; the balance never falls below 0
-  ledger <tenant>      lists all movements, newest first
-  spending <tenant>    shows captured credits by day or by preset (default: the last 30 days)
-
-All amounts are whole micro-credits; one credit is 1000000 micro-credits.
-
-  --amount=<n>               grant, adjust: the amount; only adjust accepts a negative one
-  --reason <text>            grant, adjust: the reason, required
-  --idempotency-key <text>   grant, adjust: a repeated command with the same value, amount and reason makes no second entry
-                             (default: random; the error contains it when Redis does not respond)
-  --kind <kind>              ledger: only opening, grant, adjustment, hold, capture or release
-  --job <id>                 ledger: only entries of this job
-  --limit <n>                ledger: the largest number of entries (default: 20)
-  --cursor <id>              ledger: continues a list that was cut off
-  --from <day> --to <day>    spending: the first and last day, such as 2026-01-31 (UTC)
-  --by <day|preset>          spending: groups by day or by preset (default: day)
-  --json                     prints each record as a line of JSON
-
-Works directly on Redis; the service need not be running.
-
-Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or its balance is too
-low).
-`
-
-const options = {
-  amount: { type: 'string' },
-  reason: { type: 'string' },
-  'idempotency-key': { type: 'string' },
-  kind: { type: 'string' },
-  job: { type: 'string' },
-  limit: { type: 'string' },
-  cursor: { type: 'string' },
-  from: { type: 'string' },
-  to: { type: 'string' },
-  by: { type: 'string' },
-  json: { type: 'boolean', default: false },
-} as const
-
-type Values = ReturnType<typeof readArgs>['values']
-const readArgs = (args: string[]) => parseArgs({ args, allowPositionals: true, strict: true, options })
+interface Given {
+  amount?: string
+  reason?: string
+  idempotencyKey?: string
+  kind?: string
+  job?: string
+  limit?: string
+  cursor?: string
+  from?: string
+  to?: string
+  by?: string
+  json?: boolean
+}
 
 type CreditTools = Pick<OperatorTools, 'credits'>
-type CreditAction = (tools: CreditTools, tenant: string, values: Values) => Promise<void>
+type CreditAction = (tools: CreditTools, tenant: string, given: Given) => Promise<void>
 
 function printEntries(entries: readonly LedgerEntry[], json: boolean): void {
   printRecords(entries.map(entryView), {
@@ -88,18 +58,17 @@ function readAmount(text: string): number {
 
 const enter =
   (kind: OperatorKind): CreditAction =>
-  async ({ credits }, tenant, values) => {
-    const { amount, reason } = values
+  async ({ credits }, tenant, { amount, reason, idempotencyKey, json = false }) => {
     if (amount === undefined || reason === undefined) throw new Error('--amount and --reason are required')
     const asked = readRequest(entryRequestSchema, { kind, amount: readAmount(amount), reason })
-    const { entry, repeated } = await once(values['idempotency-key'], (key) => credits.admin.enter(tenant, asked, key))
+    const { entry, repeated } = await once(idempotencyKey, (key) => credits.admin.enter(tenant, asked, key))
     if (repeated) note('This entry already existed.')
-    printEntries([entry], values.json)
+    printEntries([entry], json)
   }
 
 /** Commands for a tenant's credits. */
 const ACTIONS: Record<string, CreditAction> = {
-  async show({ credits }, tenant, { json }) {
+  async show({ credits }, tenant, { json = false }) {
     printRecords([accountView(tenant, await credits.store.account(tenant))], {
       json,
       columns: {
@@ -116,14 +85,14 @@ const ACTIONS: Record<string, CreditAction> = {
   grant: enter('grant'),
   adjust: enter('adjustment'),
 
-  async ledger({ credits }, tenant, { limit, cursor, kind, job, json }) {
+  async ledger({ credits }, tenant, { limit, cursor, kind, job, json = false }) {
     const { cursor: before, ...query } = readRequest(ledgerQuerySchema, { limit, cursor, kind, job })
     const { entries, next } = await credits.store.ledger(tenant, { ...query, before })
     printEntries(entries, json)
     if (next !== null) note(`More entries: --cursor ${next}`)
   },
 
-  async spending({ credits }, tenant, { from, to, by, json }) {
+  async spending({ credits }, tenant, { from, to, by, json = false }) {
     const { by: group, ...range } = readRequest(spendingQuerySchema, { from, to, by })
     const asked = spendingDays(range, await credits.store.now())
     if (asked === null)
@@ -142,16 +111,47 @@ const ACTIONS: Record<string, CreditAction> = {
   },
 }
 
-export const creditsCommand: Command = {
-  help: HELP,
-  async run(args) {
-    const { values, positionals } = readArgs(args)
-    const [name = '', tenant, ...rest] = positionals
-    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
-    if (action === undefined || tenant === undefined || rest.length > 0) throw new Error(HELP)
-    return runOperatorCommand(async ({ credits, tenants }) => {
-      await action({ credits }, (await tenants.tenant(tenant)).id, values)
-      return 0
-    })
-  },
+const withEntry = (command: Command): Command =>
+  command
+    .option('--amount <n>', 'the amount in micro-credits, a whole number, such as --amount=25000000; required')
+    .option('--reason <text>', 'the reason; required')
+    .option(
+      '--idempotency-key <text>',
+      'a repeated command with the same value, amount and reason makes no second entry (default: random; the error contains it when Redis does not respond)',
+    )
+
+export const creditsCommand: DefineCommand = (credits, finish) => {
+  describeOperator(
+    credits,
+    'Grants credits, and shows accounts, ledgers and spending. All amounts are whole micro-credits; one credit is 1000000 micro-credits.',
+    '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or its balance is too low).',
+  )
+  const action = (name: string, summary: string): Command =>
+    addAction(credits, name, summary)
+      .argument('<tenant>')
+      .option('--json', 'print each record as a line of JSON')
+      .action(async (tenant: string, given: Given) => {
+        finish(
+          await runOperatorCommand(async (tools) => {
+            await ACTIONS[name]?.(tools, (await tools.tenants.tenant(tenant)).id, given)
+            return EXIT.ok
+          }),
+        )
+      })
+  action('show', 'shows the account of a tenant')
+  withEntry(
+    action('grant', 'adds credits; the first grant makes the tenant limited: from then on its jobs need credits'),
+  )
+  withEntry(
+    action('adjust', 'adds or subtracts credits, without making the tenant limited; the balance never falls below 0'),
+  )
+  action('ledger', 'lists all movements, newest first')
+    .option('--kind <kind>', 'only opening, grant, adjustment, hold, capture or release')
+    .option('--job <id>', 'only entries of this job')
+    .option('--limit <n>', 'the largest number of entries (default: 20)')
+    .option('--cursor <id>', 'continues a list that was cut off')
+  action('spending', 'shows captured credits by day or by preset')
+    .option('--from <day>', 'first day, such as 2026-01-31 (UTC; default: the last 30 days)')
+    .option('--to <day>', 'last day')
+    .option('--by <day|preset>', 'groups by day or by preset (default: day)')
 }

@@ -75,7 +75,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof BrokenFileError || error instanceof UnreachableError)
     return { exit: EXIT.unreachable, code: 'unreachable', message, errors: [] }
   if (error instanceof Interrupted) return { exit: EXIT.interrupted, code: 'interrupted', message, errors: [] }
-  return { exit: EXIT.usage, code: 'usage', message, errors: [] }
+  return { exit: EXIT.usage, code: 'usage', message: message.replace(/^error: /, ''), errors: [] }
 }
 
 /** Cause of a fetch error, which fetch wraps: `connect ECONNREFUSED 127.0.0.1:3000`, `getaddrinfo ENOTFOUND …`, `bad port` */

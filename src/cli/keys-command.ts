@@ -1,37 +1,15 @@
-import { parseArgs } from 'node:util'
 import type { MadeKey, TenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { newKeySchema, rotationSchema } from '../shared/tenants/rules/tenant-requests.ts'
 import { keyView } from '../shared/tenants/tenant-view.ts'
 import { SCOPES, USUAL_SCOPES, type ApiKey } from '../shared/tenants/rules/tenant.ts'
-import type { Command } from './command.ts'
+import type { Command } from 'commander'
+import { addAction, describeOperator, type DefineCommand } from './command.ts'
+import { EXIT } from './failures.ts'
 import { once } from './once.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readDuration, readRequest } from './read-options.ts'
 import { note, printJson, printLine } from './terminal.ts'
-
-const HELP = `Usage: genqueue keys <action> [options]
-
-  list <tenant>        lists the keys of a tenant, newest first
-  create <tenant>      creates a key and prints its text once, alone on stdout
-  rotate <key id>      creates a successor of a key; the old key stays valid for the grace period. A key is rotated once
-  revoke <key id>      invalidates a key, its sessions and its job tokens at once
-
-  --title <text>       title of the new key
-  --scopes <a,b>       scopes of the new key, from ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})
-  --expires <time>     lifetime of the new key: 90d, 12h, 30m, 45s, or "never" (default of create: never; default of
-                       rotate: the lifetime of the old key)
-  --grace <time>       rotate: how long the old key stays valid (default: 1d)
-  --idempotency-key <text>
-                       create: a repeated command with the same value creates no second key (default: random; the error
-                       contains it when Redis does not respond)
-  --json               prints each key as a line of JSON; a new key has its text in "key"
-
-Works directly on Redis; the service need not be running.
-
-Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant or key does not exist; the key has
-expired, was revoked, or was already created or rotated).
-`
 
 export interface KeyOptions {
   title?: string | undefined
@@ -102,39 +80,72 @@ function printMade({ record, key }: MadeKey, json: boolean): void {
   )
 }
 
-export const keysCommand: Command = {
-  help: HELP,
-  async run(args) {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      strict: true,
-      options: {
-        title: { type: 'string' },
-        scopes: { type: 'string' },
-        expires: { type: 'string' },
-        grace: { type: 'string' },
-        'idempotency-key': { type: 'string' },
-        json: { type: 'boolean', default: false },
-      },
+interface Given {
+  title?: string
+  scopes?: string
+  expires?: string
+  grace?: string
+  idempotencyKey?: string
+  json?: boolean
+}
+
+// Read here: commander takes null from a parser of its own as "no value".
+const optionsOf = ({ title, scopes, expires, grace, idempotencyKey }: Given): KeyOptions => ({
+  title,
+  scopes: scopes?.split(','),
+  expires: expires === 'never' ? null : expires === undefined ? undefined : readDuration('expires', expires),
+  grace: grace === undefined ? undefined : readDuration('grace', grace),
+  idempotencyKey,
+})
+
+const withJson = (command: Command): Command =>
+  command.option('--json', 'print each key as a line of JSON; a new key has its text in "key"')
+
+export const keysCommand: DefineCommand = (keys, finish) => {
+  describeOperator(
+    keys,
+    'Creates, rotates, revokes and shows API keys.',
+    '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant or key does not exist; the key has expired, was revoked, or was already created or rotated).',
+  )
+  const show = (name: string, of: string, summary: string): void => {
+    const command = withJson(addAction(keys, name, summary).argument(of))
+    command.action(async (id: string, { json = false }: Given) => {
+      finish(
+        await runOperatorCommand(async ({ tenants }) => {
+          printKeys((await KEY_ACTIONS[name]?.(tenants, id)) ?? [], await tenants.now(), json)
+          return EXIT.ok
+        }),
+      )
     })
-    const [name = '', of, ...rest] = positionals
-    const making = Object.hasOwn(MAKING_ACTIONS, name) ? MAKING_ACTIONS[name] : undefined
-    const action = Object.hasOwn(KEY_ACTIONS, name) ? KEY_ACTIONS[name] : undefined
-    if (of === undefined || rest.length > 0) throw new Error(HELP)
-    const { title, scopes, expires, grace } = values
-    const options: KeyOptions = {
-      title,
-      scopes: scopes?.split(','),
-      expires: expires === 'never' ? null : expires === undefined ? undefined : readDuration('expires', expires),
-      grace: grace === undefined ? undefined : readDuration('grace', grace),
-      idempotencyKey: values['idempotency-key'],
-    }
-    return runOperatorCommand(async ({ tenants }) => {
-      if (making) printMade(await making(tenants, of, options), values.json)
-      else if (action) printKeys(await action(tenants, of), await tenants.now(), values.json)
-      else throw new Error(HELP)
-      return 0
+  }
+  const make = (name: string, of: string, summary: string): Command => {
+    const command = withJson(addAction(keys, name, summary).argument(of))
+    return command.action(async (id: string, { json = false, ...given }: Given) => {
+      const options = optionsOf(given)
+      finish(
+        await runOperatorCommand(async ({ tenants }) => {
+          const made = await MAKING_ACTIONS[name]?.(tenants, id, options)
+          if (made) printMade(made, json)
+          return EXIT.ok
+        }),
+      )
     })
-  },
+  }
+  show('list', '<tenant>', 'lists the keys of a tenant, newest first')
+  make('create', '<tenant>', 'creates a key and prints its text once, alone on stdout')
+    .option('--title <text>', 'title of the key')
+    .option('--scopes <a,b>', `scopes of the key, from ${SCOPES.join(', ')} (default: ${USUAL_SCOPES.join(',')})`)
+    .option('--expires <time>', 'lifetime of the key: 90d, 12h, 30m, 45s, or "never" (default: never)')
+    .option(
+      '--idempotency-key <text>',
+      'a repeated command with the same value creates no second key (default: random; the error contains it when Redis does not respond)',
+    )
+  make(
+    'rotate',
+    '<key-id>',
+    'creates a successor of a key; the old key stays valid for the grace period, and a key is rotated once',
+  )
+    .option('--grace <time>', 'how long the old key stays valid (default: 1d)')
+    .option('--expires <time>', 'lifetime of the new key, or "never" (default: the lifetime of the old key)')
+  show('revoke', '<key-id>', 'invalidates a key, its sessions and its job tokens at once')
 }

@@ -1,14 +1,14 @@
 import { Command } from 'commander'
-import type { Command as OperatorCommand } from './command.ts'
+import type { DefineCommand, Finish } from './command.ts'
 import { addReadCommands } from './read-commands.ts'
-import { addBatch, addSubmit, type Finish } from './submit-commands.ts'
+import { addBatch, addSubmit } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
 
 /**
  * Operator commands, which work on Redis whether the service runs or not. Their modules import the service's code, so they
- * are loaded on demand. They parse their own options.
+ * are loaded on demand.
  */
-const OPERATOR: Record<string, { summary: string; load: () => Promise<OperatorCommand> }> = {
+const OPERATOR: Record<string, { summary: string; load: () => Promise<DefineCommand> }> = {
   tenants: {
     summary: 'creates, changes, suspends and shows tenants',
     load: async () => (await import('./tenants-command.ts')).tenantsCommand,
@@ -54,9 +54,10 @@ function addOperatorCommands(program: Command, finish: Finish): void {
       .allowUnknownOption()
       .passThroughOptions()
       .action(async (args: string[]) => {
-        const command = await load()
-        if (args.includes('--help')) printText(command.help)
-        else finish(await command.run(args))
+        const define = await load()
+        const command = program.createCommand(`genqueue ${name}`).copyInheritedSettings(program).helpCommand(false)
+        define(command, finish)
+        await command.parseAsync(args, { from: 'user' })
       })
 }
 
@@ -66,14 +67,24 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   const finish: Finish = (code) => {
     exit = code
   }
+  const inJson = args.includes('--json')
   const program = new Command('genqueue')
     .description('A durable job queue between your product and Replicate.')
     .enablePositionalOptions()
-    .showHelpAfterError('genqueue --help lists the commands, genqueue <command> --help the options of one.')
+    .showHelpAfterError(
+      inJson ? false : 'genqueue --help lists the commands, genqueue <command> --help the options of one.',
+    )
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false)
     .exitOverride()
-    .configureOutput({ writeOut: printText, writeErr: noteText })
+    .configureOutput({
+      writeOut: printText,
+      writeErr: noteText,
+      // With --json the error is printed by the caller, as one line.
+      outputError: (text, write) => {
+        if (!inJson) write(text)
+      },
+    })
     .addHelpText('after', '\nExit codes and examples: docs/cli.md')
   program.commandsGroup('Over the API:')
   addSubmit(program, finish)

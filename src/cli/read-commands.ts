@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { LinkOptions } from '../client/client.ts'
+import type { Finish } from './command.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
-import { outcome, reportBatch, reportJob, type Finish } from './submit-commands.ts'
+import { outcome, reportBatch, reportJob } from './submit-commands.ts'
 import { printJson, printLine, printText } from './terminal.ts'
 import { credits, span } from './format.ts'
 

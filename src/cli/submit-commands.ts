@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Client } from '../client/client.ts'
 import type { Batch, Job } from '../client/types.ts'
+import type { Finish } from './command.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
@@ -11,9 +12,6 @@ import { saveFiles } from './save-files.ts'
 import { note, printJson, printLine } from './terminal.ts'
 
 /** `submit` and `batch`: commands that create jobs, over the API. */
-
-/** Receives the exit code of a command. */
-export type Finish = (exit: number) => void
 
 interface TargetOptions extends ConnectionOptions {
   preset?: string

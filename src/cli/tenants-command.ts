@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { splitOrigins } from '../shared/tenants/rules/cors-origins.ts'
 import type { Keep } from '../shared/jobs/rules/keep.ts'
 import type { TenantAdmin } from '../shared/tenants/tenant-admin.ts'
@@ -6,38 +5,12 @@ import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/rules/ten
 import { tenantViews } from '../shared/tenants/tenant-view.ts'
 import { withoutNulls } from '../shared/tenants/rules/tenant-requests.ts'
 import type { Limits, Tenant } from '../shared/tenants/rules/tenant.ts'
-import type { Command } from './command.ts'
+import type { Command } from 'commander'
+import { addAction, describeOperator, type DefineCommand } from './command.ts'
+import { EXIT } from './failures.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { everyPage, readLimit, readRequest } from './read-options.ts'
-
-const HELP = `Usage: genqueue tenants <action> [options]
-
-  list                 lists all tenants
-  create <id>          creates a tenant; a repeated command with the same settings changes nothing
-  show <id>            shows a tenant
-  limits <id>          changes the limits of a tenant; limits that are not named stay
-  origins <id>         sets from which of CORS_ORIGINS a browser may use the tenant's keys
-  keep <id>            changes how long jobs and files of a tenant are kept; times that are not named stay
-  suspend <id>         refuses all keys of a tenant; accepted jobs continue
-  resume <id>          ends a suspension
-
-  --title <text>               title of the new tenant (default: its id)
-  --requests-per-minute <n>    a number, or "default" for the deployment's setting, as in the next three
-  --queued-jobs <n>            limit of queued jobs
-  --stored-bytes <n>           limit of stored uploads and outputs, in bytes
-  --stored-files <n>           limit of stored uploads and outputs, in files
-  --cors-origins <list>        origins separated by commas, "none", or "default" for all of CORS_ORIGINS
-  --keep-payload <time>        how long input and output are kept after completion, such as 24h; or "default"
-  --keep-job <time>            how long records of jobs are kept, such as 30d; or "default"
-  --keep-files <time>          how long files are kept, such as 90d, or "forever"; or "default"
-  --json                       prints each tenant as a line of JSON
-
-Works directly on Redis; the service need not be running.
-
-Exit codes: 0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or exists with
-other settings).
-`
 
 export interface TenantOptions {
   title?: string | undefined
@@ -55,9 +28,6 @@ const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles }: T
   stored_bytes: storedBytes,
   stored_files: storedFiles,
 })
-
-/** `default`: the deployment's configuration. */
-const orDefault = (text: string | undefined): string | null | undefined => (text === 'default' ? null : text)
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
 
@@ -121,45 +91,84 @@ function print(views: Views, json: boolean): void {
   })
 }
 
-export const tenantsCommand: Command = {
-  help: HELP,
-  async run(args) {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      strict: true,
-      options: {
-        title: { type: 'string' },
-        'requests-per-minute': { type: 'string' },
-        'queued-jobs': { type: 'string' },
-        'stored-bytes': { type: 'string' },
-        'stored-files': { type: 'string' },
-        'cors-origins': { type: 'string' },
-        'keep-payload': { type: 'string' },
-        'keep-job': { type: 'string' },
-        'keep-files': { type: 'string' },
-        json: { type: 'boolean', default: false },
-      },
-    })
-    const [name = '', id, ...rest] = positionals
-    const action = Object.hasOwn(TENANT_ACTIONS, name) ? TENANT_ACTIONS[name] : undefined
-    if (action === undefined || rest.length > 0 || (id === undefined) !== (name === 'list')) throw new Error(HELP)
-    const options = {
-      title: values.title,
-      requestsPerMinute: readLimit('requests-per-minute', values['requests-per-minute']),
-      queuedJobs: readLimit('queued-jobs', values['queued-jobs']),
-      storedBytes: readLimit('stored-bytes', values['stored-bytes'], 15),
-      storedFiles: readLimit('stored-files', values['stored-files'], 15),
-      corsOrigins: values['cors-origins'],
-      keep: {
-        payload: orDefault(values['keep-payload']),
-        job: orDefault(values['keep-job']),
-        files: orDefault(values['keep-files']),
-      },
-    }
-    return runOperatorCommand(async ({ tenants }, { tenantLimits }) => {
-      print(await tenantViews(tenants, await action(tenants, id ?? '', options), tenantLimits), values.json)
-      return 0
-    })
+interface Given {
+  title?: string
+  requestsPerMinute?: string
+  queuedJobs?: string
+  storedBytes?: string
+  storedFiles?: string
+  corsOrigins?: string
+  keepPayload?: string
+  keepJob?: string
+  keepFiles?: string
+  json?: boolean
+}
+
+/** `default`: null, the deployment's configuration. */
+const orDefault = (text: string | undefined): string | null | undefined => (text === 'default' ? null : text)
+
+// Read here: commander takes null from a parser of its own as "no value".
+const optionsOf = (given: Given): TenantOptions => ({
+  title: given.title,
+  requestsPerMinute: readLimit('requests-per-minute', given.requestsPerMinute),
+  queuedJobs: readLimit('queued-jobs', given.queuedJobs),
+  storedBytes: readLimit('stored-bytes', given.storedBytes, 15),
+  storedFiles: readLimit('stored-files', given.storedFiles, 15),
+  corsOrigins: given.corsOrigins,
+  keep: {
+    payload: orDefault(given.keepPayload),
+    job: orDefault(given.keepJob),
+    files: orDefault(given.keepFiles),
   },
+})
+
+const withLimits = (command: Command): Command =>
+  command
+    .option('--requests-per-minute <n>', 'a number, or "default" for the deployment\'s setting, as in the next three')
+    .option('--queued-jobs <n>', 'limit of queued jobs')
+    .option('--stored-bytes <n>', 'limit of stored uploads and outputs, in bytes')
+    .option('--stored-files <n>', 'limit of stored uploads and outputs, in files')
+
+const withKeep = (command: Command): Command =>
+  command
+    .option('--keep-payload <time>', 'how long input and output are kept after completion, such as 24h; or "default"')
+    .option('--keep-job <time>', 'how long records of jobs are kept, such as 30d; or "default"')
+    .option('--keep-files <time>', 'how long files are kept, such as 90d, or "forever"; or "default"')
+
+export const tenantsCommand: DefineCommand = (tenants, finish) => {
+  describeOperator(
+    tenants,
+    'Creates, changes, suspends and shows tenants.',
+    '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or exists with other settings).',
+  )
+  const run = async (name: string, id: string, given: Given): Promise<void> => {
+    const options = optionsOf(given)
+    finish(
+      await runOperatorCommand(async ({ tenants: admin }, { tenantLimits }) => {
+        const found = (await TENANT_ACTIONS[name]?.(admin, id, options)) ?? []
+        print(await tenantViews(admin, found, tenantLimits), given.json ?? false)
+        return EXIT.ok
+      }),
+    )
+  }
+  const action = (name: string, summary: string): Command =>
+    addAction(tenants, name, summary).option('--json', 'print each tenant as a line of JSON')
+  const about = (name: string, summary: string): Command =>
+    action(name, summary)
+      .argument('<id>')
+      .action((id: string, given: Given) => run(name, id, given))
+
+  action('list', 'lists all tenants').action((given: Given) => run('list', '', given))
+  withKeep(
+    withLimits(about('create', 'creates a tenant; a repeated command with the same settings changes nothing')),
+  ).option('--title <text>', 'title of the tenant (default: its id)')
+  about('show', 'shows a tenant')
+  withLimits(about('limits', 'changes the limits of a tenant; limits that are not named stay'))
+  about('origins', "sets from which of CORS_ORIGINS a browser may use the tenant's keys").option(
+    '--cors-origins <list>',
+    'origins separated by commas, "none", or "default" for all of CORS_ORIGINS',
+  )
+  withKeep(about('keep', 'changes how long jobs and files of a tenant are kept; times that are not named stay'))
+  about('suspend', 'refuses all keys of a tenant; accepted jobs continue')
+  about('resume', 'ends a suspension')
 }

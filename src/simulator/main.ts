@@ -7,7 +7,7 @@ const print = (text: string) => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2))
-  if (settings === null) return print(usage())
+  if (settings === null) return print(usage().trimEnd())
   const { data, ...options } = settings
   const simulator = await startSimulator({ ...options, dataDir: data ?? null })
   stopOnSignal(simulator)

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
 
 /** The simulator's settings: flags win over `SIMULATOR_*`. The only file of it that reads the environment. */
 
@@ -69,22 +69,31 @@ const SETTINGS: Record<keyof Settings, Setting> = {
 
 const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
 
-export function usage(): string {
-  const lines = Object.values(SETTINGS).map(({ flag, help, fallback }) => {
+function commandOf(): Command {
+  const command = new Command('npm run simulator --')
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({
+      // The caller prints the error.
+      writeErr: () => undefined,
+    })
+  for (const { flag, help, fallback } of Object.values(SETTINGS)) {
     const byDefault = fallback === undefined ? '' : ` (${fallback})`
-    return `  --${flag.padEnd(20)} ${variableOf(flag).padEnd(30)} ${help}${byDefault}`
-  })
-  return `Usage: npm run simulator -- [flags]\n\n${lines.join('\n')}\n  --help\n`
+    command.option(`--${flag} <value>`, `${help}${byDefault}; ${variableOf(flag)}`)
+  }
+  return command.option('-h, --help', 'show this help')
 }
+
+export const usage = (): string => commandOf().helpInformation()
 
 /** @returns null when help was requested */
 export function readSettings(args: string[], environment: NodeJS.ProcessEnv = process.env): Settings | null {
   const flags = parseFlags(args)
-  if (flags['help'] === true) return null
+  if (flags.help) return null
   const read = (name: keyof Settings) => {
     const { flag, fallback } = SETTINGS[name]
-    const [given, variable] = [flags[flag], environment[variableOf(flag)]]
-    if (typeof given === 'string') return { value: given, from: `--${flag}` }
+    const [given, variable] = [flags[name], environment[variableOf(flag)]]
+    if (given !== undefined) return { value: given, from: `--${flag}` }
     if (variable !== undefined && variable !== '') return { value: variable, from: variableOf(flag) }
     return fallback === undefined ? null : { value: fallback, from: `--${flag}` }
   }
@@ -121,12 +130,12 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
 
 const above0 = (value: number) => value > 0
 
-function parseFlags(args: string[]) {
-  const options = Object.fromEntries(Object.values(SETTINGS).map(({ flag }) => [flag, { type: 'string' as const }]))
+type Flags = { [Name in keyof Settings]?: string } & { help?: true }
+
+function parseFlags(args: string[]): Flags {
   try {
-    return parseArgs({ args, options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: false })
-      .values as Record<string, string | boolean | undefined>
+    return commandOf().parse(args, { from: 'user' }).opts<Flags>()
   } catch (error) {
-    throw new SettingsError(error instanceof Error ? error.message : String(error))
+    throw new SettingsError(error instanceof Error ? error.message.replace(/^error: /, '') : String(error))
   }
 }

@@ -87,6 +87,28 @@ test('the key of tokens is rotated, and not again at once unless that is forced'
   expect(`${again.stdout}${again.stderr}`).not.toContain(second)
 })
 
+test('options take default and never, which are no values of their own, and each action has its own options', async () => {
+  await genqueue('tenants create defaults --queued-jobs 3 --stored-files 5 --keep-files 90d')
+  const limits = await genqueue('tenants limits defaults --queued-jobs default --stored-files 7 --json')
+  expect(lines(limits)).toMatchObject([{ own_limits: { queued_jobs: null, stored_files: 7 } }])
+  const keep = await genqueue('tenants keep defaults --keep-files default --keep-payload 1h --json')
+  expect(lines(keep)).toMatchObject([{ keep: { files: null, payload: '1h' } }])
+  const [made] = lines<KeyBody>(await genqueue('keys create defaults --expires 1d --json'))
+  expect(made?.expires_at).not.toBeNull()
+  const next = await genqueue(`keys rotate ${made?.id} --expires never --grace 2d --json`)
+  expect(lines(next)).toMatchObject([{ tenant: 'defaults', expires_at: null }])
+
+  const [elsewhere, missing, inJson] = await Promise.all([
+    genqueue('keys list defaults --grace 1d'),
+    genqueue('credits show'),
+    genqueue('audit --dance --json'),
+  ])
+  expect(elsewhere).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining("'--grace'") })
+  expect(missing).toMatchObject({ exit: 2, stdout: '', stderr: expect.stringContaining("'tenant'") })
+  expect(inJson).toMatchObject({ exit: 2, stdout: '' })
+  expect(JSON.parse(inJson.stderr)).toMatchObject({ error: { code: 'usage', message: "unknown option '--dance'" } })
+})
+
 test('exit codes distinguish a failed operation from a usage error', async () => {
   const [missing, inJson, wrong, nothing] = await Promise.all([
     runAlone('keys create nobody'),
