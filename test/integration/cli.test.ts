@@ -8,6 +8,7 @@ import type { Batch, Job, Preset } from '../../src/client/types.ts'
 import { freePort } from '../support/free-port.ts'
 import { ended, genqueue, runGenqueue, serviceEnv, startGenqueue, type Ended } from '../support/genqueue.ts'
 import { startService, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
@@ -136,6 +137,8 @@ describe('a batch', () => {
     const made = await run(['batch', 'items.jsonl', '--no-wait', '--sequential', '--json'], folder)
     const { id, sequential } = document<Batch>(made)
     expect(sequential).toBe(true)
+    // The fault is used up; else it would hit a job of another test.
+    await waitFor('its first prediction', async () => (await service.client.batch(id)).counts.queued < 2)
     const watching = runAlone(['watch', id, '--json'])
     expect(document<Batch>(await run(['cancel', id, '--json']))).toMatchObject({ id, stopped: 'canceled' })
     const watched = await watching
