@@ -71,13 +71,13 @@ test('a finished text job', async () => {
   for (const [name, n] of [...counted].toSorted(([, a], [, b]) => b - a).slice(0, SHOWN))
     process.stdout.write(`  ${name} ${perJob(n)}\n`)
   const { data } = (await fleet.clients[0]?.list({ limit: 100 })) ?? { data: [] }
-  const { record, payload, beside } = await recordBytes(
+  const { record, parts, payload, beside } = await recordBytes(
     fleet,
     data.map(({ id }) => id),
   )
   process.stdout.write(
     `memory: ${record} bytes in the record's own keys without ${payload} of payload (goal ${FINISHED_RECORD_GOAL}), ` +
-      `${beside} in other keys with its id\n`,
+      `${beside} in other keys with its id; of its own: ${JSON.stringify(parts)}\n`,
   )
   expect(scripts).toBeGreaterThan(0)
 })

@@ -23,6 +23,7 @@ const SECONDS = 15
 /** Times of the figures beside few. */
 const GOAL = 1.5
 const SAMPLE = 100
+const REST_MS = 20_000
 const PARTS = 10
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
@@ -114,6 +115,13 @@ async function drain(): Promise<Part[]> {
   return parts
 }
 
+/** CPU time that waiting jobs take although nothing is submitted or created: ms in each second. */
+async function atRest(): Promise<number> {
+  const [at, before] = [performance.now(), await cpu()]
+  await delay(REST_MS)
+  return ((await cpu()) - before) / ((performance.now() - at) / 1000)
+}
+
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 const times = (one: number, other: number): string => (one / other).toFixed(2)
@@ -170,12 +178,12 @@ test('waiting', { timeout: 7_200_000 }, async () => {
 
   const beside = { few: await submit(SECONDS, RATE), many: { p50: 0, p99: 0 } }
   await fill(FEW)
+  const rest = { few: await atRest(), many: 0 }
   const drained = { few: await drain(), many: [] as Part[] }
 
   const [before, there] = [await used(), await waiting()]
   await fill(JOBS)
-  // Doorbells and leases that come and go settle.
-  await delay(5000)
+  rest.many = await atRest()
   const perJob = ((await used()) - before) / ((await waiting()) - there)
   const own = await ownKeys()
   beside.many = await submit(SECONDS, RATE)
@@ -192,6 +200,7 @@ test('waiting', { timeout: 7_200_000 }, async () => {
   )
   compare(`jobs done per second, draining ${FEW} and ${count}`, drained, ({ rate }) => rate, 'less')
   compare('CPU time of api, worker and Redis for each, ms', drained, ({ cost }) => cost, 'more')
+  say(`CPU time while they only wait, ms in each second: few ${rest.few.toFixed(0)}, many ${rest.many.toFixed(0)}`)
   say(
     `memory of a waiting job: ${perJob.toFixed(0)} bytes; its record ${own.record.toFixed(0)}, its doorbell ${own.doorbell.toFixed(0)}, the rest in indexes`,
   )
