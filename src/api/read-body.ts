@@ -30,6 +30,7 @@ export async function readBody(
   refuseCompressed(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null
   if (request.destroyed) throw endedEarly()
+  if (request.complete && request.readableFlowing === null) return readArrived(request, maxBytes, look)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let bytes = 0
@@ -66,6 +67,22 @@ export async function readBody(
     }
     request.on('data', take).on('end', finish).on('error', fail).on('close', fail)
   })
+}
+
+/** Reads a body of which every byte has arrived, as small ones have when they are read. */
+function readArrived(request: IncomingMessage, maxBytes: number, look: (chunk: Buffer) => void): Buffer | null {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for (;;) {
+    const chunk: unknown = request.read()
+    if (!Buffer.isBuffer(chunk)) break
+    bytes += chunk.length
+    if (bytes > maxBytes) return null
+    look(chunk)
+    chunks.push(chunk)
+  }
+  const [only] = chunks
+  return only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks)
 }
 
 export const idled = (idleMs: number): ServiceError =>

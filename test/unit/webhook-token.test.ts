@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createWebhookTokens } from '../../src/shared/replicate/rules/webhook-token.ts'
-import { oneKey } from '../../src/shared/values/signing-keys.ts'
+import { oneKey, type SigningKeys } from '../../src/shared/values/signing-keys.ts'
 
 const tokensOf = (deployment: string, key: string, publicUrl: string | null = 'https://queue.example/base/') =>
   createWebhookTokens({ deployment, keys: oneKey(Buffer.from(key)), publicUrl: () => publicUrl })
@@ -71,4 +71,23 @@ describe('a webhook URL', () => {
       ),
     )
   })
+})
+
+test('a token is judged anew when the keys have changed, however often it was valid before', () => {
+  let accepted = [Buffer.from('old')]
+  const keys: SigningKeys = { ...oneKey(Buffer.from('old')), accepted: () => accepted }
+  const rotating = createWebhookTokens({ deployment: 'Dep1', keys, publicUrl: () => null })
+  const token = new URL(rotating.url('job_1', 1)).searchParams.get('token') ?? ''
+  const isValid = (): boolean[] => [1, 2, 3].map(() => rotating.valid('job_1', 1, token))
+  expect(isValid()).toEqual([true, true, true])
+  accepted = [Buffer.from('new'), Buffer.from('old')]
+  expect(isValid()).toEqual([true, true, true])
+  accepted = [Buffer.from('new')]
+  expect(isValid()).toEqual([false, false, false])
+  accepted = [Buffer.from('old')]
+  expect(isValid()).toEqual([true, true, true])
+  // A proof of one token says nothing of others.
+  expect(rotating.valid('job_1', 2, token)).toBe(false)
+  expect(rotating.valid('job_2', 1, token)).toBe(false)
+  expect(rotating.valid('job_1', 1, `${token} `)).toBe(false)
 })
