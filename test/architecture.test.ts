@@ -298,6 +298,12 @@ describe('the rooms of shared', () => {
     ).toEqual([])
   })
 
+  test('how a job is written is known to the composition, and to batches, which write jobs with them', () => {
+    const isCommit = room('jobs/commit')
+    const users = imports.filter(({ file, target }) => isCommit(target) && !isCommit(file) && !composes(file))
+    expect([...new Set(users.map(({ file }) => file))]).toEqual(['src/shared/batches/redis-batch-store.ts'])
+  })
+
   test('rules, records, ports, and every domain that reaches the outside through adapters only, touch nothing outside', () => {
     const throughPorts = ['audit', 'batches', 'credits', 'jobs', 'limits', 'tenants']
     const isPure = (file: string): boolean =>

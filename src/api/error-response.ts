@@ -1,10 +1,10 @@
 import { STATUS_CODES } from 'node:http'
 import { isStorageTrouble } from '../shared/artifacts/artifact-store.ts'
 import { ERRORS, ServiceError } from '../shared/errors/service-error.ts'
-import { DeploymentLostError } from '../shared/jobs/commit/commit-script.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { isOutOfMemory, isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
 import type { ProblemResponse } from './http.ts'
+import { DeploymentLostError } from '../shared/jobs/ports.ts'
 
 /** Limit of field errors in a response: a body can have thousands. */
 export const MAX_FIELDS = 20

@@ -6,11 +6,12 @@ import { namedFiles, THUMBNAIL, type LastingLinks } from '../shared/artifacts/ru
 import { formatDuration } from '../shared/values/duration.ts'
 import { fieldsWith, isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/rules/job.ts'
 import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/rules/keep.ts'
-import type { Crowd, Pause } from '../shared/jobs/ports.ts'
+import type { Pause } from '../shared/jobs/ports.ts'
 import type { Json } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
 import type { LinkKind } from './link-kind.ts'
 import type { Waiting } from './waiting.ts'
+import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
 export interface JobViewOptions {
   links: ArtifactLinks

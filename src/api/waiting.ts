@@ -2,8 +2,9 @@ import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condi
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
-import type { CreationPause, Crowd, Crowds, JobLoader, Pause } from '../shared/jobs/ports.ts'
+import type { CreationPause, Crowds, JobLoader, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
+import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
 /** Reason why a job waits; null: it is not waiting. */
 export type Waiting =

@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
 import { createCommitRunner } from '../../src/shared/jobs/commit/redis-commits.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/commit/redis-job-store.ts'
-import { DeploymentLostError } from '../../src/shared/jobs/commit/commit-script.ts'
 import { beginDeployment } from '../../src/compose/begin-deployment.ts'
 import { parseConfig } from '../../src/shared/settings/config.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
@@ -15,6 +14,7 @@ import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { startService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { jobRecord } from '../unit/support/job-states.ts'
+import { DeploymentLostError } from '../../src/shared/jobs/ports.ts'
 
 const log = createLogger({ level: 'silent', readable: false })
 const stops: (() => Promise<unknown>)[] = []

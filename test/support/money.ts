@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { checkBatch } from '../../src/shared/audit/rules/check-batch.ts'
-import { checkJob } from '../../src/shared/audit/check-job.ts'
+import { checkJob } from '../../src/shared/audit/rules/check-job.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
 import { createBatches } from '../../src/shared/batches/batches.ts'
 import { createRedisBatchStore } from '../../src/shared/batches/redis-batch-store.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkJob, ghost, type LoadedJob } from '../../src/shared/audit/check-job.ts'
+import { checkJob, ghost, type LoadedJob } from '../../src/shared/audit/rules/check-job.ts'
 import {
   checkBudget,
   checkCounters,

@@ -1,7 +1,7 @@
 import type { JobFiles } from '../../shared/artifacts/job-files.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { Inputs } from '../../shared/inputs/inputs.ts'
-import { newCommitId } from '../../shared/jobs/commit/commit-id.ts'
+import { newCommitId } from '../../shared/jobs/record/commit-id.ts'
 import { isFinal } from '../../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobLoader, Retention } from '../../shared/jobs/ports.ts'

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { UploadRecord } from '../inputs/rules/upload.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
 import type { LoadedBatch } from './rules/check-batch.ts'
-import type { LoadedJob } from './check-job.ts'
+import type { LoadedJob } from './rules/check-job.ts'
 import type { Problem } from './rules/finding.ts'
 
 /** Result of reading a job. `phase` is present even when the rest is unreadable. */

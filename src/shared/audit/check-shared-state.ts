@@ -3,7 +3,7 @@ import { slotsOf } from '../jobs/record/job-keys.ts'
 import { takesSlot } from '../jobs/rules/sharing.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { checkBatch } from './rules/check-batch.ts'
-import type { CheckOptions } from './check-job.ts'
+import type { CheckOptions } from './rules/check-job.ts'
 import { problem, type Problem } from './rules/finding.ts'
 
 /** Checks state that jobs share: batches, slots of presets, ledgers of tenants. */

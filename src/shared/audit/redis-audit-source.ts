@@ -27,7 +27,7 @@ import {
 } from './audit-source.ts'
 import { readKept } from './check-files.ts'
 import type { BatchJob, LoadedBatch } from './rules/check-batch.ts'
-import type { LoadedJob } from './check-job.ts'
+import type { LoadedJob } from './rules/check-job.ts'
 import type { Problem } from './rules/finding.ts'
 import { noKeyNames, sortKeyName } from './rules/key-names.ts'
 import { ZOD_ERRORS } from '../errors/zod-errors.ts'

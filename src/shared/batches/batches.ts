@@ -1,6 +1,6 @@
 import { monotonicFactory } from 'ulid'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import type { AcceptLimits, Doorbells, DueTimes, JobFinder, JobReader } from '../jobs/ports.ts'
+import type { Doorbells, DueTimes, JobFinder, JobReader } from '../jobs/ports.ts'
 import type { Lifecycle } from '../jobs/lifecycle.ts'
 import { newRecord, type NewJob } from '../jobs/rules/new-job.ts'
 import { mapLimited } from '../values/concurrency.ts'
@@ -10,6 +10,7 @@ import type { Logger } from '../process/logger.ts'
 import type { Timings } from '../jobs/rules/timings.ts'
 import { newBatch, type BatchRecord, type NewBatch } from './rules/batch.ts'
 import type { BatchStore } from './ports.ts'
+import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
 
 export type BatchAcceptResult =
   | { kind: 'accepted'; batch: BatchRecord }

@@ -1,6 +1,7 @@
-import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
+import type { CommitResult } from '../jobs/ports.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
 import type { BatchRecord } from './rules/batch.ts'
+import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
 
 export type BatchAccepted =
   | { status: 'accepted'; batch: BatchRecord }

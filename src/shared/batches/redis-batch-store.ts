@@ -1,16 +1,17 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { dueBatch } from '../jobs/record/due-member.ts'
-import { newCommitId } from '../jobs/commit/commit-id.ts'
+import { newCommitId } from '../jobs/record/commit-id.ts'
 import { planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit/commit-plan.ts'
 import { deleteRecord } from '../jobs/commit/record-plan.ts'
 import { CommitScriptInput, type CommitRunner } from '../jobs/commit/commit-script.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import type { AcceptLimits, CommitResult } from '../jobs/ports.ts'
+import type { CommitResult } from '../jobs/ports.ts'
 import { BATCH_CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
+import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
 
 /** Approximate size of the records that one commit writes, bytes; the script blocks Redis. */
 const DRAFT_BYTES = 64 * 1024

@@ -9,11 +9,10 @@ import { isFinal } from './rules/job.ts'
 import type { Cause, JobRecord, JobState } from './rules/job.ts'
 import { newRecord, type NewJob } from './rules/new-job.ts'
 import type { Timings } from './rules/timings.ts'
-import { newCommitId, randomFraction } from './commit/commit-id.ts'
+import { newCommitId, randomFraction } from './record/commit-id.ts'
 import type { Commit, Ignored, JobEvent } from './rules/decision.ts'
 import {
   SILENT_FROM,
-  type AcceptLimits,
   type Crowds,
   type Doorbells,
   type JobFinder,
@@ -26,6 +25,7 @@ import {
 } from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
 import { transition } from './rules/transitions.ts'
+import type { AcceptLimits } from './rules/acceptance.ts'
 
 export interface LifecycleOptions {
   store: JobReader & JobLoader & Pick<JobFinder, 'idempotent'> & JobWriter & Crowds & RunTimes & WebhookSilence

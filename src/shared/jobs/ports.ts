@@ -2,6 +2,8 @@ import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
+import type { AcceptLimits } from './rules/acceptance.ts'
+import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 
@@ -33,15 +35,6 @@ export type CommitResult =
   | { status: 'beyond' }
   /** An idempotency entry or a prediction belongs to another job. */
   | { status: 'taken'; holder: string }
-
-/** Limit of a tenant's jobs that wait in the queue; null: none. */
-export interface AcceptLimits {
-  queuedJobs: number | null
-}
-
-/** The jobs that a job waits for: of its preset, before it in its batch, or holding its batch's remaining credits. */
-export const CROWDS = ['preset_limit', 'sequence', 'max_spend'] as const
-export type Crowd = (typeof CROWDS)[number]
 
 export interface Snapshot {
   /** ms, Redis clock */
@@ -77,6 +70,16 @@ export const SILENT_FROM = 5
 
 /** An output that is not copied this long before upstream removes it raises an alarm, ms. */
 export const AT_RISK_MS = 15 * 60_000
+
+/** An accept was refused: Redis has lost this deployment, or holds another one. */
+export class DeploymentLostError extends Error {
+  override name = 'DeploymentLostError'
+}
+
+/** An intent was refused: Redis's memory may have gone back, and has not been compared with upstream's list since. */
+export class GateClosedError extends Error {
+  override name = 'GateClosedError'
+}
 
 /** Reads the record of a job. */
 export interface JobReader {

@@ -149,13 +149,3 @@ export interface CommitRunner {
   /** Opens the recovery gate of a generation; false when Redis holds another generation by now. */
   allowIntents(generation: string): Promise<boolean>
 }
-
-/** An accept was refused: Redis has lost this deployment, or holds another one. */
-export class DeploymentLostError extends Error {
-  override name = 'DeploymentLostError'
-}
-
-/** An intent was refused: Redis's memory may have gone back, and has not been compared with upstream's list since. */
-export class GateClosedError extends Error {
-  override name = 'GateClosedError'
-}

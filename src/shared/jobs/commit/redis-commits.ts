@@ -4,17 +4,11 @@ import { STORED_LUA } from '../../limits/stored-script.ts'
 import { clockLua } from '../../redis/clock.ts'
 import type { Generation } from '../../redis/generation.ts'
 import { guardedScript, loadScript, ScriptUnknownError } from '../../redis/script.ts'
-import {
-  DeploymentLostError,
-  GateClosedError,
-  type CommitKind,
-  type CommitReply,
-  type CommitRunner,
-  type RedisClock,
-} from './commit-script.ts'
+import type { CommitKind, CommitReply, CommitRunner, RedisClock } from './commit-script.ts'
 import { BATCH_STOPS } from '../rules/decision.ts'
-import { CROWDS } from '../ports.ts'
 import type { Timings } from '../rules/timings.ts'
+import { DeploymentLostError, GateClosedError } from '../ports.ts'
+import { CROWDS } from '../rules/sharing.ts'
 
 const lua = (name: string): URL => new URL(`../../${name}`, import.meta.url)
 const commitFile = lua('jobs/commit/commit.lua')

@@ -1,7 +1,11 @@
 import type { StoredQuota } from '../../limits/rules/stored.ts'
-import type { AcceptLimits } from '../ports.ts'
 import type { JobRecord, Phase, Status } from './job.ts'
 import type { Timings } from './timings.ts'
+
+/** Limit of a tenant's jobs that wait in the queue; null: none. */
+export interface AcceptLimits {
+  queuedJobs: number | null
+}
 
 /** What the acceptance of jobs entails besides their records, as data. Amounts: micro-credits. Times: ms. */
 export type AcceptConsequence =

@@ -1,7 +1,10 @@
-import type { Crowd } from '../ports.ts'
 import { isFinal, type JobRecord } from './job.ts'
 
 /** State that a job shares with other jobs: the slots of its preset, and its batch. */
+
+/** The jobs that a job waits for: of its preset, before it in its batch, or holding its batch's remaining credits. */
+export const CROWDS = ['preset_limit', 'sequence', 'max_spend'] as const
+export type Crowd = (typeof CROWDS)[number]
 
 const inFlight = ({ phase }: Pick<JobRecord, 'phase'>): boolean => phase !== 'queued' && !isFinal(phase)
 

@@ -1,5 +1,5 @@
-import { parseArtifactId } from '../artifacts/rules/artifact-links.ts'
-import { isTerminal } from '../replicate/rules/prediction.ts'
+import { parseArtifactId } from '../../artifacts/rules/artifact-links.ts'
+import { isTerminal } from '../../replicate/rules/prediction.ts'
 import {
   attemptOf,
   effectKey,
@@ -11,17 +11,17 @@ import {
   type JobState,
   type Phase,
   type Status,
-} from '../jobs/rules/job.ts'
-import { attemptId, dueAttempt, dueEffect, dueJob } from '../jobs/record/due-member.ts'
-import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
-import { takesSlot } from '../jobs/rules/sharing.ts'
-import { isGivenUp } from '../jobs/rules/submit.ts'
-import { endsOf, firstCleanUp, type DeploymentKeep } from '../jobs/rules/keep.ts'
-import { amountOf, type StoredAmount } from '../limits/rules/stored.ts'
-import type { Timings } from '../jobs/rules/timings.ts'
-import type { Json } from '../values/json.ts'
-import { correctStored, countsOtherwise } from './rules/correct-stored.ts'
-import { problem, type Command, type Invariant, type Problem } from './rules/finding.ts'
+} from '../../jobs/rules/job.ts'
+import { attemptId, dueAttempt, dueEffect, dueJob } from '../../jobs/record/due-member.ts'
+import { slotsOf, type JobKeys } from '../../jobs/record/job-keys.ts'
+import { takesSlot } from '../../jobs/rules/sharing.ts'
+import { isGivenUp } from '../../jobs/rules/submit.ts'
+import { endsOf, firstCleanUp, type DeploymentKeep } from '../../jobs/rules/keep.ts'
+import { amountOf, type StoredAmount } from '../../limits/rules/stored.ts'
+import type { Timings } from '../../jobs/rules/timings.ts'
+import type { Json } from '../../values/json.ts'
+import { correctStored, countsOtherwise } from './correct-stored.ts'
+import { problem, type Command, type Invariant, type Problem } from './finding.ts'
 
 /** A job with everything in Redis that names it, read atomically. */
 export interface LoadedJob {
