@@ -8,7 +8,13 @@ import type { ApplyResult, Lifecycle, Seen } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobEvent } from '../shared/jobs/rules/decision.ts'
-import { GateClosedError, type JobStore } from '../shared/jobs/ports.ts'
+import {
+  GateClosedError,
+  type CreationBreaker,
+  type DueTimes,
+  type JobLoader,
+  type RedisClock,
+} from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -24,7 +30,7 @@ import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
 
 export interface SubmitDependencies {
-  store: JobStore
+  store: JobLoader & DueTimes & RedisClock & Pick<CreationBreaker, 'pause' | 'beginProbe' | 'endProbe'>
   account: string
   recover: RecoverIntents
   prepare: PrepareInput
