@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { FINISHED_RECORD_GOAL, recordBytes } from './support/record-bytes.ts'
+import { cleanUpPayloads, FINISHED_RECORD_GOAL, recordBytes } from './support/record-bytes.ts'
 import { submitMany } from '../test/support/finished.ts'
 import { startProcesses, type Fleet } from '../test/support/start-processes.ts'
 import { waitFor } from '../test/support/wait-for.ts'
@@ -71,13 +71,13 @@ test('a finished text job', async () => {
   for (const [name, n] of [...counted].toSorted(([, a], [, b]) => b - a).slice(0, SHOWN))
     process.stdout.write(`  ${name} ${perJob(n)}\n`)
   const { data } = (await fleet.clients[0]?.list({ limit: 100 })) ?? { data: [] }
-  const { record, parts, payload, beside } = await recordBytes(
-    fleet,
-    data.map(({ id }) => id),
-  )
+  const ids = data.map(({ id }) => id)
+  const { record, parts, payload, beside } = await recordBytes(fleet, ids)
+  await cleanUpPayloads(fleet, ids)
+  const folded = await recordBytes(fleet, ids)
   process.stdout.write(
-    `memory: ${record} bytes in the record's own keys without ${payload} of payload (goal ${FINISHED_RECORD_GOAL}), ` +
-      `${beside} in other keys with its id; of its own: ${JSON.stringify(parts)}\n`,
+    `memory: ${record} bytes in the record's own keys without ${payload} of payload, ${beside} in other keys with its id; ` +
+      `of its own: ${JSON.stringify(parts)}; after a day ${folded.record} (goal ${FINISHED_RECORD_GOAL}) and ${folded.beside}\n`,
   )
   expect(scripts).toBeGreaterThan(0)
 })

@@ -1,4 +1,5 @@
 import type { Fleet } from '../../test/support/start-processes.ts'
+import { waitFor } from '../../test/support/wait-for.ts'
 
 /** Bytes of Redis for each of these jobs, means of `MEMORY USAGE`. */
 export interface RecordBytes {
@@ -29,7 +30,8 @@ export async function recordBytes({ redis, keys, clients }: Fleet, ids: readonly
   }
   for (const id of ids) {
     const job = await clients[0]?.get(id)
-    sum.payload += JSON.stringify(job?.input).length + JSON.stringify(job?.output).length
+    // A removed payload takes nothing.
+    for (const value of [job?.input, job?.output]) sum.payload += value === null ? 0 : JSON.stringify(value).length
   }
   const mean = (bytes: number): number => Math.round(bytes / ids.length)
   return {
@@ -38,6 +40,18 @@ export async function recordBytes({ redis, keys, clients }: Fleet, ids: readonly
     payload: mean(sum.payload),
     beside: mean(sum.beside),
   }
+}
+
+/** Moves the completion of jobs a day back, and waits until their payload is removed and their records are folded. */
+export async function cleanUpPayloads({ redis, keys }: Fleet, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    await redis.hset(keys.job(id), 'completed_at', String(Date.now() - 25 * 3_600_000))
+    await redis.zadd(keys.retention, 'XX', 0, id)
+  }
+  await waitFor('the records to be folded', async () => {
+    const versions = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'v')))
+    return versions.every((version) => version === '2')
+  })
 }
 
 /** Goal for `record` of a finished job, bytes. */

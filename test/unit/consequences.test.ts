@@ -19,7 +19,7 @@ import {
   type Phase,
 } from '../../src/shared/jobs/rules/job.ts'
 import { purgeConsequences } from '../../src/shared/jobs/rules/purge-consequences.ts'
-import type { Purge } from '../../src/shared/jobs/rules/purge.ts'
+import type { Purge, PurgePart } from '../../src/shared/jobs/rules/purge.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import { examples } from '../support/property-seed.ts'
@@ -416,7 +416,7 @@ describe('a removal', () => {
   const TABLE: [name: string, purge: Purge, expected: Kind[]][] = [
     ['the index', { remove: 'parts', parts: ['index'], next: 1 }, ['prediction_forgotten', 'clean_up']],
     ['the entry', { remove: 'parts', parts: ['entry'], next: 1 }, ['idempotency_forgotten', 'clean_up']],
-    ['the payload', { remove: 'parts', parts: ['payload'], next: 1 }, ['job', 'clean_up']],
+    ['the payload', { remove: 'parts', parts: ['payload'], next: 1 }, ['job_folded', 'clean_up']],
     ['nothing yet', { remove: 'parts', parts: [], next: 1 }, ['clean_up']],
     [
       'the record with its files',
@@ -447,13 +447,38 @@ describe('a removal', () => {
   })
 
   test('the digest of the input outlives it', () => {
-    const [change] = only(purgeConsequences(final, { remove: 'parts', parts: ['payload'], next: 1 }), 'job')
+    const [change] = only(purgeConsequences(final, { remove: 'parts', parts: ['payload'], next: 1 }), 'job_folded')
     expect(change?.changes).toEqual({
       input: null,
       output: null,
       input_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     })
     expect(change?.after).toEqual({ ...final.job, ...change?.changes })
+  })
+
+  test('folds a record without payload that owes nothing, and forgets the entry that is removed', () => {
+    const parts = (...all: PurgePart[]): Purge => ({ remove: 'parts', parts: all, next: 1 })
+    const { job } = final
+    const bare: JobState = { ...final, job: { ...job, input: null, output: null, input_sha256: 'digest' } }
+    expect(only(purgeConsequences(bare, parts('index')), 'job_folded')).toEqual([
+      { kind: 'job_folded', changes: {}, after: bare.job },
+    ])
+    const [folded] = only(purgeConsequences(bare, parts('payload', 'entry')), 'job_folded')
+    expect(folded).toEqual({
+      kind: 'job_folded',
+      changes: { idempotency: null },
+      after: { ...bare.job, idempotency: null },
+    })
+    const open = attemptRecord({ state: 'open', prediction_id: OWN })
+    const cancel = { v: 1, kind: 'cancel', attempt: 1, prediction_id: OWN, requested_at: NOW } as const
+    for (const owing of [
+      { ...final, attempts: [open] },
+      { ...final, effects: [cancel] },
+    ]) {
+      expect(kinds(purgeConsequences(owing, parts('payload')))).not.toContain('job_folded')
+      expect(only(purgeConsequences(owing, parts('payload')), 'job')).toHaveLength(1)
+      expect(only(purgeConsequences({ ...owing, job: bare.job }, parts('payload')), 'job')).toEqual([])
+    }
   })
 
   test('files count for the tenant while they are kept for a time, and no longer when they go or stay forever', () => {
@@ -483,6 +508,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     { seed: 1, numRuns: 1000 },
   )
   const REMOVALS: Kind[] = [
+    'job_folded',
     'prediction_forgotten',
     'idempotency_forgotten',
     'prediction_foreign',
@@ -495,6 +521,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     need_turn: true,
     need_batch_budget: true,
     job: true,
+    job_folded: true,
     partial_removed: true,
     attempt: true,
     effect_added: true,

@@ -3,13 +3,13 @@ import { z } from 'zod'
 import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
-import { ABSENT_IN_JOB, effectKey, PHASES, STATUSES, type JobState } from '../jobs/rules/job.ts'
+import { ABSENT_IN_JOB, effectKey, STATUSES, type JobState } from '../jobs/rules/job.ts'
 import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
 import {
   decodeAttempts,
   decodeEffects,
   decodeJob,
-  decodeOrder,
+  decoderOf,
   storedField,
   NewerRecordError,
   storedJob,
@@ -26,7 +26,7 @@ import {
   type StoredCount,
 } from './audit-source.ts'
 import { readKept } from './check-files.ts'
-import type { BatchJob, LoadedBatch } from './rules/check-batch.ts'
+import type { LoadedBatch } from './rules/check-batch.ts'
 import type { LoadedJob } from './rules/check-job.ts'
 import type { Problem } from './rules/finding.ts'
 import { noKeyNames, sortKeyName } from './rules/key-names.ts'
@@ -48,21 +48,7 @@ const MAX_READS = 20
 
 const READ_AT_ONCE = 500
 
-const BATCH_JOB_FIELDS = ['phase', 'status', 'attempt', 'captured', 'uncollected']
-const batchJob = z.tuple([
-  z.enum(PHASES),
-  z.enum(STATUSES),
-  z.coerce.number(),
-  text.transform((captured) => (captured === null ? null : Number(captured))),
-  z.coerce.number(),
-])
-
-function decodeBatchJob(id: string, reply: unknown, order: unknown): BatchJob | null {
-  if (Array.isArray(reply) && reply.every((value) => value === null)) return null
-  const [phase, status, attempt, captured, uncollected] = batchJob.parse(reply)
-  const { estimate } = decodeOrder(z.string().parse(order))
-  return { id, phase, status, attempt, estimate, captured, uncollected }
-}
+const decodeBatchJob = decoderOf(['id', 'phase', 'status', 'attempt', 'estimate', 'captured', 'uncollected'])
 
 /** Reads with SCAN, which does not block Redis. The connection must be exclusive to the audit, because repairs use WATCH. */
 export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: JobKeys }): AuditSource {
@@ -218,7 +204,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zscore(keys.tenantBatches(tenant), id)
       .zscore(keys.due, dueBatch(id).member)
       .zscore(keys.retention, id)
-    for (const job of ids) all.hmget(keys.job(job), ...BATCH_JOB_FIELDS).get(keys.order(job))
+    for (const job of ids) all.hgetall(keys.job(job)).mget(keys.documents(job))
     const [time, hash, jobs, live, inTenant, due, retention, ...records] = await run(all)
     const fields = z.record(z.string(), z.string()).parse(hash)
     const batch = decodeBatch(fields)
@@ -228,7 +214,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       now: timeReply.parse(time),
       batch,
       committed: Number(fields.committed ?? 0),
-      jobs: ids.map((job, i) => [job, decodeBatchJob(job, records[2 * i], records[2 * i + 1])]),
+      jobs: ids.map((job, i) => [job, decodeBatchJob(storedJob(job, records[2 * i], records[2 * i + 1]))]),
       live: z.array(z.string()).parse(live),
       inTenantIndex: score.parse(inTenant) !== null,
       due: score.parse(due),

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { isFinal, PHASES, type Status } from '../jobs/rules/job.ts'
+import { isFinal, type Status } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
-import { decodeOrder } from '../jobs/record/record-codec.ts'
+import { decoderOf, storedJob } from '../jobs/record/record-codec.ts'
 import { decodeAccount, decodeEntry } from './rules/ledger.ts'
 import type { JobCharge, LedgerSource } from './verify-ledger.ts'
 
@@ -11,24 +11,16 @@ const ENTRIES_AT_ONCE = 500
 /** In the order of a job's life, so that a job that moves on during the scan is not missed. */
 const OPEN_STATUSES = ['queued', 'starting', 'processing'] as const satisfies readonly Status[]
 
-const settledReply = z.tuple([z.enum(PHASES).nullable(), z.string().nullable(), z.coerce.number()])
-const orderReply = z.string().nullable()
 const hashReply = z.record(z.string(), z.string())
 const lastReply = z.array(z.tuple([z.string(), z.array(z.string())]))
 
-/** Combines the mutable fields of the job's hash with the order that was frozen at acceptance. */
-function toCharge(settled: unknown, order: unknown): JobCharge | null {
-  const [phase, captured, uncollected] = settledReply.parse(settled)
-  const text = orderReply.parse(order)
-  if (phase === null || text === null) return null
-  const { price, estimate } = decodeOrder(text)
-  return {
-    priced: price !== null,
-    final: isFinal(phase),
-    estimate,
-    captured: captured === null ? null : Number(captured),
-    uncollected,
-  }
+const decodeCharge = decoderOf(['phase', 'price', 'estimate', 'captured', 'uncollected'])
+
+function toCharge(id: string, hash: unknown, documents: unknown): JobCharge | null {
+  const charge = decodeCharge(storedJob(id, hash, documents))
+  if (charge === null) return null
+  const { phase, price, estimate, captured, uncollected } = charge
+  return { priced: price !== null, final: isFinal(phase), estimate, captured, uncollected }
 }
 
 export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: JobKeys }): LedgerSource {
@@ -58,14 +50,14 @@ export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: J
     async charges(jobs) {
       if (jobs.length === 0) return []
       const pipeline = redis.pipeline()
-      for (const job of jobs) pipeline.hmget(keys.job(job), 'phase', 'captured', 'uncollected').get(keys.order(job))
+      for (const job of jobs) pipeline.hgetall(keys.job(job)).mget(keys.documents(job))
       const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
         // The job's key holds another type.
         if (error?.message.startsWith('WRONGTYPE')) return null
         if (error) throw error
         return reply
       })
-      return jobs.map((_job, i) => (replies[2 * i] === null ? null : toCharge(replies[2 * i], replies[2 * i + 1])))
+      return jobs.map((job, i) => (replies[2 * i] === null ? null : toCharge(job, replies[2 * i], replies[2 * i + 1])))
     },
 
     async *openJobs(tenant) {

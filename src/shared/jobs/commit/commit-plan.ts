@@ -36,9 +36,14 @@ export function planCommit(
   return planned(consequencesOf(state, commit, { cause, now, timings }), { keys, state, keepEvents })
 }
 
-/** Plans the removal of a final job, or of parts of it. */
-export function planPurge(state: JobState, purge: Purge, { keys, keepEvents }: PlanOptions): CommitScriptInput {
-  return planned(purgeConsequences(state, purge), { keys, state, keepEvents })
+/** Plans the removal of a final job, or of parts of it. `hash`: the fields of its hash, from which it is folded. */
+export function planPurge(
+  state: JobState,
+  purge: Purge,
+  { keys, keepEvents }: PlanOptions,
+  hash: readonly string[],
+): CommitScriptInput {
+  return planned(purgeConsequences(state, purge), { keys, state, keepEvents, hash })
 }
 
 function planned(consequences: readonly Consequence[], encoding: Encoding): CommitScriptInput {

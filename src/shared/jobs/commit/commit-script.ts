@@ -30,7 +30,7 @@ export interface CommitOperations {
   first: [member: string]
   free: []
   generation: [id: string]
-  hdel: [field: string]
+  hdel: [...fields: string[]]
   healthy: []
   hincrby: [field: string, by: number]
   hold: [ledger: KeyIndex, batch: string, ...amountsAndJobs: Pairs]

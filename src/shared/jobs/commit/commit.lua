@@ -24,7 +24,7 @@
                        may_begin held first (a batch lets another job begin; first: the job has no attempt yet)
               may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
                         in one more file; the tenant's own limits in the hash `tenants` replace these)
-              writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field | hincrby field n
+              writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field ... | hincrby field n
                        set value | del | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
@@ -291,7 +291,7 @@ while at <= #ARGV do
   elseif name == 'hset_in' then
     set_fields(key, first, whole(now + tonumber(second)))
   elseif name == 'hdel' then
-    redis.call('HDEL', key, first)
+    redis.call('HDEL', key, unpack(ARGV, at + 3, at + 2 + count))
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then

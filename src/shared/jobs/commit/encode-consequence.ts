@@ -4,7 +4,7 @@ import type { Consequence, Settlement } from '../rules/consequence.ts'
 import type { Moment } from '../rules/decision.ts'
 import { attemptOf, effectKey, type JobRecord, type JobState } from '../rules/job.ts'
 import type { CommitScriptInput } from './commit-script.ts'
-import { deleteRecord, writeAttempt, writeJob, writeLine } from './record-plan.ts'
+import { deleteRecord, writeAttempt, writeFolded, writeJob, writeLine } from './record-plan.ts'
 
 /** What an encoding needs to know besides the consequence. */
 export interface Encoding {
@@ -13,6 +13,8 @@ export interface Encoding {
   state: JobState
   /** Length of the event stream, in transitions. */
   keepEvents: number
+  /** Fields of the job's hash, for a commit that folds the record. */
+  hash?: readonly string[]
 }
 
 /** Encodes one consequence as guards and writes of commit.lua: one case for each kind, and no decision. */
@@ -38,6 +40,10 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
 
     case 'job':
       writeJob(input, keys, job, one.changes, one.after)
+      return
+    case 'job_folded':
+      if (!writeFolded(input, keys, { ...state, job: one.after }, encoding.hash ?? []))
+        writeJob(input, keys, job, one.changes, one.after)
       return
     case 'partial_removed':
       input.add('del', keys.partial(id))

@@ -3,8 +3,16 @@ import { isMoment, type AttemptChanges } from '../rules/decision.ts'
 import type { HistoryLine } from '../rules/history.ts'
 import { encodeHistory } from '../record/history-line.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import { ATTEMPT_FIELDS, DOCUMENTS, JOB_FIELDS, type AttemptRecord, type JobRecord } from '../rules/job.ts'
-import { encodeDocument, encodeField } from '../record/record-codec.ts'
+import {
+  ATTEMPT_FIELDS,
+  DOCUMENTS,
+  JOB_FIELDS,
+  type AttemptRecord,
+  type JobRecord,
+  type JobState,
+} from '../rules/job.ts'
+import { fold } from '../record/fold.ts'
+import { commitField, encodeDocument, encodeField, historyLines } from '../record/record-codec.ts'
 import { placeOf, present } from '../record/record-fields.ts'
 
 /** Plans the writes of a commit to the record itself (format: record-codec.ts). */
@@ -83,3 +91,23 @@ export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, 
 /** Deletes every key of one job. */
 export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
   [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)
+
+/**
+ * Replaces a record by its folded value (record/fold.ts). `hash`: the fields of its hash at the revision of `state`. False: it
+ * cannot be folded, and nothing is planned.
+ */
+export function writeFolded(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  state: JobState,
+  hash: readonly string[],
+): boolean {
+  const { id, rev } = state.job
+  const names = hash.filter((_, at) => at % 2 === 0)
+  const folding = fold(state, { names, lines: historyLines(hash), newest: commitField(rev + 1) })
+  if (folding === null) return false
+  if (folding.remove.length > 0) input.add('hdel', keys.job(id), ...folding.remove)
+  input.add('hset', keys.job(id), ...folding.set.flat())
+  for (const document of DOCUMENTS) input.add('del', keys[document](id))
+  return true
+}

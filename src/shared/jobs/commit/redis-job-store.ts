@@ -388,7 +388,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async purge(state, purge, commitId) {
-      const input = planPurge(state, purge, planOptions)
+      // Of the revision that the commit compares, or else the commit is refused.
+      const hash = purge.remove === 'parts' ? await redis.hgetall(keys.job(state.job.id)) : {}
+      const input = planPurge(state, purge, planOptions, Object.entries(hash).flat())
       const { result } = await run('always', input, { id: commitId, revision: state.job.rev })
       return result.status === 'applied' || result.status === 'repeated'
     },

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { priceRuleSchema } from '../../credits/rules/price.ts'
 import { isObject } from '../../values/json.ts'
+import { pick } from '../../values/pick.ts'
 import {
   ABSENT_IN_ATTEMPT,
   ABSENT_IN_JOB,
@@ -15,6 +15,7 @@ import {
 } from '../rules/job.ts'
 import type { HistoryLine } from '../rules/history.ts'
 import { decodeLines } from './history-line.ts'
+import { FOLDED_VERSION, unfold, type Unfolded } from './fold.ts'
 import { quickCheck } from './quick-check.ts'
 import { DOCUMENT_FIELDS, placeOf, present, type Fields } from './record-fields.ts'
 import { ZOD_ERRORS } from '../../errors/zod-errors.ts'
@@ -24,7 +25,8 @@ import { ZOD_ERRORS } from '../../errors/zod-errors.ts'
  * the fields of the job, `<n>.<field>` of its attempts, `h<rev>` for each line of its history. Long fields, and fields
  * that are frozen at acceptance, are in separate documents (rules/job.ts): Redis stores a hash compactly, in a fifth of
  * the memory, only while no value is longer than 64 bytes (`hash-max-listpack-value`). In the hash, words are stored as
- * they are ('' is null), everything else as JSON. Schemas validate everything that is read, only here.
+ * they are ('' is null), everything else as JSON. The record of a final job is folded with its clean-up (fold.ts).
+ * Schemas validate everything that is read, only here.
  */
 
 type Values = Record<string, unknown>
@@ -141,8 +143,11 @@ export function storedField(flat: readonly string[], wanted: string): string {
   return ''
 }
 
+/** The field with the id of the commit that wrote this revision. */
+export const commitField = (revision: number): string => `c${revision % 8}`
+
 /** The id of the commit that wrote this revision; '' when it is not recorded. */
-export const commitOf = (flat: readonly string[], revision: number): string => storedField(flat, `c${revision % 8}`)
+export const commitOf = (flat: readonly string[], revision: number): string => storedField(flat, commitField(revision))
 
 const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57
 
@@ -158,7 +163,24 @@ function checkVersion(text: string): void {
   if (Number(text) > 1) throw new NewerRecordError(`a record of version ${text}`)
 }
 
-const moneySchema = z.object({ price: priceRuleSchema.nullable(), estimate: z.number() })
+/** Unfolded records by their hash, which several functions read. */
+const unfolded = new WeakMap<readonly string[], Unfolded>()
+
+/** The folded value of a record; null: the record is not folded. Throws NewerRecordError for a newer version or format. */
+function unfoldedOf(hash: readonly string[]): Unfolded | null {
+  const version = storedField(hash, 'v')
+  if (Number(version) !== FOLDED_VERSION) {
+    checkVersion(version)
+    return null
+  }
+  const known = unfolded.get(hash)
+  if (known !== undefined) return known
+  const read = unfold((name) => storedField(hash, name))
+  if (read === null) throw new NewerRecordError(`a record of version ${version} in a format of its own`)
+  unfolded.set(hash, read)
+  return read
+}
+
 const orderSchema = z.string()
 const documentSchema = z.record(z.string(), json)
 function readDocument(text: string): Values {
@@ -166,37 +188,65 @@ function readDocument(text: string): Values {
   return isObject(document) ? document : documentSchema.parse(document, ZOD_ERRORS)
 }
 
-/** Price and estimate from the order document, without the rest of the record. */
-export const decodeOrder = (order: string): Pick<JobRecord, 'price' | 'estimate'> =>
-  moneySchema.parse({ ...ABSENT_IN_JOB, ...readDocument(order) }, ZOD_ERRORS)
+/** The fields of each document, with their values when they are absent. */
+const ABSENT_OF: Readonly<Record<JobDocument, Values>> = {
+  order: pick<Values, string>(ABSENT_IN_JOB, Object.keys(DOCUMENT_FIELDS.order)),
+  result: pick<Values, string>(ABSENT_IN_JOB, Object.keys(DOCUMENT_FIELDS.result)),
+}
 
 /** A job without any stored field. Every field has its place, so that all records have one shape. */
 const ABSENT_JOB: Values = Object.fromEntries(
   Object.keys(JOB_FIELDS).map((name) => [name, Reflect.get(ABSENT_IN_JOB, name)]),
 )
 
-export function decodeJob({ id, hash, documents }: StoredJob): JobRecord | null {
-  if (hash.length === 0) return null
-  checkVersion(storedField(hash, 'v'))
-  const [order, result, partial] = documents
+/** The values of a record, not validated. */
+function valuesOf({ id, hash, documents }: StoredJob, folded: Unfolded | null): Values {
   const fields: Values = { ...ABSENT_JOB }
-  const overlay = (text: string): void => {
-    const document = readDocument(text)
-    for (const name of Object.keys(document)) if (placeOf(name) !== undefined) fields[name] = document[name]
+  const set = (values: Values): void => {
+    for (const name of Object.keys(values)) if (placeOf(name) !== undefined) fields[name] = values[name]
   }
-  overlay(orderSchema.parse(order, ZOD_ERRORS))
-  if (result) overlay(result)
+  const [order, result, partial] = documents
+  if (folded) {
+    set(folded.job(id))
+    // A document was written later, and has its absent fields, too.
+    if (order) set(ABSENT_OF.order)
+    if (result) set(ABSENT_OF.result)
+  }
+  if (!folded || order) set(readDocument(orderSchema.parse(order, ZOD_ERRORS)))
+  if (result) set(readDocument(result))
   fields.partial = partial ?? null
   eachField(hash, (name, text) => {
     if (placeOf(name) !== undefined) fields[name] = decodeField(name, text)
   })
+  if (folded) fields.v = 1
   fields.id = id
-  return readJob(fields)
+  return fields
+}
+
+export const decodeJob = (stored: StoredJob): JobRecord | null =>
+  stored.hash.length === 0 ? null : readJob(valuesOf(stored, unfoldedOf(stored.hash)))
+
+/**
+ * Makes a decoder of some fields, whatever the others hold and whichever version the record has. Null: there is no job, or
+ * one without its order.
+ */
+export function decoderOf<Name extends keyof JobRecord>(
+  names: readonly Name[],
+): (stored: StoredJob) => Pick<JobRecord, Name> | null
+export function decoderOf(names: readonly (keyof JobRecord)[]): (stored: StoredJob) => object | null {
+  const read = readerOf(pick(JOB_FIELDS, names))
+  return (stored) => {
+    const folded = unfold((name) => storedField(stored.hash, name))
+    const isWhole = stored.hash.length > 0 && (folded !== null || typeof stored.documents[0] === 'string')
+    return isWhole ? read(pick(valuesOf(stored, folded), names)) : null
+  }
 }
 
 /** Decodes the attempts. `hash`: fields of the job's hash, flat. */
 export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
-  const byNumber = new Map<number, Values>()
+  const byNumber = new Map<number, Values>(
+    unfoldedOf(hash)?.attempts.map((attempt) => [Number(attempt.n), { ...ABSENT_IN_ATTEMPT, ...attempt }]),
+  )
   const attemptOf = (n: number): Values => {
     const known = byNumber.get(n) ?? { ...ABSENT_IN_ATTEMPT, n }
     byNumber.set(n, known)
@@ -216,12 +266,22 @@ export function decodeAttempts(hash: readonly string[]): AttemptRecord[] {
 
 /** Decodes the history, oldest first. `hash`: fields of the job's hash, flat. */
 export function decodeHistory(hash: readonly string[]): { at: number; entry: HistoryLine }[] {
-  const lines: [number, string][] = []
+  const lines = historyLines(hash)
+  return lines.length === 0
+    ? []
+    : decodeLines(
+        lines.map(([, text]) => text),
+        decodeAttempts(hash),
+      )
+}
+
+/** Lines of the history by revision, ascending. */
+export function historyLines(hash: readonly string[]): [rev: number, line: string][] {
+  const lines = new Map(unfoldedOf(hash)?.lines)
   eachField(hash, (name, text) => {
-    if (isOfHistory(name)) lines.push([Number(name.slice(1)), text])
+    if (isOfHistory(name)) lines.set(Number(name.slice(1)), text)
   })
-  const texts = lines.sort(([a], [b]) => a - b).map(([, text]) => text)
-  return texts.length === 0 ? [] : decodeLines(texts, decodeAttempts(hash))
+  return [...lines].sort(([a], [b]) => a - b)
 }
 
 const versionSchema = z.object({ v: z.number() })

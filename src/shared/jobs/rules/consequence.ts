@@ -35,6 +35,8 @@ type Condition =
 type RecordChange =
   /** The changed fields; `after`: the record with them. */
   | { kind: 'job'; changes: JobChanges; after: JobRecord }
+  /** The same of a final job that hardly changes any more: its record becomes one compact value. */
+  | { kind: 'job_folded'; changes: JobChanges; after: JobRecord }
   /** The beginning of the text of a running prediction is removed. */
   | { kind: 'partial_removed' }
   /** The changed fields of an attempt, or the fields of a new one. */

@@ -1,11 +1,12 @@
 import { amountOf } from '../../limits/rules/stored.ts'
 import type { Consequence } from './consequence.ts'
 import type { JobState } from './job.ts'
-import type { Purge, PurgePart } from './purge.ts'
+import { owesRecord, type Purge, type PurgePart } from './purge.ts'
 import { inputHash } from './run-facts.ts'
 
 /** Everything that the removal of a final job, or of parts of it, changes. It is no transition: no history, no event. */
-export function purgeConsequences({ job, attempts }: JobState, purge: Purge): Consequence[] {
+export function purgeConsequences(state: JobState, purge: Purge): Consequence[] {
+  const { job, attempts } = state
   const goes = (part: PurgePart): boolean => purge.remove === 'record' || purge.parts.includes(part)
   const references: Consequence[] = []
   if (goes('index'))
@@ -14,14 +15,22 @@ export function purgeConsequences({ job, attempts }: JobState, purge: Purge): Co
   if (goes('entry') && job.idempotency !== null)
     references.push({ kind: 'idempotency_forgotten', entry: job.idempotency })
   if (purge.remove === 'record') return [...references, ...recordRemoval({ job, attempts }, purge)]
-  return [...references, ...(goes('payload') ? payloadRemoval(job) : []), { kind: 'clean_up', at: purge.next }]
+  return [...references, ...partsRemoval(state, purge.parts), { kind: 'clean_up', at: purge.next }]
 }
 
-/** The digest of the input stays. */
-function payloadRemoval(job: JobState['job']): Consequence[] {
-  if (job.input === null && job.output === null) return []
-  const changes = { input: null, output: null, input_sha256: inputHash(job) }
-  return [{ kind: 'job', changes, after: { ...job, ...changes } }]
+/** Without its payload, of which the digest of the input stays, the record is folded, unless it owes something. */
+function partsRemoval(state: JobState, parts: readonly PurgePart[]): Consequence[] {
+  const { job } = state
+  const hasPayload = job.input !== null || job.output !== null
+  const losesPayload = hasPayload && parts.includes('payload')
+  if (hasPayload && !losesPayload) return []
+  const changes = {
+    ...(losesPayload ? { input: null, output: null, input_sha256: inputHash(job) } : {}),
+    ...(parts.includes('entry') ? { idempotency: null } : {}),
+  }
+  const after = { ...job, ...changes }
+  if (!owesRecord(state)) return [{ kind: 'job_folded', changes, after }]
+  return losesPayload ? [{ kind: 'job', changes, after }] : []
 }
 
 function recordRemoval(
