@@ -202,7 +202,7 @@ test('waiting', { timeout: 7_200_000 }, async () => {
   compare('CPU time of api, worker and Redis for each, ms', drained, ({ cost }) => cost, 'more')
   say(`CPU time while they only wait, ms in each second: few ${rest.few.toFixed(0)}, many ${rest.many.toFixed(0)}`)
   say(
-    `memory of a waiting job: ${perJob.toFixed(0)} bytes; its record ${own.record.toFixed(0)}, its doorbell ${own.doorbell.toFixed(0)}, the rest in indexes`,
+    `memory of a waiting job: ${perJob.toFixed(0)} bytes; its record ${own.record.toFixed(0)}, its doorbell ${own.doorbell.toFixed(0)}, the rest in its idempotency entry and in indexes`,
   )
   expect(count).toBeGreaterThanOrEqual(JOBS)
   expect(drained.many).toHaveLength(PARTS)
