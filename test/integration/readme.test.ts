@@ -267,19 +267,20 @@ describe('the documented commands on a bare machine', () => {
   })
 
   test('docs/operations.md: each role starts, and ends with SIGTERM', async () => {
-    const [apiPort, workerPort] = [await freePort(), await freePort()]
+    const [apiPort, workerPort, groupPort] = [await freePort(), await freePort(), await freePort()]
     const env = { KEY_PREFIX: freshPrefix(), DATA_DIR: tempDir(), REPLICATE_BASE_URL: 'http://127.0.0.1:9/v1' }
     const lines = blocks('docs/operations.md', 'sh role').map((line) =>
       line.replace('redis://127.0.0.1:6379', testRedisUrl()).replace('=3001', `=${workerPort}`),
     )
-    expect(lines).toHaveLength(2)
-    const roles = lines.map((line) =>
-      spawnProcess('bash', ['-c', `exec env ${line}`], { cwd: project, env: { PATH, PORT: String(apiPort), ...env } }),
+    expect(lines).toHaveLength(3)
+    const ports = [apiPort, workerPort, groupPort]
+    const roles = lines.map((line, i) =>
+      spawnProcess('bash', ['-c', `exec env ${line}`], { cwd: project, env: { PATH, ...env, PORT: String(ports[i]) } }),
     )
     for (const role of roles) await role.waitForLine(/genqueue is running/)
-    for (const port of [apiPort, workerPort]) expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
+    for (const port of ports) expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)
     await Promise.all(roles.map((role) => role.kill()))
-    for (const port of [apiPort, workerPort]) await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow()
+    for (const port of ports) await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow()
   })
 })
 
