@@ -22,6 +22,11 @@ interface Shown {
   data: Job
 }
 
+/** Interval of reads without an event, because one can be lost while Redis is unreachable, ms. */
+const READ_AGAIN_MS = 15_000
+/** Streams that were opened together do not all read at the same moment. */
+const spread = (ms: number): number => ms * (0.75 + Math.random() / 4)
+
 /** Limit of changed jobs that wait for a slow reader; above it, the reader gets a `reset`. */
 const MAX_WAITING = 10_000
 
@@ -117,7 +122,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
           })
           const stop = hub.onJob(id, look)
           // Periodic re-read, because an event can be lost while Redis is unreachable.
-          const timer = setInterval(look, 15_000)
+          const timer = setInterval(look, spread(READ_AGAIN_MS))
           look()
           return () => {
             clearInterval(timer)
@@ -154,7 +159,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
             look()
           })
           // Periodic re-read, because an event can be lost while Redis is unreachable.
-          const timer = setInterval(look, 15_000)
+          const timer = setInterval(look, spread(READ_AGAIN_MS))
           look()
           return () => {
             clearInterval(timer)

@@ -1,6 +1,7 @@
 import type { Response } from 'express'
 import type { EventSource, ServerEvent } from './http.ts'
 
+/** Longest interval of heartbeats; streams that were opened together do not all write at the same moment. */
 const HEARTBEAT_MS = 15_000
 /** Time after which a stalled reader is disconnected, ms; it reconnects and catches up. */
 const STALLED_MS = 60_000
@@ -57,7 +58,7 @@ export function sendEvents(response: Response, source: EventSource): void {
   const heartbeat = setInterval(() => {
     if (waiting.length === 0) void write(': alive\n\n')
     else if (Date.now() - stalledSince >= STALLED_MS) response.destroy()
-  }, HEARTBEAT_MS)
+  }, HEARTBEAT_MS * (0.75 + Math.random() / 4))
   response.on('drain', resume)
   response.on('close', end)
   void write('retry: 1000\n\n')
