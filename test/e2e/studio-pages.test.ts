@@ -251,7 +251,9 @@ describe('Studio', () => {
     const page = await visit('/')
     const search = page.getByRole('searchbox')
     await search.fill('50%20 & 100%')
+    await page.waitForURL((url) => [...url.searchParams.values()].includes('50%20 & 100%'))
     await page.reload()
+    await search.waitFor()
     expect(await search.inputValue()).toBe('50%20 & 100%')
   })
 
