@@ -72,7 +72,8 @@ const CROWD_WORDS: Record<Crowd, string> = {
   max_spend: 'The rest of the batch budget is held for jobs in progress.',
 }
 
-const SHOWN = fieldsWith('shown')
+/** First come those that a reader looks for. */
+const SHOWN = [...new Set([...(['id', 'status', 'phase'] as const), ...fieldsWith('shown')])]
 
 /** Representation of a job in the API. */
 export function createJobView({ links, lasting, createsPerMinute, keep, stopBound }: JobViewOptions) {
