@@ -55,10 +55,13 @@ export function sendEvents(response: Response, source: EventSource): void {
     if (waiting.length === 0) stalledSince = Date.now()
     return new Promise((go) => waiting.push(go))
   }
-  const heartbeat = setInterval(() => {
-    if (waiting.length === 0) void write(': alive\n\n')
-    else if (Date.now() - stalledSince >= STALLED_MS) response.destroy()
-  }, HEARTBEAT_MS * (0.75 + Math.random() / 4))
+  const heartbeat = setInterval(
+    () => {
+      if (waiting.length === 0) void write(': alive\n\n')
+      else if (Date.now() - stalledSince >= STALLED_MS) response.destroy()
+    },
+    HEARTBEAT_MS * (0.75 + Math.random() / 4),
+  )
   response.on('drain', resume)
   response.on('close', end)
   void write('retry: 1000\n\n')
