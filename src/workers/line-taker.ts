@@ -22,6 +22,7 @@ export interface LineTakerOptions {
  */
 export function createLineTaker({ store, doorbells, submit, atOnce, timings, log, stopping }: LineTakerOptions) {
   const inHand = new Map<string, Promise<void>>()
+  const again = new Set<string>()
   /** The end of the next job, or of the process. */
   let ended = Promise.withResolvers<void>()
   stopping.addEventListener('abort', () => ended.resolve())
@@ -53,15 +54,21 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
     )
   }
 
-  /** The job is already in hand when the sweep put it back in line meanwhile. */
+  /**
+   * A job that comes back into line while it is in hand is handled again afterwards: what it waited for may have happened
+   * after this process had looked.
+   */
+  async function handleAll(id: string): Promise<void> {
+    do await handle(id)
+    while (again.delete(id))
+    inHand.delete(id)
+    ended.resolve()
+    ended = Promise.withResolvers()
+  }
+
   function begin(id: string): void {
-    if (inHand.has(id)) return
-    const done = handle(id).finally(() => {
-      inHand.delete(id)
-      ended.resolve()
-      ended = Promise.withResolvers()
-    })
-    inHand.set(id, done)
+    if (inHand.has(id)) again.add(id)
+    else inHand.set(id, handleAll(id))
   }
 
   return {

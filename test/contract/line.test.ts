@@ -139,7 +139,7 @@ test('a worker takes as many as it can handle, and another one the rest', async 
   held.resolve()
 })
 
-test('a job that is put back in line while its worker has it in hand is not begun again', async () => {
+test('a job that comes back into line while its worker has it in hand is begun again when that has ended', async () => {
   const scene = await lineScene()
   const held = Promise.withResolvers<void>()
   const begun: string[] = []
@@ -154,6 +154,8 @@ test('a job that is put back in line while its worker has it in hand is not begu
   await waitFor('the other to be begun', () => begun.length > 1)
   expect(begun).toEqual([first, second])
   held.resolve()
+  await waitFor('the first to be begun again', () => begun.length > 2)
+  expect(begun).toEqual([first, second, first])
 })
 
 test('a worker that stops puts what it has not done back in line, for the others', async () => {
