@@ -46,14 +46,24 @@ const nextStep = ({ reason, until }: Pause): string => {
   return reason === 'rate_limited' || reason === 'storage' ? `until ${at}` : `next check of GET /account at ${at}`
 }
 
-/** The account's pause is shared: every process reports it. */
-const pauseLook =
-  ({ store }: Core): Look =>
-  async () => {
-    const pause = await store.pause(ACCOUNT)
+/**
+ * The account's pause is shared: every process reports it. The one that a refused token began outlives the refusal until
+ * the next check ends it, and is no condition of its own.
+ */
+function pauseLook({ store, conditions }: Core): Look {
+  /** Checks since the token was refused. */
+  let checksSince = Infinity
+  return async () => {
+    const found = await store.pause(ACCOUNT)
+    checksSince = conditions.has('token_refused') ? 0 : checksSince + 1
+    const pause = found?.reason === 'account' && checksSince > 0 && checksSince <= CHECKS_UNTIL_OVER ? null : found
     const detail = pause && nextStep(pause)
     return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
   }
+}
+
+/** Checks after which a pause has ended that the refusal of the token began. */
+const CHECKS_UNTIL_OVER = 3
 
 const troubleLook =
   ({ store, webhooks }: Core): Look =>

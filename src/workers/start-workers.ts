@@ -72,6 +72,9 @@ const MAX_STALLED = 1_000_000
 const SCHEDULER = 'sweep'
 /** Timeout of a PING during shutdown; Redis then counts as unreachable, ms */
 const AWAY_MS = 1_000
+/** Time for connections to close when the work of a stopping process is over, ms */
+const CONNECTIONS_WITHIN_MS = 3_000
+const BUSY_NAP_MS = 50
 
 const isNewer = (name: QueueName, data: unknown): boolean =>
   typeof data === 'object' &&
@@ -227,6 +230,17 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     await new Promise<never>(() => undefined)
   }
 
+  /**
+   * Resolves some time after the last work ended. BullMQ waits without a limit for the end of its connection for blocking
+   * reads, which never comes while that one waits to connect again.
+   */
+  async function untilWorkOver(signal: AbortSignal): Promise<void> {
+    const nap = (ms: number): Promise<unknown> => delay(ms, undefined, { signal }).catch(() => undefined)
+    await line.idle()
+    while (!signal.aborted && Object.values(load).some(({ busy }) => busy > 0)) await nap(BUSY_NAP_MS)
+    await nap(CONNECTIONS_WITHIN_MS)
+  }
+
   return {
     restoreSweep,
     async neglected() {
@@ -240,7 +254,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       const deadline = setTimeout(() => work.abort(new Error('the worker is stopping')), options.stopWithin)
       const ended = new AbortController()
       try {
-        await Promise.race([closed, untilRedisAway(ended.signal)])
+        await Promise.race([closed, untilRedisAway(ended.signal), untilWorkOver(ended.signal)])
       } finally {
         ended.abort()
         clearTimeout(deadline)
