@@ -14,7 +14,7 @@ const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua, 
 const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const useUpload = loadScript(here('use-upload.lua'), { includes: [clockLua] })
 const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
-const claimDue = loadScript(new URL('../jobs/commit/claim-due.lua', import.meta.url), {
+const claimDue = loadScript(new URL('../jobs/indexes/claim-due.lua', import.meta.url), {
   flags: ['allow-oom'],
   includes: [clockLua],
 })

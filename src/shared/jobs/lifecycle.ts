@@ -173,7 +173,11 @@ export function createLifecycle({
         delivers,
       }
       const decision = transition(state, typeof event === 'function' ? event(commitId) : event, context)
-      if (decision.kind === 'ignored') return { kind: 'ignored', reason: decision.reason, state }
+      if (decision.kind === 'ignored') {
+        // Only a commit compares what was seen with what is.
+        if (known === seen) continue
+        return { kind: 'ignored', reason: decision.reason, state }
+      }
       const result = await store.commit(state, decision, cause, commitId, known.commit)
       switch (result.status) {
         case 'applied':

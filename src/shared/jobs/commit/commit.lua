@@ -230,7 +230,8 @@ if next_arrival then
 end
 
 local next_revision = tonumber(revision == '' and '0' or revision) + 1
--- Fields of the record and members of sorted sets are collected, and written with one command for each key.
+-- Fields of the record and members of sorted sets are collected, and written with one command for each key. No commit adds and
+-- removes the same member.
 local fields = { 'rev', whole(next_revision), 'c' .. whole(next_revision % 8), ARGV[1] }
 local function write_fields()
   if #fields > 0 then

@@ -1,21 +1,23 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { intervalOf, tokensFree, type Rate } from '../../limits/rules/budget.ts'
+import { intervalOf, type Rate } from '../../limits/rules/budget.ts'
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import { STORED_LUA } from '../../limits/stored-script.ts'
-import { clockLua, redisMicros, redisNow } from '../../redis/clock.ts'
+import { clockLua, redisNow } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
-import { singleFlight } from '../../values/single-flight.ts'
-import { dueAttempt, dueEffect, keptFilesMember, parseDueMember } from '../record/due-member.ts'
+import { dueAttempt, dueEffect, keptFilesMember } from '../record/due-member.ts'
 import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, type JobRecord } from '../rules/job.ts'
 import { crowdKey, type JobKeys } from '../record/job-keys.ts'
-import { SILENT_FROM, type JobStore } from '../ports.ts'
+import type { JobStore } from '../ports.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
-import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
 import type { CommitRunner } from './commit-script.ts'
+import { createRedisCreationBreaker } from '../../limits/redis-creation-breaker.ts'
+import { createRedisDueIndex } from '../indexes/redis-due-index.ts'
+import { createRedisPredictionIndex } from '../indexes/redis-prediction-index.ts'
+import { createRedisRunTimes } from '../indexes/redis-run-times.ts'
 import { crowdsOf } from '../rules/sharing.ts'
 import { keptFilesSchema } from '../rules/purge.ts'
 import type { Timings } from '../rules/timings.ts'
@@ -25,16 +27,9 @@ const limits = (name: string): URL => new URL(`../../limits/${name}`, import.met
 const pauseClock = [clockLua, limits('pause-clock.lua')]
 const loadJob = loadScript(here('load.lua'), { flags: ['no-writes'], includes: pauseClock })
 const readJobs = loadScript(here('read.lua'), { flags: ['no-writes'] })
-const claimLine = loadScript(here('claim-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
-const claimDue = loadScript(here('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const writeProgress = loadScript(here('progress.lua'), { includes: [clockLua] })
-const rememberRun = loadScript(here('remember-run.lua'))
 const forgetKept = loadScript(here('forget-kept-files.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const passPlace = loadScript(here('pass-place.lua'))
-const beginProbe = loadScript(limits('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
-const endProbe = loadScript(limits('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
-const endRefusal = loadScript(limits('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
-const pauseAccount = loadScript(limits('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
 /** Lists of texts, validated without copying, because every change reads a record. */
 const isText = (value: unknown): boolean => typeof value === 'string'
@@ -44,13 +39,7 @@ const textsOrNulls = z.custom<(string | null)[]>(
 )
 const readReply = z.array(z.tuple([texts, textsOrNulls]))
 const loadReply = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number(), texts, texts, textsOrNulls])
-const claimedLine = z.tuple([z.number()], z.string())
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
-const pauseSchema = z.object({
-  // A newer release may pause for a reason that this one does not know.
-  reason: z.enum(['rate_limited', 'upstream', 'account', 'webhook', 'storage']).catch('upstream'),
-  until: z.coerce.number().nullable(),
-})
 
 export interface RedisJobStoreOptions {
   redis: Redis
@@ -64,37 +53,6 @@ export interface RedisJobStoreOptions {
   confirmDurable?: () => Promise<void>
   /** Limits of stored files; absent: none. */
   quota?: StoredQuota
-}
-
-/** Delay until the runs of a process are written together, ms. */
-const RUNS_WITHIN_MS = 250
-/** Runs that are written together at most: newer ones weigh more, so the script must see them in parts. */
-const RUNS_AT_ONCE = MAX_RUNS / 20
-
-/** Collects durations of runs and writes those of a model together: they are a digest, in which a lost run is no loss. */
-function collectRuns(writeRuns: (model: string, buckets: ReadonlyMap<number, number>) => Promise<unknown>) {
-  let collected = new Map<string, Map<number, number>>()
-  let count = 0
-  let timer: NodeJS.Timeout | undefined
-  async function flush(): Promise<void> {
-    clearTimeout(timer)
-    timer = undefined
-    count = 0
-    const models = collected
-    collected = new Map()
-    await Promise.all([...models].map(([model, buckets]) => writeRuns(model, buckets)))
-  }
-  return {
-    flush,
-    add(model: string, ms: number): void {
-      const buckets = collected.get(model) ?? new Map<number, number>()
-      const bucket = runTimeBucket(ms)
-      collected.set(model, buckets.set(bucket, (buckets.get(bucket) ?? 0) + 1))
-      const write = (): void => void flush().catch(() => undefined)
-      if (++count >= RUNS_AT_ONCE) write()
-      else timer ??= setTimeout(write, RUNS_WITHIN_MS).unref()
-    },
-  }
 }
 
 const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
@@ -112,10 +70,6 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   const { clock, run } = options.commits
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
-
-  const durations = collectRuns((model, buckets) =>
-    rememberRun(redis, [keys.runTimes(model)], [String(MAX_RUNS), ...[...buckets].flat().map(String)]),
-  )
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
@@ -141,14 +95,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
-  const pauseOf = singleFlight(async (account) => {
-    const fields = ['paused_until', 'pause_reason', 'half_open'] as const
-    const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
-    if (until && Number(until) > clock.now()) return pauseSchema.parse({ reason, until })
-    return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
-  })
-
+  const shared = { redis, keys, timings, account: options.account, now: clock.now }
   return {
+    ...createRedisPredictionIndex(shared),
+    ...createRedisDueIndex(shared),
+    ...createRedisRunTimes(shared),
+    ...createRedisCreationBreaker({ ...shared, creates }),
     load,
     read: async (id) => (await readMany([id]))[0] ?? null,
 
@@ -217,166 +169,16 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return decodeHistory(Object.entries(await redis.hgetall(keys.job(id))).flat())
     },
 
-    async unknownAttempts(account) {
-      const flat = await redis.zrangebyscore(keys.unknown(account), '-inf', '+inf', 'WITHSCORES')
-      return Array.from({ length: flat.length / 2 }, (_, i) => {
-        const [job = '', n] = (flat[2 * i] ?? '').split(':')
-        return { job, attempt: Number(n), intended_at: Number(flat[2 * i + 1]) }
-      })
-    },
-
-    async unowned(account, predictions) {
-      if (predictions.length === 0) return []
-      const [owners, foreign] = await Promise.all([
-        redis.mget(predictions.map((id) => keys.prediction(account, id))),
-        redis.zmscore(keys.foreign(account), predictions),
-      ])
-      return predictions.filter((_id, i) => owners[i] === null && foreign[i] === null)
-    },
-
-    async openOwners(account, predictions) {
-      const owners = new Map<string, { job: string; attempt: number }>()
-      if (predictions.length === 0) return owners
-      const members = await redis.mget(predictions.map((id) => keys.prediction(account, id)))
-      const known = predictions.flatMap((id, i) => (members[i] ? [{ id, member: members[i] }] : []))
-      if (known.length === 0) return owners
-      const open = await redis.smismember(keys.open(account), ...known.map(({ member }) => member))
-      for (const [i, { id, member }] of known.entries()) {
-        const [job = '', n] = member.split(':')
-        if (open[i] === 1) owners.set(id, { job, attempt: Number(n) })
-      }
-      return owners
-    },
-
-    async isForeign(account, prediction) {
-      return (await redis.zscore(keys.foreign(account), prediction)) !== null
-    },
-
-    async rememberForeign(account, prediction) {
-      const now = clock.now()
-      await redis
-        .pipeline()
-        .zadd(keys.foreign(account), String(now), prediction)
-        .zremrangebyscore(keys.foreign(account), '-inf', String(now - 2 * timings.outputLifetime))
-        .exec()
-    },
-
-    async webhookCame() {
-      await redis.hset(keys.account(options.account), 'silence', '0')
-    },
-
-    async webhooksSilent(account) {
-      return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
-    },
-
     now: () => redisNow(redis),
-
-    async expectedRun(model) {
-      await durations.flush()
-      return runTimeQuantile(numbers(await redis.hgetall(keys.runTimes(model))), 0.9)
-    },
-
-    async runTimes(model) {
-      await durations.flush()
-      const runs = numbers(await redis.hgetall(keys.runTimes(model)))
-      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
-      return p50 === null || p90 === null ? null : { p50, p90 }
-    },
 
     passPlace: async (id) => (await passPlace(redis, [keys.job(id)], ['1'])) === 1,
     async takePlaceBack(id) {
       await passPlace(redis, [keys.job(id)], ['0'])
     },
 
-    rememberRun: durations.add,
-
-    async beginProbe(account) {
-      return Number(await beginProbe(redis, [keys.account(account)], [String(timings.readTimeout)])) === 1
-    },
-
-    async endProbe(account, result) {
-      const { first, longest } = timings.troublePause
-      const args = [result.well ? '1' : '0', String(first), String(longest), result.well ? '' : result.reason]
-      await endProbe(redis, [keys.account(account)], args)
-    },
-
-    async endRefusal(account, reasons) {
-      await endRefusal(redis, [keys.account(account)], [...reasons])
-    },
-
-    async storageFailed() {
-      const now = clock.now()
-      await redis.hsetnx(keys.storage, 'failing_since', String(Math.round(now)))
-      return now - Number(await redis.hget(keys.storage, 'failing_since'))
-    },
-
-    async storageWorked() {
-      await redis.del(keys.storage)
-    },
-
-    async storageFailingFor() {
-      const since = await redis.hget(keys.storage, 'failing_since')
-      return since === null ? null : clock.now() - Number(since)
-    },
-
-    async pauseCreation(account, ms, reason) {
-      await pauseAccount(redis, [keys.account(account)], [String(ms), reason])
-    },
-
     artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(clock.now() + ms))),
 
-    async joinLine(jobs) {
-      const [, claims, length] = await Promise.all([
-        jobs.length === 0 ? 0 : redis.zadd(keys.line, ...jobs.flatMap((id) => ['0', id])),
-        redis.get(keys.lineClaims),
-        redis.zcard(keys.line),
-      ])
-      return { claims: Number(claims ?? 0), length }
-    },
-
-    async claimLine(limit, isFirst) {
-      const args = [String(limit), String(timings.dueLease), isFirst ? '1' : '0']
-      const [left, ...jobs] = claimedLine.parse(await claimLine(redis, [keys.line, keys.lineClaims, keys.due], args))
-      return { jobs, left }
-    },
-
-    async claimDue(limit) {
-      const reply = z
-        .array(z.string())
-        .parse(
-          await claimDue(
-            redis,
-            [keys.due, keys.swept, keys.account(options.account)],
-            [String(timings.dueLease), String(limit)],
-          ),
-        )
-      const [now = '0', ...members] = reply
-      return { now: Number(now), members: members.flatMap(parseDueMember) }
-    },
-
     allowIntents: (generation) => options.commits.allowIntents(generation),
-
-    async sweptAgo() {
-      const at = await redis.get(keys.swept)
-      // A time in the future: the clock of Redis was set back, and the next sweep corrects it.
-      return at === null ? null : Math.max(0, clock.now() - Number(at))
-    },
-
-    async rearm({ member }, inMs) {
-      await redis.zadd(keys.due, 'XX', String(Math.round(clock.now() + inMs)), member)
-    },
-
-    async dropDue({ member }) {
-      await redis.zrem(keys.due, member)
-    },
-
-    async claimRetention(limit) {
-      const args = [String(timings.dueLease), String(limit)]
-      const [now = '0', ...ids] = z
-        .array(z.string())
-        .parse(await claimDue(redis, [keys.retention, keys.swept, keys.account(options.account)], args))
-      return { now: Number(now), ids }
-    },
 
     async deferRetention({ job, attempts, effects }) {
       const open = attempts.filter(({ state }) => state !== 'closed').map(({ n }) => dueAttempt(job.id, n))
@@ -408,15 +210,6 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         const args = [text ?? '', keptFilesMember(job), tenant, String(bytes), String(files)]
         if (Number(await forgetKept(redis, names, args)) === 1) return
       }
-    },
-
-    openPredictions: (account) => redis.scard(keys.open(account)),
-
-    pause: async (account) => (await pauseOf(account)).result,
-
-    async createsFree(account) {
-      const [arrival, now] = await Promise.all([redis.hget(keys.account(account), 'next_arrival'), redisMicros(redis)])
-      return tokensFree(creates, Number(arrival ?? 0), now)
     },
 
     async deadLetter(letter) {

@@ -1,0 +1,65 @@
+import type { Redis } from 'ioredis'
+import { loadScript } from '../../redis/script.ts'
+import type { JobKeys } from '../record/job-keys.ts'
+import type { RunTimes } from '../ports.ts'
+import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
+
+const rememberRun = loadScript(new URL('remember-run.lua', import.meta.url))
+
+/** Delay until the runs of a process are written together, ms. */
+const RUNS_WITHIN_MS = 250
+/** Runs that are written together at most: newer ones weigh more, so the script must see them in parts. */
+const RUNS_AT_ONCE = MAX_RUNS / 20
+
+/** Collects durations of runs and writes those of a model together: they are a digest, in which a lost run is no loss. */
+function collectRuns(writeRuns: (model: string, buckets: ReadonlyMap<number, number>) => Promise<unknown>) {
+  let collected = new Map<string, Map<number, number>>()
+  let count = 0
+  let timer: NodeJS.Timeout | undefined
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    count = 0
+    const models = collected
+    collected = new Map()
+    await Promise.all([...models].map(([model, buckets]) => writeRuns(model, buckets)))
+  }
+  return {
+    flush,
+    add(model: string, ms: number): void {
+      const buckets = collected.get(model) ?? new Map<number, number>()
+      const bucket = runTimeBucket(ms)
+      collected.set(model, buckets.set(bucket, (buckets.get(bucket) ?? 0) + 1))
+      const write = (): void => void flush().catch(() => undefined)
+      if (++count >= RUNS_AT_ONCE) write()
+      else timer ??= setTimeout(write, RUNS_WITHIN_MS).unref()
+    },
+  }
+}
+
+export function createRedisRunTimes({ redis, keys }: { redis: Redis; keys: JobKeys }): RunTimes {
+  const durations = collectRuns((model, buckets) =>
+    rememberRun(redis, [keys.runTimes(model)], [String(MAX_RUNS), ...[...buckets].flat().map(String)]),
+  )
+
+  /** Number of runs by bucket. */
+  async function read(model: string): Promise<Record<string, number>> {
+    await durations.flush()
+    const counts = await redis.hgetall(keys.runTimes(model))
+    return Object.fromEntries(Object.entries(counts).map(([bucket, count]) => [bucket, Number(count)]))
+  }
+
+  return {
+    async expectedRun(model) {
+      return runTimeQuantile(await read(model), 0.9)
+    },
+
+    async runTimes(model) {
+      const runs = await read(model)
+      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
+      return p50 === null || p90 === null ? null : { p50, p90 }
+    },
+
+    rememberRun: durations.add,
+  }
+}

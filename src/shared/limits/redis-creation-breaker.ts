@@ -1,0 +1,106 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import {
+  SILENT_FROM,
+  type CreationBreaker,
+  type JobFigures,
+  type StorageHealth,
+  type WebhookSilence,
+} from '../jobs/ports.ts'
+import type { Timings } from '../jobs/rules/timings.ts'
+import { clockLua, redisMicros } from '../redis/clock.ts'
+import { loadScript } from '../redis/script.ts'
+import { singleFlight } from '../values/single-flight.ts'
+import { tokensFree, type Rate } from './rules/budget.ts'
+
+const lua = (name: string): URL => new URL(name, import.meta.url)
+const pauseClock = [clockLua, lua('pause-clock.lua')]
+const beginProbe = loadScript(lua('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
+const endProbe = loadScript(lua('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const endRefusal = loadScript(lua('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const pauseAccount = loadScript(lua('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
+
+const pauseSchema = z.object({
+  // A newer release may pause for a reason that this one does not know.
+  reason: z.enum(['rate_limited', 'upstream', 'account', 'webhook', 'storage']).catch('upstream'),
+  until: z.coerce.number().nullable(),
+})
+
+/** Whether an account may create now: its circuit breaker, its create budget, its webhooks, and the storage of outputs. */
+export function createRedisCreationBreaker({
+  redis,
+  keys,
+  account: own,
+  creates,
+  timings,
+  now,
+}: {
+  redis: Redis
+  keys: JobKeys
+  account: string
+  creates: Rate
+  timings: Pick<Timings, 'readTimeout' | 'troublePause'>
+  /** Approximate time of Redis, ms. */
+  now: () => number
+}): CreationBreaker & StorageHealth & WebhookSilence & Pick<JobFigures, 'createsFree'> {
+  const pauseOf = singleFlight(async (account) => {
+    const fields = ['paused_until', 'pause_reason', 'half_open'] as const
+    const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
+    if (until && Number(until) > now()) return pauseSchema.parse({ reason, until })
+    return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
+  })
+
+  return {
+    async beginProbe(account) {
+      return Number(await beginProbe(redis, [keys.account(account)], [String(timings.readTimeout)])) === 1
+    },
+
+    async endProbe(account, result) {
+      const { first, longest } = timings.troublePause
+      const args = [result.well ? '1' : '0', String(first), String(longest), result.well ? '' : result.reason]
+      await endProbe(redis, [keys.account(account)], args)
+    },
+
+    async endRefusal(account, reasons) {
+      await endRefusal(redis, [keys.account(account)], [...reasons])
+    },
+
+    async pauseCreation(account, ms, reason) {
+      await pauseAccount(redis, [keys.account(account)], [String(ms), reason])
+    },
+
+    pause: async (account) => (await pauseOf(account)).result,
+
+    async storageFailed() {
+      const at = now()
+      await redis.hsetnx(keys.storage, 'failing_since', String(Math.round(at)))
+      return at - Number(await redis.hget(keys.storage, 'failing_since'))
+    },
+
+    async storageWorked() {
+      await redis.del(keys.storage)
+    },
+
+    async storageFailingFor() {
+      const since = await redis.hget(keys.storage, 'failing_since')
+      return since === null ? null : now() - Number(since)
+    },
+
+    async createsFree(account) {
+      const [arrival, micros] = await Promise.all([
+        redis.hget(keys.account(account), 'next_arrival'),
+        redisMicros(redis),
+      ])
+      return tokensFree(creates, Number(arrival ?? 0), micros)
+    },
+
+    async webhookCame() {
+      await redis.hset(keys.account(own), 'silence', '0')
+    },
+
+    async webhooksSilent(account) {
+      return Number(await redis.hget(keys.account(account), 'silence')) >= SILENT_FROM
+    },
+  }
+}
