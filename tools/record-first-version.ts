@@ -31,12 +31,12 @@ if (checkout === '' || redisUrl === '') {
 }
 
 /** What the answers to the requests of this tool have; each has some of it. */
-const told = z.object({ id: z.string().default(''), phase: z.string().default('') })
-const answerSchema = told.extend({
+const seenJob = z.object({ id: z.string().default(''), phase: z.string().default('') })
+const answerSchema = seenJob.extend({
   prediction_id: z.string().nullable().default(null),
   key: z.string().default(''),
   url: z.string().default(''),
-  data: z.array(told).default([]),
+  data: z.array(seenJob).default([]),
 })
 type Answer = z.output<typeof answerSchema>
 

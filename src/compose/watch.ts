@@ -48,7 +48,7 @@ const nextStep = ({ reason, until }: Pause): string => {
 
 /**
  * The account's pause is shared: every process reports it. The one that a refused token began outlives the refusal until
- * the next check ends it, and is no condition of its own.
+ * the next check ends it, and is not a separate condition.
  */
 function pauseLook({ store, conditions }: Core): Look {
   /** Checks since the token was refused. */

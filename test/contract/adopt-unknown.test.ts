@@ -7,6 +7,7 @@ import { createWebhookTokens } from '../../src/shared/replicate/rules/webhook-to
 import { createAdoptUnknown } from '../../src/workers/adopt-unknown.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 
 test('a prediction whose token was made by a newer key than the lister knows is adopted, not taken for a foreign one', async () => {
   const { redis, keys, timings, store, accepted, happen } = await jobScene()
@@ -33,10 +34,9 @@ test('a prediction whose token was made by a newer key than the lister knows is 
   const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
   const log = createLogger({ level: 'silent', readable: false })
   const ring = (): Promise<void> => Promise.resolve()
-  const doorbells = { submit: ring, line: ring, poll: ring, adopt: ring, window: ring, effect: ring }
   const adopt = createAdoptUnknown({
     store,
-    lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),
+    lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
     upstream: {
       create: never,
       cancel: never,

@@ -14,6 +14,7 @@ import { moneyScene, newJob } from '../support/money.ts'
 import { openGate } from '../support/open-gate.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { prediction } from '../unit/support/job-states.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 
 /** Records of final jobs that were folded with their clean-up. */
 
@@ -146,17 +147,8 @@ describe('a folded job', () => {
     await purge(id)
     const before = await readAll(id)
     const { store, timings } = scene
-    const nothing = (): Promise<void> => Promise.resolve()
-    const doorbells = {
-      submit: nothing,
-      line: nothing,
-      poll: nothing,
-      adopt: nothing,
-      window: nothing,
-      effect: nothing,
-    }
     const log = createLogger({ level: 'silent', readable: false })
-    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
+    const lifecycle = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => true })
     expect((await lifecycle.apply(id, seen('processing'), 'webhook')).kind).toBe('ignored')
     expect(await readAll(id)).toEqual(before)
 

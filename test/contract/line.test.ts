@@ -1,17 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { SUBMITS_AT_ONCE } from '../../src/queues/contracts.ts'
-import { closeQueues, createDoorbells, createQueues } from '../../src/queues/producer.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { dueJob } from '../../src/shared/jobs/record/due-member.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
-import { startWorkers, type Processors } from '../../src/workers/start-workers.ts'
+import type { Processors } from '../../src/workers/start-workers.ts'
 import { createSweep } from '../../src/workers/sweep.ts'
 import { dice } from '../chaos/seeded.ts'
 import { jobScene } from '../support/job-scene.ts'
-import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { queueScene } from '../support/queue-worker.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -23,45 +21,13 @@ const newId = (): string => `job_${ulid()}`
 
 async function lineScene() {
   const scene = await jobScene(SHORT_TIMINGS)
-  const prefix = `{${freshPrefix()}}:queue`
-  const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: null })
-  const queues = createQueues(redis, prefix, log)
-  const doorbells = createDoorbells(queues, scene.store)
-  const running = new Set<{ stop(): Promise<void> }>()
-  afterAll(async () => {
-    await Promise.all([...running].map((one) => one.stop()))
-    await closeQueues(queues)
-    redis.disconnect()
-  })
-  const processors = { poll: nothing, cancel: nothing, store: nothing, sweep: nothing, adopt: nothing, window: nothing }
+  const { queues, doorbells, worker } = queueScene(scene)
   return {
     ...scene,
     queues,
     doorbells,
-    /** Starts a worker process. */
-    async worker(submit: Processors['submit']) {
-      const { store, timings } = scene
-      const worker = await startWorkers({
-        redis,
-        prefix,
-        queues,
-        doorbells,
-        store,
-        timings,
-        creating: () => false,
-        stopWithin: 1000,
-        log,
-        processors: { ...processors, submit },
-      })
-      running.add(worker)
-      return {
-        async stop() {
-          running.delete(worker)
-          await worker.stop()
-        },
-      }
-    },
-    waiting: async () => (await queues.submit.getJobCounts('waiting', 'active')) as { waiting: number; active: number },
+    worker: (submit: Processors['submit']) => worker({ submit }),
+    waiting: () => queues.submit.getJobCounts('waiting', 'active'),
   }
 }
 
@@ -116,7 +82,7 @@ test('every job that joins is taken once, while several workers take and others 
   await waitFor('all to be taken', () => served.length >= joined.length)
   expect(served.toSorted()).toEqual(joined.toSorted())
   await waitFor('no doorbell to be left', async () => {
-    const { waiting, active } = await scene.waiting()
+    const { waiting = 0, active = 0 } = await scene.waiting()
     return waiting + active === 0
   })
 })

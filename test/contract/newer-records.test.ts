@@ -1,6 +1,4 @@
-import { Redis } from 'ioredis'
-import { afterAll, expect, test } from 'vitest'
-import { closeQueues, createDoorbells, createQueues } from '../../src/queues/producer.ts'
+import { expect, test } from 'vitest'
 import { dueAttempt, dueJob } from '../../src/shared/jobs/record/due-member.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { NewerRecordError } from '../../src/shared/jobs/record/record-codec.ts'
@@ -13,10 +11,10 @@ import { oneKey } from '../../src/shared/values/signing-keys.ts'
 import { createAdoptUnknown } from '../../src/workers/adopt-unknown.ts'
 import { createPollWindow } from '../../src/workers/poll-window.ts'
 import { createRecoverIntents } from '../../src/workers/recover-intents.ts'
-import { startWorkers, type Processors } from '../../src/workers/start-workers.ts'
 import { createSweep } from '../../src/workers/sweep.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
-import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { queueScene } from '../support/queue-worker.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { prediction } from '../unit/support/job-states.ts'
@@ -26,7 +24,6 @@ import { prediction } from '../unit/support/job-states.ts'
 const log = createLogger({ level: 'silent', readable: false })
 const signal = new AbortController().signal
 const nothing = (): Promise<void> => Promise.resolve()
-const silent = { submit: nothing, line: nothing, poll: nothing, adopt: nothing, window: nothing, effect: nothing }
 const tokens = createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null })
 
 /** As a newer release writes it. */
@@ -56,7 +53,7 @@ function upstreamWith(predictions: Prediction[]): PredictionPort {
 
 const partsOf = ({ store, timings }: JobScene, predictions: Prediction[]) => ({
   store,
-  lifecycle: createLifecycle({ store, doorbells: silent, timings, log, webhooks: () => false }),
+  lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
   upstream: upstreamWith(predictions),
   tokens,
   timings,
@@ -91,7 +88,7 @@ test('the sweep leaves a newer record to another worker within a second, not unt
   const batches = { tend: nothing }
   const sweep = createSweep({
     ...partsOf(scene, []),
-    doorbells: { ...silent, submit: async (id) => void rung.push(id) },
+    doorbells: { ...SILENT_DOORBELLS, submit: async (id) => void rung.push(id) },
     cleanUp: nothing,
     batches,
     slice: 1000,
@@ -104,14 +101,8 @@ test('the sweep leaves a newer record to another worker within a second, not unt
 })
 
 test('a doorbell that one worker cannot serve is rung again for the others', async () => {
-  const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: null })
-  const prefix = `{${freshPrefix()}}:queue`
-  const queues = createQueues(redis, prefix, log)
-  afterAll(async () => {
-    await closeQueues(queues)
-    redis.disconnect()
-  })
   const scene = await jobScene(SHORT_TIMINGS)
+  const { queues, doorbells, worker } = queueScene(scene)
   const served: string[] = []
   const tried = new Set<string>()
   const isFirst = (what: string): boolean => !tried.has(what) && tried.add(what).has(what)
@@ -119,7 +110,7 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
     if (isFirst(what)) throw new NewerRecordError('as a worker of the release before')
     served.push(what)
   }
-  const processors: Processors = {
+  await worker({
     submit: (id) => serve(`submit ${id}`),
     poll: (id) => serve(`poll ${id}`),
     cancel: (id) => serve(`cancel ${id}`),
@@ -129,23 +120,7 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
       const { members } = await scene.store.claimDue(10)
       for (const member of members) if (member.kind === 'job') await doorbells.submit(member.job)
     },
-    adopt: nothing,
-    window: nothing,
-  }
-  const doorbells = createDoorbells(queues, scene.store)
-  const options = {
-    redis,
-    prefix,
-    queues,
-    doorbells,
-    store: scene.store,
-    timings: scene.timings,
-    creating: () => false,
-    stopWithin: 1000,
-    log,
-  }
-  const workers = await startWorkers({ ...options, processors })
-  afterAll(() => workers.stop())
+  })
   const id = await scene.accepted()
   await doorbells.submit(id)
   await doorbells.poll(id, 1, false)
@@ -163,44 +138,16 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
 })
 
 test('a doorbell that is damaged in Redis is removed and recorded, and the next one for its job is served', async () => {
-  const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: null })
-  const prefix = `{${freshPrefix()}}:queue`
-  const queues = createQueues(redis, prefix, log)
   const scene = await jobScene({ ...SHORT_TIMINGS, doorbellLock: 1000, doorbellCheck: 200 })
+  const { redis } = scene
+  const { queues, doorbells, worker } = queueScene(scene)
   const served: string[] = []
   const serve = async (id: string): Promise<void> => void served.push(id)
-  const processors = {
-    submit: serve,
-    poll: serve,
-    cancel: serve,
-    store: serve,
-    sweep: nothing,
-    adopt: nothing,
-    window: nothing,
-  }
   const [data, options] = [await scene.accepted(), await scene.accepted()]
-  const doorbells = createDoorbells(queues, scene.store)
   for (const id of [data, options]) await doorbells.poll(id, 1, false)
   await redis.hset(queues.poll.toKey(`poll-${data}-1`), 'data', '{"v":1,')
   await redis.hset(queues.poll.toKey(`poll-${options}-1`), 'opts', 'no JSON')
-  const { store, timings } = scene
-  const workers = await startWorkers({
-    redis,
-    prefix,
-    queues,
-    doorbells,
-    store,
-    timings,
-    creating: () => false,
-    stopWithin: 1000,
-    log,
-    processors,
-  })
-  afterAll(async () => {
-    await workers.stop()
-    await closeQueues(queues)
-    redis.disconnect()
-  })
+  await worker({ poll: serve })
   const letters = async () =>
     (await scene.redis.xrange(scene.keys.deadLetters, '-', '+')).map(([, fields]) => fields.slice(0, 4))
   await waitFor('both to be recorded', async () => (await letters()).length === 2)

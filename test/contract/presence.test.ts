@@ -16,6 +16,7 @@ import { jobScene } from '../support/job-scene.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 
 const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
@@ -156,10 +157,9 @@ describe('the recovery gate', () => {
       },
     }
     const ring = (): Promise<void> => Promise.resolve()
-    const doorbells = { submit: ring, line: ring, poll: ring, adopt: ring, window: ring, effect: ring }
     const recover = createRecoverIntents({
       store,
-      lifecycle: createLifecycle({ store, doorbells, timings, log, webhooks: () => false }),
+      lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
       upstream,
       tokens: createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null }),
       reads: { take: ring },

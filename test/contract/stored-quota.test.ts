@@ -12,6 +12,7 @@ import { createRedisUploadStore } from '../../src/shared/inputs/redis-upload-sto
 import { auditReport } from '../support/audit.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { jobRecord, prediction } from '../unit/support/job-states.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 
 /** What a tenant has stored, as its quota counts it: inputs and outputs, in a real Redis. */
 
@@ -109,15 +110,7 @@ async function scene(defaults: StoredQuota['defaults'] = {}) {
 
 /** The worker that stores outputs, with a copy that always has the same files. */
 function storeWorker({ store, timings, remove }: Awaited<ReturnType<typeof scene>>, lifecycle = {}) {
-  const doorbells = {
-    submit: () => Promise.resolve(),
-    line: () => Promise.resolve(),
-    poll: () => Promise.resolve(),
-    adopt: () => Promise.resolve(),
-    window: () => Promise.resolve(),
-    effect: () => Promise.resolve(),
-  }
-  const real = createLifecycle({ store, doorbells, timings, log, webhooks: () => false })
+  const real = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false })
   return createStoreOutputs({
     store,
     lifecycle: { ...real, ...lifecycle },

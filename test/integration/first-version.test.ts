@@ -33,7 +33,7 @@ const EXCEPT: Record<string, { status: Job['status']; code: string }> = {
 /** Every job has one prediction, except those whose first one failed for a reason of the platform. */
 const isResubmitted = (name: string): boolean => name.startsWith('resubmitting')
 
-/** The models of the old jobs; what is created anew runs for a moment. */
+/** The models of the old jobs; what is created again runs for a moment. */
 function quickModels(): ModelFile {
   const { models = [] } = JSON.parse(firstVersionModels()) as ModelFile
   return { models: models.map((model) => ({ ...model, run_seconds: 0.2, start_seconds: 0.05 })) }

@@ -23,6 +23,7 @@ import {
 } from '../support/sign-webhook.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 
 /** Numbers are those of docs/failure-modes.md's list of tests. */
 
@@ -258,15 +259,6 @@ describe('the signing secret', () => {
       commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
     })
     const log = createLogger({ level: 'silent', readable: false })
-    const nothing = async (): Promise<void> => {}
-    const doorbells = {
-      submit: nothing,
-      line: nothing,
-      poll: nothing,
-      adopt: nothing,
-      window: nothing,
-      effect: nothing,
-    }
     let now = 0
     const secrets = createWebhookSecrets({
       configured: null,
@@ -277,7 +269,7 @@ describe('the signing secret', () => {
         return answer
       },
     })
-    const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => true })
+    const lifecycle = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => true })
     const receive = createWebhookReceiver({
       lifecycle,
       store,

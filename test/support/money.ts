@@ -15,7 +15,7 @@ import type { CommitRunner } from '../../src/shared/jobs/commit/commit-script.ts
 import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import type { NewJob } from '../../src/shared/jobs/rules/new-job.ts'
-import type { Doorbells, JobStore } from '../../src/shared/jobs/ports.ts'
+import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/commit/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/commit/redis-commits.ts'
 import { createGeneration } from '../../src/shared/redis/generation.ts'
@@ -24,6 +24,7 @@ import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import type { Prediction } from '../../src/shared/replicate/rules/prediction.ts'
 import { freshPrefix } from './redis.ts'
+import { SILENT_DOORBELLS } from './silent-doorbells.ts'
 
 /** Jobs that cost something, by the real scripts in a real Redis, without anything around them. */
 
@@ -34,14 +35,6 @@ const NO_FILES: Pick<Inputs, 'attach' | 'release'> = {
 }
 
 const nobody = (): Promise<void> => Promise.resolve()
-const DOORBELLS: Doorbells = {
-  submit: nobody,
-  line: nobody,
-  poll: nobody,
-  adopt: nobody,
-  window: nobody,
-  effect: nobody,
-}
 
 const TROUBLE_NEVER_STOPS = { ...DEFAULT_TIMINGS, troublePause: { first: 0, longest: 0 } }
 
@@ -62,7 +55,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const real = createRedisJobStore({ redis, keys, timings, creates, account, commits, keepEvents })
   const store = wraps.store?.(real) ?? real
   const log = createLogger({ level: 'silent', readable: false })
-  const lifecycle = createLifecycle({ store, doorbells: DOORBELLS, timings, log, webhooks: () => true })
+  const lifecycle = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => true })
   const batches = createBatches({
     store: createRedisBatchStore({
       redis,
@@ -73,7 +66,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
     }),
     jobs: store,
     lifecycle,
-    doorbells: DOORBELLS,
+    doorbells: SILENT_DOORBELLS,
     inputs: NO_FILES,
     timings,
     log,

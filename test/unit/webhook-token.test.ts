@@ -73,7 +73,7 @@ describe('a webhook URL', () => {
   })
 })
 
-test('a token is judged anew when the keys have changed, however often it was valid before', () => {
+test('a token is checked again when the keys have changed, however often it was valid before', () => {
   let accepted = [Buffer.from('old')]
   const keys: SigningKeys = { ...oneKey(Buffer.from('old')), accepted: () => accepted }
   const rotating = createWebhookTokens({ deployment: 'Dep1', keys, publicUrl: () => null })

@@ -10,7 +10,7 @@
               returns "repeated"
     ARGV[2]   the revision on which the decision was made; '' when the job must not exist yet
     ARGV[3]   the id of the commit that wrote that revision; '' for any (a memory of Redis that went back may have written
-              this revision anew)
+              this revision again)
     ARGV[4]   latest time of the commit: ms; '' for no limit
     ARGV[5]   create budget: microseconds per token; '' when this commit takes none
     ARGV[6]   create budget: tolerance in microseconds (burst minus one, times ARGV[5])
