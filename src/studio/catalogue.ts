@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query'
 import type { Model, Preset } from '../client/types.ts'
-import { errorText } from './run-store.ts'
+import { errorText } from './error-text.ts'
 import { useStudio } from './studio-context.ts'
 
 /** One list of the catalogue. */

@@ -1,5 +1,5 @@
 import { useState, type KeyboardEvent, type ReactNode } from 'react'
-import { errorText } from './run-store.ts'
+import { errorText } from './error-text.ts'
 
 interface Props {
   icon: ReactNode

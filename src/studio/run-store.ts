@@ -1,5 +1,6 @@
-import { ApiError, isFinal, type Client, type ListOptions, type StreamState } from '../client/client.ts'
+import { isFinal, type Client, type ListOptions, type StreamState } from '../client/client.ts'
 import type { Artifact, Job, JobStatus } from '../client/types.ts'
+import { errorText } from './error-text.ts'
 
 const PAGE = 60
 /** Signed URLs are valid for an hour. A URL younger than this is kept, so pictures are not reloaded. */
@@ -288,8 +289,4 @@ const queryOf = ({ status, preset, batch }: SheetFilter): ListOptions => ({
 
 function newerThan(a: Job, b: Job): boolean {
   return a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at
-}
-
-export function errorText(error: unknown): string {
-  return error instanceof ApiError || error instanceof Error ? error.message : String(error)
 }

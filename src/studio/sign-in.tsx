@@ -1,5 +1,6 @@
 import { useState, type FormEvent } from 'react'
 import { ApiError, type Client } from '../client/client.ts'
+import { errorText } from './error-text.ts'
 import { Logo } from './logo.tsx'
 import { session, useSession } from './session.ts'
 import { ThemeSwitch } from './shell.tsx'
@@ -18,7 +19,7 @@ export function SignIn({ client }: { client: Client }) {
       session.entered()
     } catch (error) {
       const refused = error instanceof ApiError && error.status === 401
-      setProblem(refused ? 'This key is not valid.' : error instanceof Error ? error.message : String(error))
+      setProblem(refused ? 'This key is not valid.' : errorText(error))
       setBusy(false)
     }
   }

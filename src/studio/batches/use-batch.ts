@@ -1,9 +1,9 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect } from 'react'
 import type { Batch } from '../../client/types.ts'
+import { errorText } from '../error-text.ts'
 import { usePageVisible } from '../page-visible.ts'
 import { pagesOf } from '../queries.ts'
-import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 
 const keyOf = (id: string) => ['batch', id] as const

@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
 import type { Spending, SpendingSum } from '../../client/types.ts'
+import { errorText } from '../error-text.ts'
 import { counted } from '../format.ts'
 import { credits } from '../money.ts'
 import { every } from '../queries.ts'
-import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 import { Problem } from '../problem.tsx'
 

@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from 'react'
 import { isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { CopyButton } from '../copy-button.tsx'
+import { errorText } from '../error-text.ts'
 import { every } from '../queries.ts'
-import { errorText } from '../run-store.ts'
 import { useStudio } from '../studio-context.ts'
 
 /** Requested from Replicate only while the logs are open, and rarely. */

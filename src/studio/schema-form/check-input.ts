@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../client/types.ts'
+import { errorText } from '../error-text.ts'
 import { isObject, type Field } from './fields.ts'
 
 /** Errors by field name. Only checks that need no request; the service's validation decides. */
@@ -46,6 +47,6 @@ export function parseInput(text: string): { input: JsonObject } | { problem: str
     const value: Json = JSON.parse(text)
     return isObject(value) ? { input: value } : { problem: 'The input must be an object: { … }' }
   } catch (error) {
-    return { problem: `Invalid JSON: ${error instanceof Error ? error.message : String(error)}` }
+    return { problem: `Invalid JSON: ${errorText(error)}` }
   }
 }
