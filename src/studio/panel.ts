@@ -1,6 +1,6 @@
-import { useEffect, useRef, useState, type RefObject } from 'react'
+import { useCallback, useEffect, useRef, useState, type RefObject } from 'react'
 
-export interface Panel {
+interface Panel {
   isOpen: boolean
   /** The element that contains the button and the panel. */
   box: RefObject<HTMLDivElement | null>
@@ -16,10 +16,10 @@ export function usePanel(): Panel {
   const box = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
 
-  const close = () => {
+  const close = useCallback(() => {
     setOpen(false)
     button.current?.focus()
-  }
+  }, [])
 
   useEffect(() => {
     if (!isOpen) return undefined
@@ -29,8 +29,7 @@ export function usePanel(): Panel {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== 'Escape') return
       event.preventDefault()
-      setOpen(false)
-      button.current?.focus()
+      close()
     }
     document.addEventListener('pointerdown', onOutside)
     document.addEventListener('focusin', onOutside)
@@ -41,7 +40,7 @@ export function usePanel(): Panel {
       document.removeEventListener('focusin', onOutside)
       document.removeEventListener('keydown', onKey, true)
     }
-  }, [isOpen])
+  }, [isOpen, close])
 
   return { isOpen, box, button, toggle: () => setOpen(!isOpen), close }
 }
