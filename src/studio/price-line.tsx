@@ -1,11 +1,8 @@
-import { useQuery } from '@tanstack/react-query'
 import type { JsonObject } from '../client/types.ts'
+import { useCredits } from './credits/use-credits.ts'
 import { duration } from './format.ts'
 import { credits, estimateOf, priceBreakdown, roughCredits } from './money.ts'
-import { every } from './queries.ts'
 import type { Recipe } from './recipe.ts'
-import { useStudio } from './studio-context.ts'
-import { useMay } from './who.ts'
 
 interface Props {
   recipe: Recipe
@@ -54,13 +51,7 @@ const missing = (defaults: JsonObject, input: JsonObject): JsonObject =>
 const REFRESH_MS = 30_000
 
 function Balance({ estimate }: { estimate: number }) {
-  const { client } = useStudio()
-  const { data: account } = useQuery({
-    queryKey: ['credits'],
-    queryFn: () => client.credits(),
-    enabled: useMay('credits:read'),
-    ...every(REFRESH_MS),
-  })
+  const { data: account } = useCredits(REFRESH_MS)
   const held = 'This amount is held until completion; then the actual usage is charged. A failed run costs nothing.'
   if (!account || account.unlimited) return <p className="price-note">{held}</p>
   const short = estimate - account.balance

@@ -1,15 +1,13 @@
-import { useQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import type { Credits } from '../../client/types.ts'
 import { errorText } from '../error-text.ts'
 import { Figure, Figures } from '../figures.tsx'
 import { credits } from '../money.ts'
-import { every } from '../queries.ts'
 import { useFollowAll } from '../runs.ts'
-import { useStudio } from '../studio-context.ts'
 import { useMay, useWho } from '../who.ts'
 import { Ledger } from './ledger.tsx'
 import { SpendingCard } from './spending.tsx'
+import { useCredits } from './use-credits.ts'
 import { Problem } from '../problem.tsx'
 
 const REFRESH_MS = 5_000
@@ -43,12 +41,7 @@ export function CreditsPage() {
 }
 
 function Account() {
-  const { client } = useStudio()
-  const { data: account, error } = useQuery({
-    queryKey: ['credits'],
-    queryFn: () => client.credits(),
-    ...every(REFRESH_MS),
-  })
+  const { data: account, error } = useCredits(REFRESH_MS)
   return (
     <section className="card" aria-label="Account">
       <Problem text={error && errorText(error)} />
