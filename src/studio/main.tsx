@@ -35,6 +35,7 @@ window.addEventListener('hashchange', () => void enterByLink(client))
 void enterByLink(client).then(() =>
   page.render(
     <StrictMode>
+      {/* Lucide draws on a grid of 24: this stroke is 1.5 pixels wide at 16. */}
       <LucideProvider size={16} strokeWidth={2.25} className="icon">
         <App client={client} />
       </LucideProvider>

@@ -170,7 +170,7 @@ describe('Studio', () => {
     await page.getByRole('region', { name: 'Verdict' }).waitFor()
   })
 
-  test('asks a service that does not respond once, however often the page would read it', async () => {
+  test('sends one request to a service that does not respond, however often the page repeats the read', async () => {
     const page = await visit('/livez')
     let asked = 0
     await page.route('**/v1/health', () => void (asked += 1))
@@ -227,7 +227,7 @@ describe('Studio', () => {
     await page.waitForURL((url) => url.pathname === '/')
   })
 
-  test('closes a panel on Escape, which leaves no page, and when the focus or a click goes elsewhere', async () => {
+  test('closes a panel on Escape without leaving the page, and on a focus or click elsewhere', async () => {
     const page = await visit(`/runs/${failed.id}`)
     const account = page.getByRole('button', { name: /^Account/ })
     const panel = page.getByText('operate the deployment')

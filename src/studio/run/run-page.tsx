@@ -25,7 +25,7 @@ export function RunPage({ id }: { id: string }) {
   const job = useJob(id)
   const { error, refetch } = useQuery({ queryKey: ['run', id], queryFn: () => runs.read(id) })
   const lasting = error instanceof ApiError && error.status < 500
-  // The page has the id as its key. In braces: newer browsers return a promise, which is no cleanup.
+  // Runs once for each run, as the page has the id as its key. In braces, because newer browsers return a promise.
   useEffect(() => {
     scrollTo(0, 0)
   }, [])
