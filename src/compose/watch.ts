@@ -47,23 +47,23 @@ const nextStep = ({ reason, until }: Pause): string => {
 }
 
 /**
- * The account's pause is shared: every process reports it. The one that a refused token began outlives the refusal until
- * the next check ends it, and is not a separate condition.
+ * The account's pause is shared: every process reports it. A token that is accepted ends the pause that its refusal began,
+ * before that pause could become a separate condition.
  */
 function pauseLook({ store, conditions }: Core): Look {
-  /** Checks since the token was refused. */
-  let checksSince = Infinity
+  let wasRefused = false
   return async () => {
-    const found = await store.pause(ACCOUNT)
-    checksSince = conditions.has('token_refused') ? 0 : checksSince + 1
-    const pause = found?.reason === 'account' && checksSince > 0 && checksSince <= CHECKS_UNTIL_OVER ? null : found
+    let pause = await store.pause(ACCOUNT)
+    if (conditions.has('token_refused')) wasRefused = true
+    else if (wasRefused) {
+      await store.endRefusal(ACCOUNT, ['account'])
+      wasRefused = false
+      pause = await store.pause(ACCOUNT)
+    }
     const detail = pause && nextStep(pause)
     return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
   }
 }
-
-/** Checks after which a pause has ended that the refusal of the token began. */
-const CHECKS_UNTIL_OVER = 3
 
 const troubleLook =
   ({ store, webhooks }: Core): Look =>
@@ -107,8 +107,8 @@ function clockLook({ store, timings, upstreamClock }: Core): Look {
 
 /**
  * Checks the token at startup, so that an invalid one is reported before the first job; later only while upstream is
- * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result. A token that
- * is accepted ends a pause that its refusal began; so does the start of a process, which may have corrected settings.
+ * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result. The start of a
+ * process, which may have corrected settings, ends a pause that a refusal began.
  */
 export function upstreamLook(
   { redis, keys, conditions, timings, upstream, store }: Core,
@@ -116,31 +116,17 @@ export function upstreamLook(
 ): Look {
   const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
   let isTried = false
-  let wasRefused = false
-  let over: Parameters<typeof store.endRefusal>[1] = []
   const isTroubled = (): boolean => conditions.has('token_refused') || conditions.has('upstream_failing')
   const ask: Look = async () => {
     await reads.take(AbortSignal.timeout(timings.readTimeout))
     const found = await upstream.account()
-    if (!isTried && found === 'well') over = ['account', 'webhook']
+    if (!isTried && found === 'well') await store.endRefusal(ACCOUNT, ['account', 'webhook'])
     isTried = true
     return {}
   }
   const { first } = timings.troublePause
   const asked = pacedLook(ask, { calm: first, first, longest: first })
-  return async () => {
-    if (!isTried || isTroubled()) await asked()
-    if (conditions.has('token_refused')) wasRefused = true
-    else if (wasRefused) {
-      wasRefused = false
-      over = ['account']
-    }
-    if (over.length > 0) {
-      await store.endRefusal(ACCOUNT, over)
-      over = []
-    }
-    return {}
-  }
+  return async () => (!isTried || isTroubled() ? asked() : {})
 }
 
 /** Pauses creation while outputs cannot be stored, so that no output is paid for and lost. */
