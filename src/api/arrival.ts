@@ -1,5 +1,4 @@
 import ipaddr from 'ipaddr.js'
-import { remembered } from '../shared/values/remembered.ts'
 
 /** Origin of a request: its client address, and the name by which it addressed this service. */
 export interface Arrival {
@@ -64,16 +63,8 @@ function withoutPort(text: string): string | null {
   return ipaddr.isValid(bare) ? bare : null
 }
 
-/** The scheme and the host of an origin; there is only one PUBLIC_URL. */
-const originParts = remembered(1, (origin): Pick<URL, 'protocol' | 'host'> => {
-  const { protocol, host } = new URL(origin)
-  return { protocol, host }
-})
-
 /** Scheme by the `Origin`, which browsers send with every request that sets a cookie; without one, by PUBLIC_URL for its host. */
 function saysHttps(origin: string | undefined, host: string | undefined, publicOrigin: string | null): boolean {
   if (origin !== undefined && URL.canParse(origin)) return new URL(origin).protocol === 'https:'
-  if (publicOrigin === null) return false
-  const { protocol, host: publicHost } = originParts(publicOrigin)
-  return protocol === 'https:' && publicHost === host
+  return host !== undefined && publicOrigin === `https://${host}`
 }

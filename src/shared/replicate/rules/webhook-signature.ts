@@ -1,4 +1,5 @@
-import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
+import { remembered } from '../../values/remembered.ts'
 
 /**
  * Standard Webhooks, receiving side: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64 after
@@ -16,18 +17,12 @@ export interface SignedRequest {
   body: Buffer
 }
 
-/** Keys of the last few secrets: making one costs several times as much as the HMAC of a webhook. */
-const keys = new Map<string, KeyObject>()
 const KEPT_KEYS = 8
 
-function secretKey(secret: string): KeyObject {
-  const known = keys.get(secret)
-  if (known) return known
-  if (keys.size >= KEPT_KEYS) keys.clear()
-  const key = createSecretKey(Buffer.from(secret.replace(/^whsec_/, ''), 'base64'))
-  keys.set(secret, key)
-  return key
-}
+/** Keys are kept, because making one costs several times as much as the HMAC of a webhook. */
+const secretKey = remembered(KEPT_KEYS, (secret) =>
+  createSecretKey(Buffer.from(secret.replace(/^whsec_/, ''), 'base64')),
+)
 
 /** Exactly 32 bytes of strict base64, else null: a shorter signature must never match a prefix. */
 function decodeSignature(text: string): Buffer | null {
