@@ -7,7 +7,7 @@ import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../s
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
 import { pick } from '../shared/values/pick.ts'
-import { invalidRequest, readJobRequest, type JobRequest } from './schemas.ts'
+import { invalidRequest, jobRequestSchema, parseWith, type JobRequest } from './schemas.ts'
 
 type Target = Pick<JobRecord, 'model' | 'version'>
 
@@ -39,7 +39,7 @@ export interface ResolveJobDependencies {
 
 export function createResolveJob({ catalogue, mayRun, keep: deployment }: ResolveJobDependencies): ResolveJob {
   return async (given, tenant, at = '') => {
-    const request = readJobRequest(given, at)
+    const request = parseWith(jobRequestSchema, given, at)
     mayRun(request.preset ?? null)
     const { job, wrong } = await (request.preset === undefined
       ? raw(request, tenant)

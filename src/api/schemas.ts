@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { OWNER_NAME, ownerName, requestPolicySchemas, VERSION } from '../shared/catalogue/rules/policies.ts'
+import { ownerName, requestPolicySchemas, VERSION } from '../shared/catalogue/rules/policies.ts'
 import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
 import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
@@ -15,12 +15,10 @@ export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 const MAX_INPUT_BYTES = 64 * 1024
 const MAX_METADATA_BYTES = 4 * 1024
 
-const isWithin = (value: JsonObject, maxBytes: number): boolean => Buffer.byteLength(JSON.stringify(value)) <= maxBytes
-
 const jsonObject = (maxBytes: number) =>
   z
     .custom<JsonObject>(isObject, { params: { code: 'invalid_type', expected: 'object' }, abort: false })
-    .refine((value) => isWithin(value, maxBytes), {
+    .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, {
       error: `The limit is ${maxBytes} bytes of JSON.`,
       params: { code: 'too_large' },
       when: ({ value }) => isObject(value),
@@ -50,30 +48,6 @@ export const jobRequestSchema = z
   )
 
 export type JobRequest = z.output<typeof jobRequestSchema>
-
-/**
- * Validates a request for a job; throws `invalid_request` with a pointer for each wrong field. The usual request, which sets
- * no policy, is checked by hand, because it arrives with every job; the schema judges everything else. `at`: pointer of the
- * request in the body.
- */
-export const readJobRequest = (given: unknown, at = ''): JobRequest =>
-  usualJobRequest(given) ?? parseWith(jobRequestSchema, given, at)
-
-/** How to run it, besides the input, and what a name of each kind looks like. */
-const TARGETS = { preset: PRESET_NAME, model: OWNER_NAME, version: VERSION, deployment: OWNER_NAME } as const
-
-/** null: not a usual request, which does not mean that the schema refuses it. */
-function usualJobRequest(given: unknown): JobRequest | null {
-  if (!isObject(given)) return null
-  const [name, ...others] = Object.keys(given).filter((key) => key !== 'input' && key !== 'metadata')
-  if (name !== 'preset' && name !== 'model' && name !== 'version' && name !== 'deployment') return null
-  const target = given[name]
-  if (others.length > 0 || typeof target !== 'string' || !TARGETS[name].test(target)) return null
-  const { input, metadata = {} } = given
-  if (!isObject(input) || !isWithin(input, MAX_INPUT_BYTES)) return null
-  if (!isObject(metadata) || !isWithin(metadata, MAX_METADATA_BYTES)) return null
-  return { [name]: target, input, metadata }
-}
 
 export const MAX_BATCH_ITEMS = 1000
 

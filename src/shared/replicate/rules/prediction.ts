@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isTooDeep } from '../../values/json-depth.ts'
-import { isObject, type Json, type JsonObject } from '../../values/json.ts'
+import type { Json, JsonObject } from '../../values/json.ts'
 
 /**
  * Parser for Replicate's prediction. Optional fields can be missing or null, times have ms, µs or ns, `version` can be
@@ -23,7 +23,6 @@ const ERROR_HEAD = 16_384
 const ERROR_TAIL = 4096
 /** Limit in characters of JSON. */
 const MAX_METRICS = 65_536
-const MAX_STATUS = 64
 
 const endsOf = (text: string): string =>
   text.length <= ERROR_HEAD + ERROR_TAIL + 3 ? text : `${text.slice(0, ERROR_HEAD)}\n\u2026\n${text.slice(-ERROR_TAIL)}`
@@ -36,14 +35,13 @@ function errorOf(value: unknown): string | null {
     : endsOf(JSON.stringify(value))
 }
 
-const PREDICTION_ID = /^[A-Za-z0-9_-]{1,128}$/
-export const predictionId = z.string().regex(PREDICTION_ID)
+export const predictionId = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/)
 
 const isSmall = (value: JsonObject): boolean => !isTooDeep(value) && JSON.stringify(value).length <= MAX_METRICS
 
 const fields = z.object({
   id: predictionId,
-  status: z.string().max(MAX_STATUS),
+  status: z.string().max(64),
   model: z.string().nullish(),
   version: z.string().nullish(),
   input: shallow.nullish().catch(null),
@@ -79,51 +77,8 @@ const withoutDeepOutput = (prediction: z.output<typeof fields>): Prediction =>
 
 export const predictionSchema = fields.transform(withoutDeepOutput)
 
-const isTextOrNothing = (value: unknown): value is string | null | undefined =>
-  value === undefined || value === null || typeof value === 'string'
-
-/** Objects as zod copies them: a key that would set the prototype is left out. */
-const isPlain = (value: unknown): value is JsonObject => isObject(value) && !Object.hasOwn(value, '__proto__')
-
-/**
- * The prediction in a parsed body; null when it is none. Replicate's usual body is checked by hand, because every webhook
- * brings one; the schema judges everything else.
- */
-export function readPrediction(value: unknown): Prediction | null {
-  return usualPrediction(value) ?? predictionSchema.safeParse(value).data ?? null
-}
-
-/** null: not a usual prediction, which does not mean that the schema refuses it. */
-function usualPrediction(value: unknown): Prediction | null {
-  if (!isPlain(value)) return null
-  const { id, status, input, output, metrics, data_removed: removed } = value
-  if (typeof id !== 'string' || !PREDICTION_ID.test(id)) return null
-  if (typeof status !== 'string' || status.length > MAX_STATUS) return null
-  if (removed !== undefined && removed !== null && typeof removed !== 'boolean') return null
-  if (value.output_left_out !== undefined || value.logs_left_out !== undefined) return null
-  if (input !== undefined && input !== null && !(isPlain(input) && !isTooDeep(input))) return null
-  if (metrics !== undefined && metrics !== null && !(isPlain(metrics) && isSmall(metrics))) return null
-  const { model, version, logs, webhook, created_at, started_at, completed_at } = value
-  if (!isTextOrNothing(model) || !isTextOrNothing(version) || !isTextOrNothing(logs) || !isTextOrNothing(webhook))
-    return null
-  if (!isTextOrNothing(created_at) || !isTextOrNothing(started_at) || !isTextOrNothing(completed_at)) return null
-  return withoutDeepOutput({
-    id,
-    status,
-    ...(model === undefined ? {} : { model }),
-    ...(version === undefined ? {} : { version }),
-    ...(input === undefined ? {} : { input }),
-    output: output ?? null,
-    error: errorOf(value.error),
-    ...(logs === undefined ? {} : { logs }),
-    ...(metrics === undefined ? {} : { metrics }),
-    created_at: timeOf(created_at),
-    started_at: timeOf(started_at),
-    completed_at: timeOf(completed_at),
-    ...(removed === undefined ? {} : { data_removed: removed }),
-    ...(webhook === undefined ? {} : { webhook }),
-  })
-}
+/** The prediction in a parsed body; null when it is none. */
+export const readPrediction = (value: unknown): Prediction | null => predictionSchema.safeParse(value).data ?? null
 
 export const TERMINAL_STATUSES = ['succeeded', 'failed', 'canceled', 'aborted'] as const
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number]
