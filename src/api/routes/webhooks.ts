@@ -5,7 +5,7 @@ import type { DeadLetters, DueTimes, PredictionIndex } from '../../shared/jobs/p
 import type { Logger } from '../../shared/process/logger.ts'
 import { createSampler } from '../../shared/values/sampled.ts'
 import { isTerminal, readPrediction, type Prediction } from '../../shared/replicate/rules/prediction.ts'
-import type { WebhookSecrets } from '../../shared/replicate/rules/webhook-secrets.ts'
+import type { WebhookSecrets } from '../../shared/replicate/webhook-secrets.ts'
 import { verifySignature } from '../../shared/replicate/rules/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/rules/webhook-token.ts'
 import { JOB_ID } from '../schemas.ts'

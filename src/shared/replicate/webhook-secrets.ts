@@ -1,4 +1,5 @@
-import { messageOf } from '../../values/error-text.ts'
+import { messageOf } from '../values/error-text.ts'
+
 /**
  * Secrets that sign Replicate's webhooks: configured, or fetched and cached. A signature is rejected only after a check
  * against a secret fetched less than a minute ago, so that a rotation loses no event. Fetches are shared (single-flight)
