@@ -67,7 +67,7 @@ const enter =
   }
 
 /** Commands for a tenant's credits. */
-const ACTIONS: Record<string, CreditAction> = {
+const ACTIONS = {
   async show({ credits }, tenant, { json = false }) {
     printRecords([accountView(tenant, await credits.store.account(tenant))], {
       json,
@@ -109,7 +109,7 @@ const ACTIONS: Record<string, CreditAction> = {
       },
     })
   },
-}
+} satisfies Record<string, CreditAction>
 
 const withEntry = (command: Command): Command =>
   command
@@ -126,14 +126,14 @@ export const creditsCommand: DefineCommand = (credits, finish) => {
     'Grants credits, and shows accounts, ledgers and spending. All amounts are whole micro-credits; one credit is 1000000 micro-credits.',
     '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or its balance is too low).',
   )
-  const action = (name: string, summary: string): Command =>
+  const action = (name: keyof typeof ACTIONS, summary: string): Command =>
     addAction(credits, name, summary)
       .argument('<tenant>')
       .option('--json', 'print each record as a line of JSON')
       .action(async (tenant: string, given: Given) => {
         finish(
           await runOperatorCommand(async (tools) => {
-            await ACTIONS[name]?.(tools, (await tools.tenants.tenant(tenant)).id, given)
+            await ACTIONS[name](tools, (await tools.tenants.tenant(tenant)).id, given)
             return EXIT.ok
           }),
         )

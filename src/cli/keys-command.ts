@@ -28,26 +28,25 @@ async function expiryOf(admin: TenantAdmin, { expires }: KeyOptions): Promise<st
 }
 
 /** Commands that create a key, whose text is shown only once. */
-export const MAKING_ACTIONS: Record<string, (admin: TenantAdmin, of: string, options: KeyOptions) => Promise<MadeKey>> =
-  {
-    async create(admin, tenant, options) {
-      const { title, scopes, expires = null } = options
-      const request = readRequest(newKeySchema, { title, scopes, expires_at: await expiryOf(admin, options) })
-      // The lifetime as typed: a repeated command computes a different time of expiry.
-      const body = { title: request.title, scopes: request.scopes, expires }
-      return once(options.idempotencyKey, (key) => admin.createKey(tenant, request, { key, body }))
-    },
-    async rotate(admin, key, options) {
-      const request = { grace: options.grace, expires_at: await expiryOf(admin, options) }
-      return admin.rotateKey(null, key, readRequest(rotationSchema, request))
-    },
-  }
+export const MAKING_ACTIONS = {
+  async create(admin, tenant, options) {
+    const { title, scopes, expires = null } = options
+    const request = readRequest(newKeySchema, { title, scopes, expires_at: await expiryOf(admin, options) })
+    // The lifetime as typed: a repeated command computes a different time of expiry.
+    const body = { title: request.title, scopes: request.scopes, expires }
+    return once(options.idempotencyKey, (key) => admin.createKey(tenant, request, { key, body }))
+  },
+  async rotate(admin, key, options) {
+    const request = { grace: options.grace, expires_at: await expiryOf(admin, options) }
+    return admin.rotateKey(null, key, readRequest(rotationSchema, request))
+  },
+} satisfies Record<string, (admin: TenantAdmin, of: string, options: KeyOptions) => Promise<MadeKey>>
 
 /** Commands for existing keys. Each returns the keys to show. */
-export const KEY_ACTIONS: Record<string, (admin: TenantAdmin, of: string) => Promise<ApiKey[]>> = {
+export const KEY_ACTIONS = {
   list: (admin, tenant) => everyPage((page) => admin.keys(tenant, page)),
   revoke: async (admin, key) => [await admin.revokeKey(null, key)],
-}
+} satisfies Record<string, (admin: TenantAdmin, of: string) => Promise<ApiKey[]>>
 
 function printKeys(keys: ApiKey[], now: number, json: boolean): void {
   printRecords(
@@ -107,25 +106,24 @@ export const keysCommand: DefineCommand = (keys, finish) => {
     'Creates, rotates, revokes and shows API keys.',
     '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant or key does not exist; the key has expired, was revoked, or was already created or rotated).',
   )
-  const show = (name: string, of: string, summary: string): void => {
+  const show = (name: keyof typeof KEY_ACTIONS, of: string, summary: string): void => {
     const command = withJson(addAction(keys, name, summary).argument(of))
     command.action(async (id: string, { json = false }: Given) => {
       finish(
         await runOperatorCommand(async ({ tenants }) => {
-          printKeys((await KEY_ACTIONS[name]?.(tenants, id)) ?? [], await tenants.now(), json)
+          printKeys(await KEY_ACTIONS[name](tenants, id), await tenants.now(), json)
           return EXIT.ok
         }),
       )
     })
   }
-  const make = (name: string, of: string, summary: string): Command => {
+  const make = (name: keyof typeof MAKING_ACTIONS, of: string, summary: string): Command => {
     const command = withJson(addAction(keys, name, summary).argument(of))
     return command.action(async (id: string, { json = false, ...given }: Given) => {
       const options = optionsOf(given)
       finish(
         await runOperatorCommand(async ({ tenants }) => {
-          const made = await MAKING_ACTIONS[name]?.(tenants, id, options)
-          if (made) printMade(made, json)
+          printMade(await MAKING_ACTIONS[name](tenants, id, options), json)
           return EXIT.ok
         }),
       )

@@ -26,7 +26,7 @@ export async function runOperatorCommand(
   } catch (error) {
     if (error instanceof ServiceError) throw new RefusedError(error.code, error.message, error.fields)
     if (isRedisTrouble(error))
-      throw new UnreachableError(`Redis does not respond: ${error instanceof Error ? error.message : ''}`, {
+      throw new UnreachableError(`Redis does not respond: ${messageOf(error)}`, {
         cause: error,
       })
     throw error

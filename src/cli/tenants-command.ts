@@ -30,9 +30,10 @@ const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles }: T
 })
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
+type TenantActionName = keyof typeof TENANT_ACTIONS
 
 /** Commands for tenants. Each returns the tenants to show. */
-export const TENANT_ACTIONS: Record<string, TenantAction> = {
+export const TENANT_ACTIONS = {
   list: (admin) => everyPage(admin.tenants),
 
   async create(admin, id, options) {
@@ -66,7 +67,7 @@ export const TENANT_ACTIONS: Record<string, TenantAction> = {
   ],
   suspend: async (admin, id) => [await admin.changeTenant(id, { suspended: true })],
   resume: async (admin, id) => [await admin.changeTenant(id, { suspended: false })],
-}
+} satisfies Record<string, TenantAction>
 
 type Views = Awaited<ReturnType<typeof tenantViews>>
 
@@ -141,19 +142,19 @@ export const tenantsCommand: DefineCommand = (tenants, finish) => {
     'Creates, changes, suspends and shows tenants.',
     '0 done, 2 invalid command, 3 Redis cannot be reached, 4 refused (the tenant does not exist, or exists with other settings).',
   )
-  const run = async (name: string, id: string, given: Given): Promise<void> => {
+  const run = async (name: TenantActionName, id: string, given: Given): Promise<void> => {
     const options = optionsOf(given)
     finish(
       await runOperatorCommand(async ({ tenants: admin }, { tenantLimits }) => {
-        const found = (await TENANT_ACTIONS[name]?.(admin, id, options)) ?? []
+        const found = await TENANT_ACTIONS[name](admin, id, options)
         print(await tenantViews(admin, found, tenantLimits), given.json ?? false)
         return EXIT.ok
       }),
     )
   }
-  const action = (name: string, summary: string): Command =>
+  const action = (name: TenantActionName, summary: string): Command =>
     addAction(tenants, name, summary).option('--json', 'print each tenant as a line of JSON')
-  const about = (name: string, summary: string): Command =>
+  const about = (name: TenantActionName, summary: string): Command =>
     action(name, summary)
       .argument('<id>')
       .action((id: string, given: Given) => run(name, id, given))

@@ -133,11 +133,11 @@ describe('what a command does', () => {
     deployment: null,
   })
   const admin = createTenantAdmin(store)
-  const tenants = (action: string, id: string, options: TenantOptions = {}): Promise<Tenant[]> | undefined =>
-    TENANT_ACTIONS[action]?.(admin, id, options)
-  const keys = (action: string, of: string): Promise<ApiKey[]> | undefined => KEY_ACTIONS[action]?.(admin, of)
-  const make = (action: string, of: string, options: KeyOptions = {}): Promise<MadeKey> | undefined =>
-    MAKING_ACTIONS[action]?.(admin, of, options)
+  const tenants = (action: keyof typeof TENANT_ACTIONS, id: string, options: TenantOptions = {}): Promise<Tenant[]> =>
+    TENANT_ACTIONS[action](admin, id, options)
+  const keys = (action: keyof typeof KEY_ACTIONS, of: string): Promise<ApiKey[]> => KEY_ACTIONS[action](admin, of)
+  const make = (action: keyof typeof MAKING_ACTIONS, of: string, options: KeyOptions = {}): Promise<MadeKey> =>
+    MAKING_ACTIONS[action](admin, of, options)
 
   test('with tenants', async () => {
     await tenants('create', 'acme', { queuedJobs: 3 })
@@ -155,7 +155,7 @@ describe('what a command does', () => {
     await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('List each origin')
     const keep = { payload: '1h', files: 'forever' }
     expect(await tenants('keep', 'acme', { keep })).toMatchObject([{ keep: { payload: 3600, files: Infinity } }])
-    expect((await tenants('keep', 'acme', { keep: { files: null } }))?.[0]?.keep).toEqual({ payload: 3600 })
+    expect((await tenants('keep', 'acme', { keep: { files: null } }))[0]?.keep).toEqual({ payload: 3600 })
     await expect(tenants('keep', 'acme', { keep: { job: 'forever' } })).rejects.toThrow('--keep-job')
     expect(await tenants('suspend', 'acme')).toMatchObject([{ suspended_at: expect.any(Number) }])
     expect(await tenants('resume', 'acme')).toMatchObject([{ suspended_at: null }])
@@ -169,10 +169,10 @@ describe('what a command does', () => {
 
   test('with keys', async () => {
     const made = await make('create', 'default', { title: 'ci', scopes: ['admin'], expires: 3600 })
-    const { id = '', expires_at = 0, created_at = 0 } = made?.record ?? {}
+    const { id, expires_at, created_at } = made.record
     expect(Math.abs((expires_at ?? 0) - created_at - 3_600_000)).toBeLessThan(60_000)
     const next = await make('rotate', id, { grace: 60, expires: null })
-    expect(next?.record).toMatchObject({ title: 'ci', scopes: ['admin'], expires_at: null })
+    expect(next.record).toMatchObject({ title: 'ci', scopes: ['admin'], expires_at: null })
     // Both may be of the same millisecond, by which they are listed.
     const listed = new Map((await keys('list', 'default'))?.map((key) => [key.id, key.replaced_by]))
     expect(listed).toEqual(
