@@ -5,6 +5,7 @@ import { compareIds, type EventHub, type JobChange } from '../shared/events/even
 import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobReader } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
+import { spread } from '../shared/values/spread.ts'
 import type { ApiResponse, EventSource } from './http.ts'
 
 export interface EventStreamsOptions {
@@ -24,8 +25,6 @@ interface Shown {
 
 /** Interval of reads without an event, because one can be lost while Redis is unreachable, ms. */
 const READ_AGAIN_MS = 15_000
-/** Streams that were opened together do not all read at the same moment. */
-const spread = (ms: number): number => ms * (0.75 + Math.random() / 4)
 
 /** Limit of changed jobs that wait for a slow reader; above it, the reader gets a `reset`. */
 const MAX_WAITING = 10_000

@@ -1,7 +1,8 @@
 import type { Response } from 'express'
+import { spread } from '../shared/values/spread.ts'
 import type { EventSource, ServerEvent } from './http.ts'
 
-/** Longest interval of heartbeats; streams that were opened together do not all write at the same moment. */
+/** Longest interval of heartbeats. */
 const HEARTBEAT_MS = 15_000
 /** Time after which a stalled reader is disconnected, ms; it reconnects and catches up. */
 const STALLED_MS = 60_000
@@ -55,13 +56,10 @@ export function sendEvents(response: Response, source: EventSource): void {
     if (waiting.length === 0) stalledSince = Date.now()
     return new Promise((go) => waiting.push(go))
   }
-  const heartbeat = setInterval(
-    () => {
-      if (waiting.length === 0) void write(': alive\n\n')
-      else if (Date.now() - stalledSince >= STALLED_MS) response.destroy()
-    },
-    HEARTBEAT_MS * (0.75 + Math.random() / 4),
-  )
+  const heartbeat = setInterval(() => {
+    if (waiting.length === 0) void write(': alive\n\n')
+    else if (Date.now() - stalledSince >= STALLED_MS) response.destroy()
+  }, spread(HEARTBEAT_MS))
   response.on('drain', resume)
   response.on('close', end)
   void write('retry: 1000\n\n')

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { HealthCheck } from '../process/health.ts'
 import type { Logger } from '../process/logger.ts'
+import { withDeadline } from '../values/deadline.ts'
 import {
   CONDITION_NAMES,
   CONDITIONS,
@@ -111,7 +112,7 @@ export function createConditions(options: { board: ConditionBoard; repeatMs: num
       clearInterval(timer)
       lasting.clear()
       if (!isReported && writing === null) return
-      await Promise.race([publish(), new Promise((resolve) => setTimeout(resolve, STOP_WITHIN_MS).unref())])
+      await withDeadline(publish(), STOP_WITHIN_MS, 'a report of conditions').catch(() => undefined)
     },
   }
 }

@@ -1,4 +1,6 @@
+import { DeadlineError, withDeadline } from '../values/deadline.ts'
 import { messageOf } from '../values/error-text.ts'
+
 /** Content of `/readyz`: every check by name, and whether work can be accepted. */
 export interface Readiness {
   ready: boolean
@@ -32,16 +34,10 @@ export function rememberCheck(check: HealthCheck, ms: number): HealthCheck {
 export async function runChecks(checks: Record<string, HealthCheck>, timeoutMs = 2500): Promise<Readiness> {
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]): Promise<readonly [string, CheckResult]> => {
-      let timer: NodeJS.Timeout | undefined
-      const silence = new Promise<CheckResult>((resolve) => {
-        timer = setTimeout(() => resolve({ ok: false, detail: 'no response' }), timeoutMs)
-      })
       try {
-        return [name, await Promise.race([check(), silence])]
+        return [name, await withDeadline(check(), timeoutMs, name)]
       } catch (error) {
-        return [name, { ok: false, detail: messageOf(error) }]
-      } finally {
-        clearTimeout(timer)
+        return [name, { ok: false, detail: error instanceof DeadlineError ? 'no response' : messageOf(error) }]
       }
     }),
   )

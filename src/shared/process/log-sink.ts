@@ -1,4 +1,5 @@
 import { write, writeSync } from 'node:fs'
+import { hasCode } from '../values/error-text.ts'
 
 /** Accepts lines without blocking. */
 export interface LogSink {
@@ -8,9 +9,6 @@ export interface LogSink {
 }
 
 const AGAIN_MS = 50
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
 /** Number of lines from the first one on that one write takes; at least one. */
 function linesWithin(lines: readonly string[], most: number): number {
@@ -62,7 +60,7 @@ export function createLogSink(options: {
 
   /** Handles an error: the reader is gone, or its buffer is full. */
   function failed(error: unknown): void {
-    closed ||= codeOf(error) === 'EPIPE' || codeOf(error) === 'EBADF'
+    closed ||= hasCode(error, 'EPIPE') || hasCode(error, 'EBADF')
     bytes -= chunk.length
     chunk = Buffer.alloc(0)
     if (closed) waiting = []
@@ -75,7 +73,7 @@ export function createLogSink(options: {
     busy = true
     write(fd, chunk, 0, chunk.length, null, (error, count) => {
       busy = false
-      if (error && codeOf(error) === 'EAGAIN') return void setTimeout(pump, AGAIN_MS).unref()
+      if (hasCode(error, 'EAGAIN')) return void setTimeout(pump, AGAIN_MS).unref()
       if (error) failed(error)
       else took(count)
       pump()
@@ -101,7 +99,7 @@ export function createLogSink(options: {
         try {
           took(writeSync(fd, chunk))
         } catch (error) {
-          if (codeOf(error) !== 'EAGAIN') failed(error)
+          if (!hasCode(error, 'EAGAIN')) failed(error)
           else if (performance.now() >= until) return
           else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN_MS)
         }
