@@ -6,7 +6,7 @@ import type { OutputShape } from '../shared/artifacts/rules/output-shape.ts'
 import type { OutputShapes } from '../shared/catalogue/output-shapes.ts'
 import type { ApplyResult, Lifecycle, Seen } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
-import { untilNextTick } from '../shared/jobs/rules/deadlines.ts'
+import { untilRungAgain } from '../shared/jobs/rules/deadlines.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobEvent } from '../shared/jobs/rules/decision.ts'
 import {
@@ -185,7 +185,7 @@ export function createSubmitJob({
       }
       // Rung for when a job of its crowd ends. Its lease would bring it back much sooner, to no end.
       if (result.kind === 'crowded' && seen.state)
-        await store.rearm(dueJob(id), untilNextTick(seen.state, await store.now(), timings))
+        await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }

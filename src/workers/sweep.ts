@@ -4,7 +4,7 @@ import { untilNextTick } from '../shared/jobs/rules/deadlines.ts'
 import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
-import type { Doorbells, DueIndex, JobLoader } from '../shared/jobs/ports.ts'
+import type { Doorbells, DueIndex, JobLine, JobLoader } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import { ageBased, expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
@@ -19,7 +19,7 @@ interface OpenAttempt {
 }
 
 export interface SweepDependencies {
-  store: JobLoader & DueIndex
+  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine'>
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>
@@ -48,8 +48,10 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     if (result.kind !== 'ignored') return
     const { job } = result.state
     if (isFinal(job.phase)) return store.dropDue(member)
-    if (waitsForIntent(result.state)) await doorbells.submit(job.id)
-    await store.rearm(member, untilNextTick(result.state, now, timings))
+    const next = untilNextTick(result.state, now, timings)
+    // The doorbell is rung at the end of the sweep.
+    if (waitsForIntent(result.state)) await store.keepInLine(job.id, next)
+    else await store.rearm(member, next)
   }
 
   async function visitAttempt(member: DueMember & { kind: 'attempt' }, now: number): Promise<OpenAttempt | undefined> {
@@ -130,7 +132,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
 
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
-    // A doorbell of the line may have been lost.
+    // For those that are in line again, and because a doorbell may have been lost.
     await doorbells.line()
     await cleanUp()
   }

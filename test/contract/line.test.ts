@@ -62,6 +62,21 @@ test('a claim takes the first jobs under a lease, and puts off no earlier due ti
   expect(await store.claimLine(5, true)).toEqual({ jobs: [], left: 0 })
 })
 
+test('a job that is put back in line is due late, and with its lease once a worker has taken it', async () => {
+  const { store, accepted, redis, keys, timings } = await lineScene()
+  const id = await accepted()
+  const dueIn = async (): Promise<number> =>
+    Number(await redis.zscore(keys.due, dueJob(id).member)) - (await store.now())
+  await store.keepInLine(id, 1_800_000)
+  expect(await dueIn()).toBeGreaterThan(1_700_000)
+  expect(await store.claimLine(1, true)).toEqual({ jobs: [id], left: 0 })
+  expect(await dueIn()).toBeLessThanOrEqual(timings.dueLease)
+  // One that has ended meanwhile is not due again.
+  await redis.zrem(keys.due, dueJob(id).member)
+  await store.keepInLine(id, 1_800_000)
+  expect(await redis.zscore(keys.due, dueJob(id).member)).toBeNull()
+})
+
 test('every job that joins is taken once, while several workers take and others join', async () => {
   const scene = await lineScene()
   const served: string[] = []

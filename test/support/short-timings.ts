@@ -12,6 +12,7 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   doorbellLock: 2000,
   doorbellCheck: 1000,
   ringAgain: { min: 300, max: 2000 },
+  lineCheck: 2000,
   pollWithWebhooks: { first: 300, min: 300, max: 1000 },
   pollOnly: { first: 200, min: 200, max: 1000 },
   timeoutGrace: 500,

@@ -203,6 +203,8 @@ export interface StorageHealth {
 export interface JobLine {
   /** Puts jobs in line for a worker. `claims`: the number of doorbells that have claimed jobs of the line so far. */
   joinLine(jobs: readonly string[]): Promise<{ claims: number; length: number }>
+  /** Puts a job in line, or leaves it at its place; it is due in `inMs`, unless a worker takes it. */
+  keepInLine(job: string, inMs: number): Promise<void>
   /**
    * Takes the first jobs of the line, under a lease. `left`: the number of jobs that remain. `isFirst`: the first claim of a
    * doorbell.

@@ -2,13 +2,14 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { clockLua } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
-import { parseDueMember } from '../record/due-member.ts'
+import { dueJob, parseDueMember } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { DueIndex, JobLine, LastSweep, Retention } from '../ports.ts'
 import type { Timings } from '../rules/timings.ts'
 
 const lua = (name: string): URL => new URL(name, import.meta.url)
 const claimLine = loadScript(lua('claim-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
+const keepInLine = loadScript(lua('keep-in-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const claimDue = loadScript(lua('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 
 const claimedLine = z.tuple([z.number()], z.string())
@@ -45,6 +46,10 @@ export function createRedisDueIndex({
         redis.zcard(keys.line),
       ])
       return { claims: Number(claims ?? 0), length }
+    },
+
+    async keepInLine(job, inMs) {
+      await keepInLine(redis, [keys.line, keys.due], [job, dueJob(job).member, String(Math.round(inMs))])
     },
 
     async claimLine(limit, isFirst) {

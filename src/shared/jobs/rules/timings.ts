@@ -24,6 +24,8 @@ export interface Timings {
   doorbellCheck: number
   /** Interval of doorbells of a waiting job: half of its age, within these bounds. */
   ringAgain: { min: number; max: number }
+  /** Interval of checks of a job that is in line. */
+  lineCheck: number
   /** Interval of polls of a prediction: half of its age, within these bounds, with and without webhooks. */
   pollWithWebhooks: { first: number; min: number; max: number }
   pollOnly: { first: number; min: number; max: number }
@@ -105,6 +107,7 @@ export const DEFAULT_TIMINGS: Timings = {
   doorbellLock: 15 * SECOND,
   doorbellCheck: 10 * SECOND,
   ringAgain: { min: 10 * SECOND, max: 5 * MINUTE },
+  lineCheck: 30 * MINUTE,
   pollWithWebhooks: { first: 5 * SECOND, min: 5 * SECOND, max: 60 * SECOND },
   pollOnly: { first: 1 * SECOND, min: 1 * SECOND, max: 15 * SECOND },
   longestPoll: 15 * MINUTE,
