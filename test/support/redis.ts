@@ -70,7 +70,7 @@ export async function startOwnRedis(options: { extraFlags?: string[]; dataDir?: 
   }
   const signal = (name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => {
     if (!running) return
-    if (server.kind === 'binary') process.kill(redis.pid, name)
+    if (server.kind === 'binary') signalProcess(redis.pid, name)
     else execFileSync('docker', [{ SIGKILL: 'kill', SIGSTOP: 'pause', SIGCONT: 'unpause' }[name], containerName(dir)])
   }
   afterFile(() => signal('SIGKILL'))
@@ -96,5 +96,14 @@ export async function startOwnRedis(options: { extraFlags?: string[]; dataDir?: 
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
     start,
+  }
+}
+
+/** A process that has just ended takes no signal; `ended` tells of its end a little later. */
+function signalProcess(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
 }
