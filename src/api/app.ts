@@ -251,7 +251,7 @@ function sendAnswer(response: Response, answer: ApiResponse, log: Logger): void 
 
 function refuseUnknownQuery({ path, query: known = [] }: Route, { query }: ApiRequest): void {
   if (!path.startsWith('/v1/')) return
-  const unknown = [...new Set(query.keys())].filter((name) => !known.includes(name))
+  const unknown = [...new Set(query.keys())].filter((name) => !known.some((one) => isNamed(name, one)))
   if (unknown.length === 0) return
   const takes = known.length === 0 ? 'This route takes none.' : `This route takes ${known.join(', ')}.`
   throw invalidRequest(
@@ -262,6 +262,10 @@ function refuseUnknownQuery({ path, query: known = [] }: Route, { query }: ApiRe
     })),
   )
 }
+
+/** Whether a parameter has this name; `a.*` names every parameter that begins with `a.`. */
+const isNamed = (name: string, known: string): boolean =>
+  known.endsWith('.*') ? name.length >= known.length && name.startsWith(known.slice(0, -1)) : name === known
 
 /** Charges each chunk of a body to the budget. */
 const reserveIn =

@@ -7,6 +7,7 @@ import type { JobReader } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { spread } from '../shared/values/spread.ts'
 import type { ApiResponse, EventSource } from './http.ts'
+import { EVENT_ID } from './schemas.ts'
 
 export interface EventStreamsOptions {
   hub: EventHub
@@ -237,7 +238,7 @@ export type EventStreams = ReturnType<typeof createEventStreams>
 
 /** Stream id in `<epoch>-<ms>-<sequence>`; null for another epoch. Throws for invalid text. */
 function parsePosition(last: string, epoch: string): string | null {
-  const match = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/.exec(last)
+  const match = EVENT_ID.exec(last)
   if (!match) throw new ServiceError('invalid_header', 'Last-Event-ID is not an id of this stream.')
   return match[1] === epoch ? (match[2] ?? null) : null
 }

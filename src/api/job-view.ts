@@ -159,6 +159,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
       waiting_for: waitingFor(waiting),
       keep: keepWords(keepOf(job, keep)),
       created_at: time(job.created_at),
+      updated_at: time(job.updated_at),
       submitted_at: timeOrNull(job.submitted_at),
       started_at: timeOrNull(job.started_at),
       completed_at: timeOrNull(job.completed_at),

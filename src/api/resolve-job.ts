@@ -57,7 +57,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
   }
 
   async function raw(request: JobRequest, tenant: OwnKeep): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
-    const { deployment: hardware = null, input, metadata } = request
+    const { deployment: hardware = null, input, metadata, user = null } = request
     const { target, wrong: unknown } = await callable({
       model: request.model ?? null,
       version: request.version ?? null,
@@ -75,6 +75,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         deployment: hardware,
         input,
         metadata,
+        user,
         ...policiesOf(RAW_POLICIES, request),
         output_shape: shape,
         key_pattern: null,
@@ -140,6 +141,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         deployment: preset.deployment,
         input,
         metadata: request.metadata,
+        user: request.user ?? null,
         ...policiesOf(preset.policies, request),
         output_shape: shape,
         key_pattern: preset.key_pattern,

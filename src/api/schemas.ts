@@ -4,6 +4,7 @@ import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
 import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
 import { STATUSES } from '../shared/jobs/rules/job.ts'
+import type { Label } from '../shared/jobs/rules/job-filter.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 
@@ -11,6 +12,8 @@ import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 
 export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
 export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
+/** An event of the stream of all jobs: `<epoch>-<ms>-<sequence>`. */
+export const EVENT_ID = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/
 
 const MAX_INPUT_BYTES = 64 * 1024
 const MAX_METADATA_BYTES = 4 * 1024
@@ -24,6 +27,9 @@ const jsonObject = (maxBytes: number) =>
       when: ({ value }) => isObject(value),
     })
 
+/** A user of the product. */
+const user = z.string().min(1).max(200)
+
 export const jobRequestSchema = z
   .strictObject({
     preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
@@ -35,6 +41,7 @@ export const jobRequestSchema = z
     deployment: ownerName.optional(),
     input: jsonObject(MAX_INPUT_BYTES),
     metadata: jsonObject(MAX_METADATA_BYTES).default({}),
+    user: user.optional(),
     ...requestPolicySchemas,
   })
   .refine(
@@ -68,7 +75,15 @@ export const batchRequestSchema = z.strictObject({
 /** `lasting`: links that are valid as long as their files exist, instead of an hour. */
 export const linksQuery = z.enum(['hourly', 'lasting']).default('hourly')
 
-export const listQuerySchema = z.strictObject({
+/** Before the name of a field in a query that lists jobs by their metadata. */
+const METADATA = 'metadata.'
+/** Limit of the fields of metadata that one list may name. */
+const MAX_METADATA_FILTERS = 5
+
+/** ms */
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
+
+const listFields = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z
     .string()
@@ -77,7 +92,56 @@ export const listQuerySchema = z.strictObject({
   status: z.enum(STATUSES).optional(),
   preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
   batch: z.string().regex(BATCH_ID, { error: 'Expected the id of a batch.' }).optional(),
+  user: user.optional(),
+  prediction_id: z.string().min(1).max(200).optional(),
+  created_after: time.optional(),
+  created_before: time.optional(),
   links: linksQuery,
+})
+/** Besides its fields, `metadata.<field>=<value>`. */
+const listQuerySchema = listFields.catchall(z.string()).superRefine((query, { addIssue }) => {
+  for (const name of metadataIn(query).slice(MAX_METADATA_FILTERS))
+    addIssue({
+      code: 'custom',
+      path: [name],
+      message: `At most ${MAX_METADATA_FILTERS} fields of metadata can be named.`,
+      params: { code: 'too_many' },
+    })
+})
+const metadataIn = (query: object): string[] => Object.keys(query).filter((name) => name.startsWith(METADATA))
+
+/** Names of the parameters of a list of jobs. */
+export const listQueryNames = (): string[] => [...Object.keys(listFields.shape), `${METADATA}*`]
+
+/** The query of a list of jobs. */
+export function parseListQuery(given: URLSearchParams) {
+  const query = parseWith(listQuerySchema, queryObject(given))
+  const {
+    limit,
+    cursor,
+    status,
+    links,
+    user: wanted,
+    preset,
+    batch,
+    prediction_id,
+    created_after,
+    created_before,
+  } = query
+  const metadata = metadataIn(query).map((name): Label => [name, query[name] ?? ''])
+  const labels: Label[] = wanted === undefined ? metadata : [['user', wanted], ...metadata]
+  return {
+    limit,
+    cursor,
+    status,
+    links,
+    filter: { labels, preset, batch, prediction_id, created_after, created_before },
+  }
+}
+
+/** `since`: the id of the last event that the client received. */
+export const eventsQuerySchema = z.strictObject({
+  since: z.string().regex(EVENT_ID, { error: 'Expected the id of an event of this stream.' }).optional(),
 })
 
 export const getQuerySchema = z.strictObject({

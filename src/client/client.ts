@@ -48,6 +48,14 @@ export interface ListOptions extends PageOptions, LinkOptions {
   preset?: string
   /** As with `preset`. */
   batch?: string
+  user?: string
+  prediction_id?: string
+  /** Values of up to five fields, all of which the metadata of a job has. */
+  metadata?: Record<string, string | number | boolean>
+  /** RFC 3339: created at this time or later. */
+  created_after?: string
+  /** RFC 3339: created earlier. */
+  created_before?: string
 }
 
 export interface LedgerOptions extends PageOptions {
@@ -372,7 +380,11 @@ const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
 
 function queryOf(options: PageOptions | LinkOptions | ListOptions | LedgerOptions | SpendingOptions): string {
   const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, String(value))
+  for (const [name, value] of Object.entries(options)) {
+    if (name === 'metadata')
+      for (const [field, wanted] of Object.entries(value)) query.set(`metadata.${field}`, String(wanted))
+    else if (value !== undefined) query.set(name, String(value))
+  }
   return query.size === 0 ? '' : `?${query.toString()}`
 }
 

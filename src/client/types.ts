@@ -157,6 +157,8 @@ export interface Job {
   /** Micro-credits; null when the job costs nothing. */
   cost: JobCost | null
   metadata: JsonObject
+  /** The user of your product, as submitted. */
+  user: string | null
   webhook_events: WebhookEvent[]
   waiting_for: WaitingFor | null
   /** Policy for a create whose outcome stays unknown. */
@@ -173,6 +175,8 @@ export interface Job {
   /** Grows with every visible change; the SSE id. */
   rev: number
   created_at: string
+  /** When its phase or an attempt last changed. */
+  updated_at: string
   submitted_at: string | null
   started_at: string | null
   completed_at: string | null
@@ -239,7 +243,10 @@ export interface JobRequest {
   start_within?: number | undefined
   /** Which of Replicate's events to subscribe; `start` and `completed` always are. `output` and `logs` feed live progress. */
   webhook_events?: WebhookEvent[] | undefined
+  /** Jobs are listed by its first ten fields with a text, number or boolean. */
   metadata?: JsonObject | undefined
+  /** The user of your product for whom the job is made, 1 to 200 characters; jobs are listed by it. */
+  user?: string | undefined
   /** Default `fail`: better one job failed than one prediction paid for twice. */
   on_unknown?: 'fail' | 'retry' | undefined
   /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */

@@ -155,7 +155,8 @@ describe('a folded job', () => {
     const result = await lifecycle.apply(id, seen('processing', { id: 'other' }), 'webhook')
     expect(result.kind).toBe('applied')
     const after = await readAll(id)
-    expect(after.record).toEqual({ ...before.record, rev: before.state.job.rev + 1 })
+    const updated_at = after.history.at(-1)?.at
+    expect(after.record).toEqual({ ...before.record, rev: before.state.job.rev + 1, updated_at })
     expect(after.state.attempts).toEqual([
       { ...before.state.attempts[0], orphans: ['other'], webhook_id: expect.any(String) },
     ])

@@ -134,7 +134,7 @@ describe('a new job', () => {
     const { state, now } = await shared.store.load(job.id)
     expect(state).toEqual(result.state)
     const at = state?.job.created_at
-    expect(state?.job).toEqual({ ...job, rev: 1, created_at: at, start_since: at, start_paused: 0 })
+    expect(state?.job).toEqual({ ...job, rev: 1, created_at: at, updated_at: at, start_since: at, start_paused: 0 })
     expect(at).toBeGreaterThanOrEqual(from)
     expect(at).toBeLessThanOrEqual(now)
     expect(await shared.store.read(job.id)).toEqual(state?.job)

@@ -340,8 +340,38 @@ describe('a preference, a position, a query', () => {
     'cursor=*',
     'status=done',
     'colour=red',
-  ])('of a list: %s is refused', async (query) => {
-    expectProblem(await ask(`/v1/jobs?${query}`, { headers: AUTHORIZED }), 422, 'invalid_request')
+    'metadata=x',
+    'metadata.=x',
+    'metadata.a=1&metadata.a=2',
+    'metadata.a=1&metadata.b=1&metadata.c=1&metadata.d=1&metadata.e=1&metadata.f=1',
+    'user=',
+    `user=${'x'.repeat(201)}`,
+    'prediction_id=',
+    'created_after=today',
+    'created_before=2026-01-31',
+    'created_before=2026-13-01T00:00:00Z',
+  ])('of a list: %s is refused, by its name', async (query) => {
+    const refused = await ask(`/v1/jobs?${query}`, { headers: AUTHORIZED })
+    expectProblem(refused, 422, 'invalid_request')
+    const name = query.split('&').at(-1)?.split('=')[0]
+    expect(refused.problem).toMatchObject({ errors: [{ pointer: `/${name}` }] })
+  })
+
+  test('of a stream: an event that is none is refused; the header is newer than the query', async () => {
+    expectProblem(await ask('/v1/events?since=x', { headers: AUTHORIZED }), 422, 'invalid_request')
+    const first = async (path: string, headers: Record<string, string> = {}): Promise<string> => {
+      const response = await fetch(service.url + path, { headers: { ...AUTHORIZED, ...headers } })
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ''
+      while (!/^event: \w+$/m.test(text)) text += (await reader?.read())?.value ?? ''
+      await reader?.cancel()
+      return text
+    }
+    const id = /^id: (\S+)$/m.exec(await first('/v1/events'))?.[1] ?? ''
+    const foreign = `other-${id.split('-').slice(1).join('-')}`
+    expect(await first(`/v1/events?since=${id}`)).toContain('event: ready')
+    expect(await first(`/v1/events?since=${foreign}`)).toContain('event: reset')
+    expect(await first(`/v1/events?since=${foreign}`, { 'last-event-id': id })).toContain('event: ready')
   })
 })
 

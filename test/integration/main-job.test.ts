@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Job } from '../../src/client/types.ts'
+import type { ListOptions } from '../../src/client/client.ts'
+import type { Job, Page } from '../../src/client/types.ts'
 import { finished, inPhase, submitMany } from '../support/finished.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -168,6 +169,77 @@ describe('a job', () => {
     expect(listed.slice(0, 5)).toEqual(ids.toReversed())
     const failed = await service.client.list({ status: 'failed', limit: 100 })
     expect(failed.data.every(({ status }) => status === 'failed')).toBe(true)
+  })
+
+  test('has a user and the time of its last change, also as a retry and in a batch', async () => {
+    const { id, created_at, updated_at } = await service.client.submit({
+      version: HELLO,
+      input: { text: 'x' },
+      user: 'Zoë 1',
+    })
+    expect(updated_at).toBe(created_at)
+    const job = await finished(service, id)
+    expect([job.user, job.updated_at >= (job.completed_at ?? '')]).toEqual(['Zoë 1', true])
+    expect((await service.client.history(id)).at(-1)?.at).toBe(job.updated_at)
+    const again = await finished(service, (await service.client.retry(id)).id)
+    expect([again.user, again.retry_of]).toEqual(['Zoë 1', id])
+    const batch = await service.client.submitBatch({
+      defaults: { version: HELLO, user: 'of the batch' },
+      items: [{ input: { text: 'a' } }, { input: { text: 'b' }, user: 'its own' }],
+    })
+    const { data } = await service.client.batchJobs(batch.id)
+    expect(data.map(({ user }) => user)).toEqual(['of the batch', 'its own'])
+    for (const one of data) await finished(service, one.id)
+
+    // As every field, it is part of the body that an idempotency key names.
+    const body = { version: HELLO, input: { text: 'once' }, user: 'first' }
+    const key = { 'idempotency-key': 'order-of-first' }
+    expect((await post('/v1/jobs', body, key)).status).toBe(202)
+    expect((await post('/v1/jobs', { ...body, user: 'second' }, key)).status).toBe(422)
+  })
+
+  test('is found by its user, its metadata, its prediction and its time', async () => {
+    const metadata = (i: number) => ({ shelf: i % 2 === 0 ? 'even' : 'odd', n: i, on: i === 3, deep: { no: 1 } })
+    const ids = await submitMany(service, 6, (i) => ({
+      version: HELLO,
+      input: { text: `shelved ${i}` },
+      metadata: metadata(i),
+      user: i < 3 ? 'early' : 'late',
+    }))
+    const jobs: Job[] = []
+    for (const id of ids) jobs.push(await finished(service, id))
+    const found = async (options: ListOptions): Promise<number[]> => {
+      const places: number[] = []
+      let cursor: string | null = null
+      do {
+        const page: Page<Job> = await service.client.list({ ...options, ...(cursor === null ? {} : { cursor }) })
+        places.push(...page.data.map(({ id }) => ids.indexOf(id)))
+        cursor = page.next_cursor
+      } while (cursor !== null)
+      return places
+    }
+    expect(await found({ user: 'late' })).toEqual([5, 4, 3])
+    expect(await found({ user: 'early', limit: 1 })).toEqual([2, 1, 0])
+    expect(await found({ metadata: { shelf: 'odd' }, limit: 2 })).toEqual([5, 3, 1])
+    expect(await found({ metadata: { n: 4 } })).toEqual([4])
+    expect(await found({ metadata: { on: true, shelf: 'odd' }, user: 'late', status: 'succeeded' })).toEqual([3])
+    for (const none of [
+      { metadata: { on: true }, status: 'failed' },
+      { metadata: { on: true }, user: 'early' },
+      { metadata: { shelf: 'none' } },
+      { metadata: { user: 'late' } },
+      { metadata: { deep: '[object Object]' } },
+    ] satisfies ListOptions[])
+      expect([none, await found(none)]).toEqual([none, []])
+    const prediction = jobs[2]?.prediction_id ?? ''
+    expect(await found({ prediction_id: prediction })).toEqual([2])
+    expect(await found({ prediction_id: prediction, user: 'late' })).toEqual([])
+    const [from = '', to = ''] = [jobs[1]?.created_at, jobs[4]?.created_at]
+    const within = jobs.flatMap(({ created_at }, i) => (created_at >= from && created_at < to ? [i] : []))
+    expect(await found({ created_after: from, created_before: to })).toEqual(within.toReversed())
+    expect(await found({ created_after: from, created_before: to, user: 'late', limit: 1 })).toEqual(
+      within.filter((i) => i >= 3).toReversed(),
+    )
   })
 })
 

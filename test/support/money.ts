@@ -146,6 +146,7 @@ export const newJob = (tenant: string, price: object | null, changes: Partial<Ne
   deployment: null,
   input: {},
   metadata: {},
+  user: null,
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
@@ -6,6 +7,7 @@ import type { CommitScriptInput } from '../../src/shared/jobs/commit/commit-scri
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import {
   attemptOf,
+  fieldsWith,
   isFinal,
   PHASES,
   type JobState,
@@ -18,6 +20,7 @@ import { isGivenUp, waitsForIntent } from '../../src/shared/jobs/rules/submit.ts
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import { isTerminal, TERMINAL_STATUSES, type Prediction } from '../../src/shared/replicate/rules/prediction.ts'
+import { pick } from '../../src/shared/values/pick.ts'
 import { context, JOB, jobRecord, NOW, prediction } from './support/job-states.ts'
 import { examples } from '../support/property-seed.ts'
 
@@ -37,6 +40,13 @@ const ARRIVES_WITHIN = PERMIT + createTimeout
 /** From then on a listing shows what there is. */
 const SHOWS_AFTER = ARRIVES_WITHIN + clockSkew + listingLag
 const MAX_RESUBMISSIONS = 2
+/** What readers see of a job, besides its revision. */
+const VISIBLE = [
+  ...fieldsWith('shown').filter((name) => name !== 'rev'),
+  'output',
+  'started_at',
+  'completed_at',
+] as const
 const PLATFORM = 'Prediction interrupted (code: PA)'
 
 interface Permit {
@@ -103,7 +113,10 @@ class World {
     if (event.type === 'cancel_done') this.cancelsTaken.add(event.prediction_id)
     if (decision.kind === 'ignored') return null
     this.write(planCommit(this.state, decision, 'webhook', planOptions, this.now))
+    const before = this.state.job
     this.state = applyCommit(this.state, decision, this.now)
+    if (!isDeepStrictEqual(pick(before, VISIBLE), pick(this.state.job, VISIBLE)))
+      expect(this.state.job.updated_at).toBe(this.now)
     this.orphansCounted += decision.orphans ?? 0
     for (const { n, outcome } of this.state.attempts) if (outcome === 'undecided') this.givenUp.add(n)
     return decision
@@ -390,8 +403,8 @@ describe('any events in any order', () => {
   test('a final state never changes', () => {
     property(({ state }, before) => {
       if (!isFinal(before.job.phase)) return
-      const { rev: _now, ...job } = state.job
-      const { rev: _then, ...same } = before.job
+      const { rev: _now, updated_at: _changed, ...job } = state.job
+      const { rev: _then, updated_at: _before, ...same } = before.job
       expect(job).toEqual(same)
     })
   })

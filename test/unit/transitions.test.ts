@@ -1030,7 +1030,7 @@ describe('a prediction that upstream does not know', () => {
 
   test('leaves a job that is final as it is', () => {
     const gone = after(after(outlived('open'), missing), missing, NOW + lostAfter)
-    expect(gone.job).toEqual({ ...outlived('open').job, rev: gone.job.rev })
+    expect(gone.job).toEqual({ ...outlived('open').job, rev: gone.job.rev, updated_at: NOW + lostAfter })
     expect(gone.attempts).toMatchObject([{ state: 'closed', outcome: 'provider_lost' }])
   })
 })

@@ -8,6 +8,7 @@ import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { AcceptResult, Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
+import { passes } from '../../shared/jobs/rules/job-filter.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
 import {
   idempotencyOf,
@@ -27,8 +28,10 @@ import { createOwnedJob, noSuch } from '../owned.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import type { MayRunUnpriced } from '../unpriced.ts'
 import {
+  eventsQuerySchema,
   getQuerySchema,
-  listQuerySchema,
+  listQueryNames,
+  parseListQuery,
   parseWith,
   fieldsOf,
   queryObject,
@@ -228,9 +231,11 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor, status, preset, batch, links } = parseWith(listQuerySchema, queryObject(query))
+    const { limit, cursor, status, links, filter } = parseListQuery(query)
     const kind = linksFor(principal, links)
-    const chunk = preset === undefined && batch === undefined ? limit : CHUNK
+    const { labels, ...others } = filter
+    const isFiltered = labels.length > 0 || Object.values(others).some((one) => one !== undefined)
+    const chunk = isFiltered ? CHUNK : limit
     const wanted: JobRecord[] = []
     let last = cursor
     for (let looked = chunk; ; looked += chunk) {
@@ -242,7 +247,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       })
       for (const [at, job] of jobs.slice(0, chunk).entries()) {
         last = job.id
-        if (job.preset === (preset ?? job.preset) && job.batch === (batch ?? job.batch)) wanted.push(job)
+        const isOfPrediction = job.prediction_id === (filter.prediction_id ?? job.prediction_id)
+        if (isOfPrediction && passes(job, filter)) wanted.push(job)
         if (wanted.length === limit) return page(wanted, at < jobs.length - 1 ? last : null, kind)
       }
       if (jobs.length <= chunk) return page(wanted, null, kind)
@@ -271,7 +277,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   return [
     { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
-    { method: 'GET', path: '/v1/jobs', query: fieldsOf(listQuerySchema), scope: 'jobs:read', handle: list },
+    { method: 'GET', path: '/v1/jobs', query: listQueryNames(), scope: 'jobs:read', handle: list },
     {
       method: 'GET',
       path: '/v1/jobs/:id',
@@ -292,8 +298,13 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     {
       method: 'GET',
       path: '/v1/events',
+      query: fieldsOf(eventsQuerySchema),
       scope: 'jobs:read',
-      handle: async (request) => streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? null),
+      handle: async (request) => {
+        const { since = null } = parseWith(eventsQuerySchema, queryObject(request.query))
+        // An EventSource repeats the query when it reconnects; its header is newer.
+        return streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? since)
+      },
     },
   ]
 }

@@ -73,6 +73,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   prediction_id: null,
   input: { prompt: 'a red apple' },
   metadata: {},
+  user: null,
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,
@@ -111,6 +112,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   prediction_created_at: null,
   started_at: null,
   completed_at: null,
+  updated_at: NOW,
   ...changes,
 })
 

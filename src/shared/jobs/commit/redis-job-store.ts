@@ -116,7 +116,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const { result, now, detail } = await run('new_work', input, { id: commitId, revision: null, notAfter })
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
-      const times = { created_at: now, start_since: now, start_paused: Number(detail) }
+      const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
       return { status: 'applied', state: { job: { ...job, rev: 1, ...times }, attempts: [], effects: [] } }
     },
 

@@ -23,7 +23,7 @@ export const FOLDED_VERSION = 2
 
 /** Fields that remain in the hash. */
 const KEPT: ReadonlySet<string> = new Set(['v', 'rev', 'phase', 'tenant'])
-const NOT_FOLDED: ReadonlySet<string> = new Set([...KEPT, 'id', 'partial'])
+const NOT_FOLDED: ReadonlySet<string> = new Set([...KEPT, 'id', 'partial', 'updated_at'])
 
 /** Names the format, before the compressed text. */
 const FORMAT = '1'

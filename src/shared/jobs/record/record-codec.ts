@@ -199,6 +199,21 @@ const ABSENT_JOB: Values = Object.fromEntries(
   Object.keys(JOB_FIELDS).map((name) => [name, Reflect.get(ABSENT_IN_JOB, name)]),
 )
 
+/**
+ * When the newest line of the history was written, ms. `folded`: the lines of a folded record. Null: no line is kept, because
+ * the last hundred revisions have none.
+ */
+function newestLineAt(hash: readonly string[], folded: Unfolded | null): number | null {
+  let [newest, line] = folded?.lines.at(-1) ?? [0, '']
+  eachField(hash, (name, text) => {
+    if (!isOfHistory(name) || Number(name.slice(1)) <= newest) return
+    newest = Number(name.slice(1))
+    line = text
+  })
+  const at = Number(line.slice(0, line.indexOf(' ')))
+  return newest > 0 && Number.isSafeInteger(at) ? at : null
+}
+
 /** The values of a record, not validated. */
 function valuesOf({ id, hash, documents }: StoredJob, folded: Unfolded | null): Values {
   const fields: Values = { ...ABSENT_JOB }
@@ -220,6 +235,7 @@ function valuesOf({ id, hash, documents }: StoredJob, folded: Unfolded | null): 
   })
   if (folded) fields.v = 1
   fields.id = id
+  fields.updated_at = newestLineAt(hash, folded) ?? fields.completed_at ?? fields.started_at ?? fields.created_at
   return fields
 }
 

@@ -1,4 +1,5 @@
 import { isMoment, type Commit } from './decision.ts'
+import { isHistoric } from './history.ts'
 import { effectKey, newAttempt, type JobState } from './job.ts'
 
 /** The record with its changes applied; relative moments become ms since 1970, from `now`. */
@@ -21,7 +22,12 @@ export function applyCommit(state: JobState, commit: Commit, now: number): JobSt
   }
   const job = applyChanges(state.job, commit.job, now)
   return {
-    job: { ...job, rev: state.job.rev + 1, partial: job.phase === 'running' ? job.partial : null },
+    job: {
+      ...job,
+      rev: state.job.rev + 1,
+      partial: job.phase === 'running' ? job.partial : null,
+      updated_at: isHistoric(state, commit) ? now : job.updated_at,
+    },
     attempts,
     effects: [...state.effects.filter((effect) => !effects.remove.includes(effectKey(effect))), ...effects.add],
   }

@@ -12,7 +12,7 @@ export const isMoment = (value: unknown): value is { in: number } =>
   typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
 
 type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T[K] }
-export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account'>>
+export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account' | 'updated_at'>>
 export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
 
 export type PauseReason = 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'

@@ -16,17 +16,19 @@ export interface HistoryLine {
   error?: string
 }
 
-/** The line of a commit; null when the commit changes neither the phase nor an attempt, and has no note. */
-export function historyLine(
-  { job, attempts }: JobState,
-  after: JobRecord,
-  commit: Commit,
-  cause: Cause,
-): HistoryLine | null {
+/** Whether a commit has a line: it changes the phase or an attempt, or has a note. */
+export const isHistoric = ({ job, attempts }: JobState, { job: changes, attempt, note }: Commit): boolean =>
+  (changes.phase ?? job.phase) !== job.phase ||
+  attempt?.changes.state !== attempts.find(({ n }) => n === attempt?.n)?.state ||
+  note !== undefined
+
+/** The line of a commit; null: it has none. */
+export function historyLine(state: JobState, after: JobRecord, commit: Commit, cause: Cause): HistoryLine | null {
+  if (!isHistoric(state, commit)) return null
+  const { job, attempts } = state
   const { attempt, note } = commit
   const from = attempts.find(({ n }) => n === attempt?.n)?.state
   const to = attempt?.changes.state
-  if (after.phase === job.phase && to === from && note === undefined) return null
   return {
     phase: after.phase,
     status: after.status,

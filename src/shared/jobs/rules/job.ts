@@ -99,8 +99,9 @@ export type JobDocument = (typeof DOCUMENTS)[number]
  * - `result`: fields that are set at completion, or long; one JSON document, absent before
  * - `partial`: a separate string, not written by commits
  * - `key`: part of the Redis key
+ * - `history`: not kept, but derived from the newest line of the history
  */
-export type Place = 'hash' | JobDocument | 'partial' | 'key'
+export type Place = 'hash' | JobDocument | 'partial' | 'key' | 'history'
 
 /**
  * Whether the request of a job sets the field, and another job that is made like this one, such as its retry, takes the
@@ -159,6 +160,8 @@ export const JOB_FIELDS = {
   prediction_id: field(textOrNull, { in: 'hash', absent: null, shown: true }),
   input: field(jsonObject.nullable(), { in: 'order', absent: null, asked: 'once', shown: true }),
   metadata: field(jsonObject, { in: 'order', absent: {}, asked: 'again', shown: true }),
+  /** The user of the product for whom the job is made. */
+  user: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
   webhook_events: field(z.array(z.enum(WEBHOOK_EVENTS)), {
     in: 'order',
     absent: ['start', 'completed'],
@@ -230,6 +233,8 @@ export const JOB_FIELDS = {
   prediction_created_at: field(numberOrNull, { in: 'hash', absent: null }),
   started_at: field(numberOrNull, { in: 'hash', absent: null }),
   completed_at: field(numberOrNull, { in: 'hash', absent: null }),
+  /** When the phase or an attempt last changed (history.ts). */
+  updated_at: field(number, { in: 'history', absent: 0 }),
 }
 
 export type RecordOf<Fields extends Readonly<Record<string, Field>>> = {

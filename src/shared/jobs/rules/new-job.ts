@@ -36,5 +36,6 @@ export function newRecord(
     created_at: 0,
     start_since: 0,
     start_paused: 0,
+    updated_at: 0,
   }
 }
