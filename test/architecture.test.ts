@@ -27,11 +27,18 @@ const codeOf = (file: string): string => textOf(file).replaceAll(/\/\*[\s\S]*?\*
 const STATEMENT = /^(?:import|export)\s+(type\s+)?(?:([^;'"={}]*(?:\{[^}]*\})?)\s*from\s+)?'([^']+)'/gm
 const DYNAMIC = /\bimport\(\s*'([^']+)'\s*\)/g
 
+/** The subpath imports of package.json, such as `#simulator`, by the file that they name here. */
+const ALIASES: Record<string, string> = Object.fromEntries(
+  Object.entries((JSON.parse(textOf('package.json')) as { imports: Record<string, string> }).imports).map(
+    ([name, file]) => [name, relative('.', file)],
+  ),
+)
+
 function importsOf(file: string): Import[] {
   const code = codeOf(file)
   const found: Import[] = []
   const add = (from: string, typeOnly: boolean, how: Pick<Import, 'lazy'> = {}): void => {
-    const target = from.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), from)) : from
+    const target = from.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), from)) : (ALIASES[from] ?? from)
     found.push({ file, target, typeOnly, ...how })
   }
   for (const [, type, names = '', from = ''] of code.matchAll(STATEMENT)) {
@@ -109,7 +116,7 @@ describe('imports go down only', () => {
   })
 
   test('the command line imports the client, and the composition for what must work without the api', () => {
-    const allowed = from('src/cli/', 'src/client/', 'src/compose/operators.ts', 'src/shared/')
+    const allowed = from('src/cli/', 'src/client/', 'src/compose/operators.ts', 'src/start.ts', 'src/shared/')
     expect(offences(below('cli'), allowed)).toEqual([])
   })
 
@@ -144,14 +151,14 @@ describe('imports go down only', () => {
     const users = imports.filter(({ target }) => ['src/main.ts', 'src/simulator/main.ts'].includes(target))
     expect(users).toEqual([])
     const composers = imports.filter(({ target, typeOnly }) => target === 'src/compose/service.ts' && !typeOnly)
-    expect(composers.map(({ file }) => file)).toEqual(['src/main.ts'])
+    expect(composers.map(({ file }) => file)).toEqual(['src/start.ts'])
     const parts = imports.filter(({ file, target }) => composes(target) && !composes(file) && !below('cli')(file))
     expect(parts.map(({ file, target }) => `${file} ${target}`).sort()).toEqual([
       // The version, for the log.
-      'src/main.ts src/compose/core.ts',
-      'src/main.ts src/compose/greeting.ts',
-      'src/main.ts src/compose/local-parts.ts',
-      'src/main.ts src/compose/service.ts',
+      'src/start.ts src/compose/core.ts',
+      'src/start.ts src/compose/greeting.ts',
+      'src/start.ts src/compose/local-parts.ts',
+      'src/start.ts src/compose/service.ts',
     ])
   })
 })
@@ -359,7 +366,7 @@ describe('only one place', () => {
 
   test('parses command lines: commander, whose help, errors and checks are the same everywhere', () => {
     expect(filesWith(/\bparseArgs\b/)).toEqual([])
-    expect(filesWith(/\bnew Command\(/)).toEqual(['src/cli/program.ts', 'src/main.ts', 'src/simulator/options.ts'])
+    expect(filesWith(/\bnew Command\(/)).toEqual(['src/cli/program.ts', 'src/simulator/options.ts', 'src/start.ts'])
   })
 
   test('makes BullMQ workers', () => {
@@ -435,7 +442,7 @@ test('nothing but the auditor searches the keyspace, and only programs end the p
   const searchers = sources.filter((file) => searching.test(codeOf(file)))
   expect(searchers).toEqual(['src/shared/audit/redis-audit-source.ts'])
   const exits = sources.filter((file) => /process\.exit\(/.test(codeOf(file)))
-  expect(exits.filter((file) => !file.endsWith('/main.ts'))).toEqual([])
+  expect(exits.filter((file) => !file.endsWith('/main.ts') && file !== 'src/start.ts')).toEqual([])
 })
 
 test('every error code is in the one list, and in the documentation with its status', () => {

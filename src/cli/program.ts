@@ -43,6 +43,20 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<DefineComm
   },
 }
 
+function addStart(program: Command): void {
+  program
+    .command('start')
+    .summary('starts the service')
+    .argument('[args...]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (args: string[]) => {
+      const { runProcess } = await import('../start.ts')
+      await runProcess({ command: 'genqueue start', args })
+    })
+}
+
 function addOperatorCommands(program: Command, finish: Finish): void {
   program.commandsGroup('On Redis, for operators:')
   for (const [name, { summary, load }] of Object.entries(OPERATOR))
@@ -86,6 +100,8 @@ export async function runProgram(args: readonly string[]): Promise<number> {
       },
     })
     .addHelpText('after', '\nExit codes and examples: docs/cli.md')
+  program.commandsGroup('The service:')
+  addStart(program)
   program.commandsGroup('Over the API:')
   addSubmit(program, finish)
   addBatch(program, finish)

@@ -27,6 +27,7 @@ import type {
 
 export { ApiError, NetworkError } from './errors.ts'
 export type { StreamState } from './event-stream.ts'
+export type * from './types.ts'
 
 export type ClientOptions = TransportOptions
 

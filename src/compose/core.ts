@@ -15,7 +15,7 @@ import { createRedisConditionBoard } from '../shared/conditions/redis-condition-
 import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
-import type { Config } from '../shared/settings/config.ts'
+import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
 import { deploymentLost } from '../shared/errors/service-error.ts'
 import { rememberCheck } from '../shared/process/health.ts'
@@ -41,6 +41,7 @@ import { createWebhookTokens } from '../shared/replicate/rules/webhook-token.ts'
 import type { TenantStore } from '../shared/tenants/ports.ts'
 import { createRedisTenantStore } from '../shared/tenants/redis-tenant-store.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
+import { hasCode } from '../shared/values/error-text.ts'
 
 /** Dependencies of a service beyond its configuration, resolved by the caller. */
 export interface ServiceOptions {
@@ -93,11 +94,21 @@ export async function buildStorage({ dataDir, artifacts: { store, bucket, maxByt
       : createArtifactNames(DISK_PATTERN)
   if (!bucket) return { artifacts: createStoredPlaces({ disk, bucket: null }, store), names }
   const spool = createSpool(join(dataDir, 'spool'), SPOOLED_FILES * maxBytes)
-  // A large module, loaded only with a bucket.
-  const { createS3ArtifactStore } = await import('../shared/artifacts/s3-artifact-store.ts')
+  const { createS3ArtifactStore } = await loadS3()
   const s3 = createS3ArtifactStore({ ...bucket, bucket: bucket.name }, spool)
   scope.defer('storage', s3.close)
   return { artifacts: createStoredPlaces({ disk, bucket: s3 }, store), names }
+}
+
+/** A large module, loaded only with a bucket. The packages that it needs are optional in the published form. */
+async function loadS3() {
+  return import('../shared/artifacts/s3-artifact-store.ts').catch((error: unknown) => {
+    throw hasCode(error, 'ERR_MODULE_NOT_FOUND')
+      ? new ConfigError(
+          'S3_BUCKET needs two packages that are not installed. Run: npm install @aws-sdk/client-s3 @aws-sdk/s3-request-presigner',
+        )
+      : error
+  })
 }
 
 /** Conditions that delay this process or the others of its deployment. */

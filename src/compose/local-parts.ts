@@ -7,7 +7,7 @@ import type { Logger } from '../shared/process/logger.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { lockDataDir } from '../shared/redis/data-dir-lock.ts'
 import { provideRedis } from '../shared/redis/provide-redis.ts'
-import type { Simulator } from '../simulator/start-simulator.ts'
+import type { Simulator } from '#simulator'
 import { SIMULATOR_TOKEN } from '../shared/replicate/simulator-token.ts'
 
 /** Parts that role `all` provides in addition to the service, so that it runs on a bare machine. */
@@ -70,7 +70,7 @@ export async function provideLocalParts(
   if (provides && token === null) {
     const { port, speed, createsPerMinute, readsPerMinute, burst } = config.simulator
     // Loaded on demand, which saves memory in processes without a simulator.
-    const { startSimulator } = await import('../simulator/start-simulator.ts')
+    const { startSimulator } = await import('#simulator')
     const begun = startSimulator({
       port,
       dataDir: join(config.dataDir, 'simulator'),

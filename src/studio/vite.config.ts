@@ -73,6 +73,8 @@ export default defineConfig({
     // No inlined assets: the page's CSP allows no data: scripts or styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The licences of what the page contains, for the notices of the published package.
+    license: true,
     target: 'es2023',
     cssTarget: ['chrome125', 'firefox125', 'safari17.5'],
   },

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { extname } from 'node:path'
 import { Worker as Thread } from 'node:worker_threads'
 import type { FieldError } from '../errors/service-error.ts'
 import type { JsonObject } from '../values/json.ts'
@@ -35,6 +36,9 @@ export interface SchemaWorkerOptions {
   waitMs?: number
 }
 
+/** The thread's program, a source or compiled as this file is. */
+const ENTRY = new URL(`schema-worker-entry${extname(import.meta.url)}`, import.meta.url)
+
 /**
  * Runs tasks with untrusted schemas one after the other, in one thread with limits of heap, stack and time. A task that
  * exceeds a limit terminates the thread; the next task starts a new one. An idle thread ends after a minute.
@@ -48,7 +52,7 @@ export function createSchemaWorker({ checkMs = 1000, compileMs = 5000, waitMs = 
 
   async function start(): Promise<Thread> {
     compiled = new Set()
-    const made = new Thread(new URL('./schema-worker-entry.ts', import.meta.url), {
+    const made = new Thread(ENTRY, {
       resourceLimits: LIMITS,
       // Inherits neither the environment nor the heap flags of this process.
       env: {},

@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Compiles the sources with tsc, each file to one: docs/adr/0012-packages.md says why there is no bundler. */
+
+export const ROOT = join(import.meta.dirname, '../..')
+
+/** What is built, by the folder in which it lies. */
+export interface Build {
+  /** Service, command line and simulator, for Node 24: ES modules, declarations and source maps. */
+  service: string
+  /** The client for ES2020: `esm` and `cjs`. */
+  client: string
+}
+
+/** Builds into a folder, of which earlier contents are removed. Throws when a source has an error. */
+export function build(folder: string): Build {
+  const made = { service: join(folder, 'service'), client: join(folder, 'client') }
+  rmSync(folder, { recursive: true, force: true })
+  compile('service', made.service)
+  compile('client', join(made.client, 'esm'))
+  compile('client-cjs', join(made.client, 'cjs'))
+  writeFileSync(join(made.client, 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
+  for (const file of globSync('**/*.lua', { cwd: join(ROOT, 'src') }))
+    cpSync(join(ROOT, 'src', file), join(made.service, file))
+  for (const file of globSync('**/*.d.ts', { cwd: folder })) nameCompiledFiles(join(folder, file))
+  return made
+}
+
+function compile(project: string, outDir: string): void {
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+  const args = [tsc, '-p', join('packages', `tsconfig.${project}.json`), '--outDir', outDir]
+  const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (status !== 0) throw new Error(`The ${project} could not be compiled.`)
+}
+
+/** tsc leaves `./name.ts` in declarations, which older compilers do not find. */
+function nameCompiledFiles(file: string): void {
+  const text = readFileSync(file, 'utf8')
+  const named = text.replaceAll(/(\bfrom |\bimport\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
+  if (named !== text) writeFileSync(file, named)
+}
+
+/** Whether the page is built, which `npm run build` does first. */
+export const studioOf = (): string => {
+  const studio = join(ROOT, 'dist', 'studio')
+  if (!existsSync(join(studio, 'index.html'))) throw new Error('The page is not built. Run: npm run build')
+  return studio
+}

@@ -1,0 +1,136 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { build, ROOT, studioOf, type Build } from './build.ts'
+import { manifestOf, serviceManifest, type Published } from './manifest.ts'
+
+/** A tarball of npm. */
+export interface Tarball {
+  name: string
+  version: string
+  file: string
+  /** Bytes of the tarball, and of what it contains. */
+  size: number
+  unpackedSize: number
+  /** Paths inside the package, sorted. */
+  files: string[]
+}
+
+/** Builds, and leaves the three tarballs in `<folder>/packages`. */
+export function pack(folder: string): Tarball[] {
+  const made = build(join(folder, 'build'))
+  const stage = join(folder, 'stage')
+  const packages = join(folder, 'packages')
+  for (const path of [stage, packages]) rmSync(path, { recursive: true, force: true })
+  mkdirSync(packages, { recursive: true })
+  const simulator = stageSimulator(made, join(stage, 'simulator'))
+  stageClient(made, join(stage, 'client'))
+  stageService(made, join(stage, 'genqueue'), join(stage, 'simulator'), simulator)
+  return runNpmPack(
+    ['genqueue', 'client', 'simulator'].map((name) => join(stage, name)),
+    packages,
+  )
+}
+
+function stageService({ service }: Build, stage: string, simulatorStage: string, simulator: Published): void {
+  const manifest = serviceManifest()
+  begin('genqueue', stage, manifest)
+  const isPart = (file: string): boolean => file.endsWith('.js') || file.endsWith('.lua')
+  copy(service, join(stage, 'lib'), (file) => isPart(file) && !file.startsWith('simulator/'))
+  const studio = studioOf()
+  copy(studio, join(stage, 'dist', 'studio'), (file) => !/(?:^|\/)\./.test(file))
+  for (const path of manifest.files.filter((one) => /^(?:docs|presets)\b/.test(one)))
+    cpSync(join(ROOT, path), join(stage, path), { recursive: true })
+  writeFileSync(join(stage, 'THIRD-PARTY-NOTICES.md'), notices(studio))
+  cpSync(simulatorStage, join(stage, 'node_modules', simulator.name), { recursive: true })
+}
+
+function stageSimulator({ service }: Build, stage: string): Published {
+  const compiled = join(service, 'simulator')
+  const manifest = manifestOf('simulator', compiled)
+  begin('simulator', stage, manifest)
+  const declarations = declarationsFrom(compiled, ['start-simulator.d.ts'])
+  copy(compiled, join(stage, 'lib'), (file) => file.endsWith('.js') || declarations.has(file))
+  return manifest
+}
+
+function stageClient({ client }: Build, stage: string): void {
+  const manifest = manifestOf('client', null)
+  begin('client', stage, manifest)
+  for (const form of ['esm', 'cjs']) {
+    const entries = [...JSON.stringify(manifest['exports']).matchAll(new RegExp(`"\\./${form}/([^"]+\\.d\\.ts)"`, 'g'))]
+    const declarations = declarationsFrom(
+      join(client, form),
+      entries.map(([, file = '']) => file),
+    )
+    copy(join(client, form), join(stage, form), (file) => !file.endsWith('.d.ts') || declarations.has(file))
+  }
+}
+
+/** Puts the manifest, the README, the licence and the command into the folder of a package. */
+function begin(name: string, stage: string, manifest: Published): void {
+  cpSync(join(ROOT, 'packages', name), stage, { recursive: true })
+  cpSync(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'))
+  const { version, ...rest } = manifest
+  writeJson(join(stage, 'package.json'), { name: manifest.name, version, ...withoutEmpty(rest) })
+}
+
+const withoutEmpty = (manifest: object): object =>
+  Object.fromEntries(
+    Object.entries(manifest).filter(
+      ([, value]: [string, unknown]) => typeof value !== 'object' || value === null || Object.keys(value).length > 0,
+    ),
+  )
+
+function copy(from: string, to: string, wanted: (file: string) => boolean): void {
+  for (const entry of globSync('**/*', { cwd: from, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const file = join(entry.parentPath, entry.name).slice(from.length + 1)
+    if (wanted(file)) cpSync(join(from, file), join(to, file))
+  }
+}
+
+/** The declarations that users can reach from the given ones, by their paths below a folder. */
+function declarationsFrom(folder: string, entries: readonly string[]): Set<string> {
+  const reached = new Set(entries)
+  for (const file of reached) {
+    const text = readFileSync(join(folder, file), 'utf8')
+    for (const [, from = ''] of text.matchAll(/(?:\bfrom |\bimport\()['"](\.{1,2}\/[^'"]+)\.js['"]/g))
+      reached.add(join(dirname(file), `${from}.d.ts`))
+  }
+  return reached
+}
+
+/** The licences of what Studio's files contain, collected by vite. */
+function notices(studio: string): string {
+  const licences = readFileSync(join(studio, '.vite', 'license.md'), 'utf8')
+  const listed = licences.slice(licences.indexOf('\n## ') + 1)
+  if (!listed.startsWith('## ')) throw new Error('vite collected no licences of Studio.')
+  return `# Third-party notices\n\nThe files in dist/studio contain parts of these packages.\n\n${listed}`
+}
+
+const writeJson = (file: string, value: object): void => writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`)
+
+const packedSchema = z.array(
+  z.object({
+    name: z.string(),
+    version: z.string(),
+    filename: z.string(),
+    size: z.number(),
+    unpackedSize: z.number(),
+    files: z.array(z.object({ path: z.string() })),
+  }),
+)
+
+function runNpmPack(stages: readonly string[], to: string): Tarball[] {
+  const args = ['pack', ...stages, '--pack-destination', to, '--json', '--ignore-scripts', '--loglevel=error']
+  const shell = process.platform === 'win32'
+  const { status, stdout } = spawnSync('npm', args, { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', shell })
+  if (status !== 0) throw new Error('npm pack failed.')
+  return packedSchema.parse(JSON.parse(stdout)).map(({ filename, files, ...rest }) => ({
+    ...rest,
+    file: join(to, filename),
+    files: files.map(({ path }) => path).sort(),
+  }))
+}
