@@ -3,5 +3,5 @@
 import { join } from 'node:path'
 import { build, ROOT } from './packaging/build.ts'
 
-const { service, client } = build(join(ROOT, 'dist', 'build'))
+const { service, client } = await build(join(ROOT, 'dist', 'build'))
 console.log(`${service}\n${client}`)

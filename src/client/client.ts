@@ -115,9 +115,12 @@ export function isFinal(job: Pick<Job, 'status'>): boolean {
 
 const isOver = (batch: Pick<Batch, 'completed_at'>): boolean => batch.completed_at !== null
 
-/** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http. */
+/** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http, and `crypto` in Node 18. */
 export function newIdempotencyKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const bytes = new Uint8Array(16)
+  if (typeof crypto === 'object') crypto.getRandomValues(bytes)
+  else for (const at of bytes.keys()) bytes[at] = Math.floor(Math.random() * 256)
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** Long-poll: s that one request waits for completion, and ms until its response times out. */

@@ -11,6 +11,7 @@ const SLOW = [
   'integration/upstream-trouble',
   'integration/unknown-outcomes',
   'integration/product-',
+  'packages/',
   'integration/readme',
   's3/',
   'integration/',

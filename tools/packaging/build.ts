@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -15,12 +15,14 @@ export interface Build {
 }
 
 /** Builds into a folder, of which earlier contents are removed. Throws when a source has an error. */
-export function build(folder: string): Build {
+export async function build(folder: string): Promise<Build> {
   const made = { service: join(folder, 'service'), client: join(folder, 'client') }
   rmSync(folder, { recursive: true, force: true })
-  compile('service', made.service)
-  compile('client', join(made.client, 'esm'))
-  compile('client-cjs', join(made.client, 'cjs'))
+  await Promise.all([
+    compile('service', made.service),
+    compile('client', join(made.client, 'esm')),
+    compile('client-cjs', join(made.client, 'cjs')),
+  ])
   writeFileSync(join(made.client, 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
   for (const file of globSync('**/*.lua', { cwd: join(ROOT, 'src') }))
     cpSync(join(ROOT, 'src', file), join(made.service, file))
@@ -28,11 +30,26 @@ export function build(folder: string): Build {
   return made
 }
 
-function compile(project: string, outDir: string): void {
+async function compile(project: string, outDir: string): Promise<void> {
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
   const args = [tsc, '-p', join('packages', `tsconfig.${project}.json`), '--outDir', outDir]
-  const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
-  if (status !== 0) throw new Error(`The ${project} could not be compiled.`)
+  await run(process.execPath, args).catch((error: unknown) => {
+    throw new Error(`The ${project} could not be compiled.`, { cause: error })
+  })
+}
+
+/** Runs a program to its end and returns its standard output; its errors are shown. Throws when it fails. */
+export async function run(file: string, args: readonly string[]): Promise<string> {
+  const shell = process.platform === 'win32'
+  const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], shell })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new Error(`${file} ${args.join(' ')} failed:\n${output}`)
+  return output
 }
 
 /** tsc leaves `./name.ts` in declarations, which older compilers do not find. */

@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { build, ROOT, studioOf, type Build } from './build.ts'
+import { build, ROOT, run, studioOf, type Build } from './build.ts'
 import { manifestOf, serviceManifest, type Published } from './manifest.ts'
 
 /** A tarball of npm. */
@@ -18,8 +17,8 @@ export interface Tarball {
 }
 
 /** Builds, and leaves the three tarballs in `<folder>/packages`. */
-export function pack(folder: string): Tarball[] {
-  const made = build(join(folder, 'build'))
+export async function pack(folder: string): Promise<Tarball[]> {
+  const made = await build(join(folder, 'build'))
   const stage = join(folder, 'stage')
   const packages = join(folder, 'packages')
   for (const path of [stage, packages]) rmSync(path, { recursive: true, force: true })
@@ -123,12 +122,9 @@ const packedSchema = z.array(
   }),
 )
 
-function runNpmPack(stages: readonly string[], to: string): Tarball[] {
+async function runNpmPack(stages: readonly string[], to: string): Promise<Tarball[]> {
   const args = ['pack', ...stages, '--pack-destination', to, '--json', '--ignore-scripts', '--loglevel=error']
-  const shell = process.platform === 'win32'
-  const { status, stdout } = spawnSync('npm', args, { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', shell })
-  if (status !== 0) throw new Error('npm pack failed.')
-  return packedSchema.parse(JSON.parse(stdout)).map(({ filename, files, ...rest }) => ({
+  return packedSchema.parse(JSON.parse(await run('npm', args))).map(({ filename, files, ...rest }) => ({
     ...rest,
     file: join(to, filename),
     files: files.map(({ path }) => path).sort(),

@@ -1,0 +1,378 @@
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { pack, type Tarball } from '../../tools/packaging/pack.ts'
+import { NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
+import { freePort } from '../support/free-port.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { spawnProcess, type SpawnedProcess, type SpawnOptions } from '../support/spawn-process.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { npm } from './npm.ts'
+import { NODES, PATH_OF_NODE_24, tool } from './toolchain.ts'
+
+/** The packages as their users get them: packed, each installed alone into an empty project, and run there. */
+
+const ROOT = join(import.meta.dirname, '../..')
+
+type Name = 'genqueue' | '@genqueue/client' | '@genqueue/replicate-simulator'
+let tarballs: Record<Name, Tarball>
+/** An empty project for each package, in which it alone is installed. */
+let projects: Record<Name, string>
+let service: TestService
+
+beforeAll(async () => {
+  const packed = await pack(tempDir())
+  const find = (name: Name): Tarball => {
+    const found = packed.find((one) => one.name === name)
+    if (!found) throw new Error(`${name} was not packed`)
+    return found
+  }
+  tarballs = {
+    genqueue: find('genqueue'),
+    '@genqueue/client': find('@genqueue/client'),
+    '@genqueue/replicate-simulator': find('@genqueue/replicate-simulator'),
+  }
+  const install = async (name: Name): Promise<string> => {
+    const project = tempDir()
+    writeFileSync(join(project, 'package.json'), '{ "private": true }')
+    await npm(['install', tarballs[name].file], { cwd: project })
+    return project
+  }
+  const [genqueue, client, simulator, started] = await Promise.all([
+    install('genqueue'),
+    install('@genqueue/client'),
+    install('@genqueue/replicate-simulator'),
+    startService({ simulator: { speed: 100 } }),
+  ])
+  projects = { genqueue, '@genqueue/client': client, '@genqueue/replicate-simulator': simulator }
+  service = started
+  return () => started.stop()
+})
+
+/** Runs a program to its end and returns what it printed. */
+async function output(file: string, args: string[], options: SpawnOptions): Promise<string> {
+  const ran = spawnProcess(file, args, options)
+  const { code } = await ran.exited
+  expect(code, `${file} ${args.join(' ')}\n${ran.stdout}${ran.stderr}`).toBe(0)
+  return ran.stdout
+}
+
+const write = (folder: string, files: Record<string, string>): void => {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), text)
+  }
+}
+
+const readJson = (file: string): Record<string, unknown> => JSON.parse(readFileSync(file, 'utf8'))
+
+describe('a tarball', () => {
+  /** What each may contain; `$1` of a compiled file names its source. */
+  const CONTENTS: Record<Name, RegExp[]> = {
+    genqueue: [
+      /^lib\/((?!simulator\/|studio\/).+)\.js$/,
+      /^lib\/(.+\.lua)$/,
+      /^bin\/genqueue\.mjs$/,
+      /^dist\/studio\/(?:index\.html|assets\/[\w-]+\.(?:js|css|svg)(?:\.br|\.gz)?)$/,
+      /^docs\/openapi\.yaml$/,
+      /^presets\/[\w-]+\.yaml$/,
+      /^THIRD-PARTY-NOTICES\.md$/,
+      /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|bin\/.+|lib\/.+)$/,
+    ],
+    '@genqueue/client': [/^(?:esm|cjs)\/([\w-]+)\.(?:js|js\.map|d\.ts)$/, /^cjs\/package\.json$/],
+    '@genqueue/replicate-simulator': [/^lib\/(.+?)(?:\.d\.ts|\.js)$/, /^bin\/replicate-simulator\.mjs$/],
+  }
+  const SOURCES: Record<Name, string> = {
+    genqueue: 'src',
+    '@genqueue/client': 'src/client',
+    '@genqueue/replicate-simulator': 'src/simulator',
+  }
+  /** Bytes of its own files; more is a reason to look. */
+  const LIMITS: Record<Name, number> = {
+    genqueue: 4_000_000,
+    '@genqueue/client': 500_000,
+    '@genqueue/replicate-simulator': 500_000,
+  }
+
+  test.each(Object.keys(CONTENTS) as Name[])('%s contains what its users need, and nothing else', (name) => {
+    const { files, unpackedSize, version } = tarballs[name]
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']))
+    const allowed = [/^LICENSE$/, /^README\.md$/, /^package\.json$/, ...CONTENTS[name]]
+    expect(files.filter((file) => !allowed.some((pattern) => pattern.test(file)))).toEqual([])
+    for (const pattern of CONTENTS[name])
+      expect(
+        files.some((file) => pattern.test(file)),
+        `a file like ${String(pattern)}`,
+      ).toBe(true)
+    const [compiled = /^$/] = CONTENTS[name]
+    const orphans = files.filter((file) => {
+      const [, source] = compiled.exec(file) ?? []
+      return source !== undefined && !existsSync(join(ROOT, SOURCES[name], `${source}.ts`))
+    })
+    expect(orphans).toEqual([])
+    expect(unpackedSize).toBeLessThan(LIMITS[name])
+    expect(version).toBe(readJson(join(ROOT, 'package.json'))['version'])
+  })
+
+  test.each(Object.keys(CONTENTS) as Name[])('%s names no folder of this machine, and no affiliation', (name) => {
+    const folder = join(projects[name], 'node_modules', name)
+    const found = tarballs[name].files.filter((file) => readFileSync(join(folder, file), 'utf8').includes(ROOT))
+    expect(found).toEqual([])
+    expect(readFileSync(join(folder, 'README.md'), 'utf8')).toMatch(/not affiliated with Replicate/)
+    expect(readJson(join(folder, 'package.json'))['description']).toMatch(/Not affiliated with Replicate\.$/)
+  })
+
+  test('genqueue has the licences of what Studio bundles', () => {
+    const notices = readFileSync(join(projects.genqueue, 'node_modules/genqueue/THIRD-PARTY-NOTICES.md'), 'utf8')
+    const named = [...notices.matchAll(/^## (\S+) - /gm)].map(([, name]) => name)
+    expect(named).toEqual(
+      expect.arrayContaining(['@tanstack/react-query', 'lucide-react', 'react', 'react-dom', 'wouter']),
+    )
+    expect(notices.match(/Permission (?:is hereby granted|to use)/g)?.length).toBeGreaterThanOrEqual(named.length - 1)
+  })
+
+  test.each([
+    ['genqueue', 'esm-only'],
+    ['@genqueue/client', 'node16'],
+    ['@genqueue/replicate-simulator', 'esm-only'],
+  ] as const)('%s has no finding of publint and attw (%s)', async (name, profile) => {
+    const { file } = tarballs[name]
+    const cwd = tempDir()
+    await Promise.all([
+      output(process.execPath, [tool('publint/src/cli.js'), file, '--strict'], { cwd }),
+      output(process.execPath, [tool('@arethetypeswrong/cli/dist/index.js'), file, '--profile', profile], { cwd }),
+    ])
+  })
+})
+
+describe('@genqueue/client, installed alone', () => {
+  const RUN = `
+    const client = createClient({ baseUrl: process.argv[2], key: process.argv[3] })
+    async function run() {
+      const { id } = await client.submit({ preset: 'story-page', input: { prompt: 'a fox' } })
+      const job = await client.wait(id, { signal: new AbortController().signal, timeout: 60000 })
+      const refused = await client.get('job_unknown').catch((error) => error)
+      console.log(JSON.stringify({ status: job.status, files: job.artifacts.length, refused: refused instanceof ApiError && refused.status }))
+    }
+    run().catch((error) => { console.error(error); process.exit(1) })`
+  const FORMS = {
+    'mod.mjs': `import { createClient, ApiError } from '@genqueue/client'\n${RUN}`,
+    'mod.cjs': `const { createClient, ApiError } = require('@genqueue/client')\n${RUN}`,
+  }
+  const expected = { status: 'succeeded', files: 1, refused: 404 }
+  const project = (): string => projects['@genqueue/client']
+  const runs = async (node: string, file: string): Promise<unknown> =>
+    JSON.parse(await output(node, [file, service.url, TEST_KEY], { cwd: project() }))
+
+  test('has no dependency', () => {
+    expect(readdirSync(join(project(), 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['@genqueue'])
+  })
+
+  test.each([...NODES])('Node %i: import and require submit a job and read its result', async (_major, node) => {
+    write(project(), FORMS)
+    const all = await Promise.all(Object.keys(FORMS).map((file) => runs(node, file)))
+    expect(all).toEqual([expected, expected])
+  })
+
+  test('is bundled by esbuild for browsers', async () => {
+    write(project(), FORMS)
+    const bundle = join(project(), 'bundle.cjs')
+    const flags = [
+      '--bundle',
+      '--platform=browser',
+      '--target=es2020',
+      '--minify',
+      `--outfile=${bundle}`,
+      '--log-level=warning',
+    ]
+    await output(tool('@esbuild', `${process.platform}-${process.arch}`, 'bin', 'esbuild'), ['mod.mjs', ...flags], {
+      cwd: project(),
+    })
+    expect(readFileSync(bundle, 'utf8')).not.toMatch(/node:|require\(/)
+    expect(await runs(process.execPath, bundle)).toEqual(expected)
+  })
+
+  test('the README’s sample runs as it is printed', async () => {
+    const [, sample = ''] =
+      /^```js\n([^]*?)^```/m.exec(readFileSync(join(ROOT, 'packages/client/README.md'), 'utf8')) ?? []
+    write(project(), { 'sample.mjs': sample.replace('http://127.0.0.1:3000', service.url) })
+    const said = await output(process.execPath, ['sample.mjs'], { cwd: project(), env: { KEY: TEST_KEY } })
+    expect(said).toContain('/v1/artifacts/art_')
+  })
+
+  describe('its types compile', () => {
+    const USE = `
+import { ApiError, createClient, type Job } from '@genqueue/client'
+const client = createClient({ baseUrl: '', key: 'k' })
+export async function use(signal: AbortSignal): Promise<string | undefined> {
+  const job: Job = await client.submit({ model: 'a/b', input: { prompt: 'x' } })
+  // @ts-expect-error a number is no id
+  await client.get(5)
+  // @ts-expect-error no such field
+  job.no_such_field
+  try {
+    return (await client.wait(job.id, { signal })).artifacts[0]?.url
+  } catch (error) {
+    return error instanceof ApiError ? error.code : undefined
+  }
+}
+`
+    const strict = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
+    const browser = { lib: ['es2020', 'dom'], types: [] }
+    const onNode = { lib: ['es2020'], types: ['node'] }
+    const MODES: Record<string, { module: 'esm' | 'cjs'; options: object; from?: string; until?: string }> = {
+      'nodenext, ES module, strict': { module: 'esm', options: { module: 'nodenext', ...strict, ...browser } },
+      'nodenext, CommonJS, not strict': { module: 'cjs', options: { module: 'nodenext', strict: false, ...onNode } },
+      'bundler, strict': {
+        module: 'esm',
+        options: { module: 'esnext', moduleResolution: 'bundler', ...strict, ...browser },
+      },
+      'bundler, not strict': {
+        module: 'esm',
+        options: { module: 'esnext', moduleResolution: 'bundler', strict: false, ...browser },
+        from: '7.0',
+      },
+      'node10, CommonJS': {
+        module: 'cjs',
+        options: { module: 'commonjs', moduleResolution: 'node', esModuleInterop: true, ...strict, ...onNode },
+        until: '5.0',
+      },
+    }
+    const compilers = { '5.0': tool('typescript/bin/tsc'), '7.0': join(ROOT, 'node_modules/typescript/bin/tsc') }
+    const cases = Object.entries(compilers).flatMap(([version, tsc]) =>
+      Object.entries(MODES)
+        .filter(([, { from = version, until = version }]) => from === version && until === version)
+        .map(([mode, { module, options }]) => ({ version, mode, tsc, module, options })),
+    )
+
+    test.each(cases)('TypeScript $version: $mode', async ({ version, mode, tsc, module, options }) => {
+      const folder = join(project(), 'types', `${version} ${mode}`.replaceAll(/\W+/g, '-'))
+      const compilerOptions = { target: 'es2020', noEmit: true, skipDefaultLibCheck: true, rootDir: '.', ...options }
+      write(folder, {
+        'package.json': JSON.stringify({ type: module === 'esm' ? 'module' : 'commonjs' }),
+        'use.ts': USE,
+        'tsconfig.json': JSON.stringify({ compilerOptions, files: ['use.ts'] }),
+      })
+      mkdirSync(join(folder, 'node_modules'))
+      symlinkSync(tool('@types'), join(folder, 'node_modules/@types'))
+      await output(process.execPath, [tsc, '-p', folder], { cwd: folder })
+    })
+  })
+})
+
+describe('@genqueue/replicate-simulator, installed alone', () => {
+  const project = (): string => projects['@genqueue/replicate-simulator']
+
+  test('its command answers as Replicate, with a picture', async () => {
+    const port = await freePort()
+    const running = spawnProcess(join(project(), 'node_modules/.bin/replicate-simulator'), ['--port', String(port)], {
+      cwd: project(),
+      env: { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE },
+    })
+    await running.waitForLine(/Simulator of Replicate's API/)
+    const url = `http://127.0.0.1:${port}/v1/models/black-forest-labs/flux-schnell/predictions`
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: 'Bearer any', 'content-type': 'application/json', prefer: 'wait' },
+      body: JSON.stringify({ input: { prompt: 'a lighthouse' } }),
+    })
+    const { output: files } = (await answer.json()) as { output: string[] }
+    const file = await fetch(files[0] ?? '')
+    expect(file.headers.get('content-type')).toBe('image/webp')
+    expect(await running.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  })
+
+  test('the README’s sample runs as it is printed', async () => {
+    const [, sample = ''] =
+      /^```js\n([^]*?)^```/m.exec(readFileSync(join(ROOT, 'packages/simulator/README.md'), 'utf8')) ?? []
+    write(project(), { 'sample.mjs': sample })
+    const env = { NODE_COMPILE_CACHE }
+    expect(await output(process.execPath, ['sample.mjs'], { cwd: project(), env })).toMatch(
+      /^http:\/\/127.0.0.1:\d+\/v1$/m,
+    )
+  })
+
+  test('its types compile', async () => {
+    const use = `import { startSimulator, type Simulator } from '@genqueue/replicate-simulator'
+      export const simulator: Promise<Simulator> = startSimulator({ port: 0, dataDir: null, habits: {} })
+      // @ts-expect-error port is a number
+      void startSimulator({ port: 'x', dataDir: null })`
+    const compilerOptions = { module: 'nodenext', strict: true, noEmit: true, types: [], lib: ['es2024', 'dom'] }
+    write(project(), {
+      'types/use.mts': use,
+      'types/tsconfig.json': JSON.stringify({ compilerOptions, files: ['use.mts'] }),
+    })
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    await output(process.execPath, [tsc, '-p', 'types'], { cwd: project() })
+  })
+})
+
+describe('genqueue, installed alone', () => {
+  const command = (): string => join(projects.genqueue, 'node_modules/.bin/genqueue')
+  const npx = (args: string[], env: Record<string, string>): SpawnedProcess =>
+    spawnProcess('npx', ['genqueue', ...args], {
+      cwd: projects.genqueue,
+      env: { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE, npm_config_offline: 'true', ...env },
+    })
+
+  test('npx genqueue start makes a picture, keeps its data in ./.data, and stops cleanly', async () => {
+    const port = await freePort()
+    const running = npx(['start'], {
+      PORT: String(port),
+      SIMULATOR_PORT: '0',
+      SIMULATOR_SPEED: '100',
+      LOG_LEVEL: 'warn',
+    })
+    await running.waitForLine(/Try it:/)
+    const url = `http://127.0.0.1:${port}`
+    const env = { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE, GENQUEUE_URL: url }
+    const submit = ['submit', '--preset', 'story-page', '--input', 'prompt=a fox', '--save', 'pictures']
+    await output(command(), submit, { cwd: projects.genqueue, env })
+    const [picture = ''] = readdirSync(join(projects.genqueue, 'pictures'))
+    expect(
+      readFileSync(join(projects.genqueue, 'pictures', picture))
+        .subarray(0, 4)
+        .toString(),
+    ).toBe('RIFF')
+
+    const page = await (await fetch(url)).text()
+    const [script = ''] = /\/assets\/index-[\w-]+\.js/.exec(page) ?? []
+    expect((await fetch(`${url}${script}`)).status).toBe(200)
+    expect(await (await fetch(`${url}/openapi.json`)).json()).toMatchObject({ info: { title: 'genqueue' } })
+    expect((await fetch(`${url}/docs`)).status).toBe(200)
+
+    const data = join(projects.genqueue, '.data')
+    const { pid } = readJson(join(data, 'genqueue.lock'))
+    process.kill(Number(pid), 'SIGTERM')
+    await running.exited
+    expect(running.stderr).toBe('')
+    expect(existsSync(join(data, 'genqueue.lock'))).toBe(false)
+    expect(globSync('**/*.{pid,sock}', { cwd: data })).toEqual([])
+  })
+
+  test('a bucket without the packages for S3 is an error that says what to install', async () => {
+    const env = { REDIS_URL: testRedisUrl(), KEY_PREFIX: freshPrefix(), PORT: '0', SIMULATOR_PORT: '0' }
+    const bucket = { ARTIFACT_STORE: 's3', S3_BUCKET: 'files', S3_REGION: 'eu-central-1', DATA_DIR: tempDir() }
+    const ran = spawnProcess(command(), ['start'], {
+      cwd: projects.genqueue,
+      env: { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE, ...env, ...bucket },
+    })
+    expect(await ran.exited).toMatchObject({ code: 1 })
+    expect(ran.stderr).toMatch(
+      /S3_BUCKET needs two packages .* npm install @aws-sdk\/client-s3 @aws-sdk\/s3-request-presigner$/m,
+    )
+  })
+
+  const older = [...NODES].filter(([major]) => major < 24)
+  test.each(older)('on Node %i its commands say which Node they need', async (major, node) => {
+    const bins = [command(), join(projects['@genqueue/replicate-simulator'], 'node_modules/.bin/replicate-simulator')]
+    for (const bin of bins) {
+      const ran = spawnProcess(node, [bin, 'start'])
+      expect(await ran.exited).toMatchObject({ code: 1 })
+      expect(ran.stderr).toMatch(
+        new RegExp(`needs Node 24 or newer; this is Node ${major}\\..*\\n.*npm install node@24`),
+      )
+    }
+  })
+})
