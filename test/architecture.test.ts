@@ -67,8 +67,6 @@ const offences = (applies: (file: string) => boolean, allowed: (one: Import) => 
   imports.filter((one) => applies(one.file) && !allowed(one)).map(({ file, target }) => `${file} imports ${target}`)
 
 const isPackage = (target: string): boolean => !target.startsWith('src/') && !target.startsWith('..')
-/** The one description of the shapes of the API. */
-const CLIENT_TYPES = 'src/client/types.ts'
 /** Where parts are put together. */
 const composes = below('compose')
 
@@ -102,9 +100,15 @@ describe('imports go down only', () => {
     expect(offences(below('workers'), from('src/workers/', 'src/queues/', 'src/shared/'))).toEqual([])
   })
 
-  test('the api imports queues, shared and its own response types, never the workers', () => {
-    const allowed = from('src/api/', 'src/queues/', 'src/shared/')
-    expect(offences(below('api'), (one) => allowed(one) || (one.target === CLIENT_TYPES && one.typeOnly))).toEqual([])
+  test('the api imports queues and shared, never the workers', () => {
+    expect(offences(below('api'), from('src/api/', 'src/queues/', 'src/shared/'))).toEqual([])
+  })
+
+  test('the description of the api gives its types to the running service, and nothing else', () => {
+    const isDescription = below('api/description')
+    const users = imports.filter(({ file, target }) => isDescription(target) && !isDescription(file))
+    expect(users.length).toBeGreaterThan(10)
+    expect(users.filter(({ typeOnly }) => !typeOnly)).toEqual([])
   })
 
   test('the client imports nothing at all', () => {
@@ -354,7 +358,7 @@ describe('only one place', () => {
   })
 
   test('builds the bodies of errors', () => {
-    const other = /^src\/(?:simulator|client|studio)\//
+    const other = /^src\/(?:simulator|client|studio|api\/description)\//
     expect(filesWith(/problem\+json/, other)).toEqual(['src/api/error-response.ts'])
     expect(filesWith(/urn:genqueue:error/, other)).toEqual(['src/api/error-response.ts'])
     expect(filesWith(/\.status\(\s*[45]\d\d\s*\)\.(?:json|send)\(/, other)).toEqual([])

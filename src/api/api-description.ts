@@ -21,23 +21,23 @@ const schema = z.looseObject({
   get oneOf() {
     return z.array(schema).optional()
   },
+  get anyOf() {
+    return z.array(schema).optional()
+  },
 })
 
 const content = z.record(z.string(), z.looseObject({ schema: schema.optional() })).optional()
 
-const parameter = z.union([
-  z.object({ $ref: z.string() }),
-  z.looseObject({
-    name: z.string(),
-    in: z.enum(['path', 'query', 'header', 'cookie']),
-    required: z.boolean().default(false),
-    description: z.string().default(''),
-    schema,
-  }),
-])
+const parameter = z.looseObject({
+  name: z.string(),
+  in: z.enum(['path', 'query', 'header', 'cookie']),
+  required: z.boolean().default(false),
+  description: z.string().default(''),
+  schema,
+})
 
 const response = z.union([
-  z.object({ $ref: z.string() }),
+  z.object({ $ref: z.string(), description: z.string().default('') }),
   z.looseObject({ description: z.string(), content: content.optional() }),
 ])
 
@@ -60,7 +60,6 @@ export const apiDescriptionSchema = z.looseObject({
   tags: z.array(z.object({ name: z.string(), description: z.string() })),
   paths: z.record(z.string(), z.strictObject({ get: operation, post: operation, delete: operation }).partial()),
   components: z.looseObject({
-    parameters: z.record(z.string(), parameter),
     responses: z.record(z.string(), response),
     schemas: z.record(z.string(), schema),
   }),

@@ -10,7 +10,8 @@ const nameOf = (ref: string): string => ref.split('/').at(-1) ?? ref
 
 function typeOf(schema: Schema): string {
   if (schema.$ref) return `<a href="#${escape(nameOf(schema.$ref))}">${escape(nameOf(schema.$ref))}</a>`
-  if (schema.oneOf && !schema.properties) return schema.oneOf.map(typeOf).join(' or ')
+  const either = schema.anyOf ?? schema.oneOf
+  if (either && !schema.properties) return either.map(typeOf).join(' or ')
   if (schema.enum) return schema.enum.map((value) => `<code>${escape(String(value))}</code>`).join(' ')
   const types = [schema.type ?? 'any'].flat()
   return types
@@ -45,24 +46,13 @@ function fields(schema: Schema): string {
 }
 
 export function renderApiPage({ info, tags, paths, components }: ApiDescription): string {
-  type Parameter = Operation['parameters'][number]
   type Answer = Operation['responses'][string]
-
-  const parameterOf = (one: Parameter): Exclude<Parameter, { $ref: string }> | null => {
-    if (!('$ref' in one)) return one
-    const known = components.parameters[nameOf(String(one.$ref))]
-    return known && !('$ref' in known) ? known : null
-  }
 
   const parameters = (operation: Operation): string =>
     table(
-      operation.parameters.flatMap((one) => {
-        const known = parameterOf(one)
-        if (known === null) return []
-        const words = [prose(known.description), limitsOf(known.schema)].filter(Boolean).join(' ')
-        return [
-          row(`<code>${escape(known.name)}</code> <span class="quiet">${known.in}</span>`, typeOf(known.schema), words),
-        ]
+      operation.parameters.map(({ name, in: place, description, schema }) => {
+        const words = [prose(description), limitsOf(schema)].filter(Boolean).join(' ')
+        return row(`<code>${escape(name)}</code> <span class="quiet">${place}</span>`, typeOf(schema), words)
       }),
     )
 
@@ -81,11 +71,11 @@ export function renderApiPage({ info, tags, paths, components }: ApiDescription)
       return { words: known.description, type }
     }
     const good = Object.entries(responses).filter(([, answer]) => !('$ref' in answer))
-    const bad = Object.entries(responses).filter(([, answer]) => '$ref' in answer)
     const rows = good.map(([status, answer]) => row(status, shown(answer).type, prose(shown(answer).words)))
-    if (bad.length > 0)
-      rows.push(row(bad.map(([status]) => status).join(' '), '<a href="#Problem">Problem</a>', 'The error.'))
-    return table(rows)
+    const bad = Object.entries(responses).flatMap(([status, answer]) =>
+      '$ref' in answer ? [row(status, '<a href="#Problem">Problem</a>', prose(answer.description))] : [],
+    )
+    return table([...rows, ...bad])
   }
 
   const operations = Object.entries(paths).flatMap(([path, item]) =>

@@ -1,4 +1,4 @@
-import type { Batch } from '../client/types.ts'
+import type { Batch } from './description/batches.ts'
 import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } from '../shared/batches/rules/batch.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()

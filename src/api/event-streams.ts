@@ -1,4 +1,5 @@
-import type { Batch, Job } from '../client/types.ts'
+import type { Batch } from './description/batches.ts'
+import type { Job } from './description/jobs.ts'
 import type { BatchRecord } from '../shared/batches/rules/batch.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { compareIds, type EventHub, type JobChange } from '../shared/events/event-hub.ts'

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Problem } from '../client/types.ts'
+import type { Problem } from './description/problem.ts'
 import type { Scope } from '../shared/tenants/rules/tenant.ts'
 import type { BodyShare } from './body-budget.ts'
 import type { Principal } from './principal.ts'

@@ -1,4 +1,5 @@
-import type { Job, JobCost, JobKeep, WaitingFor } from '../client/types.ts'
+import type { JobKeep } from './description/common.ts'
+import type { Job, JobCost, WaitingFor } from './description/jobs.ts'
 import type { ArtifactLinks } from '../shared/artifacts/rules/artifact-links.ts'
 import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'

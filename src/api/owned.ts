@@ -3,7 +3,7 @@ import { UPLOAD_ID } from '../shared/inputs/rules/reference.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { OwnedRequest } from './http.ts'
 import type { Principal } from './principal.ts'
-import { BATCH_ID, JOB_ID } from './schemas.ts'
+import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
 
 /** The objects that belong to a tenant, and the form of their ids. */
 const IDS = { job: JOB_ID, batch: BATCH_ID, upload: UPLOAD_ID }

@@ -3,15 +3,18 @@ import { ownerName, requestPolicySchemas, VERSION } from '../shared/catalogue/ru
 import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
 import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
-import { STATUSES } from '../shared/jobs/rules/job.ts'
+import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
 import type { Label } from '../shared/jobs/rules/job-filter.ts'
+import { jobStatus } from '../shared/jobs/rules/job.ts'
+import { pageQuery } from '../shared/values/page-query.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 
-/** Schemas of requests. Unknown fields are refused, so that an unsupported feature is never silently ignored. */
+/**
+ * Schemas of requests, with their descriptions for clients. Unknown fields are refused, so that an unsupported feature is
+ * never silently ignored.
+ */
 
-export const BATCH_ID = /^bat_[0-9A-HJKMNP-TV-Z]{26}$/
-export const JOB_ID = /^job_[0-9A-HJKMNP-TV-Z]{26}$/
 /** An event of the stream of all jobs: `<epoch>-<ms>-<sequence>`. */
 export const EVENT_ID = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/
 
@@ -26,24 +29,44 @@ const jsonObject = (maxBytes: number) =>
       params: { code: 'too_large' },
       when: ({ value }) => isObject(value),
     })
+    .meta({ type: 'object' })
 
 /** A user of the product. */
 const user = z.string().min(1).max(200)
 
-export const jobRequestSchema = z
-  .strictObject({
-    preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
-    model: ownerName.optional(),
-    version: z
-      .string()
-      .regex(VERSION, { error: 'Expected 64 hexadecimal digits, or owner/name:<64 hexadecimal digits>.' })
-      .optional(),
-    deployment: ownerName.optional(),
-    input: jsonObject(MAX_INPUT_BYTES),
-    metadata: jsonObject(MAX_METADATA_BYTES).default({}),
-    user: user.optional(),
-    ...requestPolicySchemas,
-  })
+const presetName = z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional()
+
+/** The fields of a job request, each checked alone. */
+export const jobRequestFields = z.strictObject({
+  preset: presetName.describe('The name of a preset, which sets the model and the fields that a job may set.'),
+  model: ownerName
+    .optional()
+    .describe(
+      '`owner/name`. A model that is not official runs in its newest version, which the job shows as `version`.',
+    ),
+  version: z
+    .string()
+    .regex(VERSION, { error: 'Expected 64 hexadecimal digits, or owner/name:<64 hexadecimal digits>.' })
+    .optional()
+    .describe('64 hexadecimal digits, alone or after `owner/name:`.'),
+  deployment: ownerName
+    .optional()
+    .describe('`owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`.'),
+  input: jsonObject(MAX_INPUT_BYTES).describe(
+    'Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.',
+  ),
+  metadata: jsonObject(MAX_METADATA_BYTES)
+    .default({})
+    .describe(
+      'Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed by its first ten fields with a text, number or boolean.',
+    ),
+  user: user
+    .optional()
+    .describe('The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.'),
+  ...requestPolicySchemas,
+})
+
+export const jobRequestSchema = jobRequestFields
   .refine(
     ({ preset, model, version, deployment }) => [preset, model, version, deployment].filter(Boolean).length === 1,
     {
@@ -53,6 +76,12 @@ export const jobRequestSchema = z
       when: ({ value }) => isObject(value),
     },
   )
+  .meta({
+    id: 'JobRequest',
+    description:
+      'Exactly one of `preset`, `model`, `version` and `deployment` is required. With a preset, only the fields that it allows. Unlisted fields are refused.',
+    oneOf: ['preset', 'model', 'version', 'deployment'].map((name) => ({ required: [name] })),
+  })
 
 export type JobRequest = z.output<typeof jobRequestSchema>
 
@@ -60,12 +89,25 @@ export const MAX_BATCH_ITEMS = 1000
 
 /** Only the shape of items; each item is validated later, merged with the defaults. */
 export const batchRequestSchema = z.strictObject({
-  preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
+  preset: presetName.describe('Shorthand for `defaults.preset`.'),
   defaults: jsonObject(MAX_INPUT_BYTES).default({}),
-  sequential: z.boolean().default(false),
-  stop_on_failure_rate: z.number().gt(0).max(1).optional(),
-  max_spend: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
-  metadata: jsonObject(MAX_METADATA_BYTES).default({}),
+  sequential: z.boolean().default(false).describe('Run the jobs one after the other, by position.'),
+  stop_on_failure_rate: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe(
+      'No further job starts once the share of failures among succeeded and failed jobs reaches this value. It is checked from the fifth of them on, in a small batch from half of its jobs on.',
+    ),
+  max_spend: z
+    .number()
+    .int()
+    .min(1)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Maximum cost of the batch, in micro-credits. No further job starts that would exceed it.'),
+  metadata: jsonObject(MAX_METADATA_BYTES).default({}).describe('Your own data. Limited to 4 KiB.'),
   items: z
     .array(jsonObject(MAX_INPUT_BYTES + MAX_METADATA_BYTES))
     .min(1)
@@ -73,7 +115,12 @@ export const batchRequestSchema = z.strictObject({
 })
 
 /** `lasting`: links that are valid as long as their files exist, instead of an hour. */
-export const linksQuery = z.enum(['hourly', 'lasting']).default('hourly')
+const linksQuery = z
+  .enum(['hourly', 'lasting'])
+  .default('hourly')
+  .describe(
+    '`lasting` returns links that are valid as long as the files, even without the record of the job. `hourly`, the default, returns links that are valid for at least an hour. A job token that requests lasting links gets 403.',
+  )
 
 /** Before the name of a field in a query that lists jobs by their metadata. */
 const METADATA = 'metadata.'
@@ -83,19 +130,22 @@ const MAX_METADATA_FILTERS = 5
 /** ms */
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
 
-const listFields = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z
+const listFields = pageQuery(JOB_ID, 'jobs').extend({
+  status: jobStatus.optional().describe('Only jobs with this status.'),
+  preset: presetName.describe(
+    'Only jobs of this preset. Each page searches the next 500 jobs, so it may be short or even empty and still have a `next_cursor`.',
+  ),
+  batch: z
     .string()
-    .regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/, { error: 'Expected the next_cursor of an earlier page.' })
-    .optional(),
-  status: z.enum(STATUSES).optional(),
-  preset: z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional(),
-  batch: z.string().regex(BATCH_ID, { error: 'Expected the id of a batch.' }).optional(),
-  user: user.optional(),
-  prediction_id: z.string().min(1).max(200).optional(),
-  created_after: time.optional(),
-  created_before: time.optional(),
+    .regex(BATCH_ID, { error: 'Expected the id of a batch.' })
+    .optional()
+    .describe(
+      'Only jobs of this batch, searched like `preset`. `/v1/batches/{id}/jobs` lists them in the order of the batch.',
+    ),
+  user: user.optional().describe('Only jobs of this `user`.'),
+  prediction_id: z.string().min(1).max(200).optional().describe('Only the job of this prediction of Replicate.'),
+  created_after: time.optional().describe('Only jobs that were created at this time or later.'),
+  created_before: time.optional().describe('Only jobs that were created earlier.'),
   links: linksQuery,
 })
 /** Besides its fields, `metadata.<field>=<value>`. */
@@ -110,8 +160,15 @@ const listQuerySchema = listFields.catchall(z.string()).superRefine((query, { ad
 })
 const metadataIn = (query: object): string[] => Object.keys(query).filter((name) => name.startsWith(METADATA))
 
-/** Names of the parameters of a list of jobs. */
-export const listQueryNames = (): string[] => [...Object.keys(listFields.shape), `${METADATA}*`]
+/** The parameters of a list of jobs, as they are described; `metadata.*` stands for any field. */
+export const listQueryFields = listFields.extend({
+  [`${METADATA}*`]: z
+    .string()
+    .optional()
+    .describe(
+      '`metadata.<field>=<value>`: only jobs whose metadata has this value, written as a text, among its first ten fields with a string, number or boolean. Up to five fields, all of which must match.',
+    ),
+})
 
 /** The query of a list of jobs. */
 export function parseListQuery(given: URLSearchParams) {
@@ -141,26 +198,75 @@ export function parseListQuery(given: URLSearchParams) {
 
 /** `since`: the id of the last event that the client received. */
 export const eventsQuerySchema = z.strictObject({
-  since: z.string().regex(EVENT_ID, { error: 'Expected the id of an event of this stream.' }).optional(),
+  since: z
+    .string()
+    .regex(EVENT_ID, { error: 'Expected the id of an event of this stream.' })
+    .optional()
+    .describe('The same for a client that has stored the id and cannot set the header, which has precedence.'),
 })
 
 export const getQuerySchema = z.strictObject({
-  wait: z.coerce.number().int().min(1).max(60).optional(),
-  include: z.literal('history').optional(),
+  wait: z.coerce.number().int().min(1).max(60).optional().describe('Seconds to wait for the final state.'),
+  include: z.literal('history').optional().describe('`history` adds the history of the job, oldest entry first.'),
   links: linksQuery,
 })
 
+export const manifestQuerySchema = z.strictObject({
+  links: z
+    .literal('lasting')
+    .optional()
+    .describe(
+      '`lasting` adds `url` and `thumbnail_url` to the artifacts, valid as long as the files exist. A job token gets 403.',
+    ),
+})
+
+export const batchListQuerySchema = pageQuery(BATCH_ID, 'batches')
+export const batchJobsQuerySchema = pageQuery(JOB_ID, 'jobs').extend({ links: linksQuery })
+export const batchManifestQuerySchema = z.strictObject({ links: linksQuery })
+
+/** Query of a stored file. The handlers read it without parsing it. */
+export const fileQuerySchema = z.strictObject({
+  download: z
+    .literal('1')
+    .optional()
+    .describe('`1` serves a file of any type as a download (`Content-Disposition: attachment`).'),
+})
+
+/** Query of a link to an output file. */
+export const artifactQuerySchema = z.strictObject({
+  expires: z.string().optional().describe('Hourly link: time of expiry, in seconds since 1970.'),
+  file: z.string().optional().describe('Lasting link: the file that it opens.'),
+  signature: z.string().optional().describe('Proves that this service made the link.'),
+  ...fileQuerySchema.shape,
+})
+
 /** Body of a retry; optional. */
-export const retrySchema = z.strictObject({ pinned: z.boolean().optional() }).default({})
-export const retryQuerySchema = z.strictObject({ pinned: z.enum(['true', 'false']).optional() })
+export const retrySchema = z
+  .strictObject({
+    pinned: z
+      .boolean()
+      .optional()
+      .describe(
+        'Use the version that ran and its seed. 409 `not_retryable` if neither is known; Replicate does not report the version of official models.',
+      ),
+  })
+  .meta({ id: 'RetryRequest' })
+  .default({})
+export const retryQuerySchema = z.strictObject({
+  pinned: z.enum(['true', 'false']).optional().describe('Same as `pinned` in the body.'),
+})
 
 const credential = z.string().min(1).max(200).optional()
 export const signInSchema = z
-  .strictObject({ key: credential, code: credential })
+  .strictObject({
+    key: credential.describe('An API key.'),
+    code: credential.describe('The code of a sign-in link.'),
+  })
   .refine(({ key, code }) => (key === undefined) !== (code === undefined), {
     error: 'Exactly one of key and code is required.',
     params: { code: 'exactly_one_of' },
   })
+  .meta({ id: 'SignIn', description: 'Exactly one of the two fields.', minProperties: 1, maxProperties: 1 })
 
 /** Returns the body; throws when there is none. */
 export function neededBody(body: unknown): unknown {

@@ -1,10 +1,172 @@
+// Made from docs/openapi.yaml by "npm run build:api". Do not edit.
+
 /**
  * The shapes of the HTTP API (docs/api.md). JSON, snake_case; times are RFC 3339 with milliseconds, durations seconds.
- * Fields are only ever added.
+ * Fields and members of unions are only ever added.
  */
 
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type JsonObject = { [key: string]: Json }
+
+/** A page of a list. */
+export interface Page<T> {
+  data: T[]
+  /** null on the last page. */
+  next_cursor: string | null
+}
+
+/**
+ * Exactly one of `preset`, `model`, `version` and `deployment` is required. With a preset, only the fields that
+ * it allows. Unlisted fields are refused.
+ */
+export interface JobRequest {
+  /** The name of a preset, which sets the model and the fields that a job may set. */
+  preset?: string | undefined
+  /**
+   * `owner/name`. A model that is not official runs in its newest version, which the job shows as `version`.
+   */
+  model?: string | undefined
+  /** 64 hexadecimal digits, alone or after `owner/name:`. */
+  version?: string | undefined
+  /** `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`. */
+  deployment?: string | undefined
+  /**
+   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file
+   * is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field
+   * that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema
+   * says `additionalProperties: false`.
+   */
+  input: JsonObject
+  /**
+   * Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed
+   * by its first ten fields with a text, number or boolean.
+   */
+  metadata?: JsonObject | undefined
+  /** The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it. */
+  user?: string | undefined
+  /**
+   * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
+   * From 5 to 1800.
+   */
+  timeout?: number | undefined
+  /**
+   * Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
+   * paused. Default: that of the preset, or 86400. From 1 to 604800.
+   */
+  start_within?: number | undefined
+  /**
+   * Webhook events of Replicate to subscribe to. `start` and `completed` are always included; `output` and `logs`
+   * provide live progress.
+   */
+  webhook_events?: WebhookEvent[] | undefined
+  /**
+   * Reaction if it is still unknown, 50 minutes after a create request, whether Replicate received it: `fail`
+   * fails the job (the default); `retry` sends the request again and risks paying for an unused prediction.
+   */
+  on_unknown?: 'fail' | 'retry' | undefined
+  /**
+   * Whether output files are copied before the job succeeds (`copy`, the default), or stay only at Replicate, for
+   * an hour (`none`).
+   */
+  store?: 'copy' | 'none' | undefined
+  /**
+   * How long the job is kept after completion. Absent clocks have the value of the preset, tenant or deployment.
+   * A value above their maximum gets 422 with its field (docs/storage.md).
+   */
+  keep?: OwnKeep | undefined
+}
+
+export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
+
+/** Absent clocks have the value of the level above. */
+export interface OwnKeep {
+  /** From 1m to 365d. */
+  payload?: string | undefined
+  /** From 1m to 365d. */
+  job?: string | undefined
+  /** From 1m to 3650d, or `forever`. */
+  files?: string | undefined
+}
+
+export interface Job {
+  id: string
+  status: JobStatus
+  phase: JobPhase
+  /** Increases with each change except progress; the id of the events of the job. */
+  rev: number
+  tenant: string
+  /** Number of the current request to Replicate; 0 before the first. */
+  attempt: number
+  /** `owner/name`; null when only a version was given. */
+  model: string | null
+  version: string | null
+  /** `owner/name` of the deployment, when the job was submitted to one. */
+  deployment: string | null
+  /** The preset of the job. */
+  preset: string | null
+  /** The batch of the job. */
+  batch: string | null
+  /** Position in the batch, from 0. */
+  position: number | null
+  /** Replicate's id of the prediction; null before it exists. */
+  prediction_id: string | null
+  /** null after retention has removed it. */
+  input: JsonObject | null
+  metadata: JsonObject
+  /** The user of your product, as submitted. */
+  user: string | null
+  webhook_events: WebhookEvent[]
+  /** Seconds. */
+  timeout: number
+  /** Seconds. */
+  start_within: number
+  /** Reaction if it remains unknown whether a create request arrived. */
+  on_unknown: 'fail' | 'retry'
+  /** Whether output files are copied, or stay only at Replicate, for an hour. */
+  store: 'copy' | 'none'
+  /** The job of which this job is a retry. */
+  retry_of: string | null
+  /**
+   * The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then the
+   * `url` of this artifact. Null if `output` is the output itself.
+   */
+  output_artifact: string | null
+  /** Parsed from the model's logs, or null. From 0 to 1. */
+  progress: number | null
+  error: JobError | null
+  /** Measurements of Replicate, such as `predict_time` in seconds. */
+  metrics: JsonObject
+  /**
+   * The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost.
+   * Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs,
+   * the output contains the first 4,000 characters; otherwise it is null until completion. After
+   * `output_not_stored` it contains the part that was stored.
+   */
+  output: Json
+  artifacts: Artifact[]
+  /** Micro-credits; null if the job has no price. */
+  cost: JobCost | null
+  waiting_for: WaitingFor | null
+  keep: JobKeep
+  /** Only with `?include=history`: the newest 100 entries, oldest first. */
+  history?: HistoryEntry[]
+  created_at: string
+  /** Time of the last change of the phase or of an attempt. */
+  updated_at: string
+  submitted_at: string | null
+  started_at: string | null
+  completed_at: string | null
+  /** Time at which input and output are removed from the record; null before the job is final. */
+  payload_expires_at: string | null
+  /** Time at which the record is removed; null before the job is final. */
+  expires_at: string | null
+}
+
+/** A status never changes to an earlier one. The last three are final. */
 export type JobStatus = 'queued' | 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled'
 
+/** The detailed state of the job (docs/design.md). */
 export type JobPhase =
   | 'queued'
   | 'submitting'
@@ -18,517 +180,240 @@ export type JobPhase =
   | 'failed'
   | 'canceled'
 
-/** Whether Replicate bills the prediction, where that is known. */
-export type Billed = 'no' | 'yes' | 'unknown'
-
 export interface JobError {
-  /** Stable, snake_case. */
+  /** Stable; docs/errors.md lists all codes. */
   code: string
   message: string
-  /** Whether submitting the same job again can help. */
+  /** Whether the same job may succeed when it is submitted again. */
   retryable: boolean
   billed: Billed
 }
 
-/** Reason why a job waits: the account's budget, a pause that upstream requested, … */
-export interface WaitingFor {
-  /**
-   * `budget` (its turn: our creates per minute), `rate_limited` (a 429 of Replicate), `upstream` (Replicate is failing or
-   * cannot be reached), `account` (it refuses the token or the credit), `webhook` (it refuses the webhook URL), `storage` (files cannot be stored), `outcome` (the
-   * create has an unknown outcome), `preset_limit` (the preset is at its concurrency limit), `sequence` (jobs
-   * before it in its batch), `max_spend` (what its batch may spend is held for others), `files` (files of its input are
-   * being handed to Replicate), `copy` (its outputs are being copied), `stop` (Replicate has not confirmed its stop),
-   * `recovery` (Redis is being compared with Replicate before creation resumes), `redis` (Redis cannot be used), `worker` (no
-   * worker is running).
-   */
-  reason:
-    | 'budget'
-    | 'rate_limited'
-    | 'upstream'
-    | 'account'
-    | 'webhook'
-    | 'storage'
-    | 'outcome'
-    | 'preset_limit'
-    | 'sequence'
-    | 'max_spend'
-    | 'files'
-    | 'copy'
-    | 'stop'
-    | 'recovery'
-    | 'redis'
-    | 'worker'
-  detail: string
-  /** End of a pause, bound of a stop, or time at which a failing copy is given up; null: not known. */
-  until: string | null
-}
+/** Whether Replicate charges for the prediction, according to its published rules for public models. */
+export type Billed = 'no' | 'yes' | 'unknown'
 
+/** A stored output file. */
 export interface Artifact {
   id: string
   /**
-   * A path on this service that needs no credentials: valid for an hour and fresh at each GET of the job, or with
-   * `?links=lasting` as long as the file is kept.
+   * A path on this service that needs no credentials. Valid for at least an hour and fresh in each response, or
+   * with `?links=lasting` valid as long as the file exists.
    */
   url: string
-  /** The file's name among downloads: `<preset or model>-<id of the job>[-<number>].<ext>`. */
-  name: string
-  media_type: string
-  bytes: number
-  sha256: string
-  /** px, for pictures and MP4; null if unknown. */
-  width: number | null
-  height: number | null
-  /** s, for MP4, WAV and animated pictures; null if unknown. */
-  duration: number | null
-  /** Thumbnail (WebP, at most 512 px) of a large picture; a path like `url`; null without one. */
-  thumbnail_url: string | null
-  /** `s3://<bucket>/<key>` of a file in a bucket. */
-  location: string | null
-  /** Time at which retention removes the file; null before the job is final, and always if `keep.files` is `forever`. */
-  expires_at: string | null
-}
-
-/** A file for inputs. */
-export interface Upload {
-  /** `upl_<ulid>` */
-  id: string
-  /** Path on this service, by which inputs name the file and its owner reads it. */
-  url: string
-  media_type: string
-  bytes: number
-  sha256: string
-  created_at: string
-  /** Time of its removal if no job uses it. */
-  expires_at: string
-}
-
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
-export type JsonObject = { [key: string]: Json }
-
-export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
-
-/** Retention of parts of a job after its completion: a whole number with `s`, `m`, `h` or `d`; files also `forever`. */
-export interface JobKeep {
-  /** Input and output in the record, and files that only this input names. */
-  payload: string
-  /** The record. */
-  job: string
-  /** The files of its output: as long as the record, or longer. */
-  files: string
-}
-
-export interface Job {
-  /** `job_<ulid>` */
-  id: string
-  status: JobStatus
-  phase: JobPhase
-  /** The number of the current POST to Replicate; 0 before the first. */
-  attempt: number
-  tenant: string
-  /** Preset of the job. */
-  preset: string | null
-  /** Batch of the job, and its position there, from 0. */
-  batch: string | null
-  position: number | null
-  /** `owner/name`; null when only a version was given. */
-  model: string | null
-  version: string | null
-  /** `owner/name` of the deployment, when the job was submitted to one. */
-  deployment: string | null
-  prediction_id: string | null
-  /** null after retention removed it */
-  input: JsonObject | null
-  /** The job that this one retries. */
-  retry_of: string | null
   /**
-   * In the model's own shape; files appear as the `url` of their artifact, and as null when they are lost. The tokens of a
-   * text are joined to one string where the model's Output schema, or the preset, says that it is a text.
+   * File name for saving: preset or model, id of the job, number of the output if there are several, extension.
    */
-  output: Json
-  /** The id of the artifact that holds the whole output, which is larger than 32 KiB; `output` then is its `url`. Else null. */
-  output_artifact: string | null
-  artifacts: Artifact[]
-  /** 0..1, read from the model's logs; null when they contain none. */
-  progress: number | null
-  error: JobError | null
-  /** What Replicate measured, e.g. `predict_time` (s); an open map. */
-  metrics: JsonObject
-  /** Micro-credits; null when the job costs nothing. */
-  cost: JobCost | null
-  metadata: JsonObject
-  /** The user of your product, as submitted. */
-  user: string | null
-  webhook_events: WebhookEvent[]
-  waiting_for: WaitingFor | null
-  /** Policy for a create whose outcome stays unknown. */
-  on_unknown: 'fail' | 'retry'
-  /** Whether output files are copied, or left where Replicate has them for an hour. */
-  store: 'copy' | 'none'
-  keep: JobKeep
-  /** With `?include=history`: what happened, oldest first, the newest 100. */
-  history?: HistoryEntry[]
-  /** seconds */
-  timeout: number
-  /** seconds */
-  start_within: number
-  /** Grows with every visible change; the SSE id. */
-  rev: number
-  created_at: string
-  /** When its phase or an attempt last changed. */
-  updated_at: string
-  submitted_at: string | null
-  started_at: string | null
-  completed_at: string | null
-  /** When input and output are removed from the record; null before the job is final. */
-  payload_expires_at: string | null
-  /** When the record is removed; null before the job is final. */
+  name: string
+  /** Detected from the first bytes. The declared type applies only where they do not decide. */
+  media_type: string
+  bytes: number
+  sha256: string
+  /** Displayed width of pictures and MP4, in pixels; null if unknown. */
+  width: number | null
+  /** Displayed height, in pixels; null if unknown. */
+  height: number | null
+  /** Seconds, for MP4, WAV and animated pictures; null if unknown. */
+  duration: number | null
+  /** Path of the thumbnail (WebP, at most 512 pixels), like `url`; null without one. */
+  thumbnail_url: string | null
+  /** `s3://<bucket>/<key>` of a file in a bucket; otherwise null. */
+  location: string | null
+  /**
+   * Time at which retention removes the file; null before the job is final, and always if `keep.files` is
+   * `forever`.
+   */
   expires_at: string | null
 }
 
 /** Micro-credits. */
 export interface JobCost {
-  /** What was held at the start; still held until the job is final. */
+  /** The amount that is held at acceptance. */
   estimate: number
+  /** The estimate until the job is final, then 0. */
   held: number
-  /** null until the job is final */
+  /** null until the job is final. */
   captured: number | null
-  /** Amount above the account's balance. */
+  /** The part of the cost that the account could not pay. */
   uncollected: number
-  /** The metrics did not contain the price, so the hold was captured. */
+  /** true if the metrics lacked a quantity of the price, so the hold was captured. */
   estimated: boolean
+}
+
+/** Why a job waits. */
+export interface WaitingFor {
+  reason: WaitingReason
+  detail: string
+  /**
+   * Time at which the wait ends in any case: the end of a pause, the bound of a stop, or the time at which a
+   * failing copy is given up. null: not known.
+   */
+  until: string | null
+}
+
+/**
+ * `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate is
+ * failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
+ * webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
+ * a create request arrived. `preset_limit`: the preset is at its concurrency limit. `sequence`: earlier jobs of
+ * the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
+ * are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
+ * cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
+ * unavailable. `worker`: no worker is running.
+ */
+export type WaitingReason =
+  | 'budget'
+  | 'rate_limited'
+  | 'upstream'
+  | 'account'
+  | 'webhook'
+  | 'storage'
+  | 'outcome'
+  | 'preset_limit'
+  | 'sequence'
+  | 'max_spend'
+  | 'files'
+  | 'copy'
+  | 'stop'
+  | 'recovery'
+  | 'redis'
+  | 'worker'
+
+/**
+ * How long parts of a job are kept after its completion: a whole number with `s`, `m`, `h` or `d`. Always payload
+ * <= job <= files.
+ */
+export interface JobKeep {
+  /** Input and output in the record, and files that only this input names. */
+  payload: string
+  /** The record. */
+  job: string
+  /** The output files: as long as the record, or longer. */
+  files: string
 }
 
 export interface HistoryEntry {
   at: string
   phase: JobPhase
   status: JobStatus
-  /** Source of the change: api, create, webhook, poll, list, cancel, worker or sweep. */
-  cause: string
+  /**
+   * Cause of the change: a request to this service (`api`), the response to a create, a webhook, a poll of one
+   * prediction, a listing (`list`), the response to a cancel, a worker, or the time (`sweep`).
+   */
+  cause: 'api' | 'create' | 'webhook' | 'poll' | 'list' | 'cancel' | 'worker' | 'sweep'
   attempt: number
   prediction: string | null
-  /** intended, unknown, open or closed, when that changed. */
-  attempt_state?: string
+  /** Only if it changed. */
+  attempt_state?: 'intended' | 'unknown' | 'open' | 'closed'
+  /**
+   * Detail, such as why a request was refused, why its outcome is unknown, or which failure led to a
+   * resubmission.
+   */
   note?: string
+  /** The error code of the job. */
   error?: string
+}
+
+export type JobPage = Page<Job>
+
+/** Input and results of a job, to be stored with the files. */
+export interface JobManifest {
+  /** The job's id. */
+  job: string
+  status: JobStatus
+  /** The preset of the job. */
+  preset: string | null
+  /** The batch of the job. */
+  batch: string | null
+  /** Position in the batch, from 0. */
+  position: number | null
+  /** The job of which this job is a retry. */
+  retry_of: string | null
+  /** The target of the submission. */
+  requested: {
+    /** `owner/name`; null when only a version was given. */
+    model: string | null
+    version: string | null
+    /** `owner/name` of the deployment, when the job was submitted to one. */
+    deployment: string | null
+  }
+  /** The version that ran, as reported by Replicate; `hidden` for official models, null before completion. */
+  version: string | null
+  /** Requested, or reported by the model's metrics, output or logs. */
+  seed: number | null
+  /** Replicate's id of the prediction; null before it exists. */
+  prediction_id: string | null
+  /** Number of the current request to Replicate; 0 before the first. */
+  attempt: number
+  /** null after retention has removed it. */
+  input: JsonObject | null
+  /**
+   * SHA-256 of the canonical JSON of the input (sorted keys, no whitespace). It remains after the input has been
+   * removed.
+   */
+  input_sha256: string | null
+  /** The artifacts of the job, without links unless lasting links are requested. */
+  artifacts: {
+    id: string
+    /**
+     * A path on this service that needs no credentials. Valid for at least an hour and fresh in each response, or
+     * with `?links=lasting` valid as long as the file exists.
+     */
+    url?: string
+    /**
+     * File name for saving: preset or model, id of the job, number of the output if there are several, extension.
+     */
+    name: string
+    /** Detected from the first bytes. The declared type applies only where they do not decide. */
+    media_type: string
+    bytes: number
+    sha256: string
+    /** Displayed width of pictures and MP4, in pixels; null if unknown. */
+    width: number | null
+    /** Displayed height, in pixels; null if unknown. */
+    height: number | null
+    /** Seconds, for MP4, WAV and animated pictures; null if unknown. */
+    duration: number | null
+    /** Path of the thumbnail (WebP, at most 512 pixels), like `url`; null without one. */
+    thumbnail_url?: string | null
+    /** `s3://<bucket>/<key>` of a file in a bucket; otherwise null. */
+    location: string | null
+    /**
+     * Time at which retention removes the file; null before the job is final, and always if `keep.files` is
+     * `forever`.
+     */
+    expires_at: string | null
+  }[]
+  /** Measurements of Replicate, such as `predict_time` in seconds. */
+  metrics: JsonObject
+  /** Micro-credits; null if the job has no price. */
+  cost: JobCost | null
+  error: JobError | null
+  metadata: JsonObject
+  created_at: string
+  submitted_at: string | null
+  started_at: string | null
+  completed_at: string | null
+}
+
+export interface RetryRequest {
+  /**
+   * Use the version that ran and its seed. 409 `not_retryable` if neither is known; Replicate does not report the
+   * version of official models.
+   */
+  pinned?: boolean | undefined
 }
 
 /** Logs of the model. */
 export interface JobLogs {
-  /** The end of the log; null before there is a prediction, and from about an hour after its completion. */
+  /** The end of the log; null before the prediction exists, and from about an hour after its completion. */
   logs: string | null
-  /** The beginning is missing. */
+  /** true if the beginning is missing. */
   truncated: boolean
 }
 
-export interface Page<T> {
-  data: T[]
-  next_cursor: string | null
-}
-
-/** Exactly one of `preset`, `model`, `version`, `deployment`. */
-export interface JobRequest {
-  /** Name of a preset, which sets the model and the fields that a job may set. */
-  preset?: string | undefined
-  /** `owner/name`. A model that is not official runs by its newest version, which the job then shows as `version`. */
-  model?: string | undefined
-  /** 64 hex digits, or `owner/name:<64 hex>` */
-  version?: string | undefined
-  /** `owner/name` */
-  deployment?: string | undefined
-  input: JsonObject
-  /** s from the prediction's creation to its end; 5-1800, default 600 */
-  timeout?: number | undefined
-  /** s from accept to creation; 1-604800, default 86400 */
-  start_within?: number | undefined
-  /** Which of Replicate's events to subscribe; `start` and `completed` always are. `output` and `logs` feed live progress. */
-  webhook_events?: WebhookEvent[] | undefined
-  /** Jobs are listed by its first ten fields with a text, number or boolean. */
-  metadata?: JsonObject | undefined
-  /** The user of your product for whom the job is made, 1 to 200 characters; jobs are listed by it. */
-  user?: string | undefined
-  /** Default `fail`: better one job failed than one prediction paid for twice. */
-  on_unknown?: 'fail' | 'retry' | undefined
-  /** Whether output files are copied before the job is done (default), or left where Replicate has them for an hour. */
-  store?: 'copy' | 'none' | undefined
-  /** Retention, within the limits of preset, tenant and deployment; theirs by default. */
-  keep?: { [Clock in keyof JobKeep]?: string | undefined } | undefined
-}
-
-/** Prices per unit in micro-credits; the parts are added and the sum is rounded up. */
-export interface PriceRule {
-  per_run?: number | undefined
-  /** Per second of Replicate's `predict_time`. */
-  per_predict_second?: number | undefined
-  /** Per file, or for a text. */
-  per_output?: number | undefined
-  per_input_token?: number | undefined
-  per_output_token?: number | undefined
-  per_video_second?: number | undefined
-  /** Basis of the estimate: quantities, or the input field that contains one. */
-  expect: {
-    [quantity in 'predict_seconds' | 'outputs' | 'input_tokens' | 'output_tokens' | 'video_seconds']?:
-      | number
-      | { input: string; default: number }
-      | undefined
-  }
-}
-
-/** A named recipe for jobs. */
-export interface Preset {
-  name: string
-  title: string
-  description: string
-  model: string | null
-  version: string | null
-  deployment: string | null
-  /** JSON Schema of the input that a job may set, with the preset's defaults; null while the model's schema is unknown. */
-  input_schema: JsonObject | null
-  /** Of the schema of the whole input. */
-  schema_sha256: string | null
-  /** Why the model's schema is not used, so that inputs are not checked at submission; null: it is used, or not known yet. */
-  schema_problem: SchemaProblem | null
-  /** Default values of the input. */
-  defaults: JsonObject
-  /** Fixed values of the input. */
-  fixed: JsonObject
-  /** Input fields that a job may set. */
-  overrides: string[]
-  /** Meaning of the output; null: by the Output schema of the model. */
-  output: 'text' | 'files' | 'json' | null
-  /** Pattern of the files' keys in a bucket; null: the deployment's. */
-  key_pattern: string | null
-  /** null: its jobs cost nothing. */
-  price: PriceRule | null
-  /** Micro-credits, for the defaults. */
-  estimate: number | null
-  /** s */
-  timeout: number
-  /** s */
-  start_within: number
-  webhook_events: WebhookEvent[]
-  on_unknown: 'fail' | 'retry'
-  store: 'copy' | 'none'
-  /** Retention of its jobs, where the preset sets it. */
-  keep: Partial<JobKeep>
-  /** Number of times that a prediction is recreated after a failure of the platform. */
-  resubmit_limit: number
-  /** Limit of its jobs that are in flight at once. */
-  in_flight_limit: number | null
-  /** Whether a job that is canceled after its start is charged. */
-  charge_canceled: boolean
-  /** Those of `timeout`, `start_within`, `webhook_events`, `on_unknown`, `store` and `keep` that a job may set. */
-  policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store' | 'keep')[]
-  /** Recent run times of its model, s; null when too few runs are known. */
-  run_time: { p50: number; p90: number } | null
-}
-
-/** JSON Schema of a model's input, as Replicate publishes it (`x-order`, enums by `allOf`/`$ref` under `schemas`). */
-export type SchemaProblem = 'too_large' | 'not_compiled' | 'too_heavy'
-
-export interface Model {
-  /** `owner/name` */
-  name: string
-  description: string | null
-  /** Official models run by name; any other needs its `version`. */
-  official: boolean
-  version: string | null
-  /** The `Input` schema. `$ref: "#/components/schemas/X"` resolves in `schemas`. */
-  input_schema: JsonObject
-  /** `components.schemas` of the model version. */
-  schemas: JsonObject
-  /** Why the schema is not used, so that inputs are not checked at submission; null: it is used, or not known yet. */
-  schema_problem: SchemaProblem | null
-}
-
-/** RFC 9457. */
-export interface Problem {
-  type: string
-  title: string
-  status: number
-  detail: string
-  /** Stable, snake_case. */
-  code: string
-  /** Of a 429: the name of the limit that was reached. */
-  limit?: string
-  /** Of `too_much_stored`: the value of the limit, and the usage. */
-  allowed?: number
-  used?: number
-  /** Of a 402: micro-credits that are missing. */
-  missing?: number
-  /** Of `key_already_made`: the id of that key. */
-  key_id?: string
-  errors?: { pointer: string; code: string; detail: string }[]
-}
-
-export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
-
-/** Jobs that were submitted together. Amounts are micro-credits. */
-export interface Batch {
-  /** `bat_<ulid>` */
-  id: string
-  /** `partial`: some have succeeded, others not. */
-  status: BatchStatus
-  tenant: string
-  /** Jobs run one after the other, by position. */
-  sequential: boolean
-  counts: { total: number } & Record<JobStatus, number>
-  /** The share of jobs that have ended, 0..1. */
-  progress: number
-  /** Successes among the jobs that succeeded or failed, 0..1; null before the first. */
-  success_rate: number | null
-  /** By the pace so far; null before the first end, and when all is over. */
-  estimated_end_at: string | null
-  stop_on_failure_rate: number | null
-  max_spend: number | null
-  /** Why no further job begins. */
-  stopped: 'canceled' | 'failure_rate' | 'max_spend' | null
-  cost: { estimate: number; held: number; captured: number; uncollected: number } | null
-  metadata: JsonObject
-  /** The batch whose failed jobs this one retries. */
-  retry_of: string | null
-  created_at: string
-  completed_at: string | null
-}
-
-/** Job of a batch: absent fields come from the defaults, the input field by field. */
-export type BatchItem = Partial<JobRequest>
-
-/** All of its jobs are accepted, or none. */
-export interface BatchRequest {
-  /** The same as in `defaults`. */
-  preset?: string | undefined
-  defaults?: BatchItem | undefined
-  /** One job after the other; side by side by default. */
-  sequential?: boolean | undefined
-  /** No further job begins above this share of failed jobs, above 0 to 1. */
-  stop_on_failure_rate?: number | undefined
-  /** No further job begins once it would cost more, micro-credits. */
-  max_spend?: number | undefined
-  metadata?: JsonObject | undefined
-  /** 1 to 1,000 */
-  items: BatchItem[]
-}
-
-/** Manifest: input and results of a job, to be stored with the files. */
-export type JobManifest = {
-  /** The job's id. */
-  job: string
-  requested: Pick<Job, 'model' | 'version' | 'deployment'>
-  /** Version that ran, as reported by Replicate: `hidden` for official models; null before completion. */
-  version: string | null
-  /** From the input, or from the model's metrics, output or logs. */
-  seed: number | null
-  /** SHA-256 of the input's canonical JSON: keys in order, no blanks. It stays when the input is gone. */
-  input_sha256: string | null
-  /** With links only where lasting ones are asked for. */
-  artifacts: (Omit<Artifact, 'url' | 'thumbnail_url'> & Partial<Pick<Artifact, 'url' | 'thumbnail_url'>>)[]
-} & Pick<
-  Job,
-  | 'status'
-  | 'preset'
-  | 'batch'
-  | 'position'
-  | 'retry_of'
-  | 'prediction_id'
-  | 'attempt'
-  | 'input'
-  | 'metrics'
-  | 'cost'
-  | 'error'
-  | 'metadata'
-  | 'created_at'
-  | 'submitted_at'
-  | 'started_at'
-  | 'completed_at'
->
-
-/** The result of one job of a batch. */
-export type ManifestLine = {
-  position: number
-  /** The job's id. */
-  job: string
-} & Pick<
-  Job,
-  | 'status'
-  | 'preset'
-  | 'model'
-  | 'version'
-  | 'prediction_id'
-  | 'input'
-  | 'output'
-  | 'artifacts'
-  | 'error'
-  | 'cost'
-  | 'metadata'
->
-
-export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
-
-/** The caller. */
-export interface Session {
-  tenant: { id: string; title: string }
-  scopes: Scope[]
-  /** null: the development key */
-  key_id: string | null
-  /** When the session ends; null: with the key. */
-  expires_at: string | null
-}
-
-/** A budget of requests to Replicate, and how many could be made at once now. */
-export interface Allowance {
-  per_minute: number
-  burst: number
-  free: number
-}
-
-/** How a whole deployment is doing. */
-export interface Health {
-  /** Kept jobs. */
-  jobs: { [phase in JobPhase]?: number }
-  predictions_open: number
-  /** Number of completions by how they were detected: webhook, poll, list, create, cancel. Since the deployment began. */
-  finished_by: { [source: string]: number }
-  webhooks: {
-    /** Replicate can reach this service: PUBLIC_URL is set, or upstream is local. Else jobs are completed by polling. */
-    expected: boolean
-    /** Predictions were found at their end by polling lately, and no webhook came. */
-    silent: boolean
-    /** s from completion of a prediction to our commit, for the last webhooks of this process; null before the first. */
-    latency: { count: number; p50: number; p90: number; max: number } | null
-    /** Authentic ones that could not be used. */
-    dead_letters: number
-  }
-  budget: { creates: Allowance; reads: Allowance }
-  /** Why nothing is created, and until when that is known. */
-  pause: { reason: 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'; until: string | null } | null
-  /** Conditions that delay the deployment, the most important first; docs/waiting.md explains each name. */
-  conditions: {
-    name: string
-    /** One sentence. */
-    title: string
-    /** Details, such as an error's text. */
-    detail: string
-    since: string
-    /** How many processes report it. */
-    processes: number
-    /** While it lasts, no prediction is created. */
-    stops_creation: boolean
-  }[]
-  /** Waiting reasons of jobs that are not created yet. */
-  waiting: {
-    /** Size of the sample, over all tenants. */
-    looked_at: number
-    reasons: { reason: WaitingFor['reason']; jobs: number }[]
-  }
-  /** Outputs that are not copied yet and that Replicate removes within 15 minutes. */
-  artifacts_at_risk: number
-  /** Create requests with an unknown outcome. */
-  outcomes_unknown: number
-  /** Predictions of this service that no job needs; the goal is 0. */
-  orphan_predictions: number
-  /** What waits for its time, and what has passed it. */
-  due: { waiting: number; overdue: number }
+export interface TokenRequest {
+  /** Seconds. From 1 to 86400. Default: 3600. */
+  expires_in?: number | undefined
 }
 
 /** Opens one job or batch for reading, in place of a key: for browsers. */
@@ -537,47 +422,378 @@ export interface ReadToken {
   expires_at: string
 }
 
-/** Micro-credits: a credit has 1,000,000. granted = balance + held + captured. */
+/** A file for inputs. */
+export interface Upload {
+  id: string
+  /** Path of the file, for reading it and for referring to it in an input. */
+  url: string
+  media_type: string
+  bytes: number
+  sha256: string
+  created_at: string
+  /** Time at which the upload is removed if no job uses it. */
+  expires_at: string
+}
+
+export interface UploadList {
+  data: Upload[]
+}
+
+/** All of its jobs are accepted, or none. */
+export interface BatchRequest {
+  /** Shorthand for `defaults.preset`. */
+  preset?: string | undefined
+  /** Default values of the items: any field of a job request. */
+  defaults?: BatchItem | undefined
+  /** Run the jobs one after the other, by position. Default: false. */
+  sequential?: boolean | undefined
+  /**
+   * No further job starts once the share of failures among succeeded and failed jobs reaches this value. It is
+   * checked from the fifth of them on, in a small batch from half of its jobs on.
+   */
+  stop_on_failure_rate?: number | undefined
+  /** Maximum cost of the batch, in micro-credits. No further job starts that would exceed it. */
+  max_spend?: number | undefined
+  /** Your own data. Limited to 4 KiB. */
+  metadata?: JsonObject | undefined
+  /** The jobs, by position. */
+  items: BatchItem[]
+}
+
+/** A job request; absent fields have the values of `defaults`, the input field by field. */
+export interface BatchItem {
+  /** The name of a preset, which sets the model and the fields that a job may set. */
+  preset?: string | undefined
+  /**
+   * `owner/name`. A model that is not official runs in its newest version, which the job shows as `version`.
+   */
+  model?: string | undefined
+  /** 64 hexadecimal digits, alone or after `owner/name:`. */
+  version?: string | undefined
+  /** `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`. */
+  deployment?: string | undefined
+  /**
+   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file
+   * is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field
+   * that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema
+   * says `additionalProperties: false`.
+   */
+  input?: JsonObject | undefined
+  /**
+   * Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed
+   * by its first ten fields with a text, number or boolean.
+   */
+  metadata?: JsonObject | undefined
+  /** The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it. */
+  user?: string | undefined
+  /**
+   * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
+   * From 5 to 1800.
+   */
+  timeout?: number | undefined
+  /**
+   * Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
+   * paused. Default: that of the preset, or 86400. From 1 to 604800.
+   */
+  start_within?: number | undefined
+  /**
+   * Webhook events of Replicate to subscribe to. `start` and `completed` are always included; `output` and `logs`
+   * provide live progress.
+   */
+  webhook_events?: WebhookEvent[] | undefined
+  /**
+   * Reaction if it is still unknown, 50 minutes after a create request, whether Replicate received it: `fail`
+   * fails the job (the default); `retry` sends the request again and risks paying for an unused prediction.
+   */
+  on_unknown?: 'fail' | 'retry' | undefined
+  /**
+   * Whether output files are copied before the job succeeds (`copy`, the default), or stay only at Replicate, for
+   * an hour (`none`).
+   */
+  store?: 'copy' | 'none' | undefined
+  /**
+   * How long the job is kept after completion. Absent clocks have the value of the preset, tenant or deployment.
+   * A value above their maximum gets 422 with its field (docs/storage.md).
+   */
+  keep?: OwnKeep | undefined
+}
+
+/** Jobs that were submitted together. Amounts are micro-credits. */
+export interface Batch {
+  id: string
+  status: BatchStatus
+  tenant: string
+  /** Whether the jobs run one after the other, by position. */
+  sequential: boolean
+  /** Number of jobs by status. */
+  counts: {
+    total: number
+    queued: number
+    starting: number
+    processing: number
+    succeeded: number
+    failed: number
+    canceled: number
+  }
+  /** The share of completed jobs. From 0 to 1. */
+  progress: number
+  /** Share of successes among succeeded and failed jobs; null before the first one. From 0 to 1. */
+  success_rate: number | null
+  /** By the pace so far; null before the first job has ended, and when all have. */
+  estimated_end_at: string | null
+  stop_on_failure_rate: number | null
+  max_spend: number | null
+  /** Why no further job starts. */
+  stopped: 'canceled' | 'failure_rate' | 'max_spend' | null
+  /** Micro-credits of all jobs; null if they have no price. */
+  cost: {
+    estimate: number
+    /** Held for unfinished jobs. */
+    held: number
+    captured: number
+    /** The part of the cost that the account could not pay. */
+    uncollected: number
+  } | null
+  metadata: JsonObject
+  /** The batch whose unsuccessful jobs this batch retries. */
+  retry_of: string | null
+  created_at: string
+  completed_at: string | null
+}
+
+/** `partial`: some jobs have succeeded, others not. */
+export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
+
+export type BatchPage = Page<Batch>
+
+/** The result of one job of a batch. */
+export interface ManifestLine {
+  position: number
+  /** The job's id. */
+  job: string
+  status: JobStatus
+  /** The preset of the job. */
+  preset: string | null
+  /** `owner/name`; null when only a version was given. */
+  model: string | null
+  version: string | null
+  /** Replicate's id of the prediction; null before it exists. */
+  prediction_id: string | null
+  /** null after retention has removed it. */
+  input: JsonObject | null
+  /**
+   * The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost.
+   * Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs,
+   * the output contains the first 4,000 characters; otherwise it is null until completion. After
+   * `output_not_stored` it contains the part that was stored.
+   */
+  output: Json
+  /**
+   * The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then the
+   * `url` of this artifact. Null if `output` is the output itself.
+   */
+  output_artifact: string | null
+  artifacts: Artifact[]
+  error: JobError | null
+  /** Micro-credits; null if the job has no price. */
+  cost: JobCost | null
+  metadata: JsonObject
+}
+
+export type PresetPage = Page<Preset>
+
+/** A named recipe for jobs. */
+export interface Preset {
+  name: string
+  title: string
+  description: string
+  /** `owner/name`; null for a preset with a deployment. */
+  model: string | null
+  /** Version of the model; null: the official one. */
+  version: string | null
+  deployment: string | null
+  /**
+   * JSON Schema of the `input` that a job may contain, with the defaults of the preset. Null while the schema of
+   * the model is unavailable.
+   */
+  input_schema: JsonObject | null
+  /** SHA-256 of the schema of the complete input, without titles and descriptions. */
+  schema_sha256: string | null
+  /**
+   * Why the model's schema is not used and inputs are not validated at submission. Null if the schema is used, or
+   * not known yet.
+   */
+  schema_problem: SchemaProblem | null
+  /** Default values of the input. */
+  defaults: JsonObject
+  /** Input fields that are set in every job. */
+  fixed: JsonObject
+  /** The input fields that a job may set. */
+  overrides: string[]
+  /** Meaning of the output; null applies the Output schema of the model. */
+  output: 'text' | 'files' | 'json' | null
+  /** Pattern of file names in a bucket; null applies the pattern of the deployment. */
+  key_pattern: string | null
+  /** null: jobs of the preset have no price. */
+  price: PriceRule | null
+  /** Micro-credits that are held for a job with the default input. */
+  estimate: number | null
+  /** Seconds. */
+  timeout: number
+  /** Seconds. */
+  start_within: number
+  webhook_events: WebhookEvent[]
+  on_unknown: 'fail' | 'retry'
+  store: 'copy' | 'none'
+  /** Retention of its jobs. Absent clocks have the value of the level above. */
+  keep: {
+    /** Input and output in the record, and files that only this input names. */
+    payload?: string
+    /** The record. */
+    job?: string
+    /** The output files: as long as the record, or longer. */
+    files?: string
+  }
+  /** Maximum number of resubmissions after failures of Replicate's platform. */
+  resubmit_limit: number
+  /** Maximum number of its jobs in flight. */
+  in_flight_limit: number | null
+  /** Whether a job that is canceled after its start is charged. */
+  charge_canceled: boolean
+  /** The policies that a job may set. */
+  policy_overrides: ('timeout' | 'start_within' | 'webhook_events' | 'on_unknown' | 'store' | 'keep')[]
+  /** Recent run times of the model, in seconds; null if fewer than five runs are known. */
+  run_time: {
+    /** The median run time. */
+    p50: number
+    /** The 90th percentile of the run times. */
+    p90: number
+  } | null
+}
+
+/** Why the model's schema is not used, so that inputs are not checked at submission. */
+export type SchemaProblem = 'too_large' | 'not_compiled' | 'too_heavy'
+
+/** Micro-credits per unit. The parts are added, and the sum is rounded up. */
+export interface PriceRule {
+  /** From 0 to 1000000000000. */
+  per_run?: number
+  /** Per second of `predict_time` in Replicate's metrics. From 0 to 1000000000000. */
+  per_predict_second?: number
+  /** Per file, or per text. From 0 to 1000000000000. */
+  per_output?: number
+  /** From 0 to 1000000000000. */
+  per_input_token?: number
+  /** From 0 to 1000000000000. */
+  per_output_token?: number
+  /** From 0 to 1000000000000. */
+  per_video_second?: number
+  /** Expected quantities for the estimate, from which the hold is computed. */
+  expect: {
+    predict_seconds?:
+      | number
+      | {
+          /** The field of the input that contains the quantity. */
+          input: string
+          /** From 0 to 1000000000. */
+          default: number
+        }
+    outputs?:
+      | number
+      | {
+          /** The field of the input that contains the quantity. */
+          input: string
+          /** From 0 to 1000000000. */
+          default: number
+        }
+    input_tokens?:
+      | number
+      | {
+          /** The field of the input that contains the quantity. */
+          input: string
+          /** From 0 to 1000000000. */
+          default: number
+        }
+    output_tokens?:
+      | number
+      | {
+          /** The field of the input that contains the quantity. */
+          input: string
+          /** From 0 to 1000000000. */
+          default: number
+        }
+    video_seconds?:
+      | number
+      | {
+          /** The field of the input that contains the quantity. */
+          input: string
+          /** From 0 to 1000000000. */
+          default: number
+        }
+  }
+}
+
+export type ModelPage = Page<Model>
+
+export interface Model {
+  /** `owner/name` */
+  name: string
+  description: string | null
+  /** Official models are submitted by name, other models by `version`. */
+  official: boolean
+  version: string | null
+  /**
+   * JSON Schema of `input`, as Replicate publishes it (`x-order`, enums by `allOf`); its references resolve in
+   * `schemas`.
+   */
+  input_schema: JsonObject
+  /** `components.schemas` of the version. */
+  schemas: JsonObject
+  /**
+   * Why the model's schema is not used and inputs are not validated at submission. Null if the schema is used, or
+   * not known yet.
+   */
+  schema_problem: SchemaProblem | null
+}
+
+/** Whole micro-credits. Always granted = balance + held + captured. */
 export interface Credits {
   tenant: string
-  /** Nothing was ever granted: jobs need no balance, and are counted nonetheless. */
+  /** true without a grant: no job is refused, and the balance may be negative. */
   unlimited: boolean
+  /** Sum of all grants and adjustments. */
   granted: number
-  /** What new jobs may use. */
+  /** Available for new jobs. */
   balance: number
-  /** For jobs that are not over. */
+  /** Held for jobs that are not final. */
   held: number
-  /** Taken for jobs that are. */
+  /** Charged for final jobs. */
   captured: number
 }
 
 export type LedgerKind = 'opening' | 'grant' | 'adjustment' | 'hold' | 'capture' | 'release'
 
-/** One movement, with the account as it stood after it. */
+export type LedgerPage = Page<LedgerEntry>
+
+/** Whole micro-credits. `granted`, `balance`, `held` and `captured` are the account after this entry. */
 export interface LedgerEntry {
   id: string
   kind: LedgerKind
+  /** The amount; negative only in adjustments. */
   amount: number
   granted: number
   balance: number
   held: number
   captured: number
+  /** The job of a hold, capture or release. */
   job: string | null
+  /** The batch of that job. */
   batch: string | null
-  /** Of a capture: what the job cost beyond what the account had. */
+  /** Capture: the part of the cost that the account could not pay. */
   uncollected: number
-  /** Of grant and adjustment. */
+  /** The reason of a grant or adjustment. */
   reason: string | null
   created_at: string
-}
-
-/** Micro-credits of jobs that were charged. */
-export interface SpendingSum {
-  jobs: number
-  /** What had been held for them. */
-  estimated: number
-  captured: number
-  uncollected: number
 }
 
 /** Days are of UTC, such as `2026-01-31`. */
@@ -585,6 +801,523 @@ export interface Spending {
   from: string
   to: string
   by: 'day' | 'preset'
-  data: (SpendingSum & ({ day: string } | { preset: string }))[]
+  data: (
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        day: string
+      }
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        /** The preset, or the model of jobs without one. */
+        preset: string
+      }
+  )[]
   total: SpendingSum
+}
+
+/** Whole micro-credits of jobs that were charged. */
+export interface SpendingSum {
+  /** Number of charged jobs. */
+  jobs: number
+  /** Amounts that were held for the jobs. */
+  estimated: number
+  captured: number
+  /** The part of the costs that the account could not pay. */
+  uncollected: number
+}
+
+/** Exactly one of the two fields. */
+export interface SignIn {
+  /** An API key. */
+  key?: string | undefined
+  /** The code of a sign-in link. */
+  code?: string | undefined
+}
+
+/** The caller. */
+export interface Session {
+  tenant: {
+    id: string
+    title: string
+  }
+  scopes: Scope[]
+  /** null: the development key */
+  key_id: string | null
+  /** End of the session; null: that of the key. */
+  expires_at: string | null
+}
+
+export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
+
+export interface TenantRequest {
+  id: string
+  /** Default: the id. */
+  title?: string | undefined
+  limits?: OwnLimits | undefined
+  keep?: TenantKeep | undefined
+}
+
+/** Limits of the tenant itself; null applies the default of the deployment. */
+export interface OwnLimits {
+  /** From 1 to 1000000. */
+  requests_per_minute?: number | null | undefined
+  /** From 1 to 1000000. */
+  queued_jobs?: number | null | undefined
+  stored_bytes?: number | null | undefined
+  stored_files?: number | null | undefined
+}
+
+/** How long the jobs of a tenant are kept; null applies the value of the deployment. */
+export interface TenantKeep {
+  /** From 1m to 365d. */
+  payload?: string | null | undefined
+  /** From 1m to 365d. */
+  job?: string | null | undefined
+  /** From 1m to 3650d, or `forever`. */
+  files?: string | null | undefined
+}
+
+export interface Tenant {
+  id: string
+  title: string
+  created_at: string
+  suspended_at: string | null
+  limits: Limits
+  /** Limits of the tenant itself; null applies the default of the deployment. */
+  own_limits: {
+    requests_per_minute: number | null
+    queued_jobs: number | null
+    stored_bytes: number | null
+    stored_files: number | null
+  }
+  /** Files of inputs and outputs that are stored, as counted for `stored_bytes` and `stored_files`. */
+  stored: {
+    bytes: number
+    files: number
+  }
+  /** Origins of `CORS_ORIGINS` whose pages may use the API for this tenant; null: all of them. */
+  cors_origins: string[] | null
+  /** How long the jobs of the tenant are kept; null applies the value of the deployment. */
+  keep: {
+    payload: string | null
+    job: string | null
+    files: string | null
+  }
+}
+
+export interface Limits {
+  requests_per_minute: number
+  /** Maximum number of queued jobs. */
+  queued_jobs: number
+  /** Maximum size of stored uploads and outputs, in bytes; null: unlimited. */
+  stored_bytes: number | null
+  /** Maximum number of stored uploads and output files; null: unlimited. */
+  stored_files: number | null
+}
+
+export type TenantPage = Page<Tenant>
+
+export interface TenantChange {
+  title?: string | undefined
+  limits?: OwnLimits | undefined
+  keep?: TenantKeep | undefined
+  suspended?: boolean | undefined
+  /** Origins of `CORS_ORIGINS` whose pages may use the API for this tenant; null: all of them. */
+  cors_origins?: string[] | null | undefined
+}
+
+export interface KeyRequest {
+  /** Default: "key". */
+  title?: string | undefined
+  /** Default: all except `admin`. */
+  scopes?: Scope[] | undefined
+  expires_at?: string | null | undefined
+}
+
+/** A key with its text, which cannot be shown again. */
+export interface NewKey {
+  id: string
+  tenant: string
+  title: string
+  scopes: Scope[]
+  state: 'active' | 'expired' | 'revoked'
+  created_at: string
+  expires_at: string | null
+  revoked_at: string | null
+  last_used_at: string | null
+  /** The successor after a rotation. */
+  replaced_by: string | null
+  /** The text of the key. */
+  key: string
+}
+
+export type KeyPage = Page<Key>
+
+/** An API key, without its text. */
+export interface Key {
+  id: string
+  tenant: string
+  title: string
+  scopes: Scope[]
+  state: 'active' | 'expired' | 'revoked'
+  created_at: string
+  expires_at: string | null
+  revoked_at: string | null
+  last_used_at: string | null
+  /** The successor after a rotation. */
+  replaced_by: string | null
+}
+
+export interface Rotation {
+  /** Seconds for which the old key stays valid. From 0 to 2592000. Default: 86400. */
+  grace?: number | undefined
+  expires_at?: string | null | undefined
+}
+
+export interface CreditEntryRequest {
+  /** Whole micro-credits. A grant of 0 makes a tenant limited without adding credits. */
+  amount: number
+  /** A single line of text, stored in the ledger. */
+  reason: string
+  /**
+   * By default a negative amount is an adjustment, any other a grant. A grant is at least 0; an adjustment leaves
+   * an unlimited tenant unlimited.
+   */
+  kind?: 'grant' | 'adjustment' | undefined
+}
+
+/** A prediction, as Replicate's webhooks contain it. */
+export interface ReplicatePrediction {
+  id: string
+  status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled' | 'aborted'
+  model?: string | null | undefined
+  version?: string | null | undefined
+  output?: Json | undefined
+  error?: Json | undefined
+  logs?: string | null | undefined
+  metrics?: JsonObject | null | undefined
+  created_at?: string | null | undefined
+  started_at?: string | null | undefined
+  completed_at?: string | null | undefined
+}
+
+export interface Liveness {
+  status: 'ok'
+  version: string
+}
+
+export interface Readiness {
+  status: 'ready' | 'not_ready'
+  version: string
+  checks: {
+    [name: string]: {
+      ok: boolean
+      detail: string
+      /** true if the process is ready even when this check fails. */
+      optional?: true
+    }
+  }
+}
+
+/** How the whole deployment is doing. */
+export interface Health {
+  /** Kept jobs, by phase. */
+  jobs: { [name in JobPhase]?: number }
+  /** Predictions in flight. */
+  predictions_open: number
+  /**
+   * Number of completions by the way in which they were detected (`webhook`, `poll`, `list`, `create`, `cancel`),
+   * since the creation of the deployment.
+   */
+  finished_by: { [name: string]: number }
+  webhooks: {
+    /** Replicate can reach this service. If not, jobs are completed by polling. */
+    expected: boolean
+    /** Recent completions were found by polling, and no webhook arrived. */
+    silent: boolean
+    /**
+     * Seconds from the completion of a prediction to our commit, for the last 500 webhooks of the process that
+     * responds; null before the first.
+     */
+    latency: {
+      count: number
+      p50: number
+      p90: number
+      max: number
+    } | null
+    /** Authentic webhooks that could not be used. */
+    dead_letters: number
+  }
+  budget: {
+    creates: Allowance
+    reads: Allowance
+  }
+  /** Why creation is paused, and until when that is known; null if it is not. */
+  pause: {
+    reason: 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'
+    until: string | null
+  } | null
+  /** Problems that delay the deployment, the most important first. */
+  conditions: {
+    /** docs/waiting.md explains each name. */
+    name: string
+    /** One sentence. */
+    title: string
+    /** Detail, such as the text of an error. */
+    detail: string
+    since: string
+    /** Number of processes that report it. */
+    processes: number
+    /** true if no prediction is created while it lasts. */
+    stops_creation: boolean
+  }[]
+  /** Reasons why jobs without a prediction wait. */
+  waiting: {
+    /** Number of jobs that were examined, of all tenants. */
+    looked_at: number
+    reasons: {
+      reason: WaitingReason
+      jobs: number
+    }[]
+  }
+  /** Uncopied outputs that Replicate removes within 15 minutes. */
+  artifacts_at_risk: number
+  /** Create requests with an unknown outcome. */
+  outcomes_unknown: number
+  /** Predictions of this service that belonged to no attempt; the goal is 0. */
+  orphan_predictions: number
+  /** What waits for its time, and what has passed it. */
+  due: {
+    waiting: number
+    overdue: number
+  }
+}
+
+/** A rate limit of requests to Replicate. */
+export interface Allowance {
+  per_minute: number
+  /** Maximum number of requests in a burst. */
+  burst: number
+  /** Number of requests available now. */
+  free: number
+}
+
+/** RFC 9457. */
+export interface Problem {
+  /** `urn:genqueue:error:<code>` */
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ErrorCode
+  /** In a 429: the name of the exceeded limit. */
+  limit?: string
+  /** In `too_much_stored`: the value of the exceeded limit. */
+  allowed?: number
+  /** In `too_much_stored`: the usage. */
+  used?: number
+  /** In a 402: the missing micro-credits. */
+  missing?: number
+  /** In `key_already_made`: the id of the existing key. */
+  key_id?: string
+  /** In `invalid_request`: the first twenty invalid fields. */
+  errors?: FieldError[]
+}
+
+/** Stable. docs/errors.md says of each code whether the same request may succeed later. */
+export type ErrorCode =
+  /**
+   * 400. The body is missing, is not JSON, is not UTF-8, has a byte order mark, has a duplicate key in an object,
+   * or ended early. `detail` gives line and column of a syntax error, and the pointer of a duplicate key.
+   */
+  | 'invalid_json'
+  /** 400. The body has more than 32 levels or more than 10,000 values. */
+  | 'body_too_complex'
+  /** 400. The parts of an upload cannot be separated, or the upload ended early. */
+  | 'invalid_multipart'
+  /** 400. Send 1 to 255 printable ASCII characters. */
+  | 'invalid_idempotency_key'
+  /**
+   * 400. `Prefer: wait=n` is outside 1 to 60, `Last-Event-ID` is not an id of this stream, or there is a second
+   * `Host`.
+   */
+  | 'invalid_header'
+  /**
+   * 401. Send `Authorization: Bearer <key>`. A wrong key and an unknown one get the same response. A revoked or
+   * expired key is reported as such, because its sender knows the secret.
+   */
+  | 'unauthenticated'
+  /** 402. The estimate exceeds the balance; `missing` is the difference in micro-credits. */
+  | 'insufficient_credits'
+  /**
+   * 403. The credentials are valid but do not permit this request: the key lacks the scope, or a job token was
+   * sent where a key is required.
+   */
+  | 'forbidden'
+  /** 403. An operator has suspended the tenant of the key. Its accepted jobs continue. */
+  | 'tenant_suspended'
+  /**
+   * 403. The tenant's credit is limited and the job has no price: a `model`, `version` or `deployment`, or a
+   * preset without one. Submit by a preset with a price, or set `UNPRICED_MODELS=allow`.
+   */
+  | 'no_price'
+  /** 403. `ALLOW_RAW_MODELS` is `false`: submit by a `preset`. */
+  | 'raw_models_disabled'
+  /** 403. The origin of the page is in `CORS_ORIGINS` but not in the tenant's own `cors_origins`. */
+  | 'origin_not_allowed'
+  /**
+   * 403. A cookie was sent by a page of another origin, or the request used a host name that the service does not
+   * accept.
+   */
+  | 'cross_site'
+  /** 401. Webhooks only: the signature, or the token in the URL, is wrong. */
+  | 'invalid_signature'
+  /**
+   * 403. An artifact link has expired or was modified, or the key of a lasting link was rotated. Read the job for
+   * a new link.
+   */
+  | 'link_expired'
+  /** 404. The path, job or file does not exist, or it belongs to another tenant. */
+  | 'not_found'
+  /** 404. `/v1/models/...` only: Replicate does not know the model. */
+  | 'model_not_found'
+  /** 404. `/v1/presets/...` only; a submission that names an unknown preset gets `invalid_request`. */
+  | 'preset_not_found'
+  /** 405. `Allow` lists the methods. */
+  | 'method_not_allowed'
+  /** 408. No byte of the body arrived for 30 seconds. */
+  | 'request_timeout'
+  /** 409. The job is final. */
+  | 'not_cancelable'
+  /** 409. The job is not final, or its prediction is still being stopped at Replicate. */
+  | 'not_deletable'
+  /** 409. The job is not final, or retention has removed its input or a file of its input. */
+  | 'not_retryable'
+  /** 409. A job uses the upload in its input; it is removed with the last of these jobs. */
+  | 'upload_in_use'
+  /** 409. `/v1/admin/tenants` only: a tenant with this id and another title or other limits exists. */
+  | 'tenant_exists'
+  /** 409. Adjustments only: the balance must not fall below 0. `detail` gives the balance. */
+  | 'balance_too_low'
+  /**
+   * 409. The hold would raise the tenant's account beyond 2^52 micro-credits (4.5 billion credits), the limit of
+   * exact sums: lower the price or the expected quantities of the preset. On a route of credits: the account is
+   * already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.
+   */
+  | 'credits_not_countable'
+  /**
+   * 409. Keys only: a key was already created with this `Idempotency-Key`, or the key was already rotated.
+   * `key_id` names the resulting key. Its text is shown only once; if it was lost, rotate the key `key_id` with a
+   * grace of 0, or revoke it.
+   */
+  | 'key_already_made'
+  /** 409. Rotation only: the key was revoked or has expired. */
+  | 'key_not_active'
+  /**
+   * 413. The limits are 96 KiB for a request without the files in it, 64 MiB with them, 8 MiB for a webhook, and
+   * the configured size of an upload.
+   */
+  | 'body_too_large'
+  /**
+   * 415. Send `application/json` in UTF-8, uncompressed; for an upload `multipart/form-data`, with files of an
+   * accepted type.
+   */
+  | 'unsupported_media_type'
+  /** 416. The range begins after the end of the file. */
+  | 'range_not_satisfiable'
+  /**
+   * 422. `errors` lists the first twenty invalid fields with their JSON pointers; `detail` repeats the first of
+   * them.
+   */
+  | 'invalid_request'
+  /** 422. Use a new key for a new job, and the same body for the same key. */
+  | 'idempotency_key_reused'
+  /**
+   * 429. The tenant has reached its limit of queued jobs (`limit` is `queued_jobs`); retry after some have
+   * started.
+   */
+  | 'too_many_queued'
+  /**
+   * 429. The tenant has reached its request limit; `limit` is `requests_per_minute`, or
+   * `token_requests_per_minute` for a job token.
+   */
+  | 'rate_limited'
+  /**
+   * 429. One tenant (or one address before authentication) is limited to 24 MiB of simultaneous bodies up to 128
+   * KiB, and 96 MiB of larger ones. Wait for responses; `limit` is `body_bytes`.
+   */
+  | 'too_many_bodies'
+  /** 429. Close event streams, or wait. */
+  | 'too_many_streams'
+  /**
+   * 429. Within a minute there were a hundred wrong keys or tokens from one address or for one key id, or ten
+   * wrong admin passwords or a hundred refused webhooks from one address. A valid key or webhook is never refused
+   * for this reason.
+   */
+  | 'too_many_attempts'
+  /**
+   * 429. The tenant has reached its limit of stored bytes or files, of inputs and outputs; `limit` is
+   * `stored_bytes` or `stored_files`, `allowed` its value and `used` the usage. Delete jobs or uploads, or wait
+   * until they expire.
+   */
+  | 'too_much_stored'
+  /** 500. A bug in genqueue; the log has the details. */
+  | 'internal'
+  /**
+   * 503. The response needs Replicate, which is unavailable or refuses the account: for a model, for logs, or for
+   * the signing secret. `detail` says what could not be read, and whether the token is refused.
+   */
+  | 'upstream_unavailable'
+  /**
+   * 503. The disk or bucket for files is full, read-only, unreachable or not configured; `/readyz` and the log
+   * give the reason.
+   */
+  | 'storage_unavailable'
+  /**
+   * 503. Redis responds, but was emptied or holds another deployment: credentials cannot be checked, and nothing
+   * was changed. Keep the job and retry; the operator restores the data or corrects `REDIS_URL`.
+   */
+  | 'deployment_lost'
+  /**
+   * 503. Redis does not respond. `detail` says whether nothing was changed (the command was never sent) or
+   * whether that is unknown: then check before you repeat a change, or repeat it with the same `Idempotency-Key`.
+   */
+  | 'unavailable'
+  /**
+   * 503. It is unknown whether the job was accepted; `detail` names its id. Repeat with the same
+   * `Idempotency-Key`, or read the job.
+   */
+  | 'accept_unknown'
+  /**
+   * 507. Less than `DISK_RESERVE` is free on the disk: uploads and jobs with new files in them are refused. Jobs
+   * without files are accepted, and outputs are stored until the disk is full.
+   */
+  | 'storage_full'
+  /**
+   * 503. Redis uses 75 % of its memory, or the request bodies of all tenants together have reached their limit of
+   * memory. Accepted jobs continue.
+   */
+  | 'capacity'
+  /** Of a newer service. */
+  | (string & {})
+
+/** An error of one field of a request. */
+export interface FieldError {
+  /** JSON pointer into the body, or a slash and the name of a query parameter. */
+  pointer: string
+  /** Stable, snake_case. */
+  code: string
+  detail: string
 }

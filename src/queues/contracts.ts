@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { jobId } from '../shared/jobs/rules/ids.ts'
 import type { ReadPurpose } from '../shared/limits/rules/budget.ts'
 
 /**
@@ -7,8 +8,6 @@ import type { ReadPurpose } from '../shared/limits/rules/budget.ts'
  * The sweep rings again when a doorbell fails or is lost. Finished doorbells are not kept, because BullMQ ignores an add while
  * a job with the same id exists in any state.
  */
-
-const jobId = z.string().regex(/^job_[0-9A-HJKMNP-TV-Z]{26}$/)
 
 /** Version 1, of earlier releases, names one job. */
 export const submitPayload = z.discriminatedUnion('v', [

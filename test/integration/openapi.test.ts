@@ -118,7 +118,7 @@ describe('as it is described', () => {
     expect(wrong('NewKey', await returned(`/v1/admin/tenants/described/keys/${id}/rotate`, { grace: 60 }))).toBeNull()
     expect(wrong('KeyPage', await returned('/v1/admin/tenants/described/keys'))).toBeNull()
     const job = await service.client.submit({ version: HELLO, input: { text: 'watched' } })
-    expect(wrong('Token', await returned(`/v1/jobs/${job.id}/token`, {}))).toBeNull()
+    expect(wrong('ReadToken', await returned(`/v1/jobs/${job.id}/token`, {}))).toBeNull()
     await finished(service, job.id)
   })
 
@@ -129,7 +129,7 @@ describe('as it is described', () => {
     })
     expect([entered.status, wrong('LedgerEntry', await entered.json())]).toEqual([201, null])
     await finished(service, (await service.client.submit({ preset: 'story-page', input: { prompt: 'described' } })).id)
-    expect(wrong('CreditAccount', await (await call('/v1/credits')).json())).toBeNull()
+    expect(wrong('Credits', await (await call('/v1/credits')).json())).toBeNull()
     const ledger = (await (await call('/v1/credits/ledger')).json()) as { data: { kind: string }[] }
     expect(wrong('LedgerPage', ledger)).toBeNull()
     expect(ledger.data.map(({ kind }) => kind)).toEqual(['capture', 'hold', 'grant'])

@@ -7,6 +7,7 @@ import type { Auth } from '../auth.ts'
 import type { Cors } from '../cors.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'
 import { noSuch, requireOwned } from '../owned.ts'
+import { artifactQuerySchema, fieldsOf } from '../schemas.ts'
 import { serveFile, type ServedFile } from '../serve-file.ts'
 
 export interface ArtifactRoutesDependencies {
@@ -21,7 +22,7 @@ export interface ArtifactRoutesDependencies {
 }
 
 /** Query parameters of links and of readers with a key or a job token. */
-const QUERY = ['expires', 'signature', 'file', 'download', 'token']
+const QUERY = [...fieldsOf(artifactQuerySchema), 'token']
 
 /** Serves stored outputs, complete or in ranges, by signed link, key, job token or session. */
 export function artifactRoutes(dependencies: ArtifactRoutesDependencies): Route[] {

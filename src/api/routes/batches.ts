@@ -1,6 +1,4 @@
 import { Readable } from 'node:stream'
-import { z } from 'zod'
-import type { Job } from '../../client/types.ts'
 import { withJob } from '../../shared/artifacts/rules/artifact-names.ts'
 import type { BatchRecord, NewBatch } from '../../shared/batches/rules/batch.ts'
 import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts'
@@ -23,6 +21,7 @@ import {
 } from '../accepting.ts'
 import type { Auth } from '../auth.ts'
 import { createOwned } from '../owned.ts'
+import type { Job, ManifestLine } from '../description/jobs.ts'
 import type { Principal } from '../principal.ts'
 import { MAX_FIELDS } from '../error-response.ts'
 import { batchView } from '../batch-view.ts'
@@ -34,11 +33,11 @@ import type { RetryPlaces } from '../retry-place.ts'
 import type { MayRunUnpriced } from '../unpriced.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
 import {
-  BATCH_ID,
+  batchJobsQuerySchema,
+  batchListQuerySchema,
+  batchManifestQuerySchema,
   batchRequestSchema,
   invalidRequest,
-  JOB_ID,
-  linksQuery,
   parseWith,
   fieldsOf,
   queryObject,
@@ -66,15 +65,6 @@ export interface BatchRoutesDependencies {
 const BODY = withFiles({ bytes: 8 * 1024 * 1024, values: 500_000 })
 const RESOLVED_AT_ONCE = 50
 const MANIFEST_PAGE = 100
-
-const pageQuery = (cursor: RegExp) =>
-  z.strictObject({
-    limit: z.coerce.number().int().min(1).max(100).default(20),
-    cursor: z.string().regex(cursor, { error: 'Expected the next_cursor of an earlier page.' }).optional(),
-  })
-const batchesQuery = pageQuery(BATCH_ID)
-const jobsQuery = pageQuery(JOB_ID).extend({ links: linksQuery })
-const manifestQuery = z.strictObject({ links: linksQuery })
 
 /** Batches: submit, read, watch, cancel, retry the failed jobs. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
@@ -239,7 +229,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor } = parseWith(batchesQuery, queryObject(query))
+    const { limit, cursor } = parseWith(batchListQuerySchema, queryObject(query))
     const found = await batches.list(principal.tenant, {
       limit: limit + 1,
       ...(cursor === undefined ? {} : { before: cursor }),
@@ -252,7 +242,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   async function jobs(request: OwnedRequest): Promise<ApiResponse> {
-    const { limit, cursor, links } = parseWith(jobsQuery, queryObject(request.query))
+    const { limit, cursor, links } = parseWith(batchJobsQuerySchema, queryObject(request.query))
     const kind = linksFor(request.principal, links)
     const { id } = await owned(request)
     const { records, last } = await batches.jobsOf(id, { limit, ...(cursor === undefined ? {} : { after: cursor }) })
@@ -272,7 +262,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
 
   /** One line per job, ordered by position; one page of jobs is in memory at a time. */
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
-    const { links } = parseWith(manifestQuery, queryObject(request.query))
+    const { links } = parseWith(batchManifestQuerySchema, queryObject(request.query))
     const kind = linksFor(request.principal, links)
     const { id } = await owned(request)
     return {
@@ -287,14 +277,16 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       const shown = await showJob(record, kind)
       const { position, status, preset, model, version, prediction_id, input, output } = shown
       const { output_artifact, artifacts, error, cost, metadata } = shown
-      const line = { position, job: record.id, status, preset, model, version, prediction_id, input, output }
-      yield `${JSON.stringify({ ...line, output_artifact, artifacts, error, cost, metadata })}\n`
+      if (position === null) throw new Error(`${record.id} has no position in its batch`)
+      const run = { position, job: record.id, status, preset, model, version, prediction_id, input, output }
+      const line: ManifestLine = { ...run, output_artifact, artifacts, error, cost, metadata }
+      yield `${JSON.stringify(line)}\n`
     }
   }
 
   return [
     { method: 'POST', path: '/v1/batches', scope: 'jobs:write', body: BODY, handle: submit },
-    { method: 'GET', path: '/v1/batches', query: fieldsOf(batchesQuery), scope: 'jobs:read', handle: list },
+    { method: 'GET', path: '/v1/batches', query: fieldsOf(batchListQuerySchema), scope: 'jobs:read', handle: list },
     {
       method: 'GET',
       path: '/v1/batches/:id',
@@ -305,7 +297,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     {
       method: 'GET',
       path: '/v1/batches/:id/jobs',
-      query: fieldsOf(jobsQuery),
+      query: fieldsOf(batchJobsQuerySchema),
       scope: 'jobs:read',
       tokenOpens: true,
       handle: jobs,
@@ -323,7 +315,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     {
       method: 'GET',
       path: '/v1/batches/:id/manifest',
-      query: fieldsOf(manifestQuery),
+      query: fieldsOf(batchManifestQuerySchema),
       scope: 'jobs:read',
       tokenOpens: true,
       handle: manifest,

@@ -12,6 +12,7 @@ import type { CreditStore } from '../../shared/credits/ports.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { TENANT_ID } from '../../shared/tenants/rules/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
+import type { Credits, LedgerEntry, LedgerPage, Spending } from '../description/credits.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'
 
@@ -24,13 +25,15 @@ export interface CreditRoutesDependencies {
 /** Credits: a tenant's account and spending, and an operator's grants and withdrawals. */
 export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies): Route[] {
   async function account(tenant: string): Promise<ApiResponse> {
-    return { status: 200, body: accountView(tenant, await store.account(tenant)) }
+    const body: Credits = accountView(tenant, await store.account(tenant))
+    return { status: 200, body }
   }
 
   async function ledger(tenant: string, { query }: OwnedRequest): Promise<ApiResponse> {
     const { cursor, ...rest } = parseWith(ledgerQuerySchema, queryObject(query))
     const { entries, next } = await store.ledger(tenant, { ...rest, before: cursor })
-    return { status: 200, body: { data: entries.map(entryView), next_cursor: next } }
+    const body: LedgerPage = { data: entries.map(entryView), next_cursor: next }
+    return { status: 200, body }
   }
 
   async function spending(tenant: string, { query }: OwnedRequest): Promise<ApiResponse> {
@@ -40,17 +43,15 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
       throw invalidRequest([
         { pointer: '/to', code: 'invalid_value', detail: `Not before from, and at most ${MAX_SPENDING_DAYS} days.` },
       ])
-    return { status: 200, body: spendingView(asked.from, asked.to, by, await store.spending(tenant, asked.days)) }
+    const body: Spending = spendingView(asked.from, asked.to, by, await store.spending(tenant, asked.days))
+    return { status: 200, body }
   }
 
   async function enter(tenant: string, request: OwnedRequest): Promise<ApiResponse> {
     const asked = parseBody(entryRequestSchema, request.body)
     const { entry, repeated } = await admin.enter(tenant, asked, idempotencyKey(request))
-    return {
-      status: 201,
-      headers: repeated ? { 'idempotent-replayed': 'true' } : {},
-      body: entryView(entry),
-    }
+    const body: LedgerEntry = entryView(entry)
+    return { status: 201, headers: repeated ? { 'idempotent-replayed': 'true' } : {}, body }
   }
 
   const own =

@@ -1,4 +1,5 @@
-import type { Allowance, Health, Job, WaitingFor } from '../../client/types.ts'
+import type { Allowance, Health } from '../description/health.ts'
+import type { Job, WaitingFor } from '../description/jobs.ts'
 import { CONDITIONS, type Condition } from '../../shared/conditions/rules/condition.ts'
 import type { Conditions } from '../../shared/conditions/conditions.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'

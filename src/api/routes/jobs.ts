@@ -1,4 +1,4 @@
-import type { Job } from '../../client/types.ts'
+import type { HistoryEntry, Job, JobPage } from '../description/jobs.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
@@ -30,7 +30,7 @@ import type { MayRunUnpriced } from '../unpriced.ts'
 import {
   eventsQuerySchema,
   getQuerySchema,
-  listQueryNames,
+  listQueryFields,
   parseListQuery,
   parseWith,
   fieldsOf,
@@ -218,7 +218,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
   }
 
-  async function historyOf(id: string): Promise<object[]> {
+  async function historyOf(id: string): Promise<HistoryEntry[]> {
     return (await store.history(id)).map(({ at, entry }) => ({
       at: new Date(at).toISOString(),
       ...entry,
@@ -226,8 +226,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   }
 
   async function page(jobs: JobRecord[], next: string | null, links: LinkKind): Promise<ApiResponse> {
-    const data = await Promise.all(jobs.map((job) => show(job, links)))
-    return { status: 200, body: { data, next_cursor: next } }
+    const body: JobPage = { data: await Promise.all(jobs.map((job) => show(job, links))), next_cursor: next }
+    return { status: 200, body }
   }
 
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
@@ -277,7 +277,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   return [
     { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
-    { method: 'GET', path: '/v1/jobs', query: listQueryNames(), scope: 'jobs:read', handle: list },
+    { method: 'GET', path: '/v1/jobs', query: fieldsOf(listQueryFields), scope: 'jobs:read', handle: list },
     {
       method: 'GET',
       path: '/v1/jobs/:id',

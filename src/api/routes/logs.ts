@@ -1,4 +1,4 @@
-import type { JobLogs } from '../../client/types.ts'
+import type { JobLogs } from '../description/jobs.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { isFinal } from '../../shared/jobs/rules/job.ts'
 import type { JobReader } from '../../shared/jobs/ports.ts'

@@ -1,22 +1,19 @@
-import { z } from 'zod'
-import type { JobManifest } from '../../client/types.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import type { JobReader } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/rules/run-facts.ts'
+import type { JobManifest } from '../description/jobs.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
 import { linksFor } from '../link-kind.ts'
-import { fieldsOf, parseWith, queryObject } from '../schemas.ts'
+import { fieldsOf, manifestQuerySchema, parseWith, queryObject } from '../schemas.ts'
 import type { ShowJob } from './jobs.ts'
-
-const querySchema = z.strictObject({ links: z.literal('lasting').optional() })
 
 /** Manifest of a job: its input and its results, to be stored with the files. */
 export function manifestRoutes({ store, show }: { store: JobReader; show: ShowJob }): Route[] {
   const owned = createOwnedJob(store)
 
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
-    const { links } = parseWith(querySchema, queryObject(request.query))
+    const { links } = parseWith(manifestQuerySchema, queryObject(request.query))
     if (links) linksFor(request.principal, links)
     return { status: 200, body: await manifestOf(await owned(request), links) }
   }
@@ -58,7 +55,7 @@ export function manifestRoutes({ store, show }: { store: JobReader; show: ShowJo
     {
       method: 'GET',
       path: '/v1/jobs/:id/manifest',
-      query: fieldsOf(querySchema),
+      query: fieldsOf(manifestQuerySchema),
       scope: 'jobs:read',
       tokenOpens: true,
       handle: manifest,

@@ -1,4 +1,4 @@
-import type { Model } from '../../client/types.ts'
+import type { Model } from '../description/catalogue.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { ModelCatalogue } from '../../shared/replicate/model-catalogue.ts'

@@ -1,4 +1,4 @@
-import type { Preset as PresetView } from '../../client/types.ts'
+import type { Preset as PresetView } from '../description/catalogue.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
 import { subscribed } from '../../shared/catalogue/rules/policies.ts'
 import { runsOf, submitSchema, type Preset } from '../../shared/catalogue/rules/preset.ts'

@@ -1,4 +1,4 @@
-import type { Session } from '../../client/types.ts'
+import type { Session } from '../description/tenants.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import type { Auth } from '../auth.ts'
 import type { ApiRequest, ApiResponse, Route } from '../http.ts'

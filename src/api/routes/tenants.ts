@@ -4,6 +4,7 @@ import type { MadeKey, TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { keyView, tenantViews } from '../../shared/tenants/tenant-view.ts'
 import { TENANT_ID, type Limits, type Tenant } from '../../shared/tenants/rules/tenant.ts'
 import { idempotencyKey } from '../accepting.ts'
+import type { Key, NewKey, Tenant as TenantView } from '../description/tenants.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, parseBody, parseWith, queryObject } from '../schemas.ts'
 import {
@@ -28,7 +29,8 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
     return keyId
   }
 
-  const view = async (tenant: Tenant): Promise<object | undefined> => (await tenantViews(admin, [tenant], defaults))[0]
+  const view = async (tenant: Tenant): Promise<TenantView | undefined> =>
+    (await tenantViews(admin, [tenant], defaults))[0]
 
   async function create({ body }: OwnedRequest): Promise<ApiResponse> {
     const { id, title = id, limits, keep } = parseBody(newTenantSchema, body)
@@ -49,7 +51,7 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
   async function list({ query }: OwnedRequest): Promise<ApiResponse> {
     const { limit, cursor } = parseWith(tenantPageSchema, queryObject(query))
     const tenants = await admin.tenants({ limit: limit + 1, after: cursor })
-    return page(await tenantViews(admin, tenants, defaults), limit, (tenant) => tenant)
+    return page(await tenantViews(admin, tenants, defaults), limit)
   }
 
   async function change(request: OwnedRequest): Promise<ApiResponse> {
@@ -70,7 +72,10 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
     const { limit, cursor } = parseWith(keyPageSchema, queryObject(request.query))
     const keys = await admin.keys(id, { limit: limit + 1, after: cursor })
     const now = await admin.now()
-    return page(keys, limit, (key) => keyView(key, now))
+    return page(
+      keys.map((key) => keyView(key, now)),
+      limit,
+    )
   }
 
   async function rotate(request: OwnedRequest): Promise<ApiResponse> {
@@ -114,12 +119,13 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
 
 /** The only response that contains the text of a key. */
 function shownOnce({ record, key }: MadeKey): ApiResponse {
-  return { status: 201, body: { ...keyView(record, record.created_at), key } }
+  const body: NewKey = { ...keyView(record, record.created_at), key }
+  return { status: 201, body }
 }
 
 /** `found`: one more than the page when there is a next page. */
-function page<T extends { id: string }>(found: T[], limit: number, view: (one: T) => object): ApiResponse {
-  const shown = found.slice(0, limit)
-  const next_cursor = found.length > limit ? (shown.at(-1)?.id ?? null) : null
-  return { status: 200, body: { data: shown.map(view), next_cursor } }
+function page(found: (Key | TenantView)[], limit: number): ApiResponse {
+  const data = found.slice(0, limit)
+  const next_cursor = found.length > limit ? (data.at(-1)?.id ?? null) : null
+  return { status: 200, body: { data, next_cursor } }
 }

@@ -1,5 +1,6 @@
 import type { JobReader } from '../../shared/jobs/ports.ts'
 import type { Auth } from '../auth.ts'
+import type { ReadToken } from '../description/tenants.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
 import { parseWith } from '../schemas.ts'
@@ -9,7 +10,8 @@ import { tokenRequestSchema } from '../../shared/tenants/rules/tenant-requests.t
 export function answerToken(auth: Auth, { body, principal }: OwnedRequest, subject: string): ApiResponse {
   const { expires_in } = parseWith(tokenRequestSchema, body ?? {})
   const { token, expires } = auth.issueToken(principal, subject, expires_in)
-  return { status: 200, body: { token, expires_at: new Date(expires * 1000).toISOString() } }
+  const opened: ReadToken = { token, expires_at: new Date(expires * 1000).toISOString() }
+  return { status: 200, body: opened }
 }
 
 /** Tokens with which a browser can watch one job without a key. */

@@ -1,4 +1,4 @@
-import type { Upload } from '../../client/types.ts'
+import type { Upload } from '../description/files.ts'
 import { ArtifactRefusedError, type ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import { extensionOf } from '../../shared/artifacts/rules/media-types.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
@@ -8,7 +8,7 @@ import type { UploadRecord } from '../../shared/inputs/rules/upload.ts'
 import type { ApiResponse, OwnedRequest, Route, StreamedRequest } from '../http.ts'
 import { createOwned, noSuch } from '../owned.ts'
 import { readMultipart, type PartFile } from '../read-multipart.ts'
-import { invalidRequest } from '../schemas.ts'
+import { fieldsOf, fileQuerySchema, invalidRequest } from '../schemas.ts'
 import { serveFile } from '../serve-file.ts'
 
 export interface UploadRoutesDependencies {
@@ -80,7 +80,14 @@ export function uploadRoutes({ inputs, artifacts }: UploadRoutesDependencies): R
 
   return [
     { method: 'POST', path: '/v1/uploads', scope: 'jobs:write', streams: true, handle: upload },
-    { method: 'GET', path: '/v1/uploads/:id', query: ['download'], scope: 'jobs:read', tokenOpens: true, handle: get },
+    {
+      method: 'GET',
+      path: '/v1/uploads/:id',
+      query: fieldsOf(fileQuerySchema),
+      scope: 'jobs:read',
+      tokenOpens: true,
+      handle: get,
+    },
     { method: 'DELETE', path: '/v1/uploads/:id', scope: 'jobs:write', handle: remove },
   ]
 }

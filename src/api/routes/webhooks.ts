@@ -8,7 +8,7 @@ import { isTerminal, readPrediction, type Prediction } from '../../shared/replic
 import type { WebhookSecrets } from '../../shared/replicate/webhook-secrets.ts'
 import { verifySignature } from '../../shared/replicate/rules/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/rules/webhook-token.ts'
-import { JOB_ID } from '../schemas.ts'
+import { JOB_ID } from '../../shared/jobs/rules/ids.ts'
 import type { Throttle } from '../throttle.ts'
 
 export interface WebhookDependencies {

@@ -5,16 +5,8 @@ import { createSampler } from '../values/sampled.ts'
 import { schemaHash } from './rules/dialect.ts'
 import type { InputChecks } from './ports.ts'
 import { isCheap, schemaCost } from './rules/schema-cost.ts'
+import type { SchemaProblem } from './rules/schema-problem.ts'
 import type { SchemaWorker } from './schema-worker.ts'
-
-/** Reason why a model's schema is not used. */
-export type SchemaProblem =
-  /** It has too many parts, or is nested too deeply. */
-  | 'too_large'
-  /** It cannot be compiled. */
-  | 'not_compiled'
-  /** Compiling it or checking an input by it exceeds the limit of time or memory. */
-  | 'too_heavy'
 
 /** Returns all errors of an input; empty when it is valid or cannot be checked in time. */
 export type ForeignCheck = (input: JsonObject) => Promise<FieldError[]>

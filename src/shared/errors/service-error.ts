@@ -1,57 +1,321 @@
 /**
  * All errors that a client can receive, by their stable code. `retryable`: whether the same request can succeed later.
- * docs/errors.md documents them (a test compares the two).
+ * `meaning`: for readers of docs/errors.md and of the API's document, which are made from this table.
  */
 export const ERRORS = {
-  invalid_json: { status: 400, title: 'The body is not valid JSON', retryable: false },
-  body_too_complex: { status: 400, title: 'The body is nested too deeply or has too many values', retryable: false },
-  invalid_multipart: { status: 400, title: 'The body is not valid multipart/form-data', retryable: false },
-  invalid_idempotency_key: { status: 400, title: 'The idempotency key is not valid', retryable: false },
-  invalid_header: { status: 400, title: 'A header is not valid', retryable: false },
-  unauthenticated: { status: 401, title: 'No valid credentials', retryable: false },
-  insufficient_credits: { status: 402, title: 'Not enough credits', retryable: true },
-  forbidden: { status: 403, title: 'Not allowed', retryable: false },
-  tenant_suspended: { status: 403, title: 'The tenant is suspended', retryable: false },
-  no_price: { status: 403, title: 'The job has no price', retryable: false },
-  raw_models_disabled: { status: 403, title: 'Jobs need a preset', retryable: false },
-  origin_not_allowed: { status: 403, title: 'Pages of this origin are not allowed', retryable: false },
-  cross_site: { status: 403, title: 'The request comes from another site', retryable: false },
-  invalid_signature: { status: 401, title: 'The signature is missing or wrong', retryable: false },
-  link_expired: { status: 403, title: 'The link is wrong or has expired', retryable: false },
-  not_found: { status: 404, title: 'Not found', retryable: false },
-  model_not_found: { status: 404, title: 'The model does not exist', retryable: false },
-  preset_not_found: { status: 404, title: 'The preset does not exist', retryable: false },
-  method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
-  request_timeout: { status: 408, title: 'The body was not received in time', retryable: true },
-  not_cancelable: { status: 409, title: 'The job cannot be canceled any more', retryable: false },
-  not_deletable: { status: 409, title: 'The job cannot be deleted yet', retryable: true },
-  not_retryable: { status: 409, title: 'The job cannot be retried', retryable: false },
-  upload_in_use: { status: 409, title: 'Jobs use the upload', retryable: true },
-  tenant_exists: { status: 409, title: 'The tenant exists already', retryable: false },
-  balance_too_low: { status: 409, title: 'The balance is too low', retryable: true },
-  credits_not_countable: { status: 409, title: 'The balance would be too large', retryable: false },
-  key_already_made: { status: 409, title: 'The request made a key before', retryable: false },
-  key_not_active: { status: 409, title: 'The key is not active', retryable: false },
-  body_too_large: { status: 413, title: 'The body is too large', retryable: false },
-  unsupported_media_type: { status: 415, title: 'The body is not of an accepted type', retryable: false },
-  range_not_satisfiable: { status: 416, title: 'The range is outside of the file', retryable: false },
-  invalid_request: { status: 422, title: 'The request is not valid', retryable: false },
-  idempotency_key_reused: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
-  too_many_queued: { status: 429, title: 'Too many jobs are waiting', retryable: true },
-  rate_limited: { status: 429, title: 'Too many requests', retryable: true },
-  too_many_bodies: { status: 429, title: 'Too many large bodies at once', retryable: true },
-  too_many_streams: { status: 429, title: 'Too many event streams are open', retryable: true },
-  too_many_attempts: { status: 429, title: 'Too many failed attempts', retryable: true },
-  too_much_stored: { status: 429, title: 'The tenant has reached its limit of stored files', retryable: true },
-  internal: { status: 500, title: 'Internal error', retryable: true },
-  upstream_unavailable: { status: 503, title: 'Could not read from Replicate', retryable: true },
-  storage_unavailable: { status: 503, title: 'Files cannot be stored or read', retryable: true },
-  deployment_lost: { status: 503, title: 'The data of this deployment are missing', retryable: true },
-  unavailable: { status: 503, title: 'A required component does not respond', retryable: true },
-  accept_unknown: { status: 503, title: 'The outcome of the accept is unknown', retryable: true },
-  storage_full: { status: 507, title: 'The disk has reached its reserve', retryable: true },
-  capacity: { status: 503, title: 'No room for new work', retryable: true },
-} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>
+  invalid_json: {
+    status: 400,
+    title: 'The body is not valid JSON',
+    retryable: false,
+    meaning:
+      'The body is missing, is not JSON, is not UTF-8, has a byte order mark, has a duplicate key in an object, or ended early. `detail` gives line and column of a syntax error, and the pointer of a duplicate key.',
+  },
+  body_too_complex: {
+    status: 400,
+    title: 'The body is nested too deeply or has too many values',
+    retryable: false,
+    meaning: 'The body has more than 32 levels or more than 10,000 values.',
+  },
+  invalid_multipart: {
+    status: 400,
+    title: 'The body is not valid multipart/form-data',
+    retryable: false,
+    meaning: 'The parts of an upload cannot be separated, or the upload ended early.',
+  },
+  invalid_idempotency_key: {
+    status: 400,
+    title: 'The idempotency key is not valid',
+    retryable: false,
+    meaning: 'Send 1 to 255 printable ASCII characters.',
+  },
+  invalid_header: {
+    status: 400,
+    title: 'A header is not valid',
+    retryable: false,
+    meaning:
+      '`Prefer: wait=n` is outside 1 to 60, `Last-Event-ID` is not an id of this stream, or there is a second `Host`.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'No valid credentials',
+    retryable: false,
+    meaning:
+      'Send `Authorization: Bearer <key>`. A wrong key and an unknown one get the same response. A revoked or expired key is reported as such, because its sender knows the secret.',
+  },
+  insufficient_credits: {
+    status: 402,
+    title: 'Not enough credits',
+    retryable: true,
+    meaning: 'The estimate exceeds the balance; `missing` is the difference in micro-credits.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'Not allowed',
+    retryable: false,
+    meaning:
+      'The credentials are valid but do not permit this request: the key lacks the scope, or a job token was sent where a key is required.',
+  },
+  tenant_suspended: {
+    status: 403,
+    title: 'The tenant is suspended',
+    retryable: false,
+    meaning: 'An operator has suspended the tenant of the key. Its accepted jobs continue.',
+  },
+  no_price: {
+    status: 403,
+    title: 'The job has no price',
+    retryable: false,
+    meaning:
+      "The tenant's credit is limited and the job has no price: a `model`, `version` or `deployment`, or a preset without one. Submit by a preset with a price, or set `UNPRICED_MODELS=allow`.",
+  },
+  raw_models_disabled: {
+    status: 403,
+    title: 'Jobs need a preset',
+    retryable: false,
+    meaning: '`ALLOW_RAW_MODELS` is `false`: submit by a `preset`.',
+  },
+  origin_not_allowed: {
+    status: 403,
+    title: 'Pages of this origin are not allowed',
+    retryable: false,
+    meaning: "The origin of the page is in `CORS_ORIGINS` but not in the tenant's own `cors_origins`.",
+  },
+  cross_site: {
+    status: 403,
+    title: 'The request comes from another site',
+    retryable: false,
+    meaning:
+      'A cookie was sent by a page of another origin, or the request used a host name that the service does not accept.',
+  },
+  invalid_signature: {
+    status: 401,
+    title: 'The signature is missing or wrong',
+    retryable: false,
+    meaning: 'Webhooks only: the signature, or the token in the URL, is wrong.',
+  },
+  link_expired: {
+    status: 403,
+    title: 'The link is wrong or has expired',
+    retryable: false,
+    meaning:
+      'An artifact link has expired or was modified, or the key of a lasting link was rotated. Read the job for a new link.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Not found',
+    retryable: false,
+    meaning: 'The path, job or file does not exist, or it belongs to another tenant.',
+  },
+  model_not_found: {
+    status: 404,
+    title: 'The model does not exist',
+    retryable: false,
+    meaning: '`/v1/models/...` only: Replicate does not know the model.',
+  },
+  preset_not_found: {
+    status: 404,
+    title: 'The preset does not exist',
+    retryable: false,
+    meaning: '`/v1/presets/...` only; a submission that names an unknown preset gets `invalid_request`.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'The method is not allowed here',
+    retryable: false,
+    meaning: '`Allow` lists the methods.',
+  },
+  request_timeout: {
+    status: 408,
+    title: 'The body was not received in time',
+    retryable: true,
+    meaning: 'No byte of the body arrived for 30 seconds.',
+  },
+  not_cancelable: {
+    status: 409,
+    title: 'The job cannot be canceled any more',
+    retryable: false,
+    meaning: 'The job is final.',
+  },
+  not_deletable: {
+    status: 409,
+    title: 'The job cannot be deleted yet',
+    retryable: true,
+    meaning: 'The job is not final, or its prediction is still being stopped at Replicate.',
+  },
+  not_retryable: {
+    status: 409,
+    title: 'The job cannot be retried',
+    retryable: false,
+    meaning: 'The job is not final, or retention has removed its input or a file of its input.',
+  },
+  upload_in_use: {
+    status: 409,
+    title: 'Jobs use the upload',
+    retryable: true,
+    meaning: 'A job uses the upload in its input; it is removed with the last of these jobs.',
+  },
+  tenant_exists: {
+    status: 409,
+    title: 'The tenant exists already',
+    retryable: false,
+    meaning: '`/v1/admin/tenants` only: a tenant with this id and another title or other limits exists.',
+  },
+  balance_too_low: {
+    status: 409,
+    title: 'The balance is too low',
+    retryable: true,
+    meaning: 'Adjustments only: the balance must not fall below 0. `detail` gives the balance.',
+  },
+  credits_not_countable: {
+    status: 409,
+    title: 'The balance would be too large',
+    retryable: false,
+    meaning:
+      "The hold would raise the tenant's account beyond 2^52 micro-credits (4.5 billion credits), the limit of exact sums: lower the price or the expected quantities of the preset. On a route of credits: the account is already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.",
+  },
+  key_already_made: {
+    status: 409,
+    title: 'The request made a key before',
+    retryable: false,
+    meaning:
+      'Keys only: a key was already created with this `Idempotency-Key`, or the key was already rotated. `key_id` names the resulting key. Its text is shown only once; if it was lost, rotate the key `key_id` with a grace of 0, or revoke it.',
+  },
+  key_not_active: {
+    status: 409,
+    title: 'The key is not active',
+    retryable: false,
+    meaning: 'Rotation only: the key was revoked or has expired.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    retryable: false,
+    meaning:
+      'The limits are 96 KiB for a request without the [files](inputs.md) in it, 64 MiB with them, 8 MiB for a webhook, and the configured size of an upload.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body is not of an accepted type',
+    retryable: false,
+    meaning:
+      'Send `application/json` in UTF-8, uncompressed; for an upload `multipart/form-data`, with files of an accepted type.',
+  },
+  range_not_satisfiable: {
+    status: 416,
+    title: 'The range is outside of the file',
+    retryable: false,
+    meaning: 'The range begins after the end of the file.',
+  },
+  invalid_request: {
+    status: 422,
+    title: 'The request is not valid',
+    retryable: false,
+    meaning:
+      '`errors` lists the first twenty invalid fields with their JSON pointers; `detail` repeats the first of them.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The idempotency key was used with another body',
+    retryable: false,
+    meaning: 'Use a new key for a new job, and the same body for the same key.',
+  },
+  too_many_queued: {
+    status: 429,
+    title: 'Too many jobs are waiting',
+    retryable: true,
+    meaning:
+      'The tenant has reached its limit of queued jobs (`limit` is `queued_jobs`); retry after some have started.',
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests',
+    retryable: true,
+    meaning:
+      'The tenant has reached its request limit; `limit` is `requests_per_minute`, or `token_requests_per_minute` for a job token.',
+  },
+  too_many_bodies: {
+    status: 429,
+    title: 'Too many large bodies at once',
+    retryable: true,
+    meaning:
+      'One tenant (or one address before authentication) is limited to 24 MiB of simultaneous bodies up to 128 KiB, and 96 MiB of larger ones. Wait for responses; `limit` is `body_bytes`.',
+  },
+  too_many_streams: {
+    status: 429,
+    title: 'Too many event streams are open',
+    retryable: true,
+    meaning: 'Close event streams, or wait.',
+  },
+  too_many_attempts: {
+    status: 429,
+    title: 'Too many failed attempts',
+    retryable: true,
+    meaning:
+      'Within a minute there were a hundred wrong keys or tokens from one address or for one key id, or ten wrong admin passwords or a hundred refused webhooks from one address. A valid key or webhook is never refused for this reason.',
+  },
+  too_much_stored: {
+    status: 429,
+    title: 'The tenant has reached its limit of stored files',
+    retryable: true,
+    meaning:
+      'The tenant has reached its limit of stored bytes or files, of inputs and outputs; `limit` is `stored_bytes` or `stored_files`, `allowed` its value and `used` the usage. Delete jobs or uploads, or wait until they expire.',
+  },
+  internal: {
+    status: 500,
+    title: 'Internal error',
+    retryable: true,
+    meaning: 'A bug in genqueue; the log has the details.',
+  },
+  upstream_unavailable: {
+    status: 503,
+    title: 'Could not read from Replicate',
+    retryable: true,
+    meaning:
+      'The response needs Replicate, which is unavailable or refuses the account: for a model, for logs, or for the signing secret. `detail` says what could not be read, and whether the token is refused.',
+  },
+  storage_unavailable: {
+    status: 503,
+    title: 'Files cannot be stored or read',
+    retryable: true,
+    meaning:
+      'The disk or bucket for files is full, read-only, unreachable or not configured; `/readyz` and the log give the reason.',
+  },
+  deployment_lost: {
+    status: 503,
+    title: 'The data of this deployment are missing',
+    retryable: true,
+    meaning:
+      'Redis responds, but was emptied or holds another deployment: credentials cannot be checked, and nothing was changed. Keep the job and retry; the operator restores the data or corrects `REDIS_URL`.',
+  },
+  unavailable: {
+    status: 503,
+    title: 'A required component does not respond',
+    retryable: true,
+    meaning:
+      'Redis does not respond. `detail` says whether nothing was changed (the command was never sent) or whether that is unknown: then check before you repeat a change, or repeat it with the same `Idempotency-Key`.',
+  },
+  accept_unknown: {
+    status: 503,
+    title: 'The outcome of the accept is unknown',
+    retryable: true,
+    meaning:
+      'It is unknown whether the job was accepted; `detail` names its id. Repeat with the same `Idempotency-Key`, or read the job.',
+  },
+  storage_full: {
+    status: 507,
+    title: 'The disk has reached its reserve',
+    retryable: true,
+    meaning:
+      'Less than `DISK_RESERVE` is free on the disk: uploads and jobs with new files in them are refused. Jobs without files are accepted, and outputs are stored until the disk is full.',
+  },
+  capacity: {
+    status: 503,
+    title: 'No room for new work',
+    retryable: true,
+    meaning:
+      'Redis uses 75 % of its memory, or the request bodies of all tenants together have reached their limit of memory. Accepted jobs continue.',
+  },
+} as const satisfies Record<string, { status: number; title: string; retryable: boolean; meaning: string }>
 
 export type ErrorCode = keyof typeof ERRORS
 

@@ -3,7 +3,8 @@ import type { StoredAmount } from '../limits/rules/stored.ts'
 import type { TenantAdmin } from './tenant-admin.ts'
 import { effectiveLimits, endOfKey, keyState, type ApiKey, type Limits, type Tenant } from './rules/tenant.ts'
 
-const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+const time = (ms: number): string => new Date(ms).toISOString()
+const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
 const duration = (seconds: number | undefined): string | null =>
   seconds === undefined ? null : formatDuration(seconds)
@@ -17,7 +18,7 @@ const tenantView = (
   id,
   title,
   created_at: time(created_at),
-  suspended_at: time(suspended_at),
+  suspended_at: timeOrNull(suspended_at),
   limits: effectiveLimits(limits, defaults),
   /** null: the deployment's default */
   own_limits: { ...limits, stored_bytes: limits.stored_bytes ?? null, stored_files: limits.stored_files ?? null },
@@ -47,8 +48,8 @@ export const keyView = (key: ApiKey, now: number) => ({
   scopes: key.scopes,
   state: keyState(key, now),
   created_at: time(key.created_at),
-  expires_at: time(endOfKey(key)),
-  revoked_at: time(key.revoked_at),
-  last_used_at: time(key.last_used_at),
+  expires_at: timeOrNull(endOfKey(key)),
+  revoked_at: timeOrNull(key.revoked_at),
+  last_used_at: timeOrNull(key.last_used_at),
   replaced_by: key.replaced_by,
 })

@@ -39,7 +39,8 @@ export interface BatchRecord {
   completed_at: number | null
 }
 
-export type BatchStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'canceled'
+export const BATCH_STATUSES = ['running', 'succeeded', 'partial', 'failed', 'canceled'] as const
+export type BatchStatus = (typeof BATCH_STATUSES)[number]
 
 /** Number of final jobs. */
 export const endedIn = ({ counts }: Pick<BatchRecord, 'counts'>): number =>

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { keepSchema } from '../../jobs/rules/keep-schema.ts'
-import { ON_UNKNOWN, STORE_POLICIES, WEBHOOK_EVENTS, type WebhookEvent } from '../../jobs/rules/job.ts'
+import { ON_UNKNOWN, STORE_POLICIES, webhookEvent, WEBHOOK_EVENTS, type WebhookEvent } from '../../jobs/rules/job.ts'
 
 /** Policies of how a job is run, with the field names that requests and presets share. */
 
@@ -16,18 +16,49 @@ export const ownerName = z.string().regex(OWNER_NAME, { error: 'Expected owner/n
 const policySchemas = {
   /** Limit of the prediction's run, s */
   timeout: z.number().int().min(5).max(1800),
-  /** Limit from accept to the creation of the prediction, s */
+  /** Limit from acceptance to the creation of the prediction, s */
   start_within: z.number().int().min(1).max(604_800),
-  webhook_events: z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length),
+  webhook_events: z.array(webhookEvent).max(WEBHOOK_EVENTS.length),
   on_unknown: z.enum(ON_UNKNOWN),
   store: z.enum(STORE_POLICIES),
   keep: keepSchema,
 } as const
 
 const requestPolicies = z.object(policySchemas)
-/** The policies of a request, none of which it has to set. */
-export const requestPolicySchemas = requestPolicies.partial().shape
-const policyName = requestPolicies.keyof()
+/** The policies of a request, none of which it has to set, with their descriptions for clients. */
+export const requestPolicySchemas = {
+  timeout: policySchemas.timeout
+    .optional()
+    .describe(
+      'Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.',
+    ),
+  start_within: policySchemas.start_within
+    .optional()
+    .describe(
+      'Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is paused. Default: that of the preset, or 86400.',
+    ),
+  webhook_events: policySchemas.webhook_events
+    .optional()
+    .describe(
+      'Webhook events of Replicate to subscribe to. `start` and `completed` are always included; `output` and `logs` provide live progress.',
+    ),
+  on_unknown: policySchemas.on_unknown
+    .optional()
+    .describe(
+      'Reaction if it is still unknown, 50 minutes after a create request, whether Replicate received it: `fail` fails the job (the default); `retry` sends the request again and risks paying for an unused prediction.',
+    ),
+  store: policySchemas.store
+    .optional()
+    .describe(
+      'Whether output files are copied before the job succeeds (`copy`, the default), or stay only at Replicate, for an hour (`none`).',
+    ),
+  keep: policySchemas.keep
+    .optional()
+    .describe(
+      'How long the job is kept after completion. Absent clocks have the value of the preset, tenant or deployment. A value above their maximum gets 422 with its field (docs/storage.md).',
+    ),
+} satisfies Record<keyof typeof policySchemas, z.ZodType>
+export const policyName = requestPolicies.keyof()
 export const POLICY_NAMES = policyName.options
 
 /** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { ENTRY_ID, LEDGER_KINDS, OPERATOR_KINDS } from './ledger.ts'
+import { pageQuery } from '../../values/page-query.ts'
+import { ENTRY_ID, ledgerKind, OPERATOR_KINDS } from './ledger.ts'
 import { dayAfter, dayOf, daysBetween, isDay } from './spending.ts'
 
 /** Schemas of requests about credits, over HTTP and on the command line. Amounts are whole micro-credits. */
@@ -8,15 +9,25 @@ export const MAX_SPENDING_DAYS = 366
 
 export const entryRequestSchema = z
   .strictObject({
-    amount: z.number().int().min(-Number.MAX_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER),
+    amount: z
+      .number()
+      .int()
+      .min(-Number.MAX_SAFE_INTEGER)
+      .max(Number.MAX_SAFE_INTEGER)
+      .describe('Whole micro-credits. A grant of 0 makes a tenant limited without adding credits.'),
     reason: z
       .string()
       .trim()
       .min(1)
       .max(500)
-      .regex(/^\P{C}*$/u, { error: 'Expected a line of text.' }),
-    /** Default: `grant` for a positive amount, `adjustment` for a negative one. */
-    kind: z.enum(OPERATOR_KINDS).optional(),
+      .regex(/^\P{C}*$/u, { error: 'Expected a line of text.' })
+      .describe('A single line of text, stored in the ledger.'),
+    kind: z
+      .enum(OPERATOR_KINDS)
+      .optional()
+      .describe(
+        'By default a negative amount is an adjustment, any other a grant. A grant is at least 0; an adjustment leaves an unlimited tenant unlimited.',
+      ),
   })
   .transform(({ kind, ...entry }) => ({ ...entry, kind: kind ?? (entry.amount < 0 ? 'adjustment' : 'grant') }))
   .superRefine(({ kind, amount }, context) => {
@@ -25,22 +36,29 @@ export const entryRequestSchema = z
     if (kind === 'grant' && amount < 0) wrong('A grant is positive. Use an adjustment to take credits back.')
     if (kind === 'adjustment' && amount === 0) wrong('An adjustment must not be 0.')
   })
+  .meta({ id: 'CreditEntryRequest' })
 
-export const ledgerQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z.string().regex(ENTRY_ID, { error: 'Expected the next_cursor of an earlier page.' }).optional(),
-  kind: z.enum(LEDGER_KINDS).optional(),
-  job: z.string().max(40).optional(),
+export const ledgerQuerySchema = pageQuery(ENTRY_ID, 'entries').extend({
+  kind: ledgerKind.optional().describe('Only entries of this kind.'),
+  job: z.string().max(40).optional().describe('Only entries of this job.'),
 })
 
 const day = z
   .string()
   .refine(isDay, { error: 'Expected a day such as 2026-01-31.', params: { code: 'invalid_format' } })
+  .meta({ format: 'date' })
+
+export const SPENDING_GROUPS = ['day', 'preset'] as const
 
 export const spendingQuerySchema = z.strictObject({
-  from: day.optional(),
-  to: day.optional(),
-  by: z.enum(['day', 'preset']).default('day'),
+  from: day.optional().describe('The first day (UTC). Default: 29 days before the last.'),
+  to: day
+    .optional()
+    .describe(`The last day (UTC), included. Default: today. The range is limited to ${MAX_SPENDING_DAYS} days.`),
+  by: z
+    .enum(SPENDING_GROUPS)
+    .default('day')
+    .describe('The grouping. With `preset`, jobs without a preset are grouped by model.'),
 })
 
 /** Days of a query, `to` included; default: today (`now`: ms) and the 29 days before it. null: more than MAX_SPENDING_DAYS. */

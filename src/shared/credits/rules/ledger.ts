@@ -24,6 +24,7 @@ export interface CreditAccount extends Balances {
 
 export const LEDGER_KINDS = ['opening', 'grant', 'adjustment', 'hold', 'capture', 'release'] as const
 export type LedgerKind = (typeof LEDGER_KINDS)[number]
+export const ledgerKind = z.enum(LEDGER_KINDS).meta({ id: 'LedgerKind' })
 
 /** Kinds of entries that an operator may make. */
 export const OPERATOR_KINDS = ['grant', 'adjustment'] as const satisfies readonly LedgerKind[]
@@ -58,7 +59,7 @@ const word = z
   .transform((text) => text || null)
 
 const entrySchema = z.object({
-  kind: z.enum(LEDGER_KINDS),
+  kind: ledgerKind,
   amount: whole,
   granted: whole,
   balance: whole,

@@ -11,11 +11,17 @@ export const MAX_PRICE = 1_000_000_000_000
 const MAX_QUANTITY = 1_000_000_000
 const NANO = 1_000_000_000n
 
-const price = z.number().int().min(0).max(MAX_PRICE).optional()
+const price = z.number().int().min(0).max(MAX_PRICE).exactOptional()
 const quantity = z.number().min(0).max(MAX_QUANTITY)
 
 /** A number, or the input field that contains it and the default for an input without that field. */
-const expectedQuantity = z.union([quantity, z.strictObject({ input: z.string().min(1).max(100), default: quantity })])
+const expectedQuantity = z.union([
+  quantity,
+  z.strictObject({
+    input: z.string().min(1).max(100).describe('The field of the input that contains the quantity.'),
+    default: quantity,
+  }),
+])
 
 /** The quantity that each price multiplies. */
 const PARTS = {
@@ -30,23 +36,21 @@ type Quantity = (typeof PARTS)[keyof typeof PARTS]
 export const priceRuleSchema = z
   .strictObject({
     per_run: price,
-    /** For each second of Replicate's `predict_time`. */
-    per_predict_second: price,
-    /** For each file, or for a text. */
-    per_output: price,
+    per_predict_second: price.describe("Per second of `predict_time` in Replicate's metrics."),
+    per_output: price.describe('Per file, or per text.'),
     per_input_token: price,
     per_output_token: price,
     per_video_second: price,
-    /** Expected quantities, from which the hold is computed. */
     expect: z
       .strictObject({
-        predict_seconds: expectedQuantity.optional(),
-        outputs: expectedQuantity.optional(),
-        input_tokens: expectedQuantity.optional(),
-        output_tokens: expectedQuantity.optional(),
-        video_seconds: expectedQuantity.optional(),
+        predict_seconds: expectedQuantity.exactOptional(),
+        outputs: expectedQuantity.exactOptional(),
+        input_tokens: expectedQuantity.exactOptional(),
+        output_tokens: expectedQuantity.exactOptional(),
+        video_seconds: expectedQuantity.exactOptional(),
       })
-      .default({}),
+      .default({})
+      .describe('Expected quantities for the estimate, from which the hold is computed.'),
   })
   .superRefine((rule, context) => {
     for (const [part, expected] of partsOf(rule))
@@ -58,6 +62,7 @@ export const priceRuleSchema = z
           input: undefined,
         })
   })
+  .meta({ id: 'PriceRule', description: 'Micro-credits per unit. The parts are added, and the sum is rounded up.' })
 
 export type PriceRule = z.output<typeof priceRuleSchema>
 

@@ -15,7 +15,8 @@ type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T
 export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account' | 'updated_at'>>
 export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
 
-export type PauseReason = 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'
+export const PAUSE_REASONS = ['rate_limited', 'upstream', 'account', 'webhook', 'storage'] as const
+export type PauseReason = (typeof PAUSE_REASONS)[number]
 
 /** Effect of a commit on the circuit breaker: upstream served a request, failed once more, or refuses the account. */
 export type Health = 'healthy' | 'fault' | 'refused' | 'webhook_refused'

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { outputShapeSchema } from '../../artifacts/rules/output-shape.ts'
 import { priceRuleSchema } from '../../credits/rules/price.ts'
 import type { Json, JsonObject } from '../../values/json.ts'
+import { batchId, jobId } from './ids.ts'
 
 /**
  * Records of jobs and attempts (docs/glossary.md): plain values, stored in Redis and read by the rules. Times are
@@ -28,19 +29,31 @@ export type Status = (typeof STATUSES)[number]
 
 export const isFinal = (phase: Phase): phase is FinalPhase => (FINAL_PHASES as readonly Phase[]).includes(phase)
 
+export const jobPhase = z
+  .enum(PHASES)
+  .meta({ id: 'JobPhase', description: 'The detailed state of the job (docs/design.md).' })
+export const jobStatus = z
+  .enum(STATUSES)
+  .meta({ id: 'JobStatus', description: 'A status never changes to an earlier one. The last three are final.' })
+
 export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
+export const webhookEvent = z.enum(WEBHOOK_EVENTS).meta({ id: 'WebhookEvent' })
 
-/** Whether Replicate charges for the outcome (its billing rules for public models). */
-const BILLED = ['no', 'yes', 'unknown'] as const
-export type Billed = (typeof BILLED)[number]
-
-const jobError = z.object({
-  code: z.string(),
-  message: z.string(),
-  retryable: z.boolean(),
-  billed: z.enum(BILLED),
+const billed = z.enum(['no', 'yes', 'unknown']).meta({
+  id: 'Billed',
+  description: 'Whether Replicate charges for the prediction, according to its published rules for public models.',
 })
+export type Billed = z.output<typeof billed>
+
+export const jobError = z
+  .object({
+    code: z.string().describe('Stable; docs/errors.md lists all codes.'),
+    message: z.string(),
+    retryable: z.boolean().describe('Whether the same job may succeed when it is submitted again.'),
+    billed,
+  })
+  .meta({ id: 'JobError' })
 export type JobError = z.output<typeof jobError>
 
 /** Why a job is being stopped while a prediction may be running. */
@@ -78,7 +91,13 @@ const artifact = z.object({
 /** A copied output file. */
 export type ArtifactRecord = z.output<typeof artifact>
 
-export const json = z.custom<Json>((value) => value !== undefined)
+export const json = z
+  .custom<Json>((value) => value !== undefined)
+  .meta({
+    id: 'Json',
+    type: ['null', 'boolean', 'number', 'string', 'array', 'object'],
+    description: 'Any JSON value.',
+  })
 export const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), json)
 const text = z.string()
 const textOrNull = z.string().nullable()
@@ -110,7 +129,7 @@ export type Place = 'hash' | JobDocument | 'partial' | 'key' | 'history'
 type Asked = 'again' | 'once'
 
 /** What is known of a field besides its schema. */
-interface FieldFacts<Absent> {
+interface FieldFacts<Absent, Value> {
   in: Place
   /**
    * The value of a new record, and of a stored one without the field: a field is not written while it has that value. Part
@@ -118,13 +137,13 @@ interface FieldFacts<Absent> {
    */
   absent?: Absent
   asked?: Asked
-  /** The API shows it as it is. */
-  shown?: true
+  /** The API shows it as it is; its schema there, with its description for clients. */
+  shown?: z.ZodType<Value>
 }
 
-export type Field = FieldFacts<unknown> & { schema: z.ZodType }
+export type Field = FieldFacts<unknown, unknown> & { schema: z.ZodType }
 
-const field = <S extends z.ZodType, const F extends FieldFacts<Readonly<z.output<S>>>>(
+const field = <S extends z.ZodType, const F extends FieldFacts<Readonly<z.output<S>>, z.output<S>>>(
   schema: S,
   facts: F,
 ): F & { schema: S } => ({
@@ -138,50 +157,100 @@ const field = <S extends z.ZodType, const F extends FieldFacts<Readonly<z.output
  */
 export const JOB_FIELDS = {
   v: field(z.literal(1), { in: 'hash' }),
-  id: field(text, { in: 'key', shown: true }),
+  id: field(text, { in: 'key', shown: jobId }),
   /** Incremented by each commit. */
-  rev: field(number, { in: 'hash', shown: true }),
-  tenant: field(text, { in: 'hash', absent: 'default', asked: 'once', shown: true }),
+  rev: field(number, {
+    in: 'hash',
+    shown: z.int().min(1).describe('Increases with each change except progress; the id of the events of the job.'),
+  }),
+  tenant: field(text, { in: 'hash', absent: 'default', asked: 'once', shown: text }),
   account: field(text, { in: 'hash', absent: 'default', asked: 'once' }),
-  phase: field(z.enum(PHASES), { in: 'hash', shown: true }),
-  status: field(z.enum(STATUSES), { in: 'hash', shown: true }),
+  phase: field(jobPhase, { in: 'hash', shown: jobPhase }),
+  status: field(jobStatus, { in: 'hash', shown: jobStatus }),
   /** Number of the newest attempt, 0 before the first. */
-  attempt: field(number, { in: 'hash', absent: 0, shown: true }),
-  model: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
-  version: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
-  deployment: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
+  attempt: field(number, {
+    in: 'hash',
+    absent: 0,
+    shown: z.int().min(0).describe('Number of the current request to Replicate; 0 before the first.'),
+  }),
+  model: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'again',
+    shown: textOrNull.describe('`owner/name`; null when only a version was given.'),
+  }),
+  version: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: textOrNull }),
+  deployment: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'again',
+    shown: textOrNull.describe('`owner/name` of the deployment, when the job was submitted to one.'),
+  }),
   /** The preset of the request. */
-  preset: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
+  preset: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'again',
+    shown: textOrNull.describe('The preset of the job.'),
+  }),
   /** The batch of the job, and its position there, from 0. */
-  batch: field(textOrNull, { in: 'order', absent: null, shown: true }),
-  position: field(numberOrNull, { in: 'order', absent: null, shown: true }),
+  batch: field(textOrNull, { in: 'order', absent: null, shown: batchId.nullable().describe('The batch of the job.') }),
+  position: field(numberOrNull, {
+    in: 'order',
+    absent: null,
+    shown: z.int().min(0).nullable().describe('Position in the batch, from 0.'),
+  }),
   /** Whether it begins only after all jobs before it in the batch are final. */
   in_sequence: field(flag, { in: 'order', absent: false }),
-  prediction_id: field(textOrNull, { in: 'hash', absent: null, shown: true }),
-  input: field(jsonObject.nullable(), { in: 'order', absent: null, asked: 'once', shown: true }),
-  metadata: field(jsonObject, { in: 'order', absent: {}, asked: 'again', shown: true }),
+  prediction_id: field(textOrNull, {
+    in: 'hash',
+    absent: null,
+    shown: textOrNull.describe("Replicate's id of the prediction; null before it exists."),
+  }),
+  input: field(jsonObject.nullable(), {
+    in: 'order',
+    absent: null,
+    asked: 'once',
+    shown: jsonObject.nullable().describe('null after retention has removed it.'),
+  }),
+  metadata: field(jsonObject, { in: 'order', absent: {}, asked: 'again', shown: jsonObject }),
   /** The user of the product for whom the job is made. */
-  user: field(textOrNull, { in: 'order', absent: null, asked: 'again', shown: true }),
-  webhook_events: field(z.array(z.enum(WEBHOOK_EVENTS)), {
+  user: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'again',
+    shown: textOrNull.describe('The user of your product, as submitted.'),
+  }),
+  webhook_events: field(z.array(webhookEvent), {
     in: 'order',
     absent: ['start', 'completed'],
     asked: 'again',
-    shown: true,
+    shown: z.array(webhookEvent),
   }),
   /** s */
-  timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: true }),
+  timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: z.int().describe('Seconds.') }),
   /** s */
-  start_within: field(number, { in: 'order', absent: 86_400, asked: 'again', shown: true }),
+  start_within: field(number, { in: 'order', absent: 86_400, asked: 'again', shown: z.int().describe('Seconds.') }),
   /** When `start_within` began, ms, and the account's pause clock at that time. */
   start_since: field(number, { in: 'hash' }),
   start_paused: field(number, { in: 'hash' }),
   /** Policy when it remains undecidable whether a create arrived. */
-  on_unknown: field(z.enum(ON_UNKNOWN), { in: 'order', absent: 'fail', asked: 'again', shown: true }),
+  on_unknown: field(z.enum(ON_UNKNOWN), {
+    in: 'order',
+    absent: 'fail',
+    asked: 'again',
+    shown: z.enum(ON_UNKNOWN).describe('Reaction if it remains unknown whether a create request arrived.'),
+  }),
   /** Number of resubmissions: predictions that failed because of the platform and were recreated. */
   resubmissions: field(number, { in: 'hash', absent: 0 }),
   /** Limit of resubmissions. */
   resubmit_limit: field(number, { in: 'order', absent: 2, asked: 'again' }),
-  store: field(z.enum(STORE_POLICIES), { in: 'order', absent: 'copy', asked: 'again', shown: true }),
+  store: field(z.enum(STORE_POLICIES), {
+    in: 'order',
+    absent: 'copy',
+    asked: 'again',
+    shown: z.enum(STORE_POLICIES).describe('Whether output files are copied, or stay only at Replicate, for an hour.'),
+  }),
   /** Meaning of the output, from the model's Output schema or the preset; null: the schema was not available yet. */
   output_shape: field(outputShapeSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** Key pattern of its files in a bucket, from its preset; null: the deployment's pattern. */
@@ -207,7 +276,12 @@ export const JOB_FIELDS = {
   /** null: accepted by the first release, which did not record it. */
   keep: field(frozenKeep.nullable(), { in: 'order', absent: null, asked: 'once' }),
   /** The job that this one retries. */
-  retry_of: field(textOrNull, { in: 'order', absent: null, asked: 'once', shown: true }),
+  retry_of: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'once',
+    shown: jobId.nullable().describe('The job of which this job is a retry.'),
+  }),
   /** The version that ran, as reported by upstream at completion: `hidden` for official models. */
   resolved_version: field(textOrNull, { in: 'result', absent: null }),
   /** Seed from the input, or as reported by the model. */
@@ -217,13 +291,27 @@ export const JOB_FIELDS = {
   /** Files are represented by the ids of their artifacts, lost files by null. */
   output: field(json, { in: 'result', absent: null }),
   /** The artifact that holds an output that is too long for the record; `output` is then its id. */
-  output_artifact: field(textOrNull, { in: 'result', absent: null, shown: true }),
+  output_artifact: field(textOrNull, {
+    in: 'result',
+    absent: null,
+    shown: textOrNull.describe(
+      'The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then the `url` of this artifact. Null if `output` is the output itself.',
+    ),
+  }),
   artifacts: field(z.array(artifact), { in: 'result', absent: [] }),
-  progress: field(numberOrNull, { in: 'hash', absent: null, shown: true }),
+  progress: field(numberOrNull, {
+    in: 'hash',
+    absent: null,
+    shown: z.number().min(0).max(1).nullable().describe("Parsed from the model's logs, or null."),
+  }),
   /** The beginning of a text output of a running prediction; lossy, not written by commits. */
   partial: field(textOrNull, { in: 'partial', absent: null }),
-  error: field(jobError.nullable(), { in: 'result', absent: null, shown: true }),
-  metrics: field(jsonObject, { in: 'result', absent: {}, shown: true }),
+  error: field(jobError.nullable(), { in: 'result', absent: null, shown: jobError.nullable() }),
+  metrics: field(jsonObject, {
+    in: 'result',
+    absent: {},
+    shown: jsonObject.describe('Measurements of Replicate, such as `predict_time` in seconds.'),
+  }),
   stop: field(stop.nullable(), { in: 'hash', absent: null }),
   /** Redis key part of the idempotency entry that names this job. */
   idempotency: field(textOrNull, { in: 'order', absent: null }),
@@ -243,16 +331,24 @@ export type RecordOf<Fields extends Readonly<Record<string, Field>>> = {
 type JobFields = typeof JOB_FIELDS
 /** Names of the fields with these facts. */
 type FieldWith<Facts> = { [F in keyof JobFields]: JobFields[F] extends Facts ? F : never }[keyof JobFields]
+type ShownField = FieldWith<{ shown: z.ZodType }>
 export type AskedField<A extends Asked = Asked> = FieldWith<{ asked: A }>
-export type ShownField = FieldWith<{ shown: true }>
 
 export type JobRecord = RecordOf<JobFields>
+
+/** Schemas of the fields that the API shows as they are, in the order of JOB_FIELDS. */
+export function shownFields(): { [F in ShownField]: JobFields[F]['shown'] }
+export function shownFields(): object {
+  return Object.fromEntries(
+    Object.entries<Field>(JOB_FIELDS).flatMap(([name, { shown }]) => (shown ? [[name, shown]] : [])),
+  )
+}
 
 /** The names of these fields, when the program runs. */
 export function fieldsWith(fact: 'shown'): ShownField[]
 export function fieldsWith(fact: 'again'): AskedField<'again'>[]
 export function fieldsWith(fact: 'shown' | 'again'): string[] {
-  const has = ({ shown, asked }: Field): boolean => (fact === 'shown' ? shown === true : asked === fact)
+  const has = ({ shown, asked }: Field): boolean => (fact === 'shown' ? shown !== undefined : asked === fact)
   return Object.entries<Field>(JOB_FIELDS).flatMap(([name, facts]) => (has(facts) ? [name] : []))
 }
 

@@ -13,6 +13,11 @@ function clock(name: keyof Keep) {
     : `Expected a whole number with s, m, h or d, ${bounds}. Forever is for files only.`
   return z
     .string({ error })
+    .meta({
+      pattern: forever ? '^(?:\\d{1,6}[smhd]|forever)$' : '^\\d{1,6}[smhd]$',
+      examples: [forever ? '30d' : '24h'],
+      description: `From ${bounds}${forever ? ', or `forever`' : ''}.`,
+    })
     .transform((text) => (forever && text === 'forever' ? Infinity : (parseDuration(text) ?? NaN)))
     .refine((seconds) => seconds === Infinity || (seconds >= min && seconds <= max), { error })
 }
@@ -33,10 +38,16 @@ export const keepSchema = z
         input: own,
       })
   })
+  .meta({ id: 'OwnKeep', description: 'Absent clocks have the value of the level above.' })
 
 /** Retention of a tenant; null: the deployment's default. */
-export const tenantKeepSchema = z.strictObject({
-  payload: clocks.payload.nullable().optional(),
-  job: clocks.job.nullable().optional(),
-  files: clocks.files.nullable().optional(),
-})
+export const tenantKeepSchema = z
+  .strictObject({
+    payload: clocks.payload.nullable().optional(),
+    job: clocks.job.nullable().optional(),
+    files: clocks.files.nullable().optional(),
+  })
+  .meta({
+    id: 'TenantKeep',
+    description: 'How long the jobs of a tenant are kept; null applies the value of the deployment.',
+  })

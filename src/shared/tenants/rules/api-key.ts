@@ -13,7 +13,9 @@ const ID_LENGTH = 12
 const SECRET_LENGTH = 43
 const CHECK_LENGTH = 6
 
-const KEY = new RegExp(`^(gq_([0-9A-Za-z]{${ID_LENGTH}})_[0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECK_LENGTH}})$`)
+export const KEY = new RegExp(
+  `^(gq_([0-9A-Za-z]{${ID_LENGTH}})_[0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECK_LENGTH}})$`,
+)
 
 export const KEY_ID = new RegExp(`^[0-9A-Za-z]{${ID_LENGTH}}$`)
 

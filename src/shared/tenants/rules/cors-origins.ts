@@ -1,6 +1,6 @@
 /** Origins whose pages may use the API (docs/api.md#from-a-page-of-yours), in the form that operators write. */
 
-const MAX_ORIGINS = 50
+export const MAX_ORIGINS = 50
 
 /** Describes the problem of an origin and its fix; null when it is valid. */
 export function originProblem(text: string): string | null {

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { OwnKeep } from '../../jobs/rules/keep.ts'
 
 /** The vocabulary of tenants and their keys (docs/tenants.md). Times are ms of the Redis clock. */
@@ -10,6 +11,7 @@ export const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,39}$/
 /** `admin` covers the whole deployment, independent of the key's tenant; the other scopes cover the key's tenant only. */
 export const SCOPES = ['jobs:write', 'jobs:read', 'credits:read', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
+export const scope = z.enum(SCOPES).meta({ id: 'Scope' })
 
 /** Default scopes of a key. */
 export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credits:read']
@@ -56,7 +58,8 @@ export interface ApiKey {
   replaced_by: string | null
 }
 
-export type KeyState = 'active' | 'expired' | 'revoked'
+export const KEY_STATES = ['active', 'expired', 'revoked'] as const
+export type KeyState = (typeof KEY_STATES)[number]
 
 /** null: not limited. */
 export const effectiveLimits = (own: OwnLimits, defaults: Limits) => ({

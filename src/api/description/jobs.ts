@@ -1,0 +1,225 @@
+import { z } from 'zod'
+import { ATTEMPT_STATES, CAUSES, jobPhase, json, jobStatus, shownFields } from '../../shared/jobs/rules/job.ts'
+import { keysOf } from '../../shared/values/keys-of.ts'
+import { jobKeep, pageOf, sha256, time, timeOrNull } from './common.ts'
+
+/** Jobs as the API shows them. */
+
+const REASONS = {
+  budget: 'the rate limit of the account.',
+  rate_limited: 'Replicate responded with 429.',
+  upstream: 'Replicate is failing or unreachable.',
+  account: 'Replicate rejects the token or the credit.',
+  webhook: 'Replicate rejects the webhook URL of this service (`PUBLIC_URL`).',
+  storage: 'files cannot be stored.',
+  outcome: 'it is unknown whether a create request arrived.',
+  preset_limit: 'the preset is at its concurrency limit.',
+  sequence: 'earlier jobs of the batch come first.',
+  max_spend: 'the spending limit of the batch is held for other jobs.',
+  files: 'input files are being uploaded to Replicate.',
+  copy: 'outputs are being copied.',
+  stop: 'Replicate has not confirmed the cancellation.',
+  recovery: 'Redis is being compared with Replicate before creation resumes.',
+  redis: 'Redis is unavailable.',
+  worker: 'no worker is running.',
+} as const
+
+export const waitingReason = z.enum(keysOf(REASONS)).meta({
+  id: 'WaitingReason',
+  description: Object.entries(REASONS)
+    .map(([reason, words]) => `\`${reason}\`: ${words}`)
+    .join(' '),
+})
+
+export const waitingFor = z
+  .object({
+    reason: waitingReason,
+    detail: z.string(),
+    until: timeOrNull.describe(
+      'Time at which the wait ends in any case: the end of a pause, the bound of a stop, or the time at which a failing copy is given up. null: not known.',
+    ),
+  })
+  .meta({ id: 'WaitingFor', description: 'Why a job waits.' })
+export type WaitingFor = z.output<typeof waitingFor>
+
+export const artifact = z
+  .object({
+    id: z.string(),
+    url: z
+      .string()
+      .describe(
+        'A path on this service that needs no credentials. Valid for at least an hour and fresh in each response, or with `?links=lasting` valid as long as the file exists.',
+      ),
+    name: z
+      .string()
+      .describe(
+        'File name for saving: preset or model, id of the job, number of the output if there are several, extension.',
+      ),
+    media_type: z
+      .string()
+      .describe('Detected from the first bytes. The declared type applies only where they do not decide.'),
+    bytes: z.int().min(0),
+    sha256,
+    width: z.int().min(1).nullable().describe('Displayed width of pictures and MP4, in pixels; null if unknown.'),
+    height: z.int().min(1).nullable().describe('Displayed height, in pixels; null if unknown.'),
+    duration: z.number().nullable().describe('Seconds, for MP4, WAV and animated pictures; null if unknown.'),
+    thumbnail_url: z
+      .string()
+      .nullable()
+      .describe('Path of the thumbnail (WebP, at most 512 pixels), like `url`; null without one.'),
+    location: z.string().nullable().describe('`s3://<bucket>/<key>` of a file in a bucket; otherwise null.'),
+    expires_at: timeOrNull.describe(
+      'Time at which retention removes the file; null before the job is final, and always if `keep.files` is `forever`.',
+    ),
+  })
+  .meta({ id: 'Artifact', description: 'A stored output file.' })
+
+export const jobCost = z
+  .object({
+    estimate: z.int().describe('The amount that is held at acceptance.'),
+    held: z.int().describe('The estimate until the job is final, then 0.'),
+    captured: z.int().nullable().describe('null until the job is final.'),
+    uncollected: z.int().describe('The part of the cost that the account could not pay.'),
+    estimated: z.boolean().describe('true if the metrics lacked a quantity of the price, so the hold was captured.'),
+  })
+  .meta({ id: 'JobCost', description: 'Micro-credits.' })
+export type JobCost = z.output<typeof jobCost>
+
+export const historyEntry = z
+  .object({
+    at: time,
+    phase: jobPhase,
+    status: jobStatus,
+    cause: z
+      .enum(CAUSES)
+      .describe(
+        'Cause of the change: a request to this service (`api`), the response to a create, a webhook, a poll of one prediction, a listing (`list`), the response to a cancel, a worker, or the time (`sweep`).',
+      ),
+    attempt: z.int().min(0),
+    prediction: z.string().nullable(),
+    attempt_state: z.enum(ATTEMPT_STATES).exactOptional().describe('Only if it changed.'),
+    note: z
+      .string()
+      .exactOptional()
+      .describe(
+        'Detail, such as why a request was refused, why its outcome is unknown, or which failure led to a resubmission.',
+      ),
+    error: z.string().exactOptional().describe('The error code of the job.'),
+  })
+  .meta({ id: 'HistoryEntry' })
+export type HistoryEntry = z.output<typeof historyEntry>
+
+/** First come the fields that a reader looks for. */
+const { id, status, phase, ...shown } = shownFields()
+
+export const job = z
+  .object({
+    id,
+    status,
+    phase,
+    ...shown,
+    output: json.describe(
+      "The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost. Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs, the output contains the first 4,000 characters; otherwise it is null until completion. After `output_not_stored` it contains the part that was stored.",
+    ),
+    artifacts: z.array(artifact),
+    cost: jobCost.nullable().describe('Micro-credits; null if the job has no price.'),
+    waiting_for: waitingFor.nullable(),
+    keep: jobKeep,
+    history: z
+      .array(historyEntry)
+      .exactOptional()
+      .describe('Only with `?include=history`: the newest 100 entries, oldest first.'),
+    created_at: time,
+    updated_at: time.describe('Time of the last change of the phase or of an attempt.'),
+    submitted_at: timeOrNull,
+    started_at: timeOrNull,
+    completed_at: timeOrNull,
+    payload_expires_at: timeOrNull.describe(
+      'Time at which input and output are removed from the record; null before the job is final.',
+    ),
+    expires_at: timeOrNull.describe('Time at which the record is removed; null before the job is final.'),
+  })
+  .meta({ id: 'Job' })
+export type Job = z.output<typeof job>
+
+export const jobPage = pageOf('JobPage', job)
+export type JobPage = z.output<typeof jobPage>
+
+export const jobLogs = z
+  .object({
+    logs: z
+      .string()
+      .nullable()
+      .describe('The end of the log; null before the prediction exists, and from about an hour after its completion.'),
+    truncated: z.boolean().describe('true if the beginning is missing.'),
+  })
+  .meta({ id: 'JobLogs', description: 'Logs of the model.' })
+export type JobLogs = z.output<typeof jobLogs>
+
+const { preset, batch, position, retry_of, model, version, deployment, prediction_id, attempt } = shown
+const { input, metrics, error, metadata } = shown
+const { output, artifacts, cost, created_at, submitted_at, started_at, completed_at } = job.shape
+
+export const jobManifest = z
+  .object({
+    job: id.describe("The job's id."),
+    status,
+    preset,
+    batch,
+    position,
+    retry_of,
+    requested: z.object({ model, version, deployment }).describe('The target of the submission.'),
+    version: z
+      .string()
+      .nullable()
+      .describe(
+        'The version that ran, as reported by Replicate; `hidden` for official models, null before completion.',
+      ),
+    seed: z.int().nullable().describe("Requested, or reported by the model's metrics, output or logs."),
+    prediction_id,
+    attempt,
+    input,
+    input_sha256: sha256
+      .nullable()
+      .describe(
+        'SHA-256 of the canonical JSON of the input (sorted keys, no whitespace). It remains after the input has been removed.',
+      ),
+    artifacts: z
+      .array(
+        artifact.extend({
+          url: artifact.shape.url.exactOptional(),
+          thumbnail_url: artifact.shape.thumbnail_url.exactOptional(),
+        }),
+      )
+      .describe('The artifacts of the job, without links unless lasting links are requested.'),
+    metrics,
+    cost,
+    error,
+    metadata,
+    created_at,
+    submitted_at,
+    started_at,
+    completed_at,
+  })
+  .meta({ id: 'JobManifest', description: 'Input and results of a job, to be stored with the files.' })
+export type JobManifest = z.output<typeof jobManifest>
+
+export const manifestLine = z
+  .object({
+    position: position.unwrap(),
+    job: id.describe("The job's id."),
+    status,
+    preset,
+    model,
+    version,
+    prediction_id,
+    input,
+    output,
+    output_artifact: shown.output_artifact,
+    artifacts,
+    error,
+    cost,
+    metadata,
+  })
+  .meta({ id: 'ManifestLine', description: 'The result of one job of a batch.' })
+export type ManifestLine = z.output<typeof manifestLine>
