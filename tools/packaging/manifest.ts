@@ -7,7 +7,7 @@ import { ROOT } from './build.ts'
 /** The package.json of each published package: packages/<name>/package.json, with version and dependencies of the root's. */
 
 const versions = z.record(z.string(), z.string())
-const rootSchema = z.object({ version: z.string(), dependencies: versions })
+const rootSchema = z.object({ version: z.string(), repository: z.unknown().optional(), dependencies: versions })
 const publishedSchema = z.looseObject({
   name: z.string(),
   files: z.array(z.string()),
@@ -21,6 +21,12 @@ export type Published = z.infer<typeof publishedSchema> & { version: string; dep
 const readJson = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'))
 
 const root = rootSchema.parse(readJson(join(ROOT, 'package.json')))
+
+/** What every package has from the root. */
+const SHARED = {
+  version: root.version,
+  ...(root.repository === undefined ? {} : { repository: root.repository }),
+}
 
 /** The manifest as it is written, without version and dependencies. */
 function written(name: string) {
@@ -42,7 +48,7 @@ export function manifestOf(name: string, compiled: string | null): Published {
       return [one, version]
     }),
   )
-  return { ...manifest, version: root.version, dependencies }
+  return { ...manifest, ...SHARED, dependencies }
 }
 
 /** The manifest of the service: every dependency of the root but its peers, and what it bundles, of the same version. */
@@ -52,7 +58,7 @@ export function serviceManifest(): Published {
   const own = Object.entries(root.dependencies).filter(([name]) => !(name in manifest.peerDependencies))
   return {
     ...manifest,
-    version: root.version,
+    ...SHARED,
     dependencies: Object.fromEntries([...bundled, ...own].sort(([a = ''], [b = '']) => (a < b ? -1 : 1))),
   }
 }

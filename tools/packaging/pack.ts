@@ -16,7 +16,7 @@ export interface Tarball {
   files: string[]
 }
 
-/** Builds, and leaves the three tarballs in `<folder>/packages`. */
+/** Builds, and leaves the three tarballs in `<folder>/packages`; the service, which contains the simulator, is the last. */
 export async function pack(folder: string): Promise<Tarball[]> {
   const made = await build(join(folder, 'build'))
   const stage = join(folder, 'stage')
@@ -27,7 +27,7 @@ export async function pack(folder: string): Promise<Tarball[]> {
   stageClient(made, join(stage, 'client'))
   stageService(made, join(stage, 'genqueue'), join(stage, 'simulator'), simulator)
   return runNpmPack(
-    ['genqueue', 'client', 'simulator'].map((name) => join(stage, name)),
+    ['client', 'simulator', 'genqueue'].map((name) => join(stage, name)),
     packages,
   )
 }
