@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-import { unpackRedisServer } from './unpack-redis-server.ts'
+import { unpackPackage } from '../process/unpack-package.ts'
 
 const run = promisify(execFile)
 
@@ -47,7 +47,10 @@ export async function findRedisBinary(options: FindOptions): Promise<RedisServer
     say(`${file} is version ${version}: skipped, because genqueue requires Redis 7.0 or newer`)
   }
 
-  const unpacked = await unpackRedisServer({
+  const unpacked = await unpackPackage({
+    name: 'redis-server',
+    title: 'Redis',
+    program: 'usr/bin/redis-server',
     cacheDir: options.cacheDir ?? join(cacheHome(options.env), 'genqueue'),
     isUsable: async (file, libraryPath) => {
       const version = await versionOf(file, libraryPath)
@@ -72,7 +75,7 @@ export async function findRedisImage(options: FindOptions): Promise<RedisServer 
   }
 }
 
-function cacheHome(env: NodeJS.ProcessEnv | undefined): string {
+export function cacheHome(env: NodeJS.ProcessEnv | undefined): string {
   return env?.['XDG_CACHE_HOME'] || join(env?.['HOME'] || homedir(), '.cache')
 }
 

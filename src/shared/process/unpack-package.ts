@@ -1,18 +1,26 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { makeFolder } from '../process/make-folder.ts'
+import { makeFolder } from './make-folder.ts'
 import { messageOf } from '../values/error-text.ts'
 
 const run = promisify(execFile)
 
 export interface Unpacked {
   file: string
+  /** Of LD_LIBRARY_PATH. */
   libraryPath: string
 }
 
 interface UnpackOptions {
+  /** As the distribution names it. */
+  name: string
+  /** As progress names it. */
+  title: string
+  /** The program in it, such as `usr/bin/redis-server`. */
+  program: string
   cacheDir: string
   isUsable: (file: string, libraryPath: string) => Promise<boolean>
   onProgress: (message: string) => void
@@ -20,39 +28,40 @@ interface UnpackOptions {
 }
 
 /**
- * On Debian and Ubuntu, unpacks Redis from the distribution's archive into the cache folder, without root and without
+ * On Debian and Ubuntu, unpacks a program from the distribution's archive into the cache folder, without root and without
  * installing it. Later calls reuse it. `undefined` where this is not possible.
  */
-export async function unpackRedisServer(options: UnpackOptions): Promise<Unpacked | undefined> {
+export async function unpackPackage(options: UnpackOptions): Promise<Unpacked | undefined> {
   if (process.platform !== 'linux') return undefined
-  const home = join(options.cacheDir, `redis-${await systemName()}-${process.arch}`)
+  const { title, program } = options
+  const home = join(options.cacheDir, `${title.toLowerCase()}-${await systemName()}-${process.arch}`)
 
-  const remembered = await locate(home)
+  const remembered = await locate(home, program)
   if (remembered && (await options.isUsable(remembered.file, remembered.libraryPath))) return remembered
   if (!(await hasApt(options.env))) return undefined
 
-  options.onProgress('no Redis found: unpacking one from the package archive into the cache folder')
+  options.onProgress(`no ${title} found: unpacking one from the package archive into the cache folder`)
   await makeFolder(options.cacheDir)
   // A temporary folder, moved into place when complete, so that two concurrent runs do not interfere.
   const work = await mkdtemp(join(options.cacheDir, 'unpacking-'))
   try {
     const root = join(work, 'root')
-    await download(work, root, options.env)
-    const unpacked = await locate(root)
+    await download(options.name, work, root, options.env)
+    const unpacked = await locate(root, program)
     if (!unpacked || !(await runsHere(unpacked, options))) {
-      options.onProgress('the unpacked Redis does not run on this system')
+      options.onProgress(`the unpacked ${title} does not run on this system`)
       return undefined
     }
     await rename(root, home).catch(async () => {
       // Another run was first, or the remembered copy has become unusable.
-      const theirs = await locate(home)
+      const theirs = await locate(home, program)
       if (theirs && (await options.isUsable(theirs.file, theirs.libraryPath))) return
       await rename(home, join(work, 'unusable'))
       await rename(root, home)
     })
-    return await locate(home)
+    return await locate(home, program)
   } catch (error) {
-    options.onProgress(`Redis could not be unpacked: ${firstLine(error)}`)
+    options.onProgress(`${title} could not be unpacked: ${firstLine(error)}`)
     return undefined
   } finally {
     await rm(work, { recursive: true, force: true })
@@ -73,7 +82,7 @@ async function hasApt(env: NodeJS.ProcessEnv | undefined): Promise<boolean> {
   )
 }
 
-async function download(work: string, root: string, env: NodeJS.ProcessEnv | undefined): Promise<void> {
+async function download(name: string, work: string, root: string, env: NodeJS.ProcessEnv | undefined): Promise<void> {
   const lists = join(work, 'lists')
   const cache = join(work, 'cache')
   const debs = join(work, 'debs')
@@ -102,18 +111,27 @@ async function download(work: string, root: string, env: NodeJS.ProcessEnv | und
 
   await apt(['update'])
   // A dry run lists the packages that this system lacks.
-  const plan = await apt(['--simulate', '--no-install-recommends', 'install', 'redis-server'])
-  const names = [...plan.stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => (name === undefined ? [] : [name]))
+  const plan = await apt(['--simulate', '--no-install-recommends', 'install', name])
+  const names = [...plan.stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, one]) => (one === undefined ? [] : [one]))
   await apt(['download', ...names])
   for (const file of await readdir(debs)) await run('dpkg-deb', ['-x', join(debs, file), root])
 }
 
-async function locate(root: string): Promise<Unpacked | undefined> {
-  const libraries = join(root, 'usr', 'lib')
-  const folders = await readdir(libraries).catch(() => [])
-  const triplet = folders.find((name) => name.includes('-linux-gnu'))
-  if (triplet === undefined) return undefined
-  return { file: join(root, 'usr', 'bin', 'redis-server'), libraryPath: join(libraries, triplet) }
+async function locate(root: string, program: string): Promise<Unpacked | undefined> {
+  const file = join(root, program)
+  if (!existsSync(file)) return undefined
+  // Packages of Debian 12 still keep some libraries outside /usr.
+  const homes = [join(root, 'usr', 'lib'), join(root, 'lib')]
+  const folders = await Promise.all(
+    homes.map(async (home) => (await readdir(home).catch(() => [])).map((name) => join(home, name))),
+  )
+  return {
+    file,
+    libraryPath: folders
+      .flat()
+      .filter((folder) => folder.includes('-linux-gnu'))
+      .join(':'),
+  }
 }
 
 async function runsHere({ file, libraryPath }: Unpacked, options: UnpackOptions): Promise<boolean> {
