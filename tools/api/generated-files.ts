@@ -5,6 +5,7 @@ import { Document as YamlDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { makeDocument } from '../../src/api/description/document.ts'
 import { ERRORS } from '../../src/shared/errors/service-error.ts'
+import { pythonTypesOf } from './python.ts'
 import { typesOf } from './typescript.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -28,6 +29,7 @@ export async function generatedFiles(): Promise<Map<string, string>> {
   return new Map([
     ['docs/openapi.yaml', yamlOf(document)],
     ['src/client/types.ts', await formatted('src/client/types.ts', typesOf(document))],
+    ['clients/python/src/genqueue/types.py', pythonTypesOf(document)],
     ['docs/errors.md', withErrors(read('docs/errors.md'))],
   ])
 }
