@@ -65,7 +65,7 @@ async function runDemo(dataDir: string, out: string): Promise<void> {
 
 async function makeBook(client: ReturnType<typeof createClient>, out: string): Promise<void> {
   const submittedAt = performance.now()
-  const accepted = await client.submitBatch({
+  const accepted = await client.batch({
     preset: 'story-page',
     items: STORY.map(([page, prompt]) => ({ input: { prompt }, metadata: { page } })),
     metadata: { story: 'The fox and the lighthouse' },

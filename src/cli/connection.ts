@@ -13,12 +13,6 @@ export interface ConnectionOptions {
   json?: boolean
 }
 
-export interface Connection {
-  client: Client
-  /** Origin of the service. */
-  url: string
-}
-
 const DEFAULT_URL = 'http://127.0.0.1:3000'
 
 /** Options of every command that calls the service. */
@@ -32,15 +26,14 @@ export const withConnection = (command: Command): Command =>
  * Service by the options, else by the environment. For a service on this machine, the default key is that of the local
  * installation: DEV_API_KEY, or the one in the data folder.
  */
-export async function connect(options: ConnectionOptions): Promise<Connection> {
+export async function connect(options: ConnectionOptions): Promise<Client> {
   const env = readEnvironment()
   const named = options.url ?? (env['GENQUEUE_URL'] || DEFAULT_URL)
   const url = URL.canParse(named) ? new URL(named) : null
   if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${named} is not an http(s) URL`)
   const key = options.key ?? (env['GENQUEUE_API_KEY'] || (await localKey(url, env)))
   if (!key) throw new UsageError(noKey(url, env))
-  const baseUrl = url.href.replace(/\/+$/, '')
-  return { client: createClient({ baseUrl, key }), url: baseUrl }
+  return createClient({ baseUrl: url.href, key })
 }
 
 const isLocal = ({ hostname }: URL): boolean => /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname)

@@ -62,15 +62,14 @@ export async function followJob(
   const began = Date.now()
   let job = first
   const follow = (onChange: () => void): Promise<Job> =>
-    client.watch(
-      first.id,
-      (news) => {
+    client.wait(first.id, {
+      signal,
+      onUpdate: (news) => {
         job = news
         onJob(news)
         onChange()
       },
-      { signal },
-    )
+    })
   if (json) return follow(() => undefined)
   if (!screen.isTTY) {
     const say = announcer(screen)
@@ -96,15 +95,14 @@ export async function followBatch(
   const began = Date.now()
   let batch = first
   const follow = (onChange: () => void): Promise<Batch> =>
-    client.watchBatch(
-      first.id,
-      (news) => {
+    client.waitBatch(first.id, {
+      signal,
+      onUpdate: (news) => {
         batch = news
         onBatch(news)
         onChange()
       },
-      { signal },
-    )
+    })
   if (json) return follow(() => undefined)
   if (!screen.isTTY) {
     const say = announcer(screen)
@@ -135,18 +133,13 @@ function keepJobs(client: Client, id: string, jobs: Map<number, Job>): () => voi
       (all) => all.forEach(keep),
       () => undefined,
     )
-  return client.changes({ onJob: keep, onReset: read, onState: (state) => void (state === 'open' && read()) })
+  return client.changes({ onJob: keep, onReset: read, onState: (state) => void (state === 'open' && read()) }).close
 }
 
 /** All jobs of a batch, by position. */
 export async function everyJob(client: Client, id: string, links: LinkOptions = {}): Promise<Job[]> {
   const jobs: Job[] = []
-  let cursor: string | null = null
-  do {
-    const page = await client.batchJobs(id, { ...links, limit: 100, ...(cursor === null ? {} : { cursor }) })
-    jobs.push(...page.data)
-    cursor = page.next_cursor
-  } while (cursor !== null)
+  for await (const job of client.batchJobs(id, { ...links, limit: 100 })) jobs.push(job)
   return jobs
 }
 

@@ -9,15 +9,15 @@ export const withSaved = (job: Job, saved: readonly string[] | null): object =>
   saved === null ? job : { ...job, saved }
 
 /** Result of a job: its text, or the URLs of its files. */
-function resultOf(job: Job, url: string): string[] {
-  if (job.artifacts.length > 0) return job.artifacts.map((artifact) => `${url}${artifact.url}`)
+function resultOf(job: Job): string[] {
+  if (job.artifacts.length > 0) return job.artifacts.map(({ url }) => url)
   if (job.output === null) return []
   return [typeof job.output === 'string' ? job.output : JSON.stringify(job.output)]
 }
 
 /** A text keeps its lines. */
-export function printResult(job: Job, url: string): void {
-  for (const part of resultOf(job, url)) printText(`${part}\n`)
+export function printResult(job: Job): void {
+  for (const part of resultOf(job)) printText(`${part}\n`)
 }
 
 /** Summary of the completion in one line. */
@@ -33,7 +33,7 @@ function printTable(rows: readonly (readonly [string, string | null])[]): void {
   for (const [name, value] of rows) if (value !== null && value !== '') printLine(`${name.padEnd(width)}  ${value}`)
 }
 
-export function printJob(job: Job, url: string): void {
+export function printJob(job: Job): void {
   printTable([
     ['id', job.id],
     ['status', stateOf(job)],
@@ -49,7 +49,7 @@ export function printJob(job: Job, url: string): void {
     ['error', job.error?.message ?? null],
     ['input', job.input === null ? null : JSON.stringify(job.input)],
   ])
-  printResult(job, url)
+  printResult(job)
 }
 
 export function printBatch(batch: Batch, jobs: readonly Job[]): void {

@@ -38,37 +38,37 @@ function about(
 }
 
 async function get(id: string, options: LookOptions): Promise<number> {
-  const { client, url } = await connect(options)
+  const client = await connect(options)
   const links: LinkOptions = options.lastingLinks ? { links: 'lasting' } : {}
   if (isBatch(id)) {
-    const [batch, jobs] = await Promise.all([client.batch(id), everyJob(client, id, links)])
+    const [batch, jobs] = await Promise.all([client.getBatch(id), everyJob(client, id, links)])
     if (options.json) printJson({ ...batch, jobs })
     else printBatch(batch, jobs)
     return EXIT.ok
   }
   const job = await client.get(id, links)
   if (options.json) printJson(job)
-  else printJob(job, url)
+  else printJob(job)
   return EXIT.ok
 }
 
 async function watch(id: string, options: LookOptions): Promise<number> {
-  const { client, url } = await connect(options)
+  const client = await connect(options)
   const { json = false, save } = options
   const each = json ? printJson : () => undefined
   return interruptible(stillRunning(id), async (signal) => {
     const how = { screen: process.stderr, signal, json }
     if (isBatch(id)) {
-      const batch = await followBatch(client, await client.batch(id), how, each)
+      const batch = await followBatch(client, await client.getBatch(id), how, each)
       return json && save === undefined ? outcome(batch) : reportBatch(client, batch, { json, save })
     }
     const job = await followJob(client, await client.get(id), how, each)
-    return json && save === undefined ? outcome(job) : reportJob(client, job, { url, json, save })
+    return json && save === undefined ? outcome(job) : reportJob(client, job, { json, save })
   })
 }
 
 async function cancel(id: string, options: LookOptions): Promise<number> {
-  const { client } = await connect(options)
+  const client = await connect(options)
   const now = await (isBatch(id) ? client.cancelBatch(id) : client.cancel(id))
   if (options.json) printJson(now)
   else printLine(`${now.id}  ${now.status}`)
@@ -76,10 +76,10 @@ async function cancel(id: string, options: LookOptions): Promise<number> {
 }
 
 async function retry(id: string, options: LookOptions): Promise<number> {
-  const { client } = await connect(options)
+  const client = await connect(options)
   const { pinned = false } = options
   if (pinned && isBatch(id)) throw new UsageError('--pinned is for a job, not for a batch')
-  const made = await (isBatch(id) ? client.retryFailed(id) : pinned ? client.retryPinned(id) : client.retry(id))
+  const made = await (isBatch(id) ? client.retryBatch(id) : client.retry(id, { pinned }))
   if (options.json) printJson(made)
   else printLine(made.id)
   return EXIT.ok
@@ -128,7 +128,7 @@ export function addReadCommands(program: Command, finish: Finish): void {
 }
 
 async function presets(name: string | undefined, options: LookOptions): Promise<number> {
-  const { client } = await connect(options)
+  const client = await connect(options)
   if (name !== undefined) {
     const preset = await client.preset(name)
     printText(`${JSON.stringify(preset, null, options.json ? undefined : 2)}\n`)

@@ -15,7 +15,7 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
   await makeFolder(folder)
   const saved: string[] = []
   for (const [at, artifact] of job.artifacts.entries()) {
-    const bytes = await client.file(artifact)
+    const bytes = await client.download(artifact)
     const sum = createHash('sha256').update(bytes).digest('hex')
     if (sum !== artifact.sha256)
       throw new BrokenFileError(`The content of ${artifact.id} does not match its stored checksum.`)

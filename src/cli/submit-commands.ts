@@ -99,7 +99,7 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
     timeout,
     start_within: startWithin,
   }
-  const { client, url } = await connect(options)
+  const client = await connect(options)
   const job = await client.submit(request, submissionOf(options))
   if (!wait && save === undefined) {
     if (json) printJson(job)
@@ -109,20 +109,20 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
   const last = await interruptible(stillRunning(job.id), (signal) =>
     followJob(client, job, { screen: process.stderr, signal, json }),
   )
-  return reportJob(client, last, { url, json, save })
+  return reportJob(client, last, { json, save })
 }
 
 /** Prints the completion of a job: its result on stdout, a summary on stderr. Returns the exit code. */
 export async function reportJob(
   client: Client,
   job: Job,
-  { url, json, save }: { url: string; json: boolean; save: string | undefined },
+  { json, save }: { json: boolean; save: string | undefined },
 ): Promise<number> {
   const saved = save === undefined ? null : await saveFiles(client, job, save, job.id)
   if (json) printJson(withSaved(job, saved))
   else {
     note(endOf(job))
-    if (saved === null) printResult(job, url)
+    if (saved === null) printResult(job)
     else for (const file of saved) printLine(file)
   }
   return outcome(job)
@@ -147,8 +147,8 @@ export function addBatch(program: Command, finish: Finish): void {
 async function batch(file: string, options: BatchCommandOptions): Promise<number> {
   const { metadata, sequential, stopOnFailureRate, maxSpend, save, wait, json = false } = options
   const items = await readItems(file)
-  const { client } = await connect(options)
-  const made = await client.submitBatch(
+  const client = await connect(options)
+  const made = await client.batch(
     {
       defaults: targetOf(options),
       items,

@@ -1,20 +1,47 @@
-import { NetworkError, problemOf, retryAfterOf } from './errors.ts'
-import { followStream, type StreamEvent, type StreamState } from './event-stream.ts'
-import { createTransport, pause, type Call, type TransportOptions } from './transport.ts'
+import { JobFailedError, NetworkError, ApiError } from './errors.ts'
+import { followStream, type StreamEvent } from './event-stream.ts'
+import {
+  openFile,
+  prepareBatch,
+  prepareJob,
+  type FileLike,
+  type SubmitBatchRequest,
+  type SubmitRequest,
+} from './files.ts'
+import { createLinks } from './links.ts'
+import { isComplete, isFinal } from './options.ts'
+import type {
+  Change,
+  ChangesHandlers,
+  ChangesOptions,
+  LedgerOptions,
+  LinkOptions,
+  ListOptions,
+  PagedList,
+  PageOptions,
+  Readiness,
+  RetryOptions,
+  RunOptions,
+  SpendingOptions,
+  SubmitOptions,
+  SubscribeHandlers,
+  UploadOptions,
+  WaitOptions,
+} from './options.ts'
+import { pause, within, type CallOptions } from './signals.ts'
+import { newsOf, subscribeTo, type Source, type SubscribedIterable, type Subscription } from './subscription.ts'
+import type { StreamOptions } from './subscription.ts'
+import { createTransport, TRANSFER_MS, type Call, type ClientOptions } from './transport.ts'
 import type {
   Artifact,
   Batch,
-  BatchRequest,
   Credits,
   Health,
   HistoryEntry,
   Job,
   JobLogs,
   JobManifest,
-  JobRequest,
-  JobStatus,
   LedgerEntry,
-  LedgerKind,
   ManifestLine,
   Model,
   Page,
@@ -25,95 +52,119 @@ import type {
   Upload,
 } from './types.ts'
 
-export { ApiError, NetworkError } from './errors.ts'
+export { ApiError, isApiError, isJobFailed, isNetworkError, JobFailedError, NetworkError } from './errors.ts'
+export type { ApiErrorCode } from './errors.ts'
 export type { StreamState } from './event-stream.ts'
+export type {
+  BatchItemRequest,
+  FileLike,
+  FileSource,
+  Input,
+  InputValue,
+  SubmitBatchRequest,
+  SubmitRequest,
+} from './files.ts'
+export { isComplete, isFinal } from './options.ts'
+export type * from './options.ts'
+// Of the same name in the types of the API, where a service that is not ready says more.
+export type { Readiness } from './options.ts'
+export type { CallOptions } from './signals.ts'
+export type { StreamHandlers, StreamOptions, SubscribedIterable, Subscription } from './subscription.ts'
+export type { ClientOptions } from './transport.ts'
 export type * from './types.ts'
 
-export type ClientOptions = TransportOptions
+/**
+ * The API of genqueue (docs/client.md). Methods reject with an ApiError when the service refused, with a NetworkError when no
+ * response arrived, or with the reason of their signal. Reads, submissions and uploads are retried automatically where that is
+ * safe and can help.
+ */
+export interface Client {
+  /** Submits a job. Files in its input are uploaded first. */
+  submit(request: SubmitRequest, options?: SubmitOptions): Promise<Job>
+  /** Submits a job and waits for it. Rejects with a JobFailedError if it failed or was canceled. */
+  run(request: SubmitRequest, options?: RunOptions<Job>): Promise<Job>
+  get(id: string, options?: LinkOptions & CallOptions): Promise<Job>
+  /** The job once it is final, with any status, over lost connections and restarts of the service. */
+  wait(id: string, options?: WaitOptions<Job>): Promise<Job>
+  /** The states of a job until it is final. Leaving the loop closes the connection. */
+  stream(id: string, options?: StreamOptions): AsyncGenerator<Job, void, undefined>
+  /** The same with handlers, over lost connections. Without `onUpdate` the result can be iterated. */
+  subscribe(id: string, handlers: SubscribeHandlers<Job>): Subscription
+  subscribe(id: string, options?: StreamOptions): SubscribedIterable<Job>
+  /** Every change of every job of the tenant. Without `onJob` the result can be iterated. */
+  changes(handlers: ChangesHandlers): Subscription
+  changes(options?: ChangesOptions): SubscribedIterable<Change>
+  /** Newest first. `await` gives one page, `for await` the jobs of all pages. */
+  list(options?: ListOptions): PagedList<Job>
+  cancel(id: string, options?: CallOptions): Promise<Job>
+  /** Submits a copy of a job, which must be final. */
+  retry(id: string, options?: RetryOptions): Promise<Job>
+  /** Deletes a final job with its files before its retention ends. */
+  delete(id: string, options?: CallOptions): Promise<void>
+  /** History of the job, oldest first, the newest hundred lines. */
+  history(id: string, options?: CallOptions): Promise<HistoryEntry[]>
+  /** Logs of the model, as long as Replicate keeps them. */
+  logs(id: string, options?: CallOptions): Promise<JobLogs>
+  /** Manifest of a job: its input and its results. */
+  manifest(id: string, options?: LinkOptions & CallOptions): Promise<JobManifest>
+  /** Token with which a browser can watch this job without a key; `expiresIn` in seconds. */
+  jobToken(id: string, expiresIn?: number, options?: CallOptions): Promise<ReadToken>
 
-export interface PageOptions {
-  /** 1 to 100; 20 by default */
-  limit?: number
-  /** `next_cursor` of the previous page. */
-  cursor?: string
+  /** Uploads a file for inputs, which name it by its `url`. `submit` does this for the files in an input. */
+  upload(file: FileLike, options?: UploadOptions): Promise<Upload>
+  /** The bytes of a stored file, by its artifact, upload or link. */
+  download(file: Pick<Artifact, 'url'> | string, options?: CallOptions): Promise<Uint8Array>
+  /** The same while they arrive. */
+  downloadStream(file: Pick<Artifact, 'url'> | string, options?: CallOptions): Promise<ReadableStream<Uint8Array>>
+
+  /** Submits a set of jobs: all are accepted, or none. Files in their inputs are uploaded first. */
+  batch(request: SubmitBatchRequest, options?: SubmitOptions): Promise<Batch>
+  /** Submits a set of jobs and waits until all are final, with any status. */
+  runBatch(request: SubmitBatchRequest, options?: RunOptions<Batch>): Promise<Batch>
+  getBatch(id: string, options?: CallOptions): Promise<Batch>
+  /** The batch once it is complete, over lost connections and restarts of the service. */
+  waitBatch(id: string, options?: WaitOptions<Batch>): Promise<Batch>
+  /** The states of a batch until it is complete. Leaving the loop closes the connection. */
+  streamBatch(id: string, options?: StreamOptions): AsyncGenerator<Batch, void, undefined>
+  /** The same with handlers. Without `onUpdate` the result can be iterated. */
+  subscribeBatch(id: string, handlers: SubscribeHandlers<Batch>): Subscription
+  subscribeBatch(id: string, options?: StreamOptions): SubscribedIterable<Batch>
+  listBatches(options?: PageOptions & CallOptions): PagedList<Batch>
+  cancelBatch(id: string, options?: CallOptions): Promise<Batch>
+  /** Submits the jobs of a batch that did not succeed as a new batch; the old one must be complete. */
+  retryBatch(id: string, options?: SubmitOptions): Promise<Batch>
+  /** Jobs of a batch, by position. */
+  batchJobs(id: string, options?: PageOptions & LinkOptions & CallOptions): PagedList<Job>
+  /** Results of all jobs, by position. */
+  batchManifest(id: string, options?: LinkOptions & CallOptions): Promise<ManifestLine[]>
+  /** Token with which a browser can watch this batch and its jobs without a key; `expiresIn` in seconds. */
+  batchToken(id: string, expiresIn?: number, options?: CallOptions): Promise<ReadToken>
+
+  presets(options?: CallOptions): Promise<Preset[]>
+  preset(name: string, options?: CallOptions): Promise<Preset>
+  models(options?: CallOptions): Promise<Model[]>
+  /** `name` is `owner/name`. */
+  model(name: string, options?: CallOptions): Promise<Model>
+
+  /** Account of the tenant. */
+  credits(options?: CallOptions): Promise<Credits>
+  /** Every movement of credits, newest first. */
+  ledger(options?: LedgerOptions): PagedList<LedgerEntry>
+  spending(options?: SpendingOptions): Promise<Spending>
+
+  /** Exchanges an API key for a session cookie that scripts cannot read. */
+  signIn(key: string, options?: CallOptions): Promise<void>
+  /** The same for the code of a sign-in link, which it consumes. */
+  signInWithCode(code: string, options?: CallOptions): Promise<void>
+  signOut(options?: CallOptions): Promise<void>
+  /** The caller and its scopes. */
+  session(options?: CallOptions): Promise<Session>
+
+  /** State of the whole deployment, for operators. */
+  health(options?: CallOptions): Promise<Health>
+  /** A service that is not ready is no error here. */
+  readiness(options?: CallOptions): Promise<Readiness>
 }
-
-/** `lasting`: links to files that are valid as long as the files; otherwise for an hour. */
-export interface LinkOptions {
-  links?: 'lasting' | undefined
-}
-
-export interface ListOptions extends PageOptions, LinkOptions {
-  status?: JobStatus
-  /** With this filter a page can be short, even empty, and still have a `next_cursor`. */
-  preset?: string
-  /** As with `preset`. */
-  batch?: string
-  user?: string
-  prediction_id?: string
-  /** Values of up to five fields, all of which the metadata of a job has. */
-  metadata?: Record<string, string | number | boolean>
-  /** RFC 3339: created at this time or later. */
-  created_after?: string
-  /** RFC 3339: created earlier. */
-  created_before?: string
-}
-
-export interface LedgerOptions extends PageOptions {
-  kind?: LedgerKind
-  /** Only entries of this job. */
-  job?: string
-}
-
-export interface SpendingOptions {
-  /** Days of UTC, such as `2026-01-31`; by default the last 30. */
-  from?: string
-  to?: string
-  by?: 'day' | 'preset'
-}
-
-export interface SubmitOptions {
-  /** Idempotency key: repeating a submission with the same key returns the same job. Generated when absent. */
-  idempotencyKey?: string
-  signal?: AbortSignal
-}
-
-export interface WaitOptions {
-  signal?: AbortSignal
-  /** ms; then it rejects with a TimeoutError, and the job continues. */
-  timeout?: number
-}
-
-export interface Readiness {
-  status: string
-  version: string | null
-  /** By name; shapes are the service's own. */
-  checks: Record<string, unknown>
-}
-
-/** Ends the subscription. */
-export type Unsubscribe = () => void
-
-export interface StreamHandlers {
-  onState?: (state: StreamState) => void
-  /**
-   * The subscription has ended: the service refused permanently (an ApiError, e.g. 401), or one of these functions threw (its
-   * error). Without this handler, or if it throws, the error is an unhandled rejection, which stops a Node process.
-   */
-  onError?: (error: unknown) => void
-}
-
-export interface ChangesHandlers extends StreamHandlers {
-  onJob: (job: Job) => void
-  /** Changes were missed: reload the list. */
-  onReset?: () => void
-}
-
-export function isFinal(job: Pick<Job, 'status'>): boolean {
-  return job.status === 'succeeded' || job.status === 'failed' || job.status === 'canceled'
-}
-
-const isOver = (batch: Pick<Batch, 'completed_at'>): boolean => batch.completed_at !== null
 
 /** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http, and `crypto` in Node 18. */
 export function newIdempotencyKey(): string {
@@ -129,273 +180,334 @@ const LONG_POLL_MS = 75_000
 /** Long enough to survive a restart of the service. */
 const LONG_POLL_ATTEMPTS = 12
 
-export type Client = ReturnType<typeof createClient>
+/** Client for one service, with one key or token, or with the session of the page. */
+export function createClient(options: ClientOptions): Client {
+  const { base, send, json, text, bytes, body } = createTransport(options)
+  const links = createLinks(base)
 
-/**
- * Client for the API of genqueue (docs/client.md). Methods reject with an ApiError when the service refused, with a
- * NetworkError when no response arrived, or with the reason of their signal. Reads and submissions are retried
- * automatically where that is safe and can help.
- */
-export function createClient(options: ClientOptions) {
-  const { send, json, text, bytes } = createTransport(options)
-
-  const get = <T>(path: string, call: Call = {}): Promise<T> => json(path, call)
   const jobPath = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`
   const batchPath = (id: string): string => `/v1/batches/${encodeURIComponent(id)}`
+  const transferMs = Math.max(TRANSFER_MS, options.timeout ?? 0)
 
-  /** Submits a job or batch, idempotent by its key. */
-  const submission = <T>(path: string, body: unknown, { idempotencyKey, signal }: SubmitOptions): Promise<T> =>
-    json(path, { ...posted(body, { 'idempotency-key': idempotencyKey ?? newIdempotencyKey() }), signal })
+  const call = <T>(path: string, { signal, timeout }: CallOptions, request: Call = {}): Promise<T> =>
+    within({ signal, timeout }, (limited) => json(path, { ...request, signal: limited }))
 
-  /** `onNews` returns whether more can follow. */
-  const follow = <T>(
+  const job = async (path: string, callOptions: CallOptions, request?: Call): Promise<Job> =>
+    links.job(await call(path, callOptions, request))
+
+  /** Creates a job or batch, idempotent by its key, which errors carry. */
+  async function create<T>(
     path: string,
-    read: (event: StreamEvent) => T | null,
-    onNews: (news: T) => boolean,
-    { onState, onError }: StreamHandlers,
-  ): Unsubscribe =>
-    followStream({
-      open: (lastEventId, signal) => send(path, { headers: streamHeaders(lastEventId), signal }),
-      read,
-      onNews,
-      onState,
-      onRefused: async (response) => onError?.(await problemOf(response)),
-      onThrown: (error) => {
-        if (!onError) throw error
-        onError(error)
-      },
-      retryAfterOf,
+    { idempotencyKey = newIdempotencyKey(), ...callOptions }: SubmitOptions,
+    prepare: (signal: AbortSignal | undefined) => unknown,
+  ): Promise<T> {
+    try {
+      return await within(callOptions, async (signal) => {
+        const content = await prepare(signal)
+        return json(path, { ...posted(content, { 'idempotency-key': idempotencyKey }), signal })
+      })
+    } catch (error) {
+      if (error instanceof ApiError || error instanceof NetworkError) error.idempotencyKey = idempotencyKey
+      throw error
+    }
+  }
+
+  const upload = (file: FileLike, { name, ...callOptions }: UploadOptions = {}): Promise<Upload> =>
+    within(callOptions, async (signal) => {
+      const opened = await openFile(file, name)
+      const form = new FormData()
+      form.append('file', opened.blob, opened.name)
+      // A repeated upload leaves at most a file that nothing uses, which is removed after a day.
+      const request: Call = { method: 'POST', body: form, repeatable: true, timeout: transferMs, signal }
+      const made = await json<Upload>('/v1/uploads', request)
+      return { ...made, url: links.absolute(made.url) }
     })
 
-  const events = (id: string, onJob: (job: Job) => void, handlers: StreamHandlers = {}): Unsubscribe =>
-    follow<Job>(
+  const preparing = (signal: AbortSignal | undefined) => ({
+    upload: async (file: FileLike, stop: AbortSignal) => links.ofUpload((await upload(file, { signal: stop })).url),
+    text: links.ofUpload,
+    signal,
+  })
+
+  const submit = async (request: SubmitRequest, submitOptions: SubmitOptions = {}): Promise<Job> =>
+    links.job(await create('/v1/jobs', submitOptions, (signal) => prepareJob(request, preparing(signal))))
+
+  const batch = (request: SubmitBatchRequest, submitOptions: SubmitOptions = {}): Promise<Batch> =>
+    create('/v1/batches', submitOptions, (signal) => prepareBatch(request, preparing(signal)))
+
+  const stream =
+    <T>(path: string, read: (event: StreamEvent) => T | null, isLast: (news: T) => boolean, since?: string | null) =>
+    (signal: AbortSignal | undefined): ReturnType<Source<T>> =>
+      followStream({
+        open: (lastEventId, connection) => send(path, { headers: streamHeaders(lastEventId), signal: connection }),
+        read,
+        isLast,
+        since,
+        signal,
+      })
+
+  const jobStates = (id: string): Source<Job> =>
+    stream(
       `${jobPath(id)}/events`,
-      ({ type, data }) => (type === 'job' ? JSON.parse(data) : null),
-      (job) => {
-        onJob(job)
-        return !isFinal(job)
-      },
-      handlers,
+      ({ type, data }): Job | null => (type === 'job' ? links.job(JSON.parse(data)) : null),
+      isFinal,
     )
 
-  const batchEvents = (id: string, onBatch: (batch: Batch) => void, handlers: StreamHandlers = {}): Unsubscribe =>
-    follow<Batch>(
+  const batchStates = (id: string): Source<Batch> =>
+    stream(
       `${batchPath(id)}/events`,
-      ({ type, data }) => (type === 'batch' ? JSON.parse(data) : null),
-      (batch) => {
-        onBatch(batch)
-        return !isOver(batch)
-      },
-      handlers,
+      ({ type, data }): Batch | null => (type === 'batch' ? JSON.parse(data) : null),
+      isComplete,
     )
 
-  return {
-    submit: (request: JobRequest, submitOptions: SubmitOptions = {}): Promise<Job> =>
-      submission('/v1/jobs', request, submitOptions),
+  const allChanges = (since: string | null | undefined): Source<Change> =>
+    stream(
+      '/v1/events',
+      ({ type, id: cursor, data }): Change | null =>
+        type === 'job'
+          ? { type, job: links.job(JSON.parse(data)), cursor }
+          : type === 'reset'
+            ? { type, cursor }
+            : null,
+      () => false,
+      since,
+    )
 
-    get: (id: string, links: LinkOptions = {}): Promise<Job> => get(`${jobPath(id)}${queryOf(links)}`),
+  const subscribe = (id: string, handlers: Partial<SubscribeHandlers<Job>> = {}): SubscribedIterable<Job> =>
+    subscribeTo(jobStates(id), { onNews: handlers.onUpdate }, handlers)
 
-    /** History of the job, oldest first, the newest hundred lines. */
-    history: async (id: string): Promise<HistoryEntry[]> =>
-      (await get<Job>(`${jobPath(id)}?include=history`)).history ?? [],
+  const subscribeBatch = (id: string, handlers: Partial<SubscribeHandlers<Batch>> = {}): SubscribedIterable<Batch> =>
+    subscribeTo(batchStates(id), { onNews: handlers.onUpdate }, handlers)
 
-    /** Logs of the model, as long as Replicate keeps them. */
-    logs: (id: string): Promise<JobLogs> => get(`${jobPath(id)}/logs`),
+  function changes(handlers: Partial<ChangesHandlers> = {}): SubscribedIterable<Change> {
+    const { since, onCursor, onJob, onReset, ...others } = handlers
+    const onNews = onJob && ((change: Change): void => (change.type === 'job' ? onJob(change.job) : onReset?.()))
+    return subscribeTo(allChanges(since), { onNews, onPosition: onCursor }, others)
+  }
 
-    /** The job once it is final, over lost connections and restarts of the service. */
-    wait: async (id: string, waitOptions: WaitOptions = {}): Promise<Job> => {
-      const signal = signalOf(waitOptions)
-      for (;;) {
-        const asked = Date.now()
-        const job: Job = await get(`${jobPath(id)}?wait=${LONG_POLL_S}`, {
-          signal,
+  async function waitByPolling(id: string, signal: AbortSignal | undefined): Promise<Job> {
+    for (;;) {
+      const asked = Date.now()
+      const now = await job(
+        `${jobPath(id)}?wait=${LONG_POLL_S}`,
+        { signal },
+        {
           timeout: LONG_POLL_MS,
           ...(options.attempts === 1 ? {} : { attempts: LONG_POLL_ATTEMPTS }),
-        })
-        if (isFinal(job)) return job
-        // An intermediary that responds at once must not cause a request storm.
-        if (Date.now() - asked < 1000) await pause(1000, signal)
-      }
-    },
-
-    list: (list: ListOptions = {}): Promise<Page<Job>> => get(`/v1/jobs${queryOf(list)}`),
-
-    cancel: (id: string): Promise<Job> => json(`${jobPath(id)}/cancel`, { method: 'POST' }),
-
-    /** Deletes a final job with its files before its retention ends. */
-    delete: (id: string): Promise<void> => json(jobPath(id), { method: 'DELETE' }),
-
-    /** Submits a copy of a job, which must be over. */
-    retry: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
-      submission(`${jobPath(id)}/retry`, undefined, submitOptions),
-
-    /** The same with the version that ran and the seed, where they are known. */
-    retryPinned: (id: string, submitOptions: SubmitOptions = {}): Promise<Job> =>
-      submission(`${jobPath(id)}/retry`, { pinned: true }, submitOptions),
-
-    /** Manifest of a job: its input and its results. */
-    jobManifest: (id: string, links: LinkOptions = {}): Promise<JobManifest> =>
-      get(`${jobPath(id)}/manifest${queryOf(links)}`),
-
-    /** Follows one job over lost connections until it is final. */
-    events,
-
-    /** The job once it is final; `onJob` sees each change, the last one too. */
-    watch: (id: string, onJob: (job: Job) => void, watchOptions: WaitOptions = {}): Promise<Job> =>
-      lastOf((onNews, handlers) => events(id, onNews, handlers), onJob, isFinal, watchOptions),
-
-    /** Follows every job of the tenant until unsubscribed. */
-    changes: ({ onJob, onReset, ...handlers }: ChangesHandlers): Unsubscribe =>
-      follow<{ job: Job | null }>(
-        '/v1/events',
-        ({ type, data }) => (type === 'job' ? { job: JSON.parse(data) } : type === 'reset' ? { job: null } : null),
-        ({ job }) => {
-          if (job) onJob(job)
-          else onReset?.()
-          return true
         },
-        handlers,
-      ),
-
-    /** Uploads a file for inputs, which name it by its `url`. */
-    upload: (file: Blob, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Upload> => {
-      const body = new FormData()
-      body.append('file', file)
-      return json('/v1/uploads', { method: 'POST', body, timeout: 300_000, ...call })
-    },
-
-    /** The bytes of a stored file. */
-    file: ({ url }: Pick<Artifact, 'url'>, call: Pick<Call, 'signal' | 'timeout'> = {}): Promise<Uint8Array> =>
-      bytes(url, { timeout: 300_000, ...call }),
-
-    /** Token with which a browser can watch this job without a key; `expiresIn` in seconds. */
-    jobToken: (id: string, expiresIn?: number): Promise<ReadToken> =>
-      json(`${jobPath(id)}/token`, posted({ expires_in: expiresIn })),
-
-    submitBatch: (request: BatchRequest, submitOptions: SubmitOptions = {}): Promise<Batch> =>
-      submission('/v1/batches', request, submitOptions),
-
-    batch: (id: string): Promise<Batch> => get(batchPath(id)),
-
-    batches: (page: PageOptions = {}): Promise<Page<Batch>> => get(`/v1/batches${queryOf(page)}`),
-
-    /** Ordered by position. */
-    batchJobs: (id: string, page: PageOptions & LinkOptions = {}): Promise<Page<Job>> =>
-      get(`${batchPath(id)}/jobs${queryOf(page)}`),
-
-    /** Follows a batch over lost connections until it is over. */
-    batchEvents,
-
-    /** The batch once it is over; `onBatch` sees each change, the last one too. */
-    watchBatch: (id: string, onBatch: (batch: Batch) => void, watchOptions: WaitOptions = {}): Promise<Batch> =>
-      lastOf((onNews, handlers) => batchEvents(id, onNews, handlers), onBatch, isOver, watchOptions),
-
-    cancelBatch: (id: string): Promise<Batch> => json(`${batchPath(id)}/cancel`, { method: 'POST' }),
-
-    /** Submits the jobs of a batch that did not succeed as a new batch; the old one must be over. */
-    retryFailed: (id: string, submitOptions: SubmitOptions = {}): Promise<Batch> =>
-      submission(`${batchPath(id)}/retry-failed`, undefined, submitOptions),
-
-    /** Results of all jobs, ordered by position. */
-    manifest: async (id: string, links: LinkOptions = {}): Promise<ManifestLine[]> =>
-      (await text(`${batchPath(id)}/manifest${queryOf(links)}`))
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line): ManifestLine => JSON.parse(line)),
-
-    batchToken: (id: string, expiresIn?: number): Promise<ReadToken> =>
-      json(`${batchPath(id)}/token`, posted({ expires_in: expiresIn })),
-
-    presets: async (): Promise<Preset[]> => (await get<Page<Preset>>('/v1/presets')).data,
-
-    preset: (name: string): Promise<Preset> => get(`/v1/presets/${encodeURIComponent(name)}`),
-
-    models: async (): Promise<Model[]> => (await get<Page<Model>>('/v1/models')).data,
-
-    /** `name` is `owner/name`. */
-    model: (name: string): Promise<Model> => get(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`),
-
-    /** Account of the tenant. */
-    credits: (): Promise<Credits> => get('/v1/credits'),
-
-    /** Every movement of credits, newest first. */
-    ledger: (ledger: LedgerOptions = {}): Promise<Page<LedgerEntry>> => get(`/v1/credits/ledger${queryOf(ledger)}`),
-
-    spending: (spending: SpendingOptions = {}): Promise<Spending> => get(`/v1/credits/spending${queryOf(spending)}`),
-
-    /** Exchanges an API key for a session cookie that scripts cannot read. */
-    signIn: (key: string): Promise<void> => json('/v1/session', posted({ key })),
-
-    /** The same for the code of a sign-in link, which it consumes. */
-    signInWithCode: (code: string): Promise<void> => json('/v1/session', posted({ code })),
-
-    /** The caller and its scopes. */
-    session: (): Promise<Session> => get('/v1/session'),
-
-    signOut: (): Promise<void> => json('/v1/session', { method: 'DELETE' }),
-
-    /** State of the whole deployment, for operators. */
-    health: (): Promise<Health> => get('/v1/health'),
-
-    /** A service that is not ready returns 503 with the same body, so the status code is ignored. */
-    readiness: async (): Promise<Readiness> => {
-      try {
-        const response = await send('/readyz', { timeout: 10_000 })
-        const body: Partial<Readiness> = JSON.parse(await response.text())
-        return { status: body.status ?? 'unknown', version: body.version ?? null, checks: body.checks ?? {} }
-      } catch (error) {
-        throw error instanceof NetworkError ? error : new NetworkError(error)
-      }
-    },
-  }
-}
-
-/** Follows until the last news; rejects when the service refuses, with what `onNews` throws, and with the reason of the signal. */
-function lastOf<T>(
-  follow: (onNews: (news: T) => void, handlers: StreamHandlers) => Unsubscribe,
-  onNews: (news: T) => void,
-  isLast: (news: T) => boolean,
-  options: WaitOptions,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const signal = signalOf(options)
-    const settle = (how: () => void): void => {
-      signal?.removeEventListener('abort', leave)
-      stop()
-      how()
+      )
+      if (isFinal(now)) return now
+      // An intermediary that responds at once must not cause a request storm.
+      if (Date.now() - asked < 1000) await pause(1000, signal)
     }
-    const leave = (): void => settle(() => reject(signal?.reason))
-    const stop = follow(
-      (news) => {
-        onNews(news)
-        if (isLast(news)) settle(() => resolve(news))
-      },
-      { onError: (error) => settle(() => reject(error)) },
-    )
-    if (signal?.aborted) leave()
-    else signal?.addEventListener('abort', leave)
-  })
-}
-
-const posted = (body: unknown, headers: Record<string, string> = {}): Call =>
-  body === undefined
-    ? { method: 'POST', headers }
-    : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
-
-function queryOf(options: PageOptions | LinkOptions | ListOptions | LedgerOptions | SpendingOptions): string {
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(options)) {
-    if (name === 'metadata')
-      for (const [field, wanted] of Object.entries(value)) query.set(`metadata.${field}`, String(wanted))
-    else if (value !== undefined) query.set(name, String(value))
   }
-  return query.size === 0 ? '' : `?${query.toString()}`
+
+  const wait = (id: string, { onUpdate, ...callOptions }: WaitOptions<Job> = {}): Promise<Job> =>
+    within(callOptions, (signal) => (onUpdate ? lastOf(jobStates(id), signal, onUpdate) : waitByPolling(id, signal)))
+
+  const waitBatch = (id: string, { onUpdate, ...callOptions }: WaitOptions<Batch> = {}): Promise<Batch> =>
+    within(callOptions, (signal) => lastOf(batchStates(id), signal, onUpdate))
+
+  /** Submits, then waits unless it has ended by then: the submission may be a repeated one. */
+  const run = <T extends { id: string }>(
+    { idempotencyKey, onUpdate, ...callOptions }: RunOptions<T>,
+    submitIt: (how: SubmitOptions) => Promise<T>,
+    isLast: (now: T) => boolean,
+    waitFor: (id: string, how: WaitOptions<T>) => Promise<T>,
+  ): Promise<T> =>
+    within(callOptions, async (signal) => {
+      const made = await submitIt({ idempotencyKey, signal })
+      onUpdate?.(made)
+      return isLast(made) ? made : waitFor(made.id, { signal, onUpdate })
+    })
+
+  function paged<T>(path: string, query: object, callOptions: CallOptions, map: (one: T) => T): PagedList<T> {
+    const read = async (cursor: object): Promise<Page<T>> => {
+      const page = await call<Page<T>>(`${path}${queryOf({ ...query, ...cursor })}`, callOptions)
+      return { ...page, data: page.data.map(map) }
+    }
+    const first = read({})
+    async function* all(): AsyncGenerator<T, void, undefined> {
+      let page = await first
+      for (;;) {
+        yield* page.data
+        if (page.next_cursor === null) return
+        page = await read({ cursor: page.next_cursor })
+      }
+    }
+    return Object.assign(first, { [Symbol.asyncIterator]: all })
+  }
+
+  const token = (path: string, expiresIn: number | undefined, callOptions: CallOptions): Promise<ReadToken> =>
+    call(`${path}/token`, callOptions, posted({ expires_in: expiresIn }))
+
+  const addressOf = (file: Pick<Artifact, 'url'> | string): string => (typeof file === 'string' ? file : file.url)
+
+  return {
+    submit,
+
+    run: async (request, runOptions = {}) => {
+      const done = await run(runOptions, (how) => submit(request, how), isFinal, wait)
+      if (done.status !== 'succeeded') throw new JobFailedError(done)
+      return done
+    },
+
+    get: (id, { links: kind, ...callOptions } = {}) => job(`${jobPath(id)}${queryOf({ links: kind })}`, callOptions),
+
+    wait,
+
+    stream: (id, streamOptions = {}) => newsOf(jobStates(id), streamOptions),
+
+    subscribe,
+
+    changes,
+
+    list: ({ signal, timeout, ...list } = {}) => paged('/v1/jobs', filtersOf(list), { signal, timeout }, links.job),
+
+    cancel: (id, callOptions = {}) => job(`${jobPath(id)}/cancel`, callOptions, { method: 'POST' }),
+
+    retry: async (id, { pinned = false, ...submitOptions } = {}) =>
+      links.job(await create(`${jobPath(id)}/retry`, submitOptions, () => (pinned ? { pinned } : undefined))),
+
+    delete: (id, callOptions = {}) => call(jobPath(id), callOptions, { method: 'DELETE' }),
+
+    history: async (id, callOptions = {}) => (await job(`${jobPath(id)}?include=history`, callOptions)).history ?? [],
+
+    logs: (id, callOptions = {}) => call(`${jobPath(id)}/logs`, callOptions),
+
+    manifest: async (id, { links: kind, ...callOptions } = {}) => {
+      const manifest = await call<JobManifest>(`${jobPath(id)}/manifest${queryOf({ links: kind })}`, callOptions)
+      return links.jobManifest(manifest)
+    },
+
+    jobToken: (id, expiresIn, callOptions = {}) => token(jobPath(id), expiresIn, callOptions),
+
+    upload,
+
+    download: (file, callOptions = {}) =>
+      within(callOptions, (signal) => bytes(addressOf(file), { signal, timeout: transferMs })),
+
+    // The limit of time is for the beginning: nobody knows how long a reader takes.
+    downloadStream: (file, { signal, timeout } = {}) =>
+      body(addressOf(file), { signal, timeout: timeout ?? transferMs }),
+
+    batch,
+
+    runBatch: (request, runOptions = {}) => run(runOptions, (how) => batch(request, how), isComplete, waitBatch),
+
+    getBatch: (id, callOptions = {}) => call(batchPath(id), callOptions),
+
+    waitBatch,
+
+    streamBatch: (id, streamOptions = {}) => newsOf(batchStates(id), streamOptions),
+
+    subscribeBatch,
+
+    listBatches: ({ signal, timeout, ...page } = {}) => paged('/v1/batches', page, { signal, timeout }, same<Batch>),
+
+    cancelBatch: (id, callOptions = {}) => call(`${batchPath(id)}/cancel`, callOptions, { method: 'POST' }),
+
+    retryBatch: (id, submitOptions = {}) => create(`${batchPath(id)}/retry-failed`, submitOptions, () => undefined),
+
+    batchJobs: (id, { signal, timeout, ...page } = {}) =>
+      paged(`${batchPath(id)}/jobs`, page, { signal, timeout }, links.job),
+
+    batchManifest: (id, { links: kind, ...callOptions } = {}) =>
+      within(callOptions, async (signal) => {
+        const lines = await text(`${batchPath(id)}/manifest${queryOf({ links: kind })}`, { signal })
+        return lines
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line): ManifestLine => links.manifestLine(JSON.parse(line)))
+      }),
+
+    batchToken: (id, expiresIn, callOptions = {}) => token(batchPath(id), expiresIn, callOptions),
+
+    presets: async (callOptions = {}) => (await call<Page<Preset>>('/v1/presets', callOptions)).data,
+
+    preset: (name, callOptions = {}) => call(`/v1/presets/${encodeURIComponent(name)}`, callOptions),
+
+    models: async (callOptions = {}) => (await call<Page<Model>>('/v1/models', callOptions)).data,
+
+    model: (name, callOptions = {}) =>
+      call(`/v1/models/${name.split('/').map(encodeURIComponent).join('/')}`, callOptions),
+
+    credits: (callOptions = {}) => call('/v1/credits', callOptions),
+
+    ledger: ({ signal, timeout, ...ledger } = {}) =>
+      paged('/v1/credits/ledger', ledger, { signal, timeout }, same<LedgerEntry>),
+
+    spending: ({ signal, timeout, ...spending } = {}) =>
+      call(`/v1/credits/spending${queryOf(spending)}`, { signal, timeout }),
+
+    signIn: (key, callOptions = {}) => call('/v1/session', callOptions, posted({ key })),
+
+    signInWithCode: (code, callOptions = {}) => call('/v1/session', callOptions, posted({ code })),
+
+    signOut: (callOptions = {}) => call('/v1/session', callOptions, { method: 'DELETE' }),
+
+    session: (callOptions = {}) => call('/v1/session', callOptions),
+
+    health: (callOptions = {}) => call('/v1/health', callOptions),
+
+    // Without readiness the response is a 503 with the same body.
+    readiness: ({ signal, timeout = 10_000 } = {}) =>
+      within({ signal, timeout }, async (limited) => {
+        try {
+          const response = await send('/readyz', { signal: limited })
+          const ready: Partial<Readiness> = JSON.parse(await response.text())
+          return { status: ready.status ?? 'unknown', version: ready.version ?? null, checks: ready.checks ?? {} }
+        } catch (error) {
+          if (signal?.aborted) throw signal.reason
+          throw error instanceof NetworkError ? error : new NetworkError(error, base)
+        }
+      }),
+  }
 }
 
-function signalOf({ signal, timeout }: WaitOptions): AbortSignal | undefined {
-  if (timeout === undefined) return signal
-  const expiry = AbortSignal.timeout(timeout)
-  return signal ? AbortSignal.any([signal, expiry]) : expiry
+const same = <T>(value: T): T => value
+
+/** Follows until the last news. */
+async function lastOf<T>(
+  source: Source<T>,
+  signal: AbortSignal | undefined,
+  onUpdate: ((now: T) => void) | undefined,
+): Promise<T> {
+  let last: T | undefined
+  for await (const now of newsOf(source, { signal })) {
+    onUpdate?.(now)
+    last = now
+  }
+  // A stream ends after its last news only; else it throws.
+  if (last === undefined) throw new TypeError('The stream had no news.')
+  return last
+}
+
+const posted = (content: unknown, headers: Record<string, string> = {}): Call =>
+  content === undefined
+    ? { method: 'POST', headers }
+    : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(content) }
+
+/** The filters by their names in the API. */
+function filtersOf({ metadata = {}, predictionId, createdAfter, createdBefore, ...rest }: ListOptions): object {
+  const fields = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value])
+  return {
+    ...rest,
+    ...Object.fromEntries(fields),
+    prediction_id: predictionId,
+    created_after: timeOf(createdAfter),
+    created_before: timeOf(createdBefore),
+  }
+}
+
+const timeOf = (time: Date | string | undefined): string | undefined =>
+  time instanceof Date ? time.toISOString() : time
+
+function queryOf(options: object): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, String(value))
+  const written = query.toString()
+  return written === '' ? '' : `?${written}`
 }
 
 function streamHeaders(lastEventId: string | null): Record<string, string> {

@@ -1,27 +1,30 @@
-import { pause } from './transport.ts'
+import { problemOf, retryAfterOf } from './errors.ts'
+import { linkSignal, pause } from './signals.ts'
 
 /** `lost`: the connection broke and is being reopened; missed events arrive by Last-Event-ID or must be read. */
 export type StreamState = 'connecting' | 'open' | 'lost'
 
 export interface StreamEvent {
   type: string
+  id: string | null
   data: string
 }
 
-interface FollowOptions<T> {
+export type Happening<T> =
+  | { kind: 'state'; state: StreamState }
+  /** `news` is null for an event that only moves the position. */
+  | { kind: 'event'; id: string | null; news: T | null }
+
+export interface FollowOptions<T> {
   /** Rejects when the service cannot be reached. */
   open: (lastEventId: string | null, signal: AbortSignal) => Promise<Response>
   /** Parses an event; null: nothing for the caller. Throws for unreadable data, which is requested again. */
   read: (event: StreamEvent) => T | null
-  /** Returning false ends the subscription. */
-  onNews: (news: T) => boolean
-  onState: ((state: StreamState) => void) | undefined
-  /** A 4xx response: a retry cannot help. */
-  onRefused: (response: Response) => void | Promise<void>
-  /** One of the functions above threw `error`; the subscription has ended. What this one throws is an unhandled rejection. */
-  onThrown: (error: unknown) => void
-  /** s that a response requests before the next attempt. */
-  retryAfterOf: (response: Response) => number | null
+  /** Whether nothing can follow. */
+  isLast: (news: T) => boolean
+  /** Id of the event after which to begin. */
+  since?: string | null | undefined
+  signal?: AbortSignal | undefined
 }
 
 /** Heartbeat: the service sends a comment at least this often; a silent connection counts as broken. */
@@ -33,93 +36,88 @@ const LONGEST_RETRY_AFTER_MS = 60_000
 
 /**
  * Server-sent events over fetch, because EventSource cannot send a key, cannot distinguish a 401 from a cut, and is missing in
- * Node. Reconnects until `onNews` returns false, the service refuses, a function of the caller throws, or the returned
- * function is called.
+ * Node. Reconnects until the last news. Throws the ApiError of a service that refuses permanently (4xx), and the reason of
+ * `signal`. Events are read as they are asked for, so a slow reader holds back the service. Leaving the iteration closes the
+ * connection.
  */
-export function followStream<T>(options: FollowOptions<T>): () => void {
-  const stopped = new AbortController()
-  void follow(options, stopped)
-  return () => stopped.abort()
-}
-
-async function follow<T>(options: FollowOptions<T>, stopped: AbortController): Promise<void> {
-  try {
-    await followToEnd(options, stopped.signal)
-  } catch (error) {
-    options.onThrown(error)
-  } finally {
-    stopped.abort()
-  }
-}
-
-/** Rejects with what a function of the caller throws, and with nothing else: connections report their trouble as `lost`. */
-async function followToEnd<T>(options: FollowOptions<T>, stopped: AbortSignal): Promise<void> {
-  let lastEventId: string | null = null
+export async function* followStream<T>(options: FollowOptions<T>): AsyncGenerator<Happening<T>, void, undefined> {
+  const { signal } = options
+  let lastEventId = options.since ?? null
   let retry = FIRST_RETRY_MS
-  const report = (state: StreamState): void => {
-    if (!stopped.aborted) options.onState?.(state)
-  }
-  report('connecting')
-  while (!stopped.aborted) {
+  yield { kind: 'state', state: 'connecting' }
+  for (;;) {
+    if (signal?.aborted) throw signal.reason
     let asked = 0
-    for await (const happening of connect(options, lastEventId, stopped)) {
-      if (stopped.aborted) return
-      if (happening.kind === 'open') {
+    let last: Happening<T> | null = null
+    for await (const step of connect(options, lastEventId)) {
+      if (signal?.aborted) throw signal.reason
+      if (step.kind === 'refused') throw await problemOf(step.response)
+      if (step.kind === 'lost') asked = step.retryAfterMs
+      else if (step.kind === 'state') {
         retry = FIRST_RETRY_MS
-        report('open')
-      } else if (happening.kind === 'event') {
-        if (happening.news !== null && !options.onNews(happening.news)) return
-        if (happening.id !== null) lastEventId = happening.id
-      } else if (happening.kind === 'refused') {
-        await options.onRefused(happening.response)
-        return
-      } else asked = happening.retryAfterMs
+        yield step
+      } else if (step.news !== null && options.isLast(step.news)) {
+        last = step
+        break
+      } else {
+        yield step
+        if (step.id !== null) lastEventId = step.id
+      }
     }
-    report('lost')
-    await pause(Math.max(retry, asked), stopped).catch(() => undefined)
+    if (last) {
+      // The connection is closed by now, however long the reader keeps the last news.
+      yield last
+      return
+    }
+    if (signal?.aborted) throw signal.reason
+    yield { kind: 'state', state: 'lost' }
+    await pause(Math.max(retry, asked), signal)
     retry = Math.min(retry * 2, LAST_RETRY_MS)
   }
 }
 
-type Happening<T> =
-  | { kind: 'open' }
-  | { kind: 'event'; id: string | null; news: T | null }
-  | { kind: 'refused'; response: Response }
-  | { kind: 'lost'; retryAfterMs: number }
+type Step<T> = Happening<T> | { kind: 'refused'; response: Response } | { kind: 'lost'; retryAfterMs: number }
 
 /**
- * One connection, from the request to its end. It never throws: the caller's functions are called where its happenings are
- * read, so that their errors cannot be mistaken for those of the connection.
+ * One connection, from the request to its end. It never throws: what the reader of its steps throws cannot be mistaken for
+ * trouble of the connection.
  */
 async function* connect<T>(
-  { open, read, retryAfterOf }: FollowOptions<T>,
+  { open, read, signal }: FollowOptions<T>,
   lastEventId: string | null,
-  stopped: AbortSignal,
-): AsyncGenerator<Happening<T>> {
-  const connection = new AbortController()
-  const cut = (): void => connection.abort()
-  stopped.addEventListener('abort', cut)
-  let watchdog = setTimeout(cut, SILENCE_MS)
+): AsyncGenerator<Step<T>, void, undefined> {
+  const connection = linkSignal(signal)
+  /** Silence counts only while bytes are awaited: a slow reader is none. */
+  const heard = async <V>(awaited: Promise<V>): Promise<V> => {
+    const watchdog = setTimeout(connection.abort, SILENCE_MS)
+    try {
+      return await awaited
+    } finally {
+      clearTimeout(watchdog)
+    }
+  }
   let retryAfterMs = 0
   try {
-    const response = await open(lastEventId, connection.signal)
+    const response = await heard(open(lastEventId, connection.signal))
     if (response.status >= 400 && response.status < 500 && response.status !== 429) {
       yield { kind: 'refused', response }
       return
     }
     if (response.ok && response.body) {
-      yield { kind: 'open' }
-      for await (const event of parseEvents(response.body, () => {
-        clearTimeout(watchdog)
-        watchdog = setTimeout(cut, SILENCE_MS)
-      }))
-        yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
+      yield { kind: 'state', state: 'open' }
+      const reader = response.body.getReader()
+      try {
+        for await (const event of parseEvents(() => heard(reader.read())))
+          yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
+      } finally {
+        // Where fetch ignores the signal, this closes the connection.
+        await reader.cancel().catch(() => undefined)
+      }
     } else retryAfterMs = Math.min((retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
   } catch {
     // A broken or refused connection and an unreadable event all lead to a reconnect.
   } finally {
-    clearTimeout(watchdog)
-    stopped.removeEventListener('abort', cut)
+    connection.release()
     connection.abort()
   }
   yield { kind: 'lost', retryAfterMs }
@@ -127,41 +125,34 @@ async function* connect<T>(
 
 /** The event stream format of the HTML standard, section 9.2.6, without `retry`. */
 async function* parseEvents(
-  body: ReadableStream<Uint8Array>,
-  onBytes: () => void,
-): AsyncGenerator<StreamEvent & { id: string | null }> {
-  const reader = body.getReader()
+  readBytes: () => Promise<{ done: boolean; value?: Uint8Array | undefined }>,
+): AsyncGenerator<StreamEvent, void, undefined> {
   const decoder = new TextDecoder()
   let rest = ''
   let type = 'message'
   let id: string | null = null
   let data: string[] = []
-  try {
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      onBytes()
-      rest += decoder.decode(value, { stream: true })
-      const lines = rest.split(/\r\n|\n|\r(?!$)/)
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        if (line === '') {
-          if (data.length > 0 || id !== null) yield { type, id, data: data.join('\n') }
-          type = 'message'
-          id = null
-          data = []
-          continue
-        }
-        const colon = line.indexOf(':')
-        if (colon === 0) continue
-        const field = colon === -1 ? line : line.slice(0, colon)
-        const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '')
-        if (field === 'event') type = value
-        if (field === 'data') data.push(value)
-        if (field === 'id') id = value
+  for (;;) {
+    const { done, value: bytes } = await readBytes()
+    if (done) return
+    rest += decoder.decode(bytes, { stream: true })
+    const lines = rest.split(/\r\n|\n|\r(?!$)/)
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      if (line === '') {
+        if (data.length > 0 || id !== null) yield { type, id, data: data.join('\n') }
+        type = 'message'
+        id = null
+        data = []
+        continue
       }
+      const colon = line.indexOf(':')
+      if (colon === 0) continue
+      const field = colon === -1 ? line : line.slice(0, colon)
+      const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '')
+      if (field === 'event') type = value
+      if (field === 'data') data.push(value)
+      if (field === 'id') id = value
     }
-  } finally {
-    await reader.cancel().catch(() => undefined)
   }
 }

@@ -1,14 +1,19 @@
 import { ApiError, NetworkError, problemOf } from './errors.ts'
+import { linkSignal, pause, type LinkedSignal } from './signals.ts'
 
-export interface TransportOptions {
-  /** Origin of the service; `''` in a browser means the page's own origin, with its session cookie. */
+export interface ClientOptions {
+  /**
+   * Address of the service, or of a proxy before it: `https://queue.example.com`, `/api/genqueue`. `''` in a browser is the
+   * page's own origin, with its session cookie.
+   */
   baseUrl: string
-  key?: string
-  fetch?: typeof fetch
+  /** API key, or a token for one job or batch. */
+  key?: string | undefined
+  fetch?: typeof fetch | undefined
   /** Limit of attempts for a request that can be repeated; 1: no retry. Default 4. */
-  attempts?: number
-  /** Timeout of one attempt, ms; 30,000 by default. Streams and long waits have their own. */
-  timeout?: number
+  attempts?: number | undefined
+  /** Timeout of one attempt, ms; 30,000 by default. Streams, long waits, uploads and downloads have their own. */
+  timeout?: number | undefined
 }
 
 export interface Call {
@@ -19,7 +24,12 @@ export interface Call {
   /** Overrides the transport's. */
   attempts?: number
   timeout?: number
+  /** A change without a key whose repetition does no harm. */
+  repeatable?: boolean
 }
+
+/** A file takes longer than other requests, ms. */
+export const TRANSFER_MS = 300_000
 
 /** Statuses of a proxy, a full queue or a restart, which a retry can resolve. */
 const WORTH_REPEATING = new Set([429, 502, 503, 504])
@@ -29,43 +39,56 @@ const LONGEST_DELAY_MS = 8_000
 const LONGEST_RETRY_AFTER_S = 60
 
 /** Sends requests to one service, with credentials, timeouts and retries. */
-export function createTransport(options: TransportOptions) {
+export function createTransport(options: ClientOptions) {
   const base = options.baseUrl.replace(/\/+$/, '')
-  const doFetch = options.fetch ?? fetch
+  // Looked up at each call, so that a page may replace the global one.
+  const doFetch: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init))
+
+  /** The address of a path, or of a link of the service. */
+  const addressOf = (link: string): string => (link.startsWith('/') && !isOurs(link) ? base + link : link)
+  /** Whether an address leads to the service, so that credentials may be sent. */
+  const isOurs = (address: string): boolean =>
+    base === '' ? /^\/(?!\/)/.test(address) : address.startsWith(`${base}/`)
 
   /** One request. Rejects with a NetworkError, or with the reason of `signal` when that was aborted. */
-  async function send(path: string, call: Call & { timeout?: number | undefined } = {}): Promise<Response> {
-    const { method = 'GET', headers = {}, body, signal, timeout } = call
-    const signals = [...(signal ? [signal] : []), ...(timeout === undefined ? [] : [AbortSignal.timeout(timeout)])]
+  async function send(path: string, call: Call = {}): Promise<Response> {
+    const { method = 'GET', headers = {}, body, signal } = call
+    const address = addressOf(path)
     try {
-      return await doFetch(base + path, {
+      return await doFetch(address, {
         method,
-        credentials: 'same-origin',
-        headers: options.key ? { authorization: `Bearer ${options.key}`, ...headers } : headers,
+        headers: options.key && isOurs(address) ? { authorization: `Bearer ${options.key}`, ...headers } : headers,
         ...(body === undefined ? {} : { body }),
-        ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
+        ...(signal ? { signal } : {}),
       })
     } catch (cause) {
-      signal?.throwIfAborted()
+      if (signal?.aborted) throw signal.reason
       throw new NetworkError(cause, base)
     }
   }
 
-  async function once<T>(path: string, call: Call, read: (response: Response) => Promise<T>): Promise<T> {
-    const response = await send(path, { ...call, timeout: call.timeout ?? options.timeout ?? 30_000 })
-    if (!response.ok) throw await problemOf(response)
+  async function once<T>(path: string, call: Call, read: Reader<T>): Promise<T> {
+    const limit = linkSignal(call.signal, call.timeout ?? options.timeout ?? 30_000)
+    let kept = false
     try {
-      return await read(response)
+      const response = await send(path, { ...call, signal: limit.signal })
+      if (!response.ok) throw await problemOf(response)
+      return await read(response, () => {
+        kept = true
+        return limit
+      })
     } catch (cause) {
-      call.signal?.throwIfAborted()
-      if (cause instanceof ApiError) throw cause
-      // The response broke off.
+      if (call.signal?.aborted) throw call.signal.reason
+      if (cause instanceof ApiError || cause instanceof NetworkError) throw cause
+      // The response broke off, or the attempt timed out.
       throw new NetworkError(cause, base)
+    } finally {
+      if (!kept) limit.release()
     }
   }
 
   /** Returns the complete response, with retries while they are safe and can help. */
-  async function request<T>(path: string, call: Call, read: (response: Response) => Promise<T>): Promise<T> {
+  async function request<T>(path: string, call: Call, read: Reader<T>): Promise<T> {
     const attempts = mayRepeat(call) ? (call.attempts ?? options.attempts ?? 4) : 1
     for (let attempt = 1; ; attempt++) {
       try {
@@ -79,17 +102,52 @@ export function createTransport(options: TransportOptions) {
   }
 
   return {
+    base,
     send,
     /** Parses JSON without validating its shape. 204 has no body. */
     json: <T>(path: string, call: Call = {}): Promise<T> => request(path, call, readJson<T>),
     text: (path: string, call: Call = {}): Promise<string> => request(path, call, async (response) => response.text()),
     bytes: (path: string, call: Call = {}): Promise<Uint8Array> =>
       request(path, call, async (response) => new Uint8Array(await response.arrayBuffer())),
+    /** The body while it arrives. Its signal is followed to its end; its timeout is for the headers. */
+    body: (path: string, call: Call = {}): Promise<ReadableStream<Uint8Array>> =>
+      request(path, call, async (response, keep) => flowing(response.body, keep(), call.signal)),
   }
 }
 
-/** Whether a request is idempotent: a read, or a submission with a key. */
-const mayRepeat = ({ method = 'GET', headers = {} }: Call): boolean => method === 'GET' || 'idempotency-key' in headers
+/** `keep` hands over the signal of the request, to be released later. */
+type Reader<T> = (response: Response, keep: () => LinkedSignal) => Promise<T>
+
+/** The bytes of a body; at their end the signal of the request is released. */
+function flowing(
+  body: ReadableStream<Uint8Array> | null,
+  request: LinkedSignal,
+  outer: AbortSignal | undefined,
+): ReadableStream<Uint8Array> {
+  request.stopTimer()
+  const reader = body?.getReader()
+  return new ReadableStream<Uint8Array>({
+    pull: async (stream) => {
+      try {
+        const read = await reader?.read()
+        if (read?.value) return stream.enqueue(read.value)
+        request.release()
+        stream.close()
+      } catch (error) {
+        request.release()
+        throw outer?.aborted ? outer.reason : new NetworkError(error)
+      }
+    },
+    cancel: async (reason) => {
+      request.release()
+      await reader?.cancel(reason)
+    },
+  })
+}
+
+/** Whether a request is idempotent: a read, a submission with a key, or one whose repetition does no harm. */
+const mayRepeat = ({ method = 'GET', headers = {}, repeatable = false }: Call): boolean =>
+  repeatable || method === 'GET' || 'idempotency-key' in headers
 
 /** ms until the next attempt; null when it cannot help. */
 function delayAfter(error: unknown, attempt: number): number | null {
@@ -116,20 +174,4 @@ async function readJson<T>(response: Response): Promise<T> {
       detail: 'The response is not JSON. Check that this is the address of genqueue.',
     })
   }
-}
-
-/** Rejects with the reason of `signal` when that is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, ms)
-    if (signal?.aborted) stop()
-    else signal?.addEventListener('abort', stop, { once: true })
-  })
 }

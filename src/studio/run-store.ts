@@ -247,7 +247,7 @@ export function createRuns(client: Client) {
 
     /** Follows all jobs. Reads the list each time the connection opens, so no gap remains. */
     followAll: (): (() => void) => {
-      const stop = client.changes({
+      const { close } = client.changes({
         onJob: accept,
         onReset: () => void loadFirst(),
         onState: (state) => {
@@ -261,12 +261,12 @@ export function createRuns(client: Client) {
       })
       return () => {
         following = false
-        stop()
+        close()
       }
     },
 
     /** Follows one run. Its stream begins with the whole job, so no separate read is needed. */
-    followOne: (id: string): (() => void) => client.events(id, accept, { onState: setConnection }),
+    followOne: (id: string): (() => void) => client.subscribe(id, { onUpdate: accept, onState: setConnection }).close,
   }
 }
 

@@ -70,9 +70,7 @@ export function useSubmit(): Sending & {
   return {
     submit: (request) => make(JSON.stringify(request), (idempotencyKey) => client.submit(request, { idempotencyKey })),
     retry: ({ id }, pinned = false) =>
-      make(`retry ${id} ${pinned}`, (idempotencyKey) =>
-        pinned ? client.retryPinned(id, { idempotencyKey }) : client.retry(id, { idempotencyKey }),
-      ),
+      make(`retry ${id} ${pinned}`, (idempotencyKey) => client.retry(id, { idempotencyKey, pinned })),
     ...state,
   }
 }

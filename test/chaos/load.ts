@@ -80,10 +80,12 @@ export function startLoad(options: {
   function watchStream(id: string, customer: Customer): void {
     let last: Job | undefined
     watchers.push(
-      nextClient(customer).events(id, (job) => {
-        compare(last, job, 'the stream')
-        last = job
-      }),
+      nextClient(customer).subscribe(id, {
+        onUpdate: (job) => {
+          compare(last, job, 'the stream')
+          last = job
+        },
+      }).close,
     )
   }
 

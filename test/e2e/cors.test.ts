@@ -40,7 +40,7 @@ interface Read {
 /** The response that a script of the page reads, or the name of the error when the browser blocks it. */
 const read = (page: Page, path: string, init: object = {}): Promise<Read | string> =>
   page.evaluate<Read | string>(
-    `fetch(${JSON.stringify(studio.service.url + path)}, ${JSON.stringify(init)}).then(
+    `fetch(${JSON.stringify(new URL(path, studio.service.url))}, ${JSON.stringify(init)}).then(
       async (answer) => ({ status: answer.status, body: await answer.text(), headers: Object.fromEntries(answer.headers) }),
       (error) => error.name,
     )`,
@@ -50,7 +50,7 @@ const read = (page: Page, path: string, init: object = {}): Promise<Read | strin
 const firstEvent = (page: Page, path: string): Promise<string> =>
   page.evaluate<string>(
     `new Promise((resolve) => {
-      const events = new EventSource(${JSON.stringify(studio.service.url + path)})
+      const events = new EventSource(${JSON.stringify(new URL(path, studio.service.url))})
       events.addEventListener('job', (event) => { events.close(); resolve(JSON.parse(event.data).id) })
       events.onerror = () => { events.close(); resolve('refused') }
     })`,
@@ -122,7 +122,7 @@ describe('a page of a listed origin', () => {
     const saved = page.waitForEvent('download')
     await page.evaluate(`{
       const link = document.createElement('a')
-      link.href = ${JSON.stringify(`${studio.service.url}${artifact?.url}&download=1`)}
+      link.href = ${JSON.stringify(`${artifact?.url}&download=1`)}
       document.body.append(link)
       link.click()
     }`)
@@ -190,7 +190,7 @@ test('a page of an origin that is not listed reads nothing, but follows links to
       const image = new Image()
       image.onload = () => resolve(image.naturalWidth)
       image.onerror = () => resolve(0)
-      image.src = ${JSON.stringify(studio.service.url + artifact?.url)}
+      image.src = ${JSON.stringify(artifact?.url)}
     })`,
   )
   expect(width).toBe(artifact?.width)
@@ -206,7 +206,9 @@ test('every response varies by origin, for caches in between', async () => {
     [`/v1/jobs/${job.id}/events?token=${token}`, {}, 200],
   ] as const)
     for (const origin of [listed, 'https://elsewhere.example', undefined]) {
-      const answer = await fetch(studio.service.url + path, { headers: { ...headers, ...(origin ? { origin } : {}) } })
+      const answer = await fetch(new URL(path, studio.service.url), {
+        headers: { ...headers, ...(origin ? { origin } : {}) },
+      })
       await answer.body?.cancel()
       const allowed = answer.headers.get('access-control-allow-origin')
       expect([path, answer.status, allowed]).toEqual([path, status, origin === listed ? listed : null])

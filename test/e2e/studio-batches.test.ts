@@ -10,13 +10,13 @@ const studio = openStudio()
 const { visit } = studio
 
 async function finishedBatch(prompts: string[], title: string): Promise<Batch> {
-  const { id } = await studio.service.client.submitBatch({
+  const { id } = await studio.service.client.batch({
     preset: 'story-page',
     metadata: { title },
     items: prompts.map((prompt) => ({ input: { prompt } })),
   })
   return waitFor('the batch to be over', async () => {
-    const batch = await studio.service.client.batch(id)
+    const batch = await studio.service.client.getBatch(id)
     return batch.completed_at !== null && batch
   })
 }
@@ -85,7 +85,7 @@ describe('a batch', () => {
 
   test('is canceled after a confirmation, and says why it stopped', async () => {
     await studio.service.simulator.faults({ predictions: { starting_forever: { next: 2 } } })
-    const { id } = await studio.service.client.submitBatch({
+    const { id } = await studio.service.client.batch({
       preset: 'story-page',
       items: [{ input: { prompt: 'Never one' } }, { input: { prompt: 'Never two' } }],
     })

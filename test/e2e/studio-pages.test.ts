@@ -38,7 +38,7 @@ beforeAll(async () => {
   // More runs than fit on a screen.
   for (let at = 0; at < 14; at++) await client.submit({ version: HELLO, input: { text: `number ${at}` } })
   picture = await client.submit({ model, input: { prompt: LONG_WORD, megapixels: '0.25' }, metadata: { page: 1 } })
-  batch = await client.submitBatch({
+  batch = await client.batch({
     defaults: { version: HELLO },
     items: [{ input: { text: 'one' } }, { input: { text: 'two' } }],
   })

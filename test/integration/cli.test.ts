@@ -126,7 +126,7 @@ describe('a batch', () => {
     expect(shown).toMatchObject({ id, status: 'partial', metadata: { set: 1 }, jobs: [{}, {}, {}] })
     expect((await run(['get', id])).stdout).toContain('partial: 2 succeeded')
     const again = (await run(['retry', id])).stdout.trim()
-    expect(await service.client.batch(again)).toMatchObject({ retry_of: id, counts: { total: 1 } })
+    expect(await service.client.getBatch(again)).toMatchObject({ retry_of: id, counts: { total: 1 } })
     expect((await run(['watch', again])).exit).toBe(0)
   })
 
@@ -138,7 +138,7 @@ describe('a batch', () => {
     const { id, sequential } = document<Batch>(made)
     expect(sequential).toBe(true)
     // The fault is used up; else it would hit a job of another test.
-    await waitFor('its first prediction', async () => (await service.client.batch(id)).counts.queued < 2)
+    await waitFor('its first prediction', async () => (await service.client.getBatch(id)).counts.queued < 2)
     const watching = runAlone(['watch', id, '--json'])
     expect(document<Batch>(await run(['cancel', id, '--json']))).toMatchObject({ id, stopped: 'canceled' })
     const watched = await watching

@@ -68,9 +68,11 @@ test('waiting ends with its timeout or its signal, and the job continues', async
 test('events follow a job over a lost connection', async () => {
   const { id } = await client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'news' } })
   const seen: string[] = []
-  const job = await client.watch(id, ({ status }) => {
-    if (seen.length === 0) proxy.resetAll()
-    seen.push(status)
+  const job = await client.wait(id, {
+    onUpdate: ({ status }) => {
+      if (seen.length === 0) proxy.resetAll()
+      seen.push(status)
+    },
   })
   expect(job.status).toBe('succeeded')
   expect(seen.length).toBeGreaterThan(1)
@@ -86,46 +88,46 @@ test('a refusal names its code, and what is wrong by pointer', async () => {
 
 test('a batch is submitted, watched to its end, and read by place', async () => {
   const pages = ['cover', 'page one', 'page two']
-  const { id } = await client.submitBatch({
+  const { id } = await client.batch({
     preset: 'story-page',
     items: pages.map((prompt) => ({ input: { prompt } })),
     metadata: { book: 'the fox' },
   })
   const changes: Batch[] = []
-  const batch = await client.watchBatch(id, (change) => changes.push(change), { timeout: 170_000 })
+  const batch = await client.waitBatch(id, { onUpdate: (change) => changes.push(change), timeout: 170_000 })
   expect(batch).toMatchObject({ id, status: 'succeeded', progress: 1, counts: { total: 3, succeeded: 3 } })
   expect(changes.at(-1)).toEqual(batch)
-  expect((await client.batches()).data.map((one) => one.id)).toContain(id)
-  expect(await client.batch(id)).toMatchObject({ metadata: { book: 'the fox' } })
+  expect((await client.listBatches()).data.map((one) => one.id)).toContain(id)
+  expect(await client.getBatch(id)).toMatchObject({ metadata: { book: 'the fox' } })
 
   const first = await client.batchJobs(id, { limit: 2 })
   const rest = await client.batchJobs(id, { limit: 2, cursor: first.next_cursor ?? '' })
   const jobs = [...first.data, ...rest.data]
   expect(jobs.map(({ input }) => input?.prompt)).toEqual(pages)
-  const manifest = await client.manifest(id)
+  const manifest = await client.batchManifest(id)
   expect(manifest.map(({ job, position }) => [job, position])).toEqual(jobs.map((job, place) => [job.id, place]))
 
   const [artifact] = jobs[0]?.artifacts ?? []
   if (!artifact) throw new Error('the cover has no picture')
-  const bytes = await client.file(artifact)
+  const bytes = await client.download(artifact)
   expect(bytes.byteLength).toBe(artifact.bytes)
 })
 
 test('a batch is canceled; what failed is tried again in a new one', async () => {
-  const { id } = await client.submitBatch({
+  const { id } = await client.batch({
     sequential: true,
     items: [1, 2, 3].map((n) => ({ model: 'google/gemini-3-pro', input: { prompt: `part ${n}` } })),
   })
   await client.cancelBatch(id)
-  const over = await client.watchBatch(id, () => undefined, { timeout: 170_000 })
+  const over = await client.waitBatch(id, { timeout: 170_000 })
   expect(over).toMatchObject({ status: 'canceled', stopped: 'canceled' })
-  const again = await client.retryFailed(id)
+  const again = await client.retryBatch(id)
   expect(again).toMatchObject({ retry_of: id, counts: { total: 3 } })
   await client.cancelBatch(again.id)
 })
 
 test('watching a batch that is not ours is refused', async () => {
-  await expect(client.watchBatch('bat_00000000000000000000000000', () => undefined)).rejects.toMatchObject({
+  await expect(client.waitBatch('bat_00000000000000000000000000')).rejects.toMatchObject({
     code: 'not_found',
   })
 })

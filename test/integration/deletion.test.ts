@@ -25,7 +25,7 @@ afterEach(async () => {
 })
 
 const ask = async (method: string, path: string, key = TEST_KEY): Promise<{ status: number; code?: string }> => {
-  const answer = await fetch(service.url + path, { method, headers: { authorization: `Bearer ${key}` } })
+  const answer = await fetch(new URL(path, service.url), { method, headers: { authorization: `Bearer ${key}` } })
   const text = await answer.text()
   return { status: answer.status, ...(answer.ok ? {} : { code: JSON.parse(text).code }) }
 }
@@ -181,25 +181,25 @@ describe('is refused', () => {
 test('a batch keeps its counts when its jobs are deleted, and the remaining jobs continue', async () => {
   const { client } = service
   await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no luck' } } })
-  const batch = await client.submitBatch({
+  const batch = await client.batch({
     preset: 'training-image',
     items: [0, 1, 2, 3].map((n) => picture(`set ${n}`)),
   })
   const over = await waitFor('the batch to end', async () => {
-    const now = await client.batch(batch.id)
+    const now = await client.getBatch(batch.id)
     return now.completed_at !== null && now
   })
   expect(over.counts).toMatchObject({ total: 4, succeeded: 3, failed: 1 })
   const { data } = await client.batchJobs(batch.id)
   for (const { id } of data.slice(0, 2)) await client.delete(id)
-  expect(await client.batch(batch.id)).toEqual(over)
+  expect(await client.getBatch(batch.id)).toEqual(over)
   const left = data.slice(2).map(({ id }: Job) => id)
   expect((await client.batchJobs(batch.id)).data.map(({ id }) => id)).toEqual(left)
-  const lines = await client.manifest(batch.id)
+  const lines = await client.batchManifest(batch.id)
   expect(lines.map(({ job }) => job)).toEqual(left)
   await expectWhole()
   for (const id of left) await client.delete(id)
-  expect(await client.batch(batch.id)).toEqual(over)
+  expect(await client.getBatch(batch.id)).toEqual(over)
   expect((await client.batchJobs(batch.id)).data).toEqual([])
   await expectWhole()
 })

@@ -86,7 +86,7 @@ test('jobs that the first version left in every phase reach their ends, each pai
   for (const id of fresh) expect((await finished(service, id)).status).toBe('succeeded')
   for (const id of paid) expect((await finished({ client: paying }, id)).status).toBe('succeeded')
   for (const { id, tenant } of old.batches) {
-    const batch = await clientOf(tenant).batch(id)
+    const batch = await clientOf(tenant).getBatch(id)
     expect(batch).toMatchObject({ status: 'succeeded', completed_at: expect.any(String) as string })
   }
 

@@ -79,7 +79,7 @@ const errorsOf = async (path: string, body: object) => {
 }
 
 async function download(path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(service.url + path, { headers: { authorization: `Bearer ${TEST_KEY}`, ...headers } })
+  return fetch(new URL(path, service.url), { headers: { authorization: `Bearer ${TEST_KEY}`, ...headers } })
 }
 
 /** What the simulator was sent as the input of a job. */
@@ -122,10 +122,10 @@ describe('a data URI in an input', () => {
     expect(Buffer.from(await file.arrayBuffer()).equals(photo)).toBe(true)
     const part = await download(path, { range: 'bytes=1-3' })
     expect([part.status, await part.text()]).toEqual([206, 'PNG'])
-    expect((await fetch(service.url + path)).status).toBe(401)
+    expect((await fetch(new URL(path, service.url))).status).toBe(401)
 
     const done = await finished(service, job.id)
-    expect(done).toMatchObject({ status: 'succeeded', input: { input_image: path } })
+    expect(done).toMatchObject({ status: 'succeeded', input: { input_image: service.url + path } })
     expect(await sentInput(done)).toMatchObject({ input_image: asPng(photo) })
   })
 
@@ -404,8 +404,9 @@ describe('files that cannot be handed over', () => {
 
 describe('a job with files', () => {
   test('can be tried again while they are there, and not any more when they are gone', async () => {
-    const first = await finished(service, (await submit(restore(asPng(photo)))).id)
+    const first = await submit(restore(asPng(photo)))
     const id = idOf(first.input?.input_image)
+    await finished(service, first.id)
     const { status, body } = await operator.ask<Job>(`/v1/jobs/${first.id}/retry`, { method: 'POST' })
     expect([status, body.input]).toEqual([202, first.input])
     await finished(service, body.id)
@@ -445,7 +446,7 @@ test('a batch shares the files of its defaults, and each item has its own', asyn
   const { status, body: batch } = await operator.ask<Batch>('/v1/batches', { body, headers })
   expect(status).toBe(202)
   const jobs = await waitFor('the batch to be over', async () => {
-    if ((await service.client.batch(batch.id)).completed_at === null) return false
+    if ((await service.client.getBatch(batch.id)).completed_at === null) return false
     return (await service.client.batchJobs(batch.id)).data
   })
   expect(jobs.map((job) => job.status)).toEqual(['succeeded', 'succeeded', 'succeeded'])

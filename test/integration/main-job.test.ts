@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ListOptions } from '../../src/client/client.ts'
-import type { Job, Page } from '../../src/client/types.ts'
+import type { Job } from '../../src/client/types.ts'
 import { finished, inPhase, submitMany } from '../support/finished.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 const post = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
-  fetch(service.url + path, {
+  fetch(new URL(path, service.url), {
     method: 'POST',
     headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
@@ -37,7 +37,7 @@ describe('a job', () => {
     const [artifact] = job.artifacts
     expect(job.output).toEqual([artifact?.url])
 
-    const file = await fetch(service.url + artifact?.url)
+    const file = await fetch(artifact?.url ?? '')
     const bytes = Buffer.from(await file.arrayBuffer())
     expect(file.headers.get('content-type')).toBe('image/png')
     expect(file.headers.get('x-content-type-options')).toBe('nosniff')
@@ -45,10 +45,10 @@ describe('a job', () => {
     expect(bytes.length).toBe(artifact?.bytes)
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifact?.sha256)
 
-    const part = await fetch(service.url + artifact?.url, { headers: { range: 'bytes=1-3' } })
+    const part = await fetch(artifact?.url ?? '', { headers: { range: 'bytes=1-3' } })
     expect(part.status).toBe(206)
     expect(await part.text()).toBe('PNG')
-    const beyond = await fetch(service.url + artifact?.url, { headers: { range: `bytes=${bytes.length}-` } })
+    const beyond = await fetch(artifact?.url ?? '', { headers: { range: `bytes=${bytes.length}-` } })
     expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`])
 
     // Who has it already need not fetch it again; a range of another file, or one that ends before it begins, is the whole.
@@ -62,7 +62,7 @@ describe('a job', () => {
       [{ range: 'bytes=3-1' }, 200],
     ]
     for (const [headers, status] of conditions) {
-      const answer = await fetch(service.url + artifact?.url, { headers: { 'cache-control': 'max-age=0', ...headers } })
+      const answer = await fetch(artifact?.url ?? '', { headers: { 'cache-control': 'max-age=0', ...headers } })
       expect([headers, answer.status, answer.headers.get('etag')]).toEqual([headers, status, etag])
       expect(answer.headers.get('cache-control')).toContain('private')
       await answer.arrayBuffer()
@@ -183,7 +183,7 @@ describe('a job', () => {
     expect((await service.client.history(id)).at(-1)?.at).toBe(job.updated_at)
     const again = await finished(service, (await service.client.retry(id)).id)
     expect([again.user, again.retry_of]).toEqual(['Zoë 1', id])
-    const batch = await service.client.submitBatch({
+    const batch = await service.client.batch({
       defaults: { version: HELLO, user: 'of the batch' },
       items: [{ input: { text: 'a' } }, { input: { text: 'b' }, user: 'its own' }],
     })
@@ -210,12 +210,7 @@ describe('a job', () => {
     for (const id of ids) jobs.push(await finished(service, id))
     const found = async (options: ListOptions): Promise<number[]> => {
       const places: number[] = []
-      let cursor: string | null = null
-      do {
-        const page: Page<Job> = await service.client.list({ ...options, ...(cursor === null ? {} : { cursor }) })
-        places.push(...page.data.map(({ id }) => ids.indexOf(id)))
-        cursor = page.next_cursor
-      } while (cursor !== null)
+      for await (const { id } of service.client.list(options)) places.push(ids.indexOf(id))
       return places
     }
     expect(await found({ user: 'late' })).toEqual([5, 4, 3])
@@ -232,12 +227,12 @@ describe('a job', () => {
     ] satisfies ListOptions[])
       expect([none, await found(none)]).toEqual([none, []])
     const prediction = jobs[2]?.prediction_id ?? ''
-    expect(await found({ prediction_id: prediction })).toEqual([2])
-    expect(await found({ prediction_id: prediction, user: 'late' })).toEqual([])
+    expect(await found({ predictionId: prediction })).toEqual([2])
+    expect(await found({ predictionId: prediction, user: 'late' })).toEqual([])
     const [from = '', to = ''] = [jobs[1]?.created_at, jobs[4]?.created_at]
     const within = jobs.flatMap(({ created_at }, i) => (created_at >= from && created_at < to ? [i] : []))
-    expect(await found({ created_after: from, created_before: to })).toEqual(within.toReversed())
-    expect(await found({ created_after: from, created_before: to, user: 'late', limit: 1 })).toEqual(
+    expect(await found({ createdAfter: from, createdBefore: to })).toEqual(within.toReversed())
+    expect(await found({ createdAfter: from, createdBefore: to, user: 'late', limit: 1 })).toEqual(
       within.filter((i) => i >= 3).toReversed(),
     )
   })

@@ -21,7 +21,7 @@ const call = (
   path: string,
   { headers, ...init }: { method?: string; body?: string; headers?: Record<string, string> } = {},
 ) =>
-  fetch(service.url + path, {
+  fetch(new URL(path, service.url), {
     ...init,
     headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...headers },
   })
@@ -32,13 +32,13 @@ async function make(input: Record<string, string | number>): Promise<Job> {
 }
 
 const digestOf = async (job: Job): Promise<string> => {
-  const bytes = await (await fetch(service.url + job.artifacts[0]?.url)).arrayBuffer()
+  const bytes = await (await fetch(job.artifacts[0]?.url ?? '')).arrayBuffer()
   return createHash('sha256').update(new Uint8Array(bytes)).digest('hex')
 }
 
 test('a manifest names the model, input, cost and outputs, as its schema describes', async () => {
   const job = await make({})
-  const manifest = await service.client.jobManifest(job.id)
+  const manifest = await service.client.manifest(job.id)
   expect(manifest).toMatchObject({
     job: job.id,
     status: 'succeeded',
@@ -75,7 +75,7 @@ test('its hash is the same for the same input in another order, and outlives the
     { guidance: 2, seed: 1 },
     { guidance: 2, seed: 2 },
   ])
-    manifests.push(await service.client.jobManifest((await make(input)).id))
+    manifests.push(await service.client.manifest((await make(input)).id))
   const [first, second, third] = manifests.map(({ input_sha256 }) => input_sha256)
   expect(first).toBe(second)
   expect(first).not.toBe(third)
@@ -85,25 +85,25 @@ test('its hash is the same for the same input in another order, and outlives the
   await redis.hset(keys.job(id), 'completed_at', String(Date.now() - 25 * 3_600_000))
   await redis.zadd(keys.retention, 0, id)
   await waitFor('the input to be removed', async () => (await service.client.get(id)).input === null)
-  expect(await service.client.jobManifest(id)).toMatchObject({ input: null, input_sha256: first, seed: 1 })
+  expect(await service.client.manifest(id)).toMatchObject({ input: null, input_sha256: first, seed: 1 })
 })
 
 test('the same run once more has its seed and version, and gives the same picture', async () => {
   const job = await make({})
-  const { seed, version } = await service.client.jobManifest(job.id)
-  const again = await finished(service, (await service.client.retryPinned(job.id)).id)
+  const { seed, version } = await service.client.manifest(job.id)
+  const again = await finished(service, (await service.client.retry(job.id, { pinned: true })).id)
   expect(again).toMatchObject({ retry_of: job.id, input: { ...job.input, seed } })
   expect(await digestOf(again)).toBe(await digestOf(job))
   const plain = await finished(service, (await service.client.retry(job.id)).id)
   expect(await digestOf(plain)).not.toBe(await digestOf(job))
-  expect((await service.client.jobManifest(again.id)).version).toBe(version)
+  expect((await service.client.manifest(again.id)).version).toBe(version)
 })
 
 test('a version that was resolved is requested again; an explicitly requested version stays', async () => {
   const { id } = await service.client.submit({ version: HELLO, input: { text: 'pinned' } })
   await finished(service, id)
-  expect((await service.client.jobManifest(id)).version).toBe(HELLO)
-  const again = await finished(service, (await service.client.retryPinned(id)).id)
+  expect((await service.client.manifest(id)).version).toBe(HELLO)
+  const again = await finished(service, (await service.client.retry(id, { pinned: true })).id)
   expect(again).toMatchObject({ version: HELLO, status: 'succeeded', output: 'hello pinned' })
 })
 
@@ -131,7 +131,7 @@ test('pinned or not are different requests; what cannot be pinned is refused', a
 test('the manifest of a job that did not begin holds the request; that of a foreign job does not exist', async () => {
   await service.simulator.faults({ predictions: { starting_forever: { next: 1 } } })
   const { id } = await service.client.submit({ version: HELLO, input: { text: 'x' } })
-  expect(await service.client.jobManifest(id)).toMatchObject({
+  expect(await service.client.manifest(id)).toMatchObject({
     version: null,
     seed: null,
     artifacts: [],

@@ -129,7 +129,7 @@ describe('F44 with time enough an output', () => {
     expect(job.status).toBe('succeeded')
     expect(triesOf(id).length).toBeGreaterThan(0)
     const [artifact] = job.artifacts
-    const bytes = Buffer.from(await (await fetch(service.url + artifact?.url)).arrayBuffer())
+    const bytes = Buffer.from(await (await fetch(artifact?.url ?? '')).arrayBuffer())
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifact?.sha256)
     expect(artifact).toMatchObject({ bytes: bytes.length, width: 512 })
     expect(filesOf(dataDir, id)).toEqual(['0'])
@@ -154,7 +154,7 @@ describe('F44 with time enough an output', () => {
       output: [null, job.artifacts[0]?.url],
       artifacts: [{ id: expect.stringMatching(/_1_1$/), width: 512 }],
     })
-    expect((await fetch(service.url + job.artifacts[0]?.url)).status).toBe(200)
+    expect((await fetch(job.artifacts[0]?.url ?? '')).status).toBe(200)
     expect(triesOf(id)).toHaveLength(1)
   })
 
@@ -180,7 +180,7 @@ describe('F44 with time enough an output', () => {
       artifacts: [page],
     } = await finished(service, (await submit(service, 'a page')).id)
     expect(page).toMatchObject({ media_type: 'application/octet-stream', width: null })
-    const answer = await fetch(service.url + page?.url)
+    const answer = await fetch(page?.url ?? '')
     expect(answer.headers.get('content-disposition')).toMatch(/^attachment/)
     expect(await answer.text()).toContain('<html>')
   })

@@ -76,7 +76,7 @@ const submit = (prompt: string): Promise<Job> => service.client.submit(picture(p
 
 /** The artifact as a customer gets it is the one that was recorded. */
 async function expectWhole({ artifacts: [artifact] }: Job): Promise<void> {
-  const response = await fetch(service.url + artifact?.url)
+  const response = await fetch(artifact?.url ?? '')
   const bytes = Buffer.from(await response.arrayBuffer())
   expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifact?.sha256)
   expect(bytes.length).toBe(artifact?.bytes)
@@ -245,9 +245,7 @@ describe('an output of an unknown model', () => {
       'application/octet-stream',
       'application/octet-stream',
     ])
-    const names = await Promise.all(
-      files.map(async ({ url }) => (await fetch(service.url + url)).headers.get('content-disposition')),
-    )
+    const names = await Promise.all(files.map(async ({ url }) => (await fetch(url)).headers.get('content-disposition')))
     expect(names.map((name) => /\.(\w+)"/.exec(name ?? '')?.[1])).toEqual(['txt', 'csv', 'json', 'svg', 'bin', 'bin'])
   })
 
@@ -290,7 +288,7 @@ describe('an output that is being stored can be given up', () => {
 
   test('but the cancel of a batch waits for it', async () => {
     await service.simulator.faults({ files: { status: { code: 503 } } })
-    const { id: batch } = await service.client.submitBatch({ items: [picture('in a batch')] })
+    const { id: batch } = await service.client.batch({ items: [picture('in a batch')] })
     const { id } = await waitFor('its job to be storing', async () => {
       const { data } = await service.client.batchJobs(batch)
       return data.find(({ phase }) => phase === 'storing')
@@ -321,7 +319,7 @@ test.each([
     [`/v1/artifacts/${artifact?.id}`, { authorization: `Bearer ${TEST_KEY}` }],
   ]
   for (const [path, headers] of ways) {
-    const response = await fetch(service.url + path, { headers })
+    const response = await fetch(new URL(path, service.url), { headers })
     expect(await response.text()).toBe(text)
     expect(response.headers.get('content-disposition')).toMatch(/^attachment; filename="[\w.-]+"$/)
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')

@@ -202,8 +202,8 @@ test('a job of a model is not retried once only presets are allowed', async () =
   const raw = await before.client.submit({ model: SCHNELL, input: { prompt: 'x' } })
   await finished(before, raw.id)
   await before.simulator.faults({ create: { status: { code: 422 } } })
-  const batch = await before.client.submitBatch({ items: [{ model: SCHNELL, input: { prompt: 'y' } }] })
-  await before.client.watchBatch(batch.id, () => undefined)
+  const batch = await before.client.batch({ items: [{ model: SCHNELL, input: { prompt: 'y' } }] })
+  await before.client.waitBatch(batch.id)
   await before.stop()
   const after = await startService({ env: { ...keys, ALLOW_RAW_MODELS: 'false' } })
   for (const path of [`/v1/jobs/${raw.id}/retry`, `/v1/batches/${batch.id}/retry-failed`]) {

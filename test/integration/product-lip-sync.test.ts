@@ -84,7 +84,7 @@ async function expectFilm(job: Job): Promise<void> {
   expect(job).toMatchObject({ status: 'succeeded', artifacts: [{ media_type: 'video/mp4' }], error: null })
   const [artifact] = job.artifacts
   if (!artifact) throw new Error('nothing was made')
-  const film = Buffer.from(await client.file(artifact))
+  const film = Buffer.from(await client.download(artifact))
   expect(film.subarray(4, 8).toString('latin1')).toBe('ftyp')
 }
 

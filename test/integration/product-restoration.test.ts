@@ -107,7 +107,7 @@ describe('an order', () => {
   test('reports its progress by webhooks alone, and its picture is kept', async () => {
     const { id } = await order('1001')
     const seen: Job[] = []
-    const done = await service.client.watch(id, (job) => seen.push(job))
+    const done = await service.client.wait(id, { onUpdate: (job) => seen.push(job) })
     expect(done).toMatchObject({
       status: 'succeeded',
       metadata: { order: '1001' },
@@ -117,7 +117,7 @@ describe('an order', () => {
 
     const [artifact] = done.artifacts
     if (!artifact) throw new Error('nothing was made')
-    const restored = Buffer.from(await service.client.file(artifact))
+    const restored = Buffer.from(await service.client.download(artifact))
     const [before, after] = [await looksOf(photo), await looksOf(restored)]
     expect(before.colours).toBe(0)
     expect(after.colours).toBeGreaterThan(10_000)

@@ -68,9 +68,9 @@ describe(`with ${CREATES_PER_MINUTE} creates a minute and no burst, in sequence`
 
   test('the four pictures follow each other at the pace of the limit, and Replicate refuses nothing', async () => {
     const { client } = service
-    const { id } = await client.submitBatch({ ...story, sequential: true })
+    const { id } = await client.batch({ ...story, sequential: true })
     const seen: number[] = []
-    const batch = await client.watchBatch(id, ({ counts }) => seen.push(counts.succeeded))
+    const batch = await client.waitBatch(id, { onUpdate: ({ counts }) => seen.push(counts.succeeded) })
     const { data: jobs } = await client.batchJobs(id)
     expectStory(batch, jobs)
     const seconds = paced(jobs)
@@ -118,12 +118,12 @@ describe('with the full budget', () => {
     const { client } = service
     // None is complete before its file can be fetched.
     await service.simulator.faults({ files: { status: { code: 503 } } })
-    const { id } = await client.submitBatch(story)
+    const { id } = await client.batch(story)
     await waitFor('all four to be made', async () =>
       (await client.batchJobs(id)).data.every(({ phase }) => phase === 'storing'),
     )
     await service.simulator.faults({ files: null })
-    const batch = await client.watchBatch(id, () => undefined)
+    const batch = await client.waitBatch(id)
     expectStory(batch, (await client.batchJobs(id)).data)
     expect((await service.simulator.books()).counts).toMatchObject({ created: 4, throttled: 0 })
   })
@@ -142,7 +142,7 @@ describe('with the full budget', () => {
     expect(accepted).toMatchObject({ status: 'running', counts: { total: 4, queued: 4 } })
     expect((await service.simulator.books()).counts).toEqual(before)
     await upstream.heal()
-    const batch = await service.client.watchBatch(accepted.id, () => undefined)
+    const batch = await service.client.waitBatch(accepted.id)
     expectStory(batch, (await service.client.batchJobs(accepted.id)).data)
   })
 })

@@ -52,7 +52,7 @@ const ended = ({ counts }: Batch): number => counts.succeeded + counts.failed + 
 async function pollAsThePageDid(id: string): Promise<Batch[]> {
   const seen: Batch[] = []
   for (;;) {
-    const batch = await client.batch(id)
+    const batch = await client.getBatch(id)
     seen.push(batch)
     if (batch.completed_at !== null) return seen
     await delay((POLLED_EACH_S * 1000) / FASTER)
@@ -89,7 +89,7 @@ function tookOf({ created_at, completed_at }: Batch, jobs: readonly Job[]): numb
 async function expectWhole({ artifacts }: Pick<Job, 'artifacts'>): Promise<void> {
   const [artifact] = artifacts
   if (!artifact || artifacts.length !== 1) throw new Error('not one picture')
-  const bytes = await client.file(artifact)
+  const bytes = await client.download(artifact)
   expect(createHash('sha256').update(bytes).digest('hex')).toBe(artifact.sha256)
   expect(artifact).toMatchObject({ media_type: 'image/jpeg', bytes: bytes.length, width: 1024, height: 1024 })
 }
@@ -105,12 +105,12 @@ describe(`a set of ${IMAGES} pictures`, () => {
       predictions: { fail: { next: FAILING, error } },
       files: { status: { code: 503, next: 2 } },
     })
-    const answer = await client.submitBatch({ preset: 'training-image', items, metadata: { character: 'fox' } })
+    const answer = await client.batch({ preset: 'training-image', items, metadata: { character: 'fox' } })
     expect(answer).toMatchObject({ status: 'running', progress: 0, success_rate: null, counts: { total: IMAGES } })
     expect(await client.credits()).toMatchObject({ balance: GRANTED - IMAGES * PRICE, held: IMAGES * PRICE })
 
     const watched: Batch[] = []
-    const streamed = client.watchBatch(answer.id, (batch) => watched.push(batch))
+    const streamed = client.waitBatch(answer.id, { onUpdate: (batch) => watched.push(batch) })
     const polled = pollAsThePageDid(answer.id)
     // A picture is shown as it arrives.
     const first = await waitFor('a first picture', async () =>
@@ -146,7 +146,7 @@ describe(`a set of ${IMAGES} pictures`, () => {
   })
 
   test('has a manifest with a line for each, and every file of it is whole', async () => {
-    const lines = await client.manifest(set.id)
+    const lines = await client.batchManifest(set.id)
     expect(lines.map(({ position, metadata, input }) => [position, metadata, input?.seed])).toEqual(
       items.map(({ metadata, input }, position) => [position, metadata, input.seed]),
     )
@@ -172,9 +172,9 @@ describe(`a set of ${IMAGES} pictures`, () => {
 
   test('can have its failed ones tried again, and platform failures are retried within that', async () => {
     await service.simulator.faults({ predictions: { fail: { next: 1 } } })
-    const again = await client.retryFailed(set.id)
+    const again = await client.retryBatch(set.id)
     expect(again).toMatchObject({ retry_of: set.id, counts: { total: FAILING } })
-    expect(await client.watchBatch(again.id, () => undefined)).toMatchObject({
+    expect(await client.waitBatch(again.id)).toMatchObject({
       status: 'succeeded',
       success_rate: 1,
       counts: { succeeded: FAILING },
@@ -200,6 +200,6 @@ describe(`a set of ${IMAGES} pictures`, () => {
     const { sign, tokens } = await signerOf(service)
     const about = aboutPrediction({ prediction_id: first.prediction_id ?? '' }, 'succeeded')
     expect(await sendWebhook(sign(tokens.url(first.id, 1), about))).toBe(200)
-    expect((await client.batch(set.id)).counts.total).toBe(IMAGES)
+    expect((await client.getBatch(set.id)).counts.total).toBe(IMAGES)
   })
 })

@@ -61,7 +61,8 @@ async function age(id: string, ms: number): Promise<void> {
 
 const isGone = (id: string) =>
   waitFor(`${id} to be gone`, async () => (await service.redis.exists(service.keys.job(id))) === 0)
-const read = (path: string | null, headers: Record<string, string> = {}) => fetch(service.url + path, { headers })
+const read = (path: string | null, headers: Record<string, string> = {}) =>
+  fetch(new URL(path ?? '', service.url), { headers })
 const filesOf = (job: Job): string => join(dataDir, 'artifacts', job.tenant, job.id)
 const lasting = (id: string): Promise<Job> => jobBy(`/v1/jobs/${id}?links=lasting`)
 const jobBy = async (path: string): Promise<Job> => (await operator.ask<Job>(path)).body
@@ -255,12 +256,12 @@ test('a job that goes before Replicate forgets its prediction leaves no orphan',
 
 test('a batch is kept as long as the job of it that is kept longest', async () => {
   const items = [RAW, { ...RAW, keep: { job: '20d' } }, { ...RAW, keep: { job: '2d' } }]
-  const { id } = await service.client.submitBatch({ items })
-  await service.client.watchBatch(id, () => undefined)
+  const { id } = await service.client.batch({ items })
+  await service.client.waitBatch(id)
   await age(id, 19 * DAY)
   const due = () => service.redis.zscore(service.keys.retention, id).then(Number)
   await waitFor('the clean-up to look again later', async () => (await due()) > Date.now() + HOUR)
-  expect(await service.client.batch(id)).toMatchObject({ status: 'succeeded' } satisfies Partial<Batch>)
+  expect(await service.client.getBatch(id)).toMatchObject({ status: 'succeeded' } satisfies Partial<Batch>)
   await age(id, 21 * DAY)
   await waitFor('the batch to be gone', async () => (await operator.ask(`/v1/batches/${id}`)).status === 404)
 })
@@ -292,8 +293,8 @@ describe('DELETE', () => {
 
 describe('lasting links', () => {
   test('are given where they are asked for, by every way to read jobs', async () => {
-    const { id } = await service.client.submitBatch({ items: [RAW] })
-    await service.client.watchBatch(id, () => undefined)
+    const { id } = await service.client.batch({ items: [RAW] })
+    await service.client.waitBatch(id)
     const [job] = (await service.client.batchJobs(id)).data
     const url = (await lasting(job?.id ?? '')).artifacts[0]?.url ?? ''
     expect(url).toContain('file=')
@@ -307,7 +308,7 @@ describe('lasting links', () => {
     const headers = { authorization: `Bearer ${TEST_KEY}` }
     expect(await (await read(`/v1/batches/${id}/manifest?links=lasting`, headers)).text()).toContain(url)
     expect((await service.client.get(job?.id ?? '')).artifacts[0]?.url).toContain('expires=')
-    expect((await service.client.get(job?.id ?? '', { links: 'lasting' })).artifacts[0]?.url).toBe(url)
+    expect((await service.client.get(job?.id ?? '', { links: 'lasting' })).artifacts[0]?.url).toBe(service.url + url)
     for (const path of [`/v1/jobs/${job?.id}?links=eternal`, `/v1/jobs/${job?.id}/manifest?links=1`])
       expect(code(await operator.ask(path))).toEqual([422, 'invalid_request'])
     const token = await operator.tokenFor(TEST_KEY, job?.id ?? '')

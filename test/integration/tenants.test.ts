@@ -205,7 +205,7 @@ describe('what belongs to another tenant', () => {
     const client = createClient({ baseUrl: service.url, key: b })
     const seen: string[] = []
     let connected = false
-    const stop = client.changes({
+    const { close } = client.changes({
       onJob: ({ id, completed_at }) => {
         if (completed_at !== null) seen.push(id)
       },
@@ -216,7 +216,7 @@ describe('what belongs to another tenant', () => {
     await operator.finished(a, foreign)
     const own = await operator.submit(b, RIGHT)
     await waitFor('the end of a job', () => seen.includes(own))
-    stop()
+    close()
     expect(new Set(seen)).toEqual(new Set([own]))
   })
 

@@ -43,7 +43,7 @@ export function createOperator(service: TestService) {
 
   async function ask<T = unknown>(path: string, asked: Asked = {}): Promise<Answer<T>> {
     const { key = TEST_KEY, body, method = body === undefined ? 'GET' : 'POST', at = service } = asked
-    const response = await fetch(at.url + path, {
+    const response = await fetch(new URL(path, at.url), {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       headers: {

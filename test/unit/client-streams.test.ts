@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createClient, type Client, type StreamHandlers } from '../../src/client/client.ts'
+import { createClient, type Client, type StreamHandlers, type Subscription } from '../../src/client/client.ts'
 
 /** How a stream of the client ends, and that it leaves nothing behind: against a server that answers by a script. */
 
@@ -42,9 +42,9 @@ const fail = (): never => {
 
 describe('what a handler throws', () => {
   test.each<[string, string, (client: Client) => Promise<unknown>]>([
-    ['watch', event('job', job('queued')), (client) => client.watch('job_1', fail)],
-    ['watch, at the last news', event('job', job('succeeded')), (client) => client.watch('job_1', fail)],
-    ['watchBatch', event('batch', job('queued')), (client) => client.watchBatch('bat_1', fail)],
+    ['wait', event('job', job('queued')), (client) => client.wait('job_1', { onUpdate: fail })],
+    ['wait, at the last news', event('job', job('succeeded')), (client) => client.wait('job_1', { onUpdate: fail })],
+    ['waitBatch', event('batch', job('queued')), (client) => client.waitBatch('bat_1', { onUpdate: fail })],
   ])('ends %s, which rejects with it', async (_what, stream, call) => {
     const { asked, client } = scripted(stream)
     await expect(call(client)).rejects.toBe(oops)
@@ -52,9 +52,22 @@ describe('what a handler throws', () => {
     await until(() => expect(asked[0]?.aborted).toBe(true))
   })
 
-  const subscriptions: [string, string, (client: Client, handlers: StreamHandlers) => () => void][] = [
-    ['onJob of events', event('job', job('queued')), (client, handlers) => client.events('job_1', fail, handlers)],
-    ['onBatch of batchEvents', event('batch', '{}'), (client, handlers) => client.batchEvents('b', fail, handlers)],
+  const subscriptions: [string, string, (client: Client, handlers: StreamHandlers) => Subscription][] = [
+    [
+      'onUpdate of subscribe',
+      event('job', job('queued')),
+      (client, handlers) => client.subscribe('job_1', { onUpdate: fail, ...handlers }),
+    ],
+    [
+      'onUpdate of subscribeBatch',
+      event('batch', '{}'),
+      (client, handlers) => client.subscribeBatch('b', { onUpdate: fail, ...handlers }),
+    ],
+    [
+      'onCursor of changes',
+      event('ready', '{}'),
+      (client, handlers) => client.changes({ onJob: () => undefined, onCursor: fail, ...handlers }),
+    ],
     [
       'onJob of changes',
       event('job', job('queued')),
@@ -70,7 +83,8 @@ describe('what a handler throws', () => {
       'onState after the connection',
       event('job', job('queued')),
       (client, handlers) =>
-        client.events('job_1', () => undefined, {
+        client.subscribe('job_1', {
+          onUpdate: () => undefined,
           onState: (state) => (state === 'open' ? fail() : undefined),
           ...handlers,
         }),
@@ -109,7 +123,7 @@ describe('what a handler throws', () => {
 test('after an event that cannot be read the stream is opened again', async () => {
   vi.useFakeTimers()
   const { client, asked } = scripted(event('job', '{"id": "job_'), event('job', job('succeeded')))
-  const watched = client.watch('job_1', () => undefined)
+  const watched = client.wait('job_1', { onUpdate: () => undefined })
   await vi.advanceTimersByTimeAsync(2_000)
   expect(await watched).toMatchObject({ status: 'succeeded' })
   expect(asked).toHaveLength(2)
@@ -119,13 +133,13 @@ test('a hundred reconnections leave no listener behind', async () => {
   vi.useFakeTimers()
   const listened = vi.spyOn(AbortSignal.prototype, 'addEventListener')
   const { client, asked } = scripted(503)
-  const stop = client.changes({ onJob: () => undefined })
+  const { close } = client.changes({ onJob: () => undefined })
   while (asked.length < 100) await vi.advanceTimersByTimeAsync(8_000)
   const signals = new Set(listened.mock.contexts)
   expect(signals.size).toBeGreaterThan(0)
   const left = [...signals].map((signal) => getEventListeners(signal as AbortSignal, 'abort').length)
   expect(Math.max(...left)).toBeLessThanOrEqual(1)
-  stop()
+  close()
   await vi.advanceTimersByTimeAsync(8_000)
   expect([...signals].flatMap((signal) => getEventListeners(signal as AbortSignal, 'abort'))).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Client } from '../../src/client/client.ts'
+import type { Client, StreamHandlers } from '../../src/client/client.ts'
 import type { Job } from '../../src/client/types.ts'
 import { createRuns } from '../../src/studio/run-store.ts'
 
@@ -24,9 +24,9 @@ function openRuns() {
   let open: (() => void) | undefined
   const client = {
     list: async () => ({ data: [], next_cursor: null }),
-    changes: ({ onState }: Parameters<Client['changes']>[0]) => {
+    changes: ({ onState }: StreamHandlers) => {
       open = () => onState?.('open')
-      return () => undefined
+      return { close: () => undefined }
     },
   } as unknown as Client
   const runs = createRuns(client)

@@ -119,7 +119,7 @@ describe('what a command prints', () => {
   }
 
   test.each<[string, () => void]>([
-    ['get of a job', () => printJob(job, 'http://127.0.0.1')],
+    ['get of a job', () => printJob(job)],
     ['get of a batch', () => printBatch(batch, [job])],
     ['a table', () => printRecords([{ a: HOSTILE }], { json: false, columns: { a: ({ a }) => a, b: () => 'next' } })],
     ['records as JSON', () => printRecords([{ a: HOSTILE }], { json: true, columns: {} })],
@@ -145,7 +145,7 @@ describe('what a command prints', () => {
   })
 
   test('the text of a model arrives unchanged in a pipe, and as the same JSON value on a terminal', () => {
-    expect(printed(false, () => printJob(job, ''))).toContain(`\n${HOSTILE}\n`)
+    expect(printed(false, () => printJob(job))).toContain(`\n${HOSTILE}\n`)
     expect(JSON.parse(printed(true, () => printJson(job)))).toEqual(job)
   })
 })

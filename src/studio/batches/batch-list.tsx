@@ -22,7 +22,7 @@ const REFRESH_MS = 3_000
 export function BatchList() {
   const { client } = useStudio()
   const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery({
-    ...pagesOf(['batches'], client.batches),
+    ...pagesOf(['batches'], client.listBatches),
     refetchInterval: ({ state: { data: read } }) => {
       const pages = read?.pages ?? []
       const running = pages.some((page) => page.data.some(({ completed_at }) => completed_at === null))

@@ -172,7 +172,7 @@ function RetryFailed({ batch, missed }: { batch: Batch; missed: number }) {
   const { client } = useStudio()
   const { send, sending, refusal } = useSend()
   const retry = async () => {
-    const next = await send(batch.id, (idempotencyKey) => client.retryFailed(batch.id, { idempotencyKey }))
+    const next = await send(batch.id, (idempotencyKey) => client.retryBatch(batch.id, { idempotencyKey }))
     if (next) go(batchPath(next.id))
   }
   return (

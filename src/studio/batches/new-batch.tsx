@@ -106,9 +106,7 @@ function BatchForm({ recipe }: { recipe: Recipe }) {
       items: values.map((value) => ({ input: { [varying?.name ?? '']: value } })),
       ...requestOf(rules),
     }
-    const batch = await send(JSON.stringify(request), (idempotencyKey) =>
-      client.submitBatch(request, { idempotencyKey }),
-    )
+    const batch = await send(JSON.stringify(request), (idempotencyKey) => client.batch(request, { idempotencyKey }))
     if (!batch) return
     replace({})
     go(batchPath(batch.id))

@@ -14,7 +14,7 @@ export function useBatch(id: string): { batch: Batch | undefined; ids: readonly 
   const queries = useQueryClient()
   const put = usePutBatch()
   const visible = usePageVisible()
-  const { data: batch, error } = useQuery({ queryKey: keyOf(id), queryFn: () => client.batch(id) })
+  const { data: batch, error } = useQuery({ queryKey: keyOf(id), queryFn: () => client.getBatch(id) })
   const pages = useInfiniteQuery(
     pagesOf(
       [...keyOf(id), 'runs'],
@@ -40,7 +40,10 @@ export function useBatch(id: string): { batch: Batch | undefined; ids: readonly 
   }, [queries, runs, id])
 
   const over = batch === undefined || batch.completed_at !== null
-  useEffect(() => (visible && !over ? client.batchEvents(id, put) : undefined), [client, put, id, visible, over])
+  useEffect(
+    () => (visible && !over ? client.subscribeBatch(id, { onUpdate: put }).close : undefined),
+    [client, put, id, visible, over],
+  )
 
   const problem = batch ? pages.error : error
   return { batch, ids: pages.data ?? NONE, problem: problem && errorText(problem) }
