@@ -143,7 +143,14 @@ const listFields = pageQuery(JOB_ID, 'jobs').extend({
       'Only jobs of this batch, searched like `preset`. `/v1/batches/{id}/jobs` lists them in the order of the batch.',
     ),
   user: user.optional().describe('Only jobs of this `user`.'),
-  prediction_id: z.string().min(1).max(200).optional().describe('Only the job of this prediction of Replicate.'),
+  prediction_id: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe(
+      'Only the job of this prediction of Replicate. From two hours after the completion of the job it is searched like `preset`.',
+    ),
   created_after: time.optional().describe('Only jobs that were created at this time or later.'),
   created_before: time.optional().describe('Only jobs that were created earlier.'),
   links: linksQuery,

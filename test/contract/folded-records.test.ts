@@ -76,7 +76,7 @@ const readAll = async (id: string) => ({
   state: await stateOf(id),
   record: await scene.store.read(id),
   history: await scene.store.history(id),
-  listed: (await scene.store.list('default', { limit: 100 })).find((job) => job.id === id),
+  listed: (await scene.store.list('default', { limit: 100 })).jobs.find((job) => job.id === id),
 })
 type Read = Awaited<ReturnType<typeof readAll>>
 

@@ -579,7 +579,7 @@ test('indexes, counters and the due index equal a recount after any sequence of 
     }
   }
   expect([...seen].sort()).toEqual([...PHASES].sort())
-  const listed = await at.store.list('default', { limit: 1000 })
+  const { jobs: listed } = await at.store.list('default', { limit: 1000 })
   expect(listed.map(({ id }) => id)).toEqual([...ids].sort().toReversed())
 })
 
@@ -687,7 +687,7 @@ test('a purge removes the prediction index, the payload, the idempotency entry, 
   const left = await dump(at)
   expect(Object.keys(left).filter((key) => key.includes(job.id))).toEqual([])
   expect(await at.redis.zrange(at.keys.retention, '0', '-1')).toEqual([])
-  expect((await at.store.list('default', { limit: 10 })).map(({ id }) => id)).toEqual([other.job.id])
+  expect((await at.store.list('default', { limit: 10 })).jobs.map(({ id }) => id)).toEqual([other.job.id])
   expect(untouched.filter((key) => !(key in left))).toEqual([])
 })
 

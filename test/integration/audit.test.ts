@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { closeQueues, createQueues } from '../../src/queues/producer.ts'
 import { createDiskArtifactStore } from '../../src/shared/artifacts/disk-artifact-store.ts'
+import { labelDigest, labelMember } from '../../src/shared/jobs/record/label-member.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { auditReport, simulatorBooks } from '../support/audit.ts'
@@ -26,7 +27,7 @@ let service: TestService
 let jobs: string[]
 beforeAll(async () => {
   service = await startService({ timings: SHORT_TIMINGS, env: { DATA_DIR: dataDir } })
-  const hello = (text: string) => ({ version: HELLO, input: { text } })
+  const hello = (text: string) => ({ version: HELLO, input: { text }, user: text, metadata: { audited: true } })
   await service.simulator.faults({ predictions: { fail: { next: 1 } } })
   jobs = await submitMany(service, 12, (i) => hello(`job ${i}`))
   jobs.push((await service.client.submit({ model: PICTURE, input: { prompt: 'an audited apple' } })).id)
@@ -107,10 +108,17 @@ describe('damage', () => {
     await redis.sadd(keys.open('default'), `${first}:1`, `${ghost}:1`)
     await redis.zadd(keys.unknown('default'), 5, `${first}:9`)
     await redis.zadd(keys.storing, 5, `${second}:1`)
+    const audited = labelDigest(['metadata.audited', 'true'])
+    const stray = labelDigest(['user', 'of nobody'])
+    await redis.zadd(keys.tenantLabels('default'), 0, labelMember(audited, ghost), 0, labelMember(stray, first))
+    await redis.zrem(keys.tenantLabels('default'), labelMember(audited, second))
 
     const expected = [
       'counted queued',
       `index_member_exists ${ghost}`,
+      `index_member_exists ${ghost}`,
+      `index_member_exists ${first}`,
+      `indexed ${second}`,
       `indexed ${first}`,
       `indexed ${second}`,
       `retention ${third}`,

@@ -26,6 +26,21 @@ describe('an acceptance', () => {
     expect(accept([{}])).toEqual([LISTED, { kind: 'first_due', in: RING }])
   })
 
+  test('of jobs with labels lets them be found by these', () => {
+    const [, labels] = accept([
+      { id: 'job_1', user: 'u' },
+      { id: 'job_2', metadata: { deep: {} } },
+      { id: 'job_3', metadata: { a: 1 } },
+    ])
+    expect(labels).toEqual({
+      kind: 'labeled',
+      labels: [
+        { job: 'job_1', label: ['user', 'u'] },
+        { job: 'job_3', label: ['metadata.a', '1'] },
+      ],
+    })
+  })
+
   test('needs room for all jobs where the queue is limited', () => {
     expect(accept([{}, {}], { queuedJobs: 9 })[0]).toEqual({ kind: 'need_queue_room', limit: 9, jobs: 2 })
   })

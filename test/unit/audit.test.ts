@@ -18,6 +18,7 @@ import {
   type Phase,
 } from '../../src/shared/jobs/rules/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { labelDigest, labelMember, labelMembers } from '../../src/shared/jobs/record/label-member.ts'
 import { takesSlot } from '../../src/shared/jobs/rules/sharing.ts'
 import { amountOf } from '../../src/shared/limits/rules/stored.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
@@ -49,6 +50,7 @@ function loadedFrom(state: JobState): LoadedJob {
     state,
     outbox: effects.map(effectKey),
     inTenantIndex: true,
+    labels: labelMembers(state.job),
     inStatusIndexes: [job.status],
     retention: isFinal(job.phase) ? LATER : null,
     due: new Map(members.map((member) => [member, LATER])),
@@ -205,6 +207,7 @@ describe('what names a job', () => {
   const succeeded = loadedFrom(soundState('succeeded'))
   const unknown = loadedFrom(soundState('unknown'))
   const storing = loadedFrom(soundState('storing'))
+  const labeled = loadedFrom(withJob(soundState('running'), { user: 'u', metadata: { a: 1 } }))
   const member = `job:${JOB}`
   const attempt = `attempt:${ATTEMPT}`
   const cases: [string, LoadedJob, string, unknown[]][] = [
@@ -225,6 +228,12 @@ describe('what names a job', () => {
       { ...running, inStatusIndexes: [] },
       `indexed ${JOB}`,
       [['zadd', keys.tenantStatus('default', 'processing'), '0', JOB]],
+    ],
+    [
+      'missing in the index of one of its labels',
+      { ...labeled, labels: labeled.labels.slice(0, 1) },
+      `indexed ${JOB}`,
+      [['zadd', keys.tenantLabels('default'), '0', labelMember(labelDigest(['metadata.a', '1']), JOB)]],
     ],
     [
       'never to be cleaned up',

@@ -412,6 +412,15 @@ describe('a removal', () => {
     ],
     effects: [],
   }
+  test('of a record with labels removes it from their index', () => {
+    const labeled = { ...final, job: { ...final.job, user: 'u', metadata: { a: 1, b: {} } } }
+    const [gone] = only(purgeConsequences(labeled, { remove: 'record', early: false, kept: null }), 'labels_forgotten')
+    expect(gone?.labels).toEqual([
+      ['user', 'u'],
+      ['metadata.a', '1'],
+    ])
+  })
+
   const files = { tenant: 'default', keys: [artifact.key], folders: [] }
   const TABLE: [name: string, purge: Purge, expected: Kind[]][] = [
     ['the index', { remove: 'parts', parts: ['index'], next: 1 }, ['prediction_forgotten', 'clean_up']],
@@ -511,6 +520,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     'job_folded',
     'prediction_forgotten',
     'idempotency_forgotten',
+    'labels_forgotten',
     'prediction_foreign',
     'files_kept',
     'record_removed',
@@ -549,6 +559,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     breaker_pause: true,
     prediction_forgotten: true,
     idempotency_forgotten: true,
+    labels_forgotten: true,
     prediction_foreign: true,
     files_kept: true,
     record_removed: true,

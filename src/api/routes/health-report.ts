@@ -46,7 +46,8 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
   async function waiting(): Promise<Health['waiting']> {
     const known = await tenants.tenants({ limit: TENANTS })
     const limit = Math.max(1, Math.floor(LOOKED_AT / known.length))
-    const jobs = (await Promise.all(known.map(({ id }) => store.list(id, { status: 'queued', limit })))).flat()
+    const lists = await Promise.all(known.map(({ id }) => store.list(id, { status: 'queued', limit })))
+    const jobs = lists.flatMap((list) => list.jobs)
     const counts = new Map<WaitingFor['reason'], number>()
     for (const { waiting_for } of await Promise.all(jobs.map(show)))
       if (waiting_for) counts.set(waiting_for.reason, (counts.get(waiting_for.reason) ?? 0) + 1)

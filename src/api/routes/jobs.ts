@@ -8,7 +8,7 @@ import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { AcceptResult, Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
-import { passes } from '../../shared/jobs/rules/job-filter.ts'
+import { passes, type JobFilter } from '../../shared/jobs/rules/job-filter.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
 import {
   idempotencyOf,
@@ -62,9 +62,12 @@ export interface JobRoutesDependencies {
   full: () => boolean
 }
 
-/** Limits of a scan for jobs by preset or batch, which have no index: jobs in total and per read. */
-const LOOKED_AT = 500
+/** Limits of a search for one page: reads, and jobs per read. */
+const READS = 5
 const CHUNK = 100
+/** Whether the indexes name jobs that the filter does not want. */
+const isSearch = ({ labels: _indexed, ...others }: JobFilter): boolean =>
+  Object.values(others).some((one) => one !== undefined)
 
 /** Representation of a job, with the reason why it waits. `isNew`: it was accepted a moment ago. */
 export type ShowJob = (job: JobRecord, links?: LinkKind, isNew?: boolean) => Promise<Job>
@@ -233,27 +236,20 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function list({ query, principal }: OwnedRequest): Promise<ApiResponse> {
     const { limit, cursor, status, links, filter } = parseListQuery(query)
     const kind = linksFor(principal, links)
-    const { labels, ...others } = filter
-    const isFiltered = labels.length > 0 || Object.values(others).some((one) => one !== undefined)
-    const chunk = isFiltered ? CHUNK : limit
+    const isWanted = (job: JobRecord): boolean => job.status === (status ?? job.status) && passes(job, filter)
     const wanted: JobRecord[] = []
-    let last = cursor
-    for (let looked = chunk; ; looked += chunk) {
-      // Reads one more than the page, to know whether there are more.
-      const jobs = await store.list(principal.tenant, {
-        limit: chunk + 1,
-        ...(status === undefined ? {} : { status }),
-        ...(last === undefined ? {} : { before: last }),
-      })
-      for (const [at, job] of jobs.slice(0, chunk).entries()) {
-        last = job.id
-        const isOfPrediction = job.prediction_id === (filter.prediction_id ?? job.prediction_id)
-        if (isOfPrediction && passes(job, filter)) wanted.push(job)
-        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 ? last : null, kind)
+    const chunk = isSearch(filter) ? CHUNK : limit
+    let before = cursor
+    for (let read = 0; read < READS; read++) {
+      const { jobs, last } = await store.list(principal.tenant, { ...filter, status, before, limit: chunk })
+      for (const [at, job] of jobs.entries()) {
+        if (isWanted(job)) wanted.push(job)
+        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 || last !== null ? job.id : null, kind)
       }
-      if (jobs.length <= chunk) return page(wanted, null, kind)
-      if (looked >= LOOKED_AT) return page(wanted, last ?? null, kind)
+      if (last === null) return page(wanted, null, kind)
+      before = last
     }
+    return page(wanted, before ?? null, kind)
   }
 
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {

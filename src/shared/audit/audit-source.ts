@@ -39,6 +39,8 @@ export interface KeyNames {
   parts: Map<string, string[]>
   /** Tenant indexes: all of a tenant's jobs (status null), or those of one status. */
   tenants: { key: string; tenant: string }[]
+  /** Indexes of a tenant's jobs by labels. */
+  labels: { key: string; tenant: string }[]
   batches: Set<string>
   /** Batches that have more keys than their record, with these parts. */
   batchParts: Map<string, string[]>

@@ -3,6 +3,7 @@ import { mapLimited } from '../values/concurrency.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { labelMembers } from '../jobs/record/label-member.ts'
 import { attemptId, keptFilesOf } from '../jobs/record/due-member.ts'
 import { endsOf, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
 import { filesAfter } from '../jobs/rules/purge.ts'
@@ -11,6 +12,7 @@ import { isTerminal, type Prediction } from '../replicate/rules/prediction.ts'
 import type { WebhookTokens } from '../replicate/rules/webhook-token.ts'
 import { checkKeptMember, checkKeptFiles } from './check-files.ts'
 import { checkInputs, checkUploads } from './check-inputs.ts'
+import { checkLabels } from './check-labels.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './rules/check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './rules/check-upstream.ts'
 import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
@@ -116,6 +118,8 @@ function createWalk(options: AuditOptions, began: number) {
   const skipped: string[] = []
   /** Tenant of every job that was read. */
   const tenants = new Map<string, string>()
+  /** Tenant and member of the index by labels, for each label of a job that was read. */
+  const labeled = new Set<string>()
   const unread = new Set<string>()
   const drafts = new Set<string>()
   const phases = new Map<string, number>()
@@ -139,11 +143,13 @@ function createWalk(options: AuditOptions, began: number) {
     if (result.kind === 'broken') say('record_readable', id, result.detail)
     if (result.kind !== 'job') return
     const { loaded } = result
-    tenants.set(id, loaded.state.job.tenant)
+    const { job } = loaded.state
+    tenants.set(id, job.tenant)
+    for (const member of labelMembers(job)) labeled.add(`${job.tenant} ${member}`)
     problems.push(...checkJob(loaded, checks))
     rememberAttempts(loaded)
-    problems.push(...(await checkInputs(loaded.state.job, { source, keys, artifacts })))
-    if (artifacts && loaded.state.job.phase === 'succeeded') await checkFiles(loaded, artifacts)
+    problems.push(...(await checkInputs(job, { source, keys, artifacts })))
+    if (artifacts && job.phase === 'succeeded') await checkFiles(loaded, artifacts)
   }
 
   /** Older attempts cannot be compared with upstream any more. */
@@ -295,6 +301,8 @@ function createWalk(options: AuditOptions, began: number) {
       const moved = (await source.eventsSince(event)) + drift
       problems.push(...checkCounters(keys.phases, after, phases, moved))
       await visitIndexes(names)
+      const isLabeled = (tenant: string, member: string): boolean => labeled.has(`${tenant} ${member}`)
+      problems.push(...(await checkLabels(source, names, isLabeled)))
       await visitPointers(names)
       const batches = await checkBatches(source, names, checks)
       problems.push(...batches.problems)

@@ -5,6 +5,7 @@ import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
 import { ABSENT_IN_JOB, effectKey, STATUSES, type JobState } from '../jobs/rules/job.ts'
 import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
+import { labelMembers } from '../jobs/record/label-member.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -132,6 +133,8 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     for (const id of ids) all.zscore(keys.unknown(job.account), id)
     for (const id of ids) all.zscore(keys.storing, id)
     for (const id of owned) all.get(keys.prediction(job.account, id))
+    const members = labelMembers(job)
+    for (const member of members) all.zscore(keys.tenantLabels(job.tenant), member)
     const replies = await run(all)
     const take = <T>(schema: z.ZodType<T>): T => schema.parse(replies.shift(), ZOD_ERRORS)
     const scores = <K>(names: readonly K[]): Map<K, number> =>
@@ -169,6 +172,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       unknown: scores(numbers),
       storing: scores(numbers),
       owners: new Map(owned.map((id) => [id, take(text)])),
+      labels: [...scores(members).keys()],
     }
     return { isDraft: batchState === 'draft', loaded }
   }

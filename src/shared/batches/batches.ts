@@ -34,7 +34,7 @@ export function createBatches({
   log,
 }: {
   store: BatchStore
-  jobs: JobReader & Pick<JobFinder, 'list' | 'idempotent'> & DueTimes
+  jobs: JobReader & Pick<JobFinder, 'idempotent'> & DueTimes
   lifecycle: Lifecycle
   doorbells: Doorbells
   inputs: Pick<Inputs, 'attach' | 'release'>

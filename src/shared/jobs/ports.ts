@@ -1,6 +1,7 @@
 import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
+import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptLimits } from './rules/acceptance.ts'
 import type { Crowd } from './rules/sharing.ts'
@@ -92,10 +93,24 @@ export interface JobLoader {
   load(id: string): Promise<Snapshot>
 }
 
+/** What indexes know of the jobs of a list. */
+export interface JobQuery extends Pick<
+  Partial<JobFilter>,
+  'labels' | 'prediction_id' | 'created_after' | 'created_before'
+> {
+  status?: Status | undefined
+  /** Only older jobs than this id. */
+  before?: string | undefined
+  limit: number
+}
+
 /** Finds jobs, and reads what happened to one. */
 export interface JobFinder {
-  /** Newest first. `before`: the last id of the previous page. */
-  list(tenant: string, options: { status?: Status; limit: number; before?: string }): Promise<JobRecord[]>
+  /**
+   * Jobs that can match, newest first; whether one does, its record decides (`passes`), except for its prediction. `last`: the
+   * id after which to continue; null: there are no more. There may be more although fewer than `limit` are returned.
+   */
+  list(tenant: string, query: JobQuery): Promise<{ jobs: JobRecord[]; last: string | null }>
   /** The job that an idempotency entry names, and the digest of the request's body. */
   idempotent(entry: string): Promise<{ job: string; body: string } | null>
   /** Oldest first. */

@@ -14,6 +14,7 @@ import {
 } from '../../jobs/rules/job.ts'
 import { attemptId, dueAttempt, dueEffect, dueJob } from '../../jobs/record/due-member.ts'
 import { slotsOf, type JobKeys } from '../../jobs/record/job-keys.ts'
+import { labelMembers } from '../../jobs/record/label-member.ts'
 import { takesSlot } from '../../jobs/rules/sharing.ts'
 import { isGivenUp } from '../../jobs/rules/submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../../jobs/rules/keep.ts'
@@ -32,6 +33,8 @@ export interface LoadedJob {
   outbox: string[]
   inTenantIndex: boolean
   inStatusIndexes: Status[]
+  /** Its members of the index by labels. */
+  labels: string[]
   /** Score; null: not in the index. */
   retention: number | null
   /** Scores of its members of the due index: the job, its attempts and its outbox rows, where they are due. */
@@ -226,6 +229,15 @@ function checkIndexes({ state, now, ...loaded }: LoadedJob, { keys, timings }: C
     if (!listed && status === job.status)
       problems.push(say('indexed', job.id, `not in the index of ${status}`, [['zadd', key, '0', job.id]]))
   }
+  // The jobs of a release without this index have no member at all.
+  if (loaded.labels.length > 0)
+    for (const member of labelMembers(job))
+      if (!loaded.labels.includes(member))
+        problems.push(
+          say('indexed', job.id, 'not in the index of one of its labels', [
+            ['zadd', keys.tenantLabels(job.tenant), '0', member],
+          ]),
+        )
   const final = isFinal(job.phase)
   if (final && loaded.retention === null) {
     const at = String(

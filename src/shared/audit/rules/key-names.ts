@@ -5,6 +5,7 @@ export const noKeyNames = (): KeyNames => ({
   jobs: new Set(),
   parts: new Map(),
   tenants: [],
+  labels: [],
   batches: new Set(),
   batchParts: new Map(),
   tenantBatches: [],
@@ -24,6 +25,7 @@ export function sortKeyName(names: KeyNames, key: string, [kind, id = '', ...res
   if (kind === 'job' && part === undefined) names.jobs.add(id)
   else if (kind === 'job' && part) append(names.parts, id, part)
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
+  else if (kind === 'tenant' && part === 'labels') names.labels.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
   else if (kind === 'files' && part === undefined) names.keptFiles.add(id)

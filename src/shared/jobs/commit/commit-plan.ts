@@ -1,5 +1,6 @@
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
+import { labelDigest, labelMember } from '../record/label-member.ts'
 import { type AcceptLimits, acceptanceOf } from '../rules/acceptance.ts'
 import { consequencesOf } from '../rules/commit-consequences.ts'
 import type { Consequence } from '../rules/consequence.ts'
@@ -100,6 +101,11 @@ export function planAcceptance(
           .add('zadd_all', keys.tenantStatus(tenant, one.status), ...ids)
           .add('hincrby', keys.phases, one.phase, jobs.length)
         break
+      case 'labeled': {
+        const members = one.labels.map(({ job, label }) => labelMember(labelDigest(label), job))
+        input.add('zadd_all', keys.tenantLabels(tenant), ...members)
+        break
+      }
       case 'first_due':
         input.add('zadd_in', keys.due, one.in, ...ids.map((id) => dueJob(id).member))
         break

@@ -1,5 +1,6 @@
 import { attemptId, dueAttempt, dueEffect, dueJob, keptFilesMember } from '../record/due-member.ts'
 import { slotsOf, type JobKeys } from '../record/job-keys.ts'
+import { labelDigest, labelMember } from '../record/label-member.ts'
 import type { Consequence, Settlement } from '../rules/consequence.ts'
 import type { Moment } from '../rules/decision.ts'
 import { attemptOf, effectKey, type JobRecord, type JobState } from '../rules/job.ts'
@@ -134,6 +135,9 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       return
     case 'idempotency_forgotten':
       input.add('del', keys.idempotency(one.entry))
+      return
+    case 'labels_forgotten':
+      for (const label of one.labels) input.add('zrem', keys.tenantLabels(tenant), labelMember(labelDigest(label), id))
       return
     case 'prediction_foreign':
       input.add('zadd_in', keys.foreign(one.account), 0, one.prediction)

@@ -16,6 +16,7 @@ import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } fro
 import type { CommitRunner } from './commit-script.ts'
 import { createRedisCreationBreaker } from '../../limits/redis-creation-breaker.ts'
 import { createRedisDueIndex } from '../indexes/redis-due-index.ts'
+import { createRedisJobLists } from '../indexes/redis-job-lists.ts'
 import { createRedisPredictionIndex } from '../indexes/redis-prediction-index.ts'
 import { createRedisRunTimes } from '../indexes/redis-run-times.ts'
 import { crowdsOf } from '../rules/sharing.ts'
@@ -95,6 +96,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
+  const lists = createRedisJobLists({ redis, keys })
   const shared = { redis, keys, timings, account: options.account, now: clock.now }
   return {
     ...createRedisPredictionIndex(shared),
@@ -104,10 +106,16 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     load,
     read: async (id) => (await readMany([id]))[0] ?? null,
 
-    async list(tenant, { status, limit, before }) {
-      const index = status ? keys.tenantStatus(tenant, status) : keys.tenantJobs(tenant)
-      const from = before === undefined ? '+' : `(${before}`
-      return readMany(await redis.zrange(index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, limit))
+    async list(tenant, query) {
+      const { prediction_id, before } = query
+      if (prediction_id !== undefined) {
+        const [owner] = await readMany(await lists.ownerIds(options.account, prediction_id))
+        if (owner?.tenant === tenant)
+          return { jobs: before === undefined || owner.id < before ? [owner] : [], last: null }
+      }
+      const { ids, last } = await lists.listIds(tenant, query)
+      const isWanted = (job: JobRecord): boolean => job.prediction_id === (prediction_id ?? job.prediction_id)
+      return { jobs: (await readMany(ids)).filter(isWanted), last }
     },
 
     async create(job, idempotency, commitId, limits = { queuedJobs: null }) {

@@ -31,6 +31,8 @@ export function createJobKeys(prefix: string) {
     /** sorted sets, all scores 0: ids are ULIDs, so they sort by creation */
     tenantJobs: (tenant: string) => `${tag}:tenant:${tenant}:jobs`,
     tenantStatus: (tenant: string, status: Status) => `${tag}:tenant:${tenant}:jobs:${status}`,
+    /** sorted set, all scores 0: a member for each label of each job (label-member.ts) */
+    tenantLabels: (tenant: string) => `${tag}:tenant:${tenant}:labels`,
     /** string: time of the last sweep in any process, ms */
     swept: `${tag}:swept`,
     /** hash: phase -> number of jobs */

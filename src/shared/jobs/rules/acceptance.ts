@@ -1,5 +1,6 @@
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import type { JobRecord, Phase, Status } from './job.ts'
+import { labelsOf, type Label } from './job-filter.ts'
 import type { Timings } from './timings.ts'
 
 /** Limit of a tenant's jobs that wait in the queue; null: none. */
@@ -17,6 +18,8 @@ export type AcceptConsequence =
   | { kind: 'hold'; total: number; batch: string | null; holds: { job: string; amount: number }[] }
   /** The jobs are in the tenant's lists, and counted by phase. */
   | { kind: 'listed'; status: Status; phase: Phase }
+  /** The jobs are found by these labels. */
+  | { kind: 'labeled'; labels: { job: string; label: Label }[] }
   /** When the jobs are due for the first time, from the acceptance on. */
   | { kind: 'first_due'; in: number }
 
@@ -36,6 +39,8 @@ export function acceptanceOf(
   if (holds.length > 0)
     all.push({ kind: 'hold', total: holds.reduce((sum, { amount }) => sum + amount, 0), batch, holds })
   all.push({ kind: 'listed', status, phase })
+  const labels = jobs.flatMap((job) => labelsOf(job).map((label) => ({ job: job.id, label })))
+  if (labels.length > 0) all.push({ kind: 'labeled', labels })
   // Not later than the first deadline of a start.
   all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000)) })
   return all

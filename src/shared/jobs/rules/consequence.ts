@@ -1,6 +1,7 @@
 import type { AttemptChanges, BatchStop, JobChanges, Moment, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history.ts'
 import type { Cause, Effect, FinalPhase, JobRecord, Phase, Status } from './job.ts'
+import type { Label } from './job-filter.ts'
 import type { KeptFiles } from './purge.ts'
 
 /**
@@ -122,6 +123,8 @@ type Removal =
   | { kind: 'prediction_forgotten'; account: string; prediction: string }
   /** A repeated submission makes a new job. */
   | { kind: 'idempotency_forgotten'; entry: string }
+  /** The job is no longer found by these labels. */
+  | { kind: 'labels_forgotten'; labels: Label[] }
   /** A listing that still shows the prediction does not count it as an orphan. */
   | { kind: 'prediction_foreign'; account: string; prediction: string }
   /** Files that outlive the record; `bytes` and `files`: what they count for the quota of their tenant. */

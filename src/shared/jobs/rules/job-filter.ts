@@ -38,8 +38,8 @@ export interface JobFilter {
   created_before?: number | undefined
 }
 
-/** Whether a job passes the filter, except for its prediction. */
-export function passes(job: JobRecord, filter: Omit<JobFilter, 'prediction_id'>): boolean {
+/** Whether a job passes the filter, except for its prediction: only the index knows earlier ones. */
+export function passes(job: JobRecord, filter: JobFilter): boolean {
   const { labels, preset, batch, created_after = -Infinity, created_before = Infinity } = filter
   if (job.preset !== (preset ?? job.preset) || job.batch !== (batch ?? job.batch)) return false
   if (job.created_at < created_after || job.created_at >= created_before) return false

@@ -1,6 +1,7 @@
 import { amountOf } from '../../limits/rules/stored.ts'
 import type { Consequence } from './consequence.ts'
 import type { JobState } from './job.ts'
+import { labelsOf } from './job-filter.ts'
 import { owesRecord, type Purge, type PurgePart } from './purge.ts'
 import { inputHash } from './run-facts.ts'
 
@@ -46,6 +47,8 @@ function recordRemoval(
   // Files that are kept forever no longer count: nothing refers to them.
   if (amount.files > 0) all.push({ kind: 'stored', ...(kept ? amount : { bytes: 0, files: 0 }) })
   if (kept) all.push({ kind: 'files_kept', kept: kept.files, until: kept.until, ...amount })
+  const labels = labelsOf(job)
+  if (labels.length > 0) all.push({ kind: 'labels_forgotten', labels })
   all.push({ kind: 'record_removed' })
   return all
 }
