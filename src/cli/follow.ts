@@ -3,7 +3,7 @@ import type { Batch, Job } from '../client/types.ts'
 import { Interrupted } from './failures.ts'
 import { bar, createLiveLines } from './live-lines.ts'
 import { writeLine, type Screen } from './terminal.ts'
-import { batchLine, nameOf, percent, span, stateOf } from './format.ts'
+import { batchLine, labelOf, percent, span, stateOf } from './format.ts'
 
 /** Progress display while jobs run; off with `json`. */
 
@@ -77,13 +77,14 @@ export async function followJob(
   }
   const line = (): string[] => {
     const seconds = (Date.now() - began) / 1000
-    return [`${nameOf(job)}  ${bar(shareOf(job), seconds)}  ${stateOf(job)}  ${span(seconds)}`]
+    return [`${labelOf(job)}  ${bar(shareOf(job), seconds)}  ${stateOf(job)}  ${span(seconds)}`]
   }
   return animated(screen, line, () => follow(() => undefined))
 }
 
-const shareOf = ({ status, progress }: Job): number | null =>
-  status === 'succeeded' ? 1 : status === 'queued' ? 0 : progress
+/** null: unknown, such as the time that copying takes. */
+const shareOf = ({ status, phase, progress }: Job): number | null =>
+  status === 'succeeded' ? 1 : status === 'queued' ? 0 : phase === 'storing' ? null : progress
 
 /** The batch once it has completed, with a table of its jobs on a terminal and a line for each change elsewhere. */
 export async function followBatch(
@@ -150,7 +151,7 @@ export function batchTable(batch: Batch, jobs: readonly Job[], seconds: number, 
   const from = Math.max(0, Math.min(live === -1 ? inOrder.length : live, inOrder.length - rows))
   const lines = inOrder.slice(from, from + rows).map((job) => {
     const place = String((job.position ?? 0) + 1).padStart(String(batch.counts.total).length)
-    return `  ${place}  ${bar(shareOf(job), seconds, 12)}  ${nameOf(job)}  ${stateOf(job)}`
+    return `  ${place}  ${bar(shareOf(job), seconds, 12)}  ${stateOf(job)}  ${labelOf(job)}`
   })
   const more = inOrder.length - lines.length
   const left =

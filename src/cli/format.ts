@@ -1,3 +1,4 @@
+import { titleOf } from '../client/client.ts'
 import type { Artifact, Batch, Job } from '../client/types.ts'
 
 /** Formats jobs, batches, amounts and times for a terminal. */
@@ -26,11 +27,21 @@ export function span(seconds: number): string {
 export const nameOf = ({ preset, model, deployment, version }: Job): string =>
   preset ?? model ?? deployment ?? version ?? 'job'
 
-/** Waiting reason, or progress. */
-export function stateOf({ status, progress, waiting_for, error }: Job): string {
+const TITLE_LENGTH = 60
+
+/** What tells a job from others: the text of its input, else its target. */
+export function labelOf(job: Job): string {
+  const title = titleOf(job)?.replaceAll(/\s+/g, ' ')
+  if (!title) return nameOf(job)
+  return title.length <= TITLE_LENGTH ? title : `${title.slice(0, TITLE_LENGTH - 1)}…`
+}
+
+/** Waiting reason, or progress. A job whose files are being copied has no progress. */
+export function stateOf({ status, phase, progress, waiting_for, error }: Job): string {
   // A cancel needs no reason.
   if (error && error.code !== status) return `${status}: ${error.code}`
   if (waiting_for && waiting_for.reason !== 'budget') return `${status} (${waiting_for.reason})`
+  if (phase === 'storing') return `${status} (storing)`
   return progress !== null && status === 'processing' ? `${status} ${percent(progress)}` : status
 }
 

@@ -1,6 +1,6 @@
 import type { Batch, Job } from '../client/types.ts'
 import { printLine, printText } from './terminal.ts'
-import { batchLine, credits, nameOf, secondsBetween, span, stateOf } from './format.ts'
+import { batchLine, credits, labelOf, nameOf, secondsBetween, span, stateOf } from './format.ts'
 
 /** Results of commands on stdout. */
 
@@ -28,7 +28,8 @@ export function endOf(job: Job): string {
   return `${job.id} ${stateOf(job)} after ${took}${cost}${why}`
 }
 
-function printTable(rows: readonly (readonly [string, string | null])[]): void {
+/** Names and values; a value that is absent has no line. */
+export function printTable(rows: readonly (readonly [string, string | null])[]): void {
   const width = Math.max(...rows.map(([name]) => name.length))
   for (const [name, value] of rows) if (value !== null && value !== '') printLine(`${name.padEnd(width)}  ${value}`)
 }
@@ -39,6 +40,7 @@ export function printJob(job: Job): void {
     ['status', stateOf(job)],
     ['waits for', job.waiting_for?.detail ?? null],
     ['target', nameOf(job)],
+    ['user', job.user],
     ['batch', job.batch],
     ['prediction', job.prediction_id],
     ['attempt', String(job.attempt)],
@@ -67,4 +69,4 @@ export function printBatch(batch: Batch, jobs: readonly Job[]): void {
 
 /** A job in one line. */
 export const jobLine = (job: Job): string =>
-  [job.position === null ? '-' : String(job.position + 1), job.id, stateOf(job), nameOf(job)].join('  ')
+  [job.position === null ? '-' : String(job.position + 1), job.id, stateOf(job), labelOf(job)].join('  ')

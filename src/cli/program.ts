@@ -1,5 +1,8 @@
 import { Command } from 'commander'
 import type { DefineCommand, Finish } from './command.ts'
+import { addUpload } from './file-commands.ts'
+import { addHealth } from './health-command.ts'
+import { addList } from './list-command.ts'
 import { addReadCommands } from './read-commands.ts'
 import { addBatch, addSubmit } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
@@ -106,6 +109,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   addSubmit(program, finish)
   addBatch(program, finish)
   addReadCommands(program, finish)
+  addList(program, finish)
+  addUpload(program, finish)
+  addHealth(program, finish)
   addOperatorCommands(program, finish)
   await program.parseAsync(args, { from: 'user' })
   return exit

@@ -7,10 +7,10 @@ import { everyJob, followBatch, followJob, stillRunning, interruptible } from '.
 import { printBatch, printJob } from './print-job.ts'
 import { printRecords } from './print-records.ts'
 import { outcome, reportBatch, reportJob } from './submit-commands.ts'
-import { printJson, printLine, printText } from './terminal.ts'
+import { note, printJson, printLine, printText } from './terminal.ts'
 import { credits, span } from './format.ts'
 
-/** `get`, `watch`, `cancel`, `retry` and `presets`: commands for existing objects, over the API. */
+/** `get`, `watch`, `logs`, `cancel`, `retry`, `delete` and `presets`: commands for existing objects, over the API. */
 
 interface LookOptions extends ConnectionOptions {
   save?: string
@@ -85,6 +85,28 @@ async function retry(id: string, options: LookOptions): Promise<number> {
   return EXIT.ok
 }
 
+async function logs(id: string, options: LookOptions): Promise<number> {
+  if (isBatch(id)) throw new UsageError('logs is for a job, not for a batch')
+  const client = await connect(options)
+  const found = await client.logs(id)
+  if (options.json) printJson(found)
+  else if (found.logs === null) note('No logs: the prediction does not exist yet, or Replicate has removed them.')
+  else {
+    if (found.truncated) note('The beginning is missing.')
+    printText(found.logs.endsWith('\n') ? found.logs : `${found.logs}\n`)
+  }
+  return EXIT.ok
+}
+
+async function remove(id: string, options: LookOptions): Promise<number> {
+  if (isBatch(id)) throw new UsageError('delete is for a job, not for a batch')
+  const client = await connect(options)
+  await client.delete(id)
+  if (options.json) printJson({ id, deleted: true })
+  else printLine(`${id}  deleted`)
+  return EXIT.ok
+}
+
 export function addReadCommands(program: Command, finish: Finish): void {
   about(program, 'get', ['shows a job or batch', 'Shows a job or batch as it is now.'], finish, get).option(
     '--lasting-links',
@@ -117,6 +139,20 @@ export function addReadCommands(program: Command, finish: Finish): void {
     finish,
     retry,
   ).option('--pinned', 'of a job: run the same version with the same seed')
+  about(
+    program,
+    'logs',
+    ['shows the logs of a job', 'Shows the end of the logs of a job, as long as Replicate keeps them.'],
+    finish,
+    logs,
+  )
+  about(
+    program,
+    'delete',
+    ['deletes a finished job', 'Deletes a finished job with its files before its retention ends.'],
+    finish,
+    remove,
+  )
   const command = program
     .command('presets')
     .argument('[name]', 'show only this preset, with its input schema')

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import type { FileSource, Input } from '../client/client.ts'
+import { localFile } from '../client/node.ts'
 import type { BatchItem, Json, JsonObject } from '../client/types.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 import { isObject } from '../shared/values/json.ts'
@@ -63,3 +65,30 @@ export function readPair(name: string, pair: string): [string, Json] {
 
 export const readPairs = (name: string, pairs: readonly string[] = []): JsonObject =>
   Object.fromEntries(pairs.map((pair) => readPair(name, pair)))
+
+/**
+ * Fields of an input: as `readPair`, and `image=@photo.png` is a file of this machine. `@@` begins a text with an at sign.
+ */
+export async function readInput(pairs: readonly string[] = []): Promise<Input> {
+  const fields = await Promise.all(
+    pairs.map(async (pair) => {
+      const [field, value] = readPair('input', pair)
+      if (!pair.slice(field.length + 1).startsWith('@') || typeof value !== 'string') return [field, value] as const
+      return [field, value.startsWith('@@') ? value.slice(1) : await readableFile(value.slice(1))] as const
+    }),
+  )
+  return Object.fromEntries(fields)
+}
+
+/** A file of this machine, which can be read now. */
+export async function readableFile(path: string): Promise<FileSource> {
+  try {
+    const file = await open(path)
+    const isFile = (await file.stat()).isFile()
+    await file.close()
+    if (!isFile) throw new Error('it is not a file')
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read: ${messageOf(error)}`)
+  }
+  return localFile(path)
+}

@@ -7,7 +7,8 @@ import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { batchLine, secondsBetween, span } from './format.ts'
 import { endOf, jobLine, printResult, withSaved } from './print-job.ts'
-import { readItems, readObject, readPairs } from './read-input.ts'
+import { readInput, readItems, readObject, readPairs } from './read-input.ts'
+import { collect, whole } from './option-values.ts'
 import { saveFiles } from './save-files.ts'
 import { note, printJson, printLine } from './terminal.ts'
 
@@ -26,6 +27,7 @@ interface TargetOptions extends ConnectionOptions {
 interface SubmitCommandOptions extends TargetOptions {
   input?: string[]
   inputFile?: string
+  user?: string
   timeout?: number
   startWithin?: number
   wait?: boolean
@@ -36,13 +38,6 @@ interface BatchCommandOptions extends TargetOptions {
   stopOnFailureRate?: number
   maxSpend?: number
   wait: boolean
-}
-
-const collect = (value: string, before: string[] = []): string[] => [...before, value]
-
-const whole = (name: string) => (text: string) => {
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--${name} ${text}: expected a whole number`)
-  return Number(text)
 }
 
 function share(text: string): number {
@@ -79,8 +74,9 @@ export function addSubmit(program: Command, finish: Finish): void {
     .command('submit')
     .summary('submits a job')
     .description('Submits a job. Prints its id, or its result with --wait.')
-    .option('--input <field=value>', 'a field of the input; JSON, or else a text; repeatable', collect)
+    .option('--input <field=value>', 'a field of the input: JSON, @file, or else a text; repeatable', collect)
     .option('--input-file <file>', 'the input as a JSON object; - is the standard input')
+    .option('--user <user>', 'the user of your product for whom the job is made')
     .option('--timeout <seconds>', 'maximum duration of the prediction', whole('timeout'))
     .option('--start-within <seconds>', 'maximum wait in the queue', whole('start-within'))
     .option('--wait', 'wait for completion; --save waits too')
@@ -91,11 +87,12 @@ export function addSubmit(program: Command, finish: Finish): void {
 }
 
 async function submit(options: SubmitCommandOptions): Promise<number> {
-  const { inputFile, input, metadata, timeout, startWithin, wait, save, json = false } = options
+  const { inputFile, input, metadata, user, timeout, startWithin, wait, save, json = false } = options
   const request = {
     ...targetOf(options),
-    input: { ...(inputFile === undefined ? {} : await readObject(inputFile)), ...readPairs('input', input) },
+    input: { ...(inputFile === undefined ? {} : await readObject(inputFile)), ...(await readInput(input)) },
     metadata: readPairs('metadata', metadata),
+    user,
     timeout,
     start_within: startWithin,
   }

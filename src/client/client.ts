@@ -65,6 +65,7 @@ export type {
   SubmitRequest,
 } from './files.ts'
 export { isComplete, isFinal } from './options.ts'
+export { titleOf } from './title.ts'
 export type * from './options.ts'
 // Of the same name in the types of the API, where a service that is not ready says more.
 export type { Readiness } from './options.ts'

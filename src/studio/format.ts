@@ -1,3 +1,4 @@
+import { titleOf as textOf } from '../client/client.ts'
 import type { Job, Json } from '../client/types.ts'
 
 /** "40 ms", "0.8 s", "12 s", "3 m 04 s", "2 h 10 m": at most two units. */
@@ -69,19 +70,9 @@ export function bytes(count: number): string {
   return `${(count / 1_000_000).toFixed(1)} MB`
 }
 
-/** Title of a run: its prompt, or another text of its input. */
+/** Title of a run: its text, else its recipe. */
 export function titleOf(job: Job): string {
-  const input = job.input ?? {}
-  for (const name of ['prompt', 'text', 'message', 'query']) {
-    const value = input[name]
-    if (typeof value === 'string' && value.trim() !== '') return value.trim()
-  }
-  // Any other text of several words; a single word is a setting.
-  const text = Object.values(input).find(
-    (value) => typeof value === 'string' && /\S\s+\S/.test(value) && !isAddress(value),
-  )
-  if (typeof text === 'string') return text.trim()
-  return job.preset === null ? sourceOf(job) : humanize(job.preset.replaceAll('-', '_'))
+  return textOf(job) ?? (job.preset === null ? sourceOf(job) : humanize(job.preset.replaceAll('-', '_')))
 }
 
 /** The requested model, deployment or version. */
@@ -92,10 +83,6 @@ export function sourceOf(job: Job): string {
 
 export function shortSourceOf(job: Job): string {
   return job.preset ?? sourceOf(job).split('/').at(-1) ?? ''
-}
-
-export function isAddress(text: string): boolean {
-  return /^(https?:\/\/|\/v1\/|data:)/.test(text)
 }
 
 /** The path of a file on this service, as an input refers to it. Nothing is loaded from other hosts. */

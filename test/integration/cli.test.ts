@@ -7,6 +7,7 @@ import { runProgram } from '../../src/cli/program.ts'
 import type { Batch, Job, Preset } from '../../src/client/types.ts'
 import { freePort } from '../support/free-port.ts'
 import { ended, genqueue, runGenqueue, serviceEnv, startGenqueue, type Ended } from '../support/genqueue.ts'
+import { noisyPicture } from '../support/picture.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -67,6 +68,21 @@ describe('submit', () => {
     const { input, metadata } = document<Job>(await run([...args, '--metadata', 'page="7"'], folder))
     expect(input).toMatchObject({ prompt: 'from the file', seed: 2 })
     expect(metadata).toEqual({ page: '7' })
+  })
+
+  test('uploads a file that an input names, and nothing that is a text', async () => {
+    const folder = tempDir()
+    writeFileSync(join(folder, 'old photo.png'), await noisyPicture(8))
+    const args = ['submit', '--model', 'flux-kontext-apps/restore-image', '--input', 'input_image=@old photo.png']
+    const job = document<Job>(await run([...args, '--user', '42', '--wait', '--json'], folder))
+    expect(job).toMatchObject({ status: 'succeeded', user: '42' })
+    expect(String(job.input?.['input_image'])).toMatch(new RegExp(`^${service.url}/v1/uploads/upl_\\w+$`))
+
+    const missing = await run(['submit', '--preset', 'story-page', '--input', 'prompt=@fox.png'], folder)
+    expect(missing).toMatchObject({ exit: 2, stdout: '' })
+    expect(missing.stderr).toContain('fox.png cannot be read: ENOENT')
+    const text = await run(['submit', '--preset', 'story-page', '--input', 'prompt=@@fox', '--json'], folder)
+    expect(document<Job>(text).input?.['prompt']).toBe('@fox')
   })
 
   test('--save writes the files under names of our own', async () => {
@@ -183,6 +199,44 @@ describe('a job that is there', () => {
     expect(await run(['retry', `bat_${'0'.repeat(26)}`, '--pinned'])).toMatchObject({ exit: 2 })
   })
 
+  test('is found in the list by what is known of it, with its prompt', async () => {
+    const about = ['--metadata', 'page=7', '--user', 'ada']
+    const made = await run([
+      'submit',
+      '--preset',
+      'story-page',
+      '--input',
+      'prompt=a fox on an island',
+      ...about,
+      '--wait',
+    ])
+    expect(made.exit).toBe(0)
+    const found = await run(['list', ...about, '--status', 'succeeded', '--created-after', '2026-01-31'])
+    expect(found.stdout).toMatch(
+      /^ID +CREATED +STATUS +CREDITS +JOB\njob_\w+ +[\d: -]+Z +succeeded +0\.003 +a fox on an island\n$/,
+    )
+    const [job] = lines<Job>(await run(['list', ...about, '--json']))
+    expect(job).toMatchObject({ user: 'ada', metadata: { page: 7 } })
+    const prediction = ['--prediction-id', job?.prediction_id ?? '']
+    expect(lines<Job>(await run(['list', ...prediction, '--json'])).map(({ id }) => id)).toEqual([job?.id])
+    expect((await run(['list', '--metadata', 'page="7"', '--user', 'bob'])).stdout).toBe(
+      'ID  CREATED  STATUS  CREDITS  JOB\n',
+    )
+    expect(lines(await run(['list', '--limit', '2', '--json']))).toHaveLength(2)
+    expect((await run(['list', '--created-before', 'soon'])).exit).toBe(2)
+  })
+
+  test('shows its logs, and is deleted', async () => {
+    const text = ['submit', '--model', 'google/gemini-3-pro', '--input', 'prompt=a word', '--wait', '--json']
+    const { id } = document<Job>(await run(text))
+    const { logs } = await service.client.logs(id)
+    expect(await run(['logs', id])).toMatchObject({ exit: 0, stdout: logs === null ? '' : `${logs.trimEnd()}\n` })
+    expect(document(await run(['logs', id, '--json']))).toEqual({ logs, truncated: false })
+    expect(await run(['delete', id])).toMatchObject({ exit: 0, stdout: `${id}  deleted\n` })
+    expect((await run(['get', id])).exit).toBe(4)
+    expect((await run(['delete', 'bat_01JQ8ZK3V9C4T2M7X5R1B6N0PD'])).exit).toBe(2)
+  })
+
   test('is canceled; watching it ends with 1', async () => {
     await neverEnding(1)
     const { id } = await service.client.submit(THOUGHT)
@@ -215,6 +269,29 @@ test('presets are listed, and one is shown with its input', async () => {
   expect(document<Preset>(await run(['presets', 'story-page']))).toMatchObject({
     input_schema: { required: ['prompt'] },
   })
+})
+
+test('upload prints the link of each file', async () => {
+  const folder = tempDir()
+  writeFileSync(join(folder, 'one.txt'), 'one')
+  writeFileSync(join(folder, 'two.txt'), 'two')
+  const { stdout, exit } = await run(['upload', 'one.txt', 'two.txt'], folder)
+  expect([exit, stdout]).toEqual([0, expect.stringMatching(/^(?:http:\S+\/v1\/uploads\/upl_\w+\n){2}$/)])
+  expect(await run(['upload', 'one.txt', 'three.txt'], folder)).toMatchObject({ exit: 2, stdout: '' })
+})
+
+test('health says what is wrong, and ends with 1 then', async () => {
+  const well = await run(['health'])
+  expect(well).toMatchObject({
+    exit: 0,
+    stdout: expect.stringMatching(/^No problems\.\njobs +\d+ succeeded/) as string,
+  })
+  expect(document(await run(['health', '--json']))).toMatchObject({ conditions: [] })
+  const account = service.keys.account('default')
+  await service.redis.hset(account, { pause_reason: 'account', paused_until: Date.now() + 3_600_000 })
+  const ill = await run(['health'])
+  await service.redis.hset(account, 'paused_until', 0)
+  expect(ill).toMatchObject({ exit: 1, stdout: expect.stringMatching(/^PROBLEM {2}\S/) as string })
 })
 
 describe('exit codes', () => {

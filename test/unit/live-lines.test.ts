@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { batchTable } from '../../src/cli/follow.ts'
 import { bar, createLiveLines } from '../../src/cli/live-lines.ts'
 import { readPair } from '../../src/cli/read-input.ts'
-import { credits, endingOf, span } from '../../src/cli/format.ts'
+import { credits, endingOf, labelOf, span } from '../../src/cli/format.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
 
 /** What the command line draws on a terminal: a screen of our own shows what a person would see. */
@@ -69,6 +69,8 @@ const job = (position: number, status: Job['status']): Job => ({
   position,
   status,
   preset: 'story-page',
+  input: { prompt: `page\n${position}` },
+  phase: status === 'processing' ? 'running' : 'queued',
   progress: null,
   error: null,
   waiting_for: null,
@@ -90,15 +92,38 @@ test('the table of a large batch shows the jobs in progress', () => {
   } as const
   const lines = batchTable(batch, jobs.toReversed(), 61, 5)
   expect(lines[0]).toMatch(/^bat_1 {2}█+░+ {2}60% {2}1 min 1 s$/)
-  expect(lines.slice(1, 6).map((line) => /^ +(\d+).*story-page {2}(\w+)/.exec(line)?.slice(1))).toEqual([
-    ['121', 'processing'],
-    ['122', 'processing'],
-    ['123', 'processing'],
-    ['124', 'queued'],
-    ['125', 'queued'],
+  expect(lines.slice(1, 6).map((line) => /^ +(\d+).* {2}(\w+) {2}(.*)$/.exec(line)?.slice(1))).toEqual([
+    ['121', 'processing', 'page 120'],
+    ['122', 'processing', 'page 121'],
+    ['123', 'processing', 'page 122'],
+    ['124', 'queued', 'page 123'],
+    ['125', 'queued', 'page 124'],
   ])
   expect(lines.slice(6)).toEqual(['  and 195 more', 'running: 77 queued, 3 processing, 120 succeeded of 200'])
   expect(batchTable(batch, jobs.slice(0, 3), 1, 5)).toHaveLength(5)
+})
+
+test('a job whose files are copied has no share', () => {
+  const storing: Job = { ...job(0, 'processing'), phase: 'storing', progress: 1 }
+  const batch = {
+    ...({} as Batch),
+    id: 'bat_1',
+    progress: 0,
+    counts: { total: 1 },
+    estimated_end_at: null,
+    cost: null,
+  } as Batch
+  const [, line = ''] = batchTable(batch, [storing], 0, 5)
+  expect(line).toContain('processing (storing)')
+  expect(line).not.toContain('100%')
+  expect(line.replaceAll(/[^█]/g, '')).toBe('████')
+})
+
+test('what a job is about is one line of limited length, and its target when it has no text', () => {
+  expect(labelOf({ ...job(0, 'queued'), input: { seed: 1, style: 'ink', note: 'of two  words' } })).toBe('of two words')
+  expect(labelOf({ ...job(0, 'queued'), input: { image: 'https://a.b/of two.png', style: 'ink' } })).toBe('story-page')
+  expect(labelOf({ ...job(0, 'queued'), input: null })).toBe('story-page')
+  expect(labelOf({ ...job(0, 'queued'), input: { text: 'x'.repeat(99) } })).toHaveLength(60)
 })
 
 test.each([
