@@ -29,7 +29,11 @@ export default defineConfig({
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: PURE,
-          setupFiles: ['test/support/property-seed.ts', 'test/support/end-leftovers.ts'],
+          setupFiles: [
+            'test/support/property-seed.ts',
+            'test/support/end-leftovers.ts',
+            'test/support/answers-checked.ts',
+          ],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: TEST_TIMEOUT_MS,
           hookTimeout: TEST_TIMEOUT_MS,

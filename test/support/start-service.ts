@@ -8,6 +8,7 @@ import { createLogger } from '../../src/shared/process/logger.ts'
 import { buildInScope } from '../../src/shared/process/scope.ts'
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/start-simulator.ts'
 import { createClient } from '../../src/client/client.ts'
+import { checkAnswersOf } from './check-answers.ts'
 import { freshPrefix, testRedisUrl } from './redis.ts'
 import { tempDir } from './temp-dir.ts'
 import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'
@@ -84,6 +85,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
   }
   const service = await buildInScope(log, (scope) => composeService(serviceOptions, scope))
   const url = service.url ?? ''
+  const checked = url ? checkAnswersOf(Number(new URL(url).port)) : null
   const redis = new Redis(redisUrl)
   return {
     url,
@@ -94,6 +96,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     keys: createJobKeys(prefix),
     async stop() {
       await service.stop()
+      checked?.()
       await simulator.stop()
       redis.disconnect()
     },

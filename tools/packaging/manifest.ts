@@ -37,10 +37,10 @@ function written(name: string) {
   return manifest
 }
 
-/** The manifest of a package whose compiled files lie in `compiled`; its dependencies are what they import. */
-export function manifestOf(name: string, compiled: string): Published {
+/** The manifest of a package whose compiled files, if it may have dependencies, lie in `compiled`. */
+export function manifestOf(name: string, compiled: string | null): Published {
   const manifest = written(name)
-  const imported = importsOf(compiled).filter((one) => !(one in manifest.peerDependencies))
+  const imported = compiled === null ? [] : importsOf(compiled).filter((one) => !(one in manifest.peerDependencies))
   const dependencies = Object.fromEntries(
     imported.map((one) => {
       const version = root.dependencies[one]

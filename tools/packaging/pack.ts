@@ -26,12 +26,10 @@ export async function pack(folder: string): Promise<Tarball[]> {
   const simulator = stageSimulator(made, join(stage, 'simulator'))
   stageClient(made, join(stage, 'client'))
   stageService(made, join(stage, 'genqueue'), join(stage, 'simulator'), simulator)
-  const tarballs = await runNpmPack(
+  return runNpmPack(
     ['client', 'simulator', 'genqueue'].map((name) => join(stage, name)),
     packages,
   )
-  rmSync(stage, { recursive: true })
-  return tarballs
 }
 
 function stageService({ service }: Build, stage: string, simulatorStage: string, simulator: Published): void {
@@ -57,7 +55,7 @@ function stageSimulator({ service }: Build, stage: string): Published {
 }
 
 function stageClient({ client }: Build, stage: string): void {
-  const manifest = manifestOf('client', join(client, 'esm'))
+  const manifest = manifestOf('client', null)
   begin('client', stage, manifest)
   for (const form of ['esm', 'cjs']) {
     const entries = [...JSON.stringify(manifest['exports']).matchAll(new RegExp(`"\\./${form}/([^"]+\\.d\\.ts)"`, 'g'))]

@@ -199,7 +199,7 @@ export const jobOperations = {
         media: EVENT_STREAM,
         item: z.union([
           eventOf('ready', z.object({}), z.string()),
-          eventOf('reset', z.object({}), z.string()),
+          eventOf('reset', z.object({}), z.string().exactOptional()),
           eventOf('job', job, z.string()),
         ]),
       },

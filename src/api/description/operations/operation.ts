@@ -89,7 +89,7 @@ export const ACCEPT = [
 export const EVENT_STREAM = 'text/event-stream'
 
 /** A server-sent event. */
-export const eventOf = <T extends z.ZodType>(event: string, data: T, id: z.ZodString) =>
+export const eventOf = <T extends z.ZodType>(event: string, data: T, id: z.ZodType<string>) =>
   z.object({ event: z.literal(event), id, data })
 
 export const idempotencyKey = z.string().min(1).max(255).optional()
