@@ -152,15 +152,30 @@ describe('@genqueue/client, installed alone', () => {
     async function run() {
       const { id } = await client.submit({ preset: 'story-page', input: { prompt: 'a fox' } })
       const job = await client.wait(id, { signal: new AbortController().signal, timeout: 60000 })
-      const refused = await client.get('job_unknown').catch((error) => error)
-      console.log(JSON.stringify({ status: job.status, files: job.artifacts.length, refused: refused instanceof ApiError && refused.status }))
+      const picture = \`picture-\${process.pid}.webp\`
+      await saveFile(client, job.artifacts[0], picture)
+      const { url } = await client.upload(localFile('note.txt'))
+      const seen = []
+      for await (const { status } of client.stream(id)) seen.push(status)
+      const error = await client.get('job_unknown').catch((refused) => refused)
+      const refused = error instanceof ApiError && error.status
+      console.log(JSON.stringify({ status: job.status, picture, url, seen, refused }))
     }
     run().catch((error) => { console.error(error); process.exit(1) })`
   const FORMS = {
-    'mod.mjs': `import { createClient, ApiError } from '@genqueue/client'\n${RUN}`,
-    'mod.cjs': `const { createClient, ApiError } = require('@genqueue/client')\n${RUN}`,
+    'mod.mjs': `import { createClient, ApiError } from '@genqueue/client'
+      import { localFile, saveFile } from '@genqueue/client/node'\n${RUN}`,
+    'mod.cjs': `const { createClient, ApiError } = require('@genqueue/client')
+      const { localFile, saveFile } = require('@genqueue/client/node')\n${RUN}`,
+    'note.txt': 'A note.',
   }
-  const expected = { status: 'succeeded', files: 1, refused: 404 }
+  const expected = {
+    status: 'succeeded',
+    picture: expect.stringMatching(/^picture-\d+\.webp$/),
+    url: expect.stringContaining('/v1/uploads/upl_'),
+    seen: ['succeeded'],
+    refused: 404,
+  }
   const project = (): string => projects['@genqueue/client']
   const runs = async (node: string, file: string): Promise<unknown> =>
     JSON.parse(await output(node, [file, service.url, TEST_KEY], { cwd: project() }))
@@ -169,11 +184,14 @@ describe('@genqueue/client, installed alone', () => {
     expect(readdirSync(join(project(), 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['@genqueue'])
   })
 
-  test.each([...NODES])('Node %i: import and require submit a job and read its result', async (_major, node) => {
-    write(project(), FORMS)
-    const all = await Promise.all(Object.keys(FORMS).map((file) => runs(node, file)))
-    expect(all).toEqual([expected, expected])
-  })
+  test.each([...NODES])(
+    'Node %i: import and require submit a job, read its result and save its file',
+    async (_major, node) => {
+      write(project(), FORMS)
+      const all = await Promise.all(['mod.mjs', 'mod.cjs'].map((file) => runs(node, file)))
+      expect(all).toEqual([expected, expected])
+    },
+  )
 
   test('is bundled by esbuild for browsers', async () => {
     write(project(), FORMS)
@@ -218,10 +236,19 @@ export async function use(signal: AbortSignal): Promise<string | undefined> {
   }
 }
 `
+    const FILES = `
+import { saveFile } from '@genqueue/client/node'
+export const save = async (id: string): Promise<void> => {
+  for (const file of (await client.get(id)).artifacts) await saveFile(client, file, new URL('file:///tmp/x'))
+}
+`
     const strict = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
     const browser = { lib: ['es2020', 'dom'], types: [] }
     const onNode = { lib: ['es2020'], types: ['node'] }
-    const MODES: Record<string, { module: 'esm' | 'cjs'; options: object; from?: string; until?: string }> = {
+    const MODES: Record<
+      string,
+      { module: 'esm' | 'cjs'; options: { types?: string[]; [name: string]: unknown }; from?: string; until?: string }
+    > = {
       'nodenext, ES module, strict': { module: 'esm', options: { module: 'nodenext', ...strict, ...browser } },
       'nodenext, CommonJS, not strict': { module: 'cjs', options: { module: 'nodenext', strict: false, ...onNode } },
       'bundler, strict': {
@@ -251,7 +278,7 @@ export async function use(signal: AbortSignal): Promise<string | undefined> {
       const compilerOptions = { target: 'es2020', noEmit: true, skipDefaultLibCheck: true, rootDir: '.', ...options }
       write(folder, {
         'package.json': JSON.stringify({ type: module === 'esm' ? 'module' : 'commonjs' }),
-        'use.ts': USE,
+        'use.ts': options.types?.includes('node') ? USE + FILES : USE,
         'tsconfig.json': JSON.stringify({ compilerOptions, files: ['use.ts'] }),
       })
       mkdirSync(join(folder, 'node_modules'))
