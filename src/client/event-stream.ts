@@ -110,8 +110,8 @@ async function* connect<T>(
         for await (const event of parseEvents(() => heard(reader.read())))
           yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
       } finally {
-        // Where fetch ignores the signal, this closes the connection.
-        await reader.cancel().catch(() => undefined)
+        // Where fetch ignores the signal, this closes the connection. Not awaited: a cloned response ends with its clone.
+        void reader.cancel().catch(() => undefined)
       }
     } else retryAfterMs = Math.min((retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
   } catch {
