@@ -168,7 +168,7 @@ describe('the documented commands on a bare machine', () => {
     expect(await type(first, NEWEST)).toMatch(/^story-page +Story page/m)
     const [address = ''] = first.split('\n')
     expect(await type([address, ...rest].join('\n'))).toMatch(
-      /^3 +job_\w+ +succeeded +story-page +pictures\/bat_\w+-3\.webp$/m,
+      /^3 +job_\w+ +succeeded +the fox and a seagull sail at night +pictures\/bat_\w+-3\.webp$/m,
     )
     const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
     expect(page).toMatchObject({ status: 'succeeded', input: { seed: 7, aspect_ratio: '3:2' }, metadata: { page: 1 } })
