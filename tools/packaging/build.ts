@@ -18,16 +18,18 @@ export interface Build {
 export async function build(folder: string): Promise<Build> {
   const made = { service: join(folder, 'service'), client: join(folder, 'client') }
   rmSync(folder, { recursive: true, force: true })
-  await Promise.all([
-    compile('service', made.service),
-    compile('client', join(made.client, 'esm')),
-    compile('client-cjs', join(made.client, 'cjs')),
-  ])
-  writeFileSync(join(made.client, 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
+  await Promise.all([compile('service', made.service), buildClient(made.client)])
   for (const file of globSync('**/*.lua', { cwd: join(ROOT, 'src') }))
     cpSync(join(ROOT, 'src', file), join(made.service, file))
-  for (const file of globSync('**/*.d.ts', { cwd: folder })) nameCompiledFiles(join(folder, file))
+  nameCompiledFiles(made.service)
   return made
+}
+
+/** The client alone. */
+export async function buildClient(folder: string): Promise<void> {
+  await Promise.all([compile('client', join(folder, 'esm')), compile('client-cjs', join(folder, 'cjs'))])
+  writeFileSync(join(folder, 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
+  nameCompiledFiles(folder)
 }
 
 async function compile(project: string, outDir: string): Promise<void> {
@@ -53,10 +55,13 @@ export async function run(file: string, args: readonly string[]): Promise<string
 }
 
 /** tsc leaves `./name.ts` in declarations, which older compilers do not find. */
-function nameCompiledFiles(file: string): void {
-  const text = readFileSync(file, 'utf8')
-  const named = text.replaceAll(/(\bfrom |\bimport\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
-  if (named !== text) writeFileSync(file, named)
+function nameCompiledFiles(folder: string): void {
+  for (const path of globSync('**/*.d.ts', { cwd: folder })) {
+    const file = join(folder, path)
+    const text = readFileSync(file, 'utf8')
+    const named = text.replaceAll(/(\bfrom |\bimport\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
+    if (named !== text) writeFileSync(file, named)
+  }
 }
 
 /** Whether the page is built, which `npm run build` does first. */

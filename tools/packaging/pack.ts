@@ -24,7 +24,7 @@ export async function pack(folder: string): Promise<Tarball[]> {
   for (const path of [stage, packages]) rmSync(path, { recursive: true, force: true })
   mkdirSync(packages, { recursive: true })
   const simulator = stageSimulator(made, join(stage, 'simulator'))
-  stageClient(made, join(stage, 'client'))
+  stageClient(made.client, join(stage, 'client'))
   stageService(made, join(stage, 'genqueue'), join(stage, 'simulator'), simulator)
   return runNpmPack(
     ['client', 'simulator', 'genqueue'].map((name) => join(stage, name)),
@@ -54,7 +54,8 @@ function stageSimulator({ service }: Build, stage: string): Published {
   return manifest
 }
 
-function stageClient({ client }: Build, stage: string): void {
+/** Lays out the published form of the client, from the folder in which it was built. */
+export function stageClient(client: string, stage: string): void {
   const manifest = manifestOf('client', null)
   begin('client', stage, manifest)
   for (const form of ['esm', 'cjs']) {
