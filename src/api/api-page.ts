@@ -118,7 +118,8 @@ export function renderApiPage({ info, tags, paths, components }: ApiDescription)
 <meta name="color-scheme" content="light dark"><title>${escape(info.title)} API</title>
 <link rel="stylesheet" href="/docs/style.css"></head>
 <body><nav aria-label="Contents"><p><strong>${escape(info.title)}</strong> ${escape(info.version)}</p>
-<ul>${contents}<li><a href="#shapes">Shapes</a></li><li><a href="/openapi.json">openapi.json</a></li></ul></nav>
+<ul>${contents}<li><a href="#shapes">Shapes</a></li><li><a href="/openapi.json">openapi.json</a></li>
+<li><a href="/openapi.yaml">openapi.yaml</a></li><li><a href="/">Studio</a></li></ul></nav>
 <main><h1>${escape(info.title)} API</h1><p>${prose(info.summary)} ${prose(info.description)}</p>
 ${sections
   .map(

@@ -218,7 +218,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         creates: createRate(config),
         reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
       }),
-      ...docsRoutes(),
+      ...docsRoutes(join(studioDir, 'docs.html')),
     ],
     auth,
     cors,

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip as gzipCompress } from 'node:zlib'
 import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
+import { scalarScript } from './reference/scalar-script.ts'
 
 const brotli = promisify(brotliCompress)
 const gzip = promisify(gzipCompress)
@@ -66,10 +67,11 @@ export default defineConfig({
   root: here('.'),
   base: '/',
   publicDir: false,
-  plugins: [react(), themeBeforePaint(), compressed()],
+  plugins: [react(), themeBeforePaint(), scalarScript(), compressed()],
   build: {
     outDir: here('../../dist/studio'),
     emptyOutDir: true,
+    rolldownOptions: { input: [here('./index.html'), here('./docs.html')] },
     // No inlined assets: the page's CSP allows no data: scripts or styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

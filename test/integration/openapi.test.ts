@@ -182,8 +182,8 @@ test('a job is tried again as it is described, and only when it is over', async 
   await service.client.cancel(open.id)
 })
 
-test('the page shows every operation, with nothing that its own policy would stop', async () => {
-  const answer = await fetch(`${service.url}/docs`)
+test('the plain page shows every operation, with nothing that its own policy would stop', async () => {
+  const answer = await fetch(`${service.url}/docs/plain`)
   expect(answer.headers.get('content-type')).toContain('text/html')
   expect(answer.headers.get('content-security-policy')).toContain("script-src 'self'")
   const page = await answer.text()

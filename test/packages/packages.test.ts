@@ -74,7 +74,7 @@ describe('a tarball', () => {
       /^lib\/((?!simulator\/|studio\/).+)\.js$/,
       /^lib\/(.+\.lua)$/,
       /^bin\/genqueue\.mjs$/,
-      /^dist\/studio\/(?:index\.html|assets\/[\w-]+\.(?:js|css|svg)(?:\.br|\.gz)?)$/,
+      /^dist\/studio\/(?:(?:index|docs)\.html|assets\/[\w-]+\.(?:js|css|svg)(?:\.br|\.gz)?)$/,
       /^docs\/openapi\.yaml$/,
       /^presets\/[\w-]+\.yaml$/,
       /^THIRD-PARTY-NOTICES\.md$/,
@@ -127,7 +127,14 @@ describe('a tarball', () => {
     const notices = readFileSync(join(projects.genqueue, 'node_modules/genqueue/THIRD-PARTY-NOTICES.md'), 'utf8')
     const named = [...notices.matchAll(/^## (\S+) - /gm)].map(([, name]) => name)
     expect(named).toEqual(
-      expect.arrayContaining(['@tanstack/react-query', 'lucide-react', 'react', 'react-dom', 'wouter']),
+      expect.arrayContaining([
+        '@scalar/fastify-api-reference',
+        '@tanstack/react-query',
+        'lucide-react',
+        'react',
+        'react-dom',
+        'wouter',
+      ]),
     )
     expect(notices.match(/Permission (?:is hereby granted|to use)/g)?.length).toBeGreaterThanOrEqual(named.length - 1)
   })
@@ -367,7 +374,9 @@ describe('genqueue, installed alone', () => {
     const [script = ''] = /\/assets\/index-[\w-]+\.js/.exec(page) ?? []
     expect((await fetch(`${url}${script}`)).status).toBe(200)
     expect(await (await fetch(`${url}/openapi.json`)).json()).toMatchObject({ info: { title: 'genqueue' } })
-    expect((await fetch(`${url}/docs`)).status).toBe(200)
+    const reference = await (await fetch(`${url}/docs`)).text()
+    const [scalar = ''] = /\/assets\/scalar-[\w-]+\.js/.exec(reference) ?? []
+    expect((await fetch(`${url}${scalar}`)).status).toBe(200)
 
     const data = join(projects.genqueue, '.data')
     const { pid } = readJson(join(data, 'genqueue.lock'))

@@ -107,10 +107,21 @@ function notices(studio: string): string {
   const licences = readFileSync(join(studio, '.vite', 'license.md'), 'utf8')
   const listed = licences.slice(licences.indexOf('\n## ') + 1)
   if (!listed.startsWith('## ')) throw new Error('vite collected no licences of Studio.')
-  return `# Third-party notices\n\nThe files in dist/studio contain parts of these packages.\n\n${listed}`
+  return `# Third-party notices\n\nThe files in dist/studio contain parts of these packages.\n\n${listed}\n${scalarNotice()}`
+}
+
+/** vite does not see the script of the reference, which is taken as it is. */
+function scalarNotice(): string {
+  const name = '@scalar/fastify-api-reference'
+  const folder = join(ROOT, 'node_modules', name)
+  const { version, license } = scalarManifest.parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')))
+  const text = readFileSync(join(folder, 'LICENSE'), 'utf8')
+  return `## ${name} - ${version} (${license})\n\nIts script contains further packages, with their notices.\n\n${text}`
 }
 
 const writeJson = (file: string, value: object): void => writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`)
+
+const scalarManifest = z.object({ version: z.string(), license: z.string() })
 
 const packedSchema = z.array(
   z.object({
