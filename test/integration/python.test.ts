@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { findPython } from '../support/find-python.ts'
 import { startService, TEST_KEY } from '../support/start-service.ts'
 
 const run = promisify(execFile)
@@ -15,7 +16,7 @@ test('the client for Python has the version of the service', () => {
   expect(readFileSync(join(CLIENT, 'src/genqueue/__init__.py'), 'utf8')).toContain(`__version__ = "${version}"`)
 })
 
-const python = inject('python')
+const python = await findPython()
 if (python)
   describe('the client for Python', () => {
     test('passes its tests against a service', async () => {

@@ -1,29 +1,40 @@
-import { cpSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { createClient, type Client } from '../../src/client/client.ts'
 import { buildClient } from '../../tools/packaging/build.ts'
 import { stageClient } from '../../tools/packaging/pack.ts'
+import { launchBrowser } from '../support/browser.ts'
+import { findFlask, findPython } from '../support/find-python.ts'
 import { freePort } from '../support/free-port.ts'
 import { noisyPicture } from '../support/picture.ts'
+import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** The five products of examples/, each with the published form of its client. */
+/** The five products of examples/ and the programs of docs/guides, each with the published form of its client. */
 
 const ROOT = join(import.meta.dirname, '../..')
 
 let service: TestService
 /** A copy of examples/ in which `@genqueue/client` is installed. */
 let examples: string
+/** Where a page may be served that talks to the service. */
+let pagePort: number
 beforeAll(async () => {
   const folder = tempDir()
+  pagePort = await freePort()
   const build = join(folder, 'build')
-  const [started] = await Promise.all([startService({ simulator: { speed: 60 } }), buildClient(build)])
+  const [started] = await Promise.all([
+    startService({ simulator: { speed: 60 }, env: { CORS_ORIGINS: `http://127.0.0.1:${pagePort}` } }),
+    buildClient(build),
+  ])
   stageClient(build, join(folder, 'node_modules/@genqueue/client'))
+  for (const name of ['express', 'bullmq'])
+    symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
   service = started
   examples = folder
   cpSync(join(ROOT, 'examples'), examples, { recursive: true })
@@ -62,7 +73,8 @@ async function start(name: string, env: Record<string, string> = {}): Promise<Pr
   }
 }
 
-const python = inject('python')
+const python = await findPython()
+const flask = python && (await findFlask(python))
 const PYTHON = { 'story-book': true, 'script-station': true }
 
 const until = (
@@ -214,4 +226,151 @@ test('training images: a function that keeps nothing', async () => {
     ({ status }) => status === 'succeeded',
   )
   expect((await call('GET', '/sets/bat_01JQ8ZK3V9C4T2M7X5R1B6N0PD'))[0]).toBe(404)
+})
+
+/** Writes the programs of a guide into a folder of the examples: blocks that name the same file make one. */
+function typed(guide: string): string {
+  const folder = join(examples, `guide-${guide}`)
+  const files = new Map<string, string>()
+  const text = readFileSync(join(ROOT, 'docs/guides', `${guide}.md`), 'utf8')
+  for (const [, file = '', block = ''] of text.matchAll(/^```\w+ (\S+)\n([^]*?)^```$/gm))
+    files.set(file, (files.get(file) ?? '') + block)
+  for (const [file, block] of files) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    writeFileSync(join(folder, file), block)
+  }
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  return folder
+}
+
+describe('the guide', () => {
+  const serve = async (guide: string, port: number): Promise<string> => {
+    const cwd = typed(guide)
+    const modules = join(cwd, 'node_modules')
+    if (!existsSync(modules)) symlinkSync(join(examples, 'node_modules'), modules)
+    const server = spawnNode('server.ts', [], { cwd, env: { ...settings(), PORT: String(port) } })
+    const [url] = await server.waitForLine(/^http:\S+$/)
+    return url
+  }
+
+  test('express.md: own routes, and a proxy for pages', async () => {
+    const url = await serve('express', await freePort())
+    const send = (path: string, body: object): Promise<Response> =>
+      fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+    const [first, second] = await Promise.all(
+      [1, 2].map(async () => (await (await send('/pages', { prompt: 'a fox', order: 7 })).json()) as Answer),
+    )
+    expect(second?.['id']).toBe(first?.['id'])
+    const page = await until(
+      'the page',
+      async () => [200, (await (await fetch(`${url}/pages/${first?.['id']}`)).json()) as Answer],
+      ({ picture }) => picture !== null,
+    )
+    expect(page['status']).toBe('succeeded')
+    const refused = await send('/pages', { order: 8 })
+    expect([refused.status, await refused.json()]).toMatchObject([422, { error: 'invalid_request' }])
+
+    const asUser =
+      (user: string): typeof fetch =>
+      (input, init) => {
+        const headers = new Headers(init?.headers)
+        headers.set('x-user', user)
+        return fetch(input, { ...init, headers })
+      }
+    const [ada, bob] = ['ada', 'bob'].map((user) =>
+      createClient({ baseUrl: `${url}/api/genqueue`, fetch: asUser(user) }),
+    )
+    const job = await ada?.run({ preset: 'story-page', input: { prompt: 'a fox' } })
+    expect(job).toMatchObject({ status: 'succeeded', user: 'ada' })
+    await expect(bob?.get(job?.id ?? '')).rejects.toMatchObject({ status: 404 })
+    await expect(ada?.submit({ preset: 'lip-sync', input: {} })).rejects.toMatchObject({ status: 422 })
+  })
+
+  test('next.md: a route handler that passes on', async () => {
+    Object.assign(process.env, settings())
+    const file = join(typed('next'), 'app/api/genqueue/[...path]/route.ts')
+    const { POST, GET } = (await import(pathToFileURL(file).href)) as Record<
+      'GET' | 'POST',
+      (request: Request) => Promise<Response>
+    >
+    const ask = (path: string, init: RequestInit = {}): Request =>
+      new Request(`http://app.example/api/genqueue${path}`, { ...init, headers: { ...init.headers, 'x-user': 'ada' } })
+    const form = new FormData()
+    form.append('file', new Blob([await noisyPicture(8)], { type: 'image/png' }), 'photo.png')
+    const uploaded = await POST(ask('/v1/uploads', { method: 'POST', body: form }))
+    const { url } = (await uploaded.json()) as { url: string }
+    const body = JSON.stringify({ preset: 'restore-image', input: { input_image: url } })
+    const submitted = await POST(
+      ask('/v1/jobs', { method: 'POST', body, headers: { 'content-type': 'application/json' } }),
+    )
+    const { id } = (await submitted.json()) as { id: string }
+    expect((await service.client.wait(id)).user).toBe('ada')
+    expect(((await (await GET(ask(`/v1/jobs/${id}`))).json()) as Answer)['status']).toBe('succeeded')
+    expect((await GET(new Request(`http://app.example/api/genqueue/v1/jobs/${id}`))).status).toBe(401)
+  })
+
+  test('browser.md: a page of another origin follows its job', async () => {
+    const url = await serve('browser', pagePort)
+    const browser = await launchBrowser()
+    const page = await browser.newPage()
+    await page.goto(url)
+    await page.getByRole('button').click()
+    const picture = page.getByRole('img', { name: 'A fox' })
+    await picture.waitFor()
+    expect(await page.getByRole('status').textContent()).toBe('succeeded')
+    await expect
+      .poll(() => picture.evaluate((image: { naturalWidth: number }) => image.naturalWidth))
+      .toBeGreaterThan(0)
+    await browser.close()
+  })
+
+  test('lambda.md: shows the example', () => {
+    const handler = readFileSync(join(typed('lambda'), 'handler.ts'), 'utf8')
+    expect(handler).toBe(readFileSync(join(ROOT, 'examples/training-images/handler.ts'), 'utf8'))
+  })
+
+  test('from-a-polling-loop.md: runs and saves the picture', async () => {
+    const cwd = typed('from-a-polling-loop')
+    const ran = spawnNode('after.ts', [], { cwd, env: settings() })
+    expect(await ran.exited, ran.stderr).toMatchObject({ code: 0 })
+    expect(readFileSync(join(cwd, 'fox.webp')).subarray(0, 4).toString()).toBe('RIFF')
+    expect(ran.stdout).toMatch(/succeeded\n$/)
+  })
+
+  test('from-a-bullmq-worker.md: an order of an own queue', async () => {
+    const env = { ...settings(), REDIS_URL: testRedisUrl(), PREFIX: freshPrefix() }
+    const ran = spawnNode('after.ts', [], { cwd: typed('from-a-bullmq-worker'), env })
+    expect(await ran.exited, ran.stderr).toMatchObject({ code: 0 })
+    expect(ran.stdout).toMatch(/^\[ '?http\S+ \]$|http/)
+  })
+
+  if (python && flask !== null)
+    test('flask.md: a book, a cover, and a refusal', async () => {
+      const port = String(await freePort())
+      const path = [join(ROOT, 'clients/python/src'), flask].join(':')
+      const app = spawnProcess(python.file, ['-m', 'flask', 'run', '--port', port], {
+        cwd: typed('flask'),
+        env: { ...settings(), ...python.env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' },
+      })
+      await app.waitForLine(/Running on http/)
+      const url = `http://127.0.0.1:${port}`
+      const send = async (to: string, body: object): Promise<[number, Answer]> => {
+        const headers = { 'content-type': 'application/json' }
+        const response = await fetch(url + to, { method: 'POST', headers, body: JSON.stringify(body) })
+        return [response.status, (await response.json()) as Answer]
+      }
+      const [accepted, { id }] = await send('/books', { pages: ['the cover', 'the boat'] })
+      expect(accepted).toBe(202)
+      const ask = async (): Promise<[number, Answer]> => [
+        200,
+        (await (await fetch(`${url}/books/${id}`)).json()) as Answer,
+      ]
+      const book = await until('the book', ask, ({ progress }) => progress === 1)
+      expect(book['pictures']).toEqual([expect.stringMatching(/^http/), expect.stringMatching(/^http/)])
+      expect(await send('/cover', { prompt: 'a fox' })).toMatchObject([
+        200,
+        { picture: expect.stringMatching(/^http/) as string },
+      ])
+      expect(await send('/cover', { prompt: '' })).toMatchObject([422, { error: 'invalid_request' }])
+    })
 })

@@ -9,7 +9,6 @@ import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/sha
 import { LOCK_FILE, dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 import { fillCompileCache } from './compile-cache.ts'
-import { findPython, type Python } from './find-python.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -17,8 +16,6 @@ declare module 'vitest' {
     redisUrl: string
     /** How test/support/redis.ts starts its own servers. */
     redisServer: RedisServer | null
-    /** null where this platform cannot have one. */
-    python: Python | null
   }
 }
 
@@ -34,7 +31,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   const options = { onProgress: say, ...(cacheDir !== undefined && { cacheDir: join(cacheDir, 'genqueue') }) }
   const compiled = fillCompileCache()
-  project.provide('python', await findPython({ onProgress: say }))
   const binary = await findRedisBinary(options)
   const server = binary ?? (await findRedisImage(options)) ?? null
   project.provide('redisServer', server)

@@ -92,7 +92,7 @@ class Jobs(Service):
     def test_waiting_ends_with_its_time_and_the_job_continues(self) -> None:
         job = self.client.submit(model=TEXT, input={"prompt": "a fox"})
         with self.assertRaises(TimeoutError):
-            self.client.wait(job["id"], timeout=1)
+            self.client.wait(job["id"], timeout=0.3)
         self.client.cancel(job["id"])
         self.client.wait(job["id"])
 

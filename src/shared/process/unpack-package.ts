@@ -19,7 +19,7 @@ interface UnpackOptions {
   name: string
   /** As progress names it. */
   title: string
-  /** The program in it, such as `usr/bin/redis-server`. */
+  /** The program in it, such as `usr/bin/redis-server`, or another of its files. */
   program: string
   cacheDir: string
   isUsable: (file: string, libraryPath: string) => Promise<boolean>
@@ -48,7 +48,7 @@ export async function unpackPackage(options: UnpackOptions): Promise<Unpacked | 
     const root = join(work, 'root')
     await download(options.name, work, root, options.env)
     const unpacked = await locate(root, program)
-    if (!unpacked || !(await runsHere(unpacked, options))) {
+    if (!unpacked || !(await options.isUsable(unpacked.file, unpacked.libraryPath))) {
       options.onProgress(`the unpacked ${title} does not run on this system`)
       return undefined
     }
@@ -132,11 +132,6 @@ async function locate(root: string, program: string): Promise<Unpacked | undefin
       .filter((folder) => folder.includes('-linux-gnu'))
       .join(':'),
   }
-}
-
-async function runsHere({ file, libraryPath }: Unpacked, options: UnpackOptions): Promise<boolean> {
-  const { stdout } = await run('ldd', [file], { env: { PATH: '/usr/bin:/bin', LD_LIBRARY_PATH: libraryPath } })
-  return !stdout.includes('not found') && options.isUsable(file, libraryPath)
 }
 
 function firstLine(error: unknown): string {
