@@ -107,7 +107,7 @@ describe('a worker killed', () => {
       expect(job).toMatchObject({ status: 'succeeded', attempt: 1 })
       expect(await s.movements(id)).toEqual(['hold 3000', 'capture 3000'])
       const [artifact] = job.artifacts
-      const response = await fetch(s.fleet.apiUrl + artifact?.url)
+      const response = await fetch(artifact?.url ?? '')
       expect((await response.arrayBuffer()).byteLength).toBe(artifact?.bytes)
       const files = readdirSync(join(s.fleet.dataDir, 'artifacts', job.tenant, id, '1'))
       expect(files.filter((name) => !name.endsWith('.part'))).toEqual(['0'])

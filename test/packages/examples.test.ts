@@ -293,8 +293,11 @@ describe('the guide', () => {
       'GET' | 'POST',
       (request: Request) => Promise<Response>
     >
-    const ask = (path: string, init: RequestInit = {}): Request =>
-      new Request(`http://app.example/api/genqueue${path}`, { ...init, headers: { ...init.headers, 'x-user': 'ada' } })
+    const ask = (path: string, init: RequestInit = {}): Request => {
+      const headers = new Headers(init.headers)
+      headers.set('x-user', 'ada')
+      return new Request(`http://app.example/api/genqueue${path}`, { ...init, headers })
+    }
     const form = new FormData()
     form.append('file', new Blob([await noisyPicture(8)], { type: 'image/png' }), 'photo.png')
     const uploaded = await POST(ask('/v1/uploads', { method: 'POST', body: form }))
