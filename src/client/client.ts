@@ -1,6 +1,7 @@
 import { JobFailedError, NetworkError, ApiError } from './errors.ts'
 import { followStream, type StreamEvent } from './event-stream.ts'
 import {
+  formOf,
   openFile,
   prepareBatch,
   prepareJob,
@@ -167,8 +168,11 @@ export interface Client {
   readiness(options?: CallOptions): Promise<Readiness>
 }
 
+/** A key for a submission that may be repeated, also by a later run of the program: 128 random bits. */
+export const newIdempotencyKey = (): string => randomHex()
+
 /** 128 random bits in hex. `crypto.randomUUID` is missing on pages served over plain http, and `crypto` in Node 18. */
-export function newIdempotencyKey(): string {
+function randomHex(): string {
   const bytes = new Uint8Array(16)
   if (typeof crypto === 'object') crypto.getRandomValues(bytes)
   else for (const at of bytes.keys()) bytes[at] = Math.floor(Math.random() * 256)
@@ -215,11 +219,9 @@ export function createClient(options: ClientOptions): Client {
 
   const upload = (file: FileLike, { name, ...callOptions }: UploadOptions = {}): Promise<Upload> =>
     within(callOptions, async (signal) => {
-      const opened = await openFile(file, name)
-      const form = new FormData()
-      form.append('file', opened.blob, opened.name)
+      const form = formOf(await openFile(file, name), `genqueue-${randomHex()}`)
       // A repeated upload leaves at most a file that nothing uses, which is removed after a day.
-      const request: Call = { method: 'POST', body: form, repeatable: true, timeout: transferMs, signal }
+      const request: Call = { method: 'POST', ...form, repeatable: true, timeout: transferMs, signal }
       const made = await json<Upload>('/v1/uploads', request)
       return { ...made, url: links.absolute(made.url) }
     })

@@ -106,12 +106,15 @@ async function* connect<T>(
     if (response.ok && response.body) {
       yield { kind: 'state', state: 'open' }
       const reader = response.body.getReader()
+      // Where fetch ignores the signal, this closes the connection. Not awaited: a cloned response ends with its clone.
+      const cut = (): void => void reader.cancel().catch(() => undefined)
+      connection.signal.addEventListener('abort', cut)
       try {
         for await (const event of parseEvents(() => heard(reader.read())))
           yield { kind: 'event', id: event.id, news: event.data === '' ? null : read(event) }
       } finally {
-        // Where fetch ignores the signal, this closes the connection. Not awaited: a cloned response ends with its clone.
-        void reader.cancel().catch(() => undefined)
+        connection.signal.removeEventListener('abort', cut)
+        cut()
       }
     } else retryAfterMs = Math.min((retryAfterOf(response) ?? 0) * 1000, LONGEST_RETRY_AFTER_MS)
   } catch {

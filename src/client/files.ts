@@ -65,6 +65,23 @@ export async function openFile(file: FileLike, name?: string): Promise<{ blob: B
   return { blob, name: name ?? (typeof own === 'string' ? own : 'file') }
 }
 
+/**
+ * A form with one file. Not by FormData, whose upload through the fetch of Node ends the process with an unhandled rejection
+ * when it is aborted or cut. `boundary` must not be in the file.
+ */
+export function formOf(
+  { blob, name }: { blob: Blob; name: string },
+  boundary: string,
+): { body: Blob; headers: Record<string, string> } {
+  const named = name.replaceAll(/["\r\n]/g, encodeURIComponent)
+  const type = /^[\w!#$&^.+/; =-]+$/.test(blob.type) ? blob.type : 'application/octet-stream'
+  const head = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="${named}"\r\ncontent-type: ${type}\r\n\r\n`
+  return {
+    body: new Blob([head, blob, `\r\n--${boundary}--\r\n`]),
+    headers: { 'content-type': `multipart/form-data; boundary=${boundary}` },
+  }
+}
+
 interface Prepare {
   /** Returns the link of the upload. */
   upload: (file: FileLike, signal: AbortSignal) => Promise<string>

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { access, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client } from './client.ts'
@@ -53,6 +53,8 @@ export function localFile(path: string | URL, options: LocalFileOptions = {}): F
 }
 
 async function openFile(path: string, type: string): Promise<Blob> {
+  // The error of openAsBlob names neither the file nor the reason.
+  await access(path, fs.constants.R_OK)
   // Node 18 has no openAsBlob, which reads the file while it is sent.
   if (!('openAsBlob' in fs)) return new Blob([await readFile(path)], { type })
   return fs.openAsBlob(path, { type })

@@ -19,7 +19,7 @@ export interface ClientOptions {
 export interface Call {
   method?: 'GET' | 'POST' | 'DELETE'
   headers?: Record<string, string>
-  body?: string | FormData
+  body?: string | Blob
   signal?: AbortSignal | undefined
   /** Overrides the transport's. */
   attempts?: number

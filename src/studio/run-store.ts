@@ -265,8 +265,8 @@ export function createRuns(client: Client) {
       }
     },
 
-    /** Follows one run. Its stream begins with the whole job, so no separate read is needed. */
-    followOne: (id: string): (() => void) => client.subscribe(id, { onUpdate: accept, onState: setConnection }).close,
+    /** The state of another stream that the page follows in place of that of all jobs. */
+    setConnection,
   }
 }
 

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
-import { ApiError, createClient, NetworkError } from '../../src/client/client.ts'
+import { ApiError, createClient, isApiError, isNetworkError, NetworkError } from '../../src/client/client.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** What the client sends again, and when: against a server that answers by a script. */
@@ -64,6 +64,24 @@ test.each([
   expect(seen).toHaveLength(2)
   expect(seen[0]?.key).toMatch(/^[0-9a-f]{32}$/)
   expect(seen[1]?.key).toBe(seen[0]?.key)
+})
+
+test('after accept_unknown the same key is sent again, and the error has it when attempts are used up', async () => {
+  const { client, seen } = await scripted(problem(503, 'accept_unknown'))
+  const error: unknown = await client.submit(REQUEST).catch((one: unknown) => one)
+  expect(isApiError(error, 'accept_unknown', 'unavailable') && error.idempotencyKey).toBe(seen[0]?.key)
+  expect(seen.map(({ key }) => key)).toEqual(Array.from({ length: 4 }, () => seen[0]?.key))
+  expect([isApiError(error), isApiError(error, 'capacity'), isNetworkError(error)]).toEqual([true, false, false])
+  server?.close()
+  const gone = await scripted(hangUp)
+  const lost: unknown = await gone.client.batch({ items: [] }, { idempotencyKey: 'mine' }).catch((one: unknown) => one)
+  expect(isNetworkError(lost) && lost.idempotencyKey).toBe('mine')
+})
+
+test('an upload is sent again, because it only leaves a file that nothing uses', async () => {
+  const { client, seen } = await scripted(hangUp, answer(201, {}, '{"id":"upl_1","url":"/v1/uploads/upl_1"}'))
+  expect((await client.upload(new Uint8Array(3))).id).toBe('upl_1')
+  expect(seen).toHaveLength(2)
 })
 
 test.each(['cancel', 'cancelBatch'] as const)('%s has no key, and is sent once', async (method) => {

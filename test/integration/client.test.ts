@@ -1,8 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createClient } from '../../src/client/client.ts'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createClient, isJobFailed } from '../../src/client/client.ts'
+import { localFile, saveFile } from '../../src/client/node.ts'
 import type { Batch, Job } from '../../src/client/types.ts'
+import { damagedPhoto } from '../simulator/support/media.ts'
 import { PATIENT_TIMINGS } from '../support/short-timings.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -137,6 +143,131 @@ test('a job that is over is tried again by a new job', async () => {
   await client.wait(id)
   const again = await client.retry(id)
   expect(again).toMatchObject({ retry_of: id, input: { text: 'again' } })
+})
+
+test('run gives the job that succeeded, and rejects with one that did not', async () => {
+  const seen: string[] = []
+  const done = await client.run(hello('run'), { onUpdate: ({ status }) => seen.push(status) })
+  expect([done.status, seen[0], seen.at(-1)]).toEqual(['succeeded', 'queued', 'succeeded'])
+  await service.simulator.faults({ predictions: { fail: { next: 1, error: 'no words' } } })
+  const error: unknown = await client.run(hello('fail')).catch((one: unknown) => one)
+  expect(isJobFailed(error, 'prediction_failed') && [error.message, error.job.status]).toEqual(['no words', 'failed'])
+  expect(await client.runBatch({ items: [hello('of a batch')] })).toMatchObject({ status: 'succeeded' })
+})
+
+test('a stream gives the states of a job, and a list every job of all pages', async () => {
+  const ids: string[] = []
+  for (const text of ['one', 'two', 'three']) ids.push((await client.submit({ ...hello(text), user: 'of a list' })).id)
+  const states: string[] = []
+  for await (const { status } of client.stream(ids[2] ?? '')) states.push(status)
+  expect(states.at(-1)).toBe('succeeded')
+  const listed: string[] = []
+  for await (const { id } of client.list({ user: 'of a list', limit: 1, createdAfter: new Date(Date.now() - 600_000) }))
+    listed.push(id)
+  expect(listed).toEqual(ids.toReversed())
+  expect((await client.list({ metadata: { text: 'two' }, user: 'of a list' })).data.map(({ id }) => id)).toEqual([
+    ids[1],
+  ])
+  const { prediction_id } = await client.get(ids[2] ?? '')
+  expect((await client.list({ predictionId: prediction_id ?? '' })).data).toMatchObject([{ id: ids[2] }])
+})
+
+test('changes continue after the cursor that was kept', async () => {
+  let kept: string | null = null
+  const begun = client.changes({ onState: (state) => void (state === 'open' && submit()) })
+  const submit = (): void => void client.submit(hello('watched'))
+  for await (const { type, cursor } of begun) {
+    kept = cursor
+    if (type === 'job') break
+  }
+  expect(kept).toMatch(/^\w+-\d+-\d+$/)
+  // While nobody listens.
+  const { id } = await client.submit(hello('missed'))
+  await client.wait(id)
+  const seen: string[] = []
+  const cursors: string[] = []
+  await new Promise<void>((resolve) => {
+    const { close } = client.changes({
+      since: kept,
+      onJob: (job) => {
+        seen.push(job.id)
+        if (job.id === id && job.status === 'succeeded') resolve(close())
+      },
+      onCursor: (cursor) => cursors.push(cursor),
+    })
+  })
+  expect([seen.includes(id), cursors[0]]).toEqual([true, kept])
+})
+
+describe('a file', () => {
+  let bytes: Buffer
+  let folder: string
+  beforeAll(async () => {
+    bytes = await damagedPhoto()
+    folder = tempDir()
+    writeFileSync(join(folder, 'photo.png'), bytes)
+  })
+  const restore = (input_image: unknown) => ({ preset: 'restore-image', input: { input_image: input_image as Blob } })
+  const uploadsOf = async (call: () => Promise<unknown>): Promise<number> => {
+    const sent = vi.spyOn(globalThis, 'fetch')
+    await call()
+    const count = sent.mock.calls.filter(([url]) => String(url).endsWith('/v1/uploads')).length
+    sent.mockRestore()
+    return count
+  }
+
+  test.each<[string, () => unknown]>([
+    ['a File', () => new File([new Uint8Array(bytes)], 'photo.png', { type: 'image/png' })],
+    ['a Blob', () => new Blob([new Uint8Array(bytes)])],
+    ['a Buffer', () => bytes],
+    ['an ArrayBuffer', () => new Uint8Array(bytes).buffer],
+    ['a local file', () => localFile(join(folder, 'photo.png'))],
+  ])('as %s in an input is uploaded, and its link is absolute', async (_what, file) => {
+    const job = await client.submit(restore(file()))
+    const link = String(job.input?.input_image)
+    expect(link).toMatch(new RegExp(`^http://127.0.0.1:${proxy.port}/v1/uploads/upl_`))
+    expect(Buffer.from(await client.download(link)).equals(bytes)).toBe(true)
+    // The link of an upload is an input again.
+    expect((await client.submit(restore(link))).input).toEqual(job.input)
+  })
+
+  test('anywhere in a batch is uploaded once for each object', async () => {
+    const [one, other] = [new Blob([new Uint8Array(bytes)]), bytes]
+    const inputs = [one, one, other, one].map((file) => ({ input: restore(file).input }))
+    const sent = await uploadsOf(async () => {
+      const { id } = await client.batch({ defaults: { preset: 'restore-image' }, items: inputs })
+      const links = (await client.batchJobs(id)).data.map(({ input }) => input?.input_image)
+      expect(links[0]).toBe(links[1])
+      expect(new Set(links).size).toBe(2)
+    })
+    expect(sent).toBe(2)
+    const nested = { version: HELLO, input: { text: 'x', files: [{ deep: one }, [one]] } }
+    const { input } = await client.submit(nested)
+    expect(input?.files).toEqual([{ deep: expect.stringContaining('/v1/uploads/') }, [expect.any(String)]])
+  })
+
+  test('that cannot be read, a refused one, and a signal end the submission', async () => {
+    await expect(client.submit(restore(localFile(join(folder, 'missing.png'))))).rejects.toMatchObject({
+      code: 'ENOENT',
+    })
+    await expect(client.submit(restore(new Blob([])))).rejects.toMatchObject({ code: 'invalid_request' })
+    const gone = new Error('gone')
+    const call = client.submit(restore(bytes), { signal: AbortSignal.abort(gone) })
+    await expect(call).rejects.toBe(gone)
+  })
+
+  test('is saved whole or not at all', async () => {
+    const [artifact] = (await client.run(picture('a saved fox'))).artifacts
+    if (!artifact) throw new Error('there is no picture')
+    const path = join(folder, 'fox.webp')
+    await saveFile(client, artifact, path)
+    expect(createHash('sha256').update(readFileSync(path)).digest('hex')).toBe(artifact.sha256)
+    const wrong = saveFile(client, { ...artifact, sha256: 'another' }, path)
+    await expect(wrong).rejects.toMatchObject({ name: 'ChecksumError' })
+    await expect(saveFile(client, artifact, join(folder, 'none', 'fox'))).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(readdirSync(folder).sort()).toEqual(['fox.webp', 'photo.png'])
+    expect(readFileSync(path).length).toBe(artifact.bytes)
+  })
 })
 
 test('a token opens the one job in place of a key', async () => {

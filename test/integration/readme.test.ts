@@ -206,13 +206,18 @@ describe('the documented commands on a bare machine', () => {
     }
     const said: string[] = []
     for (const [at, sample] of samples.entries()) {
-      writeFileSync(join(project, `sample-${at}.ts`), sample.replaceAll(':3000', `:${port}`))
+      const here = sample
+        .replaceAll(':3000', `:${port}`)
+        .replaceAll(/'@genqueue\/client(?:\/(\w+))?'/g, (_, entry = 'client') => `'./src/client/${entry}.ts'`)
+      writeFileSync(join(project, `sample-${at}.ts`), here)
       const ran = spawnNode(`sample-${at}.ts`, [], { cwd: project, env: { KEY: apiKey } })
       expect((await ran.exited).code, ran.stderr).toBe(0)
       said.push(ran.stdout)
     }
     expect(said[0]).toContain('/v1/artifacts/art_')
-    expect(said[1]).toMatch(/^2 of 2\n0 succeeded cover\n1 succeeded 1\n6000\n$/m)
+    expect(said[1]).toMatch(/^restore-image-\w+\.png \d+\n$/)
+    expect(said[2]).toMatch(/^2 of 2\n0 succeeded cover\n1 succeeded 1\n6000\n$/m)
+    expect(said[3]).toMatch(/^succeeded 1\n\w+-\d+-\d+\n(?:job_\w+\n)+$/m)
   })
 
   test('docs/api.md: every request is answered', async () => {

@@ -12,8 +12,10 @@ const event = (type: string, data: string): string => `id: 1\nevent: ${type}\nda
 /** Answers in this order, the last one for ever: a status, or the text of a stream that then stays open. */
 function scripted(...answers: (number | string)[]) {
   const asked: AbortSignal[] = []
+  const cursors: (string | null)[] = []
   const answer = (init: RequestInit = {}): Response => {
     if (init.signal) asked.push(init.signal)
+    cursors.push(new Headers(init.headers).get('last-event-id'))
     const next = answers[Math.min(asked.length, answers.length) - 1] ?? 503
     if (typeof next === 'number') return Response.json({ code: 'some_code', detail: 'no' }, { status: next })
     const body = new ReadableStream<Uint8Array>({
@@ -25,7 +27,7 @@ function scripted(...answers: (number | string)[]) {
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
   }
   const client = createClient({ baseUrl: 'http://127.0.0.1', fetch: (_url, init) => Promise.resolve(answer(init)) })
-  return { asked, client }
+  return { asked, cursors, client }
 }
 
 afterEach(() => {
@@ -117,6 +119,94 @@ describe('what a handler throws', () => {
       process.off('unhandledRejection', unhandled)
       for (const listener of others) process.on('unhandledRejection', listener)
     }
+  })
+})
+
+describe('an iteration', () => {
+  const states = event('job', job('queued')) + event('job', job('processing'))
+  const left = async (asked: AbortSignal[]) => {
+    for (const signal of asked) await until(() => expect(signal.aborted).toBe(true))
+    expect(asked).toHaveLength(1)
+  }
+
+  test.each<[string, (client: Client) => AsyncIterable<unknown>]>([
+    ['stream', (client) => client.stream('job_1')],
+    ['subscribe', (client) => client.subscribe('job_1')],
+    ['changes', (client) => client.changes()],
+  ])('of %s is closed by what its body throws, and by break', async (_what, open) => {
+    const first = scripted(states)
+    const call = async () => {
+      for await (const _ of open(first.client)) throw oops
+    }
+    await expect(call()).rejects.toBe(oops)
+    await left(first.asked)
+    const second = scripted(states)
+    for await (const _ of open(second.client)) break
+    await left(second.asked)
+  })
+
+  test('ends at close(), and throws the reason of its signal', async () => {
+    const { client, asked } = scripted(states)
+    const subscription = client.subscribe('job_1')
+    const seen: unknown[] = []
+    for await (const { status } of subscription) {
+      seen.push(status)
+      if (seen.length === 2) setTimeout(subscription.close)
+    }
+    expect(seen).toEqual(['queued', 'processing'])
+    await left(asked)
+    const leaving = new AbortController()
+    const call = async () => {
+      for await (const { status } of client.stream('job_1', { signal: leaving.signal }))
+        if (status === 'processing') setTimeout(() => leaving.abort(oops))
+    }
+    await expect(call()).rejects.toBe(oops)
+  })
+
+  test('of a subscription with handlers is refused', async () => {
+    const { client } = scripted(states)
+    const { close, ...rest } = client.subscribe('job_1', { onUpdate: () => undefined })
+    const iterable = rest as AsyncIterable<unknown>
+    await expect(iterable[Symbol.asyncIterator]().next()).rejects.toThrow('cannot be iterated')
+    close()
+  })
+
+  test('throws the refusal of the service', async () => {
+    const { client } = scripted(401)
+    await expect(client.stream('job_1').next()).rejects.toMatchObject({ status: 401 })
+  })
+})
+
+describe('a cursor', () => {
+  const changes =
+    'id: e-1\nevent: ready\ndata: {}\n\nid: e-2\nevent: job\ndata: {"id":"job_1"}\n\nid: e-3\nevent: reset\ndata: {}\n\n'
+
+  test('is sent from the first connection on, and given when its change was handled', async () => {
+    const { client, cursors } = scripted(changes)
+    const seen: string[] = []
+    await new Promise<void>((resolve) => {
+      const { close } = client.changes({
+        since: 'e-0',
+        onJob: ({ id }) => seen.push(id),
+        onReset: () => seen.push('reset'),
+        onCursor: (cursor) => {
+          seen.push(cursor)
+          if (cursor === 'e-3') resolve(close())
+        },
+      })
+    })
+    expect(seen).toEqual(['e-1', 'job_1', 'e-2', 'reset', 'e-3'])
+    expect(cursors).toEqual(['e-0'])
+  })
+
+  test('comes with each change of an iteration, and to onCursor when the next one is asked for', async () => {
+    const { client } = scripted(changes)
+    const seen: unknown[] = []
+    for await (const change of client.changes({ onCursor: (cursor) => seen.push(cursor) })) {
+      seen.push([change.type, change.cursor])
+      if (change.type === 'reset') break
+    }
+    expect(seen).toEqual(['e-1', ['job', 'e-2'], 'e-2', ['reset', 'e-3']])
   })
 })
 

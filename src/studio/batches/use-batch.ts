@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect } from 'react'
+import { useBatch as useStream } from '../../client/react.ts'
 import type { Batch } from '../../client/types.ts'
 import { errorText } from '../error-text.ts'
 import { usePageVisible } from '../page-visible.ts'
@@ -40,10 +41,10 @@ export function useBatch(id: string): { batch: Batch | undefined; ids: readonly 
   }, [queries, runs, id])
 
   const over = batch === undefined || batch.completed_at !== null
-  useEffect(
-    () => (visible && !over ? client.subscribeBatch(id, { onUpdate: put }).close : undefined),
-    [client, put, id, visible, over],
-  )
+  const { batch: news } = useStream(visible && !over ? id : null, { client })
+  useEffect(() => {
+    if (news) put(news)
+  }, [put, news])
 
   const problem = batch ? pages.error : error
   return { batch, ids: pages.data ?? NONE, problem: problem && errorText(problem) }

@@ -8,7 +8,7 @@ import { batchPath, go, leave, runPath } from '../address.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { errorText } from '../error-text.ts'
 import { sourceOf, titleOf } from '../format.ts'
-import { useJob, useSheet } from '../runs.ts'
+import { useFollowOne, useJob, useSheet } from '../runs.ts'
 import { phaseLabels } from '../run-labels.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
@@ -35,10 +35,9 @@ export function RunPage({ id }: { id: string }) {
   const known = job !== undefined
   const final = known && isFinal(job)
   const visible = usePageVisible()
-  useEffect(() => {
-    if (!visible) return undefined
-    return known && !final ? runs.followOne(id) : runs.followAll()
-  }, [runs, id, known, final, visible])
+  const alone = known && !final
+  useFollowOne(visible && alone ? id : null)
+  useEffect(() => (visible && !alone ? runs.followAll() : undefined), [runs, alone, visible])
   useRunKeys(id)
 
   useEffect(() => {
