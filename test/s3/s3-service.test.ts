@@ -161,7 +161,7 @@ test.skipIf(!isTested)(
     const inputs = async (): Promise<string[]> =>
       (await s3.keys(bucket)).filter((key) => key.startsWith('genqueue/default/inputs/'))
     const path = String(inline.input?.input_image)
-    const idOf = (file: string): string => file.replace('/v1/uploads/', '')
+    const idOf = (file: string): string => file.replace(/^.*\/v1\/uploads\//, '')
     expect((await inputs()).sort()).toEqual(
       [upload.url, path].map((file) => `genqueue/default/inputs/${idOf(file)}/file`).sort(),
     )
