@@ -151,7 +151,7 @@ test('F42 while the disk is full no part of a file is visible and creation pause
     const job = await submit('F42 second')
     const waits = await waitFor('a state', async () => {
       const now = await service.client.get(job.id)
-      return (now.waiting_for?.reason === 'storage' && now) || (now.phase !== 'queued' && 'created')
+      return now.phase === 'queued' ? now.waiting_for?.reason === 'storage' && now : 'created'
     })
     return waits !== 'created' && waits
   })
