@@ -1,45 +1,11 @@
-import { canonicalJson } from '../shared/values/canonical-json.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { InputFilesError } from '../shared/inputs/inputs.ts'
-import { idempotencyEntry, shortDigest } from '../shared/jobs/record/job-keys.ts'
 import { tooMuchStored, type StoredBeyond } from '../shared/limits/rules/stored.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble, isSurelyNotSent } from '../shared/redis/trouble.ts'
-import type { OwnedRequest } from './http.ts'
 import { invalidRequest } from './schemas.ts'
 
 /** Shared parts of accepting jobs and batches. */
-
-/** Route and body that an idempotency key identifies. */
-export interface IdempotencyScope {
-  route: string
-  body: unknown
-}
-
-export interface Idempotency {
-  /** Name of the entry. */
-  entry: string
-  /** Digest of the canonical body. */
-  body: string
-}
-
-const digest = (body: unknown): string => shortDigest(canonicalJson(body))
-
-export function idempotencyKey({ headers }: Pick<OwnedRequest, 'headers'>): string | null {
-  const key = headers['idempotency-key']
-  if (key === undefined) return null
-  if (!/^[\x20-\x7e]{1,255}$/.test(key))
-    throw new ServiceError(
-      'invalid_idempotency_key',
-      'Idempotency-Key is not valid. Use 1 to 255 printable ASCII characters.',
-    )
-  return key
-}
-
-export function idempotencyOf(request: OwnedRequest, { route, body }: IdempotencyScope): Idempotency | null {
-  const key = idempotencyKey(request)
-  return key === null ? null : { entry: idempotencyEntry(request.principal.tenant, route, key), body: digest(body) }
-}
 
 export const queueFull = (): ServiceError =>
   new ServiceError('capacity', 'The queue is full. Accepted jobs continue.', { retryAfter: 30 })

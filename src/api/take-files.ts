@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FieldError, ServiceError } from '../shared/errors/service-error.ts'
 import { append } from '../shared/values/append.ts'
-import { isDataUri, readDataUri } from '../shared/inputs/rules/data-uri.ts'
+import { inlineName, isDataUri, readDataUri } from '../shared/inputs/rules/data-uri.ts'
 import type { InputLimits, TakenFile, TakenFiles } from '../shared/inputs/inputs.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from '../shared/inputs/media-type.ts'
 import { hasText, mapTexts } from '../shared/inputs/rules/reference.ts'
@@ -58,7 +58,7 @@ export async function takeFiles(
       for (const pointer of pointers.slice(0, MAX_FIELDS)) wrong.push({ pointer, ...read })
       if (wrong.length >= MAX_FIELDS) break
     } else {
-      const name = `data:${read.media_type};sha256,${read.sha256}`
+      const name = inlineName(read.media_type, read.sha256)
       files.set(name, read)
       names.set(text, name)
     }

@@ -11,6 +11,7 @@ import { createRetryPlaces } from '../api/retry-place.ts'
 import { createMayRunUnpriced } from '../api/unpriced.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
 import { batchRoutes } from '../api/routes/batches.ts'
+import { createIdempotencyOf } from '../api/idempotency.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
 import { deletionRoutes } from '../api/routes/deletion.ts'
 import { docsRoutes } from '../api/routes/docs.ts'
@@ -156,6 +157,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const tenantAdmin = createTenantAdmin(core.tenants)
   const fileOrigins = await originsOfLinks(config, artifacts)
   const studioDir = fileURLToPath(new URL('../../dist/studio/', import.meta.url))
+  const idempotencyOf = createIdempotencyOf(inputs)
   const app = createApp({
     routes: [
       ...jobRoutes({
@@ -169,6 +171,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         retryPlaces,
         mayRunUnpriced,
         inputs,
+        idempotencyOf,
         account: ACCOUNT,
         keep: config.keep,
         full: capacity.full,
@@ -176,6 +179,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
         inputLimits: config.inputs,
+        idempotencyOf,
         retryPlaces,
         batches: core.batches,
         streams,

@@ -10,6 +10,8 @@ import { finished } from '../support/finished.ts'
 import { code, createOperator, type Operator } from '../support/operator.ts'
 import { noisyPicture } from '../support/picture.ts'
 import { PATIENT_TIMINGS } from '../support/short-timings.ts'
+import { idempotencyEntry, shortDigest } from '../../src/shared/jobs/record/job-keys.ts'
+import { canonicalJson } from '../../src/shared/values/canonical-json.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -40,6 +42,10 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 const restore = (image: string): object => ({ preset: 'restore-image', input: { input_image: image } })
+const restoreFile = (bytes: Buffer) => ({
+  preset: 'restore-image',
+  input: { input_image: new Blob([new Uint8Array(bytes)], { type: 'image/png' }) },
+})
 const asPng = (bytes: Buffer): string => dataUri(bytes, 'image/png')
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -151,6 +157,33 @@ describe('a data URI in an input', () => {
     ])
     expect(await kept()).toEqual(before)
     await finished(service, first.id)
+  })
+
+  test('is the same as an upload of the same bytes, and as one that is uploaded again', async () => {
+    const options = { idempotencyKey: 'photo-2' }
+    const submitFile = (bytes: Buffer) => service.client.submit(restoreFile(bytes), options)
+    const first = await submitFile(photo)
+    const again = await submitFile(photo)
+    expect(again.id).toBe(first.id)
+    expect(again.input).toEqual(first.input)
+    expect((await submit(restore(asPng(photo)), { 'idempotency-key': 'photo-2' })).id).toBe(first.id)
+    await expect(submitFile(large)).rejects.toMatchObject({ code: 'idempotency_key_reused' })
+    const batch = (bytes: Buffer) =>
+      service.client.batch({ items: [restoreFile(bytes)] }, { idempotencyKey: 'photo-3' })
+    const { id } = await batch(photo)
+    expect((await batch(photo)).id).toBe(id)
+    await expect(batch(large)).rejects.toMatchObject({ code: 'idempotency_key_reused' })
+    await finished(service, first.id)
+  })
+
+  test('that an earlier release compared by its link is still the same', async () => {
+    const upload = await service.client.upload(new Blob([new Uint8Array(photo)]))
+    const body = restore(new URL(upload.url).pathname)
+    const first = await submit(body, { 'idempotency-key': 'photo-4' })
+    const entry = idempotencyEntry('default', 'POST /v1/jobs', 'photo-4')
+    const place = service.keys.idempotency(entry)
+    await service.redis.set(place, JSON.stringify({ job: first.id, body: shortDigest(canonicalJson(body)) }))
+    expect((await submit(body, { 'idempotency-key': 'photo-4' })).id).toBe(first.id)
   })
 
   test.each([

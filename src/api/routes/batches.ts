@@ -9,16 +9,8 @@ import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import { isObject, type JsonObject } from '../../shared/values/json.ts'
-import {
-  idempotencyOf,
-  inRequest,
-  inRetry,
-  isRefusal,
-  knownOutcome,
-  queueFull,
-  refusedAccept,
-  type IdempotencyScope,
-} from '../accepting.ts'
+import { inRequest, inRetry, isRefusal, knownOutcome, queueFull, refusedAccept } from '../accepting.ts'
+import type { IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
 import type { Auth } from '../auth.ts'
 import { createOwned } from '../owned.ts'
 import type { Job, ManifestLine } from '../description/jobs.ts'
@@ -52,6 +44,7 @@ export interface BatchRoutesDependencies {
   mayRun: MayRun
   mayRunUnpriced: MayRunUnpriced
   inputLimits: InputLimits
+  idempotencyOf: IdempotencyOf
   retryPlaces: () => RetryPlaces
   auth: Auth
   account: string
@@ -76,6 +69,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     mayRun,
     mayRunUnpriced,
     inputLimits,
+    idempotencyOf,
     retryPlaces,
     auth,
     account,
@@ -129,7 +123,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     files?: TakenFiles,
   ): Promise<ApiResponse> {
     if (full()) throw queueFull()
-    const idempotency = idempotencyOf(request, scope)
+    const idempotency = await idempotencyOf(request, scope, (one) => batches.known(one))
     const id = batches.newBatchId()
     const affordable = async (): Promise<NewJob[]> => {
       const jobs = await items()

@@ -11,7 +11,7 @@ import { accountView, entryView, spendingView } from '../../shared/credits/rules
 import type { CreditStore } from '../../shared/credits/ports.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { TENANT_ID } from '../../shared/tenants/rules/tenant.ts'
-import { idempotencyKey } from '../accepting.ts'
+import { idempotencyKey } from '../idempotency.ts'
 import type { Credits, LedgerEntry, LedgerPage, Spending } from '../description/credits.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'

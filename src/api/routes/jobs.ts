@@ -10,17 +10,8 @@ import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
 import { passes, type JobFilter } from '../../shared/jobs/rules/job-filter.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
-import {
-  idempotencyOf,
-  inRequest,
-  inRetry,
-  isRefusal,
-  knownOutcome,
-  queueFull,
-  refusedAccept,
-  type Idempotency,
-  type IdempotencyScope,
-} from '../accepting.ts'
+import { inRequest, inRetry, isRefusal, knownOutcome, queueFull, refusedAccept } from '../accepting.ts'
+import type { Idempotency, IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
@@ -54,6 +45,7 @@ export interface JobRoutesDependencies {
   mayRun: MayRun
   mayRunUnpriced: MayRunUnpriced
   inputs: Inputs
+  idempotencyOf: IdempotencyOf
   retryPlaces: () => RetryPlaces
   account: string
   /** Default retention of jobs. */
@@ -89,6 +81,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     mayRun,
     mayRunUnpriced,
     inputs,
+    idempotencyOf,
     retryPlaces,
     account,
     keep,
@@ -112,7 +105,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     files: TakenFiles = new Map(),
   ): Promise<ApiResponse> {
     if (full()) throw queueFull()
-    const idempotency = idempotencyOf(request, scope)
+    const idempotency = await idempotencyOf(request, scope, lifecycle.known)
     const wait = preferredWait(request)
     const hasFiles = files.size > 0 || filesOf(job.input).size > 0
     const known = hasFiles && idempotency ? await lifecycle.known(idempotency) : null
@@ -185,7 +178,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   /** The job that the same request created before. */
   async function firstOf(request: OwnedRequest, scope: IdempotencyScope): Promise<JobRecord | null> {
-    const idempotency = idempotencyOf(request, scope)
+    const idempotency = await idempotencyOf(request, scope, lifecycle.known)
     const known = idempotency && (await store.idempotent(idempotency.entry))
     return known && known.body === idempotency.body ? store.read(known.job) : null
   }

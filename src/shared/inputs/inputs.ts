@@ -14,7 +14,7 @@ import type { Timings } from '../jobs/rules/timings.ts'
 import type { JsonObject } from '../values/json.ts'
 import type { Logger } from '../process/logger.ts'
 import { inChunks, peek } from './bytes.ts'
-import { isDataUri, readDataUri } from './rules/data-uri.ts'
+import { inlineName, isDataUri, readDataUri } from './rules/data-uri.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from './media-type.ts'
 import type { UploadStore } from './ports.ts'
 import { filesOf, hasText, isReference, mapInput, uploadPath } from './rules/reference.ts'
@@ -209,6 +209,14 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
       throw head.length === 0
         ? new UploadRefusedError('empty', 'The file is empty.')
         : new UploadRefusedError('type', refusedType(mediaType, said, limits.types))
+    },
+
+    /** Texts by which the uploads of the tenant that a value names can be compared, by their paths. */
+    async contentsOf(tenant: string, value: JsonObject): Promise<Map<string, string>> {
+      const contents = new Map<string, string>()
+      for (const { id, tenant: owner, media_type, sha256 } of await uploads.readMany([...filesOf(value).keys()]))
+        if (owner === tenant) contents.set(uploadPath(id), inlineName(media_type, sha256))
+      return contents
     },
 
     /**

@@ -70,3 +70,6 @@ export const toDataUri = (mediaType: string, bytes: Buffer): string =>
 
 export const dataUriLength = (mediaType: string, bytes: number): number =>
   `data:${mediaType};base64,`.length + 4 * Math.ceil(bytes / 3)
+
+/** A short text in place of a file, the same for the same bytes and type. */
+export const inlineName = (mediaType: string, sha256: string): string => `data:${mediaType};sha256,${sha256}`
