@@ -358,6 +358,8 @@ describe('only one place', () => {
 
   test('reads the environment', () => {
     expect(filesWith(/process\.env\b|process\[['"]env/)).toEqual([
+      // In the text of samples.
+      'src/api/description/samples.ts',
       'src/shared/settings/environment.ts',
       'src/simulator/options.ts',
     ])

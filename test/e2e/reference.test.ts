@@ -44,6 +44,30 @@ test('search finds an operation, whose address opens it again', async () => {
   await shows(page, 'Rotate a key')
 })
 
+test('samples name this service, are in three languages, and can be copied', async () => {
+  const page = await open(SUBMIT)
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await shows(page, 'Submit a job')
+  for (const [label, shown, language, text] of [
+    ['curl', 'curl', 'Shell', `curl '${studio.service.url}/v1/jobs'`],
+    ['TypeScript', 'curl', 'TypeScript', `baseUrl: '${studio.service.url}'`],
+    ['Python', 'TypeScript', 'Python', `Client("${studio.service.url}"`],
+  ] as const) {
+    await page
+      .getByRole('button', { name: `Change code sample language: ${shown}` })
+      .first()
+      .click()
+    await page.getByRole('option', { name: label }).click()
+    await page
+      .getByRole('button', { name: `Copy ${language} code` })
+      .first()
+      .click()
+    await waitFor(`${label} in the clipboard`, async () =>
+      (await page.evaluate<string>('navigator.clipboard.readText()')).includes(text),
+    )
+  }
+})
+
 test('a trial request with a key makes a job, and a reload forgets the key', async () => {
   const page = await open(SUBMIT)
   await openDialog(page)
@@ -54,7 +78,8 @@ test('a trial request with a key makes a job, and a reload forgets the key', asy
   expect([answer.status(), new URL(answer.url()).pathname]).toEqual([200, '/v1/jobs'])
   const { id } = (await answer.json()) as { id: string }
   expect(await studio.service.client.get(id)).toMatchObject({ preset: 'story-page', status: 'succeeded' })
-  await page.getByRole('dialog').getByText('200').first().waitFor()
+  await page.getByRole('button', { name: 'Copy code' }).waitFor()
+  expect(await seriousButColours(page)).toEqual([])
 
   const kept = await page.context().storageState({ indexedDB: true })
   expect(JSON.stringify(kept)).not.toContain(TEST_KEY)

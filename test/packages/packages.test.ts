@@ -90,7 +90,7 @@ describe('a tarball', () => {
   }
   /** Bytes of its own files; more is a reason to look. */
   const LIMITS: Record<Name, number> = {
-    genqueue: 4_000_000,
+    genqueue: 4_500_000,
     '@genqueue/client': 800_000,
     '@genqueue/replicate-simulator': 500_000,
   }

@@ -31,6 +31,18 @@ test.each([...(await generatedFiles())])('%s is as `npm run build:api` makes it'
   expect(isCurrent, `${file} is out of date: run "npm run build:api".`).toBe(true)
 })
 
+test('every example of a schema is one', () => {
+  const document = makeDocument('1.2.3')
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  addFormats.default(ajv)
+  ajv.addSchema(document, 'api')
+  for (const [name, { examples = [] }] of Object.entries(document.components.schemas))
+    for (const example of z.array(z.unknown()).parse(examples)) {
+      const validate = ajv.compile({ $ref: `api#/components/schemas/${name}` })
+      expect(validate(example) ? null : validate.errors, name).toBeNull()
+    }
+})
+
 test('the types of the client are those of the schemas', () => {
   type Of<T extends z.ZodType> = z.output<T>
   expectTypeOf<client.Job>().toEqualTypeOf<Of<typeof job>>()

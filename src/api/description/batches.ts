@@ -3,6 +3,7 @@ import { BATCH_STATUSES } from '../../shared/batches/rules/batch.ts'
 import { BATCH_STOPS } from '../../shared/jobs/rules/decision.ts'
 import { batchId } from '../../shared/jobs/rules/ids.ts'
 import { jsonObject, pageOf, time, timeOrNull } from './common.ts'
+import { BATCH_EXAMPLE } from './examples.ts'
 
 /** Batches as the API shows them. */
 
@@ -56,7 +57,11 @@ export const batch = z
     created_at: time,
     completed_at: timeOrNull,
   })
-  .meta({ id: 'Batch', description: 'Jobs that were submitted together. Amounts are micro-credits.' })
+  .meta({
+    id: 'Batch',
+    description: 'Jobs that were submitted together. Amounts are micro-credits.',
+    examples: [BATCH_EXAMPLE],
+  })
 export type Batch = z.output<typeof batch>
 
 export const batchPage = pageOf('BatchPage', batch)

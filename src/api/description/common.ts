@@ -19,9 +19,15 @@ export const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 export const artifactId = z
   .string()
   .regex(/^art_[0-9A-HJKMNP-TV-Z]{26}_\d+_\d+$/)
-  .meta({ id: 'ArtifactId' })
-export const uploadId = z.string().regex(UPLOAD_ID).meta({ id: 'UploadId' })
-export const tenantName = z.string().regex(TENANT_ID).meta({ id: 'TenantName' })
+  .meta({ id: 'ArtifactId', examples: ['art_01KGX5Q8Z2V7M4N6P9R3S5T8W1_1_0'] })
+export const uploadId = z
+  .string()
+  .regex(UPLOAD_ID)
+  .meta({ id: 'UploadId', examples: ['upl_01KGX5QC7P4R8S2T6V9W3X5Y1Z'] })
+export const tenantName = z
+  .string()
+  .regex(TENANT_ID)
+  .meta({ id: 'TenantName', examples: ['story-app'] })
 
 export const duration = z
   .string()

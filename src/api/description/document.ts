@@ -9,6 +9,7 @@ import type { Answer, Operation, Operations } from './operations/operation.ts'
 import { serviceOperations } from './operations/service.ts'
 import { sessionOperations, tenantOperations } from './operations/tenants.ts'
 import { problem } from './problem.ts'
+import { samplesOf } from './samples.ts'
 import { fromZod, type JsonSchema, type Slots } from './from-zod.ts'
 
 /** The document of the API (OpenAPI 3.1), made from its schemas and operations. */
@@ -121,6 +122,7 @@ type Converted = Readonly<Record<string, JsonSchema>>
 
 function describe(id: string, operation: Operation, requests: Converted, responses: Converted) {
   const { tag, summary, description, access, body, answers, errors } = operation
+  const samples = samplesOf(id, operation)
   const parameters = [
     ...parametersOf(requests[slot(id, 'params')], 'path'),
     ...parametersOf(requests[slot(id, 'query')], 'query'),
@@ -156,6 +158,7 @@ function describe(id: string, operation: Operation, requests: Converted, respons
       ),
       ...problems(errors),
     },
+    ...(samples.length === 0 ? {} : { 'x-codeSamples': samples }),
   }
 }
 

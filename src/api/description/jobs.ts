@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ATTEMPT_STATES, CAUSES, jobPhase, json, jobStatus, shownFields } from '../../shared/jobs/rules/job.ts'
 import { keysOf } from '../../shared/values/keys-of.ts'
 import { jobKeep, pageOf, sha256, time, timeOrNull } from './common.ts'
+import { JOB_EXAMPLE } from './examples.ts'
 
 /** Jobs as the API shows them. */
 
@@ -139,7 +140,7 @@ export const job = z
     ),
     expires_at: timeOrNull.describe('Time at which the record is removed; null before the job is final.'),
   })
-  .meta({ id: 'Job' })
+  .meta({ id: 'Job', examples: [JOB_EXAMPLE] })
 export type Job = z.output<typeof job>
 
 export const jobPage = pageOf('JobPage', job)

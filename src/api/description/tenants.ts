@@ -53,7 +53,10 @@ export type Tenant = z.output<typeof tenant>
 
 export const tenantPage = pageOf('TenantPage', tenant)
 
-export const keyId = z.string().regex(KEY_ID).meta({ id: 'KeyId' })
+export const keyId = z
+  .string()
+  .regex(KEY_ID)
+  .meta({ id: 'KeyId', examples: ['4fXb9QzL2mVk'] })
 
 export const key = z
   .object({
