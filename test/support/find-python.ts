@@ -32,7 +32,7 @@ export async function findPython(): Promise<Python | null> {
 /** Folder of Flask for PYTHONPATH, found in the same way; '' where Python has it. */
 export async function findFlask({ file, env: own }: Python): Promise<string | null> {
   const has = (path: string): Promise<boolean> =>
-    run(file, ['-c', 'import flask'], { timeout: 20_000, env: { ...process.env, ...own, PYTHONPATH: path } }).then(
+    run(file, ['-c', 'import flask'], { timeout: 120_000, env: { ...process.env, ...own, PYTHONPATH: path } }).then(
       () => true,
       () => false,
     )
@@ -53,7 +53,7 @@ export async function findFlask({ file, env: own }: Python): Promise<string | nu
 /** Whether it is new enough, and has what a client needs. */
 async function runs(file: string, own: Record<string, string>): Promise<boolean> {
   const check = 'import sys, ssl, hashlib, unittest, urllib.request; sys.exit(sys.version_info < (3, 9))'
-  return run(file, ['-c', check], { timeout: 20_000, env: { ...process.env, ...own } }).then(
+  return run(file, ['-c', check], { timeout: 120_000, env: { ...process.env, ...own } }).then(
     () => true,
     () => false,
   )

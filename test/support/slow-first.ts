@@ -6,6 +6,7 @@ const SLOW = [
   'integration/restart',
   'chaos/redis-scenarios',
   'model/protocol',
+  'packages/packages',
   'chaos/chaos',
   'e2e/',
   'integration/upstream-trouble',
@@ -13,6 +14,7 @@ const SLOW = [
   'integration/product-',
   'packages/',
   'integration/readme',
+  'packages/examples',
   's3/',
   'integration/',
 ]
