@@ -14,7 +14,6 @@ const SLOW = [
   'integration/product-',
   'packages/',
   'integration/readme',
-  'packages/examples',
   's3/',
   'integration/',
 ]
