@@ -8,8 +8,8 @@ const PURE = ['test/unit/**/*.test.ts', 'test/architecture.test.ts']
 
 export default defineConfig({
   test: {
-    // Tests mostly wait for processes: five files at a time keep two cores busy without starving what they start.
-    maxWorkers: 5,
+    // Tests mostly wait for processes: four files at a time keep two cores busy without starving what they start.
+    maxWorkers: 4,
     sequence: { sequencer: SlowFirst },
     projects: [
       {

@@ -1,4 +1,4 @@
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { pack, type Tarball } from '../../tools/packaging/pack.ts'
@@ -274,13 +274,12 @@ export const save = async (id: string): Promise<void> => {
 `
     const strict = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
     const browser = { lib: ['es2020', 'dom'], types: [] }
-    const onNode = { lib: ['es2020'], types: ['node'] }
     const MODES: Record<
       string,
-      { module: 'esm' | 'cjs'; options: { types?: string[]; [name: string]: unknown }; from?: string; until?: string }
+      { module: 'esm' | 'cjs'; options: Record<string, unknown>; from?: string; until?: string }
     > = {
       'nodenext, ES module, strict': { module: 'esm', options: { module: 'nodenext', ...strict, ...browser } },
-      'nodenext, CommonJS, not strict': { module: 'cjs', options: { module: 'nodenext', strict: false, ...onNode } },
+      'nodenext, CommonJS, not strict': { module: 'cjs', options: { module: 'nodenext', strict: false, ...browser } },
       'bundler, strict': {
         module: 'esm',
         options: { module: 'esnext', moduleResolution: 'bundler', ...strict, ...browser },
@@ -292,7 +291,7 @@ export const save = async (id: string): Promise<void> => {
       },
       'node10, CommonJS': {
         module: 'cjs',
-        options: { module: 'commonjs', moduleResolution: 'node', esModuleInterop: true, ...strict, ...onNode },
+        options: { module: 'commonjs', moduleResolution: 'node', esModuleInterop: true, ...strict, ...browser },
         until: '5.0',
       },
     }
@@ -308,11 +307,9 @@ export const save = async (id: string): Promise<void> => {
       const compilerOptions = { target: 'es2020', noEmit: true, skipDefaultLibCheck: true, rootDir: '.', ...options }
       write(folder, {
         'package.json': JSON.stringify({ type: module === 'esm' ? 'module' : 'commonjs' }),
-        'use.ts': options.types?.includes('node') ? USE + FILES : USE,
+        'use.ts': module === 'cjs' ? USE + FILES : USE,
         'tsconfig.json': JSON.stringify({ compilerOptions, files: ['use.ts'] }),
       })
-      mkdirSync(join(folder, 'node_modules'))
-      symlinkSync(tool('@types'), join(folder, 'node_modules/@types'))
       await output(process.execPath, [tsc, '-p', folder], { cwd: folder })
     })
   })
