@@ -39,13 +39,17 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
   const whileUpstreamLives = (act: () => Promise<void>): Promise<true> =>
     waitFor('the simulator to be there', () => act().then(() => true), { timeout: 60_000 })
 
-  /** Of the simulator: one after the other, however long a start takes. */
-  let deaths = Promise.resolve()
-  async function death(last: Promise<void>, ms: number): Promise<void> {
+  /** Of the simulator, and of Redis: one after the other, however long a start takes. */
+  const deaths = { simulator: Promise.resolve(), redis: Promise.resolve() }
+  async function death(
+    last: Promise<void>,
+    { kill, start }: { kill: () => Promise<void>; start: () => Promise<void> },
+    ms: number,
+  ): Promise<void> {
     await last
-    await fleet.simulator.kill()
+    await kill()
     await delay(ms)
-    await fleet.simulator.start()
+    await start()
   }
 
   async function strike(fault: Planned): Promise<void> {
@@ -63,9 +67,8 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
         victim(fault.victim).signal('SIGSTOP')
         return during(`frozen ${fault.victim}`, fault.lasts, () => victim(fault.victim).signal('SIGCONT'))
       case 'redis_kill':
-        await redis.kill()
-        await delay(fault.lasts)
-        return redis.start()
+        deaths.redis = death(deaths.redis, { kill: () => redis.kill(), start: () => redis.start() }, fault.lasts)
+        return deaths.redis
       case 'redis_freeze':
         redis.pause()
         await delay(fault.lasts)
@@ -100,8 +103,8 @@ export function injectFaults(fleet: ChaosFleet, processes: Supervised[], plan: P
         proxies.upstream.latency(fault.ms)
         return during('upstream', fault.lasts, () => proxies.upstream.heal())
       case 'upstream_dies':
-        deaths = death(deaths, fault.lasts)
-        return deaths
+        deaths.simulator = death(deaths.simulator, simulator, fault.lasts)
+        return deaths.simulator
       case 'simulator':
         await whileUpstreamLives(() => simulator.faults(fault.on))
         return during(fault.name, fault.lasts, () => whileUpstreamLives(() => simulator.faults(fault.off)))
