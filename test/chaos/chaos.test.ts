@@ -9,8 +9,8 @@ import type { Variant } from './variant.ts'
 
 const number = (name: string, fallback: number): number => Number(process.env[name] ?? fallback)
 const seed = number('TEST_CHAOS_SEED', 7)
-const jobs = number('TEST_CHAOS_JOBS', 200)
-const seconds = number('TEST_CHAOS_SECONDS', 15)
+const jobs = number('TEST_CHAOS_JOBS', 150)
+const seconds = number('TEST_CHAOS_SECONDS', 12)
 const variant = JSON.parse(process.env['TEST_CHAOS_VARIANT'] ?? '{}') as Partial<Variant>
 const settle = Math.max(90, seconds)
 

@@ -76,8 +76,8 @@ test(`F51 ${READERS} readers that take nothing cost little memory, and get the e
   const before = await residentMegabytes()
   const ids = await submitMany(api(), JOBS, (i) => request(`${i} ${'x'.repeat(BYTES)}`))
   for (const id of ids) expect((await finished(api(), id)).status).toBe('succeeded')
-  // All that they have not taken would be four times as much.
-  expect((await residentMegabytes()) - before).toBeLessThan(140)
+  // At least three events of each job, to each reader, would be 860 MB. What garbage is left differs from run to run.
+  expect((await residentMegabytes()) - before).toBeLessThan(210)
   const some = readers.filter((_reader, i) => i % 10 === 0)
   for (const reader of readers) if (!some.includes(reader)) reader.leave()
   for (const reader of some) reader.resume()
