@@ -8,8 +8,8 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { spawnProcess, type SpawnedProcess, type SpawnOptions } from '../support/spawn-process.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
-import { npm } from './npm.ts'
-import { NODES, PATH_OF_NODE_24, tool } from './toolchain.ts'
+import { npm, npmSettings } from './npm.ts'
+import { NODES, pathOf, PATH_OF_NODE_24, tool } from './toolchain.ts'
 
 /** The packages as their users get them: packed, each installed alone into an empty project, and run there. */
 
@@ -73,7 +73,7 @@ describe('a tarball', () => {
     genqueue: [
       /^lib\/((?!simulator\/|studio\/).+)\.js$/,
       /^lib\/(.+\.lua)$/,
-      /^bin\/genqueue\.mjs$/,
+      /^bin\/(?:genqueue|on-node-24)\.mjs$/,
       /^dist\/studio\/(?:(?:index|docs)\.html|assets\/[\w-]+\.(?:js|css|svg)(?:\.br|\.gz)?)$/,
       /^docs\/openapi\.yaml$/,
       /^presets\/[\w-]+\.yaml$/,
@@ -81,7 +81,7 @@ describe('a tarball', () => {
       /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|bin\/.+|lib\/.+)$/,
     ],
     '@genqueue/client': [/^(?:esm|cjs)\/([\w-]+)\.(?:js|js\.map|d\.ts)$/, /^cjs\/package\.json$/],
-    '@genqueue/replicate-simulator': [/^lib\/(.+?)(?:\.d\.ts|\.js)$/, /^bin\/replicate-simulator\.mjs$/],
+    '@genqueue/replicate-simulator': [/^lib\/(.+?)(?:\.d\.ts|\.js)$/, /^bin\/(?:replicate-simulator|on-node-24)\.mjs$/],
   }
   const SOURCES: Record<Name, string> = {
     genqueue: 'src',
@@ -171,7 +171,28 @@ describe('@genqueue/client, installed alone', () => {
       const sent = new Blob(['A note.'], { type: 'text/plain' })
       const own = await page.submit({ preset: 'story-page', input: { prompt: 'by a page' } })
       if (own.user !== 'zoe' || (await page.upload(sent)).media_type !== 'text/plain') throw new Error('not by the page')
-      console.log(JSON.stringify({ status: job.status, picture, url, seen, refused }))
+      const changes = client.changes()[Symbol.asyncIterator]()
+      const first = changes.next()
+      const items = ['one', 'two'].map((prompt) => ({ preset: 'story-page', input: { prompt }, metadata: { run: process.pid } }))
+      const set = await client.runBatch({ items })
+      const change = (await first).value
+      await changes.return()
+      const listed = []
+      for await (const one of client.list({ metadata: { run: process.pid }, limit: 1 })) listed.push(one.position)
+      const parts = []
+      await new Promise((resolve, reject) => client.subscribe(id, {
+        onUpdate: (now) => { parts.push(now.status); resolve() },
+        onError: reject,
+      }))
+      const thrown = await client.wait(id, { onUpdate: () => { throw new Error('mine') } }).catch((mine) => mine.message)
+      const left = await client.wait(id, { signal: AbortSignal.abort() }).catch((aborted) => aborted.name)
+      const same = await Promise.all([1, 2].map(() =>
+        client.submit({ preset: 'story-page', input: { prompt: 'once' } }, { idempotencyKey: String(process.pid) })))
+      const whole = (await client.download(job.artifacts[0])).length === job.artifacts[0].bytes
+      console.log(JSON.stringify({
+        status: job.status, picture, url, seen, refused, set: set.status, change: change.type, listed, parts, thrown, left,
+        same: same[0].id === same[1].id, whole,
+      }))
     }
     run().catch((error) => { console.error(error); process.exit(1) })`
   const FORMS = {
@@ -196,6 +217,14 @@ describe('@genqueue/client, installed alone', () => {
     url: expect.stringContaining('/v1/uploads/upl_'),
     seen: ['succeeded'],
     refused: 404,
+    set: 'succeeded',
+    change: 'job',
+    listed: [1, 0],
+    parts: ['succeeded'],
+    thrown: 'mine',
+    left: 'AbortError',
+    same: true,
+    whole: true,
   }
   const project = (): string => projects['@genqueue/client']
   const runs = async (node: string, file: string): Promise<unknown> =>
@@ -206,7 +235,7 @@ describe('@genqueue/client, installed alone', () => {
   })
 
   test.each([...NODES])(
-    'Node %i: import and require submit a job, read its result and save its file',
+    'Node %i: import and require submit, follow, list, save and fail as promised',
     async (_major, node) => {
       write(project(), FORMS)
       const all = await Promise.all(['mod.mjs', 'mod.cjs'].map((file) => runs(node, file)))
@@ -364,10 +393,11 @@ describe('@genqueue/replicate-simulator, installed alone', () => {
 
 describe('genqueue, installed alone', () => {
   const command = (): string => join(projects.genqueue, 'node_modules/.bin/genqueue')
+  /** On Node 20 where there is one: npm brings the Node 24 that the service runs on. */
   const npx = (args: string[], env: Record<string, string>): SpawnedProcess =>
     spawnProcess('npx', ['genqueue', ...args], {
       cwd: projects.genqueue,
-      env: { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE, npm_config_offline: 'true', ...env },
+      env: { ...npmSettings(), PATH: pathOf(NODES.get(20) ?? process.execPath), NODE_COMPILE_CACHE, ...env },
     })
 
   test('npx genqueue start makes a picture, keeps its data in ./.data, and stops cleanly', async () => {
@@ -402,7 +432,7 @@ describe('genqueue, installed alone', () => {
     const { pid } = readJson(join(data, 'genqueue.lock'))
     process.kill(Number(pid), 'SIGTERM')
     await running.exited
-    expect(running.stderr).toBe('')
+    expect(running.stderr).toMatch(/^(?:genqueue needs Node 24; this is Node 20\..* npm fetches one .*\n)?$/)
     expect(existsSync(join(data, 'genqueue.lock'))).toBe(false)
     expect(globSync('**/*.{pid,sock}', { cwd: data })).toEqual([])
   })
@@ -421,13 +451,13 @@ describe('genqueue, installed alone', () => {
   })
 
   const older = [...NODES].filter(([major]) => major < 24)
-  test.each(older)('on Node %i its commands say which Node they need', async (major, node) => {
+  test.each(older)('on Node %i without npm its commands say which Node they need', async (major, node) => {
     const bins = [command(), join(projects['@genqueue/replicate-simulator'], 'node_modules/.bin/replicate-simulator')]
     for (const bin of bins) {
-      const ran = spawnProcess(node, [bin, 'start'])
+      const ran = spawnProcess(node, [bin, 'start'], { env: { PATH: '' } })
       expect(await ran.exited).toMatchObject({ code: 1 })
       expect(ran.stderr).toMatch(
-        new RegExp(`needs Node 24 or newer; this is Node ${major}\\..*\\n.*npm install node@24`),
+        new RegExp(`needs Node 24 or newer; this is Node ${major}\\..* npm brought none\\.\\n.*nvm install 24`),
       )
     }
   })

@@ -50,5 +50,7 @@ export const NODES: ReadonlyMap<number, string> = new Map(
     .map(({ major, file }) => [major, file]),
 )
 
-/** PATH with the Node of the tests first, whatever the machine's own is. */
-export const PATH_OF_NODE_24 = [dirname(process.execPath), process.env['PATH'] ?? ''].join(':')
+/** PATH with this Node first, whatever the machine's own is. */
+export const pathOf = (node: string): string => [dirname(node), process.env['PATH'] ?? ''].join(':')
+
+export const PATH_OF_NODE_24 = pathOf(process.execPath)

@@ -1,4 +1,4 @@
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { build, ROOT, run, studioOf, type Build } from './build.ts'
@@ -72,6 +72,7 @@ export function stageClient(client: string, stage: string): void {
 function begin(name: string, stage: string, manifest: Published): void {
   cpSync(join(ROOT, 'packages', name), stage, { recursive: true })
   cpSync(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'))
+  if (existsSync(join(stage, 'bin'))) cpSync(join(ROOT, 'packages/on-node-24.mjs'), join(stage, 'bin/on-node-24.mjs'))
   const { version, ...rest } = manifest
   writeJson(join(stage, 'package.json'), { name: manifest.name, version, ...withoutEmpty(rest) })
 }
