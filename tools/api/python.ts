@@ -1,5 +1,6 @@
 import type { ApiDocument } from '../../src/api/description/document.ts'
 import type { JsonSchema } from '../../src/api/description/from-zod.ts'
+import { linesOf, namedIn, nameIn } from './schemas.ts'
 
 /**
  * Python of the schemas of the document: a `TypedDict` or an alias for each, named as in the document, with the descriptions as
@@ -40,7 +41,10 @@ const ROOTS = [
 const WIDTH = 110
 
 export function pythonTypesOf({ components: { schemas } }: ApiDocument): string {
-  const wanted = reachableFrom(ROOTS)
+  const wanted = namedIn(
+    ROOTS.map((name) => ({ $ref: `#/components/schemas/${name}` })),
+    schemas,
+  )
   const aliases: string[] = []
   const classes: string[] = []
   for (const [name, schema] of Object.entries(schemas)) {
@@ -50,19 +54,6 @@ export function pythonTypesOf({ components: { schemas } }: ApiDocument): string 
   }
   // An alias is evaluated, so what it names must stand before it; the fields of classes are not.
   return [BEFORE, ...aliases, ...classes].join('\n')
-
-  function reachableFrom(names: readonly string[]): Set<string> {
-    const found = new Set<string>()
-    const follow = (name: string): void => {
-      if (found.has(name)) return
-      const schema = schemas[name]
-      if (!schema) throw new Error(`There is no schema ${name}.`)
-      found.add(name)
-      for (const [, next = ''] of JSON.stringify(schema).matchAll(/"#\/components\/schemas\/(\w+)"/g)) follow(next)
-    }
-    names.forEach(follow)
-    return found
-  }
 
   /** Objects within it become classes that are named after it and their field. */
   function declareClass(name: string, { properties = {}, required = [], description }: JsonSchema): void {
@@ -90,7 +81,7 @@ export function pythonTypesOf({ components: { schemas } }: ApiDocument): string 
 
   /** `name`: of the class for an object within it. */
   function typeOf(schema: JsonSchema, name: string): string {
-    if (schema.$ref !== undefined) return schema.$ref.slice(schema.$ref.lastIndexOf('/') + 1)
+    if (schema.$ref !== undefined) return nameIn(schema.$ref)
     const either = schema.anyOf ?? (schema.properties ? undefined : schema.oneOf)
     if (either) return union(either.map((one) => typeOf(one, name)))
     if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`
@@ -149,12 +140,5 @@ const comment = (text: string | undefined, indent: string): string =>
   text === undefined ? '' : `${indent}#: ${wrapped(text, indent, '#: ')}\n`
 
 /** Lines of the width, all but the first with the indent and the prefix. */
-function wrapped(text: string, indent: string, prefix: string): string {
-  const lines: string[] = ['']
-  for (const word of text.split(/\s+/)) {
-    const line = lines.at(-1) ?? ''
-    if (line !== '' && line.length + word.length + 1 > WIDTH - indent.length) lines.push(word)
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
-  }
-  return lines.join(`\n${indent}${prefix}`)
-}
+const wrapped = (text: string, indent: string, prefix: string): string =>
+  linesOf(text, WIDTH - indent.length + 1).join(`\n${indent}${prefix}`)

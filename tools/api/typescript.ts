@@ -1,5 +1,6 @@
 import type { ApiDocument } from '../../src/api/description/document.ts'
 import type { JsonSchema } from '../../src/api/description/from-zod.ts'
+import { linesOf, namedIn, nameIn } from './schemas.ts'
 
 /**
  * TypeScript of the schemas of the document: an interface or a type for each, named as in the document, with the
@@ -54,26 +55,14 @@ const KNOWN = new Set([...NOT_OF_TYPE, ...READ])
 const WIDTH = 110
 
 export function typesOf({ paths, components: { schemas } }: ApiDocument): string {
-  const requested = reachableFrom(
+  const requested = namedIn(
     Object.values(paths).flatMap((item) => Object.values(item).map(({ requestBody }) => requestBody)),
+    schemas,
   )
   return `${BEFORE}\n${Object.entries(schemas)
     .filter(([name, schema]) => name !== 'Json' && !isText(schema))
     .map(([name, schema]) => declaration(name, schema))
     .join('\n')}`
-
-  function reachableFrom(start: unknown): Set<string> {
-    const found = new Set<string>()
-    const follow = (value: unknown): void => {
-      for (const [, name = ''] of (JSON.stringify(value) ?? '').matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-        if (found.has(name)) continue
-        found.add(name)
-        follow(schemas[name])
-      }
-    }
-    follow(start)
-    return found
-  }
 
   function declaration(name: string, schema: JsonSchema): string {
     for (const keyword of Object.keys(schema)) check(keyword, name)
@@ -162,8 +151,6 @@ export function typesOf({ paths, components: { schemas } }: ApiDocument): string
 /** A string without alternatives: its name would say nothing about its type. */
 const isText = ({ type, enum: values }: JsonSchema): boolean => type === 'string' && values === undefined
 
-const nameIn = (ref: string): string => ref.split('/').at(-1) ?? ref
-
 const isWords = (value: unknown): value is Record<string, string> => typeof value === 'object' && value !== null
 
 function literal(value: unknown): string {
@@ -189,11 +176,6 @@ function comment(words: string | undefined, indent: string): string {
   if (!words) return ''
   const text = words.replaceAll('*/', '*\\/')
   if (indent.length + text.length + 7 <= WIDTH) return `${indent}/** ${text} */\n`
-  const lines = ['']
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1) ?? ''
-    if (line.length + word.length + indent.length > WIDTH) lines.push(word)
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
-  }
+  const lines = linesOf(text, WIDTH - indent.length + 1)
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join('')}${indent} */\n`
 }

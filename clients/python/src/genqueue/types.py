@@ -39,14 +39,14 @@ Billed = Literal["no", "yes", "unknown"]
 
 Time = str
 
-#: `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate
-#: is failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects
-#: the webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown
-#: whether a create request arrived. `preset_limit`: the preset is at its concurrency limit. `sequence`: earlier
-#: jobs of the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`:
-#: input files are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not
-#: confirmed the cancellation. `recovery`: Redis is being compared with Replicate before creation resumes.
-#: `redis`: Redis is unavailable. `worker`: no worker is running.
+#: `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate is
+#: failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
+#: webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
+#: a create request arrived. `preset_limit`: the preset is at its concurrency limit. `sequence`: earlier jobs of
+#: the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
+#: are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
+#: cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
+#: unavailable. `worker`: no worker is running.
 WaitingReason = Literal[
     "budget",
     "rate_limited",
@@ -153,13 +153,12 @@ class JobRequest(_JobRequest, total=False):
     version: str
     #: `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`.
     deployment: str
-    #: Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are
-    #: listed by its first ten fields with a text, number or boolean.
+    #: Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed
+    #: by its first ten fields with a text, number or boolean.
     metadata: dict[str, Json]
     #: The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.
     user: str
-    #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or
-    #: 600.
+    #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
     #: paused. Default: that of the preset, or 86400.
@@ -227,8 +226,8 @@ class _Job(TypedDict):
     store: Literal["copy", "none"]
     #: The job of which this job is a retry.
     retry_of: JobId | None
-    #: The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then
-    #: the `url` of this artifact. Null if `output` is the output itself.
+    #: The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then the
+    #: `url` of this artifact. Null if `output` is the output itself.
     output_artifact: str | None
     #: Parsed from the model's logs, or null.
     progress: float | None
@@ -275,11 +274,10 @@ class Artifact(TypedDict):
     """A stored output file."""
 
     id: str
-    #: A path on this service that needs no credentials. Valid for at least an hour and fresh in each response,
-    #: or with `?links=lasting` valid as long as the file exists.
+    #: A path on this service that needs no credentials. Valid for at least an hour and fresh in each response, or
+    #: with `?links=lasting` valid as long as the file exists.
     url: str
-    #: File name for saving: preset or model, id of the job, number of the output if there are several,
-    #: extension.
+    #: File name for saving: preset or model, id of the job, number of the output if there are several, extension.
     name: str
     #: Detected from the first bytes. The declared type applies only where they do not decide.
     media_type: str
@@ -433,13 +431,12 @@ class BatchItem(TypedDict, total=False):
     #: A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless
     #: that schema says `additionalProperties: false`.
     input: dict[str, Json]
-    #: Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are
-    #: listed by its first ten fields with a text, number or boolean.
+    #: Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed
+    #: by its first ten fields with a text, number or boolean.
     metadata: dict[str, Json]
     #: The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.
     user: str
-    #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or
-    #: 600.
+    #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
     #: paused. Default: that of the preset, or 86400.
@@ -537,8 +534,8 @@ class ManifestLine(TypedDict):
     #: model runs, the output contains the first 4,000 characters; otherwise it is null until completion. After
     #: `output_not_stored` it contains the part that was stored.
     output: Json
-    #: The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then
-    #: the `url` of this artifact. Null if `output` is the output itself.
+    #: The id of the artifact that contains the complete output, if it is larger than 32 KiB; `output` is then the
+    #: `url` of this artifact. Null if `output` is the output itself.
     output_artifact: str | None
     artifacts: list[Artifact]
     error: JobError | None
