@@ -1,4 +1,5 @@
 import { ApiError, NetworkError } from '../client/client.ts'
+import { ChecksumError } from '../client/node.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 
 /** The exit codes of `genqueue`, as docs/cli.md lists them. */
@@ -26,11 +27,6 @@ export class UsageError extends Error {
 /** Ctrl-C; submitted jobs continue. */
 export class Interrupted extends Error {
   override name = 'Interrupted'
-}
-
-/** A file did not arrive as it was stored. */
-export class BrokenFileError extends Error {
-  override name = 'BrokenFileError'
 }
 
 /** Redis, or another dependency of an operator's command, does not respond. */
@@ -72,7 +68,7 @@ export function failureOf(error: unknown): Failure {
       message: `${message.replace(/\.$/, '')}${causeOf(error)}. ${REACH}`,
       errors: [],
     }
-  if (error instanceof BrokenFileError || error instanceof UnreachableError)
+  if (error instanceof ChecksumError || error instanceof UnreachableError)
     return { exit: EXIT.unreachable, code: 'unreachable', message, errors: [] }
   if (error instanceof Interrupted) return { exit: EXIT.interrupted, code: 'interrupted', message, errors: [] }
   return { exit: EXIT.usage, code: 'usage', message: message.replace(/^error: /, ''), errors: [] }

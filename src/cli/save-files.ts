@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client } from '../client/client.ts'
+import { saveFile } from '../client/node.ts'
 import type { Job } from '../client/types.ts'
-import { BrokenFileError } from './failures.ts'
 import { endingOf } from './format.ts'
 import { makeFolder } from '../shared/process/make-folder.ts'
 
@@ -15,12 +14,10 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
   await makeFolder(folder)
   const saved: string[] = []
   for (const [at, artifact] of job.artifacts.entries()) {
-    const bytes = await client.download(artifact)
-    const sum = createHash('sha256').update(bytes).digest('hex')
-    if (sum !== artifact.sha256)
-      throw new BrokenFileError(`The content of ${artifact.id} does not match its stored checksum.`)
     const number = job.artifacts.length === 1 ? '' : `-${at + 1}`
-    saved.push(await writeWhole(join(folder, `${stem}${number}.${endingOf(artifact)}`), bytes))
+    const path = join(folder, `${stem}${number}.${endingOf(artifact)}`)
+    await saveFile(client, artifact, path)
+    saved.push(path)
   }
   if (job.artifacts.length > 0 || job.output === null) return saved
   const [text, ending] = typeof job.output === 'string' ? [job.output, 'txt'] : [JSON.stringify(job.output), 'json']
@@ -29,7 +26,7 @@ export async function saveFiles(client: Client, job: Job, folder: string, stem: 
 }
 
 /** Renames a complete file into place, so that no partial file has its final name. */
-async function writeWhole(file: string, contents: string | Uint8Array): Promise<string> {
+async function writeWhole(file: string, contents: string): Promise<string> {
   const part = `${file}.part`
   try {
     await writeFile(part, contents)
