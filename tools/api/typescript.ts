@@ -1,6 +1,7 @@
 import type { ApiDocument } from '../../src/api/description/document.ts'
 import type { JsonSchema } from '../../src/api/description/from-zod.ts'
-import { linesOf, namedIn, nameIn } from './schemas.ts'
+import { namedIn, nameIn } from '../../src/api/description/references.ts'
+import { linesOf } from './lines-of.ts'
 
 /**
  * TypeScript of the schemas of the document: an interface or a type for each, named as in the document, with the

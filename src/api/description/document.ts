@@ -9,6 +9,7 @@ import type { Answer, Operation, Operations } from './operations/operation.ts'
 import { serviceOperations } from './operations/service.ts'
 import { sessionOperations, tenantOperations } from './operations/tenants.ts'
 import { problem } from './problem.ts'
+import { namedIn } from './references.ts'
 import { samplesOf } from './samples.ts'
 import { fromZod, type JsonSchema, type Slots } from './from-zod.ts'
 
@@ -223,15 +224,6 @@ function merged(requests: Converted, responses: Converted): Converted {
 
 /** Components in the order in which a reader meets them. */
 function inOrder(paths: object, schemas: Converted): Converted {
-  const met = new Map<string, JsonSchema>()
-  const follow = (value: object): void => {
-    for (const [, name = ''] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      const schema = schemas[name]
-      if (schema === undefined || met.has(name)) continue
-      met.set(name, schema)
-      follow(schema)
-    }
-  }
-  follow(paths)
+  const met = [...namedIn(paths, schemas)].map((name) => [name, schemas[name]])
   return { ...Object.fromEntries(met), ...schemas }
 }
