@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/rules/timings.ts'
+import { checkAnswersFrom } from '../support/check-answers.ts'
 import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -115,6 +116,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
   ])
   const apiUrls = apiPorts.map((port) => `http://127.0.0.1:${port}`)
   const [apiUrl = ''] = apiUrls
+  const unchecked = apiUrls.map(checkAnswersFrom)
   const simulatorUrl = `http://127.0.0.1:${simulatorPort}`
   const env = {
     KEY_PREFIX: PREFIX,
@@ -169,6 +171,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     },
     spawnMain: (role) => spawnNode(MAIN, ['--role', role], { env: envOf(role), cwd: dataDir }),
     async stop() {
+      for (const end of unchecked) end()
       inspect.disconnect()
       await Promise.all([apiRedis.stop(), workerRedis.stop(), upstream.stop()])
       await simulator.kill()

@@ -8,9 +8,10 @@ import addFormats from 'ajv-formats'
 import { parse } from 'yaml'
 
 /**
- * Compares each response of a service in this process with docs/openapi.yaml: status, error code, media type, and the body
- * with every field. Node announces each request of each server, so no client has to take part: this sees what browsers, the
- * command line and raw sockets receive. test/support/answers-checked.ts reports what is wrong after each test.
+ * Compares each response of a service with docs/openapi.yaml: status, error code, media type, and the body with every field.
+ * Node announces each request of each server in this process, so no client has to take part: this sees what browsers, the
+ * command line and raw sockets receive. Of a service in another process it sees what `fetch` of this one receives.
+ * test/support/answers-checked.ts reports what is wrong after each test.
  */
 
 const DOCUMENT = join(import.meta.dirname, '../../docs/openapi.yaml')
@@ -85,6 +86,19 @@ export function checkAnswersOf(port: number): () => void {
   return () => void ports.delete(port)
 }
 
+/** Origins of services in other processes. */
+const origins = new Set<string>()
+let isReceiving = false
+
+/** Checks what this process receives from a service in another one, until the returned function is called. */
+export function checkAnswersFrom(url: string): () => void {
+  const { origin } = new URL(url)
+  if (!isReceiving) receive()
+  isReceiving = true
+  origins.add(origin)
+  return () => void origins.delete(origin)
+}
+
 /** Number of responses that were compared with the document in this process. */
 export const answersSeen = (): number => seen
 
@@ -122,19 +136,75 @@ function onRequest(message: unknown): void {
   response.once('close', () => {
     if (!response.headersSent) return
     const isWhole = response.writableFinished && size <= MAX_BYTES
-    const path = url.replace(/\?.*/s, '')
-    const problem = problemWith(method, path, response, isWhole ? Buffer.concat(chunks) : null)
-    if (problem !== null) wrong.add(`${method} ${path} ${response.statusCode}: ${problem}`)
+    const header = (name: string): string => String(response.getHeader(name) ?? '')
+    judge(method, url, { status: response.statusCode, header, body: isWhole ? Buffer.concat(chunks) : null })
   })
 }
 
-/** What is wrong with a response; null: nothing, or it is none of the API. `body` null: it was not kept completely. */
-function problemWith(asked: string, path: string, response: ServerResponse, body: Buffer | null): string | null {
+/** What undici, and so `fetch`, announces of a request. */
+interface Announced {
+  request: { origin: string; method: string; path: string }
+  response: { statusCode: number; headers: Uint8Array[] }
+  chunk: Uint8Array
+}
+
+/** Follows the requests of this process to `origins`. A response that breaks off is not judged. */
+function receive(): void {
+  const open = new WeakMap<
+    object,
+    { status: number; headers: Map<string, string>; chunks: Uint8Array[]; size: number }
+  >()
+  const on = (event: string, handle: (message: Announced) => void): void =>
+    subscribe(`undici:request:${event}`, (message) => {
+      handle(message as Announced)
+    })
+  on('headers', ({ request, response: { statusCode, headers } }) => {
+    if (!origins.has(request.origin)) return
+    const texts = headers.map((one) => Buffer.from(one).toString('latin1'))
+    const named = texts.flatMap((text, at) =>
+      at % 2 === 0 ? [[text.toLowerCase(), texts[at + 1] ?? ''] as const] : [],
+    )
+    open.set(request, { status: statusCode, headers: new Map(named), chunks: [], size: 0 })
+  })
+  on('bodyChunkReceived', ({ request, chunk }) => {
+    const received = open.get(request)
+    if (!received) return
+    received.size += chunk.length
+    // undici uses the memory of a chunk again.
+    if (received.size <= MAX_BYTES) received.chunks.push(Uint8Array.from(chunk))
+    else received.chunks.length = 0
+  })
+  on('trailers', ({ request }) => {
+    const received = open.get(request)
+    if (!received) return
+    const { status, headers, chunks, size } = received
+    const header = (name: string): string => headers.get(name) ?? ''
+    judge(request.method, request.path, { status, header, body: size <= MAX_BYTES ? Buffer.concat(chunks) : null })
+  })
+}
+
+interface Received {
+  status: number
+  /** '' where it is absent. */
+  header: (name: string) => string
+  /** null: it was not kept completely. */
+  body: Buffer | null
+}
+
+function judge(method: string, url: string, response: Received): void {
+  const path = url.replace(/\?.*/s, '')
+  const problem = problemWith(method, path, response)
+  if (problem !== null) wrong.add(`${method} ${path} ${response.status}: ${problem}`)
+}
+
+/** What is wrong with a response; null: nothing, or it is none of the API. */
+function problemWith(asked: string, path: string, response: Received): string | null {
+  const { body } = response
   if (asked === 'OPTIONS') return null
   loaded ??= load()
   const operation = loaded.operations.find(({ matches }) => matches.test(path))
   const method = operation?.methods.get(asked === 'HEAD' ? 'GET' : asked)
-  const [media = ''] = String(response.getHeader('content-type') ?? '').split(';')
+  const [media = ''] = response.header('content-type').split(';')
   const hasBody = asked !== 'HEAD' && body !== null
   const text = (): string => decoded(response, body ?? Buffer.alloc(0)).toString('utf8')
   if (!method) {
@@ -145,7 +215,7 @@ function problemWith(asked: string, path: string, response: ServerResponse, body
     return problemBody(text(), path.startsWith('/v1/') ? ['not_found', 'invalid_header'] : null)
   }
   seen++
-  const status = String(response.statusCode)
+  const status = String(response.status)
   const answer = partOf(method.responses[status])
   if (!(status in method.responses)) return `the status is not described: ${hasBody ? text().slice(0, 300) : ''}`
   if ('$ref' in answer) {
@@ -176,8 +246,8 @@ function problemBody(text: string, codes: readonly string[] | null): string | nu
   return loaded?.wrong('#/components/schemas/Problem', problem) ?? null
 }
 
-function decoded(response: ServerResponse, body: Buffer): Buffer {
-  switch (response.getHeader('content-encoding')) {
+function decoded(response: Received, body: Buffer): Buffer {
+  switch (response.header('content-encoding')) {
     case 'gzip':
       return gunzipSync(body)
     case 'br':

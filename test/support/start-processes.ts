@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from '../../src/client/client.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { checkAnswersFrom } from './check-answers.ts'
 import { freePort } from './free-port.ts'
 import { freshPrefix, testRedisUrl } from './redis.ts'
 import { simulatorAdmin, type SimulatorAdmin } from './simulator-admin.ts'
@@ -92,6 +93,7 @@ export async function startProcesses(options: {
   await Promise.all(apis.map((api, i) => serving(api, ports[i] ?? 0)))
   const redis = new Redis(redisUrl)
   const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const unchecked = urls.map(checkAnswersFrom)
   return {
     clients: urls.map((baseUrl) => createClient({ baseUrl, key: TEST_KEY })),
     urls,
@@ -106,6 +108,7 @@ export async function startProcesses(options: {
       return worker
     },
     async stop() {
+      for (const end of unchecked) end()
       await Promise.all([...apis, ...workers].map((one) => one.kill('SIGTERM')))
       await simulator.kill('SIGTERM')
       redis.disconnect()
