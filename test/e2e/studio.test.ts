@@ -107,7 +107,7 @@ describe('a run', () => {
     await seesPicture(page.getByRole('region', { name: 'Result' }).getByRole('img'))
   })
 
-  test('shows hostile markup as plain text: prompt, output, metadata', async () => {
+  test('shows hostile markup as plain text: prompt, output, user, metadata', async () => {
     const hostile = '<script>alert(1)</script><img src=x onerror=alert(2)>'
     const page = await visit('/')
     await runIn(page, hostile)
@@ -120,10 +120,12 @@ describe('a run', () => {
       version: HELLO,
       input: { text: hostile },
       metadata: { note: hostile, [hostile]: 1 },
+      user: hostile,
     })
     await page.goto(`/runs/${id}`)
     await status(page, 'Succeeded')
     await page.getByRole('region', { name: 'Result' }).getByText(`hello ${hostile}`).waitFor()
+    await page.getByRole('region', { name: 'Details' }).getByText(hostile, { exact: true }).waitFor()
     await page.getByRole('region', { name: 'Metadata' }).getByText(hostile, { exact: true }).first().waitFor()
     await page.getByText('Job as JSON').click()
     expect(await page.locator('[onerror], #studio script').count()).toBe(0)

@@ -49,6 +49,7 @@ export function Details({ job }: { job: Job }) {
               <Id text={job.version} what="version" />
             </Fact>
           )}
+          {job.user !== null && <Fact name="User">{job.user}</Fact>}
           {cost && <Fact name="Cost">{cost}</Fact>}
           <Fact name="Prediction">
             {job.prediction_id ? (
