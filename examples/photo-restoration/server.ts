@@ -12,7 +12,7 @@ import { saveFile } from '@genqueue/client/node'
  * POST /orders             the photograph as its body, `x-email` names the customer -> 202 { order }
  * GET  /orders/<id>        the order
  * POST /orders/<id>/cure   tries again what failed
- * GET  /dashboard          how many succeed, how long they take, which are open
+ * GET  /dashboard          success rate, duration, open orders
  *
  * The product keeps its orders and the finished pictures itself, here in a folder, DATA. It follows the changes of all jobs, so
  * it neither polls nor needs an address that the internet can reach.
@@ -23,8 +23,6 @@ interface Order {
   job: string
   email: string
   status: 'open' | 'done' | 'failed'
-  /** Newest revision of the job that was written down. */
-  rev: number
   picture: string | null
   problem: string | null
   attempts: number
@@ -37,6 +35,8 @@ const genqueue = createClient({ baseUrl: GENQUEUE_URL, key: GENQUEUE_API_KEY })
 mkdirSync(join(DATA, 'pictures'), { recursive: true })
 
 const book = openBook(join(DATA, 'orders.json'))
+/** Jobs whose completion is being recorded. */
+const recording = new Set<string>()
 book.orders.forEach((order) => order.status === 'open' && void genqueue.get(order.job).then(keep, report))
 genqueue.changes({
   ...(book.cursor === null ? {} : { since: book.cursor }),
@@ -47,12 +47,12 @@ genqueue.changes({
   onError: report,
 })
 
-/** Writes down what is new of a job. Repeated and late news do no harm. */
+/** Records the completion of a job, once. After a failure the order stays open, and the next start reads its job again. */
 async function keep(job: Job): Promise<void> {
   const order = book.orders.find((one) => one.job === job.id)
-  if (!order || job.rev <= order.rev) return
-  order.rev = job.rev
-  if (isFinal(job)) {
+  if (order?.status !== 'open' || !isFinal(job) || recording.has(job.id)) return
+  recording.add(job.id)
+  try {
     const [file] = job.artifacts
     if (job.status === 'succeeded' && file) {
       const path = join(DATA, 'pictures', `${order.id}.png`)
@@ -65,13 +65,15 @@ async function keep(job: Job): Promise<void> {
       order.problem = job.error?.message ?? job.status
     }
     order.completedAt = job.completed_at
+    book.save()
+  } finally {
+    recording.delete(job.id)
   }
-  book.save()
 }
 
 async function accept(request: IncomingMessage, email: string): Promise<Order> {
   const photo = new Blob([await buffer(request)], { type: request.headers['content-type'] ?? '' })
-  // The photograph is uploaded by the client; the order is named in the metadata for whoever looks at the job.
+  // The client uploads the photograph. The metadata name the order, which Studio shows beside the job.
   const id = `order-${randomUUID()}`
   const job = await genqueue.submit(
     { preset: 'restore-image', input: { input_image: photo }, user: email, metadata: { order: id } },
@@ -82,7 +84,6 @@ async function accept(request: IncomingMessage, email: string): Promise<Order> {
     job: job.id,
     email,
     status: 'open',
-    rev: 0,
     picture: null,
     problem: null,
     attempts: 1,
@@ -99,7 +100,7 @@ async function accept(request: IncomingMessage, email: string): Promise<Order> {
 async function cure(order: Order): Promise<void> {
   if (order.status !== 'failed') return
   const job = await genqueue.retry(order.job, { idempotencyKey: `${order.id}-attempt-${order.attempts + 1}` })
-  Object.assign(order, { job: job.id, status: 'open', rev: 0, problem: null, attempts: order.attempts + 1 })
+  Object.assign(order, { job: job.id, status: 'open', problem: null, attempts: order.attempts + 1 })
   book.save()
   await keep(await genqueue.get(job.id))
 }

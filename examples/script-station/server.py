@@ -58,7 +58,13 @@ def create(order: dict[str, Any]) -> str:
         "INSERT INTO job (id, type, status, input_payload, created_at, updated_at, user_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (id, order["type"], "pending", payload, now, now, order["user_id"]),
     )
-    send(id, order["type"], order["input"], order["user_id"])
+    try:
+        send(id, order["type"], order["input"], order["user_id"])
+    except ApiError as error:
+        # After a 5xx the job may exist: the next start sends it again, with the same key.
+        if error.status < 500:
+            fail(id, error)
+        raise
     return id
 
 
@@ -67,6 +73,15 @@ def send(id: str, type: str, input: dict[str, Any], user_id: str) -> None:
         genqueue.submit(
             preset=TYPES[type], input=input, user=user_id, metadata={"job_id": id}, idempotency_key=f"station-{id}"
         )
+    )
+
+
+def fail(id: str, error: ApiError) -> None:
+    """A record that was refused, or whose job is gone, is not sent again."""
+    now = datetime.now(timezone.utc).isoformat()
+    database().execute(
+        "UPDATE job SET status = 'failed', error = ?, updated_at = ? WHERE id = ?",
+        (str(error), now, id),
     )
 
 
@@ -95,10 +110,15 @@ def write_down(job: Job) -> None:
 def catch_up() -> None:
     """Sends what a crash left unsent, and reads what changed meanwhile."""
     for row in database().execute("SELECT * FROM job WHERE status IN ('pending', 'processing')").fetchall():
-        if row["genqueue_id"] is None:
-            send(row["id"], row["type"], json.loads(row["input_payload"]), row["user_id"])
-        else:
-            write_down(genqueue.get(row["genqueue_id"]))
+        try:
+            if row["genqueue_id"] is None:
+                send(row["id"], row["type"], json.loads(row["input_payload"]), row["user_id"])
+            else:
+                write_down(genqueue.get(row["genqueue_id"]))
+        except ApiError as error:
+            if error.status not in (404, 422):
+                raise
+            fail(row["id"], error)
 
 
 def follow() -> None:
