@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Compiles the sources with tsc, each file to one: docs/adr/0012-packages.md says why there is no bundler. */
@@ -62,11 +62,4 @@ function nameCompiledFiles(folder: string): void {
     const named = text.replaceAll(/(\bfrom |\bimport\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
     if (named !== text) writeFileSync(file, named)
   }
-}
-
-/** Whether the page is built, which `npm run build` does first. */
-export const studioOf = (): string => {
-  const studio = join(ROOT, 'dist', 'studio')
-  if (!existsSync(join(studio, 'index.html'))) throw new Error('The page is not built. Run: npm run build')
-  return studio
 }

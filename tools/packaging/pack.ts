@@ -1,7 +1,7 @@
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { build, ROOT, run, studioOf, type Build } from './build.ts'
+import { build, ROOT, run, type Build } from './build.ts'
 import { manifestOf, serviceManifest, type Published } from './manifest.ts'
 
 /** A tarball of npm. */
@@ -37,7 +37,9 @@ function stageService({ service }: Build, stage: string, simulatorStage: string,
   begin('genqueue', stage, manifest)
   const isPart = (file: string): boolean => file.endsWith('.js') || file.endsWith('.lua')
   copy(service, join(stage, 'lib'), (file) => isPart(file) && !file.startsWith('simulator/'))
-  const studio = studioOf()
+  dropMapLinks(join(stage, 'lib'))
+  const studio = join(ROOT, 'dist', 'studio')
+  if (!existsSync(join(studio, 'index.html'))) throw new Error('The page is not built. Run: npm run pack')
   copy(studio, join(stage, 'dist', 'studio'), (file) => !/(?:^|\/)\./.test(file))
   for (const path of manifest.files.filter((one) => /^(?:docs|presets)\b/.test(one)))
     cpSync(join(ROOT, path), join(stage, path), { recursive: true })
@@ -51,6 +53,7 @@ function stageSimulator({ service }: Build, stage: string): Published {
   begin('simulator', stage, manifest)
   const declarations = declarationsFrom(compiled, ['start-simulator.d.ts'])
   copy(compiled, join(stage, 'lib'), (file) => file.endsWith('.js') || declarations.has(file))
+  dropMapLinks(join(stage, 'lib'))
   return manifest
 }
 
@@ -89,6 +92,14 @@ function copy(from: string, to: string, wanted: (file: string) => boolean): void
     if (!entry.isFile()) continue
     const file = join(entry.parentPath, entry.name).slice(from.length + 1)
     if (wanted(file)) cpSync(join(from, file), join(to, file))
+  }
+}
+
+/** Source maps are published for the client only; debuggers would report those of the others as missing. */
+function dropMapLinks(folder: string): void {
+  for (const path of globSync('**/*.js', { cwd: folder })) {
+    const file = join(folder, path)
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n'))
   }
 }
 
