@@ -10,6 +10,8 @@ FROM base AS modules
 RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --omit=dev --loglevel=error
 # Types, TypeScript sources and source maps of packages: nothing loads them.
 RUN find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+# npm keeps the compiler, 30 MB, because a package names it as an optional peer.
+RUN rm -rf node_modules/typescript node_modules/@typescript
 
 FROM base AS page
 RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --include=dev --loglevel=error
