@@ -123,6 +123,17 @@ describe('a tarball', () => {
     expect(readJson(join(folder, 'package.json'))['description']).toMatch(/Not affiliated with Replicate\.$/)
   })
 
+  test('@genqueue/client has source maps that contain their sources, wherever they were compiled', () => {
+    const maps = tarballs['@genqueue/client'].files.filter((file) => file.endsWith('.js.map'))
+    expect(maps).not.toEqual([])
+    for (const map of maps) {
+      const [, source] = /([^/]+)\.js\.map$/.exec(map) ?? []
+      const read = readJson(join(projects['@genqueue/client'], 'node_modules/@genqueue/client', map))
+      expect(read).toMatchObject({ sourceRoot: '../src/', sources: [`${source}.ts`] })
+      expect(read['sourcesContent']).toEqual([readFileSync(join(ROOT, 'src/client', `${source}.ts`), 'utf8')])
+    }
+  })
+
   test('genqueue has the licences of what Studio bundles', () => {
     const notices = readFileSync(join(projects.genqueue, 'node_modules/genqueue/THIRD-PARTY-NOTICES.md'), 'utf8')
     const named = [...notices.matchAll(/^## (\S+) - /gm)].map(([, name]) => name)
