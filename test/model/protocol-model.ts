@@ -153,12 +153,18 @@ const decisions = new WeakMap<JobState, Map<string, Decided | null>>()
 function decide({ state, moved }: Committed, event: JobEvent, cause: Cause, now = 0): Committed | null {
   const known = decisions.get(state) ?? new Map<string, Decided | null>()
   decisions.set(state, known)
-  const key = JSON.stringify([event, cause, now])
+  const key = `${cause} ${now} ${nameOf(event)}`
   const found = known.get(key)
   const decided = found === undefined ? commitOf(state, event, cause, now) : found
   known.set(key, decided)
   return decided && { state: decided.after, moved: move(moved, decided.movements) }
 }
+
+/** Predictions of the model differ in their id and status only. */
+const nameOf = (event: JobEvent): string =>
+  event.type === 'observed'
+    ? `observed ${event.attempt} ${event.prediction.id} ${event.prediction.status}`
+    : JSON.stringify(event)
 
 function commitOf(state: JobState, event: JobEvent, cause: Cause, now: number): Decided | null {
   const decision = transition(state, event, context(cause, now))
@@ -500,21 +506,39 @@ export const atRest = ({ state, predictions }: World): boolean =>
   state.effects.length === 0 &&
   predictions.every(({ status }) => isTerminal(status))
 
-/** The part of a world's key that its state alone gives. */
-const stateKeys = new WeakMap<JobState, string>()
-
-function stateKeyOf(state: JobState): string {
-  const known = stateKeys.get(state)
-  if (known !== undefined) return known
-  const { job, attempts, effects } = state
-  const key = JSON.stringify([
-    [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
-    attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
-    effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
-  ])
-  stateKeys.set(state, key)
-  return key
+/** Many worlds share these parts of their keys. */
+function remembered<T extends object>(write: (part: T) => string): (part: T) => string {
+  const written = new WeakMap<T, string>()
+  return (part) => {
+    const known = written.get(part)
+    if (known !== undefined) return known
+    const text = write(part)
+    written.set(part, text)
+    return text
+  }
 }
+
+/** Its keys are short, because each world has one. */
+const numbers = new Map<string, number>()
+function numberOf(text: string): string {
+  const number = numbers.get(text) ?? numbers.size
+  numbers.set(text, number)
+  return String(number)
+}
+
+const stateKeyOf = remembered(({ job, attempts, effects }: JobState) =>
+  numberOf(
+    JSON.stringify([
+      [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
+      attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
+      effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
+    ]),
+  ),
+)
+const predictionsKeyOf = remembered((predictions: UpstreamPrediction[]) =>
+  numberOf(JSON.stringify(predictions.map(({ attempt, status, reported }) => [attempt, status, reported]))),
+)
+const faultsKeyOf = remembered((left: Faults) => numberOf(JSON.stringify(left)))
 
 /**
  * Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices; which
@@ -522,28 +546,13 @@ function stateKeyOf(state: JobState): string {
  */
 export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
   const { job, attempts } = state
-  const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, own, former }) =>
-    step === 'idle'
-      ? ''
-      : [
-          step,
-          seen && `${seen.job.rev === job.rev} ${seen.job.phase} ${seen.job.attempt}`,
-          attempt,
-          outcome,
-          prediction,
-          former,
-          attempts.findIndex((one) => one.claim === claim),
-          own && `${own === state} ${own.job.rev - job.rev}`,
-        ].join(' '),
-  )
-  return JSON.stringify([
-    stateKeyOf(state),
-    workerKeys.toSorted(),
-    predictions.map(({ attempt, status, reported }) => [attempt, status, reported]),
-    expired,
-    givenUp,
-    beforeIntent !== null,
-    gated,
-    left,
-  ])
+  const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, own, former }) => {
+    if (step === 'idle') return ''
+    const saw = seen === null ? '' : `${seen.job.rev === job.rev} ${seen.job.phase} ${seen.job.attempt}`
+    const made = own === null ? '' : `${own === state} ${own.job.rev - job.rev}`
+    const place = attempts.findIndex((one) => one.claim === claim)
+    return `${step} ${saw},${attempt} ${outcome} ${prediction} ${former} ${place},${made}`
+  })
+  const shared = `${stateKeyOf(state)} ${predictionsKeyOf(predictions)} ${faultsKeyOf(left)}`
+  return `${shared} ${expired.join()};${givenUp.join()} ${beforeIntent !== null} ${gated} ${workerKeys.toSorted().join()}`
 }

@@ -11,52 +11,60 @@ interface Exploration {
 
 const MAX_ATTEMPTS = 2
 
+interface Visited {
+  world: World
+  /** Which world it was first reached from, by which step; -1: none. */
+  from: number
+  step: string
+  /** All worlds that lead to it. */
+  parents: number[]
+  canRest: boolean
+}
+
 /** Every world that can come of `faults`, breadth first, so that a violation is the shortest one. */
 function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults)): Exploration {
-  const worlds = new Map<string, { world: World; from: string | null; step: string }>()
-  const parents = new Map<string, string[]>()
-  const rests: string[] = []
-  let front = [keyOf(start)]
-  worlds.set(keyOf(start), { world: start, from: null, step: 'accepted' })
+  const places = new Map<string, number>()
+  const worlds: Visited[] = []
+  const rests: number[] = []
+  const visit = (world: World, key: string, from: number, step: string): void => {
+    places.set(key, worlds.length)
+    worlds.push({ world, from, step, parents: from < 0 ? [] : [from], canRest: false })
+  }
+  visit(start, keyOf(start), -1, 'accepted')
 
-  const path = (key: string | null): string[] => {
-    const at = key === null ? undefined : worlds.get(key)
-    return at ? [...path(at.from), at.step] : []
+  const path = (at: number): string[] => {
+    const visited = worlds[at]
+    return visited ? [...path(visited.from), visited.step] : []
   }
 
-  while (front.length > 0) {
-    const found: string[] = []
-    for (const key of front) {
-      const world = worlds.get(key)?.world
-      if (!world) continue
-      if (atRest(world)) rests.push(key)
-      for (const [step, next] of moves(world, mutant)) {
-        if (next.state.job.attempt > MAX_ATTEMPTS) {
-          // It continues beyond the explored depth.
-          rests.push(key)
-          continue
-        }
-        const promise = broken(world, next)
-        if (promise) return { states: worlds.size, violation: { promise, steps: [...path(key), step] }, stuck: 0 }
-        const nextKey = keyOf(next)
-        parents.set(nextKey, [...(parents.get(nextKey) ?? []), key])
-        if (worlds.has(nextKey)) continue
-        worlds.set(nextKey, { world: next, from: key, step })
-        found.push(nextKey)
+  // Worlds that are found on the way are appended.
+  for (const [at, { world }] of worlds.entries()) {
+    if (atRest(world)) rests.push(at)
+    for (const [step, next] of moves(world, mutant)) {
+      if (next.state.job.attempt > MAX_ATTEMPTS) {
+        // It continues beyond the explored depth.
+        rests.push(at)
+        continue
       }
+      const promise = broken(world, next)
+      if (promise) return { states: worlds.length, violation: { promise, steps: [...path(at), step] }, stuck: 0 }
+      const nextKey = keyOf(next)
+      const known = places.get(nextKey)
+      if (known === undefined) visit(next, nextKey, at, step)
+      else worlds[known]?.parents.push(at)
     }
-    front = found
   }
 
-  const canRest = new Set(rests)
+  let canRest = 0
   const queue = [...rests]
-  for (let key = queue.pop(); key !== undefined; key = queue.pop())
-    for (const parent of parents.get(key) ?? [])
-      if (!canRest.has(parent)) {
-        canRest.add(parent)
-        queue.push(parent)
-      }
-  return { states: worlds.size, violation: null, stuck: worlds.size - canRest.size }
+  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+    const visited = worlds[at]
+    if (!visited || visited.canRest) continue
+    visited.canRest = true
+    canRest += 1
+    queue.push(...visited.parents)
+  }
+  return { states: worlds.length, violation: null, stuck: worlds.length - canRest }
 }
 
 const NONE: Faults = { crashes: 0, lostAnswers: 0, lostReplies: 0, cancels: 0, platformFailures: 0, forgets: 0 }
