@@ -6,7 +6,8 @@ import type { OutputShape } from '../shared/artifacts/rules/output-shape.ts'
 import type { OutputShapes } from '../shared/catalogue/output-shapes.ts'
 import type { ApplyResult, Lifecycle, Seen } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
-import { untilRungAgain } from '../shared/jobs/rules/deadlines.ts'
+import { cancelAfter } from '../shared/jobs/rules/deadlines.ts'
+import { untilRungAgain } from '../shared/jobs/rules/next-tick.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobEvent } from '../shared/jobs/rules/decision.ts'
 import {
@@ -183,6 +184,9 @@ export function createSubmitJob({
         await delay(PROBE_NAP_MS, undefined, { signal })
         continue
       }
+      // It ended in line.
+      if (result.kind === 'ignored' && result.reason === 'overdue')
+        await lifecycle.apply(id, { type: 'tick' }, 'worker')
       // Rung for when a job of its crowd ends. Its lease would bring it back much sooner, to no end.
       if (result.kind === 'crowded' && seen.state)
         await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
@@ -274,7 +278,7 @@ export function createSubmitJob({
         input,
         webhook: tokens.url(id, attempt),
         events: job.webhook_events,
-        cancelAfter: job.timeout,
+        cancelAfter: cancelAfter(job) / 1000,
       },
       asked + timings.permit - timings.connectTimeout,
     )

@@ -1,6 +1,6 @@
 import type { Batches } from '../shared/batches/batches.ts'
 import { mapLimited } from '../shared/values/concurrency.ts'
-import { untilNextTick } from '../shared/jobs/rules/deadlines.ts'
+import { untilNextTick } from '../shared/jobs/rules/next-tick.ts'
 import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'

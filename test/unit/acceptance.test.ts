@@ -24,6 +24,7 @@ const LISTED = { kind: 'listed', status: 'queued', phase: 'queued' }
 describe('an acceptance', () => {
   test('of a free job without limits lists it, and makes it due', () => {
     expect(accept([{}])).toEqual([LISTED, { kind: 'first_due', in: RING }])
+    expect(accept([{ cancel_after: 5 }, {}])).toEqual([LISTED, { kind: 'first_due', in: 5000 }])
   })
 
   test('of jobs with labels lets them be found by these', () => {

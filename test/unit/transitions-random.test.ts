@@ -15,6 +15,7 @@ import {
   type Phase,
   type Status,
 } from '../../src/shared/jobs/rules/job.ts'
+import { cancelAfter, deadlineOf, isOverdue } from '../../src/shared/jobs/rules/deadlines.ts'
 import type { Commit, JobEvent } from '../../src/shared/jobs/rules/decision.ts'
 import { isGivenUp, waitsForIntent } from '../../src/shared/jobs/rules/submit.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
@@ -47,6 +48,8 @@ const VISIBLE = [
   'started_at',
   'completed_at',
 ] as const
+/** Of every third world, s. */
+const CANCEL_AFTER = 1200
 const PLATFORM = 'Prediction interrupted (code: PA)'
 
 interface Permit {
@@ -80,9 +83,9 @@ class World {
   twins = false
   private made = 0
 
-  constructor(on_unknown: OnUnknown = 'fail') {
+  constructor(on_unknown: OnUnknown = 'fail', cancel_after: number | null = null) {
     this.state = {
-      job: { ...jobRecord('queued', { on_unknown, start_within: 2 * 3600 }), rev: 1 },
+      job: { ...jobRecord('queued', { on_unknown, cancel_after, start_within: 2 * 3600 }), rev: 1 },
       attempts: [],
       effects: [],
     }
@@ -172,7 +175,7 @@ class World {
     this.now += ms
     for (const id of this.ids()) {
       const from = this.newest(id)?.prediction.created_at ?? 0
-      if (this.now >= from + this.state.job.timeout * 1000) this.advance(id, 'canceled')
+      if (this.now >= from + cancelAfter(this.state.job)) this.advance(id, 'canceled')
     }
   }
 
@@ -350,7 +353,7 @@ const steps = fc.array(
 )
 
 function run(sequence: { name: string; number: number }[], check: (world: World, before: JobState) => unknown): World {
-  const world = new World(sequence.length % 2 === 0 ? 'fail' : 'retry')
+  const world = new World(sequence.length % 2 === 0 ? 'fail' : 'retry', sequence.length % 3 === 0 ? CANCEL_AFTER : null)
   for (const { name, number } of sequence) {
     const before = world.state
     STEPS[name]?.(world, (from) => from[number % Math.max(from.length, 1)], number)
@@ -361,6 +364,7 @@ function run(sequence: { name: string; number: number }[], check: (world: World,
 
 /** What happens in any case when everybody does their work for a while. */
 function goOn(world: World): void {
+  if (isOverdue(world.state.job, world.now)) world.apply({ type: 'tick' })
   if (waitsForIntent(world.state)) world.intend()
   for (const permit of world.permits) world.post(permit)
   for (const id of world.ids()) {
@@ -385,7 +389,7 @@ function goOn(world: World): void {
 /** Stories of each property; `npm run soak` draws more of them, with another seed each time. */
 const STORIES = examples(400)
 /** A seed, and a number of stories of it that reach everything: whether chance finds a rare end is not what is tested. */
-const STORIES_WITH_ALL = { seed: 1, numRuns: 1500 }
+const STORIES_WITH_ALL = { seed: 3, numRuns: 1500 }
 
 const property = (
   check: (world: World, before: JobState) => unknown,
@@ -463,11 +467,29 @@ describe('any events in any order', () => {
         expect(state.job).toMatchObject({ start_since: now, start_paused: paused })
       else expect(state.job.start_since).toBe(before.job.start_since)
       const over = ({ job }: JobState): boolean =>
-        now - job.start_since - (paused - job.start_paused) >= job.start_within * 1000
+        now - job.start_since - (paused - job.start_paused) >= job.start_within * 1000 || isOverdue(job, now)
       if (waitsForIntent(state))
         expect(transition(state, { type: 'tick' }, context(now, { paused })).kind === 'commit').toBe(over(state))
       if (state.job.error?.code === 'start_within_expired' && !isFinal(before.job.phase))
         expect(over(before)).toBe(true)
+    })
+  })
+
+  test('the deadline of a job ends what waits or may run, and the job is due by then', () => {
+    property(({ state, now, paused, due }) => {
+      const { job } = state
+      const deadline = deadlineOf(job)
+      if (deadline === null || isFinal(job.phase) || job.phase === 'stopping' || job.phase === 'storing') return
+      const grace =
+        attemptOf(state, job.attempt)?.state === 'open' ? job.timeout * 1000 + DEFAULT_TIMINGS.timeoutGrace : 0
+      expect(due.get(`job:${JOB}`)).toBeLessThanOrEqual(Math.max(now, deadline) + grace)
+      const end = transition(state, { type: 'tick' }, context(Math.max(now, deadline) + grace, { paused }))
+      expect(end).toMatchObject({
+        kind: 'commit',
+        job: waitsForIntent(state)
+          ? { phase: 'failed', error: { code: 'timeout' } }
+          : { phase: 'stopping', stop: { reason: 'timeout' } },
+      })
     })
   })
 

@@ -77,6 +77,8 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,
+  via: 'jobs',
+  cancel_after: null,
   start_since: NOW,
   start_paused: 0,
   on_unknown: 'fail',

@@ -41,7 +41,8 @@ export function acceptanceOf(
   all.push({ kind: 'listed', status, phase })
   const labels = jobs.flatMap((job) => labelsOf(job).map((label) => ({ job: job.id, label })))
   if (labels.length > 0) all.push({ kind: 'labeled', labels })
-  // Not later than the first deadline of a start.
-  all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...jobs.map(({ start_within }) => start_within * 1000)) })
+  // Not later than the first deadline.
+  const limits = jobs.map(({ start_within, cancel_after }) => Math.min(start_within, cancel_after ?? Infinity) * 1000)
+  all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...limits) })
   return all
 }

@@ -1,19 +1,43 @@
-import type { JobRecord, JobState } from './job.ts'
-import { waitsForIntent } from './submit.ts'
-import { ageBased, withinStart, type Timings } from './timings.ts'
+import type { JobRecord } from './job.ts'
+import type { Timings } from './timings.ts'
 
-/** Deadlines of a run and of a stop, and the time at which a tick may change a job. All in ms. */
+/** Deadlines of a job, a run and a stop. All in ms. */
 
-/** Longest run of a prediction: Replicate receives `timeout` as `Cancel-After` and cancels it then. */
-export const cancelAfter = ({ timeout }: Pick<JobRecord, 'timeout'>): number => timeout * 1000
+type Limits = Pick<JobRecord, 'timeout' | 'cancel_after' | 'created_at' | 'submitted_at'>
+
+/**
+ * When the job ends although its prediction is not complete: `cancel_after` covers the line and the run, pauses of creation
+ * included. An output that is being stored is paid for, and kept. null: the job has no such deadline.
+ */
+export const deadlineOf = ({
+  cancel_after,
+  created_at,
+}: Pick<JobRecord, 'cancel_after' | 'created_at'>): number | null =>
+  cancel_after === null ? null : created_at + cancel_after * 1000
+
+/** Whether `deadlineOf` the job has passed. */
+export const isOverdue = (job: Pick<JobRecord, 'cancel_after' | 'created_at'>, now: number): boolean =>
+  now >= (deadlineOf(job) ?? Infinity)
+
+/** The least that Replicate accepts as `Cancel-After`. */
+const LEAST_CANCEL_AFTER = 5000
+
+/**
+ * Longest run of a prediction, in whole seconds: Replicate receives it as `Cancel-After` and cancels the prediction then. It
+ * is `timeout`, or the time from the request to the deadline of the job if that is shorter.
+ */
+export function cancelAfter({ timeout, submitted_at, ...job }: Limits): number {
+  const left = (deadlineOf(job) ?? Infinity) - (submitted_at ?? job.created_at)
+  return Math.min(timeout * 1000, Math.max(Math.floor(left / 1000) * 1000, LEAST_CANCEL_AFTER))
+}
 
 /** Time from the creation of a prediction until genqueue cancels it itself: Replicate should have done it by then. */
-export const runLimit = (job: Pick<JobRecord, 'timeout'>, { timeoutGrace }: Pick<Timings, 'timeoutGrace'>): number =>
+export const runLimit = (job: Limits, { timeoutGrace }: Pick<Timings, 'timeoutGrace'>): number =>
   cancelAfter(job) + timeoutGrace
 
 /** When genqueue cancels the job's prediction itself. */
 export const runDeadline = (
-  job: Pick<JobRecord, 'timeout' | 'prediction_created_at' | 'submitted_at' | 'created_at'>,
+  job: Limits & Pick<JobRecord, 'prediction_created_at'>,
   timings: Pick<Timings, 'timeoutGrace'>,
 ): number => (job.prediction_created_at ?? job.submitted_at ?? job.created_at) + runLimit(job, timings)
 
@@ -23,29 +47,29 @@ export const stopDeadline = (
   { stopBound }: Pick<Timings, 'stopBound'>,
 ): number | null => stop && stop.requested_at + stopBound
 
-/** Time until a job that waits for the end of others is put in line although none of them rang for it. */
-export const untilRungAgain = (job: JobRecord, now: number, { ringAgain }: Pick<Timings, 'ringAgain'>): number =>
-  withinStart(job, now, ageBased(now - job.start_since, ringAgain))
+/** Limits the wait of a job to the time left until its deadline. */
+export const withinDeadline = (
+  job: Pick<JobRecord, 'cancel_after' | 'created_at'>,
+  now: number,
+  wait: number,
+): number => Math.min(wait, Math.max((deadlineOf(job) ?? Infinity) - now, 0))
 
-/** A tick comes a little after the deadline that it is for. */
-const AFTER_DEADLINE = 100
-
-/** Time until a deadline may change the job, or until it should be checked. A waiting job is in line. */
-export function untilNextTick(state: JobState, now: number, timings: Timings): number {
-  const { job } = state
-  const after = (deadline: number): number => Math.max(deadline - now, 0) + AFTER_DEADLINE
-  if (waitsForIntent(state)) {
-    // Pauses of creation extend `start_within`, so it may be over and the job not.
-    const isOver = now >= job.start_since + job.start_within * 1000
-    return (isOver ? untilRungAgain(job, now, timings) : withinStart(job, now, timings.lineCheck)) + AFTER_DEADLINE
-  }
-  switch (job.phase) {
-    case 'created':
-    case 'running':
-      return after(runDeadline(job, timings))
-    case 'stopping':
-      return after(stopDeadline(job, timings) ?? now + timings.stopBound)
-    default:
-      return ageBased(now - job.created_at, timings.ringAgain)
-  }
+/** Limits the wait of a queued job to the time left of `start_within`, which pauses may extend, and until its deadline. */
+export function withinStart(
+  job: Pick<JobRecord, 'start_since' | 'start_within' | 'cancel_after' | 'created_at'>,
+  now: number,
+  wait: number,
+): number {
+  const left = job.start_since + job.start_within * 1000 - now
+  return withinDeadline(job, now, left > 0 ? Math.min(wait, left) : wait)
 }
+
+/** The error message of a job that ran out of time at `at`, with this message when it was the run that took too long. */
+export const timeoutMessage = (
+  job: Limits,
+  at: number,
+  ofRun = `The prediction did not complete within ${job.timeout} s.`,
+): string =>
+  cancelAfter(job) < job.timeout * 1000 || isOverdue(job, at)
+    ? `The job did not complete within ${job.cancel_after} s of its acceptance.`
+    : ofRun

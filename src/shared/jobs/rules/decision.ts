@@ -1,4 +1,5 @@
 import type { OutputShape } from '../../artifacts/rules/output-shape.ts'
+import { timeoutMessage } from './deadlines.ts'
 import type { Prediction } from '../../replicate/rules/prediction.ts'
 import type { AttemptRecord, Billed, Cause, Effect, JobError, JobRecord, JobState } from './job.ts'
 import type { Timings } from './timings.ts'
@@ -42,7 +43,7 @@ export interface Commit {
 }
 export interface Ignored {
   kind: 'ignored'
-  reason: 'no_news' | 'final' | 'storing' | 'stopping' | 'unknown_attempt' | 'not_the_claim' | 'not_yet'
+  reason: 'no_news' | 'final' | 'storing' | 'stopping' | 'unknown_attempt' | 'not_the_claim' | 'not_yet' | 'overdue'
 }
 export type Decision = Commit | Ignored
 
@@ -154,7 +155,7 @@ export const canceled = (billed: Billed, message = 'The job was canceled on requ
 /** The final state of a stop, once nothing runs upstream. */
 export const stopped = (job: JobRecord, billed: Billed): JobChanges =>
   job.stop?.reason === 'timeout'
-    ? failed('timeout', `The prediction did not complete within ${job.timeout} s.`, true, billed)
+    ? failed('timeout', timeoutMessage(job, job.stop.requested_at), true, billed)
     : canceled(billed)
 
 export const closed = (outcome: string, cause: Cause | null): AttemptChanges => ({

@@ -62,6 +62,9 @@ const stop = z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z
 export const ON_UNKNOWN = ['fail', 'retry'] as const
 export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
+/** The API that accepted a job: `/v1/jobs` and its relatives, or Replicate's own API. */
+export const VIAS = ['jobs', 'replicate'] as const
+
 /** Whether output files are copied into our storage before the job succeeds, or left at Replicate. */
 export const STORE_POLICIES = ['copy', 'none'] as const
 
@@ -231,6 +234,9 @@ export const JOB_FIELDS = {
   timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: z.int().describe('Seconds.') }),
   /** s */
   start_within: field(number, { in: 'order', absent: 86_400, asked: 'again', shown: z.int().describe('Seconds.') }),
+  via: field(z.enum(VIAS), { in: 'order', absent: 'jobs', asked: 'again' }),
+  /** Limit from the acceptance to the completion of the prediction, s; null: none. */
+  cancel_after: field(numberOrNull, { in: 'order', absent: null, asked: 'again' }),
   /** When `start_within` began, ms, and the account's pause clock at that time. */
   start_since: field(number, { in: 'hash' }),
   start_paused: field(number, { in: 'hash' }),

@@ -4,7 +4,10 @@ import { pick } from '../../values/pick.ts'
 import { ABSENT_IN_JOB, fieldsWith, type AskedField, type JobRecord } from './job.ts'
 
 /** A validated request for a job. */
-export interface NewJob extends Pick<JobRecord, Exclude<AskedField, 'input' | 'named_as'>> {
+export interface NewJob
+  extends
+    Pick<JobRecord, Exclude<AskedField, 'input' | 'named_as' | 'via' | 'cancel_after'>>,
+    Partial<Pick<JobRecord, 'via' | 'cancel_after'>> {
   input: JsonObject
   named_as?: JobRecord['named_as']
 }

@@ -1,18 +1,26 @@
 import { commit, ignored, stopped, type Commit, type Rule, type TransitionContext } from './decision.ts'
-import { runDeadline, stopDeadline } from './deadlines.ts'
-import { attemptOf, type JobState } from './job.ts'
+import { isOverdue, runDeadline, stopDeadline } from './deadlines.ts'
+import { attemptOf, type JobRecord, type JobState } from './job.ts'
 import { cancelEffect, cancelsOf } from './upstream.ts'
 import { cancelWaiting, tickIntent, tickWaiting, waitsForIntent } from './submit.ts'
 
 /** Rules of cancels and deadlines: carried out upstream, and bounded in time. */
 
-export const stopUnsent: Rule<'cancel'> = (_state, _event, { now, timings }) =>
-  commit(
-    { phase: 'stopping', stop: { reason: 'canceled', requested_at: now } },
-    { due: { job: { in: timings.stopBound } } },
-  )
+type StopReason = NonNullable<JobRecord['stop']>['reason']
 
-function stopRunning(state: JobState, reason: 'canceled' | 'timeout', { now, timings }: TransitionContext): Commit {
+/** Stops a job of which no prediction is known: one that appears is canceled. */
+const stopBeforeOutcome = (reason: StopReason, { now, timings }: TransitionContext): Commit =>
+  commit({ phase: 'stopping', stop: { reason, requested_at: now } }, { due: { job: { in: timings.stopBound } } })
+
+export const stopUnsent: Rule<'cancel'> = (_state, _event, context) => stopBeforeOutcome('canceled', context)
+
+/** The deadline of a job whose create request may be in flight. */
+export const tickOutcome: Rule<'tick'> = (state, event, context) =>
+  event.attempt === undefined && isOverdue(state.job, context.now)
+    ? stopBeforeOutcome('timeout', context)
+    : tickIntent(state, event, context)
+
+function stopRunning(state: JobState, reason: StopReason, { now, timings }: TransitionContext): Commit {
   const { attempt, prediction_id } = state.job
   return commit(
     { phase: 'stopping', stop: { reason, requested_at: now } },
@@ -56,5 +64,5 @@ export const cancelResubmitting: Rule<'cancel'> = (state, event, context) => {
 
 export const tickResubmitting: Rule<'tick'> = (state, event, context) => {
   if (waitsForIntent(state)) return tickWaiting(state, event, context)
-  return state.job.prediction_id === null ? tickIntent(state, event, context) : tickPrediction(state, event, context)
+  return state.job.prediction_id === null ? tickOutcome(state, event, context) : tickPrediction(state, event, context)
 }

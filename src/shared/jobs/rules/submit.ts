@@ -12,8 +12,9 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
+import { isOverdue, timeoutMessage, withinDeadline, withinStart } from './deadlines.ts'
 import { attemptOf, RECOVERED, type AttemptRecord, type JobState } from './job.ts'
-import { ageBased, withinStart, type Timings } from './timings.ts'
+import { ageBased, type Timings } from './timings.ts'
 
 /** Rules until a prediction exists: the queue, the intent, its outcome (docs/design.md, "Submit, paid once"). */
 
@@ -32,9 +33,10 @@ export const waitsForIntent = (state: JobState): boolean => {
   return newest?.state === 'closed' || isGivenUp(newest)
 }
 
-export const intend: Rule<'intend'> = (state, { claim, output_shape }, { timings }) => {
+export const intend: Rule<'intend'> = (state, { claim, output_shape }, { now, timings }) => {
   const { job } = state
   if (!waitsForIntent(state)) return ignored('no_news')
+  if (isOverdue(job, now)) return ignored('overdue')
   const n = job.attempt + 1
   return commit(
     {
@@ -46,7 +48,10 @@ export const intend: Rule<'intend'> = (state, { claim, output_shape }, { timings
     },
     {
       attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
-      due: { job: { in: timings.intentSilence }, attempt: { in: timings.intentSilence } },
+      due: {
+        job: { in: withinDeadline(job, now, timings.intentSilence) },
+        attempt: { in: timings.intentSilence },
+      },
       takesBudget: true,
     },
   )
@@ -65,8 +70,9 @@ export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause 
   )
 }
 
-/** The deadline of the start (`start_within`); pauses of creation do not count. */
+/** The deadline of the job, and of its start (`start_within`), for which pauses of creation do not count. */
 export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
+  if (isOverdue(job, now)) return commit(failed('timeout', timeoutMessage(job, now), true, 'no'))
   const waited = now - job.start_since - Math.max(0, paused - job.start_paused)
   return waited >= job.start_within * 1000
     ? commit(failed('start_within_expired', `The job could not be started within ${job.start_within} s.`, true, 'no'))
@@ -146,12 +152,14 @@ export const refused: Rule<'refused'> = (state, event, context) => {
   })
 }
 
-const becomesUnknown = (state: JobState, n: number, reason: string, { timings }: TransitionContext): Commit =>
+const becomesUnknown = (state: JobState, n: number, reason: string, { now, timings }: TransitionContext): Commit =>
   commit(state.job.phase === 'submitting' ? { phase: 'unknown' } : {}, {
     attempt: { n, changes: { state: 'unknown', outcome: reason } },
     due: {
       attempt: { in: timings.listAgain.min },
-      ...(state.job.phase === 'submitting' ? { job: { in: timings.ringAgain.min } } : {}),
+      ...(state.job.phase === 'submitting'
+        ? { job: { in: withinDeadline(state.job, now, timings.ringAgain.min) } }
+        : {}),
     },
     note: reason,
   })
@@ -223,7 +231,10 @@ export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context
           orphans: [],
         },
       },
-      due: { job: { in: context.timings.ringAgain.min }, attempt: { in: context.timings.listAgain.min } },
+      due: {
+        job: { in: withinDeadline(job, context.now, context.timings.ringAgain.min) },
+        attempt: { in: context.timings.listAgain.min },
+      },
       health: 'fault',
       note: 'recovered',
     },

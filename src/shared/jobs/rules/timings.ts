@@ -153,12 +153,6 @@ export const surelyOver = ({ workerBeat, redisLoss, permit, createTimeout }: Tim
 export const expiresSoon = (age: number, { outputLifetime, beforeRemoval }: Timings): boolean =>
   age >= outputLifetime - beforeRemoval
 
-/** Limits the wait of a queued job to the time left of `start_within`; pauses may extend that. */
-export const withinStart = (job: { start_since: number; start_within: number }, now: number, wait: number): number => {
-  const left = job.start_since + job.start_within * 1000 - now
-  return left > 0 ? Math.min(wait, left) : wait
-}
-
 /** A wait of half the age, within bounds. */
 export const ageBased = (age: number, bounds: { min: number; max: number }): number =>
   Math.min(bounds.max, Math.max(bounds.min, age / 2))

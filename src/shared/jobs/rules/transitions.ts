@@ -19,6 +19,7 @@ import {
   cancelResubmitting,
   cancelRunning,
   stopUnsent,
+  tickOutcome,
   tickPrediction,
   tickResubmitting,
   tickStopping,
@@ -35,7 +36,6 @@ import {
   refused,
   stopWaiting,
   superseded,
-  tickIntent,
   tickWaiting,
   UNDECIDED,
 } from './submit.ts'
@@ -117,7 +117,7 @@ const outcomeOpen: Row = {
   missing,
   observed,
   cancel: stopUnsent,
-  tick: tickIntent,
+  tick: tickOutcome,
 }
 
 const predictionLives: Row = { ...nothingNew, observed, missing, cancel: cancelRunning, tick: tickPrediction }

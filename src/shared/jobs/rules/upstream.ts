@@ -25,7 +25,7 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
-import { cancelAfter, runLimit } from './deadlines.ts'
+import { cancelAfter, runDeadline, timeoutMessage, withinDeadline } from './deadlines.ts'
 import {
   attemptOf,
   effectKey,
@@ -96,6 +96,11 @@ export const seenAgain = ({ n, missing_since }: AttemptRecord): Decision =>
 export const wellBy = ({ state, claim }: AttemptRecord, { cause }: TransitionContext): { health?: 'healthy' } =>
   cause === 'create' || (state === 'intended' && claim !== RECOVERED) ? { health: 'healthy' } : {}
 
+/** ms until genqueue stops a prediction that was just found. */
+function untilRunEnds(job: JobRecord, { created_at }: Prediction, { now, timings }: TransitionContext): number {
+  return Math.max(runDeadline({ ...job, prediction_created_at: created_at ?? now }, timings) - now, 0)
+}
+
 export const observed: Rule<'observed'> = (state, event, context) => {
   const { job } = state
   const { prediction } = event
@@ -154,7 +159,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
     {
       ...health,
       attempt: { n: event.attempt, changes: attempt },
-      due: adopts ? { job: { in: runLimit(job, context.timings) }, attempt: poll } : {},
+      due: adopts ? { job: { in: untilRunEnds(job, prediction, context) }, attempt: poll } : {},
     },
   )
 }
@@ -181,7 +186,12 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   }
   const remembered: JobState = {
     ...state,
-    job: { ...job, phase: job.phase === 'resubmitting' ? job.phase : 'unknown', attempt: n },
+    job: {
+      ...job,
+      phase: job.phase === 'resubmitting' ? job.phase : 'unknown',
+      attempt: n,
+      submitted_at: lost.intended_at,
+    },
     attempts: [...state.attempts, lost],
   }
   const decision = observed(remembered, event, context)
@@ -215,7 +225,7 @@ function ending(
       const until = prediction.completed_at ?? now
       return commit(
         until >= from + cancelAfter(job) - Math.min(1000, timings.timeoutGrace)
-          ? failed('timeout', `The prediction did not complete within ${job.timeout} s.`, true, ran)
+          ? failed('timeout', timeoutMessage(job, now), true, ran)
           : failed('canceled_upstream', 'The prediction was canceled at Replicate, not by genqueue.', true, ran),
       )
     }
@@ -223,14 +233,19 @@ function ending(
       return commit(
         job.stop
           ? stopped(job, 'no')
-          : failed('timeout', `The prediction did not start within ${job.timeout} s of its creation.`, true, 'no'),
+          : failed(
+              'timeout',
+              timeoutMessage(job, now, `The prediction did not start within ${job.timeout} s of its creation.`),
+              true,
+              'no',
+            ),
       )
   }
 }
 
 /** A failure of the platform is retried inside the job; a failure of the model or the input fails the job. */
 function failure(job: JobRecord, prediction: Prediction, context: TransitionContext): Commit {
-  const { timings, paused } = context
+  const { now, timings, paused } = context
   if (job.stop) return commit(stopped(job, 'no'))
   const { code, resubmit, hopeless } = classifyFailure(prediction.error)
   if (resubmit && job.resubmissions < job.resubmit_limit)
@@ -245,7 +260,7 @@ function failure(job: JobRecord, prediction: Prediction, context: TransitionCont
         start_since: NOW,
         start_paused: paused,
       },
-      { due: { job: { in: timings.ringAgain.min } }, note: code },
+      { due: { job: { in: withinDeadline(job, now, timings.ringAgain.min) } }, note: code },
     )
   return commit(failed(code, prediction.error ?? 'Replicate returned no reason.', !hopeless, 'no'))
 }
