@@ -3,6 +3,7 @@ import sharp from 'sharp'
 import type { Blobs } from './blobs.ts'
 import type { InputsReady } from './book-state.ts'
 import { secondsOf } from './film/sound.ts'
+import type { Clock } from './clock.ts'
 import type { Habits } from './habits.ts'
 import { type Download, download } from './input-download.ts'
 import type { Model } from './models/model.ts'
@@ -18,13 +19,14 @@ export interface InputFiles {
 
 interface Parts {
   blobs: Blobs
+  clock: Clock
   habits: () => Habits
   /** A file that this simulator serves at the URL; null: removed; undefined: another host's URL. */
   own: (url: URL) => Promise<Buffer | null | undefined>
   stopping: AbortSignal
 }
 
-export function createInputFiles({ blobs, habits, own, stopping }: Parts): InputFiles {
+export function createInputFiles({ blobs, clock, habits, own, stopping }: Parts): InputFiles {
   async function bytesOf(address: unknown): Promise<Download> {
     if (typeof address !== 'string') return { error: 'The input names no file' }
     if (address.startsWith('data:')) return fromDataUri(address)
@@ -41,14 +43,14 @@ export function createInputFiles({ blobs, habits, own, stopping }: Parts): Input
       const inputs: Record<string, StoredInput> = {}
       for (const { field, what } of inputFields(model)) {
         const got = await bytesOf(prediction.input[field])
-        if ('error' in got) return { at: Date.now(), inputs, error: got.error }
+        if ('error' in got) return { at: clock.now(), inputs, error: got.error }
         const about = await examine(got.bytes, what, field)
-        if ('error' in about) return { at: Date.now(), inputs, error: about.error }
+        if ('error' in about) return { at: clock.now(), inputs, error: about.error }
         const blob = `${prediction.id}.${field}`
         blobs.put(blob, got.bytes)
         inputs[field] = { blob, ...about }
       }
-      return { at: Date.now(), inputs, error: null }
+      return { at: clock.now(), inputs, error: null }
     },
   }
 }

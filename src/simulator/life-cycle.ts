@@ -1,4 +1,5 @@
 import type { Blobs } from './blobs.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { Habits } from './habits.ts'
 import { messageId } from './identifiers.ts'
 import type { InputFiles } from './input-files.ts'
@@ -29,6 +30,7 @@ export interface LifeCycle {
 }
 
 interface Parts {
+  clock: Clock
   book: PredictionBook
   catalogue: Catalogue
   inputs: InputFiles
@@ -40,7 +42,7 @@ interface Parts {
 }
 
 interface Running {
-  timer: NodeJS.Timeout | undefined
+  timer: Timer | undefined
   /** The last announced state, and its time. */
   output: number
   logs: number
@@ -53,7 +55,7 @@ const THROTTLE_MS = 500
 const CANCELED_BEFORE_START_MS = 0.003
 
 export function createLifeCycle(parts: Parts): LifeCycle {
-  const { book, catalogue, inputs, files, blobs, webhooks, habits, log } = parts
+  const { clock, book, catalogue, inputs, files, blobs, webhooks, habits, log } = parts
   const running = new Map<string, Running>()
   let isStopped = false
   const waiters = new Map<string, Set<() => void>>()
@@ -67,7 +69,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     const run = running.get(prediction.id)
     if (run === undefined || prediction.end !== null) return
     const model = catalogue.ofPrediction(prediction)
-    const now = Date.now()
+    const now = clock.now()
     const end = plannedEnd(prediction)
     const startedAt = startedAtOf(prediction)
     if (startedAt !== null && startedAt <= now && (end === null || end.startedAt !== null)) {
@@ -83,7 +85,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
 
   function schedule(prediction: Prediction, run: Running, ms: number): void {
     if (ms === Infinity) return
-    run.timer = setTimeout(() => step(prediction), Math.ceil(Math.max(0, ms)))
+    run.timer = clock.after(Math.ceil(Math.max(0, ms)), () => step(prediction))
   }
 
   function announceStart(prediction: Prediction, model: Model, startedAt: number): void {
@@ -112,7 +114,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
         : metricsOf(prediction, model, { succeeded: end.status === 'succeeded', seconds, total })
     const billedSeconds = billedSecondsOf(prediction, end.status, seconds)
     const cost = billedSeconds === 0 ? 0 : costOf(model, billedSeconds, metrics)
-    clearTimeout(running.get(prediction.id)?.timer)
+    running.get(prediction.id)?.timer?.cancel()
     running.delete(prediction.id)
     book.end(prediction, { end, metrics: reportedMetrics(prediction, metrics), billedSeconds, cost })
     log({ event: 'prediction_ended', prediction: prediction.id, status: end.status, seconds })
@@ -125,7 +127,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     const silent = prediction.end?.status === 'aborted' && !habits().completed_on_aborted
     const settled = () => book.markSettled(prediction)
     if (prediction.webhook === null || !prediction.events.includes('completed') || silent) return settled()
-    announce('completed', prediction, model, Date.now(), 0, undefined, settled)
+    announce('completed', prediction, model, clock.now(), 0, undefined, settled)
   }
 
   function announce(
@@ -147,7 +149,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     }
     const preparation = files.prepare(prediction)
     if (preparation === null) send()
-    else void preparation.catch(logFailure(prediction)).then(send)
+    else void clock.hold(preparation.catch(logFailure(prediction)).then(send))
   }
 
   const logFailure = (prediction: Prediction) => (error: unknown) =>
@@ -158,7 +160,9 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     const run: Running = { timer: undefined, output: 0, logs: 0, announcedAt: 0 }
     running.set(prediction.id, run)
     step(prediction)
-    if (prediction.inputs === null && prediction.plan.startAfterMs !== null) void fetchInputs(prediction, run)
+    if (prediction.inputs === null && prediction.plan.startAfterMs !== null) {
+      void clock.hold(fetchInputs(prediction, run))
+    }
   }
 
   async function fetchInputs(prediction: Prediction, run: Running): Promise<void> {
@@ -166,13 +170,13 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     if (isStopped) return
     // Canceled, aborted or reset during the fetch.
     if (running.get(prediction.id) !== run) return blobs.remove(prediction.id)
-    clearTimeout(run.timer)
+    run.timer?.cancel()
     book.markInputsReady(prediction, ready)
     step(prediction)
   }
 
   function forget(): void {
-    for (const { timer } of running.values()) clearTimeout(timer)
+    for (const { timer } of running.values()) timer?.cancel()
     running.clear()
     for (const wake of [...waiters.values()].flatMap((set) => [...set])) wake()
     waiters.clear()
@@ -183,7 +187,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     cancel(prediction) {
       if (prediction.end !== null) return
       const model = catalogue.ofPrediction(prediction)
-      const now = Date.now()
+      const now = clock.now()
       const planned = plannedEnd(prediction)
       if (planned !== null && planned.at <= now) return finish(prediction, model, planned)
       const startedAt = startedAtOf(prediction)
@@ -196,9 +200,9 @@ export function createLifeCycle(parts: Parts): LifeCycle {
       return new Promise((resolve) => {
         const wakers = waiters.get(prediction.id) ?? new Set()
         waiters.set(prediction.id, wakers)
-        const timer = setTimeout(wake, ms)
+        const timer = clock.after(ms, wake)
         function wake(): void {
-          clearTimeout(timer)
+          timer.cancel()
           wakers.delete(wake)
           resolve()
         }

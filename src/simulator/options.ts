@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { type ClockKind, CLOCKS } from './clock.ts'
 
 /** The simulator's settings: flags win over `SIMULATOR_*`. The only file of it that reads the environment. */
 
@@ -13,6 +14,7 @@ export interface Settings {
   models?: string
   credit?: number
   seed?: number
+  clock: ClockKind
 }
 
 /** An invalid setting; the message says what was read and what is expected. */
@@ -65,6 +67,12 @@ const SETTINGS: Record<keyof Settings, Setting> = {
     expects: 'a whole number',
     help: "repeatable run times; default: the data folder's, or random",
   },
+  clock: {
+    flag: 'clock',
+    expects: CLOCKS.join(' or '),
+    fallback: 'real',
+    help: 'manual: the time only moves by POST /_sim/clock',
+  },
 }
 
 const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
@@ -109,6 +117,12 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     if (found === null || found.value.trim() !== '') return found?.value
     throw new SettingsError(`${found.from} is empty, expected ${SETTINGS[name].expects}`)
   }
+  const oneOf = <Word extends string>(name: keyof Settings, words: readonly [Word, ...Word[]]): Word => {
+    const found = read(name)
+    const word = words.find((one) => one === found?.value) ?? (found === null ? words[0] : undefined)
+    if (word !== undefined) return word
+    throw new SettingsError(`${found?.from} is "${found?.value}", expected ${SETTINGS[name].expects}`)
+  }
   const burst = number('burst', (value) => Number.isInteger(value) && value >= 1)
   const credit = number('credit', (value) => value >= 0)
   const seed = number('seed', Number.isSafeInteger)
@@ -120,6 +134,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     speed: number('speed', above0) ?? 1,
     createsPerMinute: number('createsPerMinute', above0) ?? 1,
     readsPerMinute: number('readsPerMinute', above0) ?? 1,
+    clock: oneOf('clock', CLOCKS),
     ...(burst === undefined ? {} : { burst }),
     ...(credit === undefined ? {} : { credit }),
     ...(seed === undefined ? {} : { seed }),

@@ -18,6 +18,7 @@ interface StreamParts {
   prediction: Prediction
   model: Model
   fileUrl: (name: string) => string
+  now: () => number
   /** Number of the last event that the client received; -1: none. */
   after: number
   /** Resolves when the prediction is over or the time has passed. */
@@ -31,20 +32,20 @@ const SHORTEST_WAIT_MS = 5
 const LONGEST_WAIT_MS = 500
 
 export async function* streamOf(parts: StreamParts): AsyncGenerator<string> {
-  const { prediction, waitForEnd, isGone, timeoutMs } = parts
+  const { prediction, waitForEnd, isGone, timeoutMs, now } = parts
   const state = { next: parts.after + 1 }
-  let silentSince = Date.now()
+  let silentSince = now()
   for (;;) {
     const { end } = prediction
-    const events = dueEvents(parts, state, Date.now())
+    const events = dueEvents(parts, state, now())
     if (events !== '') {
-      silentSince = Date.now()
+      silentSince = now()
       yield events
     }
     if (end !== null) return yield closing(parts, state.next)
     if (isGone()) return
-    if (Date.now() - silentSince >= timeoutMs) return yield TIMEOUT_COMMENT
-    await waitForEnd(Math.min(nextIn(parts, state.next), Math.max(1, silentSince + timeoutMs - Date.now())))
+    if (now() - silentSince >= timeoutMs) return yield TIMEOUT_COMMENT
+    await waitForEnd(Math.min(nextIn(parts, state.next), Math.max(1, silentSince + timeoutMs - now())))
   }
 }
 
@@ -82,13 +83,13 @@ function nextIn(parts: StreamParts, next: number): number {
   const startedAt = startedAtOf(parts.prediction)
   if (startedAt === null) return LONGEST_WAIT_MS
   const at = eventsOf(parts)[next]?.at ?? 1
-  const ms = startedAt + at * parts.prediction.plan.runForMs - Date.now()
+  const ms = startedAt + at * parts.prediction.plan.runForMs - parts.now()
   return Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms))
 }
 
 /** The final events of a stream: `error`, if any, before `done`. */
-function closing({ prediction: { end, plan } }: StreamParts, next: number): string {
-  const id = (n: number) => idOf(end?.at ?? Date.now(), n)
+function closing({ prediction: { end, plan }, now }: StreamParts, next: number): string {
+  const id = (n: number) => idOf(end?.at ?? now(), n)
   if (end?.status === 'succeeded') return encoded('done', '{}', id(next))
   if (end?.status !== 'failed') return encoded('done', '{"reason":"canceled"}', id(next))
   const error = encoded('error', JSON.stringify({ detail: plan.error }), id(next))

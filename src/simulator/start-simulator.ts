@@ -1,4 +1,5 @@
 import { openBlobs } from './blobs.ts'
+import { type ClockKind, createClock } from './clock.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
 import { startHttpServer } from './http/server.ts'
@@ -40,6 +41,8 @@ export interface SimulatorOptions {
   models?: string | ModelFile
   /** Default: the data folder's seed, else random. */
   seed?: number
+  /** `manual`: the time stands still but for `clock.advance`. Default `real`. */
+  clock?: ClockKind
   /** Unconfirmed behaviour of Replicate. */
   habits?: HabitsInput
   log?: (line: object) => void
@@ -51,6 +54,15 @@ export interface Simulator {
   /** The base URL for clients: `url` and `/v1`. */
   apiUrl: string
   port: number
+  clock: {
+    /** The simulator's time, in milliseconds since 1970. */
+    now(): number
+    /**
+     * Moves the time forward by milliseconds: runs start and end, waits run out, webhooks are sent again, files expire, in
+     * the order in which they are due. Resolves when all of that has happened.
+     */
+    advance(ms: number): Promise<void>
+  }
   /** Stops everything. With a data folder, the next simulator resumes from this state. */
   stop(): Promise<void>
 }
@@ -60,6 +72,7 @@ const SWEEP_MS = 2000
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const { host = '127.0.0.1', port, dataDir, log = () => undefined } = options
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
+  const clock = createClock(options.clock)
   const catalogue = createCatalogue(options.models)
   const { journal, entries } = dataDir === null ? { journal: noJournal, entries: [] } : openJournal(dataDir)
   const book = openPredictionBook(journal, entries, { seed: options.seed, creditUsd: options.credit })
@@ -68,6 +81,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const faults = createFaults(book.identity.seed)
   const stopping = new AbortController()
   const webhooks = createWebhookSender({
+    clock,
     secret: () => book.identity.webhookSecret,
     habits: () => habits.current,
     faults,
@@ -76,12 +90,14 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   })
   const files = createOutputFiles(book, catalogue, blobs)
   const inputs = createInputFiles({
+    clock,
     blobs,
     habits: () => habits.current,
     own: createOwnFiles({ book, files, blobs }),
     stopping: stopping.signal,
   })
   const lifeCycle = createLifeCycle({
+    clock,
     book,
     catalogue,
     inputs,
@@ -92,6 +108,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     log,
   })
   const services: Services = {
+    clock,
     book,
     catalogue,
     lifeCycle,
@@ -101,9 +118,9 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     blobs,
     habits,
     buckets: {
-      creates: createTokenBucket(() => createsPerMinute, options.burst ?? createsPerMinute),
-      reads: createTokenBucket(() => readsPerMinute, options.burst ?? readsPerMinute),
-      lowCredit: createTokenBucket(() => habits.current.low_credit_creates_per_minute, 1),
+      creates: createTokenBucket(() => createsPerMinute, options.burst ?? createsPerMinute, clock.elapsed),
+      reads: createTokenBucket(() => readsPerMinute, options.burst ?? readsPerMinute, clock.elapsed),
+      lowCredit: createTokenBucket(() => habits.current.low_credit_creates_per_minute, 1, clock.elapsed),
     },
     speed: options.speed ?? 1,
     stopping: stopping.signal,
@@ -119,6 +136,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     url,
     apiUrl: `${url}/v1`,
     port: server.port,
+    clock: {
+      now: clock.now,
+      async advance(ms) {
+        await clock.advance(ms)
+        removeExpired(services)
+      },
+    },
     async stop() {
       clearInterval(sweep)
       stopping.abort()

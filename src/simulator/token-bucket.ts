@@ -17,11 +17,7 @@ export interface Taken {
  * requests cost nothing.
  * @param now milliseconds of a clock that never goes backwards
  */
-export function createTokenBucket(
-  perMinute: () => number,
-  capacity: number,
-  now = () => performance.now(),
-): TokenBucket {
+export function createTokenBucket(perMinute: () => number, capacity: number, now: () => number): TokenBucket {
   let tokens = capacity
   let at = now()
   return {

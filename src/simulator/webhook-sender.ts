@@ -1,4 +1,5 @@
 import { Agent, request } from 'undici'
+import type { Clock, Timer } from './clock.ts'
 import type { Faults } from './faults.ts'
 import type { Habits } from './habits.ts'
 import { newWebhookSecret } from './identifiers.ts'
@@ -24,6 +25,7 @@ export interface WebhookSender {
 }
 
 interface Parts {
+  clock: Clock
   secret: () => string
   habits: () => Habits
   faults: Faults
@@ -35,9 +37,9 @@ const MAX_IN_FLIGHT = 256
 const AFTER_TERMINAL_MS = 100
 
 /** Delivers webhooks as Replicate does: only the terminal one is retried, redirects are not followed. */
-export function createWebhookSender({ secret, habits, faults, count, log }: Parts): WebhookSender {
+export function createWebhookSender({ clock, secret, habits, faults, count, log }: Parts): WebhookSender {
   const agent = new Agent({ connections: 64, connect: { timeout: 5000 }, keepAliveTimeout: 10_000 })
-  const timers = new Set<NodeJS.Timeout>()
+  const timers = new Set<Timer>()
   const waiting: (() => Promise<void>)[] = []
   const inFlight = new Set<Promise<void>>()
   /** Messages held back until the last one of their prediction is sent. */
@@ -47,10 +49,10 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
 
   function later(ms: number, action: () => void): void {
     if (isStopped) return
-    const timer = setTimeout(() => {
+    const timer = clock.after(ms, () => {
       timers.delete(timer)
       action()
-    }, ms)
+    })
     timers.add(timer)
   }
 
@@ -64,7 +66,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
     while (inFlight.size < MAX_IN_FLIGHT) {
       const task = waiting.shift()
       if (task === undefined) return
-      const running = task().finally(() => {
+      const running = clock.hold(task()).finally(() => {
         inFlight.delete(running)
         pump()
       })
@@ -105,13 +107,13 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   /** Attempts first now and schedules the others from now: after a restart, a pending message gets the whole schedule. */
   function deliver(message: WebhookMessage, settled: () => void): void {
     const offsets = message.event === 'completed' ? habits().webhook_retry_seconds : [0]
-    const startedAt = Date.now()
+    const startedAt = clock.now()
     const attempt = (number: number) =>
       enqueue(async () => {
         const delivered = await post(message)
         const next = offsets[number + 1]
         if (delivered || next === undefined || isNowhere(message.url)) return settled()
-        later(Math.max(0, startedAt + next * 1000 - Date.now()), () => attempt(number + 1))
+        later(Math.max(0, startedAt + next * 1000 - clock.now()), () => attempt(number + 1))
       })
     const first = (offsets[0] ?? 0) * 1000
     if (first === 0) attempt(0)
@@ -149,6 +151,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
 
   function headersOf({ id, event, body }: WebhookMessage): Record<string, string> {
     const old = faults.strike('webhooks', 'old_timestamp', event)?.seconds ?? 0
+    // The receiver compares it with its own time, which nobody has advanced.
     const timestamp = Math.floor(Date.now() / 1000 - old)
     const right = signWebhook(secret(), id, timestamp, body)
     const wrong = () => signWebhook(newWebhookSecret(), id, timestamp, body)
@@ -166,7 +169,7 @@ export function createWebhookSender({ secret, habits, faults, count, log }: Part
   }
 
   function forget(): void {
-    for (const timer of timers) clearTimeout(timer)
+    for (const timer of timers) timer.cancel()
     timers.clear()
     waiting.length = 0
     heldBack.clear()

@@ -53,7 +53,7 @@ describe('conforms to openapi.yaml', () => {
       await finished(simulator, body.id)
       expectConforms(await simulator.get(`predictions/${body.id}`), 'get', PREDICTION)
     }
-    await simulator.post('/_sim/clock', { advance_seconds: 3600 })
+    await simulator.post('/_sim/age', { seconds: 3600 })
     expectConforms(await simulator.get(`predictions/${created.body.id}`), 'get', PREDICTION)
     expectConforms(await simulator.get('predictions'), 'get', '/predictions')
   })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { readSettings, usage } from '../../src/simulator/options.ts'
 import { startSimulator } from '../../src/simulator/start-simulator.ts'
 
-const DEFAULTS = { port: 4010, host: '127.0.0.1', speed: 1, createsPerMinute: 600, readsPerMinute: 3000 }
+const DEFAULTS = { port: 4010, host: '127.0.0.1', speed: 1, createsPerMinute: 600, readsPerMinute: 3000, clock: 'real' }
 
 describe('settings', () => {
   test('have defaults; flags win over the environment', () => {
@@ -27,6 +27,7 @@ describe('settings', () => {
     [['--speed', ' '], {}, '--speed is " ", expected a number above 0'],
     [['--burst', '0.5'], {}, '--burst is "0.5", expected a whole number from 1'],
     [['--data', ''], {}, '--data is empty, expected a folder'],
+    [['--clock', 'slow'], {}, '--clock is "slow", expected real or manual'],
     [[], { SIMULATOR_SPEED: 'fast' }, 'SIMULATOR_SPEED is "fast", expected a number above 0'],
   ])('%j %j is refused', (flags, environment, message) => {
     expect(() => readSettings(flags, environment)).toThrow(message)

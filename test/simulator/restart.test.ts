@@ -114,7 +114,7 @@ test('a run that was due during downtime completed at its planned time', async (
   const options = { port: 0, dataDir: folder, speed: 2 }
   const first = withCalls(await startSimulator(options))
   const { body } = await first.create({ prompt: 'x' }, {}, { 'cancel-after': '5' })
-  await first.post('/_sim/clock', { advance_seconds: 3590 })
+  await first.post('/_sim/age', { seconds: 3590 })
   await first.stop()
   const stopped = Date.now()
   await waitFor('the planned end', () => Date.now() > stopped + 1500)
@@ -122,7 +122,7 @@ test('a run that was due during downtime completed at its planned time', async (
   const done = await finished(second, body.id)
   expect(done.status).toBe('succeeded')
   expect(Date.parse(done.completed_at)).toBeLessThan(stopped + 1500)
-  const { body: clock } = await second.post('/_sim/clock', { advance_seconds: 10 })
+  const { body: clock } = await second.post('/_sim/age', { seconds: 10 })
   expect(clock.removed).toBe(1)
 })
 

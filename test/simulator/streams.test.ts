@@ -104,7 +104,7 @@ describe('urls.stream', () => {
     expect(await read(silent.body.urls.stream)).toBe(':408: 408 Request Timeout\n\n')
     const { body } = await simulator.create()
     await finished(simulator, body.id)
-    await simulator.post('/_sim/clock', { advance_seconds: 3600 })
+    await simulator.post('/_sim/age', { seconds: 3600 })
     expect((await fetch(body.urls.stream)).status).toBe(404)
     expect((await fetch(`${simulator.apiUrl}/streams/${'x'.repeat(42)}`)).status).toBe(404)
   })

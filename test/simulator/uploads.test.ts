@@ -122,7 +122,7 @@ describe('the files API', () => {
     const again = await second.post(RESTORE, { input: { input_image: kept.urls.get } })
     expect((await finished(second, again.body.id)).status).toBe('succeeded')
     expect(readdirSync(`${folder}/blobs`)).toHaveLength(3)
-    await second.post('/_sim/clock', { advance_seconds: 86_400 })
+    await second.post('/_sim/age', { seconds: 86_400 })
     expect((await second.get('files')).body.results).toEqual([])
     expect(readdirSync(`${folder}/blobs`)).toEqual([])
   })

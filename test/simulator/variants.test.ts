@@ -118,7 +118,7 @@ describe('a response', () => {
   test('about removed data is empty, or null', async () => {
     const simulator = await simulatorFor({ habits: { removed_fields: 'null' } })
     const { id } = await picture(simulator, {})
-    await simulator.post('/_sim/clock', { advance_seconds: 3600 })
+    await simulator.post('/_sim/age', { seconds: 3600 })
     const { body } = await simulator.get(`predictions/${id}`)
     expect(body).toMatchObject({ data_removed: true, input: null, logs: null, output: null })
   })

@@ -35,6 +35,6 @@ export function simulatorAdmin(url: string): SimulatorAdmin {
       return (await response.json()) as Books
     },
     faults: (faults) => post('faults', faults),
-    advance: (seconds) => post('clock', { advance_seconds: seconds }),
+    advance: (seconds) => post('age', { seconds }),
   }
 }

@@ -18,6 +18,7 @@ export function adminRoutes(services: Services): Route[] {
     { method: 'GET', path: '/_sim/habits', handler: () => json(200, services.habits.current) },
     { method: 'POST', path: '/_sim/habits', handler: changeHabits(services) },
     { method: 'POST', path: '/_sim/clock', handler: advanceClock(services) },
+    { method: 'POST', path: '/_sim/age', handler: ageEverything(services) },
     { method: 'GET', path: '/_sim/credit', handler: () => json(200, showCredit(services)) },
     { method: 'POST', path: '/_sim/credit', handler: changeCredit(services) },
     { method: 'GET', path: '/_sim/secret', handler: () => json(200, showSecrets(services)) },
@@ -26,8 +27,8 @@ export function adminRoutes(services: Services): Route[] {
   ]
 }
 
-function showBooks({ book }: Services) {
-  const now = Date.now()
+function showBooks({ book, clock }: Services) {
+  const now = clock.now()
   const predictions = [...book.all()]
   const spend = predictions.reduce((sum, { cost }) => sum + cost, 0)
   return {
@@ -97,21 +98,31 @@ const showSecrets = ({ book: { identity } }: Services) => ({
   files_key: uploadSecret(identity.privateKey),
 })
 
-const clockSchema = z.strictObject({
-  advance_seconds: z
-    .number()
-    .nonnegative()
-    .max(86_400 * 366),
-})
+const seconds = z
+  .number()
+  .nonnegative()
+  .max(86_400 * 366)
+const clockSchema = z.strictObject({ advance_seconds: seconds })
+const ageSchema = z.strictObject({ seconds })
 
-/** Ages everything that exists; changes no timestamps and ends no run. */
+/** Moves the simulator's time forward: what is due until then has happened when the response is sent. */
 function advanceClock(services: Services): Handler {
-  return withJson((body) => {
+  return withJson(async (body) => {
     const parsed = clockSchema.safeParse(body)
     if (!parsed.success) return unprocessable('Invalid clock', fieldsOf(parsed.error))
-    services.book.age(parsed.data.advance_seconds * 1000)
+    await services.clock.advance(parsed.data.advance_seconds * 1000)
     const removed = removeExpired(services)
-    return json(200, { advanced_seconds: parsed.data.advance_seconds, removed })
+    return json(200, { now: new Date(services.clock.now()).toISOString(), removed })
+  })
+}
+
+/** Ages everything that exists; changes no timestamps and ends no run. */
+function ageEverything(services: Services): Handler {
+  return withJson((body) => {
+    const parsed = ageSchema.safeParse(body)
+    if (!parsed.success) return unprocessable('Invalid age', fieldsOf(parsed.error))
+    services.book.age(parsed.data.seconds * 1000)
+    return json(200, { aged_seconds: parsed.data.seconds, removed: removeExpired(services) })
   })
 }
 
@@ -130,12 +141,12 @@ function reset({ book, faults, lifeCycle, webhooks, files, blobs, buckets }: Ser
 
 const BODY_LIMIT = 1_000_000
 
-function withJson(handler: (body: unknown) => Reply): Handler {
+function withJson(handler: (body: unknown) => Reply | Promise<Reply>): Handler {
   return async (request: SimulatorRequest) => {
     const body = await request.readBody(BODY_LIMIT)
     if (body === 'too large') return tooLarge()
     try {
-      return handler(JSON.parse(body.toString('utf8')))
+      return await handler(JSON.parse(body.toString('utf8')))
     } catch (error) {
       if (error instanceof SyntaxError) return malformed('The request body is not valid JSON')
       throw error

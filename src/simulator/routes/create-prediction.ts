@@ -133,13 +133,13 @@ function accept(
 const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
 
 function newPrediction(
-  { book, catalogue, faults, speed }: Services,
+  { book, catalogue, clock, faults, speed }: Services,
   request: SimulatorRequest,
   body: CreateBody,
   { model, version, deployment }: Target,
   cancelAfterMs: number | null,
 ): Prediction {
-  const createdAt = Date.now()
+  const createdAt = clock.now()
   const seed = hashOf(`${book.identity.seed}.${book.nextSequence()}`)
   const plan = planRun(model, seed, speed)
   const failure = faults.strike('predictions', 'fail')

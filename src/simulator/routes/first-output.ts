@@ -21,20 +21,20 @@ export async function firstOutput(
   origin: string,
   waitMs: number,
 ): Promise<object | null> {
-  const { lifeCycle, habits, stopping } = services
-  const until = Date.now() + waitMs
+  const { clock, lifeCycle, habits, stopping } = services
+  const until = clock.now() + waitMs
   if (habits.current.wait_answers === 'finished') {
     await lifeCycle.waitForEnd(prediction, waitMs)
     return null
   }
   for (;;) {
     const at = firstOutputAt(services, prediction)
-    if (prediction.end !== null || Date.now() >= until || stopping.aborted) {
+    if (prediction.end !== null || clock.now() >= until || stopping.aborted) {
       return prediction.end?.status === 'succeeded' && at !== null ? early(services, prediction, origin, at) : null
     }
-    if (at !== null && at <= Date.now()) return early(services, prediction, origin, at)
-    const next = Math.min(until, at ?? Infinity, Date.now() + LOOK_EVERY_MS)
-    await lifeCycle.waitForEnd(prediction, Math.max(1, next - Date.now()))
+    if (at !== null && at <= clock.now()) return early(services, prediction, origin, at)
+    const next = Math.min(until, at ?? Infinity, clock.now() + LOOK_EVERY_MS)
+    await lifeCycle.waitForEnd(prediction, Math.max(1, next - clock.now()))
   }
 }
 

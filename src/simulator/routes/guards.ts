@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { StatusFault } from '../faults.ts'
 import {
   forbidden,
@@ -96,7 +95,7 @@ export const faulty =
   }
 
 export const pause = (services: Services, seconds: number): Promise<void> =>
-  sleep(seconds * 1000, undefined, { signal: services.stopping }).catch(() => undefined)
+  services.clock.sleep(seconds * 1000, services.stopping)
 
 /** A 2xx with an unreadable body. */
 export const garbage = (status: number): Reply => ({

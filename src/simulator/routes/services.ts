@@ -1,4 +1,5 @@
 import type { Blobs } from '../blobs.ts'
+import type { Clock } from '../clock.ts'
 import type { Faults } from '../faults.ts'
 import type { Habits } from '../habits.ts'
 import type { LifeCycle } from '../life-cycle.ts'
@@ -10,6 +11,7 @@ import type { WebhookSender } from '../webhook-sender.ts'
 
 /** The dependencies of the routes. */
 export interface Services {
+  clock: Clock
   book: PredictionBook
   catalogue: Catalogue
   lifeCycle: LifeCycle

@@ -3,10 +3,10 @@ import { type ViewContext, viewOf } from '../prediction-view.ts'
 import type { Services } from './services.ts'
 
 export function viewContextOf(
-  { book, catalogue, files, habits }: Services,
+  { book, catalogue, clock, files, habits }: Services,
   prediction: Prediction,
   origin: string,
-  now = Date.now(),
+  now = clock.now(),
 ): ViewContext {
   return {
     model: catalogue.ofPrediction(prediction),

@@ -27,6 +27,7 @@ export function getStream(services: Services): Handler {
       prediction,
       model: services.catalogue.ofPrediction(prediction),
       fileUrl: fileUrlsOf(prediction, viewContextOf(services, prediction, origin)),
+      now: () => services.clock.now(),
       after: Number(/:(\d+)$/.exec(String(headers['last-event-id'] ?? ''))?.[1] ?? -1),
       waitForEnd: (ms) => lifeCycle.waitForEnd(prediction, ms),
       isGone: () => services.stopping.aborted || book.find(prediction.id) !== prediction,

@@ -16,7 +16,7 @@ const FORM_BYTES = 1_000_000
 const NAME_BYTES = 255
 
 export function createUpload(services: Services): Handler {
-  const { book, blobs, habits } = services
+  const { book, blobs, clock, habits } = services
   return async (request) => {
     const limit = habits.current.max_file_bytes
     const form = await readForm(request, limit + FORM_BYTES)
@@ -32,7 +32,7 @@ export function createUpload(services: Services): Handler {
       size: bytes.length,
       sha256: hash('sha256'),
       md5: hash('md5'),
-      createdAt: Date.now(),
+      createdAt: clock.now(),
       agedMs: 0,
     }
     blobs.put(upload.id, bytes)
@@ -127,12 +127,12 @@ export const deleteUpload = ({ book, blobs }: Services): Handler =>
   })
 
 /** Needs no token: the URL is signed. Any invalid part of it is a 404, as documented. */
-export const downloadUpload = ({ book, blobs }: Services): Handler =>
+export const downloadUpload = ({ book, blobs, clock }: Services): Handler =>
   withUpload(book, async (upload, { query }) => {
     const [owner, expiry] = [query.get('owner') ?? '', query.get('expiry') ?? '']
     const expected = uploadSignature(uploadSecret(book.identity.privateKey), owner, upload.id, expiry)
     const isRight = owner === USERNAME && areEqual(query.get('signature')?.replaceAll(' ', '+') ?? '', expected)
-    const bytes = isRight && Number(expiry) * 1000 > Date.now() ? await blobs.get(upload.id) : null
+    const bytes = isRight && Number(expiry) * 1000 > clock.now() ? await blobs.get(upload.id) : null
     if (bytes === null) return notFound('File')
     return { kind: 'bytes', status: 200, body: bytes, headers: { 'content-type': upload.contentType } }
   })

@@ -17,9 +17,10 @@ export async function simulatorFor(options: Partial<SimulatorOptions> = {}): Pro
   return withCalls(simulator)
 }
 
-export type TestSimulator = Simulator & ReturnType<typeof callsTo>
+type Running = Pick<Simulator, 'url' | 'apiUrl' | 'port' | 'stop'>
+export type TestSimulator = Running & ReturnType<typeof callsTo>
 
-export const withCalls = (simulator: Simulator): TestSimulator => ({ ...simulator, ...callsTo(simulator.url) })
+export const withCalls = (simulator: Running): TestSimulator => ({ ...simulator, ...callsTo(simulator.url) })
 
 export interface Answer {
   status: number
