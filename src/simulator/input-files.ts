@@ -2,6 +2,7 @@ import { fileTypeFromBuffer } from 'file-type'
 import sharp from 'sharp'
 import type { Blobs } from './blobs.ts'
 import type { InputsReady } from './book-state.ts'
+import { bytesOfDataUri } from './data-uri.ts'
 import { secondsOf } from './film/sound.ts'
 import type { Clock } from './clock.ts'
 import type { Habits } from './habits.ts'
@@ -58,14 +59,8 @@ export function createInputFiles({ blobs, clock, habits, own, stopping }: Parts)
 const shortened = (text: string) => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
 
 function fromDataUri(address: string): Download {
-  const [, head = '', data] = /^data:([^,]*),(.*)$/s.exec(address) ?? []
-  if (data === undefined) return { error: 'Invalid data URI' }
-  if (head.endsWith(';base64')) return { bytes: Buffer.from(data, 'base64') }
-  try {
-    return { bytes: Buffer.from(decodeURIComponent(data)) }
-  } catch {
-    return { error: 'Invalid data URI' }
-  }
+  const bytes = bytesOfDataUri(address)
+  return bytes === null ? { error: 'Invalid data URI' } : { bytes }
 }
 
 /** Error texts are those of the libraries that models read files with; the real texts vary by model. */

@@ -3,14 +3,14 @@ import type { Blobs } from './blobs.ts'
 import { makeFilm } from './film/make-film.ts'
 import { predictionOfToken } from './identifiers.ts'
 import type { Catalogue } from './models/catalogue.ts'
-import type { Model } from './models/model.ts'
+import { bytesOfFile, contentTypeOfFile } from './models/file-output.ts'
+import { type Model, ownFilesOf } from './models/model.ts'
 import { drawPicture } from './pictures/draw-picture.ts'
 import type { PredictionBook } from './prediction-book.ts'
 import type { Prediction } from './prediction.ts'
 import { restorePicture } from './restoration/restore-picture.ts'
 import {
   contentTypeOf,
-  type FileFormat,
   fileNames,
   FRAMES_PER_SECOND,
   frameCount,
@@ -61,7 +61,7 @@ export function createOutputFiles(book: PredictionBook, catalogue: Catalogue, bl
       const made = await makeOutput(prediction, model, fileNames(prediction, model).indexOf(name), blobs)
       if (made === null) return null
       const etag = createHash('sha256').update(made.bytes).digest('hex').slice(0, 32)
-      const file = { bytes: made.bytes, contentType: contentTypeOf(made.format), etag }
+      const file = { bytes: made.bytes, contentType: made.contentType, etag }
       if (!prediction.removed) keep(key, file)
       return file
     } finally {
@@ -125,26 +125,30 @@ async function makeOutput(
   model: Model,
   index: number,
   blobs: Blobs,
-): Promise<{ bytes: Buffer; format: FileFormat } | null> {
+): Promise<Omit<OutputFile, 'etag'> | null> {
   const { output } = model
+  const own = ownFilesOf(output)[index]
+  if (own !== undefined) return { bytes: await bytesOfFile(own), contentType: contentTypeOfFile(own) }
   const seed = seedOf(prediction)
   const stored = (field: string) => blobs.get(prediction.inputs?.[field]?.blob ?? '')
   if (output.kind === 'restoration') {
     const picture = await stored(output.image)
     const format = restoredFormat(prediction.input)
-    return picture === null ? null : { bytes: await restorePicture({ picture, seed, format }), format }
+    return picture === null
+      ? null
+      : { bytes: await restorePicture({ picture, seed, format }), contentType: contentTypeOf(format) }
   }
   if (output.kind === 'film') {
     const [picture, sound] = [await stored(output.image), await stored(output.audio)]
     if (picture === null || sound === null) return null
     const frames = frameCount(prediction, model)
     const bytes = await makeFilm({ picture, sound, seed, frames, framesPerSecond: FRAMES_PER_SECOND })
-    return { bytes, format: 'mp4' }
+    return { bytes, contentType: contentTypeOf('mp4') }
   }
   return drawOutput(prediction, index)
 }
 
-async function drawOutput(prediction: Prediction, index: number): Promise<{ bytes: Buffer; format: FileFormat }> {
+async function drawOutput(prediction: Prediction, index: number): Promise<Omit<OutputFile, 'etag'>> {
   const { input } = prediction
   const format = pictureFormat(input)
   const text = (name: string) => (typeof input[name] === 'string' ? input[name] : undefined)
@@ -156,5 +160,5 @@ async function drawOutput(prediction: Prediction, index: number): Promise<{ byte
     format,
     quality: typeof input['output_quality'] === 'number' ? input['output_quality'] : 80,
   })
-  return { bytes, format }
+  return { bytes, contentType: contentTypeOf(format) }
 }

@@ -1,3 +1,5 @@
+import type { StubbedRun } from './models/model.ts'
+
 /** The simulator's types. Times are milliseconds since 1970, with a fraction where Replicate shows nanoseconds. */
 
 export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'] as const
@@ -22,6 +24,8 @@ export interface RunPlan {
   hugeOutput?: HugeOutput
   /** Metrics in the completion; all when absent. */
   metrics?: MetricsKept
+  /** What a stub replaces of the model. */
+  stub?: StubbedRun
   /** The model named in responses, if not the requested one. */
   shownModel?: string
 }

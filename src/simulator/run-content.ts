@@ -1,4 +1,6 @@
-import type { Model } from './models/model.ts'
+import { fill } from './fill-template.ts'
+import { withFiles } from './models/file-output.ts'
+import type { Model, ModelOutput } from './models/model.ts'
 import { type HugeOutput, type Prediction, progressAt, statusAt } from './prediction.ts'
 import { fileNames, isSingleFile, seedOf } from './run-files.ts'
 import { logLinesOf } from './run-logs.ts'
@@ -36,14 +38,15 @@ function outputAt(prediction: Prediction, model: Model, progress: number, fileUr
   if (names.length > 0) {
     if (progress < FILES_AT) return null
     const urls = names.map(fileUrl)
+    if (output.kind === 'json' && shape === undefined) return valueOf(output, prediction, (i) => urls[i])
     const isSingle = shape === 'single' || (shape !== 'array' && isSingleFile(model))
     if (shape === 'object') return { image: urls[0], details: { files: urls, seed: seedOf(prediction) } }
     return isSingle ? (urls[0] ?? null) : urls
   }
-  if (output.kind === 'text' && (shape === undefined || shape === 'array')) return textAt(prediction, progress)
+  if (output.kind === 'text' && (shape === undefined || shape === 'array')) return textAt(prediction, model, progress)
   if (progress < 1) return null
-  if (output.kind === 'json') return output.value
-  const text = output.kind === 'string' ? fill(output.template, prediction.input) : tokensOf(prediction).join('')
+  if (output.kind === 'json') return valueOf(output, prediction, () => null)
+  const text = output.kind === 'string' ? fill(output.template, prediction.input) : tokensOf(prediction, model).join('')
   if (shape === 'array') return [text]
   if (shape === 'object') return { text }
   return shape === 'data_uri' ? `data:text/plain;charset=utf-8;base64,${Buffer.from(text).toString('base64')}` : text
@@ -59,8 +62,8 @@ function hugeOutputOf({ as, count, bytes }: HugeOutput): unknown {
   )
 }
 
-function textAt(prediction: Prediction, progress: number): string[] | null {
-  const tokens = tokensOf(prediction)
+function textAt(prediction: Prediction, model: Model, progress: number): string[] | null {
+  const tokens = tokensOf(prediction, model)
   if (progress >= 1) return tokens
   const written = Math.floor(tokens.length * ((progress - THINKING) / (1 - THINKING)))
   return written <= 0 ? null : tokens.slice(0, written)
@@ -69,21 +72,29 @@ function textAt(prediction: Prediction, progress: number): string[] | null {
 /** Progress of the run when a token is written, consistent with `textAt`. */
 export const tokenAt = (index: number, count: number): number => THINKING + (1 - THINKING) * ((index + 1) / count)
 
-const fill = (template: string, input: Record<string, unknown>) =>
-  template.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = input[name]
-    return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
-  })
+/** A value of the model's own, with the URLs of its files, and with the input in its texts where they are templates. */
+function valueOf(
+  { value, template }: Extract<ModelOutput, { kind: 'json' }>,
+  { input }: Prediction,
+  fileUrl: (index: number) => unknown,
+): unknown {
+  const shown = withFiles(value, fileUrl)
+  if (!template) return shown
+  return JSON.parse(JSON.stringify(shown), (_, part: unknown) => (typeof part === 'string' ? fill(part, input) : part))
+}
 
 /** Caches a run's text as tokens. */
 const texts = new Map<string, string[]>()
 const TEXTS_KEPT = 200
 
-export function tokensOf(prediction: Prediction): string[] {
+export function tokensOf(prediction: Prediction, { output }: Model): string[] {
+  if (output.kind === 'text' && output.chunks !== undefined) return output.chunks
   const known = texts.get(prediction.id)
   if (known !== undefined) return known
   const { prompt, max_output_tokens: limit } = prediction.input
-  const all = toTokens(writeText(typeof prompt === 'string' ? prompt : '', seedOf(prediction)))
+  const own = output.kind === 'text' ? output.template : undefined
+  const written = () => writeText(typeof prompt === 'string' ? prompt : '', seedOf(prediction))
+  const all = toTokens(own === undefined ? written() : fill(own, prediction.input))
   const tokens = typeof limit === 'number' ? all.slice(0, limit) : all
   texts.set(prediction.id, tokens)
   const oldest = texts.keys().next()

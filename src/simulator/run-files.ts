@@ -1,4 +1,5 @@
-import type { Model } from './models/model.ts'
+import { contentTypeOfFile, extensionOf } from './models/file-output.ts'
+import { type Model, ownFilesOf } from './models/model.ts'
 import type { Prediction } from './prediction.ts'
 
 /** The files of a run: names, types and sizes follow from model and input. */
@@ -12,14 +13,18 @@ export const contentTypeOf = (format: FileFormat): string => CONTENT_TYPES[forma
 export function fileNames({ input }: Prediction, { output }: Model): string[] {
   if (output.kind === 'restoration') return [`out-0.${restoredFormat(input)}`]
   if (output.kind === 'film') return ['out-0.mp4']
-  if (output.kind !== 'pictures') return []
+  if (output.kind !== 'pictures') {
+    return ownFilesOf(output).map((source, i) => `out-${i}.${extensionOf(contentTypeOfFile(source))}`)
+  }
   const count = typeof input['num_outputs'] === 'number' ? input['num_outputs'] : 1
   return Array.from({ length: count }, (_, i) => `out-${i}.${pictureFormat(input)}`)
 }
 
 /** Whether the output is one URL, not an array. */
 export const isSingleFile = ({ output }: Model): boolean =>
-  output.kind === 'restoration' || output.kind === 'film' || (output.kind === 'pictures' && output.single)
+  output.kind === 'restoration' ||
+  output.kind === 'film' ||
+  ((output.kind === 'pictures' || output.kind === 'files') && output.single)
 
 export function pictureFormat(input: Record<string, unknown>): 'webp' | 'jpg' | 'png' {
   const wanted = input['output_format']

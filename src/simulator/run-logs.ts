@@ -1,5 +1,6 @@
 import type { Model } from './models/model.ts'
 import type { Prediction } from './prediction.ts'
+import { fill } from './fill-template.ts'
 import { FILES_AT, THINKING } from './run-stages.ts'
 import { FRAMES_PER_SECOND, frameCount, seedOf } from './run-files.ts'
 
@@ -11,6 +12,7 @@ export interface LogLine {
 
 /** All log lines of a run, in order. */
 export function logLinesOf(prediction: Prediction, model: Model): LogLine[] {
+  if (model.logs !== null) return spread(model.logs.map((line) => fill(line, prediction.input)))
   switch (model.output.kind) {
     case 'pictures':
       return stepLines(prediction)
@@ -24,6 +26,9 @@ export function logLinesOf(prediction: Prediction, model: Model): LogLine[] {
       return []
   }
 }
+
+/** Lines at equal distances, the first at the start. */
+const spread = (lines: string[]): LogLine[] => lines.map((line, i) => ({ at: i / lines.length, line }))
 
 /** Progress as tqdm prints it: ` 50%|█████     | 2/4 [00:01<00:01,  1.51it/s]`. */
 function stepLines(prediction: Prediction): LogLine[] {

@@ -32,16 +32,16 @@ function madeBy(prediction: Prediction, model: Model, seconds: number): Metrics 
         resolution_target: '480p',
       }
     case 'text':
-      return tokenMetrics(prediction, seconds)
+      return tokenMetrics(prediction, model, seconds)
     default:
       return {}
   }
 }
 
-function tokenMetrics(prediction: Prediction, seconds: number): Metrics {
+function tokenMetrics(prediction: Prediction, model: Model, seconds: number): Metrics {
   const { prompt, system_instruction: system } = prediction.input
   const read = tokenCount(`${typeof prompt === 'string' ? prompt : ''}${typeof system === 'string' ? system : ''}`)
-  const written = tokensOf(prediction).length
+  const written = tokensOf(prediction, model).length
   return {
     input_token_count: read,
     output_token_count: written,

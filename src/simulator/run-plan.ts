@@ -1,17 +1,21 @@
 import type { Model } from './models/model.ts'
 import type { Prediction, RunPlan } from './prediction.ts'
 import type { Metrics } from './run-metrics.ts'
+import type { StubbedPlan } from './stubs.ts'
 import { seededRandom } from './seeded-random.ts'
 
-/** Duration of a run, from the model's times, the prediction's seed and the simulator's speed. */
-export function planRun(model: Model, seed: number, speed: number): RunPlan {
+/** Duration of a run, from the model's times, the prediction's seed and the simulator's speed, or as a stub has it. */
+export function planRun(model: Model, seed: number, speed: number, stub: StubbedPlan | null): RunPlan {
   const random = seededRandom('run', model.name, seed)
+  const startSeconds = random.between(...model.startSeconds)
+  const runSeconds = random.between(...model.runSeconds)
   return {
     // Never 0: a new prediction is always `starting`.
-    startAfterMs: Math.max(0.001, (random.between(...model.startSeconds) * 1000) / speed),
-    runForMs: (random.between(...model.runSeconds) * 1000) / speed,
-    error: null,
+    startAfterMs: Math.max(0.001, ((stub?.startSeconds ?? startSeconds) * 1000) / speed),
+    runForMs: ((stub?.seconds ?? runSeconds) * 1000) / speed,
+    error: stub?.error ?? null,
     extraLogBytes: 0,
+    ...(stub === null ? {} : { stub: stub.run }),
   }
 }
 

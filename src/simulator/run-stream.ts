@@ -57,7 +57,7 @@ function eventsOf({ prediction, model, fileUrl }: StreamParts): StreamEvent[] {
 function outputsOf(prediction: Prediction, model: Model, fileUrl: (name: string) => string): StreamEvent[] {
   const event = 'output' as const
   if (model.output.kind === 'text') {
-    const tokens = tokensOf(prediction)
+    const tokens = tokensOf(prediction, model)
     return tokens.map((data, i) => ({ at: tokenAt(i, tokens.length), event, data }))
   }
   if (prediction.plan.error !== null) return []

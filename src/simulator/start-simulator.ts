@@ -11,9 +11,12 @@ import type { ModelFile } from './models/model.ts'
 import { createOutputFiles } from './output-files.ts'
 import { createOwnFiles } from './own-files.ts'
 import { openPredictionBook } from './prediction-book.ts'
+import { createRequestLog } from './request-log.ts'
 import { removeExpired } from './remove-expired.ts'
 import { routesOf } from './routes/index.ts'
 import type { Services } from './routes/services.ts'
+import { createStubs } from './stubs.ts'
+import { createTestKit, type TestKit } from './test-kit.ts'
 import { createTokenBucket } from './token-bucket.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 
@@ -48,7 +51,7 @@ export interface SimulatorOptions {
   log?: (line: object) => void
 }
 
-export interface Simulator {
+export interface Simulator extends TestKit {
   /** http://127.0.0.1:4010 */
   url: string
   /** The base URL for clients: `url` and `/v1`. */
@@ -66,6 +69,11 @@ export interface Simulator {
   /** Stops everything. With a data folder, the next simulator resumes from this state. */
   stop(): Promise<void>
 }
+
+export { file, type FileOutput } from './models/file-output.ts'
+export type { SeenRequest } from './request-log.ts'
+export type { Books } from './routes/admin.ts'
+export type { SimulatorScope, Stub, StubHandle } from './test-kit.ts'
 
 const SWEEP_MS = 2000
 
@@ -114,6 +122,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     lifeCycle,
     webhooks,
     faults,
+    stubs: createStubs(),
+    requests: createRequestLog(clock.now),
     files,
     blobs,
     habits,
@@ -125,14 +135,17 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     speed: options.speed ?? 1,
     stopping: stopping.signal,
   }
-  const server = await startHttpServer({ host, port }, routesOf(services), log).catch((error: unknown) => {
-    book.close()
-    throw error
-  })
+  const server = await startHttpServer({ host, port }, routesOf(services), services.requests, log).catch(
+    (error: unknown) => {
+      book.close()
+      throw error
+    },
+  )
   const sweep = setInterval(() => removeExpired(services), SWEEP_MS)
   lifeCycle.resume()
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`
   return {
+    ...createTestKit(services),
     url,
     apiUrl: `${url}/v1`,
     port: server.port,

@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
 import { methodNotAllowed, notFound, serverError } from './problem.ts'
+import type { RequestLog } from '../request-log.ts'
 import type { Reply } from './reply.ts'
-import { createRouter, type Route } from './router.ts'
+import { createRouter, type Route, type SimulatorRequest } from './router.ts'
 
 export interface HttpServer {
   port: number
@@ -14,6 +15,7 @@ export interface HttpServer {
 export async function startHttpServer(
   { host, port }: { host: string; port: number },
   routes: readonly Route[],
+  requests: RequestLog,
   log: (line: object) => void,
 ): Promise<HttpServer> {
   const match = createRouter(routes)
@@ -30,19 +32,29 @@ export async function startHttpServer(
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET'
     const url = URL.parse(`http://simulator${request.url ?? '/'}`)
-    const found = url === null ? null : match(method, url.pathname)
-    if (url === null || found === null) return write(request, response, notFound('Resource'))
-    if (found === 'wrong method') return write(request, response, methodNotAllowed(method))
-    const reply = await found.handler({
+    if (url === null) return write(request, response, notFound('Resource'))
+    const asked: SimulatorRequest = {
       method,
       path: url.pathname,
-      params: found.params,
+      params: {},
       query: url.searchParams,
       headers: request.headers,
       origin: originOf(request),
       readBody: (limit) => readBody(request, limit),
-    })
+    }
+    // The simulator's own routes are no part of the API.
+    if (url.pathname.startsWith('/_sim')) return write(request, response, await answer(asked))
+    const seen = requests.begin(asked)
+    const reply = await answer(seen.request)
+    await seen.end(reply)
     return write(request, response, reply)
+  }
+
+  async function answer(request: SimulatorRequest): Promise<Reply> {
+    const found = match(request.method, request.path)
+    if (found === null) return notFound('Resource')
+    if (found === 'wrong method') return methodNotAllowed(request.method)
+    return found.handler({ ...request, params: found.params })
   }
 
   await listen(server, host, port)

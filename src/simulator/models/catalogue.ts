@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { Prediction } from '../prediction.ts'
 import { BUILT_IN_MODELS } from './built-in.ts'
 import {
   type DeploymentDefinition,
@@ -8,6 +9,7 @@ import {
   modelFileSchema,
   modelSchema,
   toModel,
+  withStub,
 } from './model.ts'
 import { createValidator, type InvalidField } from './validate-input.ts'
 
@@ -16,7 +18,7 @@ export interface Catalogue {
   deployments: DeploymentDefinition[]
   byName(name: string): Model | undefined
   /** The model of a prediction; a model without output when its description is gone. */
-  ofPrediction(prediction: { model: string }): Model
+  ofPrediction(prediction: Pick<Prediction, 'model' | 'plan'>): Model
   /** Finds a model by the 64 hex digits of a version. */
   byVersion(version: string): Model | undefined
   deployment(name: string): { deployment: DeploymentDefinition; model: Model } | undefined
@@ -45,7 +47,7 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
     models: [...models.values()],
     deployments: [...deployments.values()],
     byName: (name) => models.get(name),
-    ofPrediction: ({ model }) => models.get(model) ?? forgotten(model),
+    ofPrediction: ({ model, plan }) => withStub(models.get(model) ?? anyModel(model), plan.stub),
     byVersion: (version) => versions.get(version),
     deployment(name) {
       const deployment = deployments.get(name)
@@ -61,8 +63,11 @@ export function createCatalogue(more?: string | ModelFile): Catalogue {
   }
 }
 
-/** The data folder may contain predictions of a model file that is no longer loaded. */
-const forgotten = (name: string): Model =>
+/**
+ * A model that is not described: the data folder may contain predictions of a model file that is no longer loaded, and a
+ * stub may name any model.
+ */
+export const anyModel = (name: string): Model =>
   toModel(modelSchema.parse({ name, input_schema: {}, output: { kind: 'json', value: null } }))
 
 function readModelFile(path: string): unknown {

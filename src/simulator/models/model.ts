@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { filesIn } from './file-output.ts'
 
 /** A model as data: the format of `--models` files and of the built-in models. */
 
@@ -10,20 +11,35 @@ const seconds = z.union([z.number().nonnegative(), z.tuple([z.number().nonnegati
 /** The unit of a price. */
 const PRICE_UNITS = ['second', 'output', 'thousand_tokens', 'video_second'] as const
 
-const output = z.discriminatedUnion('kind', [
+export const outputSchema = z.discriminatedUnion('kind', [
   /** Pictures drawn from `prompt` and `seed`: an array of URLs, or with `single` one URL. */
   z.strictObject({ kind: z.literal('pictures'), single: z.boolean().default(false) }),
   /** The picture that the field `image` of the input names, restored: one URL. */
   z.strictObject({ kind: z.literal('restoration'), image: z.string().min(1) }),
   /** An MP4 of the picture in the field `image`, moving to the sound in the field `audio`: one URL. */
   z.strictObject({ kind: z.literal('film'), image: z.string().min(1), audio: z.string().min(1) }),
-  /** An array of token strings that grows during the run. */
-  z.strictObject({ kind: z.literal('text') }),
+  /** An array of token strings that grows during the run: about the prompt, after a template, or exactly these. */
+  z
+    .strictObject({ kind: z.literal('text'), template: z.string().optional(), chunks: z.array(z.string()).optional() })
+    .refine(({ template, chunks }) => template === undefined || chunks === undefined, {
+      error: 'template and chunks exclude each other',
+    }),
   /** One string; `{field}` is replaced with that field of the input. */
   z.strictObject({ kind: z.literal('string'), template: z.string() }),
-  /** Any JSON value. */
-  z.strictObject({ kind: z.literal('json'), value: z.unknown() }),
+  /** Any JSON value, with `{ "$file": … }` for a file; with `template` its strings are templates as above. */
+  z.strictObject({ kind: z.literal('json'), value: z.unknown(), template: z.boolean().default(false) }),
+  /** Own files, each a path or a data URI: an array of URLs, or with `single` one URL. */
+  z.strictObject({
+    kind: z.literal('files'),
+    files: z.array(z.string().min(1)).min(1),
+    single: z.boolean().default(false),
+  }),
 ])
+
+/** Lines of a log, or its text. */
+export const logLines = z
+  .union([z.string(), z.array(z.string())])
+  .transform((logs) => (typeof logs === 'string' ? logs.replace(/\n$/, '').split('\n') : logs))
 
 export const modelSchema = z.strictObject({
   name,
@@ -40,7 +56,9 @@ export const modelSchema = z.strictObject({
   /** Seconds: one number, or a range from which each run draws. */
   run_seconds: seconds.default([1, 3]),
   start_seconds: seconds.default([0.05, 0.4]),
-  output,
+  output: outputSchema,
+  /** The log of every run, with `{field}` of the input, spread over its time. Default: by the kind of output. */
+  logs: logLines.optional(),
   /** US dollars. Replicate's API exposes no prices: this one is only for the books. */
   price: z
     .strictObject({ per: z.enum(PRICE_UNITS), usd: z.number().nonnegative() })
@@ -60,6 +78,15 @@ export type ModelFile = z.input<typeof modelFileSchema>
 export type DeploymentDefinition = z.output<typeof deploymentSchema>
 export type InputSchema = { [key: string]: unknown }
 
+export type ModelOutput = z.output<typeof outputSchema>
+
+/** What a stub replaces of a model, for one run. */
+export interface StubbedRun {
+  output?: ModelOutput
+  logs?: string[]
+  metrics?: Record<string, number | string | boolean>
+}
+
 export interface Model {
   name: string
   description: string
@@ -69,7 +96,9 @@ export interface Model {
   outputSchema: { [key: string]: unknown } | null
   runSeconds: [number, number]
   startSeconds: [number, number]
-  output: z.output<typeof output>
+  output: ModelOutput
+  /** Templates of log lines; null: by the kind of output. */
+  logs: string[] | null
   price: { per: (typeof PRICE_UNITS)[number]; usd: number }
   metrics: Record<string, number | string | boolean>
 }
@@ -85,6 +114,7 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     runSeconds: range(data.run_seconds),
     startSeconds: range(data.start_seconds),
     output: data.output,
+    logs: data.logs ?? null,
     price: data.price,
     metrics: data.metrics,
   }
@@ -92,3 +122,29 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
 
 const range = (value: number | [number, number]): [number, number] =>
   typeof value === 'number' ? [value, value] : [Math.min(...value), Math.max(...value)]
+
+/** The model as one run has it, with what a stub replaces. */
+export function withStub(model: Model, stub: StubbedRun | undefined): Model {
+  if (stub === undefined) return model
+  const { output, logs, metrics } = stub
+  return {
+    ...model,
+    output: output === undefined ? model.output : streamable(model, output),
+    logs: logs ?? model.logs,
+    metrics: { ...model.metrics, ...metrics },
+  }
+}
+
+/** A list of texts in place of a text is written piece by piece. */
+function streamable(model: Model, output: ModelOutput): ModelOutput {
+  if (model.output.kind !== 'text' || output.kind !== 'json' || !Array.isArray(output.value)) return output
+  const texts: unknown[] = output.value
+  const chunks = texts.filter((part) => typeof part === 'string')
+  return chunks.length === texts.length ? { kind: 'text', chunks } : output
+}
+
+/** The own files of an output: paths and data URIs. */
+export function ownFilesOf(output: ModelOutput): string[] {
+  if (output.kind === 'files') return output.single ? output.files.slice(0, 1) : output.files
+  return output.kind === 'json' ? filesIn(output.value) : []
+}

@@ -58,6 +58,7 @@ export function outputSchemaOf(model: Model): Json {
     },
     string: { type: 'string' },
     json: {},
+    files: isSingleFile(model) ? URI : { type: 'array', items: URI },
   }
   return { title: 'Output', ...(model.outputSchema ?? schemas[model.output.kind]) }
 }

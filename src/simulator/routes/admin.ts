@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import { habitsSchema } from '../habits.ts'
-import { malformed, tooLarge, unprocessable } from '../http/problem.ts'
-import { empty, json, type Reply } from '../http/reply.ts'
-import type { Handler, Route, SimulatorRequest } from '../http/router.ts'
+import { unprocessable } from '../http/problem.ts'
+import { empty, json } from '../http/reply.ts'
+import type { Handler, Route } from '../http/router.ts'
 import { uploadSecret } from '../identifiers.ts'
-import { type Prediction, statusAt } from '../prediction.ts'
+import type { Counts, WebhookCounts } from '../book-state.ts'
+import { type Prediction, type PredictionStatus, statusAt } from '../prediction.ts'
 import { removeExpired } from '../remove-expired.ts'
+import { fieldsOf, withJson } from './json-body.ts'
 import type { Services } from './services.ts'
 
 /** `/_sim`: state that a test can read and change outside Replicate's API. */
@@ -27,16 +29,35 @@ export function adminRoutes(services: Services): Route[] {
   ]
 }
 
-function showBooks({ book, clock }: Services) {
+/** The books as a test reads them. */
+export function showBooks({ book, clock }: Services): Books {
   const now = clock.now()
   const predictions = [...book.all()]
   const spend = predictions.reduce((sum, { cost }) => sum + cost, 0)
   return {
     predictions: predictions.map((prediction) => showRow(prediction, now)),
-    counts: book.counts,
-    webhooks: book.webhooks,
+    counts: { ...book.counts },
+    webhooks: { ...book.webhooks },
     spend: dollars(spend),
   }
+}
+
+export interface Books {
+  /** Oldest first. */
+  predictions: {
+    id: string
+    created_at: string
+    model: string
+    status: PredictionStatus
+    webhook: string | null
+    billed_seconds: number
+  }[]
+  /** Requests, including refused ones; `created`: predictions. */
+  counts: Counts
+  /** Attempts; `dropped`: messages that a fault suppressed. */
+  webhooks: WebhookCounts
+  /** US dollars. */
+  spend: number
 }
 
 const dollars = (value: number) => Math.round(value * 1_000_000) / 1_000_000
@@ -126,36 +147,22 @@ function ageEverything(services: Services): Handler {
   })
 }
 
-function reset({ book, faults, lifeCycle, webhooks, files, blobs, buckets }: Services): Handler {
+function reset(services: Services): Handler {
   return () => {
-    lifeCycle.forget()
-    webhooks.forget()
-    faults.clear()
-    book.reset()
-    files.forgetAll()
-    blobs.clear()
-    for (const bucket of Object.values(buckets)) bucket.refill()
+    resetAll(services)
     return empty(204)
   }
 }
 
-const BODY_LIMIT = 1_000_000
-
-function withJson(handler: (body: unknown) => Reply | Promise<Reply>): Handler {
-  return async (request: SimulatorRequest) => {
-    const body = await request.readBody(BODY_LIMIT)
-    if (body === 'too large') return tooLarge()
-    try {
-      return await handler(JSON.parse(body.toString('utf8')))
-    } catch (error) {
-      if (error instanceof SyntaxError) return malformed('The request body is not valid JSON')
-      throw error
-    }
-  }
+export function resetAll(services: Services): void {
+  const { book, faults, stubs, requests, lifeCycle, webhooks, files, blobs, buckets } = services
+  lifeCycle.forget()
+  webhooks.forget()
+  faults.clear()
+  stubs.clear()
+  requests.clear()
+  book.reset()
+  files.forgetAll()
+  blobs.clear()
+  for (const bucket of Object.values(buckets)) bucket.refill()
 }
-
-const fieldsOf = (error: z.ZodError | undefined) =>
-  (error?.issues ?? []).map((issue) => ({
-    field: [...issue.path.map(String), ...(issue.code === 'unrecognized_keys' ? issue.keys : [])].join('.'),
-    description: issue.message,
-  }))

@@ -2,6 +2,7 @@ import { newId } from '../identifiers.ts'
 import { invalidHeader, invalidInput, invalidVersion, malformed, notFound, tooLarge } from '../http/problem.ts'
 import { cut, json, type Reply } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
+import { anyModel } from '../models/catalogue.ts'
 import type { Model } from '../models/model.ts'
 import { createValidator, type InvalidField } from '../models/validate-input.ts'
 import { type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
@@ -10,7 +11,7 @@ import { planRun } from '../run-plan.ts'
 import { hashOf } from '../seeded-random.ts'
 import { firstOutput } from './first-output.ts'
 import { garbage, pause, statusReply, withoutWebhooks } from './guards.ts'
-import { parseCancelAfter, parsePrefer } from './request-headers.ts'
+import { parseCancelAfter, parsePrefer, tokenOf } from './request-headers.ts'
 import type { Services } from './services.ts'
 import { showPrediction } from './show-prediction.ts'
 
@@ -50,21 +51,32 @@ const validateVersionedBody = createValidator(bodySchema(['version', 'input']))
 
 export function createByVersion(services: Services): Handler {
   const { catalogue } = services
-  return creation(services, validateVersionedBody, (_request, { version = '' }) => {
+  return creation(services, validateVersionedBody, (request, { version = '' }) => {
     const [name, digits] = version.split(':')
     const official = digits === undefined ? catalogue.byName(version) : undefined
     if (official?.official === true) return { model: official, version: 'hidden', deployment: null }
     const model = catalogue.byVersion(digits ?? version)
-    if (model === undefined || (digits !== undefined && model.name !== name)) return invalidVersion()
-    return { model, version: model.version, deployment: null }
+    if (model !== undefined && (digits === undefined || model.name === name))
+      return { model, version: model.version, deployment: null }
+    return stubbedModel(services, request, digits ?? version, name ?? '') ?? invalidVersion()
   })
 }
 
 export function createByModel(services: Services): Handler {
-  return creation(services, validateBody, ({ params }) => {
-    const model = services.catalogue.byName(`${params['owner']}/${params['name']}`)
-    return model?.official === true ? { model, version: 'hidden', deployment: null } : notFound('Model')
+  return creation(services, validateBody, (request) => {
+    const name = `${request.params['owner']}/${request.params['name']}`
+    const model = services.catalogue.byName(name)
+    if (model?.official === true) return { model, version: 'hidden', deployment: null }
+    return stubbedModel(services, request, 'hidden', name) ?? notFound('Model')
   })
+}
+
+/** A model that only a stub names. A create by its version alone does not say its name. */
+function stubbedModel({ stubs }: Services, request: SimulatorRequest, version: string, name: string): Target | null {
+  const model = stubs.nameOf({ model: name, version, token: tokenOf(request.headers) })
+  return model === null
+    ? null
+    : { model: anyModel(model), version: /^[0-9a-f]{64}$/.test(version) ? version : 'hidden', deployment: null }
 }
 
 export function createByDeployment(services: Services): Handler {
@@ -133,7 +145,7 @@ function accept(
 const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
 
 function newPrediction(
-  { book, catalogue, clock, faults, speed }: Services,
+  { book, catalogue, clock, faults, speed, stubs }: Services,
   request: SimulatorRequest,
   body: CreateBody,
   { model, version, deployment }: Target,
@@ -141,7 +153,10 @@ function newPrediction(
 ): Prediction {
   const createdAt = clock.now()
   const seed = hashOf(`${book.identity.seed}.${book.nextSequence()}`)
-  const plan = planRun(model, seed, speed)
+  const input = catalogue.known(model, body.input)
+  const called = { model: model.name, version: version === 'hidden' ? model.version : version }
+  const stub = stubs.take({ ...called, token: tokenOf(request.headers) }, input)
+  const plan = planRun(model, seed, speed, stub)
   const failure = faults.strike('predictions', 'fail')
   const huge = faults.strike('predictions', 'huge_logs')
   const hugeOutput = faults.strike('predictions', 'huge_output')
@@ -154,7 +169,7 @@ function newPrediction(
     model: model.name,
     version,
     deployment,
-    input: catalogue.known(model, body.input),
+    input,
     ...(inputFields(model).length > 0 ? { inputs: null } : {}),
     seed,
     origin: request.origin,
@@ -164,7 +179,7 @@ function newPrediction(
     plan: {
       ...plan,
       startAfterMs: faults.strike('predictions', 'starting_forever') === null ? plan.startAfterMs : null,
-      error: failure?.error ?? null,
+      error: failure?.error ?? plan.error,
       extraLogBytes: huge?.bytes ?? 0,
       ...(hugeOutput === null ? {} : { hugeOutput }),
       ...(output === null ? {} : { shape: output.shape }),

@@ -50,7 +50,8 @@ function firstOutputAt({ catalogue }: Services, prediction: Prediction): number 
 
 async function early(services: Services, prediction: Prediction, origin: string, at: number): Promise<object> {
   const { completed_at: _, ...view } = await showPrediction(services, prediction, origin, at)
-  const isText = services.catalogue.ofPrediction(prediction).output.kind === 'text'
-  const output = isText ? tokensOf(prediction).slice(0, FIRST_TOKENS) : await services.files.dataUris(prediction)
+  const model = services.catalogue.ofPrediction(prediction)
+  const isText = model.output.kind === 'text'
+  const output = isText ? tokensOf(prediction, model).slice(0, FIRST_TOKENS) : await services.files.dataUris(prediction)
   return { ...view, status: 'processing', metrics: {}, output }
 }

@@ -4,6 +4,7 @@ import { getAccount, getWebhookSecret, listHardware } from './account.ts'
 import { adminRoutes } from './admin.ts'
 import { createByDeployment, createByModel, createByVersion } from './create-prediction.ts'
 import { getFile } from './files.ts'
+import { kitRoutes } from './kit.ts'
 import { type AnswerGroup, asUnknown, authenticated, faulty, limited, paid, shaken } from './guards.ts'
 import {
   getDeployment,
@@ -73,6 +74,7 @@ export function routesOf(services: Services): Route[] {
     { method: 'GET', path: '/v1/streams/:id', handler: getStream(services) },
     { method: 'GET', path: '/files/:token/:name', handler: getFile(services) },
     ...adminRoutes(services),
+    ...kitRoutes(services),
     {
       method: 'GET',
       path: '/',

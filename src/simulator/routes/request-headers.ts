@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
 const UNITS = { s: 1, m: 60, h: 3600 } as const
 const MINIMUM_SECONDS = 5
 
@@ -28,3 +30,7 @@ export function parsePrefer(header: string | string[] | undefined): WaitPreferen
   if (digits !== undefined) return { seconds: Math.min(60, Number(digits)), applied: `wait=${digits}` }
   return value === 'wait' ? { seconds: 60, applied: 'wait' } : null
 }
+
+/** The token of a request; null without one. */
+export const tokenOf = ({ authorization = '' }: IncomingHttpHeaders): string | null =>
+  /^(?:bearer|token) +(\S+)$/i.exec(authorization)?.[1] ?? null

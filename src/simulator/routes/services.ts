@@ -7,6 +7,8 @@ import type { Catalogue } from '../models/catalogue.ts'
 import type { OutputFiles } from '../output-files.ts'
 import type { PredictionBook } from '../prediction-book.ts'
 import type { TokenBucket } from '../token-bucket.ts'
+import type { RequestLog } from '../request-log.ts'
+import type { Stubs } from '../stubs.ts'
 import type { WebhookSender } from '../webhook-sender.ts'
 
 /** The dependencies of the routes. */
@@ -17,6 +19,8 @@ export interface Services {
   lifeCycle: LifeCycle
   webhooks: WebhookSender
   faults: Faults
+  stubs: Stubs
+  requests: RequestLog
   files: OutputFiles
   /** The bytes of uploads and inputs. */
   blobs: Blobs
