@@ -367,7 +367,8 @@ describe('only one place', () => {
 
   test('builds the bodies of errors', () => {
     const other = /^src\/(?:simulator|client|studio|api\/description)\//
-    expect(filesWith(/problem\+json/, other)).toEqual(['src/api/error-response.ts'])
+    const builders = ['src/api/error-response.ts', 'src/api/front/replicate-error.ts']
+    expect(filesWith(/problem\+json/, other)).toEqual(builders)
     expect(filesWith(/urn:genqueue:error/, other)).toEqual(['src/api/error-response.ts'])
     expect(filesWith(/\.status\(\s*[45]\d\d\s*\)\.(?:json|send)\(/, other)).toEqual([])
   })

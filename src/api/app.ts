@@ -10,6 +10,9 @@ import { compressAnswers } from './compress.ts'
 import type { Cors } from './cors.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyBudget, type BodyShare, type BudgetSizes } from './body-budget.ts'
+import { noSuchResource, notServed } from './front/not-served.ts'
+import { isFront } from './front/path.ts'
+import { replicateResponse } from './front/replicate-error.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
 import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
@@ -85,7 +88,7 @@ export function createApp(options: AppOptions): Express {
       response.destroy()
       return
     }
-    const { status, headers, body } = errorResponse(known)
+    const { status, headers, body } = isFront(response.req.path) ? replicateResponse(known) : errorResponse(known)
     response.status(status).set(headers)
     if (page === undefined) response.send(Buffer.from(JSON.stringify(body)))
     else response.type('html').send(page(known.message))
@@ -196,6 +199,8 @@ export function createApp(options: AppOptions): Express {
   const paths = [...new Set(options.routes.map(({ path }) => path))]
   for (const path of paths)
     app.all(path, (request, response) => {
+      const absent = notServed(request.method, request.path)
+      if (absent) return sendError(response, absent)
       const allowed = options.routes.filter((route) => route.path === path).map(({ method }) => method)
       response.setHeader('allow', allowed.join(', '))
       sendError(
@@ -207,6 +212,10 @@ export function createApp(options: AppOptions): Express {
       )
     })
 
+  app.use((request, response, next) => {
+    if (isFront(request.path)) sendError(response, notServed(request.method, request.path) ?? noSuchResource())
+    else next()
+  })
   mountStudio(app, options.studioDir)
 
   app.use((_request, response) => {

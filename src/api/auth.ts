@@ -8,6 +8,7 @@ import type { Caller, TenantStore } from '../shared/tenants/ports.ts'
 import { DEFAULT_TENANT, type Scope } from '../shared/tenants/rules/tenant.ts'
 import { createCredentialWatch } from './credential-watch.ts'
 import { isLoadedByOtherPage, requestedBy } from './fetch-metadata.ts'
+import { isFront } from './front/path.ts'
 import type { ApiRequest, EventSource } from './http.ts'
 import type { Principal } from './principal.ts'
 import { createThrottle } from './throttle.ts'
@@ -17,7 +18,9 @@ const SESSION_COOKIE = 'gq_session'
 const ADMIN_COOKIE = 'gq_admin'
 const SESSION_S = 12 * 3600
 
-const SEND_KEY = 'Send an API key: Authorization: Bearer <key>.'
+/** What is wrong with the credentials of a request. */
+export const NO_KEY = 'Send an API key: Authorization: Bearer <key>.'
+export const WRONG_KEY = 'The API key is not valid.'
 
 const DEV_HOLDER = 'dev.'
 const HOLDER_BYTES = 12
@@ -110,7 +113,7 @@ export function createAuth(options: AuthOptions) {
   function ofKey(request: ApiRequest, text: string): Credentials {
     if (isDevKey(text)) return { ...developer, only: null, until: null }
     const keyId = keyIdOf(text)
-    if (keyId === null) throw refusal(request, null, 'The API key is not valid.')
+    if (keyId === null) throw refusal(request, null, WRONG_KEY)
     return { caller: { by: 'key', key: keyId, digest: keyDigest(text) }, keyId, only: null, until: null }
   }
 
@@ -130,7 +133,7 @@ export function createAuth(options: AuthOptions) {
 
   function ofSession(request: ApiRequest): Credentials {
     const session = sessionOf(request)
-    if (session === null || !hostAllowed(request)) throw new ServiceError('unauthenticated', SEND_KEY)
+    if (session === null || !hostAllowed(request)) throw new ServiceError('unauthenticated', NO_KEY)
     requireOwnPage(request)
     return session
   }
@@ -139,9 +142,12 @@ export function createAuth(options: AuthOptions) {
     const { authorization } = request.headers
     const inQuery = tokenOpens ? request.query.get('token') : null
     if (authorization === undefined) return inQuery === null ? ofSession(request) : ofToken(request, inQuery)
-    const given = /^Bearer ([A-Za-z0-9_-]{1,200})$/.exec(authorization)?.[1]
-    if (given === undefined)
-      throw refusal(request, null, /^Bearer /i.test(authorization) ? 'The API key is not valid.' : SEND_KEY)
+    // Older clients of Replicate say `Token`.
+    const scheme = isFront(request.path)
+      ? /^(?:Bearer|Token) ([A-Za-z0-9_-]{1,200})$/i
+      : /^Bearer ([A-Za-z0-9_-]{1,200})$/
+    const given = scheme.exec(authorization)?.[1]
+    if (given === undefined) throw refusal(request, null, /^Bearer /i.test(authorization) ? WRONG_KEY : NO_KEY)
     return given.startsWith(TOKEN_PREFIX) ? ofToken(request, given) : ofKey(request, given)
   }
 
@@ -160,7 +166,7 @@ export function createAuth(options: AuthOptions) {
       case 'lost':
         throw deploymentLost()
       case 'unknown':
-        throw refusal(request, keyId, 'The API key is not valid.')
+        throw refusal(request, keyId, WRONG_KEY)
       case 'revoked':
         throw refusal(request, keyId, 'The API key was revoked.')
       case 'expired':

@@ -24,6 +24,8 @@ export interface ApiRequest {
   proxied: boolean
   /** Aborts when the client disconnects. */
   gone: () => AbortSignal
+  /** Resolves when the response has ended: true when all of it was handed to the socket, false when the client left before. */
+  sent: () => Promise<boolean>
 }
 
 /** Authorized request: `principal` is checked before the handler runs. */

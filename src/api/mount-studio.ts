@@ -7,7 +7,7 @@ import express, { type Express, type Request, type Response } from 'express'
 const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
 
 /** Paths without pages: routes for programs, and file names. */
-const OTHERS_PATH = /^\/(v1|webhooks|admin|assets)(\/|$)|\.\w+$/
+const OTHERS_PATH = /^\/(v1|replicate|webhooks|admin|assets)(\/|$)|\.\w+$/
 
 /** Serves Studio. Its page routes return index.html; a file name is a file or 404. */
 export function mountStudio(app: Express, studioDir: string | null): void {

@@ -56,5 +56,11 @@ export function createOwned<T>(owned: OwnedKind<T>) {
   }
 }
 
-export const createOwnedJob = (store: { read(id: string): Promise<JobRecord | null> }) =>
-  createOwned({ kind: 'job', read: (id) => store.read(id), subjectOf: (job) => job })
+type JobSource = { read(id: string): Promise<JobRecord | null> }
+const ownedJobs = (store: JobSource): OwnedKind<JobRecord> => ({
+  kind: 'job',
+  read: (id) => store.read(id),
+  subjectOf: (job) => job,
+})
+export const createOwnedJob = (store: JobSource) => createOwned(ownedJobs(store))
+export const createFindOwnedJob = (store: JobSource) => createFindOwned(ownedJobs(store))

@@ -26,6 +26,7 @@ export function readRequest(request: Request, rules: ArrivalRules): ApiRequest {
     secure,
     proxied,
     gone: () => goneSignal(request),
+    sent: () => wholeAnswer(request),
   }
 }
 
@@ -40,6 +41,14 @@ function goneSignal({ res }: Request): AbortSignal {
   if (res?.destroyed) gone.abort()
   else res?.once('close', () => gone.abort())
   return gone.signal
+}
+
+async function wholeAnswer({ res }: Request): Promise<boolean> {
+  if (!res || res.destroyed) return res?.writableFinished ?? false
+  return new Promise((resolve) => {
+    res.once('finish', () => resolve(true))
+    res.once('close', () => resolve(res.writableFinished))
+  })
 }
 
 /** Whether a request has two Host headers, of which servers and proxies may choose different ones. */

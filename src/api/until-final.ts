@@ -34,3 +34,5 @@ export function createUntilFinal({ store, hub }: { store: JobReader; hub: Pick<E
     }
   }
 }
+
+export type UntilFinal = ReturnType<typeof createUntilFinal>

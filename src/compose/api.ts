@@ -1,11 +1,16 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createAcceptJob } from '../api/accept-job.ts'
 import { BOARD_PATH, createApp } from '../api/app.ts'
 import { createAuth } from '../api/auth.ts'
 import { createCors } from '../api/cors.ts'
 import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
+import { startAnswerers } from '../api/front/answerers.ts'
+import { frontRoutes } from '../api/front/front-routes.ts'
+import { createSentAgain } from '../api/front/sent-again.ts'
+import { createUntilFinal } from '../api/until-final.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
 import { createRetryPlaces } from '../api/retry-place.ts'
 import { createMayRunUnpriced } from '../api/unpriced.ts'
@@ -45,6 +50,7 @@ import { informative } from '../shared/process/health.ts'
 import { createCreditAdmin } from '../shared/credits/credit-admin.ts'
 import { startEventHub } from '../shared/events/event-hub.ts'
 import { createReadBudget, readBudgetFree } from '../shared/limits/redis-budget.ts'
+import { createRedisAnswering } from '../shared/jobs/indexes/redis-answering.ts'
 import { createMetrics } from '../shared/metrics/metrics.ts'
 import { watchCapacity } from '../shared/conditions/redis-capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
@@ -158,6 +164,17 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const fileOrigins = await originsOfLinks(config, artifacts)
   const studioDir = fileURLToPath(new URL('../../dist/studio/', import.meta.url))
   const idempotencyOf = createIdempotencyOf(inputs)
+  const acceptJob = createAcceptJob({
+    lifecycle,
+    mayRunUnpriced,
+    inputs,
+    idempotencyOf,
+    account: ACCOUNT,
+    full: capacity.full,
+  })
+  const answering = createRedisAnswering({ redis, keys })
+  const answerers = await startAnswerers(answering, log)
+  scope.defer('answerers', answerers.stop)
   const app = createApp({
     routes: [
       ...jobRoutes({
@@ -169,12 +186,25 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         resolveJob,
         mayRun,
         retryPlaces,
-        mayRunUnpriced,
+        acceptJob,
         inputs,
         idempotencyOf,
-        account: ACCOUNT,
         keep: config.keep,
-        full: capacity.full,
+      }),
+      ...frontRoutes({
+        store,
+        lifecycle,
+        untilFinal: createUntilFinal({ store, hub }),
+        acceptJob,
+        resolveJob,
+        sentAgain: createSentAgain({ index: answering, answerers, acceptWithin: core.timings.acceptWithin, log }),
+        inputs,
+        logsOf: () => Promise.resolve(''),
+        keys: deployment.keys,
+        lasting,
+        keep: config.keep,
+        artifacts,
+        tenants: core.tenants,
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({

@@ -1334,6 +1334,7 @@ describe('the commit script', () => {
     crowd: true,
     del: true,
     deployment: true,
+    expire: true,
     fault: true,
     first: true,
     free: true,

@@ -269,6 +269,7 @@ describe('guessing', () => {
       headers: { authorization: `Bearer ${key}` },
       ip,
       gone: () => new AbortController().signal,
+      sent: () => Promise.resolve(true),
     })
     return {
       admin: createTenantAdmin(store),

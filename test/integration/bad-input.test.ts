@@ -408,6 +408,7 @@ describe('an API key', () => {
       headers: { authorization },
       ip,
       gone: () => new AbortController().signal,
+      sent: () => Promise.resolve(true),
     })
     const answers = new Map<string, number>()
     const guess = async (text: string, ip: string): Promise<void> => {

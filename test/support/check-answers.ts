@@ -6,6 +6,8 @@ import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { parse } from 'yaml'
+import { FRONT } from '../../src/api/front/path.ts'
+import { againstReplicate } from './replicate-document.ts'
 
 /**
  * Compares each response of a service with docs/openapi.yaml: status, error code, media type, and the body with every field.
@@ -201,6 +203,7 @@ function judge(method: string, url: string, response: Received): void {
 function problemWith(asked: string, path: string, response: Received): string | null {
   const { body } = response
   if (asked === 'OPTIONS') return null
+  if (path.startsWith(FRONT)) return problemWithFront(asked, path.slice(FRONT.length), response)
   loaded ??= load()
   const operation = loaded.operations.find(({ matches }) => matches.test(path))
   const method = operation?.methods.get(asked === 'HEAD' ? 'GET' : asked)
@@ -236,6 +239,19 @@ function problemWith(asked: string, path: string, response: Received): string | 
     if (problem !== null) return problem
   }
   return null
+}
+
+/** Replicate's own API: its document decides, and errors have its form. */
+function problemWithFront(method: string, path: string, response: Received): string | null {
+  const { body, status } = response
+  const [media = ''] = response.header('content-type').split(';')
+  if (body === null || method === 'HEAD' || !/json$/.test(media)) return null
+  seen++
+  const value: unknown = JSON.parse(decoded(response, body).toString('utf8'))
+  if (status < 400) return againstReplicate(method, path, status, value)
+  const { detail, status: stated } = partOf(value)
+  if (media !== 'application/problem+json') return `the media type ${media} is not that of a problem`
+  return typeof detail === 'string' && stated === status ? null : 'a problem needs `detail` and `status`'
 }
 
 /** `codes` null: any. */

@@ -3,21 +3,20 @@ import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { EventHub } from '../../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
-import { filesOf } from '../../shared/inputs/rules/reference.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
-import type { AcceptResult, Lifecycle } from '../../shared/jobs/lifecycle.ts'
-import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
+import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
+import { sameAgain } from '../../shared/jobs/rules/new-job.ts'
 import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
 import { passes, type JobFilter } from '../../shared/jobs/rules/job-filter.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
-import { inRequest, inRetry, isRefusal, knownOutcome, queueFull, refusedAccept } from '../accepting.ts'
-import type { Idempotency, IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
+import type { AcceptJob, RequestedJob } from '../accept-job.ts'
+import { inRequest, inRetry, isRefusal } from '../accepting.ts'
+import type { IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
 import { createOwnedJob, noSuch } from '../owned.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
-import type { MayRunUnpriced } from '../unpriced.ts'
 import {
   eventsQuerySchema,
   getQuerySchema,
@@ -43,15 +42,12 @@ export interface JobRoutesDependencies {
   show: ShowJob
   resolveJob: ResolveJob
   mayRun: MayRun
-  mayRunUnpriced: MayRunUnpriced
-  inputs: Inputs
+  acceptJob: AcceptJob
+  inputs: Pick<Inputs, 'limits'>
   idempotencyOf: IdempotencyOf
   retryPlaces: () => RetryPlaces
-  account: string
   /** Default retention of jobs. */
   keep: DeploymentKeep
-  /** Whether Redis has no room for new work. */
-  full: () => boolean
 }
 
 /** Limits of a search for one page: reads, and jobs per read. */
@@ -79,13 +75,11 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     show,
     resolveJob,
     mayRun,
-    mayRunUnpriced,
+    acceptJob,
     inputs,
     idempotencyOf,
     retryPlaces,
-    account,
     keep,
-    full,
   } = dependencies
   const untilFinal = createUntilFinal({ store, hub })
   const owned = createOwnedJob(store)
@@ -100,43 +94,13 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   /** Accepts a job, waits for it if requested, and responds with it. */
   async function accept(
     request: OwnedRequest,
-    job: Omit<NewJob, 'tenant' | 'account'>,
+    job: RequestedJob,
     scope: IdempotencyScope,
-    files: TakenFiles = new Map(),
+    files?: TakenFiles,
   ): Promise<ApiResponse> {
-    if (full()) throw queueFull()
-    const idempotency = await idempotencyOf(request, scope, lifecycle.known)
     const wait = preferredWait(request)
-    const hasFiles = files.size > 0 || filesOf(job.input).size > 0
-    const known = hasFiles && idempotency ? await lifecycle.known(idempotency) : null
-    const result = known ?? (await acceptNew(request, job, idempotency, files))
-    if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
-    return answer(request, result.job, wait, result.kind === 'replayed')
-  }
-
-  async function acceptNew(
-    { principal: { tenant, limits }, bodyDone }: OwnedRequest,
-    job: Omit<NewJob, 'tenant' | 'account'>,
-    idempotency: Idempotency | null,
-    files: TakenFiles,
-  ): Promise<AcceptResult> {
-    try {
-      await mayRunUnpriced(tenant, [job])
-    } catch (error) {
-      // A repeated request returns its original job, which was accepted before the tenant was limited.
-      const known = idempotency && (await lifecycle.known(idempotency))
-      if (!known) throw error
-      return known
-    }
-    const id = lifecycle.newJobId()
-    const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
-    bodyDone?.()
-    const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
-      queuedJobs: limits.queued_jobs,
-    })
-    const result = await knownOutcome(id, accepted)
-    if (result.kind !== 'accepted') await inputs.release([{ id, input }])
-    return result
+    const { job: accepted, isReplay } = await acceptJob(request, job, scope, { files })
+    return answer(request, accepted, wait, isReplay)
   }
 
   async function answer(

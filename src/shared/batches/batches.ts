@@ -10,7 +10,7 @@ import type { Logger } from '../process/logger.ts'
 import type { Timings } from '../jobs/rules/timings.ts'
 import { newBatch, type BatchRecord, type NewBatch } from './rules/batch.ts'
 import type { BatchStore } from './ports.ts'
-import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
+import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 export type BatchAcceptResult =
   | { kind: 'accepted'; batch: BatchRecord }
@@ -73,7 +73,7 @@ export function createBatches({
       id: string,
       items: readonly NewJob[],
       idempotency: { entry: string; body: string } | null,
-      limits: AcceptLimits,
+      limits: AcceptTerms,
       files: TakenFiles = new Map(),
     ): Promise<BatchAcceptResult> {
       const applicants = items.map(({ input }) => ({ id: lifecycle.newJobId(), input }))

@@ -1,7 +1,7 @@
 import type { CommitResult } from '../jobs/ports.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
 import type { BatchRecord } from './rules/batch.ts'
-import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
+import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 export type BatchAccepted =
   | { status: 'accepted'; batch: BatchRecord }
@@ -16,7 +16,7 @@ export interface BatchStore {
     batch: BatchRecord,
     jobs: readonly JobRecord[],
     idempotency: { entry: string; body: string } | null,
-    limits: AcceptLimits,
+    limits: AcceptTerms,
   ): Promise<BatchAccepted>
   read(id: string): Promise<BatchRecord | null>
   /** Newest first. `before`: the last id of the previous page. */

@@ -11,7 +11,7 @@ import { BATCH_CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
-import type { AcceptLimits } from '../jobs/rules/acceptance.ts'
+import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 /** Approximate size of the records that one commit writes, bytes; the script blocks Redis. */
 const DRAFT_BYTES = 64 * 1024
@@ -86,7 +86,7 @@ export function createRedisBatchStore(options: {
     batch: BatchRecord,
     jobs: readonly JobRecord[],
     idempotency: { entry: string; body: string } | null,
-    limits: AcceptLimits,
+    limits: AcceptTerms,
   ): CommitScriptInput {
     const input = inputFor(batch.id)
     planIdempotency(input, keys, { batch: batch.id }, idempotency)

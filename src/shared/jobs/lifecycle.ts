@@ -25,7 +25,7 @@ import {
 } from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
 import { transition } from './rules/transitions.ts'
-import type { AcceptLimits } from './rules/acceptance.ts'
+import type { AcceptTerms } from './rules/acceptance.ts'
 
 export interface LifecycleOptions {
   store: JobReader & JobLoader & Pick<JobFinder, 'idempotent'> & JobWriter & Crowds & RunTimes & WebhookSilence
@@ -240,7 +240,7 @@ export function createLifecycle({
       request: NewJob,
       id: string,
       idempotency: { entry: string; body: string } | null,
-      limits: AcceptLimits = { queuedJobs: null },
+      limits: AcceptTerms = { queuedJobs: null },
     ): Promise<AcceptResult> {
       const job = newRecord(request, id, idempotency?.entry ?? null)
       const result = await store.create(job, idempotency, newCommitId(), limits)

@@ -3,7 +3,8 @@ import type { DueMember } from './record/due-member.ts'
 import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
 import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
-import type { AcceptLimits } from './rules/acceptance.ts'
+import type { AcceptTerms } from './rules/acceptance.ts'
+import type { Claim } from './rules/answering.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
@@ -101,13 +102,15 @@ export interface JobQuery extends Pick<
   status?: Status | undefined
   /** Only older jobs than this id. */
   before?: string | undefined
+  /** Only newer jobs than this id, oldest first; not with labels. */
+  after?: string | undefined
   limit: number
 }
 
 /** Finds jobs, and reads what happened to one. */
 export interface JobFinder {
   /**
-   * Jobs that can match, newest first; whether one does, its record decides (`passes`), except for its prediction. `last`: the
+   * Jobs that can match, newest first, with `after` oldest first; whether one does, its record decides (`passes`), except for its prediction. `last`: the
    * id after which to continue; null: there are no more. There may be more although fewer than `limit` are returned.
    */
   list(tenant: string, query: JobQuery): Promise<{ jobs: JobRecord[]; last: string | null }>
@@ -124,7 +127,7 @@ export interface JobWriter {
     job: JobRecord,
     idempotency: { entry: string; body: string } | null,
     commitId: string,
-    limits?: AcceptLimits,
+    limits?: AcceptTerms,
   ): Promise<CommitResult>
   /** `basis`: the commit that wrote the revision of `state`; '' or absent: any. */
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string, basis?: string): Promise<CommitResult>
@@ -203,6 +206,22 @@ export interface RecoveryGate {
    * threw GateClosedError. False when Redis holds another generation by now.
    */
   allowIntents(generation: string): Promise<boolean>
+}
+
+/** Creates that are being answered, and those whose answer was lost. */
+export interface AnsweringIndex {
+  /**
+   * Takes the job of this request whose answer was lost; each is taken once. `silence`: ms without a beat after which a
+   * process counts as dead; null: only those in `dead` do.
+   */
+  claim(entry: string, dead: { silence: number | null; dead: readonly string[] }): Promise<Claim>
+  /** The whole answer was handed to the socket: nothing is remembered. */
+  answered(entry: string, job: string): Promise<void>
+  /** The answer was lost; false when the create is not noted. */
+  lost(entry: string, job: string, forMs: number): Promise<boolean>
+  /** This process lives. */
+  beat(process: string): Promise<void>
+  leave(process: string): Promise<void>
 }
 
 /** Whether outputs can be stored. */

@@ -1,7 +1,7 @@
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
-import { type AcceptLimits, acceptanceOf } from '../rules/acceptance.ts'
+import { type AcceptTerms, acceptanceOf } from '../rules/acceptance.ts'
 import { consequencesOf } from '../rules/commit-consequences.ts'
 import type { Consequence } from '../rules/consequence.ts'
 import type { Commit } from '../rules/decision.ts'
@@ -72,7 +72,7 @@ export function planAcceptance(
   input: CommitScriptInput,
   jobs: readonly JobRecord[],
   { keys, timings, quota }: PlanOptions,
-  limits: AcceptLimits,
+  limits: AcceptTerms,
 ): void {
   const [first, ...others] = jobs
   if (!first) return
@@ -106,6 +106,11 @@ export function planAcceptance(
         input.add('zadd_all', keys.tenantLabels(tenant), ...members)
         break
       }
+      case 'being_answered': {
+        const { entry, job, process, forMs } = one.answering
+        input.add('hset', keys.answering(entry), job, process).add('expire', keys.answering(entry), forMs)
+        break
+      }
       case 'first_due':
         input.add('zadd_in', keys.due, one.in, ...ids.map((id) => dueJob(id).member))
         break
@@ -132,7 +137,7 @@ export function planCreate(
   job: JobRecord,
   idempotency: { entry: string; body: string } | null,
   options: PlanOptions,
-  limits: AcceptLimits,
+  limits: AcceptTerms,
 ): CommitScriptInput {
   const { keys, keepEvents } = options
   const input = new CommitScriptInput(keys.job(job.id), keys.account(job.account))

@@ -26,6 +26,7 @@ export interface CommitOperations {
   crowd: [limit: number, pause: number]
   del: []
   deployment: [id: string]
+  expire: [after: number]
   fault: [limit: number, first: number, longest: number, reason: PauseReason]
   first: [member: string]
   free: []

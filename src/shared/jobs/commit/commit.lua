@@ -25,7 +25,7 @@
               may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
                         in one more file; the tenant's own limits in the hash `tenants` replace these)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field ... | hincrby field n
-                       set value | del | zadd score member | zadd_in ms member ... | zrem member
+                       set value | del | expire ms | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
@@ -63,7 +63,7 @@ end
 -- before anything is written; `any`: the write replaces the key, whatever it is.
 local type_of = {
   hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash', hset_line = 'hash',
-  set = 'any', del = 'any',
+  set = 'any', del = 'any', expire = 'any',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset', zadd_all = 'zset', zadd_from = 'zset', batch_done = 'zset', crowd = 'zset',
   sadd = 'set', srem = 'set', xadd = 'stream',
   generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', first = 'read',
@@ -76,7 +76,7 @@ local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' 
 
 -- The least number of arguments of each operation; pairs of them where it lists fields and values.
 local least = {
-  hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0,
+  hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
   generation = 1, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
@@ -333,6 +333,8 @@ while at <= #ARGV do
     redis.call('SET', key, first)
   elseif name == 'del' then
     redis.call('DEL', key)
+  elseif name == 'expire' then
+    redis.call('PEXPIRE', key, first)
     members.ZADD[key], members.ZREM[key] = nil, nil
   elseif name == 'zadd' then
     collect('ZADD', key, first, second)

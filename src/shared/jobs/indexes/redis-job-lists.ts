@@ -42,7 +42,7 @@ export function createRedisJobLists({ redis, keys }: { redis: Redis; keys: JobKe
     /** As `JobFinder.list`, without the records. */
     async listIds(
       tenant: string,
-      { status, labels = [], created_after, created_before, before, limit }: JobQuery,
+      { status, labels = [], created_after, created_before, before, after, limit }: JobQuery,
     ): Promise<{ ids: string[]; last: string | null }> {
       const labelsKey = keys.tenantLabels(tenant)
       const [digest, ...others] = await byNumber(labelsKey, labels.map(labelDigest))
@@ -64,6 +64,11 @@ export function createRedisJobLists({ redis, keys }: { redis: Redis; keys: JobKe
       const low = first === null ? (digest === undefined ? '-' : `[${digest}`) : `[${memberOf(first)}`
       const bounds = [before, created_before === undefined ? undefined : idAt(created_before + ID_LATER), NEWEST]
       let [until = NEWEST] = bounds.filter((id) => id !== undefined).sort()
+
+      if (after !== undefined) {
+        const ids = await redis.zrange(key, `(${after}`, `(${until}`, 'BYLEX', 'LIMIT', 0, limit + 1)
+        return { ids: ids.slice(0, limit), last: ids.length > limit ? (ids[limit - 1] ?? null) : null }
+      }
 
       const count = conditions.length === 0 ? limit + 1 : COMPARED
       const found: string[] = []

@@ -60,6 +60,10 @@ export function createJobKeys(prefix: string) {
     prediction: (account: string, id: string) => `${tag}:prediction:${account}:${id}`,
     /** string: JSON `{ job, body }` */
     idempotency: (entry: string) => `${tag}:idempotency:${entry}`,
+    /** hash with a time to live: creates of one request that are being answered, job -> process (claim-answer.lua) */
+    answering: (entry: string) => `${tag}:answering:${entry}`,
+    /** sorted set: processes that answer creates, by their last beat, ms */
+    answerers: `${tag}:answerers`,
     /** hash: a batch (batches.lua) */
     batch: (id: string) => `${tag}:batch:${id}`,
     /** sorted set: its jobs by position */

@@ -1,11 +1,15 @@
 import type { StoredQuota } from '../../limits/rules/stored.ts'
+import type { Answering } from './answering.ts'
 import type { JobRecord, Phase, Status } from './job.ts'
 import { labelsOf, type Label } from './job-filter.ts'
 import type { Timings } from './timings.ts'
 
-/** Limit of a tenant's jobs that wait in the queue; null: none. */
-export interface AcceptLimits {
+/** What an acceptance has to respect and to note. */
+export interface AcceptTerms {
+  /** Limit of a tenant's jobs that wait in the queue; null: none. */
   queuedJobs: number | null
+  /** The create that this acceptance answers, of which nothing else is remembered. */
+  answering?: Answering | undefined
 }
 
 /** What the acceptance of jobs entails besides their records, as data. Amounts: micro-credits. Times: ms. */
@@ -20,13 +24,15 @@ export type AcceptConsequence =
   | { kind: 'listed'; status: Status; phase: Phase }
   /** The jobs are found by these labels. */
   | { kind: 'labeled'; labels: { job: string; label: Label }[] }
+  /** The request is being answered. */
+  | { kind: 'being_answered'; answering: Answering }
   /** When the jobs are due for the first time, from the acceptance on. */
   | { kind: 'first_due'; in: number }
 
 /** The jobs belong to one tenant, and to one batch or none. */
 export function acceptanceOf(
   jobs: readonly [JobRecord, ...JobRecord[]],
-  { queuedJobs }: AcceptLimits,
+  { queuedJobs, answering }: AcceptTerms,
   quota: StoredQuota | null,
   { ringAgain }: Pick<Timings, 'ringAgain'>,
 ): AcceptConsequence[] {
@@ -41,6 +47,7 @@ export function acceptanceOf(
   all.push({ kind: 'listed', status, phase })
   const labels = jobs.flatMap((job) => labelsOf(job).map((label) => ({ job: job.id, label })))
   if (labels.length > 0) all.push({ kind: 'labeled', labels })
+  if (answering) all.push({ kind: 'being_answered', answering })
   // Not later than the first deadline.
   const limits = jobs.map(({ start_within, cancel_after }) => Math.min(start_within, cancel_after ?? Infinity) * 1000)
   all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...limits) })

@@ -1,0 +1,81 @@
+import type { Inputs, TakenFiles } from '../shared/inputs/inputs.ts'
+import { filesOf } from '../shared/inputs/rules/reference.ts'
+import type { AcceptResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
+import type { JobRecord } from '../shared/jobs/rules/job.ts'
+import type { NewJob } from '../shared/jobs/rules/new-job.ts'
+import type { Answering } from '../shared/jobs/rules/answering.ts'
+import { knownOutcome, queueFull, refusedAccept } from './accepting.ts'
+import type { OwnedRequest } from './http.ts'
+import type { Idempotency, IdempotencyOf, IdempotencyScope } from './idempotency.ts'
+import type { MayRunUnpriced } from './unpriced.ts'
+
+/** A resolved request for a job; who makes it is added at its acceptance. */
+export type RequestedJob = Omit<NewJob, 'tenant' | 'account'>
+
+export interface AcceptOptions {
+  /** Files that the body contained. */
+  files?: TakenFiles | undefined
+  /** Note of the request that is being answered, written with the acceptance of this job. */
+  answering?: ((job: string) => Answering) | undefined
+}
+
+/**
+ * Accepts a job, or returns the one that the same request created before. Throws what the API answers: `capacity`,
+ * `insufficient_credits`, `too_many_queued`, `accept_unknown` and others.
+ */
+export type AcceptJob = (
+  request: OwnedRequest,
+  job: RequestedJob,
+  scope: IdempotencyScope,
+  options?: AcceptOptions,
+) => Promise<{ job: JobRecord; isReplay: boolean }>
+
+export interface AcceptJobDependencies {
+  lifecycle: Pick<Lifecycle, 'accept' | 'known' | 'newJobId'>
+  mayRunUnpriced: MayRunUnpriced
+  inputs: Pick<Inputs, 'attach' | 'release'>
+  idempotencyOf: IdempotencyOf
+  account: string
+  /** Whether Redis has no room for new work. */
+  full: () => boolean
+}
+
+export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob {
+  const { lifecycle, mayRunUnpriced, inputs, idempotencyOf, account, full } = dependencies
+
+  async function acceptNew(
+    { principal: { tenant, limits }, bodyDone }: OwnedRequest,
+    job: RequestedJob,
+    idempotency: Idempotency | null,
+    { files = new Map(), answering }: AcceptOptions,
+  ): Promise<AcceptResult> {
+    try {
+      await mayRunUnpriced(tenant, [job])
+    } catch (error) {
+      // A repeated request returns its original job, which was accepted before the tenant was limited.
+      const known = idempotency && (await lifecycle.known(idempotency))
+      if (!known) throw error
+      return known
+    }
+    const id = lifecycle.newJobId()
+    const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
+    bodyDone?.()
+    const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
+      queuedJobs: limits.queued_jobs,
+      answering: answering?.(id),
+    })
+    const result = await knownOutcome(id, accepted)
+    if (result.kind !== 'accepted') await inputs.release([{ id, input }])
+    return result
+  }
+
+  return async (request, job, scope, options = {}) => {
+    if (full()) throw queueFull()
+    const idempotency = await idempotencyOf(request, scope, lifecycle.known)
+    const hasFiles = (options.files?.size ?? 0) > 0 || filesOf(job.input).size > 0
+    const known = hasFiles && idempotency ? await lifecycle.known(idempotency) : null
+    const result = known ?? (await acceptNew(request, job, idempotency, options))
+    if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
+    return { job: result.job, isReplay: result.kind === 'replayed' }
+  }
+}

@@ -1,0 +1,24 @@
+import { z } from 'zod'
+import { ServiceError } from '../../shared/errors/service-error.ts'
+import { JOB_ID } from '../../shared/jobs/rules/ids.ts'
+
+/** Where a page of predictions begins, with the times that the list was asked for. */
+const cursorSchema = z.strictObject({
+  /** Only older jobs than this one, or only newer ones. */
+  older: z.string().regex(JOB_ID).optional(),
+  newer: z.string().regex(JOB_ID).optional(),
+  /** ms */
+  after: z.number().optional(),
+  before: z.number().optional(),
+})
+export type PageCursor = z.output<typeof cursorSchema>
+
+export const cursorText = (cursor: PageCursor): string => Buffer.from(JSON.stringify(cursor)).toString('base64url')
+
+export function readCursor(text: string): PageCursor {
+  try {
+    return cursorSchema.parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
+  } catch (error) {
+    throw new ServiceError('not_found', 'Invalid cursor', { cause: error })
+  }
+}

@@ -1,0 +1,67 @@
+import { referenceOf, UPLOAD_ID, uploadPath } from '../../shared/inputs/rules/reference.ts'
+import type { JobRecord } from '../../shared/jobs/rules/job.ts'
+import { isSigned, sign, type SigningKeys } from '../../shared/values/signing-keys.ts'
+import { FRONT } from './path.ts'
+import { jobIdOf, predictionIdOf } from './prediction-id.ts'
+
+/** Paths that the front shows and recognises. */
+
+const SIGNATURE_BYTES = 16
+const TOKEN = /^([0-9a-hjkmnp-tv-z]{26})\.([A-Za-z0-9_-]{22})$/
+/** Any origin: a proxy or another name of this service may have made the link. */
+const OWN_FILE = /^https?:\/\/[^/]+\/replicate\/v1\/files\/([0-9a-hjkmnp-tv-z]{26})$/
+
+/** The id of a file in Replicate's API, of one of our uploads. */
+export const fileIdOf = (upload: string): string => upload.slice('upl_'.length).toLowerCase()
+
+/** null: no upload has this id. */
+export function uploadIdOf(file: string): string | null {
+  const id = `upl_${file.toUpperCase()}`
+  return file === file.toLowerCase() && UPLOAD_ID.test(id) ? id : null
+}
+
+/** The reference of our uploads that a URL of a file here names, under any origin; any other text unchanged. */
+export function ownReference(text: string): string {
+  const [, file = ''] = OWN_FILE.exec(text) ?? []
+  const id = uploadIdOf(file)
+  return id === null ? text : uploadPath(id)
+}
+
+/** `keys`: those of the deployment. */
+export function createFrontLinks(keys: SigningKeys) {
+  const claimOf = (prediction: string): string => `replicate-stream:${prediction}`
+  return {
+    prediction: (id: string): string => `${FRONT}/predictions/${id}`,
+
+    /**
+     * Address of the stream of a job, which opens it without credentials. By the path, the official clients know whether
+     * its events are files or text.
+     */
+    stream(job: Pick<JobRecord, 'id' | 'output_shape'>): string {
+      const id = predictionIdOf(job.id)
+      const kind = job.output_shape === 'text' || job.output_shape === 'json' ? 'streams' : 'files'
+      return `${FRONT}/${kind}/${id}.${sign(keys, claimOf(id), SIGNATURE_BYTES)}`
+    },
+
+    /** The id of the job whose stream a token opens; null: it is none of ours. */
+    async readStream(token: string): Promise<string | null> {
+      const [, id = '', signature = ''] = TOKEN.exec(token) ?? []
+      const job = jobIdOf(id)
+      if (job === null) return null
+      const isOurs = (): boolean => isSigned(keys, claimOf(id), SIGNATURE_BYTES, signature)
+      if (!isOurs()) {
+        await keys.refresh()
+        if (!isOurs()) return null
+      }
+      return job
+    },
+
+    /** Path of a file that a text of an input names; null: it names none. */
+    fileOfReference(text: string): string | null {
+      const id = referenceOf(text)
+      return id === null ? null : `${FRONT}/files/${fileIdOf(id)}`
+    },
+  }
+}
+
+export type FrontLinks = ReturnType<typeof createFrontLinks>

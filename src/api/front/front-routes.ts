@@ -1,0 +1,29 @@
+import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
+import type { LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
+import type { TenantStore } from '../../shared/tenants/ports.ts'
+import type { DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
+import type { SigningKeys } from '../../shared/values/signing-keys.ts'
+import type { Route } from '../http.ts'
+import { accountRoutes } from './account.ts'
+import { createFrontLinks } from './front-links.ts'
+import { createLongOutput } from './long-output.ts'
+import { createPredictionView } from './prediction.ts'
+import { predictionRoutes, type PredictionRoutesDependencies } from './predictions.ts'
+
+export interface FrontDependencies extends Omit<PredictionRoutesDependencies, 'view' | 'longOutputOf'> {
+  keys: SigningKeys
+  lasting: LastingLinks
+  keep: DeploymentKeep
+  artifacts: Pick<ArtifactStore, 'open'>
+  tenants: Pick<TenantStore, 'tenant'>
+}
+
+/** Replicate's own API under `/replicate/v1`: its predictions are our jobs (docs/replicate-api.md). */
+export function frontRoutes(dependencies: FrontDependencies): Route[] {
+  const links = createFrontLinks(dependencies.keys)
+  const view = createPredictionView({ ...dependencies, links })
+  return [
+    ...predictionRoutes({ ...dependencies, view, longOutputOf: createLongOutput(dependencies.artifacts) }),
+    ...accountRoutes(dependencies.tenants),
+  ]
+}

@@ -1,0 +1,68 @@
+import { ServiceError } from '../../shared/errors/service-error.ts'
+import { isObject, type JsonObject } from '../../shared/values/json.ts'
+import type { OwnedRequest } from '../http.ts'
+
+/** Headers of a create, as Replicate defines them, and one of ours. */
+
+const MIN_CANCEL_AFTER_S = 5
+const MAX_CANCEL_AFTER_S = 7 * 86_400
+const MAX_METADATA_BYTES = 4 * 1024
+
+/** Seconds of `Cancel-After`, such as `30`, `90s`, `5m` and `1h30m45s`; null without it. */
+export function cancelAfterOf({ headers }: Pick<OwnedRequest, 'headers'>): number | null {
+  const given = headers['cancel-after']?.trim()
+  if (given === undefined) return null
+  const [, plain, hours = 0, minutes = 0, seconds = 0] =
+    /^(?:(\d+)|(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)$/.exec(given) ?? []
+  const total = plain === undefined ? Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds) : Number(plain)
+  if (total >= MIN_CANCEL_AFTER_S && total <= MAX_CANCEL_AFTER_S) return total
+  throw new ServiceError(
+    'invalid_header',
+    `Cancel-After needs a duration such as 30s, 5m or 1h30m, from ${MIN_CANCEL_AFTER_S} seconds to 7 days.`,
+  )
+}
+
+export interface WaitPreference {
+  seconds: number
+  /** Value of `Preference-Applied`. */
+  applied: string
+}
+
+/** `Prefer: wait` or `wait=n`, at most 60 seconds, which longer ones become; null for any other preference. */
+export function waitOf({ headers }: Pick<OwnedRequest, 'headers'>): WaitPreference | null {
+  for (const part of headers.prefer?.split(',') ?? []) {
+    const match = /^\s*wait\s*(?:=\s*"?([1-9]\d{0,3})"?)?\s*$/.exec(part)
+    if (!match) continue
+    const seconds = Math.min(60, Number(match[1] ?? 60))
+    return { seconds, applied: match[1] === undefined ? 'wait' : `wait=${seconds}` }
+  }
+  return null
+}
+
+/** `Genqueue-Metadata`: a JSON object of up to 4 kB, which the job has as its `metadata`. */
+export function metadataOf({ headers }: Pick<OwnedRequest, 'headers'>): JsonObject {
+  const given = headers['genqueue-metadata']
+  if (given === undefined) return {}
+  const text = headerText(given)
+  if (Buffer.byteLength(text) > MAX_METADATA_BYTES) throw wrongMetadata(`is limited to ${MAX_METADATA_BYTES} bytes`)
+  let metadata: unknown
+  try {
+    metadata = JSON.parse(text)
+  } catch (error) {
+    throw wrongMetadata('is not valid JSON', error)
+  }
+  if (!isObject(metadata)) throw wrongMetadata('needs a JSON object')
+  return metadata
+}
+
+/** Node reads headers as latin1. Some clients send that, others UTF-8. */
+function headerText(given: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(given, 'latin1'))
+  } catch {
+    return given
+  }
+}
+
+const wrongMetadata = (problem: string, cause?: unknown): ServiceError =>
+  new ServiceError('invalid_header', `Genqueue-Metadata ${problem}.`, { cause })

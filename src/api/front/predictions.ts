@@ -1,0 +1,276 @@
+import { z } from 'zod'
+import { ServiceError } from '../../shared/errors/service-error.ts'
+import { mapInput } from '../../shared/inputs/rules/reference.ts'
+import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
+import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/rules/job.ts'
+import { passes } from '../../shared/jobs/rules/job-filter.ts'
+import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
+import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
+import { isObject, type Json, type JsonObject } from '../../shared/values/json.ts'
+import type { AcceptJob, AcceptOptions } from '../accept-job.ts'
+import { inRequest } from '../accepting.ts'
+import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import { createFindOwnedJob } from '../owned.ts'
+import type { ResolveJob } from '../resolve-job.ts'
+import { invalidRequest, neededBody, parseWith } from '../schemas.ts'
+import { JOB_BODY, takeFiles } from '../take-files.ts'
+import type { UntilFinal } from '../until-final.ts'
+import { cursorText, readCursor, type PageCursor } from './cursor.ts'
+import { ownReference } from './front-links.ts'
+import { cancelAfterOf, metadataOf, waitOf } from './headers.ts'
+import { noSuchResource } from './not-served.ts'
+import { originOf } from './origin.ts'
+import { FRONT } from './path.ts'
+import type { Prediction, PredictionView } from './prediction.ts'
+import { jobIdOf } from './prediction-id.ts'
+import type { SentAgain } from './sent-again.ts'
+
+export interface PredictionRoutesDependencies {
+  store: JobReader & JobFinder
+  lifecycle: Lifecycle
+  untilFinal: UntilFinal
+  acceptJob: AcceptJob
+  resolveJob: ResolveJob
+  sentAgain: SentAgain
+  inputs: Pick<Inputs, 'limits'>
+  view: PredictionView
+  /** The last part of the logs of a job, as far as it is kept. */
+  logsOf: (job: JobRecord) => Promise<string>
+  /** The whole output of a job that keeps it as a file; undefined: its record has it. */
+  longOutputOf: (job: JobRecord) => Promise<Json | undefined>
+}
+
+const PAGE = 100
+/** Reads for one page, because a filter may pass none of what one read finds. */
+const READS = 5
+/** Seconds for which a run may take, as at Replicate. */
+const TIMEOUT_S = 1800
+
+const object = z.custom<JsonObject>(isObject, { params: { code: 'invalid_type', expected: 'object' } })
+const createFields = z.strictObject({
+  input: object,
+  webhook: z.string().optional(),
+  webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).optional(),
+  /** Deprecated at Replicate, where every prediction has a stream too. */
+  stream: z.boolean().optional(),
+})
+const createByVersion = createFields.extend({ version: z.string() })
+
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
+const listQuery = z.object({
+  cursor: z.string().optional(),
+  created_after: time.optional(),
+  created_before: time.optional(),
+  source: z.enum(['api', 'web']).optional(),
+})
+
+/** What a create runs, in the words of our own API. */
+type Target = { preset: string } | { model: string } | { version: string } | { deployment: string }
+
+type CreateFields = z.output<typeof createFields>
+
+/** A create, as it is compared with others. */
+interface Create {
+  target: Target
+  asked: { input: JsonObject; metadata: JsonObject; cancel_after: number | null }
+  route: string
+}
+
+const PRESET = 'preset/'
+
+/** `owner/name`, or `preset/<name>`. */
+const modelTarget = (name: string): Target =>
+  name.startsWith(PRESET) ? { preset: name.slice(PRESET.length) } : { model: name }
+
+/** `version` of a create: 64 digits, alone or after the name of the model, or the name alone. */
+const versionTarget = (version: string): Target =>
+  /^[^/:\s]+\/[^/:\s]+$/.test(version) ? modelTarget(version) : { version }
+
+/** Replicate's predictions: our jobs, as its clients know them. */
+export function predictionRoutes(dependencies: PredictionRoutesDependencies): Route[] {
+  const { store, lifecycle, untilFinal, acceptJob, resolveJob, sentAgain, inputs, view, logsOf, longOutputOf } =
+    dependencies
+
+  async function show(job: JobRecord, request: OwnedRequest): Promise<Prediction> {
+    const [logs, longOutput] = await Promise.all([logsOf(job), longOutputOf(job)])
+    return view(job, { origin: originOf(request), logs, longOutput })
+  }
+
+  const findOwned = createFindOwnedJob(store)
+  async function owned({ params: { id = '' }, principal }: OwnedRequest): Promise<JobRecord> {
+    const job = await findOwned({ params: { id: jobIdOf(id) ?? '' }, principal })
+    if (job === null) throw noSuchResource()
+    return job
+  }
+
+  /** Accepts the job of a create. `answering`: called with its id before. */
+  async function accept(
+    request: OwnedRequest,
+    { target, asked, route }: Create,
+    files: TakenFiles,
+    answering: AcceptOptions['answering'],
+  ): Promise<JobRecord> {
+    const { input, metadata, cancel_after } = asked
+    const resolved = await resolveJob(
+      { ...target, input, metadata, ...('preset' in target ? {} : { timeout: cancel_after ?? TIMEOUT_S }) },
+      request.principal.keep,
+    )
+    const { job } = await acceptJob(
+      request,
+      { ...resolved, retry_of: null },
+      { route: `POST ${FRONT}${route}`, body: { target, ...asked } },
+      { files, answering },
+    )
+    return job
+  }
+
+  /** Waits if the client prefers that, and responds with the prediction. */
+  async function answer(request: OwnedRequest, job: JobRecord): Promise<ApiResponse> {
+    const wait = waitOf(request)
+    const now = (wait && (await untilFinal(job.id, wait.seconds, request.gone()))) ?? job
+    const shown = await show(now, request)
+    if (wait === null) return { status: 201, body: shown }
+    const isOver = isFinal(now.phase)
+    return {
+      status: isOver ? 201 : 202,
+      headers: { 'preference-applied': wait.applied, ...(isOver ? {} : { location: shown.urls.get }) },
+      // Official clients take every status but this one for the end.
+      body: isOver ? shown : { ...shown, status: 'starting', output: null },
+    }
+  }
+
+  async function create(request: OwnedRequest, route: string, parse: (body: unknown) => [Target, CreateFields]) {
+    const files = await takeFiles(request, ['/input'], inputs.limits)
+    const [target, fields] = parse(neededBody(request.body))
+    if (fields.webhook !== undefined) throw noWebhooks()
+    const asked = {
+      input: mapInput(fields.input, ownReference),
+      metadata: metadataOf(request),
+      cancel_after: cancelAfterOf(request),
+    }
+    const entry =
+      request.headers['idempotency-key'] === undefined ? sentAgain.entryOf(request, route, { target, asked }) : null
+    let followed: ReturnType<SentAgain['follow']> | null = null
+    try {
+      const claimed = entry === null ? null : await sentAgain.claim(entry)
+      if (entry !== null && claimed !== null) {
+        followed = sentAgain.follow(request, entry, claimed)
+        const first = await store.read(claimed)
+        if (first !== null) return await answer(request, first)
+      }
+      const waitMs = (waitOf(request)?.seconds ?? 0) * 1000
+      const job = await accept(
+        request,
+        { target, asked, route },
+        files,
+        entry === null
+          ? undefined
+          : (id) => {
+              followed = sentAgain.follow(request, entry, id)
+              return sentAgain.note(entry, id, waitMs)
+            },
+      )
+      return await answer(request, job)
+    } catch (error) {
+      followed?.failed(error)
+      throw inRequest(error, () => '/input')
+    }
+  }
+
+  async function list(request: OwnedRequest): Promise<ApiResponse> {
+    const query = parseWith(listQuery, Object.fromEntries(request.query))
+    const asked: PageCursor =
+      query.cursor === undefined
+        ? { after: query.created_after, before: query.created_before }
+        : readCursor(query.cursor)
+    const { older, newer, after, before } = asked
+    const { jobs, more } =
+      query.source === 'web' ? { jobs: [], more: false } : await find(request.principal.tenant, asked)
+    const [first, last] = [jobs[0], jobs.at(-1)]
+    const link = (cursor: PageCursor): string =>
+      `${originOf(request)}${FRONT}/predictions?cursor=${cursorText({ after, before, ...cursor })}`
+    const hasOlder = newer === undefined ? more : true
+    const hasNewer = newer === undefined ? older !== undefined : more
+    return {
+      status: 200,
+      body: {
+        next: last && hasOlder ? link({ older: last.id }) : null,
+        previous: first && hasNewer ? link({ newer: first.id }) : null,
+        results: await Promise.all(jobs.map((job) => show(job, request))),
+      },
+    }
+  }
+
+  /** A page of a tenant's jobs, newest first; `more`: there are others in the direction of the cursor. */
+  async function find(
+    tenant: string,
+    { older, newer, after: created_after, before: created_before }: PageCursor,
+  ): Promise<{ jobs: JobRecord[]; more: boolean }> {
+    const filter = { labels: [], created_after, created_before }
+    const wanted: JobRecord[] = []
+    let [before, after] = [older, newer]
+    for (let read = 0; read < READS; read++) {
+      const found = await store.list(tenant, { ...filter, before, after, limit: PAGE })
+      const passing = found.jobs.filter((job) => passes(job, filter))
+      wanted.push(...passing)
+      if (wanted.length > PAGE || (wanted.length === PAGE && found.last !== null))
+        return { jobs: inOrder(wanted.slice(0, PAGE)), more: true }
+      if (found.last === null) return { jobs: inOrder(wanted), more: false }
+      if (newer === undefined) before = found.last
+      else after = found.last
+    }
+    return { jobs: inOrder(wanted), more: true }
+  }
+
+  async function cancel(request: OwnedRequest): Promise<ApiResponse> {
+    const { id } = await owned(request)
+    const result = await lifecycle.apply(id, { type: 'cancel', gives_up_output: true }, 'api')
+    if (result.kind === 'missing') throw noSuchResource()
+    // One that is over stays as it is.
+    if (result.kind !== 'applied' && result.kind !== 'ignored') throw new Error(`cancel ended as ${result.kind}`)
+    return { status: 200, body: await show(result.state.job, request) }
+  }
+
+  const named = ({ params: { owner = '', name = '' } }: OwnedRequest): string => `${owner}/${name}`
+  const creates = (path: string, parse: (body: unknown, request: OwnedRequest) => [Target, CreateFields]): Route => ({
+    method: 'POST',
+    path: `${FRONT}${path}`,
+    scope: 'jobs:write',
+    body: JOB_BODY,
+    handle: (request) => create(request, path, (body) => parse(body, request)),
+  })
+  return [
+    creates('/predictions', (body) => {
+      const { version, ...fields } = parseWith(createByVersion, body)
+      return [versionTarget(version), fields]
+    }),
+    creates('/models/:owner/:name/predictions', (body, request) => [
+      modelTarget(named(request)),
+      parseWith(createFields, body),
+    ]),
+    creates('/deployments/:owner/:name/predictions', (body, request) => [
+      { deployment: named(request) },
+      parseWith(createFields, body),
+    ]),
+    { method: 'GET', path: `${FRONT}/predictions`, scope: 'jobs:read', handle: list },
+    {
+      method: 'GET',
+      path: `${FRONT}/predictions/:id`,
+      scope: 'jobs:read',
+      handle: async (request) => ({ status: 200, body: await show(await owned(request), request) }),
+    },
+    { method: 'POST', path: `${FRONT}/predictions/:id/cancel`, scope: 'jobs:write', handle: cancel },
+  ]
+}
+
+/** Newest first, also where a page was read from its oldest job on. */
+const inOrder = (jobs: JobRecord[]): JobRecord[] => jobs.toSorted((a, b) => (a.id < b.id ? 1 : -1))
+
+const noWebhooks = (): ServiceError =>
+  invalidRequest([
+    {
+      pointer: '/webhook',
+      code: 'not_supported',
+      detail: 'Webhooks are not sent yet: poll the prediction, and leave this field out.',
+    },
+  ])

@@ -1,0 +1,166 @@
+import Replicate from 'replicate'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+
+/** Replicate's own API in front, with Replicate's own client. */
+
+let service: TestService
+let replicate: Replicate
+
+beforeAll(async () => {
+  service = await startService({ simulator: { speed: 50 } })
+  replicate = new Replicate({ auth: TEST_KEY, baseUrl: `${service.url}/replicate/v1`, useFileOutput: false })
+})
+afterAll(() => service.stop())
+
+const FLUX = 'black-forest-labs/flux-schnell'
+const front = (path: string, init: RequestInit = {}): Promise<Response> =>
+  fetch(`${service.url}/replicate/v1${path}`, {
+    ...init,
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },
+  })
+
+describe('the official client', () => {
+  test('runs a model, and gets files that it can read', async () => {
+    const output = await replicate.run(FLUX, { input: { prompt: 'a lighthouse', num_outputs: 2 } })
+    expect(output).toEqual([expect.any(String), expect.any(String)])
+    for (const url of output as string[]) {
+      expect(url).toMatch(new RegExp(`^${service.url}/v1/artifacts/`))
+      const file = await fetch(url)
+      expect(file.status).toBe(200)
+      expect(file.headers.get('content-type')).toBe('image/webp')
+    }
+  })
+
+  test('runs a text model: its output is an array of texts', async () => {
+    const output = await replicate.run('google/gemini-3-pro', { input: { prompt: 'a haiku' } })
+    expect(output).toEqual([expect.stringMatching(/\w/)])
+  })
+
+  test('creates, gets, lists and cancels', async () => {
+    const created = await replicate.predictions.create({ model: FLUX, input: { prompt: 'a dog' } })
+    expect(created).toMatchObject({ status: 'starting', model: FLUX, output: null, input: { prompt: 'a dog' } })
+    expect(created.id).toMatch(/^[0-9a-hjkmnp-tv-z]{26}$/)
+    expect(created.urls.get).toBe(`${service.url}/replicate/v1/predictions/${created.id}`)
+    const ended = await replicate.wait(created, { interval: 50 })
+    expect(ended).toMatchObject({ id: created.id, status: 'succeeded', error: null, version: 'hidden' })
+    const job = await service.client.get(`job_${created.id.toUpperCase()}`)
+    expect(job).toMatchObject({ status: 'succeeded', model: FLUX })
+
+    const slow = await replicate.predictions.create({ model: 'google/gemini-3-pro', input: { prompt: 'long' } })
+    const canceled = await replicate.predictions.cancel(slow.id)
+    expect(canceled.id).toBe(slow.id)
+    expect((await replicate.wait(slow, { interval: 50 })).status).toBe('canceled')
+    const page = await replicate.predictions.list()
+    expect(page.results.slice(0, 2).map(({ id }) => id)).toEqual([slow.id, created.id])
+  })
+
+  test('four equal runs at once are four predictions', async () => {
+    const input = { prompt: 'four times' }
+    const before = (await service.simulator.books()).predictions.length
+    await Promise.all([1, 2, 3, 4].map(() => replicate.run(FLUX, { input })))
+    expect((await service.simulator.books()).predictions.length - before).toBe(4)
+  })
+})
+
+describe('errors have the form of Replicate', () => {
+  const problem = async (response: Response): Promise<unknown> => {
+    expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+    return response.json()
+  }
+
+  test.each([
+    [
+      'no token',
+      () => front('/predictions', { headers: { authorization: '' } }),
+      401,
+      'You did not pass an authentication token',
+    ],
+    [
+      'a wrong token',
+      () => front('/account', { headers: { authorization: 'Token nothing' } }),
+      401,
+      'You did not pass a valid authentication token',
+    ],
+    ['an unknown prediction', () => front('/predictions/abc'), 404, 'The requested resource could not be found.'],
+    ['an unknown path', () => front('/nothing'), 404, 'The requested resource could not be found.'],
+    ['a training', () => front('/trainings'), 404, 'Trainings are not served here. Use the API of Replicate itself.'],
+  ])('%s', async (_name, ask, status, detail) => {
+    const response = await ask()
+    expect(response.status).toBe(status)
+    expect(await problem(response)).toMatchObject({ detail, status })
+  })
+
+  test('a body that is not valid', async () => {
+    const response = await front(`/models/${FLUX}/predictions`, {
+      method: 'POST',
+      body: JSON.stringify({ input: { num_outputs: 9 }, model: 'x' }),
+    })
+    expect(response.status).toBe(422)
+    expect(await problem(response)).toEqual({
+      title: 'Input validation failed',
+      status: 422,
+      detail: '- Additional property model is not allowed\n',
+      invalid_fields: [
+        { type: 'additional_property_not_allowed', field: '', description: 'Additional property model is not allowed' },
+      ],
+    })
+  })
+
+  test('an input that is not valid', async () => {
+    const response = await front(`/models/${FLUX}/predictions`, {
+      method: 'POST',
+      body: JSON.stringify({ input: { num_outputs: 9, output_format: 'gif' } }),
+    })
+    expect(await problem(response)).toMatchObject({
+      title: 'Input validation failed',
+      invalid_fields: expect.arrayContaining([
+        { type: 'required', field: 'input', description: 'prompt is required' },
+        { type: 'number_lte', field: 'input.num_outputs', description: 'Must be less than or equal to 4' },
+      ]),
+    })
+  })
+
+  test('a webhook, which is not sent yet', async () => {
+    const response = await front('/predictions', {
+      method: 'POST',
+      body: JSON.stringify({ version: FLUX, input: { prompt: 'x' }, webhook: 'https://example.com' }),
+    })
+    expect(response.status).toBe(422)
+    expect(await problem(response)).toMatchObject({ invalid_fields: [{ field: 'webhook' }] })
+  })
+})
+
+test('headers of a create: metadata, a key, a deadline, and a preference', async () => {
+  const create = (headers: Record<string, string>, prompt: string): Promise<Response> =>
+    front(`/models/${FLUX}/predictions`, { method: 'POST', headers, body: JSON.stringify({ input: { prompt } }) })
+  const headers = { 'idempotency-key': 'front-1', 'genqueue-metadata': '{"order":"ü17"}' }
+  const first = (await (await create(headers, 'a key')).json()) as { id: string }
+  const again = (await (await create(headers, 'a key')).json()) as { id: string }
+  expect(again.id).toBe(first.id)
+  expect(await service.client.get(`job_${first.id.toUpperCase()}`)).toMatchObject({ metadata: { order: 'ü17' } })
+  expect((await create(headers, 'another')).status).toBe(422)
+  const waited = await create({ prefer: 'wait=1' }, 'soon')
+  expect(waited.headers.get('preference-applied')).toBe('wait=1')
+  expect((await create({ 'cancel-after': 'soon' }, 'x')).status).toBe(422)
+})
+
+test('pages go both ways', async () => {
+  for (let i = 0; i < 3; i++) await replicate.predictions.create({ model: FLUX, input: { prompt: `page ${i}` } })
+  const first = (await (await front('/predictions')).json()) as Page
+  expect(first.previous).toBeNull()
+  const [, second] = first.results
+  const cursor = Buffer.from(JSON.stringify({ older: `job_${second?.id.toUpperCase()}` })).toString('base64url')
+  const later = (await (await front(`/predictions?cursor=${cursor}`)).json()) as Page
+  expect(later.results.map(({ id }) => id)).toEqual(first.results.slice(2).map(({ id }) => id))
+  const back = (await (await front(new URL(later.previous ?? '').href.split('/v1')[1] ?? '')).json()) as Page
+  expect(back.results.map(({ id }) => id)).toEqual(first.results.slice(0, 2).map(({ id }) => id))
+  expect(back.previous).toBeNull()
+  expect(back.next).not.toBeNull()
+})
+
+interface Page {
+  results: { id: string }[]
+  next: string | null
+  previous: string | null
+}
