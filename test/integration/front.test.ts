@@ -14,7 +14,10 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 const FLUX = 'black-forest-labs/flux-schnell'
-const front = (path: string, init: RequestInit = {}): Promise<Response> =>
+const front = (
+  path: string,
+  init: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Response> =>
   fetch(`${service.url}/replicate/v1${path}`, {
     ...init,
     headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...init.headers },
@@ -143,6 +146,8 @@ test('headers of a create: metadata, a key, a deadline, and a preference', async
   const waited = await create({ prefer: 'wait=1' }, 'soon')
   expect(waited.headers.get('preference-applied')).toBe('wait=1')
   expect((await create({ 'cancel-after': 'soon' }, 'x')).status).toBe(422)
+  const limited = (await (await create({ 'cancel-after': '1m30s' }, 'x')).json()) as Record<string, string>
+  expect(Date.parse(limited['deadline'] ?? '') - Date.parse(limited['created_at'] ?? '')).toBe(90_000)
 })
 
 test('pages go both ways', async () => {

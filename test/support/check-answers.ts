@@ -245,7 +245,7 @@ function problemWith(asked: string, path: string, response: Received): string | 
 function problemWithFront(method: string, path: string, response: Received): string | null {
   const { body, status } = response
   const [media = ''] = response.header('content-type').split(';')
-  if (body === null || method === 'HEAD' || !/json$/.test(media)) return null
+  if (body === null || method === 'HEAD' || !media.endsWith('json')) return null
   seen++
   const value: unknown = JSON.parse(decoded(response, body).toString('utf8'))
   if (status < 400) return againstReplicate(method, path, status, value)

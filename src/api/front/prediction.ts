@@ -1,5 +1,6 @@
 import type { FrontLinks } from './front-links.ts'
 import { namedFiles, type LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
+import { deadlineOf } from '../../shared/jobs/rules/deadlines.ts'
 import { endsOf, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
 import type { Json, JsonObject } from '../../shared/values/json.ts'
@@ -91,6 +92,7 @@ export function createPredictionView({ lasting, links, keep }: PredictionViewOpt
   }
 
   return (job: JobRecord, shown: Shown): Prediction => {
+    const deadline = deadlineOf(job)
     const { origin } = shown
     const id = predictionIdOf(job.id)
     const url = `${origin}${links.prediction(id)}`
@@ -108,6 +110,7 @@ export function createPredictionView({ lasting, links, keep }: PredictionViewOpt
       created_at: time(job.created_at),
       ...(job.started_at === null ? {} : { started_at: time(job.started_at) }),
       ...(job.completed_at === null ? {} : { completed_at: time(job.completed_at) }),
+      ...(deadline === null ? {} : { deadline: time(deadline) }),
       data_removed: isFinal(job.phase) && job.input === null && ends !== null,
       metrics: job.metrics,
       source: 'api',

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ServiceError } from '../../shared/errors/service-error.ts'
+import type { ServiceError } from '../../shared/errors/service-error.ts'
 import { mapInput } from '../../shared/inputs/rules/reference.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/rules/job.ts'
@@ -112,12 +112,12 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
   ): Promise<JobRecord> {
     const { input, metadata, cancel_after } = asked
     const resolved = await resolveJob(
-      { ...target, input, metadata, ...('preset' in target ? {} : { timeout: cancel_after ?? TIMEOUT_S }) },
+      { ...target, input, metadata, ...('preset' in target ? {} : { timeout: TIMEOUT_S }) },
       request.principal.keep,
     )
     const { job } = await acceptJob(
       request,
-      { ...resolved, retry_of: null },
+      { ...resolved, retry_of: null, via: 'replicate', cancel_after },
       { route: `POST ${FRONT}${route}`, body: { target, ...asked } },
       { files, answering },
     )
