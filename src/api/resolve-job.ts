@@ -3,9 +3,11 @@ import { namedModel } from '../shared/catalogue/output-shapes.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/rules/policies.ts'
 import { mergeInput, type Preset } from '../shared/catalogue/rules/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
+import type { Config } from '../shared/settings/config.ts'
 import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/rules/keep.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
+import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
 import { invalidRequest, jobRequestSchema, parseWith, type JobRequest } from './schemas.ts'
 
@@ -21,32 +23,94 @@ export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
  */
 export type ResolveJob = (request: unknown, tenant: OwnKeep, at?: string) => Promise<ResolvedJob>
 
+/**
+ * The same for a create of Replicate's own API, which the caller has parsed. `model` may also be `preset/<name>`. A model that
+ * a preset serves runs under it. As at Replicate, unknown fields of the input are dropped, and so are policies that the preset
+ * sets. Pointers of errors name the fields of the request: `/model`, `/input/...`.
+ */
+export type ResolveCreate = (request: JobRequest, tenant: OwnKeep) => Promise<ResolvedJob>
+
 /** Throws `raw_models_disabled` when jobs need a preset; applies to retries of earlier jobs too. */
 export type MayRun = (preset: string | null) => void
 
 export const createMayRun =
-  (allowRawModels: boolean): MayRun =>
+  (rawModels: Config['rawModels']): MayRun =>
   (preset) => {
-    if (preset === null && !allowRawModels)
-      throw new ServiceError('raw_models_disabled', 'Jobs need a preset here. GET /v1/presets lists them.')
+    if (preset !== null || rawModels === 'allow') return
+    const orModel = rawModels === 'presets' ? ', or a model that one of them serves' : ''
+    throw new ServiceError('raw_models_disabled', `Jobs need a preset here${orModel}. GET /v1/presets lists them.`)
   }
 
 export interface ResolveJobDependencies {
   catalogue: Catalogue
   mayRun: MayRun
+  rawModels: Config['rawModels']
   keep: DeploymentKeep
 }
 
-export function createResolveJob({ catalogue, mayRun, keep: deployment }: ResolveJobDependencies): ResolveJob {
-  return async (given, tenant, at = '') => {
-    const request = parseWith(jobRequestSchema, given, at)
-    mayRun(request.preset ?? null)
-    const { job, wrong } = await (request.preset === undefined
-      ? raw(request, tenant)
-      : byPreset(request.preset, request, tenant))
+/** A resolved request, and what is wrong with it. */
+interface Resolved {
+  job: ResolvedJob | null
+  wrong: FieldError[]
+}
+
+/** How a request names its preset, and whether it is taken as Replicate takes it. */
+interface Named {
+  preset: string
+  field: 'preset' | 'model' | 'version'
+  isLenient: boolean
+}
+
+/** Before the name of a preset in the `model` of a create. */
+const PRESET_OWNER = 'preset/'
+
+export function createResolveJob({ catalogue, mayRun, rawModels, keep: deployment }: ResolveJobDependencies): {
+  resolveJob: ResolveJob
+  resolveCreate: ResolveCreate
+} {
+  return {
+    async resolveJob(given, tenant, at = '') {
+      const request = parseWith(jobRequestSchema, given, at)
+      const { preset, model } = request
+      const serving = rawModels === 'presets' && model !== undefined ? catalogue.serving(model) : null
+      const name = preset ?? serving?.name ?? null
+      mayRun(name)
+      return ready(
+        await (name === null
+          ? raw(request, tenant, false)
+          : byPreset({ preset: name, field: serving ? 'model' : 'preset', isLenient: false }, request, tenant)),
+        at,
+      )
+    },
+
+    async resolveCreate(request, tenant) {
+      const named = presetOf(request)
+      mayRun(named?.preset ?? null)
+      return ready(await (named === null ? raw(request, tenant, true) : byPreset(named, request, tenant)))
+    },
+  }
+
+  function ready({ job, wrong }: Resolved, at = ''): ResolvedJob {
     if (job === null || wrong.length > 0)
       throw invalidRequest(wrong.map((field) => ({ ...field, pointer: at + field.pointer })))
     return job
+  }
+
+  /** The preset under which a create runs; null: none. */
+  function presetOf({ model, version }: JobRequest): Named | null {
+    if (model?.startsWith(PRESET_OWNER))
+      return { preset: model.slice(PRESET_OWNER.length), field: 'model', isLenient: true }
+    const preset = model === undefined ? pinnedBy(version) : catalogue.serving(model)
+    return preset && { preset: preset.name, field: model === undefined ? 'version' : 'model', isLenient: true }
+  }
+
+  /** The preset that serves a model and runs this version of it. */
+  function pinnedBy(version: string | undefined): Preset | null {
+    if (version === undefined) return null
+    const [id, model] = version.split(':').toReversed()
+    const serving = model === undefined ? null : catalogue.serving(model)
+    if (model !== undefined) return serving?.version === id ? serving : null
+    return catalogue.list().find((preset) => preset.version === id && preset.serves.length > 0) ?? null
   }
 
   /** Retention of the job; reports values above the limits by `wrong`. */
@@ -56,8 +120,8 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
     return { keep: freezeKeep(keep), wrong: wrong.map((field) => ({ ...field, pointer: `/keep${field.pointer}` })) }
   }
 
-  async function raw(request: JobRequest, tenant: OwnKeep): Promise<{ job: ResolvedJob; wrong: FieldError[] }> {
-    const { deployment: hardware = null, input, metadata, user = null } = request
+  async function raw(request: JobRequest, tenant: OwnKeep, isLenient: boolean): Promise<Resolved> {
+    const { deployment: hardware = null, metadata, user = null } = request
     const { target, wrong: unknown } = await callable({
       model: request.model ?? null,
       version: request.version ?? null,
@@ -68,6 +132,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
       absentDeployment(hardware),
     ])
     const { keep, wrong } = keepFor(RAW_POLICIES, request, tenant)
+    const input = isLenient && schema !== null ? knownInput(request.input, schema.schema) : request.input
     return {
       job: {
         preset: null,
@@ -116,15 +181,16 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
   }
 
   async function byPreset(
-    name: string,
+    { preset: name, field, isLenient }: Named,
     request: JobRequest,
     tenant: OwnKeep,
-  ): Promise<{ job: ResolvedJob | null; wrong: FieldError[] }> {
+  ): Promise<Resolved> {
     const preset = catalogue.find(name)
+    const pointer = `/${field}`
     if (preset === null)
       return {
         job: null,
-        wrong: [{ pointer: '/preset', code: 'unknown_preset', detail: 'The preset does not exist.' }],
+        wrong: [{ pointer, code: 'unknown_preset', detail: 'The preset does not exist.' }],
       }
     const [schema, called, absent] = await Promise.all([
       catalogue.presetSchema(preset),
@@ -133,6 +199,7 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
     ])
     const shape = preset.output ?? (await catalogue.outputShape(called.target))
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
+    const wrongInput = isLenient ? refused.filter(({ code }) => code !== 'unknown_field') : refused
     const { keep, wrong } = keepFor(preset.policies, request, tenant)
     return {
       job: {
@@ -142,17 +209,17 @@ export function createResolveJob({ catalogue, mayRun, keep: deployment }: Resolv
         input,
         metadata: request.metadata,
         user: request.user ?? null,
-        ...policiesOf(preset.policies, request),
+        ...policiesOf(preset.policies, isLenient ? allowedPolicies(preset, request) : request),
         output_shape: shape,
         key_pattern: preset.key_pattern,
         price: preset.price,
         keep,
       },
       wrong: [
-        ...[...called.wrong, ...absent].map((field) => ({ ...field, pointer: '/preset' })),
-        ...refusedPolicies(preset, request),
+        ...[...called.wrong, ...absent].map((found) => ({ ...found, pointer })),
+        ...(isLenient ? [] : refusedPolicies(preset, request)),
         ...wrong,
-        ...inInput([...refused, ...((await schema?.check(input)) ?? [])]),
+        ...inInput([...wrongInput, ...((await schema?.check(input)) ?? [])]),
       ],
     }
   }
@@ -168,11 +235,22 @@ const targetOf = ({ model, version }: Preset): Target => ({
 })
 
 /** The policies of a job: those of its request, and those of its preset where the request sets none; without retention. */
-function policiesOf({ overrides: _overrides, keep: _keep, ...policies }: Policies, request: JobRequest) {
+function policiesOf(
+  { overrides: _overrides, keep: _keep, ...policies }: Policies,
+  request: Pick<JobRequest, (typeof POLICY_NAMES)[number]>,
+) {
   const { keep: _own, ...asked } = pick(request, POLICY_NAMES)
   const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined))
   const webhook_events = subscribed(request.webhook_events ?? policies.webhook_events)
   return { ...policies, ...given, webhook_events }
+}
+
+const allowedPolicies = ({ policies }: Preset, request: JobRequest) => pick(request, policies.overrides)
+
+/** The input without fields that the schema of the model refuses because it does not know them. */
+function knownInput(input: JsonObject, { properties, additionalProperties }: JsonObject): JsonObject {
+  if (additionalProperties !== false || !isObject(properties)) return input
+  return Object.fromEntries(Object.entries(input).filter(([name]) => Object.hasOwn(properties, name)))
 }
 
 const refusedPolicies = ({ policies }: Preset, request: JobRequest): FieldError[] =>

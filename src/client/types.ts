@@ -613,6 +613,11 @@ export interface Preset {
   version: string | null
   deployment: string | null
   /**
+   * Models, `owner/name`, whose creates at Replicate's own API run under this preset; so do jobs of them here
+   * where `RAW_MODELS` is `presets`.
+   */
+  serves: string[]
+  /**
    * JSON Schema of the `input` that a job may contain, with the defaults of the preset. Null while the schema of
    * the model is unavailable.
    */
@@ -1173,7 +1178,10 @@ export type ErrorCode =
    * preset without one. Submit by a preset with a price, or set `UNPRICED_MODELS=allow`.
    */
   | 'no_price'
-  /** 403. `ALLOW_RAW_MODELS` is `false`: submit by a `preset`. */
+  /**
+   * 403. `RAW_MODELS` is `deny`: submit by a `preset`. Or it is `presets`: submit by a `preset`, or by the name
+   * of a model that a preset serves.
+   */
   | 'raw_models_disabled'
   /** 403. The origin of the page is in `CORS_ORIGINS` but not in the tenant's own `cors_origins`. */
   | 'origin_not_allowed'

@@ -152,12 +152,12 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   const capacity = watchCapacity(redis, conditions)
   scope.defer('capacity', capacity.stop)
-  const mayRun = createMayRun(config.allowRawModels)
+  const mayRun = createMayRun(config.rawModels)
   const mayRunUnpriced = createMayRunUnpriced({
     credits: core.credits,
     isAllowed: config.unpricedModels === 'allow',
   })
-  const resolveJob = createResolveJob({ catalogue, mayRun, keep: config.keep })
+  const { resolveJob } = createResolveJob({ catalogue, mayRun, rawModels: config.rawModels, keep: config.keep })
   const retryPlaces = createRetryPlaces(core.names, store)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)

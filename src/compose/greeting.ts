@@ -44,19 +44,20 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
 
 /** Command that can be pasted. A key that is not printed is read by the command line, from .env or the data folder. */
 function firstCommand(url: string, config: Config, { devApiKey, made, printsSecrets }: GreetingParts): string {
-  const { allowRawModels, dataDir } = config
+  const { rawModels, dataDir } = config
+  const allowsRaw = rawModels === 'allow'
   const isPrinted = made.apiKey && printsSecrets
   if (devApiKey !== null && !isPrinted) {
     const folder = made.apiKey && dataDir !== resolve('.data') ? `DATA_DIR='${dataDir.replaceAll("'", `'\\''`)}' ` : ''
-    const command = `  ${folder}npx genqueue ${allowRawModels ? 'submit' : 'presets'} --url '${url}'`
-    if (!allowRawModels) return command
+    const command = `  ${folder}npx genqueue ${allowsRaw ? 'submit' : 'presets'} --url '${url}'`
+    if (!allowsRaw) return command
     return `${command} --wait \\
     --model black-forest-labs/flux-schnell --input 'prompt=a lighthouse at night'`
   }
   const makeKey =
     devApiKey === null ? '  KEY=$(npx genqueue keys create default --title "first try" --expires 1d)\n' : ''
   const authorized = `-H "Authorization: Bearer ${devApiKey ?? '$KEY'}"`
-  if (!allowRawModels) return `${makeKey}  curl -s '${url}/v1/presets' ${authorized}`
+  if (!allowsRaw) return `${makeKey}  curl -s '${url}/v1/presets' ${authorized}`
   return `${makeKey}  curl -s '${url}/v1/jobs' ${authorized} \\
     -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\
     -d '{"model":"black-forest-labs/flux-schnell","input":{"prompt":"a lighthouse at night"}}'`

@@ -196,6 +196,10 @@ describe('when only presets are allowed', () => {
   })
 })
 
+const poster = (change = ''): string =>
+  `name: poster\ntitle: Poster\nmodel: ${SCHNELL}\ninput: { overrides: [prompt] }\n${change}` +
+  'schema: { required: [prompt], properties: { prompt: { type: string } } }\n'
+
 test('a job of a model is not retried once only presets are allowed', async () => {
   const keys = { KEY_PREFIX: freshPrefix() }
   const before = await startService({ env: keys })
@@ -205,11 +209,22 @@ test('a job of a model is not retried once only presets are allowed', async () =
   const batch = await before.client.batch({ items: [{ model: SCHNELL, input: { prompt: 'y' } }] })
   await before.client.waitBatch(batch.id)
   await before.stop()
-  const after = await startService({ env: { ...keys, ALLOW_RAW_MODELS: 'false' } })
+  const folder = tempDir()
+  writeFileSync(join(folder, 'poster.yaml'), poster(`serves: [${SCHNELL}]\n`))
+  const after = await startService({ env: { ...keys, RAW_MODELS: 'presets', PRESETS_DIR: folder } })
   for (const path of [`/v1/jobs/${raw.id}/retry`, `/v1/batches/${batch.id}/retry-failed`]) {
     const { status, body } = await call<Problem>(after.url, path, {})
     expect([path, status, body.code]).toEqual([path, 403, 'raw_models_disabled'])
   }
+  // A new one runs under the preset that serves its model.
+  const served = await call<Job>(after.url, '/v1/jobs', { model: SCHNELL, input: { prompt: 'z' } })
+  expect([served.status, served.body]).toMatchObject([202, { preset: 'poster', model: SCHNELL }])
+  const items = [{ model: SCHNELL, input: { prompt: 'z' } }]
+  const { id } = await after.client.batch({ items })
+  expect((await after.client.batchJobs(id)).data).toMatchObject([{ preset: 'poster' }])
+  expect(await refusal(after.url, { model: SCHNELL, input: { prompt: 'z' }, timeout: 7 })).toEqual([
+    '/timeout not_allowed',
+  ])
   await after.stop()
 })
 
@@ -260,10 +275,6 @@ describe('B15: an input that names a webhook', () => {
 })
 
 describe('the files', () => {
-  const poster = (change = ''): string =>
-    `name: poster\ntitle: Poster\nmodel: ${SCHNELL}\ninput: { overrides: [prompt] }\n${change}` +
-    'schema: { required: [prompt], properties: { prompt: { type: string } } }\n'
-
   test('stop the start when one is wrong, with every mistake', async () => {
     const folder = tempDir()
     mkdirSync(join(folder, 'presets'))

@@ -386,7 +386,7 @@ describe('the greeting', () => {
       const done = await paste(`DEV_API_KEY=${TEST_KEY}\n`)
       expect([(await done.exited).code, done.stdout]).toEqual([0, expect.stringContaining(`${url}/v1/artifacts/`)])
       expect((await paste('')).stderr).toContain('API key')
-      const presetsOnly = greeting(parseConfig({ ALLOW_RAW_MODELS: 'false' }), parts, started)
+      const presetsOnly = greeting(parseConfig({ RAW_MODELS: 'presets' }), parts, started)
       expect(presetsOnly).toContain(`npx genqueue presets --url '${url}'`)
       const noKey = greeting(parseConfig({}), { ...parts, devApiKey: null }, started)
       expect(noKey).toContain('KEY=$(npx genqueue keys create default')

@@ -46,7 +46,7 @@ describe('without any variable', () => {
       adminPassword: null,
       presetsDir: join(import.meta.dirname, '../../presets'),
       unpricedModels: 'refuse',
-      allowRawModels: true,
+      rawModels: 'allow',
       artifacts: { store: 'disk', maxBytes: 524_288_000, bucket: null },
       keep: {
         usual: { payload: 86_400, job: 604_800, files: 604_800 },
@@ -127,7 +127,8 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   UPLOAD_TYPES: { value: 'image/*, Audio/WAV', as: { inputs: { types: ['image/*', 'audio/wav'] } } },
   PRESETS_DIR: { value: 'recipes', as: { presetsDir: resolve('recipes') } },
   UNPRICED_MODELS: { value: 'allow', as: { unpricedModels: 'allow' } },
-  ALLOW_RAW_MODELS: { value: 'false', as: { allowRawModels: false } },
+  RAW_MODELS: { value: 'presets', as: { rawModels: 'presets' } },
+  ALLOW_RAW_MODELS: { value: 'false', as: { rawModels: 'deny' } },
   ARTIFACT_STORE: { value: 's3', as: { artifacts: { store: 's3' } }, beside: BUCKET },
   MAX_ARTIFACT_BYTES: { value: '1000', as: { artifacts: { maxBytes: 1000 } } },
   S3_BUCKET: {
@@ -239,6 +240,7 @@ const WRONG: [name: string, value: string][] = [
   ['MAX_UPLOAD_BYTES', 'much'],
   ['UPLOAD_TYPES', 'pictures'],
   ['UNPRICED_MODELS', 'free'],
+  ['RAW_MODELS', 'false'],
   ['ALLOW_RAW_MODELS', 'no'],
   ['MAX_INPUT_FILE_BYTES', String(64 * 1024 * 1024)],
   ['UPLOAD_TYPES', 'image/*,'],
@@ -293,6 +295,22 @@ describe('a variable', () => {
       expect(message).not.toContain(value)
       expect(message).toContain(`${value.length} characters`)
     } else expect(message).toContain(JSON.stringify(value))
+  })
+
+  test.each([
+    [{ ALLOW_RAW_MODELS: 'true' }, 'allow'],
+    [{ ALLOW_RAW_MODELS: 'true', RAW_MODELS: 'allow' }, 'allow'],
+    [{ ALLOW_RAW_MODELS: 'false', RAW_MODELS: 'deny' }, 'deny'],
+  ])('with an older name is read by that too: %j', (given, rawModels) => {
+    expect(parseConfig(given)).toMatchObject({ rawModels })
+  })
+
+  test.each([
+    [{ ALLOW_RAW_MODELS: 'true', RAW_MODELS: 'presets' }, 'read "presets", expected allow'],
+    [{ ALLOW_RAW_MODELS: 'false', RAW_MODELS: 'allow' }, 'read "allow", expected deny'],
+    [{ ALLOW_RAW_MODELS: 'false', RAW_MODELS: 'presets' }, 'read "presets", expected deny'],
+  ])('that contradicts its older name is refused: %j', (given, expected) => {
+    expect(messageOf(given)).toContain(`RAW_MODELS: ${expected}, because ALLOW_RAW_MODELS, its old name, is`)
   })
 
   test('that is wrong does not hide another', () => {

@@ -65,6 +65,7 @@ describe('a preset', () => {
       model: 'a/b',
       version: null,
       deployment: null,
+      serves: [],
       input: POSTER.input,
       schema: { ...POSTER.schema, type: 'object' },
       schema_sha256: null,
@@ -91,7 +92,25 @@ describe('a preset', () => {
     expect(read(poster({ output: 'files', key_pattern }))).toMatchObject({ output: 'files', key_pattern })
   })
 
+  test('may serve models, each of them alone', () => {
+    expect(read(poster({ serves: ['a/b', 'c/d'] })).serves).toEqual(['a/b', 'c/d'])
+    const files = [
+      { name: 'banner.yml', text: poster({ name: 'banner', serves: ['c/d', 'a/b'] }) },
+      { name: 'poster.yaml', text: poster({ serves: ['x/y', 'A/B', 'x/y'] }) },
+    ]
+    expect(() => readPresets(files, checks)).toThrow(
+      new PresetError(
+        'poster.yaml: /serves/1: The preset banner serves A/B already.\nposter.yaml: /serves/2: The preset poster serves x/y already.',
+      ),
+    )
+  })
+
   test.each<[string, string, RegExp[]]>([
+    [
+      'a model to serve that is none',
+      poster({ serves: ['poster'] }),
+      [/\/serves\/0: read "poster"\. Expected owner\/name/],
+    ],
     ['an output of another kind', poster({ output: 'picture' }), [/\/output: read "picture"\. /]],
     [
       'a pattern that is none',

@@ -26,6 +26,11 @@ export const preset = z
     model: z.string().nullable().describe('`owner/name`; null for a preset with a deployment.'),
     version: z.string().nullable().describe('Version of the model; null: the official one.'),
     deployment: z.string().nullable(),
+    serves: z
+      .array(z.string())
+      .describe(
+        "Models, `owner/name`, whose creates at Replicate's own API run under this preset; so do jobs of them here where `RAW_MODELS` is `presets`.",
+      ),
     input_schema: jsonObject
       .nullable()
       .describe(

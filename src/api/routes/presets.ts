@@ -19,7 +19,7 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10
 /** Presets with their schemas, prices and current run times. */
 export function presetRoutes(catalogue: Catalogue, store: Pick<RunTimes, 'runTimes'>): Route[] {
   async function view(preset: Preset): Promise<PresetView> {
-    const { name, title, description, model, version, deployment, input, output, key_pattern, price } = preset
+    const { name, title, description, model, version, deployment, serves, input, output, key_pattern, price } = preset
     const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])
     const { overrides, ...policies } = preset.policies
     const problem = preset.schema === 'model' ? await catalogue.problemOf(model ?? '', version) : null
@@ -30,6 +30,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<RunTimes, 'runTim
       model,
       version,
       deployment,
+      serves,
       input_schema: schema && submitSchema(preset, schema.schema),
       schema_sha256: schema?.sha256 ?? null,
       schema_problem: problem,

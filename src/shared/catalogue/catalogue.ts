@@ -7,7 +7,7 @@ import type { ForeignCheck, ForeignChecks } from './foreign-checks.ts'
 import type { SchemaProblem } from './rules/schema-problem.ts'
 import type { InputChecks } from './ports.ts'
 import { createOutputShapes } from './output-shapes.ts'
-import { partialOf, presetValues, unfitNames, unfitValues, type Preset } from './rules/preset.ts'
+import { partialOf, presetValues, servingPresets, unfitNames, unfitValues, type Preset } from './rules/preset.ts'
 
 /** The schema of an input, ready to be used. */
 export interface InputSchema {
@@ -45,6 +45,7 @@ export async function createCatalogue({
 }: CatalogueOptions) {
   const byName = (presets: Preset[]): Map<string, Preset> => new Map(presets.map((preset) => [preset.name, preset]))
   let presets = byName(await read())
+  let serving = servingPresets([...presets.values()])
   /** Last comparison by preset name: the schema of its model, and whether the preset still fits it. */
   const compared = new Map<string, { sha256: string; drifted: boolean }>()
 
@@ -139,6 +140,8 @@ export async function createCatalogue({
   return {
     list: (): Preset[] => [...presets.values()],
     find: (name: string): Preset | null => presets.get(name) ?? null,
+    /** The preset that serves the model `owner/name`; null: none. */
+    serving: (model: string): Preset | null => serving.of(model),
     presetSchema,
     modelSchema,
     /** Reason why the schema of a model is not used; null when it is used or not loaded yet. */
@@ -160,6 +163,7 @@ export async function createCatalogue({
     async reload(): Promise<void> {
       try {
         presets = byName(await read())
+        serving = servingPresets([...presets.values()])
         compared.clear()
         log.info({ presets: presets.size }, 'presets reloaded')
         void compareAll()

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { InputChecks } from './ports.ts'
 import { pointerSegment } from '../values/json-pointer.ts'
 import type { Json } from '../values/json.ts'
-import { toPreset, type Preset } from './rules/preset.ts'
+import { servingPresets, toPreset, type Preset } from './rules/preset.ts'
 import { messageOf } from '../values/error-text.ts'
 
 /** Preset file: its name and its text. */
@@ -28,9 +28,14 @@ export function readPresets(files: readonly PresetFile[], checks: InputChecks): 
     if ('wrong' in read) wrong.push(...read.wrong.map((line) => `${file.name}: ${line}`))
     else presets.push(read.preset)
   }
+  for (const { preset, pointer, detail } of servingPresets(presets).twice)
+    wrong.push(`${files.find(({ name }) => nameOf(name) === preset.name)?.name}: ${pointer}: ${detail}`)
   if (wrong.length > 0) throw new PresetError(wrong.join('\n'))
   return presets.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
+
+/** The name that the preset of a file must have. */
+const nameOf = (file: string): string => file.replace(/\.ya?ml$/, '')
 
 const firstLine = (error: unknown): string => messageOf(error).split('\n')[0] ?? ''
 
@@ -53,7 +58,7 @@ function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: 
     return {
       wrong: read.wrong.map(({ pointer, detail }) => `${pointer || '/'}: read ${shownAt(value, pointer)}. ${detail}`),
     }
-  const expected = name.replace(/\.ya?ml$/, '')
+  const expected = nameOf(name)
   return read.preset.name === expected
     ? read
     : { wrong: [`/name: read ${JSON.stringify(read.preset.name)}, expected ${expected}, the name of the file`] }

@@ -72,7 +72,8 @@ export const ERRORS = {
     status: 403,
     title: 'Jobs need a preset',
     retryable: false,
-    meaning: '`ALLOW_RAW_MODELS` is `false`: submit by a `preset`.',
+    meaning:
+      '`RAW_MODELS` is `deny`: submit by a `preset`. Or it is `presets`: submit by a `preset`, or by the name of a model that a preset serves.',
   },
   origin_not_allowed: {
     status: 403,

@@ -178,7 +178,8 @@ export const variables = {
     .describe('a number of bytes; 0 for none'),
   PRESETS_DIR: z.string().min(1).default(OWN_PRESETS).describe('a folder of presets'),
   UNPRICED_MODELS: z.enum(['refuse', 'allow']).default('refuse').describe('refuse or allow'),
-  ALLOW_RAW_MODELS: z.enum(['true', 'false']).default('true').describe('true or false'),
+  RAW_MODELS: z.enum(['allow', 'presets', 'deny']).optional().describe('allow, presets or deny'),
+  ALLOW_RAW_MODELS: z.enum(['true', 'false']).optional().describe('true or false'),
   MAX_INPUT_FILE_BYTES: z.coerce
     .number()
     .int()

@@ -55,8 +55,8 @@ export interface Config {
   presetsDir: string
   /** Whether tenants with limited credit can run jobs without a price. */
   unpricedModels: 'refuse' | 'allow'
-  /** false: every job needs a preset. */
-  allowRawModels: boolean
+  /** Jobs without a preset: `presets` runs those of a model that a preset serves under it, and refuses all others. */
+  rawModels: 'allow' | 'presets' | 'deny'
   artifacts: {
     /** Storage for new files. */
     store: 'disk' | 's3'
@@ -154,6 +154,12 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   const halves = ['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const
   if (halves.some((name) => env[name]))
     wrong.push(...halves.filter((name) => !env[name]).map((name) => problem(name, undefined)))
+  const older = env.ALLOW_RAW_MODELS === undefined ? undefined : env.ALLOW_RAW_MODELS === 'true' ? 'allow' : 'deny'
+  const rawModels = env.RAW_MODELS ?? older ?? 'allow'
+  if (older !== undefined && older !== rawModels)
+    wrong.push(
+      `RAW_MODELS: read "${rawModels}", expected ${older}, because ALLOW_RAW_MODELS, its old name, is ${env.ALLOW_RAW_MODELS}. Remove ALLOW_RAW_MODELS`,
+    )
   const kept = keepFrom(env)
   wrong.push(...kept.wrong)
   if (wrong.length > 0) throw new ConfigError(wrong.join('\n'))
@@ -186,7 +192,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     adminPassword: env.ADMIN_PASSWORD ?? null,
     presetsDir: resolve(env.PRESETS_DIR),
     unpricedModels: env.UNPRICED_MODELS,
-    allowRawModels: env.ALLOW_RAW_MODELS === 'true',
+    rawModels,
     artifacts: { store: env.ARTIFACT_STORE, maxBytes: env.MAX_ARTIFACT_BYTES, bucket: bucketOf(env) },
     keep: kept.keep,
     inputs: {

@@ -575,6 +575,9 @@ class Preset(TypedDict):
     #: Version of the model; null: the official one.
     version: str | None
     deployment: str | None
+    #: Models, `owner/name`, whose creates at Replicate's own API run under this preset; so do jobs of them here
+    #: where `RAW_MODELS` is `presets`.
+    serves: list[str]
     #: JSON Schema of the `input` that a job may contain, with the defaults of the preset. Null while the schema
     #: of the model is unavailable.
     input_schema: dict[str, Json] | None

@@ -23,6 +23,8 @@ export interface Preset {
   /** 64 hexadecimal digits of the model's version; null: the model's latest. */
   version: string | null
   deployment: string | null
+  /** Models, `owner/name`, whose jobs run under this preset. */
+  serves: string[]
   input: {
     /** Values that a job can override where `overrides` names the field. */
     default: JsonObject
@@ -46,6 +48,7 @@ export interface Preset {
 export const PRESET_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const SHA256 = /^[0-9a-f]{64}$/
 const sha256 = z.string().regex(SHA256, { error: 'Expected 64 hexadecimal digits.' })
+const MAX_SERVED = 100
 const jsonObject = z.record(z.string(), z.json())
 
 const fileSchema = z
@@ -56,6 +59,10 @@ const fileSchema = z
     model: ownerName.optional(),
     version: sha256.optional(),
     deployment: ownerName.optional(),
+    serves: z
+      .array(ownerName)
+      .max(MAX_SERVED)
+      .default(() => []),
     input: z.strictObject({
       default: jsonObject.default({}),
       fixed: jsonObject.default({}),
@@ -112,6 +119,22 @@ export function toPreset(value: unknown, checks: InputChecks): { preset: Preset 
     ...(plain ? misfits(preset, plain.schema, checks) : []),
   ]
   return wrong.length > 0 ? { wrong } : { preset }
+}
+
+/** A model by its name, in which Replicate does not distinguish upper and lower case. */
+const servedKey = (model: string): string => model.toLowerCase()
+
+/** The presets by the models that they serve. `twice`: models that are served already, with their place. */
+export function servingPresets(presets: readonly Preset[]) {
+  const byModel = new Map<string, Preset>()
+  const twice: { preset: Preset; pointer: string; detail: string }[] = []
+  for (const preset of presets)
+    for (const [at, model] of preset.serves.entries()) {
+      const other = byModel.get(servedKey(model))
+      if (other === undefined) byModel.set(servedKey(model), preset)
+      else twice.push({ preset, pointer: `/serves/${at}`, detail: `The preset ${other.name} serves ${model} already.` })
+    }
+  return { twice, of: (model: string): Preset | null => byModel.get(servedKey(model)) ?? null }
 }
 
 /** Errors of a preset whose parts contradict each other. */
