@@ -9,10 +9,29 @@ export const habitsSchema = z.strictObject({
   completed_on_aborted: z.boolean().default(true),
   /** The status inside the `start` webhook. */
   start_status: z.enum(['starting', 'processing']).default('processing'),
+  /** A webhook that is no http or https URL: accepted and never delivered, as was seen, or a 422. */
+  wrong_webhooks: z.enum(['accepted', 'refused']).default('accepted'),
+  /** Shortest time between two `output` webhooks, as documented; 0: one for each output, as Cog sends them. */
+  output_webhook_seconds: z.number().nonnegative().default(0.5),
   /** Whether webhook URLs may be plain http. */
   http_webhooks: z.boolean().default(true),
   /** Whether a real 429 carries a Retry-After header beside its body. */
   retry_after_header: z.boolean().default(false),
+  /**
+   * Who a token belongs to. `shared`: every token is valid, for one account. `by_token`: every token is valid and has
+   * an account. Else the valid tokens, each with the user name of its account.
+   */
+  accounts: z
+    .union([z.enum(['shared', 'by_token']), z.record(z.string().min(1), z.string().regex(/^[\w-]+$/))])
+    .default('shared'),
+  /** Budget of `GET` of one prediction; null: that of all reads, as documented. 60000 was recorded. */
+  prediction_gets_per_minute: z.number().positive().nullable().default(null),
+  /** Whether the address of a new prediction is in `Location` too, as documented; the recorded answers have none. */
+  location_header: z.boolean().default(true),
+  /** Whether answers show the `webhook_events_filter` of the create, as in the documented sample. */
+  echo_events_filter: z.boolean().default(true),
+  /** The status of a `Prefer: wait` that times out: `starting` as documented, or the current one. */
+  unfinished_wait_status: z.enum(['starting', 'current']).default('starting'),
   /** Status for a `Prefer: wait` that times out: 202 as documented, 201 as recorded. */
   unfinished_wait_code: z.union([z.literal(201), z.literal(202)]).default(202),
   /**
@@ -28,6 +47,8 @@ export const habitsSchema = z.strictObject({
     .default(100 * 1024 * 1024),
   /** A stream is closed after this many seconds without an event. */
   stream_timeout_seconds: z.number().positive().default(30),
+  /** Whether streams have `logs` events; the documented events are `output`, `error` and `done`. */
+  stream_logs: z.boolean().default(false),
   /** Credit in US dollars below which creates get the budget on the next line. */
   low_credit_usd: z.number().nonnegative().default(5),
   low_credit_creates_per_minute: z.number().positive().default(6),
@@ -38,7 +59,7 @@ export const habitsSchema = z.strictObject({
   /** Whether webhooks include `total_time`: the recorded ones do not. */
   total_time_in_webhooks: z.boolean().default(false),
   /** The body of a 404. */
-  not_found_body: z.enum(['detail', 'titled', 'html']).default('detail'),
+  not_found_body: z.enum(['detail', 'titled', 'short', 'html']).default('detail'),
   /** Status for cancelling a finished prediction; 200 returns it unchanged. */
   cancel_finished_code: z
     .union([z.literal(200), z.literal(400), z.literal(404), z.literal(409), z.literal(422)])

@@ -1,5 +1,6 @@
 import { fileTypeFromBuffer } from 'file-type'
 import sharp from 'sharp'
+import { ownerOf } from './accounts.ts'
 import type { Blobs } from './blobs.ts'
 import type { InputsReady } from './book-state.ts'
 import { bytesOfDataUri } from './data-uri.ts'
@@ -23,17 +24,17 @@ interface Parts {
   clock: Clock
   habits: () => Habits
   /** A file that this simulator serves at the URL; null: removed; undefined: another host's URL. */
-  own: (url: URL) => Promise<Buffer | null | undefined>
+  own: (url: URL, account: string) => Promise<Buffer | null | undefined>
   stopping: AbortSignal
 }
 
 export function createInputFiles({ blobs, clock, habits, own, stopping }: Parts): InputFiles {
-  async function bytesOf(address: unknown): Promise<Download> {
+  async function bytesOf(address: unknown, account: string): Promise<Download> {
     if (typeof address !== 'string') return { error: 'The input names no file' }
     if (address.startsWith('data:')) return fromDataUri(address)
     const url = URL.parse(address)
     if (url === null || !/^https?:$/.test(url.protocol)) return { error: `Invalid URL '${shortened(address)}'` }
-    const bytes = await own(url)
+    const bytes = await own(url, account)
     if (bytes === null) return { error: `404 Client Error: Not Found for url: ${address}` }
     if (bytes !== undefined) return { bytes }
     return download(url, { limit: habits().max_file_bytes, stopping })
@@ -43,7 +44,7 @@ export function createInputFiles({ blobs, clock, habits, own, stopping }: Parts)
     async fetch(prediction, model) {
       const inputs: Record<string, StoredInput> = {}
       for (const { field, what } of inputFields(model)) {
-        const got = await bytesOf(prediction.input[field])
+        const got = await bytesOf(prediction.input[field], ownerOf(prediction))
         if ('error' in got) return { at: clock.now(), inputs, error: got.error }
         const about = await examine(got.bytes, what, field)
         if ('error' in about) return { at: clock.now(), inputs, error: about.error }

@@ -1,3 +1,4 @@
+import { ownerOf } from './accounts.ts'
 import type { Blobs } from './blobs.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Habits } from './habits.ts'
@@ -11,6 +12,7 @@ import { contentMarks, type ViewContext, webhookBodyOf } from './prediction-view
 import type { OutputFiles } from './output-files.ts'
 import { metricsOf, reportedMetrics } from './run-metrics.ts'
 import { billedSecondsOf, costOf } from './run-plan.ts'
+import { FILES_AT } from './run-stages.ts'
 import type { WebhookSender } from './webhook-sender.ts'
 
 /**
@@ -43,14 +45,20 @@ interface Parts {
 
 interface Running {
   timer: Timer | undefined
-  /** The last announced state, and its time. */
-  output: number
-  logs: number
-  announcedAt: number
+  /** What was announced last of each, and when. */
+  output: Announced
+  logs: Announced
 }
 
-/** Shortest interval between `output` and `logs` webhooks. */
-const THROTTLE_MS = 500
+interface Announced {
+  mark: number
+  at: number
+}
+
+/** Shortest interval between two `logs` webhooks. */
+const LOGS_THROTTLE_MS = 500
+/** Shortest interval between two looks at a run, where each output is announced. */
+const LOOK_EVERY_MS = 5
 /** Smallest `predict_time`, as recorded for a cancel right after the create. */
 const CANCELED_BEFORE_START_MS = 0.003
 
@@ -76,16 +84,34 @@ export function createLifeCycle(parts: Parts): LifeCycle {
       announceStart(prediction, model, startedAt)
     }
     if (end !== null && end.at <= now) {
-      if (end.status === 'succeeded') announceProgress(prediction, model, run, end.at)
+      if (end.status === 'succeeded') announceProgress(prediction, model, run, end.at, 'last')
       return finish(prediction, model, end)
     }
     announceProgress(prediction, model, run, now)
-    schedule(prediction, run, nextStepAt(prediction, startedAt, end, now) - now)
+    schedule(prediction, run, nextStepAt(prediction, run, startedAt, end, now) - now)
   }
 
   function schedule(prediction: Prediction, run: Running, ms: number): void {
     if (ms === Infinity) return
     run.timer = clock.after(Math.ceil(Math.max(0, ms)), () => step(prediction))
+  }
+
+  function nextStepAt(
+    prediction: Prediction,
+    run: Running,
+    startedAt: number | null,
+    end: RunEnd | null,
+    now: number,
+  ): number {
+    const endAt = end?.at ?? Infinity
+    if (startedAt === null) return endAt
+    if (startedAt > now) return Math.min(startedAt, endAt)
+    const filesAt = startedAt + prediction.plan.runForMs * FILES_AT
+    const looks = progressEvents(prediction).map((event) => {
+      const next = run[event].at + throttleOf(event)
+      return next > now ? next : now + Math.max(throttleOf(event), LOOK_EVERY_MS)
+    })
+    return Math.min(endAt, ...looks, looks.length > 0 && filesAt > now ? filesAt : Infinity)
   }
 
   function announceStart(prediction: Prediction, model: Model, startedAt: number): void {
@@ -94,13 +120,19 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     announce('start', prediction, model, startedAt, 0, habits().start_status)
   }
 
-  function announceProgress(prediction: Prediction, model: Model, run: Running, now: number): void {
-    if (!watchesProgress(prediction) || now - run.announcedAt < THROTTLE_MS) return
+  const throttleOf = (event: 'output' | 'logs') =>
+    event === 'output' ? habits().output_webhook_seconds * 1000 : LOGS_THROTTLE_MS
+
+  /** @param isLast an output that was held back is announced now: there is no later moment */
+  function announceProgress(prediction: Prediction, model: Model, run: Running, now: number, isLast?: 'last'): void {
+    const due = progressEvents(prediction).filter(
+      (event) => now - run[event].at >= throttleOf(event) || (isLast !== undefined && event === 'output'),
+    )
+    if (due.length === 0) return
     const marks = contentMarks(prediction, contextOf(prediction, model, now))
-    for (const event of ['output', 'logs'] as const) {
-      if (!prediction.events.includes(event) || marks[event] <= run[event]) continue
-      run[event] = marks[event]
-      run.announcedAt = now
+    for (const event of due) {
+      if (marks[event] <= run[event].mark) continue
+      run[event] = { mark: marks[event], at: now }
       announce(event, prediction, model, now, marks[event])
     }
   }
@@ -126,7 +158,8 @@ export function createLifeCycle(parts: Parts): LifeCycle {
   function announceEnd(prediction: Prediction, model: Model): void {
     const silent = prediction.end?.status === 'aborted' && !habits().completed_on_aborted
     const settled = () => book.markSettled(prediction)
-    if (prediction.webhook === null || !prediction.events.includes('completed') || silent) return settled()
+    const { webhook } = prediction
+    if (webhook === null || !isHttp(webhook) || !prediction.events.includes('completed') || silent) return settled()
     announce('completed', prediction, model, clock.now(), 0, undefined, settled)
   }
 
@@ -140,12 +173,13 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     settled?: () => void,
   ): void {
     const { webhook } = prediction
-    if (webhook === null || !prediction.events.includes(event)) return
+    if (webhook === null || !prediction.events.includes(event) || !isHttp(webhook)) return
     const send = () => {
       if (isStopped) return
       const id = messageId(book.identity.privateKey, prediction.id, event, sequence)
       const body = webhookBodyOf(prediction, contextOf(prediction, model, now), status)
-      webhooks.send({ id, event, url: webhook, body, prediction: prediction.id }, settled)
+      const account = ownerOf(prediction)
+      webhooks.send({ id, event, url: webhook, body, prediction: prediction.id, account }, settled)
     }
     const preparation = files.prepare(prediction)
     if (preparation === null) send()
@@ -157,7 +191,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
 
   function begin(prediction: Prediction): void {
     if (isStopped) return
-    const run: Running = { timer: undefined, output: 0, logs: 0, announcedAt: 0 }
+    const run: Running = { timer: undefined, output: { mark: 0, at: 0 }, logs: { mark: 0, at: 0 } }
     running.set(prediction.id, run)
     step(prediction)
     if (prediction.inputs === null && prediction.plan.startAfterMs !== null) {
@@ -223,11 +257,9 @@ export function createLifeCycle(parts: Parts): LifeCycle {
   }
 }
 
-const watchesProgress = ({ webhook, events }: Prediction) =>
-  webhook !== null && (events.includes('output') || events.includes('logs'))
+/** The events of a run's progress that its webhook gets. */
+const progressEvents = ({ webhook, events }: Prediction) =>
+  webhook === null ? [] : (['output', 'logs'] as const).filter((event) => events.includes(event))
 
-function nextStepAt(prediction: Prediction, startedAt: number | null, end: RunEnd | null, now: number): number {
-  const endAt = end?.at ?? Infinity
-  if (startedAt !== null && startedAt > now) return Math.min(startedAt, endAt)
-  return startedAt !== null && watchesProgress(prediction) ? Math.min(now + THROTTLE_MS, endAt) : endAt
-}
+/** A webhook that is no such URL is accepted by default and gets nothing. */
+const isHttp = (webhook: string) => /^https?:$/.test(URL.parse(webhook)?.protocol ?? '')

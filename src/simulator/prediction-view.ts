@@ -27,7 +27,7 @@ export function viewOf(prediction: Prediction, context: ViewContext): Record<str
  * @param status replaces the current status
  */
 export function webhookBodyOf(prediction: Prediction, context: ViewContext, status?: string): string {
-  const { source: _, ...rest } = view(prediction, context, 9)
+  const { source: _, webhook_events_filter: __, ...rest } = view(prediction, context, 9)
   const { total_time: totalTime, ...metrics } = rest.metrics
   const shown = totalTime === undefined || !context.habits.total_time_in_webhooks ? metrics : rest.metrics
   const body = withEmptyFields({ ...rest, metrics: shown, ...(status === undefined ? {} : { status }) }, context.habits)
@@ -93,6 +93,7 @@ function view(prediction: Prediction, context: ViewContext, digits: 6 | 9) {
     ...(prediction.deadlineAt === null ? {} : { deadline: timestamp(prediction.deadlineAt, 3) }),
     ...(prediction.deployment === null ? {} : { deployment: prediction.deployment.split('/')[1] }),
     ...(prediction.webhook === null ? {} : { webhook: prediction.webhook }),
+    ...(prediction.filtered === true && habits.echo_events_filter ? { webhook_events_filter: prediction.events } : {}),
     metrics: prediction.metrics,
     urls: {
       cancel: `${base}/cancel`,

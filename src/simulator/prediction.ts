@@ -69,6 +69,8 @@ export interface Prediction {
   version: string
   /** `owner/name`, when it was created through a deployment. */
   deployment: string | null
+  /** The account that has it; absent: the shared one. */
+  account?: string
   input: Record<string, unknown>
   /** The input files: null until fetched; absent when the model takes none. */
   inputs?: Record<string, StoredInput> | null
@@ -77,6 +79,8 @@ export interface Prediction {
   origin: string
   webhook: string | null
   events: WebhookEvent[]
+  /** Whether the create named the events. */
+  filtered?: true
   deadlineAt: number | null
   plan: RunPlan
   end: RunEnd | null

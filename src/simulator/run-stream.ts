@@ -25,6 +25,8 @@ interface StreamParts {
   waitForEnd: (ms: number) => Promise<void>
   isGone: () => boolean
   timeoutMs: number
+  /** Whether there are `logs` events. */
+  withLogs: boolean
 }
 
 const TIMEOUT_COMMENT = ':408: 408 Request Timeout\n\n'
@@ -49,9 +51,11 @@ export async function* streamOf(parts: StreamParts): AsyncGenerator<string> {
   }
 }
 
-function eventsOf({ prediction, model, fileUrl }: StreamParts): StreamEvent[] {
+function eventsOf({ prediction, model, fileUrl, withLogs }: StreamParts): StreamEvent[] {
+  const outputs = outputsOf(prediction, model, fileUrl)
+  if (!withLogs) return outputs
   const lines = logLinesOf(prediction, model).map(({ at, line }) => ({ at, event: 'logs' as const, data: `${line}\n` }))
-  return [...lines, ...outputsOf(prediction, model, fileUrl)].toSorted((a, b) => a.at - b.at)
+  return [...lines, ...outputs].toSorted((a, b) => a.at - b.at)
 }
 
 function outputsOf(prediction: Prediction, model: Model, fileUrl: (name: string) => string): StreamEvent[] {

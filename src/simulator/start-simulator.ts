@@ -1,4 +1,6 @@
+import { webhookSecretOf } from './accounts.ts'
 import { openBlobs } from './blobs.ts'
+import { createBudgets } from './budgets.ts'
 import { type ClockKind, createClock } from './clock.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
@@ -17,7 +19,6 @@ import { routesOf } from './routes/index.ts'
 import type { Services } from './routes/services.ts'
 import { createStubs } from './stubs.ts'
 import { createTestKit, type TestKit } from './test-kit.ts'
-import { createTokenBucket } from './token-bucket.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 
 export interface SimulatorOptions {
@@ -90,7 +91,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const stopping = new AbortController()
   const webhooks = createWebhookSender({
     clock,
-    secret: () => book.identity.webhookSecret,
+    secret: (account) => webhookSecretOf(book.identity.webhookSecret, account),
     habits: () => habits.current,
     faults,
     count: (name) => book.countWebhook(name),
@@ -127,11 +128,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     files,
     blobs,
     habits,
-    buckets: {
-      creates: createTokenBucket(() => createsPerMinute, options.burst ?? createsPerMinute, clock.elapsed),
-      reads: createTokenBucket(() => readsPerMinute, options.burst ?? readsPerMinute, clock.elapsed),
-      lowCredit: createTokenBucket(() => habits.current.low_credit_creates_per_minute, 1, clock.elapsed),
-    },
+    budgets: createBudgets({
+      createsPerMinute,
+      readsPerMinute,
+      burst: options.burst,
+      habits: () => habits.current,
+      now: clock.elapsed,
+    }),
     speed: options.speed ?? 1,
     stopping: stopping.signal,
   }

@@ -17,14 +17,14 @@ export interface Taken {
  * requests cost nothing.
  * @param now milliseconds of a clock that never goes backwards
  */
-export function createTokenBucket(perMinute: () => number, capacity: number, now: () => number): TokenBucket {
-  let tokens = capacity
+export function createTokenBucket(perMinute: () => number, capacity: () => number, now: () => number): TokenBucket {
+  let tokens = capacity()
   let at = now()
   return {
     take() {
       const time = now()
       const perMillisecond = perMinute() / 60_000
-      tokens = Math.min(capacity, tokens + (time - at) * perMillisecond)
+      tokens = Math.min(capacity(), tokens + (time - at) * perMillisecond)
       at = time
       const allowed = tokens >= 1
       if (allowed) tokens -= 1
@@ -32,7 +32,7 @@ export function createTokenBucket(perMinute: () => number, capacity: number, now
       return { allowed, remaining: Math.floor(tokens), resetSeconds: Math.ceil(missing / perMillisecond / 1000) }
     },
     refill() {
-      tokens = capacity
+      tokens = capacity()
       at = now()
     },
   }

@@ -11,6 +11,8 @@ export interface Upload {
   createdAt: number
   /** Age added by the movable clock. */
   agedMs: number
+  /** The account that has it; absent: the shared one. */
+  account?: string
 }
 
 /** Replicate keeps uploaded files for 24 hours. */

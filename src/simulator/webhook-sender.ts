@@ -14,6 +14,8 @@ export interface WebhookMessage {
   url: string
   body: string
   prediction: string
+  /** Whose secret signs it. */
+  account: string
 }
 
 export interface WebhookSender {
@@ -26,7 +28,7 @@ export interface WebhookSender {
 
 interface Parts {
   clock: Clock
-  secret: () => string
+  secret: (account: string) => string
   habits: () => Habits
   faults: Faults
   count: (name: keyof WebhookCounts) => void
@@ -149,11 +151,11 @@ export function createWebhookSender({ clock, secret, habits, faults, count, log 
     }
   }
 
-  function headersOf({ id, event, body }: WebhookMessage): Record<string, string> {
+  function headersOf({ id, event, body, account }: WebhookMessage): Record<string, string> {
     const old = faults.strike('webhooks', 'old_timestamp', event)?.seconds ?? 0
     // The receiver compares it with its own time, which nobody has advanced.
     const timestamp = Math.floor(Date.now() / 1000 - old)
-    const right = signWebhook(secret(), id, timestamp, body)
+    const right = signWebhook(secret(account), id, timestamp, body)
     const wrong = () => signWebhook(newWebhookSecret(), id, timestamp, body)
     const isWrong = faults.strike('webhooks', 'wrong_signature', event) !== null
     const areTwo = faults.strike('webhooks', 'two_signatures', event) !== null

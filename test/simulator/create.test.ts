@@ -95,9 +95,11 @@ describe('refusals', () => {
     expect(none.headers.get('content-type')).toBe('application/problem+json')
     expect(none.body).toEqual({
       title: 'Unauthenticated',
-      detail: 'You did not pass a valid authentication token',
+      detail: 'You did not pass an authentication token',
       status: 401,
     })
+    const wrong = await simulator.get('account', { authorization: 'Basic abc' })
+    expect([wrong.status, wrong.body.detail]).toEqual([401, 'You did not pass a valid authentication token'])
     expect((await simulator.get('account', { authorization: 'Token r8_x' })).status).toBe(200)
     expect((await simulator.books()).counts.created).toBe(0)
   })
@@ -113,6 +115,8 @@ describe('refusals', () => {
       title: 'Input validation failed',
       invalid_fields: [{ type: 'required', field: 'input', description: 'prompt is required' }],
     })
+    const nothing = await simulator.create({ prompt: 'x', seed: null })
+    expect(nothing.body.detail).toBe('- input.seed: Invalid type. Expected: integer, given: null\n')
     const several = await simulator.create({ prompt: 1, num_outputs: 9, output_format: 'gif', output_quality: -1 })
     const types = several.body.invalid_fields.map((one: { type: string; field: string }) => [one.type, one.field])
     expect(Object.fromEntries(types)).toEqual({
@@ -132,6 +136,7 @@ describe('refusals', () => {
     expect(extra.body.invalid_fields).toEqual([
       { type: 'additional_property_not_allowed', field: '', description: 'Additional property model is not allowed' },
     ])
+    await simulator.post('/_sim/habits', { wrong_webhooks: 'refused' })
     for (const more of [{ webhook: 'not a url' }, { webhook: 'ftp://x/' }, { webhook_events_filter: ['never'] }]) {
       expect((await simulator.create({ prompt: 'x' }, more)).status).toBe(422)
     }
@@ -141,7 +146,10 @@ describe('refusals', () => {
     expect((await simulator.post(FLUX, '{"input":')).status).toBe(400)
     expect((await simulator.post('models/replicate/hello-world/predictions', { input: {} })).status).toBe(404)
     expect((await simulator.get('predictions/nothing')).status).toBe(404)
-    expect((await simulator.call('DELETE', 'predictions')).status).toBe(405)
+    const method = await simulator.call('DELETE', 'predictions')
+    expect([method.status, method.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
+    const nothing = await simulator.post('predictions', { version: 'invalid' })
+    expect(nothing.body.title).toBe('Invalid version or not permitted')
     expect((await simulator.books()).counts.created).toBe(0)
   })
 })

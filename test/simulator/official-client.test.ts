@@ -103,7 +103,7 @@ test('stream: text as it is written, readable files, and errors', async () => {
     kinds.add(event.event)
     text += event.toString()
   }
-  expect(kinds).toEqual(new Set(['logs', 'output', 'done']))
+  expect(kinds).toEqual(new Set(['output', 'done']))
   expect(text).toMatch(/^# Bees\n\n[^]*\n$/)
   const [{ id }] = (await simulator.get('predictions')).body.results
   expect((await finished(simulator, id)).output.join('')).toBe(text)

@@ -15,7 +15,12 @@ describe('list', () => {
     const second = await simulator.get(first.body.next)
     const third = await simulator.get(second.body.next)
     expect(third.body.next).toBeNull()
-    const listed = [first, second, third].flatMap(({ body }) => body.results.map((one: { id: string }) => one.id))
+    const idsOf = ({ body }: { body: { results: { id: string }[] } }) => body.results.map(({ id }) => id)
+    const back = await simulator.get(third.body.previous)
+    expect(idsOf(back)).toEqual(idsOf(second))
+    const start = await simulator.get(back.body.previous)
+    expect([idsOf(start), start.body.previous]).toEqual([idsOf(first), null])
+    const listed = [first, second, third].flatMap(idsOf)
     expect(listed).toEqual(ids)
 
     const { body: oldest } = await simulator.get(`predictions/${ids.at(-1)}`)

@@ -131,7 +131,8 @@ describe('a response', () => {
       expect(answer.status).toBe(404)
       return answer.body
     }
-    expect(await body('detail')).toEqual({ detail: 'Prediction not found', status: 404 })
+    expect(await body('detail')).toEqual({ detail: 'The requested resource could not be found.', status: 404 })
+    expect(await body('short')).toEqual({ detail: 'Not found.' })
     expect(await body('titled')).toMatchObject({ title: 'Not found', status: 404 })
     expect(await body('html')).toContain('<html>')
   })
@@ -145,13 +146,13 @@ describe('a response', () => {
 })
 
 describe('Prefer: wait with the first output, as recorded in 2024', () => {
-  test('text: three tokens while it is processing', async () => {
+  test('text: all of it and an empty token while it is processing', async () => {
     const simulator = await simulatorFor({ habits: { wait_answers: 'first_output' }, speed: 50 })
     const { status, body } = await simulator.post(GEMINI, { input: { prompt: 'bees' } }, { prefer: 'wait' })
-    expect([status, body.status, body.output.length, body.metrics]).toEqual([201, 'processing', 3, {}])
+    expect([status, body.status, body.output.at(-1), body.metrics]).toEqual([201, 'processing', '', {}])
     expect(body.completed_at).toBeUndefined()
     const done = await finished(simulator, body.id)
-    expect(done.output.slice(0, 3)).toEqual(body.output)
+    expect([...done.output, '']).toEqual(body.output)
   })
 
   test('pictures: data URIs while it is processing; without an early output it waits for completion', async () => {

@@ -19,8 +19,12 @@ const problem = (body: Problem, headers: Record<string, string> = {}): Reply => 
   problem: true,
 })
 
-export const unauthenticated = () =>
-  problem({ title: 'Unauthenticated', detail: 'You did not pass a valid authentication token', status: 401 })
+export const unauthenticated = (why: 'no token' | 'invalid token' = 'invalid token') =>
+  problem({
+    title: 'Unauthenticated',
+    detail: `You did not pass ${why === 'no token' ? 'an' : 'a valid'} authentication token`,
+    status: 401,
+  })
 
 export const insufficientCredit = () =>
   problem({
@@ -33,18 +37,32 @@ export const insufficientCredit = () =>
 export const forbidden = () =>
   problem({ title: 'Forbidden', detail: 'You do not have permission to perform this action.', status: 403 })
 
-/** The real body of a 404 is not confirmed; the habit `not_found_body` changes it. */
-export const notFound = (what: string) => problem({ detail: `${what} not found`, status: 404 })
+const NOT_FOUND = { detail: 'The requested resource could not be found.', status: 404 }
 
-export const titledNotFound = () =>
-  problem({ title: 'Not found', detail: 'The requested resource could not be found.', status: 404 })
+/** The body as it was seen in 2024 and 2025; the habit `not_found_body` changes it. */
+export const notFound = () => problem(NOT_FOUND)
+
+export const titledNotFound = () => problem({ title: 'Not found', ...NOT_FOUND })
+
+/** As the address of a version answers whose id is none. */
+export const shortNotFound = (): Reply => ({
+  kind: 'json',
+  status: 404,
+  body: { detail: 'Not found.' },
+  headers: {},
+  problem: true,
+})
+
+/** The files API documents its own text. */
+export const fileNotFound = () => problem({ detail: 'File not found', status: 404 })
 
 export const alreadyOver = (status: number) => problem({ detail: 'The prediction has already completed', status })
 
 export const fileTooLarge = (limit: number) =>
   problem({ detail: `Files must be less than ${Math.round(limit / 1024 / 1024)}MB in size`, status: 413 })
 
-export const methodNotAllowed = (method: string) => problem({ detail: `Method "${method}" not allowed.`, status: 405 })
+export const methodNotAllowed = (method: string, allowed: readonly string[]) =>
+  problem({ detail: `Method "${method}" not allowed.`, status: 405 }, { allow: allowed.join(', ') })
 
 export const malformed = (detail: string) => problem({ title: 'Bad request', detail, status: 400 })
 

@@ -9,6 +9,8 @@ export interface SimulatorRequest {
   params: Readonly<Record<string, string>>
   query: URLSearchParams
   headers: IncomingHttpHeaders
+  /** The user name of the token's account; empty where no token is needed. */
+  account: string
   /** Scheme, host and port that the client used. */
   origin: string
   /** Reads the raw body on demand. */
@@ -18,27 +20,29 @@ export interface SimulatorRequest {
 export type Handler = (request: SimulatorRequest) => Reply | Promise<Reply>
 
 export interface Route {
-  method: 'GET' | 'POST' | 'DELETE'
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE' | 'QUERY'
   /** `:name` stands for one part of the path. */
   path: string
   handler: Handler
 }
 
-export type Match = { handler: Handler; params: Record<string, string> } | 'wrong method' | null
+/** `allowed`: the path exists, with other methods. */
+export type Match = { handler: Handler; params: Record<string, string> } | { allowed: string[] } | null
 
 export function createRouter(routes: readonly Route[]): (method: string, path: string) => Match {
   const compiled = routes.map((route) => ({ ...route, parts: route.path.split('/') }))
   return (method, path) => {
     const parts = path.replace(/(.)\/$/, '$1').split('/')
-    let seen = false
+    const allowed = new Set<string>()
     for (const route of compiled) {
       const params = matchParts(route.parts, parts)
       if (params === null) continue
       if (route.method === method || (method === 'HEAD' && route.method === 'GET'))
         return { handler: route.handler, params }
-      seen = true
+      allowed.add(route.method)
+      if (route.method === 'GET') allowed.add('HEAD')
     }
-    return seen ? 'wrong method' : null
+    return allowed.size > 0 ? { allowed: [...allowed] } : null
   }
 }
 

@@ -32,13 +32,14 @@ export async function startHttpServer(
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET'
     const url = URL.parse(`http://simulator${request.url ?? '/'}`)
-    if (url === null) return write(request, response, notFound('Resource'))
+    if (url === null) return write(request, response, notFound())
     const asked: SimulatorRequest = {
       method,
       path: url.pathname,
       params: {},
       query: url.searchParams,
       headers: request.headers,
+      account: '',
       origin: originOf(request),
       readBody: (limit) => readBody(request, limit),
     }
@@ -52,8 +53,8 @@ export async function startHttpServer(
 
   async function answer(request: SimulatorRequest): Promise<Reply> {
     const found = match(request.method, request.path)
-    if (found === null) return notFound('Resource')
-    if (found === 'wrong method') return methodNotAllowed(request.method)
+    if (found === null) return notFound()
+    if ('allowed' in found) return methodNotAllowed(request.method, found.allowed)
     return found.handler({ ...request, params: found.params })
   }
 

@@ -11,7 +11,7 @@ export interface InvalidField {
 
 export type Validator = (value: unknown, field: string) => InvalidField[]
 
-const ajv = new Ajv({ allErrors: true, strict: false })
+const ajv = new Ajv({ allErrors: true, strict: false, verbose: true })
 formats.default(ajv)
 
 export function createValidator(schema: InputSchema): Validator {
@@ -19,13 +19,16 @@ export function createValidator(schema: InputSchema): Validator {
   return (value, field) => (validate(value) ? [] : (validate.errors ?? []).map((error) => toInvalidField(error, field)))
 }
 
-type Wording = (params: Record<string, unknown>, field: string) => { type: string; description: string }
+type Wording = (params: Record<string, unknown>, field: string, given: unknown) => { type: string; description: string }
 
 const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 const WORDINGS: Record<string, Wording> = {
   required: (params) => ({ type: 'required', description: `${text(params['missingProperty'])} is required` }),
-  type: (params) => ({ type: 'invalid_type', description: `Invalid type. Expected: ${text(params['type'])}` }),
+  type: (params, _field, given) => ({
+    type: 'invalid_type',
+    description: `Invalid type. Expected: ${text(params['type'])}, given: ${typeName(given)}`,
+  }),
   enum: (params, field) => ({ type: 'enum', description: `${field} must be one of the following: ${allowed(params)}` }),
   minimum: (params) => ({
     type: 'number_gte',
@@ -60,6 +63,12 @@ const WORDINGS: Record<string, Wording> = {
   }),
 }
 
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'array'
+  return Number.isInteger(value) ? 'integer' : typeof value
+}
+
 const allowed = (params: Record<string, unknown>) =>
   Array.isArray(params['allowedValues']) ? params['allowedValues'].map((value) => JSON.stringify(value)).join(', ') : ''
 
@@ -69,5 +78,5 @@ function toInvalidField(error: ErrorObject, root: string): InvalidField {
   const wording = WORDINGS[error.keyword]
   const params: Record<string, unknown> = error.params
   if (wording === undefined) return { type: error.keyword, field, description: error.message ?? 'is not valid' }
-  return { field, ...wording(params, field) }
+  return { field, ...wording(params, field, error.data) }
 }

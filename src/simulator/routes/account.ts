@@ -1,17 +1,17 @@
+import { SHARED_ACCOUNT, webhookSecretOf } from '../accounts.ts'
 import { json } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
 import type { Services } from './services.ts'
 
-/** Every token belongs to the same account. */
-export const USERNAME = 'acme'
+/** An account as the API shows it. */
+export const showAccount = (username: string) => ({
+  ...(username === SHARED_ACCOUNT ? { type: 'organization' } : { type: 'user' }),
+  username,
+  name: username === SHARED_ACCOUNT ? 'Acme Corp, Inc.' : username,
+  github_url: `https://github.com/${username}`,
+})
 
-export const getAccount: Handler = () =>
-  json(200, {
-    type: 'organization',
-    username: USERNAME,
-    name: 'Acme Corp, Inc.',
-    github_url: 'https://github.com/acme',
-  })
+export const getAccount: Handler = ({ account }) => json(200, showAccount(account))
 
 export const listHardware: Handler = () =>
   json(200, [
@@ -21,5 +21,5 @@ export const listHardware: Handler = () =>
   ])
 
 export function getWebhookSecret({ book }: Services): Handler {
-  return () => json(200, { key: book.identity.webhookSecret })
+  return ({ account }) => json(200, { key: webhookSecretOf(book.identity.webhookSecret, account) })
 }

@@ -103,7 +103,7 @@ function changeCredit(services: Services): Handler {
     const parsed = creditSchema.safeParse(body)
     if (!parsed.success) return unprocessable('Invalid credit', fieldsOf(parsed.error))
     services.book.setCredit({ usd: parsed.data.usd, paymentMethod: parsed.data.payment_method })
-    services.buckets.lowCredit.refill()
+    services.budgets.refill('lowCredit')
     return json(200, showCredit(services))
   })
 }
@@ -155,7 +155,7 @@ function reset(services: Services): Handler {
 }
 
 export function resetAll(services: Services): void {
-  const { book, faults, stubs, requests, lifeCycle, webhooks, files, blobs, buckets } = services
+  const { book, faults, stubs, requests, lifeCycle, webhooks, files, blobs, budgets } = services
   lifeCycle.forget()
   webhooks.forget()
   faults.clear()
@@ -164,5 +164,5 @@ export function resetAll(services: Services): void {
   book.reset()
   files.forgetAll()
   blobs.clear()
-  for (const bucket of Object.values(buckets)) bucket.refill()
+  budgets.refill()
 }

@@ -1,3 +1,5 @@
+import { ownedBy } from '../accounts.ts'
+import type { Habits } from '../habits.ts'
 import { newId } from '../identifiers.ts'
 import { invalidHeader, invalidInput, invalidVersion, malformed, notFound, tooLarge } from '../http/problem.ts'
 import { cut, json, type Reply } from '../http/reply.ts'
@@ -23,7 +25,8 @@ interface Target {
   deployment: string | null
 }
 
-type FindTarget = (request: SimulatorRequest, body: CreateBody) => Target | Reply
+/** @param version of the body, if it is text; null: there is none, where one is required */
+type FindTarget = (request: SimulatorRequest, version: string | null) => Target | Reply | null
 
 interface CreateBody {
   version?: string
@@ -39,7 +42,7 @@ const bodySchema = (required: string[]) => ({
   properties: {
     ...(required.includes('version') ? { version: { type: 'string' } } : {}),
     input: { type: 'object' },
-    webhook: { type: 'string', format: 'uri' },
+    webhook: { type: 'string' },
     webhook_events_filter: { type: 'array', items: { type: 'string', enum: WEBHOOK_EVENTS } },
     stream: { type: 'boolean' },
   },
@@ -51,7 +54,8 @@ const validateVersionedBody = createValidator(bodySchema(['version', 'input']))
 
 export function createByVersion(services: Services): Handler {
   const { catalogue } = services
-  return creation(services, validateVersionedBody, (request, { version = '' }) => {
+  return creation(services, validateVersionedBody, (request, version) => {
+    if (version === null) return null
     const [name, digits] = version.split(':')
     const official = digits === undefined ? catalogue.byName(version) : undefined
     if (official?.official === true) return { model: official, version: 'hidden', deployment: null }
@@ -67,7 +71,7 @@ export function createByModel(services: Services): Handler {
     const name = `${request.params['owner']}/${request.params['name']}`
     const model = services.catalogue.byName(name)
     if (model?.official === true) return { model, version: 'hidden', deployment: null }
-    return stubbedModel(services, request, 'hidden', name) ?? notFound('Model')
+    return stubbedModel(services, request, 'hidden', name) ?? notFound()
   })
 }
 
@@ -82,7 +86,7 @@ function stubbedModel({ stubs }: Services, request: SimulatorRequest, version: s
 export function createByDeployment(services: Services): Handler {
   return creation(services, validateBody, ({ params }) => {
     const found = services.catalogue.deployment(`${params['owner']}/${params['name']}`)
-    if (found === undefined) return notFound('Deployment')
+    if (found === undefined) return notFound()
     return { model: found.model, version: found.model.version, deployment: found.deployment.name }
   })
 }
@@ -121,16 +125,14 @@ function accept(
   validate: (body: unknown, field: string) => InvalidField[],
   findTarget: FindTarget,
 ): Prediction | Reply {
+  // An unknown version is the first that the real API complains about.
+  const target = findTarget(request, versionIn(value))
+  if (target !== null && 'kind' in target) return target
   const wrong = validate(value, '')
-  if (!isCreateBody(value, wrong)) return invalidInput(wrong)
+  if (target === null || !isCreateBody(value, wrong)) return invalidInput(wrong)
   const body = value
-  const target = findTarget(request, body)
-  if ('kind' in target) return target
   const { book, catalogue, habits } = services
-  const wrongInput = [
-    ...catalogue.validate(target.model, body.input),
-    ...wrongWebhook(body, habits.current.http_webhooks),
-  ]
+  const wrongInput = [...catalogue.validate(target.model, body.input), ...wrongWebhook(body, habits.current)]
   if (wrongInput.length > 0) return invalidInput(wrongInput)
   const cancelAfterMs = parseCancelAfter(request.headers['cancel-after'])
   if (cancelAfterMs === 'invalid') {
@@ -140,6 +142,13 @@ function accept(
   book.add(prediction)
   return prediction
 }
+
+function versionIn(value: unknown): string | null {
+  const { version } = isObject(value) ? value : {}
+  return typeof version === 'string' ? version : null
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 /** A value that passed validation has the form of the schema. */
 const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
@@ -169,12 +178,14 @@ function newPrediction(
     model: model.name,
     version,
     deployment,
+    ...ownedBy(request.account),
     input,
     ...(inputFields(model).length > 0 ? { inputs: null } : {}),
     seed,
     origin: request.origin,
     webhook: body.webhook ?? null,
     events: body.webhook_events_filter ?? ['output', 'completed'],
+    ...(body.webhook_events_filter === undefined ? {} : { filtered: true }),
     deadlineAt: cancelAfterMs === null ? null : createdAt + cancelAfterMs,
     plan: {
       ...plan,
@@ -203,22 +214,31 @@ async function respond(
   prediction: Prediction,
   newborn: object,
 ): Promise<Reply> {
+  const { habits } = services
   const prefer = parsePrefer(request.headers.prefer)
-  if (prefer === null) return json(201, newborn)
+  const location = { location: `${request.origin}/v1/predictions/${prediction.id}` }
+  if (prefer === null) return json(201, newborn, habits.current.location_header ? location : {})
   const early = await firstOutput(services, prediction, request.origin, prefer.seconds * 1000)
   if (early !== null) return json(201, early, { 'preference-applied': prefer.applied })
-  const code = prediction.end === null ? services.habits.current.unfinished_wait_code : 201
-  const view = await showPrediction(services, prediction, request.origin)
-  return json(code, view, {
-    'preference-applied': prefer.applied,
-    ...(prediction.end === null ? { location: `${request.origin}/v1/predictions/${prediction.id}` } : {}),
-  })
+  const applied = { 'preference-applied': prefer.applied }
+  const isOver = prediction.end !== null
+  const view =
+    isOver || habits.current.unfinished_wait_status === 'current'
+      ? await showPrediction(services, prediction, request.origin)
+      : newborn
+  return isOver
+    ? json(201, view, applied)
+    : json(habits.current.unfinished_wait_code, view, { ...applied, ...location })
 }
 
-function wrongWebhook({ webhook }: CreateBody, allowsHttp: boolean): InvalidField[] {
+function wrongWebhook(
+  { webhook }: CreateBody,
+  { http_webhooks: allowsHttp, wrong_webhooks: others }: Habits,
+): InvalidField[] {
   if (webhook === undefined) return []
   const protocol = URL.parse(webhook)?.protocol
-  if (protocol === 'https:' || (protocol === 'http:' && allowsHttp)) return []
+  const isAccepted = protocol === 'http:' ? allowsHttp : protocol === 'https:' || others === 'accepted'
+  if (isAccepted) return []
   return [{ type: 'format', field: 'webhook', description: 'Must be an HTTPS URL' }]
 }
 

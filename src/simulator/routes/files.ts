@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { notFound, otherStatus } from '../http/problem.ts'
+import { fileNotFound, otherStatus } from '../http/problem.ts'
 import { cut, empty, type Reply } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
 import type { OutputFile } from '../output-files.ts'
@@ -16,11 +16,11 @@ export function getFile(services: Services): Handler {
     const status = faults.strike('files', 'status')
     if (status !== null) return statusReply(status)
     const expired = faults.strike('files', 'expired')
-    if (expired !== null) return expired.code === 404 ? notFound('File') : otherStatus(expired.code)
+    if (expired !== null) return expired.code === 404 ? fileNotFound() : otherStatus(expired.code)
     const redirect = faults.strike('files', 'redirect')
     if (redirect !== null) return empty(redirect.code, { location: redirect.to })
     const file = await files.find(params['token'] ?? '', params['name'] ?? '')
-    if (file === null) return notFound('File')
+    if (file === null) return fileNotFound()
     const about = {
       'content-type': file.contentType,
       'cache-control': 'public,max-age=3600',

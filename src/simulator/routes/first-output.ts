@@ -1,18 +1,16 @@
 import type { Prediction } from '../prediction.ts'
 import { plannedEnd, startedAtOf } from '../prediction.ts'
 import { fileNames } from '../run-files.ts'
-import { FILES_AT, THINKING } from '../run-stages.ts'
+import { FILES_AT } from '../run-stages.ts'
 import { tokensOf } from '../run-content.ts'
 import type { Services } from './services.ts'
 import { showPrediction } from './show-prediction.ts'
 
-/** Tokens that a language model has written when the create returns. */
-const FIRST_TOKENS = 3
 const LOOK_EVERY_MS = 200
 
 /**
  * Waits until the run is over or the time has passed. With the habit `first_output` it returns earlier, as recorded in
- * 2024: the prediction still `processing`, with its first tokens or with its files as data URIs.
+ * 2024: the prediction still `processing`, with its text and an empty token after it, or with its files as data URIs.
  * @returns null at completion or timeout, without a first output
  */
 export async function firstOutput(
@@ -44,14 +42,14 @@ function firstOutputAt({ catalogue }: Services, prediction: Prediction): number 
   const end = prediction.end ?? plannedEnd(prediction)
   if (startedAt === null || end?.status !== 'succeeded') return null
   const model = catalogue.ofPrediction(prediction)
-  if (model.output.kind === 'text') return startedAt + prediction.plan.runForMs * THINKING
-  return fileNames(prediction, model).length > 0 ? startedAt + prediction.plan.runForMs * FILES_AT : null
+  const hasEarly = model.output.kind === 'text' || fileNames(prediction, model).length > 0
+  return hasEarly ? startedAt + prediction.plan.runForMs * FILES_AT : null
 }
 
 async function early(services: Services, prediction: Prediction, origin: string, at: number): Promise<object> {
   const { completed_at: _, ...view } = await showPrediction(services, prediction, origin, at)
   const model = services.catalogue.ofPrediction(prediction)
   const isText = model.output.kind === 'text'
-  const output = isText ? tokensOf(prediction, model).slice(0, FIRST_TOKENS) : await services.files.dataUris(prediction)
+  const output = isText ? [...tokensOf(prediction, model), ''] : await services.files.dataUris(prediction)
   return { ...view, status: 'processing', metrics: {}, output }
 }

@@ -1,3 +1,4 @@
+import { accountOf } from '../accounts.ts'
 import type { StatusFault } from '../faults.ts'
 import {
   forbidden,
@@ -7,30 +8,37 @@ import {
   reducedLimit,
   type RetryHint,
   serverError,
+  shortNotFound,
   throttled,
   titledNotFound,
   unauthenticated,
 } from '../http/problem.ts'
 import { cut, html, json, type Reply } from '../http/reply.ts'
 import type { Handler } from '../http/router.ts'
+import { tokenOf } from './request-headers.ts'
 import type { Services } from './services.ts'
 
 /** Wrappers around a handler: `authenticated(services, limited(services, 'reads', faulty(services, 'get', handler)))`. */
 
-const TOKEN = /^(bearer|token) +\S+$/i
-
-/** Requires a token; any token is valid. */
+/** Requires a valid token. */
 export const authenticated =
-  (handler: Handler): Handler =>
-  (request) =>
-    TOKEN.test(request.headers.authorization ?? '') ? handler(request) : unauthenticated()
+  ({ habits }: Services, handler: Handler): Handler =>
+  (request) => {
+    const { authorization = '' } = request.headers
+    if (authorization === '') return unauthenticated('no token')
+    const token = tokenOf(request.headers)
+    const account = token === null ? null : accountOf(token, habits.current)
+    return account === null ? unauthenticated('invalid token') : handler({ ...request, account })
+  }
 
 export const limited =
-  (services: Services, kind: 'creates' | 'reads', handler: Handler): Handler =>
+  (services: Services, kind: 'creates' | 'reads' | 'gets', handler: Handler): Handler =>
   async (request) => {
-    const { buckets, book, habits } = services
+    const { budgets, book, habits } = services
     const reason = kind === 'creates' ? reasonOfReducedLimit(services) : undefined
-    const { allowed, remaining, resetSeconds } = buckets[reason === undefined ? kind : 'lowCredit'].take()
+    const separate = kind === 'gets' && habits.current.prediction_gets_per_minute === null ? 'reads' : kind
+    const bucket = reason === undefined ? separate : 'lowCredit'
+    const { allowed, remaining, resetSeconds } = budgets.of(request.account)[bucket].take()
     const headers = { 'ratelimit-remaining': String(remaining), 'ratelimit-reset': String(Math.max(1, resetSeconds)) }
     if (allowed) return withHeaders(await handler(request), headers)
     book.count('throttled')
@@ -58,9 +66,15 @@ export const asUnknown =
     const reply = await handler(request)
     if (reply.kind !== 'json' || reply.status !== 404) return reply
     const { not_found_body: body } = habits.current
-    if (body === 'html') return withHeaders(html(404, '404 Not Found'), reply.headers)
-    return body === 'titled' ? withHeaders(titledNotFound(), reply.headers) : reply
+    if (body === 'detail') return reply
+    return withHeaders(NOT_FOUND_BODIES[body](), reply.headers)
   }
+
+const NOT_FOUND_BODIES = {
+  titled: titledNotFound,
+  short: shortNotFound,
+  html: () => html(404, '404 Not Found'),
+}
 
 /** Faults of the whole API: a token that is refused, a server that is away. */
 export const shaken =
@@ -84,7 +98,7 @@ export const faulty =
     const delay = faults.strike(group, 'delay')
     if (delay !== null) await pause(services, delay.seconds)
     if (faults.strike(group, 'cut') !== null) return cut
-    if (group === 'get' && faults.strike('get', 'not_found') !== null) return notFound('Prediction')
+    if (group === 'get' && faults.strike('get', 'not_found') !== null) return notFound()
     const status = faults.strike(group, 'status')
     if (status !== null) return statusReply(status)
     const reply = await handler(request)
@@ -121,7 +135,7 @@ export function statusReply({ code, html: asPage, hint, retry_after: seconds }: 
     case 403:
       return forbidden()
     case 404:
-      return notFound('Resource')
+      return notFound()
     case 429:
       return throttled(seconds, hint === 'header' ? ['header'] : [hint])
     default:

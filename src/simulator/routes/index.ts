@@ -27,10 +27,16 @@ export function routesOf(services: Services): Route[] {
   const creating = (handler: Handler) =>
     counted(
       () => book.count('create_requests'),
-      authenticated(shaken(services, asUnknown(services, paid(services, limited(services, 'creates', handler))))),
+      authenticated(
+        services,
+        shaken(services, asUnknown(services, paid(services, limited(services, 'creates', handler)))),
+      ),
     )
-  const other = (group: AnswerGroup, handler: Handler) =>
-    authenticated(shaken(services, asUnknown(services, limited(services, 'reads', faulty(services, group, handler)))))
+  const other = (group: AnswerGroup, handler: Handler, budget: 'reads' | 'gets' = 'reads') =>
+    authenticated(
+      services,
+      shaken(services, asUnknown(services, limited(services, budget, faulty(services, group, handler)))),
+    )
   const model = '/v1/models/:owner/:name'
   return [
     { method: 'POST', path: '/v1/predictions', handler: creating(createByVersion(services)) },
@@ -43,7 +49,7 @@ export function routesOf(services: Services): Route[] {
     {
       method: 'GET',
       path: '/v1/predictions/:id',
-      handler: counted(() => book.count('gets'), other('get', getPrediction(services))),
+      handler: counted(() => book.count('gets'), other('get', getPrediction(services), 'gets')),
     },
     {
       method: 'GET',

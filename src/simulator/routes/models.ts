@@ -1,10 +1,11 @@
-import { notFound } from '../http/problem.ts'
+import { notFound, shortNotFound } from '../http/problem.ts'
 import { json, text } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
 import type { DeploymentDefinition, Model } from '../models/model.ts'
 import { openapiSchemaOf } from '../models/openapi-schema.ts'
 import type { Services } from './services.ts'
 
+const VERSION_ID = /^[0-9a-f]{64}$/
 /** Creation time of the simulator's models. */
 const CREATED_AT = '2026-01-01T00:00:00.000000Z'
 
@@ -21,9 +22,11 @@ export const getModel = (services: Services): Handler =>
 export const listVersions = (services: Services): Handler => withModel(services, (model) => page([showVersion(model)]))
 
 export const getVersion = (services: Services): Handler =>
-  withModel(services, (model, { params }) =>
-    params['version'] === model.version ? json(200, showVersion(model)) : notFound('Version'),
-  )
+  withModel(services, (model, { params }) => {
+    const { version = '' } = params
+    if (version === model.version) return json(200, showVersion(model))
+    return VERSION_ID.test(version) ? notFound() : shortNotFound()
+  })
 
 export const getReadme = (services: Services): Handler =>
   withModel(services, (model) => text(200, `# ${model.name}\n\n${model.description}\n`, 'text/plain; charset=utf-8'))
@@ -37,7 +40,7 @@ export function listDeployments({ catalogue }: Services): Handler {
 export function getDeployment({ catalogue }: Services): Handler {
   return (request) => {
     const found = catalogue.deployment(wanted(request))
-    return found === undefined ? notFound('Deployment') : json(200, showDeployment(found.deployment, found.model))
+    return found === undefined ? notFound() : json(200, showDeployment(found.deployment, found.model))
   }
 }
 
@@ -47,7 +50,7 @@ function withModel(
 ): Handler {
   return (request) => {
     const model = catalogue.byName(wanted(request))
-    return model === undefined ? notFound('Model') : handler(model, request)
+    return model === undefined ? notFound() : handler(model, request)
   }
 }
 

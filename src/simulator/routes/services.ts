@@ -1,4 +1,5 @@
 import type { Blobs } from '../blobs.ts'
+import type { Budgets } from '../budgets.ts'
 import type { Clock } from '../clock.ts'
 import type { Faults } from '../faults.ts'
 import type { Habits } from '../habits.ts'
@@ -6,7 +7,6 @@ import type { LifeCycle } from '../life-cycle.ts'
 import type { Catalogue } from '../models/catalogue.ts'
 import type { OutputFiles } from '../output-files.ts'
 import type { PredictionBook } from '../prediction-book.ts'
-import type { TokenBucket } from '../token-bucket.ts'
 import type { RequestLog } from '../request-log.ts'
 import type { Stubs } from '../stubs.ts'
 import type { WebhookSender } from '../webhook-sender.ts'
@@ -26,8 +26,7 @@ export interface Services {
   blobs: Blobs
   /** Unconfirmed behaviour, changed at run time by `POST /_sim/habits`. */
   habits: { current: Habits }
-  /** `lowCredit` stands in for `creates` while the account has little credit. */
-  buckets: { creates: TokenBucket; reads: TokenBucket; lowCredit: TokenBucket }
+  budgets: Budgets
   speed: number
   /** Aborted when the simulator stops; ends every wait. */
   stopping: AbortSignal

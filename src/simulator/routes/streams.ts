@@ -17,7 +17,7 @@ export function getStream(services: Services): Handler {
   const { book, faults, habits, lifeCycle } = services
   return async ({ params, headers, origin }) => {
     const prediction = book.find(streamedBy(services, params['id'] ?? '') ?? '')
-    if (prediction === undefined || prediction.removed) return notFound('Stream')
+    if (prediction === undefined || prediction.removed) return notFound()
     const delay = faults.strike('streams', 'delay')
     if (delay !== null) await pause(services, delay.seconds)
     const status = faults.strike('streams', 'status')
@@ -31,6 +31,7 @@ export function getStream(services: Services): Handler {
       after: Number(/:(\d+)$/.exec(String(headers['last-event-id'] ?? ''))?.[1] ?? -1),
       waitForEnd: (ms) => lifeCycle.waitForEnd(prediction, ms),
       isGone: () => services.stopping.aborted || book.find(prediction.id) !== prediction,
+      withLogs: habits.current.stream_logs,
       timeoutMs: habits.current.stream_timeout_seconds * 1000,
     })
     const isCut = faults.strike('streams', 'cut') !== null

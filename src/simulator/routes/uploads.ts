@@ -1,12 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
+import { ownedBy, ownerOf } from '../accounts.ts'
 import { newId, uploadSecret, uploadSignature } from '../identifiers.ts'
-import { fileTooLarge, invalidInput, malformed, notFound } from '../http/problem.ts'
+import { fileTooLarge, invalidInput, malformed, fileNotFound } from '../http/problem.ts'
 import { empty, json, type Reply } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
 import { timestamp } from '../prediction-view.ts'
 import { type Upload, UPLOAD_KEPT_MS } from '../upload.ts'
-import { USERNAME } from './account.ts'
+import { pageOf } from './pages.ts'
 import type { Services } from './services.ts'
 
 /** The files API: files for use as prediction input, kept for a day. */
@@ -34,6 +35,7 @@ export function createUpload(services: Services): Handler {
       md5: hash('md5'),
       createdAt: clock.now(),
       agedMs: 0,
+      ...ownedBy(request.account),
     }
     blobs.put(upload.id, bytes)
     book.addUpload(upload)
@@ -99,28 +101,22 @@ function showUpload(upload: Upload, origin: string) {
   }
 }
 
-const PAGE = 100
-
-/** Newest first, 100 a page; the cursor is the last file of the previous page. */
+/** Newest first. */
 export function listUploads({ book }: Services): Handler {
-  return ({ query, origin }) => {
-    const all = [...book.uploads()].toReversed()
-    const from = query.get('cursor')
-    const page = all.slice(from === null ? 0 : all.findIndex(({ id }) => id === from) + 1)
-    const last = page[PAGE - 1]
-    return json(200, {
-      next: page.length > PAGE && last !== undefined ? `${origin}/v1/files?cursor=${last.id}` : null,
-      previous: null,
-      results: page.slice(0, PAGE).map((upload) => showUpload(upload, origin)),
+  return (request) =>
+    pageOf({
+      request,
+      rows: () => [...book.uploads()].filter((one) => ownerOf(one) === request.account).toReversed(),
+      idOf: ({ id }) => id,
+      show: (upload) => showUpload(upload, request.origin),
     })
-  }
 }
 
 export const getUpload = ({ book }: Services): Handler =>
-  withUpload(book, (upload, { origin }) => json(200, showUpload(upload, origin)))
+  withOwnUpload(book, (upload, { origin }) => json(200, showUpload(upload, origin)))
 
 export const deleteUpload = ({ book, blobs }: Services): Handler =>
-  withUpload(book, (upload) => {
+  withOwnUpload(book, (upload) => {
     book.removeUpload(upload)
     blobs.remove(upload.id)
     return empty(204)
@@ -131,19 +127,24 @@ export const downloadUpload = ({ book, blobs, clock }: Services): Handler =>
   withUpload(book, async (upload, { query }) => {
     const [owner, expiry] = [query.get('owner') ?? '', query.get('expiry') ?? '']
     const expected = uploadSignature(uploadSecret(book.identity.privateKey), owner, upload.id, expiry)
-    const isRight = owner === USERNAME && areEqual(query.get('signature')?.replaceAll(' ', '+') ?? '', expected)
+    const isRight = owner === ownerOf(upload) && areEqual(query.get('signature')?.replaceAll(' ', '+') ?? '', expected)
     const bytes = isRight && Number(expiry) * 1000 > clock.now() ? await blobs.get(upload.id) : null
-    if (bytes === null) return notFound('File')
+    if (bytes === null) return fileNotFound()
     return { kind: 'bytes', status: 200, body: bytes, headers: { 'content-type': upload.contentType } }
   })
 
-function withUpload(
-  book: Services['book'],
-  handler: (upload: Upload, request: SimulatorRequest) => Reply | Promise<Reply>,
-): Handler {
+type UploadHandler = (upload: Upload, request: SimulatorRequest) => Reply | Promise<Reply>
+
+/** Another account's file is none. */
+const withOwnUpload = (book: Services['book'], handler: UploadHandler): Handler =>
+  withUpload(book, (upload, request) =>
+    ownerOf(upload) === request.account ? handler(upload, request) : fileNotFound(),
+  )
+
+function withUpload(book: Services['book'], handler: UploadHandler): Handler {
   return (request) => {
     const upload = book.findUpload(request.params['id'] ?? '')
-    return upload === undefined ? notFound('File') : handler(upload, request)
+    return upload === undefined ? fileNotFound() : handler(upload, request)
   }
 }
 
