@@ -8,10 +8,8 @@ const root = join(import.meta.dirname, '../..')
 export const NODE_COMPILE_CACHE = join(root, 'node_modules/.cache/genqueue-tests')
 
 /** Compiles what most processes load: those that a test kills leave nothing in the cache. */
-export async function fillCompileCache(): Promise<void> {
-  const loads = ['src/compose/service.ts', 'src/simulator/start-simulator.ts', 'src/cli/command-line.ts'].map(
-    (file) => `await import(${JSON.stringify(join(root, file))})`,
-  )
+export async function fillCompileCache(files: readonly string[]): Promise<void> {
+  const loads = files.map((file) => `await import(${JSON.stringify(file)})`)
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, NODE_COMPILE_CACHE }
   await promisify(execFile)(process.execPath, ['--input-type=module', '-e', loads.join(';')], { env })

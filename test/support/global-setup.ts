@@ -9,6 +9,7 @@ import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/sha
 import { LOCK_FILE, dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 import { fillCompileCache } from './compile-cache.ts'
+import { bundlePrograms } from './programs.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +17,8 @@ declare module 'vitest' {
     redisUrl: string
     /** How test/support/redis.ts starts its own servers. */
     redisServer: RedisServer | null
+    /** The bundles of the programs that tests start; absent where only rules are tested. */
+    programs?: Record<string, string>
   }
 }
 
@@ -30,7 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   for (const name of Object.keys(process.env)) if (OURS.test(name)) delete process.env[name]
 
   const options = { onProgress: say, ...(cacheDir !== undefined && { cacheDir: join(cacheDir, 'genqueue') }) }
-  const compiled = fillCompileCache()
+  const { programs, parts } = await bundlePrograms()
+  project.provide('programs', programs)
+  const compiled = fillCompileCache(parts)
   const binary = await findRedisBinary(options)
   const server = binary ?? (await findRedisImage(options)) ?? null
   project.provide('redisServer', server)

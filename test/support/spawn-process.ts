@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { resolve } from 'node:path'
+import { inject } from 'vitest'
 
 import { afterFile } from './after-file.ts'
 import { NODE_COMPILE_CACHE } from './compile-cache.ts'
@@ -34,10 +36,11 @@ export interface SpawnOptions {
   cwd?: string
 }
 
-/** Runs a file with this very Node, as its own process; it ends with the test file at the latest. */
+/** Runs a file, or the bundle of it, with this very Node, as its own process; it ends with the test file at the latest. */
 export function spawnNode(entry: string, args: string[] = [], options: SpawnOptions = {}): SpawnedProcess {
   const env = { NODE_COMPILE_CACHE, ...options.env }
-  return spawnProcess(process.execPath, [...(options.nodeFlags ?? []), entry, ...args], { ...options, env })
+  const file = inject('programs')?.[resolve(options.cwd ?? '', entry)] ?? entry
+  return spawnProcess(process.execPath, [...(options.nodeFlags ?? []), file, ...args], { ...options, env })
 }
 
 /** The same for any program. */
