@@ -405,7 +405,10 @@ export interface RetryRequest {
 
 /** Logs of the model. */
 export interface JobLogs {
-  /** The end of the log; null before the prediction exists, and from about an hour after its completion. */
+  /**
+   * The end of the log; null before the prediction exists, and from about an hour after its completion unless the
+   * logs are kept here.
+   */
   logs: string | null
   /** true if the beginning is missing. */
   truncated: boolean

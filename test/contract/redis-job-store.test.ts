@@ -636,6 +636,61 @@ test('progress is written at most once a second, only while the job runs, and ch
   expect(await shared.redis.exists(shared.keys.partial(job.id))).toBe(0)
 })
 
+describe('the logs of a job of Replicate’s own API', () => {
+  const long = `${'a'.repeat(3)}${'é'.repeat(40_000)}`
+  const observe = (at: Scene, id: string, status: string, logs: string): Promise<CommitResult> =>
+    happen(at, id, { type: 'observed', attempt: 1, prediction: prediction(status, { id, logs }) })
+
+  async function purge(at: Scene, id: string, what: Purge): Promise<void> {
+    const { state } = await at.store.load(id)
+    expect(state && (await at.store.purge(state, what, randomUUID()))).toBe(true)
+  }
+
+  async function running(at: Scene, changes: Partial<JobRecord>): Promise<string> {
+    const { job } = await accepted(at, changes)
+    await happen(at, job.id, { type: 'intend', claim: 'c' })
+    await observe(at, job.id, 'processing', '')
+    return job.id
+  }
+
+  test('are kept while it runs and with its end, until its payload goes', async () => {
+    const { store, redis, keys } = shared
+    const id = await running(shared, { via: 'replicate' })
+    expect(await store.logsOf(id)).toBeNull()
+    const rings: string[] = []
+    const listener = redis.duplicate()
+    listener.on('message', (_channel, message: string) => rings.push(message))
+    await listener.subscribe(keys.progress)
+    for (const logs of ['step 1', 'step 1', 'step 1\nstep 2']) {
+      await store.progress(id, 'default', { progress: null, partial: null, logs })
+      // The second is over.
+      await redis.hset(keys.job(id), 'progress_at', '0')
+    }
+    await listener.unsubscribe(keys.progress)
+    listener.disconnect()
+    expect(await store.logsOf(id)).toBe('step 1\nstep 2')
+    // Unchanged logs are no news.
+    expect(rings.filter((message) => message.includes(id))).toHaveLength(2)
+
+    await observe(shared, id, 'failed', long)
+    expect(await store.logsOf(id)).toBe('é'.repeat(32 * 1024))
+    await purge(shared, id, { remove: 'parts', parts: ['payload'], next: 1 })
+    expect(await redis.exists(keys.logs(id))).toBe(0)
+  })
+
+  test('are removed with the record, and not kept of other jobs', async () => {
+    const { store, redis, keys } = shared
+    const id = await running(shared, { via: 'replicate' })
+    await observe(shared, id, 'failed', 'out of memory')
+    expect(await store.logsOf(id)).toBe('out of memory')
+    await purge(shared, id, { remove: 'record', early: true, kept: null })
+    expect(await redis.keys(`${keys.job(id)}*`)).toEqual([])
+    const other = await running(shared, {})
+    await observe(shared, other, 'failed', 'out of memory')
+    expect(await store.logsOf(other)).toBeNull()
+  })
+})
+
 test('files that outlive the record are remembered in one commit with its end, until they are forgotten', async () => {
   const at = await scene()
   const job = newJob({})

@@ -43,6 +43,15 @@ test('once Replicate has forgotten them, or does not answer, that is said', asyn
     return body.logs === null && body
   })
   expect(gone).toEqual({ logs: null, truncated: false })
+
+  // Those of a job of Replicate's own API are kept here.
+  const { redis, keys } = service
+  const order = JSON.parse((await redis.get(keys.order(id))) ?? '') as object
+  await redis.set(keys.order(id), JSON.stringify({ ...order, via: 'replicate' }))
+  await redis.set(keys.logs(id), 'step 1')
+  expect(await service.client.logs(id)).toEqual({ logs: 'step 1', truncated: false })
+  await redis.set(keys.logs(id), 'x'.repeat(65_536))
+  expect((await service.client.logs(id)).truncated).toBe(true)
 })
 
 test('they are the tenant’s only', async () => {

@@ -65,6 +65,7 @@ function loadedFrom(state: JobState): LoadedJob {
     batchPlace: job.position,
     hasBatch: job.batch !== null,
     counted: amountOf(job.artifacts),
+    hasLogs: false,
   }
 }
 
@@ -538,6 +539,14 @@ describe('what a job shares', () => {
     expect(check({ ...loaded, batchPlace: null })).toEqual([`batch_counted ${JOB}`])
     expect(check({ ...loaded, batchPlace: null, hasBatch: false })).toEqual([])
   })
+})
+
+test('what is wrong is logs that a job does not keep, or no longer', () => {
+  const kept = (changes: object): string[] =>
+    check({ ...loadedFrom(withJob(soundState('succeeded'), changes)), hasLogs: true })
+  expect(kept({ via: 'replicate' })).toEqual([])
+  expect(kept({ via: 'jobs' })).toEqual([`record_complete ${JOB}`])
+  expect(kept({ via: 'replicate', input: null })).toEqual([`record_complete ${JOB}`])
 })
 
 test('every invariant is described in a sentence', () => {

@@ -69,6 +69,7 @@ const FEATURES: fc.Arbitrary<Partial<JobRecord>> = fc.record({
   charge_canceled: fc.boolean(),
   keep: fc.constantFrom<JobRecord['keep']>(null, [60, 120, null]),
   on_unknown: fc.constantFrom('fail', 'retry'),
+  via: fc.constantFrom('jobs', 'replicate'),
   idempotency: fc.constantFrom(null, 'entry'),
 })
 
@@ -465,6 +466,16 @@ describe('a removal', () => {
     expect(change?.after).toEqual({ ...final.job, ...change?.changes })
   })
 
+  test('its logs go with the payload, where the job keeps them', () => {
+    const logs = (via: JobRecord['via'], parts: PurgePart[], state: JobState = final) =>
+      only(purgeConsequences({ ...state, job: { ...state.job, via } }, { remove: 'parts', parts, next: 1 }), 'logs')
+    expect(logs('replicate', ['payload'])).toEqual([{ kind: 'logs', text: '' }])
+    expect(logs('replicate', ['index', 'entry'])).toEqual([])
+    expect(logs('jobs', ['payload'])).toEqual([])
+    const owing = { ...final, attempts: [attemptRecord({ state: 'open', prediction_id: OWN })] }
+    expect(logs('replicate', ['payload'], owing)).toHaveLength(1)
+  })
+
   test('folds a record without payload that owes nothing, and forgets the entry that is removed', () => {
     const parts = (...all: PurgePart[]): Purge => ({ remove: 'parts', parts: all, next: 1 })
     const { job } = final
@@ -533,6 +544,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     job: true,
     job_folded: true,
     partial_removed: true,
+    logs: true,
     attempt: true,
     effect_added: true,
     effect_removed: true,

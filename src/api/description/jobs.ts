@@ -151,7 +151,9 @@ export const jobLogs = z
     logs: z
       .string()
       .nullable()
-      .describe('The end of the log; null before the prediction exists, and from about an hour after its completion.'),
+      .describe(
+        'The end of the log; null before the prediction exists, and from about an hour after its completion unless the logs are kept here.',
+      ),
     truncated: z.boolean().describe('true if the beginning is missing.'),
   })
   .meta({ id: 'JobLogs', description: 'Logs of the model.' })

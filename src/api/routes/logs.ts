@@ -1,27 +1,29 @@
 import type { JobLogs } from '../description/jobs.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
-import { isFinal } from '../../shared/jobs/rules/job.ts'
-import type { JobReader } from '../../shared/jobs/ports.ts'
+import { isFinal, keepsLogs } from '../../shared/jobs/rules/job.ts'
+import type { JobReader, LogsReader } from '../../shared/jobs/ports.ts'
 import type { Budget } from '../../shared/limits/rules/budget.ts'
+import { keptLogs, LOG_BYTES } from '../../shared/replicate/rules/last-logs.ts'
 import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createOwnedJob } from '../owned.ts'
 
 export interface LogRoutesDependencies {
-  store: JobReader
+  store: JobReader & LogsReader
   upstream: Pick<PredictionPort, 'get'>
   reads: Budget
 }
 
-/** Limit in characters; the end of the log is kept. */
-const LONGEST = 64 * 1024
 /** ms for which a response is cached, because reads count against the account's budget. */
 const KEPT_RUNNING_MS = 2_000
 const KEPT_FINAL_MS = 60_000
 const KEPT_JOBS = 200
 const BUDGET_WAIT_MS = 5_000
 
-/** Logs of the model. They are read from Replicate, which keeps them for an hour, and not stored here. */
+/**
+ * Logs of the model. They are read from Replicate, which keeps them for an hour; only those of jobs of Replicate's own API
+ * are stored here.
+ */
 export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Route[] {
   const owned = createOwnedJob(store)
   const known = new Map<string, { until: number; answer: Promise<JobLogs> }>()
@@ -45,7 +47,8 @@ export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Ro
     const { logs, logs_left_out, data_removed } = result.prediction
     if (data_removed === true && !logs) return { logs: null, truncated: false }
     const text = logs ?? ''
-    return { logs: text.slice(-LONGEST), truncated: text.length > LONGEST || logs_left_out !== undefined }
+    const kept = keptLogs(text)
+    return { logs: kept, truncated: kept.length < text.length || logs_left_out !== undefined }
   }
 
   function logsOf(prediction: string, kept: number): Promise<JobLogs> {
@@ -61,11 +64,18 @@ export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Ro
     return answer
   }
 
+  /** The logs that are kept here. Those that fill the limit are taken for the end of longer ones. */
+  async function keptOf(id: string): Promise<JobLogs> {
+    const logs = await store.logsOf(id)
+    return { logs, truncated: logs !== null && Buffer.byteLength(logs) > LOG_BYTES - 4 }
+  }
+
   async function show(request: OwnedRequest): Promise<ApiResponse> {
-    const { prediction_id, phase } = await owned(request)
+    const { id, prediction_id, phase, via } = await owned(request)
     const none: JobLogs = { logs: null, truncated: false }
     const kept = isFinal(phase) ? KEPT_FINAL_MS : KEPT_RUNNING_MS
-    return { status: 200, body: prediction_id === null ? none : await logsOf(prediction_id, kept) }
+    const found = prediction_id === null ? none : await logsOf(prediction_id, kept)
+    return { status: 200, body: found.logs === null && keepsLogs({ via }) ? await keptOf(id) : found }
   }
 
   return [{ method: 'GET', path: '/v1/jobs/:id/logs', scope: 'jobs:read', handle: show }]

@@ -127,6 +127,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .hget(keys.batch(job.batch ?? ''), 'state')
       .zscore(keys.batchJobs(job.batch ?? ''), job.id)
       .hmget(keys.job(job.id), 'counted_bytes', 'counted_files')
+      .exists(keys.logs(job.id))
     for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
     for (const name of dueNames) all.zscore(keys.due, name)
     for (const id of ids) all.sismember(keys.open(job.account), id)
@@ -155,6 +156,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const batchState = take(text)
     const batchPlace = take(score)
     const [countedBytes, countedFiles] = take(counted)
+    const hasLogs = take(z.number()) === 1
     const loaded = {
       now,
       state,
@@ -166,6 +168,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       batchPlace,
       hasBatch: batchState !== null,
       counted: { bytes: countedBytes, files: countedFiles },
+      hasLogs,
       inStatusIndexes: [...scores(STATUSES).keys()],
       due: scores(dueNames),
       open: new Set(numbers.filter(() => take(z.number()) === 1)),

@@ -3,9 +3,10 @@ import type { Logger } from '../process/logger.ts'
 import type { Prediction } from '../replicate/rules/prediction.ts'
 import { isReplicateDelivery } from '../artifacts/rules/delivery.ts'
 import { partialText } from '../artifacts/rules/output.ts'
+import { keptLogs } from '../replicate/rules/last-logs.ts'
 import { progressFromLogs } from '../replicate/rules/progress-from-logs.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
-import { isFinal } from './rules/job.ts'
+import { isFinal, keepsLogs } from './rules/job.ts'
 import type { Cause, JobRecord, JobState } from './rules/job.ts'
 import { newRecord, type NewJob } from './rules/new-job.ts'
 import type { Timings } from './rules/timings.ts'
@@ -279,8 +280,14 @@ export function createLifecycle({
         const { job } = result.state
         const progress = prediction.logs ? progressFromLogs(prediction.logs) : null
         const partial = partialText(prediction.output, { shape: job.output_shape, delivers })
-        if ((progress !== null && progress !== job.progress) || (partial !== null && partial !== job.partial))
-          await store.progress(id, job.tenant, { progress, partial }).catch((error: unknown) => {
+        const logs = keepsLogs(job) ? keptLogs(prediction.logs) : ''
+        const news = {
+          progress: progress === job.progress ? null : progress,
+          partial: partial === job.partial ? null : partial,
+          ...(logs === '' ? {} : { logs }),
+        }
+        if (job.phase === 'running' && Object.values(news).some((one) => one !== null))
+          await store.progress(id, job.tenant, news).catch((error: unknown) => {
             log.debug({ err: error, job: id }, 'could not write progress')
           })
       }

@@ -89,6 +89,12 @@ export interface JobReader {
   read(id: string): Promise<JobRecord | null>
 }
 
+/** Reads the logs that are kept with a job. */
+export interface LogsReader {
+  /** The last 64 KiB of the logs of a job that keeps them (`keepsLogs`), until its payload is removed; null: none. */
+  logsOf(id: string): Promise<string | null>
+}
+
 /** Loads what a decision about a job needs. */
 export interface JobLoader {
   load(id: string): Promise<Snapshot>
@@ -131,8 +137,12 @@ export interface JobWriter {
   ): Promise<CommitResult>
   /** `basis`: the commit that wrote the revision of `state`; '' or absent: any. */
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string, basis?: string): Promise<CommitResult>
-  /** Writes the progress and partial output of a running prediction; lossy. */
-  progress(id: string, tenant: string, shown: { progress: number | null; partial: string | null }): Promise<void>
+  /** Writes the progress, partial output and logs of a running prediction; lossy. */
+  progress(
+    id: string,
+    tenant: string,
+    shown: { progress: number | null; partial: string | null; logs?: string },
+  ): Promise<void>
 }
 
 /** Jobs that wait for other jobs to end. */
@@ -306,6 +316,7 @@ export interface RedisClock {
 export interface JobStore
   extends
     JobReader,
+    LogsReader,
     JobLoader,
     JobFinder,
     JobWriter,

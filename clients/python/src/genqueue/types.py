@@ -365,7 +365,8 @@ class JobPage(TypedDict):
 class JobLogs(TypedDict):
     """Logs of the model."""
 
-    #: The end of the log; null before the prediction exists, and from about an hour after its completion.
+    #: The end of the log; null before the prediction exists, and from about an hour after its completion unless
+    #: the logs are kept here.
     logs: str | None
     #: true if the beginning is missing.
     truncated: bool

@@ -160,7 +160,7 @@ export const jobOperations = {
     tag: 'Jobs',
     summary: 'Read the logs of the model',
     description:
-      'The last 64 KiB, read from Replicate, which keeps logs for about an hour after completion. Each request uses the read budget, so request logs on demand, not for every job.',
+      "The last 64 KiB, read from Replicate, which keeps logs for about an hour after completion. Those of jobs that were made by Replicate's own API are kept until their payload is removed. Each request uses the read budget, so request logs on demand, not for every job.",
     params,
     answers: { 200: { description: 'The available part of the logs.', schema: jobLogs } },
     errors: [...OWNED, 'not_found', 'upstream_unavailable'],

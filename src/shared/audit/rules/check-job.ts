@@ -4,6 +4,7 @@ import {
   attemptOf,
   effectKey,
   isFinal,
+  keepsLogs,
   STATUSES,
   type AttemptRecord,
   type AttemptState,
@@ -55,6 +56,8 @@ export interface LoadedJob {
   hasBatch: boolean
   /** What its files count for the quota of its tenant. */
   counted: StoredAmount
+  /** Whether logs are kept with it. */
+  hasLogs: boolean
 }
 
 export interface CheckOptions {
@@ -104,6 +107,7 @@ export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
   const say: Say = (invariant, id, detail, fix = []) => problem(invariant, id, detail, fix, guard)
   return [
     ...checkRecord(job, say),
+    ...checkLogs(loaded, options, say),
     ...checkAttempts(loaded.state, say),
     ...checkEffects(loaded, say),
     ...checkIndexes(loaded, options, say),
@@ -135,6 +139,11 @@ function checkRecord(job: JobRecord, say: Say): Problem[] {
   for (const id of artifactIds(job.output))
     if (!known.has(id)) problems.push(say('artifact_stored', job.id, `the output names ${id}, which has no record`))
   return problems
+}
+
+function checkLogs({ state: { job }, hasLogs }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  if (!hasLogs || (keepsLogs(job) && job.input !== null)) return []
+  return [say('record_complete', job.id, 'its logs still exist', [['del', keys.logs(job.id)]])]
 }
 
 function checkCounted({ state: { job }, counted }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {

@@ -2,7 +2,7 @@
 
 export const INVARIANTS = {
   record_readable: 'Every record can be read.',
-  record_complete: 'Nothing is left of a removed record.',
+  record_complete: 'Nothing is left of a removed record, or of a removed payload.',
   status_fits_phase: 'Phase and status agree.',
   final_complete: 'A final job, and no other, has a completion time; an unsuccessful one, and no other, has an error.',
   attempts_in_order: 'The attempts of a job are numbered from 1; the job names the newest.',

@@ -49,6 +49,10 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
     case 'partial_removed':
       input.add('del', keys.partial(id))
       return
+    case 'logs':
+      if (one.text === '') input.add('del', keys.logs(id))
+      else input.add('set', keys.logs(id), one.text)
+      return
     case 'attempt':
       writeAttempt(input, keys, id, attemptOf(state, one.n), one)
       return

@@ -90,7 +90,7 @@ export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, 
 
 /** Deletes every key of one job. */
 export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
-  [...keys.documents(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)
+  [...keys.documents(id), keys.logs(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)
 
 /**
  * Replaces a record by its folded value (record/fold.ts). `hash`: the fields of its hash at the revision of `state`. False: it

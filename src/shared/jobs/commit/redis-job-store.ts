@@ -164,11 +164,13 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return idempotencySchema.parse(JSON.parse(text))
     },
 
-    async progress(id, tenant, { progress, partial }) {
-      const shown = [progress === null ? '' : String(progress), partial ?? '']
+    logsOf: (id) => redis.get(keys.logs(id)),
+
+    async progress(id, tenant, { progress, partial, logs = '' }) {
+      const shown = [progress === null ? '' : String(progress), partial ?? '', logs]
       await writeProgress(
         redis,
-        [keys.job(id), keys.partial(id)],
+        [keys.job(id), keys.partial(id), keys.logs(id)],
         [...shown, keys.progress, JSON.stringify({ job: id, tenant })],
       )
     },

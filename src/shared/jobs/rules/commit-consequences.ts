@@ -53,8 +53,10 @@ function conditions(job: JobRecord, { attempt, takesBudget }: Commit): Consequen
 }
 
 function recordChanges(before: JobRecord, commit: Commit, after: JobRecord): Consequence[] {
-  const change: Consequence = { kind: 'job', changes: commit.job, after }
-  return before.phase === 'running' && after.phase !== 'running' ? [change, { kind: 'partial_removed' }] : [change]
+  const all: Consequence[] = [{ kind: 'job', changes: commit.job, after }]
+  if (before.phase === 'running' && after.phase !== 'running') all.push({ kind: 'partial_removed' })
+  if (commit.logs !== undefined) all.push({ kind: 'logs', text: commit.logs })
+  return all
 }
 
 /** What a change of phase and status moves: indexes and counters, the slot of the preset, the counts of the batch. */

@@ -38,6 +38,8 @@ export interface Commit {
   orphans?: number
   /** The batch of the job lets no further job begin. */
   stopsBatch?: BatchStop
+  /** The last logs of the prediction that ended, to be kept with the job; '': it has none. */
+  logs?: string
   /** Shown in the history next to the phase. */
   note?: string
 }

@@ -419,6 +419,9 @@ export const newAttempt = (n: number): AttemptRecord => ({
   intended_at: 0,
 })
 
+/** Whether the logs of the job are kept with it: clients of Replicate's own API expect them in its prediction. */
+export const keepsLogs = ({ via }: Pick<JobRecord, 'via'>): boolean => via === 'replicate'
+
 /**
  * A row of the outbox: external work that a commit requires. The commit writes the row with the change, and the commit that
  * records the result removes it.

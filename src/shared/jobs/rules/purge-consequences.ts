@@ -1,6 +1,6 @@
 import { amountOf } from '../../limits/rules/stored.ts'
 import type { Consequence } from './consequence.ts'
-import type { JobState } from './job.ts'
+import { keepsLogs, type JobState } from './job.ts'
 import { labelsOf } from './job-filter.ts'
 import { owesRecord, type Purge, type PurgePart } from './purge.ts'
 import { inputHash } from './run-facts.ts'
@@ -30,8 +30,9 @@ function partsRemoval(state: JobState, parts: readonly PurgePart[]): Consequence
     ...(parts.includes('entry') ? { idempotency: null } : {}),
   }
   const after = { ...job, ...changes }
-  if (!owesRecord(state)) return [{ kind: 'job_folded', changes, after }]
-  return losesPayload ? [{ kind: 'job', changes, after }] : []
+  const logs: Consequence[] = losesPayload && keepsLogs(job) ? [{ kind: 'logs', text: '' }] : []
+  if (!owesRecord(state)) return [...logs, { kind: 'job_folded', changes, after }]
+  return losesPayload ? [...logs, { kind: 'job', changes, after }] : []
 }
 
 function recordRemoval(

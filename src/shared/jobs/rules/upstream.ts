@@ -10,6 +10,7 @@ import { MAX_JSON_DEPTH } from '../../values/json-depth.ts'
 import type { Json } from '../../values/json.ts'
 import { classifyFailure } from '../../replicate/rules/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../../replicate/rules/prediction.ts'
+import { keptLogs } from '../../replicate/rules/last-logs.ts'
 import { progressFromLogs } from '../../replicate/rules/progress-from-logs.ts'
 import {
   closed,
@@ -29,6 +30,7 @@ import { cancelAfter, runDeadline, timeoutMessage, withinDeadline } from './dead
 import {
   attemptOf,
   effectKey,
+  keepsLogs,
   newAttempt,
   RECOVERED,
   type AttemptRecord,
@@ -130,6 +132,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
       attempt: { n: event.attempt, changes: { ...attempt, ...closed(prediction.status, context.cause) } },
       effects: { add: end.effects.add, remove: cancelsOf(state, event.attempt, prediction.id) },
       due: { ...end.due, attempt: null },
+      ...(keepsLogs(job) ? { logs: keptLogs(prediction.logs) } : {}),
     }
   }
 
