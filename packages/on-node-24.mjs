@@ -4,14 +4,17 @@ import { fileURLToPath } from 'node:url'
 
 const WANTED = 24
 
-/** Imports `file` where Node is new enough, else runs it with the Node 24 that npm brings, once, into its own cache. */
-export async function onNode24(name, file) {
+/**
+ * Imports `file` where Node is new enough, else runs it with the Node 24 that npm brings, once, into its own cache. `least` is
+ * the oldest version that is new enough, such as `22.19`.
+ */
+export async function onNode24(name, file, least = String(WANTED)) {
   const { node } = process.versions
-  if (Number.parseInt(node, 10) >= WANTED) return import(file.href)
-  const path = nodeFromNpm(`${name} needs Node ${WANTED}; this is Node ${node} (${process.execPath}).`)
+  if (isSince(node, least)) return import(file.href)
+  const path = nodeFromNpm(`${name} needs Node ${least}; this is Node ${node} (${process.execPath}).`)
   if (path === undefined) {
     process.stderr.write(
-      `${name} needs Node ${WANTED} or newer; this is Node ${node} (${process.execPath}), and npm brought none.\n` +
+      `${name} needs Node ${least} or newer; this is Node ${node} (${process.execPath}), and npm brought none.\n` +
         `Install it, for example with "nvm install ${WANTED}".\n`,
     )
     process.exit(1)
@@ -25,6 +28,12 @@ export async function onNode24(name, file) {
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
   })
+}
+
+function isSince(version, least) {
+  const [major, minor] = version.split('.').map(Number)
+  const [wantedMajor, wantedMinor = 0] = least.split('.').map(Number)
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
 }
 
 /** The path of a Node 24 that npm has, or fetches; undefined where it has none for this platform or cannot be asked. */

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { readSettings, type Settings, usage } from './options.ts'
 import { type Simulator, startSimulator } from './start-simulator.ts'
 
@@ -8,20 +11,36 @@ const print = (text: string) => void process.stdout.write(`${text}\n`)
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2))
   if (settings === null) return print(usage().trimEnd())
-  const { data, ...options } = settings
-  const simulator = await startSimulator({ ...options, dataDir: data ?? null })
+  const { data, tls, ...options } = settings
+  const simulator = await startSimulator({ ...options, dataDir: data ?? null, tls: tls !== undefined })
   stopOnSignal(simulator)
+  if (simulator.ca !== null) print(trust(simulator.ca, tls))
   print(greeting(simulator, settings))
 }
 
-function greeting({ url, apiUrl }: Simulator, settings: Settings): string {
+/** Writes the certificate that clients have to trust, and says how they do. */
+function trust(ca: string, to: string | true | undefined): string {
+  const file =
+    typeof to === 'string' ? resolve(to) : join(mkdtempSync(join(tmpdir(), 'replicate-simulator-')), 'ca.pem')
+  writeFileSync(file, ca)
+  return [
+    ca.trimEnd(),
+    `Certificate to trust:         ${file}`,
+    `  Node                        NODE_EXTRA_CA_CERTS=${file}`,
+    `  Python, Go, OpenSSL         SSL_CERT_FILE=${file}`,
+    `  curl                        --cacert ${file}`,
+  ].join('\n')
+}
+
+function greeting({ url, apiUrl, ca }: Simulator, settings: Settings): string {
+  const curl = ca === null ? 'curl -s' : 'curl -sk'
   return [
     `Simulator of Replicate's API: ${apiUrl}`,
     `Books and faults:             ${url}/_sim/books, ${url}/_sim/faults`,
     `Data:                         ${settings.data ?? 'in memory only (--data <folder> keeps it)'}`,
     '',
     'Try it:',
-    `  curl -s ${apiUrl}/models/black-forest-labs/flux-schnell/predictions -H 'Authorization: Bearer any' -H 'Content-Type: application/json' -H 'Prefer: wait' -d '{"input":{"prompt":"a lighthouse at sunset"}}'`,
+    `  ${curl} ${apiUrl}/models/black-forest-labs/flux-schnell/predictions -H 'Authorization: Bearer any' -H 'Content-Type: application/json' -H 'Prefer: wait' -d '{"input":{"prompt":"a lighthouse at sunset"}}'`,
   ].join('\n')
 }
 

@@ -15,6 +15,8 @@ export interface Settings {
   credit?: number
   seed?: number
   clock: ClockKind
+  /** Where the authority's certificate is written; true: into a temporary folder. */
+  tls?: string | true
 }
 
 /** An invalid setting; the message says what was read and what is expected. */
@@ -27,6 +29,8 @@ interface Setting {
   expects: string
   help: string
   fallback?: string
+  /** The flag may stand without a value. */
+  bare?: true
 }
 
 const SETTINGS: Record<keyof Settings, Setting> = {
@@ -73,6 +77,12 @@ const SETTINGS: Record<keyof Settings, Setting> = {
     fallback: 'real',
     help: 'manual: the time only moves by POST /_sim/clock',
   },
+  tls: {
+    flag: 'tls',
+    expects: 'nothing, or a file for the certificate that clients have to trust',
+    help: 'serve https; the certificate to trust is printed and written to this file',
+    bare: true,
+  },
 }
 
 const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
@@ -85,9 +95,9 @@ function commandOf(): Command {
       // The caller prints the error.
       writeErr: () => undefined,
     })
-  for (const { flag, help, fallback } of Object.values(SETTINGS)) {
+  for (const { flag, help, fallback, bare } of Object.values(SETTINGS)) {
     const byDefault = fallback === undefined ? '' : ` (${fallback})`
-    command.option(`--${flag} <value>`, `${help}${byDefault}; ${variableOf(flag)}`)
+    command.option(`--${flag} ${bare === true ? '[file]' : '<value>'}`, `${help}${byDefault}; ${variableOf(flag)}`)
   }
   return command.option('-h, --help', 'show this help')
 }
@@ -101,7 +111,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
   const read = (name: keyof Settings) => {
     const { flag, fallback } = SETTINGS[name]
     const [given, variable] = [flags[name], environment[variableOf(flag)]]
-    if (given !== undefined) return { value: given, from: `--${flag}` }
+    if (given !== undefined) return { value: given === true ? 'true' : given, from: `--${flag}` }
     if (variable !== undefined && variable !== '') return { value: variable, from: variableOf(flag) }
     return fallback === undefined ? null : { value: fallback, from: `--${flag}` }
   }
@@ -128,6 +138,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
   const seed = number('seed', Number.isSafeInteger)
   const data = text('data')
   const models = text('models')
+  const tls = text('tls')
   return {
     port: number('port', (value) => Number.isInteger(value) && value >= 0 && value <= 65_535) ?? 0,
     host: text('host') ?? '',
@@ -140,12 +151,13 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     ...(seed === undefined ? {} : { seed }),
     ...(data === undefined ? {} : { data }),
     ...(models === undefined ? {} : { models }),
+    ...(tls === undefined ? {} : { tls: tls === 'true' || tls === '1' ? true : tls }),
   }
 }
 
 const above0 = (value: number) => value > 0
 
-type Flags = { [Name in keyof Settings]?: string } & { help?: true }
+type Flags = { [Name in keyof Settings]?: string | true } & { help?: true }
 
 function parseFlags(args: string[]): Flags {
   try {

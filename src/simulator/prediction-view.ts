@@ -2,6 +2,7 @@ import type { Habits } from './habits.ts'
 import { addressToken } from './identifiers.ts'
 import type { Model } from './models/model.ts'
 import { type Prediction, progressAt, startedAtOf, statusAt } from './prediction.ts'
+import { filesOrigin, streamsOrigin } from './replicate-hosts.ts'
 import { runContentAt } from './run-content.ts'
 import { fileNames } from './run-files.ts'
 
@@ -56,15 +57,15 @@ const isEmpty = (value: unknown): boolean =>
 /** URL of the run's event stream; none for a run that produces one value at completion. */
 function streamUrlOf(prediction: Prediction, { model, origin, privateKey }: ViewContext): string | null {
   const token = () => addressToken(privateKey, 'stream', prediction.id)
-  if (model.output.kind === 'text') return `${origin}/v1/streams/${token()}`
+  if (model.output.kind === 'text') return `${streamsOrigin(origin)}/v1/streams/${token()}`
   // Clients recognise by this path that the events carry URLs of files.
-  return fileNames(prediction, model).length > 0 ? `${origin}/v1/files/${token()}` : null
+  return fileNames(prediction, model).length > 0 ? `${streamsOrigin(origin)}/v1/files/${token()}` : null
 }
 
 /** The URL of an output file, or the file itself when the run returns data URIs. */
 export function fileUrlsOf(prediction: Prediction, { origin, privateKey, dataUri }: ViewContext) {
   const token = addressToken(privateKey, 'file', prediction.id)
-  return (name: string): string => dataUri(prediction, name) ?? `${origin}/files/${token}/${name}`
+  return (name: string): string => dataUri(prediction, name) ?? `${filesOrigin(origin)}/files/${token}/${name}`
 }
 
 function view(prediction: Prediction, context: ViewContext, digits: 6 | 9) {

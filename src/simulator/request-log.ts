@@ -1,24 +1,7 @@
 import type { SimulatorRequest } from './http/router.ts'
 import type { Reply } from './http/reply.ts'
 import { tokenOf } from './routes/request-headers.ts'
-
-/** What clients sent, for a test to look at. */
-export interface SeenRequest {
-  /** Milliseconds since 1970, by the simulator's time. */
-  at: number
-  method: string
-  path: string
-  query: Record<string, string>
-  /** By lower-case name. The token is not kept: `authorization` is `Bearer [redacted]`. */
-  headers: Record<string, string>
-  /**
-   * Parsed JSON; the fields of a form, a file as `{ name, type, bytes }`; other text as text; null without a body, and where
-   * the simulator did not read it, as in a request without a token.
-   */
-  body: unknown
-  /** Of the response; null while there is none, and when the connection was cut. */
-  status: number | null
-}
+import type { SeenRequest } from './test-kit-types.ts'
 
 export interface RequestLog {
   /** Notes a request, whose body it sees as it is read. The returned function notes the reply. */

@@ -8,17 +8,21 @@ import { startHttpServer } from './http/server.ts'
 import { createInputFiles } from './input-files.ts'
 import { noJournal, openJournal } from './journal.ts'
 import { createLifeCycle } from './life-cycle.ts'
+import { makeCertificate } from './certificate.ts'
 import { createCatalogue } from './models/catalogue.ts'
 import type { ModelFile } from './models/model.ts'
 import { createOutputFiles } from './output-files.ts'
 import { createOwnFiles } from './own-files.ts'
 import { openPredictionBook } from './prediction-book.ts'
 import { createRequestLog } from './request-log.ts'
+import { redirectingFetch } from './redirecting-fetch.ts'
 import { removeExpired } from './remove-expired.ts'
 import { routesOf } from './routes/index.ts'
 import type { Services } from './routes/services.ts'
 import { createStubs } from './stubs.ts'
-import { createTestKit, type TestKit } from './test-kit.ts'
+import { createTestKit } from './test-kit.ts'
+import type { TestKit } from './test-kit-types.ts'
+import { trustingFetch } from './trusting-fetch.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 
 export interface SimulatorOptions {
@@ -45,6 +49,8 @@ export interface SimulatorOptions {
   models?: string | ModelFile
   /** Default: the data folder's seed, else random. */
   seed?: number
+  /** Serves HTTPS, with a certificate that is made at the start: see `Simulator.ca`. Default false. */
+  tls?: boolean
   /** `manual`: the time stands still but for `clock.advance`. Default `real`. */
   clock?: ClockKind
   /** Unconfirmed behaviour of Replicate. */
@@ -58,6 +64,13 @@ export interface Simulator extends TestKit {
   /** The base URL for clients: `url` and `/v1`. */
   apiUrl: string
   port: number
+  /** With `tls`: the authority that signed the certificate, in PEM, which clients have to trust. */
+  ca: string | null
+  /**
+   * Sends requests for `https://api.replicate.com` and the hosts of output files to this simulator, and all others where they
+   * want to go: `new Replicate({ auth, fetch: simulator.fetch })`.
+   */
+  fetch: typeof fetch
   clock: {
     /** The simulator's time, in milliseconds since 1970. */
     now(): number
@@ -71,10 +84,9 @@ export interface Simulator extends TestKit {
   stop(): Promise<void>
 }
 
-export { file, type FileOutput } from './models/file-output.ts'
-export type { SeenRequest } from './request-log.ts'
-export type { Books } from './routes/admin.ts'
-export type { SimulatorScope, Stub, StubHandle } from './test-kit.ts'
+export { file, type FileOutput } from './models/file.ts'
+export { redirectingFetch, type RedirectOptions } from './redirecting-fetch.ts'
+export type { Books, SeenRequest, SimulatorScope, Stub, StubHandle } from './test-kit-types.ts'
 
 const SWEEP_MS = 2000
 
@@ -138,20 +150,27 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     speed: options.speed ?? 1,
     stopping: stopping.signal,
   }
-  const server = await startHttpServer({ host, port }, routesOf(services), services.requests, log).catch(
-    (error: unknown) => {
-      book.close()
-      throw error
-    },
-  )
+  const certificate = options.tls === true ? await makeCertificate(host) : null
+  const server = await startHttpServer(
+    { host, port, tls: certificate },
+    routesOf(services),
+    services.requests,
+    log,
+  ).catch((error: unknown) => {
+    book.close()
+    throw error
+  })
   const sweep = setInterval(() => removeExpired(services), SWEEP_MS)
   lifeCycle.resume()
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`
+  const trusting = certificate === null ? null : trustingFetch(certificate.ca)
+  const url = `${certificate === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${server.port}`
   return {
     ...createTestKit(services),
     url,
     apiUrl: `${url}/v1`,
     port: server.port,
+    ca: certificate?.ca ?? null,
+    fetch: redirectingFetch({ to: url, ...(trusting === null ? {} : { fetch: trusting.fetch }) }),
     clock: {
       now: clock.now,
       async advance(ms) {
@@ -165,6 +184,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       lifeCycle.stop()
       await server.stop()
       await webhooks.stop()
+      await trusting?.stop()
       book.close()
     },
   }

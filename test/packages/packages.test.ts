@@ -9,7 +9,7 @@ import { spawnProcess, type SpawnedProcess, type SpawnOptions } from '../support
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { npm, npmSettings } from './npm.ts'
-import { NODES, pathOf, PATH_OF_NODE_24, tool } from './toolchain.ts'
+import { NODES, OLDEST_OF_SIMULATOR, pathOf, PATH_OF_NODE_24, tool } from './toolchain.ts'
 
 /** The packages as their users get them: packed, each installed alone into an empty project, and run there. */
 
@@ -121,6 +121,19 @@ describe('a tarball', () => {
     expect(found).toEqual([])
     expect(readFileSync(join(folder, 'README.md'), 'utf8')).toMatch(/not affiliated with Replicate/)
     expect(readJson(join(folder, 'package.json'))['description']).toMatch(/Not affiliated with Replicate\.$/)
+  })
+
+  test('none has Replicate’s own description of its API, which is only a fixture of the tests', () => {
+    const name = 'replicate-openapi.yaml'
+    const title = 'Replicate HTTP API'
+    expect(readFileSync(join(ROOT, 'test/simulator', name), 'utf8')).toContain(`title: ${title}`)
+    for (const packed of Object.keys(CONTENTS) as Name[]) {
+      const folder = join(projects[packed], 'node_modules', packed)
+      const copies = tarballs[packed].files.filter(
+        (file) => file.endsWith(name) || readFileSync(join(folder, file), 'utf8').includes(title),
+      )
+      expect(copies, packed).toEqual([])
+    }
   })
 
   test('@genqueue/client has source maps that contain their sources, wherever they were compiled', () => {
@@ -362,7 +375,7 @@ describe('@genqueue/replicate-simulator, installed alone', () => {
     const port = await freePort()
     const running = spawnProcess(join(project(), 'node_modules/.bin/replicate-simulator'), ['--port', String(port)], {
       cwd: project(),
-      env: { PATH: PATH_OF_NODE_24, NODE_COMPILE_CACHE },
+      env: { PATH: pathOf(OLDEST_OF_SIMULATOR), NODE_COMPILE_CACHE },
     })
     await running.waitForLine(/Simulator of Replicate's API/)
     const url = `http://127.0.0.1:${port}/v1/models/black-forest-labs/flux-schnell/predictions`
@@ -382,13 +395,16 @@ describe('@genqueue/replicate-simulator, installed alone', () => {
       /^```js\n([^]*?)^```/m.exec(readFileSync(join(ROOT, 'packages/simulator/README.md'), 'utf8')) ?? []
     write(project(), { 'sample.mjs': sample })
     const env = { NODE_COMPILE_CACHE }
-    expect(await output(process.execPath, ['sample.mjs'], { cwd: project(), env })).toMatch(
+    expect(await output(OLDEST_OF_SIMULATOR, ['sample.mjs'], { cwd: project(), env })).toMatch(
       /^http:\/\/127.0.0.1:\d+\/v1$/m,
     )
   })
 
   test('its types compile', async () => {
-    const use = `import { startSimulator, type Simulator } from '@genqueue/replicate-simulator'
+    const use = `import { file, startSimulator, type Simulator } from '@genqueue/replicate-simulator'
+      import { redirectingFetch } from '@genqueue/replicate-simulator/fetch'
+      export const redirected: typeof fetch = redirectingFetch({ to: 'http://127.0.0.1:4010' })
+      export const stub = async () => (await simulator).scope().stub({ output: [file('x')], times: Infinity }).used
       export const simulator: Promise<Simulator> = startSimulator({ port: 0, dataDir: null, habits: {} })
       // @ts-expect-error port is a number
       void startSimulator({ port: 'x', dataDir: null })`
@@ -463,12 +479,16 @@ describe('genqueue, installed alone', () => {
 
   const older = [...NODES].filter(([major]) => major < 24)
   test.each(older)('on Node %i without npm its commands say which Node they need', async (major, node) => {
-    const bins = [command(), join(projects['@genqueue/replicate-simulator'], 'node_modules/.bin/replicate-simulator')]
-    for (const bin of bins) {
+    const simulator = join(projects['@genqueue/replicate-simulator'], 'node_modules/.bin/replicate-simulator')
+    const bins = [
+      [command(), '24'],
+      [simulator, '22.19'],
+    ] as const
+    for (const [bin, least] of bins) {
       const ran = spawnProcess(node, [bin, 'start'], { env: { PATH: '' } })
       expect(await ran.exited).toMatchObject({ code: 1 })
       expect(ran.stderr).toMatch(
-        new RegExp(`needs Node 24 or newer; this is Node ${major}\\..* npm brought none\\.\\n.*nvm install 24`),
+        new RegExp(`needs Node ${least} or newer; this is Node ${major}\\..* npm brought none\\.\\n.*nvm install 24`),
       )
     }
   })

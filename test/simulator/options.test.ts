@@ -33,6 +33,13 @@ describe('settings', () => {
     expect(() => readSettings(flags, environment)).toThrow(message)
   })
 
+  test('--tls stands with or without a file', () => {
+    expect(readSettings(['--tls', '--port', '0'], {})).toEqual({ ...DEFAULTS, port: 0, tls: true })
+    expect(readSettings(['--tls', 'ca.pem'], {})).toEqual({ ...DEFAULTS, tls: 'ca.pem' })
+    expect(readSettings([], { SIMULATOR_TLS: '1' })).toEqual({ ...DEFAULTS, tls: true })
+    expect(readSettings([], { SIMULATOR_TLS: '/ca.pem' })).toEqual({ ...DEFAULTS, tls: '/ca.pem' })
+  })
+
   test('unknown flags are refused, help is not a setting', () => {
     expect(() => readSettings(['--sped', '1'], {})).toThrow('--sped')
     expect(readSettings(['--help'], {})).toBeNull()

@@ -51,7 +51,7 @@ function stageSimulator({ service }: Build, stage: string): Published {
   const compiled = join(service, 'simulator')
   const manifest = manifestOf('simulator', compiled)
   begin('simulator', stage, manifest)
-  const declarations = declarationsFrom(compiled, ['start-simulator.d.ts'])
+  const declarations = declarationsFrom(compiled, entriesOf(manifest, 'lib'))
   copy(compiled, join(stage, 'lib'), (file) => file.endsWith('.js') || declarations.has(file))
   dropMapLinks(join(stage, 'lib'))
   return manifest
@@ -62,14 +62,16 @@ export function stageClient(client: string, stage: string): void {
   const manifest = manifestOf('client', null)
   begin('client', stage, manifest)
   for (const form of ['esm', 'cjs']) {
-    const entries = [...JSON.stringify(manifest['exports']).matchAll(new RegExp(`"\\./${form}/([^"]+\\.d\\.ts)"`, 'g'))]
-    const declarations = declarationsFrom(
-      join(client, form),
-      entries.map(([, file = '']) => file),
-    )
+    const declarations = declarationsFrom(join(client, form), entriesOf(manifest, form))
     copy(join(client, form), join(stage, form), (file) => !file.endsWith('.d.ts') || declarations.has(file))
   }
 }
+
+/** The declarations that a manifest exports from a folder, by their paths below it. */
+const entriesOf = (manifest: Published, folder: string): string[] =>
+  [...JSON.stringify(manifest['exports']).matchAll(new RegExp(`"\\./${folder}/([^"]+\\.d\\.ts)"`, 'g'))].map(
+    ([, file = '']) => file,
+  )
 
 /** Puts the manifest, the README, the licence and the command into the folder of a package. */
 function begin(name: string, stage: string, manifest: Published): void {

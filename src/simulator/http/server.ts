@@ -1,6 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import { ORIGIN_HEADER } from '../redirecting-fetch.ts'
 import { methodNotAllowed, notFound, serverError } from './problem.ts'
 import type { RequestLog } from '../request-log.ts'
 import type { Reply } from './reply.ts'
@@ -11,22 +14,30 @@ export interface HttpServer {
   stop(): Promise<void>
 }
 
+export interface Listening {
+  host: string
+  port: number
+  /** In PEM; null: plain HTTP. */
+  tls: { key: string; cert: string } | null
+}
+
 /** Listens, routes and writes replies. The only file that handles sockets. */
 export async function startHttpServer(
-  { host, port }: { host: string; port: number },
+  { host, port, tls }: Listening,
   routes: readonly Route[],
   requests: RequestLog,
   log: (line: object) => void,
 ): Promise<HttpServer> {
   const match = createRouter(routes)
-  const server = createServer((request, response) => {
+  const onRequest: RequestListener = (request, response) => {
     respond(request, response).catch((error: unknown) => {
       if (hasLeft(error)) return
       log({ event: 'request_failed', url: request.url, error: error instanceof Error ? error.stack : String(error) })
       if (!response.headersSent) void write(request, response, serverError(500))
       else response.destroy()
     })
-  })
+  }
+  const server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest)
   server.keepAliveTimeout = 65_000
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -94,13 +105,17 @@ function portOf(server: Server): number {
 
 const HOST = /^[a-z0-9.\-_[\]:]+$/i
 
-/** The origin that the client used; URLs in responses are built on it. Respects a proxy's https. */
+const ORIGIN = /^https?:\/\/[a-z0-9.\-[\]:]+$/i
+
+/** The origin that the client used; URLs in responses are built on it. Respects a proxy's https, and a redirected client's. */
 function originOf({ headers, socket }: IncomingMessage): string {
+  const simulated = headers[ORIGIN_HEADER]
+  if (typeof simulated === 'string' && ORIGIN.test(simulated)) return simulated
   const host = headers.host
-  const scheme = headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
+  const scheme = socket instanceof TLSSocket || headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
   if (host !== undefined && HOST.test(host)) return `${scheme}://${host}`
   const address = socket.localAddress ?? '127.0.0.1'
-  return `http://${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`
+  return `${scheme}://${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`
 }
 
 async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | 'too large'> {

@@ -1,14 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { bytesOfDataUri } from '../data-uri.ts'
-
-/**
- * A file inside an output: `{ "$file": "data:image/png;base64,…" }`, or the path of a file. The API shows its URL in its
- * place.
- */
-export interface FileOutput {
-  $file: string
-}
+import { type FileOutput, UNKNOWN_TYPE } from './file.ts'
 
 const EXTENSIONS: Record<string, string> = {
   'application/json': 'json',
@@ -27,13 +20,6 @@ const EXTENSIONS: Record<string, string> = {
   'video/mp4': 'mp4',
   'video/webm': 'webm',
 }
-
-const UNKNOWN_TYPE = 'application/octet-stream'
-
-/** A file for an output, of its bytes. */
-export const file = (bytes: Uint8Array | string, contentType = UNKNOWN_TYPE): FileOutput => ({
-  $file: `data:${contentType};base64,${Buffer.from(bytes).toString('base64')}`,
-})
 
 const isFile = (value: unknown): value is FileOutput =>
   typeof value === 'object' && value !== null && '$file' in value && typeof value.$file === 'string'

@@ -4,9 +4,9 @@ import { unprocessable } from '../http/problem.ts'
 import { empty, json } from '../http/reply.ts'
 import type { Handler, Route } from '../http/router.ts'
 import { uploadSecret } from '../identifiers.ts'
-import type { Counts, WebhookCounts } from '../book-state.ts'
-import { type Prediction, type PredictionStatus, statusAt } from '../prediction.ts'
+import { type Prediction, statusAt } from '../prediction.ts'
 import { removeExpired } from '../remove-expired.ts'
+import type { Books } from '../test-kit-types.ts'
 import { fieldsOf, withJson } from './json-body.ts'
 import type { Services } from './services.ts'
 
@@ -40,24 +40,6 @@ export function showBooks({ book, clock }: Services): Books {
     webhooks: { ...book.webhooks },
     spend: dollars(spend),
   }
-}
-
-export interface Books {
-  /** Oldest first. */
-  predictions: {
-    id: string
-    created_at: string
-    model: string
-    status: PredictionStatus
-    webhook: string | null
-    billed_seconds: number
-  }[]
-  /** Requests, including refused ones; `created`: predictions. */
-  counts: Counts
-  /** Attempts; `dropped`: messages that a fault suppressed. */
-  webhooks: WebhookCounts
-  /** US dollars. */
-  spend: number
 }
 
 const dollars = (value: number) => Math.round(value * 1_000_000) / 1_000_000
