@@ -7,6 +7,9 @@ import { idled, watchIdle } from './read-body.ts'
 import { invalidRequest } from './schemas.ts'
 
 export interface PartFile {
+  /** Name of the field and of the file, '' without one; untrusted. */
+  field: string
+  name: string
   /** As declared by the sender; untrusted. */
   mediaType: string | null
   body: AsyncIterable<Uint8Array>
@@ -21,10 +24,19 @@ export interface MultipartRequest {
   idleMs: number
 }
 
+/** Fields that are no files. */
+export interface MultipartFields {
+  most: number
+  take: (name: string, value: string) => void
+}
+
+const ONLY_FILES = 'Only files are accepted, no other fields.'
+const TOO_MANY_FIELDS = 'The body has too many fields.'
+
 const malformed = (detail: string): ServiceError => new ServiceError('invalid_multipart', detail)
 
-/** Limits of part headers; names are not used. */
-const PART_LIMITS = { headerPairs: 20, fieldNameSize: 100, fields: 0 }
+/** Limits of part headers, and bytes of a field. */
+const PART_LIMITS = { headerPairs: 20, fieldNameSize: 100, fieldSize: 64 * 1024 }
 /** Limit of bytes outside of files; some are buffered between parser and file. */
 const MAX_OUTSIDE_BYTES = 8 * 1024 * 1024
 
@@ -37,8 +49,9 @@ export async function readMultipart(
   { headers, stream, share, idleMs }: MultipartRequest,
   maxFiles: number,
   take: (file: PartFile) => Promise<void>,
+  fields?: MultipartFields,
 ): Promise<void> {
-  const parser = open(headers, maxFiles)
+  const parser = open(headers, { files: maxFiles, fields: fields?.most ?? 0 })
   const work: Promise<void>[] = []
   // A slow store pauses the stream (backpressure), which does not count as a stalled sender.
   const idle = watchIdle(
@@ -61,17 +74,20 @@ export async function readMultipart(
         reject(error instanceof Error ? error : new Error(String(error)))
         parser.destroy()
       }
-      parser.on('file', (_field, body, { mimeType }) => {
+      parser.on('field', (name, value) => fields?.take(name, value))
+      parser.on('file', (field, body, { mimeType, filename = '' }) => {
         // An abandoned file can emit its own error.
         body.on('error', () => undefined)
         const mediaType = mimeType === '' ? null : mimeType
-        const taken = take({ mediaType, body: counted(body) })
+        const taken = take({ field, name: filename, mediaType, body: counted(body) })
         work.push(taken)
         taken.catch(fail)
       })
       parser.on('fieldsLimit', () => {
         fail(
-          invalidRequest([{ pointer: '', code: 'unknown_field', detail: 'Only files are accepted, no other fields.' }]),
+          invalidRequest([
+            { pointer: '', code: 'unknown_field', detail: fields === undefined ? ONLY_FILES : TOO_MANY_FIELDS },
+          ]),
         )
       })
       parser.on('filesLimit', () => {
@@ -113,11 +129,11 @@ export async function readMultipart(
   }
 }
 
-function open(headers: IncomingHttpHeaders, maxFiles: number): busboy.Busboy {
+function open(headers: IncomingHttpHeaders, most: { files: number; fields: number }): busboy.Busboy {
   if (!/^\s*multipart\/form-data\s*;/i.test(`${headers['content-type'] ?? ''};`))
     throw new ServiceError('unsupported_media_type', 'Send Content-Type: multipart/form-data.')
   try {
-    return busboy({ headers, limits: { ...PART_LIMITS, files: maxFiles } })
+    return busboy({ headers, defParamCharset: 'utf8', limits: { ...PART_LIMITS, ...most } })
   } catch {
     throw malformed('The Content-Type has no boundary.')
   }

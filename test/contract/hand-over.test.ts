@@ -26,6 +26,7 @@ const RECORD = {
   sha256: '',
   created_at: 0,
   expires_at: 0,
+  about: null,
 }
 const never = new AbortController().signal
 

@@ -1,12 +1,15 @@
 import { z } from 'zod'
 import { ServiceError } from '../../shared/errors/service-error.ts'
+import { UPLOAD_ID } from '../../shared/inputs/rules/reference.ts'
 import { JOB_ID } from '../../shared/jobs/rules/ids.ts'
 
-/** Where a page of predictions begins, with the times that the list was asked for. */
+const id = z.union([z.string().regex(JOB_ID), z.string().regex(UPLOAD_ID)])
+
+/** Where a page of predictions or files begins, with the times that the list was asked for. */
 const cursorSchema = z.strictObject({
-  /** Only older jobs than this one, or only newer ones. */
-  older: z.string().regex(JOB_ID).optional(),
-  newer: z.string().regex(JOB_ID).optional(),
+  /** Only older ones than this, or only newer ones. */
+  older: id.optional(),
+  newer: id.optional(),
   /** ms */
   after: z.number().optional(),
   before: z.number().optional(),

@@ -4,7 +4,9 @@ import type { TenantStore } from '../../shared/tenants/ports.ts'
 import type { DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { SigningKeys } from '../../shared/values/signing-keys.ts'
 import type { Route } from '../http.ts'
+import type { Inputs } from '../../shared/inputs/inputs.ts'
 import { accountRoutes } from './account.ts'
+import { fileRoutes } from './files.ts'
 import { createFrontLinks } from './front-links.ts'
 import { createLongOutput } from './long-output.ts'
 import { createPredictionView } from './prediction.ts'
@@ -14,7 +16,8 @@ export interface FrontDependencies extends Omit<PredictionRoutesDependencies, 'v
   keys: SigningKeys
   lasting: LastingLinks
   keep: DeploymentKeep
-  artifacts: Pick<ArtifactStore, 'open'>
+  artifacts: Pick<ArtifactStore, 'open' | 'link'>
+  inputs: Inputs
   tenants: Pick<TenantStore, 'tenant'>
 }
 
@@ -24,6 +27,7 @@ export function frontRoutes(dependencies: FrontDependencies): Route[] {
   const view = createPredictionView({ ...dependencies, links })
   return [
     ...predictionRoutes({ ...dependencies, view, longOutputOf: createLongOutput(dependencies.artifacts) }),
+    ...fileRoutes(dependencies),
     ...accountRoutes(dependencies.tenants),
   ]
 }

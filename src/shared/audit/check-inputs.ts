@@ -69,5 +69,15 @@ export async function checkUploads({ uploads, uploadParts }: KeyNames, checks: I
         (await source.holds('zset', keys.uploads, id))
       )
         say('index_member_exists', id, `${keys.uploads}: the upload does not exist`, [['zrem', keys.uploads, id]])
+  for await (const page of source.members('zset', keys.files))
+    for (const member of page) {
+      const id = member.slice(member.indexOf('/') + 1)
+      if (
+        !uploads.has(id) &&
+        (await source.upload(id, null)) === null &&
+        (await source.holds('zset', keys.files, member))
+      )
+        say('index_member_exists', id, `${keys.files}: the upload does not exist`, [['zrem', keys.files, member]])
+    }
   return problems
 }

@@ -16,9 +16,9 @@ import type { Logger } from '../process/logger.ts'
 import { inChunks, peek } from './bytes.ts'
 import { inlineName, isDataUri, readDataUri } from './rules/data-uri.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from './media-type.ts'
-import type { UploadStore } from './ports.ts'
+import type { UploadPage, UploadStore } from './ports.ts'
 import { filesOf, hasText, isReference, mapInput, uploadPath } from './rules/reference.ts'
-import { uploadFolder, type UploadRecord } from './rules/upload.ts'
+import { uploadFolder, type UploadAbout, type UploadRecord } from './rules/upload.ts'
 
 /** Limits of input files. */
 export interface InputLimits {
@@ -44,6 +44,8 @@ export interface Applicant {
   id: string
   input: JsonObject
 }
+
+const isOwn = ({ state, expires_at }: UploadRecord): boolean => state === 'ready' && expires_at > Date.now()
 
 const namesFile = (text: string): boolean => isDataUri(text) || isReference(text)
 
@@ -275,6 +277,26 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
     async find(tenant: string, id: string): Promise<UploadRecord | null> {
       const record = await uploads.read(id)
       return record?.tenant === tenant && record.state === 'ready' ? record : null
+    },
+
+    describe: (id: string, about: UploadAbout): Promise<UploadRecord | null> => uploads.describe(id, about),
+
+    /** The uploads of clients of the tenant, newest first, whose own retention lasts. */
+    async list(tenant: string, page: UploadPage): Promise<{ uploads: UploadRecord[]; more: boolean }> {
+      const { uploads: found, more } = await uploads.list(tenant, page)
+      return { uploads: found.filter(isOwn), more }
+    },
+
+    /** Like `find`, but only while the upload's own retention lasts: one that a job uses may be kept for longer. */
+    async findOwn(tenant: string, id: string): Promise<UploadRecord | null> {
+      const record = await uploads.read(id)
+      return record?.tenant === tenant && isOwn(record) ? record : null
+    },
+
+    /** Removes an upload now, or with the last job that uses it. */
+    async dropOwn({ id }: UploadRecord): Promise<void> {
+      await uploads.expire(id)
+      if (await unused(id)) await dismiss(id, [])
     },
 
     isUsedBy: (id: string, job: string): Promise<boolean> => uploads.isUsedBy(id, job),

@@ -1,4 +1,11 @@
-import type { RemoteFile, UploadRecord } from './rules/upload.ts'
+import type { RemoteFile, UploadAbout, UploadRecord } from './rules/upload.ts'
+
+/** Older uploads than one, or newer ones than one; without either, the newest. */
+export interface UploadPage {
+  older?: string | undefined
+  newer?: string | undefined
+  limit: number
+}
 
 export interface UploadStore {
   /**
@@ -16,6 +23,12 @@ export interface UploadStore {
     found: Pick<UploadRecord, 'key' | 'media_type' | 'bytes' | 'sha256'>,
     keepMs: number,
   ): Promise<UploadRecord | null>
+  /** Adds what its sender said of it. null: it is not ready. */
+  describe(id: string, about: UploadAbout): Promise<UploadRecord | null>
+  /** A page of the uploads of a tenant that a client made, newest first; `more`: there are others behind the page. */
+  list(tenant: string, page: UploadPage): Promise<{ uploads: UploadRecord[]; more: boolean }>
+  /** Ends its own retention and takes it from the list; it is kept as long as jobs use it. */
+  expire(id: string): Promise<void>
   read(id: string): Promise<UploadRecord | null>
   /** The existing ones of these ids, in their order. */
   readMany(ids: readonly string[]): Promise<UploadRecord[]>

@@ -13,6 +13,8 @@ const here = (name: string): URL => new URL(name, import.meta.url)
 const writeUpload = loadScript(here('write-upload.lua'), { includes: [clockLua, STORED_LUA] })
 const removeUpload = loadScript(here('remove-upload.lua'), { flags: ['allow-oom'], includes: [STORED_LUA] })
 const useUpload = loadScript(here('use-upload.lua'), { includes: [clockLua] })
+const describeUpload = loadScript(here('describe-upload.lua'))
+const expireUpload = loadScript(here('expire-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const leaveUpload = loadScript(here('leave-upload.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const claimDue = loadScript(new URL('../jobs/indexes/claim-due.lua', import.meta.url), {
   flags: ['allow-oom'],
@@ -57,7 +59,7 @@ export function createRedisUploadStore({
   ): Promise<UploadRecord | null> => {
     const { stored_bytes: mostBytes = '', stored_files: mostFiles = '' } = quota.defaults
     const about = [id, times.keepMs, wanted, times.staysMs, tenant, bytes, mostBytes, mostFiles].map(String)
-    const names = [keys.upload(id), keys.uploads, keys.stored, quota.tenants]
+    const names = [keys.upload(id), keys.uploads, keys.stored, quota.tenants, keys.files]
     const reply = flatFields.parse(await writeUpload(redis, names, [...about, ...Object.entries(fields).flat()]))
     if (reply['quota'] !== undefined)
       throw tooMuchStored({ limit: reply['quota'], most: Number(reply['limit']), used: Number(reply['used']) })
@@ -88,6 +90,29 @@ export function createRedisUploadStore({
       const record = await written(id, 'writing', times, { tenant, bytes }, fields)
       await confirmDurable?.()
       return record
+    },
+
+    async describe(id, about) {
+      const reply = await describeUpload(redis, [keys.upload(id)], [JSON.stringify(about)])
+      return decodeUpload(flatFields.parse(reply))
+    },
+
+    async list(tenant, { older, newer, limit }) {
+      const [newest, oldest] = [
+        older === undefined ? `(${tenant}0` : `(${tenant}/${older}`,
+        `(${tenant}/${newer ?? ''}`,
+      ]
+      const found =
+        newer === undefined
+          ? await redis.zrange(keys.files, newest, oldest, 'BYLEX', 'REV', 'LIMIT', 0, limit + 1)
+          : await redis.zrange(keys.files, oldest, newest, 'BYLEX', 'LIMIT', 0, limit + 1)
+      const page = found.slice(0, limit).map((member) => member.slice(tenant.length + 1))
+      const uploads = await readMany(newer === undefined ? page : page.toReversed())
+      return { uploads, more: found.length > limit }
+    },
+
+    async expire(id) {
+      await expireUpload(redis, [keys.upload(id), keys.uploads, keys.files], [id])
     },
 
     read: async (id) => (await readMany([id]))[0] ?? null,
@@ -126,7 +151,7 @@ export function createRedisUploadStore({
     },
 
     async remove(id) {
-      await removeUpload(redis, [keys.upload(id), keys.uploadJobs(id), keys.uploads, keys.stored], [id])
+      await removeUpload(redis, [keys.upload(id), keys.uploadJobs(id), keys.uploads, keys.stored, keys.files], [id])
     },
 
     async claimDue(limit) {

@@ -3,6 +3,8 @@ import { NewerRecordError } from '../jobs/record/record-codec.ts'
 import type { UploadRecord } from './rules/upload.ts'
 import { ZOD_ERRORS } from '../errors/zod-errors.ts'
 
+const aboutSchema = z.object({ name: z.string(), metadata: z.record(z.string(), z.json()), md5: z.string() })
+
 const uploadSchema: z.ZodType<UploadRecord> = z.object({
   v: z.literal(1),
   id: z.string(),
@@ -14,6 +16,10 @@ const uploadSchema: z.ZodType<UploadRecord> = z.object({
   sha256: z.string(),
   created_at: z.coerce.number(),
   expires_at: z.coerce.number(),
+  about: z
+    .string()
+    .optional()
+    .transform((text) => (text === undefined ? null : aboutSchema.parse(JSON.parse(text)))),
 })
 
 /** Decodes the record of a hash; null when there is none. Throws NewerRecordError. */

@@ -5,6 +5,7 @@
   Input:   KEYS[1] hash: the upload, KEYS[2] sorted set: uploads by the time of the next look, ms
            KEYS[3] hash: what tenants have stored (limits/stored.lua)
            KEYS[4] hash: tenants, `<tenant>.<field>`
+           KEYS[5] sorted set: `<tenant>/<id>` of each upload with its own retention
            ARGV[1] its id, ARGV[2] ms of its own retention while no job uses it, ARGV[3] the state that it must be in, '' for none;
            ARGV[4] ms that it is kept at least, ARGV[5] its tenant, ARGV[6] its bytes, 0 before they arrive,
            ARGV[7] and ARGV[8] default limits of bytes and files, '' for none, ARGV[9..] fields and values
@@ -26,6 +27,9 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', KEYS[1], 'counted', '1')
   add_stored(KEYS[3], tenant, bytes, 1)
+  if tonumber(ARGV[2]) > 0 then
+    redis.call('ZADD', KEYS[5], '0', tenant .. '/' .. ARGV[1])
+  end
 end
 redis.call('HSET', KEYS[1], 'expires_at', string.format('%.0f', now + tonumber(ARGV[2])), unpack(ARGV, 9))
 local stays = math.max(tonumber(ARGV[2]), tonumber(ARGV[4]))

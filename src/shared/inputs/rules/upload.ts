@@ -1,3 +1,5 @@
+import type { JsonObject } from '../../values/json.ts'
+
 /**
  * A file that inputs can name: uploaded separately, or extracted from a data URI in an input. It is kept until its own
  * retention is over and the inputs of all jobs that use it are removed.
@@ -18,6 +20,15 @@ export interface UploadRecord {
   created_at: number
   /** End of its own retention, ms. */
   expires_at: number
+  /** What its sender said of it, by Replicate's API only. */
+  about: UploadAbout | null
+}
+
+/** What the sender of an upload said of it, and its MD5 in hexadecimal digits. */
+export interface UploadAbout {
+  name: string
+  metadata: JsonObject
+  md5: string
 }
 
 /** Copy at Replicate, readable for predictions of the account until it expires, ms. */

@@ -93,6 +93,8 @@ export function createJobKeys(prefix: string) {
     uploadRemote: (id: string, account: string) => `${tag}:upload:${id}:remote:${account}`,
     /** sorted set: uploads by the time of their next check, ms */
     uploads: `${tag}:uploads`,
+    /** sorted set, all scores 0: `<tenant>/<upload>` of each upload that a client made, by creation (ids are ULIDs) */
+    files: `${tag}:upload-files`,
     /** hash: what tenants have stored: `<tenant>.bytes`, `<tenant>.files` of their uploads and outputs (stored.lua) */
     stored: `${tag}:stored`,
     /** stream of transitions */
