@@ -869,6 +869,23 @@ export interface Session {
 
 export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
 
+/** The secret that signs the notifications of a tenant. */
+export interface WebhookSecret {
+  /** `whsec_` and 32 bytes in base64, as Standard Webhooks defines it. */
+  key: string
+  created_at: string
+  /** Replaced secrets that still sign, newest first; at most 3. */
+  previous: {
+    key: string
+    expires_at: string
+  }[]
+}
+
+export interface WebhookSecretRotation {
+  /** Seconds for which the replaced secret signs too. From 0 to 604800. Default: 86400. */
+  grace?: number | undefined
+}
+
 export interface TenantRequest {
   id: string
   /** Default: the id. */

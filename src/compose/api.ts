@@ -31,6 +31,7 @@ import { sessionRoutes } from '../api/routes/session.ts'
 import { tenantRoutes } from '../api/routes/tenants.ts'
 import { tokenRoutes } from '../api/routes/tokens.ts'
 import { uploadRoutes } from '../api/routes/uploads.ts'
+import { webhookSecretRoutes } from '../api/routes/webhook-secret.ts'
 import { createWebhookReceiver } from '../api/routes/webhooks.ts'
 import { createThrottle } from '../api/throttle.ts'
 import { createArtifactLinks } from '../shared/artifacts/rules/artifact-links.ts'
@@ -59,6 +60,7 @@ import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
+import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
@@ -130,6 +132,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const arrival = arrivalRules(config)
   const publicHost = arrival.publicOrigin === null ? [] : [new URL(arrival.publicOrigin).hostname]
   const firstCode = options.signInLink ? newLoginCode() : null
+  const tenantKeys = createTenantKeys(keys.tag)
   const auth = createAuth({
     store: core.tenants,
     devApiKey: options.devApiKey,
@@ -137,7 +140,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     keys: deployment.keys,
     allowedHosts: isLoopback(config.host) ? new Set(['localhost', '127.0.0.1', '[::1]', ...publicHost]) : null,
     publicOrigin: arrival.publicOrigin,
-    loginCodes: createRedisLoginCodes(redis, createTenantKeys(keys.tag), firstCode),
+    loginCodes: createRedisLoginCodes(redis, tenantKeys, firstCode),
   })
   scope.defer('auth', auth.stop)
   const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
@@ -159,6 +162,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   const { resolveJob } = createResolveJob({ catalogue, mayRun, rawModels: config.rawModels, keep: config.keep })
   const retryPlaces = createRetryPlaces(core.names, store)
+  const signingSecrets = createRedisSigningSecrets(redis, tenantKeys)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
   const fileOrigins = await originsOfLinks(config, artifacts)
@@ -205,6 +209,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         keep: config.keep,
         artifacts,
         tenants: core.tenants,
+        signingSecrets,
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
@@ -228,6 +233,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...presetRoutes(catalogue, store),
       ...artifactRoutes({ store, artifacts, links, lasting, auth, cors, ensureDeployment: core.ensureDeployment }),
       ...sessionRoutes(auth, tenantAdmin),
+      ...webhookSecretRoutes(signingSecrets),
       ...tokenRoutes(store, auth),
       ...logRoutes({ store, upstream, reads: reads.of('poll') }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),

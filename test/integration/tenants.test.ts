@@ -385,3 +385,48 @@ describe('a key', () => {
     )
   })
 })
+
+describe('the signing secret of a tenant', () => {
+  interface Secret {
+    key: string
+    created_at: string
+    previous: { key: string; expires_at: string }[]
+  }
+  const PATH = '/v1/webhook-secret'
+
+  test('is made once by simultaneous requests to two apis, and is shown by both of its routes', async () => {
+    const [one, other] = [await operator.newTenant(), await operator.newTenant()]
+    const { key } = await operator.newKey(one)
+    const first = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => ask<Secret>(PATH, { key, at: i % 2 === 0 ? service : second })),
+    )
+    const keys = [...new Set(first.map(({ body }) => body.key))]
+    expect(keys).toEqual([expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/)])
+    expect((await ask('/replicate/v1/webhooks/default/secret', { key })).body).toEqual({ key: keys[0] })
+    const others = await operator.newKey(other)
+    expect((await ask<Secret>(PATH, { key: others.key })).body.key).not.toBe(keys[0])
+    const reader = await operator.newKey(one, { scopes: ['jobs:read'] })
+    for (const asked of [{}, { body: {} }])
+      expect(code(await ask(PATH, { key: reader.key, ...asked }))).toEqual([403, 'forbidden'])
+    expect((await ask('/replicate/v1/webhooks/default/secret', { key: reader.key })).status).toBe(403)
+  })
+
+  test('is rotated: replaced ones stay valid for their grace, and without a grace none does', async () => {
+    const { key } = await operator.newKey(await operator.newTenant())
+    const rotate = async (body: object): Promise<Secret> => (await ask<Secret>(PATH, { key, body })).body
+    const secrets = [(await ask<Secret>(PATH, { key })).body, await rotate({}), await rotate({ grace: 60 })]
+    const ofKeys = ({ key: current, previous }: Secret): string[] => [current, ...previous.map((one) => one.key)]
+    const [first = '', second_ = '', third = ''] = secrets.map((secret) => secret.key)
+    expect(new Set([first, second_, third]).size).toBe(3)
+    expect(secrets.map(ofKeys)).toEqual([[first], [second_, first], [third, second_, first]])
+    const lasts = secrets.at(-1)?.previous.map(({ expires_at }) => Date.parse(expires_at)) ?? []
+    // The earlier ones end at the latest with the replaced one.
+    expect(lasts[1]).toBe(lasts[0])
+    for (let i = 0; i < 3; i++) await rotate({})
+    expect(ofKeys((await ask<Secret>(PATH, { key })).body)).toHaveLength(4)
+    const last = await rotate({ grace: 0 })
+    expect(last.previous).toEqual([])
+    expect((await ask<Secret>(PATH, { key })).body).toEqual(last)
+    expect(code(await ask(PATH, { key, body: { grace: -1 } }))).toEqual([422, 'invalid_request'])
+  })
+})

@@ -7,7 +7,7 @@ import { fileOperations } from './operations/files.ts'
 import { jobOperations } from './operations/jobs.ts'
 import type { Answer, Operation, Operations } from './operations/operation.ts'
 import { serviceOperations } from './operations/service.ts'
-import { sessionOperations, tenantOperations } from './operations/tenants.ts'
+import { sessionOperations, tenantOperations, webhookSecretOperations } from './operations/tenants.ts'
 import { problem } from './problem.ts'
 import { namedIn } from './references.ts'
 import { samplesOf } from './samples.ts'
@@ -22,6 +22,7 @@ export const OPERATIONS: Operations = {
   ...catalogueOperations,
   ...creditOperations,
   ...sessionOperations,
+  ...webhookSecretOperations,
   ...tenantOperations,
   ...creditAdminOperations,
   ...serviceOperations,
@@ -38,6 +39,7 @@ const TAGS = {
   Credits:
     'Account, ledger and spending of a tenant. Amounts are whole micro-credits; one credit is 1,000,000 of them.',
   Session: 'Browser sign-in without storing a key.',
+  Webhooks: 'Signatures of notifications.',
   Administration: 'Tenants and their keys. Requires the scope `admin`.',
   Replicate: 'The webhook receiver that Replicate calls.',
   Operation: 'Health, metrics and this description. Only `/v1/health` requires credentials.',

@@ -91,6 +91,22 @@ export const session = z
   .meta({ id: 'Session', description: 'The caller.' })
 export type Session = z.output<typeof session>
 
+const signingKey = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]{43}=$/)
+  .meta({ examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq='] })
+
+export const webhookSecret = z
+  .object({
+    key: signingKey.describe('`whsec_` and 32 bytes in base64, as Standard Webhooks defines it.'),
+    created_at: time,
+    previous: z
+      .array(z.object({ key: signingKey, expires_at: time }))
+      .describe('Replaced secrets that still sign, newest first; at most 3.'),
+  })
+  .meta({ id: 'WebhookSecret', description: 'The secret that signs the notifications of a tenant.' })
+export type WebhookSecret = z.output<typeof webhookSecret>
+
 export const readToken = z
   .object({ token: z.string(), expires_at: time })
   .meta({ id: 'ReadToken', description: 'Opens one job or batch for reading, in place of a key: for browsers.' })

@@ -1,9 +1,12 @@
-import type { TenantStore } from '../../shared/tenants/ports.ts'
+import type { SigningSecretStore, TenantStore } from '../../shared/tenants/ports.ts'
 import type { Route } from '../http.ts'
 import { FRONT } from './path.ts'
 
-/** Replicate's account of a token: the tenant of the key. */
-export function accountRoutes(tenants: Pick<TenantStore, 'tenant'>): Route[] {
+/** Replicate's account of a token, which is the tenant of the key, and the secret that signs its notifications. */
+export function accountRoutes(
+  tenants: Pick<TenantStore, 'tenant'>,
+  secrets: Pick<SigningSecretStore, 'read'>,
+): Route[] {
   return [
     {
       method: 'GET',
@@ -22,6 +25,15 @@ export function accountRoutes(tenants: Pick<TenantStore, 'tenant'>): Route[] {
           },
         }
       },
+    },
+    {
+      method: 'GET',
+      path: `${FRONT}/webhooks/default/secret`,
+      scope: 'jobs:write',
+      handle: async ({ principal }) => ({
+        status: 200,
+        body: { key: (await secrets.read(principal.tenant)).current.key },
+      }),
     },
   ]
 }

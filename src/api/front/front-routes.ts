@@ -1,6 +1,6 @@
 import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import type { LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
-import type { TenantStore } from '../../shared/tenants/ports.ts'
+import type { SigningSecretStore, TenantStore } from '../../shared/tenants/ports.ts'
 import type { DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { SigningKeys } from '../../shared/values/signing-keys.ts'
 import type { Route } from '../http.ts'
@@ -19,6 +19,7 @@ export interface FrontDependencies extends Omit<PredictionRoutesDependencies, 'v
   artifacts: Pick<ArtifactStore, 'open' | 'link'>
   inputs: Inputs
   tenants: Pick<TenantStore, 'tenant'>
+  signingSecrets: Pick<SigningSecretStore, 'read'>
 }
 
 /** Replicate's own API under `/replicate/v1`: its predictions are our jobs (docs/replicate-api.md). */
@@ -28,6 +29,6 @@ export function frontRoutes(dependencies: FrontDependencies): Route[] {
   return [
     ...predictionRoutes({ ...dependencies, view, longOutputOf: createLongOutput(dependencies.artifacts) }),
     ...fileRoutes(dependencies),
-    ...accountRoutes(dependencies.tenants),
+    ...accountRoutes(dependencies.tenants, dependencies.signingSecrets),
   ]
 }

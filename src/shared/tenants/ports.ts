@@ -1,5 +1,6 @@
 import type { OwnKeep } from '../jobs/rules/keep.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
+import type { SigningSecrets } from './rules/signing-secret.ts'
 import type { ApiKey, Limits, OwnLimits, Scope, Tenant } from './rules/tenant.ts'
 
 /** The caller of a request, before Redis is read. */
@@ -62,6 +63,13 @@ export type KeyMade =
   | { status: 'known'; same: boolean }
   /** The old key was rotated before. */
   | { status: 'replaced'; by: string }
+
+export interface SigningSecretStore {
+  /** Makes the first one when there is none: readers at the same time get the same. */
+  read(tenant: string): Promise<SigningSecrets>
+  /** Replaces the current one, which stays valid for `graceMs`; earlier ones end at the latest with it. */
+  rotate(tenant: string, graceMs: number): Promise<SigningSecrets>
+}
 
 export interface TenantStore {
   /** Authenticates the caller and takes a token of the budget. One round trip; `last_used_at` changes once a minute at most. */

@@ -7,6 +7,8 @@ export function createTenantKeys(tag: string) {
     tenants: `${tag}:tenants`,
     /** hash: what tenants have stored (limits/stored.lua) */
     stored: `${tag}:stored`,
+    /** hash: tenant -> JSON, the secrets that sign its notifications (signing-secrets.lua) */
+    signingSecrets: `${tag}:signing-secrets`,
     /** sorted set, all scores 0: ids of tenants */
     tenantIds: `${tag}:tenant-ids`,
     /** hash: tenant -> theoretical arrival time of its next request, us */

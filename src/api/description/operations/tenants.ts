@@ -4,12 +4,13 @@ import {
   newKeySchema,
   newTenantSchema,
   rotationSchema,
+  secretRotationSchema,
   tenantChangeSchema,
   tenantPageSchema,
 } from '../../../shared/tenants/rules/tenant-requests.ts'
 import { signInSchema } from '../../schemas.ts'
 import { tenantName } from '../common.ts'
-import { keyId, keyPage, newKey, session, tenant, tenantPage } from '../tenants.ts'
+import { keyId, keyPage, newKey, session, tenant, tenantPage, webhookSecret } from '../tenants.ts'
 import { created, idempotencyKey, OPEN, OPEN_BODY, OWNED, POSTED, type Operations } from './operation.ts'
 
 const params = z.object({ id: tenantName })
@@ -51,6 +52,30 @@ export const sessionOperations = {
     access: 'open',
     answers: { 204: { description: 'The cookie was removed.', schema: null } },
     errors: OPEN,
+  },
+} satisfies Operations
+
+export const webhookSecretOperations = {
+  readWebhookSecret: {
+    method: 'get',
+    path: '/v1/webhook-secret',
+    tag: 'Webhooks',
+    summary: 'Get the signing secret',
+    description:
+      'The secret with which notifications of the tenant will be signed. The first request makes it. Requires the scope `jobs:write`.',
+    answers: { 200: { description: 'The secret.', schema: webhookSecret } },
+    errors: OWNED,
+  },
+  rotateWebhookSecret: {
+    method: 'post',
+    path: '/v1/webhook-secret',
+    tag: 'Webhooks',
+    summary: 'Rotate the signing secret',
+    description:
+      'Makes a new secret. The replaced one signs too for the grace period, so that receivers can be changed meanwhile. With `grace` 0 every earlier secret becomes invalid at once. Each request makes another secret. Requires the scope `jobs:write`.',
+    body: { required: false, schema: secretRotationSchema },
+    answers: { 200: { description: 'The new secret.', schema: webhookSecret } },
+    errors: POSTED,
   },
 } satisfies Operations
 

@@ -92,6 +92,18 @@ export const rotationSchema = z
   })
   .meta({ id: 'Rotation' })
 
+export const secretRotationSchema = z
+  .strictObject({
+    grace: z
+      .number()
+      .int()
+      .min(0)
+      .max(604_800)
+      .default(86_400)
+      .describe('Seconds for which the replaced secret signs too.'),
+  })
+  .meta({ id: 'WebhookSecretRotation' })
+
 export const tenantPageSchema = pageQuery(TENANT_ID, 'tenants')
 export const keyPageSchema = pageQuery(KEY_ID, 'keys')
 
