@@ -86,6 +86,7 @@ export interface Simulator extends TestKit {
 
 export { file, type FileOutput } from './models/file.ts'
 export { redirectingFetch, type RedirectOptions } from './redirecting-fetch.ts'
+export { connectSimulator, type RemoteSimulator } from './remote-simulator.ts'
 export type { Books, SeenRequest, SimulatorScope, Stub, StubHandle } from './test-kit-types.ts'
 
 const SWEEP_MS = 2000

@@ -78,10 +78,14 @@ describe('a tarball', () => {
       /^docs\/openapi\.yaml$/,
       /^presets\/[\w-]+\.yaml$/,
       /^THIRD-PARTY-NOTICES\.md$/,
-      /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|bin\/.+|lib\/.+)$/,
+      /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|(?:bin|cjs|lib)\/.+)$/,
     ],
     '@genqueue/client': [/^(?:esm|cjs)\/([\w-]+)\.(?:js|js\.map|d\.ts)$/, /^cjs\/package\.json$/],
-    '@genqueue/replicate-simulator': [/^lib\/(.+?)(?:\.d\.ts|\.js)$/, /^bin\/(?:replicate-simulator|on-node-24)\.mjs$/],
+    '@genqueue/replicate-simulator': [
+      /^(?:lib|cjs)\/(.+?)(?:\.d\.ts|\.js)$/,
+      /^cjs\/package\.json$/,
+      /^bin\/(?:replicate-simulator|on-node-24)\.mjs$/,
+    ],
   }
   const SOURCES: Record<Name, string> = {
     genqueue: 'src',
@@ -400,8 +404,49 @@ describe('@genqueue/replicate-simulator, installed alone', () => {
     )
   })
 
+  const FLUX = 'black-forest-labs/flux-schnell'
+
+  test('its fixture for Jest gives each test a token, in a project without flags', async () => {
+    write(project(), {
+      'jest/kit.test.js': `
+        const { file, useSimulator } = require('@genqueue/replicate-simulator/jest')
+        const replicate = useSimulator({ clock: 'manual' })
+        const create = () => replicate.fetch('https://api.replicate.com/v1/models/${FLUX}/predictions', {
+          method: 'POST',
+          headers: { authorization: 'Bearer ' + replicate.token, 'content-type': 'application/json' },
+          body: JSON.stringify({ input: { prompt: 'a boat' } }),
+        }).then((response) => response.json())
+        const get = ({ urls }) => replicate.fetch(urls.get, { headers: { authorization: 'Bearer x' } }).then((one) => one.json())
+        test('stubs', async () => {
+          await replicate.stub({ output: file('words', 'text/plain'), seconds: 60, times: Infinity })
+          const created = await create()
+          await replicate.advance(6000)
+          const { output } = await get(created)
+          expect(output).toMatch(/^https:\\/\\/replicate\\.delivery\\//)
+          expect(await (await replicate.fetch(output)).text()).toBe('words')
+          expect(await replicate.requests()).toMatchObject([{ body: { input: { prompt: 'a boat' } } }])
+        })
+        test('are gone in the next test', async () => {
+          expect(await replicate.requests()).toEqual([])
+          const created = await create()
+          await replicate.advance(6000)
+          expect((await get(created)).output[0]).toMatch(/webp$/)
+          expect((await replicate.books()).counts.created).toBe(2)
+        })`,
+      'jest/package.json': '{}',
+    })
+    const ran = spawnProcess(OLDEST_OF_SIMULATOR, [tool('jest/bin/jest.js'), '--rootDir', 'jest', '--ci'], {
+      cwd: project(),
+      env: { PATH: pathOf(OLDEST_OF_SIMULATOR) },
+    })
+    expect(await ran.exited, ran.stderr).toMatchObject({ code: 0 })
+    expect(ran.stderr).toContain('Tests:       2 passed, 2 total')
+  })
+
   test('its types compile', async () => {
     const use = `import { file, startSimulator, type Simulator } from '@genqueue/replicate-simulator'
+      import { useSimulator } from '@genqueue/replicate-simulator/jest'
+      export const inJest: string = useSimulator({ speed: 100 }).token
       import { redirectingFetch } from '@genqueue/replicate-simulator/fetch'
       export const redirected: typeof fetch = redirectingFetch({ to: 'http://127.0.0.1:4010' })
       export const stub = async () => (await simulator).scope().stub({ output: [file('x')], times: Infinity }).used

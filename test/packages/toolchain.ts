@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { npm } from './npm.ts'
 
 /**
- * What the packages are judged with: older versions of Node and TypeScript, esbuild, publint and attw. Installed from the lock
+ * What the packages are judged with: older versions of Node and TypeScript, Jest, esbuild, publint and attw. Installed from the lock
  * file of `toolchain` into the cache folder on first use: no other command of the project needs them.
  */
 
@@ -17,7 +17,9 @@ async function install(): Promise<string> {
   const caches = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'genqueue')
   const home = join(caches, `toolchain-${hash.slice(0, 16)}`)
   if (existsSync(home)) return home
-  process.stderr.write('tests: installing older versions of Node and TypeScript into the cache folder, once (480 MB)\n')
+  process.stderr.write(
+    'tests: installing older versions of Node and TypeScript, and Jest, into the cache folder, once (610 MB)\n',
+  )
   mkdirSync(caches, { recursive: true })
   const work = mkdtempSync(join(caches, 'unpacking-'))
   try {

@@ -10,25 +10,39 @@ export const ROOT = join(import.meta.dirname, '../..')
 export interface Build {
   /** Service, command line and simulator, for Node 24: ES modules, declarations and source maps. */
   service: string
+  /** The simulator's part for Jest: CommonJS. */
+  simulatorCjs: string
   /** The client for ES2020: `esm` and `cjs`. */
   client: string
 }
 
 /** Builds into a folder, of which earlier contents are removed. Throws when a source has an error. */
 export async function build(folder: string): Promise<Build> {
-  const made = { service: join(folder, 'service'), client: join(folder, 'client') }
+  const made = {
+    service: join(folder, 'service'),
+    client: join(folder, 'client'),
+    simulatorCjs: join(folder, 'simulator-cjs'),
+  }
   rmSync(folder, { recursive: true, force: true })
-  await Promise.all([compile('service', made.service), buildClient(made.client)])
+  await Promise.all([compile('service', made.service), buildClient(made.client), buildSimulatorCjs(made.simulatorCjs)])
   for (const file of globSync('**/*.lua', { cwd: join(ROOT, 'src') }))
     cpSync(join(ROOT, 'src', file), join(made.service, file))
   nameCompiledFiles(made.service)
   return made
 }
 
+async function buildSimulatorCjs(folder: string): Promise<void> {
+  await compile('simulator-cjs', folder)
+  markCommonJs(folder)
+  nameCompiledFiles(folder)
+}
+
+const markCommonJs = (folder: string): void => writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n')
+
 /** The client alone. */
 export async function buildClient(folder: string): Promise<void> {
   await Promise.all([compile('client', join(folder, 'esm')), compile('client-cjs', join(folder, 'cjs'))])
-  writeFileSync(join(folder, 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
+  markCommonJs(join(folder, 'cjs'))
   nameCompiledFiles(folder)
 }
 

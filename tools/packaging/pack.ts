@@ -47,13 +47,15 @@ function stageService({ service }: Build, stage: string, simulatorStage: string,
   cpSync(simulatorStage, join(stage, 'node_modules', simulator.name), { recursive: true })
 }
 
-function stageSimulator({ service }: Build, stage: string): Published {
+function stageSimulator({ service, simulatorCjs }: Build, stage: string): Published {
   const compiled = join(service, 'simulator')
   const manifest = manifestOf('simulator', compiled)
   begin('simulator', stage, manifest)
   const declarations = declarationsFrom(compiled, entriesOf(manifest, 'lib'))
   copy(compiled, join(stage, 'lib'), (file) => file.endsWith('.js') || declarations.has(file))
-  dropMapLinks(join(stage, 'lib'))
+  const declarationsCjs = declarationsFrom(simulatorCjs, entriesOf(manifest, 'cjs'))
+  copy(simulatorCjs, join(stage, 'cjs'), (file) => /\.js(?:on)?$/.test(file) || declarationsCjs.has(file))
+  for (const folder of ['lib', 'cjs']) dropMapLinks(join(stage, folder))
   return manifest
 }
 
