@@ -15,8 +15,8 @@ export type RequestedJob = Omit<NewJob, 'tenant' | 'account'>
 export interface AcceptOptions {
   /** Files that the body contained. */
   files?: TakenFiles | undefined
-  /** Note of the request that is being answered, written with the acceptance of this job. */
-  answering?: ((job: string) => Answering) | undefined
+  /** The request that is being answered, noted with the acceptance; it has the id of the job. */
+  answering?: Answering | undefined
 }
 
 /**
@@ -57,12 +57,12 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
       if (!known) throw error
       return known
     }
-    const id = lifecycle.newJobId()
+    const id = answering?.job ?? lifecycle.newJobId()
     const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
     bodyDone?.()
     const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
       queuedJobs: limits.queued_jobs,
-      answering: answering?.(id),
+      answering,
     })
     const result = await knownOutcome(id, accepted)
     if (result.kind !== 'accepted') await inputs.release([{ id, input }])

@@ -14,6 +14,8 @@ export interface Answerers {
   own: string
   /** Those of these processes that certainly run no more. */
   dead(processes: readonly string[]): Promise<string[]>
+  /** Records that this process lives; called each second. */
+  beat(): Promise<void>
   /** ms without a beat after which a process counts as dead; null when this process itself missed beats lately. */
   silence(): number | null
   stop(): Promise<void>
@@ -68,6 +70,7 @@ export async function startAnswerers(
 
   return {
     own,
+    beat,
     async dead(processes) {
       const found = await Promise.all(
         processes.map(async (name) => {

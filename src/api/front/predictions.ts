@@ -3,6 +3,7 @@ import type { ServiceError } from '../../shared/errors/service-error.ts'
 import { mapInput } from '../../shared/inputs/rules/reference.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/rules/job.ts'
+import type { Answering } from '../../shared/jobs/rules/answering.ts'
 import { passes } from '../../shared/jobs/rules/job-filter.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
@@ -103,7 +104,7 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     return job
   }
 
-  /** Accepts the job of a create. `answering`: called with its id before. */
+  /** Accepts the job of a create. */
   async function accept(
     request: OwnedRequest,
     { target, asked, route }: Create,
@@ -139,6 +140,12 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     }
   }
 
+  /** The job of an equal create whose answer was lost. */
+  async function claimed(create: Answering): Promise<JobRecord | null> {
+    const job = await sentAgain.claim(create)
+    return job === null ? null : store.read(job)
+  }
+
   async function create(request: OwnedRequest, route: string, parse: (body: unknown) => [Target, CreateFields]) {
     const files = await takeFiles(request, ['/input'], inputs.limits)
     const [target, fields] = parse(neededBody(request.body))
@@ -148,29 +155,16 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       metadata: metadataOf(request),
       cancel_after: cancelAfterOf(request),
     }
-    const entry =
-      request.headers['idempotency-key'] === undefined ? sentAgain.entryOf(request, route, { target, asked }) : null
+    const hasKey = request.headers['idempotency-key'] !== undefined
+    const waitMs = (waitOf(request)?.seconds ?? 0) * 1000
+    const own = hasKey
+      ? undefined
+      : sentAgain.note(sentAgain.entryOf(request, route, { target, asked }), lifecycle.newJobId(), waitMs)
     let followed: ReturnType<SentAgain['follow']> | null = null
     try {
-      const claimed = entry === null ? null : await sentAgain.claim(entry)
-      if (entry !== null && claimed !== null) {
-        followed = sentAgain.follow(request, entry, claimed)
-        const first = await store.read(claimed)
-        if (first !== null) return await answer(request, first)
-      }
-      const waitMs = (waitOf(request)?.seconds ?? 0) * 1000
-      const job = await accept(
-        request,
-        { target, asked, route },
-        files,
-        entry === null
-          ? undefined
-          : (id) => {
-              followed = sentAgain.follow(request, entry, id)
-              return sentAgain.note(entry, id, waitMs)
-            },
-      )
-      return await answer(request, job)
+      const first = own && (await claimed(own))
+      if (own) followed = sentAgain.follow(request, { entry: own.entry, job: first?.id ?? own.job })
+      return await answer(request, first ?? (await accept(request, { target, asked, route }, files, own)))
     } catch (error) {
       followed?.failed(error)
       throw inRequest(error, () => '/input')

@@ -15,9 +15,8 @@ import type { Answerers } from './answerers.ts'
 
 /** ms for which an answer that was lost is remembered. */
 const REMEMBERED_MS = 60_000
-/** ms for which an equal create waits for the end of an answer, and between two looks. */
-const PATIENCE_MS = 250
-const LOOK_MS = 25
+/** ms between two looks whether the answer of an equal create has ended: a quarter of a second together. */
+const LOOKS_MS = [20, 40, 70, 120]
 /** ms between two attempts to record that an answer was lost, when Redis does not respond. */
 const RECORD_AGAIN_MS = 1000
 
@@ -30,12 +29,12 @@ export interface SentAgainDependencies {
 }
 
 export function createSentAgain({ index, answerers, acceptWithin, log }: SentAgainDependencies) {
-  async function claim(entry: string): Promise<Claim> {
+  async function claim(create: Answering, patient: boolean): Promise<Claim> {
     const silence = answerers.silence()
-    const found = await index.claim(entry, { silence, dead: [] })
+    const found = await index.claim(create, { patient, dead: { silence, known: [] } })
     if (found.kind !== 'busy') return found
-    const dead = await answerers.dead(found.processes)
-    return dead.length === 0 ? found : index.claim(entry, { silence, dead })
+    const known = await answerers.dead(found.processes)
+    return known.length === 0 ? found : index.claim(create, { patient, dead: { silence, known } })
   }
 
   /** Tries until Redis responds; in the end the entry expires, and the client gets another job. */
@@ -56,16 +55,6 @@ export function createSentAgain({ index, answerers, acceptWithin, log }: SentAga
     entryOf: ({ principal: { tenant, keyId } }: OwnedRequest, route: string, asked: unknown): string =>
       shortDigest(JSON.stringify([tenant, keyId, route, shortDigest(canonicalJson(asked))])),
 
-    /** The id of the job of an equal create whose answer was lost; null: there is none. */
-    async claim(entry: string): Promise<string | null> {
-      for (let waited = 0; ; waited += LOOK_MS) {
-        const found = await claim(entry)
-        if (found.kind === 'claimed') return found.job
-        if (found.kind === 'none' || waited >= PATIENCE_MS) return null
-        await delay(LOOK_MS)
-      }
-    },
-
     /** `waitMs`: for which the answer may wait for the end of the job. */
     note: (entry: string, job: string, waitMs: number): Answering => ({
       entry,
@@ -74,8 +63,19 @@ export function createSentAgain({ index, answerers, acceptWithin, log }: SentAga
       forMs: REMEMBERED_MS + waitMs,
     }),
 
-    /** Follows the answer of a noted create to its end. Call it once, before the answer can end. */
-    follow({ sent }: Pick<OwnedRequest, 'sent'>, entry: string, job: string) {
+    /** The id of the job of an equal create whose answer was lost; null: there is none, and the create is noted. */
+    async claim(create: Answering): Promise<string | null> {
+      for (const [look, ms] of [...LOOKS_MS.entries(), [LOOKS_MS.length, 0] as const]) {
+        const found = await claim(create, look < LOOKS_MS.length)
+        if (found.kind === 'claimed') return found.job
+        if (found.kind === 'noted') return null
+        await delay(ms)
+      }
+      return null
+    },
+
+    /** Follows the answer of a noted or claimed create to its end. Call it once, before the answer can end. */
+    follow({ sent }: Pick<OwnedRequest, 'sent'>, { entry, job }: Pick<Answering, 'entry' | 'job'>) {
       let isAnswer = true
       /** The commit may still take effect although its reply did not come. */
       let effectIn = 0

@@ -4,7 +4,7 @@ import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
 import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
-import type { Claim } from './rules/answering.ts'
+import type { Answering, Claim } from './rules/answering.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
@@ -218,16 +218,22 @@ export interface RecoveryGate {
   allowIntents(generation: string): Promise<boolean>
 }
 
+/** `silence`: ms without a beat after which a process counts as dead; null: only those in `known` do. */
+export interface DeadAnswerers {
+  silence: number | null
+  known: readonly string[]
+}
+
 /** Creates that are being answered, and those whose answer was lost. */
 export interface AnsweringIndex {
   /**
-   * Takes the job of this request whose answer was lost; each is taken once. `silence`: ms without a beat after which a
-   * process counts as dead; null: only those in `dead` do.
+   * Takes the job of an equal create whose answer was lost, each once; otherwise notes this create, unless equal ones are
+   * being answered and `patient` is set.
    */
-  claim(entry: string, dead: { silence: number | null; dead: readonly string[] }): Promise<Claim>
-  /** The whole answer was handed to the socket: nothing is remembered. */
+  claim(create: Answering, others: { patient: boolean; dead: DeadAnswerers }): Promise<Claim>
+  /** The whole answer was handed to the socket, or nothing was accepted: nothing is remembered. */
   answered(entry: string, job: string): Promise<void>
-  /** The answer was lost; false when the create is not noted. */
+  /** The answer was lost; false when no accepted create is noted. */
   lost(entry: string, job: string, forMs: number): Promise<boolean>
   /** This process lives. */
   beat(process: string): Promise<void>

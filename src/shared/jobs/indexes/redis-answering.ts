@@ -6,14 +6,14 @@ import type { AnsweringIndex } from '../ports.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 
 const here = (name: string): URL => new URL(name, import.meta.url)
-const claimAnswer = loadScript(here('claim-answer.lua'), { flags: ['allow-oom'], includes: [clockLua] })
+const claimAnswer = loadScript(here('claim-answer.lua'), { includes: [clockLua] })
 const loseAnswer = loadScript(here('lose-answer.lua'), { flags: ['allow-oom'] })
 const answerBeat = loadScript(here('answer-beat.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 
 const claimReply = z.union([
   z.tuple([z.literal('claimed'), z.string()]),
   z.tuple([z.literal('busy')], z.string()),
-  z.tuple([z.literal('none')]),
+  z.tuple([z.literal('noted')]),
 ])
 
 /** Longer than any request takes. */
@@ -21,8 +21,9 @@ const FORGET_MS = 10 * 60_000
 
 export function createRedisAnswering({ redis, keys }: { redis: Redis; keys: JobKeys }): AnsweringIndex {
   return {
-    async claim(entry, { silence, dead }) {
-      const args = [silence === null ? '' : String(silence), ...dead]
+    async claim({ entry, job, process, forMs }, { patient, dead: { silence, known } }) {
+      const own = [job, process, String(forMs), patient ? '' : '1']
+      const args = [...own, silence === null ? '' : String(silence), ...known]
       const [kind, ...rest] = claimReply.parse(await claimAnswer(redis, [keys.answering(entry), keys.answerers], args))
       if (kind === 'claimed') return { kind, job: rest[0] ?? '' }
       return kind === 'busy' ? { kind, processes: rest } : { kind }

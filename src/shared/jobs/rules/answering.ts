@@ -1,5 +1,5 @@
 /**
- * A create that is being answered, noted with the acceptance of its job. When the answer does not reach the client, the same
+ * A create that is being answered, noted before and with the acceptance of its job. When the answer does not reach the client, the same
  * request gets this job once, instead of another one (docs/adr/0015-creates-sent-again.md).
  */
 export interface Answering {
@@ -12,9 +12,10 @@ export interface Answering {
   forMs: number
 }
 
-/** Result of a look for a job whose answer was lost. */
+/** What becomes of a create, by the equal ones before it. */
 export type Claim =
   | { kind: 'claimed'; job: string }
   /** The processes that are answering the same request now. */
   | { kind: 'busy'; processes: string[] }
-  | { kind: 'none' }
+  /** The create is noted, and goes on. */
+  | { kind: 'noted' }
