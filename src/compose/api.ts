@@ -160,7 +160,12 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     credits: core.credits,
     isAllowed: config.unpricedModels === 'allow',
   })
-  const { resolveJob } = createResolveJob({ catalogue, mayRun, rawModels: config.rawModels, keep: config.keep })
+  const { resolveJob, resolveCreate } = createResolveJob({
+    catalogue,
+    mayRun,
+    rawModels: config.rawModels,
+    keep: config.keep,
+  })
   const retryPlaces = createRetryPlaces(core.names, store)
   const signingSecrets = createRedisSigningSecrets(redis, tenantKeys)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
@@ -200,10 +205,10 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         lifecycle,
         untilFinal: createUntilFinal({ store, hub }),
         acceptJob,
-        resolveJob,
+        resolveCreate,
         sentAgain: createSentAgain({ index: answering, answerers, acceptWithin: core.timings.acceptWithin, log }),
         inputs,
-        logsOf: () => Promise.resolve(''),
+        logsOf: async (job) => (await store.logsOf(job.id)) ?? '',
         keys: deployment.keys,
         lasting,
         keep: config.keep,

@@ -58,6 +58,12 @@ describe('the official client', () => {
     expect(page.results.slice(0, 2).map(({ id }) => id)).toEqual([slow.id, created.id])
   })
 
+  test('runs a preset by the name of a model, and drops fields that it does not know', async () => {
+    const input = { prompt: 'a preset', unknown_field: 1 }
+    const created = await replicate.predictions.create({ model: 'preset/story-page', input })
+    expect(await service.client.get(`job_${created.id.toUpperCase()}`)).toMatchObject({ preset: 'story-page' })
+  })
+
   test('four equal runs at once are four predictions', async () => {
     const input = { prompt: 'four times' }
     const before = (await service.simulator.books()).predictions.length
@@ -108,6 +114,24 @@ describe('errors have the form of Replicate', () => {
         { type: 'additional_property_not_allowed', field: '', description: 'Additional property model is not allowed' },
       ],
     })
+  })
+
+  test.each([
+    ['a model', `/models/nobody/nothing/predictions`, { input: {} }, 404, 'The requested resource could not be found.'],
+    ['a version', '/predictions', { version: 'invalid', input: {} }, 422, /^The specified version does not exist/],
+    [
+      'a preset',
+      '/models/preset/nothing/predictions',
+      { input: {} },
+      404,
+      'The requested resource could not be found.',
+    ],
+    ['a deployment', '/deployments/a/b/predictions', { input: {} }, 404, 'The requested resource could not be found.'],
+  ])('%s that does not exist', async (_what, path, body, status, detail) => {
+    const response = await front(path, { method: 'POST', body: JSON.stringify(body) })
+    expect(response.status).toBe(status)
+    const { detail: found } = (await problem(response)) as { detail: string }
+    expect(found).toMatch(detail)
   })
 
   test('an input that is not valid', async () => {

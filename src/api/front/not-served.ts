@@ -19,5 +19,5 @@ export function notServed(method: string, path: string): ServiceError | null {
   return found ? new ServiceError('not_found', found[2]) : null
 }
 
-export const noSuchResource = (): ServiceError =>
-  new ServiceError('not_found', 'The requested resource could not be found.')
+export const NOT_FOUND = 'The requested resource could not be found.'
+export const noSuchResource = (): ServiceError => new ServiceError('not_found', NOT_FOUND)

@@ -12,8 +12,8 @@ import type { AcceptJob, AcceptOptions } from '../accept-job.ts'
 import { inRequest } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createFindOwnedJob } from '../owned.ts'
-import type { ResolveJob } from '../resolve-job.ts'
-import { invalidRequest, neededBody, parseWith } from '../schemas.ts'
+import type { ResolveCreate } from '../resolve-job.ts'
+import { invalidRequest, jobRequestSchema, neededBody, parseWith } from '../schemas.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
 import type { UntilFinal } from '../until-final.ts'
 import { cursorText, readCursor, type PageCursor } from './cursor.ts'
@@ -31,7 +31,7 @@ export interface PredictionRoutesDependencies {
   lifecycle: Lifecycle
   untilFinal: UntilFinal
   acceptJob: AcceptJob
-  resolveJob: ResolveJob
+  resolveCreate: ResolveCreate
   sentAgain: SentAgain
   inputs: Pick<Inputs, 'limits'>
   view: PredictionView
@@ -66,7 +66,7 @@ const listQuery = z.object({
 })
 
 /** What a create runs, in the words of our own API. */
-type Target = { preset: string } | { model: string } | { version: string } | { deployment: string }
+type Target = { model: string } | { version: string } | { deployment: string }
 
 type CreateFields = z.output<typeof createFields>
 
@@ -77,19 +77,13 @@ interface Create {
   route: string
 }
 
-const PRESET = 'preset/'
-
-/** `owner/name`, or `preset/<name>`. */
-const modelTarget = (name: string): Target =>
-  name.startsWith(PRESET) ? { preset: name.slice(PRESET.length) } : { model: name }
-
 /** `version` of a create: 64 digits, alone or after the name of the model, or the name alone. */
 const versionTarget = (version: string): Target =>
-  /^[^/:\s]+\/[^/:\s]+$/.test(version) ? modelTarget(version) : { version }
+  /^[^/:\s]+\/[^/:\s]+$/.test(version) ? { model: version } : { version }
 
 /** Replicate's predictions: our jobs, as its clients know them. */
 export function predictionRoutes(dependencies: PredictionRoutesDependencies): Route[] {
-  const { store, lifecycle, untilFinal, acceptJob, resolveJob, sentAgain, inputs, view, logsOf, longOutputOf } =
+  const { store, lifecycle, untilFinal, acceptJob, resolveCreate, sentAgain, inputs, view, logsOf, longOutputOf } =
     dependencies
 
   async function show(job: JobRecord, request: OwnedRequest): Promise<Prediction> {
@@ -112,13 +106,17 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     answering: AcceptOptions['answering'],
   ): Promise<JobRecord> {
     const { input, metadata, cancel_after } = asked
-    const resolved = await resolveJob(
-      { ...target, input, metadata, ...('preset' in target ? {} : { timeout: TIMEOUT_S }) },
-      request.principal.keep,
-    )
+    const asJob = parseWith(jobRequestSchema, { ...target, input, metadata })
+    const resolved = await resolveCreate(asJob, request.principal.keep)
     const { job } = await acceptJob(
       request,
-      { ...resolved, retry_of: null, via: 'replicate', cancel_after },
+      {
+        ...resolved,
+        ...(resolved.preset === null ? { timeout: TIMEOUT_S } : {}),
+        retry_of: null,
+        via: 'replicate',
+        cancel_after,
+      },
       { route: `POST ${FRONT}${route}`, body: { target, ...asked } },
       { files, answering },
     )
@@ -239,7 +237,7 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       return [versionTarget(version), fields]
     }),
     creates('/models/:owner/:name/predictions', (body, request) => [
-      modelTarget(named(request)),
+      { model: named(request) },
       parseWith(createFields, body),
     ]),
     creates('/deployments/:owner/:name/predictions', (body, request) => [

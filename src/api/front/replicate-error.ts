@@ -1,4 +1,5 @@
 import { REQUIRED } from '../../shared/errors/field-details.ts'
+import { NOT_FOUND } from './not-served.ts'
 import { NO_KEY, WRONG_KEY } from '../auth.ts'
 import { ERRORS, type FieldError, type ServiceError } from '../../shared/errors/service-error.ts'
 
@@ -69,6 +70,11 @@ const AUTHENTICATION: Record<string, string> = {
   [WRONG_KEY]: 'You did not pass a valid authentication token',
 }
 
+const INVALID_VERSION = {
+  title: 'Invalid version or not permitted',
+  detail: "The specified version does not exist (or perhaps you don't have permission to use it?)",
+}
+
 function bodyOf(error: ServiceError): ReplicateProblem {
   const { status, title } = ERRORS[error.code]
   switch (error.code) {
@@ -86,6 +92,10 @@ function bodyOf(error: ServiceError): ReplicateProblem {
     case 'invalid_header':
       return { title: 'Invalid header', detail: error.message, status: 422 }
     case 'invalid_request': {
+      const wrong = error.fields.filter(({ code, detail }) => code !== 'unknown_field' && detail !== REQUIRED)
+      const names = new Set(wrong.map(({ pointer }) => pointer))
+      if (names.has('/version')) return { ...INVALID_VERSION, status }
+      if (names.has('/model') || names.has('/deployment')) return { detail: NOT_FOUND, status: 404 }
       const fields = error.fields.map(invalidField)
       if (fields.length === 0) return { title: 'Input validation failed', detail: error.message, status }
       const lines = fields.map(({ field, description }) => `- ${field === '' ? '' : `${field}: `}${description}\n`)
