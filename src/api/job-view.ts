@@ -151,6 +151,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
     })
     return {
       ...pick(job, SHOWN),
+      input_truncated: job.input_bytes !== null,
       output: withLinks(
         job.phase === 'running' ? job.partial : job.output,
         new Map(artifacts.map(({ id, url }) => [id, url])),

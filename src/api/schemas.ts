@@ -6,6 +6,7 @@ import { ServiceError, type FieldError } from '../shared/errors/service-error.ts
 import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
 import type { Label } from '../shared/jobs/rules/job-filter.ts'
 import { jobStatus } from '../shared/jobs/rules/job.ts'
+import { MAX_INPUT_BYTES, MAX_SHORT_BYTES, shortened } from '../shared/jobs/rules/long-input.ts'
 import { pageQuery } from '../shared/values/page-query.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
@@ -18,7 +19,6 @@ import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 /** An event of the stream of all jobs: `<epoch>-<ms>-<sequence>`. */
 export const EVENT_ID = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/
 
-const MAX_INPUT_BYTES = 64 * 1024
 const MAX_METADATA_BYTES = 4 * 1024
 
 const jsonObject = (maxBytes: number) =>
@@ -30,6 +30,20 @@ const jsonObject = (maxBytes: number) =>
       when: ({ value }) => isObject(value),
     })
     .meta({ type: 'object' })
+
+const bytesOf = (value: JsonObject): number => Buffer.byteLength(JSON.stringify(value))
+
+const input = jsonObject(MAX_INPUT_BYTES).refine(
+  (value) => {
+    const bytes = bytesOf(value)
+    return bytes <= MAX_SHORT_BYTES || bytes > MAX_INPUT_BYTES || bytesOf(shortened(value)) <= MAX_SHORT_BYTES
+  },
+  {
+    error: `Without its long texts, the input is limited to ${MAX_SHORT_BYTES} bytes of JSON.`,
+    params: { code: 'too_large' },
+    when: ({ value }) => isObject(value),
+  },
+)
 
 /** A user of the product. */
 const user = z.string().min(1).max(200)
@@ -52,8 +66,8 @@ export const jobRequestFields = z.strictObject({
   deployment: ownerName
     .optional()
     .describe('`owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`.'),
-  input: jsonObject(MAX_INPUT_BYTES).describe(
-    'Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.',
+  input: input.describe(
+    'Input of the model; with a preset, the fields that the preset leaves open. Limited to 2 MiB of JSON, and to 64 KiB without texts of more than 1,024 characters. A file is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.',
   ),
   metadata: jsonObject(MAX_METADATA_BYTES)
     .default({})
@@ -86,11 +100,13 @@ export const jobRequestSchema = jobRequestFields
 export type JobRequest = z.output<typeof jobRequestSchema>
 
 export const MAX_BATCH_ITEMS = 1000
+/** Limit of an item before it is validated: its input, its metadata, and its other fields. */
+const MAX_ITEM_BYTES = MAX_INPUT_BYTES + 2 * MAX_METADATA_BYTES
 
 /** Only the shape of items; each item is validated later, merged with the defaults. */
 export const batchRequestSchema = z.strictObject({
   preset: presetName.describe('Shorthand for `defaults.preset`.'),
-  defaults: jsonObject(MAX_INPUT_BYTES).default({}),
+  defaults: jsonObject(MAX_ITEM_BYTES).default({}),
   sequential: z.boolean().default(false).describe('Run the jobs one after the other, by position.'),
   stop_on_failure_rate: z
     .number()
@@ -108,10 +124,7 @@ export const batchRequestSchema = z.strictObject({
     .optional()
     .describe('Maximum cost of the batch, in micro-credits. No further job starts that would exceed it.'),
   metadata: jsonObject(MAX_METADATA_BYTES).default({}).describe('Your own data. Limited to 4 KiB.'),
-  items: z
-    .array(jsonObject(MAX_INPUT_BYTES + MAX_METADATA_BYTES))
-    .min(1)
-    .max(MAX_BATCH_ITEMS),
+  items: z.array(jsonObject(MAX_ITEM_BYTES)).min(1).max(MAX_BATCH_ITEMS),
 })
 
 /** `lasting`: links that are valid as long as their files exist, instead of an hour. */

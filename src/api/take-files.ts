@@ -21,7 +21,8 @@ export const withFiles = ({ bytes, values }: BodyLimits): BodyLimits => ({
   besideFiles: bytes,
 })
 
-export const JOB_BODY = withFiles(BODY_LIMITS)
+/** An input has 2 MiB of JSON, of which a client may escape many characters. */
+export const JOB_BODY = withFiles({ ...BODY_LIMITS, bytes: 4 * 1024 * 1024 })
 
 /** Limits of distinct data URIs in one request, and of their occurrences. */
 const MAX_FILES = 1000

@@ -32,10 +32,10 @@ export interface JobRequest {
   /** `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`. */
   deployment?: string | undefined
   /**
-   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file
-   * is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field
-   * that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema
-   * says `additionalProperties: false`.
+   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 2 MiB of JSON, and to
+   * 64 KiB without texts of more than 1,024 characters. A file is given as a link, as the `url` of an upload, or
+   * as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one that
+   * the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.
    */
   input: JsonObject
   /**
@@ -137,6 +137,11 @@ export interface Job {
   error: JobError | null
   /** Measurements of Replicate, such as `predict_time` in seconds. */
   metrics: JsonObject
+  /**
+   * Whether `input` is shortened: of an input of more than 16 KiB, texts of more than 1,024 characters show only
+   * their beginning, except in `GET /v1/jobs/{id}` and the manifests.
+   */
+  input_truncated: boolean
   /**
    * The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost.
    * Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs,
@@ -476,10 +481,10 @@ export interface BatchItem {
   /** `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`. */
   deployment?: string | undefined
   /**
-   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A file
-   * is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path. A field
-   * that a preset does not know is refused; one that the schema of a model lacks is passed on, unless that schema
-   * says `additionalProperties: false`.
+   * Input of the model; with a preset, the fields that the preset leaves open. Limited to 2 MiB of JSON, and to
+   * 64 KiB without texts of more than 1,024 characters. A file is given as a link, as the `url` of an upload, or
+   * as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one that
+   * the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.
    */
   input?: JsonObject | undefined
   /**
@@ -1254,8 +1259,8 @@ export type ErrorCode =
   /** 409. Rotation only: the key was revoked or has expired. */
   | 'key_not_active'
   /**
-   * 413. The limits are 96 KiB for a request without the files in it, 64 MiB with them, 8 MiB for a webhook, and
-   * the configured size of an upload.
+   * 413. The limits are 96 KiB for a request, 4 MiB for a job and 8 MiB for a batch without the files in them, 64
+   * MiB with these, 8 MiB for a webhook, and the configured size of an upload.
    */
   | 'body_too_large'
   /**

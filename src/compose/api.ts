@@ -218,6 +218,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
+        jobs: store,
         inputLimits: config.inputs,
         idempotencyOf,
         retryPlaces,

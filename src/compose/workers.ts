@@ -99,6 +99,7 @@ export async function buildWorkers(
           log,
         }),
         prepare: createPrepareInput({
+          jobs: store,
           uploads: core.uploads,
           artifacts,
           upstream,

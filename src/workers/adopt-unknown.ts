@@ -1,7 +1,7 @@
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueAttempt } from '../shared/jobs/record/due-member.ts'
-import type { DueTimes, JobLoader, JobReader, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
+import type { DueTimes, InputReader, JobLoader, JobReader, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
 import { listingCounts } from '../shared/jobs/rules/submit.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
@@ -15,7 +15,7 @@ import { listAll } from './list-window.ts'
 import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface AdoptDependencies {
-  store: JobReader & JobLoader & PredictionIndex & DueTimes & RedisClock
+  store: JobReader & InputReader & JobLoader & PredictionIndex & DueTimes & RedisClock
   lifecycle: Lifecycle
   upstream: PredictionPort
   tokens: WebhookTokens
@@ -76,7 +76,10 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
   async function matchBlind(unknowns: Unknown[], blind: Prediction[]): Promise<void> {
     if (blind.length !== unknowns.length) return
     for (const unknown of unknowns) {
-      const job = await unlessUnreadable(log, unknown.job, () => store.read(unknown.job))
+      const job = await unlessUnreadable(log, unknown.job, async () => {
+        const record = await store.read(unknown.job)
+        return record && store.whole(record)
+      })
       const matches = job ? blind.filter((prediction) => couldBe(unknown, job, prediction)) : []
       const [only] = matches
       if (matches.length === 1 && only) {

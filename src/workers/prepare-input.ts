@@ -7,6 +7,7 @@ import { filesOf, mapInput, referenceOf } from '../shared/inputs/rules/reference
 import type { RemoteFile, UploadRecord } from '../shared/inputs/rules/upload.ts'
 import type { Health, PauseReason } from '../shared/jobs/rules/decision.ts'
 import type { JobError, JobRecord } from '../shared/jobs/rules/job.ts'
+import type { InputReader } from '../shared/jobs/ports.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JsonObject } from '../shared/values/json.ts'
 import type { Budget } from '../shared/limits/rules/budget.ts'
@@ -17,6 +18,7 @@ import { rejection } from './rejection.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 
 export interface PrepareDependencies {
+  jobs: InputReader
   uploads: Pick<UploadStore, 'readMany' | 'remote' | 'rememberRemote'>
   artifacts: Pick<ArtifactStore, 'open'>
   upstream: Pick<PredictionPort, 'uploadFile'>
@@ -67,7 +69,7 @@ class NotReadyError extends Error {
  * once for all jobs and attempts. All of this happens before the intent, so it cannot create a prediction.
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
-  const { uploads, artifacts, upstream, reads, account, waits, log } = dependencies
+  const { jobs, uploads, artifacts, upstream, reads, account, waits, log } = dependencies
   const trouble = createTroubleLog(log)
   const uploading = new Map<string, Promise<RemoteFile>>()
   const slots = createSemaphore(AT_ONCE)
@@ -145,7 +147,9 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return { found, until }
   }
 
-  return async (job, signal) => {
+  return async (record, signal) => {
+    const job = await jobs.whole(record)
+    if (job.input_bytes !== null) return { kind: 'impossible', error: INPUT_LOST }
     if (job.input === null || filesOf(job.input).size === 0)
       return { kind: 'ready', input: job.input ?? {}, until: Infinity }
     try {
@@ -169,6 +173,14 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
       return error instanceof NotReadyError ? error.result : { kind: 'trouble', health: null, pause: null }
     }
   }
+}
+
+/** A shortened input is never sent. */
+const INPUT_LOST: JobError = {
+  code: 'input_file_lost',
+  message: 'The long input of the job no longer exists.',
+  retryable: false,
+  billed: 'no',
 }
 
 const lost = ({ id }: Pick<UploadRecord, 'id'>): NotReadyError =>

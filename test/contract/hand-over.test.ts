@@ -35,6 +35,7 @@ function preparer(outcome: HandOverOutcome | Error, note: (job: string) => Promi
   const opened: Readable[] = []
   const copies = new Map<string, RemoteFile>()
   const prepare = createPrepareInput({
+    jobs: { whole: (one) => Promise.resolve(one) },
     uploads: {
       readMany: () => Promise.resolve([RECORD]),
       remote: (id) => Promise.resolve(copies.get(id) ?? null),
@@ -67,6 +68,16 @@ async function prepared(outcome: HandOverOutcome | Error) {
   const { prepare, opened } = preparer(outcome)
   return { result: await prepare(job(), never), opened }
 }
+
+test('an input whose long texts are gone is never sent shortened', async () => {
+  const { prepare } = preparer(new Error('not in this test'))
+  expect(
+    await prepare({ ...job(), input: { prompt: 'the beginning\u2026' }, input_bytes: 20_000 }, never),
+  ).toMatchObject({
+    kind: 'impossible',
+    error: { code: 'input_file_lost', billed: 'no' },
+  })
+})
 
 test.each<[string, HandOverOutcome | Error]>([
   ['is taken', { kind: 'taken', url: 'https://r/f', expiresAt: null }],

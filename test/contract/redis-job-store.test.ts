@@ -1,3 +1,4 @@
+import { inputHash } from '../../src/shared/jobs/rules/run-facts.ts'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
@@ -634,6 +635,57 @@ test('progress is written at most once a second, only while the job runs, and ch
   })
   expect((await shared.store.read(job.id))?.partial).toBeNull()
   expect(await shared.redis.exists(shared.keys.partial(job.id))).toBe(0)
+})
+
+describe('a long input', () => {
+  const input = { prompt: 'x'.repeat(20_000), seed: 7 }
+
+  test('is kept beside the record, which no older release touches, until the payload goes', async () => {
+    const { store, redis, keys } = shared
+    const { job } = await accepted(shared, { input })
+    expect(job.input).toEqual({ prompt: `${'x'.repeat(200)}\u2026`, seed: 7 })
+    expect(await redis.hget(keys.job(job.id), 'v')).toBe('3')
+    expect(await redis.strlen(keys.order(job.id))).toBeLessThan(1000)
+    expect(await store.read(job.id)).toMatchObject({
+      v: 1,
+      input: job.input,
+      input_bytes: JSON.stringify(input).length,
+    })
+    expect(await store.whole(job)).toEqual({ ...job, input, input_bytes: null })
+    // Commits do not change it.
+    await happen(shared, job.id, { type: 'intend', claim: 'c', output_shape: 'text' })
+    await happen(shared, job.id, { type: 'cancel' })
+    const canceled = await happen(shared, job.id, { type: 'not_sent', attempt: 1, claim: 'c' })
+    const state = canceled.status === 'applied' ? canceled.state : null
+    expect(state && (await store.whole(state.job)).input).toEqual(input)
+
+    const payload: Purge = { remove: 'parts', parts: ['payload', 'entry'], next: 1 }
+    expect(state && (await store.purge(state, payload, randomUUID()))).toBe(true)
+    expect(await redis.exists(keys.input(job.id))).toBe(0)
+    const folded = await store.read(job.id)
+    expect(folded).toMatchObject({
+      input: null,
+      input_bytes: null,
+      input_sha256: inputHash({ input, input_sha256: null }),
+    })
+    expect(await redis.hget(keys.job(job.id), 'v')).toBe('2')
+    expect(folded && (await store.whole(folded))).toEqual(folded)
+  })
+
+  test('goes with the record', async () => {
+    const { store, redis, keys } = shared
+    const { job } = await accepted(shared, { input })
+    await happen(shared, job.id, { type: 'cancel' })
+    const { state } = await store.load(job.id)
+    if (state) await store.purge(state, { remove: 'record', early: false, kept: null }, randomUUID())
+    expect(await redis.keys(`${keys.job(job.id)}*`)).toEqual([])
+  })
+
+  test('that is gone leaves the job as it is', async () => {
+    const { job } = await accepted(shared, { input })
+    await shared.redis.del(shared.keys.input(job.id))
+    expect(await shared.store.whole(job)).toBe(job)
+  })
 })
 
 describe('the logs of a job of Replicate’s own API', () => {

@@ -90,7 +90,7 @@ describe('a body', () => {
   })
 
   test('that never ends is refused, and its connection closed', async () => {
-    const chunk = `${(16_384).toString(16)}\r\n${'x'.repeat(16_384)}\r\n`
+    const chunk = `${(1_048_576).toString(16)}\r\n${'x'.repeat(1_048_576)}\r\n`
     const answer = await raw([
       `POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TEST_KEY}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
       ...Array.from({ length: 8 }, () => chunk),
@@ -151,7 +151,7 @@ describe('a field', () => {
     ['input null', { input: null }, '/input'],
     ['metadata as a list', { metadata: [] }, '/metadata'],
     ['metadata too large', { metadata: { x: 'x'.repeat(5000) } }, '/metadata'],
-    ['input too large', { input: { text: 'x'.repeat(70_000) } }, '/input'],
+    ['input too large', { input: { texts: Array(70).fill('x'.repeat(1000)) } }, '/input'],
     ['a version of 63 digits', { version: HELLO.slice(1) }, '/version'],
     ['a version as a list', { version: [HELLO] }, '/version'],
     ['a timeout of 4', { timeout: 4 }, '/timeout'],

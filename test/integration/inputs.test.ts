@@ -219,9 +219,11 @@ describe('a data URI in an input', () => {
   })
 
   test('may be many times what else a body may be', async () => {
-    const padded = { ...restore(asPng(large)), metadata: { x: 'x'.repeat(4000) } }
-    expect((await submit(padded)).metadata).toEqual(padded.metadata)
-    expect(code(await operator.ask('/v1/jobs', { body: { ...restore('x'), more: 'x'.repeat(100_000) } }))).toEqual([
+    const [limit, picture] = [4 * 1024 * 1024, asPng(large)]
+    const images = Array.from({ length: Math.ceil(limit / picture.length) }, () => picture)
+    const { input } = await submit({ model: 'black-forest-labs/flux-schnell', input: { prompt: 'x', images } })
+    expect(input?.images).toHaveLength(images.length)
+    expect(code(await operator.ask('/v1/jobs', { body: { ...restore('x'), more: 'x'.repeat(limit) } }))).toEqual([
       413,
       'body_too_large',
     ])
@@ -497,6 +499,57 @@ test('a batch shares the files of its defaults, and each item has its own', asyn
     '/defaults/input/input_image invalid_data_uri',
   ])
   expect(await kept()).toHaveLength(before.length + 2)
+})
+
+describe('a long text in an input', () => {
+  const model = 'black-forest-labs/flux-schnell'
+  const longest = 2 * 1024 * 1024
+  const input = { prompt: 'é"'.repeat(400_000), megapixels: '0.25' }
+  const beginning = { ...input, prompt: `${'é"'.repeat(100)}\u2026` }
+  /** The text that fills an input up to the limit. */
+  const filling = 'x'.repeat(longest - JSON.stringify({ prompt: '' }).length)
+
+  test('is sent whole, and shown whole where one job is read', async () => {
+    const job = await submit({ model, input })
+    expect(job).toMatchObject({ input: beginning, input_truncated: true })
+    const done = await finished(service, job.id)
+    expect(done).toMatchObject({ status: 'succeeded', input, input_truncated: false })
+    expect((await sentInput(done)).prompt).toBe(input.prompt)
+    const { body: manifest } = await operator.ask<Record<string, unknown>>(`/v1/jobs/${job.id}/manifest`)
+    expect(manifest).toMatchObject({ input, input_sha256: sha256(Buffer.from(canonicalJson(input))) })
+    const listed = (await service.client.list({ limit: 1 })).data
+    expect(listed).toMatchObject([{ id: job.id, input: beginning, input_truncated: true }])
+
+    const again = await finished(service, (await service.client.retry(job.id)).id)
+    expect((await sentInput(again)).prompt).toBe(input.prompt)
+    await service.client.delete(job.id)
+    expect(await service.redis.exists(service.keys.input(job.id))).toBe(0)
+  })
+
+  test('of a batch is sent whole with every item', async () => {
+    const { id } = await service.client.batch({
+      defaults: { model, input },
+      items: [{ input: { megapixels: '1' } }, { input: { prompt: 'short' } }],
+    })
+    await service.client.waitBatch(id)
+    const jobs = (await service.client.batchJobs(id)).data
+    expect(jobs).toMatchObject([{ input: { prompt: beginning.prompt } }, { input: { prompt: 'short' } }])
+    expect(await Promise.all(jobs.map(async (job) => (await sentInput(job)).prompt))).toEqual([input.prompt, 'short'])
+    const response = await download(`/v1/batches/${id}/manifest`)
+    expect(JSON.parse((await response.text()).split('\n')[0] ?? '')).toMatchObject({ input: { prompt: input.prompt } })
+  })
+
+  test('is limited, and so is all else', async () => {
+    const job = await submit({ model, input: { prompt: filling } })
+    expect(code(await operator.ask(`/v1/jobs/${job.id}/cancel`, { body: {} }))[0]).toBeLessThan(300)
+    const refused = (prompt: unknown) => errorsOf('/v1/jobs', { model, input: { prompt } })
+    expect(await refused(`${filling}x`)).toEqual([422, '/input too_large'])
+    expect(await refused(Array.from({ length: 66 }, () => 'x'.repeat(1000)))).toContain('/input too_large')
+    expect((await operator.ask('/v1/jobs', { body: { model, input: { prompt: filling + filling } } })).status).toBe(413)
+    const items = Array.from({ length: 40 }, () => ({}))
+    const shared = { defaults: { model, input: { prompt: filling } }, items }
+    expect(await errorsOf('/v1/batches', shared)).toEqual([422, '/items too_large'])
+  })
 })
 
 test('an audit finds the files that are missing, and nothing else', async () => {

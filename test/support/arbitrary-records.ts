@@ -61,6 +61,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     output_artifact: orNull(word),
     prediction_id: orNull(word),
     input: orNull(object),
+    input_bytes: orNull(whole),
     metadata: object,
     user: orNull(word),
     webhook_events: fc.subarray([...WEBHOOK_EVENTS]),

@@ -66,6 +66,7 @@ function loadedFrom(state: JobState): LoadedJob {
     hasBatch: job.batch !== null,
     counted: amountOf(job.artifacts),
     hasLogs: false,
+    hasInput: job.input_bytes !== null,
   }
 }
 
@@ -547,6 +548,13 @@ test('what is wrong is logs that a job does not keep, or no longer', () => {
   expect(kept({ via: 'replicate' })).toEqual([])
   expect(kept({ via: 'jobs' })).toEqual([`record_complete ${JOB}`])
   expect(kept({ via: 'replicate', input: null })).toEqual([`record_complete ${JOB}`])
+})
+
+test('what is wrong is a long input that is missing, or that nobody needs', () => {
+  const long = loadedFrom(withJob(soundState('queued'), { input_bytes: 20_000 }))
+  expect(check(long)).toEqual([])
+  expect(check({ ...long, hasInput: false })).toEqual([`input_kept ${JOB}`])
+  expect(check({ ...loadedFrom(soundState('queued')), hasInput: true })).toEqual([`record_complete ${JOB}`])
 })
 
 test('every invariant is described in a sentence', () => {

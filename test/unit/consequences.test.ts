@@ -476,6 +476,15 @@ describe('a removal', () => {
     expect(logs('replicate', ['payload'], owing)).toHaveLength(1)
   })
 
+  test('a long input goes with the payload, and its digest is that of the whole', () => {
+    const long = { ...final, job: { ...final.job, input_bytes: 20_000, input_sha256: 'of the whole' } }
+    const [change, ...others] = purgeConsequences(long, { remove: 'parts', parts: ['payload'], next: 1 })
+      .filter(({ kind }) => kind === 'job_folded' || kind === 'input_removed')
+      .toReversed()
+    expect(change).toMatchObject({ changes: { input: null, input_bytes: null, input_sha256: 'of the whole' } })
+    expect(others).toEqual([{ kind: 'input_removed' }])
+  })
+
   test('folds a record without payload that owes nothing, and forgets the entry that is removed', () => {
     const parts = (...all: PurgePart[]): Purge => ({ remove: 'parts', parts: all, next: 1 })
     const { job } = final
@@ -529,6 +538,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
   )
   const REMOVALS: Kind[] = [
     'job_folded',
+    'input_removed',
     'prediction_forgotten',
     'idempotency_forgotten',
     'labels_forgotten',
@@ -545,6 +555,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     job_folded: true,
     partial_removed: true,
     logs: true,
+    input_removed: true,
     attempt: true,
     effect_added: true,
     effect_removed: true,

@@ -15,6 +15,7 @@ export const JOB_EXAMPLE = {
   position: null,
   prediction_id: 'sbjt1mnmxgkb9rcnafk5esq75s',
   input: { prompt: 'a lighthouse at night', aspect_ratio: '16:9', num_outputs: 1 },
+  input_truncated: false,
   metadata: { page: 7 },
   user: '42',
   webhook_events: ['start', 'completed'],

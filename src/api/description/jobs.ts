@@ -119,6 +119,11 @@ export const job = z
     status,
     phase,
     ...shown,
+    input_truncated: z
+      .boolean()
+      .describe(
+        'Whether `input` is shortened: of an input of more than 16 KiB, texts of more than 1,024 characters show only their beginning, except in `GET /v1/jobs/{id}` and the manifests.',
+      ),
     output: json.describe(
       "The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost. Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs, the output contains the first 4,000 characters; otherwise it is null until completion. After `output_not_stored` it contains the part that was stored.",
     ),

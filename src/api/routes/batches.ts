@@ -5,6 +5,7 @@ import type { BatchAcceptResult, Batches } from '../../shared/batches/batches.ts
 import { mapLimited } from '../../shared/values/concurrency.ts'
 import { ServiceError, type FieldError } from '../../shared/errors/service-error.ts'
 import type { InputLimits, TakenFiles } from '../../shared/inputs/inputs.ts'
+import type { InputReader } from '../../shared/jobs/ports.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
@@ -38,6 +39,7 @@ import { answerToken } from './tokens.ts'
 
 export interface BatchRoutesDependencies {
   batches: Batches
+  jobs: InputReader
   streams: EventStreams
   showJob: (job: JobRecord, links?: LinkKind) => Promise<Job>
   resolveJob: ResolveJob
@@ -54,6 +56,8 @@ export interface BatchRoutesDependencies {
   full: () => boolean
 }
 
+/** Limit of the JSON of all inputs, bytes: `defaults` may make them much longer than the body. */
+const MAX_ALL_INPUTS_BYTES = 64 * 1024 * 1024
 /** Body limits: a batch of 1,000 jobs with inputs of some kilobytes, excluding inline files. */
 const BODY = withFiles({ bytes: 8 * 1024 * 1024, values: 500_000 })
 const RESOLVED_AT_ONCE = 50
@@ -63,6 +67,7 @@ const MANIFEST_PAGE = 100
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   const {
     batches,
+    jobs: inputOf,
     streams,
     showJob,
     resolveJob,
@@ -95,11 +100,13 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     const jobs: NewJob[] = []
     const wrong: FieldError[][] = []
     let count = 0
+    let bytes = 0
     const resolve = async (item: JsonObject, place: number): Promise<void> => {
-      if (count >= MAX_FIELDS) return
+      if (count >= MAX_FIELDS || bytes > MAX_ALL_INPUTS_BYTES) return
       try {
         const job = await resolveJob(withDefaults(item, defaults), principal.keep, `/items/${place}`)
         jobs[place] = { ...job, tenant: principal.tenant, account, retry_of: null }
+        bytes += Buffer.byteLength(JSON.stringify(job.input))
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code !== 'invalid_request') throw error
         wrong[place] = error.fields
@@ -108,6 +115,10 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     }
     await mapLimited(items, RESOLVED_AT_ONCE, resolve)
     if (count > 0) throw invalidRequest(wrong.flat())
+    if (bytes > MAX_ALL_INPUTS_BYTES) {
+      const detail = `The inputs of all jobs, with the defaults, are limited to ${MAX_ALL_INPUTS_BYTES} bytes of JSON.`
+      throw invalidRequest([{ pointer: '/items', code: 'too_large', detail }])
+    }
     // Two patterns in one batch could produce the same name.
     const patterns = new Set(jobs.map(({ key_pattern }) => key_pattern))
     return patterns.size === 1
@@ -180,10 +191,11 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     const places = retryPlaces()
     const items = async (): Promise<NewJob[]> => {
       const failed: NewJob[] = []
-      for await (const job of everyJob(old.id)) {
-        if (job.status === 'succeeded') continue
+      for await (const record of everyJob(old.id)) {
+        if (record.status === 'succeeded') continue
+        const job = await inputOf.whole(record)
         mayRun(job.preset)
-        if (job.input === null)
+        if (job.input === null || job.input_bytes !== null)
           throw new ServiceError('not_retryable', 'Inputs were removed by retention. Submit the jobs again.')
         const named_as = await places.take(job)
         const kept = keepAgain(job.keep, keep, request.principal.keep)
@@ -268,7 +280,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
 
   async function* manifestLines(id: string, kind: LinkKind): AsyncGenerator<string> {
     for await (const record of everyJob(id)) {
-      const shown = await showJob(record, kind)
+      const shown = await showJob(await inputOf.whole(record), kind)
       const { position, status, preset, model, version, prediction_id, input, output } = shown
       const { output_artifact, artifacts, error, cost, metadata } = shown
       if (position === null) throw new Error(`${record.id} has no position in its batch`)

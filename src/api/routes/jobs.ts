@@ -6,7 +6,7 @@ import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { keepAgain, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import { sameAgain } from '../../shared/jobs/rules/new-job.ts'
-import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
+import type { InputReader, JobFinder, JobReader } from '../../shared/jobs/ports.ts'
 import { passes, type JobFilter } from '../../shared/jobs/rules/job-filter.ts'
 import { pinned } from '../../shared/jobs/rules/run-facts.ts'
 import type { AcceptJob, RequestedJob } from '../accept-job.ts'
@@ -35,7 +35,7 @@ import { JOB_BODY, takeFiles } from '../take-files.ts'
 import { createWaiting, type WaitingDependencies } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
-  store: JobReader & JobFinder
+  store: JobReader & InputReader & JobFinder
   lifecycle: Lifecycle
   hub: EventHub
   streams: EventStreams
@@ -149,10 +149,10 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
 
   /** Creates a copy of an ended job that references it. */
   async function retry(request: OwnedRequest): Promise<ApiResponse> {
-    const old = await owned(request)
+    const old = await store.whole(await owned(request))
     if (!isFinal(old.phase)) throw new ServiceError('not_retryable', 'The job is not over yet.')
     mayRun(old.preset)
-    if (old.input === null)
+    if (old.input === null || old.input_bytes !== null)
       throw new ServiceError('not_retryable', 'The input was removed by retention. Submit it again.')
     const isPinned =
       parseWith(retryQuerySchema, queryObject(request.query)).pinned === 'true' ||
@@ -174,7 +174,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const { wait, include, links } = parseWith(getQuerySchema, queryObject(request.query))
     const kind = linksFor(request.principal, links)
     const job = await owned(request)
-    const body = await show(await afterWait(job, wait ?? null, request), kind)
+    const body = await show(await store.whole(await afterWait(job, wait ?? null, request)), kind)
     return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
   }
 

@@ -1,5 +1,5 @@
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
-import type { JobReader } from '../../shared/jobs/ports.ts'
+import type { InputReader, JobReader } from '../../shared/jobs/ports.ts'
 import { inputHash } from '../../shared/jobs/rules/run-facts.ts'
 import type { JobManifest } from '../description/jobs.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
@@ -9,13 +9,13 @@ import { fieldsOf, manifestQuerySchema, parseWith, queryObject } from '../schema
 import type { ShowJob } from './jobs.ts'
 
 /** Manifest of a job: its input and its results, to be stored with the files. */
-export function manifestRoutes({ store, show }: { store: JobReader; show: ShowJob }): Route[] {
+export function manifestRoutes({ store, show }: { store: JobReader & InputReader; show: ShowJob }): Route[] {
   const owned = createOwnedJob(store)
 
   async function manifest(request: OwnedRequest): Promise<ApiResponse> {
     const { links } = parseWith(manifestQuerySchema, queryObject(request.query))
     if (links) linksFor(request.principal, links)
-    return { status: 200, body: await manifestOf(await owned(request), links) }
+    return { status: 200, body: await manifestOf(await store.whole(await owned(request)), links) }
   }
 
   async function manifestOf(record: JobRecord, links: 'lasting' | undefined): Promise<JobManifest> {

@@ -128,6 +128,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zscore(keys.batchJobs(job.batch ?? ''), job.id)
       .hmget(keys.job(job.id), 'counted_bytes', 'counted_files')
       .exists(keys.logs(job.id))
+      .exists(keys.input(job.id))
     for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
     for (const name of dueNames) all.zscore(keys.due, name)
     for (const id of ids) all.sismember(keys.open(job.account), id)
@@ -157,6 +158,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const batchPlace = take(score)
     const [countedBytes, countedFiles] = take(counted)
     const hasLogs = take(z.number()) === 1
+    const hasInput = take(z.number()) === 1
     const loaded = {
       now,
       state,
@@ -169,6 +171,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       hasBatch: batchState !== null,
       counted: { bytes: countedBytes, files: countedFiles },
       hasLogs,
+      hasInput,
       inStatusIndexes: [...scores(STATUSES).keys()],
       due: scores(dueNames),
       open: new Set(numbers.filter(() => take(z.number()) === 1)),

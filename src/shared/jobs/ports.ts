@@ -89,6 +89,15 @@ export interface JobReader {
   read(id: string): Promise<JobRecord | null>
 }
 
+/** Reads a long input, which is kept beside the record. */
+export interface InputReader {
+  /**
+   * The job with its whole input, and `input_bytes` null. A job whose input is gone, or which has it in its record, is returned
+   * as it is.
+   */
+  whole(job: JobRecord): Promise<JobRecord>
+}
+
 /** Reads the logs that are kept with a job. */
 export interface LogsReader {
   /** The last 64 KiB of the logs of a job that keeps them (`keepsLogs`), until its payload is removed; null: none. */
@@ -322,6 +331,7 @@ export interface RedisClock {
 export interface JobStore
   extends
     JobReader,
+    InputReader,
     LogsReader,
     JobLoader,
     JobFinder,

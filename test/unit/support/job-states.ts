@@ -72,6 +72,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   in_sequence: false,
   prediction_id: null,
   input: { prompt: 'a red apple' },
+  input_bytes: null,
   metadata: {},
   user: null,
   webhook_events: ['start', 'completed'],

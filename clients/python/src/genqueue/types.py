@@ -134,10 +134,10 @@ ErrorCode = Union[Literal[
 
 
 class _JobRequest(TypedDict):
-    #: Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A
-    #: file is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path.
-    #: A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless
-    #: that schema says `additionalProperties: false`.
+    #: Input of the model; with a preset, the fields that the preset leaves open. Limited to 2 MiB of JSON, and to
+    #: 64 KiB without texts of more than 1,024 characters. A file is given as a link, as the `url` of an upload,
+    #: or as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one
+    #: that the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.
     input: dict[str, Json]
 
 
@@ -234,6 +234,9 @@ class _Job(TypedDict):
     error: JobError | None
     #: Measurements of Replicate, such as `predict_time` in seconds.
     metrics: dict[str, Json]
+    #: Whether `input` is shortened: of an input of more than 16 KiB, texts of more than 1,024 characters show
+    #: only their beginning, except in `GET /v1/jobs/{id}` and the manifests.
+    input_truncated: bool
     #: The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is
     #: lost. Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text
     #: model runs, the output contains the first 4,000 characters; otherwise it is null until completion. After
@@ -427,10 +430,10 @@ class BatchItem(TypedDict, total=False):
     version: str
     #: `owner/name` of a deployment. One that Replicate does not know is refused with `unknown_deployment`.
     deployment: str
-    #: Input of the model; with a preset, the fields that the preset leaves open. Limited to 64 KiB of JSON. A
-    #: file is given as a link, as the `url` of an upload, or as a data URI, which is stored and shown as a path.
-    #: A field that a preset does not know is refused; one that the schema of a model lacks is passed on, unless
-    #: that schema says `additionalProperties: false`.
+    #: Input of the model; with a preset, the fields that the preset leaves open. Limited to 2 MiB of JSON, and to
+    #: 64 KiB without texts of more than 1,024 characters. A file is given as a link, as the `url` of an upload,
+    #: or as a data URI, which is stored and shown as a path. A field that a preset does not know is refused; one
+    #: that the schema of a model lacks is passed on, unless that schema says `additionalProperties: false`.
     input: dict[str, Json]
     #: Your own data, returned with the job and never sent to Replicate. Limited to 4 KiB of JSON. Jobs are listed
     #: by its first ten fields with a text, number or boolean.

@@ -45,7 +45,7 @@ export const jobOperations = {
       required: true,
       schema: jobRequestSchema,
       description:
-        'JSON in UTF-8, limited to 32 levels, 10,000 values, 96 KiB without the data URIs in the input, and 64 MiB with them.',
+        'JSON in UTF-8, limited to 32 levels, 10,000 values, 4 MiB without the data URIs in the input, and 64 MiB with them.',
       example: {
         preset: 'story-page',
         input: { prompt: 'a lighthouse at night', aspect_ratio: '16:9' },

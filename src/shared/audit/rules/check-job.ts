@@ -58,6 +58,8 @@ export interface LoadedJob {
   counted: StoredAmount
   /** Whether logs are kept with it. */
   hasLogs: boolean
+  /** Whether its input is kept beside its record. */
+  hasInput: boolean
 }
 
 export interface CheckOptions {
@@ -108,6 +110,7 @@ export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
   return [
     ...checkRecord(job, say),
     ...checkLogs(loaded, options, say),
+    ...checkInput(loaded, options, say),
     ...checkAttempts(loaded.state, say),
     ...checkEffects(loaded, say),
     ...checkIndexes(loaded, options, say),
@@ -144,6 +147,15 @@ function checkRecord(job: JobRecord, say: Say): Problem[] {
 function checkLogs({ state: { job }, hasLogs }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
   if (!hasLogs || (keepsLogs(job) && job.input !== null)) return []
   return [say('record_complete', job.id, 'its logs still exist', [['del', keys.logs(job.id)]])]
+}
+
+function checkInput({ state: { job }, hasInput }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+  if (hasInput === (job.input_bytes !== null)) return []
+  return [
+    hasInput
+      ? say('record_complete', job.id, 'its long input still exists', [['del', keys.input(job.id)]])
+      : say('input_kept', job.id, 'its long input is missing'),
+  ]
 }
 
 function checkCounted({ state: { job }, counted }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {

@@ -24,7 +24,8 @@ export const INVARIANTS = {
   retention: 'Every final job, and no other, has a scheduled clean-up.',
   idempotent: 'An idempotency entry and its job name each other.',
   artifact_stored: 'Every output of a succeeded job is stored with its recorded size and SHA-256.',
-  input_kept: 'Every file that an input names is kept with its recorded size and SHA-256, and lists the job as a user.',
+  input_kept:
+    'Every long input is kept, and every file that an input names is kept with its recorded size and SHA-256, and lists the job as a user.',
   slots_match: 'The jobs in flight of a preset, and nothing else, hold its slots.',
   batch_counted: 'The counts and sums of a batch equal those of its jobs.',
   credit_adds_up: 'In every account granted = balance + held + captured, and a replay of its ledger gives the same.',

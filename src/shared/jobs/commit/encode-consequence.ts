@@ -49,6 +49,9 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
     case 'partial_removed':
       input.add('del', keys.partial(id))
       return
+    case 'input_removed':
+      input.add('del', keys.input(id))
+      return
     case 'logs':
       if (one.text === '') input.add('del', keys.logs(id))
       else input.add('set', keys.logs(id), one.text)
@@ -159,7 +162,7 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
         .add('zrem', keys.tenantStatus(tenant, job.status), id)
         .add('hincrby', keys.phases, job.phase, -1)
         .add('zrem', keys.retention, id)
-      deleteRecord(input, keys, id)
+      deleteRecord(input, keys, id, job)
       return
 
     case 'history':

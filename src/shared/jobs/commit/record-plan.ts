@@ -7,12 +7,14 @@ import {
   ATTEMPT_FIELDS,
   DOCUMENTS,
   JOB_FIELDS,
+  keepsLogs,
   type AttemptRecord,
   type JobRecord,
   type JobState,
 } from '../rules/job.ts'
+import { splitInput } from '../rules/long-input.ts'
 import { fold } from '../record/fold.ts'
-import { commitField, encodeDocument, encodeField, historyLines } from '../record/record-codec.ts'
+import { commitField, encodeDocument, encodeField, historyLines, LONG_INPUT_VERSION } from '../record/record-codec.ts'
 import { placeOf, present } from '../record/record-fields.ts'
 
 /** Plans the writes of a commit to the record itself (format: record-codec.ts). */
@@ -57,8 +59,9 @@ export function writeJob(
   setJob(input, keys, news(before, changes), after)
 }
 
-/** Writes a new record, created at the time of the commit; the script writes its revision. */
-export function writeNewJob(input: CommitScriptInput, keys: JobKeys, job: JobRecord): void {
+/** Writes a new record, created at the time of the commit; the script writes its revision. A long input is kept beside it. */
+export function writeNewJob(input: CommitScriptInput, keys: JobKeys, whole: JobRecord): void {
+  const { job, beside } = splitInput(whole)
   const fields = present(JOB_FIELDS, { ...job, created_at: { in: 0 }, start_since: { in: 0 } })
   setJob(
     input,
@@ -67,6 +70,8 @@ export function writeNewJob(input: CommitScriptInput, keys: JobKeys, job: JobRec
     job,
   )
   input.add('hset_paused', keys.job(job.id), 'start_paused')
+  if (beside !== null)
+    input.add('hset', keys.job(job.id), 'v', LONG_INPUT_VERSION).add('set', keys.input(job.id), beside)
 }
 
 export function writeAttempt(
@@ -88,9 +93,22 @@ export function writeLine(input: CommitScriptInput, keys: JobKeys, job: string, 
   if (rev > KEEP_HISTORY) input.add('hdel', keys.job(job), `h${rev - KEEP_HISTORY}`)
 }
 
-/** Deletes every key of one job. */
-export const deleteRecord = (input: CommitScriptInput, keys: JobKeys, id: string): CommitScriptInput =>
-  [...keys.documents(id), keys.logs(id), keys.outbox(id), keys.job(id)].reduce((all, key) => all.add('del', key), input)
+/** Deletes every key of one job; `job`: its record, if that is known. */
+export function deleteRecord(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  id: string,
+  job: Pick<JobRecord, 'via' | 'input_bytes'> | null = null,
+): CommitScriptInput {
+  const besides = [
+    ...(job === null || keepsLogs(job) ? [keys.logs(id)] : []),
+    ...(job === null || job.input_bytes !== null ? [keys.input(id)] : []),
+  ]
+  return [...keys.documents(id), ...besides, keys.outbox(id), keys.job(id)].reduce(
+    (all, key) => all.add('del', key),
+    input,
+  )
+}
 
 /**
  * Replaces a record by its folded value (record/fold.ts). `hash`: the fields of its hash at the revision of `state`. False: it

@@ -9,7 +9,8 @@ import { dueAttempt, dueEffect, keptFilesMember } from '../record/due-member.ts'
 import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
 import { applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
-import { effectKey, type JobRecord } from '../rules/job.ts'
+import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
+import { splitInput } from '../rules/long-input.ts'
 import { crowdKey, type JobKeys } from '../record/job-keys.ts'
 import type { JobStore } from '../ports.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
@@ -125,7 +126,8 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
       const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
-      return { status: 'applied', state: { job: { ...job, rev: 1, ...times }, attempts: [], effects: [] } }
+      const { job: record } = splitInput(job)
+      return { status: 'applied', state: { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] } }
     },
 
     async commit(state, commit, cause, commitId, basis = '') {
@@ -162,6 +164,11 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       // The durability of the earlier accept may not have been confirmed.
       await confirm()
       return idempotencySchema.parse(JSON.parse(text))
+    },
+
+    async whole(job) {
+      const text = job.input_bytes === null ? null : await redis.get(keys.input(job.id))
+      return text === null ? job : { ...job, input: jsonObject.parse(JSON.parse(text)), input_bytes: null }
     },
 
     logsOf: (id) => redis.get(keys.logs(id)),

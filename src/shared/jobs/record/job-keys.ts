@@ -14,6 +14,8 @@ export function createJobKeys(prefix: string) {
     result: (id: string) => `${tag}:job:${id}:result`,
     /** string: the beginning of a text output while the prediction runs */
     partial: (id: string) => `${tag}:job:${id}:partial`,
+    /** string: JSON of the whole input, where that is too long for the record (rules/long-input.ts) */
+    input: (id: string) => `${tag}:job:${id}:input`,
     /** string: the last logs of a job that was accepted by Replicate's own API (rules/job.ts, `via`) */
     logs: (id: string) => `${tag}:job:${id}:logs`,
     /** Keys of a record besides its hash, in the order in which they are read. */

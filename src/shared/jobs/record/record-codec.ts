@@ -158,6 +158,11 @@ const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 48
 const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
 
+/**
+ * Version of a record whose input is kept beside it: releases that do not know that leave it alone, and send no shortened input.
+ */
+export const LONG_INPUT_VERSION = 3
+
 /** Called before the rest of the record is decoded, because a newer release may use another format. */
 function checkVersion(text: string): void {
   if (Number(text) > 1) throw new NewerRecordError(`a record of version ${text}`)
@@ -169,6 +174,7 @@ const unfolded = new WeakMap<readonly string[], Unfolded>()
 /** The folded value of a record; null: the record is not folded. Throws NewerRecordError for a newer version or format. */
 function unfoldedOf(hash: readonly string[]): Unfolded | null {
   const version = storedField(hash, 'v')
+  if (Number(version) === LONG_INPUT_VERSION) return null
   if (Number(version) !== FOLDED_VERSION) {
     checkVersion(version)
     return null
@@ -233,7 +239,7 @@ function valuesOf({ id, hash, documents }: StoredJob, folded: Unfolded | null): 
   eachField(hash, (name, text) => {
     if (placeOf(name) !== undefined) fields[name] = decodeField(name, text)
   })
-  if (folded) fields.v = 1
+  if (folded || fields.v === LONG_INPUT_VERSION) fields.v = 1
   fields.id = id
   fields.updated_at = newestLineAt(hash, folded) ?? fields.completed_at ?? fields.started_at ?? fields.created_at
   return fields

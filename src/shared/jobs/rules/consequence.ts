@@ -40,6 +40,8 @@ type RecordChange =
   | { kind: 'job_folded'; changes: JobChanges; after: JobRecord }
   /** The beginning of the text of a running prediction is removed. */
   | { kind: 'partial_removed' }
+  /** The input that is kept beside the record is removed. */
+  | { kind: 'input_removed' }
   /** The kept logs; '': they are removed. */
   | { kind: 'logs'; text: string }
   /** The changed fields of an attempt, or the fields of a new one. */

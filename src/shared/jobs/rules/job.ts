@@ -216,6 +216,8 @@ export const JOB_FIELDS = {
     asked: 'once',
     shown: jsonObject.nullable().describe('null after retention has removed it.'),
   }),
+  /** Bytes of the JSON of an input that is kept beside the record (long-input.ts): `input` has shortened texts; else null. */
+  input_bytes: field(numberOrNull, { in: 'order', absent: null }),
   metadata: field(jsonObject, { in: 'order', absent: {}, asked: 'again', shown: jsonObject }),
   /** The user of the product for whom the job is made. */
   user: field(textOrNull, {
@@ -292,7 +294,7 @@ export const JOB_FIELDS = {
   resolved_version: field(textOrNull, { in: 'result', absent: null }),
   /** Seed from the input, or as reported by the model. */
   seed: field(numberOrNull, { in: 'result', absent: null }),
-  /** SHA-256 of the canonical JSON of the input, once retention has removed the input. */
+  /** SHA-256 of the canonical JSON of an input that is kept beside the record, or was removed by retention. */
   input_sha256: field(textOrNull, { in: 'result', absent: null }),
   /** Files are represented by the ids of their artifacts, lost files by null. */
   output: field(json, { in: 'result', absent: null }),

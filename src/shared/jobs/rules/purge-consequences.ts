@@ -25,14 +25,18 @@ function partsRemoval(state: JobState, parts: readonly PurgePart[]): Consequence
   const hasPayload = job.input !== null || job.output !== null
   const losesPayload = hasPayload && parts.includes('payload')
   if (hasPayload && !losesPayload) return []
+  const isLong = job.input_bytes !== null
   const changes = {
     ...(losesPayload ? { input: null, output: null, input_sha256: inputHash(job) } : {}),
+    ...(losesPayload && isLong ? { input_bytes: null } : {}),
     ...(parts.includes('entry') ? { idempotency: null } : {}),
   }
   const after = { ...job, ...changes }
-  const logs: Consequence[] = losesPayload && keepsLogs(job) ? [{ kind: 'logs', text: '' }] : []
-  if (!owesRecord(state)) return [...logs, { kind: 'job_folded', changes, after }]
-  return losesPayload ? [...logs, { kind: 'job', changes, after }] : []
+  const besides: Consequence[] = []
+  if (losesPayload && isLong) besides.push({ kind: 'input_removed' })
+  if (losesPayload && keepsLogs(job)) besides.push({ kind: 'logs', text: '' })
+  if (!owesRecord(state)) return [...besides, { kind: 'job_folded', changes, after }]
+  return losesPayload ? [...besides, { kind: 'job', changes, after }] : []
 }
 
 function recordRemoval(

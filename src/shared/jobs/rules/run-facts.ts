@@ -49,6 +49,9 @@ export function pinned(
   return { target, input: seed === null ? input : { ...input, seed } }
 }
 
+export const hashOfInput = (input: JsonObject): string =>
+  createHash('sha256').update(canonicalJson(input)).digest('hex')
+
 /** SHA-256 of the canonical JSON of the input; null when the input was removed and its digest was not recorded. */
 export const inputHash = ({ input, input_sha256 }: Pick<JobRecord, 'input' | 'input_sha256'>): string | null =>
-  input === null ? input_sha256 : createHash('sha256').update(canonicalJson(input)).digest('hex')
+  input_sha256 ?? (input && hashOfInput(input))

@@ -11,8 +11,8 @@ const object = (fields: Record<string, Rule>): Rule => ({ kind: 'object', fields
 const ROW_OUTPUT_BYTES = 16 * KB
 /** More than the JSON of any output that fits in a record (32 kB of text), also as a list of tokens. */
 const OUTPUT_BYTES = 256 * KB
-/** Inputs are limited to about 1 MB of inline files and 96 kB of other values. */
-const INPUT_BYTES = 2 * KB * KB
+/** Inputs are limited to about 1 MB of inline files and 2 MB of other values, of which Replicate may escape characters. */
+const INPUT_BYTES = 8 * KB * KB
 
 const said = {
   id: word,
