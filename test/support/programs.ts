@@ -80,7 +80,7 @@ function hashOfSources(): string {
     cwd: ROOT,
     exclude: ['src/studio/**'],
   })
-  const sum = createHash('sha256').update(process.version)
+  const sum = createHash('sha256').update(`${process.version}\0${ROOT}\0`)
   for (const file of files.toSorted()) sum.update(`${file}\0`).update(readFileSync(join(ROOT, file)))
   return sum.digest('hex').slice(0, 16)
 }
