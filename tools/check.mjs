@@ -7,7 +7,8 @@ const root = join(import.meta.dirname, '..')
 
 const checks = [
   { name: 'lint', tool: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
-  { name: 'types', tool: 'tsc', args: ['-p', '.'] },
+  // Each checker looks at declarations of others again: the four of tsc's default take 40% more processor time than two.
+  { name: 'types', tool: 'tsc', args: ['-p', '.', '--checkers', '2'] },
   { name: 'types of the page', tool: 'tsc', args: ['-p', 'src/studio'], needs: 'src/studio/tsconfig.json' },
   { name: 'dead code', tool: 'knip', args: ['--no-progress'] },
   { name: 'format', tool: 'oxfmt', args: ['--check'] },
