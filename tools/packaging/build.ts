@@ -48,7 +48,7 @@ export async function buildClient(folder: string): Promise<void> {
 
 async function compile(project: string, outDir: string): Promise<void> {
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  const args = [tsc, '-p', join('packages', `tsconfig.${project}.json`), '--outDir', outDir]
+  const args = [tsc, '-p', join('packages', `tsconfig.${project}.json`), '--outDir', outDir, '--checkers', '1']
   await run(process.execPath, args).catch((error: unknown) => {
     throw new Error(`The ${project} could not be compiled.`, { cause: error })
   })
