@@ -1,12 +1,13 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import sharp from 'sharp'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { z } from 'zod'
 import { damagedPhoto } from '../simulator/support/media.ts'
 import { freePort } from '../support/free-port.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
-import { NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
+import { fillCompileCache, NODE_COMPILE_CACHE } from '../support/compile-cache.ts'
+import { PART_SOURCES } from '../support/programs.ts'
 import { spawnNode, spawnProcess, type SpawnedProcess } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -15,8 +16,8 @@ import { tempDir } from '../support/temp-dir.ts'
  * is every `sh role` block, which starts a process that stays. The samples of docs/client.md are run. Only ports, the address of
  * Redis and the id of a key are replaced. Blocks that are plain `sh` need Docker, an account, a public address or minutes.
  *
- * They run on the machine's own Node, the oldest that is promised or newer; docs/cli.md begins on the newest. `npx` costs more than
- * the commands that it starts: README.md and the first block of docs/cli.md use it, and the rest has the stand-in below.
+ * They run on the machine's own Node, the oldest that is promised or newer; docs/cli.md begins on the newest. `npx` and loading the
+ * sources cost more than the commands do: README.md and the first block of docs/cli.md use them, and the rest has the stand-in below.
  */
 
 const root = join(import.meta.dirname, '../..')
@@ -35,16 +36,17 @@ const PATH = (process.env.PATH ?? '')
 /** The same machine with the newest Node in place of the installed one. */
 const NEWEST = [dirname(process.execPath), PATH].join(delimiter)
 
-/** A folder with an `npx` that runs `genqueue` as the real one does: the file of package.json, on the Node of the project. */
+/** A folder with an `npx` that runs `genqueue` as the real one does: the program of package.json, on the Node of the project. */
 function standIn(): string {
   const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: { genqueue: string } }
+  const bundle = inject('programs')?.[join(root, bin.genqueue)]
+  if (bundle === undefined) throw new Error(`${bin.genqueue} is none of the programs that tests start`)
   const folder = tempDir()
   const script = [
     '#!/bin/sh',
     '[ "$1" = genqueue ] || exit 127',
     'shift',
-    'export PATH="$PWD/node_modules/.bin:$PATH"',
-    `exec "./${bin.genqueue}" "$@"`,
+    `exec "$PWD/node_modules/.bin/node" '${bundle}' "$@"`,
   ]
   writeFileSync(join(folder, 'npx'), `${script.join('\n')}\n`, { mode: 0o755 })
   return folder
@@ -111,6 +113,8 @@ describe('the documented commands on a bare machine', () => {
     const [start = '', ...rest] = blocks('README.md', 'sh bare')
     expect(start).toBe('npm start\n')
     expect(rest.length).toBeGreaterThan(0)
+    // Several processes load the sources, and the first of them ends last.
+    await fillCompileCache(PART_SOURCES)
     project = copyOfProject()
     port = await freePort()
     simulatorPort = await freePort()
@@ -280,7 +284,10 @@ describe('the documented commands on a bare machine', () => {
     expect(lines).toHaveLength(3)
     const ports = [apiPort, workerPort, groupPort]
     const roles = lines.map((line, i) =>
-      spawnProcess('bash', ['-c', `exec env ${line}`], { cwd: project, env: { PATH, ...env, PORT: String(ports[i]) } }),
+      spawnProcess('bash', ['-c', `exec env ${line}`], {
+        cwd: project,
+        env: { PATH, NODE_COMPILE_CACHE, ...env, PORT: String(ports[i]) },
+      }),
     )
     for (const role of roles) await role.waitForLine(/genqueue is running/)
     for (const port of ports) expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200)

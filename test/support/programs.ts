@@ -26,6 +26,9 @@ const PARTS = {
   commands: 'src/cli/command-line.ts',
 }
 
+/** The sources of these parts. */
+export const PART_SOURCES: readonly string[] = Object.values(PARTS).map((source) => join(ROOT, source))
+
 interface Programs {
   /** The bundle of each program, by its source. */
   programs: Record<string, string>
