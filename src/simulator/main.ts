@@ -2,7 +2,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readSettings, type Settings, usage } from './options.ts'
-import { type Simulator, startSimulator } from './start-simulator.ts'
+import type { Served } from './http/serve.ts'
+import { startRecorder, startReplay, startSimulator } from './start-simulator.ts'
 
 /** `npm run simulator -- --port 4010` */
 
@@ -11,12 +12,24 @@ const print = (text: string) => void process.stdout.write(`${text}\n`)
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2))
   if (settings === null) return print(usage().trimEnd())
-  const { data, tls, ...options } = settings
-  const simulator = await startSimulator({ ...options, dataDir: data ?? null, tls: tls !== undefined })
-  stopOnSignal(simulator)
-  if (simulator.ca !== null) print(trust(simulator.ca, tls))
-  print(greeting(simulator, settings))
+  const served = await start(settings)
+  stopOnSignal(served)
+  if (served.ca !== null) print(trust(served.ca, settings.tls))
+  print(greeting(served, settings))
 }
+
+function start({ data, tls, record, replay, upstream, token, ...options }: Settings): Promise<Served> {
+  const { host, port } = options
+  const where = { host, port, tls: tls !== undefined, ...(upstream === undefined ? {} : { upstream }) }
+  if (record !== undefined) {
+    return startRecorder({ ...where, file: record, ...(token === undefined ? {} : { token }), log })
+  }
+  if (replay !== undefined) return startReplay({ ...where, file: replay })
+  return startSimulator({ ...options, dataDir: data ?? null, tls: tls !== undefined })
+}
+
+/** What went wrong while a request was answered. */
+const log = (line: object): void => void process.stderr.write(`${JSON.stringify(line)}\n`)
 
 /** Writes the certificate that clients have to trust, and says how they do. */
 function trust(ca: string, to: string | true | undefined): string {
@@ -32,7 +45,12 @@ function trust(ca: string, to: string | true | undefined): string {
   ].join('\n')
 }
 
-function greeting({ url, apiUrl, ca }: Simulator, settings: Settings): string {
+function greeting(served: Served, settings: Settings): string {
+  const { url, apiUrl, ca } = served
+  if (settings.record !== undefined)
+    return `Recorder of Replicate's API:  ${apiUrl}\nRecording:                    ${settings.record}`
+  if (settings.replay !== undefined)
+    return `Replay of Replicate's API:    ${apiUrl}\nRecording:                    ${settings.replay}`
   const curl = ca === null ? 'curl -s' : 'curl -sk'
   return [
     `Simulator of Replicate's API: ${apiUrl}`,
@@ -47,7 +65,7 @@ function greeting({ url, apiUrl, ca }: Simulator, settings: Settings): string {
 /** Ctrl-C sends the signal twice, from the terminal and from npm; only a later one is a second request. */
 const SAME_WISH_MS = 1_000
 
-function stopOnSignal(simulator: Simulator): void {
+function stopOnSignal(simulator: Served): void {
   let since: number | undefined
   const stop = () => {
     if (since === undefined) {

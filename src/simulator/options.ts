@@ -17,6 +17,12 @@ export interface Settings {
   clock: ClockKind
   /** Where the authority's certificate is written; true: into a temporary folder. */
   tls?: string | true
+  record?: string
+  replay?: string
+  /** With `record` and `replay`. */
+  upstream?: string
+  /** With `record`: for the upstream. */
+  token?: string
 }
 
 /** An invalid setting; the message says what was read and what is expected. */
@@ -83,6 +89,22 @@ const SETTINGS: Record<keyof Settings, Setting> = {
     help: 'serve https; the certificate to trust is printed and written to this file',
     bare: true,
   },
+  record: {
+    flag: 'record',
+    expects: 'a file',
+    help: "stand between clients and Replicate, and write what both say to this file; runs cost Replicate's prices",
+  },
+  replay: { flag: 'replay', expects: 'a file', help: 'answer as recorded in this file' },
+  upstream: {
+    flag: 'upstream',
+    expects: 'the URL of an API',
+    help: 'of --record and --replay; default: https://api.replicate.com',
+  },
+  token: {
+    flag: 'token',
+    expects: 'a token of Replicate',
+    help: "for --record; default: the client's",
+  },
 }
 
 const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
@@ -139,6 +161,10 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
   const data = text('data')
   const models = text('models')
   const tls = text('tls')
+  const [record, replay, upstream, token] = [text('record'), text('replay'), text('upstream'), text('token')]
+  if (record !== undefined && replay !== undefined) throw new SettingsError('--record and --replay exclude each other')
+  if (upstream !== undefined && !URL.canParse(upstream))
+    throw new SettingsError(`--upstream is "${upstream}", expected ${SETTINGS.upstream.expects}`)
   return {
     port: number('port', (value) => Number.isInteger(value) && value >= 0 && value <= 65_535) ?? 0,
     host: text('host') ?? '',
@@ -151,6 +177,10 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     ...(seed === undefined ? {} : { seed }),
     ...(data === undefined ? {} : { data }),
     ...(models === undefined ? {} : { models }),
+    ...(record === undefined ? {} : { record }),
+    ...(replay === undefined ? {} : { replay }),
+    ...(upstream === undefined ? {} : { upstream }),
+    ...(token === undefined ? {} : { token }),
     ...(tls === undefined ? {} : { tls: tls === 'true' || tls === '1' ? true : tls }),
   }
 }

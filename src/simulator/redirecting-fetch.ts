@@ -1,4 +1,4 @@
-import { isReplicateHost, REPLICATE_API } from './replicate-hosts.ts'
+import { isReplicateHost } from './replicate-hosts.ts'
 
 export interface RedirectOptions {
   /**
@@ -10,7 +10,7 @@ export interface RedirectOptions {
   fetch?: typeof fetch
 }
 
-/** The origin that the client believes in. The simulator builds its URLs on it. */
+/** The origin that the client asked. The simulator then builds its URLs on Replicate's. */
 export const ORIGIN_HEADER = 'x-simulated-origin'
 
 /**
@@ -29,7 +29,7 @@ export function redirectingFetch({ to, fetch: send = globalThis.fetch }: Redirec
     if (url.protocol !== 'https:' || !isReplicateHost(url.hostname)) return send(input, init)
     const target = `${base}${url.pathname}${url.search}`
     const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
-    headers.set(ORIGIN_HEADER, REPLICATE_API)
+    headers.set(ORIGIN_HEADER, url.origin)
     return send(input instanceof Request ? new Request(target, input) : target, { ...init, headers })
   }
 }

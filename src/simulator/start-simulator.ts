@@ -4,32 +4,26 @@ import { createBudgets } from './budgets.ts'
 import { type ClockKind, createClock } from './clock.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
-import { startHttpServer } from './http/server.ts'
+import { type Served, serve, type ServeOptions } from './http/serve.ts'
+import { routed } from './http/server.ts'
 import { createInputFiles } from './input-files.ts'
 import { noJournal, openJournal } from './journal.ts'
 import { createLifeCycle } from './life-cycle.ts'
-import { makeCertificate } from './certificate.ts'
 import { createCatalogue } from './models/catalogue.ts'
 import type { ModelFile } from './models/model.ts'
 import { createOutputFiles } from './output-files.ts'
 import { createOwnFiles } from './own-files.ts'
 import { openPredictionBook } from './prediction-book.ts'
 import { createRequestLog } from './request-log.ts'
-import { redirectingFetch } from './redirecting-fetch.ts'
 import { removeExpired } from './remove-expired.ts'
 import { routesOf } from './routes/index.ts'
 import type { Services } from './routes/services.ts'
 import { createStubs } from './stubs.ts'
 import { createTestKit } from './test-kit.ts'
 import type { TestKit } from './test-kit-types.ts'
-import { trustingFetch } from './trusting-fetch.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 
-export interface SimulatorOptions {
-  /** Default 127.0.0.1. */
-  host?: string
-  /** 0: any free port. */
-  port: number
+export interface SimulatorOptions extends ServeOptions {
   /** Folder of the journal; null: in memory only. */
   dataDir: string | null
   /** Divides run times, nothing else. Default 1. */
@@ -49,28 +43,13 @@ export interface SimulatorOptions {
   models?: string | ModelFile
   /** Default: the data folder's seed, else random. */
   seed?: number
-  /** Serves HTTPS, with a certificate that is made at the start: see `Simulator.ca`. Default false. */
-  tls?: boolean
   /** `manual`: the time stands still but for `clock.advance`. Default `real`. */
   clock?: ClockKind
   /** Unconfirmed behaviour of Replicate. */
   habits?: HabitsInput
-  log?: (line: object) => void
 }
 
-export interface Simulator extends TestKit {
-  /** http://127.0.0.1:4010 */
-  url: string
-  /** The base URL for clients: `url` and `/v1`. */
-  apiUrl: string
-  port: number
-  /** With `tls`: the authority that signed the certificate, in PEM, which clients have to trust. */
-  ca: string | null
-  /**
-   * Sends requests for `https://api.replicate.com` and the hosts of output files to this simulator, and all others where they
-   * want to go: `new Replicate({ auth, fetch: simulator.fetch })`.
-   */
-  fetch: typeof fetch
+export interface Simulator extends TestKit, Served {
   clock: {
     /** The simulator's time, in milliseconds since 1970. */
     now(): number
@@ -85,6 +64,8 @@ export interface Simulator extends TestKit {
 }
 
 export { file, type FileOutput } from './models/file.ts'
+export { startRecorder, type RecorderOptions } from './recording/record.ts'
+export { startReplay, type ReplayOptions } from './recording/replay.ts'
 export { redirectingFetch, type RedirectOptions } from './redirecting-fetch.ts'
 export { connectSimulator, type RemoteSimulator } from './remote-simulator.ts'
 export type { Books, SeenRequest, SimulatorScope, Stub, StubHandle } from './test-kit-types.ts'
@@ -92,7 +73,7 @@ export type { Books, SeenRequest, SimulatorScope, Stub, StubHandle } from './tes
 const SWEEP_MS = 2000
 
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
-  const { host = '127.0.0.1', port, dataDir, log = () => undefined } = options
+  const { dataDir, log = () => undefined } = options
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
   const clock = createClock(options.clock)
   const catalogue = createCatalogue(options.models)
@@ -151,27 +132,17 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     speed: options.speed ?? 1,
     stopping: stopping.signal,
   }
-  const certificate = options.tls === true ? await makeCertificate(host) : null
-  const server = await startHttpServer(
-    { host, port, tls: certificate },
-    routesOf(services),
-    services.requests,
-    log,
-  ).catch((error: unknown) => {
-    book.close()
-    throw error
-  })
+  const served = await serve({ ...options, log }, routed(routesOf(services)), services.requests).catch(
+    (error: unknown) => {
+      book.close()
+      throw error
+    },
+  )
   const sweep = setInterval(() => removeExpired(services), SWEEP_MS)
   lifeCycle.resume()
-  const trusting = certificate === null ? null : trustingFetch(certificate.ca)
-  const url = `${certificate === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${server.port}`
   return {
     ...createTestKit(services),
-    url,
-    apiUrl: `${url}/v1`,
-    port: server.port,
-    ca: certificate?.ca ?? null,
-    fetch: redirectingFetch({ to: url, ...(trusting === null ? {} : { fetch: trusting.fetch }) }),
+    ...served,
     clock: {
       now: clock.now,
       async advance(ms) {
@@ -183,9 +154,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       clearInterval(sweep)
       stopping.abort()
       lifeCycle.stop()
-      await server.stop()
+      await served.stop()
       await webhooks.stop()
-      await trusting?.stop()
       book.close()
     },
   }

@@ -28,6 +28,8 @@ describe('settings', () => {
     [['--burst', '0.5'], {}, '--burst is "0.5", expected a whole number from 1'],
     [['--data', ''], {}, '--data is empty, expected a folder'],
     [['--clock', 'slow'], {}, '--clock is "slow", expected real or manual'],
+    [['--record', 'a', '--replay', 'b'], {}, '--record and --replay exclude each other'],
+    [['--upstream', 'replicate'], {}, '--upstream is "replicate", expected the URL of an API'],
     [[], { SIMULATOR_SPEED: 'fast' }, 'SIMULATOR_SPEED is "fast", expected a number above 0'],
   ])('%j %j is refused', (flags, environment, message) => {
     expect(() => readSettings(flags, environment)).toThrow(message)

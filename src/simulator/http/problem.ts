@@ -56,6 +56,14 @@ export const shortNotFound = (): Reply => ({
 /** The files API documents its own text. */
 export const fileNotFound = () => problem({ detail: 'File not found', status: 404 })
 
+/** Of a replay. */
+export const notRecorded = (method: string, url: string) =>
+  problem({
+    title: 'Not recorded',
+    detail: `The recording has no answer to ${method} ${url} with this body.`,
+    status: 404,
+  })
+
 export const alreadyOver = (status: number) => problem({ detail: 'The prediction has already completed', status })
 
 export const fileTooLarge = (limit: number) =>

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ORIGIN_HEADER } from '../redirecting-fetch.ts'
 import { methodNotAllowed, notFound, serverError } from './problem.ts'
+import { REPLICATE_API } from '../replicate-hosts.ts'
 import type { RequestLog } from '../request-log.ts'
 import type { Reply } from './reply.ts'
 import { createRouter, type Route, type SimulatorRequest } from './router.ts'
@@ -21,14 +22,26 @@ export interface Listening {
   tls: { key: string; cert: string } | null
 }
 
-/** Listens, routes and writes replies. The only file that handles sockets. */
+export type Answer = (request: SimulatorRequest) => Reply | Promise<Reply>
+
+/** Answers by the first route that fits. */
+export function routed(routes: readonly Route[]): Answer {
+  const match = createRouter(routes)
+  return (request) => {
+    const found = match(request.method, request.path)
+    if (found === null) return notFound()
+    if ('allowed' in found) return methodNotAllowed(request.method, found.allowed)
+    return found.handler({ ...request, params: found.params })
+  }
+}
+
+/** Listens and writes replies. The only file that handles sockets. */
 export async function startHttpServer(
   { host, port, tls }: Listening,
-  routes: readonly Route[],
-  requests: RequestLog,
+  answer: Answer,
+  requests: RequestLog | null,
   log: (line: object) => void,
 ): Promise<HttpServer> {
-  const match = createRouter(routes)
   const onRequest: RequestListener = (request, response) => {
     respond(request, response).catch((error: unknown) => {
       if (hasLeft(error)) return
@@ -56,17 +69,10 @@ export async function startHttpServer(
     }
     // The simulator's own routes are no part of the API.
     if (url.pathname.startsWith('/_sim')) return write(request, response, await answer(asked))
-    const seen = requests.begin(asked)
-    const reply = await answer(seen.request)
-    await seen.end(reply)
+    const seen = requests?.begin(asked)
+    const reply = await answer(seen?.request ?? asked)
+    await seen?.end(reply)
     return write(request, response, reply)
-  }
-
-  async function answer(request: SimulatorRequest): Promise<Reply> {
-    const found = match(request.method, request.path)
-    if (found === null) return notFound()
-    if ('allowed' in found) return methodNotAllowed(request.method, found.allowed)
-    return found.handler({ ...request, params: found.params })
   }
 
   await listen(server, host, port)
@@ -105,12 +111,10 @@ function portOf(server: Server): number {
 
 const HOST = /^[a-z0-9.\-_[\]:]+$/i
 
-const ORIGIN = /^https?:\/\/[a-z0-9.\-[\]:]+$/i
-
 /** The origin that the client used; URLs in responses are built on it. Respects a proxy's https, and a redirected client's. */
 function originOf({ headers, socket }: IncomingMessage): string {
   const simulated = headers[ORIGIN_HEADER]
-  if (typeof simulated === 'string' && ORIGIN.test(simulated)) return simulated
+  if (typeof simulated === 'string') return REPLICATE_API
   const host = headers.host
   const scheme = socket instanceof TLSSocket || headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
   if (host !== undefined && HOST.test(host)) return `${scheme}://${host}`
