@@ -1,4 +1,4 @@
-# One image for all roles and for the simulator. Node runs the TypeScript sources directly: what runs is what was tested.
+# One image for all roles and for the simulator; the target "simulator" is an image of the simulator alone. Node runs the TypeScript sources directly: what runs is what was tested.
 # Pinned by digest with deploy/compose/pin.sh, which sets it.
 ARG NODE_IMAGE=node:24-bookworm-slim
 FROM ${NODE_IMAGE} AS base
@@ -19,6 +19,26 @@ COPY tsconfig.json ./
 COPY src/client src/client
 COPY src/studio src/studio
 RUN node_modules/.bin/vite build --config src/studio/vite.config.ts
+
+FROM base AS simulator-modules
+# What src/simulator imports, in the versions of the lock file.
+ARG SIMULATOR_MODULES="@peculiar/x509 ajv ajv-formats commander file-type reflect-metadata sharp undici zod"
+RUN node -e "const fs = require('node:fs'); const all = JSON.parse(fs.readFileSync('package.json')); const wanted = process.env.SIMULATOR_MODULES.split(' '); const dependencies = Object.fromEntries(wanted.map((name) => [name, all.dependencies[name]])); fs.writeFileSync('package.json', JSON.stringify({ ...all, dependencies, devDependencies: {}, scripts: {} }))"
+RUN --mount=type=cache,target=/tmp/npm npm install --cache /tmp/npm --omit=dev --ignore-scripts --no-audit --loglevel=error
+RUN find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+
+# docker build --target simulator -t replicate-simulator . && docker run -p 127.0.0.1:4010:4010 replicate-simulator --speed 10
+FROM ${NODE_IMAGE} AS simulator
+WORKDIR /app
+ENV NODE_ENV=production
+RUN mkdir /data && chown 1000:1000 /data
+COPY package.json LICENSE ./
+COPY --from=simulator-modules /app/node_modules node_modules
+COPY src/simulator src/simulator
+USER 1000:1000
+VOLUME /data
+EXPOSE 4010
+ENTRYPOINT ["node", "src/simulator/main.ts", "--host", "0.0.0.0"]
 
 FROM ${NODE_IMAGE}
 WORKDIR /app

@@ -49,6 +49,7 @@ describe('the image', () => {
     expect(groupsOf(read('Dockerfile'), /^FROM (\S+)/gm).filter((base) => !['base'].includes(base))).toEqual([
       '${NODE_IMAGE}',
       '${NODE_IMAGE}',
+      '${NODE_IMAGE}',
     ])
   })
 
@@ -106,6 +107,43 @@ describe('the image', () => {
     })
     expect(entries).toEqual(['src/main.ts', 'src/simulator/main.ts'])
     for (const entry of entries) expect(existsSync(join(root, entry ?? '')), entry).toBe(true)
+  })
+
+  it('of the simulator has the packages that the simulator imports, and nothing else', () => {
+    const folder = join(root, 'src/simulator')
+    const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+    // What a test runner loads runs in its project.
+    const texts = sources
+      .filter((file) => !file.startsWith('fixtures'))
+      .map((file) => read(join('src/simulator', file)))
+    const imported = texts.flatMap((text) =>
+      groupsOf(
+        text,
+        /(?:^(?:import|export) (?!type )[^'"]*?from |^import |\bimport\()'(?!node:|\.)((?:@[^/']+\/)?[^/']+)/gm,
+      ),
+    )
+    const [listed = ''] = groupsOf(read('Dockerfile'), /^ARG SIMULATOR_MODULES="([^"]+)"$/gm)
+    expect(listed.split(' ')).toEqual([...new Set(imported)].toSorted())
+    const [entry = ''] = groupsOf(read('Dockerfile'), /^ENTRYPOINT (\[.*\])$/gm)
+    const [program, file = ''] = z.array(z.string()).parse(JSON.parse(entry))
+    expect([program, existsSync(join(root, file))]).toEqual(['node', true])
+    expect(file.startsWith('src/simulator/')).toBe(true)
+  })
+
+  it('keeps only those packages of package.json, in its versions', () => {
+    const [program = ''] = groupsOf(read('Dockerfile'), /^RUN node -e "(.+)"$/gm)
+    const cwd = tempDir()
+    cpSync(join(root, 'package.json'), join(cwd, 'package.json'))
+    execFileSync(process.execPath, ['-e', program], { cwd, env: { SIMULATOR_MODULES: 'ajv zod' } })
+    const versions = z.record(z.string(), z.string())
+    const manifest = z.object({ dependencies: versions, devDependencies: versions })
+    const [all, kept] = [root, cwd].map((folder) =>
+      manifest.parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))),
+    )
+    expect(kept).toEqual({
+      dependencies: { ajv: all?.dependencies['ajv'], zod: all?.dependencies['zod'] },
+      devDependencies: {},
+    })
   })
 
   it('takes what it copies from what the build may see', () => {
