@@ -197,7 +197,10 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
       callable(targetOf(preset)),
       absentDeployment(preset.deployment),
     ])
-    const shape = preset.output ?? (await catalogue.outputShape(called.target))
+    const stated = preset.output
+    // Clients of Replicate's own API expect a list where the schema says so.
+    const ofModel =
+      stated === null || (stated === 'text' && isLenient) ? await catalogue.outputShape(called.target) : null
     const { input, refused } = mergeInput(preset, request.input, schema?.schema ?? null)
     const wrongInput = isLenient ? refused.filter(({ code }) => code !== 'unknown_field') : refused
     const { keep, wrong } = keepFor(preset.policies, request, tenant)
@@ -210,7 +213,8 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
         metadata: request.metadata,
         user: request.user ?? null,
         ...policiesOf(preset.policies, isLenient ? allowedPolicies(preset, request) : request),
-        output_shape: shape,
+        output_shape: stated ?? ofModel,
+        ...(stated === null || ofModel === null ? {} : { output_is_list: ofModel === 'text' }),
         key_pattern: preset.key_pattern,
         price: preset.price,
         keep,

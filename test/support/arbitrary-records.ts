@@ -56,6 +56,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     output_shape: orNull(
       fc.oneof(fc.constantFrom(...OUTPUT_KINDS), fc.record({ files: fc.array(word, { maxLength: 5 }) })),
     ),
+    output_is_list: orNull(fc.boolean()),
     key_pattern: orNull(word),
     named_as: orNull(fc.record({ batch: word, position: whole })),
     output_artifact: orNull(word),

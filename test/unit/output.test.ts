@@ -5,6 +5,7 @@ import {
   inlineOutput,
   linkedOutput,
   MAX_INLINE_OUTPUT,
+  asReplicateOutput,
   partialText,
   planOutput,
   type Meaning,
@@ -275,4 +276,17 @@ describe('the beginning of a growing text', () => {
     expect(cut?.isWellFormed()).toBe(true)
     expect(cut).toBe(`a${'\u{1F34E}'.repeat(1999)}`)
   })
+})
+
+test.each<[string, Json, OutputShape | null, boolean | null, Json]>([
+  ['joined tokens are a list of one text', 'hello', 'text', null, ['hello']],
+  ['so are those of a preset for such a model', 'hello', 'text', true, ['hello']],
+  ['a text of a model that returns one is itself', 'hello', 'text', false, 'hello'],
+  ['so is a text without a schema', 'hello', null, null, 'hello'],
+  ['and a text among other values', 'hello', 'json', null, 'hello'],
+  ['no output stays none', null, 'text', null, null],
+  ['an empty list stays one', [], 'text', null, []],
+  ['files stay in the form of the model', 'art_1', 'files', null, 'art_1'],
+])("in Replicate's own API %s", (_name, output, output_shape, output_is_list, expected) => {
+  expect(asReplicateOutput(output, { output_shape, output_is_list })).toEqual(expected)
 })

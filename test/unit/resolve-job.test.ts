@@ -30,6 +30,12 @@ output: text
 policies: { timeout: 60, overrides: [start_within] }
 ${rest}`,
 })
+const TOKENS = {
+  type: 'array',
+  items: { type: 'string' },
+  'x-cog-array-type': 'iterator',
+  'x-cog-array-display': 'concatenate',
+}
 const checks = createInputChecks()
 const modelOf = (name: string): UpstreamModel => ({
   name,
@@ -37,7 +43,7 @@ const modelOf = (name: string): UpstreamModel => ({
   description: null,
   version: null,
   input_schema: SCHEMA,
-  schemas: {},
+  schemas: { Output: name === 'acme/poster' ? TOKENS : { type: 'string' } },
 })
 const models = {
   quickly: (name: string) => Promise.resolve(modelOf(name)),
@@ -126,6 +132,13 @@ describe("a create of Replicate's own API", () => {
     expect([input, timeout]).toEqual([{ prompt: 'x' }, 1800])
     expect(await outcome(resolveCreate(create(raw, { prompt: 1 }), {}))).toBe('/input/prompt invalid_type')
   })
+})
+
+test('a create of a preset that states a text notes whether the schema of its model says array', async () => {
+  const { resolveCreate, resolveJob } = await resolving('allow')
+  const isList = async (model: string) => (await resolveCreate(create({ model }), {})).output_is_list
+  expect([await isList('preset/poster'), await isList('acme/pinned')]).toEqual([true, false])
+  expect((await resolveJob({ preset: 'poster', input: {} }, {})).output_is_list).toBeUndefined()
 })
 
 describe('a job', () => {

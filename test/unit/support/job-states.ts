@@ -87,6 +87,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   resubmit_limit: 2,
   store: 'copy',
   output_shape: null,
+  output_is_list: null,
   key_pattern: null,
   named_as: null,
   in_flight_limit: null,

@@ -86,6 +86,15 @@ function joined(output: Json): string | null {
     : null
 }
 
+/**
+ * The output, or the beginning of one, in the form of Replicate's own API: joined tokens are a list of one text. Only texts of
+ * the shape `text` are joined. `output_is_list`: what the model's schema says, when a preset stated the shape.
+ */
+export const asReplicateOutput = (
+  output: Json,
+  { output_shape, output_is_list }: { output_shape: OutputShape | null; output_is_list: boolean | null },
+): Json => (output_shape === 'text' && output_is_list !== false && typeof output === 'string' ? [output] : output)
+
 /** Characters of a growing text that are shown before it is complete. */
 const MAX_PARTIAL = 4000
 

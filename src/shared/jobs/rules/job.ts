@@ -261,6 +261,11 @@ export const JOB_FIELDS = {
   }),
   /** Meaning of the output, from the model's Output schema or the preset; null: the schema was not available yet. */
   output_shape: field(outputShapeSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
+  /**
+   * Whether the model's Output schema says array where the preset says `text`, for Replicate's own API; null: as the shape says,
+   * or not known.
+   */
+  output_is_list: field(flag.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** Key pattern of its files in a bucket, from its preset; null: the deployment's pattern. */
   key_pattern: field(textOrNull, { in: 'order', absent: null, asked: 'again' }),
   /** The batch and position in the names of its files, when they are those of the job that this one retries. */
