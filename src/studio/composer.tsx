@@ -110,7 +110,8 @@ function useCopy(from: string | null): { busy: boolean; problem: string | null }
     if (!from || !presets) return undefined
     let current = true
     const fill = async () => {
-      const job = runs.job(from) ?? (await runs.read(from))
+      const known = runs.job(from)
+      const job = known && !known.input_truncated ? known : await runs.read(from)
       const choice = choiceOf(job, presets)
       const preset = presets.find(({ name }) => name === choice.preset)
       if (!current) return

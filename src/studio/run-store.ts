@@ -89,7 +89,10 @@ export function createRuns(client: Client) {
     const known = jobs.get(job.id)
     if (known && known.rev > job.rev) return false
     if (known && known.rev === job.rev && (known.progress ?? 0) > (job.progress ?? 0)) return false
-    jobs.set(job.id, { ...job, artifacts: job.artifacts.map(keepAddress) })
+    // Only the read of one run has a long input whole.
+    const isKnown = known?.input_truncated === false && job.input_truncated
+    const input = isKnown ? { input: known.input, input_truncated: false } : {}
+    jobs.set(job.id, { ...job, ...input, artifacts: job.artifacts.map(keepAddress) })
     for (const listener of byJob.get(job.id) ?? []) listener()
     for (const listener of byAny) listener()
     return true

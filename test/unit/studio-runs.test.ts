@@ -61,3 +61,20 @@ test('a run with a listener is kept, listed or not', async () => {
   expect(kept(runs)).toBeLessThanOrEqual(501)
   stop()
 })
+
+test('the whole input of a run that was read is kept when an event or a list shows it shortened', () => {
+  const runs = openRuns()
+  const [whole, cut] = [{ prompt: 'long' }, { prompt: 'l\u2026' }]
+  const accepted = (changes: Partial<Job>): Job | undefined => {
+    runs.accept({ ...job(1), ...changes })
+    return runs.job(job(1).id)
+  }
+  expect(accepted({ rev: 1, input: cut, input_truncated: true })).toMatchObject({ input: cut, input_truncated: true })
+  expect(accepted({ rev: 1, input: whole, input_truncated: false })).toMatchObject({ input: whole })
+  expect(accepted({ rev: 2, input: cut, input_truncated: true })).toMatchObject({
+    rev: 2,
+    input: whole,
+    input_truncated: false,
+  })
+  expect(accepted({ rev: 3, input: null, input_truncated: false })).toMatchObject({ input: null })
+})

@@ -24,6 +24,7 @@ export function Input({ job }: { job: Job }) {
           ))}
         </dl>
       )}
+      {job.input_truncated && <p className="muted">Long texts are shortened here.</p>}
     </section>
   )
 }
