@@ -20,7 +20,7 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   retryEffect: { min: 200, max: 1000 },
   troublePause: { first: 300, longest: 1500 },
   ramp: 1000,
-  workerBeat: 100,
+  workerBeat: 250,
   redisLoss: 500,
   clockSkew: 100,
   listingLag: 100,
@@ -29,8 +29,8 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   undecidable: 20_000,
   lostAfter: 600,
   storageTrouble: 1000,
-  storageCheck: 200,
-  conditionCheck: 100,
+  storageCheck: 500,
+  conditionCheck: 250,
 }
 
 /** The same, with creates that a machine that stands still for seconds does not end: for tests that are not about them. */
