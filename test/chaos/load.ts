@@ -15,6 +15,8 @@ export interface Order {
   /** How many jobs it makes, all or none; null: a job that is no batch. */
   batchOf: number | null
   keyed: boolean
+  /** Through Replicate's own API. */
+  byFront: boolean
   /** Every id that was answered with 2xx. */
   ids: Set<string>
   /** Once it heard that credits are missing. */
@@ -41,6 +43,26 @@ interface Ask {
   body?: string
   headers?: Record<string, string>
 }
+
+/** A submission, and what it has besides its body. */
+interface Submission {
+  path: string
+  body: object
+  headers: Record<string, string>
+}
+
+/** The same job, as a client of Replicate asks for it. */
+function byFront({ preset, model, version, input, metadata }: JobRequest): Submission {
+  const name = preset === undefined ? model : `preset/${preset}`
+  return {
+    path: `/replicate/v1/${name === undefined ? '' : `models/${name}/`}predictions`,
+    body: name === undefined ? { version, input } : { input },
+    headers: { 'genqueue-metadata': JSON.stringify(metadata) },
+  }
+}
+
+/** The id of the job of a response; predictions have it in another form. */
+const jobOf = (id: string): string => (/^[0-9a-z]{26}$/.test(id) ? `job_${id.toUpperCase()}` : id)
 
 const ORDER = ['queued', 'starting', 'processing', 'succeeded', 'failed', 'canceled']
 const rank = (status: string): number => Math.min(ORDER.indexOf(status), 3)
@@ -123,16 +145,16 @@ export function startLoad(options: {
   /** As a client should: repeats until it has an answer that says what became of it. */
   async function submit(
     order: Order,
-    request: JobRequest | BatchRequest,
+    { path, body: request, headers: own }: Submission,
     idempotencyKey: string | null,
   ): Promise<void> {
     const body = JSON.stringify(request)
-    const headers: Record<string, string> = idempotencyKey === null ? {} : { 'idempotency-key': idempotencyKey }
+    const headers = idempotencyKey === null ? own : { ...own, 'idempotency-key': idempotencyKey }
     let wait = 100
     while (!ending.signal.aborted) {
-      const answer = await ask(order.customer, pathOf(order), { method: 'POST', body, headers })
+      const answer = await ask(order.customer, path, { method: 'POST', body, headers })
       if (answer && answer.status < 300 && answer.body.id !== undefined) {
-        order.ids.add(answer.body.id)
+        order.ids.add(jobOf(answer.body.id))
         return
       }
       if (answer?.status === 402) {
@@ -189,22 +211,26 @@ export function startLoad(options: {
       customer: more.chance(0.6) ? main : (others[more.integer(0, others.length - 1)] ?? main),
       batchOf: more.chance(0.1) ? more.integer(2, 4) : null,
       keyed: random.chance(0.7),
+      byFront: false,
       ids: new Set(),
       refused: false,
       canceled: false,
     }
     orders.push(order)
     const named = (request: JobRequest): JobRequest => ({ ...request, metadata: { order: name } })
+    order.byFront = order.batchOf === null && more.chance(0.3)
     const job = named(requestFor(random, index))
     const batch = order.batchOf === null ? null : batchFor(more, index, order.batchOf)
     const request =
       batch === null ? job : { ...batch, items: batch.items.map((item) => ({ ...item, metadata: { order: name } })) }
+    const submission =
+      order.byFront && batch === null ? byFront(job) : { path: pathOf(order), body: request, headers: {} }
     const key = order.keyed ? order.name : null
     const twice = order.keyed && random.chance(0.15)
     const stops = random.chance(0.1)
     const watched = random.next()
     const patience = random.between(0, 2000)
-    await Promise.all([submit(order, request, key), ...(twice ? [submit(order, request, key)] : [])])
+    await Promise.all([submit(order, submission, key), ...(twice ? [submit(order, submission, key)] : [])])
     const [id] = order.ids
     if (id === undefined) return
     if (order.batchOf === null && watched < 0.1) watchStream(id, order.customer)

@@ -139,6 +139,7 @@ export function formatReport(seed: number, report: ChaosReport): string {
     `duplicates          ${report.duplicates}`,
     `orphans counted     ${report.orphans}`,
     `losses              ${report.losses}`,
+    `asked for twice     ${report.surplus.jobs} without a key, ${report.surplus.front} through Replicate's API`,
     `longest time open   ${(report.longestOpen / 1000).toFixed(1)} s`,
     `violations          ${report.violations.length === 0 ? 'none' : ''}`,
     ...report.violations.map((violation) => `  ${violation}`),

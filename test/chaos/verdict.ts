@@ -35,6 +35,8 @@ export interface Verdict {
   duplicates: number
   /** Orders whose accepted job is not there. */
   losses: number
+  /** Jobs of orders without a key that nobody knows, because the answer was lost on its way. */
+  surplus: { jobs: number; front: number }
   orphans: number
   attempts: number
   /** ms from accept to final */
@@ -212,7 +214,7 @@ function judgeBudget({ creates }: ChaosFleet, states: JobState[], complain: Comp
   }
 }
 
-function judgeOrders(orders: Order[], states: JobState[], complain: Complain): number {
+function judgeOrders(orders: Order[], states: JobState[], complain: Complain): Pick<Verdict, 'losses' | 'surplus'> {
   const known = new Set(states.flatMap(({ job }) => (job.batch === null ? [job.id] : [job.id, job.batch])))
   const byOrder = new Map<string, string[]>()
   for (const { job } of states) {
@@ -220,7 +222,8 @@ function judgeOrders(orders: Order[], states: JobState[], complain: Complain): n
     byOrder.set(name, [...(byOrder.get(name) ?? []), job.id])
   }
   let losses = 0
-  for (const { name, keyed, ids, refused, batchOf } of orders) {
+  const surplus = { jobs: 0, front: 0 }
+  for (const { name, keyed, byFront, ids, refused, batchOf } of orders) {
     const missing = [...ids].filter((id) => !known.has(id))
     losses += missing.length
     if (missing.length > 0) complain(`${name}: ${missing.join(', ')} was accepted and is not there`)
@@ -230,10 +233,11 @@ function judgeOrders(orders: Order[], states: JobState[], complain: Complain): n
     if (made.length % size !== 0) complain(`${name}: of a batch of ${size} there are ${made.length} jobs`)
     if (keyed && (ids.size > 1 || made.length > size))
       complain(`${name}: one key, answered ${[...ids].join(', ')}, made ${made.join(', ')}`)
+    if (!keyed && batchOf === null) surplus[byFront ? 'front' : 'jobs'] += made.length - ids.size
     byOrder.delete(name)
   }
   for (const [name, made] of byOrder) complain(`no client ordered ${made.join(', ')} (${name})`)
-  return losses
+  return { losses, surplus }
 }
 
 /** Each artifact as a customer gets it, against what its job says of it. */
@@ -291,7 +295,7 @@ export async function judge(fleet: ChaosFleet, orders: Order[]): Promise<Verdict
     if (attempts.length > 1 && (await historyOf(fleet, job.id)).some(({ entry }) => entry.note === 'late'))
       lateJobs.add(job.id)
 
-  const losses = judgeOrders(orders, states, complain)
+  const { losses, surplus } = judgeOrders(orders, states, complain)
   const duplicates = judgePredictions(states, made, books, lateJobs, complain)
   await judgeIndexes(fleet, states, complain)
   judgeBudget(fleet, states, complain)
@@ -313,6 +317,7 @@ export async function judge(fleet: ChaosFleet, orders: Order[]): Promise<Verdict
     phases: Object.fromEntries(PHASES.map((phase) => [phase, states.filter(({ job }) => job.phase === phase).length])),
     duplicates,
     losses,
+    surplus,
     orphans,
     attempts: states.reduce((sum, { attempts }) => sum + attempts.length, 0),
     longestOpen: Math.max(0, ...states.map(({ job }) => (job.completed_at ?? Date.now()) - job.created_at)),
