@@ -1,42 +1,17 @@
-import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { npm } from './npm.ts'
+import { installRecipe } from '../support/install-recipe.ts'
 
 /**
  * What the packages are judged with: older versions of Node and TypeScript, Jest, esbuild, publint and attw. Installed from the lock
  * file of `toolchain` into the cache folder on first use: no other command of the project needs them.
  */
 
-const RECIPE = join(import.meta.dirname, 'toolchain')
-
-async function install(): Promise<string> {
-  const lock = readFileSync(join(RECIPE, 'package-lock.json'))
-  const hash = createHash('sha256').update(lock).update(`${process.platform}-${process.arch}`).digest('hex')
-  const caches = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'genqueue')
-  const home = join(caches, `toolchain-${hash.slice(0, 16)}`)
-  if (existsSync(home)) return home
-  process.stderr.write(
-    'tests: installing older versions of Node and TypeScript, and Jest, into the cache folder, once (610 MB)\n',
-  )
-  mkdirSync(caches, { recursive: true })
-  const work = mkdtempSync(join(caches, 'unpacking-'))
-  try {
-    for (const file of ['package.json', 'package-lock.json', '.npmrc'])
-      copyFileSync(join(RECIPE, file), join(work, file))
-    await npm(['ci', '--ignore-scripts'], { cwd: work })
-    renameSync(work, home)
-  } catch (error) {
-    // Somebody else may have been first.
-    if (!existsSync(home)) throw error
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
-  return home
-}
-
-const home = await install()
+const home = await installRecipe(
+  join(import.meta.dirname, 'toolchain'),
+  'toolchain',
+  'installing older versions of Node and TypeScript, and Jest, into the cache folder, once (610 MB)',
+)
 
 /** A file of the toolchain's packages. */
 export const tool = (...path: string[]): string => join(home, 'node_modules', ...path)
