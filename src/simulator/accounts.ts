@@ -16,6 +16,9 @@ export function accountOf(token: string, { accounts }: Habits): string | null {
 /** The account of something in the books. */
 export const ownerOf = ({ account }: { account?: string }): string => account ?? SHARED_ACCOUNT
 
+/** Whether an account may change what belongs to a user name: the shared account stands for everybody. */
+export const isOwner = (account: string, owner: string): boolean => account === SHARED_ACCOUNT || account === owner
+
 /** The field that `ownerOf` reads; left out for the shared account, as in journals from before there were others. */
 export const ownedBy = (account: string): { account?: string } => (account === SHARED_ACCOUNT ? {} : { account })
 

@@ -1,3 +1,4 @@
+import { applyChange, type ChangeEntry, changeEntriesOf, type Changes, noChanges } from './models/changes.ts'
 import type { Prediction, RunEnd, StoredInput } from './prediction.ts'
 import { type Upload, UPLOAD_KEPT_MS } from './upload.ts'
 
@@ -63,6 +64,7 @@ export type Entry =
   | { t: 'upload'; row: Upload }
   | { t: 'upload_removed'; upload: string }
   | { t: 'aged'; ms: number }
+  | ChangeEntry
 
 export interface State {
   identity: Identity
@@ -75,6 +77,8 @@ export interface State {
   whole: Map<string, Prediction>
   /** Files of the files API, oldest first. */
   uploads: Map<string, Upload>
+  /** Of models, versions and deployments. */
+  changes: Changes
 }
 
 export const noCounts = (): Counts => ({
@@ -96,6 +100,7 @@ export const emptyState = (identity: Identity): State => ({
   predictions: new Map(),
   whole: new Map(),
   uploads: new Map(),
+  changes: noChanges(),
 })
 
 /** Only the books write the journal, so an entry with a `t` has the form of its type. */
@@ -129,7 +134,7 @@ export function apply(state: State, entry: Entry): void {
       state.predictions.set(entry.row.id, entry.row)
       if (!entry.row.removed) state.whole.set(entry.row.id, entry.row)
       state.sequence += 1
-      state.counts.created += 1
+      if (entry.row.training === undefined) state.counts.created += 1
       return
     case 'upload':
       state.uploads.set(entry.row.id, entry.row)
@@ -137,12 +142,29 @@ export function apply(state: State, entry: Entry): void {
     case 'upload_removed':
       state.uploads.delete(entry.upload)
       return
+    case 'model':
+    case 'deployment':
+      applyChange(state.changes, entry)
+      return
+    case 'version':
+      applyChange(state.changes, entry)
+      if (entry.row === null) removePredictionsOf(state, entry.version)
+      return
     case 'inputs_ready':
     case 'end':
     case 'start_announced':
     case 'settled':
     case 'removed':
       applyToPrediction(state, entry)
+  }
+}
+
+/** With a version its predictions are gone. */
+function removePredictionsOf(state: State, version: string): void {
+  for (const one of state.predictions.values()) {
+    if (one.version !== version) continue
+    state.predictions.delete(one.id)
+    state.whole.delete(one.id)
   }
 }
 
@@ -190,6 +212,7 @@ export const isExpired = (upload: Upload, now: number): boolean =>
 /** The shortest journal that produces the state. */
 export function* entriesOf(state: State): Generator<Entry> {
   yield { t: 'identity', identity: state.identity }
+  yield* changeEntriesOf(state.changes)
   for (const row of state.predictions.values()) yield { t: 'prediction', row }
   for (const row of state.uploads.values()) yield { t: 'upload', row }
   yield { t: 'totals', counts: state.counts, webhooks: state.webhooks, sequence: state.sequence }

@@ -39,6 +39,8 @@ const responseFaults = {
   odd_status: fault({ word: z.string().min(1).default('paused') }),
 }
 
+const fail = fault({ error: z.string().min(1).default('Prediction interrupted; please retry (code: PA)') })
+
 const faultsSchema = z.strictObject({
   webhooks: z.strictObject({
     drop: fault(events),
@@ -67,6 +69,7 @@ const faultsSchema = z.strictObject({
   account: z.strictObject(responseFaults),
   models: z.strictObject(responseFaults),
   uploads: z.strictObject(responseFaults),
+  trainings: z.strictObject({ ...responseFaults, fail, starting_forever: fault({}) }),
   /** The output host. */
   files: z.strictObject({
     delay: delay(5),
@@ -88,9 +91,7 @@ const faultsSchema = z.strictObject({
   }),
   streams: z.strictObject({ delay: delay(5), status: status(500), cut: fault({}) }),
   predictions: z.strictObject({
-    fail: fault({
-      error: z.string().min(1).default('Prediction interrupted; please retry (code: PA)'),
-    }),
+    fail,
     starting_forever: fault({}),
     huge_logs: fault({ bytes: z.int().positive().max(20_000_000).default(200_000) }),
     huge_output: fault({

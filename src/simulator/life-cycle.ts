@@ -6,6 +6,7 @@ import { messageId } from './identifiers.ts'
 import type { InputFiles } from './input-files.ts'
 import type { Catalogue } from './models/catalogue.ts'
 import type { Model } from './models/model.ts'
+import type { Training } from './models/training.ts'
 import type { PredictionBook } from './prediction-book.ts'
 import { plannedEnd, type Prediction, type RunEnd, startedAtOf, type WebhookEvent } from './prediction.ts'
 import { contentMarks, type ViewContext, webhookBodyOf } from './prediction-view.ts'
@@ -149,10 +150,15 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     running.get(prediction.id)?.timer?.cancel()
     running.delete(prediction.id)
     book.end(prediction, { end, metrics: reportedMetrics(prediction, metrics), billedSeconds, cost })
+    if (end.status === 'succeeded' && prediction.training !== undefined) publish(prediction.training, end.at)
     log({ event: 'prediction_ended', prediction: prediction.id, status: end.status, seconds })
     announceEnd(prediction, model)
     for (const wake of waiters.get(prediction.id) ?? []) wake()
     waiters.delete(prediction.id)
+  }
+
+  function publish({ destination, version, like }: Training, at: number): void {
+    book.change({ t: 'version', version, row: { id: version, model: destination, like, createdAt: at } })
   }
 
   function announceEnd(prediction: Prediction, model: Model): void {

@@ -14,6 +14,7 @@ import {
   noWebhooks,
   type WebhookCounts,
 } from './book-state.ts'
+import type { ChangeEntry, Changes } from './models/changes.ts'
 import type { Journal } from './journal.ts'
 import { newWebhookSecret } from './identifiers.ts'
 import { type Prediction, REMOVED_AFTER_MS } from './prediction.ts'
@@ -47,6 +48,10 @@ export interface PredictionBook {
   age(ms: number): void
   /** Removes input and output of finished predictions older than an hour. */
   removeExpired(now: number): Prediction[]
+  /** Of models, versions and deployments. */
+  readonly changes: Readonly<Changes>
+  /** Changes a model, version or deployment; null removes it, a version with its predictions. */
+  change(entry: ChangeEntry): void
   addUpload(upload: Upload): void
   findUpload(id: string): Upload | undefined
   /** Oldest first. */
@@ -113,10 +118,14 @@ export function openPredictionBook(
     all: () => state.predictions.values(),
     age: (ms) => commit({ t: 'aged', ms }),
     removeExpired(now) {
-      const expired = [...state.whole.values()].filter((one) => one.end !== null && ageOf(one, now) >= REMOVED_AFTER_MS)
+      const expired = [...state.whole.values()].filter(
+        (one) => one.training === undefined && one.end !== null && ageOf(one, now) >= REMOVED_AFTER_MS,
+      )
       for (const { id } of expired) commit({ t: 'removed', id })
       return expired
     },
+    changes: state.changes,
+    change: commit,
     addUpload: (row) => commit({ t: 'upload', row }),
     findUpload: (id) => state.uploads.get(id),
     uploads: () => state.uploads.values(),
@@ -135,6 +144,7 @@ export function openPredictionBook(
       state.predictions.clear()
       state.whole.clear()
       state.uploads.clear()
+      for (const rows of Object.values(state.changes)) rows.clear()
       state.counts = noCounts()
       state.webhooks = noWebhooks()
       state.credit.left = state.credit.granted ?? 0

@@ -56,6 +56,7 @@ const isEmpty = (value: unknown): boolean =>
 
 /** URL of the run's event stream; none for a run that produces one value at completion. */
 function streamUrlOf(prediction: Prediction, { model, origin, privateKey }: ViewContext): string | null {
+  if (prediction.training !== undefined) return null
   const token = () => addressToken(privateKey, 'stream', prediction.id)
   if (model.output.kind === 'text') return `${streamsOrigin(origin)}/v1/streams/${token()}`
   // Clients recognise by this path that the events carry URLs of files.
@@ -70,10 +71,10 @@ export function fileUrlsOf(prediction: Prediction, { origin, privateKey, dataUri
 
 function view(prediction: Prediction, context: ViewContext, digits: 6 | 9) {
   const { model, now, origin, habits } = context
-  const { id, end, plan } = prediction
+  const { id, end, plan, training } = prediction
   const startedAt = startedAtOf(prediction)
   const status = statusAt(prediction, now)
-  const base = `${origin}/v1/predictions/${id}`
+  const base = `${origin}/v1/${training === undefined ? 'predictions' : 'trainings'}/${id}`
   const stream = streamUrlOf(prediction, context)
   const removedAsNull = prediction.removed && habits.removed_fields === 'null'
   const { output, logs } = runContentAt(prediction, model, now, fileUrlsOf(prediction, context))
@@ -83,7 +84,7 @@ function view(prediction: Prediction, context: ViewContext, digits: 6 | 9) {
     version: prediction.version,
     input: removedAsNull ? null : prediction.input,
     logs: removedAsNull ? null : logs,
-    output,
+    ...(training !== undefined && output === null ? {} : { output }),
     data_removed: prediction.removed,
     error: status === 'failed' ? plan.error : null,
     source: 'api',

@@ -1,4 +1,5 @@
 import type { StubbedRun } from './models/model.ts'
+import type { Training } from './models/training.ts'
 
 /** The simulator's types. Times are milliseconds since 1970, with a fraction where Replicate shows nanoseconds. */
 
@@ -59,7 +60,7 @@ export interface RunEnd {
   startedAt: number | null
 }
 
-/** One prediction as stored in the journal. */
+/** One prediction or training as stored in the journal. */
 export interface Prediction {
   id: string
   createdAt: number
@@ -67,6 +68,8 @@ export interface Prediction {
   model: string
   /** 64 hex digits, or `hidden` when the model was called by its name. */
   version: string
+  /** A training has this, and is none of the predictions. */
+  training?: Training
   /** `owner/name`, when it was created through a deployment. */
   deployment: string | null
   /** The account that has it; absent: the shared one. */
@@ -98,6 +101,18 @@ export interface Prediction {
   /** In US dollars. */
   cost: number
 }
+
+/** The part of a new row that says that nothing has happened yet. */
+export const notBegun = () => ({
+  end: null,
+  agedMs: 0,
+  removed: false,
+  startAnnounced: false,
+  settled: false,
+  metrics: {},
+  billedSeconds: 0,
+  cost: 0,
+})
 
 /** Replicate removes input, output, logs and files one hour after creation. */
 export const REMOVED_AFTER_MS = 3_600_000

@@ -9,7 +9,7 @@ import { routed } from './http/server.ts'
 import { createInputFiles } from './input-files.ts'
 import { noJournal, openJournal } from './journal.ts'
 import { createLifeCycle } from './life-cycle.ts'
-import { createCatalogue } from './models/catalogue.ts'
+import { createCatalogue, describeModels } from './models/catalogue.ts'
 import type { ModelFile } from './models/model.ts'
 import { createOutputFiles } from './output-files.ts'
 import { createOwnFiles } from './own-files.ts'
@@ -68,7 +68,7 @@ export { startRecorder, type RecorderOptions } from './recording/record.ts'
 export { startReplay, type ReplayOptions } from './recording/replay.ts'
 export { redirectingFetch, type RedirectOptions } from './redirecting-fetch.ts'
 export { connectSimulator, type RemoteSimulator } from './remote-simulator.ts'
-export type { Books, SeenRequest, SimulatorScope, Stub, StubHandle } from './test-kit-types.ts'
+export type { Books, BooksRow, SeenRequest, SimulatorScope, Stub, StubHandle } from './test-kit-types.ts'
 
 const SWEEP_MS = 2000
 
@@ -76,9 +76,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const { dataDir, log = () => undefined } = options
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
   const clock = createClock(options.clock)
-  const catalogue = createCatalogue(options.models)
+  const described = describeModels(options.models)
   const { journal, entries } = dataDir === null ? { journal: noJournal, entries: [] } : openJournal(dataDir)
   const book = openPredictionBook(journal, entries, { seed: options.seed, creditUsd: options.credit })
+  const catalogue = createCatalogue(described, book.changes)
   const blobs = openBlobs(dataDir, (id) => book.find(id)?.removed === false || book.findUpload(id) !== undefined)
   const habits = { current: habitsSchema.parse(options.habits ?? {}) }
   const faults = createFaults(book.identity.seed)

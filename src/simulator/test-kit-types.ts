@@ -21,16 +21,20 @@ export interface SeenRequest {
   status: number | null
 }
 
+/** A prediction or training. */
+export interface BooksRow {
+  id: string
+  created_at: string
+  model: string
+  status: PredictionStatus
+  webhook: string | null
+  billed_seconds: number
+}
+
 export interface Books {
   /** Oldest first. */
-  predictions: {
-    id: string
-    created_at: string
-    model: string
-    status: PredictionStatus
-    webhook: string | null
-    billed_seconds: number
-  }[]
+  predictions: BooksRow[]
+  trainings: BooksRow[]
   /** Requests, including refused ones; `created`: predictions. */
   counts: Counts
   /** Attempts; `dropped`: messages that a fault suppressed. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { habitsSchema } from '../../src/simulator/habits.ts'
-import { createCatalogue } from '../../src/simulator/models/catalogue.ts'
+import { describeModels } from '../../src/simulator/models/catalogue.ts'
 import { usage } from '../../src/simulator/options.ts'
 import { simulatorFor } from './support/simulator.ts'
 
@@ -26,7 +26,7 @@ describe('docs/simulator.md', () => {
 
   test('its example models are accepted', () => {
     const [file] = samples(part('### Your own models'))
-    expect(createCatalogue(file).models.map(({ name }) => name)).toContain('acme/greeter')
+    expect([...describeModels(file).pages.keys()]).toContain('acme/greeter')
   })
 
   test('it names every flag, habit and fault', async () => {

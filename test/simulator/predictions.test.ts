@@ -163,6 +163,7 @@ test('reset forgets predictions, counts and faults; the secret stays', async () 
   expect((await simulator.post('/_sim/reset')).status).toBe(204)
   expect(await simulator.books()).toEqual({
     predictions: [],
+    trainings: [],
     counts: { create_requests: 0, created: 0, gets: 0, lists: 0, cancels: 0, throttled: 0 },
     webhooks: { sent: 0, delivered: 0, failed: 0, dropped: 0 },
     spend: 0,

@@ -64,6 +64,12 @@ export const notRecorded = (method: string, url: string) =>
     status: 404,
   })
 
+export const unknownDestination = () =>
+  problem({ detail: 'The specified training destination does not exist', status: 404 })
+
+/** For what may not be done now. */
+export const refused = (status: 400 | 409, detail: string) => problem({ detail, status })
+
 export const alreadyOver = (status: number) => problem({ detail: 'The prediction has already completed', status })
 
 export const fileTooLarge = (limit: number) =>
@@ -73,6 +79,8 @@ export const methodNotAllowed = (method: string, allowed: readonly string[]) =>
   problem({ detail: `Method "${method}" not allowed.`, status: 405 }, { allow: allowed.join(', ') })
 
 export const malformed = (detail: string) => problem({ title: 'Bad request', detail, status: 400 })
+
+export const invalidQuery = (detail: string) => problem({ detail, status: 400 })
 
 export const tooLarge = () =>
   problem({ title: 'Request too large', detail: 'The request body is too large', status: 413 })

@@ -244,6 +244,47 @@ export const BUILT_IN_MODELS: ModelFile = {
       },
     },
     {
+      name: 'ostris/flux-dev-lora-trainer',
+      description: 'Trains a LoRA for FLUX dev (simulated)',
+      official: false,
+      version: '26dce37af90b9d997eeb970d92e47de3064d46c300504ae376c75bef6a9022d2',
+      output: { kind: 'json', value: null },
+      input_schema: { type: 'object', title: 'Input', properties: {} },
+      training: {
+        makes: 'black-forest-labs/flux-dev-lora',
+        run_seconds: [300, 600],
+        input_schema: {
+          type: 'object',
+          required: ['input_images'],
+          properties: {
+            input_images: {
+              type: 'string',
+              format: 'uri',
+              title: 'Input Images',
+              description: 'Address of a zip file with the pictures',
+              'x-order': 0,
+            },
+            trigger_word: {
+              type: 'string',
+              title: 'Trigger Word',
+              default: 'TOK',
+              description: 'The word for what the pictures show',
+              'x-order': 1,
+            },
+            steps: {
+              type: 'integer',
+              title: 'Steps',
+              minimum: 3,
+              maximum: 6000,
+              default: 1000,
+              description: 'Number of training steps',
+              'x-order': 2,
+            },
+          },
+        },
+      },
+    },
+    {
       name: 'replicate/hello-world',
       description: 'A tiny model that says hello',
       official: false,
@@ -264,5 +305,37 @@ export const BUILT_IN_MODELS: ModelFile = {
   deployments: [
     { name: 'acme/flux-fast', model: 'black-forest-labs/flux-schnell' },
     { name: 'acme/writer', model: 'google/gemini-3-pro' },
+  ],
+  collections: [
+    {
+      slug: 'text-to-image',
+      name: 'Generate images',
+      description: 'Models that draw pictures from text',
+      models: ['black-forest-labs/flux-schnell', 'black-forest-labs/flux-dev-lora'],
+    },
+    {
+      slug: 'image-restoration',
+      name: 'Restore images',
+      description: 'Models that repair old photographs',
+      models: ['flux-kontext-apps/restore-image'],
+    },
+    {
+      slug: 'text-to-video',
+      name: 'Generate videos',
+      description: 'Models that make videos',
+      models: ['wan-video/wan-2.2-s2v'],
+    },
+    {
+      slug: 'language-models',
+      name: 'Large language models',
+      description: 'Models that understand and write text',
+      models: ['google/gemini-3-pro'],
+    },
+    {
+      slug: 'flux-fine-tunes',
+      name: 'Fine-tune FLUX',
+      description: 'Models that train models',
+      models: ['ostris/flux-dev-lora-trainer'],
+    },
   ],
 }

@@ -6,6 +6,7 @@ import { type FileOutput, UNKNOWN_TYPE } from './file.ts'
 const EXTENSIONS: Record<string, string> = {
   'application/json': 'json',
   'application/pdf': 'pdf',
+  'application/x-tar': 'tar',
   'application/zip': 'zip',
   'audio/mpeg': 'mp3',
   'audio/ogg': 'ogg',

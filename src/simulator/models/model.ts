@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import type { Deployment, ModelPage } from './changes.ts'
 import { filesIn } from './file-output.ts'
 
 /** A model as data: the format of `--models` files and of the built-in models. */
@@ -50,6 +51,23 @@ export const modelSchema = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits')
     .optional(),
+  /** When the version was made. */
+  created_at: z.iso.datetime({ offset: true }).default('2026-01-01T00:00:00Z'),
+  visibility: z.enum(['public', 'private']).default('public'),
+  hardware: z.string().default('gpu-h100'),
+  readme: z.string().optional(),
+  github_url: z.url().optional(),
+  paper_url: z.url().optional(),
+  license_url: z.url().optional(),
+  cover_image_url: z.url().optional(),
+  /** Makes it trainable: the schema of a training's input, how long it runs, and the model that the new version is like. */
+  training: z
+    .strictObject({
+      input_schema: z.looseObject({ type: z.literal('object').default('object') }),
+      run_seconds: seconds.default([60, 120]),
+      makes: name.optional(),
+    })
+    .optional(),
   input_schema: z.looseObject({ type: z.literal('object').default('object') }),
   /** The Output schema that the API shows. Default: derived from the kind of output. */
   output_schema: z.looseObject({}).optional(),
@@ -67,15 +85,31 @@ export const modelSchema = z.strictObject({
   metrics: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).default({}),
 })
 
-export const deploymentSchema = z.strictObject({ name, model: name })
+const deploymentSchema = z.strictObject({
+  name,
+  model: name,
+  hardware: z.string().default('gpu-h100'),
+  min_instances: z.int().min(0).max(5).default(1),
+  max_instances: z.int().min(0).max(20).default(5),
+})
+
+const collectionSchema = z.strictObject({
+  slug: z.string().regex(/^[a-z0-9-]+$/),
+  name: z.string(),
+  description: z.string().default(''),
+  full_description: z.string().optional(),
+  /** Models as `owner/name`. */
+  models: z.array(name),
+})
 
 export const modelFileSchema = z.strictObject({
   models: z.array(modelSchema).default([]),
   deployments: z.array(deploymentSchema).default([]),
+  collections: z.array(collectionSchema).default([]),
 })
 
 export type ModelFile = z.input<typeof modelFileSchema>
-export type DeploymentDefinition = z.output<typeof deploymentSchema>
+export type Collection = z.output<typeof collectionSchema>
 export type InputSchema = { [key: string]: unknown }
 
 export type ModelOutput = z.output<typeof outputSchema>
@@ -92,6 +126,9 @@ export interface Model {
   description: string
   official: boolean
   version: string
+  /** When the version was made, in milliseconds since 1970. */
+  createdAt: number
+  training: { inputSchema: InputSchema; runSeconds: [number, number]; makes: string | null } | null
   inputSchema: InputSchema
   outputSchema: { [key: string]: unknown } | null
   runSeconds: [number, number]
@@ -109,6 +146,15 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     description: data.description,
     official: data.official,
     version: data.version ?? createHash('sha256').update(data.name).digest('hex'),
+    createdAt: Date.parse(data.created_at),
+    training:
+      data.training === undefined
+        ? null
+        : {
+            inputSchema: data.training.input_schema,
+            runSeconds: range(data.training.run_seconds),
+            makes: data.training.makes ?? null,
+          },
     inputSchema: data.input_schema,
     outputSchema: data.output_schema ?? null,
     runSeconds: range(data.run_seconds),
@@ -119,6 +165,36 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     metrics: data.metrics,
   }
 }
+
+/** What a model is beside its versions. */
+export function toPage(data: z.output<typeof modelSchema>): ModelPage {
+  return {
+    name: data.name,
+    description: data.description,
+    visibility: data.visibility,
+    official: data.official,
+    hardware: data.hardware,
+    readme: data.readme ?? null,
+    githubUrl: data.github_url ?? null,
+    paperUrl: data.paper_url ?? null,
+    licenseUrl: data.license_url ?? null,
+    weightsUrl: null,
+    coverImageUrl: data.cover_image_url ?? null,
+    createdAt: Date.parse(data.created_at),
+  }
+}
+
+export const toDeployment = (data: z.output<typeof deploymentSchema>): Deployment => ({
+  name: data.name,
+  model: data.model,
+  version: null,
+  hardware: data.hardware,
+  minInstances: data.min_instances,
+  maxInstances: data.max_instances,
+  number: 1,
+  createdAt: Date.parse('2026-01-01T00:00:00Z'),
+  createdBy: null,
+})
 
 const range = (value: number | [number, number]): [number, number] =>
   typeof value === 'number' ? [value, value] : [Math.min(...value), Math.max(...value)]

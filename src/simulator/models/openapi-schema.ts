@@ -16,6 +16,9 @@ export function openapiSchemaOf(model: Model): Json {
       schemas: {
         Input: { title: 'Input', ...input },
         Output: outputSchemaOf(model),
+        ...(model.training === null
+          ? {}
+          : { TrainingInput: { title: 'TrainingInput', ...model.training.inputSchema }, TrainingOutput }),
         Status: {
           enum: ['starting', 'processing', 'succeeded', 'canceled', 'failed'],
           type: 'string',
@@ -26,6 +29,13 @@ export function openapiSchemaOf(model: Model): Json {
       },
     },
   }
+}
+
+const TrainingOutput = {
+  title: 'TrainingOutput',
+  type: 'object',
+  required: ['weights'],
+  properties: { weights: { type: 'string', format: 'uri' } },
 }
 
 function splitEnums(schema: Json): { input: Json; enums: Json } {

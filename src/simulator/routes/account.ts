@@ -13,13 +13,6 @@ export const showAccount = (username: string) => ({
 
 export const getAccount: Handler = ({ account }) => json(200, showAccount(account))
 
-export const listHardware: Handler = () =>
-  json(200, [
-    { name: 'CPU', sku: 'cpu' },
-    { name: 'Nvidia T4 GPU', sku: 'gpu-t4' },
-    { name: 'Nvidia H100 GPU', sku: 'gpu-h100' },
-  ])
-
 export function getWebhookSecret({ book }: Services): Handler {
   return ({ account }) => json(200, { key: webhookSecretOf(book.identity.webhookSecret, account) })
 }

@@ -32,10 +32,11 @@ export function adminRoutes(services: Services): Route[] {
 /** The books as a test reads them. */
 export function showBooks({ book, clock }: Services): Books {
   const now = clock.now()
-  const predictions = [...book.all()]
-  const spend = predictions.reduce((sum, { cost }) => sum + cost, 0)
+  const all = [...book.all()]
+  const spend = all.reduce((sum, { cost }) => sum + cost, 0)
   return {
-    predictions: predictions.map((prediction) => showRow(prediction, now)),
+    predictions: all.filter((one) => one.training === undefined).map((one) => showRow(one, now)),
+    trainings: all.filter((one) => one.training !== undefined).map((one) => showRow(one, now)),
     counts: { ...book.counts },
     webhooks: { ...book.webhooks },
     spend: dollars(spend),

@@ -1,19 +1,22 @@
 import { ownedBy } from '../accounts.ts'
 import type { Habits } from '../habits.ts'
 import { newId } from '../identifiers.ts'
-import { invalidHeader, invalidInput, invalidVersion, malformed, notFound, tooLarge } from '../http/problem.ts'
+import { invalidHeader, invalidInput, invalidVersion, notFound } from '../http/problem.ts'
 import { cut, json, type Reply } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
 import { anyModel } from '../models/catalogue.ts'
 import type { Model } from '../models/model.ts'
 import { createValidator, type InvalidField } from '../models/validate-input.ts'
-import { type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
+import { notBegun, type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
 import { inputFields } from '../run-files.ts'
 import { planRun } from '../run-plan.ts'
 import { hashOf } from '../seeded-random.ts'
+import { isVisible } from './deployments.ts'
 import { firstOutput } from './first-output.ts'
 import { garbage, pause, statusReply, withoutWebhooks } from './guards.ts'
+import { readJson } from './json-request.ts'
 import { parseCancelAfter, parsePrefer, tokenOf } from './request-headers.ts'
+import { canSee, wantedName } from './models.ts'
 import type { Services } from './services.ts'
 import { showPrediction } from './show-prediction.ts'
 
@@ -36,14 +39,18 @@ interface CreateBody {
   stream?: boolean
 }
 
+export const WEBHOOK_FIELDS = {
+  webhook: { type: 'string' },
+  webhook_events_filter: { type: 'array', items: { type: 'string', enum: WEBHOOK_EVENTS } },
+}
+
 const bodySchema = (required: string[]) => ({
   type: 'object',
   required,
   properties: {
     ...(required.includes('version') ? { version: { type: 'string' } } : {}),
     input: { type: 'object' },
-    webhook: { type: 'string' },
-    webhook_events_filter: { type: 'array', items: { type: 'string', enum: WEBHOOK_EVENTS } },
+    ...WEBHOOK_FIELDS,
     stream: { type: 'boolean' },
   },
   additionalProperties: false,
@@ -59,16 +66,22 @@ export function createByVersion(services: Services): Handler {
     const [name, digits] = version.split(':')
     const official = digits === undefined ? catalogue.byName(version) : undefined
     if (official?.official === true) return { model: official, version: 'hidden', deployment: null }
-    const model = catalogue.byVersion(digits ?? version)
+    const model = visibleVersion(services, request, digits ?? version)
     if (model !== undefined && (digits === undefined || model.name === name))
       return { model, version: model.version, deployment: null }
     return stubbedModel(services, request, digits ?? version, name ?? '') ?? invalidVersion()
   })
 }
 
+function visibleVersion({ catalogue }: Services, { account }: SimulatorRequest, id: string): Model | undefined {
+  const model = catalogue.byVersion(id)
+  const page = model === undefined ? undefined : catalogue.page(model.name)
+  return page !== undefined && canSee(account, page) ? model : undefined
+}
+
 export function createByModel(services: Services): Handler {
   return creation(services, validateBody, (request) => {
-    const name = `${request.params['owner']}/${request.params['name']}`
+    const name = wantedName(request)
     const model = services.catalogue.byName(name)
     if (model?.official === true) return { model, version: 'hidden', deployment: null }
     return stubbedModel(services, request, 'hidden', name) ?? notFound()
@@ -84,9 +97,9 @@ function stubbedModel({ stubs }: Services, request: SimulatorRequest, version: s
 }
 
 export function createByDeployment(services: Services): Handler {
-  return creation(services, validateBody, ({ params }) => {
-    const found = services.catalogue.deployment(`${params['owner']}/${params['name']}`)
-    if (found === undefined) return notFound()
+  return creation(services, validateBody, (request) => {
+    const found = services.catalogue.deployment(wantedName(request))
+    if (found === undefined || !isVisible(request.account, found.deployment)) return notFound()
     return { model: found.model, version: found.model.version, deployment: found.deployment.name }
   })
 }
@@ -197,14 +210,7 @@ function newPrediction(
       ...(metrics === null ? {} : { metrics: metrics.keep }),
       ...(otherModel === null ? {} : { shownModel: otherModel.name }),
     },
-    end: null,
-    agedMs: 0,
-    removed: false,
-    startAnnounced: false,
-    settled: false,
-    metrics: {},
-    billedSeconds: 0,
-    cost: 0,
+    ...notBegun(),
   }
 }
 
@@ -231,8 +237,8 @@ async function respond(
     : json(habits.current.unfinished_wait_code, view, { ...applied, ...location })
 }
 
-function wrongWebhook(
-  { webhook }: CreateBody,
+export function wrongWebhook(
+  { webhook }: { webhook?: string },
   { http_webhooks: allowsHttp, wrong_webhooks: others }: Habits,
 ): InvalidField[] {
   if (webhook === undefined) return []
@@ -240,14 +246,4 @@ function wrongWebhook(
   const isAccepted = protocol === 'http:' ? allowsHttp : protocol === 'https:' || others === 'accepted'
   if (isAccepted) return []
   return [{ type: 'format', field: 'webhook', description: 'Must be an HTTPS URL' }]
-}
-
-async function readJson(request: SimulatorRequest, limit: number): Promise<{ value: unknown } | Reply> {
-  const body = await request.readBody(limit)
-  if (body === 'too large') return tooLarge()
-  try {
-    return { value: JSON.parse(body.toString('utf8')) as unknown }
-  } catch {
-    return malformed('The request body is not valid JSON')
-  }
 }

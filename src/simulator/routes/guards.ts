@@ -89,7 +89,7 @@ export const shaken =
   }
 
 /** Groups of faults that apply to every response of a route. */
-export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models' | 'uploads'
+export type AnswerGroup = 'get' | 'list' | 'cancel' | 'secret' | 'account' | 'models' | 'uploads' | 'trainings'
 
 export const faulty =
   (services: Services, group: AnswerGroup, handler: Handler): Handler =>

@@ -1,24 +1,20 @@
 import { json } from '../http/reply.ts'
 import type { Handler, Route } from '../http/router.ts'
-import { getAccount, getWebhookSecret, listHardware } from './account.ts'
+import { getAccount, getWebhookSecret } from './account.ts'
 import { adminRoutes } from './admin.ts'
+import { getCollection, listCollections, queryModels, search } from './collections.ts'
 import { createByDeployment, createByModel, createByVersion } from './create-prediction.ts'
+import { createDeployment, deleteDeployment, getDeployment, listDeployments, updateDeployment } from './deployments.ts'
 import { getFile } from './files.ts'
 import { kitRoutes } from './kit.ts'
 import { type AnswerGroup, asUnknown, authenticated, faulty, limited, paid, shaken } from './guards.ts'
-import {
-  getDeployment,
-  getModel,
-  getReadme,
-  getVersion,
-  listDeployments,
-  listExamples,
-  listModels,
-  listVersions,
-} from './models.ts'
+import { createModel, deleteModel, deleteVersion, updateModel } from './model-writes.ts'
+import { getModel, getReadme, getVersion, listExamples, listModels, listVersions } from './models.ts'
 import { cancelPrediction, getPrediction, listPredictions } from './predictions.ts'
 import type { Services } from './services.ts'
 import { getStream, streamedBy } from './streams.ts'
+import { listHardware } from './hardware.ts'
+import { cancelTraining, createTraining, getTraining, listTrainings } from './trainings.ts'
 import { createUpload, deleteUpload, downloadUpload, getUpload, listUploads } from './uploads.ts'
 
 /** All routes of the simulator. */
@@ -38,12 +34,14 @@ export function routesOf(services: Services): Route[] {
       shaken(services, asUnknown(services, limited(services, budget, faulty(services, group, handler)))),
     )
   const model = '/v1/models/:owner/:name'
+  const version = `${model}/versions/:version`
+  const deployment = '/v1/deployments/:owner/:name'
   return [
     { method: 'POST', path: '/v1/predictions', handler: creating(createByVersion(services)) },
     { method: 'POST', path: `${model}/predictions`, handler: creating(createByModel(services)) },
     {
       method: 'POST',
-      path: '/v1/deployments/:owner/:name/predictions',
+      path: `${deployment}/predictions`,
       handler: creating(createByDeployment(services)),
     },
     {
@@ -64,14 +62,33 @@ export function routesOf(services: Services): Route[] {
     { method: 'GET', path: '/v1/webhooks/default/secret', handler: other('secret', getWebhookSecret(services)) },
     { method: 'GET', path: '/v1/account', handler: other('account', getAccount) },
     { method: 'GET', path: '/v1/hardware', handler: other('models', listHardware) },
+    { method: 'GET', path: '/v1/collections', handler: other('models', listCollections(services)) },
+    { method: 'GET', path: '/v1/collections/:slug', handler: other('models', getCollection(services)) },
+    { method: 'GET', path: '/v1/search', handler: other('models', search(services)) },
     { method: 'GET', path: '/v1/models', handler: other('models', listModels(services)) },
+    { method: 'POST', path: '/v1/models', handler: other('models', createModel(services)) },
+    { method: 'QUERY', path: '/v1/models', handler: other('models', queryModels(services)) },
     { method: 'GET', path: model, handler: other('models', getModel(services)) },
+    { method: 'PATCH', path: model, handler: other('models', updateModel(services)) },
+    { method: 'DELETE', path: model, handler: other('models', deleteModel(services)) },
     { method: 'GET', path: `${model}/versions`, handler: other('models', listVersions(services)) },
-    { method: 'GET', path: `${model}/versions/:version`, handler: other('models', getVersion(services)) },
+    { method: 'GET', path: version, handler: other('models', getVersion(services)) },
+    { method: 'DELETE', path: version, handler: other('models', deleteVersion(services)) },
+    {
+      method: 'POST',
+      path: `${version}/trainings`,
+      handler: other('trainings', paid(services, createTraining(services))),
+    },
+    { method: 'GET', path: '/v1/trainings', handler: other('trainings', listTrainings(services)) },
+    { method: 'GET', path: '/v1/trainings/:id', handler: other('trainings', getTraining(services)) },
+    { method: 'POST', path: '/v1/trainings/:id/cancel', handler: other('trainings', cancelTraining(services)) },
     { method: 'GET', path: `${model}/readme`, handler: other('models', getReadme(services)) },
     { method: 'GET', path: `${model}/examples`, handler: other('models', listExamples(services)) },
     { method: 'GET', path: '/v1/deployments', handler: other('models', listDeployments(services)) },
-    { method: 'GET', path: '/v1/deployments/:owner/:name', handler: other('models', getDeployment(services)) },
+    { method: 'POST', path: '/v1/deployments', handler: other('models', createDeployment(services)) },
+    { method: 'GET', path: deployment, handler: other('models', getDeployment(services)) },
+    { method: 'PATCH', path: deployment, handler: other('models', updateDeployment(services)) },
+    { method: 'DELETE', path: deployment, handler: other('models', deleteDeployment(services)) },
     { method: 'GET', path: '/v1/files', handler: other('uploads', listUploads(services)) },
     { method: 'POST', path: '/v1/files', handler: other('uploads', createUpload(services)) },
     { method: 'GET', path: '/v1/files/:id', handler: fileOrStream(services, other('uploads', getUpload(services))) },

@@ -1,96 +1,136 @@
+import { isOwner } from '../accounts.ts'
 import { notFound, shortNotFound } from '../http/problem.ts'
-import { json, text } from '../http/reply.ts'
+import { json, type Reply, text } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
-import type { DeploymentDefinition, Model } from '../models/model.ts'
+import type { ModelPage } from '../models/changes.ts'
+import type { Model } from '../models/model.ts'
 import { openapiSchemaOf } from '../models/openapi-schema.ts'
+import { timestamp } from '../prediction-view.ts'
+import { pageOf, wrongParameter } from './pages.ts'
 import type { Services } from './services.ts'
 
-const VERSION_ID = /^[0-9a-f]{64}$/
-/** Creation time of the simulator's models. */
-const CREATED_AT = '2026-01-01T00:00:00.000000Z'
+/** Reads of models and versions. */
 
-const page = (results: unknown[]) => json(200, { next: null, previous: null, results })
-const wanted = ({ params }: SimulatorRequest) => `${params['owner']}/${params['name']}`
+const VERSION_ID = /^[0-9a-f]{64}$/
+/** Models on a page of their list. */
+const MODELS_PAGE = 25
+
+/** The name that a path or a body asks for. */
+export const wantedName = ({ params }: SimulatorRequest): string => `${params['owner']}/${params['name']}`
+export const ownerPart = (name: string): string => name.split('/')[0] ?? name
+
+/** Private models are only there for their owner. */
+export const canSee = (account: string, { name, visibility }: ModelPage): boolean =>
+  visibility === 'public' || isOwner(account, ownerPart(name))
 
 export function listModels(services: Services): Handler {
-  return () => page(services.catalogue.models.map((model) => showModel(services, model)))
+  return (request) =>
+    pageOf({
+      request,
+      size: MODELS_PAGE,
+      rows: (query) => sortedModels(services, query),
+      idOf: ({ name }) => name,
+      show: modelsShownBy(services),
+    })
 }
+
+function sortedModels({ catalogue }: Services, query: URLSearchParams): ModelPage[] | Reply {
+  const by = query.get('sort_by') ?? 'latest_version_created_at'
+  const direction = query.get('sort_direction') ?? 'desc'
+  if (by !== 'latest_version_created_at' && by !== 'model_created_at')
+    return wrongParameter('sort_by', mustBe('sort_by', 'model_created_at', 'latest_version_created_at'))
+  if (direction !== 'asc' && direction !== 'desc')
+    return wrongParameter('sort_direction', mustBe('sort_direction', 'asc', 'desc'))
+  const timeOf = (page: ModelPage) =>
+    by === 'model_created_at' ? page.createdAt : (catalogue.byName(page.name)?.createdAt ?? 0)
+  const rows = catalogue
+    .pages()
+    .filter(({ visibility }) => visibility === 'public')
+    .map((page) => ({ page, at: timeOf(page) }))
+    .toSorted((a, b) => (direction === 'asc' ? a.at - b.at : b.at - a.at))
+  return rows.map(({ page }) => page)
+}
+
+const mustBe = (field: string, ...values: string[]) =>
+  `${field} must be one of the following: ${values.map((value) => JSON.stringify(value)).join(', ')}`
 
 export const getModel = (services: Services): Handler =>
-  withModel(services, (model) => json(200, showModel(services, model)))
+  withPage(services, (page) => json(200, modelsShownBy(services)(page)))
 
-export const listVersions = (services: Services): Handler => withModel(services, (model) => page([showVersion(model)]))
+export const listVersions = (services: Services): Handler =>
+  withPage(services, ({ name }, request) =>
+    pageOf({
+      request,
+      rows: () => services.catalogue.versionsOf(name),
+      idOf: ({ version }) => version,
+      show: showVersion,
+    }),
+  )
 
 export const getVersion = (services: Services): Handler =>
-  withModel(services, (model, { params }) => {
-    const { version = '' } = params
-    if (version === model.version) return json(200, showVersion(model))
-    return VERSION_ID.test(version) ? notFound() : shortNotFound()
-  })
+  withVersion(services, (version) => json(200, showVersion(version)))
 
 export const getReadme = (services: Services): Handler =>
-  withModel(services, (model) => text(200, `# ${model.name}\n\n${model.description}\n`, 'text/plain; charset=utf-8'))
+  withPage(services, ({ name, description, readme }) =>
+    text(200, readme ?? `# ${name}\n\n${description}\n`, 'text/plain; charset=utf-8'),
+  )
 
-export const listExamples = (services: Services): Handler => withModel(services, () => page([]))
+export const listExamples = (services: Services): Handler =>
+  withPage(services, () => json(200, { next: null, previous: null, results: [] }))
 
-export function listDeployments({ catalogue }: Services): Handler {
-  return () => page(catalogue.deployments.map((one) => showDeployment(one, catalogue.byName(one.model))))
-}
+type PageHandler = (page: ModelPage, request: SimulatorRequest) => Reply | Promise<Reply>
 
-export function getDeployment({ catalogue }: Services): Handler {
+/** Calls the handler with the model in the path, if the account can see it. */
+export function withPage({ catalogue }: Services, handler: PageHandler): Handler {
   return (request) => {
-    const found = catalogue.deployment(wanted(request))
-    return found === undefined ? notFound() : json(200, showDeployment(found.deployment, found.model))
+    const page = catalogue.page(wantedName(request))
+    return page === undefined || !canSee(request.account, page) ? notFound() : handler(page, request)
   }
 }
 
-function withModel(
-  { catalogue }: Services,
-  handler: (model: Model, request: SimulatorRequest) => ReturnType<Handler>,
-): Handler {
-  return (request) => {
-    const model = catalogue.byName(wanted(request))
-    return model === undefined ? notFound() : handler(model, request)
+type VersionHandler = (version: Model, page: ModelPage, request: SimulatorRequest) => Reply | Promise<Reply>
+
+/** Calls the handler with the version in the path. */
+export function withVersion(services: Services, handler: VersionHandler): Handler {
+  return withPage(services, (page, request) => {
+    const { version: id = '' } = request.params
+    const version = services.catalogue.byVersion(id)
+    if (version?.name === page.name) return handler(version, page, request)
+    return VERSION_ID.test(id) ? notFound() : shortNotFound()
+  })
+}
+
+/** Models as the API shows them, with the numbers of their runs until now. */
+export function modelsShownBy({ book, catalogue }: Services): (page: ModelPage) => Record<string, unknown> {
+  const runs = new Map<string, number>()
+  for (const { model, training } of book.all()) {
+    if (training === undefined) runs.set(model, (runs.get(model) ?? 0) + 1)
+  }
+  return (page) => {
+    const [owner, name] = page.name.split('/')
+    const latest = catalogue.byName(page.name)
+    return {
+      url: `https://replicate.com/${page.name}`,
+      owner,
+      name,
+      description: page.description,
+      visibility: page.visibility,
+      is_official: page.official,
+      github_url: page.githubUrl,
+      paper_url: page.paperUrl,
+      license_url: page.licenseUrl,
+      ...(page.weightsUrl === null ? {} : { weights_url: page.weightsUrl }),
+      run_count: runs.get(page.name) ?? 0,
+      cover_image_url: page.coverImageUrl,
+      default_example: null,
+      latest_version: latest === undefined ? null : showVersion(latest),
+    }
   }
 }
 
-function showModel({ book }: Services, model: Model) {
-  const [owner, name] = model.name.split('/')
-  let runs = 0
-  for (const prediction of book.all()) if (prediction.model === model.name) runs += 1
-  return {
-    url: `https://replicate.com/${model.name}`,
-    owner,
-    name,
-    description: model.description,
-    visibility: 'public',
-    is_official: model.official,
-    github_url: null,
-    paper_url: null,
-    license_url: null,
-    run_count: runs,
-    cover_image_url: null,
-    default_example: null,
-    latest_version: showVersion(model),
-  }
-}
-
-function showVersion(model: Model) {
-  return { id: model.version, created_at: CREATED_AT, cog_version: '0.16.7', openapi_schema: openapiSchemaOf(model) }
-}
-
-function showDeployment({ name: fullName, model: modelName }: DeploymentDefinition, model: Model | undefined) {
-  const [owner, name] = fullName.split('/')
-  return {
-    owner,
-    name,
-    current_release: {
-      number: 1,
-      model: modelName,
-      version: model?.version ?? '',
-      created_at: CREATED_AT,
-      created_by: { type: 'organization', username: 'acme', name: 'Acme Corp, Inc.' },
-      configuration: { hardware: 'gpu-h100', min_instances: 1, max_instances: 5 },
-    },
-  }
-}
+const showVersion = (model: Model) => ({
+  id: model.version,
+  created_at: timestamp(model.createdAt, 6),
+  cog_version: '0.16.7',
+  openapi_schema: openapiSchemaOf(model),
+})

@@ -18,7 +18,9 @@ export function getPrediction(services: Services): Handler {
 /** The account's prediction in the path. */
 function predictionOf({ book }: Services, { params, account }: SimulatorRequest): Prediction | undefined {
   const prediction = book.find(params['id'] ?? '')
-  return prediction !== undefined && ownerOf(prediction) === account ? prediction : undefined
+  return prediction?.training === undefined && prediction !== undefined && ownerOf(prediction) === account
+    ? prediction
+    : undefined
 }
 
 /** Cancelling a finished prediction changes nothing. The real response is not confirmed, so a habit sets it. */
@@ -56,7 +58,7 @@ function selected({ book }: Services, account: string, query: URLSearchParams): 
   // No prediction here is created on a website.
   if (source === 'web') return []
   return [...book.newestFirst()].filter(
-    (one) => ownerOf(one) === account && one.createdAt >= after && one.createdAt < before,
+    (one) => one.training === undefined && ownerOf(one) === account && one.createdAt >= after && one.createdAt < before,
   )
 }
 
