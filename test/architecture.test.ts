@@ -439,7 +439,7 @@ describe('only one place', () => {
   test('recognises JSON objects, besides the two programs that import nothing of the service', () => {
     expect(filesWith(/'object' && \w+ !== null && !Array\.isArray\(/)).toEqual([
       'src/shared/values/json.ts',
-      'src/simulator/models/openapi-schema.ts',
+      'src/simulator/is-record.ts',
       'src/studio/schema-form/fields.ts',
     ])
   })

@@ -60,6 +60,8 @@ export type Entry =
   | { t: 'prediction'; row: Prediction }
   | { t: 'inputs_ready'; id: string; ready: InputsReady }
   | { t: 'end'; id: string; ended: Ended }
+  | { t: 'queued'; id: string }
+  | { t: 'dequeued'; id: string; at: number }
   | { t: 'start_announced' | 'settled' | 'removed'; id: string }
   | { t: 'upload'; row: Upload }
   | { t: 'upload_removed'; upload: string }
@@ -152,6 +154,8 @@ export function apply(state: State, entry: Entry): void {
       return
     case 'inputs_ready':
     case 'end':
+    case 'queued':
+    case 'dequeued':
     case 'start_announced':
     case 'settled':
     case 'removed':
@@ -179,6 +183,13 @@ function applyToPrediction(state: State, entry: Extract<Entry, { id: string }>):
       Object.assign(prediction, entry.ended)
       state.credit.left -= entry.ended.cost
       return
+    case 'queued':
+      prediction.queued = true
+      return
+    case 'dequeued':
+      prediction.queued = false
+      startNotBefore(prediction, entry.at)
+      return
     case 'start_announced':
       prediction.startAnnounced = true
       return
@@ -193,6 +204,10 @@ function applyToPrediction(state: State, entry: Extract<Entry, { id: string }>):
   }
 }
 
+function startNotBefore({ plan, createdAt }: Prediction, at: number): void {
+  if (plan.startAfterMs !== null) plan.startAfterMs = Math.max(plan.startAfterMs, at - createdAt)
+}
+
 /** Longest run with an unusable input. */
 const REFUSED_WITHIN_MS = 100
 
@@ -200,7 +215,7 @@ const REFUSED_WITHIN_MS = 100
 function startWith(prediction: Prediction, { at, inputs, error }: InputsReady): void {
   const { plan } = prediction
   prediction.inputs = inputs
-  if (plan.startAfterMs !== null) plan.startAfterMs = Math.max(plan.startAfterMs, at - prediction.createdAt)
+  startNotBefore(prediction, at)
   if (error === null) return
   plan.error = error
   plan.runForMs = Math.min(plan.runForMs, REFUSED_WITHIN_MS)

@@ -30,6 +30,12 @@ export const habitsSchema = z.strictObject({
   location_header: z.boolean().default(true),
   /** Whether answers show the `webhook_events_filter` of the create, as in the documented sample. */
   echo_events_filter: z.boolean().default(true),
+  /** Longest run, in seconds at speed 1, as documented; null: any. */
+  run_limit_seconds: z.number().positive().nullable().default(1800),
+  /** Seconds of a cold boot; null: those of the model. */
+  cold_boot_seconds: z.number().nonnegative().nullable().default(null),
+  /** How long an instance is warm after its last run. */
+  warm_seconds: z.number().nonnegative().default(60),
   /** The status of a `Prefer: wait` that times out: `starting` as documented, or the current one. */
   unfinished_wait_status: z.enum(['starting', 'current']).default('starting'),
   /** Status for a `Prefer: wait` that times out: 202 as documented, 201 as recorded. */

@@ -9,9 +9,11 @@ const PREDICTION_ID = /^[0-9a-hjkmnp-tv-z]{26}$/
  * 26 characters of Crockford's base 32 in lower case, as Replicate has used since 2024. Random: never repeated, even
  * after a reset.
  */
-export function newId(): string {
-  return Array.from(randomBytes(26), (byte) => CROCKFORD[byte & 31]).join('')
-}
+export const newId = (): string => idOf(randomBytes(26))
+
+/** The id that 26 or more bytes spell. */
+export const idOf = (bytes: Buffer): string =>
+  Array.from(bytes.subarray(0, 26), (byte) => CROCKFORD[byte & 31]).join('')
 
 export function newWebhookSecret(): string {
   return `whsec_${randomBytes(24).toString('base64')}`

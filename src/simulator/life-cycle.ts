@@ -26,6 +26,8 @@ export interface LifeCycle {
   cancel(prediction: Prediction): void
   /** Resolves when the prediction is over or the time has passed. */
   waitForEnd(prediction: Prediction, ms: number): Promise<void>
+  /** Lets predictions of a deployment begin that waited for an instance. */
+  releaseQueue(deployment: string): void
   /** Resumes the predictions of an earlier process. */
   resume(): void
   forget(): void
@@ -45,6 +47,7 @@ interface Parts {
 }
 
 interface Running {
+  prediction: Prediction
   timer: Timer | undefined
   /** What was announced last of each, and when. */
   output: Announced
@@ -155,6 +158,30 @@ export function createLifeCycle(parts: Parts): LifeCycle {
     announceEnd(prediction, model)
     for (const wake of waiters.get(prediction.id) ?? []) wake()
     waiters.delete(prediction.id)
+    if (prediction.deployment !== null) releaseQueue(prediction.deployment, end.at)
+  }
+
+  /** Runs of a deployment that have an instance, or wait for one, the oldest first. */
+  const runsOf = (deployment: string, isQueued: boolean): Running[] =>
+    [...running.values()].filter(
+      ({ prediction: one }) =>
+        one.deployment === deployment && (one.queued === true) === isQueued && one.plan.startAfterMs !== null,
+    )
+
+  const instancesOf = (deployment: string): number =>
+    catalogue.deployment(deployment)?.deployment.maxInstances ?? Infinity
+
+  const isFull = ({ deployment, plan }: Prediction): boolean =>
+    deployment !== null && plan.startAfterMs !== null && runsOf(deployment, false).length >= instancesOf(deployment)
+
+  function releaseQueue(deployment: string, at: number): void {
+    const free = instancesOf(deployment) - runsOf(deployment, false).length
+    if (free <= 0) return
+    for (const run of runsOf(deployment, true).slice(0, free)) {
+      run.timer?.cancel()
+      book.markDequeued(run.prediction, at)
+      step(run.prediction)
+    }
   }
 
   function publish({ destination, version, like }: Training, at: number): void {
@@ -197,7 +224,8 @@ export function createLifeCycle(parts: Parts): LifeCycle {
 
   function begin(prediction: Prediction): void {
     if (isStopped) return
-    const run: Running = { timer: undefined, output: { mark: 0, at: 0 }, logs: { mark: 0, at: 0 } }
+    if (prediction.queued === undefined && isFull(prediction)) book.markQueued(prediction)
+    const run: Running = { prediction, timer: undefined, output: { mark: 0, at: 0 }, logs: { mark: 0, at: 0 } }
     running.set(prediction.id, run)
     step(prediction)
     if (prediction.inputs === null && prediction.plan.startAfterMs !== null) {
@@ -249,6 +277,7 @@ export function createLifeCycle(parts: Parts): LifeCycle {
         wakers.add(wake)
       })
     },
+    releaseQueue: (deployment) => releaseQueue(deployment, clock.now()),
     resume() {
       for (const prediction of book.all()) {
         if (prediction.end === null) begin(prediction)

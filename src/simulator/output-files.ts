@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Blobs } from './blobs.ts'
+import type { Examples } from './examples.ts'
 import { makeFilm } from './film/make-film.ts'
 import { predictionOfToken } from './identifiers.ts'
 import type { Catalogue } from './models/catalogue.ts'
@@ -40,7 +41,14 @@ export interface OutputFiles {
 
 const KEPT_BYTES = 48 * 1024 * 1024
 
-export function createOutputFiles(book: PredictionBook, catalogue: Catalogue, blobs: Blobs): OutputFiles {
+interface Parts {
+  book: PredictionBook
+  catalogue: Catalogue
+  blobs: Blobs
+  examples: Examples
+}
+
+export function createOutputFiles({ book, catalogue, blobs, examples }: Parts): OutputFiles {
   const kept = new Map<string, OutputFile>()
   const underWay = new Map<string, Promise<OutputFile | null>>()
   const uris = new Map<string, Map<string, string>>()
@@ -90,7 +98,9 @@ export function createOutputFiles(book: PredictionBook, catalogue: Catalogue, bl
 
   return {
     async find(token, name) {
-      const prediction = book.find(predictionOfToken(book.identity.privateKey, 'file', token) ?? '')
+      const id = predictionOfToken(book.identity.privateKey, 'file', token)
+      if (id === null) return null
+      const prediction = book.find(id) ?? examples.find(id)
       if (prediction === undefined || prediction.removed) return null
       const model = catalogue.ofPrediction(prediction)
       return fileNames(prediction, model).includes(name) ? ofPrediction(prediction, model, name) : null
@@ -130,7 +140,9 @@ async function makeOutput(
   const own = ownFilesOf(output)[index]
   if (own !== undefined) return { bytes: await bytesOfFile(own), contentType: contentTypeOfFile(own) }
   const seed = seedOf(prediction)
-  const stored = (field: string) => blobs.get(prediction.inputs?.[field]?.blob ?? '')
+  // An example has no stored inputs.
+  const stored = (field: string) =>
+    prediction.inputs === undefined ? drawSample(seed) : blobs.get(prediction.inputs?.[field]?.blob ?? '')
   if (output.kind === 'restoration') {
     const picture = await stored(output.image)
     const format = restoredFormat(prediction.input)
@@ -147,6 +159,9 @@ async function makeOutput(
   }
   return drawOutput(prediction, index)
 }
+
+const drawSample = (seed: number): Promise<Buffer> =>
+  drawPicture({ prompt: 'a mountain lake', seed, aspectRatio: '4:3', megapixels: 0.25, format: 'png', quality: 80 })
 
 async function drawOutput(prediction: Prediction, index: number): Promise<Omit<OutputFile, 'etag'>> {
   const { input } = prediction

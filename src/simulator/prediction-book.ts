@@ -38,6 +38,10 @@ export interface PredictionBook {
   markInputsReady(prediction: Prediction, ready: InputsReady): void
   /** Records the completion and subtracts the cost from the credit. */
   end(prediction: Prediction, ended: Ended): void
+  /** It waits for an instance of its deployment. */
+  markQueued(prediction: Prediction): void
+  /** An instance is there since this time. */
+  markDequeued(prediction: Prediction, at: number): void
   markStartAnnounced(prediction: Prediction): void
   markSettled(prediction: Prediction): void
   find(id: string): Prediction | undefined
@@ -111,6 +115,8 @@ export function openPredictionBook(
     add: (row) => commit({ t: 'prediction', row }),
     markInputsReady: ({ id }, ready) => commit({ t: 'inputs_ready', id, ready }),
     end: (prediction, ended) => commit({ t: 'end', id: prediction.id, ended }),
+    markQueued: ({ id }) => commit({ t: 'queued', id }),
+    markDequeued: ({ id }, at) => commit({ t: 'dequeued', id, at }),
     markStartAnnounced: ({ id }) => commit({ t: 'start_announced', id }),
     markSettled: ({ id }) => commit({ t: 'settled', id }),
     find: (id) => state.predictions.get(id),

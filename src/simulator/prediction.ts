@@ -85,6 +85,8 @@ export interface Prediction {
   /** Whether the create named the events. */
   filtered?: true
   deadlineAt: number | null
+  /** Waits for an instance of its deployment; false: had to wait; absent: did not. */
+  queued?: boolean
   plan: RunPlan
   end: RunEnd | null
   /** Age added by the movable clock. */
@@ -120,7 +122,9 @@ export const REMOVED_AFTER_MS = 3_600_000
 export function startedAtOf(prediction: Prediction): number | null {
   if (prediction.end !== null) return prediction.end.startedAt
   const { startAfterMs } = prediction.plan
-  return startAfterMs === null || prediction.inputs === null ? null : prediction.createdAt + startAfterMs
+  return startAfterMs === null || prediction.inputs === null || prediction.queued === true
+    ? null
+    : prediction.createdAt + startAfterMs
 }
 
 export function statusAt(prediction: Prediction, now: number): PredictionStatus {

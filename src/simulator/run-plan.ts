@@ -4,16 +4,28 @@ import type { Metrics } from './run-metrics.ts'
 import type { StubbedPlan } from './stubs.ts'
 import { seededRandom } from './seeded-random.ts'
 
+interface PlanOptions {
+  speed: number
+  stub: StubbedPlan | null
+  /** Longest run; null: any. */
+  limitSeconds: number | null
+}
+
+/** As reported in replicate/cog#2098. */
+const TIMED_OUT = 'Prediction timed out.'
+
 /** Duration of a run, from the model's times, the prediction's seed and the simulator's speed, or as a stub has it. */
-export function planRun(model: Model, seed: number, speed: number, stub: StubbedPlan | null): RunPlan {
+export function planRun(model: Model, seed: number, { speed, stub, limitSeconds }: PlanOptions): RunPlan {
   const random = seededRandom('run', model.name, seed)
   const startSeconds = random.between(...model.startSeconds)
-  const runSeconds = random.between(...model.runSeconds)
+  const drawnSeconds = random.between(...model.runSeconds)
+  const runSeconds = stub?.seconds ?? drawnSeconds
+  const isTooLong = limitSeconds !== null && runSeconds > limitSeconds
   return {
     // Never 0: a new prediction is always `starting`.
     startAfterMs: Math.max(0.001, ((stub?.startSeconds ?? startSeconds) * 1000) / speed),
-    runForMs: ((stub?.seconds ?? runSeconds) * 1000) / speed,
-    error: stub?.error ?? null,
+    runForMs: ((isTooLong ? limitSeconds : runSeconds) * 1000) / speed,
+    error: isTooLong ? TIMED_OUT : (stub?.error ?? null),
     extraLogBytes: 0,
     ...(stub === null ? {} : { stub: stub.run }),
   }

@@ -2,6 +2,7 @@ import { webhookSecretOf } from './accounts.ts'
 import { openBlobs } from './blobs.ts'
 import { createBudgets } from './budgets.ts'
 import { type ClockKind, createClock } from './clock.ts'
+import { createExamples } from './examples.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
 import { type Served, serve, type ServeOptions } from './http/serve.ts'
@@ -92,7 +93,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     count: (name) => book.countWebhook(name),
     log,
   })
-  const files = createOutputFiles(book, catalogue, blobs)
+  const examples = createExamples(catalogue, book.identity.privateKey)
+  const files = createOutputFiles({ book, catalogue, blobs, examples })
   const inputs = createInputFiles({
     clock,
     blobs,
@@ -115,6 +117,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     clock,
     book,
     catalogue,
+    examples,
     lifeCycle,
     webhooks,
     faults,

@@ -210,6 +210,11 @@ test('every operation of the document is answered as it says', async () => {
   expect((await call('GET', `${own}/versions`)).results.map(({ id }: Body) => id)).toEqual([version])
   expect((await call('GET', `${own}/versions/${version}`)).id).toBe(version)
   await call('GET', `${own}/examples`)
+  const { results: models } = await call('GET', 'models')
+  for (const { owner, name } of models) {
+    const { results: examples } = await call('GET', `models/${owner}/${name}/examples`)
+    for (const body of examples) expectConforms({ ...queried, body }, 'get', PREDICTION)
+  }
   const drawn = await call('POST', 'predictions', { version, input: { prompt: 'x', megapixels: '0.25' } })
   expect(drawn).toMatchObject({ model: 'acme/portraits', version })
   await call('GET', `predictions/${drawn.id}`)

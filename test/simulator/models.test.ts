@@ -34,6 +34,36 @@ test('models of one name in a file are versions: each runs as itself, the last i
   await expect(startSimulator({ port: 0, dataDir: null, models: { models: twice } })).rejects.toThrow(/two models/)
 })
 
+test('models have examples: predictions with files that can be read', async () => {
+  const inputs = [{ who: 'Ann' }, { who: 'Bob' }]
+  const models = [
+    greeter(OLD, 'hi {who}', { examples: inputs }),
+    { ...greeter(NEW, 'x', { examples: [] }), name: 'alice/none' },
+  ]
+  const simulator = await simulatorFor({ models: { models } })
+  const examplesOf = async (name: string): Promise<Body[]> =>
+    (await simulator.get(`models/${name}/examples`)).body.results
+  const defaultOf = async (name: string): Promise<Body> => (await simulator.get(`models/${name}`)).body.default_example
+  expect((await examplesOf('alice/greeter')).map(({ output, input }) => [output, input])).toEqual([
+    ['hi Ann', inputs[0]],
+    ['hi Bob', inputs[1]],
+  ])
+  expect(await defaultOf('alice/greeter')).toMatchObject({ output: 'hi Ann', status: 'succeeded', version: OLD })
+  expect([await defaultOf('alice/none'), await examplesOf('alice/none')]).toEqual([null, []])
+  const flux = await defaultOf('black-forest-labs/flux-schnell')
+  expect(flux.input).toMatchObject({ prompt: 'a lighthouse at sunset', output_format: 'webp' })
+  const restored = await defaultOf('flux-kontext-apps/restore-image')
+  const film = await defaultOf('wan-video/wan-2.2-s2v')
+  for (const url of [flux.output[0], restored.output, restored.input.input_image]) {
+    const response = await fetch(url)
+    expect([url, response.status]).toEqual([url, 200])
+    await response.arrayBuffer()
+  }
+  expect(film).toMatchObject({ status: 'succeeded', metrics: { video_output_count: 1 } })
+  expect((await defaultOf('google/gemini-3-pro')).output.join('')).toMatch(/^# /)
+  expect((await simulator.get('predictions')).body.results).toEqual([])
+})
+
 test('the list of models has pages and an order', async () => {
   const models = Array.from({ length: 30 }, (_, i) => ({
     ...greeter(String(i).padStart(64, '0'), 'x', { created_at: `2025-01-01T00:00:${String(i).padStart(2, '0')}Z` }),

@@ -249,6 +249,7 @@ export const BUILT_IN_MODELS: ModelFile = {
       official: false,
       version: '26dce37af90b9d997eeb970d92e47de3064d46c300504ae376c75bef6a9022d2',
       output: { kind: 'json', value: null },
+      examples: [],
       input_schema: { type: 'object', title: 'Input', properties: {} },
       training: {
         makes: 'black-forest-labs/flux-dev-lora',

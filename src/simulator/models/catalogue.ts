@@ -97,7 +97,14 @@ export function createCatalogue(described: Described, changes: Changes): Catalog
     const known = made.get(id)
     if (known !== undefined) return known
     const { model: name, like, createdAt } = row
-    const model = { ...(byVersion(like) ?? anyModel(name)), name, version: id, createdAt, official: false }
+    const model = {
+      ...(byVersion(like) ?? anyModel(name)),
+      name,
+      version: id,
+      createdAt,
+      official: false,
+      examples: [],
+    }
     made.set(id, model)
     return model
   }
@@ -167,7 +174,7 @@ function merged<Row>(described: ReadonlyMap<string, Row>, changes: ReadonlyMap<s
  * stub may name any model.
  */
 export const anyModel = (name: string): Model =>
-  toModel(modelSchema.parse({ name, input_schema: {}, output: { kind: 'json', value: null } }))
+  toModel(modelSchema.parse({ name, input_schema: {}, examples: [], output: { kind: 'json', value: null } }))
 
 function readModelFile(path: string): unknown {
   try {

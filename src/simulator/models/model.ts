@@ -74,6 +74,10 @@ export const modelSchema = z.strictObject({
   /** Seconds: one number, or a range from which each run draws. */
   run_seconds: seconds.default([1, 3]),
   start_seconds: seconds.default([0.05, 0.4]),
+  /** A cold boot: of a version that is no official model's, or of a deployment without a minimum of instances. */
+  boot_seconds: seconds.default(0),
+  /** Inputs of the example predictions. Default: one that follows from the schema. */
+  examples: z.array(z.record(z.string(), z.unknown())).optional(),
   output: outputSchema,
   /** The log of every run, with `{field}` of the input, spread over its time. Default: by the kind of output. */
   logs: logLines.optional(),
@@ -123,7 +127,6 @@ export interface StubbedRun {
 
 export interface Model {
   name: string
-  description: string
   official: boolean
   version: string
   /** When the version was made, in milliseconds since 1970. */
@@ -133,6 +136,9 @@ export interface Model {
   outputSchema: { [key: string]: unknown } | null
   runSeconds: [number, number]
   startSeconds: [number, number]
+  bootSeconds: [number, number]
+  /** Inputs of its example predictions; null: one that follows from the schema. */
+  examples: Record<string, unknown>[] | null
   output: ModelOutput
   /** Templates of log lines; null: by the kind of output. */
   logs: string[] | null
@@ -143,7 +149,6 @@ export interface Model {
 export function toModel(data: z.output<typeof modelSchema>): Model {
   return {
     name: data.name,
-    description: data.description,
     official: data.official,
     version: data.version ?? createHash('sha256').update(data.name).digest('hex'),
     createdAt: Date.parse(data.created_at),
@@ -159,6 +164,8 @@ export function toModel(data: z.output<typeof modelSchema>): Model {
     outputSchema: data.output_schema ?? null,
     runSeconds: range(data.run_seconds),
     startSeconds: range(data.start_seconds),
+    bootSeconds: range(data.boot_seconds),
+    examples: data.examples ?? null,
     output: data.output,
     logs: data.logs ?? null,
     price: data.price,

@@ -1,9 +1,8 @@
+import { isRecord } from '../is-record.ts'
 import { isSingleFile } from '../run-files.ts'
 import type { Model } from './model.ts'
 
 type Json = { [key: string]: unknown }
-
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The `openapi_schema` of a model version: enums are separate schemas beside Input, referenced as Cog does. */
 export function openapiSchemaOf(model: Model): Json {
@@ -41,8 +40,8 @@ const TrainingOutput = {
 function splitEnums(schema: Json): { input: Json; enums: Json } {
   const enums: Json = {}
   const properties: Json = {}
-  for (const [name, property] of Object.entries(isObject(schema['properties']) ? schema['properties'] : {})) {
-    if (!isObject(property) || !Array.isArray(property['enum'])) {
+  for (const [name, property] of Object.entries(isRecord(schema['properties']) ? schema['properties'] : {})) {
+    if (!isRecord(property) || !Array.isArray(property['enum'])) {
       properties[name] = property
       continue
     }

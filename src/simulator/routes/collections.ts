@@ -21,12 +21,19 @@ export function listCollections({ catalogue }: Services): Handler {
 
 export function getCollection(services: Services): Handler {
   const { catalogue } = services
-  return ({ params }) => {
+  return (request) => {
+    const { params } = request
     const collection = catalogue.collections.find(({ slug }) => slug === params['slug'])
     if (collection === undefined) return notFound()
     const { name, slug, description, full_description: full = null, models } = collection
     const pages = models.flatMap((one) => catalogue.page(one) ?? []).filter(isPublic)
-    return json(200, { name, slug, description, full_description: full, models: pages.map(modelsShownBy(services)) })
+    return json(200, {
+      name,
+      slug,
+      description,
+      full_description: full,
+      models: pages.map(modelsShownBy(services, request.origin)),
+    })
   }
 }
 
@@ -41,7 +48,7 @@ export function queryModels(services: Services): Handler {
       request,
       rows: () => foundModels(services, query).map(({ page }) => page),
       idOf: ({ name }) => name,
-      show: modelsShownBy(services),
+      show: modelsShownBy(services, request.origin),
     })
   }
 }
@@ -50,13 +57,14 @@ const LIMIT = { default: 20, maximum: 50 }
 
 export function search(services: Services): Handler {
   const { catalogue } = services
-  return ({ query }) => {
+  return (request) => {
+    const { query } = request
     const text = query.get('query')?.trim() ?? ''
     if (text === '') return invalidQuery('Query parameter "query" is required')
     const limit = Number(query.get('limit') ?? LIMIT.default)
     if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT.maximum)
       return wrongParameter('limit', `limit must be a whole number from 1 to ${LIMIT.maximum}`)
-    const show = modelsShownBy(services)
+    const show = modelsShownBy(services, request.origin)
     const models = foundModels(services, text).slice(0, limit)
     const collections = catalogue.collections.filter((one) => scoreOf(text, one.name, one.description) > 0)
     return json(200, {

@@ -1,10 +1,13 @@
 import { ownedBy } from '../accounts.ts'
+import { bootDelayMs, bootSecondsOf } from '../cold-boots.ts'
 import type { Habits } from '../habits.ts'
 import { newId } from '../identifiers.ts'
+import { isRecord } from '../is-record.ts'
 import { invalidHeader, invalidInput, invalidVersion, notFound } from '../http/problem.ts'
 import { cut, json, type Reply } from '../http/reply.ts'
 import type { Handler, SimulatorRequest } from '../http/router.ts'
 import { anyModel } from '../models/catalogue.ts'
+import type { Deployment } from '../models/changes.ts'
 import type { Model } from '../models/model.ts'
 import { createValidator, type InvalidField } from '../models/validate-input.ts'
 import { notBegun, type Prediction, WEBHOOK_EVENTS, type WebhookEvent } from '../prediction.ts'
@@ -25,7 +28,7 @@ import { showPrediction } from './show-prediction.ts'
 interface Target {
   model: Model
   version: string
-  deployment: string | null
+  deployment: Deployment | null
 }
 
 /** @param version of the body, if it is text; null: there is none, where one is required */
@@ -100,7 +103,7 @@ export function createByDeployment(services: Services): Handler {
   return creation(services, validateBody, (request) => {
     const found = services.catalogue.deployment(wantedName(request))
     if (found === undefined || !isVisible(request.account, found.deployment)) return notFound()
-    return { model: found.model, version: found.model.version, deployment: found.deployment.name }
+    return { model: found.model, version: found.model.version, deployment: found.deployment }
   })
 }
 
@@ -157,17 +160,15 @@ function accept(
 }
 
 function versionIn(value: unknown): string | null {
-  const { version } = isObject(value) ? value : {}
+  const { version } = isRecord(value) ? value : {}
   return typeof version === 'string' ? version : null
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 /** A value that passed validation has the form of the schema. */
 const isCreateBody = (_value: unknown, wrong: InvalidField[]): _value is CreateBody => wrong.length === 0
 
 function newPrediction(
-  { book, catalogue, clock, faults, speed, stubs }: Services,
+  { book, catalogue, clock, faults, habits, speed, stubs }: Services,
   request: SimulatorRequest,
   body: CreateBody,
   { model, version, deployment }: Target,
@@ -178,7 +179,12 @@ function newPrediction(
   const input = catalogue.known(model, body.input)
   const called = { model: model.name, version: version === 'hidden' ? model.version : version }
   const stub = stubs.take({ ...called, token: tokenOf(request.headers) }, input)
-  const plan = planRun(model, seed, speed, stub)
+  const limitSeconds = habits.current.run_limit_seconds
+  const plan = planRun(model, seed, { speed, stub, limitSeconds })
+  const bootTarget = { model, version, deployment }
+  const bootMs = (bootSecondsOf(bootTarget, seed, habits.current) * 1000) / speed
+  const warmMs = habits.current.warm_seconds * 1000
+  const bootDelay = bootDelayMs(bootTarget, book.all(), { bootMs, warmMs, now: createdAt })
   const failure = faults.strike('predictions', 'fail')
   const huge = faults.strike('predictions', 'huge_logs')
   const hugeOutput = faults.strike('predictions', 'huge_output')
@@ -190,7 +196,7 @@ function newPrediction(
     createdAt,
     model: model.name,
     version,
-    deployment,
+    deployment: deployment?.name ?? null,
     ...ownedBy(request.account),
     input,
     ...(inputFields(model).length > 0 ? { inputs: null } : {}),
@@ -202,7 +208,8 @@ function newPrediction(
     deadlineAt: cancelAfterMs === null ? null : createdAt + cancelAfterMs,
     plan: {
       ...plan,
-      startAfterMs: faults.strike('predictions', 'starting_forever') === null ? plan.startAfterMs : null,
+      startAfterMs:
+        faults.strike('predictions', 'starting_forever') === null ? later(plan.startAfterMs, bootDelay) : null,
       error: failure?.error ?? plan.error,
       extraLogBytes: huge?.bytes ?? 0,
       ...(hugeOutput === null ? {} : { hugeOutput }),
@@ -213,6 +220,8 @@ function newPrediction(
     ...notBegun(),
   }
 }
+
+const later = (ms: number | null, by: number) => (ms === null ? null : ms + by)
 
 async function respond(
   services: Services,

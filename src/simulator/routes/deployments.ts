@@ -105,7 +105,7 @@ function release(
   settings: Settings,
   change: Change,
 ): Reply {
-  const { catalogue, clock } = services
+  const { catalogue, clock, lifeCycle } = services
   const { version: id = before.version, hardware = before.hardware } = settings
   const page = catalogue.page(before.model)
   if (page === undefined || !canSee(account, page)) return invalidVersion()
@@ -126,6 +126,7 @@ function release(
     createdBy: account,
   }
   change({ t: 'deployment', name: row.name, row })
+  lifeCycle.releaseQueue(row.name)
   return json(200, showDeployment(services, row))
 }
 

@@ -81,7 +81,7 @@ export function createModel(services: Services): Handler {
       createdAt: clock.now(),
     }
     book.change({ t: 'model', name, row })
-    return json(201, modelsShownBy(services)(row))
+    return json(201, modelsShownBy(services, request.origin)(row))
   }
 }
 
@@ -107,7 +107,7 @@ export function updateModel(services: Services): Handler {
       weightsUrl: value.weights_url ?? page.weightsUrl,
     }
     services.book.change({ t: 'model', name: page.name, row })
-    return json(200, modelsShownBy(services)(row))
+    return json(200, modelsShownBy(services, request.origin)(row))
   })
 }
 

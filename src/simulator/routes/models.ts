@@ -5,9 +5,10 @@ import type { Handler, SimulatorRequest } from '../http/router.ts'
 import type { ModelPage } from '../models/changes.ts'
 import type { Model } from '../models/model.ts'
 import { openapiSchemaOf } from '../models/openapi-schema.ts'
-import { timestamp } from '../prediction-view.ts'
+import { timestamp, viewOf } from '../prediction-view.ts'
 import { pageOf, wrongParameter } from './pages.ts'
 import type { Services } from './services.ts'
+import { viewContextOf } from './show-prediction.ts'
 
 /** Reads of models and versions. */
 
@@ -30,7 +31,7 @@ export function listModels(services: Services): Handler {
       size: MODELS_PAGE,
       rows: (query) => sortedModels(services, query),
       idOf: ({ name }) => name,
-      show: modelsShownBy(services),
+      show: modelsShownBy(services, request.origin),
     })
 }
 
@@ -55,7 +56,7 @@ const mustBe = (field: string, ...values: string[]) =>
   `${field} must be one of the following: ${values.map((value) => JSON.stringify(value)).join(', ')}`
 
 export const getModel = (services: Services): Handler =>
-  withPage(services, (page) => json(200, modelsShownBy(services)(page)))
+  withPage(services, (page, request) => json(200, modelsShownBy(services, request.origin)(page)))
 
 export const listVersions = (services: Services): Handler =>
   withPage(services, ({ name }, request) =>
@@ -76,7 +77,14 @@ export const getReadme = (services: Services): Handler =>
   )
 
 export const listExamples = (services: Services): Handler =>
-  withPage(services, () => json(200, { next: null, previous: null, results: [] }))
+  withPage(services, ({ name }, request) => {
+    const latest = services.catalogue.byName(name)
+    const results = latest === undefined ? [] : examplesOf(services, latest, request.origin)
+    return json(200, { next: null, previous: null, results })
+  })
+
+const examplesOf = (services: Services, model: Model, origin: string) =>
+  services.examples.of(model, origin).map((one) => viewOf(one, viewContextOf(services, one, origin)))
 
 type PageHandler = (page: ModelPage, request: SimulatorRequest) => Reply | Promise<Reply>
 
@@ -101,7 +109,8 @@ export function withVersion(services: Services, handler: VersionHandler): Handle
 }
 
 /** Models as the API shows them, with the numbers of their runs until now. */
-export function modelsShownBy({ book, catalogue }: Services): (page: ModelPage) => Record<string, unknown> {
+export function modelsShownBy(services: Services, origin: string): (page: ModelPage) => Record<string, unknown> {
+  const { book, catalogue } = services
   const runs = new Map<string, number>()
   for (const { model, training } of book.all()) {
     if (training === undefined) runs.set(model, (runs.get(model) ?? 0) + 1)
@@ -122,7 +131,7 @@ export function modelsShownBy({ book, catalogue }: Services): (page: ModelPage) 
       ...(page.weightsUrl === null ? {} : { weights_url: page.weightsUrl }),
       run_count: runs.get(page.name) ?? 0,
       cover_image_url: page.coverImageUrl,
-      default_example: null,
+      default_example: latest === undefined ? null : (examplesOf(services, latest, origin)[0] ?? null),
       latest_version: latest === undefined ? null : showVersion(latest),
     }
   }

@@ -1,6 +1,7 @@
 import type { Blobs } from '../blobs.ts'
 import type { Budgets } from '../budgets.ts'
 import type { Clock } from '../clock.ts'
+import type { Examples } from '../examples.ts'
 import type { Faults } from '../faults.ts'
 import type { Habits } from '../habits.ts'
 import type { LifeCycle } from '../life-cycle.ts'
@@ -16,6 +17,7 @@ export interface Services {
   clock: Clock
   book: PredictionBook
   catalogue: Catalogue
+  examples: Examples
   lifeCycle: LifeCycle
   webhooks: WebhookSender
   faults: Faults

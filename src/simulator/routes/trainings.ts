@@ -70,7 +70,7 @@ function newTraining(
     version: randomBytes(32).toString('hex'),
     like: (makes === null ? undefined : catalogue.byName(makes)?.version) ?? model.version,
   }
-  const plan = planRun(asTraining(model, training), seed, speed, null)
+  const plan = planRun(asTraining(model, training), seed, { speed, stub: null, limitSeconds: null })
   const failure = faults.strike('trainings', 'fail')
   const isStuck = faults.strike('trainings', 'starting_forever') !== null
   return {
