@@ -2,6 +2,7 @@ import Replicate, { validateWebhook } from 'replicate'
 import sharp from 'sharp'
 import { expect, test } from 'vitest'
 import { bytesAt, damagedPhoto, tone } from './support/media.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { finished, simulatorFor, type TestSimulator } from './support/simulator.ts'
 import { webhookReceiver } from './support/webhook-receiver.ts'
 
@@ -165,7 +166,7 @@ test('account, models, versions, hardware, and errors that the client parses', a
   const simulator = await simulatorFor()
   const client = clientOf(simulator.apiUrl)
   expect((await client.accounts.current()).username).toBe('acme')
-  expect((await client.models.list()).results).toHaveLength(6)
+  expect((await client.models.list()).results).toHaveLength(7)
   const model = await client.models.get('black-forest-labs', 'flux-schnell')
   const version = await client.models.versions.get(
     'black-forest-labs',
@@ -187,3 +188,42 @@ test('the client pays six times for one create when the socket drops, so a servi
   })
   expect((await simulator.books()).counts).toMatchObject({ create_requests: 6, created: 6 })
 })
+
+test('models, collections, trainings and deployments', async () => {
+  const simulator = await simulatorFor({ speed: 2000 })
+  const client = clientOf(simulator.apiUrl)
+  expect((await client.models.search('restore')).results.map(({ name }) => name)).toEqual(['restore-image'])
+  const { slug } = (await client.collections.list()).results[0] ?? { slug: '' }
+  expect((await client.collections.get(slug)).models?.length).toBeGreaterThan(0)
+
+  await client.models.create('acme', 'portraits', { visibility: 'private', hardware: 'cpu' })
+  const { latest_version: base } = await client.models.get('ostris', 'flux-dev-lora-trainer')
+  const input = { input_images: 'https://a.example/pictures.zip' }
+  const trainer = ['ostris', 'flux-dev-lora-trainer', base?.id ?? ''] as const
+  const { id } = await client.trainings.create(...trainer, { destination: 'acme/portraits', input })
+  const trained = await waitFor('the end of the training', async () => {
+    const training = await client.trainings.get(id)
+    return training.status === 'succeeded' && training
+  })
+  expect((await client.trainings.list()).results.map((one) => one.id)).toEqual([trained.id])
+  const [version] = await client.models.versions.list('acme', 'portraits').then(versionsIn)
+  const output = await client.run(`acme/portraits:${version}`, { input: { prompt: 'x', megapixels: '0.25' } })
+  expect(output).toEqual([expect.stringContaining('/files/')])
+
+  const config = { hardware: 'cpu', min_instances: 0, max_instances: 1 }
+  const about = { name: 'portraits', model: 'acme/portraits', version: version ?? '', ...config }
+  const made = await client.deployments.create(about)
+  expect(made.current_release.configuration).toEqual(config)
+  const changed = await client.deployments.update('acme', 'portraits', { max_instances: 2 })
+  expect(changed.current_release.number).toBe(2)
+  expect(await client.deployments.delete('acme', 'portraits')).toBe(true)
+  const names: string[] = []
+  for await (const page of client.paginate(client.deployments.list)) names.push(...page.map(({ name }) => name))
+  expect(names).toEqual(['flux-fast', 'writer'])
+})
+
+/** The client's type says a list, the API answers a page. */
+const versionsIn = (answer: unknown): string[] => {
+  const { results } = answer as { results: { id: string }[] }
+  return results.map(({ id }) => id)
+}
