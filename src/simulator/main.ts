@@ -1,9 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readSettings, type Settings, usage } from './options.ts'
-import type { Served } from './http/serve.ts'
-import { startRecorder, startReplay, startSimulator } from './start-simulator.ts'
+import type { Served } from './served.ts'
+import type { ModelFile } from './models/model.ts'
+import { REPLICATE_API } from './replicate-hosts.ts'
+import { importModel, importModels, startRecorder, startReplay, startSimulator } from './start-simulator.ts'
 
 /** `npm run simulator -- --port 4010` */
 
@@ -12,10 +14,26 @@ const print = (text: string) => void process.stdout.write(`${text}\n`)
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2))
   if (settings === null) return print(usage().trimEnd())
+  if (settings.import !== undefined) return print(JSON.stringify(await imported(settings.import, settings), null, 2))
   const served = await start(settings)
   stopOnSignal(served)
   if (served.ca !== null) print(trust(served.ca, settings.tls))
   print(greeting(served, settings))
+}
+
+/** Models of Replicate, by their names or by files of its answers, as a models file. */
+async function imported(
+  sources: readonly string[],
+  { upstream = REPLICATE_API, token = '' }: Settings,
+): Promise<ModelFile> {
+  const isFile = (source: string): boolean => source.endsWith('.json')
+  const read = sources.filter(isFile).map((path) => importModel(JSON.parse(readFileSync(path, 'utf8'))))
+  const { models = [] } = await importModels(
+    sources.filter((source) => !isFile(source)),
+    upstream,
+    token,
+  )
+  return { models: [...models, ...(await Promise.all(read))] }
 }
 
 function start({ data, tls, record, replay, upstream, token, ...options }: Settings): Promise<Served> {

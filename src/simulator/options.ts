@@ -21,8 +21,10 @@ export interface Settings {
   replay?: string
   /** With `record` and `replay`. */
   upstream?: string
-  /** With `record`: for the upstream. */
+  /** With `record` and `import`: for the upstream. */
   token?: string
+  /** Models by `owner/name`, or a file of the API's answer, by commas: printed as a models file. */
+  import?: string[]
 }
 
 /** An invalid setting; the message says what was read and what is expected. */
@@ -98,12 +100,17 @@ const SETTINGS: Record<keyof Settings, Setting> = {
   upstream: {
     flag: 'upstream',
     expects: 'the URL of an API',
-    help: 'of --record and --replay; default: https://api.replicate.com',
+    help: 'of --record, --replay and --import; default: https://api.replicate.com',
   },
   token: {
     flag: 'token',
     expects: 'a token of Replicate',
-    help: "for --record; default: the client's",
+    help: "for --record, by default the client's, and --import, by default REPLICATE_API_TOKEN",
+  },
+  import: {
+    flag: 'import',
+    expects: 'names of models, or JSON files, with commas between them',
+    help: 'print these models of Replicate as a file for --models, and end',
   },
 }
 
@@ -161,7 +168,9 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
   const data = text('data')
   const models = text('models')
   const tls = text('tls')
-  const [record, replay, upstream, token] = [text('record'), text('replay'), text('upstream'), text('token')]
+  const [record, replay, upstream] = [text('record'), text('replay'), text('upstream')]
+  const imports = text('import')?.split(',')
+  const token = text('token') ?? (imports === undefined ? undefined : environment['REPLICATE_API_TOKEN'])
   if (record !== undefined && replay !== undefined) throw new SettingsError('--record and --replay exclude each other')
   if (upstream !== undefined && !URL.canParse(upstream))
     throw new SettingsError(`--upstream is "${upstream}", expected ${SETTINGS.upstream.expects}`)
@@ -181,6 +190,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     ...(replay === undefined ? {} : { replay }),
     ...(upstream === undefined ? {} : { upstream }),
     ...(token === undefined ? {} : { token }),
+    ...(imports === undefined ? {} : { import: imports }),
     ...(tls === undefined ? {} : { tls: tls === 'true' || tls === '1' ? true : tls }),
   }
 }

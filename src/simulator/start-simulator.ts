@@ -5,7 +5,8 @@ import { type ClockKind, createClock } from './clock.ts'
 import { createExamples } from './examples.ts'
 import { createFaults } from './faults.ts'
 import { habitsSchema, type HabitsInput } from './habits.ts'
-import { type Served, serve, type ServeOptions } from './http/serve.ts'
+import { serve } from './http/serve.ts'
+import type { Served, ServeOptions } from './served.ts'
 import { routed } from './http/server.ts'
 import { createInputFiles } from './input-files.ts'
 import { noJournal, openJournal } from './journal.ts'
@@ -64,6 +65,7 @@ export interface Simulator extends TestKit, Served {
   stop(): Promise<void>
 }
 
+export { importModel, importModels } from './models/import-model.ts'
 export { file, type FileOutput } from './models/file.ts'
 export { startRecorder, type RecorderOptions } from './recording/record.ts'
 export { startReplay, type ReplayOptions } from './recording/replay.ts'

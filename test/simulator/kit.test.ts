@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Replicate from 'replicate'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { file, type Simulator, startSimulator } from '../../src/simulator/start-simulator.ts'
+import { tempDir } from '../support/temp-dir.ts'
 import { type Body, callsTo } from './support/simulator.ts'
 
 /** What a test decides about a simulator in its own process, and what it looks at. */
@@ -146,6 +149,52 @@ describe('a stub', () => {
     expect(() => simulator.stub({ model: 'no name' })).toThrow(/owner\/name/)
     expect(() => simulator.stub({ output: 1, chunks: ['x'] })).toThrow(/exclude each other/)
     expect(() => simulator.stub({ times: 0 })).toThrow(/times/)
+  })
+})
+
+describe('models as data', () => {
+  const models = [
+    { name: 'own/files', output: { kind: 'files', files: ['a.png', 'data:text/plain,words'] } },
+    { name: 'own/single', output: { kind: 'files', files: ['a.png'], single: true }, logs: ['Hello {who}', 'Done'] },
+    { name: 'own/letter', output: { kind: 'text', template: 'Dear {who}, all is well.' } },
+    { name: 'own/chunks', output: { kind: 'text', chunks: ['One', ' two'] } },
+    {
+      name: 'own/value',
+      output: { kind: 'json', template: true, value: { to: '{who}', picture: { $file: 'a.png' } } },
+    },
+  ].map((model) => ({ ...model, input_schema: { type: 'object', properties: { who: { type: 'string' } } } }))
+
+  test('have own files beside their file, and templated and streamed texts', async () => {
+    const folder = tempDir()
+    const path = join(folder, 'models.json')
+    writeFileSync(path, JSON.stringify({ models }))
+    const start = (): Promise<Simulator> => startSimulator({ port: 0, dataDir: null, speed: 1000, models: path })
+    await expect(start()).rejects.toThrow(
+      `the model own/files has the file ${join(folder, 'a.png')}, which does not exist`,
+    )
+    writeFileSync(join(folder, 'a.png'), 'bytes of a picture')
+    const own = await start()
+    const { post } = callsTo(own.url)
+    const run = async (name: string): Promise<Body> =>
+      (await post(`models/own/${name}/predictions`, { input: { who: 'Ann' } }, { prefer: 'wait' })).body
+    try {
+      const [picture, words] = (await run('files')).output
+      const response = await fetch(picture)
+      expect([response.headers.get('content-type'), await response.text()]).toEqual(['image/png', 'bytes of a picture'])
+      expect(await (await fetch(words)).text()).toBe('words')
+      expect(await run('single')).toMatchObject({
+        output: expect.stringMatching(/out-0\.png$/) as string,
+        logs: 'Hello Ann\nDone\n',
+      })
+      expect((await run('letter')).output.join('')).toBe('Dear Ann, all is well.')
+      expect((await run('chunks')).output).toEqual(['One', ' two'])
+      expect((await run('value')).output).toEqual({
+        to: 'Ann',
+        picture: expect.stringMatching(/out-0\.png$/) as string,
+      })
+    } finally {
+      await own.stop()
+    }
   })
 })
 

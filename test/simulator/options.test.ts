@@ -42,6 +42,18 @@ describe('settings', () => {
     expect(readSettings([], { SIMULATOR_TLS: '/ca.pem' })).toEqual({ ...DEFAULTS, tls: '/ca.pem' })
   })
 
+  test('--import takes names, and the token from the environment unless it is given', () => {
+    const environment = { REPLICATE_API_TOKEN: 'r8_env' }
+    const names = ['a/b', 'c.json']
+    expect(readSettings(['--import', 'a/b,c.json'], environment)).toEqual({
+      ...DEFAULTS,
+      import: names,
+      token: 'r8_env',
+    })
+    expect(readSettings(['--import', 'a/b', '--token', 'r8_x'], environment)).toMatchObject({ token: 'r8_x' })
+    expect(readSettings([], environment)).toEqual(DEFAULTS)
+  })
+
   test('unknown flags are refused, help is not a setting', () => {
     expect(() => readSettings(['--sped', '1'], {})).toThrow('--sped')
     expect(readSettings(['--help'], {})).toBeNull()

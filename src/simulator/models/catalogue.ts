@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { Prediction } from '../prediction.ts'
 import { BUILT_IN_MODELS } from './built-in.ts'
@@ -14,6 +15,7 @@ import {
   toPage,
   withStub,
 } from './model.ts'
+import { besideFolder } from './own-files-beside.ts'
 import { asTraining } from './training.ts'
 import { createValidator, type InvalidField, type Validator } from './validate-input.ts'
 
@@ -188,6 +190,9 @@ function readModelFile(path: string): unknown {
 
 function parseModelFile(file: unknown, from: string) {
   const parsed = modelFileSchema.safeParse(file)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    const folder = dirname(from)
+    return { ...parsed.data, models: parsed.data.models.map((model) => besideFolder(model, folder)) }
+  }
   throw new Error(`the models of ${from} are not valid:\n${z.prettifyError(parsed.error)}`)
 }
