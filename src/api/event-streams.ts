@@ -107,6 +107,9 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
   }
 
   return {
+    /** Counts a stream of a tenant; returns a function that ends it. Throws `too_many_streams`. */
+    enter,
+
     ofJob(tenant: string, id: string): ApiResponse {
       const leave = enter(tenant)
       return {

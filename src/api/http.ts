@@ -49,7 +49,8 @@ export interface ProblemResponse {
 export interface ServerEvent {
   id: string
   event: string
-  data: object
+  /** An object is sent as JSON, a text as it is. */
+  data: object | string
 }
 
 /** Starts sending; returns a function that stops it. `send` resolves when the reader has taken the event, or left. `end` closes the stream. */

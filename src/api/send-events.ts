@@ -15,9 +15,13 @@ function jsonOf(data: object): string {
   return text
 }
 
-/** Formats an event. JSON has no line breaks, and ids and names are ours, so user data cannot end a line early. */
+/** JSON has no line breaks, and each line of a text is a field. */
+const linesOf = (data: object | string): string =>
+  (typeof data === 'string' ? data.split(/\r\n|\r|\n/) : [jsonOf(data)]).map((line) => `data: ${line}\n`).join('')
+
+/** Formats an event. Ids and names are ours, so user data cannot end a line early. */
 const format = ({ id, event, data }: ServerEvent): string =>
-  `${id ? `id: ${id}\n` : ''}event: ${event}\ndata: ${jsonOf(data)}\n\n`
+  `${id ? `id: ${id}\n` : ''}event: ${event}\n${linesOf(data)}\n`
 
 /**
  * Writes a server-sent event stream until it ends or the reader disconnects. A source waits until its event was taken

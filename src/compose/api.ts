@@ -215,6 +215,11 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         artifacts,
         tenants: core.tenants,
         signingSecrets,
+        hub,
+        relay: core.relay,
+        reads: reads.of('relay'),
+        enter: streams.enter,
+        log,
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({

@@ -36,6 +36,7 @@ import type { Scope } from '../shared/process/scope.ts'
 import type { Deployment } from '../shared/redis/deployment.ts'
 import type { Generation } from '../shared/redis/generation.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import { createReplicateRelay } from '../shared/replicate/replicate-relay.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import { createWebhookTokens } from '../shared/replicate/rules/webhook-token.ts'
 import type { TenantStore } from '../shared/tenants/ports.ts'
@@ -169,6 +170,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     },
   })
   scope.defer('upstream', upstream.close)
+  const relay = createReplicateRelay({ ...options.replicate, ...timings })
+  scope.defer('relay', relay.close)
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks, delivers })
   const storage = await buildStorage(config, scope)
   const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
@@ -225,6 +228,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     delivers,
     upstream: wrap.upstream(upstream),
+    relay,
     artifacts,
     names: storage.names,
     lostBucket,

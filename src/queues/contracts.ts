@@ -71,7 +71,10 @@ export const ADOPT = 'adopt'
 export const WINDOW = 'window'
 
 /** Priorities in the poll queue, in the order of the read budget: cancels, outputs that expire soon, adoption, other polls. */
-export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<ReadPurpose, number>
+export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<
+  Exclude<ReadPurpose, 'relay'>,
+  number
+>
 
 const MAX_PRIORITY = 2_097_151
 

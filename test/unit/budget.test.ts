@@ -35,7 +35,7 @@ test('each purpose leaves something to those that go before it, and nothing else
         expect(tokens).toBeGreaterThanOrEqual(left[i - 1] ?? 0)
         if (burst >= 5 && i > 0) expect(tokens).toBeGreaterThan(left[i - 1] ?? 0)
       }
-      expect(left.at(-1)).toBeLessThanOrEqual(Math.ceil(burst / 2))
+      expect(leftBy('poll', burst)).toBeLessThanOrEqual(Math.ceil(burst / 2))
     }),
   )
 })

@@ -1,7 +1,7 @@
 import { referenceOf, UPLOAD_ID, uploadPath } from '../../shared/inputs/rules/reference.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import { isSigned, sign, type SigningKeys } from '../../shared/values/signing-keys.ts'
-import { FRONT } from './path.ts'
+import { FRONT, STREAMS, STREAMS_OF_FILES } from './path.ts'
 import { jobIdOf, predictionIdOf } from './prediction-id.ts'
 
 /** Paths that the front shows and recognises. */
@@ -39,8 +39,8 @@ export function createFrontLinks(keys: SigningKeys) {
      */
     stream(job: Pick<JobRecord, 'id' | 'output_shape'>): string {
       const id = predictionIdOf(job.id)
-      const kind = job.output_shape === 'text' || job.output_shape === 'json' ? 'streams' : 'files'
-      return `${FRONT}/${kind}/${id}.${sign(keys, claimOf(id), SIGNATURE_BYTES)}`
+      const kind = job.output_shape === 'text' || job.output_shape === 'json' ? STREAMS : STREAMS_OF_FILES
+      return `${kind}/${id}.${sign(keys, claimOf(id), SIGNATURE_BYTES)}`
     },
 
     /** The id of the job whose stream a token opens; null: it is none of ours. */

@@ -10,9 +10,15 @@ import { fileRoutes } from './files.ts'
 import { createFrontLinks } from './front-links.ts'
 import { createLongOutput } from './long-output.ts'
 import { createPredictionView } from './prediction.ts'
+import { streamRoutes, type StreamRoutesDependencies } from './streams.ts'
+import { createTextFeeds, type TextFeedsOptions } from './text-feeds.ts'
 import { predictionRoutes, type PredictionRoutesDependencies } from './predictions.ts'
 
-export interface FrontDependencies extends Omit<PredictionRoutesDependencies, 'view' | 'longOutputOf'> {
+export interface FrontDependencies
+  extends
+    Omit<PredictionRoutesDependencies, 'view' | 'longOutputOf'>,
+    TextFeedsOptions,
+    Pick<StreamRoutesDependencies, 'hub' | 'enter'> {
   keys: SigningKeys
   lasting: LastingLinks
   keep: DeploymentKeep
@@ -26,9 +32,11 @@ export interface FrontDependencies extends Omit<PredictionRoutesDependencies, 'v
 export function frontRoutes(dependencies: FrontDependencies): Route[] {
   const links = createFrontLinks(dependencies.keys)
   const view = createPredictionView({ ...dependencies, links })
+  const longOutputOf = createLongOutput(dependencies.artifacts)
   return [
-    ...predictionRoutes({ ...dependencies, view, longOutputOf: createLongOutput(dependencies.artifacts) }),
+    ...predictionRoutes({ ...dependencies, view, longOutputOf }),
     ...fileRoutes(dependencies),
+    ...streamRoutes({ ...dependencies, links, view, longOutputOf, feeds: createTextFeeds(dependencies) }),
     ...accountRoutes(dependencies.tenants, dependencies.signingSecrets),
   ]
 }

@@ -80,6 +80,7 @@ export function createReadBudget(options: RedisBudgetOptions): ReadBudget {
     expiring: budgetFor('expiring'),
     adopt: budgetFor('adopt'),
     poll: budgetFor('poll'),
+    relay: budgetFor('relay'),
   } satisfies Record<ReadPurpose, Budget>
   return { of: (purpose) => budgets[purpose] }
 }

@@ -21,13 +21,14 @@ export interface Budget {
 
 /**
  * The purposes of reads from Replicate, most urgent first: a cancel saves money, an output that expires soon would be
- * lost, a search for a lost prediction may decide about another create, and every other poll can wait.
+ * lost, a search for a lost prediction may decide about another create, every other poll can wait, and reads that are passed
+ * on to clients must delay none of these.
  */
-export const READ_PURPOSES = ['cancel', 'expiring', 'adopt', 'poll'] as const
+export const READ_PURPOSES = ['cancel', 'expiring', 'adopt', 'poll', 'relay'] as const
 export type ReadPurpose = (typeof READ_PURPOSES)[number]
 
 /** Share of the burst that a read of each purpose leaves for more urgent reads. */
-const LEAVES: Record<ReadPurpose, number> = { cancel: 0, expiring: 0.1, adopt: 0.3, poll: 0.5 }
+const LEAVES: Record<ReadPurpose, number> = { cancel: 0, expiring: 0.1, adopt: 0.3, poll: 0.5, relay: 0.7 }
 
 /**
  * Tokens that must remain after a read of this purpose has taken one. Without competition each purpose gets the whole

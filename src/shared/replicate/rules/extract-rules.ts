@@ -57,6 +57,9 @@ export const WITH_OUTPUT = object({
   },
 })
 
+/** The address of the stream of a prediction. */
+export const STREAM_URL = object({ urls: object({ stream: { kind: 'whole', bytes: 8 * KB } }) })
+
 export const PAGE = object({
   next: { kind: 'whole', bytes: 8 * KB },
   results: {
