@@ -182,6 +182,7 @@ export function createApp(options: AppOptions): Express {
           share = bodies.enter(principal.tenant)
           const owned: OwnedRequest = { ...asked, principal, bodyDone: share.leave }
           if (route.method === 'POST') owned.body = await readJson(request, { share, idleMs, limits: route.body })
+          if (route.method === 'QUERY') owned.body = await readText(request, { share, idleMs })
           answer = await route.handle(owned)
         }
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
@@ -194,6 +195,11 @@ export function createApp(options: AppOptions): Express {
     }
     if (route.method === 'GET') app.get(path, handle)
     else if (route.method === 'POST') app.post(path, handle)
+    else if (route.method === 'QUERY')
+      app.all(path, (request, response, next) => {
+        if (request.method === 'QUERY') void handle(request, response)
+        else next()
+      })
     else app.delete(path, handle)
   }
   const paths = [...new Set(options.routes.map(({ path }) => path))]
@@ -297,6 +303,16 @@ async function readJson(
   if (body === null)
     throw new ServiceError('body_too_large', `The request body exceeds the limit of ${limits.bytes} bytes.`)
   return body.length === 0 ? undefined : parseScanned(body, scan)
+}
+
+/** Limit of the text of a QUERY, bytes. */
+const MAX_TEXT_BYTES = 4 * 1024
+
+async function readText(request: Request, { share, idleMs }: { share: BodyShare; idleMs: number }): Promise<string> {
+  const body = await readBody(request, { maxBytes: MAX_TEXT_BYTES, idleMs, look: reserveIn(share) })
+  if (body === null)
+    throw new ServiceError('body_too_large', `The request body exceeds the limit of ${MAX_TEXT_BYTES} bytes.`)
+  return body.toString('utf8')
 }
 
 function saysJson(contentType: string): boolean {

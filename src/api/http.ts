@@ -91,6 +91,15 @@ export type Route = RouteBase &
         handle: (request: OwnedRequest) => Promise<ApiResponse>
       }
     | {
+        /** A read with a body: a short text, which is the `body` of the request. */
+        method: 'QUERY'
+        scope: Scope
+        streams?: undefined
+        body?: undefined
+        tokenOpens?: undefined
+        handle: (request: OwnedRequest) => Promise<ApiResponse>
+      }
+    | {
         method: 'POST'
         scope: Scope
         /** The handler reads the body itself. */

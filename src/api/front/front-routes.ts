@@ -2,6 +2,7 @@ import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import type { LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
 import type { SigningSecretStore, TenantStore } from '../../shared/tenants/ports.ts'
 import type { DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
+import type { RelayPort } from '../../shared/replicate/relay-port.ts'
 import type { SigningKeys } from '../../shared/values/signing-keys.ts'
 import type { Route } from '../http.ts'
 import type { Inputs } from '../../shared/inputs/inputs.ts'
@@ -10,6 +11,7 @@ import { fileRoutes } from './files.ts'
 import { createFrontLinks } from './front-links.ts'
 import { createLongOutput } from './long-output.ts'
 import { createPredictionView } from './prediction.ts'
+import { readRoutes, type ReadRoutesDependencies } from './reads.ts'
 import { streamRoutes, type StreamRoutesDependencies } from './streams.ts'
 import { createTextFeeds, type TextFeedsOptions } from './text-feeds.ts'
 import { predictionRoutes, type PredictionRoutesDependencies } from './predictions.ts'
@@ -17,8 +19,10 @@ import { predictionRoutes, type PredictionRoutesDependencies } from './predictio
 export interface FrontDependencies
   extends
     Omit<PredictionRoutesDependencies, 'view' | 'longOutputOf'>,
-    TextFeedsOptions,
+    Omit<ReadRoutesDependencies, 'relay'>,
+    Omit<TextFeedsOptions, 'relay'>,
     Pick<StreamRoutesDependencies, 'hub' | 'enter'> {
+  relay: RelayPort
   keys: SigningKeys
   lasting: LastingLinks
   keep: DeploymentKeep
@@ -37,6 +41,7 @@ export function frontRoutes(dependencies: FrontDependencies): Route[] {
     ...predictionRoutes({ ...dependencies, view, longOutputOf }),
     ...fileRoutes(dependencies),
     ...streamRoutes({ ...dependencies, links, view, longOutputOf, feeds: createTextFeeds(dependencies) }),
+    ...readRoutes(dependencies),
     ...accountRoutes(dependencies.tenants, dependencies.signingSecrets),
   ]
 }
