@@ -18,13 +18,15 @@ const RESTARTED = ['error', { detail: expect.stringContaining('was restarted') a
 async function streamOf(first: JobRecord, options: { last?: string; feeds?: 'none' } = {}) {
   let job: JobRecord | null = first
   let notify = (): void => undefined
+  /** Reads that fail from now on. */
+  let failures = 0
   /** The text of each prediction until now, and who follows it. */
   const texts = new Map<string, string>()
   const followers = new Map<string, () => void>()
   const links = createFrontLinks(keys)
   const left = vi.fn<() => void>()
   const [route] = streamRoutes({
-    store: { read: () => Promise.resolve(job) },
+    store: { read: () => (failures-- > 0 ? Promise.reject(new Error('away')) : Promise.resolve(job)) },
     hub: {
       onJob(_job, listener) {
         notify = listener
@@ -96,6 +98,7 @@ async function streamOf(first: JobRecord, options: { last?: string; feeds?: 'non
       job = next
       notify()
     },
+    fail: (reads: number) => void (failures = reads),
     over: () => waitFor('the end of the stream', () => isOver),
   }
 }
@@ -198,6 +201,22 @@ test.each([
   const rest = await streamOf(job, { last: '1:1' })
   await rest.over()
   expect(rest.sent).toEqual([...events.slice(1), ['done', {}]])
+})
+
+test('a read that fails is repeated', async () => {
+  vi.useFakeTimers()
+  try {
+    const stream = await streamOf(running(1))
+    stream.fail(2)
+    stream.become(succeeded('All of it'))
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(stream.sent).toEqual([
+      ['output', 'All of it'],
+      ['done', {}],
+    ])
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a job that is removed ends a stream', async () => {

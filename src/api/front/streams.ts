@@ -26,6 +26,8 @@ export interface StreamRoutesDependencies {
 
 /** Interval of reads without an event, because one can be lost, ms. */
 const LOOK_MS = 15_000
+/** The same after a read that failed. */
+const LOOK_AGAIN_MS = 1_000
 
 const RESTARTED =
   'The prediction was restarted, and its output began again. Read the output when the prediction is over.'
@@ -69,24 +71,27 @@ export function streamRoutes(dependencies: StreamRoutesDependencies): Route[] {
           const woken = new Promise<void>((resolve) => {
             wake = resolve
           })
-          if (isChanged) {
-            isChanged = false
-            const job = await store.read(id)
-            if (job === null || isGone || (await reader.look(job, () => wake()))) return
-          } else await reader.more()
+          let nextLook = LOOK_MS
+          try {
+            if (isChanged) {
+              isChanged = false
+              const job = await store.read(id)
+              if (job === null || isGone || (await reader.look(job, () => wake()))) return
+            } else await reader.more()
+          } catch (error) {
+            // The official client takes the end of a stream for the end of its prediction.
+            log.debug({ err: error, job: id }, 'a prediction could not be read for its stream; it will be read again')
+            nextLook = LOOK_AGAIN_MS
+          }
           const timer = setTimeout(() => {
             isChanged = true
             wake()
-          }, LOOK_MS)
+          }, nextLook)
           await woken
           clearTimeout(timer)
         }
       }
-      run()
-        .catch((error: unknown) => {
-          log.warn({ err: error, job: id }, 'a stream of a prediction could not be continued')
-        })
-        .finally(end)
+      void run().finally(end)
       return () => {
         isGone = true
         stopListening()
