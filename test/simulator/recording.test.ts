@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import Replicate, { type FileOutput } from 'replicate'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { startRecorder, startReplay, type Simulator, startSimulator } from '../../src/simulator/start-simulator.ts'
+import type { SimulatorRequest } from '../../src/simulator/http/router.ts'
+import { createAddresses } from '../../src/simulator/recording/addresses.ts'
+import { ORIGIN_HEADER } from '../../src/simulator/redirecting-fetch.ts'
 import { scrubJson, scrubText } from '../../src/simulator/recording/scrub.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -101,6 +104,51 @@ test('a file that is no recording is refused with its line', async () => {
   const file = join(tempDir(), 'tape.jsonl')
   writeFileSync(file, `${readFileSync(tape, 'utf8').split('\n')[0]}\n{"request":1}\n`)
   await expect(startReplay({ port: 0, file })).rejects.toThrow('line 2 is no part of a recording')
+})
+
+describe('the addresses of a recorder of Replicate', () => {
+  const origin = 'http://127.0.0.1:4010'
+  const addresses = createAddresses('https://api.replicate.com')
+  const request = (path: string, believed?: string): SimulatorRequest => ({
+    method: 'GET',
+    path,
+    params: {},
+    query: new URLSearchParams(path.includes('files') ? 'a=1' : ''),
+    headers: believed === undefined ? {} : { [ORIGIN_HEADER]: believed },
+    account: '',
+    origin,
+    readBody: () => Promise.resolve(Buffer.alloc(0)),
+  })
+
+  test.each([
+    ['/v1/files', undefined, 'https://api.replicate.com/v1/files?a=1'],
+    ['/_host/pbxt.replicate.delivery/x/out.webp', undefined, 'https://pbxt.replicate.delivery/x/out.webp'],
+    ['/x/out.webp', 'https://replicate.delivery', 'https://replicate.delivery/x/out.webp'],
+    ['/v1/files', 'https://api.replicate.com', 'https://api.replicate.com/v1/files?a=1'],
+    ['/_host/169.254.169.254/latest', undefined, undefined],
+    ['/_host/replicate.delivery:8080/x', undefined, undefined],
+    ['/x', 'https://evil.example', undefined],
+    ['/x', 'http://replicate.delivery', undefined],
+    ['/_host/replicate.delivery.example/x', undefined, undefined],
+  ])('%s asked of %s goes to %s', (path, believed, expected) => {
+    expect(addresses.targetOf(request(path, believed))?.href).toBe(expected)
+  })
+
+  test('stand in for Replicate’s in bodies, and the other way round', () => {
+    const theirs = JSON.stringify({
+      get: 'https://api.replicate.com/v1/predictions/1',
+      stream: 'https://stream-b.replicate.com/v1/x',
+      output: ['https://replicate.delivery/a/out.webp', 'https://replicate.com/p/1', 'https://a.example/'],
+    })
+    const ours = JSON.stringify({
+      get: `${origin}/v1/predictions/1`,
+      stream: `${origin}/_host/stream-b.replicate.com/v1/x`,
+      output: [`${origin}/_host/replicate.delivery/a/out.webp`, 'https://replicate.com/p/1', 'https://a.example/'],
+    })
+    expect(addresses.toLocal(theirs, request('/v1'))).toBe(ours)
+    expect(addresses.toUpstream(ours, request('/v1'))).toBe(theirs)
+    expect(addresses.toLocal(theirs, request('/v1', 'https://api.replicate.com'))).toBe(theirs)
+  })
 })
 
 describe('what is a secret', () => {

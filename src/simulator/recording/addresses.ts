@@ -25,10 +25,11 @@ export function createAddresses(upstream: string): Addresses {
     targetOf({ path, query, headers }) {
       const search = query.size === 0 ? '' : `?${query.toString()}`
       const [, host, rest = ''] = OTHER_HOST.exec(path) ?? []
-      if (host !== undefined) return isReplicateHost(host) ? new URL(`https://${host}${rest}${search}`) : null
+      if (host !== undefined) return replicatesOwn(`https://${host}${rest}${search}`)
       const believed = headers[ORIGIN_HEADER]
-      const isOther = typeof believed === 'string' && believed !== REPLICATE_API && upstream === REPLICATE_API
-      return new URL(`${isOther ? believed : upstream}${path}${search}`)
+      if (typeof believed === 'string' && upstream === REPLICATE_API)
+        return replicatesOwn(`${believed}${path}${search}`)
+      return new URL(`${upstream}${path}${search}`)
     },
     toUpstream(text, { origin }) {
       const own = text.replaceAll(`${origin}/_host/`, 'https://')
@@ -41,6 +42,12 @@ export function createAddresses(upstream: string): Addresses {
         .replaceAll(upstream, request.origin)
     },
   }
+}
+
+/** A recorder is no proxy to anywhere. */
+function replicatesOwn(address: string): URL | null {
+  const url = URL.parse(address)
+  return url?.protocol === 'https:' && isReplicateHost(url.host) ? url : null
 }
 
 /** Whether a body is text in which addresses stand. */
