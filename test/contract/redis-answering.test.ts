@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Redis } from 'ioredis'
 import { startAnswerers } from '../../src/api/front/answerers.ts'
+import { createSentAgain } from '../../src/api/front/sent-again.ts'
+import { ServiceError } from '../../src/shared/errors/service-error.ts'
 import { createRedisAnswering } from '../../src/shared/jobs/indexes/redis-answering.ts'
 import type { Answering } from '../../src/shared/jobs/rules/answering.ts'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import type { AnsweringIndex, DeadAnswerers } from '../../src/shared/jobs/ports.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 let redis: Redis
 let keys: JobKeys
@@ -102,9 +105,50 @@ describe('an equal create', () => {
   })
 })
 
-describe('a process', () => {
-  const log = createLogger({ level: 'fatal', readable: false })
+const log = createLogger({ level: 'fatal', readable: false })
 
+describe('an answer', () => {
+  const ACCEPT_WITHIN = 50
+  const own = create('a', 'p1')
+  const follow = (sent: Promise<boolean>) =>
+    createSentAgain({
+      index,
+      answerers: { own: 'p1', dead: () => Promise.resolve([]), silence: () => null },
+      acceptWithin: ACCEPT_WITHIN,
+      log,
+    }).follow({ sent: () => sent }, own)
+  const noted = (): Promise<Record<string, string>> => redis.hgetall(keys.answering('e'))
+
+  test.each([
+    ['was handed to the socket', true, {}],
+    ['was not', false, { a: '' }],
+  ])('that %s', async (_what, isWhole, left) => {
+    await accept(own)
+    follow(Promise.resolve(isWhole))
+    await waitFor('the answer to be recorded', async () => (await noted())['a'] !== 'p1')
+    expect(await noted()).toEqual(left)
+  })
+
+  test('that is an error of ours leaves the job to the next equal create', async () => {
+    await accept(own)
+    const sent = Promise.withResolvers<boolean>()
+    follow(sent.promise).failed(new Error('the view failed'))
+    sent.resolve(true)
+    await waitFor('the loss to be recorded', async () => (await noted())['a'] === '')
+  })
+
+  test('accept_unknown leaves the job to the next equal create, also when the acceptance takes effect later', async () => {
+    await index.claim(own, { patient: true, dead: NOBODY })
+    const sent = Promise.withResolvers<boolean>()
+    follow(sent.promise).failed(new ServiceError('accept_unknown', 'no response'))
+    sent.resolve(true)
+    await waitFor('the note to be gone', async () => Object.keys(await noted()).length === 0)
+    await accept(own)
+    await waitFor('the loss to be recorded', async () => (await noted())['a'] === '')
+  })
+})
+
+describe('a process', () => {
   test('counts as dead when no such process runs on this machine, and not when it runs, or runs elsewhere', async () => {
     const answerers = await startAnswerers(index, log)
     const [place, pid] = answerers.own.split('.')

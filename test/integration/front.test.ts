@@ -1,6 +1,11 @@
-import Replicate from 'replicate'
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Replicate, { type FileOutput } from 'replicate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createOperator } from '../support/operator.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 /** Replicate's own API in front, with Replicate's own client. */
 
@@ -8,11 +13,20 @@ let service: TestService
 let replicate: Replicate
 
 beforeAll(async () => {
-  service = await startService({ simulator: { speed: 50 } })
+  const presets = tempDir()
+  cpSync(join(import.meta.dirname, '../../presets/story-page.yaml'), join(presets, 'story-page.yaml'))
+  writeFileSync(
+    join(presets, 'poster.yaml'),
+    `name: poster\ntitle: Poster\nmodel: ${SERVED}\nserves: [${SERVED}]\ninput: { overrides: [prompt] }\n` +
+      'schema: { required: [prompt], properties: { prompt: { type: string } } }\nprice: { per_output: 3000, expect: { outputs: 1 } }\n',
+  )
+  service = await startService({ simulator: { speed: 50 }, env: { PRESETS_DIR: presets, TRUST_PROXY: 'loopback' } })
   replicate = new Replicate({ auth: TEST_KEY, baseUrl: `${service.url}/replicate/v1`, useFileOutput: false })
 })
 afterAll(() => service.stop())
 
+const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
+const SERVED = 'black-forest-labs/flux-dev-lora'
 const FLUX = 'black-forest-labs/flux-schnell'
 const front = (
   path: string,
@@ -35,6 +49,21 @@ describe('the official client', () => {
     }
   })
 
+  test('makes file objects where the service is reached by HTTPS, with links of that origin', async () => {
+    // What a proxy with a certificate does.
+    const throughProxy: typeof fetch = (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input)
+      const headers = new Headers(init?.headers)
+      headers.set('x-forwarded-proto', 'https')
+      headers.set('x-forwarded-host', url.host)
+      return fetch(`${service.url}${url.pathname}${url.search}`, { ...init, headers })
+    }
+    const client = new Replicate({ auth: TEST_KEY, baseUrl: 'https://queue.example/replicate/v1', fetch: throughProxy })
+    const [file] = (await client.run(FLUX, { input: { prompt: 'a cat' } })) as [FileOutput]
+    expect(file.url().origin).toBe('https://queue.example')
+    expect((await file.blob()).size).toBeGreaterThan(100)
+  })
+
   test('runs a text model: its output is an array of texts', async () => {
     const output = await replicate.run('google/gemini-3-pro', { input: { prompt: 'a haiku' } })
     expect(output).toEqual([expect.stringMatching(/\w/)])
@@ -47,6 +76,7 @@ describe('the official client', () => {
     expect(created.urls.get).toBe(`${service.url}/replicate/v1/predictions/${created.id}`)
     const ended = await replicate.wait(created, { interval: 50 })
     expect(ended).toMatchObject({ id: created.id, status: 'succeeded', error: null, version: 'hidden' })
+    expect(ended.logs).toMatch(/\w/)
     const job = await service.client.get(`job_${created.id.toUpperCase()}`)
     expect(job).toMatchObject({ status: 'succeeded', model: FLUX })
 
@@ -66,10 +96,50 @@ describe('the official client', () => {
 
   test('four equal runs at once are four predictions', async () => {
     const input = { prompt: 'four times' }
-    const before = (await service.simulator.books()).predictions.length
     await Promise.all([1, 2, 3, 4].map(() => replicate.run(FLUX, { input })))
-    expect((await service.simulator.books()).predictions.length - before).toBe(4)
+    const jobs = (await service.client.list({ limit: 100 })).data.filter(
+      (job) => job.input?.['prompt'] === input.prompt,
+    )
+    expect(new Set(jobs.map(({ prediction_id }) => prediction_id)).size).toBe(4)
   })
+})
+
+describe('programs as products wrote them, with another base URL', () => {
+  test('a run that takes longer than the client waits returns its output', async () => {
+    const options = { input: { prompt: 'slow' }, wait: { mode: 'block', timeout: 1, interval: 50 } } as const
+    expect(await replicate.run('google/gemini-3-pro', options)).toEqual([expect.stringMatching(/\w/)])
+  })
+
+  test('create, then GET until it is over', async () => {
+    const headers = { authorization: `Token ${TEST_KEY}`, 'content-type': 'application/json' }
+    const body = JSON.stringify({ version: HELLO, input: { text: 'you' } })
+    const created = (await (
+      await fetch(`${service.url}/replicate/v1/predictions`, { method: 'POST', headers, body })
+    ).json()) as Body
+    const ended = await waitFor('the prediction to be over', async () => {
+      const now = (await (await fetch(created.urls.get, { headers })).json()) as Body
+      return ['succeeded', 'failed', 'canceled'].includes(now.status) && now
+    })
+    expect(ended).toMatchObject({ status: 'succeeded', output: 'hello you' })
+  })
+})
+
+test('a tenant without credit is refused with 402, also by the name of a model that a preset serves', async () => {
+  const operator = createOperator(service)
+  const tenant = await operator.newTenant()
+  const { key } = await operator.newKey(tenant)
+  await operator.ask(`/v1/admin/tenants/${tenant}/credits`, {
+    body: { kind: 'grant', amount: 1, reason: 'nearly nothing' },
+  })
+  const refused = await front(`/models/${SERVED}/predictions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify({ input: { prompt: 'x' } }),
+  })
+  expect(refused.status).toBe(402)
+  expect(await refused.json()).toMatchObject({ title: 'Insufficient credit', status: 402 })
+  const others = await front('/predictions', { headers: { authorization: `Bearer ${key}` } })
+  expect(await others.json()).toEqual({ next: null, previous: null, results: [] })
 })
 
 describe('errors have the form of Replicate', () => {
@@ -174,6 +244,13 @@ test('headers of a create: metadata, a key, a deadline, and a preference', async
   expect(Date.parse(limited['deadline'] ?? '') - Date.parse(limited['created_at'] ?? '')).toBe(90_000)
 })
 
+test('a prompt of two megabytes is sent and shown whole', async () => {
+  const prompt = 'word '.repeat(400_000)
+  const created = await replicate.predictions.create({ model: 'google/gemini-3-pro', input: { prompt } })
+  expect((await replicate.predictions.get(created.id)).input).toEqual({ prompt })
+  expect((await replicate.wait(created, { interval: 50 })).status).toBe('succeeded')
+})
+
 test('pages go both ways', async () => {
   for (let i = 0; i < 3; i++) await replicate.predictions.create({ model: FLUX, input: { prompt: `page ${i}` } })
   const first = (await (await front('/predictions')).json()) as Page
@@ -187,6 +264,11 @@ test('pages go both ways', async () => {
   expect(back.previous).toBeNull()
   expect(back.next).not.toBeNull()
 })
+
+interface Body {
+  status: string
+  urls: { get: string }
+}
 
 interface Page {
   results: { id: string }[]

@@ -1,4 +1,5 @@
 import type { FrontLinks } from './front-links.ts'
+import { asReplicateOutput } from '../../shared/artifacts/rules/output.ts'
 import { namedFiles, type LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
 import { deadlineOf } from '../../shared/jobs/rules/deadlines.ts'
 import { endsOf, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
@@ -86,9 +87,10 @@ export function createPredictionView({ lasting, links, keep }: PredictionViewOpt
   function outputOf(job: JobRecord, { origin, longOutput }: Shown): Json {
     const found = job.phase === 'running' ? job.partial : (longOutput ?? job.output)
     const urls = urlsOf(job, origin)
-    const output = mapTexts(found, (text) => urls.get(text) ?? text)
-    // The tokens of a text are one piece here.
-    return job.output_shape === 'text' && typeof output === 'string' ? [output] : output
+    return asReplicateOutput(
+      mapTexts(found, (text) => urls.get(text) ?? text),
+      job,
+    )
   }
 
   return (job: JobRecord, shown: Shown): Prediction => {

@@ -6,7 +6,7 @@ import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/rules
 import type { Answering } from '../../shared/jobs/rules/answering.ts'
 import { passes } from '../../shared/jobs/rules/job-filter.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
-import type { JobFinder, JobReader } from '../../shared/jobs/ports.ts'
+import type { InputReader, JobFinder, JobReader } from '../../shared/jobs/ports.ts'
 import { isObject, type Json, type JsonObject } from '../../shared/values/json.ts'
 import type { AcceptJob, AcceptOptions } from '../accept-job.ts'
 import { inRequest } from '../accepting.ts'
@@ -27,7 +27,7 @@ import { jobIdOf } from './prediction-id.ts'
 import type { SentAgain } from './sent-again.ts'
 
 export interface PredictionRoutesDependencies {
-  store: JobReader & JobFinder
+  store: JobReader & InputReader & JobFinder
   lifecycle: Lifecycle
   untilFinal: UntilFinal
   acceptJob: AcceptJob
@@ -87,8 +87,8 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     dependencies
 
   async function show(job: JobRecord, request: OwnedRequest): Promise<Prediction> {
-    const [logs, longOutput] = await Promise.all([logsOf(job), longOutputOf(job)])
-    return view(job, { origin: originOf(request), logs, longOutput })
+    const [logs, longOutput, whole] = await Promise.all([logsOf(job), longOutputOf(job), store.whole(job)])
+    return view(whole, { origin: originOf(request), logs, longOutput })
   }
 
   const findOwned = createFindOwnedJob(store)
@@ -160,8 +160,9 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       : sentAgain.note(sentAgain.entryOf(request, route, { target, asked }), lifecycle.newJobId(), waitMs)
     let followed: ReturnType<SentAgain['follow']> | null = null
     try {
+      if (own) followed = sentAgain.follow(request, own)
       const first = own && (await claimed(own))
-      if (own) followed = sentAgain.follow(request, { entry: own.entry, job: first?.id ?? own.job })
+      if (own && first) followed = sentAgain.follow(request, { entry: own.entry, job: first.id })
       return await answer(request, first ?? (await accept(request, { target, asked, route }, files, own)))
     } catch (error) {
       followed?.failed(error)
@@ -188,7 +189,8 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       body: {
         next: last && hasOlder ? link({ older: last.id }) : null,
         previous: first && hasNewer ? link({ newer: first.id }) : null,
-        results: await Promise.all(jobs.map((job) => show(job, request))),
+        // Without what is kept beside the records: logs, long inputs, long outputs.
+        results: jobs.map((job) => view(job, { origin: originOf(request), logs: '' })),
       },
     }
   }
