@@ -1,8 +1,8 @@
 export interface ServeOptions {
   /** Default 127.0.0.1. */
   host?: string
-  /** 0: any free port. */
-  port: number
+  /** Default 0: any free port. */
+  port?: number
   /** Serves HTTPS, with a certificate that is made at the start: see `Served.ca`. Default false. */
   tls?: boolean
   log?: (line: object) => void

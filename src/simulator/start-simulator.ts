@@ -26,8 +26,8 @@ import type { TestKit } from './test-kit-types.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 
 export interface SimulatorOptions extends ServeOptions {
-  /** Folder of the journal; null: in memory only. */
-  dataDir: string | null
+  /** Folder of the journal. Default null: in memory only. */
+  dataDir?: string | null
   /** Divides run times, nothing else. Default 1. */
   speed?: number
   /** Default 600. */
@@ -75,8 +75,9 @@ export type { Books, BooksRow, SeenRequest, SimulatorScope, Stub, StubHandle } f
 
 const SWEEP_MS = 2000
 
-export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
-  const { dataDir, log = () => undefined } = options
+/** A simulator in this process: in memory and on a free port, unless the options say otherwise. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const { dataDir = null, log = () => undefined } = options
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
   const clock = createClock(options.clock)
   const described = describeModels(options.models)

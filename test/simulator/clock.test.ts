@@ -55,7 +55,7 @@ describe('a simulator whose time a test moves', () => {
   let simulator: Simulator
   let calls: ReturnType<typeof callsTo>
   beforeAll(async () => {
-    simulator = await startSimulator({ port: 0, dataDir: null, seed: 7, clock: 'manual' })
+    simulator = await startSimulator({ seed: 7, clock: 'manual' })
     calls = callsTo(simulator.url)
   })
   afterAll(() => simulator.stop())

@@ -99,7 +99,7 @@ test('what is no model is refused', async () => {
 let upstream: Simulator
 let copy: Simulator
 beforeAll(async () => {
-  upstream = await startSimulator({ port: 0, dataDir: null, speed: 100 })
+  upstream = await startSimulator({ speed: 100 })
   const names = ['black-forest-labs/flux-schnell', 'google/gemini-3-pro', 'replicate/hello-world']
   const { models = [] } = await importModels(names, upstream.apiUrl, 'r8_x')
   const renamed = [...models, await importModel(answer)].map((model) => ({

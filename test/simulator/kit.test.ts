@@ -16,7 +16,7 @@ const DIGITS = 'ab'.repeat(32)
 let simulator: Simulator
 let calls: ReturnType<typeof callsTo>
 beforeAll(async () => {
-  simulator = await startSimulator({ port: 0, dataDir: null, seed: 7, clock: 'manual' })
+  simulator = await startSimulator({ seed: 7, clock: 'manual' })
   calls = callsTo(simulator.url)
 })
 afterEach(() => simulator.reset())
@@ -168,7 +168,7 @@ describe('models as data', () => {
     const folder = tempDir()
     const path = join(folder, 'models.json')
     writeFileSync(path, JSON.stringify({ models }))
-    const start = (): Promise<Simulator> => startSimulator({ port: 0, dataDir: null, speed: 1000, models: path })
+    const start = (): Promise<Simulator> => startSimulator({ speed: 1000, models: path })
     await expect(start()).rejects.toThrow(
       `the model own/files has the file ${join(folder, 'a.png')}, which does not exist`,
     )

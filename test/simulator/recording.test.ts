@@ -42,10 +42,10 @@ let recorded: Record<string, unknown>
 let picture: Buffer
 let upstreamUrl: string
 beforeAll(async () => {
-  const upstream: Simulator = await startSimulator({ port: 0, dataDir: null, speed: 100, seed: 7 })
+  const upstream: Simulator = await startSimulator({ speed: 100, seed: 7 })
   upstreamUrl = upstream.url
   tape = join(tempDir(), 'tape.jsonl')
-  const recorder = await startRecorder({ port: 0, file: tape, upstream: upstream.url, token: TOKEN })
+  const recorder = await startRecorder({ file: tape, upstream: upstream.url, token: TOKEN })
   const replicate = new Replicate({ auth: 'anything', baseUrl: recorder.apiUrl, useFileOutput: false })
   recorded = (await program(replicate)) as typeof recorded
   const ended = recorded['ended'] as { output: string[]; urls: { get: string } }
@@ -70,7 +70,7 @@ const shown = (value: unknown): unknown =>
   )
 
 test('a replay gives the same program the same results, without the upstream', async () => {
-  const replay = await startReplay({ port: 0, file: tape, upstream: upstreamUrl })
+  const replay = await startReplay({ file: tape, upstream: upstreamUrl })
   try {
     const replicate = new Replicate({ auth: 'other', baseUrl: replay.apiUrl, useFileOutput: false })
     const again = (await program(replicate)) as typeof recorded
@@ -103,7 +103,7 @@ test('a recording has no secrets', () => {
 test('a file that is no recording is refused with its line', async () => {
   const file = join(tempDir(), 'tape.jsonl')
   writeFileSync(file, `${readFileSync(tape, 'utf8').split('\n')[0]}\n{"request":1}\n`)
-  await expect(startReplay({ port: 0, file })).rejects.toThrow('line 2 is no part of a recording')
+  await expect(startReplay({ file })).rejects.toThrow('line 2 is no part of a recording')
 })
 
 describe('the addresses of a recorder of Replicate', () => {

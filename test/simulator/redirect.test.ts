@@ -15,8 +15,8 @@ let plain: Simulator
 let secure: Simulator
 beforeAll(async () => {
   ;[plain, secure] = await Promise.all([
-    startSimulator({ port: 0, dataDir: null, speed: 100, seed: 7 }),
-    startSimulator({ port: 0, dataDir: null, speed: 100, seed: 7, tls: true }),
+    startSimulator({ speed: 100, seed: 7 }),
+    startSimulator({ speed: 100, seed: 7, tls: true }),
   ])
 })
 afterAll(async () => {

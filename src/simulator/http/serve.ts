@@ -6,7 +6,7 @@ import { trustingFetch } from '../trusting-fetch.ts'
 import { type Answer, startHttpServer } from './server.ts'
 
 export async function serve(options: ServeOptions, answer: Answer, requests: RequestLog | null): Promise<Served> {
-  const { host = '127.0.0.1', port, tls = false, log = () => undefined } = options
+  const { host = '127.0.0.1', port = 0, tls = false, log = () => undefined } = options
   const certificate = tls ? await makeCertificate(host) : null
   const server = await startHttpServer({ host, port, tls: certificate }, answer, requests, log)
   const trusting = certificate === null ? null : trustingFetch(certificate.ca)
