@@ -88,7 +88,8 @@ export function createLifeCycle(parts: Parts): LifeCycle {
       announceStart(prediction, model, startedAt)
     }
     if (end !== null && end.at <= now) {
-      if (end.status === 'succeeded') announceProgress(prediction, model, run, end.at, 'last')
+      // A moment later: at the end itself rounding may hide the last output.
+      if (end.status === 'succeeded') announceProgress(prediction, model, run, end.at + 1, 'last')
       return finish(prediction, model, end)
     }
     announceProgress(prediction, model, run, now)

@@ -1,5 +1,7 @@
-import { describe, expect, test } from 'vitest'
-import { finished, FLUX, GEMINI, simulatorFor } from './support/simulator.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { startSimulator } from '../../src/simulator/start-simulator.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { callsTo, finished, FLUX, GEMINI, simulatorFor } from './support/simulator.ts'
 import { isOver, webhookReceiver } from './support/webhook-receiver.ts'
 
 /** The answers that the documentation and the recordings give differently, and what clients have stumbled over. */
@@ -22,7 +24,7 @@ describe('a create', () => {
   })
 
   test('that waited too long is shown as starting, by a habit as it is', async () => {
-    const simulator = await simulatorFor({ speed: 20 })
+    const simulator = await simulatorFor({ speed: 1 })
     const run = async () => (await simulator.post(GEMINI, { input: { prompt: 'x' } }, { prefer: 'wait=1' })).body
     const late = await run()
     expect([late.status, late.output, late.started_at]).toEqual(['starting', null, undefined])
@@ -51,17 +53,19 @@ describe('output webhooks', () => {
   })
 
   test('one for each output, by a habit', async () => {
-    const [simulator, receiver] = [
-      await simulatorFor({ habits: { output_webhook_seconds: 0 } }),
-      await webhookReceiver(),
-    ]
-    const { body } = await simulator.post(GEMINI, {
+    const receiver = await webhookReceiver()
+    const habits = { output_webhook_seconds: 0 }
+    const simulator = await startSimulator({ port: 0, dataDir: null, clock: 'manual', habits })
+    onTestFinished(() => simulator.stop())
+    await callsTo(simulator.url).post(GEMINI, {
       input: { prompt: 'bees', max_output_tokens: 20 },
       webhook: receiver.url,
       webhook_events_filter: ['output', 'completed'],
     })
-    await receiver.completed(body.id)
-    expect(receiver.received.filter((one) => !isOver(one)).length).toBeGreaterThan(10)
+    await simulator.clock.advance(121_000)
+    await waitFor('all of them', () => receiver.received.length === 21)
+    const sizes = receiver.received.flatMap((one) => (isOver(one) ? [] : [one.body.output.length]))
+    expect(sizes.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
   })
 })
 
