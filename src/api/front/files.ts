@@ -56,7 +56,7 @@ export function fileRoutes({ inputs, artifacts }: FileRoutesDependencies): Route
     const { principal } = request
     const texts = new Map<string, string>()
     const md5 = createHash('md5')
-    let content: { record: UploadRecord; name: string } | null = null
+    const taken: { content: { record: UploadRecord; name: string } | null } = { content: null }
     async function take({ field, name, mediaType, body }: PartFile): Promise<void> {
       if (field !== 'content') {
         texts.set(field, await textOf(field, body))
@@ -65,24 +65,22 @@ export function fileRoutes({ inputs, artifacts }: FileRoutesDependencies): Route
       const { head, rest } = await peek(body)
       const said = plainType(texts.get('type') ?? mediaType) ?? plainType(mime.getType(name)) ?? typeOfText(head)
       const record = await inputs.upload(principal.tenant, hashed(rest(), md5), said)
-      const before = content
-      content = { record, name }
+      const before = taken.content
+      taken.content = { record, name }
       if (before === null) return
       await inputs.remove(before.record)
       throw wrong('content', 'too_many_files', 'Send one file.')
     }
     try {
       await readMultipart(request, PARTS, take, { most: PARTS, take: (name, value) => texts.set(name, value) })
-      // TypeScript does not see that `take` assigns it.
-      const found = content as { record: UploadRecord; name: string } | null
-      if (found === null) throw wrong('content', 'required', REQUIRED)
-      const about = aboutOf(texts, found.name, md5.digest('hex'))
-      const record = await inputs.describe(found.record.id, about)
+      const { content } = taken
+      if (content === null) throw wrong('content', 'required', REQUIRED)
+      const about = aboutOf(texts, content.name, md5.digest('hex'))
+      const record = await inputs.describe(content.record.id, about)
       if (record === null) throw noFile()
       return { status: 201, body: viewOf(record, originOf(request)) }
     } catch (error) {
-      const found = content as { record: UploadRecord } | null
-      if (found !== null) await inputs.remove(found.record)
+      if (taken.content !== null) await inputs.remove(taken.content.record)
       throw refusal(error)
     }
   }
