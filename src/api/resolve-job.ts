@@ -1,7 +1,7 @@
 import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
 import { namedModel } from '../shared/catalogue/output-shapes.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/rules/policies.ts'
-import { mergeInput, type Preset } from '../shared/catalogue/rules/preset.ts'
+import { mergeInput, versionIdOf, type Preset } from '../shared/catalogue/rules/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
 import type { Config } from '../shared/settings/config.ts'
 import { freezeKeep, resolveKeep, type DeploymentKeep, type OwnKeep } from '../shared/jobs/rules/keep.ts'
@@ -100,14 +100,24 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
   function presetOf({ model, version }: JobRequest): Named | null {
     if (model?.startsWith(PRESET_OWNER))
       return { preset: model.slice(PRESET_OWNER.length), field: 'model', isLenient: true }
-    const preset = model === undefined ? pinnedBy(version) : catalogue.serving(model)
-    return preset && { preset: preset.name, field: model === undefined ? 'version' : 'model', isLenient: true }
+    if (model !== undefined) {
+      const serving = catalogue.serving(model)
+      return serving && { preset: serving.name, field: 'model', isLenient: true }
+    }
+    const preset = pinnedBy(version)
+    if (preset !== null) return { preset: preset.name, field: 'version', isLenient: true }
+    // No preset has this version, so none has this name.
+    return version?.startsWith(PRESET_OWNER)
+      ? { preset: version.slice(PRESET_OWNER.length), field: 'version', isLenient: true }
+      : null
   }
 
-  /** The preset that serves a model and runs this version of it. */
+  /** The preset that has this version id, or serves a model and runs this version of it. */
   function pinnedBy(version: string | undefined): Preset | null {
     if (version === undefined) return null
     const [id, model] = version.split(':').toReversed()
+    const named = catalogue.list().find((preset) => versionIdOf(preset) === id)
+    if (named && (model === undefined || model === PRESET_OWNER + named.name)) return named
     const serving = model === undefined ? null : catalogue.serving(model)
     if (model !== undefined) return serving?.version === id ? serving : null
     return catalogue.list().find((preset) => preset.version === id && preset.serves.length > 0) ?? null

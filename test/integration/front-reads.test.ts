@@ -244,6 +244,12 @@ test('presets are models too, and the only ones where raw models are off', async
   expect((await read('/models/preset/story-page/readme')).body['text']).toMatch(/^# /)
   expect((await read('/models/preset/story-page/examples')).body.results).toEqual([])
 
+  for (const version of [id, `preset/story-page:${id}`]) {
+    const created = await replicate.predictions.create({ version, input: { prompt: 'a fox' } })
+    expect((await service.client.get(`job_${created.id.toUpperCase()}`)).preset).toBe('story-page')
+  }
+  await expect(replicate.predictions.create({ version: `preset/other:${id}`, input: {} })).rejects.toThrow('422')
+
   const env = { RAW_MODELS: 'deny' }
   const closed = await startService({ env })
   try {

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { OutputKind } from '../../shared/artifacts/rules/output-shape.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
-import { submitSchema, type Preset } from '../../shared/catalogue/rules/preset.ts'
+import { submitSchema, versionIdOf, type Preset } from '../../shared/catalogue/rules/preset.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import { FRONT } from './path.ts'
 
@@ -39,10 +38,7 @@ export function createPresetModels(catalogue: Pick<Catalogue, 'list' | 'find' | 
         },
       },
     }
-    const id = createHash('sha256')
-      .update(JSON.stringify([preset.name, openapi_schema]))
-      .digest('hex')
-    return { id, created_at: CREATED_AT, cog_version: null, openapi_schema }
+    return { id: versionIdOf(preset), created_at: CREATED_AT, cog_version: null, openapi_schema }
   }
 
   const modelOf = async (preset: Preset, origin: string): Promise<JsonObject> => ({

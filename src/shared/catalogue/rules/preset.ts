@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { patternProblem } from '../../artifacts/rules/artifact-names.ts'
 import { OUTPUT_KINDS, type OutputKind } from '../../artifacts/rules/output-shape.ts'
@@ -204,6 +205,10 @@ export const unfitValues = ({ input: { fixed } }: Preset, found: readonly FieldE
 export const propertiesOf = (schema: JsonObject): JsonObject => (isObject(schema.properties) ? schema.properties : {})
 const requiredOf = (schema: JsonObject): string[] =>
   Array.isArray(schema.required) ? schema.required.filter((name) => typeof name === 'string') : []
+
+/** Id of what a preset runs, in the form of a version of Replicate's: 64 hexadecimal digits. */
+export const versionIdOf = ({ name, model, version, deployment }: Preset): string =>
+  hash('sha256', JSON.stringify(['preset', name, model, version, deployment]), 'hex')
 
 /**
  * Schema of the input that a submission by this preset takes: the fields that a job may set, with the preset's defaults,
