@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Replicate, { type FileOutput } from 'replicate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createOperator } from '../support/operator.ts'
+import { spawnNode } from '../support/spawn-process.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -102,6 +103,13 @@ describe('the official client', () => {
     )
     expect(new Set(jobs.map(({ prediction_id }) => prediction_id)).size).toBe(4)
   })
+})
+
+test('each section of the README of the official client works', async () => {
+  const program = join(import.meta.dirname, '../clients/programs/replicate-js.mjs')
+  const ran = spawnNode(program, [], { env: { API: `${service.url}/replicate/v1`, TOKEN: TEST_KEY } })
+  const { code } = await ran.exited
+  expect(code, `${ran.stdout}${ran.stderr}`).toBe(0)
 })
 
 describe('programs as products wrote them, with another base URL', () => {

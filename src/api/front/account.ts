@@ -20,8 +20,6 @@ export function accountRoutes(
             type: 'organization',
             username: principal.tenant,
             name: tenant?.title ?? principal.tenant,
-            avatar_url: null,
-            github_url: null,
           },
         }
       },

@@ -35,11 +35,12 @@ export function createFrontLinks(keys: SigningKeys) {
 
     /**
      * Address of the stream of a job, which opens it without credentials. By the path, the official clients know whether
-     * its events are files or text.
+     * its events are files or text. Where the shape of the output is not known, clients get text, which they show as it is.
      */
     stream(job: Pick<JobRecord, 'id' | 'output_shape'>): string {
       const id = predictionIdOf(job.id)
-      const kind = job.output_shape === 'text' || job.output_shape === 'json' ? STREAMS : STREAMS_OF_FILES
+      const { output_shape: shape } = job
+      const kind = shape === 'files' || (shape !== null && typeof shape === 'object') ? STREAMS_OF_FILES : STREAMS
       return `${kind}/${id}.${sign(keys, claimOf(id), SIGNATURE_BYTES)}`
     },
 
