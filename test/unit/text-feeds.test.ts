@@ -8,13 +8,14 @@ import { isStreamHost } from '../../src/shared/replicate/rules/stream-host.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** Feeds whose connections send what they are given. */
-function scene(...connections: (string[] | 'open')[]) {
+function scene(...connections: (string[] | 'open' | 'broken')[]) {
   const opened: AbortSignal[] = []
   const feeds = createTextFeeds({
     relay: {
       streamUrl: () => Promise.resolve('https://stream.replicate.com/v1/streams/x'),
       async *stream(_url, signal): AsyncGenerator<StreamPart> {
         const pieces = connections[opened.push(signal) - 1] ?? 'open'
+        if (pieces === 'broken') throw new Error('broken')
         if (pieces === 'open') {
           yield { kind: 'output', text: 'open' }
           await new Promise((_resolve, reject) => {
@@ -48,7 +49,7 @@ test('readers of one prediction share a connection, which ends with the last of 
 })
 
 test('a new connection begins again, and continues the text however it is cut', async () => {
-  const { feeds } = scene(['a', 'bc'], ['ab', 'cd', 'ef'], ['abcdefgh', 'DONE'])
+  const { feeds } = scene('broken', ['a', 'bc'], 'broken', 'broken', ['ab', 'cd', 'ef'], ['abcdefgh', 'DONE'])
   const feed = feeds.follow('p', () => undefined)
   await waitFor('the whole text', () => feed?.length() === 8)
   expect(Array.from({ length: 10 }, (_, i) => feed?.since(i))).toEqual(
@@ -67,6 +68,15 @@ test('another text and one that is too long are not continued', async () => {
   await waitFor('a long text', () => whole?.length() === 1024 * 1024)
   await turn()
   expect(whole?.length()).toBe(1024 * 1024)
+})
+
+test('after five failures in a row there is no other connection', async () => {
+  const { feeds, opened } = scene(...Array.from({ length: 5 }, () => 'broken' as const), ['never'])
+  const feed = feeds.follow('p', () => undefined)
+  await waitFor('all connections', () => opened.length === 5)
+  await turn()
+  await turn()
+  expect([opened.length, feed?.length()]).toEqual([5, 0])
 })
 
 test('there are at most 200', () => {

@@ -38,7 +38,14 @@ const MAX_LENGTH = 1024 * 1024
 const BUDGET_WAIT_MS = 30_000
 /** Replicate closes a stream after 30 s without an event. */
 const RECONNECTS = 60
+/** Doubled after each failure. */
 const RECONNECT_MS = 500
+const MOST_FAILURES = 5
+
+/** Another connection would not help. */
+class UnfitTextError extends Error {
+  override name = 'UnfitTextError'
+}
 
 /** One connection for each prediction that is followed in this process, shared by all of its readers. */
 export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS }: TextFeedsOptions) {
@@ -57,11 +64,12 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
     for await (const part of relay.stream(url, feed.controller.signal)) {
       if (part.kind === 'done') return true
       const expected = known.slice(at, at + part.text.length)
-      if (!part.text.startsWith(expected)) throw new Error('the stream began with another text')
+      if (!part.text.startsWith(expected)) throw new UnfitTextError('the stream began with another text')
       at += part.text.length
       const text = part.text.slice(expected.length)
       if (text === '') continue
-      if (feed.length + text.length > MAX_LENGTH) throw new Error(`a text of more than ${MAX_LENGTH} characters`)
+      if (feed.length + text.length > MAX_LENGTH)
+        throw new UnfitTextError(`a text of more than ${MAX_LENGTH} characters`)
       append(feed, text)
     }
     return false
@@ -72,9 +80,16 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
     await reads.take(AbortSignal.any([signal, AbortSignal.timeout(BUDGET_WAIT_MS)]))
     const url = await relay.streamUrl(prediction)
     if (url === null) return
-    for (let i = 0; i < RECONNECTS && !signal.aborted; i++) {
-      if (await connect(feed, url)) return
-      await delay(reconnectMs, undefined, { signal })
+    let failures = 0
+    for (let i = 0; i < RECONNECTS; i++) {
+      try {
+        if (await connect(feed, url)) return
+        failures = 0
+      } catch (error) {
+        failures += 1
+        if (signal.aborted || error instanceof UnfitTextError || failures === MOST_FAILURES) throw error
+      }
+      await delay(reconnectMs * 2 ** failures, undefined, { signal })
     }
   }
 
