@@ -29,7 +29,7 @@ export const nameOf = ({ preset, model, deployment, version }: Job): string =>
 
 const TITLE_LENGTH = 60
 
-/** What tells a job from others: the text of its input, else its target. */
+/** What distinguishes a job from others: the text of its input, else its target. */
 export function labelOf(job: Job): string {
   const title = titleOf(job)?.replaceAll(/\s+/g, ' ')
   if (!title) return nameOf(job)

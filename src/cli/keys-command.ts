@@ -88,7 +88,7 @@ interface Given {
   json?: boolean
 }
 
-// Read here: commander takes null from a parser of its own as "no value".
+// Read here: commander takes null from a custom parser as "no value".
 const optionsOf = ({ title, scopes, expires, grace, idempotencyKey }: Given): KeyOptions => ({
   title,
   scopes: scopes?.split(','),

@@ -108,7 +108,7 @@ interface Given {
 /** `default`: null, the deployment's configuration. */
 const orDefault = (text: string | undefined): string | null | undefined => (text === 'default' ? null : text)
 
-// Read here: commander takes null from a parser of its own as "no value".
+// Read here: commander takes null from a custom parser as "no value".
 const optionsOf = (given: Given): TenantOptions => ({
   title: given.title,
   requestsPerMinute: readLimit('requests-per-minute', given.requestsPerMinute),

@@ -8,7 +8,7 @@ import type { SubscribeHandlers } from './options.ts'
 import type { Subscription } from './subscription.ts'
 import type { Batch, Job } from './types.ts'
 
-/** Either `client`, or `token` for a client of its own. */
+/** Either `client`, or `token`, for which a client is created. */
 export interface WatchOptions<T> {
   client?: Client | undefined
   /** Token for this job or batch, from `jobToken` or `batchToken` on your server. */

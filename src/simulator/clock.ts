@@ -48,7 +48,7 @@ export function createClock(kind: ClockKind = 'real'): Clock {
 
   const now = (): number => (isReal ? realNow() : startedAt) + advanced
 
-  /** Sets the timer of Node anew, which an advance has left too long. */
+  /** Sets the timer of Node again, which an advance has left too long. */
   function arm(timer: Waiting): void {
     clearTimeout(timer.native)
     if (!isReal) return

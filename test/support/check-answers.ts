@@ -214,7 +214,7 @@ function problemWith(asked: string, path: string, response: Received): string | 
     if (!operation && media !== 'application/problem+json') return null
     if (!hasBody) return null
     if (operation) return problemBody(text(), ['method_not_allowed'])
-    // Pages and the board have errors of their own.
+    // Pages and the board have other errors.
     return problemBody(text(), path.startsWith('/v1/') ? ['not_found', 'invalid_header'] : null)
   }
   seen++

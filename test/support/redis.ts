@@ -99,7 +99,7 @@ export async function startOwnRedis(options: { extraFlags?: string[]; dataDir?: 
   }
 }
 
-/** A process that has just ended takes no signal; `ended` tells of its end a little later. */
+/** A process that has just ended takes no signal; `ended` resolves a little later. */
 function signalProcess(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)

@@ -18,7 +18,7 @@ import { pointerOf, pointerSegment } from '../values/json-pointer.ts'
 /** Units of the sizes that zod limits; a number has none. */
 const UNITS: Record<string, string> = { string: 'character', array: 'item', object: 'field', file: 'byte' }
 
-/** Texts of formats that the schemas of this service use without a text of their own. */
+/** Texts of formats that the schemas of this service use without setting a text. */
 const FORMATS: Record<string, string> = {
   datetime: 'Expected a time such as 2026-01-31T12:00:00Z.',
   url: 'Expected a URL.',

@@ -182,7 +182,7 @@ function unfoldedOf(hash: readonly string[]): Unfolded | null {
   const known = unfolded.get(hash)
   if (known !== undefined) return known
   const read = unfold((name) => storedField(hash, name))
-  if (read === null) throw new NewerRecordError(`a record of version ${version} in a format of its own`)
+  if (read === null) throw new NewerRecordError(`a record of version ${version} in an unknown format`)
   unfolded.set(hash, read)
   return read
 }
