@@ -16,7 +16,27 @@ const cursorSchema = z.strictObject({
 })
 export type PageCursor = z.output<typeof cursorSchema>
 
-export const cursorText = (cursor: PageCursor): string => Buffer.from(JSON.stringify(cursor)).toString('base64url')
+/**
+ * The links of a page: `list` is the URL of the whole list, `more` whether there are further ones in the direction in which the
+ * page was read.
+ */
+export function linksOf(
+  list: string,
+  { older, newer, ...times }: PageCursor,
+  shown: readonly { id: string }[],
+  more: boolean,
+): { next: string | null; previous: string | null } {
+  const [first, last] = [shown[0], shown.at(-1)]
+  const to = (cursor: PageCursor): string => `${list}?cursor=${cursorText({ ...times, ...cursor })}`
+  const hasOlder = newer !== undefined || more
+  const hasNewer = newer === undefined ? older !== undefined : more
+  return {
+    next: last && hasOlder ? to({ older: last.id }) : null,
+    previous: first && hasNewer ? to({ newer: first.id }) : null,
+  }
+}
+
+const cursorText = (cursor: PageCursor): string => Buffer.from(JSON.stringify(cursor)).toString('base64url')
 
 export function readCursor(text: string): PageCursor {
   try {

@@ -13,7 +13,7 @@ import type { ApiResponse, OwnedRequest, Route, StreamedRequest } from '../http.
 import { readMultipart, type PartFile } from '../read-multipart.ts'
 import { invalidRequest, parseWith } from '../schemas.ts'
 import { serveFile } from '../serve-file.ts'
-import { cursorText, readCursor, type PageCursor } from './cursor.ts'
+import { linksOf, readCursor, type PageCursor } from './cursor.ts'
 import { fileIdOf, uploadIdOf } from './front-links.ts'
 import { originOf } from './origin.ts'
 import { FRONT } from './path.ts'
@@ -105,18 +105,17 @@ export function fileRoutes({ inputs, artifacts }: FileRoutesDependencies): Route
 
   async function list(request: OwnedRequest): Promise<ApiResponse> {
     const { cursor } = parseWith(listQuery, Object.fromEntries(request.query))
-    const { older, newer }: PageCursor = cursor === undefined ? {} : readCursor(cursor)
-    const { uploads, more } = await inputs.list(request.principal.tenant, { older, newer, limit: PAGE })
+    const asked: PageCursor = cursor === undefined ? {} : readCursor(cursor)
+    const { uploads, more } = await inputs.list(request.principal.tenant, {
+      older: asked.older,
+      newer: asked.newer,
+      limit: PAGE,
+    })
     const origin = originOf(request)
-    const link = (to: PageCursor): string => `${origin}${FRONT}/files?cursor=${cursorText(to)}`
-    const [first, last] = [uploads[0], uploads.at(-1)]
-    const hasOlder = newer === undefined ? more : true
-    const hasNewer = newer === undefined ? older !== undefined : more
     return {
       status: 200,
       body: {
-        next: last && hasOlder ? link({ older: last.id }) : null,
-        previous: first && hasNewer ? link({ newer: first.id }) : null,
+        ...linksOf(`${origin}${FRONT}/files`, asked, uploads, more),
         results: uploads.map((record) => viewOf(record, origin)),
       },
     }

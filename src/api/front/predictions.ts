@@ -16,7 +16,7 @@ import type { ResolveCreate } from '../resolve-job.ts'
 import { invalidRequest, jobRequestSchema, neededBody, parseWith } from '../schemas.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
 import type { UntilFinal } from '../until-final.ts'
-import { cursorText, readCursor, type PageCursor } from './cursor.ts'
+import { linksOf, readCursor, type PageCursor } from './cursor.ts'
 import { ownReference } from './front-links.ts'
 import { cancelAfterOf, metadataOf, waitOf } from './headers.ts'
 import { noSuchResource } from './not-served.ts'
@@ -176,19 +176,12 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       query.cursor === undefined
         ? { after: query.created_after, before: query.created_before }
         : readCursor(query.cursor)
-    const { older, newer, after, before } = asked
     const { jobs, more } =
       query.source === 'web' ? { jobs: [], more: false } : await find(request.principal.tenant, asked)
-    const [first, last] = [jobs[0], jobs.at(-1)]
-    const link = (cursor: PageCursor): string =>
-      `${originOf(request)}${FRONT}/predictions?cursor=${cursorText({ after, before, ...cursor })}`
-    const hasOlder = newer === undefined ? more : true
-    const hasNewer = newer === undefined ? older !== undefined : more
     return {
       status: 200,
       body: {
-        next: last && hasOlder ? link({ older: last.id }) : null,
-        previous: first && hasNewer ? link({ newer: first.id }) : null,
+        ...linksOf(`${originOf(request)}${FRONT}/predictions`, asked, jobs, more),
         // Without what is kept beside the records: logs, long inputs, long outputs.
         results: jobs.map((job) => view(job, { origin: originOf(request), logs: '' })),
       },
