@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ModelFile } from '../../src/simulator/models/model.ts'
+import { programsOf } from '../support/guide-programs.ts'
 import { installRecipe } from '../support/install-recipe.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
@@ -43,7 +44,12 @@ beforeAll(async () => {
   symlinkSync(join(home, 'node_modules'), join(folder, 'node_modules'))
   const redirect = join(import.meta.dirname, '../../src/simulator/redirecting-fetch.ts')
   writeFileSync(join(folder, 'simulator.mjs'), `export { redirectingFetch } from '${pathToFileURL(redirect).href}'\n`)
-  mkdirSync(join(folder, 'home'))
+  // The package that the guide takes it from.
+  const published = join(folder, 'guide/node_modules/@genqueue/replicate-simulator')
+  mkdirSync(published, { recursive: true })
+  writeFileSync(join(published, 'package.json'), '{ "exports": { "./fetch": "./fetch.mjs" } }')
+  cpSync(join(folder, 'simulator.mjs'), join(published, 'fetch.mjs'))
+  for (const [file, text] of programsOf('from-replicate')) writeFileSync(join(folder, 'guide', file), text)
   service = await startService({ simulator: { speed: 50, models: MODELS } })
 })
 afterAll(() => service.stop())
@@ -52,6 +58,16 @@ const TARGETS = {
   'the simulator': () => service.simulator.apiUrl,
   "Replicate's API in front": () => `${service.url}/replicate/v1`,
 }
+
+test.each(['run.mjs', 'ai-sdk.mjs', 'langchain.mjs'])('%s of the guide', async (program) => {
+  const ran = spawnNode(join(folder, 'guide', program), [], {
+    cwd: folder,
+    env: { GENQUEUE_URL: service.url, GENQUEUE_API_KEY: TEST_KEY },
+  })
+  const { code } = await ran.exited
+  expect(code, `${ran.stdout}${ran.stderr}`).toBe(0)
+  expect(ran.stdout).toMatch(/http|image|\w{3}/)
+})
 
 describe.each(Object.entries(TARGETS))('with %s', (_target, api) => {
   test.each(['replicate-js', 'ai-sdk', 'mcp', 'langchain', 'llamaindex'])('%s', async (program) => {

@@ -1,7 +1,8 @@
-import { cpSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Replicate, { type FileOutput } from 'replicate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { programsOf } from '../support/guide-programs.ts'
 import { createOperator } from '../support/operator.ts'
 import { spawnNode } from '../support/spawn-process.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
@@ -110,6 +111,18 @@ test('each section of the README of the official client works', async () => {
   const ran = spawnNode(program, [], { env: { API: `${service.url}/replicate/v1`, TOKEN: TEST_KEY } })
   const { code } = await ran.exited
   expect(code, `${ran.stdout}${ran.stderr}`).toBe(0)
+})
+
+test('the program of the guide moves over by the base URL', async () => {
+  const folder = tempDir()
+  mkdirSync(join(folder, 'node_modules'))
+  symlinkSync(join(import.meta.dirname, '../../node_modules/replicate'), join(folder, 'node_modules/replicate'))
+  const file = join(folder, 'run.mjs')
+  writeFileSync(file, programsOf('from-replicate').get('run.mjs') ?? '')
+  const ran = spawnNode(file, [], { env: { GENQUEUE_URL: service.url, GENQUEUE_API_KEY: TEST_KEY } })
+  const { code } = await ran.exited
+  expect(code, ran.stderr).toBe(0)
+  expect(ran.stdout).toContain(`${service.url}/v1/artifacts/`)
 })
 
 describe('programs as products wrote them, with another base URL', () => {

@@ -6,6 +6,7 @@ import { createClient, type Client } from '../../src/client/client.ts'
 import { buildClient } from '../../tools/packaging/build.ts'
 import { stageClient } from '../../tools/packaging/pack.ts'
 import { launchBrowser } from '../support/browser.ts'
+import { programsOf } from '../support/guide-programs.ts'
 import { findFlask, findPython } from '../support/find-python.ts'
 import { freePort } from '../support/free-port.ts'
 import { noisyPicture } from '../support/picture.ts'
@@ -228,14 +229,10 @@ test('training images: a function that keeps nothing', async () => {
   expect((await call('GET', '/sets/bat_01JQ8ZK3V9C4T2M7X5R1B6N0PD'))[0]).toBe(404)
 })
 
-/** Writes the programs of a guide into a folder of the examples: blocks that name the same file make one. */
+/** Writes the programs of a guide into a folder of the examples. */
 function typed(guide: string): string {
   const folder = join(examples, `guide-${guide}`)
-  const files = new Map<string, string>()
-  const text = readFileSync(join(ROOT, 'docs/guides', `${guide}.md`), 'utf8')
-  for (const [, file = '', block = ''] of text.matchAll(/^```\w+ (\S+)\n([^]*?)^```$/gm))
-    files.set(file, (files.get(file) ?? '') + block)
-  for (const [file, block] of files) {
+  for (const [file, block] of programsOf(guide)) {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     writeFileSync(join(folder, file), block)
   }
