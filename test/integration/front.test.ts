@@ -145,6 +145,54 @@ describe('programs as products wrote them, with another base URL', () => {
   })
 })
 
+describe('requests as the clients for other languages send them', () => {
+  const SENT = {
+    // replicate-python 1.0.7: base URL without /v1, httpx.
+    python: { 'user-agent': 'replicate-python/1.0.7', accept: '*/*', 'accept-encoding': 'gzip, deflate' },
+    // replicate-go 0.26.
+    go: { 'user-agent': 'replicate/go', accept: 'application/json' },
+  }
+  test.each(Object.entries(SENT))('%s: creates, waits, reads and cancels', async (_client, headers) => {
+    const send = (method: string, path: string, body?: object, more: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${service.url}/replicate/v1${path}`, {
+        method,
+        headers: { ...headers, authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', ...more },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+    const fields = { version: HELLO, input: { text: 'Alice' }, stream: false }
+    const waited = await send('POST', '/predictions', fields, { prefer: 'wait' })
+    expect([waited.status, await waited.json()]).toMatchObject([201, { status: 'succeeded', output: 'hello Alice' }])
+    const created = (await (await send('POST', `/models/${FLUX}/predictions`, { input: { prompt: 'x' } })).json()) as {
+      id: string
+    }
+    expect((await send('GET', `/predictions/${created.id}`)).status).toBe(200)
+    expect((await send('POST', `/predictions/${created.id}/cancel`)).status).toBe(200)
+    const page = (await (await send('GET', '/predictions')).json()) as Page
+    expect(page.results[0]?.id).toBe(created.id)
+  })
+
+  test('both: upload a file with metadata before or after it', async () => {
+    const metadata = JSON.stringify({ customer: 'acme' })
+    const python = new FormData()
+    python.append('metadata', metadata)
+    python.append('content', new File(['a file'], 'note.txt', { type: 'text/plain' }))
+    const go = new FormData()
+    go.append('content', new File(['a file'], 'note.txt', { type: 'text/plain' }))
+    go.append('metadata', new Blob([metadata], { type: 'application/json' }), 'metadata')
+    for (const body of [python, go]) {
+      const response = await fetch(`${service.url}/replicate/v1/files`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${TEST_KEY}` },
+        body,
+      })
+      expect([response.status, await response.json()]).toMatchObject([
+        201,
+        { name: 'note.txt', content_type: 'text/plain', size: 6, metadata: { customer: 'acme' } },
+      ])
+    }
+  })
+})
+
 test('a tenant without credit is refused with 402, also by the name of a model that a preset serves', async () => {
   const operator = createOperator(service)
   const tenant = await operator.newTenant()
