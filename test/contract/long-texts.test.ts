@@ -134,7 +134,7 @@ describe('a prediction', () => {
       logs: `seed: 42\n${'all work\n'.repeat(2_000_000)} 45%|####`,
       error: `E1001 ${'at line 1\n'.repeat(300_000)}(code: PA)`,
       metrics: { predict_time: 1, text: 'x'.repeat(100_000) },
-      input: { image: 'x'.repeat(3_000_000) },
+      input: { image: 'x'.repeat(30_000_000) },
     })
     const outcome = await upstream.get('p')
     if (outcome.kind !== 'prediction') throw new Error(outcome.kind)
