@@ -44,6 +44,8 @@ export function connectSimulator(url: string): RemoteSimulator {
     apiUrl: `${origin}/v1`,
     fetch: redirectingFetch({ to: origin, fetch: send }),
     async stub({ startSeconds, times, ...stub }, token) {
+      if (typeof stub.output === 'function')
+        throw new TypeError('A stub of a simulator in another process has JSON as its output, not a function.')
       await call('POST', 'stubs', {
         ...stub,
         ...(token === undefined ? {} : { token }),

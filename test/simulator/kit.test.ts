@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Replicate from 'replicate'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { file, type Simulator, startSimulator } from '../../src/simulator/start-simulator.ts'
+import { connectSimulator, file, type Simulator, startSimulator } from '../../src/simulator/start-simulator.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { type Body, callsTo } from './support/simulator.ts'
 
@@ -260,6 +260,11 @@ test('faults are set and shown; unknown ones throw; a reset removes everything',
   simulator.reset()
   expect([simulator.faults(), simulator.requests(), simulator.books().predictions]).toEqual([{}, [], []])
   expect((await calls.call('GET', '/_sim/stubs')).body).toEqual([])
+})
+
+test('a stub of another process has no function, which cannot be sent', async () => {
+  const remote = connectSimulator(simulator.url)
+  await expect(remote.stub({ output: () => 'x' })).rejects.toThrow(/JSON as its output, not a function/)
 })
 
 test('other processes and languages do the same over HTTP', async () => {
