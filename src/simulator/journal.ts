@@ -1,5 +1,6 @@
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { cannot } from './cannot.ts'
 
 /**
  * A file of JSON lines. `append` returns after the write to the operating system, so a line survives kill -9 (not a
@@ -18,7 +19,11 @@ const LONG_BYTES = 32 * 1024 * 1024
 const CHUNK_LENGTH = 1024 * 1024
 
 export function openJournal(folder: string): { journal: Journal; entries: unknown[] } {
-  mkdirSync(folder, { recursive: true })
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    throw cannot(`make the data folder ${folder}`, cause)
+  }
   const path = join(folder, 'journal.jsonl')
   const entries = existsSync(path) ? readEntries(path) : []
   let file = openSync(path, 'a')

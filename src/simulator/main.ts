@@ -1,15 +1,18 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { cannot } from './cannot.ts'
 import { readSettings, type Settings, usage } from './options.ts'
 import type { Served } from './served.ts'
 import type { ModelFile } from './models/model.ts'
 import { REPLICATE_API } from './replicate-hosts.ts'
 import { importModel, importModels, startRecorder, startReplay, startSimulator } from './start-simulator.ts'
 
-/** `npm run simulator -- --port 4010` */
+/** The command `replicate-simulator`, and `npm run simulator` in a checkout. */
 
 const print = (text: string) => void process.stdout.write(`${text}\n`)
+
+type Entry = NonNullable<ModelFile['models']>[number]
 
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2))
@@ -17,7 +20,14 @@ async function main(): Promise<void> {
   if (settings.import !== undefined) return print(JSON.stringify(await imported(settings.import, settings), null, 2))
   const served = await start(settings)
   stopOnSignal(served)
-  if (served.ca !== null) print(trust(served.ca, settings.tls))
+  if (served.ca !== null) {
+    try {
+      print(trust(served.ca, settings.tls))
+    } catch (error) {
+      await served.stop()
+      throw error
+    }
+  }
   print(greeting(served, settings))
 }
 
@@ -27,13 +37,22 @@ async function imported(
   { upstream = REPLICATE_API, token = '' }: Settings,
 ): Promise<ModelFile> {
   const isFile = (source: string): boolean => source.endsWith('.json')
-  const read = sources.filter(isFile).map((path) => importModel(JSON.parse(readFileSync(path, 'utf8'))))
+  const read = sources.filter(isFile).map((path) => importSaved(path))
   const { models = [] } = await importModels(
     sources.filter((source) => !isFile(source)),
     upstream,
     token,
   )
   return { models: [...models, ...(await Promise.all(read))] }
+}
+
+/** @param path a saved answer of the API */
+async function importSaved(path: string): Promise<Entry> {
+  try {
+    return await importModel(JSON.parse(readFileSync(path, 'utf8')))
+  } catch (cause) {
+    throw cannot(`import a model from ${path}`, cause)
+  }
 }
 
 function start({ data, tls, record, replay, upstream, token, ...options }: Settings): Promise<Served> {
@@ -53,7 +72,11 @@ const log = (line: object): void => void process.stderr.write(`${JSON.stringify(
 function trust(ca: string, to: string | true | undefined): string {
   const file =
     typeof to === 'string' ? resolve(to) : join(mkdtempSync(join(tmpdir(), 'replicate-simulator-')), 'ca.pem')
-  writeFileSync(file, ca)
+  try {
+    writeFileSync(file, ca)
+  } catch (cause) {
+    throw cannot(`write the certificate to ${file}`, cause)
+  }
   return [
     ca.trimEnd(),
     `Certificate to trust:         ${file}`,

@@ -117,7 +117,7 @@ const SETTINGS: Record<keyof Settings, Setting> = {
 const variableOf = (flag: string) => `SIMULATOR_${flag.toUpperCase().replaceAll('-', '_')}`
 
 function commandOf(): Command {
-  const command = new Command('npm run simulator --')
+  const command = new Command('replicate-simulator')
     .helpOption(false)
     .exitOverride()
     .configureOutput({
@@ -167,7 +167,7 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
   const seed = number('seed', Number.isSafeInteger)
   const data = text('data')
   const models = text('models')
-  const tls = text('tls')
+  const tls = tlsOf(text('tls'))
   const [record, replay, upstream] = [text('record'), text('replay'), text('upstream')]
   const imports = text('import')?.split(',')
   const token = text('token') ?? (imports === undefined ? undefined : environment['REPLICATE_API_TOKEN'])
@@ -191,8 +191,14 @@ export function readSettings(args: string[], environment: NodeJS.ProcessEnv = pr
     ...(upstream === undefined ? {} : { upstream }),
     ...(token === undefined ? {} : { token }),
     ...(imports === undefined ? {} : { import: imports }),
-    ...(tls === undefined ? {} : { tls: tls === 'true' || tls === '1' ? true : tls }),
+    ...(tls === undefined ? {} : { tls }),
   }
+}
+
+/** A variable can say no, too. */
+function tlsOf(value: string | undefined): string | true | undefined {
+  if (value === 'true' || value === '1') return true
+  return value === 'false' || value === '0' ? undefined : value
 }
 
 const above0 = (value: number) => value > 0

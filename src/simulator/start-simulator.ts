@@ -1,6 +1,7 @@
 import { webhookSecretOf } from './accounts.ts'
 import { openBlobs } from './blobs.ts'
 import { createBudgets } from './budgets.ts'
+import { checkOptions } from './check-options.ts'
 import { type ClockKind, createClock } from './clock.ts'
 import { createExamples } from './examples.ts'
 import { createFaults } from './faults.ts'
@@ -77,6 +78,7 @@ const SWEEP_MS = 2000
 
 /** A simulator in this process: in memory and on a free port, unless the options say otherwise. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  checkOptions(options)
   const { dataDir = null, log = () => undefined } = options
   const { createsPerMinute = 600, readsPerMinute = 3000 } = options
   const clock = createClock(options.clock)

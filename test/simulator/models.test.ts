@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { anyModel, describeModels } from '../../src/simulator/models/catalogue.ts'
 import { startSimulator } from '../../src/simulator/start-simulator.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { type Body, finished, simulatorFor, temporaryFolder, withCalls } from './support/simulator.ts'
@@ -30,6 +31,12 @@ test('models of one name in a file are versions: each runs as itself, the last i
   }
   expect(await run(OLD)).toBe('good day Ann')
   expect(await run(`alice/greeter:${NEW}`)).toBe('hi Ann')
+  const { version: _, ...unnamed } = greeter(OLD, 'x')
+  const { versions: described } = describeModels({ models: [unnamed, unnamed] })
+  const ids = (described.get('alice/greeter') ?? []).map(({ version }) => version)
+  // The id of the first is that of a model with one version: adding a version does not change it.
+  expect(ids).toEqual([anyModel('alice/greeter').version, expect.stringMatching(/^[0-9a-f]{64}$/)])
+  expect(ids[1]).not.toBe(ids[0])
   const twice = [greeter(OLD, 'x'), { ...greeter(OLD, 'y'), name: 'alice/other' }]
   await expect(startSimulator({ port: 0, dataDir: null, models: { models: twice } })).rejects.toThrow(/two models/)
 })

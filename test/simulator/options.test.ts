@@ -1,6 +1,14 @@
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readSettings, usage } from '../../src/simulator/options.ts'
-import { startSimulator } from '../../src/simulator/start-simulator.ts'
+import {
+  importModels,
+  type Simulator,
+  startRecorder,
+  startReplay,
+  startSimulator,
+} from '../../src/simulator/start-simulator.ts'
+import { spawnNode } from '../support/spawn-process.ts'
 
 const DEFAULTS = { port: 4010, host: '127.0.0.1', speed: 1, createsPerMinute: 600, readsPerMinute: 3000, clock: 'real' }
 
@@ -39,6 +47,7 @@ describe('settings', () => {
     expect(readSettings(['--tls', '--port', '0'], {})).toEqual({ ...DEFAULTS, port: 0, tls: true })
     expect(readSettings(['--tls', 'ca.pem'], {})).toEqual({ ...DEFAULTS, tls: 'ca.pem' })
     expect(readSettings([], { SIMULATOR_TLS: '1' })).toEqual({ ...DEFAULTS, tls: true })
+    expect(readSettings([], { SIMULATOR_TLS: '0' })).toEqual(DEFAULTS)
     expect(readSettings([], { SIMULATOR_TLS: '/ca.pem' })).toEqual({ ...DEFAULTS, tls: '/ca.pem' })
   })
 
@@ -57,12 +66,35 @@ describe('settings', () => {
   test('unknown flags are refused, help is not a setting', () => {
     expect(() => readSettings(['--sped', '1'], {})).toThrow('--sped')
     expect(readSettings(['--help'], {})).toBeNull()
+    expect(usage()).toMatch(/^Usage: replicate-simulator \[options\]\n/)
     expect(usage()).toContain('--creates-per-minute')
     expect(usage()).toContain('SIMULATOR_READS_PER_MINUTE')
   })
 
-  test('a missing model file is named', async () => {
-    const start = startSimulator({ port: 0, dataDir: null, models: '/nowhere.json' })
-    await expect(start).rejects.toThrow('cannot read models from /nowhere.json')
+  const NOT_A_SCHEMA = { name: 'acme/x', input_schema: { type: 'strin' }, output: { kind: 'pictures' } }
+  test.each([
+    [{ port: 'x' }, /options of startSimulator are not valid:\n.*expected number, received string\n.*at port$/],
+    [{ speed: 0 }, /expected number to be >0\n.*at speed$/],
+    [{ prot: 1 }, /Unrecognized key: "prot"$/],
+    [{ habits: { nothing: 1 } }, /Unrecognized key: "nothing"\n.*at habits$/],
+    [{ models: '/nowhere.json' }, /^cannot read models from \/nowhere\.json: ENOENT/],
+    [{ models: { models: [NOT_A_SCHEMA] } }, /input_schema\b/],
+    [{ dataDir: import.meta.filename }, /^cannot make the data folder .*options\.test\.ts: EEXIST/],
+  ])('the options %j of a program without types are refused', async (options, message) => {
+    const start: (options: object) => Promise<Simulator> = startSimulator
+    await expect(start(options)).rejects.toThrow(message)
+  })
+
+  test('files that cannot be read or written are named', async () => {
+    await expect(startReplay({ file: '/nowhere/a' })).rejects.toThrow(/^cannot read the recording \/nowhere\/a: ENOENT/)
+    await expect(startRecorder({ file: '/nowhere/a' })).rejects.toThrow(/^cannot write the recording .*: ENOENT/)
+    await expect(importModels(['a/b'], 'http://127.0.0.1:1', '')).rejects.toThrow(/^cannot get .*\/v1\/models\/a\/b: /)
+  })
+
+  test('the command ends when it cannot write the certificate', async () => {
+    const main = join(import.meta.dirname, '../../src/simulator/main.ts')
+    const ran = spawnNode(main, ['--port', '0', '--tls', '/nowhere/ca.pem'])
+    expect(await ran.exited).toMatchObject({ code: 1 })
+    expect(ran.stderr).toMatch(/^simulator: cannot write the certificate to \/nowhere\/ca\.pem: ENOENT/)
   })
 })

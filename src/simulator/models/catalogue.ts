@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { cannot } from '../cannot.ts'
 import type { Prediction } from '../prediction.ts'
 import { BUILT_IN_MODELS } from './built-in.ts'
 import type { Changes, Deployment, ModelPage } from './changes.ts'
@@ -66,7 +67,10 @@ export function describeModels(more?: string | ModelFile): Described {
       const last = rows.at(-1)
       if (last === undefined) continue
       pages.set(name, toPage(last))
-      versions.set(name, rows.map(toModel))
+      versions.set(
+        name,
+        rows.map((row, earlier) => toModel(row, earlier)),
+      )
     }
   }
   const deployments = new Map(files.flatMap((file) => file.deployments.map((one) => [one.name, toDeployment(one)])))
@@ -82,10 +86,18 @@ function check({ pages, versions, deployments }: Described): void {
     if (ids.has(model.version)) throw new Error(`two models have the version ${model.version}`)
     ids.add(model.version)
     // A schema that is none is an error at the start, not at the first create.
-    createValidator(model.inputSchema)
+    checkSchema(model)
   }
   for (const { name, model } of deployments.values()) {
     if (!pages.has(model)) throw new Error(`deployment ${name} names the unknown model ${model}`)
+  }
+}
+
+function checkSchema({ name, inputSchema }: Model): void {
+  try {
+    createValidator(inputSchema)
+  } catch (cause) {
+    throw cannot(`use the input_schema of the model ${name}`, cause)
   }
 }
 
@@ -182,9 +194,7 @@ function readModelFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    throw new Error(`cannot read models from ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    })
+    throw cannot(`read models from ${path}`, cause)
   }
 }
 

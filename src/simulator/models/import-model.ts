@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { cannot } from '../cannot.ts'
 import { drawPicture } from '../pictures/draw-picture.ts'
 import { makeFilm } from '../film/make-film.ts'
 import { silence } from '../film/sound.ts'
@@ -70,7 +71,10 @@ export async function importModel(answer: unknown): Promise<Entry> {
 export async function importModels(names: readonly string[], upstream: string, token: string): Promise<ModelFile> {
   const base = `${upstream.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`
   const models = names.map(async (name) => {
-    const response = await fetch(`${base}/models/${name}`, { headers: { authorization: `Bearer ${token}` } })
+    const address = `${base}/models/${name}`
+    const response = await fetch(address, { headers: { authorization: `Bearer ${token}` } }).catch((cause: unknown) => {
+      throw cannot(`get ${address}`, cause)
+    })
     const text = await response.text()
     if (!response.ok) throw new Error(`${name}: ${response.status} ${text.trim()}`)
     return importModel(JSON.parse(text))

@@ -146,11 +146,13 @@ export interface Model {
   metrics: Record<string, number | string | boolean>
 }
 
-export function toModel(data: z.output<typeof modelSchema>): Model {
+/** @param earlier how many versions of the same name stand before it in the file */
+export function toModel(data: z.output<typeof modelSchema>, earlier = 0): Model {
+  const position = earlier === 0 ? '' : `#${earlier}`
   return {
     name: data.name,
     official: data.official,
-    version: data.version ?? createHash('sha256').update(data.name).digest('hex'),
+    version: data.version ?? createHash('sha256').update(`${data.name}${position}`).digest('hex'),
     createdAt: Date.parse(data.created_at),
     training:
       data.training === undefined

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { z } from 'zod'
+import { cannot } from '../cannot.ts'
 import type { SimulatorRequest } from '../http/router.ts'
 import { scrubJson, scrubText } from './scrub.ts'
 
@@ -30,21 +31,34 @@ const exchangeSchema = z.object({
 export type Exchange = z.output<typeof exchangeSchema>
 
 export function createTape(file: string): (exchange: Exchange) => void {
-  writeFileSync(file, '')
+  try {
+    writeFileSync(file, '')
+  } catch (cause) {
+    throw cannot(`write the recording ${file}`, cause)
+  }
   return (exchange) => appendFileSync(file, `${JSON.stringify(exchange)}\n`)
 }
 
 /** Throws when there is none, or a line is not of its form. */
 export function readTape(file: string): Exchange[] {
-  const lines = readFileSync(file, 'utf8').split('\n')
-  return lines.flatMap((line, i) => {
-    if (line === '') return []
-    try {
-      return [exchangeSchema.parse(JSON.parse(line))]
-    } catch (cause) {
-      throw new Error(`${file}: line ${i + 1} is no part of a recording`, { cause })
-    }
-  })
+  return textOf(file)
+    .split('\n')
+    .flatMap((line, i) => {
+      if (line === '') return []
+      try {
+        return [exchangeSchema.parse(JSON.parse(line))]
+      } catch (cause) {
+        throw new Error(`${file}: line ${i + 1} is no part of a recording`, { cause })
+      }
+    })
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw cannot(`read the recording ${file}`, cause)
+  }
 }
 
 /** A request as it is recorded, and compared. */
