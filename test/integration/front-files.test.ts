@@ -145,7 +145,7 @@ test('fields as curl sends them, and what is refused leaves nothing', async () =
       /metadata/,
       [
         ['content', text, 'a.json'],
-        ['metadata', '{'],
+        ['metadata', `{"a":${'['.repeat(7000)}${']'.repeat(7000)}}`],
       ],
     ],
     [422, /filename/, [['content', text, 'a'.repeat(256)]]],

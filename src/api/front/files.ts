@@ -8,13 +8,14 @@ import { ServiceError } from '../../shared/errors/service-error.ts'
 import { peek } from '../../shared/inputs/bytes.ts'
 import { UploadRefusedError, type Inputs } from '../../shared/inputs/inputs.ts'
 import type { UploadAbout, UploadRecord } from '../../shared/inputs/rules/upload.ts'
-import { isObject, type JsonObject } from '../../shared/values/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import type { ApiResponse, OwnedRequest, Route, StreamedRequest } from '../http.ts'
 import { readMultipart, type PartFile } from '../read-multipart.ts'
 import { invalidRequest, parseWith } from '../schemas.ts'
 import { serveFile } from '../serve-file.ts'
 import { linksOf, readCursor, type PageCursor } from './cursor.ts'
 import { fileIdOf, uploadIdOf } from './front-links.ts'
+import { readJsonObject } from './json-object.ts'
 import { originOf } from './origin.ts'
 import { FRONT } from './path.ts'
 
@@ -176,15 +177,10 @@ function aboutOf(texts: ReadonlyMap<string, string>, fileName: string, md5: stri
 }
 
 function metadataOf(text: string): JsonObject {
-  let metadata: unknown = null
-  try {
-    metadata = JSON.parse(text)
-  } catch {
-    // Refused below.
-  }
-  if (!isObject(metadata) || Buffer.byteLength(text) > MAX_TEXT_BYTES)
+  const read = Buffer.byteLength(text) > MAX_TEXT_BYTES ? null : readJsonObject(text)
+  if (read === null || 'problem' in read)
     throw wrong('metadata', 'invalid_type', `Expected a JSON object of up to ${MAX_TEXT_BYTES} bytes.`)
-  return metadata
+  return read.object
 }
 
 async function textOf(field: string, body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -1,6 +1,7 @@
 import { ServiceError } from '../../shared/errors/service-error.ts'
-import { isObject, type JsonObject } from '../../shared/values/json.ts'
+import type { JsonObject } from '../../shared/values/json.ts'
 import type { OwnedRequest } from '../http.ts'
+import { readJsonObject } from './json-object.ts'
 
 /** Headers of a create, as Replicate defines them, and one of ours. */
 
@@ -31,7 +32,7 @@ export interface WaitPreference {
 /** `Prefer: wait` or `wait=n`, at most 60 seconds, which longer ones become; null for any other preference. */
 export function waitOf({ headers }: Pick<OwnedRequest, 'headers'>): WaitPreference | null {
   for (const part of headers.prefer?.split(',') ?? []) {
-    const match = /^\s*wait\s*(?:=\s*"?([1-9]\d{0,3})"?)?\s*$/.exec(part)
+    const match = /^\s*wait\s*(?:=\s*"?([1-9]\d*)"?)?\s*$/.exec(part)
     if (!match) continue
     const seconds = Math.min(60, Number(match[1] ?? 60))
     return { seconds, applied: match[1] === undefined ? 'wait' : `wait=${seconds}` }
@@ -45,14 +46,9 @@ export function metadataOf({ headers }: Pick<OwnedRequest, 'headers'>): JsonObje
   if (given === undefined) return {}
   const text = headerText(given)
   if (Buffer.byteLength(text) > MAX_METADATA_BYTES) throw wrongMetadata(`is limited to ${MAX_METADATA_BYTES} bytes`)
-  let metadata: unknown
-  try {
-    metadata = JSON.parse(text)
-  } catch (error) {
-    throw wrongMetadata('is not valid JSON', error)
-  }
-  if (!isObject(metadata)) throw wrongMetadata('needs a JSON object')
-  return metadata
+  const read = readJsonObject(text)
+  if ('problem' in read) throw wrongMetadata(read.problem)
+  return read.object
 }
 
 /** Node reads headers as latin1. Some clients send that, others UTF-8. */
@@ -64,5 +60,5 @@ function headerText(given: string): string {
   }
 }
 
-const wrongMetadata = (problem: string, cause?: unknown): ServiceError =>
-  new ServiceError('invalid_header', `Genqueue-Metadata ${problem}.`, { cause })
+const wrongMetadata = (problem: string): ServiceError =>
+  new ServiceError('invalid_header', `Genqueue-Metadata ${problem.replace(/\.$/, '')}.`)
