@@ -309,6 +309,15 @@ test('headers of a create: metadata, a key, a deadline, and a preference', async
   const waited = await create({ prefer: 'wait=1' }, 'soon')
   expect(waited.headers.get('preference-applied')).toBe('wait=1')
   expect((await create({ 'cancel-after': 'soon' }, 'x')).status).toBe(422)
+  for (const text of [
+    '{',
+    '[]',
+    '{"a":1,"a":2}',
+    '{"a":"\\ud800"}',
+    '{"__proto__":{}}',
+    `{"a":${'['.repeat(99)}${']'.repeat(99)}}`,
+  ])
+    expect((await create({ 'genqueue-metadata': text }, 'x')).headers.get('genqueue-error')).toBe('invalid_header')
   const limited = (await (await create({ 'cancel-after': '1m30s' }, 'x')).json()) as Record<string, string>
   expect(Date.parse(limited['deadline'] ?? '') - Date.parse(limited['created_at'] ?? '')).toBe(90_000)
 })
@@ -318,6 +327,25 @@ test('a prompt of two megabytes is sent and shown whole', async () => {
   const created = await replicate.predictions.create({ model: 'google/gemini-3-pro', input: { prompt } })
   expect((await replicate.predictions.get(created.id)).input).toEqual({ prompt })
   expect((await replicate.wait(created, { interval: 50 })).status).toBe('succeeded')
+})
+
+test('a host that cannot be part of a link is refused before there is a job', async () => {
+  const prompt = 'a host with a quotation mark'
+  const body = JSON.stringify({ input: { prompt } })
+  const path = `/models/${FLUX}/predictions`
+  const wrong = { 'x-forwarded-host': 'a"b', 'x-forwarded-proto': 'https' }
+  for (const response of [
+    await front(path, { method: 'POST', headers: wrong, body }),
+    await front('/models', { headers: wrong }),
+  ])
+    expect([response.status, response.headers.get('genqueue-error')]).toEqual([422, 'invalid_header'])
+  const { results } = (await (await front('/predictions')).json()) as { results: { input: { prompt?: string } }[] }
+  expect(results.map(({ input }) => input.prompt)).not.toContain(prompt)
+})
+
+test('a cursor with a time that does not exist is refused', async () => {
+  const cursor = Buffer.from('{"before":1e300}').toString('base64url')
+  expect((await front(`/predictions?cursor=${cursor}`)).status).toBe(404)
 })
 
 test('pages go both ways', async () => {

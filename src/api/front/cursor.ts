@@ -3,6 +3,8 @@ import { ServiceError } from '../../shared/errors/service-error.ts'
 import { UPLOAD_ID } from '../../shared/inputs/rules/reference.ts'
 import { JOB_ID } from '../../shared/jobs/rules/ids.ts'
 
+/** ms, up to the year 9999. */
+const time = z.int().min(-253_402_300_799_999).max(253_402_300_799_999)
 const id = z.union([z.string().regex(JOB_ID), z.string().regex(UPLOAD_ID)])
 
 /** Where a page of predictions or files begins, with the times that the list was asked for. */
@@ -10,9 +12,8 @@ const cursorSchema = z.strictObject({
   /** Only older ones than this, or only newer ones. */
   older: id.optional(),
   newer: id.optional(),
-  /** ms */
-  after: z.number().optional(),
-  before: z.number().optional(),
+  after: time.optional(),
+  before: time.optional(),
 })
 export type PageCursor = z.output<typeof cursorSchema>
 
