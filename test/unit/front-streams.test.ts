@@ -129,6 +129,19 @@ test('a text is sent as it is written, and its rest at the end', async () => {
   expect([stream.followers.size, stream.left.mock.calls.length]).toEqual([0, 1])
 })
 
+test('a text whose line breaks became those of events ends without an error', async () => {
+  const stream = await streamOf(running(1))
+  await waitFor('a follower', () => stream.followers.has('p1'))
+  stream.write('p1', 'Once\nupon')
+  await waitFor('the first lines', () => stream.sent.length === 1)
+  stream.become(succeeded('Once\r\nupon\r\na\rtime'))
+  await stream.over()
+  expect(stream.sent.slice(1)).toEqual([
+    ['output', '\na\ntime'],
+    ['done', {}],
+  ])
+})
+
 test('a prediction that was resubmitted after its text began ends a stream with an error, also when it is resumed', async () => {
   const stream = await streamOf(running(1))
   await waitFor('a follower', () => stream.followers.has('p1'))

@@ -138,7 +138,7 @@ export function streamRoutes(dependencies: StreamRoutesDependencies): Route[] {
       if (status === 'failed') return fail(shown.error ?? '')
       if (job.output_shape === 'text') {
         const [first] = Array.isArray(shown.output) ? shown.output : []
-        const text = typeof first === 'string' ? first : ''
+        const text = typeof first === 'string' ? asEventsHave(first) : ''
         if (at > text.length || feed?.text.begins(text) === false) return fail(RESTARTED)
         if (text.length > at) await output(text.slice(at), text.length)
       } else {
@@ -190,3 +190,6 @@ function itemsOf(output: Json): string[] {
     typeof item === 'string' ? item : JSON.stringify(item),
   )
 }
+
+/** A text as it arrives in events, which know one kind of line break: positions count its characters. */
+const asEventsHave = (text: string): string => text.replaceAll(/\r\n?/g, '\n')
