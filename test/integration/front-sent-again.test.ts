@@ -136,6 +136,42 @@ describe('a create whose answer is lost', () => {
     expect(await jobsWith('cut during')).toHaveLength(1)
   })
 
+  test('and whose job was canceled or deleted since is a new job', async () => {
+    const [url] = fleet.urls
+    const [client] = fleet.clients
+    const [worker] = fleet.workers
+    worker?.signal('SIGSTOP')
+    onTestFinished(() => worker?.signal('SIGCONT'))
+    const proxy = await cuttingProxy(
+      () => 'during',
+      () => url ?? '',
+      async () => (await jobsWith('given up')).length === jobs + 1,
+    )
+    let jobs = 0
+    const create = (base: string, wait: boolean): Promise<{ id: string; status: string }> =>
+      fetch(`${base}/replicate/v1/models/${FLUX}/predictions`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${TEST_KEY}`,
+          'content-type': 'application/json',
+          ...(wait ? { prefer: 'wait' } : {}),
+        },
+        body: JSON.stringify({ input: { prompt: 'given up' } }),
+      }).then((response) => response.json() as Promise<{ id: string; status: string }>)
+    for (const isDeleted of [false, true]) {
+      jobs = (await jobsWith('given up')).length
+      const before = await jobsWith('given up')
+      await expect(create(proxy.url, true)).rejects.toThrow('fetch failed')
+      await waitFor('the lost answer to be recorded', hasLost)
+      const [lost = ''] = (await jobsWith('given up')).filter((id) => !before.includes(id))
+      await client?.cancel(lost)
+      if (isDeleted) await client?.delete(lost)
+      const next = await create(url ?? '', false)
+      expect(next).toMatchObject({ status: 'starting' })
+      expect(`job_${next.id.toUpperCase()}`).not.toBe(lost)
+    }
+  })
+
   test('cannot be recognised after all of it has left the process, except by a key', async () => {
     const proxy = await cuttingProxy((n) => (n % 2 === 0 ? 'after' : null), api)
     await clientOf(proxy.url).predictions.create({ model: FLUX, input: { prompt: 'cut after' } })

@@ -138,16 +138,23 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     }
   }
 
-  /** The job of an equal create whose answer was lost. */
+  /** The job of an equal create whose answer was lost; null: the create is noted. */
   async function claimed(create: Answering): Promise<JobRecord | null> {
-    const job = await sentAgain.claim(create)
-    return job === null ? null : store.read(job)
+    for (;;) {
+      const id = await sentAgain.claim(create)
+      const job = id === null ? null : await store.read(id)
+      if (id === null || (job !== null && job.phase !== 'canceled' && job.stop?.reason !== 'canceled')) return job
+      // It was deleted or canceled since: the client wants another one.
+      await sentAgain.forget(create.entry, id)
+    }
   }
 
   async function create(request: OwnedRequest, route: string, parse: (body: unknown) => [Target, CreateFields]) {
     const files = await takeFiles(request, ['/input'], inputs.limits)
     const [target, fields] = parse(neededBody(request.body))
     if (fields.webhook !== undefined) throw noWebhooks()
+    // Before there is a job: its response has links.
+    originOf(request)
     const asked = {
       input: mapInput(fields.input, ownReference),
       metadata: metadataOf(request),

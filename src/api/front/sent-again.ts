@@ -74,6 +74,9 @@ export function createSentAgain({ index, answerers, acceptWithin, log }: SentAga
       return null
     },
 
+    /** Ends the note of a job that nobody should get any more. */
+    forget: (entry: string, job: string): Promise<void> => index.answered(entry, job),
+
     /** Follows the answer of a noted or claimed create to its end. Call it once, before the answer can end. */
     follow({ sent }: Pick<OwnedRequest, 'sent'>, { entry, job }: Pick<Answering, 'entry' | 'job'>) {
       let isAnswer = true
