@@ -78,13 +78,14 @@ describe('a tarball', () => {
       /^docs\/openapi\.yaml$/,
       /^presets\/[\w-]+\.yaml$/,
       /^THIRD-PARTY-NOTICES\.md$/,
-      /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|(?:bin|cjs|lib)\/.+)$/,
+      /^node_modules\/@genqueue\/replicate-simulator\/(?:LICENSE|README\.md|package\.json|docs\/simulator\.md|(?:bin|cjs|lib)\/.+)$/,
     ],
     '@genqueue/client': [/^(?:esm|cjs)\/([\w-]+)\.(?:js|js\.map|d\.ts)$/, /^cjs\/package\.json$/],
     '@genqueue/replicate-simulator': [
       /^(?:lib|cjs)\/(.+?)(?:\.d\.ts|\.js)$/,
       /^cjs\/package\.json$/,
       /^bin\/(?:replicate-simulator|on-node-24)\.mjs$/,
+      /^docs\/simulator\.md$/,
     ],
   }
   const SOURCES: Record<Name, string> = {

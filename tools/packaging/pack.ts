@@ -56,6 +56,7 @@ function stageSimulator({ service, simulatorCjs }: Build, stage: string): Publis
   const declarationsCjs = declarationsFrom(simulatorCjs, entriesOf(manifest, 'cjs'))
   copy(simulatorCjs, join(stage, 'cjs'), (file) => /\.js(?:on)?$/.test(file) || declarationsCjs.has(file))
   for (const folder of ['lib', 'cjs']) dropMapLinks(join(stage, folder))
+  cpSync(join(ROOT, 'docs/simulator.md'), join(stage, 'docs/simulator.md'))
   return manifest
 }
 
