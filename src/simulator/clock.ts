@@ -122,6 +122,9 @@ export function createClock(kind: ClockKind = 'real'): Clock {
       void Promise.allSettled([work]).then(() => busy.delete(work))
       return work
     },
-    advance: (ms) => (advancing = advancing.then(() => advanceBy(ms))),
+    advance(ms) {
+      if (Number.isFinite(ms) && ms >= 0) return (advancing = advancing.then(() => advanceBy(ms)))
+      return Promise.reject(new RangeError(`The clock advances by milliseconds from 0, not by ${ms}.`))
+    },
   }
 }

@@ -36,6 +36,14 @@ describe('a manual clock', () => {
   })
 })
 
+test.each([-1, Number.NaN, Infinity])('a clock does not advance by %s ms', async (ms) => {
+  const clock = createClock('manual')
+  await expect(clock.advance(ms)).rejects.toThrow(RangeError)
+  const before = clock.now()
+  await clock.advance(5)
+  expect(clock.now()).toBe(before + 5)
+})
+
 test('a real clock advances beyond its timers, and moves on by itself', async () => {
   const clock = createClock()
   let fired = 0
