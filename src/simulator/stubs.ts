@@ -1,9 +1,16 @@
 import { z } from 'zod'
+import { bytesOfDataUri } from './data-uri.ts'
+import { filesIn } from './models/file-output.ts'
 import { logLines, outputSchema, type StubbedRun } from './models/model.ts'
 
 /** What a test wants the next creates to become. */
 
 const NAME = /^[\w.-]+\/[\w.-]+(?::[0-9a-f]{64})?$/i
+
+/** A stub comes over HTTP too: other files than these would read the machine's. */
+const stubbedOutput = z.unknown().refine((output) => filesIn(output).every((file) => bytesOfDataUri(file) !== null), {
+  error: 'expected each file as a data URI: { "$file": "data:image/png;base64,…" }',
+})
 
 export const stubSchema = z
   .strictObject({
@@ -13,7 +20,7 @@ export const stubSchema = z
       .describe('Any model, when it is absent. A model that is not in the catalogue accepts any input.')
       .optional(),
     token: z.string().min(1).describe('Only creates with this token.').optional(),
-    output: z.unknown().optional(),
+    output: stubbedOutput.optional(),
     chunks: z.array(z.string()).optional(),
     error: z.string().min(1).optional(),
     logs: logLines.optional(),
@@ -135,7 +142,13 @@ function planOf({ shown: { stub: data }, outputOf }: Kept, input: Record<string,
     return plan
   }
   try {
-    plan.run.output = outputSchema.parse({ kind: 'json', value: outputOf(input) })
+    const value = outputOf(input)
+    if (value instanceof Promise)
+      throw new TypeError('The output function of a stub returned a promise, not an output.')
+    const parsed = stubbedOutput.safeParse(value)
+    if (!parsed.success)
+      throw new Error(`The output of a stub's function is not valid: ${z.prettifyError(parsed.error)}`)
+    plan.run.output = outputSchema.parse({ kind: 'json', value })
   } catch (cause) {
     plan.error = cause instanceof Error ? cause.message : String(cause)
   }

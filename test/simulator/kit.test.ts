@@ -68,9 +68,27 @@ describe('a stub', () => {
       },
       { status: 'failed', error: 'CUDA out of memory' },
     ],
+    [
+      'no promise',
+      { output: async () => Promise.resolve('late') },
+      { status: 'failed', error: expect.stringMatching(/returned a promise/) as string },
+    ],
+    [
+      'no file of the machine from a function',
+      { output: () => ({ $file: import.meta.filename }) },
+      { status: 'failed', error: expect.stringMatching(/data URI/) as string },
+    ],
   ])('may be %s', async (_, stub, expected) => {
     simulator.stub(stub)
     expect(await ended(FLUX)).toMatchObject(expected)
+  })
+
+  test('never reads files of the machine', async () => {
+    const output = [{ $file: import.meta.filename }]
+    expect(() => simulator.stub({ output })).toThrow(/data URI/)
+    expect((await calls.post('/_sim/stubs', { output })).body).toMatchObject({ status: 422 })
+    simulator.stub({ output: file('') })
+    expect(await (await fetch((await ended(FLUX)).output)).text()).toBe('')
   })
 
   test('has files as outputs, anywhere in them', async () => {
