@@ -141,4 +141,5 @@ test('imported models run, and refuse what the real ones refuse', async () => {
 
 test('an unknown model is named', async () => {
   await expect(importModels(['acme/nothing'], upstream.url, 'r8_x')).rejects.toThrow(/^acme\/nothing: 404 /)
+  await expect(importModels(['acme/nothing'], upstream.url, '')).rejects.toThrow(/ 401 .*REPLICATE_API_TOKEN\)$/)
 })

@@ -76,6 +76,7 @@ export async function importModels(names: readonly string[], upstream: string, t
       throw cannot(`get ${address}`, cause)
     })
     const text = await response.text()
+    if (response.status === 401) throw new Error(`${name}: 401 ${text.trim()} (--token or REPLICATE_API_TOKEN)`)
     if (!response.ok) throw new Error(`${name}: ${response.status} ${text.trim()}`)
     return importModel(JSON.parse(text))
   })
