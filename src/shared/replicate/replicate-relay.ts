@@ -43,6 +43,8 @@ export function createReplicateRelay(options: ReplicateRelayOptions): RelayPort 
         method,
         headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'text/plain; charset=utf-8' }) },
         ...(body === undefined ? {} : { body }),
+        // Passed on to clients, a redirect could show them what only this machine can reach.
+        redirect: 'error',
         dispatcher: agent,
       })
       const chunks: Uint8Array[] = []
