@@ -7,7 +7,7 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   createTimeout: 2500,
   readTimeout: 2000,
   intentSilence: 6000,
-  sweepInterval: 100,
+  sweepInterval: 200,
   dueLease: 1000,
   doorbellLock: 2000,
   doorbellCheck: 1000,
