@@ -1,7 +1,6 @@
 import type { Config } from '../../shared/settings/config.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
-import { ServiceError } from '../../shared/errors/service-error.ts'
-import { isObject, type Json } from '../../shared/values/json.ts'
+import type { Json } from '../../shared/values/json.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { invalidRequest } from '../schemas.ts'
 import { noSuchResource } from './not-served.ts'
@@ -41,25 +40,23 @@ export function readRoutes(dependencies: ReadRoutesDependencies): Route[] {
 
   const isOperator = ({ principal }: OwnedRequest): boolean => principal.scopes.includes('admin')
 
-  function visible({ open, all }: Relayed, request: OwnedRequest): string {
-    const text = isOperator(request) ? all : open
+  function visible(found: Relayed | null, request: OwnedRequest): string {
+    const text = found && (isOperator(request) ? found.all : found.open)
     if (text === null) throw noSuchResource()
     return text
   }
 
-  function answer(found: Relayed, request: OwnedRequest): ApiResponse {
-    const text = visible(found, request)
-    if (found.status !== 200)
-      throw new ServiceError(found.status === 404 ? 'not_found' : 'invalid_request', detailOf(text))
+  async function answer(reading: Promise<Relayed | null>, request: OwnedRequest): Promise<ApiResponse> {
+    const found = await reading
     return {
       status: 200,
-      headers: { 'content-type': `${found.mediaType || 'application/json'}; charset=utf-8` },
-      body: withLinks(text, originOf(request)),
+      headers: { 'content-type': `${found?.mediaType || 'application/json'}; charset=utf-8` },
+      body: withLinks(visible(found, request), originOf(request)),
     }
   }
 
   async function relay(request: OwnedRequest, path: string): Promise<ApiResponse> {
-    return answer(await relayed.read({ method: 'GET', path: path + queryOf(request) }), request)
+    return answer(relayed.read({ method: 'GET', path: path + queryOf(request) }), request)
   }
 
   /** `/owner/name` of the request, which exist as parts of a path. */
@@ -71,9 +68,8 @@ export function readRoutes(dependencies: ReadRoutesDependencies): Route[] {
   /** A part of a model that the caller may see. */
   async function ofModel(request: OwnedRequest, part: string): Promise<ApiResponse> {
     const path = `/models${named(request)}`
-    const model = await relayed.read({ method: 'GET', path })
-    visible(model, request)
-    return model.status === 200 ? relay(request, path + part) : answer(model, request)
+    visible(await relayed.read({ method: 'GET', path }), request)
+    return relay(request, path + part)
   }
 
   const json = (body: Json): ApiResponse => ({ status: 200, body })
@@ -95,7 +91,7 @@ export function readRoutes(dependencies: ReadRoutesDependencies): Route[] {
     const text = typeof request.body === 'string' ? request.body.trim() : ''
     if (text === '') throw needed('')
     if (onlyPresets) return page(await presets.search(text, originOf(request)))
-    return answer(await relayed.read({ method: 'QUERY', path: '/models', body: text }), request)
+    return answer(relayed.read({ method: 'QUERY', path: '/models', body: text }), request)
   }
 
   async function search(request: OwnedRequest): Promise<ApiResponse> {
@@ -212,14 +208,3 @@ function queryOf({ query }: OwnedRequest): string {
 
 const needed = (pointer: string) =>
   invalidRequest([{ pointer, code: 'required', detail: 'Expected words to search for.' }])
-
-/** The `detail` of an error of Replicate's. */
-function detailOf(text: string): string {
-  try {
-    const body: unknown = JSON.parse(text)
-    if (isObject(body) && typeof body.detail === 'string') return body.detail
-  } catch {
-    // Some errors are pages.
-  }
-  return 'The requested resource could not be found.'
-}

@@ -1,13 +1,12 @@
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { json } from '../../shared/jobs/rules/job.ts'
 import type { Budget } from '../../shared/limits/rules/budget.ts'
-import type { Logger } from '../../shared/process/logger.ts'
 import type { RelayPort, RelayRequest, RelayResponse } from '../../shared/replicate/relay-port.ts'
+import { createUpstreamCache } from '../../shared/replicate/upstream-cache.ts'
 import { isObject, type Json, type JsonObject } from '../../shared/values/json.ts'
 
 /** What Replicate responded to a read, as it may be passed on. */
 export interface Relayed {
-  status: number
   mediaType: string
   /** The whole response: for operators. */
   all: string
@@ -19,48 +18,21 @@ export interface RelayedReadsOptions {
   relay: Pick<RelayPort, 'read'>
   /** The least urgent reads. */
   reads: Budget
-  log: Logger
 }
 
-const FRESH_MS = 10 * 60_000
-/** Of something that does not exist: it can appear at any moment. */
-const ABSENT_MS = 15_000
-/** Bytes of all responses that are kept. */
-const MAX_KEPT = 32 * 1024 * 1024
+/** Characters of all responses that are kept. */
+const MAX_KEPT = 16 * 1024 * 1024
 const BUDGET_WAIT_MS = 1_000
 const RETRY_S = 2
 
-interface Entry {
-  relayed: Relayed
-  /** End of its freshness, `performance.now()`. */
-  until: number
-  bytes: number
-}
+/** Reads of models and collections at Replicate with the token of the service, cached. */
+export function createRelayedReads({ relay, reads }: RelayedReadsOptions) {
+  const cache = createUpstreamCache<Relayed>({
+    most: MAX_KEPT,
+    of: ({ all, open }) => all.length + (open === all ? 0 : (open?.length ?? 0)),
+  })
 
-/** Reads of models and collections at Replicate with the token of the service, cached for ten minutes. */
-export function createRelayedReads({ relay, reads, log }: RelayedReadsOptions) {
-  const entries = new Map<string, Entry>()
-  const pending = new Map<string, Promise<Relayed>>()
-  let kept = 0
-
-  function drop(key: string): void {
-    kept -= entries.get(key)?.bytes ?? 0
-    entries.delete(key)
-  }
-
-  function keep(key: string, relayed: Relayed): void {
-    drop(key)
-    const bytes =
-      2 * (relayed.all.length + (relayed.open === relayed.all ? 0 : (relayed.open?.length ?? 0)) + key.length)
-    entries.set(key, { relayed, bytes, until: performance.now() + (relayed.status === 404 ? ABSENT_MS : FRESH_MS) })
-    kept += bytes
-    for (const oldest of entries.keys()) {
-      if (kept <= MAX_KEPT) return
-      drop(oldest)
-    }
-  }
-
-  async function fetch(request: RelayRequest): Promise<Relayed> {
+  async function fetch(request: RelayRequest): Promise<Relayed | null> {
     await reads.take(AbortSignal.timeout(BUDGET_WAIT_MS)).catch((error: unknown) => {
       throw new ServiceError('rate_limited', 'The service has no reads left for this at Replicate.', {
         retryAfter: RETRY_S,
@@ -73,28 +45,13 @@ export function createRelayedReads({ relay, reads, log }: RelayedReadsOptions) {
     return passedOn(response)
   }
 
-  async function refresh(key: string, request: RelayRequest): Promise<Relayed> {
-    const relayed = await fetch(request)
-    if (relayed.status === 200 || relayed.status === 404) keep(key, relayed)
-    return relayed
-  }
-
   return {
-    /** Throws `rate_limited`, or `upstream_unavailable`, when nothing is kept either. */
-    async read(request: RelayRequest): Promise<Relayed> {
-      const key = `${request.method} ${request.path} ${request.body ?? ''}`
-      const entry = entries.get(key)
-      if (entry && entry.until > performance.now()) return entry.relayed
-      const reading = pending.get(key) ?? refresh(key, request).finally(() => pending.delete(key))
-      pending.set(key, reading)
-      try {
-        return await reading
-      } catch (error) {
-        if (entry === undefined) throw error
-        log.debug({ err: error, path: request.path }, 'Replicate could not be read; an older response is passed on')
-        return entry.relayed
-      }
-    },
+    /**
+     * null: there is no such thing. Throws `invalid_request` with what Replicate says of the request, and `rate_limited` or
+     * `upstream_unavailable` when nothing is cached.
+     */
+    read: (request: RelayRequest): Promise<Relayed | null> =>
+      cache.read(`${request.method} ${request.path} ${request.body ?? ''}`, () => fetch(request)),
   }
 }
 
@@ -104,17 +61,27 @@ const unavailable = (cause: unknown): ServiceError =>
     cause,
   })
 
-/** Throws what the client of the service gets where Replicate's error concerns the service itself. */
-function passedOn({ status, mediaType, text, retryAfterMs }: RelayResponse): Relayed {
+/** Throws what the client of the service gets where Replicate responds with an error. */
+function passedOn({ status, mediaType, text, retryAfterMs }: RelayResponse): Relayed | null {
+  if (status === 404) return null
+  if (status === 400 || status === 422) throw new ServiceError('invalid_request', detailOf(text))
   if (status === 429)
     throw new ServiceError('rate_limited', 'Replicate limits the reads of the service.', {
       retryAfter: Math.ceil((retryAfterMs ?? RETRY_S * 1000) / 1000),
     })
-  const isOfClient = status === 400 || status === 404 || status === 422
-  if (status !== 200 && !isOfClient) throw unavailable(new Error(`status ${status}`))
-  const value = mediaType.endsWith('json') ? parsed(text) : undefined
-  if (isOfClient) return { status, mediaType, all: text, open: text }
-  return { status, mediaType, all: text, open: value === undefined ? text : openPart(text, value) }
+  if (status !== 200) throw unavailable(new Error(`status ${status}`))
+  return { mediaType, all: text, open: mediaType.endsWith('json') ? openPart(text, parsed(text)) : text }
+}
+
+/** The `detail` of an error of Replicate's. */
+function detailOf(text: string): string {
+  try {
+    const body: unknown = JSON.parse(text)
+    if (isObject(body) && typeof body.detail === 'string') return body.detail
+  } catch {
+    // Some errors are pages.
+  }
+  return 'Replicate refuses the request.'
 }
 
 function parsed(text: string): Json {

@@ -15,18 +15,39 @@ interface Entry<T> {
   pending: Promise<T | null> | null
 }
 
+/** Limit of all values together, for values of different sizes. */
+export interface CacheWeight<T> {
+  most: number
+  of: (value: T) => number
+}
+
 /**
  * What upstream has under some names, cached for ten minutes; an older entry serves while upstream is unreachable. `fetch`:
  * one read from upstream; null: there is no such thing.
  */
-export function createUpstreamCache<T>() {
+export function createUpstreamCache<T>(weight: CacheWeight<T> = { most: Infinity, of: () => 0 }) {
   const cache = new Map<string, Entry<T>>()
+
+  function dropOldest(): void {
+    const oldest = cache.keys().next()
+    if (!oldest.done) cache.delete(oldest.value)
+  }
+
+  /** Drops the oldest entries until the others are light enough. */
+  function lighten(): void {
+    const weightOf = ({ value }: Entry<T>): number => (value === undefined || value === null ? 0 : weight.of(value))
+    let sum = [...cache.values()].reduce((total, entry) => total + weightOf(entry), 0)
+    for (const [key, entry] of cache) {
+      if (sum <= weight.most) return
+      sum -= weightOf(entry)
+      cache.delete(key)
+    }
+  }
 
   function entryOf(key: string): Entry<T> {
     const cached = cache.get(key)
     if (cached) return cached
-    const oldest = cache.size >= MAX_CACHED ? cache.keys().next() : null
-    if (oldest && !oldest.done) cache.delete(oldest.value)
+    if (cache.size >= MAX_CACHED) dropOldest()
     const entry: Entry<T> = { value: undefined, at: -Infinity, failedAt: -Infinity, pending: null }
     cache.set(key, entry)
     return entry
@@ -38,6 +59,7 @@ export function createUpstreamCache<T>() {
       .then((value) => {
         entry.value = value
         entry.at = Date.now()
+        if (weight.most !== Infinity) lighten()
         return value
       })
       .catch((error: unknown) => {
