@@ -1,6 +1,7 @@
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
 import type { OwnedRequest } from '../http.ts'
+import { MAX_WAIT_S, preferredWait } from '../prefer.ts'
 import { readJsonObject } from './json-object.ts'
 
 /** Headers of a create, as Replicate defines them, and one of ours. */
@@ -30,14 +31,11 @@ export interface WaitPreference {
 }
 
 /** `Prefer: wait` or `wait=n`, at most 60 seconds, which longer ones become; null for any other preference. */
-export function waitOf({ headers }: Pick<OwnedRequest, 'headers'>): WaitPreference | null {
-  for (const part of headers.prefer?.split(',') ?? []) {
-    const match = /^\s*wait\s*(?:=\s*"?([1-9]\d*)"?)?\s*$/.exec(part)
-    if (!match) continue
-    const seconds = Math.min(60, Number(match[1] ?? 60))
-    return { seconds, applied: match[1] === undefined ? 'wait' : `wait=${seconds}` }
-  }
-  return null
+export function waitOf(request: Pick<OwnedRequest, 'headers'>): WaitPreference | null {
+  const wait = preferredWait(request)
+  if (wait === null || wait.seconds < 1) return null
+  const seconds = Math.min(MAX_WAIT_S, wait.seconds)
+  return { seconds, applied: wait.isPlain ? 'wait' : `wait=${seconds}` }
 }
 
 /** `Genqueue-Metadata`: a JSON object of up to 4 kB, which the job has as its `metadata`. */

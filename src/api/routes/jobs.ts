@@ -16,6 +16,7 @@ import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
 import { createOwnedJob, noSuch } from '../owned.ts'
+import { MAX_WAIT_S, preferredWait } from '../prefer.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import {
   eventsQuerySchema,
@@ -98,7 +99,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     scope: IdempotencyScope,
     files?: TakenFiles,
   ): Promise<ApiResponse> {
-    const wait = preferredWait(request)
+    const wait = waitOf(request)
     const { job: accepted, isReplay } = await acceptJob(request, job, scope, { files })
     return answer(request, accepted, wait, isReplay)
   }
@@ -136,7 +137,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       // A repeated request returns its original job, because the preset can have changed since.
       const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
       if (!known) throw error
-      return answer(request, known, preferredWait(request), true)
+      return answer(request, known, waitOf(request), true)
     }
   }
 
@@ -262,15 +263,11 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   ]
 }
 
-/** `Prefer: wait=n`, n 1 to 60; other preferences are ignored, as RFC 7240 requires. */
-function preferredWait(request: OwnedRequest): number | null {
-  for (const part of request.headers.prefer?.split(',') ?? []) {
-    const match = /^\s*wait\s*(?:=\s*"?(\d+)"?)?\s*$/.exec(part)
-    if (!match) continue
-    const seconds = match[1] === undefined ? 60 : Number(match[1])
-    if (seconds < 1 || seconds > 60)
-      throw new ServiceError('invalid_header', 'Prefer: wait=n needs a whole number of seconds, 1 to 60.')
-    return seconds
-  }
-  return null
+/** Throws for a wait out of 1 to 60 seconds. */
+function waitOf(request: OwnedRequest): number | null {
+  const wait = preferredWait(request)
+  if (wait === null) return null
+  if (wait.seconds < 1 || wait.seconds > MAX_WAIT_S)
+    throw new ServiceError('invalid_header', `Prefer: wait=n needs a whole number of seconds, 1 to ${MAX_WAIT_S}.`)
+  return wait.seconds
 }
