@@ -1,8 +1,8 @@
-import { referenceOf, UPLOAD_ID, uploadPath } from '../../shared/inputs/rules/reference.ts'
+import { referenceOf, uploadPath } from '../../shared/inputs/rules/reference.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
-import { isSigned, sign, type SigningKeys } from '../../shared/values/signing-keys.ts'
+import { isSignedNow, sign, type SigningKeys } from '../../shared/values/signing-keys.ts'
 import { FRONT, STREAMS, STREAMS_OF_FILES } from './path.ts'
-import { jobIdOf, predictionIdOf } from './prediction-id.ts'
+import { fileIdOf, jobIdOf, predictionIdOf, uploadIdOf } from './ids.ts'
 
 /** Paths that the front shows and recognises. */
 
@@ -10,15 +10,6 @@ const SIGNATURE_BYTES = 16
 const TOKEN = /^([0-9a-hjkmnp-tv-z]{26})\.([A-Za-z0-9_-]{22})$/
 /** Any origin: a proxy or another name of this service may have made the link. */
 const OWN_FILE = /^https?:\/\/[^/]+\/replicate\/v1\/files\/([0-9a-hjkmnp-tv-z]{26})$/
-
-/** The id of a file in Replicate's API, of one of our uploads. */
-export const fileIdOf = (upload: string): string => upload.slice('upl_'.length).toLowerCase()
-
-/** null: no upload has this id. */
-export function uploadIdOf(file: string): string | null {
-  const id = `upl_${file.toUpperCase()}`
-  return file === file.toLowerCase() && UPLOAD_ID.test(id) ? id : null
-}
 
 /** The reference of our uploads that a URL of a file here names, under any origin; any other text unchanged. */
 export function ownReference(text: string): string {
@@ -48,13 +39,7 @@ export function createFrontLinks(keys: SigningKeys) {
     async readStream(token: string): Promise<string | null> {
       const [, id = '', signature = ''] = TOKEN.exec(token) ?? []
       const job = jobIdOf(id)
-      if (job === null) return null
-      const isOurs = (): boolean => isSigned(keys, claimOf(id), SIGNATURE_BYTES, signature)
-      if (!isOurs()) {
-        await keys.refresh()
-        if (!isOurs()) return null
-      }
-      return job
+      return job !== null && (await isSignedNow(keys, claimOf(id), SIGNATURE_BYTES, signature)) ? job : null
     },
 
     /** Path of a file that a text of an input names; null: it names none. */

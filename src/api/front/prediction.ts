@@ -6,7 +6,7 @@ import { endsOf, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
 import type { Json, JsonObject } from '../../shared/values/json.ts'
 import { mapTexts } from '../../shared/inputs/rules/reference.ts'
-import { predictionIdOf } from './prediction-id.ts'
+import { predictionIdOf } from './ids.ts'
 
 /** Statuses of Replicate's predictions that we show: never `aborted`, which its own clients do not know. */
 export type PredictionStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled'

@@ -23,7 +23,7 @@ import { noSuchResource } from './not-served.ts'
 import { originOf } from './origin.ts'
 import { FRONT } from './path.ts'
 import type { Prediction, PredictionView } from './prediction.ts'
-import { jobIdOf } from './prediction-id.ts'
+import { jobIdOf } from './ids.ts'
 import type { SentAgain } from './sent-again.ts'
 
 export interface PredictionRoutesDependencies {

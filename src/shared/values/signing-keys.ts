@@ -37,6 +37,13 @@ const signatureOf = (key: Buffer, text: string, bytes: number): string =>
 /** First `bytes` of the HMAC-SHA256 of a text, base64url. */
 export const sign = (keys: SigningKeys, text: string, bytes: number): string => signatureOf(keys.maker(), text, bytes)
 
+/** Whether one of the valid keys made this signature, also a newer key than are known. Throws when the keys cannot be read. */
+export async function isSignedNow(keys: SigningKeys, text: string, bytes: number, signature: string): Promise<boolean> {
+  if (isSigned(keys, text, bytes, signature)) return true
+  await keys.refresh()
+  return isSigned(keys, text, bytes, signature)
+}
+
 /** Whether one of the valid keys made this signature. */
 export function isSigned(keys: SigningKeys, text: string, bytes: number, signature: string): boolean {
   const given = Buffer.from(signature)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { ArtifactRecord, JobRecord } from '../../jobs/rules/job.ts'
 import { fileNameOf } from './file-names.ts'
-import { isSigned, sign, type SigningKeys } from '../../values/signing-keys.ts'
+import { isSignedNow, sign, type SigningKeys } from '../../values/signing-keys.ts'
 
 /** Content of a lasting link: everything that is needed to serve its file without a record. */
 export interface LinkedFile {
@@ -69,11 +69,8 @@ export function createLastingLinks(keys: SigningKeys) {
 
     /** Verifies a link; null when its signature is invalid. Throws when the keys cannot be read. */
     async read(id: string, part: string, file: string, signature: string): Promise<LinkedFile | null> {
-      const isOurs = (): boolean => isSigned(keys, claimOf(pathOf(id, part), file), SIGNATURE_BYTES, signature)
-      if (!isOurs()) {
-        await keys.refresh()
-        if (!isOurs()) return null
-      }
+      const claim = claimOf(pathOf(id, part), file)
+      if (!(await isSignedNow(keys, claim, SIGNATURE_BYTES, signature))) return null
       return fileSchema.parse(JSON.parse(Buffer.from(file, 'base64url').toString()))
     },
   }
