@@ -1,5 +1,5 @@
 import type { Catalogue, InputSchema } from '../shared/catalogue/catalogue.ts'
-import { namedModel } from '../shared/catalogue/output-shapes.ts'
+import { namedModel } from '../shared/catalogue/rules/named-model.ts'
 import { POLICY_NAMES, RAW_POLICIES, subscribed, type Policies } from '../shared/catalogue/rules/policies.ts'
 import { mergeInput, versionIdOf, type Preset } from '../shared/catalogue/rules/preset.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'

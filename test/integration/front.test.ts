@@ -141,7 +141,7 @@ describe('programs as products wrote them, with another base URL', () => {
       const now = (await (await fetch(created.urls.get, { headers })).json()) as Body
       return ['succeeded', 'failed', 'canceled'].includes(now.status) && now
     })
-    expect(ended).toMatchObject({ status: 'succeeded', output: 'hello you' })
+    expect(ended).toMatchObject({ status: 'succeeded', output: 'hello you', model: 'replicate/hello-world' })
   })
 })
 

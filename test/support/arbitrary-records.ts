@@ -87,6 +87,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     retry_of: orNull(word),
     output: json,
     resolved_version: orNull(word),
+    resolved_model: orNull(word),
     seed: orNull(whole),
     input_sha256: orNull(word),
     artifacts: fc.array(

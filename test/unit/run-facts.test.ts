@@ -34,6 +34,15 @@ test('the model and version come from the prediction', () => {
   expect(runFacts(job, prediction('failed', { version: 'hidden' }))).toEqual({ resolved_version: 'hidden', seed: 3 })
 })
 
+test('the model of a bare version comes from the prediction too', () => {
+  const bare = jobRecord('running', { model: null, version: VERSION, input: { seed: 3 } })
+  const reported = { version: VERSION, model: 'owner/name' }
+  expect(runFacts(bare, prediction('succeeded', reported))).toMatchObject({ resolved_model: 'owner/name' })
+  for (const known of [{ version: `a/b:${VERSION}` }, { version: null, deployment: 'a/b' }])
+    expect(runFacts({ ...bare, ...known }, prediction('succeeded', reported))).not.toHaveProperty('resolved_model')
+  expect(runFacts(bare, prediction('succeeded', { model: 'no name' }))).not.toHaveProperty('resolved_model')
+})
+
 describe('once more, pinned,', () => {
   const job = (changes: Parameters<typeof jobRecord>[1]) =>
     jobRecord('succeeded', { input: { prompt: 'x' }, ...changes })

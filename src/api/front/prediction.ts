@@ -1,6 +1,7 @@
 import type { FrontLinks } from './front-links.ts'
 import { asReplicateOutput } from '../../shared/artifacts/rules/output.ts'
 import { namedFiles, type LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
+import { namedModel } from '../../shared/catalogue/rules/named-model.ts'
 import { deadlineOf } from '../../shared/jobs/rules/deadlines.ts'
 import { endsOf, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
@@ -67,10 +68,8 @@ function versionOf({ resolved_version, version }: Pick<JobRecord, 'resolved_vers
   return resolved_version ?? version?.replace(/^.*:/, '') ?? 'hidden'
 }
 
-function modelOf({ model, version, deployment, preset }: JobRecord): string {
-  const named = version?.includes(':') ? version.replace(/:.*$/, '') : null
-  return model ?? named ?? deployment ?? (preset === null ? '' : `preset/${preset}`)
-}
+/** '' until a bare version has completed: only Replicate knows its model. */
+const modelOf = (job: JobRecord): string => namedModel(job)?.[0] ?? job.deployment ?? job.resolved_model ?? ''
 
 /** The view of a job as a prediction of Replicate's. */
 export function createPredictionView({ lasting, links, keep }: PredictionViewOptions) {

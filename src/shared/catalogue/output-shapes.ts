@@ -1,20 +1,11 @@
 import { compileOutputShape, type OutputShape } from '../artifacts/rules/output-shape.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
+import { namedModel } from './rules/named-model.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
 import type { UpstreamModel } from '../replicate/prediction-port.ts'
 
 /** Meaning of a model's outputs by its Output schema; null when it is unknown or not available in time. */
 export type OutputShapes = (target: Pick<JobRecord, 'model' | 'version'>) => Promise<OutputShape | null>
-
-/** Model name and version of a job; null for a bare version or a deployment, which do not name their model. */
-export function namedModel({
-  model,
-  version,
-}: Pick<JobRecord, 'model' | 'version'>): [name: string, version: string | null] | null {
-  if (model !== null) return [model, null]
-  const [name, id] = version?.split(':') ?? []
-  return name !== undefined && id !== undefined ? [name, id] : null
-}
 
 /** `withinMs`: longest wait for a schema that is not cached yet, ms. */
 export function createOutputShapes(models: Pick<ModelCatalogue, 'quickly'>, withinMs: number): OutputShapes {

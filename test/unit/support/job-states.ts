@@ -95,6 +95,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   charge_canceled: false,
   estimate: 0,
   resolved_version: null,
+  resolved_model: null,
   seed: null,
   input_sha256: null,
   captured: null,

@@ -297,6 +297,8 @@ export const JOB_FIELDS = {
   }),
   /** The version that ran, as reported by upstream at completion: `hidden` for official models. */
   resolved_version: field(textOrNull, { in: 'result', absent: null }),
+  /** The model that ran, as reported by upstream at completion, for a job of a bare version; null: its target names it. */
+  resolved_model: field(textOrNull, { in: 'result', absent: null }),
   /** Seed from the input, or as reported by the model. */
   seed: field(numberOrNull, { in: 'result', absent: null }),
   /** SHA-256 of the canonical JSON of an input that is kept beside the record, or was removed by retention. */

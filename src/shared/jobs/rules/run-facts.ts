@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { namedModel } from '../../catalogue/rules/named-model.ts'
 import { canonicalJson } from '../../values/canonical-json.ts'
 import { isObject, type Json, type JsonObject } from '../../values/json.ts'
 import type { Prediction } from '../../replicate/rules/prediction.ts'
@@ -24,10 +25,23 @@ export function seedOf(input: JsonObject | null, { metrics, logs, output }: Pred
   )
 }
 
-export const runFacts = (job: JobRecord, prediction: Prediction): Pick<JobRecord, 'resolved_version' | 'seed'> => ({
-  resolved_version: prediction.version ?? null,
-  seed: seedOf(job.input, prediction),
-})
+const MODEL = /^[^/\s]{1,100}\/[^/\s]{1,100}$/
+
+/** Only a bare version does not say which model it is of. */
+const modelOf = (job: JobRecord, { model }: Prediction): string | null =>
+  namedModel(job) === null && job.deployment === null && model && MODEL.test(model) ? model : null
+
+export const runFacts = (
+  job: JobRecord,
+  prediction: Prediction,
+): Pick<JobRecord, 'resolved_version' | 'seed'> & Partial<Pick<JobRecord, 'resolved_model'>> => {
+  const model = modelOf(job, prediction)
+  return {
+    resolved_version: prediction.version ?? null,
+    ...(model === null ? {} : { resolved_model: model }),
+    seed: seedOf(job.input, prediction),
+  }
+}
 
 const VERSION = /^[0-9a-f]{64}$/
 
