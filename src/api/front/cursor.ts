@@ -18,23 +18,23 @@ const cursorSchema = z.strictObject({
 export type PageCursor = z.output<typeof cursorSchema>
 
 /**
- * The links of a page: `list` is the URL of the whole list, `more` whether there are further ones in the direction in which the
- * page was read.
+ * The links of a page, whose rows are newest first. `list`: the URL of the whole list. `next`: the id after which the list
+ * continues in the direction in which the page was read; null: there are no more.
  */
 export function linksOf(
   list: string,
   { older, newer, ...times }: PageCursor,
   shown: readonly { id: string }[],
-  more: boolean,
+  next: string | null,
 ): { next: string | null; previous: string | null } {
   const [first, last] = [shown[0], shown.at(-1)]
   const to = (cursor: PageCursor): string => `${list}?cursor=${cursorText({ ...times, ...cursor })}`
-  const hasOlder = newer !== undefined || more
-  const hasNewer = newer === undefined ? older !== undefined : more
-  return {
-    next: last && hasOlder ? to({ older: last.id }) : null,
-    previous: first && hasNewer ? to({ newer: first.id }) : null,
-  }
+  if (newer === undefined)
+    return {
+      next: next === null ? null : to({ older: next }),
+      previous: older !== undefined && first ? to({ newer: first.id }) : null,
+    }
+  return { next: last ? to({ older: last.id }) : null, previous: next === null ? null : to({ newer: next }) }
 }
 
 const cursorText = (cursor: PageCursor): string => Buffer.from(JSON.stringify(cursor)).toString('base64url')

@@ -112,11 +112,13 @@ export function fileRoutes({ inputs, artifacts }: FileRoutesDependencies): Route
       newer: asked.newer,
       limit: PAGE,
     })
+    const edge = asked.newer === undefined ? uploads.at(-1) : uploads[0]
+    const next = more ? (edge?.id ?? null) : null
     const origin = originOf(request)
     return {
       status: 200,
       body: {
-        ...linksOf(`${origin}${FRONT}/files`, asked, uploads, more),
+        ...linksOf(`${origin}${FRONT}/files`, asked, uploads, next),
         results: uploads.map((record) => viewOf(record, origin)),
       },
     }

@@ -14,6 +14,7 @@ import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createFindOwnedJob } from '../owned.ts'
 import type { ResolveCreate } from '../resolve-job.ts'
 import { invalidRequest, jobRequestSchema, neededBody, parseWith } from '../schemas.ts'
+import { searchJobs } from '../search-jobs.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
 import type { UntilFinal } from '../until-final.ts'
 import { linksOf, readCursor, type PageCursor } from './cursor.ts'
@@ -42,8 +43,6 @@ export interface PredictionRoutesDependencies {
 }
 
 const PAGE = 100
-/** Reads for one page, because a filter may pass none of what one read finds. */
-const READS = 5
 /** Seconds for which a run may take, as at Replicate. */
 const TIMEOUT_S = 1800
 
@@ -183,37 +182,28 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
       query.cursor === undefined
         ? { after: query.created_after, before: query.created_before }
         : readCursor(query.cursor)
-    const { jobs, more } =
-      query.source === 'web' ? { jobs: [], more: false } : await find(request.principal.tenant, asked)
+    const { jobs, next } =
+      query.source === 'web' ? { jobs: [], next: null } : await find(request.principal.tenant, asked)
     return {
       status: 200,
       body: {
-        ...linksOf(`${originOf(request)}${FRONT}/predictions`, asked, jobs, more),
+        ...linksOf(`${originOf(request)}${FRONT}/predictions`, asked, jobs, next),
         // Without what is kept beside the records: logs, long inputs, long outputs.
         results: jobs.map((job) => view(job, { origin: originOf(request), logs: '' })),
       },
     }
   }
 
-  /** A page of a tenant's jobs, newest first; `more`: there are others in the direction of the cursor. */
-  async function find(
-    tenant: string,
-    { older, newer, after: created_after, before: created_before }: PageCursor,
-  ): Promise<{ jobs: JobRecord[]; more: boolean }> {
-    const filter = { labels: [], created_after, created_before }
-    const wanted: JobRecord[] = []
-    let [before, after] = [older, newer]
-    for (let read = 0; read < READS; read++) {
-      const found = await store.list(tenant, { ...filter, before, after, limit: PAGE })
-      const passing = found.jobs.filter((job) => passes(job, filter))
-      wanted.push(...passing)
-      if (wanted.length > PAGE || (wanted.length === PAGE && found.last !== null))
-        return { jobs: inOrder(wanted.slice(0, PAGE)), more: true }
-      if (found.last === null) return { jobs: inOrder(wanted), more: false }
-      if (newer === undefined) before = found.last
-      else after = found.last
-    }
-    return { jobs: inOrder(wanted), more: true }
+  /** A page of a tenant's jobs, newest first. `next`: where it continues in the direction of the cursor. */
+  async function find(tenant: string, { older, newer, after, before }: PageCursor) {
+    const filter = { labels: [], created_after: after, created_before: before }
+    const { jobs, next } = await searchJobs(store, tenant, {
+      query: { ...filter, before: older, after: newer },
+      limit: PAGE,
+      chunk: PAGE,
+      isWanted: (job) => passes(job, filter),
+    })
+    return { jobs: newer === undefined ? jobs : jobs.toReversed(), next }
   }
 
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {
@@ -256,9 +246,6 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     { method: 'POST', path: `${FRONT}/predictions/:id/cancel`, scope: 'jobs:write', handle: cancel },
   ]
 }
-
-/** Newest first, also where a page was read from its oldest job on. */
-const inOrder = (jobs: JobRecord[]): JobRecord[] => jobs.toSorted((a, b) => (a.id < b.id ? 1 : -1))
 
 const noWebhooks = (): ServiceError =>
   invalidRequest([

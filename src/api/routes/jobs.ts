@@ -31,6 +31,7 @@ import {
 } from '../schemas.ts'
 import type { RetryPlaces } from '../retry-place.ts'
 import type { EventStreams } from '../event-streams.ts'
+import { searchJobs } from '../search-jobs.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
 import { createWaiting, type WaitingDependencies } from '../waiting.ts'
@@ -51,8 +52,7 @@ export interface JobRoutesDependencies {
   keep: DeploymentKeep
 }
 
-/** Limits of a search for one page: reads, and jobs per read. */
-const READS = 5
+/** Jobs per read of a search. */
 const CHUNK = 100
 /** Whether the indexes name jobs that the filter does not want. */
 const isSearch = ({ labels: _indexed, ...others }: JobFilter): boolean =>
@@ -195,19 +195,13 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const { limit, cursor, status, links, filter } = parseListQuery(query)
     const kind = linksFor(principal, links)
     const isWanted = (job: JobRecord): boolean => job.status === (status ?? job.status) && passes(job, filter)
-    const wanted: JobRecord[] = []
-    const chunk = isSearch(filter) ? CHUNK : limit
-    let before = cursor
-    for (let read = 0; read < READS; read++) {
-      const { jobs, last } = await store.list(principal.tenant, { ...filter, status, before, limit: chunk })
-      for (const [at, job] of jobs.entries()) {
-        if (isWanted(job)) wanted.push(job)
-        if (wanted.length === limit) return page(wanted, at < jobs.length - 1 || last !== null ? job.id : null, kind)
-      }
-      if (last === null) return page(wanted, null, kind)
-      before = last
-    }
-    return page(wanted, before ?? null, kind)
+    const found = await searchJobs(store, principal.tenant, {
+      query: { ...filter, status, before: cursor },
+      limit,
+      chunk: isSearch(filter) ? CHUNK : limit,
+      isWanted,
+    })
+    return page(found.jobs, found.next, kind)
   }
 
   async function cancel(request: OwnedRequest): Promise<ApiResponse> {

@@ -11,7 +11,7 @@ export interface Addresses {
   targetOf(request: SimulatorRequest): URL | null
   /** What a client sends, with Replicate's addresses in place of ours. */
   toUpstream(text: string, request: SimulatorRequest): string
-  /** What Replicate sends, with ours in place of its own. */
+  /** What Replicate sends, with our addresses in place of Replicate's. */
   toLocal(text: string, request: SimulatorRequest): string
 }
 
