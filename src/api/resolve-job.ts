@@ -61,8 +61,9 @@ interface Named {
   isLenient: boolean
 }
 
-/** Before the name of a preset in the `model` of a create. */
-const PRESET_OWNER = 'preset/'
+/** The owner under which presets are models of Replicate's API: `preset/<name>`. */
+export const PRESET_OWNER = 'preset'
+const PRESET_MODEL = `${PRESET_OWNER}/`
 
 export function createResolveJob({ catalogue, mayRun, rawModels, keep: deployment }: ResolveJobDependencies): {
   resolveJob: ResolveJob
@@ -98,8 +99,8 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
 
   /** The preset under which a create runs; null: none. */
   function presetOf({ model, version }: JobRequest): Named | null {
-    if (model?.startsWith(PRESET_OWNER))
-      return { preset: model.slice(PRESET_OWNER.length), field: 'model', isLenient: true }
+    if (model?.startsWith(PRESET_MODEL))
+      return { preset: model.slice(PRESET_MODEL.length), field: 'model', isLenient: true }
     if (model !== undefined) {
       const serving = catalogue.serving(model)
       return serving && { preset: serving.name, field: 'model', isLenient: true }
@@ -107,8 +108,8 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
     const preset = pinnedBy(version)
     if (preset !== null) return { preset: preset.name, field: 'version', isLenient: true }
     // No preset has this version, so none has this name.
-    return version?.startsWith(PRESET_OWNER)
-      ? { preset: version.slice(PRESET_OWNER.length), field: 'version', isLenient: true }
+    return version?.startsWith(PRESET_MODEL)
+      ? { preset: version.slice(PRESET_MODEL.length), field: 'version', isLenient: true }
       : null
   }
 
@@ -117,7 +118,7 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
     if (version === undefined) return null
     const [id, model] = version.split(':').toReversed()
     const named = catalogue.list().find((preset) => versionIdOf(preset) === id)
-    if (named && (model === undefined || model === PRESET_OWNER + named.name)) return named
+    if (named && (model === undefined || model === PRESET_MODEL + named.name)) return named
     const serving = model === undefined ? null : catalogue.serving(model)
     if (model !== undefined) return serving?.version === id ? serving : null
     return catalogue.list().find((preset) => preset.version === id && preset.serves.length > 0) ?? null

@@ -19,12 +19,13 @@ const TENANT = 'lists'
 /** Every page of a list. */
 async function pages(tenant: string, query: JobQuery): Promise<JobRecord[][]> {
   const all: JobRecord[][] = []
-  let before: string | undefined
+  let { before, after } = query
   for (;;) {
-    const { jobs, last } = await scene.store.list(tenant, { ...query, before })
+    const { jobs, last } = await scene.store.list(tenant, { ...query, before, after })
     all.push(jobs)
     if (last === null) return all
-    before = last
+    if (after === undefined) before = last
+    else after = last
   }
 }
 const idsOf = (jobs: readonly JobRecord[]): string[] => jobs.map(({ id }) => id)
@@ -175,6 +176,10 @@ test('pages of any labels, statuses and times have exactly the jobs that match, 
       if (query.created_after === undefined && query.created_before === undefined)
         expect(found.flat()).toHaveLength(wanted.length)
       for (const page of found) expect(page.length).toBeLessThanOrEqual(query.limit)
+      // The same pages from the other end, behind a job.
+      const [from = ''] = ids
+      const back = (await pages(TENANT, { ...query, after: from })).flat()
+      expect(idsOf(matching(back))).toEqual(idsOf(wanted.filter(({ id }) => id > from)).toReversed())
     }),
     { numRuns: 60 },
   )

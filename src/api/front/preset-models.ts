@@ -2,10 +2,8 @@ import type { OutputKind } from '../../shared/artifacts/rules/output-shape.ts'
 import type { Catalogue } from '../../shared/catalogue/catalogue.ts'
 import { submitSchema, versionIdOf, type Preset } from '../../shared/catalogue/rules/preset.ts'
 import type { JsonObject } from '../../shared/values/json.ts'
+import { PRESET_OWNER } from '../resolve-job.ts'
 import { FRONT } from './path.ts'
-
-/** The owner under which presets are models. */
-export const PRESET_OWNER = 'preset'
 
 /** The Output schemas of Replicate's models. */
 const OUTPUTS: Record<OutputKind, JsonObject> = {

@@ -6,7 +6,8 @@ import { invalidRequest } from '../schemas.ts'
 import { noSuchResource } from './not-served.ts'
 import { originOf } from './origin.ts'
 import { FRONT } from './path.ts'
-import { createPresetModels, PRESET_OWNER } from './preset-models.ts'
+import { PRESET_OWNER } from '../resolve-job.ts'
+import { createPresetModels } from './preset-models.ts'
 import { createRelayedReads, type Relayed, type RelayedReadsOptions } from './relayed-reads.ts'
 
 export interface ReadRoutesDependencies extends RelayedReadsOptions {

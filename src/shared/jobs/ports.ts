@@ -117,7 +117,7 @@ export interface JobQuery extends Pick<
   status?: Status | undefined
   /** Only older jobs than this id. */
   before?: string | undefined
-  /** Only newer jobs than this id, oldest first; not with labels. */
+  /** Only newer jobs than this id, oldest first. */
   after?: string | undefined
   limit: number
 }
@@ -125,8 +125,9 @@ export interface JobQuery extends Pick<
 /** Finds jobs, and reads what happened to one. */
 export interface JobFinder {
   /**
-   * Jobs that can match, newest first, with `after` oldest first; whether one does, its record decides (`passes`), except for its prediction. `last`: the
-   * id after which to continue; null: there are no more. There may be more although fewer than `limit` are returned.
+   * Jobs that can match, newest first, with `after` oldest first; whether one does, its record decides (`passes`), except for
+   * its prediction. `last`: the id after which to continue; null: there are no more. There may be more although fewer than
+   * `limit` are returned.
    */
   list(tenant: string, query: JobQuery): Promise<{ jobs: JobRecord[]; last: string | null }>
   /** The job that an idempotency entry names, and the digest of the request's body. */

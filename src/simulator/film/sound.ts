@@ -46,12 +46,11 @@ function pcmOf(sound: Buffer): Pcm | null {
   return null
 }
 
-/** A WAV of silence. */
-export function silence(seconds: number): Buffer {
-  const [rate, bytes] = [8000, Math.round(seconds * 8000) * 2]
+/** Samples of 16 bits, one channel, as a WAV. `rate`: samples per second. */
+export function wavOf(samples: Buffer, rate: number): Buffer {
   const header = Buffer.alloc(44)
   header.write('RIFF', 0)
-  header.writeUInt32LE(36 + bytes, 4)
+  header.writeUInt32LE(36 + samples.length, 4)
   header.write('WAVEfmt ', 8)
   header.writeUInt32LE(16, 16)
   header.writeUInt16LE(1, 20)
@@ -61,6 +60,12 @@ export function silence(seconds: number): Buffer {
   header.writeUInt16LE(2, 32)
   header.writeUInt16LE(16, 34)
   header.write('data', 36)
-  header.writeUInt32LE(bytes, 40)
-  return Buffer.concat([header, Buffer.alloc(bytes)])
+  header.writeUInt32LE(samples.length, 40)
+  return Buffer.concat([header, samples])
 }
+
+const SILENCE_RATE = 8000
+
+/** A WAV of silence. */
+export const silence = (seconds: number): Buffer =>
+  wavOf(Buffer.alloc(Math.round(seconds * SILENCE_RATE) * 2), SILENCE_RATE)

@@ -1,3 +1,4 @@
+import { wavOf } from '../../../src/simulator/film/sound.ts'
 import { createServer, type RequestListener } from 'node:http'
 import sharp from 'sharp'
 import { onTestFinished } from 'vitest'
@@ -25,20 +26,7 @@ export function tone(seconds: number): Buffer {
     const loudness = Math.abs(Math.sin((i / rate) * Math.PI * 2))
     samples.writeInt16LE(Math.round(20_000 * loudness * Math.sin((i / rate) * 440 * 2 * Math.PI)), i * 2)
   }
-  const header = Buffer.alloc(44)
-  header.write('RIFF', 0)
-  header.writeUInt32LE(36 + samples.length, 4)
-  header.write('WAVEfmt ', 8)
-  header.writeUInt32LE(16, 16)
-  header.writeUInt16LE(1, 20)
-  header.writeUInt16LE(1, 22)
-  header.writeUInt32LE(rate, 24)
-  header.writeUInt32LE(rate * 2, 28)
-  header.writeUInt16LE(2, 32)
-  header.writeUInt16LE(16, 34)
-  header.write('data', 36)
-  header.writeUInt32LE(samples.length, 40)
-  return Buffer.concat([header, samples])
+  return wavOf(samples, rate)
 }
 
 export const dataUri = (bytes: Buffer, type: string): string => `data:${type};base64,${bytes.toString('base64')}`

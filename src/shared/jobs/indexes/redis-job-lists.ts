@@ -66,8 +66,13 @@ export function createRedisJobLists({ redis, keys }: { redis: Redis; keys: JobKe
       let [until = NEWEST] = bounds.filter((id) => id !== undefined).sort()
 
       if (after !== undefined) {
-        const ids = await redis.zrange(key, `(${after}`, `(${until}`, 'BYLEX', 'LIMIT', 0, limit + 1)
-        return { ids: ids.slice(0, limit), last: ids.length > limit ? (ids[limit - 1] ?? null) : null }
+        const [from, to] = [`(${memberOf(after)}`, `(${memberOf(until)}`]
+        const members = await redis.zrange(key, from, to, 'BYLEX', 'LIMIT', 0, limit + 1)
+        const ids = members.slice(0, limit).flatMap((member) => idOf(member) ?? [])
+        return {
+          ids: conditions.length === 0 || ids.length === 0 ? ids : await meetingAll(ids),
+          last: members.length > limit ? (ids.at(-1) ?? null) : null,
+        }
       }
 
       const count = conditions.length === 0 ? limit + 1 : COMPARED
