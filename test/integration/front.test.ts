@@ -198,7 +198,7 @@ test('a tenant without credit is refused with 402, also by the name of a model t
   const tenant = await operator.newTenant()
   const { key } = await operator.newKey(tenant)
   await operator.ask(`/v1/admin/tenants/${tenant}/credits`, {
-    body: { kind: 'grant', amount: 1, reason: 'nearly nothing' },
+    body: { kind: 'grant', amount: 0, reason: 'nothing' },
   })
   const refused = await front(`/models/${SERVED}/predictions`, {
     method: 'POST',

@@ -291,6 +291,21 @@ describe('DELETE', () => {
   })
 })
 
+test("a link in a prediction of Replicate's own API gives the file when the record is gone", async () => {
+  const response = await fetch(`${service.url}/replicate/v1/models/preset/album/predictions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', prefer: 'wait' },
+    body: JSON.stringify({ input: ALBUM.input }),
+  })
+  const { id, output } = (await response.json()) as { id: string; output: string[] }
+  const job = `job_${id.toUpperCase()}`
+  await age(job, 8 * DAY)
+  await isGone(job)
+  const file = await read(output[0] ?? null)
+  expect([file.status, file.headers.get('content-type')]).toEqual([200, 'image/webp'])
+  await file.arrayBuffer()
+})
+
 describe('lasting links', () => {
   test('are given where they are asked for, by every way to read jobs', async () => {
     const { id } = await service.client.batch({ items: [RAW] })
