@@ -1,0 +1,86 @@
+import type { NotificationState, Notification, DeliveryAttempt } from './rules/notification.ts'
+import type { Endpoint } from './rules/endpoint.ts'
+import type { TenantNotice } from './rules/notice.ts'
+import type { OwedType } from './rules/event-types.ts'
+
+/** The endpoints of tenants. */
+export interface EndpointStore {
+  /** false: the tenant has the most that it may have. */
+  create(endpoint: Endpoint, most: number): Promise<boolean>
+  read(tenant: string, id: string): Promise<Endpoint | null>
+  /** Oldest first. */
+  list(tenant: string): Promise<Endpoint[]>
+  /** Writes the result of `change` of the endpoint as it is; null: there is none. `change` may run again after a race. */
+  change(tenant: string, id: string, change: (endpoint: Endpoint) => Endpoint): Promise<Endpoint | null>
+  /** What it still owes is over: those notifications have failed. */
+  remove(tenant: string, id: string): Promise<boolean>
+}
+
+/** What is owed and not yet distributed to receivers (the outbox of a tenant; those of jobs are in their records). */
+export interface NoticeStore {
+  /** Owes an event, unless nobody hears of this type. Returns whether it is owed. */
+  owe(tenant: string, notice: TenantNotice): Promise<boolean>
+  /** null: it was distributed. */
+  owed(tenant: string, id: string): Promise<TenantNotice | null>
+  distributed(tenant: string, id: string): Promise<void>
+  /** The row of a job's outbox is distributed. */
+  distributedOf(job: string, id: string): Promise<void>
+  /** Owes a job's event outside of a commit, once for each type. Returns whether it is owed now. */
+  oweOnce(job: string, tenant: string, type: OwedType, own: boolean): Promise<boolean>
+}
+
+export interface NotificationQuery {
+  endpoint?: string | undefined
+  job?: string | undefined
+  state?: NotificationState | undefined
+  /** ms */
+  created_after?: number | undefined
+  created_before?: number | undefined
+  /** Only older ones than this id. */
+  before?: string | undefined
+  limit: number
+}
+
+/** How a receiver does. Times: ms. */
+export interface DestinationHealth {
+  /** Failures since the last success. */
+  failures: number
+  /** First of them; null: the last attempt succeeded, or there was none. */
+  failing_since: number | null
+  /** Nothing is sent to it before; null: at once. */
+  paused_until: number | null
+  succeeded_at: number | null
+}
+
+/** Notifications, and the order in which they are sent. */
+export interface NotificationStore {
+  /** Once for each id. A notification that carries its job (`full`, `replicate`) keeps payload and files of the job until it is over. */
+  add(notification: Notification): Promise<void>
+  read(tenant: string, id: string): Promise<Notification | null>
+  /** Newest first. `last`: the id after which to continue; null: there are no more. */
+  list(tenant: string, query: NotificationQuery): Promise<{ notifications: Notification[]; last: string | null }>
+  /** Begins the schedule again; false: it is unknown, or cannot be sent because its endpoint is gone or disabled. */
+  redeliver(tenant: string, id: string): Promise<boolean>
+  /** Destinations for which something is due, those that waited longest first; they are not returned again for `leaseMs`. */
+  claimDestinations(
+    limit: number,
+    leaseMs: number,
+  ): Promise<{ destination: string; tenant: string; health: DestinationHealth }[]>
+  /** Due notifications of a destination, under a lease; `more`: further ones are due. */
+  take(destination: string, limit: number, leaseMs: number): Promise<{ notifications: Notification[]; more: boolean }>
+  /**
+   * Records the result of the attempt of the notification as it was taken; false: another result was recorded. `next`: ms until
+   * the next attempt; null: it is over. `pause`: ms for which nothing else is sent to the destination.
+   */
+  record(
+    taken: Notification,
+    attempt: DeliveryAttempt,
+    outcome: { state: NotificationState; next: number | null; pause: number | null },
+  ): Promise<boolean>
+  health(destination: string): Promise<DestinationHealth>
+  /** Makes what was held for an endpoint due again, or holds what is due. */
+  resume(tenant: string, endpoint: string): Promise<number>
+  hold(tenant: string, endpoint: string): Promise<number>
+  /** Removes what is older than the log keeps; returns the number. */
+  expire(limit: number): Promise<number>
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import type { Status } from '../../jobs/rules/job.ts'
+
+/**
+ * What a tenant can hear of. Each of these is owed: it is written with the change that it reports, sent until the receiver
+ * has it or the schedule ends, and visible in the log.
+ */
+export const OWED_TYPES = [
+  'job.started',
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'batch.finished',
+  'credits.low',
+  'credits.exhausted',
+  'artifact.at_risk',
+  'endpoint.disabled',
+] as const
+export type OwedType = (typeof OWED_TYPES)[number]
+
+/** What is sent once, at most every 500 ms for each job, and not kept. */
+export const LOSSY_TYPES = ['job.progress'] as const
+
+/** Sent only by `POST /v1/endpoints/:id/test`. */
+export const TEST_TYPE = 'endpoint.test'
+
+export const EVENT_TYPES = [...OWED_TYPES, ...LOSSY_TYPES] as const
+export type EventType = (typeof EVENT_TYPES)[number]
+export const eventType = z.enum(EVENT_TYPES).meta({ id: 'NotificationType' })
+
+/** What an endpoint hears of unless its owner names types. */
+export const USUAL_TYPES: readonly EventType[] = [
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'batch.finished',
+  'credits.low',
+  'credits.exhausted',
+  'artifact.at_risk',
+  'endpoint.disabled',
+]
+
+/** Types of events of a single job. */
+export const JOB_TYPES = [
+  'job.started',
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'artifact.at_risk',
+  'job.progress',
+] as const
+export type JobType = (typeof JOB_TYPES)[number]
+export const isJobType = (type: string): type is JobType => (JOB_TYPES as readonly string[]).includes(type)
+
+/** The event that a change of a job's status is; null: none. `started` happens once: a status never goes back. */
+export function typeOfStatus(before: Status, after: Status): OwedType | null {
+  if (before === after) return null
+  switch (after) {
+    case 'processing':
+      return 'job.started'
+    case 'succeeded':
+      return 'job.succeeded'
+    case 'failed':
+      return 'job.failed'
+    case 'canceled':
+      return 'job.canceled'
+    default:
+      return null
+  }
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import { batchId, jobId } from '../../jobs/rules/ids.ts'
+import { OWED_TYPES } from './event-types.ts'
+
+/**
+ * An event that is owed to the receivers of a tenant, before it is known who they are. The commit that makes it true writes
+ * it: that of a job's own event into the outbox of the job, every other one into the outbox of the tenant. A worker
+ * makes one notification for each receiver from it, then removes it.
+ */
+
+const id = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/)
+
+/** About one job: a row of its outbox. What is sent is the job as it is then, which is at least this revision. */
+export const jobNoticeSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal('notice'),
+  id,
+  type: z.enum(OWED_TYPES),
+})
+export type JobNotice = z.output<typeof jobNoticeSchema>
+
+/** About something else: a row of the tenant's outbox, with everything that is sent. Times: ms. Amounts: micro-credits. */
+export const tenantNoticeSchema = z.discriminatedUnion('type', [
+  z.object({ v: z.literal(1), id, type: z.literal('batch.finished'), batch: batchId }),
+  z.object({ v: z.literal(1), id, type: z.literal('credits.low') }),
+  z.object({ v: z.literal(1), id, type: z.literal('credits.exhausted'), missing: z.number(), job: jobId.nullable() }),
+  z.object({
+    v: z.literal(1),
+    id,
+    type: z.literal('endpoint.disabled'),
+    endpoint: z.string(),
+    reason: z.enum(['gone', 'failing']),
+    detail: z.string(),
+  }),
+])
+export type TenantNotice = z.output<typeof tenantNoticeSchema>
