@@ -87,6 +87,10 @@ export function createJobKeys(prefix: string) {
     ledgerRequests: (tenant: string) => `${tag}:tenant:${tenant}:ledger-requests`,
     /** hash: spending of a day (UTC, `2026-01-31`), by preset or model */
     spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
+    /** hash: id -> JSON, where the notifications of a tenant go (shared/notifications) */
+    endpoints: (tenant: string) => `${tag}:tenant:${tenant}:endpoints`,
+    /** hash: type of event -> number of these endpoints that hear of it; without those that nobody hears of */
+    subscribed: (tenant: string) => `${tag}:tenant:${tenant}:subscribed`,
     /** hash: a file that inputs may name (shared/inputs) */
     upload: (id: string) => `${tag}:upload:${id}`,
     /** set: ids of jobs that use the upload */

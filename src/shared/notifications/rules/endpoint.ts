@@ -1,5 +1,6 @@
-import type { SigningSecrets } from '../../tenants/rules/signing-secret.ts'
-import type { EventType } from './event-types.ts'
+import { z } from 'zod'
+import { signingSecretsSchema } from '../../tenants/rules/signing-secret.ts'
+import { eventType, type EventType } from './event-types.ts'
 
 /** Where the notifications of a tenant go (docs/notifications.md). Times are ms of the Redis clock. */
 
@@ -19,25 +20,26 @@ export type Payload = (typeof PAYLOADS)[number]
 export const DISABLED_REASONS = ['owner', 'gone', 'failing'] as const
 export type DisabledReason = (typeof DISABLED_REASONS)[number]
 
-export interface Endpoint {
-  v: 1
-  id: string
-  tenant: string
-  kind: EndpointKind
+export const endpointSchema = z.object({
+  v: z.literal(1),
+  id: z.string().regex(ENDPOINT_ID),
+  tenant: z.string(),
+  kind: z.enum(ENDPOINT_KINDS),
   /** The URL of a webhook; the address of mail, or `{metadata.<key>}`. */
-  to: string
-  description: string
-  events: EventType[]
+  to: z.string(),
+  description: z.string(),
+  events: z.array(eventType),
   /** Only events of jobs of these presets, and events that concern no job; null: of all jobs. */
-  presets: string[] | null
-  payload: Payload
+  presets: z.array(z.string()).nullable(),
+  payload: z.enum(PAYLOADS),
   /** Signs what is sent to a webhook; null: mail is not signed. */
-  secrets: SigningSecrets | null
+  secrets: signingSecretsSchema.nullable(),
   /** Mail only: when the address was confirmed; null: nothing is sent before. */
-  confirmed_at: number | null
-  created_at: number
-  disabled: { at: number; reason: DisabledReason } | null
-}
+  confirmed_at: z.number().nullable(),
+  created_at: z.number(),
+  disabled: z.object({ at: z.number(), reason: z.enum(DISABLED_REASONS) }).nullable(),
+})
+export type Endpoint = z.output<typeof endpointSchema>
 
 /** A job's or batch's own receiver, as the record keeps it. */
 export interface OwnWebhook {

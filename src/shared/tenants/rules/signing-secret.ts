@@ -1,18 +1,20 @@
 import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
 
-/** A secret of Standard Webhooks that signs the notifications of a tenant. Times are ms of the Redis clock. */
-export interface SigningSecret {
+/** A secret of Standard Webhooks that signs notifications. Times are ms of the Redis clock. */
+const signingSecret = z.object({
   /** `whsec_`, and 32 random bytes in base64. */
-  key: string
-  created_at: number
-}
+  key: z.string(),
+  created_at: z.number(),
+})
 
-/** The secrets of a tenant: notifications are signed with all of them. */
-export interface SigningSecrets {
-  current: SigningSecret
+/** The secrets of a tenant or of an endpoint: notifications are signed with all of them. */
+export const signingSecretsSchema = z.object({
+  current: signingSecret,
   /** Replaced ones that are still valid, newest first. */
-  previous: (SigningSecret & { expires_at: number })[]
-}
+  previous: z.array(signingSecret.extend({ expires_at: z.number() })),
+})
+export type SigningSecrets = z.output<typeof signingSecretsSchema>
 
 export const makeSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`
 
