@@ -273,8 +273,8 @@ describe('the rooms of shared', () => {
   const isPort = (file: string): boolean =>
     /^src\/shared\/[a-z]+\/(?:ports|[a-z]+-(?:port|store|source))\.ts$/.test(file)
   const isRecord = room('jobs/record')
-  /** Arithmetic: hashes, checksums, random ids, schemas and a table of file extensions. */
-  const isArithmetic = (target: string): boolean => /^(?:zod|ulid|mime|node:crypto|node:zlib)$/.test(target)
+  /** Arithmetic: hashes, checksums, random ids, schemas, IP addresses and a table of file extensions. */
+  const isArithmetic = (target: string): boolean => /^(?:zod|ulid|mime|ipaddr\.js|node:crypto|node:zlib)$/.test(target)
 
   test('are found', () => {
     for (const [is, least] of [

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ConfigError, isLoopback, parseConfig } from '../../src/shared/settings/config.ts'
+import { LOOPBACK_WEBHOOKS } from '../../src/shared/notifications/rules/webhook-url.ts'
 import { VARIABLE_NAMES } from '../../src/shared/settings/config-variables.ts'
 import { misspelt } from '../../src/shared/settings/misspelt.ts'
 import { spawnNode } from '../support/spawn-process.ts'
@@ -69,11 +70,16 @@ describe('without any variable', () => {
         ],
       },
       corsOrigins: [],
+      webhookAllow: LOOPBACK_WEBHOOKS,
       tenantLimits: { requests_per_minute: 6000, queued_jobs: 10_000 },
       diskReserve: 1024 ** 3,
       simulator: { port: 4010, speed: 1, createsPerMinute: null, readsPerMinute: null, burst: null },
       logLevel: 'info',
     })
+  })
+
+  test('webhooks to this machine are allowed by default only with the simulator', () => {
+    expect(parseConfig({ REPLICATE_API_TOKEN: 'r8_x' }).webhookAllow).toEqual({ hosts: [], ranges: [] })
   })
 
   test('an empty value counts as none', () => {
@@ -114,6 +120,10 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   REPLICATE_READS_PER_MINUTE: { value: '1', as: { replicate: { readsPerMinute: 1 } } },
   PUBLIC_URL: { value: 'https://gq.example/', as: { publicUrl: 'https://gq.example' } },
   TRUST_PROXY: { value: 'loopback, 10.0.0.0/8', as: { trustProxy: ['loopback', '10.0.0.0/8'] } },
+  WEBHOOK_ALLOW: {
+    value: 'hooks.internal',
+    as: { webhookAllow: { hosts: ['hooks.internal'], ranges: [] } },
+  },
   DEV_API_KEY: { value: 'k'.repeat(16), as: { devApiKey: 'k'.repeat(16) } },
   ADMIN_PASSWORD: { value: 'correct horse', as: { adminPassword: 'correct horse' } },
   TENANT_REQUESTS_PER_MINUTE: { value: '60', as: { tenantLimits: { requests_per_minute: 60 } } },
@@ -225,6 +235,8 @@ const WRONG: [name: string, value: string][] = [
   ['TRUST_PROXY', 'true'],
   ['TRUST_PROXY', '0.0.0.0/0'],
   ['TRUST_PROXY', 'proxy.internal'],
+  ['WEBHOOK_ALLOW', 'http://hooks.internal'],
+  ['WEBHOOK_ALLOW', '169.254.169.254'],
   ['DEV_API_KEY', 'too short'],
   ['DEV_API_KEY', `with a blank ${'x'.repeat(20)}`],
   ['ADMIN_PASSWORD', 'short'],

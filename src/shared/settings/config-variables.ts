@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { BUCKET_PATTERN, patternProblem } from '../artifacts/rules/artifact-names.ts'
 import { originsProblem, splitOrigins } from '../tenants/rules/cors-origins.ts'
 import { formatDuration, parseDuration } from '../values/duration.ts'
+import { readWebhookAllow } from '../notifications/rules/webhook-url.ts'
 import { TYPE_PATTERN } from '../inputs/media-type.ts'
 import { KEEP_BOUNDS, type Keep } from '../jobs/rules/keep.ts'
 import { readTrustedProxies } from './trusted-proxies.ts'
@@ -165,6 +166,17 @@ export const variables = {
     .refine((origins) => originsProblem(origins) === null)
     .prefault('')
     .describe('a comma-separated list of the origins of your pages, such as https://app.example.com'),
+  WEBHOOK_ALLOW: z
+    .string()
+    .transform((list, context) => {
+      const allow = readWebhookAllow(list)
+      if (allow === null) context.addIssue({ code: 'custom', message: 'not a list of hosts' })
+      return allow ?? { hosts: [], ranges: [] }
+    })
+    .optional()
+    .describe(
+      'a comma-separated list of loopback, host names, addresses or CIDRs, such as hooks.internal, 10.1.0.0/16; link-local, multicast and metadata addresses are never allowed',
+    ),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
   TENANT_STORED_BYTES: stored.optional().describe(STORED_WORDS),

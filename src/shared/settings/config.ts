@@ -5,6 +5,7 @@ import { originsProblem, splitOrigins } from '../tenants/rules/cors-origins.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import { formatDuration } from '../values/duration.ts'
 import { CLOCKS, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
+import { LOOPBACK_WEBHOOKS, type WebhookAllow } from '../notifications/rules/webhook-url.ts'
 import type { Limits } from '../tenants/rules/tenant.ts'
 
 /** Configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
@@ -93,6 +94,8 @@ export interface Config {
   }
   /** Origins whose pages may use the API; none by default. */
   corsOrigins: string[]
+  /** Hosts and addresses to which webhooks may be sent over http and in private networks. */
+  webhookAllow: WebhookAllow
   /** Limits of tenants that have none set. */
   tenantLimits: Limits
   /** Bytes of the disk of `dataDir` that files of clients leave free. */
@@ -202,6 +205,8 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       types: env.UPLOAD_TYPES,
     },
     corsOrigins: env.CORS_ORIGINS,
+    // With the simulator, receivers are programs of this machine.
+    webhookAllow: env.WEBHOOK_ALLOW ?? (env.REPLICATE_API_TOKEN ? { hosts: [], ranges: [] } : LOOPBACK_WEBHOOKS),
     tenantLimits: {
       requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE,
       queued_jobs: env.TENANT_QUEUED_JOBS,
