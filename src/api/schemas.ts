@@ -4,9 +4,10 @@ import { PRESET_NAME } from '../shared/catalogue/rules/preset.ts'
 import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
 import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
-import type { Label } from '../shared/jobs/rules/job-filter.ts'
-import { jobStatus } from '../shared/jobs/rules/job.ts'
+import type { JobFilter, Label } from '../shared/jobs/rules/job-filter.ts'
+import { jobStatus, type Status } from '../shared/jobs/rules/job.ts'
 import { MAX_INPUT_BYTES, MAX_SHORT_BYTES, shortened } from '../shared/jobs/rules/long-input.ts'
+import { TENANT_ID } from '../shared/tenants/rules/tenant.ts'
 import { pageQuery } from '../shared/values/page-query.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
@@ -168,62 +169,101 @@ const listFields = pageQuery(JOB_ID, 'jobs').extend({
   created_before: time.optional().describe('Only jobs that were created earlier.'),
   links: linksQuery,
 })
-/** Besides its fields, `metadata.<field>=<value>`. */
-const listQuerySchema = listFields.catchall(z.string()).superRefine((query, { addIssue }) => {
-  for (const name of metadataIn(query).slice(MAX_METADATA_FILTERS))
-    addIssue({
-      code: 'custom',
-      path: [name],
-      message: `At most ${MAX_METADATA_FILTERS} fields of metadata can be named.`,
-      params: { code: 'too_many' },
-    })
-})
+/** A query that has, besides its fields, `metadata.<field>=<value>`. */
+const withMetadata = <T extends z.ZodRawShape>(fields: z.ZodObject<T>) =>
+  fields.catchall(z.string()).superRefine((query, { addIssue }) => {
+    for (const name of metadataIn(query).slice(MAX_METADATA_FILTERS))
+      addIssue({
+        code: 'custom',
+        path: [name],
+        message: `At most ${MAX_METADATA_FILTERS} fields of metadata can be named.`,
+        params: { code: 'too_many' },
+      })
+  })
+const listQuerySchema = withMetadata(listFields)
 const metadataIn = (query: object): string[] => Object.keys(query).filter((name) => name.startsWith(METADATA))
 
-/** The parameters of a list of jobs, as they are described; `metadata.*` stands for any field. */
-export const listQueryFields = listFields.extend({
+/** How a filter by metadata is described; `metadata.*` stands for any field. */
+const metadataField = {
   [`${METADATA}*`]: z
     .string()
     .optional()
     .describe(
       '`metadata.<field>=<value>`: only jobs whose metadata has this value, written as a text, among its first ten fields with a string, number or boolean. Up to five fields, all of which must match.',
     ),
-})
+}
+
+/** The parameters of a list of jobs, as they are described. */
+export const listQueryFields = listFields.extend(metadataField)
+
+/** The labels that a query names. */
+function labelsIn(query: Record<string, unknown>): Label[] {
+  const metadata = metadataIn(query).map((name): Label => [name, String(query[name])])
+  return typeof query['user'] === 'string' ? [['user', query['user']], ...metadata] : metadata
+}
 
 /** The query of a list of jobs. */
 export function parseListQuery(given: URLSearchParams) {
   const query = parseWith(listQuerySchema, queryObject(given))
-  const {
-    limit,
-    cursor,
-    status,
-    links,
-    user: wanted,
-    preset,
-    batch,
-    prediction_id,
-    created_after,
-    created_before,
-  } = query
-  const metadata = metadataIn(query).map((name): Label => [name, query[name] ?? ''])
-  const labels: Label[] = wanted === undefined ? metadata : [['user', wanted], ...metadata]
+  const { limit, cursor, status, links, preset, batch, prediction_id, created_after, created_before } = query
   return {
     limit,
     cursor,
     status,
     links,
-    filter: { labels, preset, batch, prediction_id, created_after, created_before },
+    filter: { labels: labelsIn(query), preset, batch, prediction_id, created_after, created_before },
   }
 }
 
-/** `since`: the id of the last event that the client received. */
-export const eventsQuerySchema = z.strictObject({
+const eventFields = z.strictObject({
   since: z
     .string()
     .regex(EVENT_ID, { error: 'Expected the id of an event of this stream.' })
     .optional()
     .describe('The same for a client that has stored the id and cannot set the header, which has precedence.'),
+  status: jobStatus
+    .optional()
+    .describe(
+      'Only changes after which a job has this status. Of several quick changes the last one counts, so a status that lasts a moment may be skipped; a final one never is.',
+    ),
+  preset: presetName.describe('Only jobs of this preset.'),
+  batch: listFields.shape.batch.describe('Only jobs of this batch.'),
+  user: listFields.shape.user,
 })
+const tenantField = {
+  tenant: z
+    .string()
+    .regex(TENANT_ID, { error: 'Expected the id of a tenant.' })
+    .optional()
+    .describe('Only jobs of this tenant.'),
+}
+const eventsSchema = withMetadata(eventFields)
+const allEventsSchema = withMetadata(eventFields.extend(tenantField))
+
+/** The parameters of the stream of all jobs of a tenant, and of the one of all tenants, as they are described. */
+export const eventsQueryFields = eventFields.extend(metadataField)
+export const allEventsQueryFields = eventFields.extend({ ...tenantField, ...metadataField })
+
+/** What a stream of jobs sends; `since`: the id of the last event that the client received. */
+export interface EventsQuery {
+  since: string | null
+  status: Status | undefined
+  filter: JobFilter
+}
+
+function eventsQueryOf(query: z.output<typeof eventsSchema>): EventsQuery {
+  const { since = null, status, preset, batch } = query
+  return { since, status, filter: { labels: labelsIn(query), preset, batch } }
+}
+
+export const parseEventsQuery = (given: URLSearchParams): EventsQuery =>
+  eventsQueryOf(parseWith(eventsSchema, queryObject(given)))
+
+/** `tenant` null: all tenants. */
+export function parseAllEventsQuery(given: URLSearchParams): EventsQuery & { tenant: string | null } {
+  const { tenant = null, ...query } = parseWith(allEventsSchema, queryObject(given))
+  return { ...eventsQueryOf(query), tenant }
+}
 
 export const getQuerySchema = z.strictObject({
   wait: z.coerce.number().int().min(1).max(60).optional().describe('Seconds to wait for the final state.'),

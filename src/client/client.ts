@@ -15,6 +15,7 @@ import type {
   Change,
   ChangesHandlers,
   ChangesOptions,
+  JobFilters,
   LedgerOptions,
   LinkOptions,
   ListOptions,
@@ -93,7 +94,7 @@ export interface Client {
   /** The same with handlers, over lost connections. Without `onUpdate` the result can be iterated. */
   subscribe(id: string, handlers: SubscribeHandlers<Job>): Subscription
   subscribe(id: string, options?: StreamOptions): SubscribedIterable<Job>
-  /** Every change of every job of the tenant. Without `onJob` the result can be iterated. */
+  /** Every change of the jobs of the tenant, or of those that match the filters. Without `onJob` the result can be iterated. */
   changes(handlers: ChangesHandlers): Subscription
   changes(options?: ChangesOptions): SubscribedIterable<Change>
   /** Newest first. `await` gives one page, `for await` the jobs of all pages. */
@@ -263,9 +264,11 @@ export function createClient(options: ClientOptions): Client {
       isComplete,
     )
 
-  const allChanges = (since: string | null | undefined): Source<Change> =>
+  const allChanges = ({ tenant, ...filters }: ChangesFilters, since: string | null | undefined): Source<Change> =>
     stream(
-      '/v1/events',
+      tenant === undefined
+        ? `/v1/events${queryOf(filtersOf(filters))}`
+        : `/v1/admin/events${queryOf(filtersOf({ ...filters, tenant: tenant === 'all' ? undefined : tenant }))}`,
       ({ type, id: cursor, data }): Change | null =>
         type === 'job'
           ? { type, job: links.job(JSON.parse(data)), cursor }
@@ -283,9 +286,9 @@ export function createClient(options: ClientOptions): Client {
     subscribeTo(batchStates(id), { onNews: handlers.onUpdate }, handlers)
 
   function changes(handlers: Partial<ChangesHandlers> = {}): SubscribedIterable<Change> {
-    const { since, onCursor, onJob, onReset, ...others } = handlers
+    const { since, onCursor, onJob, onReset, onState, onError, signal, ...filters } = handlers
     const onNews = onJob && ((change: Change): void => (change.type === 'job' ? onJob(change.job) : onReset?.()))
-    return subscribeTo(allChanges(since), { onNews, onPosition: onCursor }, others)
+    return subscribeTo(allChanges(filters, since), { onNews, onPosition: onCursor }, { signal, onState, onError })
   }
 
   async function waitByPolling(id: string, signal: AbortSignal | undefined): Promise<Job> {
@@ -491,8 +494,16 @@ const posted = (content: unknown, headers: Record<string, string> = {}): Call =>
     ? { method: 'POST', headers }
     : { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(content) }
 
+type ChangesFilters = JobFilters & Pick<ChangesOptions, 'tenant'>
+
 /** The filters by their names in the API. */
-function filtersOf({ metadata = {}, predictionId, createdAfter, createdBefore, ...rest }: ListOptions): object {
+function filtersOf({
+  metadata = {},
+  predictionId,
+  createdAfter,
+  createdBefore,
+  ...rest
+}: ListOptions & ChangesFilters): object {
   const fields = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value])
   return {
     ...rest,

@@ -14,15 +14,19 @@ export interface LinkOptions {
   links?: 'lasting' | undefined
 }
 
-/** With a filter by `preset` or `batch` a page can be short, even empty, and still have a `next_cursor`. */
-export interface ListFilters {
+/** Jobs that match all of them. */
+export interface JobFilters {
   status?: JobStatus | undefined
   preset?: string | undefined
   batch?: string | undefined
   /** Jobs whose metadata have these values. */
   metadata?: { readonly [key: string]: string | number | boolean | undefined } | undefined
-  predictionId?: string | undefined
   user?: string | undefined
+}
+
+/** With a filter by `preset` or `batch` a page can be short, even empty, and still have a `next_cursor`. */
+export interface ListFilters extends JobFilters {
+  predictionId?: string | undefined
   /** A date, or a time in RFC 3339. */
   createdAfter?: Date | string | undefined
   createdBefore?: Date | string | undefined
@@ -73,7 +77,10 @@ export type Change =
   /** Changes were missed: read the list again. */
   | { type: 'reset'; cursor: string | null }
 
-export interface ChangesOptions extends StreamOptions {
+/** Filters are applied by the service. With `status`, a change is one after which a job has it. */
+export interface ChangesOptions extends JobFilters, StreamOptions {
+  /** For operators: the jobs of this tenant, or of `'all'` tenants. By default those of the key's tenant. */
+  tenant?: string | undefined
   /** The cursor after which to begin: an event id that `onCursor` or a change gave. By default from now on. */
   since?: string | null | undefined
   /** Called when a change has been handled, with the cursor to continue after it. */

@@ -29,16 +29,18 @@ async function hubOn(url: string, silence?: number) {
     ...(silence === undefined ? {} : { silence }),
   })
   const seen: JobChange[] = []
+  const all: JobChange[] = []
   hub.onTenant('t', (change) => void seen.push(change))
+  hub.onTenant(null, (change) => void all.push(change))
   const stop = async (): Promise<void> => {
     await hub.stop()
     redis.disconnect()
   }
-  return { hub, keys, redis, seen, onUnreadable, stop }
+  return { hub, keys, redis, seen, all, onUnreadable, stop }
 }
 
 test('an unreadable event is skipped and counted, and the rest is delivered', async () => {
-  const { hub, keys, redis, seen, onUnreadable, stop } = await hubOn(testRedisUrl())
+  const { hub, keys, redis, seen, all, onUnreadable, stop } = await hubOn(testRedisUrl())
   const entry = (job: string) => redis.xadd(keys.events, '*', 'job', job, 'tenant', 't')
   const first = await entry('a')
   await redis.xadd(keys.events, '*', 'nothing', 'of ours')
@@ -48,6 +50,13 @@ test('an unreadable event is skipped and counted, and the rest is delivered', as
   await waitFor('the last change', () => ['a', 'b', 'p'].every((job) => seen.some((change) => change.job === job)))
   expect(onUnreadable).toHaveBeenCalledTimes(2)
   expect((await hub.since('t', first ?? ''))?.map(({ job }) => job)).toEqual(['b'])
+  const other = await redis.xadd(keys.events, '*', 'job', 'c', 'tenant', 'another')
+  expect((await hub.since(null, first ?? ''))?.map(({ job }) => job)).toEqual(['b', 'c'])
+  expect(await hub.since('t', other ?? '')).toEqual([])
+  await waitFor('the newest', () => hub.seen() === other)
+  expect([all.some(({ job }) => job === 'c'), seen.some(({ job }) => job === 'c')]).toEqual([true, false])
+  // Ids that the stream no longer has, and that it has not reached: of data that were lost.
+  expect([await hub.since('t', '1-0'), await hub.since('t', '999999999999999-0')]).toEqual([null, null])
   await redis.xadd(keys.events, '*', 'the newest', 'is none')
   expect(await hub.position()).toMatch(/^\d+-\d+$/)
   await stop()
@@ -61,7 +70,9 @@ test('a Redis that hangs is noticed, and once', async () => {
   own.pause()
   await waitFor('the silence', () => silenced.mock.calls.length > 0)
   expect(silenced).toHaveBeenCalledTimes(1)
+  expect(hub.isSilent()).toBe(true)
   own.resume()
+  await waitFor('the end of the silence', () => !hub.isSilent())
   await stop()
   await own.kill()
 })

@@ -9,11 +9,15 @@ import { createClient, type Client, type StreamHandlers, type Subscription } fro
 const job = (status: string): string => JSON.stringify({ id: 'job_1', status, completed_at: null })
 const event = (type: string, data: string): string => `id: 1\nevent: ${type}\ndata: ${data}\n\n`
 
+const BASE = 'http://127.0.0.1'
+
 /** Answers in this order, the last one for ever: a status, or the text of a stream that then stays open. */
 function scripted(...answers: (number | string)[]) {
   const asked: AbortSignal[] = []
   const cursors: (string | null)[] = []
-  const answer = (init: RequestInit = {}): Response => {
+  const paths: string[] = []
+  const answer = (url: string, init: RequestInit = {}): Response => {
+    paths.push(url.replace(BASE, ''))
     if (init.signal) asked.push(init.signal)
     cursors.push(new Headers(init.headers).get('last-event-id'))
     const next = answers[Math.min(asked.length, answers.length) - 1] ?? 503
@@ -26,8 +30,11 @@ function scripted(...answers: (number | string)[]) {
     })
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
   }
-  const client = createClient({ baseUrl: 'http://127.0.0.1', fetch: (_url, init) => Promise.resolve(answer(init)) })
-  return { asked, cursors, client }
+  const client = createClient({
+    baseUrl: BASE,
+    fetch: (url, init) => Promise.resolve(answer(url instanceof Request ? url.url : String(url), init)),
+  })
+  return { asked, cursors, paths, client }
 }
 
 afterEach(() => {
@@ -217,6 +224,23 @@ test('after an event that cannot be read the stream is opened again', async () =
   await vi.advanceTimersByTimeAsync(2_000)
   expect(await watched).toMatchObject({ status: 'succeeded' })
   expect(asked).toHaveLength(2)
+})
+
+test('changes name their filters to the service, and operators the tenant', async () => {
+  const { client, paths } = scripted('')
+  const filters = { status: 'failed', preset: 'p', batch: 'bat_1', user: 'u 1', metadata: { page: 7 } } as const
+  for (const options of [{}, filters, { tenant: 'all', status: 'failed' }, { tenant: 'acme' }] as const) {
+    const asked = paths.length
+    const { close } = client.changes({ onJob: () => undefined, ...options })
+    await until(() => expect(paths).toHaveLength(asked + 1))
+    close()
+  }
+  expect(paths).toEqual([
+    '/v1/events',
+    '/v1/events?status=failed&preset=p&batch=bat_1&user=u+1&metadata.page=7',
+    '/v1/admin/events?status=failed',
+    '/v1/admin/events?tenant=acme',
+  ])
 })
 
 test('a hundred reconnections leave no listener behind', async () => {

@@ -19,15 +19,19 @@ import { createOwnedJob, noSuch } from '../owned.ts'
 import { MAX_WAIT_S, preferredWait } from '../prefer.ts'
 import type { MayRun, ResolveJob } from '../resolve-job.ts'
 import {
-  eventsQuerySchema,
+  allEventsQueryFields,
+  eventsQueryFields,
   getQuerySchema,
   listQueryFields,
+  parseAllEventsQuery,
+  parseEventsQuery,
   parseListQuery,
   parseWith,
   fieldsOf,
   queryObject,
   retryQuerySchema,
   retrySchema,
+  type EventsQuery,
 } from '../schemas.ts'
 import type { RetryPlaces } from '../retry-place.ts'
 import type { EventStreams } from '../event-streams.ts'
@@ -223,6 +227,20 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     return streams.ofJob(request.principal.tenant, id)
   }
 
+  const eventsOf = (
+    { headers, principal }: OwnedRequest,
+    tenant: string | null,
+    { since, status, filter }: EventsQuery,
+  ): Promise<ApiResponse> =>
+    streams.ofMany({
+      of: tenant,
+      reader: principal.tenant,
+      // An EventSource repeats the query when it reconnects; its header is newer.
+      last: headers['last-event-id'] ?? since,
+      isWanted: (job) => job.status === (status ?? job.status) && passes(job, filter),
+      batch: filter.batch,
+    })
+
   return [
     { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
     { method: 'GET', path: '/v1/jobs', query: fieldsOf(listQueryFields), scope: 'jobs:read', handle: list },
@@ -246,12 +264,18 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     {
       method: 'GET',
       path: '/v1/events',
-      query: fieldsOf(eventsQuerySchema),
+      query: fieldsOf(eventsQueryFields),
       scope: 'jobs:read',
+      handle: async (request) => eventsOf(request, request.principal.tenant, parseEventsQuery(request.query)),
+    },
+    {
+      method: 'GET',
+      path: '/v1/admin/events',
+      query: fieldsOf(allEventsQueryFields),
+      scope: 'admin',
       handle: async (request) => {
-        const { since = null } = parseWith(eventsQuerySchema, queryObject(request.query))
-        // An EventSource repeats the query when it reconnects; its header is newer.
-        return streams.ofTenant(request.principal.tenant, request.headers['last-event-id'] ?? since)
+        const { tenant, ...query } = parseAllEventsQuery(request.query)
+        return eventsOf(request, tenant, query)
       },
     },
   ]

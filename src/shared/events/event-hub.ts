@@ -19,13 +19,21 @@ export type Unsubscribe = () => void
 
 export interface EventHub {
   onJob(job: string, listener: () => void): Unsubscribe
-  onTenant(tenant: string, listener: (change: JobChange) => void): Unsubscribe
+  /** Changes of a tenant; null: of all tenants. */
+  onTenant(tenant: string | null, listener: (change: JobChange) => void): Unsubscribe
   onBatch(batch: string, listener: (change: JobChange) => void): Unsubscribe
-  /** Changes of a tenant since a stream id; null when the stream no longer holds all of them. */
-  since(tenant: string, stream: string): Promise<JobChange[] | null>
-  /** The newest stream id. */
+  /**
+   * Changes of a tenant, or of all, since a stream id. null when the stream no longer holds all of them, or when it has not
+   * reached this id: Redis lost its newest data.
+   */
+  since(tenant: string | null, stream: string): Promise<JobChange[] | null>
+  /** The newest stream id, read from Redis. */
   position(): Promise<string>
-  /** Called each time Redis stops responding, because changes are then not seen. */
+  /** The stream id up to which the listeners were notified of everything. */
+  seen(): string
+  /** Whether Redis has stopped responding, so that changes are not seen. */
+  isSilent(): boolean
+  /** Called each time Redis stops responding. */
   onSilence(listener: () => void): Unsubscribe
   stop(): Promise<void>
 }
@@ -92,12 +100,14 @@ export async function startEventHub(options: {
   const jobs = new Map<string, Set<() => void>>()
   const tenants = new Map<string, Set<(change: JobChange) => void>>()
   const batches = new Map<string, Set<(change: JobChange) => void>>()
+  const everywhere = new Set<(change: JobChange) => void>()
   let stopped = false
 
   const notify = (change: JobChange): void => {
     for (const listener of jobs.get(change.job) ?? []) listener()
     for (const listener of tenants.get(change.tenant) ?? []) listener(change)
     for (const listener of batches.get(change.batch) ?? []) listener(change)
+    for (const listener of everywhere) listener(change)
   }
 
   const listen = <L>(map: Map<string, Set<L>>, key: string, listener: L): Unsubscribe => {
@@ -110,7 +120,7 @@ export async function startEventHub(options: {
     }
   }
 
-  const isHeard = (): boolean => jobs.size + tenants.size + batches.size > 0
+  const isHeard = (): boolean => jobs.size + tenants.size + batches.size + everywhere.size > 0
   let wake = (): void => undefined
   /** Waits until somebody listens, at most UNHEARD_MS. */
   const untilHeard = (): Promise<void> =>
@@ -188,7 +198,12 @@ export async function startEventHub(options: {
 
   return {
     onJob: (job, listener) => listen(jobs, job, listener),
-    onTenant: (tenant, listener) => listen(tenants, tenant, listener),
+    onTenant(tenant, listener) {
+      if (tenant !== null) return listen(tenants, tenant, listener)
+      everywhere.add(listener)
+      wake()
+      return () => void everywhere.delete(listener)
+    },
     onBatch: (batch, listener) => listen(batches, batch, listener),
     position,
     async since(tenant, stream) {
@@ -196,8 +211,11 @@ export async function startEventHub(options: {
       if (oldest && compareIds(stream, oldest[0]) < 0) return null
       const entries = entriesSchema.parse(await redis.xrange(keys.events, `(${stream}`, '+', 'COUNT', MAX_REPLAY))
       if (entries.length === MAX_REPLAY) return null
-      return readEntries(entries).filter((change) => change.tenant === tenant)
+      if (entries.length === 0 && compareIds(stream, await position()) > 0) return null
+      return readEntries(entries).filter((change) => change.tenant === (tenant ?? change.tenant))
     },
+    seen: () => last,
+    isSilent: () => isSilent,
     onSilence(listener) {
       silenced.add(listener)
       return () => void silenced.delete(listener)

@@ -21,6 +21,7 @@ import {
   OWNED,
   POSTED,
   replayed,
+  unavailableEvent,
   type Operations,
 } from './operation.ts'
 
@@ -101,14 +102,14 @@ export const batchOperations = {
     tag: 'Batches',
     summary: 'Follow a batch',
     description:
-      'Server-sent events named `batch`, each with the complete batch as data. The first event is sent at once, and the stream ends when the batch has completed.',
+      'Server-sent events named `batch`, each with the complete batch as data. The first event is sent at once, and the stream ends when the batch has completed. When changes cannot be read, it ends with `unavailable`.',
     params,
     answers: {
       200: {
         description: 'The event stream.',
         schema: z.string(),
         media: EVENT_STREAM,
-        item: eventOf('batch', batch, z.string()),
+        item: z.union([eventOf('batch', batch, z.string()), unavailableEvent]),
       },
     },
     errors: [...OWNED, 'not_found', 'too_many_streams'],

@@ -3,7 +3,8 @@ import { jobId } from '../../../shared/jobs/rules/ids.ts'
 import { tokenRequestSchema } from '../../../shared/tenants/rules/tenant-requests.ts'
 import {
   EVENT_ID,
-  eventsQuerySchema,
+  allEventsQueryFields,
+  eventsQueryFields,
   getQuerySchema,
   jobRequestSchema,
   listQueryFields,
@@ -23,6 +24,7 @@ import {
   POSTED,
   preferHeader,
   replayed,
+  unavailableEvent,
   waited,
   type Operations,
 } from './operation.ts'
@@ -31,6 +33,28 @@ const params = z.object({ id: jobId })
 const accepted = created.extend({ ...waited.shape, ...replayed.shape })
 const headers = acceptHeaders.extend(preferHeader.shape)
 const jobEvent = eventOf('job', job, z.string().regex(/^\d{1,15}$/))
+
+const MANY_JOBS =
+  'With `Last-Event-ID` the changes since that event are sent first. If they are no longer available, the stream begins with `reset` instead, and the client must read the list again. While the service can read changes, it sends an event at least every 15 seconds: `alive`, if there is nothing else, whose id is the newest position. When it cannot, the stream ends with `unavailable` within some ten seconds, and new streams get 503.'
+
+const lastEventId = z.object({
+  'Last-Event-ID': z.string().regex(EVENT_ID).optional().describe('The id of the last event that the client received.'),
+})
+
+const jobEvents = {
+  200: {
+    description: 'The event stream. It ends when the client disconnects, the service stops or changes cannot be read.',
+    schema: z.string(),
+    media: EVENT_STREAM,
+    item: z.union([
+      eventOf('ready', z.object({}), z.string()),
+      eventOf('reset', z.object({}), z.string()),
+      eventOf('job', job, z.string()),
+      eventOf('alive', z.object({}), z.string()),
+      unavailableEvent,
+    ]),
+  },
+}
 
 export const jobOperations = {
   submitJob: {
@@ -140,7 +164,7 @@ export const jobOperations = {
     tag: 'Events',
     summary: 'Follow a job',
     description:
-      'Server-sent events named `job`, each with the complete current job as data and its `rev` as id. The first event is sent at once, and the stream ends after the final state. A comment every 15 seconds keeps the connection alive.',
+      'Server-sent events named `job`, each with the complete current job as data and its `rev` as id. The first event is sent at once, and the stream ends after the final state. A comment every 15 seconds keeps the connection alive. When changes cannot be read, the stream ends with `unavailable`.',
     params,
     headers: z.object({
       'Last-Event-ID': z
@@ -150,7 +174,12 @@ export const jobOperations = {
         .describe('Sent by browsers when they reconnect. The current state is sent in any case.'),
     }),
     answers: {
-      200: { description: 'The event stream.', schema: z.string(), media: EVENT_STREAM, item: jobEvent },
+      200: {
+        description: 'The event stream.',
+        schema: z.string(),
+        media: EVENT_STREAM,
+        item: z.union([jobEvent, unavailableEvent]),
+      },
     },
     errors: [...OWNED, 'not_found', 'too_many_streams'],
   },
@@ -182,28 +211,21 @@ export const jobOperations = {
     path: '/v1/events',
     tag: 'Events',
     summary: 'Follow all jobs',
-    description:
-      'The stream begins with an event `ready`; then each change of any job sends an event `job` with the complete job. With `Last-Event-ID` the changes since that event are sent first. If they are no longer available, the stream begins with `reset` instead, and the client must read the list again.',
-    headers: z.object({
-      'Last-Event-ID': z
-        .string()
-        .regex(EVENT_ID)
-        .optional()
-        .describe('The id of the last event that the client received.'),
-    }),
-    query: eventsQuerySchema,
-    answers: {
-      200: {
-        description: 'The event stream. It ends when the client disconnects or the service stops.',
-        schema: z.string(),
-        media: EVENT_STREAM,
-        item: z.union([
-          eventOf('ready', z.object({}), z.string()),
-          eventOf('reset', z.object({}), z.string().exactOptional()),
-          eventOf('job', job, z.string()),
-        ]),
-      },
-    },
+    description: `The stream begins with an event \`ready\`; then each change of any job sends an event \`job\` with the complete job. With filters it sends only jobs that match all of them. ${MANY_JOBS}`,
+    headers: lastEventId,
+    query: eventsQueryFields,
+    answers: jobEvents,
+    errors: [...OWNED, 'too_many_streams'],
+  },
+  watchAllJobs: {
+    method: 'get',
+    path: '/v1/admin/events',
+    tag: 'Events',
+    summary: 'Follow the jobs of all tenants',
+    description: `The same stream for operators, with the jobs of all tenants, or of one with \`tenant\`. Each job names its tenant. ${MANY_JOBS}`,
+    headers: lastEventId,
+    query: allEventsQueryFields,
+    answers: jobEvents,
     errors: [...OWNED, 'too_many_streams'],
   },
 } satisfies Operations

@@ -92,6 +92,9 @@ export const EVENT_STREAM = 'text/event-stream'
 export const eventOf = <T extends z.ZodType>(event: string, data: T, id: z.ZodType<string>) =>
   z.object({ event: z.literal(event), id, data })
 
+/** What ends a stream in which changes cannot be read any more. */
+export const unavailableEvent = eventOf('unavailable', z.object({ detail: z.string() }), z.string().exactOptional())
+
 export const idempotencyKey = z.string().min(1).max(255).optional()
 
 export const acceptHeaders = z.object({
