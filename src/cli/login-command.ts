@@ -21,7 +21,7 @@ async function login(given: Given): Promise<number> {
     if (running !== null && !running.signInLinks)
       throw new RefusedError(
         'no_development_key',
-        'The service has no development key. Sign in with a key: npx genqueue keys create default --scopes jobs:read,jobs:write,credits:read,admin',
+        'The service has no development key. Sign in with a key: npx genqueue keys create default --scopes jobs:read,jobs:write,credits:read,webhooks,admin',
       )
     const origin = named ?? running?.url ?? localOrigin(config.host, config.port)
     const link = loginLink(origin, await makeLoginCode())

@@ -872,7 +872,7 @@ export interface Session {
   expires_at: string | null
 }
 
-export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'admin'
+export type Scope = 'jobs:write' | 'jobs:read' | 'credits:read' | 'webhooks' | 'admin'
 
 /** The secret that signs the notifications of a tenant. */
 export interface WebhookSecret {
@@ -971,7 +971,7 @@ export interface TenantChange {
 export interface KeyRequest {
   /** Default: "key". */
   title?: string | undefined
-  /** Default: all except `admin`. */
+  /** Default: `jobs:write`, `jobs:read` and `credits:read`. */
   scopes?: Scope[] | undefined
   expires_at?: string | null | undefined
 }

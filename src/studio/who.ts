@@ -34,5 +34,6 @@ export const SCOPE_WORDS: Record<Scope, string> = {
   'jobs:write': 'start and stop runs',
   'jobs:read': 'view runs',
   'credits:read': 'view credits',
+  webhooks: 'manage notifications',
   admin: 'operate the deployment',
 }

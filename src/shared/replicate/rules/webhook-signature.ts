@@ -2,7 +2,7 @@ import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { remembered } from '../../values/remembered.ts'
 
 /**
- * Standard Webhooks, receiving side: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64 after
+ * Standard Webhooks: HMAC-SHA256 over `<id>.<timestamp>.<raw body>`, key = the secret's base64 after
  * `whsec_`. The official client's validateWebhook checks no timestamp and compares with `===`; the tests use it as an
  * oracle.
  */
@@ -17,12 +17,18 @@ export interface SignedRequest {
   body: Buffer
 }
 
-const KEPT_KEYS = 8
+const KEPT_KEYS = 100
 
 /** Keys are kept, because making one costs several times as much as the HMAC of a webhook. */
 const secretKey = remembered(KEPT_KEYS, (secret) =>
   createSecretKey(Buffer.from(secret.replace(/^whsec_/, ''), 'base64')),
 )
+
+/** The signature of a message before it is encoded. Both sides use it: Replicate's webhooks, and notifications. */
+export const webhookMac = (
+  secret: string,
+  { id, timestamp, body }: { id: string; timestamp: string; body: Buffer | string },
+): Buffer => createHmac('sha256', secretKey(secret)).update(`${id}.${timestamp}.`).update(body).digest()
 
 /** Exactly 32 bytes of strict base64, else null: a shorter signature must never match a prefix. */
 function decodeSignature(text: string): Buffer | null {
@@ -47,7 +53,7 @@ export function verifySignature(request: SignedRequest, secrets: readonly string
     })
   let valid = false
   for (const secret of secrets) {
-    const expected = createHmac('sha256', secretKey(secret)).update(`${id}.${timestamp}.`).update(body).digest()
+    const expected = webhookMac(secret, { id, timestamp, body })
     for (const bytes of given) if (timingSafeEqual(bytes, expected)) valid = true
   }
   return valid

@@ -74,7 +74,7 @@ export const newKeySchema = z
       .min(1)
       .max(SCOPES.length)
       .default([...USUAL_SCOPES])
-      .describe('Default: all except `admin`.'),
+      .describe('Default: `jobs:write`, `jobs:read` and `credits:read`.'),
     expires_at: expires_at.default(null),
   })
   .meta({ id: 'KeyRequest' })

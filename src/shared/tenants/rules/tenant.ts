@@ -9,11 +9,11 @@ export const DEFAULT_TENANT = 'default'
 export const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,39}$/
 
 /** `admin` covers the whole deployment, independent of the key's tenant; the other scopes cover the key's tenant only. */
-export const SCOPES = ['jobs:write', 'jobs:read', 'credits:read', 'admin'] as const
+export const SCOPES = ['jobs:write', 'jobs:read', 'credits:read', 'webhooks', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
 export const scope = z.enum(SCOPES).meta({ id: 'Scope' })
 
-/** Default scopes of a key. */
+/** Default scopes of a key: those of a back end. `webhooks` and `admin` must be requested. */
 export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credits:read']
 
 export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs', 'stored_bytes', 'stored_files'] as const

@@ -1,0 +1,14 @@
+import type { JobRecord } from '../../jobs/rules/job.ts'
+import type { JsonObject } from '../../values/json.ts'
+import type { EventType, TEST_TYPE } from './event-types.ts'
+
+/** What receivers read: `{ type, timestamp, data }`, as Standard Webhooks recommends it. */
+
+/** `data` of the event of a job. `rev` decides: an event with a lower one than was seen before is old. */
+export const jobData = ({ id, status, rev, batch, metadata, error }: JobRecord): JsonObject => ({
+  job: { id, status, rev, batch, metadata, error: error && { ...error } },
+})
+
+/** The exact text that is signed and sent. `at`: when the event happened, ms. */
+export const payloadText = (type: EventType | typeof TEST_TYPE, at: number, data: JsonObject): string =>
+  JSON.stringify({ type, timestamp: new Date(at).toISOString(), data })
