@@ -29,5 +29,5 @@ test(
     expect(report.violations).toEqual([])
     expect(report.losses).toBe(0)
   },
-  (seconds + 2 * settle + 60) * 1000,
+  (seconds + 6 * settle + 60) * 1000,
 )
