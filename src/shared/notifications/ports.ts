@@ -52,12 +52,43 @@ export interface DestinationHealth {
   succeeded_at: number | null
 }
 
+/** What an attempt means. `next`: ms until the next one; null: there is none. */
+export interface AttemptOutcome {
+  state: NotificationState
+  next: number | null
+  /** What it shows of the destination; null: nothing. */
+  destination: 'well' | 'failing' | null
+  /** ms for which nothing else is sent to the destination; null: no pause. */
+  pause: number | null
+}
+
+/** A notification that nothing was sent of yet. */
+export type NewNotification = Omit<Notification, 'v' | 'state' | 'next_at' | 'tries' | 'rev' | 'attempts'> & {
+  /** `held`: its endpoint is disabled. */
+  state: 'pending' | 'held'
+}
+
+/** Figures for metrics. Ages: ms. */
+export interface NotificationFigures {
+  pending: number
+  /** null: nothing is pending. */
+  oldestPending: number | null
+  held: number
+  /** Attempts of all time by outcome. */
+  sent: Record<'delivered' | 'failed' | 'retried', number>
+  /** Best-effort events of all time. */
+  lossy: Record<'sent' | 'failed', number>
+}
+
 /** Notifications, and the order in which they are sent. */
 export interface NotificationStore {
-  /** Once for each id. A notification that carries its job (`full`, `replicate`) keeps payload and files of the job until it is over. */
-  add(notification: Notification): Promise<void>
+  /**
+   * Once for each id; returns the state of the one that is stored. A notification that carries its job (`full`, `replicate`) keeps
+   * payload and files of the job until it is over.
+   */
+  add(notification: NewNotification): Promise<NotificationState>
   read(tenant: string, id: string): Promise<Notification | null>
-  /** Newest first. `last`: the id after which to continue; null: there are no more. */
+  /** Newest first. `last`: the id after which to continue; null: there are no more. There may be more although fewer than `limit` are returned. */
   list(tenant: string, query: NotificationQuery): Promise<{ notifications: Notification[]; last: string | null }>
   /** Begins the schedule again; false: it is unknown, or cannot be sent because its endpoint is gone or disabled. */
   redeliver(tenant: string, id: string): Promise<boolean>
@@ -66,21 +97,23 @@ export interface NotificationStore {
     limit: number,
     leaseMs: number,
   ): Promise<{ destination: string; tenant: string; health: DestinationHealth }[]>
-  /** Due notifications of a destination, under a lease; `more`: further ones are due. */
-  take(destination: string, limit: number, leaseMs: number): Promise<{ notifications: Notification[]; more: boolean }>
-  /**
-   * Records the result of the attempt of the notification as it was taken; false: another result was recorded. `next`: ms until
-   * the next attempt; null: it is over. `pause`: ms for which nothing else is sent to the destination.
-   */
-  record(
-    taken: Notification,
-    attempt: DeliveryAttempt,
-    outcome: { state: NotificationState; next: number | null; pause: number | null },
-  ): Promise<boolean>
+  /** Due notifications of a destination, under a lease; `more`: further ones are due; `now`: ms, the clock of Redis. */
+  take(
+    destination: string,
+    limit: number,
+    leaseMs: number,
+  ): Promise<{ notifications: Notification[]; more: boolean; now: number }>
+  /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
+  record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
   health(destination: string): Promise<DestinationHealth>
-  /** Makes what was held for an endpoint due again, or holds what is due. */
+  /** Makes what was held for an endpoint due again, and forgets its failures; or holds what is due. Returns the number. */
   resume(tenant: string, endpoint: string): Promise<number>
   hold(tenant: string, endpoint: string): Promise<number>
+  /** What is pending or held for an endpoint has failed, because it was removed. Returns the number. */
+  abandon(tenant: string, endpoint: string): Promise<number>
   /** Removes what is older than the log keeps; returns the number. */
   expire(limit: number): Promise<number>
+  /** Whether a destination may be served now. */
+  isDue(): Promise<boolean>
+  figures(): Promise<NotificationFigures>
 }

@@ -103,6 +103,29 @@ export function createJobKeys(prefix: string) {
     files: `${tag}:upload-files`,
     /** hash: what tenants have stored: `<tenant>.bytes`, `<tenant>.files` of their uploads and outputs (stored.lua) */
     stored: `${tag}:stored`,
+    /** hash: a notification (notifications/notification-codec.ts) */
+    notification: (id: string) => `${tag}:notification:${id}`,
+    /** sorted sets, all scores 0: a tenant's notifications by id, which begins with a ULID: all, and by state */
+    tenantNotifications: (tenant: string) => `${tag}:tenant:${tenant}:notifications`,
+    notificationState: (tenant: string, state: string) => `${tag}:tenant:${tenant}:notifications:${state}`,
+    /** sorted set, all scores 0: `<endpoint or job>:<notification>` */
+    notificationsOf: (tenant: string) => `${tag}:tenant:${tenant}:notifications-of`,
+    /** sorted set: a tenant's notifications that are over, or held, by the time since when */
+    keptNotifications: (tenant: string, kind: 'over' | 'held') => `${tag}:tenant:${tenant}:notifications-kept:${kind}`,
+    /** sorted set: notifications that are over, or held, by the time of their removal, ms */
+    notificationExpiry: `${tag}:notification-expiry`,
+    /** sorted set: pending notifications by the time of their event, ms */
+    pendingNotifications: `${tag}:notifications-pending`,
+    /** sorted set: pending notifications of a destination by the time at which they are sent, ms */
+    waitingNotifications: (destination: string) => `${tag}:destination:${destination}:waiting`,
+    /** hash: how a destination does, and its tenant; expires */
+    destination: (destination: string) => `${tag}:destination:${destination}`,
+    /** sorted set: destinations with pending notifications by the time at which they may be served, ms */
+    destinations: `${tag}:destinations`,
+    /** hash: counters of notifications for metrics */
+    notificationCounts: `${tag}:notification-counts`,
+    /** string with a time to live: exists while no further progress of the job is sent */
+    progressSent: (job: string) => `${tag}:progress-sent:${job}`,
     /** stream of transitions */
     events: `${tag}:events`,
     /** channel of progress */
