@@ -165,6 +165,9 @@ export async function buildWorkers(
         timings,
         log,
       }),
+      jobNotice: () => Promise.resolve(),
+      tenantNotice: () => Promise.resolve(),
+      send: () => Promise.resolve(),
     },
   })
   scope.defer('workers', workers.stop)

@@ -25,6 +25,10 @@ export const windowPayload = z.object({
   before: z.number(),
   due: z.array(z.object({ job: jobId, attempt: z.number().int().min(1) })).default([]),
 })
+/** A row of a job's outbox that is distributed to receivers: `effect` is its key. */
+export const jobNoticePayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
+/** A row of a tenant's outbox. */
+export const tenantNoticePayload = z.object({ v: z.literal(1), tenant: z.string().max(64), id: z.string().max(64) })
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 
 /** Jobs of the line that a worker process handles at the same time. */
@@ -52,6 +56,11 @@ export const QUEUES = {
     concurrency: 8,
     version: 1,
   },
+  notify: {
+    description: 'Makes notifications of what happened, and sends them.',
+    concurrency: 4,
+    version: 1,
+  },
 } as const
 
 export type QueueName = keyof typeof QUEUES
@@ -62,6 +71,7 @@ export const forEachQueue = <T>(make: (name: QueueName) => T): Record<QueueName,
   sweep: make('sweep'),
   poll: make('poll'),
   store: make('store'),
+  notify: make('notify'),
 })
 
 /** Job names within the poll queue. */
@@ -69,6 +79,11 @@ export const POLL = 'poll'
 export const CANCEL = 'cancel'
 export const ADOPT = 'adopt'
 export const WINDOW = 'window'
+
+/** Job names within the notify queue. */
+export const JOB_NOTICE = 'job-notice'
+export const TENANT_NOTICE = 'tenant-notice'
+export const SEND = 'send'
 
 /** Priorities in the poll queue, in the order of the read budget: cancels, outputs that expire soon, adoption, other polls. */
 export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<
@@ -93,4 +108,7 @@ export const doorbellId = {
   adopt: (account: string): string => `adopt-${account}`,
   window: (account: string, after: number, soon: boolean): string => `window-${account}-${after}${soon ? '-soon' : ''}`,
   store: (job: string, attempt: number): string => `store-${job}-${attempt}`,
+  jobNotice: (job: string, effect: string): string => `notice-${job}-${effect.replaceAll(':', '-')}`,
+  tenantNotice: (tenant: string, id: string): string => `notice-${tenant}-${id}`,
+  send: (): string => 'send',
 }

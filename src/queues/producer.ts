@@ -1,6 +1,5 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import type { Effect } from '../shared/jobs/rules/job.ts'
 import { effectKey } from '../shared/jobs/rules/job.ts'
 import type { Doorbells, JobLine } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -9,9 +8,12 @@ import {
   CANCEL,
   doorbellId,
   forEachQueue,
+  JOB_NOTICE,
   POLL,
   PRIORITY,
+  SEND,
   storePriority,
+  TENANT_NOTICE,
   WINDOW,
   type QueueName,
 } from './contracts.ts'
@@ -99,11 +101,22 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
       const options = { ...ONCE, jobId: doorbellId.window(account, after, soon), priority }
       await queues.poll.add(WINDOW, { v: 1, account, after, before, due }, options)
     },
-    async effect(job, effect: Effect) {
+    async notice(tenant, id) {
+      const options = { ...ONCE, jobId: doorbellId.tenantNotice(tenant, id) }
+      await queues.notify.add(TENANT_NOTICE, { v: 1, tenant, id }, options)
+    },
+    async send() {
+      await queues.notify.add(SEND, { v: 1 }, { ...ONCE, jobId: doorbellId.send() })
+    },
+    async effect(job, effect) {
       if (effect.kind === 'store') {
         const { attempt, expires_at } = effect
         const options = { ...ONCE, jobId: doorbellId.store(job, attempt), priority: storePriority(expires_at) }
         await queues.store.add('store', { v: 1, job, attempt }, options)
+      } else if (effect.kind === 'notice') {
+        const key = effectKey(effect)
+        const options = { ...ONCE, jobId: doorbellId.jobNotice(job, key) }
+        await queues.notify.add(JOB_NOTICE, { v: 1, job, effect: key }, options)
       } else {
         const key = effectKey(effect)
         const options = { ...ONCE, jobId: doorbellId.cancel(job, key), priority: PRIORITY.cancel }

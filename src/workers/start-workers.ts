@@ -7,11 +7,15 @@ import {
   CANCEL,
   cancelPayload,
   forEachQueue,
+  JOB_NOTICE,
+  jobNoticePayload,
   pollPayload,
   QUEUES,
   storePayload,
   submitPayload,
   SUBMITS_AT_ONCE,
+  TENANT_NOTICE,
+  tenantNoticePayload,
   WINDOW,
   windowPayload,
   type QueueName,
@@ -37,6 +41,12 @@ export interface Processors {
     stopping: AbortSignal,
   ) => Promise<void>
   store: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
+  /** Distributes a row of a job's outbox to receivers; `effect`: its key. */
+  jobNotice: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
+  /** The same for a row of a tenant's outbox. */
+  tenantNotice: (tenant: string, id: string, stopping: AbortSignal) => Promise<void>
+  /** Sends notifications that are due. */
+  send: (stopping: AbortSignal) => Promise<void>
 }
 
 export interface StartWorkersOptions {
@@ -184,6 +194,15 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     open('store', async ({ data }) => {
       const { job, attempt } = storePayload.parse(data)
       await processors.store(job, attempt, work.signal)
+    }),
+    open('notify', async ({ name, data }) => {
+      if (name === JOB_NOTICE) {
+        const { job, effect } = jobNoticePayload.parse(data)
+        await processors.jobNotice(job, effect, waits.signal)
+      } else if (name === TENANT_NOTICE) {
+        const { tenant, id } = tenantNoticePayload.parse(data)
+        await processors.tenantNotice(tenant, id, waits.signal)
+      } else await processors.send(work.signal)
     }),
   ]
   // An upsert also repairs a scheduler whose next job was lost.

@@ -74,7 +74,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
   async function visitEffect(member: DueMember & { kind: 'effect' }): Promise<void> {
     const { state } = await store.load(member.job)
     const effect = state?.effects.find((one) => effectKey(one) === member.effect)
-    if (!effect) return store.dropDue(member)
+    if (!effect || effect.kind === 'carry') return store.dropDue(member)
     await doorbells.effect(member.job, effect)
   }
 
@@ -91,6 +91,7 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     try {
       if (member.kind === 'attempt') return await visitAttempt(member, now)
       if (member.kind === 'batch') await batches.tend(member.batch)
+      else if (member.kind === 'owed') await doorbells.notice(member.tenant, member.notice)
       else await (member.kind === 'job' ? visitJob(member, now) : visitEffect(member))
     } catch (error) {
       // The member is due again when its lease ends. A bad record must not block the others.

@@ -74,3 +74,18 @@ describe('the priority of a copy', () => {
     }
   })
 })
+
+test('a notice waits once, and so does the request to send', async () => {
+  const id = newId()
+  for (let i = 0; i < 2; i++) {
+    await doorbells.effect(id, { v: 1, kind: 'notice', id: 'N', type: 'job.succeeded' })
+    await doorbells.notice('acme', 'N')
+    await doorbells.send()
+  }
+  const waiting = (await queues.notify.getWaiting()).map(({ name, data }) => ({ name, ...data }))
+  expect(waiting.toSorted((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+    { name: 'job-notice', v: 1, job: id, effect: 'notice:N' },
+    { name: 'send', v: 1 },
+    { name: 'tenant-notice', v: 1, tenant: 'acme', id: 'N' },
+  ])
+})

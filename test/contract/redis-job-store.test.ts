@@ -483,7 +483,7 @@ async function recount({ redis, keys, store }: Scene, ids: string[]) {
       if (is === 'open') openAttempts.push(`${id}:${n}`)
       if (is === 'unknown') unknown.push(`${id}:${n} ${intended_at}`)
     }
-    for (const { kind, attempt } of state.effects) if (kind === 'store') storing.push(`${id}:${attempt}`)
+    for (const effect of state.effects) if (effect.kind === 'store') storing.push(`${id}:${effect.attempt}`)
     for (const effect of Object.keys(await redis.hgetall(keys.outbox(id)))) due.push(`effect:${id}:${effect}`)
   }
   for (const list of Object.values(byStatus)) list.sort()

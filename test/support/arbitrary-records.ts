@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { EVENT_TYPES } from '../../src/shared/notifications/rules/event-types.ts'
 import { OUTPUT_KINDS } from '../../src/shared/artifacts/rules/output-shape.ts'
 import type { HistoryLine } from '../../src/shared/jobs/rules/history.ts'
 import {
@@ -68,6 +69,13 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
     timeout: whole,
     start_within: whole,
+    webhook: orNull(
+      fc.record({
+        url: word,
+        events: fc.subarray([...EVENT_TYPES]),
+        shape: fc.constantFrom('genqueue' as const, 'replicate' as const),
+      }),
+    ),
     via: fc.constantFrom(...VIAS),
     cancel_after: orNull(whole),
     start_since: whole,

@@ -16,6 +16,9 @@ const IDLE: Processors = {
   adopt: nothing,
   window: nothing,
   store: nothing,
+  jobNotice: nothing,
+  tenantNotice: nothing,
+  send: nothing,
 }
 
 /** Queues with doorbells for the jobs of a scene, and real workers on them. */

@@ -10,4 +10,6 @@ export const SILENT_DOORBELLS: Doorbells = {
   adopt: ring,
   window: ring,
   effect: ring,
+  notice: ring,
+  send: ring,
 }

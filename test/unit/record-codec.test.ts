@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { encodeHistory } from '../../src/shared/jobs/record/history-line.ts'
 import type { HistoryLine } from '../../src/shared/jobs/rules/history.ts'
 import { ATTEMPT_FIELDS, JOB_FIELDS, type Effect, type Field, type JobRecord } from '../../src/shared/jobs/rules/job.ts'
+import { OWED_TYPES } from '../../src/shared/notifications/rules/event-types.ts'
 import {
   decodeAttempts,
   decodeEffects,
@@ -37,6 +38,13 @@ const effects: fc.Arbitrary<Effect> = fc.oneof(
     prediction_id: word,
     requested_at: whole,
   }),
+  fc.record({
+    v: fc.constant(1 as const),
+    kind: fc.constant('notice' as const),
+    id: fc.constant('01KGX5Q8Z2V7M4N6P9R3S5T8W1'),
+    type: fc.constantFrom(...OWED_TYPES),
+  }),
+  fc.record({ v: fc.constant(1 as const), kind: fc.constant('carry' as const), notification: word }),
 )
 
 const hash = (fields: object, prefix = ''): string[] =>

@@ -309,11 +309,11 @@ const STEPS: Record<string, Step> = {
     world.apply({ type: 'cancel_done', attempt: effect.attempt, prediction_id: effect.prediction_id })
   },
   stored: (world) => {
-    const effect = world.state.effects.find(({ kind }) => kind === 'store')
+    const effect = world.state.effects.find((one) => one.kind === 'store')
     if (effect) world.apply({ type: 'stored', attempt: effect.attempt, output: ['art_1'], artifacts: [] })
   },
   not_stored: (world) => {
-    const effect = world.state.effects.find(({ kind }) => kind === 'store')
+    const effect = world.state.effects.find((one) => one.kind === 'store')
     if (effect) world.apply({ type: 'not_stored', attempt: effect.attempt, message: 'gone' })
   },
   tick: (world) => world.apply({ type: 'tick' }),

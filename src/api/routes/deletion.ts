@@ -58,8 +58,10 @@ export function deletionRoutes({ store, lifecycle, files, inputs, log }: Deletio
       }
       if (!isFinal(job.phase))
         throw new ServiceError('not_deletable', 'The job is not over yet. Cancel it first.', { retryAfter: 5 })
-      // Late results of the prediction need the record.
-      if (effects.length > 0 || attempts.some((attempt) => attempt.state !== 'closed'))
+      if (effects.some(({ kind }) => kind === 'notice'))
+        throw new ServiceError('not_deletable', 'Its receivers are being notified.', { retryAfter: 1 })
+      // Late results of the prediction need the record; what notifications carry goes with it.
+      if (effects.some(({ kind }) => kind !== 'carry') || attempts.some((attempt) => attempt.state !== 'closed'))
         throw new ServiceError('not_deletable', 'Its prediction is still being stopped at Replicate.', {
           retryAfter: 30,
         })

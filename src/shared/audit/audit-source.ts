@@ -48,6 +48,8 @@ export interface KeyNames {
   slots: string[]
   /** Jobs whose files outlived their records. */
   keptFiles: Set<string>
+  /** Tenants with an outbox. */
+  notices: string[]
   uploads: Set<string>
   /** Uploads that have more than a record. */
   uploadParts: Set<string>
@@ -70,6 +72,10 @@ export interface AuditSource {
   names(): Promise<KeyNames>
   /** Tenants that have an account or a ledger. */
   ledgers(): Promise<string[]>
+  /** Ids of the rows of a tenant's outbox. */
+  notices(tenant: string): Promise<string[]>
+  /** Whether such a row, and its member of the due index, exist. */
+  notice(tenant: string, id: string, member: string): Promise<[isOwed: boolean, isDue: boolean]>
   /** Pages of an index. */
   members(kind: IndexKind, key: string): AsyncIterable<string[]>
   holds(kind: IndexKind, key: string, member: string): Promise<boolean>

@@ -4,7 +4,7 @@ import type { LedgerSource } from '../credits/verify-ledger.ts'
 import { RECOVERED } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
 import { labelMembers } from '../jobs/record/label-member.ts'
-import { attemptId, keptFilesOf } from '../jobs/record/due-member.ts'
+import { attemptId, dueNotice, keptFilesOf } from '../jobs/record/due-member.ts'
 import { endsOf, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
 import { filesAfter } from '../jobs/rules/purge.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../jobs/rules/timings.ts'
@@ -187,13 +187,14 @@ function createWalk(options: AuditOptions, began: number) {
   async function visitIndex(
     kind: 'zset' | 'set',
     key: string,
-    read: (member: string) => IndexMember | BatchMember | FilesMember | null,
+    read: (member: string) => IndexMember | BatchMember | FilesMember | NoticeMember | null,
   ): Promise<void> {
     for await (const page of source.members(kind, key))
       for (const member of page) {
         const target = read(member)
         if (target === null) say('index_member_exists', member, `${key}: unreadable member`)
         else if (target.kind === 'batch') problems.push(...(await checkBatchMember(source, key, member, target.batch)))
+        else if (target.kind === 'owed') await visitNotice(target.tenant, target.notice)
         else if (target.kind === 'files')
           problems.push(...(await checkKeptMember({ source, keys }, member, target.job)))
         else if (target.kind !== 'job' || !isKnown(target.job)) await visitMember(kind, key, member, target)
@@ -214,6 +215,18 @@ function createWalk(options: AuditOptions, began: number) {
     })
   }
 
+  /** A row of a tenant's outbox and its member of the due index exist together. */
+  async function visitNotice(tenant: string, id: string): Promise<void> {
+    const { member } = dueNotice(tenant, id)
+    const [isOwed, isDue] = await source.notice(tenant, id, member)
+    if (isDue && !isOwed)
+      say('index_member_exists', member, `${keys.due}: the notice does not exist`, [['zrem', keys.due, member]])
+    if (isOwed && !isDue) {
+      const at = String(await source.now())
+      say('due', member, 'the notice is owed, but it has no due time', [['zadd', keys.due, 'NX', at, member]])
+    }
+  }
+
   async function visitIndexes(names: KeyNames): Promise<void> {
     for (const { key, tenant } of names.tenants) {
       await visitIndex('zset', key, (job) => ({ kind: 'job', job }))
@@ -229,6 +242,11 @@ function createWalk(options: AuditOptions, began: number) {
     await visitIndex('zset', keys.storing, readAttempt)
     for (const key of names.open) await visitIndex('set', key, readAttempt)
     for (const key of names.unknown) await visitIndex('zset', key, readAttempt)
+    for (const tenant of names.notices)
+      for (const id of await source.notices(tenant)) {
+        await visitNotice(tenant, id)
+        if (checks.quiescent) say('at_rest', dueNotice(tenant, id).member, 'owed')
+      }
   }
 
   /** Keys that name a job, and that are removed with it. */
@@ -329,6 +347,7 @@ function readAttempt(member: string): (IndexMember & { kind: 'attempt' }) | null
 }
 
 type BatchMember = { kind: 'batch'; batch: string }
+type NoticeMember = { kind: 'owed'; tenant: string; notice: string }
 type FilesMember = { kind: 'files'; job: string }
 
 function readRetention(id: string): IndexMember | BatchMember | FilesMember {
@@ -337,10 +356,11 @@ function readRetention(id: string): IndexMember | BatchMember | FilesMember {
   return id.startsWith('bat_') ? { kind: 'batch', batch: id } : { kind: 'job', job: id }
 }
 
-function readDue(member: string): IndexMember | BatchMember | null {
+function readDue(member: string): IndexMember | BatchMember | NoticeMember | null {
   const [kind, job, ...rest] = member.split(':')
   if (!job) return null
   if (kind === 'batch') return { kind, batch: job }
+  if (kind === 'owed' && rest.length === 1) return { kind, tenant: job, notice: rest[0] ?? '' }
   if (kind === 'job') return { kind, job }
   if (kind === 'attempt' && rest.length === 1) return { kind, job, attempt: Number(rest[0]) }
   if (kind === 'effect' && rest.length > 0) return { kind, job, effect: rest.join(':') }

@@ -299,6 +299,13 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       return kind === 'set' ? (await redis.sismember(key, member)) === 1 : (await redis.zscore(key, member)) !== null
     },
 
+    notices: (tenant) => redis.hkeys(keys.notices(tenant)),
+
+    async notice(tenant, id, member) {
+      const [row, at] = await run(redis.multi().hexists(keys.notices(tenant), id).zscore(keys.due, member))
+      return [row === 1, at !== null]
+    },
+
     revision: async (id: string): Promise<string> => (await redis.hget(keys.job(id), 'rev')) ?? '',
 
     text: (key: string): Promise<string | null> => redis.get(key),

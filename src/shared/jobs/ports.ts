@@ -1,6 +1,6 @@
 import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
-import type { Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
+import type { Carry, Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
 import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
@@ -353,6 +353,9 @@ export interface JobStore
     DeadLetters,
     RedisClock {}
 
+/** A row of the outbox that is due at some time. */
+export type DueEffect = Exclude<Effect, Carry>
+
 /** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {
   /** Puts jobs in line, and rings once for all of them. */
@@ -370,5 +373,9 @@ export interface Doorbells {
     soon: boolean,
     due: readonly { job: string; attempt: number }[],
   ): Promise<void>
-  effect(job: string, effect: Effect): Promise<void>
+  effect(job: string, effect: DueEffect): Promise<void>
+  /** Requests that a notice of the tenant is distributed to receivers. */
+  notice(tenant: string, id: string): Promise<void>
+  /** Requests that notifications are sent. */
+  send(): Promise<void>
 }

@@ -78,6 +78,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,
+  webhook: null,
   via: 'jobs',
   cancel_after: null,
   start_since: NOW,

@@ -226,7 +226,8 @@ function checkEffects({ state, outbox }: LoadedJob, say: Say): Problem[] {
     const key = effectKey(effect)
     const id = `${job.id}:${key}`
     if (!outbox.includes(key)) problems.push(say('effect_fits', id, 'stored under another name'))
-    if (!attemptOf(state, effect.attempt)) problems.push(say('effect_fits', id, 'the attempt does not exist'))
+    if ('attempt' in effect && !attemptOf(state, effect.attempt))
+      problems.push(say('effect_fits', id, 'the attempt does not exist'))
     if (effect.kind === 'store' && (job.phase !== 'storing' || effect.attempt !== job.attempt))
       problems.push(say('effect_fits', id, `the job is ${job.phase}, attempt ${job.attempt}`))
   }
@@ -288,7 +289,7 @@ function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: S
     expect(at !== 'closed', dueAttempt(job.id, n).member, attemptId(job.id, n), `the attempt is ${at}`)
   for (const effect of effects) {
     const key = effectKey(effect)
-    expect(true, dueEffect(job.id, key).member, `${job.id}:${key}`, 'the row is in the outbox')
+    expect(effect.kind !== 'carry', dueEffect(job.id, key).member, `${job.id}:${key}`, 'the row is in the outbox')
   }
   return problems
 }

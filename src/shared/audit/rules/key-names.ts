@@ -11,6 +11,7 @@ export const noKeyNames = (): KeyNames => ({
   tenantBatches: [],
   slots: [],
   keptFiles: new Set(),
+  notices: [],
   uploads: new Set(),
   uploadParts: new Set(),
   open: [],
@@ -28,6 +29,7 @@ export function sortKeyName(names: KeyNames, key: string, [kind, id = '', ...res
   else if (kind === 'tenant' && part === 'labels') names.labels.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
+  else if (kind === 'tenant' && part === 'notices') names.notices.push(id)
   else if (kind === 'files' && part === undefined) names.keptFiles.add(id)
   else if (kind === 'upload' && part === undefined) names.uploads.add(id)
   else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)

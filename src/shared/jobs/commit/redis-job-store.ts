@@ -199,9 +199,12 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async deferRetention({ job, attempts, effects }) {
       const open = attempts.filter(({ state }) => state !== 'closed').map(({ n }) => dueAttempt(job.id, n))
-      const owed = effects.map((effect) => dueEffect(job.id, effectKey(effect)))
-      const due = await redis.zmscore(keys.due, ...[...open, ...owed].map(({ member }) => member))
-      const last = Math.max(...due.map((score) => Number(score ?? 0)))
+      const owed = effects.flatMap((effect) => (effect.kind === 'carry' ? [] : dueEffect(job.id, effectKey(effect))))
+      const members = [...open, ...owed].map(({ member }) => member)
+      const due = members.length === 0 ? [] : await redis.zmscore(keys.due, ...members)
+      // What a notification carries is not due: its end is looked for now and then.
+      const carried = owed.length < effects.length ? Math.round(clock.now() + timings.ringAgain.max) : 0
+      const last = Math.max(carried, ...due.map((score) => Number(score ?? 0)))
       // Never before the end of the lease of its claim.
       await redis.zadd(keys.retention, 'XX', 'GT', String(last), job.id)
     },

@@ -4,6 +4,7 @@ export type DueMember =
   | { kind: 'attempt'; member: string; job: string; attempt: number }
   | { kind: 'effect'; member: string; job: string; effect: string }
   | { kind: 'batch'; member: string; batch: string }
+  | { kind: 'owed'; member: string; tenant: string; notice: string }
 
 export const dueJob = (job: string): DueMember => ({ kind: 'job', member: `job:${job}`, job })
 
@@ -27,6 +28,14 @@ export const dueEffect = (job: string, effect: string): DueMember => ({
 
 export const dueBatch = (batch: string): DueMember => ({ kind: 'batch', member: `batch:${batch}`, batch })
 
+/** A row of the outbox of a tenant. */
+export const dueNotice = (tenant: string, notice: string): DueMember => ({
+  kind: 'owed',
+  member: `owed:${tenant}:${notice}`,
+  tenant,
+  notice,
+})
+
 /** Prefix of kept files in the retention index, which names jobs and batches by their ids. */
 const KEPT_FILES = 'files:'
 export const keptFilesMember = (job: string): string => `${KEPT_FILES}${job}`
@@ -41,6 +50,7 @@ export function parseDueMember(member: string): DueMember[] {
   if (kind === 'batch') return [{ ...dueBatch(id), member }]
   if (kind === 'job') return [{ ...dueJob(id), member }]
   if (kind === 'attempt') return [{ ...dueAttempt(id, Number(rest[0])), member }]
+  if (kind === 'owed') return [{ ...dueNotice(id, rest.join(':')), member }]
   if (kind === 'effect') return [{ ...dueEffect(id, rest.join(':')), member }]
   return []
 }

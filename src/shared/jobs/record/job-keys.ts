@@ -22,7 +22,9 @@ export function createJobKeys(prefix: string) {
     documents: (id: string) => [`${tag}:job:${id}:order`, `${tag}:job:${id}:result`, `${tag}:job:${id}:partial`],
     /** hash: effect key -> JSON */
     outbox: (id: string) => `${tag}:job:${id}:outbox`,
-    /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>` by due time, ms */
+    /** hash: id -> JSON, what is owed to the receivers of a tenant, besides what its jobs owe */
+    notices: (tenant: string) => `${tag}:tenant:${tenant}:notices`,
+    /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`, `owed:<tenant>:<id>` by due time, ms */
     due: `${tag}:due`,
     /** sorted set, all scores 0: jobs that wait for a worker, by acceptance (ids are ULIDs) */
     line: `${tag}:line`,

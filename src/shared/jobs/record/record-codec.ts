@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { jobNoticeSchema } from '../../notifications/rules/notice.ts'
 import { isObject } from '../../values/json.ts'
 import { pick } from '../../values/pick.ts'
 import {
@@ -73,6 +74,8 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
     prediction_id: z.string(),
     requested_at: z.number(),
   }),
+  jobNoticeSchema,
+  z.object({ v: z.literal(1), kind: z.literal('carry'), notification: z.string() }),
 ])
 
 /** Fields of the hash that are stored as words, not as JSON. */

@@ -1,7 +1,7 @@
 import type { OutputShape } from '../../artifacts/rules/output-shape.ts'
 import { timeoutMessage } from './deadlines.ts'
 import type { Prediction } from '../../replicate/rules/prediction.ts'
-import type { AttemptRecord, Billed, Cause, Effect, JobError, JobRecord, JobState } from './job.ts'
+import type { AttemptRecord, Billed, Cause, JobError, JobRecord, JobState, Work } from './job.ts'
 import type { Timings } from './timings.ts'
 
 /** Events and decisions of the rules of a job (table: transitions.ts). */
@@ -26,7 +26,7 @@ export interface Commit {
   kind: 'commit'
   job: JobChanges
   attempt?: { n: number; changes: AttemptChanges }
-  effects: { add: Effect[]; remove: string[] }
+  effects: { add: Work[]; remove: string[] }
   /** `attempt`: due time of the attempt that the commit names; null: none any more. */
   due: { job?: Moment; attempt?: Moment | null }
   /** The commit takes a token of the account's create budget, or is refused. */

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { outputShapeSchema } from '../../artifacts/rules/output-shape.ts'
 import { priceRuleSchema } from '../../credits/rules/price.ts'
+import type { JobNotice } from '../../notifications/rules/notice.ts'
+import { ownWebhookSchema } from '../../notifications/rules/own-webhook.ts'
 import type { Json, JsonObject } from '../../values/json.ts'
 import { batchId, jobId } from './ids.ts'
 
@@ -232,6 +234,8 @@ export const JOB_FIELDS = {
     asked: 'again',
     shown: z.array(webhookEvent),
   }),
+  /** The receiver of its notifications, or that of its batch; null: none. */
+  webhook: field(ownWebhookSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** s */
   timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: z.int().describe('Seconds.') }),
   /** s */
@@ -431,11 +435,8 @@ export const newAttempt = (n: number): AttemptRecord => ({
 /** Whether the logs of the job are kept with it: clients of Replicate's own API expect them in its prediction. */
 export const keepsLogs = ({ via }: Pick<JobRecord, 'via'>): boolean => via === 'replicate'
 
-/**
- * A row of the outbox: external work that a commit requires. The commit writes the row with the change, and the commit that
- * records the result removes it.
- */
-export type Effect =
+/** External work that a commit requires: the commit that records its result removes the row. */
+export type Work =
   | {
       v: 1
       kind: 'store'
@@ -450,8 +451,28 @@ export type Effect =
     }
   | { v: 1; kind: 'cancel'; attempt: number; prediction_id: string; requested_at: number }
 
-export const effectKey = (effect: Effect): string =>
-  effect.kind === 'store' ? `store:${effect.attempt}` : `cancel:${effect.attempt}:${effect.prediction_id}`
+/** A notification that is sent with the whole job needs its record, payload and files until it is over. It is never due. */
+export interface Carry {
+  v: 1
+  kind: 'carry'
+  notification: string
+}
+
+/** A row of the outbox, which a commit writes with the change that requires it. A notice is removed once it is distributed. */
+export type Effect = Work | JobNotice | Carry
+
+export function effectKey(effect: Effect): string {
+  switch (effect.kind) {
+    case 'store':
+      return `store:${effect.attempt}`
+    case 'cancel':
+      return `cancel:${effect.attempt}:${effect.prediction_id}`
+    case 'notice':
+      return `notice:${effect.id}`
+    case 'carry':
+      return `carry:${effect.notification}`
+  }
+}
 
 /** The state from which the rules decide. */
 export interface JobState {

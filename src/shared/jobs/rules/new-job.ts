@@ -6,8 +6,8 @@ import { ABSENT_IN_JOB, fieldsWith, type AskedField, type JobRecord } from './jo
 /** A validated request for a job. */
 export interface NewJob
   extends
-    Pick<JobRecord, Exclude<AskedField, 'input' | 'named_as' | 'via' | 'cancel_after' | 'output_is_list'>>,
-    Partial<Pick<JobRecord, 'via' | 'cancel_after' | 'output_is_list'>> {
+    Pick<JobRecord, Exclude<AskedField, 'input' | 'named_as' | 'via' | 'cancel_after' | 'output_is_list' | 'webhook'>>,
+    Partial<Pick<JobRecord, 'via' | 'cancel_after' | 'output_is_list' | 'webhook'>> {
   input: JsonObject
   named_as?: JobRecord['named_as']
 }

@@ -34,15 +34,15 @@ import {
   newAttempt,
   RECOVERED,
   type AttemptRecord,
-  type Effect,
   type JobRecord,
   type JobState,
+  type Work,
 } from './job.ts'
 import { runFacts } from './run-facts.ts'
 
 /** Rules of what upstream reports about predictions, from any source. */
 
-export const cancelEffect = (attempt: number, predictionId: string, now: number): Effect => ({
+export const cancelEffect = (attempt: number, predictionId: string, now: number): Work => ({
   v: 1,
   kind: 'cancel',
   attempt,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { signingSecretsSchema } from '../../tenants/rules/signing-secret.ts'
-import { eventType, type EventType } from './event-types.ts'
+import { eventType } from './event-types.ts'
 
 /** Where the notifications of a tenant go (docs/notifications.md). Times are ms of the Redis clock. */
 
@@ -40,11 +40,3 @@ export const endpointSchema = z.object({
   disabled: z.object({ at: z.number(), reason: z.enum(DISABLED_REASONS) }).nullable(),
 })
 export type Endpoint = z.output<typeof endpointSchema>
-
-/** A job's or batch's own receiver, as the record keeps it. */
-export interface OwnWebhook {
-  url: string
-  events: EventType[]
-  /** In the form of Replicate's API, for jobs that were made there. */
-  shape: 'genqueue' | 'replicate'
-}

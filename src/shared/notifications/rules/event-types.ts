@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { Status } from '../../jobs/rules/job.ts'
 
 /**
  * What a tenant can hear of. Each of these is owed: it is written with the change that it reports, sent until the receiver
@@ -51,20 +50,3 @@ export const JOB_TYPES = [
 ] as const
 export type JobType = (typeof JOB_TYPES)[number]
 export const isJobType = (type: string): type is JobType => (JOB_TYPES as readonly string[]).includes(type)
-
-/** The event that a change of a job's status is; null: none. `started` happens once: a status never goes back. */
-export function typeOfStatus(before: Status, after: Status): OwedType | null {
-  if (before === after) return null
-  switch (after) {
-    case 'processing':
-      return 'job.started'
-    case 'succeeded':
-      return 'job.succeeded'
-    case 'failed':
-      return 'job.failed'
-    case 'canceled':
-      return 'job.canceled'
-    default:
-      return null
-  }
-}
