@@ -5,7 +5,7 @@ import type { RequestHandler } from 'express'
 const COMPRESSED = /^(?:text\/(?:html|css|javascript)|application\/(?:json|javascript|problem\+json|x-ndjson))(?:;|$)/
 
 /** Uncompressed paths: responses with secrets, and event streams. */
-const AS_THEY_ARE = /^\/v1\/(?:session|admin)(?:\/|$)|^\/v1\/(?:.*\/)?events$/i
+const AS_THEY_ARE = /^\/v1\/(?:session|admin)(?:\/|$)|^\/v1\/(?:.*\/)?(?:events|output)$/i
 
 /**
  * Compresses responses to GET.

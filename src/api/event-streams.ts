@@ -59,7 +59,7 @@ const UNAVAILABLE: ServerEvent = {
 type Send = Parameters<EventSource>[0]
 
 /** Ends a stream in a way that its reader cannot take for one in which nothing happens. */
-function endUnavailable(send: Send, end: () => void): void {
+export function endUnavailable(send: Send, end: () => void): void {
   void send(UNAVAILABLE)
   end()
 }

@@ -20,6 +20,9 @@ import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 /** An event of the stream of all jobs: `<epoch>-<ms>-<sequence>`. */
 export const EVENT_ID = /^([a-z0-9]{1,64})-(\d{1,15}-\d{1,15})$/
 
+/** An event of the output of a job: `<attempt>:<characters>`. */
+export const OUTPUT_POSITION = /^(\d{1,9}):(\d{1,9})$/
+
 const MAX_METADATA_BYTES = 4 * 1024
 
 const jsonObject = (maxBytes: number) =>
@@ -264,6 +267,15 @@ export function parseAllEventsQuery(given: URLSearchParams): EventsQuery & { ten
   const { tenant = null, ...query } = parseWith(allEventsSchema, queryObject(given))
   return { ...eventsQueryOf(query), tenant }
 }
+
+export const outputQuerySchema = z.strictObject({
+  include: z
+    .enum(['job', 'logs', 'job,logs'])
+    .optional()
+    .describe(
+      '`job` adds the states of the job, so that no second stream is needed; `logs` adds the end of the logs of the model while it runs, which uses the read budget every few seconds.',
+    ),
+})
 
 export const getQuerySchema = z.strictObject({
   wait: z.coerce.number().int().min(1).max(60).optional().describe('Seconds to wait for the final state.'),

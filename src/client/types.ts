@@ -408,6 +408,15 @@ export interface RetryRequest {
   pinned?: boolean | undefined
 }
 
+/** A part of the logs of the model. */
+export interface LogPiece {
+  text: string
+  /** true: the text replaces what was sent before; false: it continues it. */
+  replace: boolean
+  /** true if the beginning of the logs is missing. */
+  truncated: boolean
+}
+
 /** Logs of the model. */
 export interface JobLogs {
   /**

@@ -12,6 +12,10 @@ import { frontRoutes } from '../api/front/front-routes.ts'
 import { createSentAgain } from '../api/front/sent-again.ts'
 import { createUntilFinal } from '../api/until-final.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
+import { createModelLogs } from '../api/model-logs.ts'
+import { createLongOutput } from '../api/output/long-output.ts'
+import { createOutputStreams } from '../api/output/output-streams.ts'
+import { createTextFeeds } from '../api/output/text-feeds.ts'
 import { createRetryPlaces } from '../api/retry-place.ts'
 import { createMayRunUnpriced } from '../api/unpriced.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
@@ -26,6 +30,7 @@ import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
 import { logRoutes } from '../api/routes/logs.ts'
 import { manifestRoutes } from '../api/routes/manifest.ts'
 import { modelRoutes } from '../api/routes/models.ts'
+import { outputRoutes } from '../api/routes/output.ts'
 import { presetRoutes } from '../api/routes/presets.ts'
 import { sessionRoutes } from '../api/routes/session.ts'
 import { tenantRoutes } from '../api/routes/tenants.ts'
@@ -129,6 +134,15 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     limits: { perTenant: 500, total: 5000 },
     log,
   })
+  const longOutputOf = createLongOutput(artifacts)
+  const outputs = createOutputStreams({
+    store,
+    hub,
+    longOutputOf,
+    feeds: createTextFeeds({ relay: core.relay, reads: reads.of('relay'), log }),
+    log,
+  })
+  const logsOf = createModelLogs({ store, upstream, reads: reads.of('poll') })
   const arrival = arrivalRules(config)
   const publicHost = arrival.publicOrigin === null ? [] : [new URL(arrival.publicOrigin).hostname]
   const firstCode = options.signInLink ? newLoginCode() : null
@@ -215,14 +229,14 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         artifacts,
         tenants: core.tenants,
         signingSecrets,
-        hub,
+        longOutputOf,
+        outputs,
         relay: core.relay,
         catalogue,
         rawModels: config.rawModels,
         baseUrl: options.replicate.baseUrl,
         reads: reads.of('relay'),
         enter: streams.enter,
-        log,
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
@@ -249,7 +263,8 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...sessionRoutes(auth, tenantAdmin),
       ...webhookSecretRoutes(signingSecrets),
       ...tokenRoutes(store, auth),
-      ...logRoutes({ store, upstream, reads: reads.of('poll') }),
+      ...logRoutes(store, logsOf),
+      ...outputRoutes({ store, streams, outputs, logsOf, show, log }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
       ...healthRoutes({

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-/** Replicate's streams of predictions in front. The simulator's time moves only where a test says so. */
+/** Streams of outputs, in the form of Replicate's and our own. The simulator's time moves only where a test says so. */
 
 const GEMINI = 'google/gemini-3-pro'
 const FLUX = 'black-forest-labs/flux-schnell'
@@ -45,10 +45,14 @@ interface Event {
   data: string
 }
 
-/** The events of a stream, as they arrive. Without credentials. */
-async function follow(url: string | undefined, lastEventId?: string) {
+/** The events of a stream, as they arrive. Without credentials, unless there is a key. */
+async function follow(url: string | undefined, lastEventId?: string, key?: string) {
   const response = await fetch(url ?? '', {
-    headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
+    headers: {
+      accept: 'text/event-stream',
+      ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    },
   })
   expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
   const events: Event[] = []
@@ -67,6 +71,17 @@ async function follow(url: string | undefined, lastEventId?: string) {
     return events
   })()
   return { events, whole, text: () => textOf(events) }
+}
+/** The stream of a job in our own form. */
+const followJob = (id: string, { last, query = '' }: { last?: string; query?: string } = {}) =>
+  follow(`${service.url}/v1/jobs/${id}/output${query}`, last, TEST_KEY)
+/** The text of our own events: after a reset it begins again. */
+const ownTextOf = (events: Event[]): string => {
+  let text = ''
+  for (const { event, data } of events)
+    if (event === 'output') text += (JSON.parse(data) as { text: string }).text
+    else if (event === 'reset') text = ''
+  return text
 }
 const textOf = (events: Event[]): string => events.map(({ event, data }) => (event === 'output' ? data : '')).join('')
 
@@ -144,10 +159,23 @@ test('a relay that breaks is continued, and without a stream the whole output co
   await write()
   await service.simulator.faults({ streams: { status: { next: 100, code: 500 } } })
   const whole = await meanwhile((await follow((await create()).urls.stream)).whole)
-  expect(whole.map(({ event, data }) => [event, data])).toEqual([
-    ['output', TEXT],
-    ['done', '{}'],
-  ])
+  expect([textOf(whole), whole.at(-1)?.event]).toEqual([TEXT, 'done'])
+
+  // From the text that webhooks and polls bring.
+  await write()
+  const { id } = await service.client.submit({
+    model: GEMINI,
+    input: { prompt: 'a tale' },
+    webhook_events: ['start', 'output', 'completed'],
+  })
+  const growing = await followJob(id)
+  await waitFor('the first words', async () => {
+    if (growing.events.length === 0) await advance(2)
+    return growing.events.length > 0
+  })
+  expect(growing.events[0]?.event).toBe('output')
+  expect((await service.client.get(id)).status).toBe('processing')
+  expect(ownTextOf(await meanwhile(growing.whole))).toBe(TEXT)
   await service.simulator.faults({ streams: null })
 })
 
@@ -168,4 +196,58 @@ test('a failure and a cancel end a stream', async () => {
   const wrong = `${path}.${signature.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'))}`
   for (const url of [`${service.url}/v1/streams/${created.id}`, `${service.url}/v1/streams/${wrong.split('/').at(-1)}`])
     expect((await fetch(url)).status).toBe(404)
+})
+
+test('a job streams its text in our own form, over the connection that other readers have', async () => {
+  await write({ logs: ['reading', 'writing', 'ready'] })
+  const before = (await control<{ path: string }[]>('requests')).filter(({ path }) => path.startsWith('/v1/streams/'))
+  const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'a tale' } })
+  const [plain, whole] = await Promise.all([followJob(id), followJob(id, { query: '?include=job,logs' })])
+  await waitFor('the first words', async () => {
+    if (ownTextOf(plain.events) === '') await advance(2)
+    return ownTextOf(plain.events).startsWith('Once')
+  })
+  const late = await followJob(id)
+  const resumed = await followJob(id, { last: '1:4' })
+  const { token } = await service.client.jobToken(id)
+  const withToken = await follow(`${service.url}/v1/jobs/${id}/output?token=${token}`)
+  await meanwhile(Promise.all([plain, whole, late, resumed, withToken].map((reader) => reader.whole)))
+  for (const { events } of [plain, whole, late, withToken]) {
+    expect(ownTextOf(events)).toBe(TEXT)
+    expect(events.at(-1)).toMatchObject({ event: 'done', id: `1:${TEXT.length}` })
+    expect(JSON.parse(events.at(-1)?.data ?? '')).toMatchObject({ id, status: 'succeeded', output: TEXT })
+  }
+  expect(ownTextOf(resumed.events)).toBe(TEXT.slice(4))
+  const dataOf = <T>(name: string): T[] =>
+    whole.events.flatMap(({ event, data }) => (event === name ? [JSON.parse(data) as T] : []))
+  const statuses = dataOf<{ status: string }>('job').map(({ status }) => status)
+  expect([...new Set(statuses)]).toEqual(expect.arrayContaining(['queued', 'processing']))
+  const logs = dataOf<{ text: string; replace: boolean }>('logs')
+  expect(logs[0]?.replace).toBe(true)
+  const shown = logs.reduce((known, { text, replace }) => (replace ? text : known + text), '')
+  expect(shown).toBe((await service.client.logs(id)).logs)
+  const requests = await control<{ path: string }[]>('requests')
+  expect(requests.filter(({ path }) => path.startsWith('/v1/streams/'))).toHaveLength(before.length + 1)
+})
+
+test('a stream of an output is refused for what it is not', async () => {
+  const { id } = await service.client.submit({ model: FLUX, input: { prompt: 'a fox', megapixels: '0.25' } })
+  const { token } = await service.client.jobToken(id)
+  const statusOf = async (path: string, headers: Record<string, string> = {}): Promise<number> => {
+    const response = await fetch(service.url + path, { headers })
+    await response.body?.cancel()
+    return response.status
+  }
+  const key = { authorization: `Bearer ${TEST_KEY}` }
+  expect([
+    await statusOf(`/v1/jobs/${id}/output`),
+    await statusOf(`/v1/jobs/${id}x/output`, key),
+    await statusOf(`/v1/jobs/${id}/output?include=all`, key),
+    await statusOf(`/v1/jobs/${id}/output?include=logs`, { authorization: `Bearer ${token}` }),
+    await statusOf(`/v1/jobs/${id}/output`, { ...key, 'last-event-id': 'x'.repeat(8_000) }),
+  ]).toEqual([401, 404, 422, 403, 400])
+  // Files come with the final job.
+  const events = await meanwhile((await followJob(id)).whole)
+  expect(events.map(({ event }) => event)).toEqual(['done'])
+  expect((JSON.parse(events[0]?.data ?? '') as { artifacts: unknown[] }).artifacts).toHaveLength(1)
 })

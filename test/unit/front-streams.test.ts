@@ -6,56 +6,24 @@ import type { ApiRequest } from '../../src/api/http.ts'
 import { createLastingLinks } from '../../src/shared/artifacts/rules/lasting-links.ts'
 import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
-import { createLogger } from '../../src/shared/process/logger.ts'
 import { oneKey } from '../../src/shared/values/signing-keys.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord } from './support/job-states.ts'
+import { outputScene, running, succeeded } from './support/output-scene.ts'
 
 const keys = oneKey(Buffer.alloc(32, 1))
 const RESTARTED = ['error', { detail: expect.stringContaining('was restarted') as string }]
 
 /** A stream of a job whose record and text the test changes. */
 async function streamOf(first: JobRecord, options: { last?: string; feeds?: 'none' } = {}) {
-  let job: JobRecord | null = first
-  let notify = (): void => undefined
-  /** Reads that fail from now on. */
-  let failures = 0
-  /** The text of each prediction until now, and who follows it. */
-  const texts = new Map<string, string>()
-  const followers = new Map<string, () => void>()
+  const scene = outputScene(first, options)
   const links = createFrontLinks(keys)
-  const left = vi.fn<() => void>()
-  const [route] = streamRoutes({
-    store: { read: () => (failures-- > 0 ? Promise.reject(new Error('away')) : Promise.resolve(job)) },
-    hub: {
-      onJob(_job, listener) {
-        notify = listener
-        return () => undefined
-      },
-    },
+  const view = createPredictionView({
+    lasting: createLastingLinks(keys),
     links,
-    view: createPredictionView({
-      lasting: createLastingLinks(keys),
-      links,
-      keep: { usual: FIRST_KEEP, max: FIRST_KEEP },
-    }),
-    longOutputOf: () => Promise.resolve(undefined),
-    feeds: {
-      follow(prediction, changed) {
-        if (options.feeds === 'none') return null
-        const text = (): string => texts.get(prediction) ?? ''
-        followers.set(prediction, changed)
-        return {
-          length: () => text().length,
-          since: (offset) => text().slice(offset),
-          begins: (whole) => whole.startsWith(text()),
-          leave: () => void followers.delete(prediction),
-        }
-      },
-    },
-    enter: () => left,
-    log: createLogger({ level: 'silent', readable: false }),
+    keep: { usual: FIRST_KEEP, max: FIRST_KEEP },
   })
+  const [route] = streamRoutes({ ...scene, links, view })
   const request: ApiRequest = {
     method: 'GET',
     path: '',
@@ -73,40 +41,8 @@ async function streamOf(first: JobRecord, options: { last?: string; feeds?: 'non
   if (route?.scope !== null) throw new Error('no route')
   const answer = await route.handle(request)
   if (!('events' in answer)) throw new Error('no stream')
-  const sent: [name: string, data: unknown][] = []
-  const ids: string[] = []
-  let isOver = false
-  const stop = answer.events(
-    ({ id, event, data }) => {
-      sent.push([event, data])
-      ids.push(id)
-      return Promise.resolve()
-    },
-    () => (isOver = true),
-  )
-  return {
-    sent,
-    ids,
-    followers,
-    left,
-    stop,
-    write(prediction: string, text: string): void {
-      texts.set(prediction, text)
-      followers.get(prediction)?.()
-    },
-    become(next: JobRecord | null): void {
-      job = next
-      notify()
-    },
-    fail: (reads: number) => void (failures = reads),
-    over: () => waitFor('the end of the stream', () => isOver),
-  }
+  return { ...scene, ...scene.read(answer.events) }
 }
-
-const running = (attempt: number): JobRecord =>
-  jobRecord('running', { attempt, prediction_id: `p${attempt}`, output_shape: 'text' })
-const succeeded = (output: string, attempt = 1): JobRecord =>
-  jobRecord('succeeded', { attempt, prediction_id: `p${attempt}`, output_shape: 'text', output })
 
 test('a text is sent as it is written, and its rest at the end', async () => {
   const stream = await streamOf(jobRecord('queued', { output_shape: 'text' }))

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { createTextFeeds } from '../../src/api/front/text-feeds.ts'
+import { createTextFeeds } from '../../src/api/output/text-feeds.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import type { StreamPart } from '../../src/shared/replicate/relay-port.ts'
 import { readEvents } from '../../src/shared/values/read-events.ts'

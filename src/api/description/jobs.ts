@@ -164,6 +164,15 @@ export const jobLogs = z
   .meta({ id: 'JobLogs', description: 'Logs of the model.' })
 export type JobLogs = z.output<typeof jobLogs>
 
+export const logPiece = z
+  .object({
+    text: z.string(),
+    replace: z.boolean().describe('true: the text replaces what was sent before; false: it continues it.'),
+    truncated: z.boolean().describe('true if the beginning of the logs is missing.'),
+  })
+  .meta({ id: 'LogPiece', description: 'A part of the logs of the model.' })
+export type LogPiece = z.output<typeof logPiece>
+
 const { preset, batch, position, retry_of, model, version, deployment, prediction_id, attempt } = shown
 const { input, metrics, error, metadata } = shown
 const { output, artifacts, cost, created_at, submitted_at, started_at, completed_at } = job.shape

@@ -2,27 +2,22 @@ import type { ArtifactStore } from '../../shared/artifacts/artifact-store.ts'
 import type { LastingLinks } from '../../shared/artifacts/rules/lasting-links.ts'
 import type { SigningSecretStore, TenantStore } from '../../shared/tenants/ports.ts'
 import type { DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
-import type { RelayPort } from '../../shared/replicate/relay-port.ts'
 import type { SigningKeys } from '../../shared/values/signing-keys.ts'
 import type { Route } from '../http.ts'
 import type { Inputs } from '../../shared/inputs/inputs.ts'
 import { accountRoutes } from './account.ts'
 import { fileRoutes } from './files.ts'
 import { createFrontLinks } from './front-links.ts'
-import { createLongOutput } from './long-output.ts'
 import { createPredictionView } from './prediction.ts'
 import { readRoutes, type ReadRoutesDependencies } from './reads.ts'
 import { streamRoutes, type StreamRoutesDependencies } from './streams.ts'
-import { createTextFeeds, type TextFeedsOptions } from './text-feeds.ts'
 import { predictionRoutes, type PredictionRoutesDependencies } from './predictions.ts'
 
 export interface FrontDependencies
   extends
-    Omit<PredictionRoutesDependencies, 'view' | 'longOutputOf'>,
-    Omit<ReadRoutesDependencies, 'relay'>,
-    Omit<TextFeedsOptions, 'relay'>,
-    Pick<StreamRoutesDependencies, 'hub' | 'enter'> {
-  relay: RelayPort
+    Omit<PredictionRoutesDependencies, 'view'>,
+    ReadRoutesDependencies,
+    Pick<StreamRoutesDependencies, 'outputs' | 'enter'> {
   keys: SigningKeys
   lasting: LastingLinks
   keep: DeploymentKeep
@@ -36,11 +31,10 @@ export interface FrontDependencies
 export function frontRoutes(dependencies: FrontDependencies): Route[] {
   const links = createFrontLinks(dependencies.keys)
   const view = createPredictionView({ ...dependencies, links })
-  const longOutputOf = createLongOutput(dependencies.artifacts)
   return [
-    ...predictionRoutes({ ...dependencies, view, longOutputOf }),
+    ...predictionRoutes({ ...dependencies, view }),
     ...fileRoutes(dependencies),
-    ...streamRoutes({ ...dependencies, links, view, longOutputOf, feeds: createTextFeeds(dependencies) }),
+    ...streamRoutes({ ...dependencies, links, view }),
     ...readRoutes(dependencies),
     ...accountRoutes(dependencies.tenants, dependencies.signingSecrets),
   ]

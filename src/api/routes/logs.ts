@@ -1,82 +1,16 @@
-import type { JobLogs } from '../description/jobs.ts'
-import { ServiceError } from '../../shared/errors/service-error.ts'
-import { isFinal, keepsLogs } from '../../shared/jobs/rules/job.ts'
-import type { JobReader, LogsReader } from '../../shared/jobs/ports.ts'
-import type { Budget } from '../../shared/limits/rules/budget.ts'
-import { keptLogs, LOG_BYTES } from '../../shared/replicate/rules/last-logs.ts'
-import type { PredictionPort } from '../../shared/replicate/prediction-port.ts'
-import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import type { JobReader } from '../../shared/jobs/ports.ts'
+import type { Route } from '../http.ts'
+import type { ModelLogs } from '../model-logs.ts'
 import { createOwnedJob } from '../owned.ts'
 
-export interface LogRoutesDependencies {
-  store: JobReader & LogsReader
-  upstream: Pick<PredictionPort, 'get'>
-  reads: Budget
-}
-
-/** ms for which a response is cached, because reads count against the account's budget. */
-const KEPT_RUNNING_MS = 2_000
-const KEPT_FINAL_MS = 60_000
-const KEPT_JOBS = 200
-const BUDGET_WAIT_MS = 5_000
-
-/**
- * Logs of the model. They are read from Replicate, which keeps them for an hour; only those of jobs of Replicate's own API
- * are stored here.
- */
-export function logRoutes({ store, upstream, reads }: LogRoutesDependencies): Route[] {
+export function logRoutes(store: JobReader, logsOf: ModelLogs): Route[] {
   const owned = createOwnedJob(store)
-  const known = new Map<string, { until: number; answer: Promise<JobLogs> }>()
-
-  async function fetchLogs(prediction: string): Promise<JobLogs> {
-    await reads.take(AbortSignal.timeout(BUDGET_WAIT_MS)).catch(() => {
-      throw new ServiceError('upstream_unavailable', 'The read budget is used up for now.', {
-        retryAfter: 5,
-      })
-    })
-    const result = await upstream.get(prediction)
-    if (result.kind === 'not_found') return { logs: null, truncated: false }
-    if (result.kind === 'failed' && result.cause === 'account')
-      throw new ServiceError(
-        'upstream_unavailable',
-        'Could not load the logs: Replicate refuses the account. The operator has to check the token and the credit.',
-        { retryAfter: 120 },
-      )
-    if (result.kind !== 'prediction')
-      throw new ServiceError('upstream_unavailable', 'Could not load the logs from Replicate.', { retryAfter: 5 })
-    const { logs, logs_left_out, data_removed } = result.prediction
-    if (data_removed === true && !logs) return { logs: null, truncated: false }
-    const text = logs ?? ''
-    const kept = keptLogs(text)
-    return { logs: kept, truncated: kept.length < text.length || logs_left_out !== undefined }
-  }
-
-  function logsOf(prediction: string, kept: number): Promise<JobLogs> {
-    const now = Date.now()
-    const last = known.get(prediction)
-    if (last && last.until > now) return last.answer
-    const answer = fetchLogs(prediction)
-    known.delete(prediction)
-    known.set(prediction, { until: now + kept, answer })
-    answer.catch(() => known.delete(prediction))
-    const [oldest] = known.keys()
-    if (known.size > KEPT_JOBS && oldest !== undefined) known.delete(oldest)
-    return answer
-  }
-
-  /** The logs that are kept here. Those that fill the limit are taken for the end of longer ones. */
-  async function keptOf(id: string): Promise<JobLogs> {
-    const logs = await store.logsOf(id)
-    return { logs, truncated: logs !== null && Buffer.byteLength(logs) > LOG_BYTES - 4 }
-  }
-
-  async function show(request: OwnedRequest): Promise<ApiResponse> {
-    const { id, prediction_id, phase, via } = await owned(request)
-    const none: JobLogs = { logs: null, truncated: false }
-    const kept = isFinal(phase) ? KEPT_FINAL_MS : KEPT_RUNNING_MS
-    const found = prediction_id === null ? none : await logsOf(prediction_id, kept)
-    return { status: 200, body: found.logs === null && keepsLogs({ via }) ? await keptOf(id) : found }
-  }
-
-  return [{ method: 'GET', path: '/v1/jobs/:id/logs', scope: 'jobs:read', handle: show }]
+  return [
+    {
+      method: 'GET',
+      path: '/v1/jobs/:id/logs',
+      scope: 'jobs:read',
+      handle: async (request) => ({ status: 200, body: await logsOf(await owned(request)) }),
+    },
+  ]
 }

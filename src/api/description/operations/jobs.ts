@@ -9,10 +9,12 @@ import {
   jobRequestSchema,
   listQueryFields,
   manifestQuerySchema,
+  OUTPUT_POSITION,
+  outputQuerySchema,
   retryQuerySchema,
   retrySchema,
 } from '../../schemas.ts'
-import { job, jobLogs, jobManifest, jobPage } from '../jobs.ts'
+import { job, jobLogs, jobManifest, jobPage, logPiece } from '../jobs.ts'
 import { readToken } from '../tenants.ts'
 import {
   ACCEPT,
@@ -33,6 +35,8 @@ const params = z.object({ id: jobId })
 const accepted = created.extend({ ...waited.shape, ...replayed.shape })
 const headers = acceptHeaders.extend(preferHeader.shape)
 const jobEvent = eventOf('job', job, z.string().regex(/^\d{1,15}$/))
+
+const outputPosition = z.string().regex(OUTPUT_POSITION)
 
 const MANY_JOBS =
   'With `Last-Event-ID` the changes since that event are sent first. If they are no longer available, the stream begins with `reset` instead, and the client must read the list again. While the service can read changes, it sends an event at least every 15 seconds: `alive`, if there is nothing else, whose id is the newest position. When it cannot, the stream ends with `unavailable` within some ten seconds, and new streams get 503.'
@@ -179,6 +183,39 @@ export const jobOperations = {
         schema: z.string(),
         media: EVENT_STREAM,
         item: z.union([jobEvent, unavailableEvent]),
+      },
+    },
+    errors: [...OWNED, 'not_found', 'too_many_streams'],
+  },
+  streamOutput: {
+    method: 'get',
+    path: '/v1/jobs/{id}/output',
+    tag: 'Events',
+    summary: 'Stream the output of a job',
+    description:
+      'The text of a job as server-sent events, as it is written, and from its beginning for a late reader. `output` continues the text. `reset` means that the prediction was restarted and its text begins again. `done` has the final job, whatever its status, and ends the stream; until then everything of its text has been sent, up to 16 MiB. An output that is no text comes with `done` only. With `Last-Event-ID` the stream continues after that event, from any process. When the job cannot be read, the stream ends with `unavailable`. Line breaks are `\\n`.',
+    params,
+    query: outputQuerySchema,
+    headers: z.object({
+      'Last-Event-ID': z
+        .string()
+        .regex(OUTPUT_POSITION)
+        .optional()
+        .describe('The id of the last event that the client received: the attempt, and the number of its characters.'),
+    }),
+    answers: {
+      200: {
+        description: 'The event stream.',
+        schema: z.string(),
+        media: EVENT_STREAM,
+        item: z.union([
+          eventOf('output', z.object({ text: z.string() }), outputPosition),
+          eventOf('reset', z.object({}), outputPosition),
+          eventOf('job', job, outputPosition),
+          eventOf('logs', logPiece, z.string().exactOptional()),
+          eventOf('done', job, outputPosition),
+          unavailableEvent,
+        ]),
       },
     },
     errors: [...OWNED, 'not_found', 'too_many_streams'],

@@ -7,18 +7,19 @@ import type { Json } from '../../shared/values/json.ts'
 const MAX_BYTES = 16 * 1024 * 1024
 
 /**
- * Reads outputs that are too long for the record of their job: the clients of Replicate expect them in the prediction.
- * undefined: the record has the output. Throws `storage_unavailable` when it cannot be read.
+ * The whole output of a job that keeps it as a file, because it is too long for the record. undefined: the record has the
+ * output, or it is too long for a response. Throws `storage_unavailable` when it cannot be read.
  */
+export type LongOutputOf = (job: JobRecord) => Promise<Json | undefined>
+
 export const createLongOutput =
-  (artifacts: Pick<ArtifactStore, 'open'>) =>
-  async (job: JobRecord): Promise<Json | undefined> => {
+  (artifacts: Pick<ArtifactStore, 'open'>): LongOutputOf =>
+  async (job) => {
     const file = job.artifacts.find(({ id }) => id === job.output_artifact)
     // A larger one remains a link.
     if (!file || file.bytes > MAX_BYTES) return undefined
     const stream = await artifacts.open(file.key)
-    if (stream === null)
-      throw new ServiceError('storage_unavailable', 'The output of the prediction cannot be read.', { retryAfter: 15 })
+    if (stream === null) throw new ServiceError('storage_unavailable', 'The output cannot be read.', { retryAfter: 15 })
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(Buffer.from(chunk))
     const text = Buffer.concat(chunks).toString('utf8')
