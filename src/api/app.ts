@@ -18,6 +18,7 @@ import { BODY_LIMITS, parseScanned } from './json-body.ts'
 import { createJsonScan } from './json-scan.ts'
 import { dropBody, readBody, refuseCompressed } from './read-body.ts'
 import { adminRouter } from './routes/admin.ts'
+import { answerProbe } from './answer-probe.ts'
 import type { WebhookReceiver } from './routes/webhooks.ts'
 import type { Principal } from './principal.ts'
 import { invalidRequest } from './schemas.ts'
@@ -127,7 +128,9 @@ export function createApp(options: AppOptions): Express {
         const receive = await webhooks({ query, ip })
         share = webhookBodies.enter(receive.holder)
         const body = await readBody(request, { maxBytes: MAX_WEBHOOK_BYTES, idleMs, look: reserveIn(share) })
-        response.status(await receive.take({ headers, body })).end()
+        const answer = await receive.take({ headers, body })
+        if (typeof answer === 'number') response.status(answer).end()
+        else await answerProbe(response, answer)
       } catch (error) {
         sendError(response, error)
       } finally {

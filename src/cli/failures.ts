@@ -15,6 +15,8 @@ export const EXIT = {
   refused: 4,
   /** An audit found nothing, but could not check everything. */
   incomplete: 5,
+  /** The doctor found nothing that fails, and something that could be better. */
+  warnings: 6,
   /** Ctrl-C: 128 + SIGINT */
   interrupted: 130,
 } as const

@@ -40,6 +40,10 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<DefineComm
     summary: 'revokes all lasting links to stored files',
     load: async () => (await import('./rotate-link-key-command.ts')).rotateLinkKeyCommand,
   },
+  doctor: {
+    summary: 'checks the set-up, and sends a probe by the way that webhooks take',
+    load: async () => (await import('./doctor-command.ts')).doctorCommand,
+  },
   audit: {
     summary: 'checks invariants in Redis, in the files and at Replicate',
     load: async () => (await import('./audit-command.ts')).auditCommand,

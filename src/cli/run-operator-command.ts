@@ -1,3 +1,4 @@
+import { openDoctor, type Doctor } from '../compose/doctor.ts'
 import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/settings/config.ts'
 import { messageOf } from '../shared/values/error-text.ts'
@@ -6,6 +7,17 @@ import { createLogger } from '../shared/process/logger.ts'
 import { buildInScope } from '../shared/process/scope.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import { RefusedError, UnreachableError } from './failures.ts'
+
+/** Runs the doctor, which opens what it can and reports the rest. */
+export async function withDoctor<T>(work: (doctor: Doctor) => Promise<T>): Promise<T> {
+  const log = createLogger({ level: 'silent', readable: false })
+  const doctor = await buildInScope(log, (scope) => openDoctor(loadConfig({ ROLE: 'all' }), log, scope))
+  try {
+    return await work(doctor)
+  } finally {
+    await doctor.stop()
+  }
+}
 
 /**
  * Runs an operator command on the configured deployment, whose processes need not be running. Returns the exit code; throws

@@ -1052,6 +1052,18 @@ export interface ReplicatePrediction {
   completed_at?: string | null | undefined
 }
 
+export interface ArrivedProbe {
+  probe: string
+  /** By the clock of the receiver. */
+  at: string
+  bytes: number
+  sha256: string
+  /** `old`: right, but made more than five minutes ago, or ahead. */
+  signature: 'valid' | 'old' | 'wrong' | 'missing' | 'no_secret'
+  /** Generation of Redis's data that the receiver knows. */
+  generation: string
+}
+
 export interface Liveness {
   status: 'ok'
   version: string
@@ -1151,6 +1163,48 @@ export interface Allowance {
   burst: number
   /** Number of requests available now. */
   free: number
+}
+
+/** What is right and wrong with the set-up of the deployment. */
+export interface DoctorReport {
+  /** The worst of the checks. */
+  state: 'failed' | 'warning' | 'ok'
+  at: string
+  checks: DoctorCheck[]
+}
+
+/** Result of one check of the set-up. */
+export interface DoctorCheck {
+  /** docs/troubleshooting.md explains each name. */
+  name:
+    | 'redis'
+    | 'redis_persistence'
+    | 'redis_memory'
+    | 'redis_latency'
+    | 'clocks'
+    | 'workers'
+    | 'conditions'
+    | 'replicate'
+    | 'credit'
+    | 'presets'
+    | 'storage'
+    | 'storage_space'
+    | 'webhook_secret'
+    | 'webhook_address'
+    | 'webhook_probe'
+    | 'webhook_body'
+    | 'proxy_buffering'
+  /**
+   * `warning`: it works, but not as well as it could. `skipped`: it could not be checked, or does not apply.
+   */
+  state: 'failed' | 'warning' | 'ok' | 'skipped'
+  /** What was found, in one or two sentences. */
+  seen: string
+  /** What to do; null: nothing. */
+  todo: string | null
+  /** Measured values. */
+  details: { [name: string]: string | number | boolean | null }
+  duration_ms: number
 }
 
 /** RFC 9457. */

@@ -24,6 +24,7 @@ import { createIdempotencyOf } from '../api/idempotency.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
 import { deletionRoutes } from '../api/routes/deletion.ts'
 import { docsRoutes } from '../api/routes/docs.ts'
+import { doctorRoutes } from '../api/routes/doctor.ts'
 import { healthReportRoutes } from '../api/routes/health-report.ts'
 import { healthRoutes } from '../api/routes/health.ts'
 import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
@@ -39,6 +40,7 @@ import { uploadRoutes } from '../api/routes/uploads.ts'
 import { webhookSecretRoutes } from '../api/routes/webhook-secret.ts'
 import { createWebhookReceiver } from '../api/routes/webhooks.ts'
 import { createThrottle } from '../api/throttle.ts'
+import { createRedisOpenProbes } from '../shared/doctor/redis-doctor-desk.ts'
 import { createArtifactLinks } from '../shared/artifacts/rules/artifact-links.ts'
 import { createLastingLinks } from '../shared/artifacts/rules/lasting-links.ts'
 import type { ArtifactStore } from '../shared/artifacts/artifact-store.ts'
@@ -68,6 +70,7 @@ import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
+import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 
@@ -287,6 +290,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         creates: createRate(config),
         reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
       }),
+      ...doctorRoutes(buildApiDoctor(core, options, { catalogue, secrets }, scope)),
       ...docsRoutes(join(studioDir, 'docs.html')),
     ],
     auth,
@@ -297,6 +301,8 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       store,
       secrets,
       tokens: core.tokens,
+      probes: createRedisOpenProbes(redis, keys),
+      generation: core.generation.known,
       account: ACCOUNT,
       ensureDeployment: core.ensureDeployment,
       count: (result) => metrics.webhook(result),

@@ -206,6 +206,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     keys,
     deployment,
     generation,
+    publicUrl,
     tenants: createTenantStore(redis, keys, config, deployment.id),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
     /** Whether Redis still holds the deployment that this process started with. */
@@ -232,7 +233,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     artifacts,
     names: storage.names,
     lostBucket,
-    reserveCheck: reserve.check,
+    reserve,
     storageCheck: rememberCheck(withLostBucket(storage.artifacts.check, lostBucket), timings.storageCheck),
   }
 }

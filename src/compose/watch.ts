@@ -4,6 +4,7 @@ import { watchConditions, type Look } from '../shared/conditions/watch-condition
 import { rememberCheck, type HealthCheck } from '../shared/process/health.ts'
 import { AT_RISK_MS, type Pause } from '../shared/jobs/ports.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
+import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
@@ -27,7 +28,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisFitness(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
-      checkLook('disk_filling', core.reserveCheck),
+      checkLook('disk_filling', core.reserve.check),
       pacedLook(async () => ({ bucket_unset: await core.lostBucket() }), BUCKET_PACE),
       clockLook(core),
       ...looks,
@@ -87,23 +88,36 @@ const checkLook =
     return { [name]: ok ? null : detail }
   }
 
-function clockLook({ store, timings, upstreamClock }: Core): Look {
-  const most = timings.clockSkew + CLOCK_MARGIN_MS
-  const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`
-  return async () => {
-    const began = Date.now()
-    const redis = await store.now()
-    const ahead = (began + Date.now()) / 2 - redis
-    const upstream = upstreamClock()
-    const wrong = [
-      Math.abs(ahead) > most ? `this machine and Redis differ by ${seconds(Math.abs(ahead))}` : null,
-      upstream !== null && Math.abs(ahead - upstream) > most
-        ? `Redis and Replicate differ by ${seconds(Math.abs(ahead - upstream))}`
-        : null,
-    ].filter((text) => text !== null)
-    return { clock_difference: wrong.length === 0 ? null : wrong.join('; ') }
-  }
+/** ms by which this machine's clock is ahead of that of Redis. */
+export async function aheadOfRedis({ now }: { now(): Promise<number> }): Promise<number> {
+  const began = Date.now()
+  const redis = await now()
+  return (began + Date.now()) / 2 - redis
 }
+
+/** Which clocks differ too much; null: none. Both in ms, of this machine; `upstream` null: unknown. */
+export function clockDifference(
+  { clockSkew }: Pick<Timings, 'clockSkew'>,
+  ahead: { redis: number; upstream: number | null },
+): string | null {
+  const most = clockSkew + CLOCK_MARGIN_MS
+  const seconds = (ms: number): string => `${Math.round(Math.abs(ms) / 1000)} s`
+  const { redis, upstream } = ahead
+  const wrong = [
+    Math.abs(redis) > most ? `this machine and Redis differ by ${seconds(redis)}` : null,
+    upstream !== null && Math.abs(redis - upstream) > most
+      ? `Redis and Replicate differ by ${seconds(redis - upstream)}`
+      : null,
+  ].filter((text) => text !== null)
+  return wrong.length === 0 ? null : wrong.join('; ')
+}
+
+const clockLook =
+  ({ store, timings, upstreamClock }: Core): Look =>
+  async () => {
+    const ahead = { redis: await aheadOfRedis(store), upstream: upstreamClock() }
+    return { clock_difference: clockDifference(timings, ahead) }
+  }
 
 /**
  * Checks the token at startup, so that an invalid one is reported before the first job; later only while upstream is
@@ -137,10 +151,13 @@ export const storageLook =
     return {}
   }
 
+/** Time without a heartbeat after which no worker counts as running, ms. */
+export const workerSilence = ({ workerBeat }: Pick<Timings, 'workerBeat'>): number => BEATS * workerBeat
+
 /** Reports a deployment without a running worker, which would accept jobs and never begin them. */
 export function workerLook({ redis, keys, generation, timings }: Core): Look {
   const presence = createRedisPresence(redis, keys.presence, generation)
-  const silence = BEATS * timings.workerBeat
+  const silence = workerSilence(timings)
   const startedAt = performance.now()
   return async () => {
     const ago = await presence.seenAgo()

@@ -22,6 +22,7 @@ import { startWorkers, type RunningWorkers } from '../workers/start-workers.ts'
 import { createStoreOutputs } from '../workers/store-outputs.ts'
 import { createSubmitJob } from '../workers/submit-job.ts'
 import { createSweep } from '../workers/sweep.ts'
+import { buildWorkerDoctor } from './doctor.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
@@ -139,6 +140,7 @@ export async function buildWorkers(
         slice: Math.ceil((SLICE_ROWS / config.replicate.createsPerMinute) * 60_000),
         log,
       }),
+      doctor: buildWorkerDoctor(core, options),
       poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
       window: createPollWindow({ store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log }),
       adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),

@@ -29,6 +29,8 @@ export const windowPayload = z.object({
 export const jobNoticePayload = z.object({ v: z.literal(1), job: jobId, effect: z.string().max(300) })
 /** A row of a tenant's outbox. */
 export const tenantNoticePayload = z.object({ v: z.literal(1), tenant: z.string().max(64), id: z.string().max(64) })
+/** Since version 2 of the poll queue: a run of the doctor, for which a worker makes its checks. */
+export const doctorPayload = z.object({ v: z.literal(2), run: z.string().max(64) })
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 
 /** Jobs of the line that a worker process handles at the same time. */
@@ -49,7 +51,7 @@ export const QUEUES = {
   poll: {
     description: 'Polls Replicate for predictions without a webhook, and cancels predictions.',
     concurrency: 20,
-    version: 1,
+    version: 2,
   },
   store: {
     description: 'Copies output files before Replicate deletes them.',
@@ -79,6 +81,7 @@ export const POLL = 'poll'
 export const CANCEL = 'cancel'
 export const ADOPT = 'adopt'
 export const WINDOW = 'window'
+export const DOCTOR = 'doctor'
 
 /** Job names within the notify queue. */
 export const JOB_NOTICE = 'job-notice'
@@ -111,4 +114,5 @@ export const doorbellId = {
   jobNotice: (job: string, effect: string): string => `notice-${job}-${effect.replaceAll(':', '-')}`,
   tenantNotice: (tenant: string, id: string): string => `notice-${tenant}-${id}`,
   send: (): string => 'send',
+  doctor: (run: string): string => `doctor-${run}`,
 }

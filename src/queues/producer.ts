@@ -6,6 +6,7 @@ import type { Logger } from '../shared/process/logger.ts'
 import {
   ADOPT,
   CANCEL,
+  DOCTOR,
   doorbellId,
   forEachQueue,
   JOB_NOTICE,
@@ -125,3 +126,15 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     },
   }
 }
+
+/** Asks a worker for the checks of a run of the doctor. */
+export const createDoctorBell = (queues: Pick<Queues, 'poll'>) => ({
+  async ring(run: string): Promise<void> {
+    const options = { ...ONCE, jobId: doorbellId.doctor(run), priority: PRIORITY.cancel }
+    await queues.poll.add(DOCTOR, { v: 2, run }, options)
+  },
+  /** Takes a request back that no worker has taken. */
+  async unring(run: string): Promise<void> {
+    await queues.poll.remove(doorbellId.doctor(run))
+  },
+})

@@ -6,6 +6,8 @@ import {
   adoptPayload,
   CANCEL,
   cancelPayload,
+  DOCTOR,
+  doctorPayload,
   forEachQueue,
   JOB_NOTICE,
   jobNoticePayload,
@@ -35,6 +37,8 @@ export interface Processors {
   poll: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
   cancel: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
   adopt: (account: string, stopping: AbortSignal) => Promise<void>
+  /** The checks of a worker for a run of the doctor. */
+  doctor: (run: string) => Promise<void>
   window: (
     account: string,
     window: { after: number; before: number; due: { job: string; attempt: number }[] },
@@ -183,6 +187,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
         await processors.cancel(job, effect, waits.signal)
       } else if (name === ADOPT) {
         await processors.adopt(adoptPayload.parse(data).account, waits.signal)
+      } else if (name === DOCTOR) {
+        await processors.doctor(doctorPayload.parse(data).run)
       } else if (name === WINDOW) {
         const { account, ...window } = windowPayload.parse(data)
         await processors.window(account, window, waits.signal)

@@ -275,6 +275,8 @@ describe('the signing secret', () => {
       store,
       secrets,
       tokens,
+      probes: { isOpen: () => Promise.resolve(false) },
+      generation: () => '',
       account: 'default',
       ensureDeployment: () => Promise.resolve(),
       count: () => {},
@@ -288,7 +290,8 @@ describe('the signing secret', () => {
       async receive({ url, headers, body }: SentWebhook): Promise<number | string> {
         try {
           const { take } = await receive({ query: new URL(url).searchParams, ip: '192.0.2.1' })
-          return await take({ headers, body: Buffer.from(body) })
+          const answer = await take({ headers, body: Buffer.from(body) })
+          return typeof answer === 'number' ? answer : answer.probe
         } catch (error) {
           return error instanceof Error && 'code' in error ? String(error.code) : String(error)
         }

@@ -14,6 +14,7 @@ const IDLE: Processors = {
   poll: nothing,
   cancel: nothing,
   adopt: nothing,
+  doctor: nothing,
   window: nothing,
   store: nothing,
   jobNotice: nothing,

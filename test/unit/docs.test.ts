@@ -8,6 +8,7 @@ import { apiDescriptionSchema, METHODS } from '../../src/api/api-description.ts'
 import { isReplicateDelivery } from '../../src/shared/artifacts/rules/delivery.ts'
 import { parseConfig } from '../../src/shared/settings/config.ts'
 import { VARIABLE_NAMES } from '../../src/shared/settings/config-variables.ts'
+import { CHECK_NAMES } from '../../src/shared/doctor/rules/check.ts'
 import { ERRORS } from '../../src/shared/errors/service-error.ts'
 import { PHASES, type JobState } from '../../src/shared/jobs/rules/job.ts'
 import { applyCommit } from '../../src/shared/jobs/rules/apply-commit.ts'
@@ -106,6 +107,10 @@ describe('the configuration', () => {
       expect(known, page).toEqual(expect.arrayContaining(named))
     }
   })
+})
+
+test('docs/troubleshooting.md has every check of the doctor, in the order of a report', () => {
+  expect(groups(part('docs/troubleshooting.md', '## Checks'), /^\| `(\w+)` \|/gm)).toEqual([...CHECK_NAMES])
 })
 
 describe('docs/errors.md', () => {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { dueAttempt } from '../../shared/jobs/record/due-member.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
@@ -6,9 +7,11 @@ import type { Logger } from '../../shared/process/logger.ts'
 import { createSampler } from '../../shared/values/sampled.ts'
 import { isTerminal, readPrediction, type Prediction } from '../../shared/replicate/rules/prediction.ts'
 import type { WebhookSecrets } from '../../shared/replicate/webhook-secrets.ts'
-import { verifySignature } from '../../shared/replicate/rules/webhook-signature.ts'
+import { verifySignature, type SignedRequest } from '../../shared/replicate/rules/webhook-signature.ts'
 import type { WebhookTokens } from '../../shared/replicate/rules/webhook-token.ts'
 import { JOB_ID } from '../../shared/jobs/rules/ids.ts'
+import type { OpenProbes } from '../../shared/doctor/ports.ts'
+import { PROBE_ID, type Arrival, type ProbeSignature } from '../../shared/doctor/rules/probe.ts'
 import type { Throttle } from '../throttle.ts'
 
 export interface WebhookDependencies {
@@ -16,6 +19,10 @@ export interface WebhookDependencies {
   store: Pick<PredictionIndex, 'isForeign'> & DueTimes & DeadLetters
   secrets: WebhookSecrets
   tokens: WebhookTokens
+  /** Probes of the doctor, which this receiver answers. */
+  probes: Pick<OpenProbes, 'isOpen'>
+  /** Generation of Redis's memory that this process knows. */
+  generation: () => string
   account: string
   /** Rejects with `deployment_lost` when Redis has lost the data. */
   ensureDeployment: () => Promise<void>
@@ -43,6 +50,9 @@ export interface IncomingWebhook {
   body: Buffer | null
 }
 
+/** Response: a status, or what a probe asked for, which goes back in two parts with a pause between them. */
+export type WebhookAnswer = number | Arrival
+
 interface Target {
   job: string
   attempt: number
@@ -56,11 +66,12 @@ interface Named extends Target {
 const MAX_ATTEMPT = 1_000_000
 const MAX_TOKEN = 64
 
-/** null: the URL names no attempt. Of a repeated parameter the last one counts. */
+/** null: the URL names neither an attempt nor a probe. Of a repeated parameter the last one counts. */
 function namedIn(query: URLSearchParams): Named | null {
   const [job, number, token] = ['job', 'attempt', 'token'].map((name) => query.getAll(name).at(-1))
   const attempt = Number(number)
-  if (job === undefined || !JOB_ID.test(job) || token === undefined || token.length > MAX_TOKEN) return null
+  if (job === undefined || token === undefined || token.length > MAX_TOKEN) return null
+  if (!JOB_ID.test(job) && !PROBE_ID.test(job)) return null
   return Number.isInteger(attempt) && attempt >= 1 && attempt <= MAX_ATTEMPT ? { job, attempt, token } : null
 }
 
@@ -73,6 +84,8 @@ export function createWebhookReceiver({
   store,
   secrets,
   tokens,
+  probes,
+  generation,
   account,
   ensureDeployment,
   count,
@@ -107,18 +120,35 @@ export function createWebhookReceiver({
     if (!tokens.valid(job, attempt, token)) throw refusal(ip, 'bad_token', { job })
   }
 
-  async function authentic(headers: IncomingWebhook['headers'], body: Buffer): Promise<boolean> {
-    const signed = {
-      id: headers['webhook-id'],
-      timestamp: headers['webhook-timestamp'],
-      signature: headers['webhook-signature'],
-      body,
-    }
+  async function authentic(signed: SignedRequest): Promise<boolean> {
     if (verifySignature(signed, secrets.known(), Date.now())) return true
     const refreshed = await secrets.refresh()
     if (refreshed === 'unavailable')
       throw new ServiceError('upstream_unavailable', 'The signing secret could not be loaded.', { retryAfter: 5 })
     return refreshed === 'changed' && verifySignature(signed, secrets.known(), Date.now())
+  }
+
+  async function signatureOfProbe(signed: SignedRequest): Promise<ProbeSignature> {
+    if (!signed.id || !signed.timestamp || !signed.signature) return 'missing'
+    try {
+      if (await authentic(signed)) return 'valid'
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'upstream_unavailable') return 'no_secret'
+      throw error
+    }
+    return verifySignature(signed, secrets.known(), Number(signed.timestamp) * 1000) ? 'old' : 'wrong'
+  }
+
+  /**
+   * A probe has the token of this deployment, and a worker or an operator has opened it for two minutes. Its answer
+   * repeats facts about what its sender sent, and nothing else is read or changed.
+   */
+  async function receiveProbe(probe: string, signed: SignedRequest): Promise<Arrival> {
+    const { body } = signed
+    const at = new Date().toISOString()
+    const signature = await signatureOfProbe(signed)
+    count('probe')
+    return { probe, at, bytes: body.length, sha256: hash('sha256', body), signature, generation: generation() }
   }
 
   const lookSoon = ({ job, attempt }: Target): Promise<void> => store.rearm(dueAttempt(job, attempt), 0)
@@ -188,19 +218,24 @@ export function createWebhookReceiver({
     await checkToken(named, ip)
     const { job, attempt } = named
     const target: Target = { job, attempt }
+    const isProbe = PROBE_ID.test(job)
+    if (isProbe && !(await probes.isOpen(job))) throw refusal(ip, 'bad_token', { probe: job })
     return {
       holder: target.job,
-      async take({ headers, body }: IncomingWebhook): Promise<number> {
+      async take({ headers, body }: IncomingWebhook): Promise<WebhookAnswer> {
         // The key can have been rotated while the body arrived.
         await checkToken(named, ip)
         if (body === null) {
-          await lookSoon(target)
+          if (!isProbe) await lookSoon(target)
           count('too_large')
           logSampled('warn', 'too_large', target, 'webhook refused')
           throw new ServiceError('body_too_large', 'The body exceeds the limit of this receiver.')
         }
         const webhookId = headers['webhook-id'] ?? ''
-        if (!(await authentic(headers, body))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
+        const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature } = headers
+        const signed = { id, timestamp, signature, body }
+        if (isProbe) return receiveProbe(job, signed)
+        if (!(await authentic(signed))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
         const prediction = readPrediction(parseJson(body))
         if (!prediction) return bury('not_a_prediction', target, '', webhookId)
         if (await overtaken(prediction)) return ignore('overtaken', target)

@@ -10,6 +10,8 @@ export interface DiskReserve {
   /** Throws `storage_full` when less than the reserve is free: files of clients wait, copies of paid outputs go on. */
   require(): Promise<void>
   check: HealthCheck
+  /** Free bytes; Infinity when they cannot be measured. */
+  free(): Promise<number>
 }
 
 /** Free bytes of the disk of a folder for users without privileges. */
@@ -31,6 +33,7 @@ export function createDiskReserve(folder: string, reserve: number, measure = fre
     return last.free
   }
   return {
+    free,
     async require() {
       if ((await free()) < reserve)
         throw new ServiceError(

@@ -1,3 +1,4 @@
+import type { FieldError } from '../errors/service-error.ts'
 import type { JsonObject } from '../values/json.ts'
 import type { Logger } from '../process/logger.ts'
 import type { ModelCatalogue } from '../replicate/model-catalogue.ts'
@@ -15,6 +16,12 @@ export interface InputSchema {
   sha256: string
   check: ForeignCheck
 }
+
+/** A preset beside its model or deployment. `changed`: it fits, but its pinned schema is another one. */
+export type Examined =
+  | { kind: 'fits' | 'changed' | 'missing' | 'unread' }
+  | { kind: 'unchecked'; reason: string }
+  | { kind: 'unfit'; wrong: readonly FieldError[] }
 
 /** Longest wait of a submission for a schema that is not cached yet, ms. Without one the input is accepted unchecked: upstream validates it. */
 const SCHEMA_WITHIN_MS = 500
@@ -112,13 +119,19 @@ export async function createCatalogue({
     return schema
   }
 
-  async function compare(preset: Preset, { schema, sha256 }: InputSchema): Promise<void> {
-    const { name, model, schema_sha256: pinned } = preset
-    const last = compared.get(name)
-    if (last?.sha256 === sha256) return
+  /** Errors of a preset that does not fit the schema of its model. */
+  async function unfit(preset: Preset, { schema }: InputSchema): Promise<FieldError[]> {
     const check = await foreign.of(partialOf(schema))
     const values = typeof check === 'string' ? [] : await check(presetValues(preset))
-    const wrong = [...unfitNames(preset, schema), ...unfitValues(preset, values)]
+    return [...unfitNames(preset, schema), ...unfitValues(preset, values)]
+  }
+
+  async function compare(preset: Preset, found: InputSchema): Promise<void> {
+    const { name, model, schema_sha256: pinned } = preset
+    const { sha256 } = found
+    const last = compared.get(name)
+    if (last?.sha256 === sha256) return
+    const wrong = await unfit(preset, found)
     if (compared.get(name)?.sha256 === sha256) return
     const drifted = wrong.length > 0 || (pinned !== null && pinned !== sha256)
     compared.set(name, { sha256, drifted })
@@ -156,6 +169,21 @@ export async function createCatalogue({
     model: (name: string): Promise<UpstreamModel | null | undefined> => models.quickly(name, null, schemaWithin),
     /** Whether upstream has a deployment of this name; undefined when that is not known in time. */
     hasDeployment: (name: string): Promise<boolean | undefined> => models.hasDeployment(name, schemaWithin),
+    /** Compares a preset with what upstream has now, for an operator. Waits for upstream up to `ms`. */
+    async examine(preset: Preset, ms: number): Promise<Examined> {
+      const { model, version, deployment, schema_sha256: pinned } = preset
+      if (model === null) {
+        const found = await models.hasDeployment(deployment ?? '', ms)
+        return { kind: found === undefined ? 'unread' : found ? 'fits' : 'missing' }
+      }
+      const found = await models.quickly(model, version, ms)
+      if (!found) return { kind: found === undefined ? 'unread' : 'missing' }
+      const schema = await within(ms, prepared(found))
+      if (schema === null) return { kind: 'unchecked', reason: problems.get(found) ?? 'not read in time' }
+      const wrong = await unfit(preset, schema)
+      if (wrong.length > 0) return { kind: 'unfit', wrong }
+      return { kind: pinned !== null && pinned !== schema.sha256 ? 'changed' : 'fits' }
+    },
     /** Number of presets whose model has another schema than the one that they were written for. */
     drifted: (): number => [...compared.values()].filter(({ drifted }) => drifted).length,
 

@@ -9,7 +9,7 @@ export interface Capacity {
 
 const LOOK_MS = 2_000
 /** Share of maxmemory from which new work is refused; the rest is reserved for accepted jobs. */
-const FULL_FROM = 0.75
+export const FULL_FROM = 0.75
 
 /** Checks Redis's memory use every two seconds; without maxmemory there is no limit. */
 export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>): Capacity {

@@ -152,7 +152,7 @@ export interface RedisHealth {
 const tryWrite = loadScript(new URL('try-write.lua', import.meta.url), { flags: ['allow-oom'] })
 
 /** Tries the two things that an accept and an intent need: writing from a script and loading one. null: both work. */
-async function refusal(redis: Redis, key: string): Promise<string | null> {
+export async function writeRefusal(redis: Redis, key: string): Promise<string | null> {
   try {
     await tryWrite(redis, [key], [])
     await redis.script('LOAD', 'return 1')
@@ -162,22 +162,50 @@ async function refusal(redis: Redis, key: string): Promise<string | null> {
   }
 }
 
-/**
- * Checks the requirements on Redis: 7.0 or newer, no eviction, append-only file, accepts writes and scripts. `key`: a string
- * that is written as a test.
- */
-export async function checkRedis(redis: Redis, key: string): Promise<RedisHealth> {
+/** What `INFO` says of a server. */
+export interface RedisFacts {
+  version: string
+  role: string
+  policy: string
+  /** Bytes; `maxmemory` 0: no limit. */
+  usedMemory: number
+  maxmemory: number
+  isAppendOnly: boolean
+  /** Whether the last write of the append-only file succeeded. */
+  isAppendOnlyWritten: boolean
+}
+
+export async function redisFacts(redis: Redis): Promise<RedisFacts> {
   const info = await redis.info()
   const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? ''
+  return {
+    version: field('redis_version'),
+    role: field('role'),
+    policy: field('maxmemory_policy'),
+    usedMemory: Number(field('used_memory')),
+    maxmemory: Number(field('maxmemory')),
+    isAppendOnly: field('aof_enabled') === '1',
+    isAppendOnlyWritten: field('aof_last_write_status') !== 'err',
+  }
+}
+
+/** Requirements that the facts violate: 7.0 or newer, no eviction, append-only file. */
+export function unfitFacts({ version, policy, isAppendOnly }: RedisFacts): string[] {
   const problems: string[] = []
-  const version = field('redis_version')
   if (Number.parseInt(version, 10) < 7) problems.push(`Redis ${version} is too old. 7.0 or newer is required`)
-  const policy = field('maxmemory_policy')
   if (policy !== 'noeviction')
     problems.push(`maxmemory-policy is ${policy}: set it to noeviction, or Redis will silently drop jobs`)
-  if (field('aof_enabled') !== '1')
-    problems.push('appendonly is off: a restart of Redis would lose accepted jobs; set appendonly yes')
-  const refused = await refusal(redis, key)
+  if (!isAppendOnly) problems.push('appendonly is off: a restart of Redis would lose accepted jobs; set appendonly yes')
+  return problems
+}
+
+/**
+ * Checks the requirements on Redis: those of `unfitFacts`, and that it accepts writes and scripts. `key`: a string that is
+ * written as a test.
+ */
+export async function checkRedis(redis: Redis, key: string): Promise<RedisHealth> {
+  const problems = unfitFacts(await redisFacts(redis))
+  const refused = await writeRefusal(redis, key)
   if (refused !== null) problems.push(refused)
   return { ok: problems.length === 0, problems }
 }

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { jobId } from '../../../shared/jobs/rules/ids.ts'
+import { arrival } from '../../../shared/doctor/rules/probe.ts'
 import { predictionId } from '../../../shared/replicate/rules/prediction.ts'
 import { json } from '../../../shared/jobs/rules/job.ts'
 import { jsonObject } from '../common.ts'
+import { doctorReport } from '../doctor.ts'
 import { health, liveness, readiness } from '../health.ts'
 import { OWNED, type Operations } from './operation.ts'
 
@@ -32,7 +34,7 @@ export const serviceOperations = {
     tag: 'Replicate',
     summary: 'Receive a webhook from Replicate',
     description:
-      "The body is the prediction, limited to 8 MiB and signed according to Standard Webhooks with the account's secret. The query names the attempt and contains a token of this deployment.",
+      "The body is the prediction, limited to 8 MiB and signed according to Standard Webhooks with the account's secret. The query names the attempt and contains a token of this deployment. Probes of the doctor take the same way; they are answered with what arrived, and change nothing.",
     access: 'open',
     query: z.object({
       job: jobId.optional(),
@@ -49,6 +51,13 @@ export const serviceOperations = {
       200: {
         description: 'The webhook was processed, or it is authentic but unusable. Repeating it would change nothing.',
         schema: null,
+      },
+      202: {
+        description:
+          'A probe of the doctor: JSON Lines, the first with what arrived, the second after a pause that shows whether a proxy buffers responses.',
+        schema: z.string(),
+        media: 'application/x-ndjson',
+        item: z.union([arrival.meta({ id: 'ArrivedProbe' }), z.object({ end: z.literal(true) })]),
       },
     },
     errors: [
@@ -94,6 +103,16 @@ export const serviceOperations = {
     summary: 'Get the health of the deployment',
     description: 'For operators. Returns the current figures of `/metrics`. Requires the scope `admin`.',
     answers: { 200: { description: 'Figures for all tenants.', schema: health } },
+    errors: OWNED,
+  },
+  runDoctor: {
+    method: 'get',
+    path: '/v1/admin/doctor',
+    tag: 'Operation',
+    summary: 'Check the set-up of the deployment',
+    description:
+      'For operators: Redis, token, credit, presets, storage, and webhooks. A worker sends signed probes to `PUBLIC_URL` by the way that the webhooks of Replicate take. Takes some seconds, at most about two minutes; simultaneous requests share one run. Changes no job. Requires the scope `admin`.',
+    answers: { 200: { description: 'The result of each check.', schema: doctorReport } },
     errors: OWNED,
   },
   readMetrics: {

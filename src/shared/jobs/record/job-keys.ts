@@ -144,6 +144,10 @@ export function createJobKeys(prefix: string) {
     conditions: `${tag}:conditions`,
     /** string with a time to live: JSON, the cause that holds up a job (job-waits.ts) */
     wait: (job: string) => `${tag}:wait:${job}`,
+    /** string with a time to live: a probe that receivers answer (shared/doctor) */
+    probe: (id: string) => `${tag}:doctor:probe:${id}`,
+    /** string with a time to live: a run of the doctor that waits for a worker, or the worker's answer */
+    doctorRun: (id: string) => `${tag}:doctor:run:${id}`,
     /** string with a time to live: written to test whether Redis accepts writes */
     tried: `${tag}:tried`,
     /** prefix of BullMQ's keys */
