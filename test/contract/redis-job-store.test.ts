@@ -1458,6 +1458,7 @@ describe('the commit script', () => {
     may_begin: true,
     may_store: true,
     mine: true,
+    owe: true,
     pause: true,
     probe_back: true,
     room: true,

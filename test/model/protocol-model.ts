@@ -70,6 +70,8 @@ interface UpstreamPrediction {
 interface Moved {
   /** How its hold was resolved, each time. */
   settled: string[]
+  /** Types of the events that it owes. */
+  owed: string[]
   /** How many jobs of its batch have each status: it is the only one. */
   counts: Readonly<Record<string, number>>
 }
@@ -102,7 +104,7 @@ const CREATED = jobRecord('queued', {
   price: { per_run: 1, expect: {} },
   estimate: 1,
 })
-const HELD: Moved = { settled: [], counts: { queued: 1 } }
+const HELD: Moved = { settled: [], owed: [], counts: { queued: 1 } }
 
 const IDLE: Worker = {
   step: 'idle',
@@ -195,18 +197,20 @@ function readPlan({ operations }: CommitScriptInput): Movement[] {
   const found: Movement[] = []
   for (let at = 0; at < operations.length;) {
     const [name = '', , count = '0'] = operations.slice(at, at + 3)
-    if (name === 'settle' || name === 'in_batch') found.push([name, operations.slice(at + 3, at + 3 + Number(count))])
+    if (name === 'settle' || name === 'in_batch' || name === 'owe')
+      found.push([name, operations.slice(at + 3, at + 3 + Number(count))])
     at += 3 + Number(count)
   }
   return found
 }
 
 const move = (before: Moved, movements: Movement[]): Moved =>
-  movements.reduce(({ settled, counts }, [name, args]) => {
-    if (name === 'settle') return { settled: [...settled, args[3] ?? ''], counts }
+  movements.reduce(({ settled, owed, counts }, [name, args]) => {
+    if (name === 'settle') return { settled: [...settled, args[3] ?? ''], owed, counts }
+    if (name === 'owe') return { settled, owed: [...owed, args[2] ?? ''], counts }
     const [, , from = '', to = ''] = args
     const left = { ...counts, [from]: (counts[from] ?? 0) - 1 }
-    return { settled, counts: { ...left, [to]: (left[to] ?? 0) + 1 } }
+    return { settled, owed, counts: { ...left, [to]: (left[to] ?? 0) + 1 } }
   }, before)
 
 const asPrediction = ({ id, status }: { id: string; status: string }): Prediction => ({
@@ -458,14 +462,22 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
   return next
 }
 
+const OF_AN_END = ['job.succeeded', 'job.failed', 'job.canceled']
+
 /** A hold that is not resolved just once at the end, or a batch that does not count its one job by its status. */
-function mistakeOf({ state: { job }, moved: { settled, counts } }: World): string | null {
+function mistakeOf({ state: { job }, moved: { settled, owed, counts } }: World): string | null {
   const resolved = isFinal(job.phase) ? 1 : 0
   if (
     settled.length !== resolved ||
     (resolved === 1 && settled[0] !== (job.phase === 'succeeded' ? 'capture' : 'release'))
   )
     return `a job that is ${job.phase} has its hold resolved by ${settled.join(', ') || 'nothing'}`
+  const ends = owed.filter((type) => OF_AN_END.includes(type))
+  if (
+    ends.join() !== (resolved === 1 ? `job.${job.status}` : '') ||
+    owed.filter((type) => type === 'job.started').length > 1
+  )
+    return `a job that is ${job.phase} owes ${owed.join(', ') || 'nothing'}`
   for (const [status, count] of Object.entries(counts))
     if (count !== (status === job.status ? 1 : 0))
       return `the batch of a job that is ${job.status} counts ${count} ${status}`

@@ -7,6 +7,7 @@ import { jobRecord } from './support/job-states.ts'
 
 const QUOTA = { tenants: 'tenants', defaults: { stored_bytes: 5 } }
 const PRICE: JobRecord['price'] = { per_run: 1, expect: {} }
+const NOTICE = '01KGX5Q8Z2V7M4N6P9R3S5T8W1'
 const RING = DEFAULT_TIMINGS.ringAgain.min
 
 const accept = (
@@ -18,6 +19,7 @@ const accept = (
     { queuedJobs },
     quota,
     DEFAULT_TIMINGS,
+    () => NOTICE,
   )
 const LISTED = { kind: 'listed', status: 'queued', phase: 'queued' }
 

@@ -44,8 +44,9 @@ const only = <K extends Kind>(all: readonly Consequence[], kind: K): Of<K>[] =>
 const kinds = (all: readonly Consequence[]): Kind[] => all.map(({ kind }) => kind)
 
 const timings = DEFAULT_TIMINGS
+const NOTICE = '01KGX5Q8Z2V7M4N6P9R3S5T8W1'
 const of = (state: JobState, decision: Commit, cause: Cause = 'worker'): Consequence[] =>
-  consequencesOf(state, decision, { cause, now: NOW, timings })
+  consequencesOf(state, decision, { cause, now: NOW, timings, newNotice: () => NOTICE })
 
 const artifact: ArtifactRecord = {
   id: 'art_1',
@@ -71,6 +72,11 @@ const FEATURES: fc.Arbitrary<Partial<JobRecord>> = fc.record({
   on_unknown: fc.constantFrom('fail', 'retry'),
   via: fc.constantFrom('jobs', 'replicate'),
   idempotency: fc.constantFrom(null, 'entry'),
+  webhook: fc.constantFrom<JobRecord['webhook']>(
+    null,
+    { url: 'https://example.com/', events: ['job.failed', 'batch.finished'], shape: 'genqueue' },
+    { url: 'https://example.com/', events: ['job.started', 'job.succeeded'], shape: 'replicate' },
+  ),
 })
 
 const STARTS: JobState[] = [
@@ -204,6 +210,33 @@ describe('completion', () => {
         expect(by).toBe(phase === 'succeeded' || isCanceled ? 'capture' : 'release')
         expect(isEstimated).toBe(by === 'capture' && actual === null)
       }
+    })
+  })
+
+  test('owes the first time that it is processing, and its end, to whoever hears of that', () => {
+    each((step) => {
+      const [before, after] = [step.before.job, step.after.job]
+      const type = after.status === 'processing' ? 'job.started' : isFinal(after.phase) ? `job.${after.status}` : null
+      const own = after.webhook?.events.some((one) => one === type) ?? false
+      expect(only(step.all, 'owed')).toEqual(
+        type === null || before.status === after.status
+          ? []
+          : [{ kind: 'owed', notice: { v: 1, kind: 'notice', id: NOTICE, type }, own, due: { in: 10_000 } }],
+      )
+    })
+  })
+
+  test('of the last job of a batch, and a settlement, may owe events of the tenant', () => {
+    each((step) => {
+      const { batch, price, webhook } = step.after.job
+      const isOver = completes(step)
+      const owed = only(step.all, 'owed_by_tenant').map(({ notice: { type }, own, when }) => ({ type, own, when }))
+      expect(owed).toEqual([
+        ...(isOver && batch !== null
+          ? [{ type: 'batch.finished', own: webhook?.events.includes('batch.finished') ?? false, when: 'batch_done' }]
+          : []),
+        ...(isOver && price !== null ? [{ type: 'credits.low', own: false, when: 'credits_low' }] : []),
+      ])
     })
   })
 
@@ -580,6 +613,8 @@ test('every kind is met, and written: a consequence is at least one operation', 
     breaker_unknown: true,
     breaker_unsent: true,
     breaker_pause: true,
+    owed: true,
+    owed_by_tenant: true,
     prediction_forgotten: true,
     idempotency_forgotten: true,
     labels_forgotten: true,

@@ -77,6 +77,8 @@ class World {
   /** Attempts that were ever given up, so that their job could be sent again. */
   readonly givenUp = new Set<number>()
   orphansCounted = 0
+  /** Types of the events of the job that its commits owe. */
+  readonly owed: string[] = []
   /** The prediction that upstream just reported. */
   seenLast: string | null = null
   /** Somebody made a second prediction of one POST. */
@@ -98,6 +100,7 @@ class World {
       const [name = '', key = '', count = '0'] = operations.slice(at, at + 3)
       const args = operations.slice(at + 3, at + 3 + Number(count))
       at += 3 + Number(count)
+      if (name === 'owe') this.owed.push(args[2] ?? '')
       if (touched[Number(key) - 1] !== keys.due) continue
       const [first = '', second = ''] = args
       if (name === 'zadd') this.due.set(second, Number(first))
@@ -410,6 +413,16 @@ describe('any events in any order', () => {
       const { rev: _now, updated_at: _changed, ...job } = state.job
       const { rev: _then, updated_at: _before, ...same } = before.job
       expect(job).toEqual(same)
+    })
+  })
+
+  test('the end is owed once, and the start at most once, before the end', () => {
+    property(({ state: { job }, owed }) => {
+      const end = isFinal(job.phase) ? [`job.${job.status}`] : []
+      const starts = owed.filter((type) => type === 'job.started')
+      expect(starts.length).toBeLessThanOrEqual(1)
+      if (job.status === 'processing') expect(starts).toHaveLength(1)
+      expect(owed).toEqual([...starts, ...end])
     })
   })
 

@@ -93,6 +93,7 @@ export function createBatches({
         case 'accepted': {
           const ids = records.map((record) => record.id)
           log.info({ batch: id, tenant: request.tenant, jobs: ids.length }, 'batch accepted')
+          await lifecycle.ringFor(result.owed)
           await ring(request.in_sequence ? ids.slice(0, 1) : ids)
           return { kind: 'accepted', batch: result.batch }
         }

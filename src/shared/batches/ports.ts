@@ -1,10 +1,10 @@
-import type { CommitResult } from '../jobs/ports.ts'
+import type { CommitResult, Owed } from '../jobs/ports.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 export type BatchAccepted =
-  | { status: 'accepted'; batch: BatchRecord }
+  | { status: 'accepted'; batch: BatchRecord; owed: readonly Owed[] }
   | Extract<CommitResult, { status: 'taken' | 'too_late' | 'full' | 'over_quota' | 'short' | 'beyond' }>
 
 export interface BatchStore {

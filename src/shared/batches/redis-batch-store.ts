@@ -4,9 +4,8 @@ import { dueBatch } from '../jobs/record/due-member.ts'
 import { newCommitId } from '../jobs/record/commit-id.ts'
 import { planAcceptance, planIdempotency, planRecord, type PlanOptions } from '../jobs/commit/commit-plan.ts'
 import { deleteRecord } from '../jobs/commit/record-plan.ts'
-import { CommitScriptInput, type CommitRunner } from '../jobs/commit/commit-script.ts'
+import { CommitScriptInput, type CommitReply, type CommitRunner } from '../jobs/commit/commit-script.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import type { CommitResult } from '../jobs/ports.ts'
 import { BATCH_CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
@@ -51,14 +50,12 @@ export function createRedisBatchStore(options: {
     input: CommitScriptInput,
     revision: number | null,
     notAfter?: number,
-  ): Promise<Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }> =>
-    (
-      await commits.run(script, input, {
-        id: newCommitId(),
-        revision,
-        ...(notAfter === undefined ? {} : { notAfter }),
-      })
-    ).result
+  ): Promise<CommitReply> =>
+    commits.run(script, input, {
+      id: newCommitId(),
+      revision,
+      ...(notAfter === undefined ? {} : { notAfter }),
+    })
 
   /** Writes the drafts, one commit for each group; the first creates the batch. Returns the batch's revision. */
   async function writeDrafts(batch: BatchRecord, jobs: readonly JobRecord[]): Promise<number> {
@@ -74,7 +71,7 @@ export function createRedisBatchStore(options: {
         .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.draftLife })
         .add('zadd_from', keys.batchJobs(batch.id), written, ...group.map(({ id }) => id))
       for (const job of group) planRecord(input, job, plan)
-      const { status } = await run('new_work', input, rev === 0 ? null : rev)
+      const { status } = (await run('new_work', input, rev === 0 ? null : rev)).result
       if (status !== 'applied' && status !== 'repeated') throw new Error(`draft of ${batch.id}: ${status}`)
       rev++
       written += group.length
@@ -128,7 +125,7 @@ export function createRedisBatchStore(options: {
       const current = await redis.hget(keys.batch(batch.id), 'rev')
       // Accepted in the meantime, or removed by another sweep.
       if (current === null || (isDraft && (await redis.hget(keys.batch(batch.id), 'state')) !== 'draft')) return
-      const { status } = await run('always', input, Number(current))
+      const { status } = (await run('always', input, Number(current))).result
       if (status === 'stale') continue
       if (isLast) return
     }
@@ -141,14 +138,15 @@ export function createRedisBatchStore(options: {
     async accept(batch, jobs, idempotency, limits) {
       const rev = await writeDrafts(batch, jobs)
       const notAfter = commits.clock.now() + timings.acceptWithin
-      const result = await run('new_work', acceptance(batch, jobs, idempotency, limits), rev, notAfter)
+      const input = acceptance(batch, jobs, idempotency, limits)
+      const { result, owed } = await run('new_work', input, rev, notAfter)
       switch (result.status) {
         case 'applied':
         case 'repeated': {
           await confirmDurable()
           const accepted = await read(batch.id)
           if (!accepted) throw new Error(`${batch.id} was accepted but cannot be read`)
-          return { status: 'accepted', batch: accepted }
+          return { status: 'accepted', batch: accepted, owed: input.owedBy({ owed }) }
         }
         case 'taken':
         case 'too_late':
@@ -188,7 +186,7 @@ export function createRedisBatchStore(options: {
       const input = inputFor(batch.id)
         .add('stop_batch', keys.batch(batch.id), 'canceled')
         .dueAt(keys.due, dueBatch(batch.id).member, { in: timings.ringAgain.min })
-      return (await run('always', input, batch.rev)).status === 'applied'
+      return (await run('always', input, batch.rev)).result.status === 'applied'
     },
 
     async keepUntil(id, at) {

@@ -1,7 +1,9 @@
 --[[
   Credit movements within a commit. Whole micro-credits below 2^53, so that Lua's numbers are exact; stored by HINCRBY.
 
-  An account is a hash { granted, balance, held, captured, limited }; `limited` is set by its first grant. Its ledger is an
+  An account is a hash { granted, balance, held, captured, limited, low_balance, low, exhausted }; `limited` is set by its first
+  grant. `low_balance` is the threshold of the event credits.low; `low`: it was owed, or nobody heard, since the last grant
+  that lifted the balance to the threshold; `exhausted`: credits.exhausted was owed since the last grant. Its ledger is an
   append-only stream: each entry contains the account as it is after the entry.
   Fields of an entry: kind, amount, granted, balance, held, captured; job and batch of hold, capture and release;
   uncollected of capture; reason of grant and adjustment.
@@ -19,8 +21,24 @@ local function micros(amount)
   return string.format('%.0f', amount + 0)
 end
 
+-- Whether this script took an account below its threshold.
+local is_low = false
+local function watch_balance(account, kind, amount, balance, threshold, limited, low)
+  if limited and threshold and not low and balance < threshold then
+    is_low = true
+    redis.call('HSET', account, 'low', '1')
+  end
+  if (kind == 'grant' or kind == 'adjustment') and amount > 0 then
+    redis.call('HDEL', account, 'exhausted')
+    if low and (not threshold or balance >= threshold) then
+      redis.call('HDEL', account, 'low')
+    end
+  end
+end
+
 local function enter(account, ledger, kind, amount, more)
-  local after = redis.call('HMGET', account, 'granted', 'balance', 'held', 'captured')
+  local after = redis.call('HMGET', account, 'granted', 'balance', 'held', 'captured', 'low_balance', 'limited', 'low')
+  watch_balance(account, kind, amount, tonumber(after[2] or '0'), tonumber(after[5] or ''), after[6], after[7])
   return redis.call('XADD', ledger, '*', 'kind', kind, 'amount', micros(amount), 'granted', after[1] or '0',
     'balance', after[2] or '0', 'held', after[3] or '0', 'captured', after[4] or '0', unpack(more))
 end

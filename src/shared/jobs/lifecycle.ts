@@ -20,6 +20,7 @@ import {
   type JobLoader,
   type JobReader,
   type JobWriter,
+  type Owed,
   type RunTimes,
   type Snapshot,
   type WebhookSilence,
@@ -99,7 +100,22 @@ export function createLifecycle({
     }
   }
 
-  async function announce(before: JobRecord, state: JobState, commit: Commit, cause: Cause): Promise<void> {
+  const ringFor = (owed: readonly Owed[]): Promise<unknown> =>
+    Promise.all(
+      owed.map((one) =>
+        ring(one.notice.type, () =>
+          'job' in one ? doorbells.effect(one.job, one.notice) : doorbells.notice(one.tenant, one.notice.id),
+        ),
+      ),
+    )
+
+  async function announce(
+    before: JobRecord,
+    state: JobState,
+    commit: Commit,
+    cause: Cause,
+    owed: readonly Owed[],
+  ): Promise<void> {
     const { job } = state
     if (before.phase !== job.phase)
       log.info(
@@ -120,7 +136,10 @@ export function createLifecycle({
         const jobs = await store.leaveCrowd(job)
         if (jobs.length > 0) await doorbells.submit(...jobs)
       })
-    await Promise.all(commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))))
+    await Promise.all([
+      ringFor(owed),
+      ...commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))),
+    ])
   }
 
   /** A webhook without news, because a poll was faster, still shows that webhooks arrive. */
@@ -182,7 +201,7 @@ export function createLifecycle({
       const result = await store.commit(state, decision, cause, commitId, known.commit)
       switch (result.status) {
         case 'applied':
-          await announce(state.job, result.state, decision, cause)
+          await announce(state.job, result.state, decision, cause, result.owed)
           return {
             kind: 'applied',
             state: result.state,
@@ -191,7 +210,8 @@ export function createLifecycle({
         case 'repeated': {
           const again = await look(id)
           if (again.state === null) return { kind: 'missing' }
-          await announce(state.job, again.state, decision, cause)
+          // What it owed is due soon.
+          await announce(state.job, again.state, decision, cause, [])
           return { kind: 'applied', state: again.state, seen: again }
         }
         case 'limited':
@@ -235,6 +255,8 @@ export function createLifecycle({
     apply,
     known,
     look,
+    /** Rings for what a commit owed. */
+    ringFor,
 
     /** `idempotency`: the entry's name and the digest of the canonical body. */
     async accept(
@@ -254,6 +276,7 @@ export function createLifecycle({
       const accepted = result.status === 'applied' ? result.state.job : await store.read(id)
       if (!accepted) throw new Error(`job ${id} was accepted but cannot be read`)
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
+      if (result.status === 'applied') void ringFor(result.owed)
       // Not awaited: the job is accepted, and due.
       void ring('submit', () => doorbells.submit(id))
       return { kind: 'accepted', job: accepted }

@@ -7,11 +7,16 @@ import type { AcceptTerms } from './rules/acceptance.ts'
 import type { Answering, Claim } from './rules/answering.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
+import type { JobNotice, TenantNotice } from '../notifications/rules/notice.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
+
+/** An event that a commit owes to receivers: a row of the outbox of the job, or of the tenant. */
+export type Owed = { job: string; notice: JobNotice } | { tenant: string; notice: TenantNotice }
 
 /** Result of a commit. */
 export type CommitResult =
-  | { status: 'applied'; state: JobState }
+  /** `owed`: what somebody hears of. */
+  | { status: 'applied'; state: JobState; owed: readonly Owed[] }
   /** The same commit was applied before: a reply was lost and the command was sent twice. */
   | { status: 'repeated' }
   /** Another commit was faster: load and decide again. */

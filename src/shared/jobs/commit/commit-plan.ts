@@ -1,3 +1,5 @@
+import { monotonicFactory } from 'ulid'
+import { randomFraction } from '../record/commit-id.ts'
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
@@ -11,11 +13,14 @@ import { purgeConsequences } from '../rules/purge-consequences.ts'
 import type { Timings } from '../rules/timings.ts'
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import { CommitScriptInput } from './commit-script.ts'
-import { announce, encodeConsequence, type Encoding } from './encode-consequence.ts'
+import { announce, encodeConsequence, oweByTenant, type Encoding } from './encode-consequence.ts'
 import { writeLine, writeNewJob } from './record-plan.ts'
 
 /** Default of `keepEvents`: more than half an hour of transitions at 600 jobs a minute. */
 export const KEEP_EVENTS = 100_000
+
+/** Notices sort by creation, as ULIDs do. */
+const newNotice = monotonicFactory(randomFraction)
 
 export interface PlanOptions {
   keys: JobKeys
@@ -34,7 +39,7 @@ export function planCommit(
   { keys, timings, keepEvents }: PlanOptions,
   now: number,
 ): CommitScriptInput {
-  return planned(consequencesOf(state, commit, { cause, now, timings }), { keys, state, keepEvents })
+  return planned(consequencesOf(state, commit, { cause, now, timings, newNotice }), { keys, state, keepEvents })
 }
 
 /** Plans the removal of a final job, or of parts of it. `hash`: the fields of its hash, from which it is folded. */
@@ -78,7 +83,7 @@ export function planAcceptance(
   if (!first) return
   const { tenant } = first
   const ids = jobs.map(({ id }) => id)
-  for (const one of acceptanceOf([first, ...others], limits, quota ?? null, timings))
+  for (const one of acceptanceOf([first, ...others], limits, quota ?? null, timings, newNotice))
     switch (one.kind) {
       case 'need_queue_room':
         input.add('below', keys.tenantStatus(tenant, 'queued'), one.limit, one.jobs)
@@ -95,6 +100,9 @@ export function planAcceptance(
           .add('hold', keys.credits(tenant), input.indexOf(keys.ledger(tenant)), one.batch ?? '', ...holds)
         break
       }
+      case 'owed_when_low':
+        oweByTenant(input, keys, tenant, { ...one, own: false, when: 'credits_low' })
+        break
       case 'listed':
         input
           .add('zadd_all', keys.tenantJobs(tenant), ...ids)

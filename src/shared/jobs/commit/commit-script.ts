@@ -1,6 +1,7 @@
 import type { Status } from '../rules/job.ts'
 import type { BatchStop, Moment, PauseReason } from '../rules/decision.ts'
-import type { CommitResult } from '../ports.ts'
+import type { CommitResult, Owed } from '../ports.ts'
+import type { OwedType } from '../../notifications/rules/event-types.ts'
 
 /** A key of the same commit, as an argument of an operation. */
 export class KeyIndex {
@@ -43,6 +44,17 @@ export interface CommitOperations {
   may_begin: [held: number, isFirst: 0 | 1]
   may_store: [tenants: KeyIndex, tenant: string, bytes: string, files: string]
   mine: [value: string]
+  owe: [
+    due: KeyIndex,
+    subscribed: KeyIndex,
+    type: OwedType,
+    own: 0 | 1,
+    when: '' | 'batch_done' | 'credits_low',
+    field: string,
+    text: string,
+    after: number,
+    member: string,
+  ]
   pause: [ms: number, reason: PauseReason]
   probe_back: [claim: string]
   room: [limit: number, member: string]
@@ -71,11 +83,24 @@ export interface CommitOperations {
 }
 export type CommitOperation = keyof CommitOperations
 
+/** A row of an outbox. `own`: a webhook of the job or batch hears of it. `after`: ms until its doorbell is rung again. */
+interface OweRow {
+  due: string
+  subscribed: string
+  field: string
+  member: string
+  after: number
+  own: boolean
+  when: '' | 'batch_done' | 'credits_low'
+  owed: Owed
+}
+
 /** The guards and writes of one run of commit.lua, with every key that they name. */
 export class CommitScriptInput {
   readonly keys: string[] = []
   private readonly indexes = new Map<string, number>()
   readonly operations: string[] = []
+  private readonly notices = new Map<string, Owed>()
 
   constructor(job: string, account: string) {
     for (const key of [job, account]) this.position(key)
@@ -84,6 +109,20 @@ export class CommitScriptInput {
   add<O extends CommitOperation>(operation: O, key: string, ...args: CommitOperations[O]): this {
     this.operations.push(operation, String(this.position(key)), String(args.length), ...args.map(String))
     return this
+  }
+
+  /** The row `field` of an outbox, if somebody hears of its type; `owed`: what it is. */
+  owe(outbox: string, { due, subscribed, field, member, after, own, when, owed }: OweRow): this {
+    this.notices.set(field, owed)
+    const { type } = owed.notice
+    const [dueAt, heard] = [this.indexOf(due), this.indexOf(subscribed)]
+    const text = JSON.stringify(owed.notice)
+    return this.add('owe', outbox, dueAt, heard, type, own ? 1 : 0, when, field, text, Math.round(after), member)
+  }
+
+  /** What a run of the script owed. */
+  owedBy({ owed }: Pick<CommitReply, 'owed'>): Owed[] {
+    return owed.flatMap((field) => this.notices.get(field) ?? [])
   }
 
   /** The index of a key, for an operation that names further keys in its arguments. */
@@ -141,6 +180,8 @@ export interface CommitReply {
   /** ms, Redis clock */
   now: number
   detail: string
+  /** The fields of the rows that were owed. */
+  owed: string[]
 }
 
 /** Runs commit.lua, for every store that writes with it. */

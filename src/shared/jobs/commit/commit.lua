@@ -30,13 +30,16 @@
                        sadd member | srem member | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
                        count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
+              owe due subscribed type own when field text after member (a row of an outbox and its member of the due index, if somebody
+                  hears of the type: `own` is 1, or the hash `subscribed` has a field of it; when: '' | batch_done: this commit
+                  completed the batch | credits_low: it took the account below its threshold)
               in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
               `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. An operation names further
               keys (ledger, spending, batch, live, tenants) by index; 0: none.
 
-  Output: { status, now ms, detail }
+  Output: { status, now ms, detail, owed } (owed: the fields of the rows that were owed, separated by blanks)
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
@@ -55,8 +58,9 @@ local now = math.floor(now_us / 1000)
 local function whole(number)
   return string.format('%.0f', number + 0)
 end
+local owed = {}
 local function reply(status, detail)
-  return { status, whole(now), detail or '' }
+  return { status, whole(now), detail or '', table.concat(owed, ' ') }
 end
 
 -- The type of the key that each operation requires. `read`: the guard itself reads the key, and Redis refuses another type
@@ -68,7 +72,7 @@ local type_of = {
   sadd = 'set', srem = 'set', xadd = 'stream',
   generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
-  may_store = 'hash', count_stored = 'hash',
+  may_store = 'hash', count_stored = 'hash', owe = 'read',
   pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
@@ -80,7 +84,7 @@ local least = {
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
   generation = 1, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
-  probe_back = 1,
+  probe_back = 1, owe = 9,
 }
 
 -- 1. Checks. Nothing is written before all of them pass.
@@ -104,6 +108,19 @@ end
 if ARGV[4] ~= '' and now > tonumber(ARGV[4]) then
   return reply('too_late')
 end
+
+-- The types of events that the endpoints of a tenant hear of, read once; which rows are owed, by the position of their operation.
+local subscriptions = {}
+local function hears(subscribed, type)
+  if not subscriptions[subscribed] then
+    subscriptions[subscribed] = {}
+    for _, field in ipairs(redis.call('HKEYS', subscribed)) do
+      subscriptions[subscribed][field] = true
+    end
+  end
+  return subscriptions[subscribed][type]
+end
+local is_heard = {}
 
 local at = 9
 while at <= #ARGV do
@@ -186,6 +203,21 @@ while at <= #ARGV do
     local limit, most, used = stored_beyond(key, tenants, ARGV[at + 4], 1, ARGV[at + 5], ARGV[at + 6])
     if limit then
       return reply('over_quota', limit .. ' ' .. most .. ' ' .. used)
+    end
+  end
+  if name == 'owe' then
+    local due, subscribed = KEYS[tonumber(ARGV[at + 3])], KEYS[tonumber(ARGV[at + 4])]
+    if not due or not subscribed then
+      return redis.error_reply('ERR commit: owe is incomplete')
+    end
+    if ARGV[at + 6] == '1' or hears(subscribed, ARGV[at + 5]) then
+      for _, outbox in ipairs({ { key, 'hash' }, { due, 'zset' } }) do
+        local found = type_found(outbox[1])
+        if found ~= 'none' and found ~= outbox[2] then
+          return redis.error_reply('WRONGTYPE owe on a ' .. found)
+        end
+      end
+      is_heard[at] = true
     end
   end
   at = at + 3 + count
@@ -390,6 +422,13 @@ while at <= #ARGV do
   elseif name == 'batch_done' then
     if is_batch_done then
       redis.call('ZADD', key, whole(now + tonumber(first)), second)
+    end
+  elseif name == 'owe' then
+    local when = ARGV[at + 7]
+    if is_heard[at] and (when == '' or (when == 'batch_done' and is_batch_done) or (when == 'credits_low' and is_low)) then
+      redis.call('HSET', key, ARGV[at + 8], ARGV[at + 9])
+      collect('ZADD', KEYS[tonumber(first)], whole(now + tonumber(ARGV[at + 10])), ARGV[at + 11])
+      owed[#owed + 1] = ARGV[at + 8]
     end
   elseif name == 'zrem' then
     collect('ZREM', key, first)

@@ -1,4 +1,4 @@
-import { attemptId, dueAttempt, dueEffect, dueJob, keptFilesMember } from '../record/due-member.ts'
+import { attemptId, dueAttempt, dueEffect, dueJob, dueNotice, keptFilesMember } from '../record/due-member.ts'
 import { slotsOf, type JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
 import type { Consequence, Settlement } from '../rules/consequence.ts'
@@ -66,6 +66,24 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       return
     case 'effect_removed':
       input.add('hdel', keys.outbox(id), one.key).add('zrem', keys.due, dueEffect(id, one.key).member)
+      return
+
+    case 'owed': {
+      const field = effectKey(one.notice)
+      input.owe(keys.outbox(id), {
+        due: keys.due,
+        subscribed: keys.subscribed(tenant),
+        field,
+        member: dueEffect(id, field).member,
+        after: one.due.in,
+        own: one.own,
+        when: '',
+        owed: { job: id, notice: one.notice },
+      })
+      return
+    }
+    case 'owed_by_tenant':
+      oweByTenant(input, keys, tenant, one)
       return
 
     case 'phase':
@@ -199,6 +217,25 @@ function settle(input: CommitScriptInput, settlement: Settlement, { keys, state:
     label,
     hasBegun ? 1 : 0,
   )
+}
+
+/** Owes a row of the tenant's outbox. */
+export function oweByTenant(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  tenant: string,
+  { notice, own, when, due }: Omit<Extract<Consequence, { kind: 'owed_by_tenant' }>, 'kind'>,
+): void {
+  input.owe(keys.notices(tenant), {
+    due: keys.due,
+    subscribed: keys.subscribed(tenant),
+    field: notice.id,
+    member: dueNotice(tenant, notice.id).member,
+    after: due.in,
+    own,
+    when,
+    owed: { tenant, notice },
+  })
 }
 
 /** Appends to the event stream. */

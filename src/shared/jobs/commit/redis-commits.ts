@@ -49,6 +49,7 @@ const replySchema = z.tuple([
   ]),
   z.coerce.number(),
   z.coerce.string(),
+  z.string().transform((fields) => (fields === '' ? [] : fields.split(' '))),
 ])
 
 export function createCommitRunner(
@@ -90,11 +91,11 @@ export function createCommitRunner(
         generation.doubt()
         throw new GateClosedError('Redis does not know the script of intents', { cause: error })
       })
-      const [status, now, detail] = replySchema.parse(reply)
+      const [status, now, detail, owed] = replySchema.parse(reply)
       clock.observe(now)
       if (status === 'closed') throw new GateClosedError(`Generation ${generation.known()} is not open`)
       if (status === 'lost') throw new DeploymentLostError('Redis does not hold this deployment')
-      return { result: resultOf(status, detail), now, detail }
+      return { result: resultOf(status, detail), now, detail, owed }
     },
     allowIntents: (id) =>
       intent.load(redis, {

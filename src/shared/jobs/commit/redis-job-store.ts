@@ -122,25 +122,33 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     async create(job, idempotency, commitId, limits = { queuedJobs: null }) {
       const input = planCreate(job, idempotency, planOptions, limits)
       const notAfter = clock.now() + timings.acceptWithin
-      const { result, now, detail } = await run('new_work', input, { id: commitId, revision: null, notAfter })
+      const { result, now, detail, owed } = await run('new_work', input, { id: commitId, revision: null, notAfter })
       if (result.status === 'applied' || result.status === 'repeated') await confirm()
       if (result.status !== 'applied') return result
       const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
       const { job: record } = splitInput(job)
-      return { status: 'applied', state: { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] } }
+      const state = { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] }
+      return { status: 'applied', state, owed: input.owedBy({ owed }) }
     },
 
     async commit(state, commit, cause, commitId, basis = '') {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
       const head = { id: commitId, revision: state.job.rev, basis }
       // An intent that reaches Redis after its permit has expired must not be written, because its POST would not be sent.
-      const { result, now, detail } = await (commit.takesBudget
+      const {
+        result,
+        now,
+        detail,
+        owed: rows,
+      } = await (commit.takesBudget
         ? run('intent', input, { ...head, notAfter: clock.now() + timings.permit, budget })
         : run('always', input, head))
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result
       const after = applyCommit(state, commit, now)
-      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, now, detail) } }
+      const owed = input.owedBy({ owed: rows })
+      const effects = [...after.effects, ...owed.flatMap((one) => ('job' in one ? one.notice : []))]
+      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, now, detail), effects }, owed }
     },
 
     async joinCrowd(job, crowd) {

@@ -1,4 +1,5 @@
 import type { StoredQuota } from '../../limits/rules/stored.ts'
+import type { TenantNotice } from '../../notifications/rules/notice.ts'
 import type { Answering } from './answering.ts'
 import type { JobRecord, Phase, Status } from './job.ts'
 import { labelsOf, type Label } from './job-filter.ts'
@@ -20,6 +21,8 @@ export type AcceptConsequence =
   | { kind: 'need_storage'; quota: StoredQuota }
   /** The tenant can afford all jobs together; each has a hold from now on. */
   | { kind: 'hold'; total: number; batch: string | null; holds: { job: string; amount: number }[] }
+  /** The tenant's balance falls below its threshold with these holds. */
+  | { kind: 'owed_when_low'; notice: TenantNotice; due: { in: number } }
   /** The jobs are in the tenant's lists, and counted by phase. */
   | { kind: 'listed'; status: Status; phase: Phase }
   /** The jobs are found by these labels. */
@@ -35,6 +38,7 @@ export function acceptanceOf(
   { queuedJobs, answering }: AcceptTerms,
   quota: StoredQuota | null,
   { ringAgain }: Pick<Timings, 'ringAgain'>,
+  newNotice: () => string,
 ): AcceptConsequence[] {
   const [{ status, phase, batch }] = jobs
   const holds = jobs.flatMap(({ id, price, estimate }) => (price === null ? [] : [{ job: id, amount: estimate }]))
@@ -42,8 +46,11 @@ export function acceptanceOf(
   if (queuedJobs !== null) all.push({ kind: 'need_queue_room', limit: queuedJobs, jobs: jobs.length })
   // Only at the acceptance: the outputs of accepted jobs are paid for and always stored.
   if (quota && jobs.some(({ store }) => store === 'copy')) all.push({ kind: 'need_storage', quota })
-  if (holds.length > 0)
+  if (holds.length > 0) {
     all.push({ kind: 'hold', total: holds.reduce((sum, { amount }) => sum + amount, 0), batch, holds })
+    const notice = { v: 1, id: newNotice(), type: 'credits.low' } as const
+    all.push({ kind: 'owed_when_low', notice, due: { in: ringAgain.min } })
+  }
   all.push({ kind: 'listed', status, phase })
   const labels = jobs.flatMap((job) => labelsOf(job).map((label) => ({ job: job.id, label })))
   if (labels.length > 0) all.push({ kind: 'labeled', labels })

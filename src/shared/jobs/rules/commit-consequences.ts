@@ -1,11 +1,12 @@
 import { countOutputs } from '../../credits/rules/count-outputs.ts'
 import { actualPrice } from '../../credits/rules/price.ts'
+import type { OwedType } from '../../notifications/rules/event-types.ts'
 import { amountOf } from '../../limits/rules/stored.ts'
 import { applyCommit } from './apply-commit.ts'
 import type { Consequence, Settlement } from './consequence.ts'
 import { storedAttempt, type Commit, type Health, type PauseReason } from './decision.ts'
 import { historyLine } from './history.ts'
-import { isFinal, type Cause, type JobRecord, type JobState } from './job.ts'
+import { isFinal, type Cause, type JobRecord, type JobState, type Status } from './job.ts'
 import { FIRST_KEEP, firstCleanUp } from './keep.ts'
 import { takesSlot } from './sharing.ts'
 import type { Timings } from './timings.ts'
@@ -15,6 +16,8 @@ interface CommitContext {
   /** ms, approximate time of the commit; it only determines the day of the spending. */
   now: number
   timings: Timings
+  /** The id of a notice. */
+  newNotice: () => string
 }
 
 /**
@@ -34,6 +37,7 @@ export function consequencesOf(state: JobState, commit: Commit, context: CommitC
     ...(isFinal(after.phase) ? completion(state, commit, after, context) : nextDue(commit)),
     ...orphans(commit),
     ...accountSignals(state, commit, context),
+    ...notices(state.job, after, context),
     ...announcements(state, commit, after, context.cause),
   ]
 }
@@ -195,6 +199,42 @@ function accountSignals({ attempts }: JobState, commit: Commit, { cause, timings
     all.push({ kind: 'breaker_unknown', limit: UNKNOWN_LIMIT, pause: troublePause.longest })
   const claim = attempts.find(({ n }) => n === attempt?.n)?.claim
   if (attempt?.changes.outcome === 'not_sent' && claim) all.push({ kind: 'breaker_unsent', claim })
+  return all
+}
+
+/** The events that the change of a job's status is. */
+function typeOfStatus(before: Status, after: Status): OwedType | null {
+  if (before === after) return null
+  switch (after) {
+    case 'processing':
+      return 'job.started'
+    case 'succeeded':
+      return 'job.succeeded'
+    case 'failed':
+      return 'job.failed'
+    case 'canceled':
+      return 'job.canceled'
+    default:
+      return null
+  }
+}
+
+/** What is owed to receivers: the start and the end of the job, once each; what its end means for its batch and for the credits. */
+function notices(before: JobRecord, after: JobRecord, { now, timings, newNotice }: CommitContext): Consequence[] {
+  const due = { in: timings.ringAgain.min }
+  const hears = (type: OwedType): boolean => after.webhook?.events.includes(type) ?? false
+  const all: Consequence[] = []
+  const type = typeOfStatus(before.status, after.status)
+  if (type !== null)
+    all.push({ kind: 'owed', notice: { v: 1, kind: 'notice', id: newNotice(), type }, own: hears(type), due })
+  if (after.batch !== null && isFinal(after.phase) && !isFinal(before.phase)) {
+    const notice = { v: 1, id: newNotice(), type: 'batch.finished', batch: after.batch } as const
+    all.push({ kind: 'owed_by_tenant', notice, own: hears('batch.finished'), when: 'batch_done', due })
+  }
+  if (settlementOf(before, after, now) !== null) {
+    const notice = { v: 1, id: newNotice(), type: 'credits.low' } as const
+    all.push({ kind: 'owed_by_tenant', notice, own: false, when: 'credits_low', due })
+  }
   return all
 }
 

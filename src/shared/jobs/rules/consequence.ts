@@ -1,6 +1,7 @@
 import type { AttemptChanges, BatchStop, JobChanges, Moment, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history.ts'
 import type { Cause, Effect, FinalPhase, JobRecord, Phase, Status } from './job.ts'
+import type { JobNotice, TenantNotice } from '../../notifications/rules/notice.ts'
 import type { Label } from './job-filter.ts'
 import type { KeptFiles } from './purge.ts'
 
@@ -16,6 +17,7 @@ export type Consequence =
   | Settlement
   | BreakerSignal
   | Removal
+  | Notice
   /** A line of the job's own history. */
   | { kind: 'history'; rev: number; line: HistoryLine }
   /** An entry of the stream from which every process learns that the job changed. */
@@ -120,6 +122,17 @@ type BreakerSignal =
   | { kind: 'breaker_unsent'; claim: string }
   /** Creation is paused for ms. */
   | { kind: 'breaker_pause'; for: number; reason: PauseReason }
+
+/** Events that are owed to receivers, if somebody hears of them. `own`: the webhook of the job or batch does. */
+type Notice =
+  | { kind: 'owed'; notice: JobNotice; own: boolean; due: { in: number } }
+  | {
+      kind: 'owed_by_tenant'
+      notice: TenantNotice
+      own: boolean
+      when: 'batch_done' | 'credits_low'
+      due: { in: number }
+    }
 
 /** Removal of a final job, or of parts of it. */
 type Removal =

@@ -1,0 +1,237 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runAudit } from '../../src/shared/audit/audit.ts'
+import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
+import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { moneyScene, newJob, type MoneyScene } from '../support/money.ts'
+import { openGate } from '../support/open-gate.ts'
+import { testRedisUrl } from '../support/redis.ts'
+import { context } from '../unit/support/job-states.ts'
+
+/** What is owed to receivers is written with the change that makes it true, once, and only where somebody hears of it. */
+
+const redis = new Redis(testRedisUrl())
+afterAll(() => redis.disconnect())
+let scene: MoneyScene
+beforeAll(async () => {
+  scene = moneyScene(redis)
+  await openGate(scene.generation, scene.real)
+})
+
+const newTenant = (): string => `t-${randomUUID()}`
+const hearing = async (tenant: string, ...types: string[]): Promise<void> => {
+  await redis.hset(scene.keys.subscribed(tenant), Object.fromEntries(types.map((type) => [type, '1'])))
+}
+const typesIn = async (key: string): Promise<string[]> =>
+  (await redis.hvals(key)).map((text) => String(JSON.parse(text).type)).sort()
+const ofJob = (id: string): Promise<string[]> => typesIn(scene.keys.outbox(id))
+const ofTenant = (tenant: string): Promise<string[]> => typesIn(scene.keys.notices(tenant))
+const WEBHOOK: NonNullable<JobRecord['webhook']> = {
+  url: 'https://example.com/hook',
+  events: ['job.succeeded'],
+  shape: 'genqueue',
+}
+const PRICE = { per_run: 100 }
+
+/** Every row has its member of the due index, and there are no others. */
+const expectDue = (tenant: string, jobs: readonly string[]): Promise<void> => expectDueIn(scene, tenant, jobs)
+async function expectDueIn({ keys, findings }: MoneyScene, tenant: string, jobs: readonly string[]): Promise<void> {
+  const due = await redis.zrange(keys.due, '0', '-1')
+  const rows = await Promise.all(jobs.map((id) => redis.hkeys(keys.outbox(id))))
+  const ofJobs = jobs.flatMap((id, i) => (rows[i] ?? []).map((row) => `effect:${id}:${row}`))
+  const own = (await redis.hkeys(keys.notices(tenant))).map((id) => `owed:${tenant}:${id}`)
+  const isMine = (member: string): boolean =>
+    member.startsWith(`owed:${tenant}:`) || jobs.some((id) => member.startsWith(`effect:${id}:`))
+  expect(due.filter(isMine).sort()).toEqual([...ofJobs, ...own].sort())
+  expect(await findings(jobs, [])).toEqual([])
+}
+
+describe('a job', () => {
+  test('owes nothing where nobody hears of it', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'job.failed')
+    const { id } = await scene.accept(tenant, null)
+    await scene.begin(id)
+    await scene.end(id, 'succeeded')
+    expect(await ofJob(id)).toEqual([])
+    expect(await ofTenant(tenant)).toEqual([])
+    await expectDue(tenant, [id])
+  })
+
+  test('owes its start and its end where an endpoint hears of them, and shows them in its state', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'job.started', 'job.succeeded')
+    const { id } = await scene.accept(tenant, null)
+    await scene.begin(id)
+    expect(await ofJob(id)).toEqual(['job.started'])
+    await scene.end(id, 'succeeded')
+    expect(await ofJob(id)).toEqual(['job.started', 'job.succeeded'])
+    await expectDue(tenant, [id])
+    const { state } = await scene.real.load(id)
+    expect(state?.effects.map(({ kind }) => kind)).toEqual(['notice', 'notice'])
+  })
+
+  test('owes what its own webhook hears of, without any endpoint', async () => {
+    const tenant = newTenant()
+    const { id } = await scene.accept(tenant, null, { webhook: WEBHOOK })
+    await scene.begin(id)
+    expect(await ofJob(id)).toEqual([])
+    await scene.end(id, 'succeeded')
+    expect(await ofJob(id)).toEqual(['job.succeeded'])
+    await expectDue(tenant, [id])
+  })
+
+  test('owes nothing twice when its commit is repeated', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'job.canceled')
+    const { id } = await scene.accept(tenant, null)
+    const { now, state } = await scene.real.load(id)
+    if (!state) throw new Error('no state')
+    const decision = transition(state, { type: 'cancel' }, context(now))
+    if (decision.kind === 'ignored') throw new Error('ignored')
+    const first = await scene.real.commit(state, decision, 'api', 'once')
+    expect(first).toMatchObject({ status: 'applied', owed: [{ job: id, notice: { type: 'job.canceled' } }] })
+    expect((await scene.real.load(id)).state).toEqual('state' in first && first.state)
+    expect((await scene.real.commit(state, decision, 'api', 'once')).status).toBe('repeated')
+    expect(await ofJob(id)).toEqual(['job.canceled'])
+  })
+
+  test('is kept with its payload while a row is there', async () => {
+    const tenant = newTenant()
+    const { id } = await scene.accept(tenant, null, { webhook: WEBHOOK })
+    await scene.begin(id)
+    await scene.end(id, 'succeeded')
+    const retention = async (): Promise<number> => Number(await redis.zscore(scene.keys.retention, id))
+    const [row = ''] = await redis.hkeys(scene.keys.outbox(id))
+    const carry = { v: 1, kind: 'carry', notification: 'ntf_1' }
+    await redis.hset(scene.keys.outbox(id), 'carry:ntf_1', JSON.stringify(carry))
+    for (const key of [row, null]) {
+      const { now, state } = await scene.real.load(id)
+      if (!state) throw new Error('no state')
+      await redis.zadd(scene.keys.retention, 1, id)
+      await scene.real.deferRetention(state)
+      // A notice is due in seconds; the end of a notification is looked for after minutes.
+      expect(await retention()).toBeGreaterThanOrEqual(now + scene.timings.ringAgain.max - 1000)
+      expect(await scene.findings([id], [])).toEqual([])
+      if (key !== null) {
+        await redis.hdel(scene.keys.outbox(id), key)
+        await redis.zrem(scene.keys.due, `effect:${id}:${key}`)
+      }
+    }
+  })
+})
+
+describe('a batch', () => {
+  const accepted = async (tenant: string, count: number, webhook: JobRecord['webhook'] = null) => {
+    const id = scene.batches.newBatchId()
+    const request = { tenant, in_sequence: false, stop_rate: null, max_spend: null, metadata: {}, retry_of: null }
+    const items = Array.from({ length: count }, () => newJob(tenant, PRICE, { webhook }))
+    const result = await scene.batches.accept(request, id, items, null, { queuedJobs: null })
+    if (result.kind !== 'accepted') throw new Error(`not accepted: ${result.kind}`)
+    return { batch: result.batch, jobs: await redis.zrange(scene.keys.batchJobs(id), '0', '-1') }
+  }
+
+  test('owes its end with the end of its last job', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'batch.finished')
+    const { batch, jobs } = await accepted(tenant, 2)
+    const [first = '', second = ''] = jobs
+    await scene.lifecycle.apply(first, { type: 'cancel' }, 'api')
+    expect(await ofTenant(tenant)).toEqual([])
+    await scene.begin(second)
+    await scene.end(second, 'failed')
+    const rows = await redis.hvals(scene.keys.notices(tenant))
+    expect(rows.map((text) => JSON.parse(text))).toMatchObject([{ type: 'batch.finished', batch: batch.id }])
+    await expectDue(tenant, jobs)
+  })
+
+  test('owes its end also when it is canceled, to its own webhook', async () => {
+    const tenant = newTenant()
+    const { batch, jobs } = await accepted(tenant, 3, { ...WEBHOOK, events: ['batch.finished'] })
+    await scene.batches.cancel(batch)
+    expect(await ofTenant(tenant)).toEqual(['batch.finished'])
+    for (const id of jobs) expect(await ofJob(id)).toEqual([])
+    await expectDue(tenant, jobs)
+  })
+})
+
+describe('credits', () => {
+  const threshold = (tenant: string, amount: number) =>
+    redis.hset(scene.keys.credits(tenant), 'low_balance', String(amount))
+
+  test('owe that they are low once for each crossing, which a grant arms again', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'credits.low')
+    await scene.grant(tenant, 250)
+    await threshold(tenant, 100)
+    const { id } = await scene.accept(tenant, PRICE)
+    expect(await ofTenant(tenant)).toEqual([])
+    await scene.accept(tenant, PRICE)
+    expect(await ofTenant(tenant)).toEqual(['credits.low'])
+    // The release lifts the balance over the threshold, and the next hold takes it below: this is the same shortage.
+    await scene.lifecycle.apply(id, { type: 'cancel' }, 'api')
+    await scene.accept(tenant, PRICE)
+    expect(await ofTenant(tenant)).toEqual(['credits.low'])
+    await scene.grant(tenant, 10)
+    await scene.grant(tenant, 100)
+    await scene.accept(tenant, PRICE)
+    expect(await ofTenant(tenant)).toEqual(['credits.low', 'credits.low'])
+    await expectDue(tenant, [id])
+  })
+
+  test('owe it in the commit of a settlement that takes more than was held', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'credits.low')
+    await scene.grant(tenant, 300)
+    await threshold(tenant, 150)
+    const { id } = await scene.accept(tenant, { per_predict_second: 100, expect: { predict_seconds: 1 } })
+    await scene.begin(id)
+    expect(await ofTenant(tenant)).toEqual([])
+    await scene.end(id, 'succeeded', { metrics: { predict_time: 2 } })
+    expect(await ofTenant(tenant)).toEqual(['credits.low'])
+  })
+
+  test('owe it to nobody of a tenant without credits or without a threshold, and not to who hears of nothing', async () => {
+    const [unlimited, none, deaf] = [newTenant(), newTenant(), newTenant()]
+    await hearing(unlimited, 'credits.low')
+    await threshold(unlimited, 100)
+    await hearing(none, 'credits.low')
+    await scene.grant(none, 100)
+    await scene.grant(deaf, 150)
+    await threshold(deaf, 100)
+    for (const tenant of [unlimited, none, deaf]) {
+      await scene.accept(tenant, PRICE)
+      expect(await ofTenant(tenant)).toEqual([])
+    }
+  })
+})
+
+test('the audit finds rows that are not due, and members without a row, and repairs both', async () => {
+  const own = moneyScene(redis)
+  await openGate(own.generation, own.real)
+  const tenant = 'acme'
+  await redis.hset(own.keys.subscribed(tenant), 'job.failed', '1')
+  await redis.hset(own.keys.notices(tenant), 'A', JSON.stringify({ v: 1, id: 'A', type: 'credits.low' }))
+  await redis.zadd(own.keys.due, 1, `owed:${tenant}:B`)
+  const { id } = await own.accept(tenant, null)
+  await own.begin(id)
+  await own.end(id, 'failed')
+  const [row = ''] = await redis.hkeys(own.keys.outbox(id))
+  await redis.zrem(own.keys.due, `effect:${id}:${row}`)
+  const audit = (repair: boolean) =>
+    runAudit({
+      source: createRedisAuditSource({ redis, keys: own.keys }),
+      ledgers: createRedisLedgerSource({ redis, keys: own.keys }),
+      keys: own.keys,
+      account: 'default',
+      repair,
+    })
+  const found = (await audit(false)).findings.map(({ invariant, id: what }) => `${invariant} ${what}`)
+  const expected = [`due ${id}:${row}`, 'due owed:acme:A', 'index_member_exists owed:acme:B']
+  expect(found.filter((one) => !one.startsWith('sweep_scheduled')).sort()).toEqual(expected.sort())
+  await audit(true)
+  await expectDueIn(own, tenant, [id])
+})
