@@ -19,17 +19,21 @@ import type {
   LedgerOptions,
   LinkOptions,
   ListOptions,
+  OutputOptions,
+  OutputStream,
   PagedList,
   PageOptions,
   Readiness,
   RetryOptions,
   RunOptions,
   SpendingOptions,
+  StreamableJob,
   SubmitOptions,
   SubscribeHandlers,
   UploadOptions,
   WaitOptions,
 } from './options.ts'
+import { createOutputs } from './output.ts'
 import { pause, within, type CallOptions } from './signals.ts'
 import { newsOf, subscribeTo, type Source, type SubscribedIterable, type Subscription } from './subscription.ts'
 import type { StreamOptions } from './subscription.ts'
@@ -54,7 +58,15 @@ import type {
   Upload,
 } from './types.ts'
 
-export { ApiError, isApiError, isJobFailed, isNetworkError, JobFailedError, NetworkError } from './errors.ts'
+export {
+  ApiError,
+  isApiError,
+  isJobFailed,
+  isNetworkError,
+  JobFailedError,
+  NetworkError,
+  OutputRestartedError,
+} from './errors.ts'
 export type { ApiErrorCode } from './errors.ts'
 export type { StreamState } from './event-stream.ts'
 export type {
@@ -83,10 +95,10 @@ export type * from './types.ts'
  */
 export interface Client {
   /** Submits a job. Files in its input are uploaded first. */
-  submit(request: SubmitRequest, options?: SubmitOptions): Promise<Job>
+  submit(request: SubmitRequest, options?: SubmitOptions): Promise<StreamableJob>
   /** Submits a job and waits for it. Rejects with a JobFailedError if it failed or was canceled. */
   run(request: SubmitRequest, options?: RunOptions<Job>): Promise<Job>
-  get(id: string, options?: LinkOptions & CallOptions): Promise<Job>
+  get(id: string, options?: LinkOptions & CallOptions): Promise<StreamableJob>
   /** The job once it is final, with any status, over lost connections and restarts of the service. */
   wait(id: string, options?: WaitOptions<Job>): Promise<Job>
   /** The states of a job until it is final. Leaving the loop closes the connection. */
@@ -94,6 +106,11 @@ export interface Client {
   /** The same with handlers, over lost connections. Without `onUpdate` the result can be iterated. */
   subscribe(id: string, handlers: SubscribeHandlers<Job>): Subscription
   subscribe(id: string, options?: StreamOptions): SubscribedIterable<Job>
+  /**
+   * The text of a job as it is written, in pieces, over lost connections; also by `stream` of the job. Returns the final job.
+   * Throws a JobFailedError if it failed or was canceled, and an OutputRestartedError.
+   */
+  streamOutput(id: string, options?: OutputOptions): OutputStream
   /** Every change of the jobs of the tenant, or of those that match the filters. Without `onJob` the result can be iterated. */
   changes(handlers: ChangesHandlers): Subscription
   changes(options?: ChangesOptions): SubscribedIterable<Change>
@@ -101,7 +118,7 @@ export interface Client {
   list(options?: ListOptions): PagedList<Job>
   cancel(id: string, options?: CallOptions): Promise<Job>
   /** Submits a copy of a job, which must be final. */
-  retry(id: string, options?: RetryOptions): Promise<Job>
+  retry(id: string, options?: RetryOptions): Promise<StreamableJob>
   /** Deletes a final job with its files before its retention ends. */
   delete(id: string, options?: CallOptions): Promise<void>
   /** History of the job, oldest first, the newest hundred lines. */
@@ -200,6 +217,7 @@ export function createClient(options: ClientOptions): Client {
 
   const job = async (path: string, callOptions: CallOptions, request?: Call): Promise<Job> =>
     links.job(await call(path, callOptions, request))
+  const streamable = (made: Job): StreamableJob => outputs.streamable(jobPath(made.id), made)
 
   /** Creates a job or batch, idempotent by its key, which errors carry. */
   async function create<T>(
@@ -233,8 +251,8 @@ export function createClient(options: ClientOptions): Client {
     signal,
   })
 
-  const submit = async (request: SubmitRequest, submitOptions: SubmitOptions = {}): Promise<Job> =>
-    links.job(await create('/v1/jobs', submitOptions, (signal) => prepareJob(request, preparing(signal))))
+  const submit = async (request: SubmitRequest, submitOptions: SubmitOptions = {}): Promise<StreamableJob> =>
+    streamable(links.job(await create('/v1/jobs', submitOptions, (signal) => prepareJob(request, preparing(signal)))))
 
   const batch = (request: SubmitBatchRequest, submitOptions: SubmitOptions = {}): Promise<Batch> =>
     create('/v1/batches', submitOptions, (signal) => prepareBatch(request, preparing(signal)))
@@ -249,6 +267,12 @@ export function createClient(options: ClientOptions): Client {
         since,
         signal,
       })
+
+  const outputs = createOutputs({
+    base,
+    source: (path, read, isLast) => stream(path, read, isLast),
+    job: links.job,
+  })
 
   const jobStates = (id: string): Source<Job> =>
     stream(
@@ -358,13 +382,16 @@ export function createClient(options: ClientOptions): Client {
       return done
     },
 
-    get: (id, { links: kind, ...callOptions } = {}) => job(`${jobPath(id)}${queryOf({ links: kind })}`, callOptions),
+    get: async (id, { links: kind, ...callOptions } = {}) =>
+      streamable(await job(`${jobPath(id)}${queryOf({ links: kind })}`, callOptions)),
 
     wait,
 
     stream: (id, streamOptions = {}) => newsOf(jobStates(id), streamOptions),
 
     subscribe,
+
+    streamOutput: (id, streamOptions) => outputs.streamOutput(jobPath(id), streamOptions),
 
     changes,
 
@@ -373,7 +400,9 @@ export function createClient(options: ClientOptions): Client {
     cancel: (id, callOptions = {}) => job(`${jobPath(id)}/cancel`, callOptions, { method: 'POST' }),
 
     retry: async (id, { pinned = false, ...submitOptions } = {}) =>
-      links.job(await create(`${jobPath(id)}/retry`, submitOptions, () => (pinned ? { pinned } : undefined))),
+      streamable(
+        links.job(await create(`${jobPath(id)}/retry`, submitOptions, () => (pinned ? { pinned } : undefined))),
+      ),
 
     delete: (id, callOptions = {}) => call(jobPath(id), callOptions, { method: 'DELETE' }),
 

@@ -41,7 +41,7 @@ export class NetworkError extends Error {
   }
 }
 
-/** `run` waited for a job that failed or was canceled. */
+/** `run` waited for a job that failed or was canceled, or its text was streamed. */
 export class JobFailedError extends Error {
   override readonly name = 'JobFailedError'
   /** The final job: `job.error` says whether a retry can help, and whether Replicate bills it. */
@@ -53,6 +53,15 @@ export class JobFailedError extends Error {
     super(job.error?.message || `The job was ${job.status}.`)
     this.job = job
     this.code = job.error?.code ?? job.status
+  }
+}
+
+/** The prediction was restarted, so the text that was streamed until now is not the beginning of the output. */
+export class OutputRestartedError extends Error {
+  override readonly name = 'OutputRestartedError'
+
+  constructor() {
+    super('The prediction was restarted, and its text began again. Read the output when the job is final.')
   }
 }
 

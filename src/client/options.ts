@@ -93,6 +93,33 @@ export interface ChangesHandlers extends ChangesOptions, StreamHandlers {
   onReset?: (() => void) | undefined
 }
 
+/** Logs of the model, as far as they are known: with `truncated` their beginning is missing. */
+export interface KnownLogs {
+  text: string
+  truncated: boolean
+}
+
+export interface OutputOptions extends StreamOptions {
+  /**
+   * The prediction was restarted, and the text begins again: discard what came until now. Without this handler the iteration
+   * throws an OutputRestartedError.
+   */
+  onRestart?: (() => void) | undefined
+  /** Called with each state of the job, the last one too. */
+  onJob?: ((job: Job) => void) | undefined
+  /** Called when the model has written logs. They use the read budget of the service. */
+  onLogs?: ((logs: KnownLogs) => void) | undefined
+}
+
+/** The pieces of a text as they are written, and at the end the final job. */
+export type OutputStream = AsyncGenerator<string, Job, undefined>
+
+/** A job whose output can be followed: `for await (const chunk of job.stream())`. */
+export type StreamableJob = Job & {
+  /** Not a property of the data: a copy of the job does not have it. */
+  stream(options?: OutputOptions): OutputStream
+}
+
 export interface UploadOptions extends CallOptions {
   /** Name of the file; that of a `File` by default. */
   name?: string | undefined

@@ -68,7 +68,7 @@ const ANSWERED = [
  *
  * - `POST /v1/jobs`, for the user, by what the grant allows; `POST /v1/uploads`
  * - `GET /v1/jobs`: the jobs of the user
- * - `GET /v1/jobs/:id`, its `events`, `logs` and `manifest`; `POST` its `cancel` and `retry`: jobs of the user only
+ * - `GET /v1/jobs/:id`, its `events`, `output`, `logs` and `manifest`; `POST` its `cancel` and `retry`: jobs of the user only
  * - `GET /v1/artifacts/...` by a signed link, which needs no user
  *
  * Everything else is 404. Bodies are limited; requests of pages of another site that change something are refused.
@@ -240,6 +240,7 @@ const ROUTES = new Set([
   'GET jobs/:id/events',
   'GET jobs/:id/logs',
   'GET jobs/:id/manifest',
+  'GET jobs/:id/output',
   'POST jobs/:id/cancel',
   'POST jobs/:id/retry',
 ])

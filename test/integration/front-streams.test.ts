@@ -1,5 +1,6 @@
 import Replicate from 'replicate'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createClient } from '../../src/client/client.ts'
 import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -228,6 +229,39 @@ test('a job streams its text in our own form, over the connection that other rea
   expect(shown).toBe((await service.client.logs(id)).logs)
   const requests = await control<{ path: string }[]>('requests')
   expect(requests.filter(({ path }) => path.startsWith('/v1/streams/'))).toHaveLength(before.length + 1)
+})
+
+test('the client gives each character of a text once, although its connections are cut', async () => {
+  await write()
+  let connections = 0
+  const cutting: typeof fetch = async (url, init) => {
+    const response = await fetch(url, init)
+    if (!response.headers.get('content-type')?.startsWith('text/event-stream') || ++connections > 4) return response
+    // Room for one event or two, and a part of the next.
+    let left = 90 + connections * 20
+    const cut = new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, controller) {
+        controller.enqueue(bytes.subarray(0, left))
+        left -= bytes.length
+        if (left <= 0) controller.error(new Error('cut'))
+      },
+    })
+    return new Response(response.body?.pipeThrough(cut), { status: response.status, headers: response.headers })
+  }
+  const client = createClient({ baseUrl: service.url, key: TEST_KEY, fetch: cutting })
+  const submitted = await client.submit({ model: GEMINI, input: { prompt: 'a tale' } })
+  const read = async (): Promise<{ chunks: string[]; status: string }> => {
+    const chunks: string[] = []
+    const stream = submitted.stream()
+    for (;;) {
+      const step = await stream.next()
+      if (step.done) return { chunks, status: step.value.status }
+      chunks.push(step.value)
+    }
+  }
+  const { chunks, status } = await meanwhile(read())
+  expect([chunks.join(''), status]).toEqual([TEXT, 'succeeded'])
+  expect(connections).toBeGreaterThan(2)
 })
 
 test('a stream of an output is refused for what it is not', async () => {

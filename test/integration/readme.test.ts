@@ -221,6 +221,7 @@ describe('the documented commands on a bare machine', () => {
     expect(said[0]).toContain('/v1/artifacts/art_')
     expect(said[1]).toMatch(/^restore-image-\w+\.png \d+\n$/)
     expect(said[2]).toMatch(/^2 of 2\n0 succeeded cover\n1 succeeded 1\n6000\n$/m)
+    expect(said[4]).toMatch(/^(?:\d+\n)+\S/)
     expect(said[3]).toMatch(/^succeeded 1\n\w+-\d+-\d+\n(?:job_\w+\n)+$/m)
   })
 

@@ -2,7 +2,14 @@ import { getEventListeners } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createClient, type Client, type StreamHandlers, type Subscription } from '../../src/client/client.ts'
+import {
+  createClient,
+  isJobFailed,
+  OutputRestartedError,
+  type Client,
+  type StreamHandlers,
+  type Subscription,
+} from '../../src/client/client.ts'
 
 /** How a stream of the client ends, and that it leaves nothing behind: against a server that answers by a script. */
 
@@ -11,8 +18,8 @@ const event = (type: string, data: string): string => `id: 1\nevent: ${type}\nda
 
 const BASE = 'http://127.0.0.1'
 
-/** Answers in this order, the last one for ever: a status, or the text of a stream that then stays open. */
-function scripted(...answers: (number | string)[]) {
+/** Answers in this order, the last one for ever: a status, JSON, or the text of a stream, which then ends or stays open. */
+function scripted(...answers: (number | string | { ended: string } | { json: string })[]) {
   const asked: AbortSignal[] = []
   const cursors: (string | null)[] = []
   const paths: string[] = []
@@ -22,10 +29,12 @@ function scripted(...answers: (number | string)[]) {
     cursors.push(new Headers(init.headers).get('last-event-id'))
     const next = answers[Math.min(asked.length, answers.length) - 1] ?? 503
     if (typeof next === 'number') return Response.json({ code: 'some_code', detail: 'no' }, { status: next })
+    if (typeof next === 'object' && 'json' in next) return new Response(next.json)
+    const text = typeof next === 'string' ? next : next.ended
     const body = new ReadableStream<Uint8Array>({
       start: (stream) => {
-        stream.enqueue(new TextEncoder().encode(next))
-        if (next === '') stream.close()
+        stream.enqueue(new TextEncoder().encode(text))
+        if (text === '' || typeof next !== 'string') stream.close()
       },
     })
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
@@ -224,6 +233,95 @@ test('after an event that cannot be read the stream is opened again', async () =
   await vi.advanceTimersByTimeAsync(2_000)
   expect(await watched).toMatchObject({ status: 'succeeded' })
   expect(asked).toHaveLength(2)
+})
+
+describe('the stream of an output', () => {
+  const output = (id: string, text: string): string => `id: ${id}\nevent: output\ndata: ${JSON.stringify({ text })}\n\n`
+  const done = (status: string, id = '1:9'): string => `id: ${id}\nevent: done\ndata: ${job(status)}\n\n`
+  const all = async (stream: AsyncIterable<string>): Promise<string[]> => {
+    const chunks: string[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    return chunks
+  }
+
+  test('continues after the last character that arrived, wherever its connection is cut', async () => {
+    vi.useFakeTimers()
+    const [first, second, last] = [output('1:4', 'Once'), output('1:9', '\nupon'), done('succeeded')]
+    for (const at of [1, 10, second.length - 1, second.length, second.length + 9]) {
+      const hasSecond = at >= second.length
+      const ended = (first + second + last).slice(0, first.length + at)
+      const { client, cursors } = scripted({ ended }, hasSecond ? last : second + last)
+      const chunks = all(client.streamOutput('job_1'))
+      await vi.advanceTimersByTimeAsync(1_000)
+      expect(await chunks).toEqual(['Once', '\nupon'])
+      expect(cursors).toEqual([null, hasSecond ? '1:9' : '1:4'])
+    }
+  })
+
+  test('returns the final job, and throws one that did not succeed', async () => {
+    const { client } = scripted(done('succeeded'))
+    const step = await client.streamOutput('job_1').next()
+    expect(step).toMatchObject({ done: true, value: { status: 'succeeded' } })
+    for (const status of ['failed', 'canceled']) {
+      const states: string[] = []
+      const error: unknown = await all(
+        scripted(done(status)).client.streamOutput('job_1', { onJob: (now) => states.push(now.status) }),
+      ).catch((caught: unknown) => caught)
+      expect([isJobFailed(error), states]).toEqual([true, [status]])
+    }
+  })
+
+  test('that begins again is for its handler, and an error without one', async () => {
+    const text =
+      output('1:4', 'Once') + 'id: 2:0\nevent: reset\ndata: {}\n\n' + output('2:5', 'Twice') + done('succeeded')
+    await expect(all(scripted(text).client.streamOutput('job_1'))).rejects.toBeInstanceOf(OutputRestartedError)
+    let known: string[] = []
+    const { client } = scripted(text)
+    for await (const chunk of client.streamOutput('job_1', { onRestart: () => (known = []) })) known.push(chunk)
+    expect(known).toEqual(['Twice'])
+  })
+
+  test('asks for states and logs only when somebody wants them, and joins the logs', async () => {
+    const piece = (text: string, replace: boolean): string =>
+      `event: logs\ndata: ${JSON.stringify({ text, replace, truncated: replace })}\n\n`
+    const { client, paths } = scripted(
+      event('job', job('queued')) + piece('a', true) + piece('b', false) + piece('z', true) + done('succeeded'),
+    )
+    const [states, logs] = [[] as string[], [] as string[]]
+    await all(client.streamOutput('job_1'))
+    await all(
+      client.streamOutput('job_1', {
+        onJob: ({ status }) => states.push(status),
+        onLogs: ({ text, truncated }) => logs.push(`${text} ${truncated}`),
+      }),
+    )
+    expect(paths).toEqual(['/v1/jobs/job_1/output', '/v1/jobs/job_1/output?include=job%2Clogs'])
+    expect([states, logs]).toEqual([
+      ['queued', 'succeeded'],
+      ['a true', 'ab true', 'z true'],
+    ])
+  })
+
+  test('is closed by break, and by a handler that throws', async () => {
+    const text = event('job', job('queued')) + output('1:4', 'Once')
+    const first = scripted(text)
+    for await (const _ of first.client.streamOutput('job_1')) break
+    const second = scripted(text)
+    await expect(all(second.client.streamOutput('job_1', { onJob: fail }))).rejects.toBe(oops)
+    for (const { asked } of [first, second])
+      await until(() => expect(asked.map(({ aborted }) => aborted)).toEqual([true]))
+  })
+
+  test('is also one of the job, whose JSON and copies do not have it', async () => {
+    const { client } = scripted({ json: job('queued') }, output('1:4', 'Once') + done('succeeded'))
+    const made = await client.get('job_1')
+    expect([JSON.stringify(made), Object.keys({ ...made })]).toEqual([job('queued'), ['id', 'status', 'completed_at']])
+    expect(await all(made.stream())).toEqual(['Once'])
+  })
+
+  test('throws the refusal of the service', async () => {
+    await expect(all(scripted(404).client.streamOutput('job_1'))).rejects.toMatchObject({ status: 404 })
+  })
 })
 
 test('changes name their filters to the service, and operators the tenant', async () => {

@@ -71,7 +71,9 @@ export function outputRoutes(dependencies: OutputRoutesDependencies): Route[] {
       async state(job, position) {
         logs?.follow(job)
         if (!withStates) return
-        const mark = `${job.rev}:${job.progress ?? ''}`
+        // A text is sent as such.
+        const grown = job.output_shape === 'text' ? '' : (job.partial?.length ?? '')
+        const mark = `${job.rev}:${job.progress ?? ''}:${grown}`
         if (mark !== seen) await send({ id: idOf(position), event: 'job', data: await show(job) })
         seen = mark
       },
