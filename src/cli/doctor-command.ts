@@ -1,4 +1,4 @@
-import { CHECKS, worst, type CheckResult, type CheckState } from '../shared/doctor/rules/check.ts'
+import { worst, type CheckResult, type CheckState } from '../shared/doctor/rules/check.ts'
 import { describeOperator, type DefineCommand } from './command.ts'
 import { EXIT } from './failures.ts'
 import { withDoctor } from './run-operator-command.ts'
@@ -11,8 +11,8 @@ interface Given {
 const MARKS: Record<CheckState, string> = { ok: 'ok', warning: 'WARNING', failed: 'FAILED', skipped: 'skipped' }
 const INDENT = 10
 
-function printCheck({ name, state, seen, todo }: CheckResult): void {
-  printLine(`${MARKS[state].padEnd(INDENT - 1)} ${CHECKS[name]} (${name}): ${seen}`)
+function printCheck({ name, title, state, seen, todo }: CheckResult): void {
+  printLine(`${MARKS[state].padEnd(INDENT - 1)} ${title} (${name}): ${seen}`)
   if (todo !== null) printLine(`${' '.repeat(INDENT)}> ${todo}`)
 }
 

@@ -42,6 +42,7 @@ import type {
   Artifact,
   Batch,
   Credits,
+  DoctorReport,
   Health,
   HistoryEntry,
   Job,
@@ -182,6 +183,8 @@ export interface Client {
 
   /** State of the whole deployment, for operators. */
   health(options?: CallOptions): Promise<Health>
+  /** Checks the set-up of the deployment now, for operators. Takes some seconds; the timeout is two minutes by default. */
+  doctor(options?: CallOptions): Promise<DoctorReport>
   /** A service that is not ready is no error here. */
   readiness(options?: CallOptions): Promise<Readiness>
 }
@@ -196,6 +199,9 @@ function randomHex(): string {
   else for (const at of bytes.keys()) bytes[at] = Math.floor(Math.random() * 256)
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
+
+/** Timeout of a run of the doctor, ms. */
+const DOCTOR_MS = 120_000
 
 /** Long-poll: s that one request waits for completion, and ms until its response times out. */
 const LONG_POLL_S = 60
@@ -484,6 +490,7 @@ export function createClient(options: ClientOptions): Client {
     session: (callOptions = {}) => call('/v1/session', callOptions),
 
     health: (callOptions = {}) => call('/v1/health', callOptions),
+    doctor: (callOptions = {}) => call('/v1/admin/doctor', callOptions, { timeout: DOCTOR_MS }),
 
     // Without readiness the response is a 503 with the same body.
     readiness: ({ signal, timeout = 10_000 } = {}) =>

@@ -1194,6 +1194,8 @@ export interface DoctorCheck {
     | 'webhook_probe'
     | 'webhook_body'
     | 'proxy_buffering'
+  /** The subject, in a few words. */
+  title: string
   /**
    * `warning`: it works, but not as well as it could. `skipped`: it could not be checked, or does not apply.
    */

@@ -33,7 +33,8 @@ const MODEL_MS = 8_000
 /** Presets that are compared at once. */
 const PRESETS_AT_ONCE = 4
 
-const mib = (bytes: number): string => `${Math.round(bytes / MIB).toLocaleString('en')} MiB`
+const sizeOf = (bytes: number): string =>
+  bytes < 10_000 * MIB ? `${Math.round(bytes / MIB)} MiB` : `${Math.round(bytes / MIB / 1024).toLocaleString('en')} GiB`
 
 /** `key`: written as a test. `sameDeployment`: whether Redis holds the deployment of this process. */
 export function redisChecks(redis: Redis, key: string, sameDeployment: () => Promise<boolean>): CheckGroup {
@@ -114,9 +115,9 @@ function persistence({ isAppendOnly, isAppendOnlyWritten }: Facts, fsync: string
 function memory({ usedMemory, maxmemory }: Facts): Finding {
   const details = { used_bytes: usedMemory, maxmemory_bytes: maxmemory }
   if (maxmemory === 0)
-    return ok(`Redis uses ${mib(usedMemory)}. maxmemory is not set, so only the machine limits it.`, details)
+    return ok(`Redis uses ${sizeOf(usedMemory)}. maxmemory is not set, so only the machine limits it.`, details)
   const share = usedMemory / maxmemory
-  const seen = `Redis uses ${mib(usedMemory)} of ${mib(maxmemory)} (${Math.round(share * 100)} %).`
+  const seen = `Redis uses ${sizeOf(usedMemory)} of ${sizeOf(maxmemory)} (${Math.round(share * 100)} %).`
   if (share >= FULL_FROM)
     return failed(
       `${seen} New jobs are refused with 503 \`capacity\`.`,
@@ -355,7 +356,7 @@ export function storageChecks(parts: StorageParts): CheckGroup {
     const free = await reserve.free()
     if (!Number.isFinite(free)) return skipped(`The disk of ${dataDir} cannot be measured.`)
     const details = { free_bytes: free, disk_reserve_bytes: diskReserve }
-    const seen = `${mib(free)} are free on the disk of DATA_DIR; DISK_RESERVE is ${mib(diskReserve)}.`
+    const seen = `${sizeOf(free)} are free on the disk of DATA_DIR; DISK_RESERVE is ${sizeOf(diskReserve)}.`
     if (free < diskReserve)
       return failed(
         `${seen} Uploads are refused with 507; outputs are stored until the disk is full.`,

@@ -91,4 +91,23 @@ describe('health', () => {
       .waitFor()
     expect(await serious(page)).toEqual([])
   })
+
+  test('has a doctor, which checks the set-up at the press of a button and says what to do', async () => {
+    const page = await visit('/health')
+    const doctor = page.getByRole('region', { name: 'Doctor' })
+    await doctor.getByRole('button', { name: 'Check the set-up' }).click()
+    await doctor.getByText(/^(?:No problem found|\d problems?), checked at/).waitFor()
+    await doctor.getByText(/^\d+ other checks$/).click()
+    await doctor.getByText('A signed probe arrived unchanged').waitFor()
+
+    const found = { title: 'Large webhook', state: 'failed', seen: '413 (nginx)', todo: 'Raise the limit', details: {} }
+    const checks = [{ name: 'webhook_body', ...found, duration_ms: 5 }]
+    await page.route('**/v1/admin/doctor', (route) =>
+      route.fulfill({ json: { state: 'failed', at: new Date().toISOString(), checks } }),
+    )
+    await doctor.getByRole('button', { name: 'Check again' }).click()
+    await doctor.getByText('1 problem, checked at').waitFor()
+    await doctor.getByText('Raise the limit').waitFor()
+    expect(await serious(page)).toEqual([])
+  })
 })

@@ -446,7 +446,15 @@ test('a worker that takes no request, or does not finish, is not waited for with
   expect(await asking(async (run) => (last = run))).toEqual({ kind: 'not_taken' })
   expect(await answers.begin(last)).toBe(false)
   expect(await asking(answers.begin)).toEqual({ kind: 'not_finished' })
-  const known = { name: 'storage', state: 'ok', seen: 'yes', todo: null, details: {}, duration_ms: 1 } as const
+  const known = {
+    name: 'storage',
+    title: 'File storage',
+    state: 'ok',
+    seen: 'yes',
+    todo: null,
+    details: {},
+    duration_ms: 1,
+  } as const
   const newer = { ...known, name: 'of a newer release' } as unknown as CheckResult
   expect(await asking((run) => answers.answer(run, [known, newer]))).toEqual({ kind: 'answered', results: [known] })
 })

@@ -1,6 +1,6 @@
 import { DeadlineError, withDeadline } from '../values/deadline.ts'
 import { messageOf } from '../values/error-text.ts'
-import { CHECK_NAMES, failed, type CheckName, type CheckResult, type Finding } from './rules/check.ts'
+import { CHECK_NAMES, CHECKS, failed, type CheckName, type CheckResult, type Finding } from './rules/check.ts'
 
 /** Findings of checks that are made together, or whole results that another process made. */
 export type Findings = Partial<Record<CheckName, Finding & { duration_ms?: number }>>
@@ -43,7 +43,7 @@ async function runGroup({ names, within, run }: CheckGroup): Promise<CheckResult
   const duration = Math.round(performance.now() - began)
   return names.flatMap((name) => {
     const { duration_ms = duration, ...finding } = findings[name] ?? {}
-    return isWhole(finding) ? [{ name, ...finding, duration_ms }] : []
+    return isWhole(finding) ? [{ name, title: CHECKS[name], ...finding, duration_ms }] : []
   })
 }
 

@@ -14,6 +14,7 @@ import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookStatus } from './health-labels.ts'
+import { Doctor } from './doctor.tsx'
 import { readCheck } from './read-check.ts'
 import { Problem } from '../problem.tsx'
 
@@ -49,6 +50,7 @@ function Report() {
       <Problem text={error && errorText(error)} />
       {!health && !readiness && !error && <div className="card card-loading" aria-hidden="true" />}
       {health && readiness && <Verdict health={health} readiness={readiness} />}
+      <Doctor />
       <div className="health">
         {health && (
           <>

@@ -35,6 +35,7 @@ export type CheckState = (typeof CHECK_STATES)[number]
 
 export const checkResult = z.object({
   name: z.enum(CHECK_NAMES).describe('docs/troubleshooting.md explains each name.'),
+  title: z.string().describe('The subject, in a few words.'),
   state: z
     .enum(CHECK_STATES)
     .describe(
