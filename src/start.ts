@@ -190,7 +190,7 @@ async function runService(config: Config, log: Logger): Promise<void> {
     STOP_DEADLINE_MS,
     log,
   )
-  const { VERSION } = await import('./compose/core.ts')
+  const { VERSION } = await import('./shared/process/version.ts')
   // Signals are handled from here on.
   log.info({ version: VERSION, role: config.role, node: process.version }, 'genqueue is starting')
   service = begin()

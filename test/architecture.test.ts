@@ -104,6 +104,18 @@ describe('imports go down only', () => {
     expect(offences(below('api'), from('src/api/', 'src/queues/', 'src/shared/'))).toEqual([])
   })
 
+  test('the tools of agents import the client, and of the service only what every client knows', () => {
+    const allowed = from('src/mcp/', 'src/client/', 'src/shared/values/', 'src/shared/errors/')
+    expect(offences(below('mcp'), allowed)).toEqual([])
+    // Loading the library of MCP takes longer than most requests.
+    const users = imports.filter(({ file, target }) => below('mcp')(target) && !below('mcp')(file))
+    expect(users.filter(({ lazy }) => !lazy)).toEqual([])
+    expect([...new Set(users.map(({ file }) => file))].sort()).toEqual([
+      'src/cli/mcp-command.ts',
+      'src/compose/agents.ts',
+    ])
+  })
+
   test('the description of the api gives its types to the running service, and nothing else', () => {
     const isDescription = below('api/description')
     const users = imports.filter(({ file, target }) => isDescription(target) && !isDescription(file))
@@ -127,7 +139,7 @@ describe('imports go down only', () => {
 
   test('the command line imports the client, and the composition for what must work without the api', () => {
     const composed = ['src/compose/operators.ts', 'src/compose/doctor.ts']
-    const allowed = from('src/cli/', 'src/client/', ...composed, 'src/start.ts', 'src/shared/')
+    const allowed = from('src/cli/', 'src/client/', 'src/mcp/', ...composed, 'src/start.ts', 'src/shared/')
     expect(offences(below('cli'), allowed)).toEqual([])
   })
 
@@ -165,8 +177,6 @@ describe('imports go down only', () => {
     expect(composers.map(({ file }) => file)).toEqual(['src/start.ts'])
     const parts = imports.filter(({ file, target }) => composes(target) && !composes(file) && !below('cli')(file))
     expect(parts.map(({ file, target }) => `${file} ${target}`).sort()).toEqual([
-      // The version, for the log.
-      'src/start.ts src/compose/core.ts',
       'src/start.ts src/compose/greeting.ts',
       'src/start.ts src/compose/local-parts.ts',
       'src/start.ts src/compose/service.ts',

@@ -178,6 +178,7 @@ export function createApp(options: AppOptions): Express {
           share = bodies.enter(principal.tenant)
           answer = await route.handle({ ...asked, principal, stream: request, share, idleMs })
         } else {
+          if (route.method !== 'QUERY') route.before?.(asked)
           principal = await auth.require(asked, route.scope, route.tokenOpens)
           await cors?.require(asked, principal.tenant)
           if (route.tokenOpens) asked.query.delete('token')

@@ -10,7 +10,7 @@ import { createCredentialWatch } from './credential-watch.ts'
 import { isLoadedByOtherPage, requestedBy } from './fetch-metadata.ts'
 import { isFront } from './front/path.ts'
 import type { ApiRequest, EventSource } from './http.ts'
-import type { Principal } from './principal.ts'
+import { requireScope, type Principal } from './principal.ts'
 import { createThrottle } from './throttle.ts'
 import { createTickets } from './tickets.ts'
 
@@ -239,7 +239,7 @@ export function createAuth(options: AuthOptions) {
      */
     async require(request: ApiRequest, scope: Scope, tokenOpens = false): Promise<Principal> {
       const principal = await identify(request, tokenOpens)
-      if (!principal.scopes.includes(scope)) throw new ServiceError('forbidden', `The key lacks the scope ${scope}.`)
+      requireScope(principal, scope)
       return principal
     },
 

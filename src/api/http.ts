@@ -86,6 +86,8 @@ export type Route = RouteBase &
         streams?: undefined
         /** Limits of its body; default: those of a single job. */
         body?: BodyLimits
+        /** Checks the request before it is authenticated; throws to refuse it. */
+        before?: (request: ApiRequest) => void
         /** Accepts job tokens; the handler checks each object (owned.ts). */
         tokenOpens?: true
         handle: (request: OwnedRequest) => Promise<ApiResponse>

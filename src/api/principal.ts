@@ -1,3 +1,4 @@
+import { ServiceError } from '../shared/errors/service-error.ts'
 import type { OwnKeep } from '../shared/jobs/rules/keep.ts'
 import type { Limits, Scope } from '../shared/tenants/rules/tenant.ts'
 
@@ -14,4 +15,9 @@ export interface Principal {
   only: string | null
   /** Expiry of session or token, ms; null: with the key. */
   until: number | null
+}
+
+/** Throws `forbidden` unless the principal has the scope. */
+export function requireScope({ scopes }: Pick<Principal, 'scopes'>, scope: Scope): void {
+  if (!scopes.includes(scope)) throw new ServiceError('forbidden', `The key lacks the scope ${scope}.`)
 }

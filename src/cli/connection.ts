@@ -15,10 +15,11 @@ export interface ConnectionOptions {
 
 const DEFAULT_URL = 'http://127.0.0.1:3000'
 
-/** Options of every command that calls the service. */
-export const withConnection = (command: Command): Command =>
+/** Options of every command that calls the service and prints a result. */
+export const withConnection = (command: Command): Command => withService(command.option('--json', 'print JSON'))
+
+export const withService = (command: Command): Command =>
   command
-    .option('--json', 'print JSON')
     .option('--url <url>', `origin of the service (default: GENQUEUE_URL, else ${DEFAULT_URL})`)
     .option('--key <key>', 'API key (prefer GENQUEUE_API_KEY: arguments are visible to other users)')
 

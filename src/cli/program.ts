@@ -3,6 +3,7 @@ import type { DefineCommand, Finish } from './command.ts'
 import { addUpload } from './file-commands.ts'
 import { addHealth } from './health-command.ts'
 import { addList } from './list-command.ts'
+import { addMcp } from './mcp-command.ts'
 import { addReadCommands } from './read-commands.ts'
 import { addBatch, addSubmit } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
@@ -116,6 +117,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   addList(program, finish)
   addUpload(program, finish)
   addHealth(program, finish)
+  addMcp(program, finish)
   addOperatorCommands(program, finish)
   await program.parseAsync(args, { from: 'user' })
   return exit

@@ -1325,7 +1325,7 @@ export type ErrorCode =
   | 'key_not_active'
   /**
    * 413. The limits are 96 KiB for a request, 4 MiB for a job and 8 MiB for a batch without the files in them, 64
-   * MiB with these, 8 MiB for a webhook, and the configured size of an upload.
+   * MiB with these, 4 MiB for a message of MCP, 8 MiB for a webhook, and the configured size of an upload.
    */
   | 'body_too_large'
   /**

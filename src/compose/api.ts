@@ -30,6 +30,7 @@ import { healthRoutes } from '../api/routes/health.ts'
 import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
 import { logRoutes } from '../api/routes/logs.ts'
 import { manifestRoutes } from '../api/routes/manifest.ts'
+import { mcpRoutes } from '../api/routes/mcp.ts'
 import { modelRoutes } from '../api/routes/models.ts'
 import { outputRoutes } from '../api/routes/output.ts'
 import { presetRoutes } from '../api/routes/presets.ts'
@@ -65,13 +66,15 @@ import { consumerConnection } from '../shared/redis/connection.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import type { Scope } from '../shared/process/scope.ts'
+import { VERSION } from '../shared/process/version.ts'
 import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
+import { createServeAgents } from './agents.ts'
 import { buildApiDoctor } from './doctor.ts'
-import { ACCOUNT, VERSION, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
+import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 
 /** Limit of refused webhooks of one address, per process. */
@@ -201,22 +204,30 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const answering = createRedisAnswering({ redis, keys })
   const answerers = await startAnswerers(answering, log)
   scope.defer('answerers', answerers.stop)
+  const jobs = jobRoutes({
+    store,
+    lifecycle,
+    hub,
+    streams,
+    show,
+    resolveJob,
+    mayRun,
+    retryPlaces,
+    acceptJob,
+    inputs,
+    idempotencyOf,
+    keep: config.keep,
+  })
+  const presets = presetRoutes(catalogue, store)
+  const credits = creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin })
+  const files = { store, links, lasting, auth, cors, ensureDeployment: core.ensureDeployment }
+  // Agents get the bytes of pictures, and no redirect into a bucket.
+  const passed = { open: artifacts.open.bind(artifacts), link: () => Promise.resolve(null) }
+  const forAgents = [...jobs, ...presets, ...credits, ...artifactRoutes({ ...files, artifacts: passed })]
   const app = createApp({
     routes: [
-      ...jobRoutes({
-        store,
-        lifecycle,
-        hub,
-        streams,
-        show,
-        resolveJob,
-        mayRun,
-        retryPlaces,
-        acceptJob,
-        inputs,
-        idempotencyOf,
-        keep: config.keep,
-      }),
+      ...jobs,
+      ...mcpRoutes({ auth, serve: createServeAgents(forAgents, log) }),
       ...frontRoutes({
         store,
         lifecycle,
@@ -261,15 +272,15 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...deletionRoutes({ store, lifecycle, files: createJobFiles(artifacts, core.names), inputs, log }),
       ...manifestRoutes({ store, show }),
       ...modelRoutes(models, catalogue),
-      ...presetRoutes(catalogue, store),
-      ...artifactRoutes({ store, artifacts, links, lasting, auth, cors, ensureDeployment: core.ensureDeployment }),
+      ...presets,
+      ...artifactRoutes({ ...files, artifacts }),
       ...sessionRoutes(auth, tenantAdmin),
       ...webhookSecretRoutes(signingSecrets),
       ...tokenRoutes(store, auth),
       ...logRoutes(store, logsOf),
       ...outputRoutes({ store, streams, outputs, logsOf, show, log }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
-      ...creditRoutes({ store: core.credits, admin: createCreditAdmin(core.credits), tenants: tenantAdmin }),
+      ...credits,
       ...healthRoutes({
         version: VERSION,
         checks: {

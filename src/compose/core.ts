@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { closeQueues, createDoorbells, createQueues } from '../queues/producer.ts'
@@ -83,8 +82,6 @@ const SPOOLED_FILES = 4
 /** Interval of a process's reports of conditions, and the age from which a report is ignored, ms. */
 const REPORT_MS = 5_000
 const REPORT_STALE_MS = 20_000
-
-export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
 /** Builds the storage of files and their names. */
 export async function buildStorage({ dataDir, artifacts: { store, bucket, maxBytes } }: Config, scope: Scope) {

@@ -12,7 +12,8 @@ import type { LastSweep } from '../shared/jobs/ports.ts'
 import { createMetrics } from '../shared/metrics/metrics.ts'
 import { checkRedis, redisSilence } from '../shared/redis/connection.ts'
 import { trustedProxies } from '../shared/settings/trusted-proxies.ts'
-import { ACCOUNT, VERSION, type Core, type ServiceOptions } from './core.ts'
+import { VERSION } from '../shared/process/version.ts'
+import { ACCOUNT, type Core, type ServiceOptions } from './core.ts'
 
 export const LOGIN_FAILURES_PER_MINUTE = 10
 

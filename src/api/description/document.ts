@@ -1,11 +1,12 @@
 import { ERRORS, type ErrorCode } from '../../shared/errors/service-error.ts'
 import { append } from '../../shared/values/append.ts'
+import { agentOperations } from './operations/agents.ts'
 import { batchOperations } from './operations/batches.ts'
 import { catalogueOperations } from './operations/catalogue.ts'
 import { creditAdminOperations, creditOperations } from './operations/credits.ts'
 import { fileOperations } from './operations/files.ts'
 import { jobOperations } from './operations/jobs.ts'
-import type { Answer, Operation, Operations } from './operations/operation.ts'
+import type { Access, Answer, Operation, Operations } from './operations/operation.ts'
 import { serviceOperations } from './operations/service.ts'
 import { sessionOperations, tenantOperations, webhookSecretOperations } from './operations/tenants.ts'
 import { problem } from './problem.ts'
@@ -26,6 +27,7 @@ export const OPERATIONS: Operations = {
   ...tenantOperations,
   ...creditAdminOperations,
   ...serviceOperations,
+  ...agentOperations,
 }
 
 const TAGS = {
@@ -36,6 +38,7 @@ const TAGS = {
   Results: 'Stored output files.',
   Presets: 'Named recipes for jobs.',
   Models: 'Input schemas of models.',
+  Agents: 'The same for agents, by the Model Context Protocol.',
   Credits:
     'Account, ledger and spending of a tenant. Amounts are whole micro-credits; one credit is 1,000,000 of them.',
   Session: 'Browser sign-in without storing a key.',
@@ -113,7 +116,7 @@ export function makeDocument(version: string): ApiDocument {
               schema: { type: 'integer' },
             },
           },
-          content: { 'application/problem+json': { schema: responses.slots['problem'] } },
+          content: { 'application/problem+json': { schema: PROBLEM } },
         },
       },
       schemas: inOrder(paths, merged(requests.components, responses.components)),
@@ -121,11 +124,17 @@ export function makeDocument(version: string): ApiDocument {
   }
 }
 
+const PROBLEM = { $ref: '#/components/schemas/Problem' }
+
+/** Credentials of an operation, where they are not the usual ones. */
+const SECURITY: Record<Access, object[]> = { open: [], link: [{}, { key: [] }, { session: [] }], key: [{ key: [] }] }
+
 type Converted = Readonly<Record<string, JsonSchema>>
 
 function describe(id: string, operation: Operation, requests: Converted, responses: Converted) {
   const { tag, summary, description, access, body, answers, errors } = operation
   const samples = samplesOf(id, operation)
+  const problems = problemsOf(errors)
   const parameters = [
     ...parametersOf(requests[slot(id, 'params')], 'path'),
     ...parametersOf(requests[slot(id, 'query')], 'query'),
@@ -136,7 +145,7 @@ function describe(id: string, operation: Operation, requests: Converted, respons
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
-    ...(access === undefined ? {} : { security: access === 'open' ? [] : [{}, { key: [] }, { session: [] }] }),
+    ...(access === undefined ? {} : { security: SECURITY[access] }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
@@ -153,13 +162,13 @@ function describe(id: string, operation: Operation, requests: Converted, respons
           },
         }),
     responses: {
+      ...problems,
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [
           status,
-          response(answer, (part) => responses[slot(id, `${status} ${part}`)]),
+          response(answer, (part) => responses[slot(id, `${status} ${part}`)], problems[status]),
         ]),
       ),
-      ...problems(errors),
     },
     ...(samples.length === 0 ? {} : { 'x-codeSamples': samples }),
   }
@@ -175,9 +184,11 @@ function parametersOf(schema: JsonSchema | undefined, place: 'path' | 'query' | 
   }))
 }
 
+/** What a status means; `or`: the errors that have it too. */
 function response(
   { description, schema, media, headers }: Answer,
   converted: (part: 'body' | 'item' | 'headers') => JsonSchema | undefined,
+  or?: { description: string },
 ): object {
   const item = converted('item')
   const sent = Object.entries(converted('headers')?.properties ?? {}).map(([name, { description: words, ...rest }]) => [
@@ -185,7 +196,7 @@ function response(
     { ...(words === undefined ? {} : { description: words }), schema: rest },
   ])
   return {
-    description,
+    description: or === undefined ? description : `${description} Or: ${or.description}`,
     ...(headers === undefined ? {} : { headers: Object.fromEntries(sent) }),
     ...(schema === null && media === undefined
       ? {}
@@ -196,13 +207,14 @@ function response(
               // OpenAPI 3.2 calls the schema of one line or event `itemSchema`.
               ...(item ? { 'x-itemSchema': item } : {}),
             },
+            ...(or === undefined ? {} : { 'application/problem+json': { schema: PROBLEM } }),
           },
         }),
   }
 }
 
 /** Errors by status, each with its codes. */
-function problems(errors: readonly ErrorCode[]): Record<string, object> {
+function problemsOf(errors: readonly ErrorCode[]): Record<string, { $ref: string; description: string }> {
   const codes = new Map<number, string[]>()
   for (const [code, { status }] of Object.entries(ERRORS))
     if (errors.some((one) => one === code)) append(codes, status, `\`${code}\``)

@@ -49,6 +49,7 @@ const OPTIONS: Record<string, string> = {
   watchJob: ' -N',
   watchJobs: ' -N',
   followBatch: ' -N',
+  sendMcpMessage: " \\\n  -H 'Accept: application/json, text/event-stream'",
   // As a page of the service does; others are refused.
   signIn: ` \\\n  -H 'Origin: ${ADDRESS}' \\\n  -c cookies.txt`,
   signOut: ` \\\n  -H 'Origin: ${ADDRESS}' \\\n  -b cookies.txt`,

@@ -12,7 +12,7 @@ import { serveFile, type ServedFile } from '../serve-file.ts'
 
 export interface ArtifactRoutesDependencies {
   store: JobReader
-  artifacts: ArtifactStore
+  artifacts: Pick<ArtifactStore, 'open' | 'link'>
   links: ArtifactLinks
   lasting: LastingLinks
   auth: Auth

@@ -192,7 +192,7 @@ export const ERRORS = {
     title: 'The body is too large',
     retryable: false,
     meaning:
-      'The limits are 96 KiB for a request, 4 MiB for a job and 8 MiB for a batch without the [files](inputs.md) in them, 64 MiB with these, 8 MiB for a webhook, and the configured size of an upload.',
+      'The limits are 96 KiB for a request, 4 MiB for a job and 8 MiB for a batch without the [files](inputs.md) in them, 64 MiB with these, 4 MiB for a message of MCP, 8 MiB for a webhook, and the configured size of an upload.',
   },
   unsupported_media_type: {
     status: 415,

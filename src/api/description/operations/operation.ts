@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { ErrorCode } from '../../../shared/errors/service-error.ts'
 
+export type Access = 'open' | 'link' | 'key'
+
 /** An operation of the API, from which the document is made. */
 export interface Operation {
   method: 'get' | 'post' | 'delete'
@@ -9,8 +11,8 @@ export interface Operation {
   tag: string
   summary: string
   description?: string
-  /** Default: a key or a session. `open`: no credentials. `link`: a key, a session, or a signed link. */
-  access?: 'open' | 'link'
+  /** Default: a key or a session. `open`: no credentials. `link`: a key, a session, or a signed link. `key`: no session. */
+  access?: Access
   /** Parameters of the path. */
   params?: z.ZodObject
   query?: z.ZodObject
