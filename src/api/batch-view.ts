@@ -1,4 +1,5 @@
 import type { Batch } from './description/batches.ts'
+import { showWebhook } from './own-webhook.ts'
 import { batchStatus, endedIn, estimatedEnd, successRate, type BatchRecord } from '../shared/batches/rules/batch.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -21,6 +22,7 @@ export function batchView(batch: BatchRecord): Batch {
     stopped: batch.stopped,
     cost: estimate === 0 && captured === 0 ? null : { estimate, held, captured, uncollected },
     metadata: batch.metadata,
+    webhook: showWebhook(batch.webhook),
     retry_of: batch.retry_of,
     created_at: time(batch.created_at),
     completed_at: batch.completed_at === null ? null : time(batch.completed_at),

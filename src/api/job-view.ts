@@ -11,6 +11,7 @@ import type { Pause } from '../shared/jobs/ports.ts'
 import type { Json } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
 import type { LinkKind } from './link-kind.ts'
+import { showWebhook } from './own-webhook.ts'
 import type { Waiting } from './waiting.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
@@ -157,6 +158,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
         new Map(artifacts.map(({ id, url }) => [id, url])),
       ),
       artifacts,
+      webhook: showWebhook(job.webhook),
       cost: costOf(job),
       waiting_for: waitingFor(waiting),
       keep: keepWords(keepOf(job, keep)),

@@ -9,6 +9,9 @@ import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
+import type { OwnWebhook } from '../shared/notifications/rules/own-webhook.ts'
+import type { WebhookAllow } from '../shared/notifications/rules/webhook-url.ts'
+import { ownWebhook } from './own-webhook.ts'
 import { invalidRequest, jobRequestSchema, parseWith, type JobRequest } from './schemas.ts'
 
 type Target = Pick<JobRecord, 'model' | 'version'>
@@ -46,6 +49,8 @@ export interface ResolveJobDependencies {
   mayRun: MayRun
   rawModels: Config['rawModels']
   keep: DeploymentKeep
+  /** Where webhooks may be sent besides public https URLs. */
+  webhookAllow: WebhookAllow
 }
 
 /** A resolved request, and what is wrong with it. */
@@ -65,7 +70,13 @@ interface Named {
 export const PRESET_OWNER = 'preset'
 const PRESET_MODEL = `${PRESET_OWNER}/`
 
-export function createResolveJob({ catalogue, mayRun, rawModels, keep: deployment }: ResolveJobDependencies): {
+export function createResolveJob({
+  catalogue,
+  mayRun,
+  rawModels,
+  keep: deployment,
+  webhookAllow,
+}: ResolveJobDependencies): {
   resolveJob: ResolveJob
   resolveCreate: ResolveCreate
 } {
@@ -76,12 +87,12 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
       const serving = rawModels === 'presets' && model !== undefined ? catalogue.serving(model) : null
       const name = preset ?? serving?.name ?? null
       mayRun(name)
-      return ready(
-        await (name === null
-          ? raw(request, tenant, false)
-          : byPreset({ preset: name, field: serving ? 'model' : 'preset', isLenient: false }, request, tenant)),
-        at,
-      )
+      const { webhook, wrong } = ownWebhook(request.webhook, webhookAllow)
+      const resolved = await (name === null
+        ? raw(request, tenant, false)
+        : byPreset({ preset: name, field: serving ? 'model' : 'preset', isLenient: false }, request, tenant))
+      const job = ready({ ...resolved, wrong: [...resolved.wrong, ...wrong] }, at)
+      return { ...job, ...withProgress(job, webhook) }
     },
 
     async resolveCreate(request, tenant) {
@@ -239,6 +250,17 @@ export function createResolveJob({ catalogue, mayRun, rawModels, keep: deploymen
     }
   }
 }
+
+/** The webhook of a job; one that hears of progress needs Replicate's news of it. */
+export const withProgress = (
+  { webhook_events }: Pick<ResolvedJob, 'webhook_events'>,
+  webhook: OwnWebhook | null,
+): Pick<ResolvedJob, 'webhook' | 'webhook_events'> => ({
+  webhook,
+  webhook_events: webhook?.events.includes('job.progress')
+    ? subscribed([...webhook_events, 'output', 'logs'])
+    : webhook_events,
+})
 
 const inInput = (fields: FieldError[]): FieldError[] =>
   fields.map((field) => ({ ...field, pointer: `/input${field.pointer}` }))

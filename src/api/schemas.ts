@@ -10,6 +10,7 @@ import { MAX_INPUT_BYTES, MAX_SHORT_BYTES, shortened } from '../shared/jobs/rule
 import { TENANT_ID } from '../shared/tenants/rules/tenant.ts'
 import { pageQuery } from '../shared/values/page-query.ts'
 import { isObject, type JsonObject } from '../shared/values/json.ts'
+import { batchWebhook, jobWebhook } from './own-webhook.ts'
 import { fieldErrors, ZOD_ERRORS } from '../shared/errors/zod-errors.ts'
 
 /**
@@ -81,6 +82,11 @@ export const jobRequestFields = z.strictObject({
   user: user
     .optional()
     .describe('The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.'),
+  webhook: jobWebhook
+    .optional()
+    .describe(
+      'Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch, which have the webhook of their batch.',
+    ),
   ...requestPolicySchemas,
 })
 
@@ -128,6 +134,9 @@ export const batchRequestSchema = z.strictObject({
     .optional()
     .describe('Maximum cost of the batch, in micro-credits. No further job starts that would exceed it.'),
   metadata: jsonObject(MAX_METADATA_BYTES).default({}).describe('Your own data. Limited to 4 KiB.'),
+  webhook: batchWebhook
+    .optional()
+    .describe('Where notifications of the batch and its jobs are sent, signed with the secret of the tenant.'),
   items: z.array(jsonObject(MAX_ITEM_BYTES)).min(1).max(MAX_BATCH_ITEMS),
 })
 

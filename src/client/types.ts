@@ -46,6 +46,11 @@ export interface JobRequest {
   /** The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it. */
   user?: string | undefined
   /**
+   * Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
+   * which have the webhook of their batch.
+   */
+  webhook?: JobWebhook | undefined
+  /**
    * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
    * From 5 to 1800.
    */
@@ -75,6 +80,18 @@ export interface JobRequest {
    * A value above their maximum gets 422 with its field (docs/storage.md).
    */
   keep?: OwnKeep | undefined
+}
+
+export interface JobWebhook {
+  /**
+   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
+   * the job sees it.
+   */
+  url: string
+  /** What is sent. Default: `job.succeeded`, `job.failed` and `job.canceled`. */
+  events?:
+    | ('job.started' | 'job.succeeded' | 'job.failed' | 'job.canceled' | 'artifact.at_risk' | 'job.progress')[]
+    | undefined
 }
 
 export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
@@ -150,6 +167,8 @@ export interface Job {
    */
   output: Json
   artifacts: Artifact[]
+  /** null without one. */
+  webhook: OwnWebhook | null
   /** Micro-credits; null if the job has no price. */
   cost: JobCost | null
   waiting_for: WaitingFor | null
@@ -229,6 +248,24 @@ export interface Artifact {
    */
   expires_at: string | null
 }
+
+/** Where notifications of a job or batch go, besides the endpoints. */
+export interface OwnWebhook {
+  url: string
+  events: NotificationType[]
+}
+
+export type NotificationType =
+  | 'job.started'
+  | 'job.succeeded'
+  | 'job.failed'
+  | 'job.canceled'
+  | 'batch.finished'
+  | 'credits.low'
+  | 'credits.exhausted'
+  | 'artifact.at_risk'
+  | 'endpoint.disabled'
+  | 'job.progress'
 
 /** Micro-credits. */
 export interface JobCost {
@@ -473,6 +510,8 @@ export interface BatchRequest {
   max_spend?: number | undefined
   /** Your own data. Limited to 4 KiB. */
   metadata?: JsonObject | undefined
+  /** Where notifications of the batch and its jobs are sent, signed with the secret of the tenant. */
+  webhook?: BatchWebhook | undefined
   /** The jobs, by position. */
   items: BatchItem[]
 }
@@ -504,6 +543,11 @@ export interface BatchItem {
   /** The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it. */
   user?: string | undefined
   /**
+   * Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
+   * which have the webhook of their batch.
+   */
+  webhook?: JobWebhook | undefined
+  /**
    * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
    * From 5 to 1800.
    */
@@ -533,6 +577,26 @@ export interface BatchItem {
    * A value above their maximum gets 422 with its field (docs/storage.md).
    */
   keep?: OwnKeep | undefined
+}
+
+export interface BatchWebhook {
+  /**
+   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
+   * the job sees it.
+   */
+  url: string
+  /** What is sent. Default: only `batch.finished`. Events of jobs are sent for each job of the batch. */
+  events?:
+    | (
+        | 'batch.finished'
+        | 'job.started'
+        | 'job.succeeded'
+        | 'job.failed'
+        | 'job.canceled'
+        | 'artifact.at_risk'
+        | 'job.progress'
+      )[]
+    | undefined
 }
 
 /** Jobs that were submitted together. Amounts are micro-credits. */
@@ -572,6 +636,8 @@ export interface Batch {
     uncollected: number
   } | null
   metadata: JsonObject
+  /** null without one. */
+  webhook: OwnWebhook | null
   /** The batch whose unsuccessful jobs this batch retries. */
   retry_of: string | null
   created_at: string

@@ -181,6 +181,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     isAllowed: config.unpricedModels === 'allow',
   })
   const { resolveJob, resolveCreate } = createResolveJob({
+    webhookAllow: config.webhookAllow,
     catalogue,
     mayRun,
     rawModels: config.rawModels,
@@ -234,6 +235,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         untilFinal: createUntilFinal({ store, hub }),
         acceptJob,
         resolveCreate,
+        webhookAllow: config.webhookAllow,
         sentAgain: createSentAgain({ index: answering, answerers, acceptWithin: core.timings.acceptWithin, log }),
         inputs,
         logsOf: async (job) => (await store.logsOf(job.id)) ?? '',
@@ -254,6 +256,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
+        webhookAllow: config.webhookAllow,
         jobs: store,
         inputLimits: config.inputs,
         idempotencyOf,

@@ -33,6 +33,7 @@ const WEBHOOK: NonNullable<JobRecord['webhook']> = {
   url: 'https://example.com/hook',
   events: ['job.succeeded'],
   shape: 'genqueue',
+  filter: null,
 }
 const PRICE = { per_run: 100 }
 

@@ -69,6 +69,33 @@ async function expectCounted(id: string): Promise<void> {
   expect(jobs.map(({ position }) => position)).toEqual(jobs.map((_job, i) => i))
 }
 
+test('a job has the webhook of its request, and of the job that it retries', async () => {
+  const url = 'https://example.invalid/hook'
+  const create = (webhook: object) => ask<Job & Refusal>('POST', '/v1/jobs', { version: HELLO, ...hello('w'), webhook })
+  const { status, body } = await create({ url })
+  expect(status).toBe(202)
+  const webhook = { url, events: ['job.succeeded', 'job.failed', 'job.canceled'] }
+  expect(body).toMatchObject({ webhook, webhook_events: ['start', 'completed'] })
+  const { body: followed } = await create({ url, events: ['job.progress', 'job.progress'] })
+  expect(followed.webhook?.events).toEqual(['job.progress'])
+  expect(followed.webhook_events).toEqual(['start', 'output', 'logs', 'completed'])
+  await waitFor(
+    `${body.id} to be over`,
+    async () => (await ask<Job>('GET', `/v1/jobs/${body.id}`)).body.completed_at ?? undefined,
+  )
+  expect((await ask<Job>('POST', `/v1/jobs/${body.id}/retry`, {})).body.webhook).toEqual(webhook)
+  for (const [changes, error] of [
+    [{ url: 'http://example.invalid/' }, '/webhook/url invalid_url'],
+    [{ url: 'https://169.254.169.254/' }, '/webhook/url invalid_url'],
+    [{ url, events: ['batch.finished'] }, '/webhook/events/0 invalid_value'],
+    [{}, '/webhook/url invalid_type'],
+  ] as const) {
+    const refused = await create(changes)
+    expect(refused.status).toBe(422)
+    expect(refused.body.errors?.map(({ pointer, code }) => `${pointer} ${code}`)).toEqual([error])
+  }
+})
+
 describe('a batch', () => {
   test('of many jobs is accepted at once, and ends when the last of them has', async () => {
     const { status, headers, body } = await submit({ defaults: { version: HELLO }, items: hellos(30, 'many') })
@@ -206,6 +233,30 @@ describe('a batch', () => {
     expect(lines.map(({ position, output }) => [position, output])).toEqual(
       [0, 1, 2, 3].map((i) => [i, `hello followed ${i}`]),
     )
+  })
+
+  test('has one webhook, which its jobs and its retry share', async () => {
+    const url = 'https://example.invalid/hook'
+    const webhook = { url, events: ['batch.finished', 'job.failed'] }
+    const defaults = { version: HELLO }
+    const { status, body } = await submit({ defaults, webhook, items: hellos(2, 'told') })
+    expect(status).toBe(202)
+    expect(body.webhook).toEqual(webhook)
+    for (const job of await jobsOf(body.id)) expect(job.webhook).toEqual(webhook)
+    const usual = await submit({ defaults, webhook: { url }, items: hellos(1, 'told') })
+    expect(usual.body.webhook).toEqual({ url, events: ['batch.finished'] })
+    expect((await submit({ defaults, items: hellos(1, 'told') })).body.webhook).toBeNull()
+    await Promise.all([over(body.id), over(usual.body.id)])
+
+    const wrong = async (changes: object): Promise<unknown> => {
+      const refused = await ask<Refusal>('POST', '/v1/batches', { defaults, items: hellos(1, 'told'), ...changes })
+      expect(refused.status).toBe(422)
+      return refused.body.errors?.map(({ pointer, code }) => `${pointer} ${code}`)
+    }
+    expect(await wrong({ webhook: { url: 'http://10.0.0.1/' } })).toEqual(['/webhook/url invalid_url'])
+    expect(await wrong({ webhook: { url, events: [] } })).toEqual(['/webhook/events too_small'])
+    expect(await wrong({ items: [{ ...hello('x'), webhook: { url } }] })).toEqual(['/items/0/webhook not_allowed'])
+    expect(await wrong({ defaults: { ...defaults, webhook: { url } } })).toEqual(['/items/0/webhook not_allowed'])
   })
 
   test('and a preset pick their jobs out of the list, in pages', async () => {

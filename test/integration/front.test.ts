@@ -287,13 +287,45 @@ describe('errors have the form of Replicate', () => {
     })
   })
 
-  test('a webhook, which is not sent yet', async () => {
-    const response = await front('/predictions', {
-      method: 'POST',
-      body: JSON.stringify({ version: FLUX, input: { prompt: 'x' }, webhook: 'https://example.com' }),
+  test.each(['http://example.invalid/', 'https://10.0.0.1/', 'https://u:p@example.invalid/', 'example.invalid'])(
+    'the webhook %s',
+    async (webhook) => {
+      const body = JSON.stringify({ version: FLUX, input: { prompt: 'x' }, webhook })
+      const response = await front('/predictions', { method: 'POST', body })
+      expect(response.status).toBe(422)
+      expect(await problem(response)).toMatchObject({
+        invalid_fields: [{ type: 'format', field: 'webhook', description: expect.any(String) }],
+      })
+    },
+  )
+})
+
+test('a webhook is kept with its filter, and shown', async () => {
+  const create = async (changes: object) => {
+    const body = JSON.stringify({
+      input: { prompt: 'a webhook' },
+      webhook: 'https://example.invalid/hook?a=1',
+      ...changes,
     })
-    expect(response.status).toBe(422)
-    expect(await problem(response)).toMatchObject({ invalid_fields: [{ field: 'webhook' }] })
+    const response = await front(`/models/${FLUX}/predictions`, { method: 'POST', body })
+    expect(response.status).toBe(201)
+    return (await response.json()) as { id: string; webhook?: string; webhook_events_filter?: string[] }
+  }
+  const filter = ['start', 'logs', 'completed']
+  const first = await create({ webhook_events_filter: filter })
+  expect(first).toMatchObject({ webhook: 'https://example.invalid/hook?a=1', webhook_events_filter: filter })
+  expect(await (await front(`/predictions/${first.id}`)).json()).toMatchObject({ webhook_events_filter: filter })
+  const ends = ['job.succeeded', 'job.failed', 'job.canceled']
+  expect(await service.client.get(`job_${first.id.toUpperCase()}`)).toMatchObject({
+    webhook: { url: 'https://example.invalid/hook?a=1', events: ['job.started', 'job.progress', ...ends] },
+    // Progress arrives by Replicate's own webhooks.
+    webhook_events: ['start', 'output', 'logs', 'completed'],
+  })
+  const second = await create({})
+  expect(second.id).not.toBe(first.id)
+  expect(second).not.toHaveProperty('webhook_events_filter')
+  expect(await service.client.get(`job_${second.id.toUpperCase()}`)).toMatchObject({
+    webhook: { events: ['job.progress', ...ends] },
   })
 })
 

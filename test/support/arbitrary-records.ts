@@ -74,6 +74,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
         url: word,
         events: fc.subarray([...EVENT_TYPES]),
         shape: fc.constantFrom('genqueue' as const, 'replicate' as const),
+        filter: orNull(fc.subarray([...WEBHOOK_EVENTS])),
       }),
     ),
     via: fc.constantFrom(...VIAS),

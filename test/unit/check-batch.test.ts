@@ -35,6 +35,7 @@ const running: LoadedBatch = {
     captured: 8,
     uncollected: 3,
     metadata: {},
+    webhook: null,
     retry_of: null,
     keep: null,
     idempotency: null,

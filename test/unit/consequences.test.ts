@@ -74,8 +74,8 @@ const FEATURES: fc.Arbitrary<Partial<JobRecord>> = fc.record({
   idempotency: fc.constantFrom(null, 'entry'),
   webhook: fc.constantFrom<JobRecord['webhook']>(
     null,
-    { url: 'https://example.com/', events: ['job.failed', 'batch.finished'], shape: 'genqueue' },
-    { url: 'https://example.com/', events: ['job.started', 'job.succeeded'], shape: 'replicate' },
+    { url: 'https://example.com/', events: ['job.failed', 'batch.finished'], shape: 'genqueue', filter: null },
+    { url: 'https://example.com/', events: ['job.started', 'job.succeeded'], shape: 'replicate', filter: null },
   ),
 })
 

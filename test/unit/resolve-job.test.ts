@@ -78,7 +78,13 @@ async function resolving(rawModels: Config['rawModels']) {
   })
   catalogue.stop()
   const day = { payload: 60, job: 60, files: 60 }
-  return createResolveJob({ catalogue, mayRun: createMayRun(rawModels), rawModels, keep: { usual: day, max: day } })
+  return createResolveJob({
+    catalogue,
+    mayRun: createMayRun(rawModels),
+    rawModels,
+    keep: { usual: day, max: day },
+    webhookAllow: { hosts: [], ranges: [] },
+  })
 }
 
 const create = (target: Partial<JobRequest>, input: object = {}): JobRequest => ({

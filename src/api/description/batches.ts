@@ -1,3 +1,4 @@
+import { shownWebhook } from '../own-webhook.ts'
 import { z } from 'zod'
 import { BATCH_STATUSES } from '../../shared/batches/rules/batch.ts'
 import { BATCH_STOPS } from '../../shared/jobs/rules/decision.ts'
@@ -53,6 +54,7 @@ export const batch = z
       .nullable()
       .describe('Micro-credits of all jobs; null if they have no price.'),
     metadata: jsonObject,
+    webhook: shownWebhook.nullable().describe('null without one.'),
     retry_of: batchId.nullable().describe('The batch whose unsuccessful jobs this batch retries.'),
     created_at: time,
     completed_at: timeOrNull,

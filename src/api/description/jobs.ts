@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ATTEMPT_STATES, CAUSES, jobPhase, json, jobStatus, shownFields } from '../../shared/jobs/rules/job.ts'
 import { keysOf } from '../../shared/values/keys-of.ts'
 import { jobKeep, pageOf, sha256, time, timeOrNull } from './common.ts'
+import { shownWebhook } from '../own-webhook.ts'
 import { JOB_EXAMPLE } from './examples.ts'
 
 /** Jobs as the API shows them. */
@@ -128,6 +129,7 @@ export const job = z
       "The output in the model's own shape. A file is shown as the `url` of its artifact, or as null if it is lost. Tokens are joined to one text if the model's Output schema, or the preset, says so. While a text model runs, the output contains the first 4,000 characters; otherwise it is null until completion. After `output_not_stored` it contains the part that was stored.",
     ),
     artifacts: z.array(artifact),
+    webhook: shownWebhook.nullable().describe('null without one.'),
     cost: jobCost.nullable().describe('Micro-credits; null if the job has no price.'),
     waiting_for: waitingFor.nullable(),
     keep: jobKeep,

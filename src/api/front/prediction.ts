@@ -5,6 +5,7 @@ import { namedModel } from '../../shared/catalogue/rules/named-model.ts'
 import { deadlineOf } from '../../shared/jobs/rules/deadlines.ts'
 import { endsOf, type DeploymentKeep } from '../../shared/jobs/rules/keep.ts'
 import { isFinal, type JobRecord } from '../../shared/jobs/rules/job.ts'
+import type { OwnWebhook } from '../../shared/notifications/rules/own-webhook.ts'
 import type { Json, JsonObject } from '../../shared/values/json.ts'
 import { mapTexts } from '../../shared/inputs/rules/reference.ts'
 import { predictionIdOf } from './ids.ts'
@@ -30,6 +31,9 @@ export interface Prediction {
   metrics: JsonObject
   source: 'api'
   deployment?: string
+  /** Only where the create had one. */
+  webhook?: string
+  webhook_events_filter?: string[]
   urls: { get: string; cancel: string; web: string; stream: string }
 }
 
@@ -116,6 +120,7 @@ export function createPredictionView({ lasting, links, keep }: PredictionViewOpt
       metrics: job.metrics,
       source: 'api',
       ...(job.deployment === null ? {} : { deployment: job.deployment }),
+      ...(job.webhook?.shape === 'replicate' ? webhookOf(job.webhook) : {}),
       urls: {
         get: url,
         cancel: `${url}/cancel`,
@@ -125,6 +130,11 @@ export function createPredictionView({ lasting, links, keep }: PredictionViewOpt
     }
   }
 }
+
+const webhookOf = ({ url, filter }: OwnWebhook): Pick<Prediction, 'webhook' | 'webhook_events_filter'> => ({
+  webhook: url,
+  ...(filter === null ? {} : { webhook_events_filter: filter }),
+})
 
 /** Uploads in an input, by the URLs that the client knows. */
 const mapInput = (input: JsonObject, origin: string, links: FrontLinks): JsonObject =>

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { ServiceError } from '../../shared/errors/service-error.ts'
 import { mapInput } from '../../shared/inputs/rules/reference.ts'
 import type { Inputs, TakenFiles } from '../../shared/inputs/inputs.ts'
 import { isFinal, WEBHOOK_EVENTS, type JobRecord } from '../../shared/jobs/rules/job.ts'
@@ -12,7 +11,10 @@ import type { AcceptJob, AcceptOptions } from '../accept-job.ts'
 import { inRequest } from '../accepting.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { createFindOwnedJob } from '../owned.ts'
-import type { ResolveCreate } from '../resolve-job.ts'
+import type { WebhookAllow } from '../../shared/notifications/rules/webhook-url.ts'
+import { pick } from '../../shared/values/pick.ts'
+import { replicateWebhook } from '../own-webhook.ts'
+import { withProgress, type ResolveCreate } from '../resolve-job.ts'
 import { invalidRequest, jobRequestSchema, neededBody, parseWith } from '../schemas.ts'
 import { searchJobs } from '../search-jobs.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
@@ -36,6 +38,8 @@ export interface PredictionRoutesDependencies {
   sentAgain: SentAgain
   inputs: Pick<Inputs, 'limits'>
   view: PredictionView
+  /** Where webhooks may be sent besides public https URLs. */
+  webhookAllow: WebhookAllow
   /** The last part of the logs of a job, as far as it is kept. */
   logsOf: (job: JobRecord) => Promise<string>
   /** The whole output of a job that keeps it as a file; undefined: its record has it. */
@@ -72,7 +76,11 @@ type CreateFields = z.output<typeof createFields>
 /** A create, as it is compared with others. */
 interface Create {
   target: Target
-  asked: { input: JsonObject; metadata: JsonObject; cancel_after: number | null }
+  asked: Pick<CreateFields, 'webhook' | 'webhook_events_filter'> & {
+    input: JsonObject
+    metadata: JsonObject
+    cancel_after: number | null
+  }
   route: string
 }
 
@@ -84,6 +92,7 @@ const versionTarget = (version: string): Target =>
 export function predictionRoutes(dependencies: PredictionRoutesDependencies): Route[] {
   const { store, lifecycle, untilFinal, acceptJob, resolveCreate, sentAgain, inputs, view, logsOf, longOutputOf } =
     dependencies
+  const { webhookAllow } = dependencies
 
   async function show(job: JobRecord, request: OwnedRequest): Promise<Prediction> {
     const [logs, longOutput, whole] = await Promise.all([logsOf(job), longOutputOf(job), store.whole(job)])
@@ -105,12 +114,15 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     answering: AcceptOptions['answering'],
   ): Promise<JobRecord> {
     const { input, metadata, cancel_after } = asked
+    const { webhook, wrong } = replicateWebhook(asked.webhook, asked.webhook_events_filter, webhookAllow)
+    if (wrong.length > 0) throw invalidRequest(wrong)
     const asJob = parseWith(jobRequestSchema, { ...target, input, metadata })
     const resolved = await resolveCreate(asJob, request.principal.keep)
     const { job } = await acceptJob(
       request,
       {
         ...resolved,
+        ...withProgress(resolved, webhook),
         ...(resolved.preset === null ? { timeout: TIMEOUT_S } : {}),
         retry_of: null,
         via: 'replicate',
@@ -151,13 +163,14 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
   async function create(request: OwnedRequest, route: string, parse: (body: unknown) => [Target, CreateFields]) {
     const files = await takeFiles(request, ['/input'], inputs.limits)
     const [target, fields] = parse(neededBody(request.body))
-    if (fields.webhook !== undefined) throw noWebhooks()
     // Before there is a job: its response has links.
     originOf(request)
     const asked = {
       input: mapInput(fields.input, ownReference),
       metadata: metadataOf(request),
       cancel_after: cancelAfterOf(request),
+      // Creates without a webhook are compared as before there was one.
+      ...pick(fields, ['webhook', 'webhook_events_filter']),
     }
     const hasKey = request.headers['idempotency-key'] !== undefined
     const waitMs = (waitOf(request)?.seconds ?? 0) * 1000
@@ -246,12 +259,3 @@ export function predictionRoutes(dependencies: PredictionRoutesDependencies): Ro
     { method: 'POST', path: `${FRONT}/predictions/:id/cancel`, scope: 'jobs:write', handle: cancel },
   ]
 }
-
-const noWebhooks = (): ServiceError =>
-  invalidRequest([
-    {
-      pointer: '/webhook',
-      code: 'not_supported',
-      detail: 'Webhooks are not sent yet: poll the prediction, and leave this field out.',
-    },
-  ])

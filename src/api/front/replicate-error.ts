@@ -57,6 +57,8 @@ function invalidField({ pointer, code, detail }: FieldError): InvalidField {
       field: parent,
       description: `Additional property ${last} is not allowed`,
     }
+  // Only what Replicate says as well has its sentence: this one is ours.
+  if (code === 'format') return { type: code, field, description: detail }
   for (const [sentence, type, say] of SENTENCES) {
     const found = sentence.exec(detail)?.[1]
     if (found !== undefined) return { type, field, description: say(found, field) }

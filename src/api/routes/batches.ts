@@ -21,7 +21,9 @@ import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
-import type { MayRun, ResolveJob } from '../resolve-job.ts'
+import type { WebhookAllow } from '../../shared/notifications/rules/webhook-url.ts'
+import { ownWebhook } from '../own-webhook.ts'
+import { withProgress, type MayRun, type ResolveJob } from '../resolve-job.ts'
 import type { RetryPlaces } from '../retry-place.ts'
 import type { MayRunUnpriced } from '../unpriced.ts'
 import { takeFiles, withFiles } from '../take-files.ts'
@@ -52,6 +54,8 @@ export interface BatchRoutesDependencies {
   account: string
   /** Default retention of jobs. */
   keep: DeploymentKeep
+  /** Where webhooks may be sent besides public https URLs. */
+  webhookAllow: WebhookAllow
   /** Whether Redis has no room for new work. */
   full: () => boolean
 }
@@ -62,6 +66,7 @@ const MAX_ALL_INPUTS_BYTES = 64 * 1024 * 1024
 const BODY = withFiles({ bytes: 8 * 1024 * 1024, values: 500_000 })
 const RESOLVED_AT_ONCE = 50
 const MANIFEST_PAGE = 100
+const ONE_WEBHOOK = { code: 'not_allowed', detail: 'The jobs of a batch have the webhook of the batch.' }
 
 /** Batches: submit, read, watch, cancel, retry the failed jobs. */
 export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
@@ -79,6 +84,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     auth,
     account,
     keep,
+    webhookAllow,
     full,
   } = dependencies
 
@@ -104,7 +110,9 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     const resolve = async (item: JsonObject, place: number): Promise<void> => {
       if (count >= MAX_FIELDS || bytes > MAX_ALL_INPUTS_BYTES) return
       try {
-        const job = await resolveJob(withDefaults(item, defaults), principal.keep, `/items/${place}`)
+        const given = withDefaults(item, defaults)
+        if ('webhook' in given) throw invalidRequest([{ ...ONE_WEBHOOK, pointer: `/items/${place}/webhook` }])
+        const job = await resolveJob(given, principal.keep, `/items/${place}`)
         jobs[place] = { ...job, tenant: principal.tenant, account, retry_of: null }
         bytes += Buffer.byteLength(JSON.stringify(job.input))
       } catch (error) {
@@ -169,16 +177,23 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     const body = parseWith(batchRequestSchema, request.body)
     const defaults = { ...(body.preset === undefined ? {} : { preset: body.preset }), ...body.defaults }
     const { tenant } = request.principal
+    const { webhook, wrong } = ownWebhook(body.webhook, webhookAllow)
     const batch: NewBatch = {
       tenant,
       in_sequence: body.sequential,
       stop_rate: body.stop_on_failure_rate ?? null,
       max_spend: body.max_spend ?? null,
       metadata: body.metadata,
+      webhook,
       retry_of: null,
     }
+    if (wrong.length > 0) throw invalidRequest(wrong)
     const scope = { route: 'POST /v1/batches', body: request.body }
-    const items = (): Promise<NewJob[]> => resolveItems(body.items, defaults, request.principal)
+    const items = async (): Promise<NewJob[]> =>
+      (await resolveItems(body.items, defaults, request.principal)).map((job) => ({
+        ...job,
+        ...withProgress(job, webhook),
+      }))
     return accept(request, batch, items, scope, files).catch((error: unknown) => {
       throw inRequest(error, (job) => `/items/${job}/input`)
     })
@@ -212,8 +227,8 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
       if (failed.length === 0) throw new ServiceError('not_retryable', 'Every job of the batch has succeeded.')
       return failed
     }
-    const { tenant, in_sequence, stop_rate, max_spend, metadata } = old
-    const batch: NewBatch = { tenant, in_sequence, stop_rate, max_spend, metadata, retry_of: old.id }
+    const { tenant, in_sequence, stop_rate, max_spend, metadata, webhook } = old
+    const batch: NewBatch = { tenant, in_sequence, stop_rate, max_spend, metadata, webhook, retry_of: old.id }
     const scope = { route: 'POST /v1/batches/:id/retry-failed', body: old.id }
     return accept(request, batch, items, scope).catch(async (error: unknown) => {
       if (isRefusal(error)) await places.giveBack()

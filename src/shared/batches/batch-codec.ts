@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { BATCH_STOPS } from '../jobs/rules/decision.ts'
 import { NewerRecordError } from '../jobs/record/record-codec.ts'
+import { ownWebhookSchema } from '../notifications/rules/own-webhook.ts'
 import { jsonObject } from '../jobs/rules/job.ts'
 import type { BatchRecord } from './rules/batch.ts'
 
@@ -32,6 +33,12 @@ const fields = z.object({
     .string()
     .transform((text): unknown => JSON.parse(text))
     .pipe(jsonObject),
+  webhook: z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(ownWebhookSchema)
+    .nullable()
+    .default(null),
   retry_of: z.string().nullable().default(null),
   keep: whole.nullable().default(null),
   idempotency: z.string().nullable().default(null),
@@ -48,7 +55,8 @@ export function decodeBatch(hash: Record<string, string>): BatchRecord | null {
 
 /** Field, value, ...; without the revision and the creation time, which the commit script writes. */
 export function encodeBatch(batch: BatchRecord): string[] {
-  const { rev: _rev, counts, created_at: _created, metadata, ...rest } = batch
+  const { rev: _rev, counts, created_at: _created, metadata, webhook, ...rest } = batch
+  const own = webhook === null ? [] : [['webhook', JSON.stringify(webhook)]]
   const plain = Object.entries({ ...rest, ...counts }).filter(([, value]) => value !== null)
-  return [...plain.map(([name, value]) => [name, String(value)]), ['metadata', JSON.stringify(metadata)]].flat()
+  return [...plain.map(([name, value]) => [name, String(value)]), ['metadata', JSON.stringify(metadata)], ...own].flat()
 }

@@ -39,6 +39,19 @@ Billed = Literal["no", "yes", "unknown"]
 
 Time = str
 
+NotificationType = Literal[
+    "job.started",
+    "job.succeeded",
+    "job.failed",
+    "job.canceled",
+    "batch.finished",
+    "credits.low",
+    "credits.exhausted",
+    "artifact.at_risk",
+    "endpoint.disabled",
+    "job.progress",
+]
+
 #: `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate is
 #: failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
 #: webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
@@ -158,6 +171,9 @@ class JobRequest(_JobRequest, total=False):
     metadata: dict[str, Json]
     #: The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.
     user: str
+    #: Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
+    #: which have the webhook of their batch.
+    webhook: JobWebhook
     #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
@@ -175,6 +191,24 @@ class JobRequest(_JobRequest, total=False):
     #: How long the job is kept after completion. Absent clocks have the value of the preset, tenant or
     #: deployment. A value above their maximum gets 422 with its field (docs/storage.md).
     keep: OwnKeep
+
+
+class _JobWebhook(TypedDict):
+    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
+    #: the job sees it.
+    url: str
+
+
+class JobWebhook(_JobWebhook, total=False):
+    #: What is sent. Default: `job.succeeded`, `job.failed` and `job.canceled`.
+    events: list[Literal[
+    "job.started",
+    "job.succeeded",
+    "job.failed",
+    "job.canceled",
+    "artifact.at_risk",
+    "job.progress",
+]]
 
 
 class OwnKeep(TypedDict, total=False):
@@ -243,6 +277,8 @@ class _Job(TypedDict):
     #: `output_not_stored` it contains the part that was stored.
     output: Json
     artifacts: list[Artifact]
+    #: null without one.
+    webhook: OwnWebhook | None
     #: Micro-credits; null if the job has no price.
     cost: JobCost | None
     waiting_for: WaitingFor | None
@@ -299,6 +335,13 @@ class Artifact(TypedDict):
     #: Time at which retention removes the file; null before the job is final, and always if `keep.files` is
     #: `forever`.
     expires_at: Time | None
+
+
+class OwnWebhook(TypedDict):
+    """Where notifications of a job or batch go, besides the endpoints."""
+
+    url: str
+    events: list[NotificationType]
 
 
 class JobCost(TypedDict):
@@ -417,6 +460,8 @@ class BatchRequest(_BatchRequest, total=False):
     max_spend: int
     #: Your own data. Limited to 4 KiB.
     metadata: dict[str, Json]
+    #: Where notifications of the batch and its jobs are sent, signed with the secret of the tenant.
+    webhook: BatchWebhook
 
 
 class BatchItem(TypedDict, total=False):
@@ -440,6 +485,9 @@ class BatchItem(TypedDict, total=False):
     metadata: dict[str, Json]
     #: The user of your product for whom the job is made. Never sent to Replicate; jobs are listed by it.
     user: str
+    #: Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
+    #: which have the webhook of their batch.
+    webhook: JobWebhook
     #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
@@ -457,6 +505,25 @@ class BatchItem(TypedDict, total=False):
     #: How long the job is kept after completion. Absent clocks have the value of the preset, tenant or
     #: deployment. A value above their maximum gets 422 with its field (docs/storage.md).
     keep: OwnKeep
+
+
+class _BatchWebhook(TypedDict):
+    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
+    #: the job sees it.
+    url: str
+
+
+class BatchWebhook(_BatchWebhook, total=False):
+    #: What is sent. Default: only `batch.finished`. Events of jobs are sent for each job of the batch.
+    events: list[Literal[
+    "batch.finished",
+    "job.started",
+    "job.succeeded",
+    "job.failed",
+    "job.canceled",
+    "artifact.at_risk",
+    "job.progress",
+]]
 
 
 class BatchCounts(TypedDict):
@@ -505,6 +572,8 @@ class Batch(TypedDict):
     #: Micro-credits of all jobs; null if they have no price.
     cost: BatchCost | None
     metadata: dict[str, Json]
+    #: null without one.
+    webhook: OwnWebhook | None
     #: The batch whose unsuccessful jobs this batch retries.
     retry_of: BatchId | None
     created_at: Time

@@ -1,6 +1,7 @@
 import type { BatchStop } from '../../jobs/rules/decision.ts'
 import { FIRST_KEEP } from '../../jobs/rules/keep.ts'
 import { FINAL_PHASES, type JobRecord, type Status } from '../../jobs/rules/job.ts'
+import type { OwnWebhook } from '../../notifications/rules/own-webhook.ts'
 import type { JsonObject } from '../../values/json.ts'
 
 /** Jobs that were submitted together: accepted all or none. The commits of the jobs update the counts. */
@@ -29,6 +30,8 @@ export interface BatchRecord {
   captured: number
   uncollected: number
   metadata: JsonObject
+  /** The receiver of its notifications, and of those of its jobs; null: none. */
+  webhook: OwnWebhook | null
   /** The batch whose failed jobs this batch retries. */
   retry_of: string | null
   /** Retention of the record after completion, s: the longest of its jobs; null: made by the first release. */
@@ -73,6 +76,7 @@ export interface NewBatch {
   stop_rate: number | null
   max_spend: number | null
   metadata: JsonObject
+  webhook?: OwnWebhook | null
   retry_of: string | null
 }
 
@@ -90,6 +94,7 @@ export const newBatch = (
     rev: 0,
     state: 'draft',
     ...request,
+    webhook: request.webhook ?? null,
     keep: Math.max(...jobs.map(({ keep }) => keep?.[1] ?? FIRST_KEEP.job)),
     idempotency,
     total: jobs.length,

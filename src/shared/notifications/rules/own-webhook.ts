@@ -7,5 +7,10 @@ export const ownWebhookSchema = z.object({
   events: z.array(eventType),
   /** `replicate`: in the form of Replicate's API, for jobs that were made there. */
   shape: z.enum(['genqueue', 'replicate']),
+  /** `webhook_events_filter` of a job that was made there; null: none was given. `output` and `logs` are `job.progress`. */
+  filter: z
+    .array(z.enum(['start', 'output', 'logs', 'completed']))
+    .nullable()
+    .default(null),
 })
 export type OwnWebhook = z.output<typeof ownWebhookSchema>
