@@ -1260,6 +1260,7 @@ export interface DoctorCheck {
     | 'webhook_probe'
     | 'webhook_body'
     | 'proxy_buffering'
+    | 'prediction'
   /** The subject, in a few words. */
   title: string
   /**

@@ -35,7 +35,11 @@ let settings: Record<string, string>
 
 beforeAll(async () => {
   outside = await startOutside()
-  service = await startService({ env: { KEY_PREFIX, PUBLIC_URL: outside.url, DATA_DIR: dataDir, DISK_RESERVE: '1' } })
+  service = await startService({
+    env: { KEY_PREFIX, PUBLIC_URL: outside.url, DATA_DIR: dataDir, DISK_RESERVE: '1' },
+    // The webhook is not overtaken by a poll, however slow the machine is.
+    timings: { pollWithWebhooks: { first: 600_000, min: 600_000, max: 600_000 } },
+  })
   outside.leadTo(service.url)
   signer = await signerOf(service)
   settings = {
@@ -384,7 +388,7 @@ describe('on the command line', () => {
       { ...settings, REDIS_URL: `redis://127.0.0.1:${port}`, PRESETS_DIR: folder, DISK_RESERVE: String(2 ** 50) },
       '--json',
     )
-    await service.simulator.faults({ account: {} })
+    await service.simulator.faults({ account: null })
     expect(ended.exit).toBe(1)
     expect(byName(reportOf(ended))).toMatchObject({
       redis: says('failed', 'does not respond', 'REDIS_URL'),
@@ -407,6 +411,41 @@ describe('on the command line', () => {
       redis: says('failed', 'no deployment of the name nobody-was-here', 'KEY_PREFIX'),
       presets: { state: 'skipped' },
     })
+  })
+})
+
+describe('--prediction', () => {
+  const env = (): Record<string, string> => ({ ...settings, GENQUEUE_URL: service.url, GENQUEUE_API_KEY: TEST_KEY })
+  const found = (ended: Ended): CheckResult | undefined => byName(reportOf(ended)).prediction
+
+  test('makes one, says first that its price is unknown, and by what it was finished', async () => {
+    const ended = await doctor(env(), '--prediction', '--json')
+    expect(reportOf(ended).checks.filter(({ state }) => state !== 'ok' && state !== 'skipped')).toEqual([])
+    expect(ended.exit).toBe(0)
+    expect(ended.stderr).toContain('replicate/hello-world once. The price is unknown')
+    expect(found(ended)).toMatchObject({
+      state: 'ok',
+      seen: expect.stringContaining('its webhook finished it') as string,
+    })
+    expect(found(ended)?.details).toMatchObject({ status: 'succeeded', finished_by: 'webhook', captured_credits: null })
+    await expect(service.client.get(String(found(ended)?.details['job']))).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('of a preset says its price', async () => {
+    const ended = await doctor(env(), '--prediction', '--preset', 'story-page', '--input', 'prompt=a fox', '--json')
+    expect(ended.stderr).toContain('The price of the preset is 0.003 credits')
+    expect(found(ended)?.details).toMatchObject({ status: 'succeeded', captured_credits: 3000 })
+  })
+
+  test('says what the api refuses, that no api responds, and what failed', async () => {
+    const refused = await doctor(env(), '--prediction', '--preset', 'story-page', '--json')
+    expect(found(refused)).toMatchObject(says('failed', 'invalid_request', 'Correct what the message names'))
+    const port = await freePort()
+    const away = await doctor({ ...env(), GENQUEUE_URL: `http://127.0.0.1:${port}` }, '--prediction', '--json')
+    expect(found(away)).toMatchObject(says('failed', 'cannot be reached', 'GENQUEUE_URL'))
+    await service.simulator.faults({ predictions: { fail: { next: 1, error: 'out of memory' } } })
+    const broken = await doctor(env(), '--prediction', '--json')
+    expect(found(broken)).toMatchObject(says('failed', 'did not succeed', 'docs/errors.md'))
   })
 })
 

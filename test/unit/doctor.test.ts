@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { judgeRun } from '../../src/cli/doctor-prediction.ts'
+import type { HistoryEntry, Job } from '../../src/client/types.ts'
 import { accountChecks } from '../../src/compose/doctor-checks.ts'
 import type { Seen } from '../../src/shared/conditions/watch-upstream.ts'
 import { CHECK_NAMES, failed, ok, skipped, warning, worst } from '../../src/shared/doctor/rules/check.ts'
@@ -125,6 +127,44 @@ describe('the account', () => {
 
   test('of the simulator has no credit', async () => {
     expect(await check(answered(200), null, null)).toEqual(['ok', 'skipped'])
+  })
+})
+
+describe('a real prediction', () => {
+  const job = { id: 'job_1', prediction_id: 'p1', created_at: '2026-06-01T12:00:00.000Z', cost: null, error: null }
+  const judge = (status: string, causes: [phase: string, cause: string][], isPolling = false) =>
+    judgeRun(
+      { ...job, status, completed_at: '2026-06-01T12:00:04.000Z' } as unknown as Job,
+      causes.map(([phase, cause]) => ({ phase, cause })) as unknown as HistoryEntry[],
+      isPolling,
+    )
+  const begun: [string, string][] = [
+    ['queued', 'api'],
+    ['created', 'create'],
+  ]
+
+  test.each<[what: string, causes: [string, string][], isPolling: boolean, state: string, words: string]>([
+    [
+      'its webhook',
+      [...begun, ['storing', 'webhook'], ['succeeded', 'worker']],
+      false,
+      'ok',
+      'its webhook finished it',
+    ],
+    ['a poll', [...begun, ['succeeded', 'poll']], false, 'warning', 'no webhook arrived'],
+    ['a list', [...begun, ['running', 'webhook'], ['succeeded', 'list']], false, 'warning', 'a webhook arrived before'],
+    ['a poll, as expected', [...begun, ['succeeded', 'poll']], true, 'ok', 'there are no webhooks'],
+    ['its create', [['succeeded', 'create']], false, 'ok', 'within its create request'],
+  ])('finished by %s', (_what, causes, isPolling, state, words) => {
+    const finding = judge('succeeded', causes, isPolling)
+    expect([finding.state, finding.seen]).toEqual([state, expect.stringContaining(words)])
+  })
+
+  test('that did not succeed is a failure', () => {
+    expect(judge('canceled', [...begun, ['canceled', 'api']])).toMatchObject({
+      state: 'failed',
+      seen: 'The prediction did not succeed. It is canceled after 4.0 s.',
+    })
   })
 })
 

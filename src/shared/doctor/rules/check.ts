@@ -22,6 +22,7 @@ export const CHECKS = {
   webhook_probe: 'Webhook from outside',
   webhook_body: 'Large webhook',
   proxy_buffering: 'Streams through the proxy',
+  prediction: 'Prediction',
 } as const
 
 export type CheckName = keyof typeof CHECKS
