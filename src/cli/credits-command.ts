@@ -1,5 +1,6 @@
 import type { OperatorTools } from '../compose/operators.ts'
 import {
+  accountChangeSchema,
   entryRequestSchema,
   ledgerQuerySchema,
   MAX_SPENDING_DAYS,
@@ -28,6 +29,7 @@ interface Given {
   from?: string
   to?: string
   by?: string
+  lowBalance?: string
   json?: boolean
 }
 
@@ -77,9 +79,20 @@ const ACTIONS = {
         balance: ({ balance }) => balance,
         held: ({ held }) => held,
         captured: ({ captured }) => captured,
+        'low balance': ({ low_balance }) => low_balance,
         unlimited: ({ unlimited }) => unlimited,
       },
     })
+  },
+
+  async warn(tools, tenant, { lowBalance, ...given }) {
+    if (lowBalance === undefined) throw new Error('--low-balance is missing')
+    if (lowBalance !== 'none' && !/^\d{1,16}$/.test(lowBalance))
+      throw new Error('--low-balance: expected whole micro-credits, such as 5000000, or none')
+    const asked = { low_balance: lowBalance === 'none' ? null : Number(lowBalance) }
+    const { low_balance } = readRequest(accountChangeSchema, asked)
+    await tools.credits.store.setLowBalance(tenant, low_balance)
+    await ACTIONS.show(tools, tenant, given)
   },
 
   grant: enter('grant'),
@@ -144,6 +157,10 @@ export const creditsCommand: DefineCommand = (credits, finish) => {
   )
   withEntry(
     action('adjust', 'adds or subtracts credits, without making the tenant limited; the balance never falls below 0'),
+  )
+  action('warn', 'sets the balance below which the tenant is notified by credits.low').option(
+    '--low-balance <n|none>',
+    'in micro-credits, such as 5000000; none: never',
   )
   action('ledger', 'lists all movements, newest first')
     .option('--kind <kind>', 'only opening, grant, adjustment, hold, capture or release')

@@ -857,6 +857,8 @@ export interface Credits {
   held: number
   /** Charged for final jobs. */
   captured: number
+  /** The event `credits.low` happens when the balance falls below this; null: never. */
+  low_balance: number | null
 }
 
 export type LedgerKind = 'opening' | 'grant' | 'adjustment' | 'hold' | 'capture' | 'release'
@@ -1101,6 +1103,14 @@ export interface CreditEntryRequest {
    * an unlimited tenant unlimited.
    */
   kind?: 'grant' | 'adjustment' | undefined
+}
+
+export interface LowBalance {
+  /**
+   * The event `credits.low` happens when the balance of a limited tenant falls below this: once until a grant
+   * lifts it again, or this value is set again. null: never.
+   */
+  low_balance: number | null
 }
 
 /** A prediction, as Replicate's webhooks contain it. */

@@ -5,7 +5,7 @@ import { answersSeen, checkAnswersFrom, checkAnswersOf, takeWrongAnswers } from 
 
 /** The checker of responses, against a server that sends what a test says. */
 
-const CREDITS = { tenant: 'a', unlimited: true, granted: 0, balance: 0, held: 0, captured: 0 }
+const CREDITS = { tenant: 'a', unlimited: true, granted: 0, balance: 0, held: 0, captured: 0, low_balance: null }
 const PROBLEM = { type: 'urn:genqueue:error:not_found', title: '', status: 404, detail: '', code: 'not_found' }
 
 let send: (response: ServerResponse) => void

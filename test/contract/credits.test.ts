@@ -33,10 +33,24 @@ async function run(price: object, status: string, changes: Parameters<MoneyScene
 describe('an unlimited tenant', () => {
   test('needs no credit, and is accounted all the same', async () => {
     const { id } = await scene.accept(tenant, FIXED)
-    expect(await scene.account(tenant)).toEqual({ granted: 0, balance: -100, held: 100, captured: 0, limited: false })
+    expect(await scene.account(tenant)).toEqual({
+      granted: 0,
+      balance: -100,
+      held: 100,
+      captured: 0,
+      limited: false,
+      low_balance: null,
+    })
     await scene.begin(id)
     expect(await scene.end(id, 'succeeded')).toMatchObject({ captured: 100, uncollected: 0, charge_estimated: false })
-    expect(await scene.account(tenant)).toEqual({ granted: 0, balance: -100, held: 0, captured: 100, limited: false })
+    expect(await scene.account(tenant)).toEqual({
+      granted: 0,
+      balance: -100,
+      held: 0,
+      captured: 100,
+      limited: false,
+      low_balance: null,
+    })
     expect(await scene.kinds(tenant)).toEqual(['hold 100', 'capture 100'])
   })
 
@@ -49,7 +63,14 @@ describe('an unlimited tenant', () => {
     await run(FIXED, 'succeeded')
     await scene.accept(tenant, FIXED)
     await scene.grant(tenant, 150)
-    expect(await scene.account(tenant)).toEqual({ granted: 350, balance: 150, held: 100, captured: 100, limited: true })
+    expect(await scene.account(tenant)).toEqual({
+      granted: 350,
+      balance: 150,
+      held: 100,
+      captured: 100,
+      limited: true,
+      low_balance: null,
+    })
     expect(await scene.kinds(tenant)).toEqual(['hold 100', 'capture 100', 'hold 100', 'opening 200', 'grant 150'])
     await scene.grant(tenant, 1)
     expect((await scene.kinds(tenant)).slice(-2)).toEqual(['grant 150', 'grant 1'])
@@ -58,7 +79,7 @@ describe('an unlimited tenant', () => {
 
   test('may be limited to nothing', async () => {
     await scene.grant(tenant, 0)
-    expect(await scene.account(tenant)).toMatchObject({ granted: 0, balance: 0, limited: true })
+    expect(await scene.account(tenant)).toMatchObject({ granted: 0, balance: 0, limited: true, low_balance: null })
     const result = await scene.lifecycle.accept(newJob(tenant, FIXED), scene.lifecycle.newJobId(), null)
     expect(result).toEqual({ kind: 'short', missing: 100 })
   })
@@ -173,7 +194,14 @@ describe('a limited tenant', () => {
   test('pays for an overrun out of its balance, and what is beyond stays uncollected', async () => {
     await scene.grant(tenant, 300)
     expect(await run(BY_SECOND, 'succeeded', took(4))).toMatchObject({ captured: 300, uncollected: 110 })
-    expect(await scene.account(tenant)).toEqual({ granted: 300, balance: 0, held: 0, captured: 300, limited: true })
+    expect(await scene.account(tenant)).toEqual({
+      granted: 300,
+      balance: 0,
+      held: 0,
+      captured: 300,
+      limited: true,
+      low_balance: null,
+    })
     const [entry] = (await scene.credits.ledger(tenant, { limit: 1 })).entries
     expect(entry).toMatchObject({ kind: 'capture', amount: 300, uncollected: 110 })
     expect(await scene.problems(tenant)).toEqual([])
@@ -279,7 +307,7 @@ describe('an entry of an operator', () => {
     await scene.accept(tenant, FIXED)
     expect(await adjust(30)).toMatchObject({ status: 'entered', entry: { after: { granted: 30, balance: -70 } } })
     expect(await adjust(-1)).toEqual({ status: 'too_low', balance: -70 })
-    expect(await scene.account(tenant)).toMatchObject({ limited: false })
+    expect(await scene.account(tenant)).toMatchObject({ limited: false, low_balance: null })
     expect(await scene.problems(tenant)).toEqual([])
   })
 

@@ -160,8 +160,7 @@ describe('a batch', () => {
 })
 
 describe('credits', () => {
-  const threshold = (tenant: string, amount: number) =>
-    redis.hset(scene.keys.credits(tenant), 'low_balance', String(amount))
+  const threshold = (tenant: string, amount: number) => scene.credits.setLowBalance(tenant, amount)
 
   test('owe that they are low once for each crossing, which a grant arms again', async () => {
     const tenant = newTenant()
@@ -193,6 +192,31 @@ describe('credits', () => {
     expect(await ofTenant(tenant)).toEqual([])
     await scene.end(id, 'succeeded', { metrics: { predict_time: 2 } })
     expect(await ofTenant(tenant)).toEqual(['credits.low'])
+  })
+
+  test('owe it by an adjustment, and again when the threshold is set again', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'credits.low')
+    await scene.grant(tenant, 300)
+    await threshold(tenant, 200)
+    const adjust = (amount: number) => {
+      const name = { request: randomUUID(), body: String(amount) }
+      return scene.credits.enter(tenant, { kind: 'adjustment', amount, reason: 'x' }, name)
+    }
+    await adjust(-100)
+    expect(await ofTenant(tenant)).toEqual([])
+    await adjust(-1)
+    await adjust(-1)
+    expect(await ofTenant(tenant)).toEqual(['credits.low'])
+    await threshold(tenant, 250)
+    await adjust(1)
+    expect(await ofTenant(tenant)).toHaveLength(2)
+    expect(await scene.account(tenant)).toMatchObject({ low_balance: 250, balance: 199 })
+    await scene.credits.setLowBalance(tenant, null)
+    await adjust(-50)
+    expect(await ofTenant(tenant)).toHaveLength(2)
+    expect(await scene.account(tenant)).toMatchObject({ low_balance: null })
+    await expectDue(tenant, [])
   })
 
   test('owe it to nobody of a tenant without credits or without a threshold, and not to who hears of nothing', async () => {

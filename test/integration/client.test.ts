@@ -288,7 +288,15 @@ test('credits, their ledger and the spending are listed', async () => {
   const { id } = await client.submit(picture('a fox that costs'))
   await client.wait(id)
   const account = await client.credits()
-  expect(Object.keys(account).sort()).toEqual(['balance', 'captured', 'granted', 'held', 'tenant', 'unlimited'])
+  expect(Object.keys(account).sort()).toEqual([
+    'balance',
+    'captured',
+    'granted',
+    'held',
+    'low_balance',
+    'tenant',
+    'unlimited',
+  ])
   expect(account.granted).toBe(account.balance + account.held + account.captured)
   const { data } = await client.ledger({ job: id })
   expect(data.map(({ kind, amount }) => [kind, amount])).toEqual([

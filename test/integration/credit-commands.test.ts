@@ -74,6 +74,14 @@ test('credits are granted once, and shown, while no service runs', async () => {
   expect(spending.stdout).toMatch(/picture +1 +100 +100 +0\ntotal +1 +100 +100 +0\n$/)
 })
 
+test('the balance below which the tenant is notified is set and shown', async () => {
+  const set = (amount: string): Promise<Ended> => genqueue('credits', 'warn', TENANT, '--low-balance', amount, '--json')
+  expect(records(await set('500'))).toMatchObject([{ tenant: TENANT, low_balance: 500 }])
+  expect((await genqueue('credits', 'show', TENANT)).stdout).toMatch(/LOW BALANCE[^]* 500 /)
+  for (const wrong of ['0', 'much', '-5']) expect((await set(wrong)).exit).toBe(2)
+  expect(records(await set('none'))).toMatchObject([{ low_balance: null }])
+})
+
 test('the ledger is verified, and mismatches are reported', async () => {
   const sound = await genqueue('ledger', 'verify')
   expect(sound).toMatchObject({ exit: 0, stderr: '' })

@@ -106,6 +106,7 @@ describe('a tenant with a grant', () => {
       balance: 0,
       held: 0,
       captured: 12_000,
+      low_balance: null,
     })
     expect(await entries()).toEqual(['grant 5000', 'grant 7000', 'hold 12000', 'capture 12000'])
   })
@@ -177,7 +178,15 @@ describe('a tenant with a grant', () => {
 
 describe('a tenant without a grant', () => {
   test('is unlimited and accounted, until it is granted something', async () => {
-    expect(await account()).toEqual({ tenant, unlimited: true, granted: 0, balance: 0, held: 0, captured: 0 })
+    expect(await account()).toEqual({
+      tenant,
+      unlimited: true,
+      granted: 0,
+      balance: 0,
+      held: 0,
+      captured: 0,
+      low_balance: null,
+    })
     await operator.finished(key, await operator.submit(key, picture(2)))
     expect(await account()).toMatchObject({ unlimited: true, balance: -6000, captured: 6000 })
     await grant(1)
@@ -237,6 +246,16 @@ describe('what an operator enters', () => {
     const answer = await grant(1)
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer: '/amount', code: 'too_big' }] } })
     expect(await account()).toMatchObject({ balance: Number.MAX_SAFE_INTEGER })
+  })
+
+  test('sets the balance below which the tenant is notified', async () => {
+    const path = `/v1/admin/tenants/${tenant}/credits/low-balance`
+    const set = (low_balance: unknown) => operator.ask<Account>(path, { body: { low_balance } })
+    expect(await set(500)).toMatchObject({ status: 200, body: { tenant, low_balance: 500 } })
+    expect(await account()).toMatchObject({ low_balance: 500 })
+    for (const wrong of [0, -1, 1.5, '5', undefined]) expect((await set(wrong)).status).toBe(422)
+    expect(await set(null)).toMatchObject({ status: 200, body: { low_balance: null } })
+    expect(code(await operator.ask(path, { key, body: { low_balance: 1 } }))).toEqual([403, 'forbidden'])
   })
 
   test('is for operators only, and for tenants that exist', async () => {

@@ -14,7 +14,7 @@ import { verifyLedger, type JobCharge, type LedgerSource } from '../../src/share
 
 /** An honest account, written here a second time: what the scripts should do, without them. */
 class Books {
-  account: CreditAccount = { granted: 0, balance: 0, held: 0, captured: 0, limited: false }
+  account: CreditAccount = { granted: 0, balance: 0, held: 0, captured: 0, limited: false, low_balance: null }
   readonly entries: LedgerEntry[] = []
   readonly jobs = new Map<string, JobCharge>()
 
@@ -343,6 +343,13 @@ describe('an entry', () => {
   test('that says what no entry says is refused', () => {
     expect(() => decodeEntry('1-0', ['kind', 'gift', 'amount', '3'])).toThrow()
     expect(() => decodeAccount({ balance: 'much' })).toThrow()
-    expect(decodeAccount({})).toEqual({ granted: 0, balance: 0, held: 0, captured: 0, limited: false })
+    expect(decodeAccount({})).toEqual({
+      granted: 0,
+      balance: 0,
+      held: 0,
+      captured: 0,
+      limited: false,
+      low_balance: null,
+    })
   })
 })

@@ -14,6 +14,10 @@ export const credits = z
     balance: z.int().describe('Available for new jobs.'),
     held: z.int().describe('Held for jobs that are not final.'),
     captured: z.int().describe('Charged for final jobs.'),
+    low_balance: z
+      .int()
+      .nullable()
+      .describe('The event `credits.low` happens when the balance falls below this; null: never.'),
   })
   .meta({ id: 'Credits', description: 'Whole micro-credits. Always granted = balance + held + captured.' })
 export type Credits = z.output<typeof credits>

@@ -1,6 +1,7 @@
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { CreditAdmin } from '../../shared/credits/credit-admin.ts'
 import {
+  accountChangeSchema,
   entryRequestSchema,
   ledgerQuerySchema,
   MAX_SPENDING_DAYS,
@@ -54,6 +55,11 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
     return { status: 201, headers: repeated ? { 'idempotent-replayed': 'true' } : {}, body }
   }
 
+  async function change(tenant: string, request: OwnedRequest): Promise<ApiResponse> {
+    await store.setLowBalance(tenant, parseBody(accountChangeSchema, request.body).low_balance)
+    return account(tenant)
+  }
+
   const own =
     (show: (tenant: string, request: OwnedRequest) => Promise<ApiResponse>) =>
     (request: OwnedRequest): Promise<ApiResponse> =>
@@ -85,6 +91,7 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
       handle: own(spending),
     },
     { method: 'GET', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(account) },
+    { method: 'POST', path: '/v1/admin/tenants/:id/credits/low-balance', scope: 'admin', handle: named(change) },
     { method: 'POST', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(enter) },
     {
       method: 'GET',

@@ -5,11 +5,16 @@
   KEYS[2]  its ledger
   KEYS[3]  hash: name of a request -> `<id of its entry> <digest of its body>`; kept as long as the ledger
 
+  KEYS[4]  hash: the tenant's outbox of notices
+  KEYS[5]  hash: the types of events that its endpoints hear of
+  KEYS[6]  sorted set: the due index, ms
+
   ARGV[1]  kind: grant | adjustment
   ARGV[2]  amount: whole micro-credits, |amount| < 2^53
   ARGV[3]  reason
   ARGV[4]  name of the request
   ARGV[5]  digest of its body
+  ARGV[6..9]  the notice that is owed if the balance is below its threshold now: type, id, JSON, member of the due index
 
   Output: { status, detail }
     entered | repeated (detail: the entry's id) | key_reused
@@ -21,7 +26,7 @@
 ]]
 local LARGEST = 9007199254740991
 
-for i, wanted in ipairs({ 'hash', 'stream', 'hash' }) do
+for i, wanted in ipairs({ 'hash', 'stream', 'hash', 'hash', 'hash', 'zset' }) do
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= 'none' and found ~= wanted then
     return redis.error_reply('WRONGTYPE key ' .. i .. ' is a ' .. found)
@@ -73,4 +78,8 @@ end
 raise(amount)
 local id = enter(KEYS[1], KEYS[2], kind, amount, { 'reason', ARGV[3] })
 redis.call('HSET', KEYS[3], ARGV[4], id .. ' ' .. ARGV[5])
+if is_low and redis.call('HEXISTS', KEYS[5], ARGV[6]) == 1 then
+  redis.call('HSET', KEYS[4], ARGV[7], ARGV[8])
+  redis.call('ZADD', KEYS[6], micros(math.floor(clock_us() / 1000)), ARGV[9])
+end
 return { 'entered', id }

@@ -39,6 +39,8 @@ export interface CreditStore {
   account(tenant: string): Promise<CreditAccount>
   /** Idempotent by `request`, the name of the request. `body`: digest of its content. */
   enter(tenant: string, entry: NewEntry, name: { request: string; body: string }): Promise<EnterResult>
+  /** Sets the threshold of `credits.low`, or removes it; the next commit that leaves the balance below it owes the event. */
+  setLowBalance(tenant: string, amount: number | null): Promise<void>
   /** Newest first. */
   ledger(tenant: string, query: LedgerQuery): Promise<LedgerPage>
   /** Spending on these days (`2026-01-31`, UTC). */

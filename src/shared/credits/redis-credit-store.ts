@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis'
+import { monotonicFactory } from 'ulid'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
-import { redisNow } from '../redis/clock.ts'
+import { dueNotice } from '../jobs/record/due-member.ts'
+import type { TenantNotice } from '../notifications/rules/notice.ts'
+import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { decodeAccount, decodeEntry, type LedgerEntry } from './rules/ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
@@ -9,7 +12,8 @@ import { readable } from './rules/readable.ts'
 import { decodeSpending } from './rules/spending.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
-const grant = loadScript(beside('grant.lua'), { includes: [beside('credits.lua')] })
+const grant = loadScript(beside('grant.lua'), { includes: [clockLua, beside('credits.lua')] })
+const newNotice = monotonicFactory()
 
 const grantReply = z.tuple([
   z.enum(['entered', 'repeated', 'key_reused', 'too_low', 'too_large', 'damaged']),
@@ -24,7 +28,7 @@ const LOOK_AT_ONCE = 500
 const readEntry = (id: string, fields: readonly string[]): LedgerEntry =>
   readable(`The ledger entry ${id}`, () => decodeEntry(id, fields))
 
-type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending'>
+type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending' | 'notices' | 'subscribed' | 'due'>
 
 export interface RedisCreditStoreOptions {
   redis: Redis
@@ -65,9 +69,12 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
 
     async enter(tenant, { kind, amount, reason }, { request, body }) {
       const ledger = keys.ledger(tenant)
-      const names = [keys.credits(tenant), ledger, keys.ledgerRequests(tenant)]
+      const outbox = [keys.notices(tenant), keys.subscribed(tenant), keys.due]
+      const names = [keys.credits(tenant), ledger, keys.ledgerRequests(tenant), ...outbox]
+      const notice: TenantNotice = { v: 1, id: newNotice(), type: 'credits.low' }
+      const owed = [notice.type, notice.id, JSON.stringify(notice), dueNotice(tenant, notice.id).member]
       const [status, detail] = grantReply.parse(
-        await grant(redis, names, [kind, String(amount), reason, request, body]),
+        await grant(redis, names, [kind, String(amount), reason, request, body, ...owed]),
       )
       if (status === 'damaged') return { status, field: detail }
       if (status === 'too_low') return { status, balance: Number(detail) }
@@ -76,6 +83,15 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       const [row] = await redis.xrange(ledger, detail, detail)
       if (!row) throw new Error(`entry ${detail} of ${tenant} was made but cannot be read`)
       return { status, entry: readEntry(...row) }
+    },
+
+    async setLowBalance(tenant, amount) {
+      const account = keys.credits(tenant)
+      const change = redis.multi().hdel(account, 'low')
+      if (amount === null) change.hdel(account, 'low_balance')
+      else change.hset(account, 'low_balance', String(amount))
+      for (const [error] of (await change.exec()) ?? []) if (error) throw error
+      await confirmDurable?.()
     },
 
     async ledger(tenant, query) {

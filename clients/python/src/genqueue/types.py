@@ -783,6 +783,8 @@ class Credits(TypedDict):
     held: int
     #: Charged for final jobs.
     captured: int
+    #: The event `credits.low` happens when the balance falls below this; null: never.
+    low_balance: int | None
 
 
 class _Problem(TypedDict):

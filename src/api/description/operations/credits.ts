@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  accountChangeSchema,
   entryRequestSchema,
   ledgerQuerySchema,
   spendingQuerySchema,
@@ -81,6 +82,17 @@ export const creditAdminOperations = {
       'balance_too_low',
       'credits_not_countable',
     ],
+  },
+  setLowBalance: {
+    method: 'post',
+    path: '/v1/admin/tenants/{id}/credits/low-balance',
+    tag: 'Administration',
+    summary: 'Set the low balance of a tenant',
+    description: 'Sets the balance below which the tenant is notified by `credits.low`.',
+    params,
+    body: { required: true, schema: accountChangeSchema, example: { low_balance: 5_000_000 } },
+    answers: ACCOUNT,
+    errors: [...POSTED, 'not_found', 'credits_not_countable'],
   },
   getTenantCredits: {
     method: 'get',

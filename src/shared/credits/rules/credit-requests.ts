@@ -38,6 +38,20 @@ export const entryRequestSchema = z
   })
   .meta({ id: 'CreditEntryRequest' })
 
+export const accountChangeSchema = z
+  .strictObject({
+    low_balance: z
+      .number()
+      .int()
+      .min(1)
+      .max(Number.MAX_SAFE_INTEGER)
+      .nullable()
+      .describe(
+        'The event `credits.low` happens when the balance of a limited tenant falls below this: once until a grant lifts it again, or this value is set again. null: never.',
+      ),
+  })
+  .meta({ id: 'LowBalance' })
+
 export const ledgerQuerySchema = pageQuery(ENTRY_ID, 'entries').extend({
   kind: ledgerKind.optional().describe('Only entries of this kind.'),
   job: z.string().max(40).optional().describe('Only entries of this job.'),

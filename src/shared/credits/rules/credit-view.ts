@@ -3,13 +3,17 @@ import { addUp, groupSpending, type SpendingRow } from './spending.ts'
 
 /** Credits as the API and the command line show them. Amounts are whole micro-credits. */
 
-export const accountView = (tenant: string, { granted, balance, held, captured, limited }: CreditAccount) => ({
+export const accountView = (
+  tenant: string,
+  { granted, balance, held, captured, limited, low_balance }: CreditAccount,
+) => ({
   tenant,
   unlimited: !limited,
   granted,
   balance,
   held,
   captured,
+  low_balance,
 })
 
 export const entryView = ({ id, kind, amount, after, job, batch, uncollected, reason }: LedgerEntry) => ({

@@ -20,6 +20,8 @@ export interface Balances {
 export interface CreditAccount extends Balances {
   /** True after the first grant: jobs need a sufficient balance. */
   limited: boolean
+  /** The tenant is notified when its balance falls below this; null: never. */
+  low_balance: number | null
 }
 
 export const LEDGER_KINDS = ['opening', 'grant', 'adjustment', 'hold', 'capture', 'release'] as const
@@ -87,6 +89,7 @@ const accountSchema = z.object({
     .string()
     .optional()
     .transform((text) => text !== undefined),
+  low_balance: whole.nullable().default(null),
 })
 
 /** An account without entries is empty and unlimited. */
