@@ -1,7 +1,6 @@
 import { useEffect, useSyncExternalStore } from 'react'
 import type { StreamState } from '../client/client.ts'
 import type { Job } from '../client/types.ts'
-import { useJob as useStream } from '../client/react.ts'
 import { usePageVisible } from './page-visible.ts'
 import type { Sheet } from './run-store.ts'
 import { useStudio } from './studio-context.ts'
@@ -17,18 +16,6 @@ export function useJob(id: string): Job | undefined {
 export function useSheet(): Sheet {
   const { runs } = useStudio()
   return useSyncExternalStore(runs.onSheet, runs.sheet)
-}
-
-/** Follows one run; null: none. Its stream begins with the whole job, so no separate read is needed. */
-export function useFollowOne(id: string | null): void {
-  const { client, runs } = useStudio()
-  const { job, connection } = useStream(id, { client })
-  useEffect(() => {
-    if (job) runs.accept(job)
-  }, [runs, job])
-  useEffect(() => {
-    if (connection !== 'idle') runs.setConnection(connection)
-  }, [runs, connection])
 }
 
 /** Follows all jobs while the page is visible. */

@@ -10,8 +10,8 @@ import { Picture, Print } from '../picture.tsx'
 import { phaseLabels } from '../run-labels.ts'
 import { Progress } from '../sheet/tile.tsx'
 
-/** The result, rendered by kind. Everything is shown as data, never as markup. */
-export function Result({ job }: { job: Job }) {
+/** The result, rendered by kind. Everything is shown as data, never as markup. `written`: the text until now. */
+export function Result({ job, written }: { job: Job; written: string }) {
   if (job.artifacts.length > 0) {
     return (
       <section aria-label="Result" className={job.artifacts.length > 1 ? 'result result-many' : 'result'}>
@@ -22,7 +22,8 @@ export function Result({ job }: { job: Job }) {
       </section>
     )
   }
-  if (typeof job.output === 'string' && job.output !== '') return <TextView job={job} text={job.output} />
+  const text = textOf(job, written)
+  if (text !== '') return <TextView job={job} text={text} />
   if (job.output !== null && job.output !== '') return <JsonView job={job} />
   if (!isFinal(job)) return <Developing job={job} />
   if (job.status !== 'succeeded') return null
@@ -31,6 +32,12 @@ export function Result({ job }: { job: Job }) {
       <p className="muted">{job.input === null ? 'The output has expired.' : 'The model returned no output.'}</p>
     </section>
   )
+}
+
+/** The job has the beginning of a text while it is written, and all of it at the end. */
+function textOf(job: Job, written: string): string {
+  const known = typeof job.output === 'string' ? job.output : ''
+  return !isFinal(job) && written.length > known.length ? written : known
 }
 
 /** Whether the output contains nothing beyond the files: it is null, a file, or a list of files. */

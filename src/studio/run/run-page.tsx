@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useEffect, useState } from 'react'
 import { ArrowLeft, ChevronDown, ChevronUp } from 'lucide-react'
 import { Link } from 'wouter'
 import { ApiError, isFinal } from '../../client/client.ts'
@@ -8,7 +8,7 @@ import { batchPath, go, leave, runPath } from '../address.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { errorText } from '../error-text.ts'
 import { sourceOf, titleOf } from '../format.ts'
-import { useFollowOne, useJob, useSheet } from '../runs.ts'
+import { useJob, useSheet } from '../runs.ts'
 import { phaseLabels } from '../run-labels.ts'
 import { useStudio } from '../studio-context.ts'
 import { usePageVisible } from '../page-visible.ts'
@@ -19,6 +19,7 @@ import { Outcome } from './outcome.tsx'
 import { Result } from './result.tsx'
 import { StatusCard } from './status-card.tsx'
 import { Timeline } from './timeline.tsx'
+import { useOutput, type Written } from './use-output.ts'
 
 export function RunPage({ id }: { id: string }) {
   const { runs } = useStudio()
@@ -36,7 +37,8 @@ export function RunPage({ id }: { id: string }) {
   const final = known && isFinal(job)
   const visible = usePageVisible()
   const alone = known && !final
-  useFollowOne(visible && alone ? id : null)
+  const logs = useLogsOpen(job)
+  const written = useOutput(visible && alone ? id : null, logs.isOpen)
   useEffect(() => (visible && !alone ? runs.followAll() : undefined), [runs, alone, visible])
   useRunKeys(id)
 
@@ -66,10 +68,21 @@ export function RunPage({ id }: { id: string }) {
       </main>
     )
   }
-  return <Run job={job} />
+  return <Run job={job} written={written} logs={logs} />
 }
 
-function Run({ job }: { job: Job }) {
+interface LogsOpen {
+  isOpen: boolean
+  setOpen: (isOpen: boolean) => void
+}
+
+/** The logs are open by default for a failed run. */
+function useLogsOpen(job: Job | undefined): LogsOpen {
+  const [chosen, setOpen] = useState<boolean | null>(null)
+  return { isOpen: chosen ?? job?.status === 'failed', setOpen }
+}
+
+function Run({ job, written, logs }: { job: Job; written: Written; logs: LogsOpen }) {
   return (
     <main className="run">
       <RunBar id={job.id} />
@@ -87,8 +100,8 @@ function Run({ job }: { job: Job }) {
       </header>
       <div className="run-main">
         <Outcome job={job} />
-        <Result job={job} />
-        <Logs job={job} />
+        <Result job={job} written={written.text} />
+        <Logs job={job} open={logs.isOpen} onOpen={logs.setOpen} written={written.logs} />
         <Input job={job} />
       </div>
       <aside className="run-side" aria-label="Status and details">
