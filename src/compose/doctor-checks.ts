@@ -394,6 +394,8 @@ export const presetsCheck = (catalogue: Pick<Catalogue, 'list' | 'examine'>): Ch
       )
       const of = (...kinds: Examined['kind'][]): string[] =>
         lines.flatMap(([{ name }, { kind }]) => (kinds.includes(kind) ? [name] : [])).sort()
+      if (presets.length > 0 && of('unread').length === presets.length)
+        return skipped('No model could be read from Replicate.', 'Correct what the check `replicate` names.', details)
       const [bad, doubtful] = [of('missing', 'unfit'), of('changed', 'unchecked', 'unread')]
       const named = (names: string[]): string => names.map((name) => `${name}: ${details[name]}.`).join(' ')
       if (bad.length > 0)

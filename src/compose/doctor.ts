@@ -39,7 +39,12 @@ import { SIMULATOR_TOKEN } from '../shared/replicate/simulator-token.ts'
 import { createWebhookSecrets, type WebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import { isLoopback, type Config } from '../shared/settings/config.ts'
 import { messageOf } from '../shared/values/error-text.ts'
-import { createProbeWebhooks, PROBE_CHECKS, type ProbeWebhooksOptions } from '../workers/probe-webhooks.ts'
+import {
+  createProbeWebhooks,
+  PROBE_CHECKS,
+  probeUnknown,
+  type ProbeWebhooksOptions,
+} from '../workers/probe-webhooks.ts'
 import { createProbeSender } from '../workers/send-probe.ts'
 import {
   ACCOUNT,
@@ -291,10 +296,12 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
   const stored = { artifacts: storage.artifacts, reserve, ...placesOf(config) }
   if (found.kind !== 'found') {
     const none = skipped('Redis does not respond.')
-    const names = ['clocks', 'workers', 'conditions', ...PROBE_CHECKS] as const
+    const names = ['clocks', 'workers', 'conditions'] as const
+    const probing = { sender: createProbeSender(), isUpstreamLocal: isLocal(baseUrl) }
     const groups = [
       { names: REDIS_CHECKS, within: 1_000, run: () => Promise.resolve(found.findings) },
       { names, within: 1_000, run: () => Promise.resolve(allOf(names, none)) },
+      { names: PROBE_CHECKS, within: PROBES_WITHIN_MS, run: () => probeUnknown(config.publicUrl, probing) },
       accountWith(null),
       storageChecks({ ...stored, check: storage.artifacts.check }),
       ...always,

@@ -385,7 +385,13 @@ describe('on the command line', () => {
     const folder = tempDir()
     writeFileSync(join(folder, 'story-page.yaml'), WRONG_PRESET)
     const ended = await doctor(
-      { ...settings, REDIS_URL: `redis://127.0.0.1:${port}`, PRESETS_DIR: folder, DISK_RESERVE: String(2 ** 50) },
+      {
+        ...settings,
+        REDIS_URL: `redis://127.0.0.1:${port}`,
+        PUBLIC_URL: outside.url,
+        PRESETS_DIR: folder,
+        DISK_RESERVE: String(2 ** 50),
+      },
       '--json',
     )
     await service.simulator.faults({ account: null })
@@ -393,7 +399,7 @@ describe('on the command line', () => {
     expect(byName(reportOf(ended))).toMatchObject({
       redis: says('failed', 'does not respond', 'REDIS_URL'),
       workers: { state: 'skipped' },
-      webhook_probe: { state: 'skipped' },
+      webhook_probe: says('skipped', 'A webhook receiver of genqueue responds', '`redis`'),
       replicate: says('failed', 'refuses the token (401)', 'REPLICATE_API_TOKEN'),
       presets: says(
         'failed',
@@ -406,10 +412,13 @@ describe('on the command line', () => {
   })
 
   test('without a deployment of this name', async () => {
-    const ended = await doctor({ ...settings, KEY_PREFIX: 'nobody-was-here', PRESETS_DIR: tempDir() }, '--json')
+    outside.set(FAULTS.answers(301, { location: 'https://queue.example.com/webhooks/replicate' }))
+    const env = { ...settings, KEY_PREFIX: 'nobody-was-here', PRESETS_DIR: tempDir(), PUBLIC_URL: outside.url }
+    const ended = await doctor(env, '--json')
     expect(byName(reportOf(ended))).toMatchObject({
       redis: says('failed', 'no deployment of the name nobody-was-here', 'KEY_PREFIX'),
       presets: { state: 'skipped' },
+      webhook_probe: says('failed', '301', 'PUBLIC_URL=https://queue.example.com'),
     })
   })
 })

@@ -275,12 +275,23 @@ export function judgeProbe(sent: SentProbe, reply: ProbeReply): Finding {
       details,
     )
   return ok(
-    `A signed probe arrived unchanged after ${Math.round(ms)} ms. It came from this network: a firewall that knows only Replicate as a stranger is not seen.`,
+    `A signed probe arrived unchanged after ${Math.round(ms)} ms. It came from this network, so a firewall that blocks only strangers is not seen.`,
     details,
   )
 }
 
-/** The probe of one megabyte. `small`: what became of the small one. */
+/** A probe that no receiver can know, sent without Redis: what stands in the way shows all the same. */
+export function judgeUnknownProbe(sent: SentProbe, reply: ProbeReply): Finding {
+  if (reply.kind === 'answered' && reply.status === 401 && codeOf(reply.text) === 'invalid_signature')
+    return skipped(
+      'A webhook receiver of genqueue responds at this address. Whether it accepts the webhooks of this deployment cannot be checked without Redis.',
+      'Correct what the check `redis` names, and run the doctor again.',
+      detailsOf(sent, reply),
+    )
+  return judgeProbe(sent, reply)
+}
+
+/** The probe of one megabyte. */
 export function judgeLargeProbe(sent: SentProbe, reply: ProbeReply): Finding {
   const details = detailsOf(sent, reply)
   if (reply.kind === 'none') {
