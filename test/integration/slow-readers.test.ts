@@ -85,6 +85,86 @@ test(`F51 ${READERS} readers that take nothing cost little memory, and get the e
   for (const reader of some) reader.leave()
 })
 
+const STORM = 200
+
+/** Follows all jobs over connections that are cut, each of which continues after the last event that arrived. */
+function resumingReader() {
+  const statuses = new Map<string, string[]>()
+  const kinds = new Set<string>()
+  let last = ''
+  let socket: Socket | null = null
+  let isOver = false
+  function connectAgain(): void {
+    if (isOver) return
+    const mine = connect(Number(new URL(api().url).port), '127.0.0.1')
+    socket = mine
+    let rest = ''
+    mine.setEncoding('utf8')
+    mine.on('error', () => undefined)
+    // A service that has just lost Redis refuses, or ends a stream.
+    mine.on('close', () => void (mine === socket && setTimeout(connectAgain, 50)))
+    mine.on('data', (chunk: string) => {
+      const blocks = (rest + chunk).split('\n\n')
+      rest = blocks.pop() ?? ''
+      if (mine !== socket) return
+      for (const block of blocks) {
+        // After the size of a chunk.
+        const [, id, event = '', data = ''] = /^id: (.+)\nevent: (\w+)\ndata: (.*)$/m.exec(block) ?? []
+        if (id === undefined) continue
+        last = id
+        kinds.add(event)
+        const [, job = '', status = ''] = /^\{"id":"(job_\w+)","status":"(\w+)"/.exec(data) ?? []
+        if (event === 'job') statuses.set(job, [...(statuses.get(job) ?? []), status])
+      }
+    })
+    const resume = last === '' ? '' : `Last-Event-ID: ${last}\r\n`
+    mine.write(
+      `GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer ${TEST_KEY}\r\n${resume}\r\n`,
+    )
+  }
+  connectAgain()
+  return {
+    statuses,
+    kinds,
+    hasBegun: () => last !== '',
+    /** Cuts the connection within whatever it sends, and opens another at once. */
+    cut(): void {
+      socket?.destroy()
+    },
+    leave(): void {
+      isOver = true
+      socket?.destroy()
+    },
+  }
+}
+
+test(`F51 ${STORM} readers that reconnect together, while Redis cuts all connections too, miss no end`, async () => {
+  const readers = Array.from({ length: STORM }, resumingReader)
+  await waitFor('all beginnings', () => readers.every((reader) => reader.hasBegun()))
+  const before = await residentMegabytes()
+  const ids: string[] = []
+  for (const round of [1, 2, 3, 4]) {
+    ids.push(...(await submitMany(api(), 8, (i) => request(`storm ${round} ${i}`))))
+    for (const reader of readers) reader.cut()
+    if (round === 2) {
+      await fleet.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+      await fleet.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    }
+  }
+  for (const id of ids) expect((await finished(api(), id)).status).toBe('succeeded')
+  for (const { statuses } of readers)
+    await waitFor('the end of every job', () => ids.every((id) => statuses.get(id)?.at(-1) === 'succeeded'))
+  const order = ['queued', 'starting', 'processing', 'succeeded']
+  for (const { statuses, kinds } of readers) {
+    expect(kinds).not.toContain('reset')
+    for (const seen of statuses.values())
+      expect(seen).toEqual(seen.toSorted((a, b) => order.indexOf(a) - order.indexOf(b)))
+  }
+  expect((await residentMegabytes()) - before).toBeLessThan(210)
+  for (const reader of readers) reader.leave()
+  await waitFor('a ready service', async () => (await fetch(`${api().url}/readyz`)).status === 200)
+})
+
 test('F50 a log that is no longer read blocks nothing', async () => {
   for (const one of [...fleet.apis, ...fleet.workers]) one.stopReading()
   const ids = await submitMany(api(), 300, (i) => request(`unheard ${i}`))
