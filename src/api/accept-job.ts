@@ -2,6 +2,7 @@ import type { Inputs, TakenFiles } from '../shared/inputs/inputs.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
 import type { AcceptResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
+import type { Warnings } from '../shared/notifications/warnings.ts'
 import type { NewJob } from '../shared/jobs/rules/new-job.ts'
 import type { Answering } from '../shared/jobs/rules/answering.ts'
 import { knownOutcome, queueFull, refusedAccept } from './accepting.ts'
@@ -36,12 +37,13 @@ export interface AcceptJobDependencies {
   inputs: Pick<Inputs, 'attach' | 'release'>
   idempotencyOf: IdempotencyOf
   account: string
+  warnings: Pick<Warnings, 'creditsExhausted'>
   /** Whether Redis has no room for new work. */
   full: () => boolean
 }
 
 export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob {
-  const { lifecycle, mayRunUnpriced, inputs, idempotencyOf, account, full } = dependencies
+  const { lifecycle, mayRunUnpriced, inputs, idempotencyOf, account, warnings, full } = dependencies
 
   async function acceptNew(
     { principal: { tenant, limits }, bodyDone }: OwnedRequest,
@@ -75,6 +77,7 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
     const hasFiles = (options.files?.size ?? 0) > 0 || filesOf(job.input).size > 0
     const known = hasFiles && idempotency ? await lifecycle.known(idempotency) : null
     const result = known ?? (await acceptNew(request, job, idempotency, options))
+    if (result.kind === 'short') await warnings.creditsExhausted(request.principal.tenant, result.missing)
     if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
     return { job: result.job, isReplay: result.kind === 'replayed' }
   }

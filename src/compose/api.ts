@@ -200,6 +200,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     inputs,
     idempotencyOf,
     account: ACCOUNT,
+    warnings: core.warnings,
     full: capacity.full,
   })
   const answering = createRedisAnswering({ redis, keys })
@@ -256,6 +257,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       }),
       ...uploadRoutes({ inputs, artifacts }),
       ...batchRoutes({
+        warnings: core.warnings,
         webhookAllow: config.webhookAllow,
         jobs: store,
         inputLimits: config.inputs,

@@ -15,6 +15,8 @@ import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
 import { ConfigError, type Config } from '../shared/settings/config.ts'
+import { createRedisSingleNotices } from '../shared/notifications/redis-single-notices.ts'
+import { createWarnings } from '../shared/notifications/warnings.ts'
 import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
 import { deploymentLost } from '../shared/errors/service-error.ts'
 import { rememberCheck } from '../shared/process/health.ts'
@@ -206,6 +208,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     publicUrl,
     tenants: createTenantStore(redis, keys, config, deployment.id),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
+    warnings: createWarnings({ notices: createRedisSingleNotices({ redis, keys, timings }), doorbells, log }),
     /** Whether Redis still holds the deployment that this process started with. */
     sameDeployment,
     ensureDeployment: async (): Promise<void> => {

@@ -162,6 +162,7 @@ export async function buildWorkers(
           log,
         }),
         waits: core.waits,
+        warnings: core.warnings,
         artifacts,
         delivers: core.delivers,
         timings,

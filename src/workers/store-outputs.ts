@@ -5,7 +5,14 @@ import type { StoredOutput } from '../shared/jobs/rules/decision.ts'
 import type { ApplyResult, Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { dueEffect } from '../shared/jobs/record/due-member.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
-import type { CreationBreaker, DueTimes, JobLoader, StorageHealth } from '../shared/jobs/ports.ts'
+import {
+  AT_RISK_MS,
+  type CreationBreaker,
+  type DueTimes,
+  type JobLoader,
+  type StorageHealth,
+} from '../shared/jobs/ports.ts'
+import type { Warnings } from '../shared/notifications/warnings.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
 import { OutputFetchError } from '../shared/artifacts/output-fetcher.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -21,6 +28,7 @@ export interface StoreDependencies {
   lifecycle: Lifecycle
   copy: CopyOutputs
   waits: Pick<JobWaits, 'note'>
+  warnings: Pick<Warnings, 'artifactAtRisk'>
   artifacts: Pick<ArtifactStore, 'remove'>
   /** Whether a link points to an output file of upstream. */
   delivers: (link: string) => boolean
@@ -37,7 +45,7 @@ const MAX_LINKS = 20
  * appear atomically, and only one commit records the result.
  */
 export function createStoreOutputs(dependencies: StoreDependencies) {
-  const { store, lifecycle, copy, waits, artifacts, delivers, timings, log } = dependencies
+  const { store, lifecycle, copy, waits, warnings, artifacts, delivers, timings, log } = dependencies
   const trouble = createTroubleLog(log)
 
   /** Pauses creation when storage has been failing for a while, or permanently: outputs of new predictions would be lost. */
@@ -90,6 +98,7 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
       await removeUnnamed(result, kept)
       return
     }
+    if (effect.expires_at - now <= AT_RISK_MS) await warnings.artifactAtRisk(state.job)
     await waits.note(
       id,
       failure === undefined

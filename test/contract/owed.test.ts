@@ -3,6 +3,9 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runAudit } from '../../src/shared/audit/audit.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { createRedisSingleNotices } from '../../src/shared/notifications/redis-single-notices.ts'
+import { createWarnings } from '../../src/shared/notifications/warnings.ts'
+import { createLogger } from '../../src/shared/process/logger.ts'
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
@@ -231,6 +234,65 @@ describe('credits', () => {
       await scene.accept(tenant, PRICE)
       expect(await ofTenant(tenant)).toEqual([])
     }
+  })
+})
+
+describe('a warning', () => {
+  const rung: string[] = []
+  const warnings = () =>
+    createWarnings({
+      notices: createRedisSingleNotices({ redis, keys: scene.keys, timings: scene.timings }),
+      doorbells: {
+        effect: async (job) => void rung.push(job),
+        notice: async (tenant) => void rung.push(tenant),
+      },
+      log: createLogger({ level: 'silent', readable: false }),
+    })
+
+  test('that the credits are exhausted is owed once, until the next grant', async () => {
+    const tenant = newTenant()
+    await scene.grant(tenant, 10)
+    await warnings().creditsExhausted(tenant, 90)
+    expect(await ofTenant(tenant)).toEqual([])
+    await hearing(tenant, 'credits.exhausted')
+    for (let i = 0; i < 3; i++) await warnings().creditsExhausted(tenant, 90 + i)
+    const [row = ''] = await redis.hvals(scene.keys.notices(tenant))
+    expect(JSON.parse(row)).toMatchObject({ type: 'credits.exhausted', missing: 90, job: null })
+    await scene.grant(tenant, 10)
+    for (let i = 0; i < 2; i++) await warnings().creditsExhausted(tenant, 80)
+    expect(await ofTenant(tenant)).toEqual(['credits.exhausted', 'credits.exhausted'])
+    expect(rung.filter((one) => one === tenant)).toHaveLength(2)
+    await expectDue(tenant, [])
+  })
+
+  test('that an output is at risk is owed once for each job, to its own webhook and to endpoints', async () => {
+    const tenant = newTenant()
+    const webhook: JobRecord['webhook'] = { ...WEBHOOK, events: ['artifact.at_risk'] }
+    const own = await scene.accept(tenant, null, { webhook })
+    const none = await scene.accept(tenant, null)
+    for (const job of [own, none, own]) await warnings().artifactAtRisk(job)
+    expect([await ofJob(own.id), await ofJob(none.id)]).toEqual([['artifact.at_risk'], []])
+    await hearing(tenant, 'artifact.at_risk')
+    for (const job of [own, none, none]) await warnings().artifactAtRisk(job)
+    expect([await ofJob(own.id), await ofJob(none.id)]).toEqual([['artifact.at_risk'], ['artifact.at_risk']])
+    expect(rung.filter((one) => one === own.id || one === none.id)).toEqual([own.id, none.id])
+    // A later commit of the job keeps the row.
+    await scene.lifecycle.apply(none.id, { type: 'cancel' }, 'api')
+    expect(await ofJob(none.id)).toEqual(['artifact.at_risk'])
+    await expectDue(tenant, [own.id, none.id])
+    // Nothing is made of a job that is gone.
+    const gone = { ...own, id: scene.lifecycle.newJobId() }
+    await warnings().artifactAtRisk(gone)
+    expect(await redis.exists(scene.keys.job(gone.id), scene.keys.outbox(gone.id))).toBe(0)
+  })
+
+  test('that cannot be written fails nothing', async () => {
+    const broken = createWarnings({
+      notices: { oweExhausted: () => Promise.reject(new Error('x')), oweOfJob: () => Promise.reject(new Error('x')) },
+      doorbells: { effect: () => Promise.resolve(), notice: () => Promise.resolve() },
+      log: createLogger({ level: 'silent', readable: false }),
+    })
+    await expect(broken.creditsExhausted('t', 1)).resolves.toBeUndefined()
   })
 })
 

@@ -196,6 +196,16 @@ describe('a tenant without a grant', () => {
   })
 })
 
+test.each(['/v1/jobs', '/v1/batches'])('a refusal of %s owes that the credits are exhausted', async (path) => {
+  await grant(5)
+  await service.redis.hset(service.keys.subscribed(tenant), 'credits.exhausted', '1')
+  const body = path === '/v1/jobs' ? picture() : { preset: 'picture', items: [{ input: { prompt: 'x' } }] }
+  expect(code(await operator.ask(path, { key, body }))).toEqual([402, 'insufficient_credits'])
+  expect(await service.redis.hget(service.keys.credits(tenant), 'exhausted')).toBe('1')
+  await grant(5)
+  expect(await service.redis.hget(service.keys.credits(tenant), 'exhausted')).toBeNull()
+})
+
 describe('what an operator enters', () => {
   test('is entered once for an idempotency key', async () => {
     const first = await grant(500, { idempotencyKey: 'invoice 7' })

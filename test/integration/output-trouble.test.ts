@@ -188,12 +188,16 @@ test('outputs that come close to their removal are counted and alarmed about onc
     return Number(/^genqueue_artifacts_at_risk (\S+)/m.exec(text)?.[1])
   }
   expect(await atRisk()).toBe(0)
+  await service.redis.hset(service.keys.subscribed('default'), 'artifact.at_risk', '1')
   await service.simulator.faults({ files: { status: { code: 503 } } })
   const from = log.length
   const said = (words: string): number => log.slice(from).filter((line) => line.includes(words)).length
   const jobs = [await submit('at risk 1'), await submit('at risk 2')]
   await waitFor('both to be at risk', async () => (await atRisk()) === 2)
   await waitFor('the alarm', () => said('are not copied yet') > 0)
+  // Which receivers are notified is tested elsewhere; each job owes it once.
+  const warned = (id: string) => service.redis.hget(service.keys.job(id), 'owed_artifact.at_risk')
+  for (const { id } of jobs) await waitFor('the warning', async () => (await warned(id)) === '1')
   await service.simulator.faults({ files: null })
   for (const { id } of jobs) expect((await finished(service, id)).status).toBe('succeeded')
   expect(await atRisk()).toBe(0)

@@ -21,6 +21,7 @@ import { batchView } from '../batch-view.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
+import type { Warnings } from '../../shared/notifications/warnings.ts'
 import type { WebhookAllow } from '../../shared/notifications/rules/webhook-url.ts'
 import { ownWebhook } from '../own-webhook.ts'
 import { withProgress, type MayRun, type ResolveJob } from '../resolve-job.ts'
@@ -56,6 +57,7 @@ export interface BatchRoutesDependencies {
   keep: DeploymentKeep
   /** Where webhooks may be sent besides public https URLs. */
   webhookAllow: WebhookAllow
+  warnings: Pick<Warnings, 'creditsExhausted'>
   /** Whether Redis has no room for new work. */
   full: () => boolean
 }
@@ -85,6 +87,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     account,
     keep,
     webhookAllow,
+    warnings,
     full,
   } = dependencies
 
@@ -163,6 +166,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
           files,
         ),
       ))
+    if (result.kind === 'short') await warnings.creditsExhausted(request.principal.tenant, result.missing)
     if (result.kind !== 'accepted' && result.kind !== 'replayed') throw refusedAccept(result)
     const replayed: Record<string, string> = result.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {}
     return {

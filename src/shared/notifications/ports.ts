@@ -1,7 +1,7 @@
 import type { NotificationState, Notification, DeliveryAttempt } from './rules/notification.ts'
 import type { Endpoint } from './rules/endpoint.ts'
-import type { TenantNotice } from './rules/notice.ts'
-import type { OwedType } from './rules/event-types.ts'
+import type { JobNotice, TenantNotice } from './rules/notice.ts'
+import type { JobRecord } from '../jobs/rules/job.ts'
 
 /** The endpoints of tenants. */
 export interface EndpointStore {
@@ -25,8 +25,14 @@ export interface NoticeStore {
   distributed(tenant: string, id: string): Promise<void>
   /** The row of a job's outbox is distributed. */
   distributedOf(job: string, id: string): Promise<void>
-  /** Owes a job's event outside of a commit, once for each type. Returns whether it is owed now. */
-  oweOnce(job: string, tenant: string, type: OwedType, own: boolean): Promise<boolean>
+}
+
+/** Owes events outside of commits, each once. Returns whether it is owed now: false if nobody hears of it, too. */
+export interface SingleNotices {
+  /** Once until the next grant. */
+  oweExhausted(tenant: string, notice: TenantNotice): Promise<boolean>
+  /** Once for each job and type. */
+  oweOfJob(job: Pick<JobRecord, 'id' | 'tenant' | 'webhook'>, notice: JobNotice): Promise<boolean>
 }
 
 export interface NotificationQuery {
