@@ -9,7 +9,7 @@ export const INVARIANTS = {
   one_attempt_open: 'Only the newest attempt of a job, or one that was given up, may have an open outcome.',
   attempt_consistent: 'The fields of an attempt fit its state.',
   attempt_fits_phase: 'The state of the newest attempt fits the phase.',
-  effect_fits: 'Every row of the outbox belongs to an attempt, and a job that stores has a row for it.',
+  effect_fits: 'Every row of the outbox belongs to its job, and a job that stores has a row for it.',
   prediction_owned_once: 'A prediction belongs to one attempt, and the index names that attempt.',
   indexed: 'A job is in the index of its tenant, and in the index of its status only.',
   index_member_exists: 'Everything that an index names exists.',
