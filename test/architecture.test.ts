@@ -126,11 +126,13 @@ describe('imports go down only', () => {
   test('the client imports nothing at all, but for its entries for Node and React', () => {
     const allowed = (target: string, file: string): boolean =>
       target.startsWith('src/client/') ||
-      (file === 'src/client/node.ts' && target.startsWith('node:')) ||
+      (/^src\/client\/(?:node|webhook)\.ts$/.test(file) && target.startsWith('node:')) ||
       (file === 'src/client/react.ts' && target === 'react')
     expect(offences(below('client'), ({ target, file }) => allowed(target, file))).toEqual([])
     const entries = ['src/client/node.ts', 'src/client/react.ts']
     expect(imports.filter(({ file, target }) => below('client')(file) && entries.includes(target))).toEqual([])
+    const users = imports.filter(({ target }) => target === 'src/client/webhook.ts').map(({ file }) => file)
+    expect(new Set(users)).toEqual(new Set(['src/client/node.ts']))
   })
 
   test('Studio imports the client', () => {

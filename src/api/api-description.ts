@@ -52,13 +52,16 @@ const operation = z.looseObject({
   responses: z.record(z.string(), response),
 })
 
-export const METHODS = ['post', 'get', 'delete'] as const
+export const METHODS = ['post', 'get', 'patch', 'delete'] as const
 
 export const apiDescriptionSchema = z.looseObject({
   openapi: z.string().startsWith('3.1'),
   info: z.looseObject({ title: z.string(), version: z.string(), summary: z.string(), description: z.string() }),
   tags: z.array(z.object({ name: z.string(), description: z.string() })),
-  paths: z.record(z.string(), z.strictObject({ get: operation, post: operation, delete: operation }).partial()),
+  paths: z.record(
+    z.string(),
+    z.strictObject({ get: operation, post: operation, patch: operation, delete: operation }).partial(),
+  ),
   components: z.looseObject({
     responses: z.record(z.string(), response),
     schemas: z.record(z.string(), schema),

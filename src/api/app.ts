@@ -185,7 +185,8 @@ export function createApp(options: AppOptions): Express {
           refuseUnknownQuery(route, asked)
           share = bodies.enter(principal.tenant)
           const owned: OwnedRequest = { ...asked, principal, bodyDone: share.leave }
-          if (route.method === 'POST') owned.body = await readJson(request, { share, idleMs, limits: route.body })
+          if (route.method === 'POST' || route.method === 'PATCH')
+            owned.body = await readJson(request, { share, idleMs, limits: route.body })
           if (route.method === 'QUERY') owned.body = await readText(request, { share, idleMs })
           answer = await route.handle(owned)
         }
@@ -199,6 +200,7 @@ export function createApp(options: AppOptions): Express {
     }
     if (route.method === 'GET') app.get(path, handle)
     else if (route.method === 'POST') app.post(path, handle)
+    else if (route.method === 'PATCH') app.patch(path, handle)
     else if (route.method === 'QUERY')
       app.all(path, (request, response, next) => {
         if (request.method === 'QUERY') void handle(request, response)

@@ -4,7 +4,7 @@ import { ServiceError } from '../shared/errors/service-error.ts'
 import type { TenantStore } from '../shared/tenants/ports.ts'
 import type { ApiRequest } from './http.ts'
 
-const METHODS = ['GET', 'HEAD', 'POST', 'DELETE']
+const METHODS = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE']
 const REQUEST_HEADERS = [
   'Authorization',
   'Content-Type',

@@ -31,6 +31,8 @@ export interface ManyJobs {
   isWanted: (job: JobRecord) => boolean
   /** Only jobs of this batch, whose changes are known without a read. */
   batch?: string | undefined
+  /** What a change of a job sends, in order; default: the job. `isProgress`: nothing else changed. */
+  eventsOf?: (job: JobRecord, isProgress: boolean) => Promise<Pick<ServerEvent, 'event' | 'data'>[]>
 }
 
 interface Shown {
@@ -237,7 +239,7 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
      * Sends each changed job that is wanted. Its beginning is read before the response, which is an error if that fails. At
      * least every 15 seconds an event comes while changes can be read, and moves the position of a reader that wants few.
      */
-    async ofMany({ of: tenant, reader, last, isWanted, batch }: ManyJobs): Promise<ApiResponse> {
+    async ofMany({ of: tenant, reader, last, isWanted, batch, eventsOf }: ManyJobs): Promise<ApiResponse> {
       const from = last === null ? null : parsePosition(last, epoch)
       requireHeard()
       const leave = enter(reader)
@@ -290,9 +292,16 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
               const [id, stream] = entry
               waiting.delete(id)
               const shown = await read(id)
+              const isTheirs = shown && (tenant === null || shown.job.tenant === tenant) && isWanted(shown.job)
+              const events = !isTheirs
+                ? []
+                : eventsOf
+                  ? await eventsOf(shown.job, stream === null)
+                  : [{ event: 'job', data: shown.data }]
               if (stream !== null) position = stream
-              if (shown && (tenant === null || shown.job.tenant === tenant) && isWanted(shown.job))
-                await send({ id: idOf(), event: 'job', data: shown.data })
+              // Only the last event of a change moves the position, so that a reader that resumes misses none.
+              for (const [at, event] of events.entries())
+                await send({ id: at === events.length - 1 ? idOf() : '', ...event })
             }
             if (!isAliveDue || left) return
             isAliveDue = false

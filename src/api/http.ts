@@ -81,7 +81,7 @@ interface RouteBase {
 export type Route = RouteBase &
   (
     | {
-        method: 'GET' | 'POST' | 'DELETE'
+        method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
         scope: Scope
         streams?: undefined
         /** Limits of its body; default: those of a single job. */

@@ -1,12 +1,14 @@
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { UPLOAD_ID } from '../shared/inputs/rules/reference.ts'
+import { ENDPOINT_ID } from '../shared/notifications/rules/endpoint.ts'
+import { NOTIFICATION_ID } from '../shared/notifications/rules/notification.ts'
 import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { OwnedRequest } from './http.ts'
 import type { Principal } from './principal.ts'
 import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
 
 /** The objects that belong to a tenant, and the form of their ids. */
-const IDS = { job: JOB_ID, batch: BATCH_ID, upload: UPLOAD_ID }
+const IDS = { job: JOB_ID, batch: BATCH_ID, upload: UPLOAD_ID, endpoint: ENDPOINT_ID, notification: NOTIFICATION_ID }
 type Kind = keyof typeof IDS
 
 /** The 404 of an object that does not exist, and of one that belongs to another tenant. */

@@ -39,7 +39,7 @@ function readMetadata(pairs: string[] | undefined): NonNullable<ListOptions['met
 }
 
 /** A day means its beginning in UTC. */
-function time(text: string): string {
+export function time(text: string): string {
   const at = new Date(text)
   if (Number.isNaN(at.getTime())) throw new InvalidArgumentError('Expected a day or a time, such as 2026-01-31.')
   return at.toISOString()

@@ -1,9 +1,12 @@
 import { Command } from 'commander'
 import type { DefineCommand, Finish } from './command.ts'
+import { addEndpoints } from './endpoints-command.ts'
 import { addUpload } from './file-commands.ts'
 import { addHealth } from './health-command.ts'
 import { addList } from './list-command.ts'
+import { addListen } from './listen-command.ts'
 import { addMcp } from './mcp-command.ts'
+import { addNotifications } from './notifications-command.ts'
 import { addReadCommands } from './read-commands.ts'
 import { addBatch, addSubmit } from './submit-commands.ts'
 import { noteText, printText } from './terminal.ts'
@@ -116,6 +119,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   addReadCommands(program, finish)
   addList(program, finish)
   addUpload(program, finish)
+  addEndpoints(program, finish)
+  addNotifications(program, finish)
+  addListen(program, finish)
   addHealth(program, finish)
   addMcp(program, finish)
   addOperatorCommands(program, finish)

@@ -9,6 +9,7 @@ import {
   type SubmitBatchRequest,
   type SubmitRequest,
 } from './files.ts'
+import { createNotificationCalls, type NotificationClient } from './notification-calls.ts'
 import { createLinks } from './links.ts'
 import { isComplete, isFinal } from './options.ts'
 import type {
@@ -82,6 +83,14 @@ export type {
 export { isComplete, isFinal } from './options.ts'
 export { titleOf } from './title.ts'
 export type * from './options.ts'
+export type {
+  EventRange,
+  ListenOptions,
+  NotificationClient,
+  NotificationOptions,
+  RedeliverOptions,
+  StreamedChange,
+} from './notification-calls.ts'
 // Of the same name in the types of the API, where a service that is not ready says more.
 export type { Readiness } from './options.ts'
 export type { CallOptions } from './signals.ts'
@@ -94,7 +103,7 @@ export type * from './types.ts'
  * response arrived, or with the reason of their signal. Reads, submissions and uploads are retried automatically where that is
  * safe and can help.
  */
-export interface Client {
+export interface Client extends NotificationClient {
   /** Submits a job. Files in its input are uploaded first. */
   submit(request: SubmitRequest, options?: SubmitOptions): Promise<StreamableJob>
   /** Submits a job and waits for it. Rejects with a JobFailedError if it failed or was canceled. */
@@ -467,6 +476,14 @@ export function createClient(options: ClientOptions): Client {
     presets: async (callOptions = {}) => (await call<Page<Preset>>('/v1/presets', callOptions)).data,
 
     preset: (name, callOptions = {}) => call(`/v1/presets/${encodeURIComponent(name)}`, callOptions),
+
+    ...createNotificationCalls({
+      call,
+      paged,
+      stream,
+      sent: (method, content) => ({ ...posted(content), method }),
+      timeOf,
+    }),
 
     models: async (callOptions = {}) => (await call<Page<Model>>('/v1/models', callOptions)).data,
 

@@ -9,6 +9,8 @@ import type { CallOptions } from './signals.ts'
 import type { Artifact } from './types.ts'
 
 export type { FileSource } from './files.ts'
+export { verifyWebhook, WebhookVerificationError } from './webhook.ts'
+export type { NotificationPayload, NotifiedJob, VerifyOptions, WebhookHeaders } from './webhook.ts'
 
 /** Types that the service cannot detect from the bytes, and those that are common in inputs. */
 const TYPES: Record<string, string> = {

@@ -968,6 +968,266 @@ export interface WebhookSecretRotation {
   grace?: number | undefined
 }
 
+export interface EndpointRequest {
+  /** An https URL. `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. */
+  url: string
+  /** Default: "". */
+  description?: string | undefined
+  /** Types of events to send. Default: all except `job.started` and `job.progress`. */
+  events?: NotificationType[] | undefined
+  /** Only events of jobs of these presets, and events that concern no job. null, the default: of all jobs. */
+  presets?: string[] | null | undefined
+  /**
+   * `thin`, the default: which job, its status and its metadata. `full`: the whole job as it is at the attempt.
+   * Default: "thin".
+   */
+  payload?: 'thin' | 'full' | undefined
+}
+
+/** An endpoint with its secret, which cannot be shown again. */
+export interface NewEndpoint {
+  id: string
+  url: string
+  description: string
+  events: NotificationType[]
+  /** null: events of all jobs. */
+  presets: string[] | null
+  payload: 'thin' | 'full'
+  /** Events of a disabled endpoint are kept. */
+  state: 'enabled' | 'disabled'
+  disabled: {
+    at: string
+    /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
+    reason: 'owner' | 'gone' | 'failing'
+  } | null
+  secret: {
+    created_at: string
+    /** Replaced secrets that still sign, newest first; at most 3. */
+    previous: {
+      created_at: string
+      expires_at: string
+    }[]
+    /** The secret with which receivers verify. It is shown only here. */
+    key: string
+  }
+  health: {
+    /** Failed attempts since the last success. */
+    failures: number
+    failing_since: string | null
+    /** Nothing is sent earlier; null: no pause. */
+    paused_until: string | null
+    succeeded_at: string | null
+  }
+  created_at: string
+}
+
+export type EndpointPage = Page<Endpoint>
+
+/** Where notifications of the tenant are sent. */
+export interface Endpoint {
+  id: string
+  url: string
+  description: string
+  events: NotificationType[]
+  /** null: events of all jobs. */
+  presets: string[] | null
+  payload: 'thin' | 'full'
+  /** Events of a disabled endpoint are kept. */
+  state: 'enabled' | 'disabled'
+  disabled: {
+    at: string
+    /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
+    reason: 'owner' | 'gone' | 'failing'
+  } | null
+  secret: {
+    created_at: string
+    /** Replaced secrets that still sign, newest first; at most 3. */
+    previous: {
+      created_at: string
+      expires_at: string
+    }[]
+  }
+  health: {
+    /** Failed attempts since the last success. */
+    failures: number
+    failing_since: string | null
+    /** Nothing is sent earlier; null: no pause. */
+    paused_until: string | null
+    succeeded_at: string | null
+  }
+  created_at: string
+}
+
+export interface EndpointChange {
+  /** An https URL. `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. */
+  url?: string | undefined
+  description?: string | undefined
+  /** Replaces the list. */
+  events?: NotificationType[] | undefined
+  /** Replaces the list; null: of all jobs. */
+  presets?: string[] | null | undefined
+  payload?: 'thin' | 'full' | undefined
+}
+
+export interface EnabledEndpoint {
+  id: string
+  url: string
+  description: string
+  events: NotificationType[]
+  /** null: events of all jobs. */
+  presets: string[] | null
+  payload: 'thin' | 'full'
+  /** Events of a disabled endpoint are kept. */
+  state: 'enabled' | 'disabled'
+  disabled: {
+    at: string
+    /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
+    reason: 'owner' | 'gone' | 'failing'
+  } | null
+  secret: {
+    created_at: string
+    /** Replaced secrets that still sign, newest first; at most 3. */
+    previous: {
+      created_at: string
+      expires_at: string
+    }[]
+  }
+  health: {
+    /** Failed attempts since the last success. */
+    failures: number
+    failing_since: string | null
+    /** Nothing is sent earlier; null: no pause. */
+    paused_until: string | null
+    succeeded_at: string | null
+  }
+  created_at: string
+  /** Held notifications that are sent now. */
+  resumed: number
+}
+
+export interface ReplayRequest {
+  /** Only notifications of events of this time or later. */
+  created_after?: string | undefined
+  /** Only notifications of earlier events. */
+  created_before?: string | undefined
+}
+
+export interface Redelivered {
+  redelivered: number
+  /** true: the limit of one request was reached. Repeat it to continue. */
+  more: boolean
+}
+
+export type NotificationState = 'pending' | 'delivered' | 'failed' | 'held'
+
+export type NotificationPage = Page<Notification>
+
+/** One event for one receiver. */
+export interface Notification {
+  /** Also the `webhook-id`. */
+  id: string
+  type:
+    | 'job.started'
+    | 'job.succeeded'
+    | 'job.failed'
+    | 'job.canceled'
+    | 'batch.finished'
+    | 'credits.low'
+    | 'credits.exhausted'
+    | 'artifact.at_risk'
+    | 'endpoint.disabled'
+    | 'job.progress'
+    | 'endpoint.test'
+  /** null: the own webhook of the job or batch. */
+  endpoint: string | null
+  /** Where the own webhook is sent; null: where the endpoint says. */
+  url: string | null
+  job: string | null
+  batch: string | null
+  /**
+   * `pending`: it is sent at `next_attempt_at`. `delivered`. `failed`: it is not sent again by itself. `held`:
+   * its endpoint is disabled.
+   */
+  state: NotificationState
+  /** When the event happened. */
+  created_at: string
+  next_attempt_at: string | null
+  /** The newest 20, oldest first. */
+  attempts: DeliveryAttempt[]
+}
+
+export interface DeliveryAttempt {
+  at: string
+  /** Seconds. */
+  duration: number
+  /** HTTP status of the response; null: there was none. */
+  status: number | null
+  /**
+   * Why there was no response, such as `timeout`, `dns`, `tls`, `refused` or `forbidden_address`; else null.
+   */
+  error: string | null
+  /** The first kilobyte of the response, or the message of the error. */
+  detail: string
+  /** What the owner of the receiver can do; null: it was accepted. */
+  advice: string | null
+}
+
+export interface StreamedNotification {
+  type: 'job.started' | 'job.succeeded' | 'job.failed' | 'job.canceled' | 'batch.finished' | 'job.progress'
+  /** As a receiver gets them, signed with the default secret of the tenant. */
+  headers: {
+    'webhook-id': string
+    'webhook-timestamp': string
+    'webhook-signature': string
+  }
+  /** The exact text that was signed. */
+  body: string
+}
+
+export interface RedeliveryRequest {
+  /** Only those for this endpoint. */
+  endpoint?: string | undefined
+  /** Only notifications of events of this time or later. */
+  created_after?: string | undefined
+  /** Only notifications of earlier events. */
+  created_before?: string | undefined
+}
+
+export interface NotificationDetail {
+  /** Also the `webhook-id`. */
+  id: string
+  type:
+    | 'job.started'
+    | 'job.succeeded'
+    | 'job.failed'
+    | 'job.canceled'
+    | 'batch.finished'
+    | 'credits.low'
+    | 'credits.exhausted'
+    | 'artifact.at_risk'
+    | 'endpoint.disabled'
+    | 'job.progress'
+    | 'endpoint.test'
+  /** null: the own webhook of the job or batch. */
+  endpoint: string | null
+  /** Where the own webhook is sent; null: where the endpoint says. */
+  url: string | null
+  job: string | null
+  batch: string | null
+  /**
+   * `pending`: it is sent at `next_attempt_at`. `delivered`. `failed`: it is not sent again by itself. `held`:
+   * its endpoint is disabled.
+   */
+  state: NotificationState
+  /** When the event happened. */
+  created_at: string
+  next_attempt_at: string | null
+  /** The newest 20, oldest first. */
+  attempts: DeliveryAttempt[]
+  /** What is sent, or what an attempt would send now where it has the whole job. */
+  body: JsonObject
+}
+
 export interface TenantRequest {
   id: string
   /** Default: the id. */
@@ -1364,7 +1624,7 @@ export type ErrorCode =
    * a new link.
    */
   | 'link_expired'
-  /** 404. The path, job or file does not exist, or it belongs to another tenant. */
+  /** 404. The path or the object does not exist, or it belongs to another tenant. */
   | 'not_found'
   /** 404. `/v1/models/...` only: Replicate does not know the model. */
   | 'model_not_found'
@@ -1392,6 +1652,13 @@ export type ErrorCode =
    * already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.
    */
   | 'credits_not_countable'
+  /** 409. A tenant has at most 50 endpoints. Delete one first. */
+  | 'too_many_endpoints'
+  /**
+   * 409. Nothing is sent to an endpoint that is disabled or was deleted. Enable it first; that also sends what
+   * was kept for it.
+   */
+  | 'endpoint_disabled'
   /**
    * 409. Keys only: a key was already created with this `Idempotency-Key`, or the key was already rotated.
    * `key_id` names the resulting key. Its text is shown only once; if it was lost, rotate the key `key_id` with a

@@ -38,6 +38,12 @@ import { sessionRoutes } from '../api/routes/session.ts'
 import { tenantRoutes } from '../api/routes/tenants.ts'
 import { tokenRoutes } from '../api/routes/tokens.ts'
 import { uploadRoutes } from '../api/routes/uploads.ts'
+import { createNotificationStream } from '../api/notification-stream.ts'
+import { endpointRoutes } from '../api/routes/endpoints.ts'
+import { notificationRoutes } from '../api/routes/notifications.ts'
+import { checkWebhookUrl } from '../shared/notifications/check-webhook-url.ts'
+import { createEndpoints } from '../shared/notifications/endpoints.ts'
+import { payloadOf } from '../shared/notifications/rules/payload.ts'
 import { webhookSecretRoutes } from '../api/routes/webhook-secret.ts'
 import { createWebhookReceiver } from '../api/routes/webhooks.ts'
 import { createThrottle } from '../api/throttle.ts'
@@ -281,6 +287,29 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...artifactRoutes({ ...files, artifacts }),
       ...sessionRoutes(auth, tenantAdmin),
       ...webhookSecretRoutes(signingSecrets),
+      ...endpointRoutes({
+        store: core.endpoints,
+        notifications: core.notifications,
+        check: {
+          url: (url) => checkWebhookUrl(url, config.webhookAllow),
+          preset: (name) => catalogue.find(name) !== null,
+        },
+        endpoints: createEndpoints({
+          store: core.endpoints,
+          notifications: core.notifications,
+          now: core.tenants.now,
+        }),
+      }),
+      ...notificationRoutes({
+        store: core.notifications,
+        stream: createNotificationStream({
+          streams,
+          readBatch: (id) => core.batches.read(id),
+          secrets: signingSecrets,
+          now: core.tenants.now,
+        }),
+        bodyOf: ({ type, created_at, data }) => Promise.resolve(payloadOf(type, created_at, data)),
+      }),
       ...tokenRoutes(store, auth),
       ...logRoutes(store, logsOf),
       ...outputRoutes({ store, streams, outputs, logsOf, show, log }),

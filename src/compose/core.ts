@@ -13,6 +13,8 @@ import { createConditions, type Conditions } from '../shared/conditions/conditio
 import { createRedisConditionBoard } from '../shared/conditions/redis-condition-board.ts'
 import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
+import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
+import { createRedisNotificationStore } from '../shared/notifications/redis-notification-store.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
 import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createRedisSingleNotices } from '../shared/notifications/redis-single-notices.ts'
@@ -199,6 +201,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     timings,
     log,
   })
+  const endpoints = createRedisEndpointStore({ redis, keys })
   const sameDeployment = async (): Promise<boolean> => (await redis.hget(keys.deployment, 'id')) === deployment.id
   return {
     redis,
@@ -225,6 +228,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     lifecycle,
     uploads,
     inputs,
+    endpoints,
+    notifications: createRedisNotificationStore({ redis, keys, endpoints }),
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     delivers,

@@ -2,10 +2,13 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
+import { ulid } from 'ulid'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { OPERATIONS } from '../../src/api/description/document.ts'
 import { CLIENT_SAMPLES, samplesOf, type Sample } from '../../src/api/description/samples.ts'
 import type { Job } from '../../src/client/types.ts'
+import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
+import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
 import { findPython } from '../support/find-python.ts'
 import { finished, inPhase } from '../support/finished.ts'
 import { createOperator } from '../support/operator.ts'
@@ -19,8 +22,8 @@ import { waitFor } from '../support/wait-for.ts'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
-/** Follows the tenant until it is stopped. */
-const ENDLESS = 'watchJobs'
+/** Follow a tenant, or all, until they are stopped. */
+const ENDLESS = ['watchJobs', 'watchAllJobs', 'streamNotifications']
 const LANGUAGES = ['Shell', 'TypeScript', 'Python'] as const
 type Language = Sample['lang']
 
@@ -35,6 +38,10 @@ const BATCH = 'bat_01KGX5QA3M8K2T6W9X4Y7Z1C5D'
 const UPLOAD = 'upl_01KGX5QC7P4R8S2T6V9W3X5Y1Z'
 const ARTIFACT = 'art_01KGX5Q8Z2V7M4N6P9R3S5T8W1_1_0'
 const KEY_ID = '4fXb9QzL2mVk'
+const ENDPOINT = 'ep_01KGX5QD2R7T3V6X9Z1B4D8F5H'
+const NOTIFICATION = 'ntf_01KGX5QE5S8V2X4Z7B9D1F3H6K_01KGX5QD2R7T3V6X9Z1B4D8F5H'
+/** Nothing listens there. */
+const RECEIVER = 'http://127.0.0.1:9/hook'
 const TENANT = 'story-app'
 
 beforeAll(async () => {
@@ -47,6 +54,31 @@ beforeAll(async () => {
   const request = { preset: 'story-page', input: { prompt: 'a fox' } }
   const final = async (): Promise<Job> => finished(service, (await client.submit(request)).id)
   const upload = async (): Promise<string> => (await client.upload(new Blob([picture], { type: 'image/png' }))).id
+
+  // Before there is an endpoint: a job is deleted once its receivers are notified.
+  const deletable = await Promise.all(LANGUAGES.map(final))
+  const { redis, keys } = service
+  const endpoints = createRedisEndpointStore({ redis, keys })
+  const endpoint = async (): Promise<string> =>
+    (await operator.ask<{ id: string }>('/v1/endpoints', { body: { url: RECEIVER } })).body.id
+  const notified = async (): Promise<string> => {
+    const id = `ntf_${ulid()}_own`
+    await createRedisNotificationStore({ redis, keys, endpoints }).add({
+      id,
+      tenant: 'default',
+      type: 'job.succeeded',
+      endpoint: null,
+      url: RECEIVER,
+      destination: 'nothing',
+      shape: 'thin',
+      job: null,
+      batch: null,
+      data: {},
+      created_at: Date.now(),
+      state: 'pending',
+    })
+    return id
+  }
 
   // For what needs a job that goes on.
   const open = LANGUAGES.length
@@ -67,6 +99,9 @@ beforeAll(async () => {
     [ARTIFACT, job.artifacts[0]?.id ?? ''],
     [BATCH, canceled],
     [UPLOAD, stored],
+    [NOTIFICATION, await notified()],
+    [ENDPOINT, await endpoint()],
+    ['https://shop.example.com/genqueue', RECEIVER],
     ['the code of the link', /code=(\w+)/.exec(service.signInUrl ?? '')?.[1] ?? ''],
   ]
   const own = async (language: Language, at: number): Promise<[Language, Record<string, [string, string]>]> => [
@@ -74,8 +109,9 @@ beforeAll(async () => {
     {
       cancelJob: [JOB, jobs[at]?.id ?? ''],
       cancelBatch: [BATCH, batches[at]?.id ?? ''],
-      deleteJob: [JOB, (await final()).id],
+      deleteJob: [JOB, deletable[at]?.id ?? ''],
       deleteUpload: [UPLOAD, await upload()],
+      deleteEndpoint: [ENDPOINT, await endpoint()],
       revokeKey: [KEY_ID, (await operator.newKey(tenant)).id],
       rotateKey: [KEY_ID, (await operator.newKey(tenant)).id],
       // Creates the one of the samples, while others use one that exists.
@@ -118,7 +154,7 @@ test('every operation has a sample, and each sample an operation', () => {
 
 test('the samples for curl succeed', async () => {
   const lines = samples('Shell')
-    .filter(([id]) => id !== ENDLESS)
+    .filter(([id]) => !ENDLESS.includes(id))
     .map(([id, source]) => `${source.replace(/^curl /, 'curl -sSf ')} >/dev/null || echo ${id} >&2`)
   const { stderr } = await run('sh', ['-c', lines.join('\n')], { cwd: folder, env: settings() })
   expect(stderr).toBe('')
@@ -142,7 +178,7 @@ test('the samples in TypeScript compile and run', async () => {
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   const tsc = spawnProcess(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder])
-  const all = files.filter((file) => file !== `${ENDLESS}.ts`)
+  const all = files.filter((file) => !ENDLESS.some((id) => file === `${id}.ts`))
   const driver = `for (const file of ${JSON.stringify(all)})
     await import('./' + file).catch((error) => console.error(file, error))`
   writeFileSync(join(folder, 'all.mjs'), driver)
@@ -155,7 +191,7 @@ test('the samples in TypeScript compile and run', async () => {
 const python = await findPython()
 if (python)
   test('the samples in Python run', async () => {
-    const all = samples('Python').filter(([id]) => id !== ENDLESS)
+    const all = samples('Python').filter(([id]) => !ENDLESS.includes(id))
     const driver = `import json, sys, traceback
 for id, source in json.load(open("samples.json")):
     try:

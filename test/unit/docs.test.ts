@@ -332,7 +332,7 @@ describe('docs/openapi.yaml', () => {
   test('has the routes that the code has, and no other', () => {
     const sources = readdirSync(join(root, 'src/api/routes')).map((name) => read(join('src/api/routes', name)))
     const coded = sources.flatMap((source) =>
-      [...source.matchAll(/method: '(GET|POST|DELETE)',\s*path: '([^']+)'/g)].map(
+      [...source.matchAll(/method: '(GET|POST|PATCH|DELETE)',\s*path: '([^']+)'/g)].map(
         ([, method = '', path = '']) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`,
       ),
     )

@@ -7,6 +7,7 @@ import { creditAdminOperations, creditOperations } from './operations/credits.ts
 import { fileOperations } from './operations/files.ts'
 import { jobOperations } from './operations/jobs.ts'
 import type { Access, Answer, Operation, Operations } from './operations/operation.ts'
+import { notificationOperations } from './operations/notifications.ts'
 import { serviceOperations } from './operations/service.ts'
 import { sessionOperations, tenantOperations, webhookSecretOperations } from './operations/tenants.ts'
 import { problem } from './problem.ts'
@@ -24,6 +25,7 @@ export const OPERATIONS: Operations = {
   ...creditOperations,
   ...sessionOperations,
   ...webhookSecretOperations,
+  ...notificationOperations,
   ...tenantOperations,
   ...creditAdminOperations,
   ...serviceOperations,
@@ -42,7 +44,9 @@ const TAGS = {
   Credits:
     'Account, ledger and spending of a tenant. Amounts are whole micro-credits; one credit is 1,000,000 of them.',
   Session: 'Browser sign-in without storing a key.',
-  Webhooks: 'Signatures of notifications.',
+  Webhooks: 'The default secret, which signs own webhooks of jobs and batches.',
+  Notifications:
+    'Endpoints, to which events of the tenant are sent, and the log of what was sent. Requires the scope `webhooks`.',
   Administration: 'Tenants and their keys. Requires the scope `admin`.',
   Replicate: 'The webhook receiver that Replicate calls.',
   Operation: 'Health, metrics and this description. Only `/v1/health` requires credentials.',

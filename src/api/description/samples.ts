@@ -48,6 +48,7 @@ const OPTIONS: Record<string, string> = {
   upload: ' \\\n  -F file=@photo.png',
   watchJob: ' -N',
   watchJobs: ' -N',
+  streamNotifications: ' -N',
   followBatch: ' -N',
   sendMcpMessage: " \\\n  -H 'Accept: application/json, text/event-stream'",
   // As a page of the service does; others are refused.
@@ -58,7 +59,8 @@ const OPTIONS: Record<string, string> = {
 function curl(id: string, { method, path, access, params, body }: Operation): string {
   const target = path.replaceAll(/\{(\w+)\}/g, (_braces, name: string) => exampleOf(name, params?.shape[name]))
   const content = body?.example === undefined ? null : JSON.stringify(body.example, null, 2)
-  const needsMethod = method === 'delete' || (method === 'post' && content === null && body?.media === undefined)
+  const needsMethod =
+    method === 'delete' || method === 'patch' || (method === 'post' && content === null && body?.media === undefined)
   return [
     `curl '${ADDRESS}${target}${QUERIES[id] ?? ''}'`,
     needsMethod ? ` -X ${method.toUpperCase()}` : '',

@@ -91,7 +91,7 @@ export const session = z
   .meta({ id: 'Session', description: 'The caller.' })
 export type Session = z.output<typeof session>
 
-const signingKey = z
+export const signingKey = z
   .string()
   .regex(/^whsec_[A-Za-z0-9+/]{43}=$/)
   .meta({ examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq='] })

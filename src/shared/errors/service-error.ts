@@ -105,7 +105,7 @@ export const ERRORS = {
     status: 404,
     title: 'Not found',
     retryable: false,
-    meaning: 'The path, job or file does not exist, or it belongs to another tenant.',
+    meaning: 'The path or the object does not exist, or it belongs to another tenant.',
   },
   model_not_found: {
     status: 404,
@@ -173,6 +173,19 @@ export const ERRORS = {
     retryable: false,
     meaning:
       "The hold would raise the tenant's account beyond 2^52 micro-credits (4.5 billion credits), the limit of exact sums: lower the price or the expected quantities of the preset. On a route of credits: the account is already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.",
+  },
+  too_many_endpoints: {
+    status: 409,
+    title: 'There are too many endpoints',
+    retryable: false,
+    meaning: 'A tenant has at most 50 endpoints. Delete one first.',
+  },
+  endpoint_disabled: {
+    status: 409,
+    title: 'The endpoint is disabled',
+    retryable: false,
+    meaning:
+      'Nothing is sent to an endpoint that is disabled or was deleted. Enable it first; that also sends what was kept for it.',
   },
   key_already_made: {
     status: 409,

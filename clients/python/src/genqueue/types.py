@@ -122,6 +122,8 @@ ErrorCode = Union[Literal[
     "tenant_exists",
     "balance_too_low",
     "credits_not_countable",
+    "too_many_endpoints",
+    "endpoint_disabled",
     "key_already_made",
     "key_not_active",
     "body_too_large",

@@ -5,7 +5,7 @@ export type Access = 'open' | 'link' | 'key'
 
 /** An operation of the API, from which the document is made. */
 export interface Operation {
-  method: 'get' | 'post' | 'delete'
+  method: 'get' | 'post' | 'patch' | 'delete'
   /** With parameters in braces, such as `/v1/jobs/{id}`. */
   path: string
   tag: string

@@ -9,6 +9,13 @@ export const jobData = ({ id, status, rev, batch, metadata, error }: JobRecord):
   job: { id, status, rev, batch, metadata, error: error && { ...error } },
 })
 
-/** The exact text that is signed and sent. `at`: when the event happened, ms. */
+/** `at`: when the event happened, ms. */
+export const payloadOf = (type: EventType | typeof TEST_TYPE, at: number, data: JsonObject): JsonObject => ({
+  type,
+  timestamp: new Date(at).toISOString(),
+  data,
+})
+
+/** The exact text that is signed and sent. */
 export const payloadText = (type: EventType | typeof TEST_TYPE, at: number, data: JsonObject): string =>
-  JSON.stringify({ type, timestamp: new Date(at).toISOString(), data })
+  JSON.stringify(payloadOf(type, at, data))

@@ -18,5 +18,20 @@ export type SigningSecrets = z.output<typeof signingSecretsSchema>
 
 export const makeSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`
 
+/** Replaces the current secret, which signs too for `graceMs`; earlier ones end at the latest with it. */
+export function withSecret(
+  { current, previous }: SigningSecrets,
+  made: SigningSecrets['current'],
+  graceMs: number,
+): SigningSecrets {
+  const ends = made.created_at + graceMs
+  const replaced = [
+    { ...current, expires_at: ends },
+    ...previous.map((secret) => ({ ...secret, expires_at: Math.min(secret.expires_at, ends) })),
+  ]
+  const valid = replaced.filter(({ expires_at }) => expires_at > made.created_at)
+  return { current: made, previous: valid.slice(0, MOST_PREVIOUS) }
+}
+
 /** Replaced secrets that may be valid at once; of more, the oldest becomes invalid. */
 export const MOST_PREVIOUS = 3

@@ -1,0 +1,96 @@
+import { ulid } from 'ulid'
+import { ServiceError } from '../errors/service-error.ts'
+import { makeSecret, withSecret } from '../tenants/rules/signing-secret.ts'
+import type { EndpointStore, NotificationStore } from './ports.ts'
+import { MOST_ENDPOINTS, type Endpoint } from './rules/endpoint.ts'
+import type { EndpointChange, NewEndpoint } from './rules/endpoint-requests.ts'
+
+export interface EndpointsOptions {
+  store: EndpointStore
+  notifications: Pick<NotificationStore, 'resume' | 'hold' | 'abandon'>
+  /** ms, the clock of Redis */
+  now: () => Promise<number>
+}
+
+/**
+ * The endpoints of tenants, as their owners manage them. A change of the endpoint is written first and what it means for its
+ * notifications follows, so each of these can be repeated after a crash between the two.
+ */
+export function createEndpoints({ store, notifications, now }: EndpointsOptions) {
+  const absent = (): ServiceError => new ServiceError('not_found', 'The endpoint does not exist.')
+
+  async function changed(tenant: string, id: string, change: (was: Endpoint) => Endpoint): Promise<Endpoint> {
+    const endpoint = await store.change(tenant, id, change)
+    if (endpoint === null) throw absent()
+    return endpoint
+  }
+
+  return {
+    /** Throws `too_many_endpoints`. */
+    async create(tenant: string, request: NewEndpoint): Promise<Endpoint> {
+      const at = await now()
+      const { url, ...rest } = request
+      const endpoint: Endpoint = {
+        v: 1,
+        id: `ep_${ulid(at)}`,
+        tenant,
+        kind: 'webhook',
+        to: url,
+        ...rest,
+        secrets: { current: { key: makeSecret(), created_at: at }, previous: [] },
+        confirmed_at: null,
+        created_at: at,
+        disabled: null,
+      }
+      if (!(await store.create(endpoint, MOST_ENDPOINTS)))
+        throw new ServiceError('too_many_endpoints', `The tenant has ${MOST_ENDPOINTS} endpoints, which is the limit.`)
+      return endpoint
+    },
+
+    change(tenant: string, id: string, to: EndpointChange): Promise<Endpoint> {
+      const { url, description, events, presets, payload } = to
+      return changed(tenant, id, (was) => ({
+        ...was,
+        to: url ?? was.to,
+        description: description ?? was.description,
+        events: events ?? was.events,
+        presets: presets === undefined ? was.presets : presets,
+        payload: payload ?? was.payload,
+      }))
+    },
+
+    /** Replaces the secret; the replaced one signs too for `graceMs`. */
+    async rotate(tenant: string, id: string, graceMs: number): Promise<Endpoint> {
+      const made = { key: makeSecret(), created_at: await now() }
+      return changed(tenant, id, (was) => ({
+        ...was,
+        secrets: was.secrets === null ? null : withSecret(was.secrets, made, graceMs),
+      }))
+    },
+
+    /** Sends what was held for it. */
+    async enable(tenant: string, id: string): Promise<{ endpoint: Endpoint; resumed: number }> {
+      const endpoint = await changed(tenant, id, (was) => ({ ...was, disabled: null }))
+      return { endpoint, resumed: await notifications.resume(tenant, id) }
+    },
+
+    /** Keeps its events until it is enabled. */
+    async disable(tenant: string, id: string): Promise<Endpoint> {
+      const at = await now()
+      const endpoint = await changed(tenant, id, (was) => ({
+        ...was,
+        disabled: was.disabled ?? { at, reason: 'owner' as const },
+      }))
+      await notifications.hold(tenant, id)
+      return endpoint
+    },
+
+    /** What it still waits for has failed. */
+    async remove(tenant: string, id: string): Promise<void> {
+      if (!(await store.remove(tenant, id))) throw absent()
+      await notifications.abandon(tenant, id)
+    },
+  }
+}
+
+export type Endpoints = ReturnType<typeof createEndpoints>
