@@ -101,8 +101,8 @@ const probeGroup = (options: ProbeWebhooksOptions): CheckGroup => ({
 const accountSecret = (upstream: Pick<PredictionPort, 'webhookSecret'>, configured: string | null) => () =>
   upstream.webhookSecret(SECRET_MS).catch(() => configured)
 
-/** An adapter that remembers the last outcome, by which the doctor sees status and clock of Replicate. */
-function observedUpstream(replicate: ServiceOptions['replicate'], scope: Scope) {
+/** An adapter for `account` only, whose last outcome shows status and clock of Replicate. */
+function observedAccount(replicate: ServiceOptions['replicate'], scope: Scope) {
   let seen: Seen | null = null
   const upstream = createReplicateAdapter({
     ...replicate,
@@ -116,7 +116,6 @@ function observedUpstream(replicate: ServiceOptions['replicate'], scope: Scope) 
     account: upstream.account,
     seen: (): Seen | null => seen,
     ahead: (): number | null => (seen?.kind === 'answered' && seen.date !== null ? Date.now() - seen.date : null),
-    upstream,
   }
 }
 
@@ -175,7 +174,7 @@ export function buildApiDoctor(
 ): Doctor {
   const { redis, keys, store, timings, conditions, queues, generation, sameDeployment, publicUrl } = core
   const { config, replicate, simulator } = options
-  const observed = observedUpstream(replicate, scope)
+  const observed = observedAccount(replicate, scope)
   const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
   const account = accountOf(observed, () => reads.take(AbortSignal.timeout(timings.readTimeout)))
   const presence = createRedisPresence(redis, keys.presence, generation)
@@ -277,10 +276,13 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
   const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
   const baseUrl =
     token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
-  const observed = observedUpstream({ token: token ?? SIMULATOR_TOKEN, baseUrl }, scope)
+  const replicate = { token: token ?? SIMULATOR_TOKEN, baseUrl }
+  const observed = observedAccount(replicate, scope)
+  const upstream = createReplicateAdapter({ ...replicate, ...DEFAULT_TIMINGS })
+  scope.defer('upstream', upstream.close)
   const secrets = createWebhookSecrets({
     configured: config.replicate.webhookSecret,
-    fetch: (ms) => observed.upstream.webhookSecret(ms),
+    fetch: upstream.webhookSecret,
   })
   const found = await findRedis(config, keys, log, scope)
   const take = found.kind === 'found' ? budgetTake(found.redis, keys, config) : (): Promise<void> => Promise.resolve()
@@ -289,7 +291,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
     accountChecks({ account, seen: observed.seen, pause, token, baseUrl })
   const always = [
     secretCheck(secrets, config.replicate.webhookSecret !== null),
-    await presetGroup(config, observed.upstream, take, log, scope),
+    await presetGroup(config, upstream, take, log, scope),
   ]
   const storage = await buildStorage(config, scope)
   const reserve = createDiskReserve(config.dataDir, config.diskReserve)
@@ -351,7 +353,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
             tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
             publicUrl,
             isUpstreamLocal: isLocal(baseUrl),
-            secret: accountSecret(observed.upstream, config.replicate.webhookSecret),
+            secret: accountSecret(upstream, config.replicate.webhookSecret),
             generation: generation.known,
           }),
         ],

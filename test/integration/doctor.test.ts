@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { createServer as createTlsServer } from 'node:https'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -42,7 +42,11 @@ beforeAll(async () => {
   })
   outside.leadTo(service.url)
   signer = await signerOf(service)
+  // One preset: each comparison with a model costs.
+  const presets = tempDir()
+  copyFileSync(join(import.meta.dirname, '../../presets/story-page.yaml'), join(presets, 'story-page.yaml'))
   settings = {
+    PRESETS_DIR: presets,
     REDIS_URL: testRedisUrl(),
     KEY_PREFIX,
     DATA_DIR: tempDir(),

@@ -41,7 +41,8 @@ const none = (code: string): ProbeReply => ({ kind: 'none', code, message: `it w
 
 describe('a reply to a probe', () => {
   test('never shows the token of the URL', () => {
-    for (const reply of [arrived, none('ENOTFOUND'), { ...arrived, status: 404, arrival: null }])
+    const moved = { ...arrived, status: 308, arrival: null, location: `${sent.url}#part` }
+    for (const reply of [arrived, none('ENOTFOUND'), { ...moved, status: 404, location: null }, moved])
       expect(JSON.stringify([judgeProbe(sent, reply), judgeLargeProbe(sent, reply)])).not.toContain('secret')
   })
 

@@ -136,7 +136,7 @@ function foreign(sent: SentProbe, answer: Answered): [string, string] {
   if (status === 401 && own === 'invalid_signature')
     return [
       `401: a genqueue listens at ${host}, but does not know the token of this deployment.`,
-      'The proxy drops the query string, or leads to another deployment: pass the URL on unchanged, and use the same REDIS_URL and KEY_PREFIX for api and workers.',
+      'The proxy drops the query string, or leads to another deployment: pass the URL on unchanged, and use the same REDIS_URL and KEY_PREFIX for api and workers. An api of an older release knows no probes.',
     ]
   if (status === 401 || status === 403)
     return [
@@ -167,7 +167,7 @@ function foreign(sent: SentProbe, answer: Answered): [string, string] {
     ]
   return [
     `${status}${who}: something else than genqueue responds at ${host}.`,
-    'Check that PUBLIC_URL is the address of this service, that the proxy leads to its api, and that no page stands between, such as the warning page of a free tunnel. An api of an older release does not know probes either.',
+    'Check that PUBLIC_URL is the address of this service, that the proxy leads to its api, and that no page stands between, such as the warning page of a free tunnel.',
   ]
 }
 
@@ -229,7 +229,8 @@ function detailsOf(sent: SentProbe, reply: ProbeReply): Details {
     ...base,
     status,
     ...(server === '' ? {} : { server }),
-    ...(location === null ? {} : { location }),
+    // Its query has the token of the probe.
+    ...(location === null ? {} : { location: location.replace(/[?#].*$/s, '') }),
     ...(arrival === null
       ? {}
       : {
