@@ -20,6 +20,7 @@ interface TargetOptions extends ConnectionOptions {
   modelVersion?: string
   deployment?: string
   metadata?: string[]
+  webhook?: string
   idempotencyKey?: string
   save?: string
 }
@@ -47,6 +48,8 @@ function share(text: string): number {
   return value
 }
 
+const webhookOf = (url: string | undefined): { url: string } | undefined => (url === undefined ? undefined : { url })
+
 export const outcome = ({ status }: Pick<Job | Batch, 'status'>): number =>
   status === 'succeeded' ? EXIT.ok : EXIT.failed
 
@@ -57,6 +60,7 @@ const withTarget = (command: Command): Command =>
     .option('--model-version <version>', 'use this version: 64 hex digits, or owner/name:<64 hex digits>')
     .option('--deployment <owner/name>', 'use this deployment')
     .option('--metadata <field=value>', 'metadata to store with the job; repeatable', collect)
+    .option('--webhook <url>', 'send a signed webhook at the end; the webhook secret of the tenant signs it')
     .option('--idempotency-key <key>', 'a repeated key returns the first submission')
     .option('--save <folder>', 'save the files into this folder')
 
@@ -87,11 +91,12 @@ export function addSubmit(program: Command, finish: Finish): void {
 }
 
 async function submit(options: SubmitCommandOptions): Promise<number> {
-  const { inputFile, input, metadata, user, timeout, startWithin, wait, save, json = false } = options
+  const { inputFile, input, metadata, webhook, user, timeout, startWithin, wait, save, json = false } = options
   const request = {
     ...targetOf(options),
     input: { ...(inputFile === undefined ? {} : await readObject(inputFile)), ...(await readInput(input)) },
     metadata: readPairs('metadata', metadata),
+    webhook: webhookOf(webhook),
     user,
     timeout,
     start_within: startWithin,
@@ -142,7 +147,7 @@ export function addBatch(program: Command, finish: Finish): void {
 }
 
 async function batch(file: string, options: BatchCommandOptions): Promise<number> {
-  const { metadata, sequential, stopOnFailureRate, maxSpend, save, wait, json = false } = options
+  const { metadata, webhook, sequential, stopOnFailureRate, maxSpend, save, wait, json = false } = options
   const items = await readItems(file)
   const client = await connect(options)
   const made = await client.batch(
@@ -153,6 +158,7 @@ async function batch(file: string, options: BatchCommandOptions): Promise<number
       stop_on_failure_rate: stopOnFailureRate,
       max_spend: maxSpend,
       metadata: readPairs('metadata', metadata),
+      webhook: webhookOf(webhook),
     },
     submissionOf(options),
   )

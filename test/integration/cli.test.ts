@@ -150,9 +150,12 @@ describe('a batch', () => {
     const folder = tempDir()
     writeFileSync(join(folder, 'items.jsonl'), `${JSON.stringify(THOUGHT)}\n${JSON.stringify(THOUGHT)}\n`)
     await neverEnding(1)
-    const made = await run(['batch', 'items.jsonl', '--no-wait', '--sequential', '--json'], folder)
-    const { id, sequential } = document<Batch>(made)
-    expect(sequential).toBe(true)
+    const made = await run(
+      ['batch', 'items.jsonl', '--no-wait', '--sequential', '--webhook', 'https://example.invalid/', '--json'],
+      folder,
+    )
+    const { id, sequential, webhook } = document<Batch>(made)
+    expect({ sequential, webhook }).toMatchObject({ sequential: true, webhook: { url: 'https://example.invalid/' } })
     // The fault is used up; else it would hit a job of another test.
     await waitFor('its first prediction', async () => (await service.client.getBatch(id)).counts.queued < 2)
     const watching = runAlone(['watch', id, '--json'])
@@ -203,6 +206,8 @@ describe('a job that is there', () => {
     const about = ['--metadata', 'page=7', '--user', 'ada']
     const made = await run([
       'submit',
+      '--webhook',
+      'https://example.invalid/',
       '--preset',
       'story-page',
       '--input',
@@ -216,7 +221,7 @@ describe('a job that is there', () => {
       /^ID +CREATED +STATUS +CREDITS +JOB\njob_\w+ +[\d: -]+Z +succeeded +0\.003 +a fox on an island\n$/,
     )
     const [job] = lines<Job>(await run(['list', ...about, '--json']))
-    expect(job).toMatchObject({ user: 'ada', metadata: { page: 7 } })
+    expect(job).toMatchObject({ user: 'ada', metadata: { page: 7 }, webhook: { url: 'https://example.invalid/' } })
     const prediction = ['--prediction-id', job?.prediction_id ?? '']
     expect(lines<Job>(await run(['list', ...prediction, '--json'])).map(({ id }) => id)).toEqual([job?.id])
     expect((await run(['list', '--metadata', 'page="7"', '--user', 'bob'])).stdout).toBe(
