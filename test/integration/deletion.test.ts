@@ -155,6 +155,20 @@ describe('is refused', () => {
     await expectWhole()
   })
 
+  test('until its receivers are known, and not while a notification carries it', async () => {
+    const { id } = await service.client.submit(picture('notified'))
+    await finished(service, id)
+    const outbox = service.keys.outbox(id)
+    const notice = { v: 1, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
+    await service.redis.hset(outbox, `notice:${notice.id}`, JSON.stringify(notice))
+    expect(await remove(id)).toEqual({ status: 409, code: 'not_deletable' })
+    await service.redis.hdel(outbox, `notice:${notice.id}`)
+    await service.redis.hset(outbox, 'carry:ntf_1', JSON.stringify({ v: 1, kind: 'carry', notification: 'ntf_1' }))
+    expect((await remove(id)).status).toBe(204)
+    expect(await service.redis.exists(outbox)).toBe(0)
+    await expectWhole()
+  })
+
   test('of what does not exist, is of another tenant, or without the right to write', async () => {
     const { id } = await service.client.submit(picture('mine'))
     await finished(service, id)

@@ -71,6 +71,10 @@ describe('an acceptance', () => {
           holds: expected.map(({ id, estimate }) => ({ job: id, amount: estimate })),
         }
         expect(holds).toEqual(expected.length === 0 ? [] : [hold])
+        // The holds may take the balance below its threshold.
+        const low = { kind: 'owed_when_low', notice: { v: 1, id: NOTICE, type: 'credits.low' }, due: { in: RING } }
+        const owed = accept([first, ...others]).filter(({ kind }) => kind === 'owed_when_low')
+        expect(owed).toEqual(expected.length === 0 ? [] : [low])
       }),
     )
   })
