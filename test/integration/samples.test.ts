@@ -83,8 +83,10 @@ beforeAll(async () => {
   // For what needs a job that goes on.
   const open = LANGUAGES.length
   await service.simulator.faults({ predictions: { starting_forever: { next: 2 * open + 1 } } })
-  const jobs = await Promise.all(LANGUAGES.map(() => client.submit(request)))
-  const batches = await Promise.all([...LANGUAGES, 'canceled'].map(() => client.batch({ items: [request] })))
+  // Longer than the tests take, however slow the machine is.
+  const lasting = { model: 'black-forest-labs/flux-schnell', input: { prompt: 'a fox' }, timeout: 1_800 }
+  const jobs = await Promise.all(LANGUAGES.map(() => client.submit(lasting)))
+  const batches = await Promise.all([...LANGUAGES, 'canceled'].map(() => client.batch({ items: [lasting] })))
   for (const { id } of jobs) await inPhase(service, id, 'created')
   for (const { id } of batches)
     await waitFor(`${id} to start`, async () => (await client.getBatch(id)).counts.starting === 1)

@@ -89,14 +89,14 @@ export function findingsOf(health: Health, readiness: Readiness): Finding[] {
   say(
     webhooks.expected && webhooks.silent,
     'No webhooks arrive.',
-    'Runs are completed by polling, so they finish later. Check PUBLIC_URL and the proxy in front of it.',
+    'Runs are completed by polling, so they finish later. The doctor below says why.',
   )
   const completions = Object.values(finished_by).reduce((sum, count) => sum + count, 0)
   const polled = (finished_by['poll'] ?? 0) + (finished_by['list'] ?? 0)
   say(
     webhooks.expected && !webhooks.silent && completions >= ENOUGH && polled / completions > 0.5,
     'Polling detects more completions than webhooks do.',
-    'Webhooks are being lost. Check the proxy in front of PUBLIC_URL.',
+    'Webhooks are being lost. The doctor below tries the way that they take.',
   )
   say(
     (webhooks.latency?.p90 ?? 0) > LATE_S,
