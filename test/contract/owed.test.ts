@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import * as fc from 'fast-check'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runAudit } from '../../src/shared/audit/audit.ts'
@@ -112,6 +113,7 @@ describe('a job', () => {
     const [row = ''] = await redis.hkeys(scene.keys.outbox(id))
     const carry = { v: 1, kind: 'carry', notification: 'ntf_1' }
     await redis.hset(scene.keys.outbox(id), 'carry:ntf_1', JSON.stringify(carry))
+    await redis.hset(scene.keys.notification('ntf_1'), 'state', 'pending')
     for (const key of [row, null]) {
       const { now, state } = await scene.real.load(id)
       if (!state) throw new Error('no state')
@@ -125,6 +127,8 @@ describe('a job', () => {
         await redis.zrem(scene.keys.due, `effect:${id}:${key}`)
       }
     }
+    await redis.hset(scene.keys.notification('ntf_1'), 'state', 'delivered')
+    expect(await scene.findings([id], [])).toEqual([expect.stringMatching(/^effect_fits .* delivered$/)])
   })
 })
 
@@ -235,6 +239,73 @@ describe('credits', () => {
       expect(await ofTenant(tenant)).toEqual([])
     }
   })
+})
+
+test('low credits are owed once for each crossing that the ledger shows, though replies are lost', async () => {
+  const THRESHOLD = 250
+  let isLost = false
+  /** The reply of the first try is lost, and the command is sent again. */
+  const twice = async <T>(send: () => Promise<T>): Promise<T> => {
+    if (isLost) await send()
+    return send()
+  }
+  const lossy = moneyScene(redis, {
+    store: (store) => ({
+      ...store,
+      create: (...args) => twice(() => store.create(...args)),
+      commit: (...args) => twice(() => store.commit(...args)),
+    }),
+  })
+  await openGate(lossy.generation, lossy.real)
+  const bySecond = { per_predict_second: 100, expect: { predict_seconds: 1 } }
+  const step = fc.record({
+    act: fc.constantFrom('accept', 'accept', 'succeed', 'cancel', 'grant', 'adjust'),
+    amount: fc.integer({ min: 1, max: 3 }),
+    isLost: fc.boolean(),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 25 }), async (steps) => {
+      const tenant = newTenant()
+      await redis.hset(lossy.keys.subscribed(tenant), 'credits.low', '1')
+      await lossy.credits.setLowBalance(tenant, THRESHOLD)
+      await lossy.grant(tenant, 400)
+      const running: string[] = []
+      for (const { act, amount, ...how } of steps) {
+        isLost = how.isLost
+        const [oldest] = running
+        if (act === 'grant') await lossy.grant(tenant, 100 * amount)
+        if (act === 'adjust') {
+          const entry = { kind: 'adjustment' as const, amount: -40 * amount, reason: 'x' }
+          await lossy.credits.enter(tenant, entry, { request: randomUUID(), body: 'x' })
+        }
+        if (act === 'accept') {
+          const job = newJob(tenant, bySecond)
+          const result = await lossy.lifecycle.accept(job, lossy.lifecycle.newJobId(), null)
+          if (result.kind === 'accepted') running.push(result.job.id)
+        }
+        if ((act === 'cancel' || act === 'succeed') && oldest !== undefined) {
+          running.shift()
+          if (act === 'cancel') await lossy.lifecycle.apply(oldest, { type: 'cancel' }, 'api')
+          else {
+            await lossy.begin(oldest)
+            await lossy.end(oldest, 'succeeded', { metrics: { predict_time: amount } })
+          }
+        }
+      }
+      isLost = false
+      let [isLow, crossings] = [false, 0]
+      const { entries } = await lossy.credits.ledger(tenant, { limit: 1000 })
+      for (const { kind, amount, after } of entries.toReversed()) {
+        const wasLow = isLow
+        if (!wasLow && after.balance < THRESHOLD) [isLow, crossings] = [true, crossings + 1]
+        const lifts = (kind === 'grant' || kind === 'adjustment') && amount > 0
+        if (wasLow && lifts && after.balance >= THRESHOLD) isLow = false
+      }
+      const owed = await typesIn(lossy.keys.notices(tenant))
+      expect(owed).toEqual(Array.from({ length: crossings }, () => 'credits.low'))
+    }),
+    { numRuns: 30 },
+  )
 })
 
 describe('a warning', () => {

@@ -43,7 +43,7 @@ function loadedFrom(state: JobState): LoadedJob {
   const members = [
     ...(isFinal(job.phase) ? [] : [`job:${job.id}`]),
     ...attempts.filter((one) => one.state !== 'closed').map(({ n }) => `attempt:${job.id}:${n}`),
-    ...effects.map((effect) => `effect:${job.id}:${effectKey(effect)}`),
+    ...effects.flatMap((effect) => (effect.kind === 'carry' ? [] : `effect:${job.id}:${effectKey(effect)}`)),
   ]
   return {
     now: LATER,
@@ -67,6 +67,7 @@ function loadedFrom(state: JobState): LoadedJob {
     counted: amountOf(job.artifacts),
     hasLogs: false,
     hasInput: job.input_bytes !== null,
+    carried: new Map(),
   }
 }
 
@@ -179,6 +180,24 @@ describe('attempts', () => {
 })
 
 describe('the outbox', () => {
+  const carry: Effect = { v: 1, kind: 'carry', notification: 'ntf_1' }
+  const carrying = (state: string | null): LoadedJob => ({
+    ...loadedFrom({ ...soundState('succeeded'), effects: [carry] }),
+    carried: new Map([['ntf_1', state]]),
+  })
+  test.each(['pending', 'held'])('may carry a notification that is %s', (state) => {
+    expect(check(carrying(state))).toEqual([])
+  })
+  test.each(['delivered', 'failed', null])('must not carry one that is %s', (state) => {
+    expect(check(carrying(state))).toEqual([`effect_fits ${JOB}:carry:ntf_1`])
+  })
+  test('has a due time for each notice', () => {
+    const notice: Effect = { v: 1, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
+    const loaded = loadedFrom({ ...soundState('succeeded'), effects: [notice] })
+    expect(check(loaded)).toEqual([])
+    expect(check({ ...loaded, due: new Map() })).toEqual([`due ${JOB}:notice:${notice.id}`])
+  })
+
   const store = soundState('storing').effects
   const cancel = (attempt: number): Effect => ({ v: 1, kind: 'cancel', attempt, prediction_id: OWN, requested_at: NOW })
   const cases: [string, LoadedJob, string[]][] = [

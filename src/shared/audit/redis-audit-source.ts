@@ -135,8 +135,11 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     for (const id of ids) all.zscore(keys.unknown(job.account), id)
     for (const id of ids) all.zscore(keys.storing, id)
     for (const id of owned) all.get(keys.prediction(job.account, id))
+    const carried = effects.flatMap((effect) => (effect.kind === 'carry' ? effect.notification : []))
+    for (const id of carried) all.hget(keys.notification(id), 'state')
     const members = labelMembers(job)
     for (const member of members) all.zscore(keys.tenantLabels(job.tenant), member)
+    all.hkeys(keys.outbox(job.id))
     const replies = await run(all)
     const take = <T>(schema: z.ZodType<T>): T => schema.parse(replies.shift(), ZOD_ERRORS)
     const scores = <K>(names: readonly K[]): Map<K, number> =>
@@ -178,9 +181,17 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       unknown: scores(numbers),
       storing: scores(numbers),
       owners: new Map(owned.map((id) => [id, take(text)])),
+      carried: new Map(carried.map((id) => [id, take(text)])),
       labels: [...scores(members).keys()],
     }
-    return { isDraft: batchState === 'draft', loaded }
+    const rows = take(z.array(z.string()))
+    // Rows that do not belong to the revision may have been removed since it was read: notices, and what notifications carry.
+    const isLeft = (row: string): boolean => !outbox.includes(row) || rows.includes(row)
+    const left = { ...state, effects: effects.filter((effect) => isLeft(effectKey(effect))) }
+    return {
+      isDraft: batchState === 'draft',
+      loaded: { ...loaded, state: left, outbox: outbox.filter(isLeft) },
+    }
   }
 
   async function loadBatch(id: string): Promise<FoundBatch> {

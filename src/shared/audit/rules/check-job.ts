@@ -60,6 +60,8 @@ export interface LoadedJob {
   hasLogs: boolean
   /** Whether its input is kept beside its record. */
   hasInput: boolean
+  /** The state of each notification that is sent with the job; null: it does not exist. */
+  carried: Map<string, string | null>
 }
 
 export interface CheckOptions {
@@ -112,7 +114,7 @@ export function checkJob(loaded: LoadedJob, options: CheckOptions): Problem[] {
     ...checkLogs(loaded, options, say),
     ...checkInput(loaded, options, say),
     ...checkAttempts(loaded.state, say),
-    ...checkEffects(loaded, say),
+    ...checkEffects(loaded, options, say),
     ...checkIndexes(loaded, options, say),
     ...checkDue(loaded, options, say),
     ...checkAttemptSets(loaded, options, say),
@@ -219,7 +221,7 @@ function inconsistency({ claim, state, prediction_id, outcome, closed_at }: Atte
   return null
 }
 
-function checkEffects({ state, outbox }: LoadedJob, say: Say): Problem[] {
+function checkEffects({ state, outbox, carried }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
   const { job, effects } = state
   const problems: Problem[] = []
   for (const effect of effects) {
@@ -228,6 +230,15 @@ function checkEffects({ state, outbox }: LoadedJob, say: Say): Problem[] {
     if (!outbox.includes(key)) problems.push(say('effect_fits', id, 'stored under another name'))
     if ('attempt' in effect && !attemptOf(state, effect.attempt))
       problems.push(say('effect_fits', id, 'the attempt does not exist'))
+    if (effect.kind === 'carry') {
+      const is = carried.get(effect.notification) ?? null
+      if (is !== 'pending' && is !== 'held')
+        problems.push(
+          say('effect_fits', id, `kept for a notification that is ${is ?? 'gone'}`, [
+            ['hdel', keys.outbox(job.id), key],
+          ]),
+        )
+    }
     if (effect.kind === 'store' && (job.phase !== 'storing' || effect.attempt !== job.attempt))
       problems.push(say('effect_fits', id, `the job is ${job.phase}, attempt ${job.attempt}`))
   }
