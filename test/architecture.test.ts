@@ -140,7 +140,7 @@ describe('imports go down only', () => {
   })
 
   test('the command line imports the client, and the composition for what must work without the api', () => {
-    const composed = ['src/compose/operators.ts', 'src/compose/doctor.ts']
+    const composed = ['src/compose/operators.ts', 'src/compose/open-doctor.ts', 'src/compose/doctor.ts']
     const allowed = from('src/cli/', 'src/client/', 'src/mcp/', ...composed, 'src/start.ts', 'src/shared/')
     expect(offences(below('cli'), allowed)).toEqual([])
   })

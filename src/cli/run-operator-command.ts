@@ -1,4 +1,5 @@
-import { openDoctor, type Doctor } from '../compose/doctor.ts'
+import { openDoctor } from '../compose/open-doctor.ts'
+import type { Doctor } from '../compose/doctor.ts'
 import { openForOperators, type OperatorTools } from '../compose/operators.ts'
 import { ConfigError, loadConfig, type Config } from '../shared/settings/config.ts'
 import { messageOf } from '../shared/values/error-text.ts'

@@ -22,7 +22,7 @@ import { startWorkers, type RunningWorkers } from '../workers/start-workers.ts'
 import { createStoreOutputs } from '../workers/store-outputs.ts'
 import { createSubmitJob } from '../workers/submit-job.ts'
 import { createSweep } from '../workers/sweep.ts'
-import { buildWorkerDoctor } from './doctor.ts'
+import { buildWorkerDoctor } from './doctor-worker.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 
 /**
- * Checks of `genqueue doctor` by name, in the order of the report, each with its subject. To add one, add a row here and a
- * check of this name in `src/compose/doctor.ts`; docs/troubleshooting.md explains every name.
+ * Checks of `genqueue doctor` by name, in the order of the report, each with its subject. To add one, add a row here, the
+ * check in `src/compose/doctor-checks.ts`, and its use: in `doctor.ts` (api) and `open-doctor.ts` (command line), or in
+ * `doctor-worker.ts` if a worker makes it. docs/troubleshooting.md explains every name.
  */
 export const CHECKS = {
   redis: 'Redis',
