@@ -264,11 +264,13 @@ describe('an adapter', () => {
     const technology = /^(?:express|bullmq|ioredis|replicate|undici)$/
     /** Redis itself, and the stream of events, which is read and written in Redis only. */
     const inDomain = (file: string): boolean => below('shared')(file) && !/^src\/shared\/(?:redis|events)\//.test(file)
-    /** Fetches outputs for whichever store there is. */
-    const fetcher = 'src/shared/artifacts/output-fetcher.ts'
+    /** Fetch outputs for whichever store there is, and send webhooks. */
+    const http = ['artifacts/checked-connect', 'artifacts/output-fetcher', 'notifications/http-transport'].map(
+      (name) => `src/shared/${name}.ts`,
+    )
     expect(
       offences(
-        (file) => inDomain(file) && !isAdapter(file) && file !== fetcher,
+        (file) => inDomain(file) && !isAdapter(file) && !http.includes(file),
         ({ target }) => !technology.test(target),
       ),
     ).toEqual([])

@@ -120,6 +120,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     queueCounts: queueCounts(queues),
     account: ACCOUNT,
     conditions,
+    notifications: core.notifications,
     driftedPresets: catalogue.drifted,
   })
   const reader = consumerConnection(options.redisUrl, 'events', log)

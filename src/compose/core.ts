@@ -13,8 +13,6 @@ import { createConditions, type Conditions } from '../shared/conditions/conditio
 import { createRedisConditionBoard } from '../shared/conditions/redis-condition-board.ts'
 import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
-import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
-import { createRedisNotificationStore } from '../shared/notifications/redis-notification-store.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
 import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createRedisSingleNotices } from '../shared/notifications/redis-single-notices.ts'
@@ -34,6 +32,9 @@ import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Rate } from '../shared/limits/rules/budget.ts'
 import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
+import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
+import { createRedisNoticeStore } from '../shared/notifications/redis-notice-store.ts'
+import { createRedisNotificationStore } from '../shared/notifications/redis-notification-store.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import type { Deployment } from '../shared/redis/deployment.ts'
@@ -229,7 +230,9 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     uploads,
     inputs,
     endpoints,
+    notices: createRedisNoticeStore({ redis, keys, timings }),
     notifications: createRedisNotificationStore({ redis, keys, endpoints }),
+    batchStore,
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     delivers,

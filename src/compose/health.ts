@@ -65,6 +65,7 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
     queueCounts: queueCounts(core.queues),
     account: ACCOUNT,
     conditions: core.conditions,
+    notifications: core.notifications,
   })
   const app = createApp({
     routes: healthRoutes({

@@ -16,6 +16,8 @@ const REDIS_CHECK_MS = 10_000
 const BUCKET_PACE = { calm: 60_000, first: 15_000, longest: 60_000 }
 /** Number of missed heartbeats (`workerBeat`) after which no worker counts as running. */
 const BEATS = 10
+/** Notifications that could have been sent for this long are late, ms. */
+const NOTIFICATIONS_LATE_MS = 60_000
 /** Margin above `timings.clockSkew`, ms, because the `Date` of a response has whole seconds, and the response took time. */
 const CLOCK_MARGIN_MS = 2_000
 
@@ -67,16 +69,18 @@ function pauseLook({ store, conditions }: Core): Look {
 }
 
 const troubleLook =
-  ({ store, webhooks }: Core): Look =>
+  ({ store, webhooks, notifications }: Core): Look =>
   async () => {
-    const [failingFor, atRisk, isSilent] = await Promise.all([
+    const [failingFor, atRisk, isSilent, lateBy] = await Promise.all([
       store.storageFailingFor(),
       store.artifactsAtRisk(AT_RISK_MS),
       store.webhooksSilent(ACCOUNT),
+      notifications.lateBy(),
     ])
     return {
       copies_failing: failingFor === null ? null : 'the log of the workers contains the reason',
       outputs_at_risk: atRisk === 0 ? null : `${atRisk} outputs`,
+      notifications_late: lateBy < NOTIFICATIONS_LATE_MS ? null : `since ${Math.round(lateBy / 1000)} s`,
       webhooks_silent: webhooks() && isSilent ? 'the completion of the last predictions was detected by polling' : null,
     }
   }

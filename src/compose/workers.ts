@@ -23,6 +23,7 @@ import { createStoreOutputs } from '../workers/store-outputs.ts'
 import { createSubmitJob } from '../workers/submit-job.ts'
 import { createSweep } from '../workers/sweep.ts'
 import { buildWorkerDoctor } from './doctor-worker.ts'
+import { buildNotifications } from './notifications.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
@@ -74,6 +75,7 @@ export async function buildWorkers(
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const inFlight = await trackCreates(presence, timings, conditions, log)
   scope.defer('creates', inFlight.stop)
+  const { sender, distribute } = buildNotifications(core, options, scope)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -127,6 +129,7 @@ export async function buildWorkers(
         lifecycle,
         doorbells,
         batches: core.batches,
+        notifications: core.notifications,
         cleanUp: createCleanUp({
           store,
           files: createJobFiles(artifacts, core.names),
@@ -168,9 +171,9 @@ export async function buildWorkers(
         timings,
         log,
       }),
-      jobNotice: () => Promise.resolve(),
-      tenantNotice: () => Promise.resolve(),
-      send: () => Promise.resolve(),
+      jobNotice: distribute.ofJob,
+      tenantNotice: distribute.ofTenant,
+      send: () => Promise.resolve(sender.wake()),
     },
   })
   scope.defer('workers', workers.stop)

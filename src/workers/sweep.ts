@@ -4,6 +4,7 @@ import { untilNextTick } from '../shared/jobs/rules/next-tick.ts'
 import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
+import type { NotificationStore } from '../shared/notifications/ports.ts'
 import type { Doorbells, DueIndex, JobLine, JobLoader } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
@@ -24,6 +25,7 @@ export interface SweepDependencies {
   doorbells: Doorbells
   cleanUp: () => Promise<void>
   batches: Pick<Batches, 'tend'>
+  notifications: Pick<NotificationStore, 'isDue' | 'expire'>
   timings: Timings
   /** Length of the creation-time window of one listing, ms */
   slice: number
@@ -31,6 +33,8 @@ export interface SweepDependencies {
 }
 
 const BATCH = 200
+/** Notifications that one sweep removes. */
+const EXPIRED = 500
 const AT_ONCE = 25
 /** Number of open predictions from which a listing takes fewer requests than individual polls. */
 const WINDOW_FROM = 4
@@ -41,7 +45,17 @@ const MAX_BATCHES = 20
  * Claims everything that is due: applies timeouts, rings doorbells for the rest, and sets the next due times. The sweep
  * covers every crash between a commit and its doorbell.
  */
-export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, timings, slice, log }: SweepDependencies) {
+export function createSweep({
+  store,
+  lifecycle,
+  doorbells,
+  cleanUp,
+  batches,
+  notifications,
+  timings,
+  slice,
+  log,
+}: SweepDependencies) {
   async function visitJob(member: DueMember & { kind: 'job' }, now: number): Promise<void> {
     const result = await lifecycle.apply(member.job, { type: 'tick' }, 'sweep')
     if (result.kind === 'missing') return store.dropDue(member)
@@ -135,6 +149,8 @@ export function createSweep({ store, lifecycle, doorbells, cleanUp, batches, tim
     await takeDue(signal)
     // For those that are in line again, and because a doorbell may have been lost.
     await doorbells.line()
+    if (await notifications.isDue()) await doorbells.send()
     await cleanUp()
+    await notifications.expire(EXPIRED)
   }
 }

@@ -12,6 +12,7 @@ import { jobScene } from '../support/job-scene.ts'
 import { queueScene } from '../support/queue-worker.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { noNotifications } from '../support/no-notifications.ts'
 
 /** The line of jobs that wait for a worker, and its doorbell (docs/adr/0011-one-doorbell-for-the-line.md). No sweep runs. */
 
@@ -161,7 +162,8 @@ test('a doorbell that was lost is rung again by the next sweep, and an empty lin
   const { store, timings, doorbells, waiting } = scene
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => false })
   const batches = { tend: nothing }
-  const sweep = createSweep({ store, lifecycle, doorbells, cleanUp: nothing, batches, timings, slice: 1000, log })
+  const parts = { store, lifecycle, doorbells, cleanUp: nothing, batches, notifications: noNotifications, timings, log }
+  const sweep = createSweep({ ...parts, slice: 1000 })
   const { signal } = new AbortController()
   await sweep(signal)
   expect(await waiting()).toEqual({ waiting: 0, active: 0 })

@@ -18,6 +18,7 @@ import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { prediction } from '../unit/support/job-states.ts'
+import { noNotifications } from '../support/no-notifications.ts'
 
 /** Workers of two releases side by side, and records that only one of them can read, or neither. */
 
@@ -90,6 +91,7 @@ test('the sweep leaves a newer record to another worker within a second, not unt
     doorbells: SILENT_DOORBELLS,
     cleanUp: nothing,
     batches,
+    notifications: noNotifications,
     slice: 1000,
   })
   for (const id of [own, other]) await redis.zadd(keys.due, '1', dueJob(id).member)

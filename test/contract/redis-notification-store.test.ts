@@ -235,8 +235,8 @@ describe('an endpoint that is disabled', () => {
     const [waiting, held] = [some(), some({ state: 'held' })]
     await store.add(waiting)
     await store.add(held)
-    expect(await store.abandon(TENANT, EP)).toBe(2)
-    expect(await store.abandon(TENANT, EP)).toBe(0)
+    expect(await store.abandon(TENANT, EP, 'endpoint_removed')).toBe(2)
+    expect(await store.abandon(TENANT, EP, 'endpoint_removed')).toBe(0)
     for (const { id } of [waiting, held])
       expect(await store.read(TENANT, id)).toMatchObject({ state: 'failed', attempts: [{ error: 'endpoint_removed' }] })
     expect(await figures()).toMatchObject({ pending: 0, held: 0, failed: 2 })
@@ -361,7 +361,7 @@ describe('a notification that carries its job', () => {
     expect(await rows()).toEqual([])
     await store.redeliver(TENANT, added.id)
     expect(await rows()).toEqual([`carry:${added.id}`])
-    await store.abandon(TENANT, EP)
+    await store.abandon(TENANT, EP, 'endpoint_removed')
     expect(await rows()).toEqual([])
   })
 

@@ -13,6 +13,7 @@ import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
 import { noConditions } from '../support/no-conditions.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { noNotifications } from '../support/no-notifications.ts'
 
 const ENDLESS_S = 3600
 
@@ -111,6 +112,7 @@ test('a request knows when the one who asked has left', async () => {
       queueCounts: () => Promise.resolve({}),
       account: 'default',
       conditions: noConditions,
+      notifications: noNotifications,
     }),
     log: createLogger({ level: 'silent', readable: false }),
   })

@@ -31,6 +31,9 @@ export const SHORT_TIMINGS: Partial<Timings> = {
   storageTrouble: 1000,
   storageCheck: 500,
   conditionCheck: 250,
+  notifyTimeout: 3000,
+  notifyLease: 6000,
+  notifyFirstRetry: 200,
 }
 
 /** The same, with creates that a machine that stands still for seconds does not end: for tests that are not about them. */

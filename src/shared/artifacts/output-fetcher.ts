@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
-import { Agent, buildConnector, request } from 'undici'
-import { ForbiddenAddressError, resolvePublicAddress } from './public-address.ts'
+import { Agent, request } from 'undici'
+import { createCheckedConnect } from './checked-connect.ts'
+import { ForbiddenAddressError } from './public-address.ts'
 import { messageOf } from '../values/error-text.ts'
 
 /**
@@ -38,18 +39,7 @@ const OUTPUT_PATHS = '/files/'
 
 export function createOutputFetcher(options: { upstreamBaseUrl: string; connectTimeout: number }): OutputFetcher {
   const upstream = new URL(options.upstreamBaseUrl).origin
-  const connect = buildConnector({ timeout: options.connectTimeout })
-  const connectChecked: buildConnector.connector = (target, callback) => {
-    const begin = async (): Promise<void> => {
-      const address = await resolvePublicAddress(target.hostname)
-      connect({ ...target, hostname: address, servername: target.servername || target.hostname }, callback)
-    }
-    begin().catch((error: unknown) => {
-      // oxlint-disable-next-line promise/no-callback-in-promise -- undici's connectors are callbacks
-      callback(error instanceof Error ? error : new Error(String(error)), null)
-    })
-  }
-  const guarded = new Agent({ connect: connectChecked })
+  const guarded = new Agent({ connect: createCheckedConnect({ timeout: options.connectTimeout }) })
   const trusted = new Agent({ connect: { timeout: options.connectTimeout } })
 
   return {

@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns/promises'
+import { lookup as lookUp } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { addressClass, bareHost } from '../values/addresses.ts'
 
@@ -6,6 +6,11 @@ import { addressClass, bareHost } from '../values/addresses.ts'
 export class ForbiddenAddressError extends Error {
   override name = 'ForbiddenAddressError'
 }
+
+/** The addresses of a name. */
+export type Lookup = (name: string) => Promise<string[]>
+
+const systemLookup: Lookup = async (name) => (await lookUp(name, { all: true })).map(({ address }) => address)
 
 /** Whether an address is on the public internet: unicast, and for IPv6 in 2000::/3. */
 export const isPublicAddress = (address: string): boolean => addressClass(address) === 'public'
@@ -17,9 +22,10 @@ export const isPublicAddress = (address: string): boolean => addressClass(addres
 export async function resolvePublicAddress(
   host: string,
   isAllowed: (address: string) => boolean = isPublicAddress,
+  addressesOf: Lookup = systemLookup,
 ): Promise<string> {
   const bare = bareHost(host)
-  const addresses = isIP(bare) ? [bare] : (await lookup(bare, { all: true })).map(({ address }) => address)
+  const addresses = isIP(bare) ? [bare] : await addressesOf(bare)
   const [first] = addresses
   if (first === undefined || !addresses.every(isAllowed))
     throw new ForbiddenAddressError(`${host} is not a public address`)

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
 import type { Conditions } from '../conditions/conditions.ts'
 import { AT_RISK_MS, type CreationPause, type JobFigures, type PredictionIndex } from '../jobs/ports.ts'
+import type { NotificationStore } from '../notifications/ports.ts'
 import { metricsOfGroup } from '../process/group-member.ts'
 
 export type QueueCounts = () => Promise<Record<string, Record<string, number>>>
@@ -18,6 +19,7 @@ export function createMetrics(options: {
   queueCounts: QueueCounts
   account: string
   conditions: Pick<Conditions, 'all'>
+  notifications: Pick<NotificationStore, 'figures'>
   /** Set in a process that has presets. */
   driftedPresets?: () => number
 }) {
@@ -27,7 +29,7 @@ export function createMetrics(options: {
   const ofGroup = metricsOfGroup(registry)
   /** Read from Redis, by the process that renders them. */
   const common = new Registry()
-  const { store, queueCounts, account, conditions } = options
+  const { store, queueCounts, account, conditions, notifications } = options
 
   const shared = { registers: [common] }
   const own = { registers: [registry] }
@@ -79,6 +81,42 @@ export function createMetrics(options: {
     ...shared,
   })
 
+  const sent = new Counter({
+    name: 'genqueue_notification_attempts_total',
+    help: 'Attempts to send a notification, by outcome',
+    labelNames: ['outcome'],
+    ...shared,
+  })
+  const firstAttempts = new Counter({
+    name: 'genqueue_notification_first_attempts_total',
+    help: 'First attempts to send a notification, by the seconds since its event: fewer than `within`',
+    labelNames: ['within'],
+    ...shared,
+  })
+  const lossy = new Counter({
+    name: 'genqueue_notification_progress_total',
+    help: 'Best-effort events, which are sent once, by outcome',
+    labelNames: ['outcome'],
+    ...shared,
+  })
+  const owed = new Gauge({
+    name: 'genqueue_notifications',
+    help: 'Notifications that are not over, by state',
+    labelNames: ['state'],
+    ...shared,
+  })
+  const oldestOwed = new Gauge({
+    name: 'genqueue_notification_oldest_seconds',
+    help: 'Age of the oldest pending notification',
+    ...shared,
+  })
+  const late = new Gauge({
+    name: 'genqueue_notifications_late_seconds',
+    help: 'For how long notifications could have been sent that wait for a worker',
+    ...shared,
+  })
+  const disabled = new Gauge({ name: 'genqueue_endpoints_disabled', help: 'Endpoints that are disabled', ...shared })
+
   const condition = new Gauge({
     name: 'genqueue_condition',
     help: 'Processes that report a condition that delays the deployment; 0 when the condition is over',
@@ -109,7 +147,7 @@ export function createMetrics(options: {
   for (const gauge of drifted ? [drifted, processes] : [processes]) registry.registerMetric(gauge)
 
   async function readShared(): Promise<void> {
-    const [counts, inFlight, pause, queues, risk, unknowns, lasting] = await Promise.all([
+    const [counts, inFlight, pause, queues, risk, unknowns, lasting, notices] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.pause(account),
@@ -117,7 +155,17 @@ export function createMetrics(options: {
       store.artifactsAtRisk(AT_RISK_MS),
       store.unknownAttempts(account),
       conditions.all(),
+      notifications.figures(),
     ])
+    for (const counter of [sent, firstAttempts, lossy]) counter.reset()
+    for (const [outcome, value] of Object.entries(notices.sent)) sent.inc({ outcome }, value)
+    for (const [within, value] of Object.entries(notices.firstAttempts)) firstAttempts.inc({ within }, value)
+    for (const [outcome, value] of Object.entries(notices.lossy)) lossy.inc({ outcome }, value)
+    owed.set({ state: 'pending' }, notices.pending)
+    owed.set({ state: 'held' }, notices.held)
+    oldestOwed.set((notices.oldestPending ?? 0) / 1000)
+    late.set(notices.late / 1000)
+    disabled.set(notices.disabled)
     for (const name of CONDITION_NAMES)
       condition.set({ name }, lasting.find((one) => one.name === name)?.processes ?? 0)
     atRisk.set(risk)

@@ -10,7 +10,7 @@
            pending, ARGV[6] tries, ARGV[7] attempts, JSON, ARGV[8] what the attempt shows of the destination: well, failing, or ''
            without one, ARGV[9] ms for which the destination is paused, '' for not, ARGV[10] name of the destination, ARGV[11] time of
            the event, ms, ARGV[12] the row of the outbox, '' for none, ARGV[13] ms for which it is kept, ARGV[14] the number of
-           notifications that are kept, ARGV[15] counter of the outcome, '' for none
+           notifications that are kept, ARGV[15..] counters that are incremented
   Output:  1; 0: it has another revision
 ]]
 if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[2] then
@@ -64,8 +64,8 @@ else
   end
 end
 
-if ARGV[15] ~= '' then
-  redis.call('HINCRBY', KEYS[11], ARGV[15], 1)
+for i = 15, #ARGV do
+  redis.call('HINCRBY', KEYS[11], ARGV[i], 1)
 end
 if ARGV[8] == 'well' then
   redis.call('HDEL', KEYS[10], 'failures', 'failing_since', 'paused_until')

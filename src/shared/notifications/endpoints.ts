@@ -88,7 +88,7 @@ export function createEndpoints({ store, notifications, now }: EndpointsOptions)
     /** What it still waits for has failed. */
     async remove(tenant: string, id: string): Promise<void> {
       if (!(await store.remove(tenant, id))) throw absent()
-      await notifications.abandon(tenant, id)
+      await notifications.abandon(tenant, id, 'endpoint_removed')
     },
   }
 }

@@ -74,14 +74,23 @@ export type NewNotification = Omit<Notification, 'v' | 'state' | 'next_at' | 'tr
   state: 'pending' | 'held'
 }
 
+/** From an event to the first attempt: less than so many seconds. */
+export const FIRST_ATTEMPT_WITHIN = ['0.1', '1', '5', '60', '600', 'later'] as const
+
 /** Figures for metrics. Ages: ms. */
 export interface NotificationFigures {
   pending: number
   /** null: nothing is pending. */
   oldestPending: number | null
   held: number
+  /** Endpoints that are disabled. */
+  disabled: number
+  /** Since when a destination waits to be served although nothing keeps it back. */
+  late: number
   /** Attempts of all time by outcome. */
   sent: Record<'delivered' | 'failed' | 'retried', number>
+  /** First attempts of all time by the time since their event. */
+  firstAttempts: Record<(typeof FIRST_ATTEMPT_WITHIN)[number], number>
   /** Best-effort events of all time. */
   lossy: Record<'sent' | 'failed', number>
 }
@@ -112,14 +121,18 @@ export interface NotificationStore {
   /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
   record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
   health(destination: string): Promise<DestinationHealth>
+  /** Counts a best-effort event. */
+  countLossy(outcome: 'sent' | 'failed'): Promise<void>
   /** Makes what was held for an endpoint due again, and forgets its failures; or holds what is due. Returns the number. */
   resume(tenant: string, endpoint: string): Promise<number>
   hold(tenant: string, endpoint: string): Promise<number>
-  /** What is pending or held for an endpoint has failed, because it was removed. Returns the number. */
-  abandon(tenant: string, endpoint: string): Promise<number>
+  /** What is pending or held for a destination has failed, as its last attempt shows with this code. Returns the number. */
+  abandon(tenant: string, destination: string, error: 'endpoint_removed' | 'failing_too_long'): Promise<number>
   /** Removes what is older than the log keeps; returns the number. */
   expire(limit: number): Promise<number>
   /** Whether a destination may be served now. */
   isDue(): Promise<boolean>
+  /** For how long the destination that waits longest could have been served, ms. */
+  lateBy(): Promise<number>
   figures(): Promise<NotificationFigures>
 }

@@ -5,13 +5,14 @@ import type { JobKeys } from '../jobs/record/job-keys.ts'
 import { clockLua, redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { decodeNotification, encodeFrozen, NOTIFICATION_FIELDS } from './notification-codec.ts'
-import type {
-  AttemptOutcome,
-  DestinationHealth,
-  EndpointStore,
-  NewNotification,
-  NotificationQuery,
-  NotificationStore,
+import {
+  FIRST_ATTEMPT_WITHIN,
+  type AttemptOutcome,
+  type DestinationHealth,
+  type EndpointStore,
+  type NewNotification,
+  type NotificationQuery,
+  type NotificationStore,
 } from './ports.ts'
 import {
   KEEP_NOTIFICATIONS_MS,
@@ -67,7 +68,13 @@ interface Change {
   destination?: AttemptOutcome['destination']
   pause?: number | null
   counter?: string
+  /** From its event to the first attempt, ms; null: it is not the first. */
+  waited?: number | null
 }
+
+/** Counter of the first attempts that came this long after their event, ms. */
+const waitedCounter = (ms: number): string =>
+  `waited:${FIRST_ATTEMPT_WITHIN.find((seconds) => ms < Number(seconds) * 1000) ?? 'later'}`
 
 const carriesJob = ({ shape, job }: Pick<Notification, 'shape' | 'job'>): boolean => shape !== 'thin' && job !== null
 
@@ -132,7 +139,8 @@ export function createRedisNotificationStore({
       carriesJob(from) ? carryRow(id) : '',
       String(KEEP_NOTIFICATIONS_MS),
       String(most),
-      to.counter ?? '',
+      ...(to.counter === undefined ? [] : [to.counter]),
+      ...(to.waited === null || to.waited === undefined ? [] : [waitedCounter(to.waited)]),
     ]
     return (await changeNotification(redis, names, args)) === 1
   }
@@ -200,6 +208,15 @@ export function createRedisNotificationStore({
       succeeded_at: numberOf(succeeded_at),
     }
     return { tenant: tenant ?? '', health }
+  }
+
+  /** For how long the first destination is due, ms; null: none is. */
+  async function lateBy(): Promise<number | null> {
+    const [now, [, score]] = await Promise.all([
+      redisNow(redis),
+      redis.zrange(keys.destinations, '0', '0', 'WITHSCORES'),
+    ])
+    return score === undefined || Number(score) > now ? null : now - Number(score)
   }
 
   /** Where a query begins to look: an index, what its members begin with, and the bounds of the ids. */
@@ -324,6 +341,7 @@ export function createRedisNotificationStore({
         destination,
         pause,
         counter: state === 'pending' ? 'retried' : state,
+        waited: taken.attempts.length === 0 ? attempt.at - taken.created_at : null,
       })
     },
 
@@ -334,20 +352,25 @@ export function createRedisNotificationStore({
     async resume(tenant, endpoint) {
       const names = [keys.waitingNotifications(endpoint), keys.destinations, keys.destination(endpoint)]
       await beginDestination(redis, names, [endpoint])
+      await redis.srem(keys.disabledEndpoints, endpoint)
       return moveEach(heldFor(tenant, endpoint), 'held', () => ({ state: 'pending', next: 0, tries: 0 }))
     },
 
-    hold: (_tenant, endpoint) => moveEach(waitingFor(endpoint), 'pending', () => ({ state: 'held' })),
+    async hold(_tenant, endpoint) {
+      await redis.sadd(keys.disabledEndpoints, endpoint)
+      return moveEach(waitingFor(endpoint), 'pending', () => ({ state: 'held' }))
+    },
 
-    async abandon(tenant, endpoint) {
+    async abandon(tenant, destination, error) {
       const at = await redisNow(redis)
       const gone = ({ attempts }: Notification) => ({
         state: 'failed' as const,
-        attempts: [...attempts, { at, duration: 0, status: null, error: 'endpoint_removed', detail: '' }],
+        attempts: [...attempts, { at, duration: 0, status: null, error, detail: '' }],
         counter: 'failed',
       })
-      const waiting = await moveEach(waitingFor(endpoint), 'pending', gone)
-      return waiting + (await moveEach(heldFor(tenant, endpoint), 'held', gone))
+      await redis.srem(keys.disabledEndpoints, destination)
+      const waiting = await moveEach(waitingFor(destination), 'pending', gone)
+      return waiting + (await moveEach(heldFor(tenant, destination), 'held', gone))
     },
 
     async expire(limit) {
@@ -376,25 +399,40 @@ export function createRedisNotificationStore({
       return removed.filter((reply) => reply === 1).length
     },
 
-    async isDue() {
-      const now = String(await redisNow(redis))
-      return (await redis.zcount(keys.destinations, '-inf', now)) > 0
+    isDue: async () => (await lateBy()) !== null,
+
+    lateBy: async () => (await lateBy()) ?? 0,
+
+    async countLossy(outcome) {
+      await redis.hincrby(keys.notificationCounts, `lossy:${outcome}`, 1)
     },
 
     async figures() {
-      const [now, pending, [, oldest], counts] = await Promise.all([
+      const [now, pending, [, oldest], counts, disabled, late] = await Promise.all([
         redisNow(redis),
         redis.zcard(keys.pendingNotifications),
         redis.zrange(keys.pendingNotifications, '0', '0', 'WITHSCORES'),
         redis.hgetall(keys.notificationCounts),
+        redis.scard(keys.disabledEndpoints),
+        lateBy(),
       ])
       const count = (name: string): number => Number(counts[name] ?? 0)
       return {
         pending,
         oldestPending: oldest === undefined ? null : Math.max(0, now - Number(oldest)),
         held: count('held'),
+        disabled,
+        late: late ?? 0,
         sent: { delivered: count('delivered'), failed: count('failed'), retried: count('retried') },
-        lossy: { sent: count('lossy_sent'), failed: count('lossy_failed') },
+        firstAttempts: {
+          0.1: count('waited:0.1'),
+          1: count('waited:1'),
+          5: count('waited:5'),
+          60: count('waited:60'),
+          600: count('waited:600'),
+          later: count('waited:later'),
+        },
+        lossy: { sent: count('lossy:sent'), failed: count('lossy:failed') },
       }
     },
   }

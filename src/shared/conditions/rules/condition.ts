@@ -105,6 +105,12 @@ export const CONDITIONS = {
     'Outputs that Replicate deletes within 15 minutes are not copied yet',
     'No output is at risk any more',
   ),
+  notifications_late: kind(
+    'error',
+    false,
+    'Notifications that are due are not sent: no worker takes them, or all places are in use',
+    'Notifications are sent in time again',
+  ),
   webhooks_silent: kind(
     'warn',
     false,

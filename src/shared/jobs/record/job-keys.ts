@@ -126,6 +126,8 @@ export function createJobKeys(prefix: string) {
     destinations: `${tag}:destinations`,
     /** hash: counters of notifications for metrics */
     notificationCounts: `${tag}:notification-counts`,
+    /** set: endpoints that are disabled */
+    disabledEndpoints: `${tag}:endpoints-disabled`,
     /** string with a time to live: exists while no further progress of the job is sent */
     progressSent: (job: string) => `${tag}:progress-sent:${job}`,
     /** stream of transitions */

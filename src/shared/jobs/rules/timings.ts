@@ -88,6 +88,12 @@ export interface Timings {
   acceptWithin: number
   /** Time after its creation at which a batch that is still a draft is removed. */
   draftLife: number
+  /** Timeout of one attempt to send a notification, from the connection to the response. */
+  notifyTimeout: number
+  /** Lease of a notification that is being sent. */
+  notifyLease: number
+  /** First wait of the schedule of a notification (notifications/rules/retry.ts); the others keep their ratio to it. */
+  notifyFirstRetry: number
 }
 
 const SECOND = 1000
@@ -140,6 +146,9 @@ export const DEFAULT_TIMINGS: Timings = {
   conditionCheck: 2 * SECOND,
   acceptWithin: 2 * SECOND,
   draftLife: 10 * MINUTE,
+  notifyTimeout: 15 * SECOND,
+  notifyLease: 60 * SECOND,
+  notifyFirstRetry: 5 * SECOND,
 }
 
 /**

@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto'
+import { encodeTime } from 'ulid'
 import { z } from 'zod'
 import { batchId, jobId } from '../../jobs/rules/ids.ts'
 import { OWED_TYPES } from './event-types.ts'
@@ -34,3 +36,9 @@ export const tenantNoticeSchema = z.discriminatedUnion('type', [
   }),
 ])
 export type TenantNotice = z.output<typeof tenantNoticeSchema>
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+/** The id of the one notice of an event that happens to a thing at a time, ms: whoever owes it again owes the same. */
+export const noticeIdOf = (at: number, thing: string): string =>
+  encodeTime(at, 10) + [...hash('sha256', thing, 'buffer').subarray(0, 16)].map((byte) => CROCKFORD[byte & 31]).join('')

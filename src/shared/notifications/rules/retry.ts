@@ -30,3 +30,28 @@ export function waitAfter(tries: number, retryAfter: number | null, random: numb
   const asked = Math.min(Math.max(retryAfter ?? 0, planned), 2 * planned)
   return Math.round(Math.max(asked, planned * (1 + JITTER * random)))
 }
+
+/** The wait that a `Retry-After` asks for, ms; null: there is none, or it is neither seconds nor a date. `now`: ms. */
+export function readRetryAfter(header: string | string[] | undefined, now: number): number | null {
+  const text = typeof header === 'string' ? header.trim() : ''
+  if (/^\d{1,9}$/.test(text)) return Number(text) * SECOND
+  // Of the forms of a date, only those of HTTP begin with the name of a day.
+  const at = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(at) ? null : Math.max(0, at - now)
+}
+
+/** Failures in a row from which a destination is paused, and its longest pause, ms. */
+const PAUSE_FROM = 3
+const LONGEST_PAUSE = 2 * MINUTE
+/** The longest pause that a receiver asks for itself, ms. */
+const LONGEST_ASKED_PAUSE = HOUR
+
+/**
+ * How long nothing else is sent to a destination after a failure, ms; null: it is not paused. `failures`: those since its last
+ * success, with this one.
+ */
+export function pauseAfter(failures: number, retryAfter: number | null): number | null {
+  const own = failures < PAUSE_FROM ? 0 : Math.min(2 ** Math.min(failures - PAUSE_FROM, 20) * SECOND, LONGEST_PAUSE)
+  const pause = Math.max(own, Math.min(retryAfter ?? 0, LONGEST_ASKED_PAUSE))
+  return pause === 0 ? null : pause
+}

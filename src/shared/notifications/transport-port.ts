@@ -1,0 +1,47 @@
+import type { SigningSecrets } from '../tenants/rules/signing-secret.ts'
+import type { EndpointKind } from './rules/endpoint.ts'
+import type { Notification } from './rules/notification.ts'
+
+/** One attempt to bring a notification to its receiver. */
+export interface Message {
+  notification: Notification
+  /** A URL, or an address of mail as the endpoint has it. */
+  to: string
+  /** The exact text to sign and send, JSON. */
+  body: string
+  /** null: it is not signed. */
+  secrets: SigningSecrets | null
+  /** The time of the attempt, ms. */
+  at: number
+}
+
+export interface SendResult {
+  /** The HTTP status of the response; null: there was none. */
+  status: number | null
+  /** Why it was not accepted, as a stable code; null: it was, or the status says it. */
+  error: SendError | null
+  /** The first kilobyte of the response, or the message of the error; printable text. */
+  detail: string
+  /** The wait that the receiver asks for, ms; null: none. */
+  retryAfter: number | null
+}
+
+/** `forbidden_address` and `refused_for_good` are permanent: the schedule ends. */
+export type SendError =
+  | 'timeout'
+  | 'dns'
+  | 'tls'
+  | 'refused'
+  | 'reset'
+  | 'unreachable'
+  | 'bad_response'
+  | 'redirect'
+  | 'forbidden_address'
+  | 'refused_for_good'
+  | 'failed'
+
+/** Sends to the receivers of one kind. Rejects only when `signal` aborts; the outcome is then unknown. */
+export interface Transport {
+  kind: EndpointKind
+  send(message: Message, signal: AbortSignal): Promise<SendResult>
+}

@@ -1,0 +1,236 @@
+import type { Timings } from '../shared/jobs/rules/timings.ts'
+import type { EndpointStore, NoticeStore, NotificationStore, DestinationHealth } from '../shared/notifications/ports.ts'
+import type { Endpoint } from '../shared/notifications/rules/endpoint.ts'
+import { noticeIdOf } from '../shared/notifications/rules/notice.ts'
+import type { Notification } from '../shared/notifications/rules/notification.ts'
+import { WAITS } from '../shared/notifications/rules/retry.ts'
+import { verdictOf } from '../shared/notifications/rules/verdict.ts'
+import type { Message, SendResult, Transport } from '../shared/notifications/transport-port.ts'
+import type { Logger } from '../shared/process/logger.ts'
+import type { SigningSecretStore } from '../shared/tenants/ports.ts'
+import { createPlaces, type Destination } from './notification-places.ts'
+
+export interface SendDependencies {
+  store: Pick<NotificationStore, 'claimDestinations' | 'take' | 'record' | 'hold' | 'resume' | 'abandon'>
+  endpoints: Pick<EndpointStore, 'read' | 'change'>
+  notices: Pick<NoticeStore, 'owe'>
+  secrets: Pick<SigningSecretStore, 'read'>
+  transports: readonly Transport[]
+  /** The text to send, JSON. */
+  bodyOf: (notification: Notification) => Promise<string>
+  timings: Pick<Timings, 'notifyLease' | 'notifyFirstRetry'>
+  log: Logger
+  random?: () => number
+}
+
+export interface Sender {
+  /** Sends what is due; returns at once. */
+  wake(): void
+  /** Takes nothing more; aborts what is still being sent after a moment. Its outcome is unknown, so it is sent again. */
+  stop(): Promise<void>
+}
+
+/** Destinations that are claimed at once. */
+const CLAIMED = 100
+/** Time for attempts to complete when the process stops, ms. */
+const STOP_WITHIN_MS = 3000
+
+const DETAILS = { gone: 'It responded with 410 Gone.', failing: 'Every attempt has failed for 5 days.' }
+
+/**
+ * Sends notifications: one in each worker process. It claims destinations in the order in which they may be served, and takes a
+ * few notifications of each, as far as there are places for them (notification-places.ts).
+ */
+export function createSender(dependencies: SendDependencies): Sender {
+  const { store, endpoints, notices, secrets, timings, log, random = Math.random } = dependencies
+  const transports = new Map(dependencies.transports.map((one) => [one.kind, one]))
+  const places = createPlaces()
+  const stopping = new AbortController()
+  const inFlight = new Set<Promise<void>>()
+  const pace = timings.notifyFirstRetry / WAITS[0]
+  let isClaiming = false
+  let isWanted = false
+
+  async function claim(): Promise<void> {
+    while (!stopping.signal.aborted && places.hasRoom()) {
+      const claimed = await store.claimDestinations(CLAIMED, timings.notifyLease)
+      for (const one of claimed) places.offer(one)
+      serve()
+      if (claimed.length < CLAIMED) return
+    }
+  }
+
+  async function claimAll(): Promise<void> {
+    while (isWanted && !isStopped) {
+      isWanted = false
+      try {
+        await claim()
+      } catch (error) {
+        // What is due stays due: the sweep rings again.
+        log.warn({ err: error }, 'could not look for notifications to send; retrying')
+        return
+      }
+    }
+  }
+
+  let isStopped = false
+  function wake(): void {
+    isWanted = true
+    if (isClaiming || isStopped) return
+    isClaiming = true
+    void claimAll().finally(() => {
+      isClaiming = false
+      if (isWanted && !isStopped && places.hasRoom()) setImmediate(wake)
+    })
+  }
+
+  /** Gives the free places to destinations. */
+  function serve(): void {
+    for (let next = places.next(); next !== null && !isStopped; next = places.next()) {
+      const { destination, seats } = next
+      track(takeFrom(destination, seats))
+    }
+  }
+
+  function track(work: Promise<void>): void {
+    inFlight.add(work)
+    void work.finally(() => inFlight.delete(work))
+  }
+
+  async function takeFrom(destination: Destination, seats: number): Promise<void> {
+    let left = seats
+    try {
+      const began = performance.now()
+      const { notifications, more, now } = await store.take(destination.name, seats, timings.notifyLease)
+      places.release(destination, seats - notifications.length)
+      left = notifications.length
+      if (more) places.offer(destination)
+      const clock = (): number => Math.round(now + performance.now() - began)
+      for (const notification of notifications) {
+        left--
+        track(
+          sendOne(notification, destination, clock).finally(() => {
+            places.release(destination, 1)
+            wake()
+            serve()
+          }),
+        )
+      }
+    } catch (error) {
+      places.release(destination, left)
+      log.warn(
+        { err: error, destination: destination.name },
+        'could not take notifications; they are taken again later',
+      )
+    }
+  }
+
+  async function sendOne(notification: Notification, destination: Destination, clock: () => number): Promise<void> {
+    const { id, tenant } = notification
+    try {
+      const found = await receiverOf(notification)
+      if (found === null) {
+        await store.abandon(tenant, destination.name, 'endpoint_removed')
+        return
+      }
+      if (found.endpoint !== null && found.endpoint.disabled !== null) {
+        await settleDisabled(found.endpoint)
+        return
+      }
+      const at = clock()
+      const result = await attempt(notification, found, at)
+      const now = clock()
+      const { outcome, ends } = verdictOf(notification, result, { health: destination.health, now, random: random() })
+      places.learn(destination, outcome.destination === 'well' ? well(now) : failed(destination.health, now))
+      const { status, error, detail } = result
+      const paced = { ...outcome, next: scaled(outcome.next, pace), pause: scaled(outcome.pause, pace) }
+      const recorded = await store.record(notification, { at, duration: now - at, status, error, detail }, paced)
+      if (recorded && outcome.state !== 'delivered')
+        log.info({ notification: id, tenant, status, error, state: outcome.state }, 'a notification was not delivered')
+      if (ends !== null) await end(notification, ends, now)
+    } catch (error) {
+      if (stopping.signal.aborted) return
+      log.warn({ err: error, notification: id }, 'a notification could not be sent or recorded; it is sent again')
+    }
+  }
+
+  type Receiver = { endpoint: Endpoint | null; to: string }
+  /** null: the endpoint was removed. */
+  async function receiverOf({ tenant, endpoint: id, url }: Notification): Promise<Receiver | null> {
+    if (id === null) return { endpoint: null, to: url ?? '' }
+    const endpoint = await endpoints.read(tenant, id)
+    return endpoint && { endpoint, to: endpoint.to }
+  }
+
+  async function attempt(notification: Notification, { endpoint, to }: Receiver, at: number): Promise<SendResult> {
+    const transport = transports.get(endpoint?.kind ?? 'webhook')
+    if (transport === undefined)
+      return { status: null, error: 'failed', detail: 'This service cannot send mail.', retryAfter: null }
+    const message: Message = {
+      notification,
+      to,
+      body: await dependencies.bodyOf(notification),
+      secrets: endpoint === null ? await secrets.read(notification.tenant) : endpoint.secrets,
+      at,
+    }
+    return transport.send(message, stopping.signal)
+  }
+
+  /** Disables the endpoint, or gives up what waits for the destination of an own webhook. */
+  async function end({ tenant, endpoint, destination }: Notification, reason: 'gone' | 'failing', at: number) {
+    if (endpoint === null) {
+      await store.abandon(tenant, destination, 'failing_too_long')
+      return
+    }
+    const changed = await endpoints.change(tenant, endpoint, (one) =>
+      one.disabled === null ? { ...one, disabled: { at, reason } } : one,
+    )
+    if (changed === null) return
+    log.warn({ tenant, endpoint, reason }, 'an endpoint was disabled')
+    await settleDisabled(changed)
+  }
+
+  /**
+   * What follows from a disabled endpoint, each time that something is taken for it: a process may have died after it disabled
+   * the endpoint, so the notice is owed again, under the same id.
+   */
+  async function settleDisabled({ id, tenant, disabled }: Endpoint): Promise<void> {
+    if (disabled !== null && disabled.reason !== 'owner')
+      await notices.owe(tenant, {
+        v: 1,
+        id: noticeIdOf(disabled.at, id),
+        type: 'endpoint.disabled',
+        endpoint: id,
+        reason: disabled.reason,
+        detail: DETAILS[disabled.reason],
+      })
+    await store.hold(tenant, id)
+    // Its owner may have enabled it at the same time.
+    const now = await endpoints.read(tenant, id)
+    if (now !== null && now.disabled === null) await store.resume(tenant, id)
+  }
+
+  return {
+    wake,
+    async stop() {
+      isStopped = true
+      const timer = setTimeout(() => stopping.abort(new Error('the worker is stopping')), STOP_WITHIN_MS)
+      while (inFlight.size > 0) await Promise.allSettled(inFlight)
+      clearTimeout(timer)
+    },
+  }
+}
+
+const scaled = (ms: number | null, by: number): number | null => (ms === null ? null : Math.round(ms * by))
+
+const well = (now: number): DestinationHealth => ({
+  failures: 0,
+  failing_since: null,
+  paused_until: null,
+  succeeded_at: now,
+})
+const failed = (health: DestinationHealth, now: number): DestinationHealth => ({
+  ...health,
+  failures: health.failures + 1,
+  failing_since: health.failing_since ?? now,
+})
