@@ -15,6 +15,7 @@ import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secre
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import type { JsonObject } from '../shared/values/json.ts'
 import { createDistributeNotice } from '../workers/distribute-notice.ts'
+import { createSendProgress } from '../workers/send-progress.ts'
 import { createSender } from '../workers/send-notifications.ts'
 import type { Core, ServiceOptions } from './core.ts'
 
@@ -63,13 +64,16 @@ export function buildNotifications(core: Core, options: ServiceOptions, scope: S
     connectTimeout: timings.notifyTimeout,
   })
   scope.defer('webhooks', http.close)
-  const sender = createSender({
-    store: notifications,
+  const sending = {
     endpoints,
-    notices,
     secrets: createRedisSigningSecrets(redis, createTenantKeys(keys.tag)),
-    transports: [http],
     bodyOf: createContent({ jobs: store, ...views }),
+  }
+  const sender = createSender({
+    ...sending,
+    transports: [http],
+    store: notifications,
+    notices,
     timings,
     log: options.log,
   })
@@ -85,5 +89,14 @@ export function buildNotifications(core: Core, options: ServiceOptions, scope: S
     lastPrediction: views.lastPrediction,
     wake: sender.wake,
   })
-  return { sender, distribute }
+  const progress = createSendProgress({
+    ...sending,
+    jobs: store,
+    store: notifications,
+    clock: store,
+    transport: http,
+    lastPrediction: views.lastPrediction,
+    log: options.log,
+  })
+  return { sender, distribute, progress }
 }

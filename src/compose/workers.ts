@@ -75,7 +75,7 @@ export async function buildWorkers(
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const inFlight = await trackCreates(presence, timings, conditions, log)
   scope.defer('creates', inFlight.stop)
-  const { sender, distribute } = buildNotifications(core, options, scope)
+  const { sender, distribute, progress } = buildNotifications(core, options, scope)
   const workers = await startWorkers({
     redis,
     prefix: keys.queues,
@@ -173,6 +173,7 @@ export async function buildWorkers(
       }),
       jobNotice: distribute.ofJob,
       tenantNotice: distribute.ofTenant,
+      progress,
       send: () => Promise.resolve(sender.wake()),
     },
   })

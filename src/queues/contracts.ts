@@ -33,6 +33,9 @@ export const tenantNoticePayload = z.object({ v: z.literal(1), tenant: z.string(
 export const doctorPayload = z.object({ v: z.literal(2), run: z.string().max(64) })
 export const storePayload = z.object({ v: z.literal(1), job: jobId, attempt: z.number().int().min(1) })
 
+/** The progress of a job is sent, once. */
+export const progressPayload = z.object({ v: z.literal(1), job: jobId })
+
 /** Jobs of the line that a worker process handles at the same time. */
 export const SUBMITS_AT_ONCE = 25
 
@@ -87,6 +90,7 @@ export const DOCTOR = 'doctor'
 export const JOB_NOTICE = 'job-notice'
 export const TENANT_NOTICE = 'tenant-notice'
 export const SEND = 'send'
+export const PROGRESS = 'progress'
 
 /** Priorities in the poll queue, in the order of the read budget: cancels, outputs that expire soon, adoption, other polls. */
 export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const satisfies Record<
@@ -113,6 +117,7 @@ export const doorbellId = {
   store: (job: string, attempt: number): string => `store-${job}-${attempt}`,
   jobNotice: (job: string, effect: string): string => `notice-${job}-${effect.replaceAll(':', '-')}`,
   tenantNotice: (tenant: string, id: string): string => `notice-${tenant}-${id}`,
+  progress: (job: string): string => `progress-${job}`,
   send: (): string => 'send',
   doctor: (run: string): string => `doctor-${run}`,
 }

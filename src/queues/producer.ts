@@ -12,6 +12,7 @@ import {
   JOB_NOTICE,
   POLL,
   PRIORITY,
+  PROGRESS,
   SEND,
   storePriority,
   TENANT_NOTICE,
@@ -105,6 +106,9 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     async notice(tenant, id) {
       const options = { ...ONCE, jobId: doorbellId.tenantNotice(tenant, id) }
       await queues.notify.add(TENANT_NOTICE, { v: 1, tenant, id }, options)
+    },
+    async progress(job) {
+      await queues.notify.add(PROGRESS, { v: 1, job }, { ...ONCE, jobId: doorbellId.progress(job) })
     },
     async send() {
       await queues.notify.add(SEND, { v: 1 }, { ...ONCE, jobId: doorbellId.send() })

@@ -6,6 +6,7 @@ import { accountView } from '../shared/credits/rules/credit-view.ts'
 import type { JobLoader } from '../shared/jobs/ports.ts'
 import { effectKey, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { EndpointStore, NoticeStore, NotificationStore } from '../shared/notifications/ports.ts'
+import type { OwedType } from '../shared/notifications/rules/event-types.ts'
 import type { TenantNotice } from '../shared/notifications/rules/notice.ts'
 import { jobData } from '../shared/notifications/rules/payload.ts'
 import { receiversOf, type Happened } from '../shared/notifications/rules/receivers.ts'
@@ -26,6 +27,7 @@ export interface DistributeDependencies {
 }
 
 interface Event extends Happened {
+  type: OwedType
   /** The id of the notice. */
   id: string
   about: { job: string | null; batch: string | null }

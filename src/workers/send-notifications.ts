@@ -17,7 +17,7 @@ export interface SendDependencies {
   secrets: Pick<SigningSecretStore, 'read'>
   transports: readonly Transport[]
   /** The text to send, JSON. */
-  bodyOf: (notification: Notification) => Promise<string>
+  bodyOf: (notification: Message['notification']) => Promise<string>
   timings: Pick<Timings, 'notifyLease' | 'notifyFirstRetry'>
   log: Logger
   random?: () => number

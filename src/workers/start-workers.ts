@@ -12,6 +12,8 @@ import {
   JOB_NOTICE,
   jobNoticePayload,
   pollPayload,
+  PROGRESS,
+  progressPayload,
   QUEUES,
   storePayload,
   submitPayload,
@@ -49,6 +51,8 @@ export interface Processors {
   jobNotice: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
   /** The same for a row of a tenant's outbox. */
   tenantNotice: (tenant: string, id: string, stopping: AbortSignal) => Promise<void>
+  /** Sends the progress of a job, where somebody hears of it. */
+  progress: (job: string, stopping: AbortSignal) => Promise<void>
   /** Sends notifications that are due. */
   send: (stopping: AbortSignal) => Promise<void>
 }
@@ -208,7 +212,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       } else if (name === TENANT_NOTICE) {
         const { tenant, id } = tenantNoticePayload.parse(data)
         await processors.tenantNotice(tenant, id, waits.signal)
-      } else await processors.send(work.signal)
+      } else if (name === PROGRESS) await processors.progress(progressPayload.parse(data).job, waits.signal)
+      else await processors.send(work.signal)
     }),
   ]
   // An upsert also repairs a scheduler whose next job was lost.

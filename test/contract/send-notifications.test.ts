@@ -15,7 +15,7 @@ import type { Endpoint } from '../../src/shared/notifications/rules/endpoint.ts'
 import type { TenantNotice } from '../../src/shared/notifications/rules/notice.ts'
 import type { Notification } from '../../src/shared/notifications/rules/notification.ts'
 import { readWebhookAllow } from '../../src/shared/notifications/rules/webhook-url.ts'
-import type { Transport } from '../../src/shared/notifications/transport-port.ts'
+import type { Message, Transport } from '../../src/shared/notifications/transport-port.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { createRedisSigningSecrets } from '../../src/shared/tenants/redis-signing-secrets.ts'
 import { makeSecret } from '../../src/shared/tenants/rules/signing-secret.ts'
@@ -52,7 +52,7 @@ afterEach(async () => {
 })
 
 const signingSecrets = () => createRedisSigningSecrets(redis, createTenantKeys(keys.tag))
-const body = ({ type, created_at, data }: Notification): string =>
+const body = ({ type, created_at, data }: Pick<Message['notification'], 'type' | 'created_at' | 'data'>): string =>
   JSON.stringify({ type, timestamp: new Date(created_at).toISOString(), data })
 
 interface SenderOptions {

@@ -26,7 +26,11 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-async function addEndpoint(to: string, changes: Partial<Endpoint> = {}): Promise<Endpoint & { secret: string }> {
+async function addEndpoint(
+  to: string,
+  changes: Partial<Endpoint> = {},
+  at: TestService = service,
+): Promise<Endpoint & { secret: string }> {
   const secret = makeSecret()
   const endpoint: Endpoint = {
     v: 1,
@@ -44,7 +48,7 @@ async function addEndpoint(to: string, changes: Partial<Endpoint> = {}): Promise
     disabled: null,
     ...changes,
   }
-  await createRedisEndpointStore(service).create(endpoint, 50)
+  await createRedisEndpointStore(at).create(endpoint, 50)
   return { ...endpoint, secret }
 }
 
@@ -107,7 +111,9 @@ test('what carries a job keeps its payload until it is over', async () => {
   const job = await service.client.submit({ version: HELLO, input: { text: 'Cleo' } })
   await receiver.count(1)
   const carried = async (): Promise<number> =>
-    (await service.redis.hkeys(service.keys.outbox(job.id))).filter((key) => key.startsWith('carry:')).length
+    (await service.redis.hkeys(service.keys.outbox(job.id))).filter(
+      (key) => key.startsWith('carry:') && key.endsWith(id.slice(3)),
+    ).length
   expect(await carried()).toBe(1)
   receiver.answer(withStatus(204))
   await waitFor('its end', async () => (await carried()) === 0)
@@ -167,7 +173,26 @@ test('a prediction of the API of Replicate is sent as Replicate sends it, and it
   expect(found.status).toBe('succeeded')
 })
 
+test('progress is sent while a text grows, to those that asked, and is not in the log', async () => {
+  const receiver = await startReceiver()
+  const slow = await startService({ timings: { ...SHORT_TIMINGS }, simulator: { speed: 8 } })
+  try {
+    const endpoint = await addEndpoint(receiver.url, { events: ['job.progress'] }, slow)
+    const job = await slow.client.submit({ model: 'google/gemini-3-pro', input: { prompt: 'Tell me of a boat.' } })
+    const [first] = await receiver.count(1)
+    const progress = parse(first?.body ?? '')
+    expect(progress).toMatchObject({ type: 'job.progress', data: { job: { id: job.id, status: 'processing' } } })
+    new Webhook(endpoint.secret).verify(first?.body ?? '', first?.headers ?? {})
+    const slowStore = createRedisNotificationStore({ ...slow, endpoints: createRedisEndpointStore(slow) })
+    await waitFor('the count', async () => (await slowStore.figures()).lossy.sent > 0)
+    expect((await slowStore.list('default', { limit: 1 })).notifications).toEqual([])
+  } finally {
+    await slow.stop()
+  }
+})
+
 test('the metrics count what is sent and what waits', async () => {
+  await waitFor('all to be over', async () => (await store.figures()).pending === 0)
   const response = await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${TEST_KEY}` } })
   const text = await response.text()
   const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1])

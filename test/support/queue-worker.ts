@@ -20,6 +20,7 @@ const IDLE: Processors = {
   jobNotice: nothing,
   tenantNotice: nothing,
   send: nothing,
+  progress: nothing,
 }
 
 /** Queues with doorbells for the jobs of a scene, and real workers on them. */

@@ -11,5 +11,6 @@ export const SILENT_DOORBELLS: Doorbells = {
   window: ring,
   effect: ring,
   notice: ring,
+  progress: ring,
   send: ring,
 }

@@ -309,10 +309,13 @@ export function createLifecycle({
           partial: partial === job.partial ? null : partial,
           ...(logs === '' ? {} : { logs }),
         }
+        const own = job.webhook?.events.includes('job.progress')
         if (job.phase === 'running' && Object.values(news).some((one) => one !== null))
-          await store.progress(id, job.tenant, news).catch((error: unknown) => {
+          try {
+            if (await store.progress(id, job.tenant, news, own)) await doorbells.progress(id)
+          } catch (error) {
             log.debug({ err: error, job: id }, 'could not write progress')
-          })
+          }
       }
       if (result.kind === 'applied' && prediction.status === 'succeeded') {
         const model = modelOf(result.state.job)

@@ -152,12 +152,16 @@ export interface JobWriter {
   ): Promise<CommitResult>
   /** `basis`: the commit that wrote the revision of `state`; '' or absent: any. */
   commit(state: JobState, commit: Commit, cause: Cause, commitId: string, basis?: string): Promise<CommitResult>
-  /** Writes the progress, partial output and logs of a running prediction; lossy. */
+  /**
+   * Writes the progress, partial output and logs of a running prediction; lossy. `own`: the job's own webhook hears of it.
+   * Returns whether a receiver is to be notified.
+   */
   progress(
     id: string,
     tenant: string,
     shown: { progress: number | null; partial: string | null; logs?: string },
-  ): Promise<void>
+    own?: boolean,
+  ): Promise<boolean>
 }
 
 /** Jobs that wait for other jobs to end. */
@@ -381,6 +385,8 @@ export interface Doorbells {
   effect(job: string, effect: DueEffect): Promise<void>
   /** Requests that a notice of the tenant is distributed to receivers. */
   notice(tenant: string, id: string): Promise<void>
+  /** Requests that the progress of a job is sent, once. */
+  progress(job: string): Promise<void>
   /** Requests that notifications are sent. */
   send(): Promise<void>
 }

@@ -121,6 +121,8 @@ export interface NotificationStore {
   /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
   record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
   health(destination: string): Promise<DestinationHealth>
+  /** Whether the progress of a job may be sent now: once in `everyMs`, over all processes. */
+  mayProgress(job: string, everyMs: number): Promise<boolean>
   /** Counts a best-effort event. */
   countLossy(outcome: 'sent' | 'failed'): Promise<void>
   /** Makes what was held for an endpoint due again, and forgets its failures; or holds what is due. Returns the number. */

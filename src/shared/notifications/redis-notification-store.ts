@@ -403,6 +403,8 @@ export function createRedisNotificationStore({
 
     lateBy: async () => (await lateBy()) ?? 0,
 
+    mayProgress: async (job, everyMs) => (await redis.set(keys.progressSent(job), '1', 'PX', everyMs, 'NX')) === 'OK',
+
     async countLossy(outcome) {
       await redis.hincrby(keys.notificationCounts, `lossy:${outcome}`, 1)
     },

@@ -1,10 +1,11 @@
 import type { SigningSecrets } from '../tenants/rules/signing-secret.ts'
 import type { EndpointKind } from './rules/endpoint.ts'
+import type { EventType, TEST_TYPE } from './rules/event-types.ts'
 import type { Notification } from './rules/notification.ts'
 
 /** One attempt to bring a notification to its receiver. */
 export interface Message {
-  notification: Notification
+  notification: Omit<Notification, 'type'> & { type: EventType | typeof TEST_TYPE }
   /** A URL, or an address of mail as the endpoint has it. */
   to: string
   /** The exact text to sign and send, JSON. */

@@ -181,13 +181,14 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     logsOf: (id) => redis.get(keys.logs(id)),
 
-    async progress(id, tenant, { progress, partial, logs = '' }) {
+    async progress(id, tenant, { progress, partial, logs = '' }, own = false) {
       const shown = [progress === null ? '' : String(progress), partial ?? '', logs]
-      await writeProgress(
+      const written = await writeProgress(
         redis,
-        [keys.job(id), keys.partial(id), keys.logs(id)],
-        [...shown, keys.progress, JSON.stringify({ job: id, tenant })],
+        [keys.job(id), keys.partial(id), keys.logs(id), keys.subscribed(tenant)],
+        [...shown, keys.progress, JSON.stringify({ job: id, tenant }), own ? '1' : '0'],
       )
+      return written === 2
     },
 
     async history(id) {

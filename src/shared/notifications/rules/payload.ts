@@ -5,7 +5,7 @@ import type { EventType, TEST_TYPE } from './event-types.ts'
 /** What receivers read: `{ type, timestamp, data }`, as Standard Webhooks recommends it. */
 
 /** `data` of the event of a job. `rev` decides: an event with a lower one than was seen before is old. */
-export const jobData = ({ id, status, rev, batch, metadata, error }: JobRecord): JsonObject => ({
+export const jobData = ({ id, status, rev, batch, metadata, error }: JobRecord): { job: JsonObject } => ({
   job: { id, status, rev, batch, metadata, error: error && { ...error } },
 })
 

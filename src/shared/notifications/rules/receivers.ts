@@ -1,6 +1,6 @@
 import type { JobRecord } from '../../jobs/rules/job.ts'
 import type { Endpoint } from './endpoint.ts'
-import type { OwedType } from './event-types.ts'
+import type { EventType } from './event-types.ts'
 import type { Notification } from './notification.ts'
 import type { OwnWebhook } from './own-webhook.ts'
 
@@ -14,7 +14,7 @@ export interface Receiver extends Pick<Notification, 'endpoint' | 'destination' 
 
 /** An event of a tenant. `job`: the job that it is about; null: none. */
 export interface Happened {
-  type: OwedType
+  type: EventType
   tenant: string
   job: Pick<JobRecord, 'preset'> | null
   /** The own webhook of the job or batch. */
