@@ -33,6 +33,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { Rate } from '../shared/limits/rules/budget.ts'
 import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
 import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
+import type { NotificationStore } from '../shared/notifications/ports.ts'
 import { createRedisNoticeStore } from '../shared/notifications/redis-notice-store.ts'
 import { createRedisNotificationStore } from '../shared/notifications/redis-notification-store.ts'
 import type { Logger } from '../shared/process/logger.ts'
@@ -72,12 +73,14 @@ export interface PortWraps {
   store(store: JobStore): JobStore
   upstream(upstream: PredictionPort): PredictionPort
   artifacts(artifacts: ArtifactStore): ArtifactStore
+  notifications(store: NotificationStore): NotificationStore
 }
 
 const UNWRAPPED: PortWraps = {
   store: (store) => store,
   upstream: (upstream) => upstream,
   artifacts: (artifacts) => artifacts,
+  notifications: (store) => store,
 }
 
 export const ACCOUNT = 'default'
@@ -231,7 +234,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     inputs,
     endpoints,
     notices: createRedisNoticeStore({ redis, keys, timings }),
-    notifications: createRedisNotificationStore({ redis, keys, endpoints }),
+    notifications: wrap.notifications(createRedisNotificationStore({ redis, keys, endpoints })),
     batchStore,
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),

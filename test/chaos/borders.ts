@@ -29,11 +29,15 @@ export type CommitName = (typeof COMMITS)[number]
 
 const CALLS = ['create', 'get', 'list', 'cancel', 'account'] as const
 
+/** A notice becomes a notification; an attempt is recorded. */
+const NOTIFY = ['add', 'record'] as const
+
 type Side = 'before' | 'after'
 export type Border =
   | `commit:${CommitName}:${Side}`
   | `${(typeof CALLS)[number]}:${Side}`
   | `store:copy:${Side | 'middle'}`
+  | `notify:${(typeof NOTIFY)[number]}:${Side}`
 
 export interface Strike {
   border: Border
@@ -54,6 +58,7 @@ export const WORKER_BORDERS: readonly Border[] = [
   'store:copy:before',
   'store:copy:middle',
   'store:copy:after',
+  ...NOTIFY.flatMap((name) => SIDES.map((side): Border => `notify:${name}:${side}`)),
 ]
 
 /** How the process says that it was struck; the harness waits for this line. */
@@ -92,7 +97,7 @@ export function strikeAt(strike: Strike): PortWraps {
     process.kill(process.pid, strike.signal)
   }
   const around = async <T>(
-    name: `commit:${CommitName}` | (typeof CALLS)[number],
+    name: `commit:${CommitName}` | (typeof CALLS)[number] | `notify:${(typeof NOTIFY)[number]}`,
     act: () => Promise<T>,
   ): Promise<T> => {
     pass(`${name}:before`)
@@ -128,6 +133,11 @@ export function strikeAt(strike: Strike): PortWraps {
       webhookSecret: (timeout) => upstream.webhookSecret(timeout),
       model: (name, version) => upstream.model(name, version),
       deployment: (name) => upstream.deployment(name),
+    }),
+    notifications: (store) => ({
+      ...store,
+      add: (notification) => around('notify:add', () => store.add(notification)),
+      record: (...args) => around('notify:record', () => store.record(...args)),
     }),
     artifacts: (artifacts) => ({
       ...artifacts,

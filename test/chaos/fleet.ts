@@ -132,6 +132,7 @@ export async function startChaosFleet(options: FleetOptions = {}): Promise<Chaos
     PRESETS_DIR: PRESETS,
     // Limited tenants make jobs without a price as well: what is audited then is more.
     UNPRICED_MODELS: 'allow',
+    WEBHOOK_ALLOW: 'loopback',
     TENANT_REQUESTS_PER_MINUTE: '1000000',
     LOG_LEVEL: options.logLevel ?? 'warn',
     ...options.env,

@@ -5,6 +5,7 @@ import { injectFaults } from './inject.ts'
 import { startLoad } from './load.ts'
 import { describeFault, firstStrikes, planFaults } from './plan.ts'
 import { supervise, type Supervised } from './supervised.ts'
+import { startRudeReceiver } from './rude-receiver.ts'
 import { describeVariant, variantOf, type Variant } from './variant.ts'
 import { judge, readAll, describeJobs, type Verdict } from './verdict.ts'
 
@@ -22,6 +23,7 @@ export interface ChaosOptions {
 
 export interface ChaosReport extends Verdict {
   variant: Variant
+  webhooks: Record<string, number>
   faults: Record<string, number>
   restarts: Record<string, number>
   struck: Record<string, number>
@@ -75,6 +77,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   // Drafts of batches that were never accepted expire within the run.
   const timings = { draftLife: 5000 }
   const fleet = await startChaosFleet({ seed, createsPerMinute, variant, timings })
+  const receiver = await startRudeReceiver(fleet.inspect, fleet.keys, fleet.customers, seed)
   const first = firstStrikes(seed)
   const processes = [
     supervise(fleet, 'api', 'api', first.api),
@@ -96,9 +99,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     void load.submitted.then(() => (answered = true))
     await waitFor('every order to be answered', () => answered, { timeout: settle * 1000 })
     await untilRest(fleet, processes, settle)
+    await receiver.settle(settle * 1000)
     const verdict = await judge(fleet, load.orders)
     load.stop()
-    verdict.violations.push(...load.complaints)
+    verdict.violations.push(...load.complaints, ...(await receiver.judge(await readAll(fleet))))
     if (verdict.violations.length > 0) {
       const named = (await readAll(fleet)).filter(({ job }) => verdict.violations.some((text) => text.includes(job.id)))
       say(`chaos: the jobs of the violations:\n  ${await describeJobs(fleet, named.slice(0, MAX_DESCRIBED))}`)
@@ -106,6 +110,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     return {
       ...verdict,
       variant,
+      webhooks: receiver.counts(),
       faults: Object.fromEntries([...faults.counts].sort()),
       restarts: total(processes.map(({ ends }) => ends)),
       struck: total(processes.map(({ struck }) => struck)),
@@ -115,6 +120,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     throw error
   } finally {
     await Promise.all(processes.map((one) => one.stop()))
+    receiver.stop()
     await fleet.stop()
   }
 }
@@ -139,6 +145,7 @@ export function formatReport(seed: number, report: ChaosReport): string {
     `batches             ${report.batches}`,
     `without the credits ${report.refused} orders`,
     `attempts            ${report.attempts}`,
+    `webhooks            ${list(report.webhooks)}`,
     `faults              ${list(report.faults)}`,
     `processes ended     ${list(report.restarts)}`,
     `struck              ${list(report.struck)}`,
