@@ -20,11 +20,7 @@ export interface RedisNoticeStoreOptions {
 }
 
 /** Commits write notices themselves (jobs/commit); this is for those of no commit, and for their distribution. */
-export function createRedisNoticeStore({
-  redis,
-  keys,
-  timings,
-}: RedisNoticeStoreOptions): Omit<NoticeStore, 'oweOnce'> {
+export function createRedisNoticeStore({ redis, keys, timings }: RedisNoticeStoreOptions): NoticeStore {
   /** Removes a row and its member of the due index. */
   async function remove(outbox: string, field: string, member: string): Promise<void> {
     const results = (await redis.multi().hdel(outbox, field).zrem(keys.due, member).exec()) ?? []
