@@ -26,10 +26,15 @@ import { waitFor } from '../test/support/wait-for.ts'
 const JOBS = 300
 const WARM = 50
 const STREAMS = 1000
+/** With the measured client almost as many as one process allows. */
+const MOST_STREAMS = 4990
 /** Of one tenant; the service allows 500. */
 const STREAMS_PER_TENANT = 250
 /** Between two jobs. */
 const PAUSE_MS = 20
+/** What a program without streams does. */
+const POLL_MS = 2000
+const POLLED_JOBS = 40
 const GOALS = { create: '4 / 15', event: '2 / 10' }
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
@@ -168,6 +173,26 @@ async function toEvent(count: number): Promise<number[]> {
   return times
 }
 
+/** The same for a client that asks for its job every two seconds; it begins at any moment between two jobs. */
+async function toPoll(count: number): Promise<number[]> {
+  const times: number[] = []
+  const client = createClient({ baseUrl: fleet.urls[0] ?? '', key: TEST_KEY })
+  for (let i = 0; i < count; i++) {
+    let sent = 0
+    watch = {
+      async webhook() {
+        await delay(Math.random() * POLL_MS)
+        sent = performance.now()
+      },
+    }
+    const { id } = await submit(`polled ${i}`)
+    while ((await client.get(id)).completed_at === null) await delay(POLL_MS)
+    times.push(performance.now() - sent)
+  }
+  watch = {}
+  return times
+}
+
 /** Round trips of an empty request, as a measure of the machine: ms. */
 async function emptyRequests(count: number): Promise<number[]> {
   const times: number[] = []
@@ -194,25 +219,25 @@ async function holdOpen(streams: { key: string; path: string }[]): Promise<Spawn
   return clients
 }
 
-/** A thousand clients, each of which follows its own running job. */
-async function ownJobs(): Promise<SpawnedProcess> {
+/** Clients, each of which follows its own running job. `name`: of their tenants. */
+async function ownJobs(name: string, count: number): Promise<SpawnedProcess> {
   const [url = ''] = fleet.urls
   const streams: { key: string; path: string }[] = []
-  for (let at = 0; at < STREAMS; at += STREAMS_PER_TENANT) {
-    const key = await tenantKey(url, `watching-${at}`, ['jobs:read', 'jobs:write'])
+  const before = await runningJobs()
+  for (let at = 0; at < count; at += STREAMS_PER_TENANT) {
+    const key = await tenantKey(url, `${name}-${at}`, ['jobs:read', 'jobs:write'])
     const client = createClient({ baseUrl: url, key })
-    const ids = await submitMany({ client }, STREAMS_PER_TENANT, (i) => ({
+    const ids = await submitMany({ client }, Math.min(STREAMS_PER_TENANT, count - at), (i) => ({
       model: ENDLESS.name,
       input: { prompt: `${at + i}` },
     }))
     streams.push(...ids.map((id) => ({ key, path: `/v1/jobs/${id}/events` })))
   }
-  await waitFor(
-    'their jobs to run',
-    async () => Number(await fleet.redis.hget(fleet.keys.phases, 'running')) === STREAMS,
-  )
+  await waitFor('their jobs to run', async () => (await runningJobs()) === before + count, { timeout: 300_000 })
   return holdOpen(streams)
 }
+
+const runningJobs = async (): Promise<number> => Number(await fleet.redis.hget(fleet.keys.phases, 'running'))
 
 /** A quarter of a thousand clients that get each event of the measured jobs, and three that get none. */
 async function allJobs(): Promise<SpawnedProcess> {
@@ -230,14 +255,15 @@ function row(what: string, times: number[], goal = ''): void {
   say(`${what.padEnd(66)} ${p50} ${p99}   ${goal}`)
 }
 
-test('latency', { timeout: 900_000 }, async () => {
+test('latency', { timeout: 1_800_000 }, async () => {
   await toCreate(WARM)
   await toEvent(WARM)
 
   const empty = await emptyRequests(JOBS)
   const alone = await toCreate(JOBS)
   const few = await toEvent(JOBS)
-  const others = await ownJobs()
+  const polled = await toPoll(POLLED_JOBS)
+  const others = await ownJobs('watching', STREAMS)
   await toEvent(WARM)
   const many = await toEvent(JOBS)
   await others.kill()
@@ -245,6 +271,10 @@ test('latency', { timeout: 900_000 }, async () => {
   await toEvent(WARM)
   const crowded = await toEvent(JOBS)
   await followers.kill()
+  const most = await ownJobs('many', MOST_STREAMS)
+  await toEvent(WARM)
+  const crowd = await toEvent(JOBS)
+  await most.kill()
 
   say(`${'ms'.padEnd(66)} ${'p50'.padStart(6)} ${'p99'.padStart(6)}   goal`)
   row('the machine: an empty request to the api and back', empty)
@@ -253,6 +283,13 @@ test('latency', { timeout: 900_000 }, async () => {
   row('last webhook sent -> final event, one client', few, GOALS.event)
   row(`  beside ${STREAMS} clients, each with its own running job`, many, GOALS.event)
   row(`  beside ${STREAMS} clients, ${STREAMS_PER_TENANT} of which get each event too`, crowded)
+  row(`  beside ${MOST_STREAMS} clients, each with its own running job`, crowd, GOALS.event)
+  row(`last webhook sent -> known to a client that polls every ${POLL_MS / 1000} s`, polled)
+  const [poll, one, all] = [polled, few, crowd].map((times) => percentile(times, 0.5))
+  if (poll && one && all)
+    say(
+      `polling / events, p50: ${(poll / one).toFixed(0)} for one client, ${(poll / all).toFixed(0)} beside ${MOST_STREAMS}`,
+    )
   expect(alone.create).toHaveLength(JOBS)
-  for (const times of [few, many, crowded]) expect(times).toHaveLength(JOBS)
+  for (const times of [few, many, crowded, crowd]) expect(times).toHaveLength(JOBS)
 })
