@@ -182,7 +182,7 @@ export const workersCheck = (presence: Pick<Presence, 'seenAgo'>, store: LastSwe
     if (seen === null || seen > workerSilence(timings))
       return failed(
         seen === null
-          ? 'No worker was ever seen: jobs are accepted and wait.'
+          ? 'No worker is running: jobs are accepted and wait.'
           : `No worker is running: the last one was seen ${Math.round(seen / 1000)} s ago. Jobs are accepted and wait.`,
         'Start a worker, with the REDIS_URL and KEY_PREFIX of the api.',
         details,

@@ -470,7 +470,7 @@ test('without a worker: an api says so, and the command line sends the probes it
     outside.leadTo(alone.url)
     const report = await ask(alone.url)
     expect(byName(report)).toMatchObject({
-      workers: says('failed', 'No worker was ever seen', 'Start a worker'),
+      workers: says('failed', 'No worker is running', 'Start a worker'),
       webhook_probe: says('failed', 'No worker answered', 'Start a worker'),
       storage: { state: 'ok' },
     })
