@@ -35,6 +35,8 @@ export function greeting(config: Config, parts: GreetingParts, service: Omit<Ser
     'Finishing',
     service.webhooks ? 'by webhook, and by polling when no webhook arrives' : 'by polling: PUBLIC_URL is not set',
   ])
+  if (config.webhookAllow.hosts.includes('localhost'))
+    lines.push(['Receivers', 'webhooks of jobs may go to this machine, such as http://localhost:8080/hook'])
 
   const width = Math.max(...lines.map(([name]) => name.length))
   const table = lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')

@@ -63,7 +63,7 @@ describe.each([
     ['/v1/jobs/x', problem(404, PROBLEM)],
     ['/assets/page.js', text('text/javascript', 'page')],
     ['/v1/events', text('text/event-stream', 'retry: 1000\n\n', 'id: 1\nevent: ready\ndata: {}\n\n', ': alive\n\n')],
-    ['/v1/events', text('text/event-stream', 'event: reset\nda', 'ta: {}\n\n')],
+    ['/v1/events', text('text/event-stream', 'id: 2\nevent: reset\nda', 'ta: {}\n\n')],
   ] as const)('%s is as it is described', async (path, answer) => {
     expect(await said(path, answer)).toBe('')
   })

@@ -362,6 +362,12 @@ describe('the greeting', () => {
     replicate: { token: 't', baseUrl: 'https://api.replicate.com/v1' },
   }
 
+  test('says where webhooks may go besides public addresses', () => {
+    const started = { url: null, signInUrl: null, healthUrl: null, webhooks: true }
+    expect(greeting(parseConfig({}), parts, started)).toContain('http://localhost')
+    expect(greeting(parseConfig({ REPLICATE_API_TOKEN: 't' }), parts, started)).not.toContain('localhost')
+  })
+
   test('prints a command that works as it is pasted, with a key of one’s own and on every address', async () => {
     const env = { HOST: '0.0.0.0', PUBLIC_URL: 'http://127.0.0.1:9' }
     const service = await startService({ env })
