@@ -1,4 +1,4 @@
-import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express'
 import { ServiceError, type ErrorCode } from '../shared/errors/service-error.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Metrics } from '../shared/metrics/metrics.ts'
@@ -37,7 +37,7 @@ export interface AppOptions {
   /** null: this listener accepts no webhooks. */
   webhooks: WebhookReceiver | null
   /** null: the board is closed. */
-  board: Express | null
+  board: RequestHandler | null
   /** Folder of the built page; null when it was not built. */
   studioDir: string | null
   /** Trusted proxies, for the origin of a request. */

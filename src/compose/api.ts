@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAcceptJob } from '../api/accept-job.ts'
-import { BOARD_PATH, createApp } from '../api/app.ts'
+import { createApp } from '../api/app.ts'
 import { createAuth } from '../api/auth.ts'
 import { createCors } from '../api/cors.ts'
 import { createEventStreams } from '../api/event-streams.ts'
@@ -79,6 +79,7 @@ import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secre
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createServeAgents } from './agents.ts'
+import { createBoardOnDemand } from './board-on-demand.ts'
 import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
@@ -357,7 +358,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       startHold: core.timings.startHold,
       log,
     }),
-    board: options.adminPassword === null ? null : (await import('../queues/board.ts')).createBoard(queues, BOARD_PATH),
+    board: options.adminPassword === null ? null : createBoardOnDemand(queues),
     studioDir: existsSync(join(studioDir, 'index.html')) ? studioDir : null,
     arrival,
     fileOrigins,

@@ -1,4 +1,4 @@
-import { Router, type Express, type Request, type Response } from 'express'
+import { Router, type Request, type RequestHandler, type Response } from 'express'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
 import type { BodyBudget, BodyShare } from '../body-budget.ts'
@@ -17,7 +17,7 @@ export interface AdminRouterOptions {
   bodies: BodyBudget
   /** ms without a byte after which reading is aborted. */
   idleMs: number
-  board: Express
+  board: RequestHandler
   boardPath: string
   toRequest: (request: Request) => ApiRequest
   /** Sends a problem document, or the page that `page` makes of the error. */
