@@ -56,7 +56,6 @@ import { createCatalogue } from '../shared/catalogue/catalogue.ts'
 import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
 import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
-import { createInputChecks } from '../shared/catalogue/input-check.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { isLoopback, type Config } from '../shared/settings/config.ts'
 import { creationCheck } from '../shared/conditions/conditions.ts'
@@ -79,6 +78,7 @@ import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secre
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createServeAgents } from './agents.ts'
+import { inputChecks } from './input-checks.ts'
 import { createBoardOnDemand } from './board-on-demand.ts'
 import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
@@ -104,7 +104,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       return upstream.deployment(name)
     },
   })
-  const checks = createInputChecks()
+  const checks = inputChecks
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
   scope.defer('schema worker', foreign.stop)
   const catalogue = await createCatalogue({

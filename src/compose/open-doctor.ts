@@ -5,7 +5,6 @@ import { createDiskReserve } from '../shared/artifacts/disk-reserve.ts'
 import { createCatalogue } from '../shared/catalogue/catalogue.ts'
 import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
-import { createInputChecks } from '../shared/catalogue/input-check.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
 import { createRedisOpenProbes } from '../shared/doctor/redis-doctor-desk.ts'
@@ -50,6 +49,7 @@ import {
 import { aheadOfRedis, workerSilence } from './watch.ts'
 import { PROBES_WITHIN_MS, isLocal, probeGroup, accountSecret, placesOf } from './doctor-worker.ts'
 import { observedAccount, needsRedis, allOf, askWorker, accountOf, delegated, type Doctor } from './doctor.ts'
+import { inputChecks } from './input-checks.ts'
 
 /** Wait of the command line for Redis, ms. */
 const REDIS_MS = 2_500
@@ -199,7 +199,7 @@ async function presetGroup(
       return upstream.deployment(name)
     },
   })
-  const checks = createInputChecks()
+  const checks = inputChecks
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
   scope.defer('schema worker', foreign.stop)
   try {

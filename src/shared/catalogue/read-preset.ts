@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { InputChecks } from './ports.ts'
 import { pointerSegment } from '../values/json-pointer.ts'
 import type { Json } from '../values/json.ts'
+import { remembered } from '../values/remembered.ts'
 import { servingPresets, toPreset, type Preset } from './rules/preset.ts'
 import { messageOf } from '../values/error-text.ts'
 
@@ -39,20 +40,26 @@ const nameOf = (file: string): string => file.replace(/\.ya?ml$/, '')
 
 const firstLine = (error: unknown): string => messageOf(error).split('\n')[0] ?? ''
 
-function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: Preset } | { wrong: string[] } {
+/** Values of files by their text: parsing takes longer than everything else, and a reload changes few files. */
+const valueOf = remembered(100, (text): { value: Json } | { wrong: string[] } => {
   const document = parseDocument(text)
   const [broken] = document.errors
   if (broken) return { wrong: [`not YAML: ${firstLine(broken)}`] }
-  let value: Json
   try {
     // Throws for cyclic aliases.
     const read: unknown = JSON.parse(JSON.stringify(document.toJS()))
     const forbidden = forbiddenKey(read, '')
     if (forbidden !== null) return { wrong: [`${forbidden}: __proto__ is not accepted as a key.`] }
-    value = z.json().parse(read)
+    return { value: z.json().parse(read) }
   } catch (error) {
     return { wrong: [`not YAML: ${firstLine(error)}`] }
   }
+})
+
+function readPreset({ name, text }: PresetFile, checks: InputChecks): { preset: Preset } | { wrong: string[] } {
+  const parsed = valueOf(text)
+  if ('wrong' in parsed) return parsed
+  const { value } = parsed
   const read = toPreset(value, checks)
   if ('wrong' in read)
     return {
