@@ -14,8 +14,23 @@ export type Validator = (value: unknown, field: string) => InvalidField[]
 const ajv = new Ajv({ allErrors: true, strict: false, verbose: true })
 formats.default(ajv)
 
+/** Compiled schemas by their text, because versions of a model and simulators of one process share them; the oldest is evicted first. */
+const kept = new Map<string, ValidateFunction>()
+const MAX_KEPT = 500
+
+function compiled(schema: InputSchema): ValidateFunction {
+  const text = JSON.stringify(schema)
+  const known = kept.get(text)
+  if (known !== undefined) return known
+  const oldest = kept.size >= MAX_KEPT ? kept.keys().next() : null
+  if (oldest && !oldest.done) kept.delete(oldest.value)
+  const validate = ajv.compile(schema)
+  kept.set(text, validate)
+  return validate
+}
+
 export function createValidator(schema: InputSchema): Validator {
-  const validate: ValidateFunction = ajv.compile(schema)
+  const validate = compiled(schema)
   return (value, field) => (validate(value) ? [] : (validate.errors ?? []).map((error) => toInvalidField(error, field)))
 }
 
