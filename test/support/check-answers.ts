@@ -1,12 +1,10 @@
 import { subscribe } from 'node:diagnostics_channel'
-import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { join } from 'node:path'
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { parse } from 'yaml'
 import { FRONT } from '../../src/api/front/path.ts'
+import { OPENAPI, parsedDocument } from './parsed-document.ts'
 import { againstReplicate } from './replicate-document.ts'
 
 /**
@@ -15,8 +13,6 @@ import { againstReplicate } from './replicate-document.ts'
  * command line and raw sockets receive. Of a service in another process it sees what `fetch` of this one receives.
  * test/support/answers-checked.ts reports what is wrong after each test.
  */
-
-const DOCUMENT = join(import.meta.dirname, '../../docs/openapi.yaml')
 
 /** Larger bodies are not kept. */
 const MAX_BYTES = 4 * 1024 * 1024
@@ -42,8 +38,9 @@ function strict(value: unknown): unknown {
 }
 
 function load() {
-  const document = partOf(strict(parse(readFileSync(DOCUMENT, 'utf8'))))
-  const ajv = new Ajv2020({ strict: false })
+  const document = partOf(strict(parsedDocument(OPENAPI)))
+  // What is compiled runs a few times only, and test/unit/api-document.test.ts compiles all of it with every check.
+  const ajv = new Ajv2020({ strict: false, validateSchema: false, code: { optimize: false } })
   addFormats.default(ajv)
   ajv.addSchema(document, 'api')
   const operations = Object.entries(partOf(document['paths'])).map(([path, item]): Operation => {

@@ -9,6 +9,7 @@ import { type RedisServer, findRedisBinary, findRedisImage } from '../../src/sha
 import { LOCK_FILE, dataDirHolder, lockDataDir } from '../../src/shared/redis/data-dir-lock.ts'
 import { provideRedis, stopLeftoverRedis } from '../../src/shared/redis/provide-redis.ts'
 import { fillCompileCache } from './compile-cache.ts'
+import { OPENAPI, parsedDocument, REPLICATE_OPENAPI } from './parsed-document.ts'
 import { bundlePrograms } from './programs.ts'
 
 declare module 'vitest' {
@@ -33,6 +34,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   for (const name of Object.keys(process.env)) if (OURS.test(name)) delete process.env[name]
 
   const options = { onProgress: say, ...(cacheDir !== undefined && { cacheDir: join(cacheDir, 'genqueue') }) }
+  for (const file of [OPENAPI, REPLICATE_OPENAPI]) parsedDocument(file)
   const { programs, parts } = await bundlePrograms()
   project.provide('programs', programs)
   const compiled = fillCompileCache(parts)

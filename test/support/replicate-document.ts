@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
-import { parse } from 'yaml'
+import { parsedDocument, REPLICATE_OPENAPI } from './parsed-document.ts'
 
 /** Compares responses with Replicate's published OpenAPI document. */
 
@@ -14,9 +13,8 @@ const withOneOfAsAnyOf = (value: unknown): object =>
   partOf(JSON.parse(JSON.stringify(value).replaceAll('"oneOf"', '"anyOf"')))
 
 function load() {
-  const file = new URL('../simulator/replicate-openapi.yaml', import.meta.url)
-  const document = partOf(parse(readFileSync(file, 'utf8')))
-  const ajv = new Ajv({ strict: false, allErrors: true })
+  const document = partOf(parsedDocument(REPLICATE_OPENAPI))
+  const ajv = new Ajv({ strict: false, allErrors: true, code: { optimize: false } })
   formats.default(ajv)
   ajv.addSchema({ $id: 'replicate', ...withOneOfAsAnyOf(document) })
   const paths = Object.entries(partOf(document['paths'])).map(([path, item]) => ({
