@@ -4,7 +4,19 @@ import expressStaticGzip from 'express-static-gzip'
 import express, { type Express, type Request, type Response } from 'express'
 
 /** Paths of Studio's pages (src/studio/router.tsx). */
-const STUDIO_PATHS = ['/', '/new', '/runs/:id', '/batches', '/batches/new', '/batches/:id', '/credits', '/health']
+const STUDIO_PATHS = [
+  '/',
+  '/new',
+  '/runs/:id',
+  '/batches',
+  '/batches/new',
+  '/batches/:id',
+  '/credits',
+  '/notifications',
+  '/notifications/:id',
+  '/notifications/endpoints/:id',
+  '/health',
+]
 
 /** Paths without pages: routes for programs, and file names. */
 const OTHERS_PATH = /^\/(v1|replicate|webhooks|admin|assets)(\/|$)|\.\w+$/

@@ -16,6 +16,9 @@ interface Address {
   ofBatch: string | null
   /** For the ledger: only entries of this kind. */
   kind: string | null
+  /** For the log of notifications: only those in this state, and for this endpoint. */
+  delivery: string | null
+  endpoint: string | null
   /** The run with the input for the composer. */
   from: string | null
 }
@@ -31,6 +34,8 @@ function parse(search: string): Address {
     ofPreset: query.get('of'),
     ofBatch: query.get('batch'),
     kind: query.get('kind'),
+    delivery: query.get('state'),
+    endpoint: query.get('endpoint'),
     from: query.get('from'),
   }
 }

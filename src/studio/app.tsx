@@ -9,6 +9,7 @@ import { NewBatch } from './batches/new-batch.tsx'
 import { Composer } from './composer.tsx'
 import { CreditsPage } from './credits/credits-page.tsx'
 import { HealthPage } from './health/health-page.tsx'
+import { Notifications } from './notifications/notifications-page.tsx'
 import { createQueries } from './queries.ts'
 import { RunPage } from './run/run-page.tsx'
 import { createRuns } from './run-store.ts'
@@ -74,6 +75,10 @@ function CurrentPage() {
       <Route path="/batches/:id">{({ id }) => <BatchPage key={id} id={id} />}</Route>
       <Route path="/credits">
         <CreditsPage />
+      </Route>
+      {/* With everything below it. */}
+      <Route path="/notifications/*?">
+        <Notifications />
       </Route>
       <Route path="/health">
         <HealthPage />

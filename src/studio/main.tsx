@@ -13,6 +13,7 @@ import './styles/composer.css'
 import './styles/sheet.css'
 import './styles/run.css'
 import './styles/pages.css'
+import './styles/notifications.css'
 
 /** Every response passes here: reads the service's time, and asks for sign-in on a 401. */
 const watched: typeof fetch = async (input, init) => {

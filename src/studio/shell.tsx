@@ -41,6 +41,7 @@ function Places() {
     { name: 'Runs', href: '/', at: /^\/(?:$|new|runs\/)/ },
     { name: 'Batches', href: '/batches', at: /^\/batches/ },
     ...(mayDo(who, 'credits:read') ? [{ name: 'Credits', href: '/credits', at: /^\/credits/ }] : []),
+    ...(mayDo(who, 'webhooks') ? [{ name: 'Notifications', href: '/notifications', at: /^\/notifications/ }] : []),
     ...(mayDo(who, 'admin') ? [{ name: 'Health', href: '/health', at: /^\/health/ }] : []),
   ]
   return (

@@ -71,7 +71,9 @@ function copyOfProject(): string {
 /** Pages whose blocks are run below; what the others have must be plain `sh`. */
 const TYPED = [
   'README.md',
-  ...['api', 'cli', 'credits', 'inputs', 'operations', 'storage', 'tenants'].map((page) => `docs/${page}.md`),
+  ...['api', 'cli', 'credits', 'inputs', 'notifications', 'operations', 'storage', 'tenants'].map(
+    (page) => `docs/${page}.md`,
+  ),
 ]
 
 test('a command of a page runs on any Node: none calls `node` for a file of the project', () => {
@@ -176,6 +178,15 @@ describe('the documented commands on a bare machine', () => {
     )
     const page: unknown = JSON.parse(readFileSync(join(project, 'page.json'), 'utf8'))
     expect(page).toMatchObject({ status: 'succeeded', input: { seed: 7, aspect_ratio: '3:2' }, metadata: { page: 1 } })
+  })
+
+  test('docs/notifications.md: an endpoint is created, and what failed is sent again', async () => {
+    const [address = ''] = (blocks('docs/cli.md', 'sh bare')[0] ?? '').split('\n')
+    const answer = await type([address, ...blocks('docs/notifications.md', 'sh bare')].join('\n'))
+    expect(answer).toMatch(/^whsec_\S+$/m)
+    expect(answer).toMatch(/^0 notifications are sent again$/m)
+    const [, id = ''] = /^(ep_\w+) +http:\/\/localhost:3010\/hook +enabled/m.exec(answer) ?? []
+    expect(await type(`${address}\nnpx genqueue endpoints delete ${id}`)).toContain(`${id}  deleted`)
   })
 
   test('docs/inputs.md: a photograph is restored, by an upload and by a data URI', async () => {

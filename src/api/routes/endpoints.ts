@@ -50,7 +50,7 @@ export function endpointRoutes({ store, endpoints, notifications, check }: Endpo
         ? []
         : [{ pointer: `/presets/${at}`, code: 'unknown_preset', detail: 'The preset does not exist.' }],
     )
-    const wrong = problem === null ? [] : [{ pointer: '/url', code: 'url_not_allowed', detail: problem }]
+    const wrong = problem === null ? [] : [{ pointer: '/url', code: 'invalid_url', detail: problem }]
     if (wrong.length + unknown.length > 0) throw invalidRequest([...wrong, ...unknown])
   }
 

@@ -1,0 +1,202 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { ArrowLeft, RotateCw, Trash2 } from 'lucide-react'
+import type { Endpoint, NewEndpoint } from '../../client/types.ts'
+import { go, leave } from '../address.ts'
+import { serviceNow } from '../clock.ts'
+import { ConfirmButton } from '../confirm-button.tsx'
+import { CopyButton } from '../copy-button.tsx'
+import { errorText } from '../error-text.ts'
+import { Figure, Figures } from '../figures.tsx'
+import { moment } from '../format.ts'
+import { Problem } from '../problem.tsx'
+import { every } from '../queries.ts'
+import { StatusIcon } from '../status-icon.tsx'
+import { useStudio } from '../studio-context.ts'
+import { EndpointForm } from './endpoint-form.tsx'
+import { endpointPath, hostOf, stateOf } from './labels.ts'
+import { Log } from './log.tsx'
+import { useAction } from './use-action.ts'
+
+const REFRESH_MS = 5_000
+
+function Back() {
+  return (
+    <nav className="run-bar" aria-label="Notifications">
+      <button type="button" className="quiet back" onClick={() => leave('/notifications')}>
+        <ArrowLeft />
+        Notifications
+      </button>
+    </nav>
+  )
+}
+
+/** The secret of an endpoint that was created or rotated a moment ago, in this tab only. */
+const shownOnce = new Map<string, string>()
+
+export function NewEndpointPage() {
+  const { client } = useStudio()
+  useEffect(() => void (document.title = 'New endpoint · genqueue'), [])
+  return (
+    <main className="page page-narrow">
+      <Back />
+      <h1 className="page-title">New endpoint</h1>
+      <EndpointForm
+        submit="Create endpoint"
+        save={async (request) => {
+          const made = await client.createEndpoint(request)
+          shownOnce.set(made.id, made.secret.key)
+          go(endpointPath(made.id), { replace: true })
+        }}
+      />
+    </main>
+  )
+}
+
+export function EndpointPage({ id }: { id: string }) {
+  const { client } = useStudio()
+  const queries = useQueryClient()
+  const [secret, setSecret] = useState(() => shownOnce.get(id) ?? null)
+  const { data, error, refetch } = useQuery({
+    queryKey: ['endpoint', id],
+    queryFn: () => client.endpoint(id),
+    ...every(REFRESH_MS),
+  })
+  // Shown until this page is left.
+  useEffect(() => void shownOnce.delete(id), [id])
+  const name = data && (data.description || hostOf(data.url))
+  useEffect(() => void (document.title = `${name ?? 'Endpoint'} · genqueue`), [name])
+  const changed = (): Promise<void> => queries.invalidateQueries({ queryKey: ['endpoint', id] })
+  const rotate = async (): Promise<void> => {
+    const made: NewEndpoint = await client.rotateEndpoint(id)
+    setSecret(made.secret.key)
+    await changed()
+  }
+  return (
+    <main className="page">
+      <Back />
+      <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
+      {data && (
+        <>
+          <div className="page-head">
+            <h1>
+              <bdi>{name}</bdi>
+            </h1>
+            <State endpoint={data} />
+          </div>
+          {secret !== null && <Secret secret={secret} />}
+          <section className="card" aria-label="Endpoint">
+            <p className="endpoint-url">{data.url}</p>
+            <Health endpoint={data} />
+            <Actions endpoint={data} rotate={rotate} changed={changed} />
+          </section>
+          <section className="card" aria-labelledby="settings-title">
+            <h2 className="card-title" id="settings-title">
+              Settings
+            </h2>
+            <EndpointForm
+              endpoint={data}
+              submit="Save"
+              save={async (request) => {
+                await client.changeEndpoint(id, request)
+                await changed()
+              }}
+            />
+          </section>
+          <Log endpoints={[data]} of={id} />
+        </>
+      )}
+    </main>
+  )
+}
+
+function State({ endpoint }: { endpoint: Endpoint }) {
+  const { label, shape, bad } = stateOf(endpoint)
+  return (
+    <span className={bad ? 'log-state endpoint-bad' : 'log-state'}>
+      <StatusIcon shape={shape} size={14} />
+      {label}
+    </span>
+  )
+}
+
+function Secret({ secret }: { secret: string }) {
+  return (
+    <section className="card secret" aria-labelledby="secret-title">
+      <h2 className="card-title" id="secret-title">
+        Secret
+      </h2>
+      <p>Receivers verify the signature with it. Copy it now: it is not shown again.</p>
+      <p className="secret-text">
+        <code>{secret}</code>
+        <CopyButton text={secret} what="the secret">
+          Copy
+        </CopyButton>
+      </p>
+    </section>
+  )
+}
+
+function Health({ endpoint: { health, disabled } }: { endpoint: Endpoint }) {
+  const at = (time: string | null): string => (time === null ? 'never' : moment(time, serviceNow()))
+  return (
+    <Figures>
+      <Figure name="Last success" value={at(health.succeeded_at)} />
+      <Figure
+        name="Failures since then"
+        value={health.failures}
+        note={health.failing_since === null ? null : `first ${at(health.failing_since)}`}
+        bad={health.failures > 0}
+      />
+      {health.paused_until !== null && Date.parse(health.paused_until) > serviceNow() && (
+        <Figure name="Next attempt" value={at(health.paused_until)} />
+      )}
+      {disabled !== null && <Figure name="Disabled" value={at(disabled.at)} note="its events are kept" />}
+    </Figures>
+  )
+}
+
+interface ActionsProps {
+  endpoint: Endpoint
+  rotate: () => Promise<void>
+  changed: () => Promise<void>
+}
+
+function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) {
+  const { client } = useStudio()
+  const toggle = useAction(async () => {
+    await (disabled === null ? client.disableEndpoint(id) : client.enableEndpoint(id))
+    await changed()
+  })
+  return (
+    <>
+      <div className="buttons endpoint-actions">
+        <button type="button" className="button" disabled={toggle.busy} onClick={toggle.run}>
+          {disabled === null ? 'Disable' : 'Enable'}
+        </button>
+        <ConfirmButton
+          icon={<RotateCw />}
+          label="Rotate secret"
+          busy="Rotating…"
+          question="Makes a new secret. The current one signs too for a day, so that the receiver can be changed."
+          yes="Rotate"
+          no="Keep"
+          act={rotate}
+        />
+        <ConfirmButton
+          icon={<Trash2 />}
+          label="Delete"
+          busy="Deleting…"
+          question="Deletes the endpoint. What still waits for it is not sent."
+          yes="Delete"
+          no="Keep"
+          act={async () => {
+            await client.deleteEndpoint(id)
+            go('/notifications', { replace: true })
+          }}
+        />
+      </div>
+      <Problem text={toggle.problem} />
+    </>
+  )
+}

@@ -1,0 +1,63 @@
+import type {
+  DeliveryAttempt,
+  Endpoint,
+  Notification,
+  NotificationState,
+  NotificationType,
+} from '../../client/types.ts'
+import type { Shape } from '../run-labels.ts'
+
+/** Words and shapes of endpoints and notifications. */
+
+export const STATES: Record<NotificationState, { label: string; shape: Shape }> = {
+  pending: { label: 'Pending', shape: 'waiting' },
+  delivered: { label: 'Delivered', shape: 'done' },
+  failed: { label: 'Failed', shape: 'failed' },
+  held: { label: 'Held', shape: 'stopping' },
+}
+
+export const isState = (text: string | null): text is NotificationState => text !== null && Object.hasOwn(STATES, text)
+
+/** Every type, with what it means for a receiver. */
+export const TYPES: Record<NotificationType, string> = {
+  'job.succeeded': 'a run succeeded',
+  'job.failed': 'a run failed',
+  'job.canceled': 'a run was canceled',
+  'job.started': 'a run started',
+  'job.progress': 'progress of a run, not kept',
+  'batch.finished': 'all runs of a batch are over',
+  'credits.low': 'the balance is low',
+  'credits.exhausted': 'a run was refused for lack of credits',
+  'artifact.at_risk': 'an output could not be copied yet',
+  'endpoint.disabled': 'another endpoint was disabled',
+}
+
+const REASONS = {
+  owner: 'Disabled',
+  gone: 'Disabled: the receiver responded with 410',
+  failing: 'Disabled: it only failed for five days',
+}
+
+export function stateOf({ disabled, health }: Endpoint): { label: string; shape: Shape; bad: boolean } {
+  if (disabled !== null) return { label: REASONS[disabled.reason], shape: 'canceled', bad: disabled.reason !== 'owner' }
+  if (health.failures > 0) return { label: 'Failing', shape: 'failed', bad: true }
+  if (health.succeeded_at === null) return { label: 'Nothing delivered yet', shape: 'waiting', bad: false }
+  return { label: 'Delivering', shape: 'done', bad: false }
+}
+
+/** `404`, or the reason why there was no response. */
+export const answerOf = ({ status, error }: Pick<DeliveryAttempt, 'status' | 'error'>): string =>
+  status === null ? (error ?? 'no response').replaceAll('_', ' ') : String(status)
+
+/** The host of a URL, which is what distinguishes receivers. */
+export const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : url)
+
+/** Where it goes: the endpoint's description or host, or that of the own webhook. */
+export function receiverOf(notification: Notification, endpoints: readonly Endpoint[]): string {
+  const endpoint = endpoints.find(({ id }) => id === notification.endpoint)
+  if (endpoint) return endpoint.description || hostOf(endpoint.url)
+  return notification.url === null ? 'a deleted endpoint' : hostOf(notification.url)
+}
+
+export const endpointPath = (id: string): string => `/notifications/endpoints/${encodeURIComponent(id)}`
+export const notificationPath = (id: string): string => `/notifications/${encodeURIComponent(id)}`

@@ -1,0 +1,134 @@
+import { ulid } from 'ulid'
+import { describe, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
+import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
+import { waitFor } from '../support/wait-for.ts'
+import { openStudio, PHONE, serious, seriousInBoth, tooWide } from '../support/studio-page.ts'
+
+const studio = openStudio()
+const { visit } = studio
+/** Nothing listens there. */
+const URL = 'http://127.0.0.1:9/hook'
+
+async function create(page: Page, url: string, description: string): Promise<string> {
+  await page.getByRole('link', { name: 'New endpoint' }).click()
+  await page.getByLabel('URL').fill(url)
+  await page.getByLabel('Description').fill(description)
+  await page.getByRole('button', { name: 'Create endpoint' }).click()
+  const secret = page.getByRole('region', { name: 'Secret' })
+  return secret.getByText(/^whsec_/).innerText()
+}
+
+/** A notification that failed, as the sender records it. */
+async function failed(endpoint: string): Promise<string> {
+  const { redis, keys } = studio.service
+  const endpoints = createRedisEndpointStore({ redis, keys })
+  const log = createRedisNotificationStore({ redis, keys, endpoints })
+  const id = `ntf_${ulid()}_${endpoint.replace('ep_', '')}`
+  const job = `job_${ulid()}`
+  await log.add({
+    id,
+    tenant: 'default',
+    type: 'job.succeeded',
+    endpoint,
+    destination: endpoint,
+    url: null,
+    shape: 'thin',
+    job,
+    batch: null,
+    data: { job: { id: job, status: 'succeeded', rev: 7, batch: null, metadata: { page: 7 }, error: null } },
+    created_at: Date.now(),
+    state: 'pending',
+  })
+  const attempt = { at: Date.now(), duration: 84, status: 404, error: null, detail: '<h1>No such page</h1>' }
+  const outcome = { state: 'failed', next: null, destination: null, pause: null } as const
+  // The worker sends it at the same time.
+  await waitFor('the failure to be recorded', async () => {
+    const found = await log.read('default', id)
+    return found !== null && (await log.record(found, attempt, outcome))
+  })
+  return id
+}
+
+describe('notifications', () => {
+  test('have endpoints: created with a secret that is shown once, changed, disabled and deleted', async () => {
+    const page = await visit('/notifications')
+    await page.getByText('No endpoint yet').waitFor()
+    const secret = await create(page, URL, 'Orders')
+
+    expect(await serious(page)).toEqual([])
+
+    await page.getByLabel('job.started').check()
+    await page.getByLabel('Only runs of some presets').check()
+    await page.getByLabel('URL').fill('https://10.0.0.7/hook')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('10.0.0.7 is not a public address').waitFor()
+    await page.getByLabel('URL').fill(URL)
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('Saved').waitFor()
+    const [endpoint] = await studio.service.client.endpoints()
+    expect(endpoint?.events).toContain('job.started')
+    expect(endpoint?.presets).toHaveLength(1)
+
+    await page.getByRole('button', { name: 'Disable' }).click()
+    await page.getByRole('button', { name: 'Enable' }).click()
+    await page.getByRole('button', { name: 'Disable' }).waitFor()
+    await page.getByRole('button', { name: 'Rotate secret' }).click()
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click()
+    await page
+      .getByRole('region', { name: 'Secret' })
+      .getByText(/^whsec_/)
+      .filter({ hasNotText: secret })
+      .waitFor()
+
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: 'Orders' }).waitFor()
+    expect(await page.getByText('whsec_').count()).toBe(0)
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('group', { name: 'Delete' }).getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('No endpoint yet').waitFor()
+  })
+
+  test('have a log with filters; one shows its attempts, what to do and its body, and is sent again', async () => {
+    const { id: endpoint } = await studio.service.client.createEndpoint({ url: URL, description: 'Orders' })
+    await studio.service.client.createEndpoint({ url: URL, description: 'Others' })
+    const id = await failed(endpoint)
+    const page = await visit('/notifications')
+    const log = page.getByRole('region', { name: 'Log' })
+    await log.getByRole('row', { name: /Failed job\.succeeded Orders \d 404/ }).waitFor()
+    await log.getByLabel('Receiver').selectOption({ label: 'Others' })
+    await log.getByText('Nothing was sent yet').waitFor()
+    await log.getByLabel('Receiver').selectOption({ label: 'Orders' })
+    await log.getByLabel('State').selectOption('failed')
+    expect(page.url().slice(page.url().indexOf('?'))).toBe(`?endpoint=${endpoint}&state=failed`)
+    await page.reload()
+    expect(await seriousInBoth(page)).toEqual([])
+    await log.getByRole('link', { name: 'job.succeeded' }).click()
+
+    await page.getByRole('heading', { level: 1, name: 'job.succeeded' }).waitFor()
+    await page.getByText('The path does not exist at the receiver').waitFor()
+    await page.getByText('<h1>No such page</h1>').waitFor()
+    await page.getByRole('region', { name: 'Body' }).getByText('"page": 7').waitFor()
+    await page.getByRole('region', { name: 'Facts' }).getByText(id).waitFor()
+    expect(await serious(page)).toEqual([])
+    await page.getByRole('button', { name: 'Send again' }).click()
+    await page.getByText(/^(?:Pending|Delivered)$/).waitFor()
+  })
+
+  test('fit on a phone', async () => {
+    const { id: endpoint } = await studio.service.client.createEndpoint({
+      url: `http://127.0.0.1:9/${'a-long-path/'.repeat(12)}`,
+    })
+    const id = await failed(endpoint)
+    const page = await visit('/notifications', PHONE)
+    await page.getByRole('link', { name: 'job.succeeded' }).first().waitFor()
+    expect(await tooWide(page)).toBe(0)
+    await page.goto(`/notifications/endpoints/${endpoint}`)
+    await page.getByLabel('URL').waitFor()
+    expect(await tooWide(page)).toBe(0)
+    await page.goto(`/notifications/${id}`)
+    await page.getByRole('region', { name: 'Body' }).getByText('"page": 7').waitFor()
+    expect(await tooWide(page)).toBe(0)
+  })
+})
