@@ -4,6 +4,8 @@ import type { Client } from '../client/client.ts'
 import { addAction, type Finish } from './command.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT } from './failures.ts'
+import { span } from './format.ts'
+import { answerOf } from './notifications-command.ts'
 import { listed, whole } from './option-values.ts'
 import { printRecords } from './print-records.ts'
 import { note, printJson, printLine } from './terminal.ts'
@@ -99,6 +101,17 @@ export function addEndpoints(program: Command, finish: Finish): void {
     const enabled = await client.enableEndpoint(id)
     shown(enabled, json)
     if (!json && enabled.resumed > 0) note(`${enabled.resumed} held notifications are sent now.`)
+  })
+  const test = action('test', 'sends a test event now, once, and shows the answer').argument('<id>', 'ep_…')
+  test.action(async (id: string) => {
+    const options = test.opts<ConnectionOptions>()
+    const { delivered, attempt, body } = await (await connect(options)).testEndpoint(id)
+    if (options.json) printJson({ delivered, attempt, body })
+    else {
+      printLine(`${answerOf(attempt)}  ${span(attempt.duration)}  ${attempt.detail}`.trimEnd())
+      if (attempt.advice !== null) printLine(attempt.advice)
+    }
+    finish(delivered ? EXIT.ok : EXIT.failed)
   })
   aboutOne('disable', 'holds the events of an endpoint', async (client, id, json) =>
     shown(await client.disableEndpoint(id), json),

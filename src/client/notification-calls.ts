@@ -8,6 +8,7 @@ import type {
   Endpoint,
   EndpointChange,
   EndpointRequest,
+  EndpointTest,
   NewEndpoint,
   Notification,
   NotificationDetail,
@@ -58,6 +59,8 @@ export interface NotificationClient {
   rotateEndpoint(id: string, grace?: number, options?: CallOptions): Promise<NewEndpoint>
   /** Also sends what was held for it. */
   enableEndpoint(id: string, options?: CallOptions): Promise<EnabledEndpoint>
+  /** Sends a test event now, once, and returns the answer of the receiver. */
+  testEndpoint(id: string, options?: CallOptions): Promise<EndpointTest>
   disableEndpoint(id: string, options?: CallOptions): Promise<Endpoint>
   /** Sends what failed or was held for it again; repeat it while `more` is true. */
   replayEndpoint(id: string, options?: EventRange & CallOptions): Promise<Redelivered>
@@ -111,6 +114,7 @@ export function createNotificationCalls({
     rotateEndpoint: (id, grace, options = {}) => call(`${endpointPath(id)}/rotate`, options, sent('POST', { grace })),
     enableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/enable`, options, again()),
     disableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/disable`, options, again()),
+    testEndpoint: (id, options = {}) => call(`${endpointPath(id)}/test`, options, again()),
     replayEndpoint: (id, { signal, timeout, ...range } = {}) =>
       call(`${endpointPath(id)}/replay`, { signal, timeout }, again(rangeOf(range))),
     notifications: ({ signal, timeout, createdAfter, createdBefore, ...query } = {}) =>

@@ -1105,6 +1105,29 @@ export interface EnabledEndpoint {
   resumed: number
 }
 
+export interface EndpointTest {
+  delivered: boolean
+  attempt: DeliveryAttempt
+  /** What was sent. */
+  body: JsonObject
+}
+
+export interface DeliveryAttempt {
+  at: string
+  /** Seconds. */
+  duration: number
+  /** HTTP status of the response; null: there was none. */
+  status: number | null
+  /**
+   * Why there was no response, such as `timeout`, `dns`, `tls`, `refused` or `forbidden_address`; else null.
+   */
+  error: string | null
+  /** The first kilobyte of the response, or the message of the error. */
+  detail: string
+  /** What the owner of the receiver can do; null: it was accepted. */
+  advice: string | null
+}
+
 export interface ReplayRequest {
   /** Only notifications of events of this time or later. */
   created_after?: string | undefined
@@ -1154,22 +1177,6 @@ export interface Notification {
   next_attempt_at: string | null
   /** The newest 20, oldest first. */
   attempts: DeliveryAttempt[]
-}
-
-export interface DeliveryAttempt {
-  at: string
-  /** Seconds. */
-  duration: number
-  /** HTTP status of the response; null: there was none. */
-  status: number | null
-  /**
-   * Why there was no response, such as `timeout`, `dns`, `tls`, `refused` or `forbidden_address`; else null.
-   */
-  error: string | null
-  /** The first kilobyte of the response, or the message of the error. */
-  detail: string
-  /** What the owner of the receiver can do; null: it was accepted. */
-  advice: string | null
 }
 
 export interface StreamedNotification {

@@ -43,7 +43,9 @@ import { endpointRoutes } from '../api/routes/endpoints.ts'
 import { notificationRoutes } from '../api/routes/notifications.ts'
 import { checkWebhookUrl } from '../shared/notifications/check-webhook-url.ts'
 import { createEndpoints } from '../shared/notifications/endpoints.ts'
-import { payloadOf } from '../shared/notifications/rules/payload.ts'
+import { createHttpTransport } from '../shared/notifications/http-transport.ts'
+import { createTestEndpoint } from '../shared/notifications/test-endpoint.ts'
+import { createContent } from '../shared/notifications/content.ts'
 import { webhookSecretRoutes } from '../api/routes/webhook-secret.ts'
 import { createWebhookReceiver } from '../api/routes/webhooks.ts'
 import { createThrottle } from '../api/throttle.ts'
@@ -82,6 +84,7 @@ import { inputChecks } from './input-checks.ts'
 import { createBoardOnDemand } from './board-on-demand.ts'
 import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
+import { buildReceiverViews } from './receiver-views.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 
 /** Limit of refused webhooks of one address, per process. */
@@ -196,6 +199,13 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     keep: config.keep,
   })
   const retryPlaces = createRetryPlaces(core.names, store)
+  const webhooks = createHttpTransport({
+    allow: config.webhookAllow,
+    version: VERSION,
+    timeout: core.timings.notifyTimeout,
+    connectTimeout: core.timings.notifyTimeout,
+  })
+  scope.defer('test webhooks', webhooks.close)
   const signingSecrets = createRedisSigningSecrets(redis, tenantKeys)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
@@ -296,6 +306,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
           url: (url) => checkWebhookUrl(url, config.webhookAllow),
           preset: (name) => catalogue.find(name) !== null,
         },
+        test: createTestEndpoint(webhooks, core.tenants.now),
         endpoints: createEndpoints({
           store: core.endpoints,
           notifications: core.notifications,
@@ -310,7 +321,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
           secrets: signingSecrets,
           now: core.tenants.now,
         }),
-        bodyOf: ({ type, created_at, data }) => Promise.resolve(payloadOf(type, created_at, data)),
+        bodyOf: createContent({ jobs: store, ...buildReceiverViews(core, options) }),
       }),
       ...tokenRoutes(store, auth),
       ...logRoutes(store, logsOf),

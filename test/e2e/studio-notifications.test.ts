@@ -1,15 +1,15 @@
 import { ulid } from 'ulid'
 import { describe, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
+import { verifyWebhook } from '../../src/client/node.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
+import { startReceiver, withStatus } from '../support/receiver.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { openStudio, PHONE, serious, seriousInBoth, tooWide } from '../support/studio-page.ts'
 
 const studio = openStudio()
 const { visit } = studio
-/** Nothing listens there. */
-const URL = 'http://127.0.0.1:9/hook'
 
 async function create(page: Page, url: string, description: string): Promise<string> {
   await page.getByRole('link', { name: 'New endpoint' }).click()
@@ -52,11 +52,21 @@ async function failed(endpoint: string): Promise<string> {
 }
 
 describe('notifications', () => {
-  test('have endpoints: created with a secret that is shown once, changed, disabled and deleted', async () => {
+  test('have endpoints: created with a secret that is shown once, tested, changed, disabled and deleted', async () => {
+    const receiver = await startReceiver()
     const page = await visit('/notifications')
     await page.getByText('No endpoint yet').waitFor()
-    const secret = await create(page, URL, 'Orders')
+    const secret = await create(page, receiver.url, 'Orders')
 
+    await page.getByRole('button', { name: 'Send a test' }).click()
+    await page.getByText('The test was accepted').waitFor()
+    const [sent] = receiver.received
+    expect(sent && verifyWebhook(sent.body, sent.headers, secret)).toMatchObject({ type: 'endpoint.test' })
+
+    receiver.answer(withStatus(301, { location: '/elsewhere' }))
+    await page.getByRole('button', { name: 'Send a test' }).click()
+    await page.getByText('The test was not accepted').waitFor()
+    await page.getByText('Redirects are not followed').waitFor()
     expect(await serious(page)).toEqual([])
 
     await page.getByLabel('job.started').check()
@@ -64,7 +74,7 @@ describe('notifications', () => {
     await page.getByLabel('URL').fill('https://10.0.0.7/hook')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByText('10.0.0.7 is not a public address').waitFor()
-    await page.getByLabel('URL').fill(URL)
+    await page.getByLabel('URL').fill(receiver.url)
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByText('Saved').waitFor()
     const [endpoint] = await studio.service.client.endpoints()
@@ -91,8 +101,9 @@ describe('notifications', () => {
   })
 
   test('have a log with filters; one shows its attempts, what to do and its body, and is sent again', async () => {
-    const { id: endpoint } = await studio.service.client.createEndpoint({ url: URL, description: 'Orders' })
-    await studio.service.client.createEndpoint({ url: URL, description: 'Others' })
+    const receiver = await startReceiver()
+    const { id: endpoint } = await studio.service.client.createEndpoint({ url: receiver.url, description: 'Orders' })
+    await studio.service.client.createEndpoint({ url: receiver.url, description: 'Others' })
     const id = await failed(endpoint)
     const page = await visit('/notifications')
     const log = page.getByRole('region', { name: 'Log' })
@@ -101,7 +112,7 @@ describe('notifications', () => {
     await log.getByText('Nothing was sent yet').waitFor()
     await log.getByLabel('Receiver').selectOption({ label: 'Orders' })
     await log.getByLabel('State').selectOption('failed')
-    expect(page.url().slice(page.url().indexOf('?'))).toBe(`?endpoint=${endpoint}&state=failed`)
+    expect(new URL(page.url()).search).toBe(`?endpoint=${endpoint}&state=failed`)
     await page.reload()
     expect(await seriousInBoth(page)).toEqual([])
     await log.getByRole('link', { name: 'job.succeeded' }).click()

@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Webhook } from 'standardwebhooks'
 import { ulid } from 'ulid'
-import type { Endpoint, NewEndpoint, Notification, NotificationDetail } from '../../src/client/types.ts'
+import type { Endpoint, EndpointTest, NewEndpoint, Notification, NotificationDetail } from '../../src/client/types.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
 import type { NotificationStore } from '../../src/shared/notifications/ports.ts'
+import { startReceiver, withStatus } from '../support/receiver.ts'
 import { code, createOperator, type Answer, type Asked, type Operator } from '../support/operator.ts'
+import { testRedisUrl } from '../support/redis.ts'
 import { startService, type TestService } from '../support/start-service.ts'
 
-/** A service of the tests runs with the simulator, so receivers on this machine are allowed. Nothing listens here. */
+/** Nothing listens there. */
 const URL = 'http://127.0.0.1:9/hook'
 const SECRET = /^whsec_[A-Za-z0-9+/]{43}=$/
 
@@ -15,7 +18,10 @@ let service: TestService
 let operator: Operator
 let log: NotificationStore
 beforeAll(async () => {
-  service = await startService()
+  // Without a worker, which would send what these tests write.
+  service = await startService({
+    env: { ROLE: 'api', REDIS_URL: testRedisUrl(), REPLICATE_API_TOKEN: 'test', WEBHOOK_ALLOW: 'loopback' },
+  })
   operator = createOperator(service)
   const { redis, keys } = service
   log = createRedisNotificationStore({ redis, keys, endpoints: createRedisEndpointStore({ redis, keys }) })
@@ -106,6 +112,27 @@ describe('an endpoint', () => {
     const enabled = await post<{ resumed: number }>(`endpoints/${id}/enable`)
     expect(enabled.body).toMatchObject({ state: 'enabled', disabled: null, resumed: 1 })
     expect((await post<{ resumed: number }>(`endpoints/${id}/enable`)).body.resumed).toBe(0)
+  })
+
+  test('is tested at once, which says what it answered and what to do, and records nothing', async () => {
+    const receiver = await startReceiver()
+    const { id, secret } = await create({ url: receiver.url })
+    const test = async (): Promise<EndpointTest> => (await post<EndpointTest>(`endpoints/${id}/test`)).body
+    const accepted = await test()
+    expect(accepted).toMatchObject({ delivered: true, attempt: { status: 204, error: null, advice: null } })
+    const [sent] = receiver.received
+    expect(sent && new Webhook(secret.key).verify(sent.body, sent.headers)).toEqual(accepted.body)
+    expect(accepted.body).toMatchObject({ type: 'endpoint.test', data: { endpoint: { id } } })
+
+    receiver.answer(withStatus(404, {}, 'no such page'))
+    const refused = await test()
+    expect(refused).toMatchObject({ delivered: false, attempt: { status: 404, detail: 'no such page' } })
+    expect(refused.attempt.advice).toContain('path')
+    // Also to a disabled one: to find out whether it works again.
+    await post(`endpoints/${id}/disable`)
+    expect((await test()).attempt.status).toBe(404)
+    expect((await ask<{ data: Notification[] }>('notifications')).body.data).toEqual([])
+    expect((await ask(`endpoints/${id}`)).body.health).toMatchObject({ failures: 0, succeeded_at: null })
   })
 
   test('there are at most fifty', async () => {
@@ -232,7 +259,7 @@ describe('another tenant, and a key without the scope,', () => {
       ['GET', `endpoints/${id}`],
       ['PATCH', `endpoints/${id}`, {}],
       ['DELETE', `endpoints/${id}`],
-      ...['rotate', 'enable', 'disable', 'replay'].map((name): [string, string, unknown] => [
+      ...['rotate', 'enable', 'disable', 'test', 'replay'].map((name): [string, string, unknown] => [
         'POST',
         `endpoints/${id}/${name}`,
         {},

@@ -138,6 +138,10 @@ describe('genqueue endpoints and notifications', () => {
     const rotated = await run('endpoints', 'rotate', id, '--grace', '0')
     expect(rotated.stdout).toMatch(/^whsec_/)
     expect(rotated.stdout).not.toBe(made.stdout)
+    // Nothing listens there.
+    const test = await run('endpoints', 'test', id)
+    expect(test.exit).toBe(1)
+    expect(test.stdout).toMatch(/^refused .*\nNothing listens at this host and port/)
     expect((await run('endpoints', 'disable', id)).stdout).toBe(`${id}  disabled (owner)\n`)
     expect((await run('endpoints', 'enable', id)).stdout).toBe(`${id}  enabled\n`)
     expect(await run('endpoints', 'delete', id)).toMatchObject({ exit: 0, stdout: `${id}  deleted\n` })
@@ -168,14 +172,17 @@ describe('genqueue endpoints and notifications', () => {
       state: 'pending',
     })
     const fail = async (): Promise<void> => {
-      const found = await store.read(tenant.id, id)
-      if (found === null) throw new Error('the notification is not there')
       const attempt = { at: Date.now(), duration: 12, status: 404, error: null, detail: 'no such page' }
-      await store.record(found, attempt, { state: 'failed', next: null, destination: null, pause: null })
+      const outcome = { state: 'failed', next: null, destination: null, pause: null } as const
+      // The worker sends it at the same time.
+      await waitFor('the failure to be recorded', async () => {
+        const found = await store.read(tenant.id, id)
+        return found !== null && (await store.record(found, attempt, outcome))
+      })
     }
     await fail()
     expect((await run('notifications', 'list', '--state', 'failed')).stdout).toMatch(
-      new RegExp(`${id} +job.failed +failed +job_\\w+ +http://127.0.0.1:9/hook +1 +404 `),
+      new RegExp(`${id} +job.failed +failed +job_\\w+ +http://127.0.0.1:9/hook +\\d +404 `),
     )
     const shown = (await run('notifications', 'show', id)).stdout
     expect(shown).toMatch(/404 {2}0\.0 s {2}no such page\n {2}The path does not exist/)

@@ -131,3 +131,8 @@ export const redelivered = z
     more: z.boolean().describe('true: the limit of one request was reached. Repeat it to continue.'),
   })
   .meta({ id: 'Redelivered' })
+
+export const endpointTest = z
+  .object({ delivered: z.boolean(), attempt, body: jsonObject.describe('What was sent.') })
+  .meta({ id: 'EndpointTest' })
+export type EndpointTest = z.output<typeof endpointTest>

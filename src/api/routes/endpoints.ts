@@ -1,4 +1,5 @@
 import type { Endpoints } from '../../shared/notifications/endpoints.ts'
+import type { TestedEndpoint } from '../../shared/notifications/test-endpoint.ts'
 import type { EndpointStore, NotificationStore } from '../../shared/notifications/ports.ts'
 import { redeliverAll } from '../../shared/notifications/redelivery.ts'
 import type { Endpoint as EndpointRecord } from '../../shared/notifications/rules/endpoint.ts'
@@ -10,9 +11,9 @@ import {
 import { replaySchema } from '../../shared/notifications/rules/notification-requests.ts'
 import { secretRotationSchema } from '../../shared/tenants/rules/tenant-requests.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
-import type { EnabledEndpoint, EndpointPage, NewEndpoint } from '../description/notifications.ts'
+import type { EnabledEndpoint, EndpointPage, EndpointTest, NewEndpoint } from '../description/notifications.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
-import { endpointView } from '../notification-view.ts'
+import { attemptView, endpointView } from '../notification-view.ts'
 import { createOwned } from '../owned.ts'
 import { invalidRequest, parseBody, parseWith } from '../schemas.ts'
 
@@ -20,6 +21,8 @@ export interface EndpointRoutesDependencies {
   store: EndpointStore
   endpoints: Endpoints
   notifications: Pick<NotificationStore, 'health' | 'list' | 'redeliver'>
+  /** Sends a test event now, once. */
+  test: (endpoint: EndpointRecord, signal: AbortSignal) => Promise<TestedEndpoint>
   check: {
     /** Describes why nothing may be sent to a URL; null: it may. */
     url: (url: string) => Promise<string | null>
@@ -28,7 +31,7 @@ export interface EndpointRoutesDependencies {
 }
 
 /** Where the notifications of the caller's tenant are sent. */
-export function endpointRoutes({ store, endpoints, notifications, check }: EndpointRoutesDependencies): Route[] {
+export function endpointRoutes({ store, endpoints, notifications, check, test }: EndpointRoutesDependencies): Route[] {
   const owned = createOwned<EndpointRecord>({
     kind: 'endpoint',
     read: (id, { tenant }) => store.read(tenant, id),
@@ -92,6 +95,13 @@ export function endpointRoutes({ store, endpoints, notifications, check }: Endpo
     return { status: 200, body: await view(await endpoints.disable(tenant, id)) }
   }
 
+  async function sendTest(request: OwnedRequest): Promise<ApiResponse> {
+    const { attempt, body: sent } = await test(await owned(request), request.gone())
+    const shown = attemptView(attempt)
+    const body: EndpointTest = { delivered: shown.advice === null, attempt: shown, body: sent }
+    return { status: 200, body }
+  }
+
   async function replay(request: OwnedRequest): Promise<ApiResponse> {
     const { tenant, id, disabled } = await owned(request)
     const range = parseWith(replaySchema, request.body ?? {})
@@ -126,6 +136,12 @@ export function endpointRoutes({ store, endpoints, notifications, check }: Endpo
     { method: 'POST', path: '/v1/endpoints/:id/rotate', scope: 'webhooks', handle: rotate },
     { method: 'POST', path: '/v1/endpoints/:id/enable', scope: 'webhooks', handle: enable },
     { method: 'POST', path: '/v1/endpoints/:id/disable', scope: 'webhooks', handle: disable },
+    {
+      method: 'POST',
+      path: '/v1/endpoints/:id/test',
+      scope: 'webhooks',
+      handle: sendTest,
+    },
     { method: 'POST', path: '/v1/endpoints/:id/replay', scope: 'webhooks', handle: replay },
   ]
 }

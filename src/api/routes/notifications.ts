@@ -7,7 +7,7 @@ import {
   notificationStreamSchema,
   redeliverySchema,
 } from '../../shared/notifications/rules/notification-requests.ts'
-import type { JsonObject } from '../../shared/values/json.ts'
+import { jsonObject } from '../../shared/jobs/rules/job.ts'
 import type { NotificationDetail, NotificationPage } from '../description/notifications.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import type { NotificationStream } from '../notification-stream.ts'
@@ -17,8 +17,8 @@ import { fieldsOf, parseWith, queryObject } from '../schemas.ts'
 
 export interface NotificationRoutesDependencies {
   store: Pick<NotificationStore, 'read' | 'list' | 'redeliver'>
-  /** What an attempt would send now. */
-  bodyOf: (notification: NotificationRecord) => Promise<JsonObject>
+  /** The exact text that an attempt would send now, JSON. */
+  bodyOf: (notification: NotificationRecord) => Promise<string>
   stream: NotificationStream
 }
 
@@ -39,7 +39,10 @@ export function notificationRoutes({ store, bodyOf, stream }: NotificationRoutes
 
   async function get(request: OwnedRequest): Promise<ApiResponse> {
     const found = await owned(request)
-    const body: NotificationDetail = { ...notificationView(found), body: await bodyOf(found) }
+    const body: NotificationDetail = {
+      ...notificationView(found),
+      body: jsonObject.parse(JSON.parse(await bodyOf(found))),
+    }
     return { status: 200, body }
   }
 

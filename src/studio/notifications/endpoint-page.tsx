@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { ArrowLeft, RotateCw, Trash2 } from 'lucide-react'
-import type { Endpoint, NewEndpoint } from '../../client/types.ts'
+import type { Endpoint, EndpointTest, NewEndpoint } from '../../client/types.ts'
 import { go, leave } from '../address.ts'
 import { serviceNow } from '../clock.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
@@ -16,6 +16,7 @@ import { useStudio } from '../studio-context.ts'
 import { EndpointForm } from './endpoint-form.tsx'
 import { endpointPath, hostOf, stateOf } from './labels.ts'
 import { Log } from './log.tsx'
+import { Attempt } from './notification-page.tsx'
 import { useAction } from './use-action.ts'
 
 const REFRESH_MS = 5_000
@@ -164,6 +165,11 @@ interface ActionsProps {
 
 function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) {
   const { client } = useStudio()
+  const test = useAction(async () => {
+    const tested = await client.testEndpoint(id)
+    await changed()
+    return tested
+  })
   const toggle = useAction(async () => {
     await (disabled === null ? client.disableEndpoint(id) : client.enableEndpoint(id))
     await changed()
@@ -171,6 +177,9 @@ function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) 
   return (
     <>
       <div className="buttons endpoint-actions">
+        <button type="button" className="button" disabled={test.busy} onClick={test.run}>
+          {test.busy ? 'Sending…' : 'Send a test'}
+        </button>
         <button type="button" className="button" disabled={toggle.busy} onClick={toggle.run}>
           {disabled === null ? 'Disable' : 'Enable'}
         </button>
@@ -196,7 +205,17 @@ function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) 
           }}
         />
       </div>
-      <Problem text={toggle.problem} />
+      <Problem text={toggle.problem ?? test.problem} />
+      {test.result && <TestResult test={test.result} />}
     </>
+  )
+}
+
+function TestResult({ test: { attempt, delivered } }: { test: EndpointTest }) {
+  return (
+    <div className="test-result" role="status">
+      <p className="card-sub">{delivered ? 'The test was accepted' : 'The test was not accepted'}</p>
+      <Attempt attempt={attempt} />
+    </div>
   )
 }

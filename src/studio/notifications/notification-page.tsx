@@ -133,7 +133,7 @@ export function NotificationPage({ id }: { id: string }) {
 }
 
 /** One attempt: what the receiver answered, and what to do. */
-function Attempt({ attempt }: { attempt: DeliveryAttempt }) {
+export function Attempt({ attempt }: { attempt: DeliveryAttempt }) {
   const { at, duration: seconds, detail, advice } = attempt
   return (
     <>

@@ -13,6 +13,7 @@ import {
   endpoint,
   endpointId,
   endpointPage,
+  endpointTest,
   newEndpoint,
   notification,
   notificationDetail,
@@ -111,6 +112,17 @@ export const notificationOperations = {
     description: 'Also sends what was held while it was disabled. Repeating it changes nothing.',
     params,
     answers: { 200: { description: 'The enabled endpoint.', schema: enabledEndpoint } },
+    errors: [...POSTED, 'not_found'],
+  },
+  testEndpoint: {
+    method: 'post',
+    path: '/v1/endpoints/{id}/test',
+    tag: 'Notifications',
+    summary: 'Send a test to an endpoint',
+    description:
+      'Sends an event `endpoint.test` now, once, also to a disabled endpoint, and returns what the receiver answered and what to do. It is not in the log.',
+    params,
+    answers: { 200: { description: 'The attempt.', schema: endpointTest } },
     errors: [...POSTED, 'not_found'],
   },
   replayEndpoint: {
