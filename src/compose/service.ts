@@ -34,7 +34,7 @@ export interface Service {
   reload(): Promise<void>
 }
 
-/** Builds and starts the parts of the role, and loads no code of the other one. */
+/** Builds and starts the parts of the role, and loads no code of the other one, besides the views of jobs that notifications carry. */
 export async function startService(options: ServiceOptions, scope: Scope): Promise<Service> {
   const { config, log } = options
   const keys = createJobKeys(config.keyPrefix)
