@@ -1,4 +1,4 @@
-import { escapeHtml as escape } from './escape-html.ts'
+import { escapeHtml as escape } from '../shared/values/escape-html.ts'
 import { METHODS, type ApiDescription, type Operation, type Schema } from './api-description.ts'
 
 /** API description as one self-contained HTML page, without scripts and images. */

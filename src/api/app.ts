@@ -165,7 +165,8 @@ export function createApp(options: AppOptions): Express {
         if (route.scope === null) {
           route.before?.(asked)
           refuseUnknownQuery(route, asked)
-          if (route.method === 'POST') {
+          if (route.ignoresBody) dropBody(request)
+          else if (route.method === 'POST') {
             share = openBodies.enter(asked.ip)
             asked.body = await readJson(request, { share, idleMs, limits: OPEN_BODY })
           }

@@ -114,6 +114,8 @@ export type Route = RouteBase &
         streams?: undefined
         /** Has a small body of a few fields. */
         body?: undefined
+        /** Its body, whatever it is, is not read: everything is in the URL. */
+        ignoresBody?: true
         /** Checks the request before its body is read; throws to refuse it. */
         before?: (request: ApiRequest) => void
         handle: (request: ApiRequest) => Promise<ApiResponse>

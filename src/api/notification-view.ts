@@ -1,4 +1,5 @@
 import type { DestinationHealth } from '../shared/notifications/ports.ts'
+import { mailUrl } from '../shared/mail/rules/address.ts'
 import { adviceOf } from '../shared/notifications/rules/advice.ts'
 import type { Endpoint as EndpointRecord } from '../shared/notifications/rules/endpoint.ts'
 import type {
@@ -13,19 +14,21 @@ const time = (ms: number): string => new Date(ms).toISOString()
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
 export function endpointView(endpoint: EndpointRecord, health: DestinationHealth): Endpoint {
-  const { id, to, description, events, presets, payload, disabled, secrets, created_at } = endpoint
+  const { id, kind, to, confirmed_at, description, events, presets, payload, disabled, secrets, created_at } = endpoint
   return {
     id,
-    url: to,
+    kind,
+    url: kind === 'email' ? mailUrl(to) : to,
     description,
     events,
     presets,
     payload,
+    confirmed_at: kind === 'email' ? timeOrNull(confirmed_at) : null,
     state: disabled === null ? 'enabled' : 'disabled',
     disabled: disabled && { at: time(disabled.at), reason: disabled.reason },
-    secret: {
-      created_at: time(secrets?.current.created_at ?? created_at),
-      previous: (secrets?.previous ?? []).map((one) => ({
+    secret: secrets && {
+      created_at: time(secrets.current.created_at),
+      previous: secrets.previous.map((one) => ({
         created_at: time(one.created_at),
         expires_at: time(one.expires_at),
       })),

@@ -19,7 +19,9 @@ interface CreateOptions extends ConnectionOptions {
   description?: string
 }
 
-function stateOf({ state, disabled, health }: Endpoint): string {
+function stateOf(endpoint: Endpoint): string {
+  const { state, disabled, health } = endpoint
+  if (endpoint.kind === 'email' && endpoint.confirmed_at === null) return 'unconfirmed'
   if (disabled !== null) return `${state} (${disabled.reason})`
   return health.failures > 0 ? `failing (${health.failures})` : state
 }
@@ -29,6 +31,13 @@ const lineOf = (endpoint: Endpoint): string => `${endpoint.id}  ${stateOf(endpoi
 /** The secret alone on stdout, so that a script can keep it. */
 function printMade(made: NewEndpoint, json: boolean): void {
   if (json) return printJson(made)
+  if (made.secret === null) {
+    printLine(made.id)
+    note(
+      `Endpoint ${made.id}, ${made.url}. ${made.confirmed_at === null ? 'Nothing is sent before the address is confirmed: look for the mail.' : 'Mail is sent to it from now on.'}`,
+    )
+    return
+  }
   printLine(made.secret.key)
   note(`Endpoint ${made.id}, ${made.url}. Its secret cannot be shown again.`)
 }
@@ -87,6 +96,10 @@ export function addEndpoints(program: Command, finish: Finish): void {
     printMade(await (await connect(options)).createEndpoint(request), options.json ?? false)
     finish(EXIT.ok)
   })
+
+  aboutOne('confirm', 'sends another mail that asks to confirm an address', async (client, id, json) =>
+    shown(await client.confirmEndpoint(id), json),
+  )
 
   const rotate = action('rotate', 'makes another secret and prints it once; the replaced one signs too for the grace')
     .argument('<id>', 'ep_…')

@@ -5,7 +5,7 @@ import { newTenantSchema, tenantChangeSchema } from '../shared/tenants/rules/ten
 import { tenantViews } from '../shared/tenants/tenant-view.ts'
 import { withoutNulls } from '../shared/tenants/rules/tenant-requests.ts'
 import type { Limits, Tenant } from '../shared/tenants/rules/tenant.ts'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { addAction, describeOperator, type DefineCommand } from './command.ts'
 import { EXIT } from './failures.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
@@ -18,15 +18,18 @@ export interface TenantOptions {
   queuedJobs?: number | null | undefined
   storedBytes?: number | null | undefined
   storedFiles?: number | null | undefined
+  mailsPerHour?: number | null | undefined
+  mailToMetadata?: string | undefined
   corsOrigins?: string | undefined
   keep?: { [Clock in keyof Keep]?: string | null | undefined }
 }
 
-const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles }: TenantOptions) => ({
+const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles, mailsPerHour }: TenantOptions) => ({
   requests_per_minute: requestsPerMinute,
   queued_jobs: queuedJobs,
   stored_bytes: storedBytes,
   stored_files: storedFiles,
+  mails_per_hour: mailsPerHour,
 })
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
@@ -43,11 +46,17 @@ export const TENANT_ACTIONS = {
       limits: limitsOf(options),
       keep: options.keep,
     })
-    const { requests_per_minute = null, queued_jobs = null, stored_bytes = null, stored_files = null } = limits
+    const {
+      requests_per_minute = null,
+      queued_jobs = null,
+      stored_bytes = null,
+      stored_files = null,
+      mails_per_hour = null,
+    } = limits
     const made = await admin.createTenant({
       id,
       title: title ?? id,
-      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files },
+      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour },
       keep: withoutNulls(keep),
     })
     return [made.tenant]
@@ -61,6 +70,10 @@ export const TENANT_ACTIONS = {
     if (corsOrigins === undefined) throw new Error('--cors-origins is missing')
     const cors_origins = corsOrigins === 'default' ? null : corsOrigins === 'none' ? [] : splitOrigins(corsOrigins)
     return [await admin.changeTenant(id, readRequest(tenantChangeSchema, { cors_origins }))]
+  },
+  mail: async (admin, id, { mailToMetadata }) => {
+    if (mailToMetadata === undefined) throw new Error('--to-metadata is missing')
+    return [await admin.changeTenant(id, { mail_to_metadata: mailToMetadata === 'yes' })]
   },
   keep: async (admin, id, options) => [
     await admin.changeTenant(id, readRequest(tenantChangeSchema, { keep: options.keep ?? {} })),
@@ -83,6 +96,7 @@ function print(views: Views, json: boolean): void {
       'queued jobs': limit('queued_jobs'),
       'stored bytes': (view) => `${view.stored.bytes}, limit ${limit('stored_bytes')(view)}`,
       'stored files': (view) => `${view.stored.files}, limit ${limit('stored_files')(view)}`,
+      'mails/hour': (view) => `${limit('mails_per_hour')(view)}${view.mail_to_metadata ? ', also to metadata' : ''}`,
       origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
       'keep (payload job files)': ({ keep }) =>
         [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
@@ -98,6 +112,8 @@ interface Given {
   queuedJobs?: string
   storedBytes?: string
   storedFiles?: string
+  mailsPerHour?: string
+  toMetadata?: string
   corsOrigins?: string
   keepPayload?: string
   keepJob?: string
@@ -115,6 +131,8 @@ const optionsOf = (given: Given): TenantOptions => ({
   queuedJobs: readLimit('queued-jobs', given.queuedJobs),
   storedBytes: readLimit('stored-bytes', given.storedBytes, 15),
   storedFiles: readLimit('stored-files', given.storedFiles, 15),
+  mailsPerHour: readLimit('mails-per-hour', given.mailsPerHour),
+  mailToMetadata: given.toMetadata,
   corsOrigins: given.corsOrigins,
   keep: {
     payload: orDefault(given.keepPayload),
@@ -125,10 +143,11 @@ const optionsOf = (given: Given): TenantOptions => ({
 
 const withLimits = (command: Command): Command =>
   command
-    .option('--requests-per-minute <n>', 'a number, or "default" for the deployment\'s setting, as in the next three')
+    .option('--requests-per-minute <n>', 'a number, or "default" for the deployment\'s setting, as in the next four')
     .option('--queued-jobs <n>', 'limit of queued jobs')
     .option('--stored-bytes <n>', 'limit of stored uploads and outputs, in bytes')
     .option('--stored-files <n>', 'limit of stored uploads and outputs, in files')
+    .option('--mails-per-hour <n>', 'limit of mails that are sent within an hour')
 
 const withKeep = (command: Command): Command =>
   command
@@ -168,6 +187,9 @@ export const tenantsCommand: DefineCommand = (tenants, finish) => {
   about('origins', "sets from which of CORS_ORIGINS a browser may use the tenant's keys").option(
     '--cors-origins <list>',
     'origins separated by commas, "none", or "default" for all of CORS_ORIGINS',
+  )
+  about('mail', 'sets whether endpoints of a tenant may send mail to addresses in the metadata of jobs').addOption(
+    new Option('--to-metadata <answer>', 'yes or no').choices(['yes', 'no']),
   )
   withKeep(about('keep', 'changes how long jobs and files of a tenant are kept; times that are not named stay'))
   about('suspend', 'refuses all keys of a tenant; accepted jobs continue')

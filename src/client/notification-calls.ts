@@ -58,6 +58,8 @@ export interface NotificationClient {
   /** Makes another secret; the replaced one signs too for `grace` seconds, a day by default. */
   rotateEndpoint(id: string, grace?: number, options?: CallOptions): Promise<NewEndpoint>
   /** Also sends what was held for it. */
+  /** Sends another mail that asks to confirm the address of an endpoint. */
+  confirmEndpoint(id: string, options?: CallOptions): Promise<Endpoint>
   enableEndpoint(id: string, options?: CallOptions): Promise<EnabledEndpoint>
   /** Sends a test event now, once, and returns the answer of the receiver. */
   testEndpoint(id: string, options?: CallOptions): Promise<EndpointTest>
@@ -112,6 +114,7 @@ export function createNotificationCalls({
       call(endpointPath(id), options, { ...sent('PATCH', change), repeatable: true }),
     deleteEndpoint: (id, options = {}) => call(endpointPath(id), options, { method: 'DELETE' }),
     rotateEndpoint: (id, grace, options = {}) => call(`${endpointPath(id)}/rotate`, options, sent('POST', { grace })),
+    confirmEndpoint: (id, options = {}) => call(`${endpointPath(id)}/confirmation`, options, sent('POST', {})),
     enableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/enable`, options, again()),
     disableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/disable`, options, again()),
     testEndpoint: (id, options = {}) => call(`${endpointPath(id)}/test`, options, again()),

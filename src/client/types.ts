@@ -969,11 +969,18 @@ export interface WebhookSecretRotation {
 }
 
 export interface EndpointRequest {
-  /** An https URL. `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. */
+  /**
+   * An https URL; `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. Or
+   * `mailto:` and an address of mail, which has to be confirmed, or `mailto:{metadata.<key>}`, where the operator
+   * allows it.
+   */
   url: string
   /** Default: "". */
   description?: string | undefined
-  /** Types of events to send. Default: all except `job.started` and `job.progress`. */
+  /**
+   * Types of events to send. Default: all except `job.started` and `job.progress`; for an address in the metadata
+   * the ends of jobs and batches, which are the only ones that it can have besides `job.started`.
+   */
   events?: NotificationType[] | undefined
   /** Only events of jobs of these presets, and events that concern no job. null, the default: of all jobs. */
   presets?: string[] | null | undefined
@@ -987,12 +994,18 @@ export interface EndpointRequest {
 /** An endpoint with its secret, which cannot be shown again. */
 export interface NewEndpoint {
   id: string
+  kind: 'webhook' | 'email'
+  /** Of mail: `mailto:` and the address, or `mailto:{metadata.<key>}`. */
   url: string
   description: string
   events: NotificationType[]
   /** null: events of all jobs. */
   presets: string[] | null
   payload: 'thin' | 'full'
+  /**
+   * When the address of mail was confirmed: nothing is sent before. null: it is not, or this is a webhook.
+   */
+  confirmed_at: string | null
   /** Events of a disabled endpoint are kept. */
   state: 'enabled' | 'disabled'
   disabled: {
@@ -1000,6 +1013,7 @@ export interface NewEndpoint {
     /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
     reason: 'owner' | 'gone' | 'failing'
   } | null
+  /** null: mail is not signed. */
   secret: {
     created_at: string
     /** Replaced secrets that still sign, newest first; at most 3. */
@@ -1009,7 +1023,7 @@ export interface NewEndpoint {
     }[]
     /** The secret with which receivers verify. It is shown only here. */
     key: string
-  }
+  } | null
   health: {
     /** Failed attempts since the last success. */
     failures: number
@@ -1026,12 +1040,18 @@ export type EndpointPage = Page<Endpoint>
 /** Where notifications of the tenant are sent. */
 export interface Endpoint {
   id: string
+  kind: 'webhook' | 'email'
+  /** Of mail: `mailto:` and the address, or `mailto:{metadata.<key>}`. */
   url: string
   description: string
   events: NotificationType[]
   /** null: events of all jobs. */
   presets: string[] | null
   payload: 'thin' | 'full'
+  /**
+   * When the address of mail was confirmed: nothing is sent before. null: it is not, or this is a webhook.
+   */
+  confirmed_at: string | null
   /** Events of a disabled endpoint are kept. */
   state: 'enabled' | 'disabled'
   disabled: {
@@ -1039,6 +1059,7 @@ export interface Endpoint {
     /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
     reason: 'owner' | 'gone' | 'failing'
   } | null
+  /** null: mail is not signed. */
   secret: {
     created_at: string
     /** Replaced secrets that still sign, newest first; at most 3. */
@@ -1046,7 +1067,7 @@ export interface Endpoint {
       created_at: string
       expires_at: string
     }[]
-  }
+  } | null
   health: {
     /** Failed attempts since the last success. */
     failures: number
@@ -1059,7 +1080,11 @@ export interface Endpoint {
 }
 
 export interface EndpointChange {
-  /** An https URL. `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. */
+  /**
+   * An https URL; `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. Or
+   * `mailto:` and an address of mail, which has to be confirmed, or `mailto:{metadata.<key>}`, where the operator
+   * allows it.
+   */
   url?: string | undefined
   description?: string | undefined
   /** Replaces the list. */
@@ -1071,12 +1096,18 @@ export interface EndpointChange {
 
 export interface EnabledEndpoint {
   id: string
+  kind: 'webhook' | 'email'
+  /** Of mail: `mailto:` and the address, or `mailto:{metadata.<key>}`. */
   url: string
   description: string
   events: NotificationType[]
   /** null: events of all jobs. */
   presets: string[] | null
   payload: 'thin' | 'full'
+  /**
+   * When the address of mail was confirmed: nothing is sent before. null: it is not, or this is a webhook.
+   */
+  confirmed_at: string | null
   /** Events of a disabled endpoint are kept. */
   state: 'enabled' | 'disabled'
   disabled: {
@@ -1084,6 +1115,7 @@ export interface EnabledEndpoint {
     /** `owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days. */
     reason: 'owner' | 'gone' | 'failing'
   } | null
+  /** null: mail is not signed. */
   secret: {
     created_at: string
     /** Replaced secrets that still sign, newest first; at most 3. */
@@ -1091,7 +1123,7 @@ export interface EnabledEndpoint {
       created_at: string
       expires_at: string
     }[]
-  }
+  } | null
   health: {
     /** Failed attempts since the last success. */
     failures: number
@@ -1161,6 +1193,7 @@ export interface Notification {
     | 'endpoint.disabled'
     | 'job.progress'
     | 'endpoint.test'
+    | 'endpoint.confirmation'
   /** null: the own webhook of the job or batch. */
   endpoint: string | null
   /** Where the own webhook is sent; null: where the endpoint says. */
@@ -1215,6 +1248,7 @@ export interface NotificationDetail {
     | 'endpoint.disabled'
     | 'job.progress'
     | 'endpoint.test'
+    | 'endpoint.confirmation'
   /** null: the own webhook of the job or batch. */
   endpoint: string | null
   /** Where the own webhook is sent; null: where the endpoint says. */
@@ -1251,6 +1285,8 @@ export interface OwnLimits {
   queued_jobs?: number | null | undefined
   stored_bytes?: number | null | undefined
   stored_files?: number | null | undefined
+  /** From 1 to 1000000. */
+  mails_per_hour?: number | null | undefined
 }
 
 /** How long the jobs of a tenant are kept; null applies the value of the deployment. */
@@ -1275,12 +1311,15 @@ export interface Tenant {
     queued_jobs: number | null
     stored_bytes: number | null
     stored_files: number | null
+    mails_per_hour: number | null
   }
   /** Files of inputs and outputs that are stored, as counted for `stored_bytes` and `stored_files`. */
   stored: {
     bytes: number
     files: number
   }
+  /** Whether endpoints of the tenant may send mail to addresses in the metadata of its jobs. */
+  mail_to_metadata: boolean
   /** Origins of `CORS_ORIGINS` whose pages may use the API for this tenant; null: all of them. */
   cors_origins: string[] | null
   /** How long the jobs of the tenant are kept; null applies the value of the deployment. */
@@ -1299,6 +1338,8 @@ export interface Limits {
   stored_bytes: number | null
   /** Maximum number of stored uploads and output files; null: unlimited. */
   stored_files: number | null
+  /** Mails that are sent within an hour; null: unlimited. */
+  mails_per_hour: number | null
 }
 
 export type TenantPage = Page<Tenant>
@@ -1308,6 +1349,8 @@ export interface TenantChange {
   limits?: OwnLimits | undefined
   keep?: TenantKeep | undefined
   suspended?: boolean | undefined
+  /** Whether endpoints of the tenant may send mail to addresses in the metadata of its jobs. */
+  mail_to_metadata?: boolean | undefined
   /** Origins of `CORS_ORIGINS` whose pages may use the API for this tenant; null: all of them. */
   cors_origins?: string[] | null | undefined
 }
@@ -1532,6 +1575,7 @@ export interface DoctorCheck {
     | 'presets'
     | 'storage'
     | 'storage_space'
+    | 'mail'
     | 'webhook_secret'
     | 'webhook_address'
     | 'webhook_probe'
@@ -1667,6 +1711,15 @@ export type ErrorCode =
    */
   | 'endpoint_disabled'
   /**
+   * 409. An endpoint with an address of mail needs a mail server. The operator sets `SMTP_URL` and `MAIL_FROM`.
+   */
+  | 'mail_not_configured'
+  /**
+   * 409. Mail is not signed, so it has no secret to rotate, and it is not tested; only an address of mail is
+   * confirmed, and only once.
+   */
+  | 'wrong_endpoint_kind'
+  /**
    * 409. Keys only: a key was already created with this `Idempotency-Key`, or the key was already rotated.
    * `key_id` names the resulting key. Its text is shown only once; if it was lost, rotate the key `key_id` with a
    * grace of 0, or revoke it.
@@ -1703,6 +1756,11 @@ export type ErrorCode =
    * `token_requests_per_minute` for a job token.
    */
   | 'rate_limited'
+  /**
+   * 429. At most three confirmation mails at once, and six a day, are requested for one address. Wait, or look at
+   * the log.
+   */
+  | 'confirmation_limited'
   /**
    * 429. One tenant (or one address before authentication) is limited to 24 MiB of simultaneous bodies up to 128
    * KiB, and 96 MiB of larger ones. Wait for responses; `limit` is `body_bytes`.

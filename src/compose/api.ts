@@ -28,6 +28,7 @@ import { doctorRoutes } from '../api/routes/doctor.ts'
 import { healthReportRoutes } from '../api/routes/health-report.ts'
 import { healthRoutes } from '../api/routes/health.ts'
 import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
+import { mailRoutes } from '../api/routes/mail.ts'
 import { logRoutes } from '../api/routes/logs.ts'
 import { manifestRoutes } from '../api/routes/manifest.ts'
 import { mcpRoutes } from '../api/routes/mcp.ts'
@@ -86,6 +87,7 @@ import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { buildReceiverViews } from './receiver-views.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
+import { buildMailPages } from './mail.ts'
 
 /** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
@@ -206,6 +208,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     connectTimeout: core.timings.notifyTimeout,
   })
   scope.defer('test webhooks', webhooks.close)
+  const mail = buildMailPages(core, config)
   const signingSecrets = createRedisSigningSecrets(redis, tenantKeys)
   const throttle = createThrottle({ failuresPerMinute: LOGIN_FAILURES_PER_MINUTE })
   const tenantAdmin = createTenantAdmin(core.tenants)
@@ -299,7 +302,9 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...artifactRoutes({ ...files, artifacts }),
       ...sessionRoutes(auth, tenantAdmin),
       ...webhookSecretRoutes(signingSecrets),
+      ...mailRoutes(mail.pages),
       ...endpointRoutes({
+        mail: mail.ofEndpoints,
         store: core.endpoints,
         notifications: core.notifications,
         check: {

@@ -7,6 +7,7 @@ import { createProbeWebhooks, PROBE_CHECKS, type ProbeWebhooksOptions } from '..
 import { createProbeSender } from '../workers/send-probe.ts'
 import type { Core, ServiceOptions } from './core.ts'
 import { storageChecks } from './doctor-checks.ts'
+import { mailCheck } from './mail.ts'
 
 export const PROBES_WITHIN_MS = 55_000
 const SECRET_MS = 5_000
@@ -33,6 +34,7 @@ export function buildWorkerDoctor(core: Core, { config, replicate }: ServiceOpti
   const answers = createRedisDoctorAnswers(redis, keys)
   const groups = [
     storageGroup(core, config),
+    mailCheck(config, publicUrl),
     probeGroup({
       probes: createRedisOpenProbes(redis, keys),
       sender: createProbeSender(),

@@ -26,6 +26,7 @@ import {
   secretCheck,
   workersCheck,
 } from './doctor-checks.ts'
+import { mailCheck } from './mail.ts'
 import { aheadOfRedis, workerSilence } from './watch.ts'
 import { PROBES_WITHIN_MS, storageGroup } from './doctor-worker.ts'
 
@@ -102,7 +103,7 @@ export function buildApiDoctor(
         isWorkerSeen: async () => ((await presence.seenAgo()) ?? Infinity) <= workerSilence(timings),
         worker: askWorker(redis, keys, createDoctorBell(queues)),
         publicUrl,
-        own: [storageGroup(core, config), noWorker(PROBE_CHECKS)],
+        own: [storageGroup(core, config), mailCheck(config, publicUrl), noWorker(PROBE_CHECKS)],
       }),
     ].map(needsRedis),
     secretCheck(secrets, config.replicate.webhookSecret !== null),

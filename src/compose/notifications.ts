@@ -3,18 +3,22 @@ import { createContent } from '../shared/notifications/content.ts'
 import { createHttpTransport } from '../shared/notifications/http-transport.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { VERSION } from '../shared/process/version.ts'
+import { localOrigin } from '../shared/settings/config.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createDistributeNotice } from '../workers/distribute-notice.ts'
 import { createSendProgress } from '../workers/send-progress.ts'
 import { createSender } from '../workers/send-notifications.ts'
 import type { Core, ServiceOptions } from './core.ts'
+import { buildMailTransport } from './mail.ts'
 import { asJson, buildReceiverViews } from './receiver-views.ts'
 
 /** Builds what distributes notices and sends notifications. */
 export function buildNotifications(core: Core, options: ServiceOptions, scope: Scope) {
   const { redis, keys, store, timings, endpoints, notices, notifications } = core
   const views = buildReceiverViews(core, options)
+  const { host, port } = options.config
+  const mail = buildMailTransport(core, options.config, () => core.publicUrl() ?? localOrigin(host, port))
   const http = createHttpTransport({
     allow: options.config.webhookAllow,
     version: VERSION,
@@ -29,7 +33,7 @@ export function buildNotifications(core: Core, options: ServiceOptions, scope: S
   }
   const sender = createSender({
     ...sending,
-    transports: [http],
+    transports: [http, ...(mail === null ? [] : [mail])],
     store: notifications,
     notices,
     timings,

@@ -50,6 +50,7 @@ import { aheadOfRedis, workerSilence } from './watch.ts'
 import { PROBES_WITHIN_MS, isLocal, probeGroup, accountSecret, placesOf } from './doctor-worker.ts'
 import { observedAccount, needsRedis, allOf, askWorker, accountOf, delegated, type Doctor } from './doctor.ts'
 import { inputChecks } from './input-checks.ts'
+import { mailCheck } from './mail.ts'
 
 /** Wait of the command line for Redis, ms. */
 const REDIS_MS = 2_500
@@ -91,6 +92,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
       { names: PROBE_CHECKS, within: PROBES_WITHIN_MS, run: () => probeUnknown(config.publicUrl, probing) },
       accountWith(null),
       storageChecks({ ...stored, check: storage.artifacts.check }),
+      mailCheck(config, () => config.publicUrl),
       ...always,
     ]
     return { run: () => runChecks(groups) }
@@ -132,6 +134,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
         publicUrl,
         own: [
           storageChecks({ ...stored, check: withLostBucket(storage.artifacts.check, lostBucket) }),
+          mailCheck(config, publicUrl),
           probeGroup({
             probes: createRedisOpenProbes(redis, keys),
             sender: createProbeSender(),

@@ -5,13 +5,13 @@ import { noticeIdOf } from '../shared/notifications/rules/notice.ts'
 import type { Notification } from '../shared/notifications/rules/notification.ts'
 import { WAITS } from '../shared/notifications/rules/retry.ts'
 import { verdictOf } from '../shared/notifications/rules/verdict.ts'
-import type { Message, SendResult, Transport } from '../shared/notifications/transport-port.ts'
+import type { Message, Postponed, SendResult, Transport } from '../shared/notifications/transport-port.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { SigningSecretStore } from '../shared/tenants/ports.ts'
 import { createPlaces, type Destination } from './notification-places.ts'
 
 export interface SendDependencies {
-  store: Pick<NotificationStore, 'claimDestinations' | 'take' | 'record' | 'hold' | 'resume' | 'abandon'>
+  store: Pick<NotificationStore, 'claimDestinations' | 'take' | 'record' | 'postpone' | 'hold' | 'resume' | 'abandon'>
   endpoints: Pick<EndpointStore, 'read' | 'change'>
   notices: Pick<NoticeStore, 'owe'>
   secrets: Pick<SigningSecretStore, 'read'>
@@ -139,9 +139,14 @@ export function createSender(dependencies: SendDependencies): Sender {
       }
       const at = clock()
       const result = await attempt(notification, found, at)
+      if ('postponed' in result) {
+        await store.postpone(notification, Math.round(result.postponed * pace))
+        return
+      }
       const now = clock()
       const { outcome, ends } = verdictOf(notification, result, { health: destination.health, now, random: random() })
-      places.learn(destination, outcome.destination === 'well' ? well(now) : failed(destination.health, now))
+      if (outcome.destination !== null)
+        places.learn(destination, outcome.destination === 'well' ? well(now) : failed(destination.health, now))
       const { status, error, detail } = result
       const paced = { ...outcome, next: scaled(outcome.next, pace), pause: scaled(outcome.pause, pace) }
       const recorded = await store.record(notification, { at, duration: now - at, status, error, detail }, paced)
@@ -162,10 +167,20 @@ export function createSender(dependencies: SendDependencies): Sender {
     return endpoint && { endpoint, to: endpoint.to }
   }
 
-  async function attempt(notification: Notification, { endpoint, to }: Receiver, at: number): Promise<SendResult> {
+  async function attempt(
+    notification: Notification,
+    { endpoint, to }: Receiver,
+    at: number,
+  ): Promise<SendResult | Postponed> {
     const transport = transports.get(endpoint?.kind ?? 'webhook')
     if (transport === undefined)
-      return { status: null, error: 'failed', detail: 'This service cannot send mail.', retryAfter: null }
+      return {
+        status: null,
+        error: 'failed',
+        detail: 'This worker cannot send mail: SMTP_URL is not set.',
+        retryAfter: null,
+        ofDestination: false,
+      }
     const message: Message = {
       notification,
       to,

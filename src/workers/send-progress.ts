@@ -4,7 +4,7 @@ import type { JobRecord } from '../shared/jobs/rules/job.ts'
 import type { EndpointStore, NotificationStore } from '../shared/notifications/ports.ts'
 import { jobData } from '../shared/notifications/rules/payload.ts'
 import { receiversOf } from '../shared/notifications/rules/receivers.ts'
-import type { Message, Transport } from '../shared/notifications/transport-port.ts'
+import type { Message, SendResult, Transport } from '../shared/notifications/transport-port.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { SigningSecretStore } from '../shared/tenants/ports.ts'
 import type { JsonObject } from '../shared/values/json.ts'
@@ -15,7 +15,7 @@ export interface ProgressDependencies {
   store: Pick<NotificationStore, 'mayProgress' | 'countLossy' | 'health'>
   endpoints: Pick<EndpointStore, 'list'>
   secrets: Pick<SigningSecretStore, 'read'>
-  transport: Transport
+  transport: Transport<SendResult>
   bodyOf: (notification: Message['notification']) => Promise<string>
   lastPrediction: (job: JobRecord) => JsonObject
   log: Logger

@@ -31,6 +31,7 @@ async function tenant(id: string, limits: Partial<OwnLimits> = {}, keep: OwnKeep
     created_at: await store.now(),
     suspended_at: null,
     limits: { requests_per_minute, queued_jobs },
+    mail_to_metadata: false,
     cors_origins: null,
     keep,
   })

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Webhook } from 'standardwebhooks'
 import { ulid } from 'ulid'
-import type { Endpoint, EndpointTest, NewEndpoint, Notification, NotificationDetail } from '../../src/client/types.ts'
+import type {
+  Endpoint,
+  EndpointTest,
+  NewEndpoint as AnyNewEndpoint,
+  Notification,
+  NotificationDetail,
+} from '../../src/client/types.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
 import type { NotificationStore } from '../../src/shared/notifications/ports.ts'
@@ -9,6 +15,9 @@ import { startReceiver, withStatus } from '../support/receiver.ts'
 import { code, createOperator, type Answer, type Asked, type Operator } from '../support/operator.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { startService, type TestService } from '../support/start-service.ts'
+
+/** Of a webhook, which has a secret. */
+type NewEndpoint = AnyNewEndpoint & { secret: NonNullable<AnyNewEndpoint['secret']> }
 
 /** Nothing listens there. */
 const URL = 'http://127.0.0.1:9/hook'
@@ -133,6 +142,13 @@ describe('an endpoint', () => {
     expect((await test()).attempt.status).toBe(404)
     expect((await ask<{ data: Notification[] }>('notifications')).body.data).toEqual([])
     expect((await ask(`endpoints/${id}`)).body.health).toMatchObject({ failures: 0, succeeded_at: null })
+  })
+
+  test('for mail is refused where no mail server is set up', async () => {
+    expect(code(await ask('endpoints', { body: { url: 'mailto:ada@example.org' } }))).toEqual([
+      409,
+      'mail_not_configured',
+    ])
   })
 
   test('there are at most fifty', async () => {

@@ -152,6 +152,9 @@ describe('what a command does', () => {
     ])
     expect(await tenants('origins', 'acme', { corsOrigins: 'none' })).toMatchObject([{ cors_origins: [] }])
     expect(await tenants('origins', 'acme', { corsOrigins: 'default' })).toMatchObject([{ cors_origins: null }])
+    expect(await tenants('mail', 'acme', { mailToMetadata: 'yes' })).toMatchObject([{ mail_to_metadata: true }])
+    expect(await tenants('mail', 'acme', { mailToMetadata: 'no' })).toMatchObject([{ mail_to_metadata: false }])
+    expect(await tenants('limits', 'acme', { mailsPerHour: 7 })).toMatchObject([{ limits: { mails_per_hour: 7 } }])
     await expect(tenants('origins', 'acme', { corsOrigins: '*' })).rejects.toThrow('List each origin')
     const keep = { payload: '1h', files: 'forever' }
     expect(await tenants('keep', 'acme', { keep })).toMatchObject([{ keep: { payload: 3600, files: Infinity } }])

@@ -159,7 +159,12 @@ describe('receivers', () => {
   })
   const names = (...args: Parameters<typeof receiversOf>): string[] =>
     receiversOf(...args).map(({ name, shape, isHeld }) => `${name} ${shape}${isHeld ? ' held' : ''}`)
-  const job = { type: 'job.succeeded', tenant: 'acme', job: { preset: 'portrait' }, webhook: null } as const
+  const job = {
+    type: 'job.succeeded',
+    tenant: 'acme',
+    job: { preset: 'portrait', batch: null },
+    webhook: null,
+  } as const
 
   test('are the endpoints that hear of the type and of the preset', () => {
     const all = [
@@ -172,11 +177,27 @@ describe('receivers', () => {
       endpoint('G', { kind: 'email', confirmed_at: 1 }),
     ]
     expect(names(job, all)).toEqual(['A full', 'B thin', 'E full held', 'G full'])
-    expect(names({ ...job, job: { preset: null } }, all)).toEqual(['A full', 'E full held', 'G full'])
+    expect(names({ ...job, job: { preset: null, batch: null } }, all)).toEqual(['A full', 'E full held', 'G full'])
     // What concerns no job is for every preset, and has no job to carry.
     const batch = { type: 'batch.finished', tenant: 'acme', job: null, webhook: null } as const
     expect(names(batch, all)).toEqual(['A thin', 'B thin', 'C thin', 'E thin held', 'G thin'])
     expect(names({ ...batch, type: 'endpoint.disabled', except: 'ep_A' }, all)).not.toContain('A thin')
+  })
+
+  test('get one mail for a batch, and one for each job where they do not hear of batches', () => {
+    const mail = { kind: 'email', confirmed_at: 1 } as const
+    const all = [
+      endpoint('A'),
+      endpoint('B', mail),
+      endpoint('C', { ...mail, events: ['job.succeeded', 'artifact.at_risk'] }),
+    ]
+    const inBatch = { ...job, job: { preset: null, batch: 'bat_1' } }
+    expect(names(inBatch, all)).toEqual(['A full', 'C full'])
+    expect(
+      names({ ...inBatch, type: 'artifact.at_risk' }, [
+        endpoint('B', { ...mail, events: ['artifact.at_risk', 'batch.finished'] }),
+      ]),
+    ).toEqual(['B full'])
   })
 
   test('are the own webhook of the job, which waits with those of its tenant and origin', () => {

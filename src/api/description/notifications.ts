@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { DISABLED_REASONS, ENDPOINT_ID, PAYLOADS } from '../../shared/notifications/rules/endpoint.ts'
-import { eventType, EVENT_TYPES, TEST_TYPE } from '../../shared/notifications/rules/event-types.ts'
+import { DISABLED_REASONS, ENDPOINT_ID, ENDPOINT_KINDS, PAYLOADS } from '../../shared/notifications/rules/endpoint.ts'
+import { eventType, CONFIRMATION_TYPE, EVENT_TYPES, TEST_TYPE } from '../../shared/notifications/rules/event-types.ts'
 import { NOTIFICATION_ID, notificationState } from '../../shared/notifications/rules/notification.ts'
 import { STREAMED_TYPES } from '../../shared/notifications/rules/notification-requests.ts'
 import { batchId, jobId } from '../../shared/jobs/rules/ids.ts'
@@ -28,11 +28,15 @@ const secret = z.object({
 export const endpoint = z
   .object({
     id: endpointId,
-    url: z.string(),
+    kind: z.enum(ENDPOINT_KINDS),
+    url: z.string().describe('Of mail: `mailto:` and the address, or `mailto:{metadata.<key>}`.'),
     description: z.string(),
     events: z.array(eventType),
     presets: z.array(z.string()).nullable().describe('null: events of all jobs.'),
     payload: z.enum(PAYLOADS),
+    confirmed_at: timeOrNull.describe(
+      'When the address of mail was confirmed: nothing is sent before. null: it is not, or this is a webhook.',
+    ),
     state: z.enum(['enabled', 'disabled']).describe('Events of a disabled endpoint are kept.'),
     disabled: z
       .object({
@@ -42,7 +46,7 @@ export const endpoint = z
           .describe('`owner`: by request. `gone`: it responded with 410. `failing`: it only failed for five days.'),
       })
       .nullable(),
-    secret,
+    secret: secret.nullable().describe('null: mail is not signed.'),
     health: z.object({
       failures: z.int().describe('Failed attempts since the last success.'),
       failing_since: timeOrNull,
@@ -56,9 +60,10 @@ export type Endpoint = z.output<typeof endpoint>
 
 export const newEndpoint = endpoint
   .extend({
-    secret: secret.extend({
-      key: signingKey.describe('The secret with which receivers verify. It is shown only here.'),
-    }),
+    secret: secret
+      .extend({ key: signingKey.describe('The secret with which receivers verify. It is shown only here.') })
+      .nullable()
+      .describe('null: mail is not signed.'),
   })
   .meta({ id: 'NewEndpoint', description: 'An endpoint with its secret, which cannot be shown again.' })
 export type NewEndpoint = z.output<typeof newEndpoint>
@@ -86,7 +91,7 @@ export type DeliveryAttempt = z.output<typeof attempt>
 export const notification = z
   .object({
     id: notificationId.describe('Also the `webhook-id`.'),
-    type: z.enum([...EVENT_TYPES, TEST_TYPE]),
+    type: z.enum([...EVENT_TYPES, TEST_TYPE, CONFIRMATION_TYPE]),
     endpoint: endpointId.nullable().describe('null: the own webhook of the job or batch.'),
     url: z.string().nullable().describe('Where the own webhook is sent; null: where the endpoint says.'),
     job: jobId.nullable(),

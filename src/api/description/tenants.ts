@@ -23,6 +23,7 @@ export const tenant = z
         stored_files: positive
           .nullable()
           .describe('Maximum number of stored uploads and output files; null: unlimited.'),
+        mails_per_hour: positive.nullable().describe('Mails that are sent within an hour; null: unlimited.'),
       })
       .meta({ id: 'Limits' }),
     own_limits: z
@@ -31,11 +32,15 @@ export const tenant = z
         queued_jobs: positive.nullable(),
         stored_bytes: positive.nullable(),
         stored_files: positive.nullable(),
+        mails_per_hour: positive.nullable(),
       })
       .describe('Limits of the tenant itself; null applies the default of the deployment.'),
     stored: z
       .object({ bytes: z.int(), files: z.int() })
       .describe('Files of inputs and outputs that are stored, as counted for `stored_bytes` and `stored_files`.'),
+    mail_to_metadata: z
+      .boolean()
+      .describe('Whether endpoints of the tenant may send mail to addresses in the metadata of its jobs.'),
     cors_origins: z
       .array(z.string())
       .nullable()

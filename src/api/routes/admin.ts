@@ -2,7 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
 import type { BodyBudget, BodyShare } from '../body-budget.ts'
-import { escapeHtml } from '../escape-html.ts'
+import { escapeHtml } from '../../shared/values/escape-html.ts'
 import { requestedBy } from '../fetch-metadata.ts'
 import { readBody } from '../read-body.ts'
 import type { ApiRequest } from '../http.ts'

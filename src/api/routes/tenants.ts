@@ -34,11 +34,17 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
 
   async function create({ body }: OwnedRequest): Promise<ApiResponse> {
     const { id, title = id, limits, keep } = parseBody(newTenantSchema, body)
-    const { requests_per_minute = null, queued_jobs = null, stored_bytes = null, stored_files = null } = limits
+    const {
+      requests_per_minute = null,
+      queued_jobs = null,
+      stored_bytes = null,
+      stored_files = null,
+      mails_per_hour = null,
+    } = limits
     const { tenant, created } = await admin.createTenant({
       id,
       title,
-      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files },
+      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour },
       keep: withoutNulls(keep),
     })
     return {

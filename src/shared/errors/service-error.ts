@@ -187,6 +187,19 @@ export const ERRORS = {
     meaning:
       'Nothing is sent to an endpoint that is disabled or was deleted. Enable it first; that also sends what was kept for it.',
   },
+  mail_not_configured: {
+    status: 409,
+    title: 'This service sends no mail',
+    retryable: false,
+    meaning: 'An endpoint with an address of mail needs a mail server. The operator sets `SMTP_URL` and `MAIL_FROM`.',
+  },
+  wrong_endpoint_kind: {
+    status: 409,
+    title: 'This is another kind of endpoint',
+    retryable: false,
+    meaning:
+      'Mail is not signed, so it has no secret to rotate, and it is not tested; only an address of mail is confirmed, and only once.',
+  },
   key_already_made: {
     status: 409,
     title: 'The request made a key before',
@@ -246,6 +259,13 @@ export const ERRORS = {
     retryable: true,
     meaning:
       'The tenant has reached its request limit; `limit` is `requests_per_minute`, or `token_requests_per_minute` for a job token.',
+  },
+  confirmation_limited: {
+    status: 429,
+    title: 'The address was asked too often',
+    retryable: true,
+    meaning:
+      'At most three confirmation mails at once, and six a day, are requested for one address. Wait, or look at the log.',
   },
   too_many_bodies: {
     status: 429,

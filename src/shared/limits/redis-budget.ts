@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { clockLua, redisMicros } from '../redis/clock.ts'
-import { loadScript } from '../redis/script.ts'
+import { redisMicros } from '../redis/clock.ts'
+import { takeToken } from './token-script.ts'
+import { unlessAborted } from '../values/unless-aborted.ts'
 import {
   intervalOf,
   leftBy,
@@ -13,8 +14,6 @@ import {
   type ReadPurpose,
 } from './rules/budget.ts'
 
-const takeToken = loadScript(new URL('take-token.lua', import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
-
 export interface RedisBudgetOptions extends Rate {
   redis: Redis
   key: string
@@ -24,19 +23,6 @@ export interface RedisBudgetOptions extends Rate {
 export async function readBudgetFree({ redis, key, ...rate }: RedisBudgetOptions): Promise<number> {
   const [arrival, now] = await Promise.all([redis.get(key), redisMicros(redis)])
   return tokensFree(rate, Number(arrival ?? 0), now)
-}
-
-/** Rejects as soon as the signal aborts, even while the promise is pending. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 export function createReadBudget(options: RedisBudgetOptions): ReadBudget {

@@ -1,9 +1,11 @@
 import { ulid } from 'ulid'
 import { ServiceError } from '../errors/service-error.ts'
 import { makeSecret, withSecret } from '../tenants/rules/signing-secret.ts'
+import { mailTargetOf, metadataKeyOf } from '../mail/rules/address.ts'
 import type { EndpointStore, NotificationStore } from './ports.ts'
 import { MOST_ENDPOINTS, type Endpoint } from './rules/endpoint.ts'
 import type { EndpointChange, NewEndpoint } from './rules/endpoint-requests.ts'
+import { USUAL_CUSTOMER_TYPES, USUAL_TYPES } from './rules/event-types.ts'
 
 export interface EndpointsOptions {
   store: EndpointStore
@@ -30,15 +32,22 @@ export function createEndpoints({ store, notifications, now }: EndpointsOptions)
     async create(tenant: string, request: NewEndpoint): Promise<Endpoint> {
       const at = await now()
       const { url, ...rest } = request
+      const target = mailTargetOf(url)
+      const isNamedByMetadata = target !== null && metadataKeyOf(target) !== null
+      const usual = isNamedByMetadata ? USUAL_CUSTOMER_TYPES : USUAL_TYPES
       const endpoint: Endpoint = {
         v: 1,
         id: `ep_${ulid(at)}`,
         tenant,
-        kind: 'webhook',
-        to: url,
+        kind: target === null ? 'webhook' : 'email',
+        to: target ?? url,
         ...rest,
-        secrets: { current: { key: makeSecret(), created_at: at }, previous: [] },
-        confirmed_at: null,
+        // With the job, a mail finds its picture as long as it is owed.
+        payload: target === null ? rest.payload : 'full',
+        events: rest.events ?? [...usual],
+        secrets: target === null ? { current: { key: makeSecret(), created_at: at }, previous: [] } : null,
+        // The operator answers for these addresses.
+        confirmed_at: isNamedByMetadata ? at : null,
         created_at: at,
         disabled: null,
       }
@@ -55,17 +64,17 @@ export function createEndpoints({ store, notifications, now }: EndpointsOptions)
         description: description ?? was.description,
         events: events ?? was.events,
         presets: presets === undefined ? was.presets : presets,
-        payload: payload ?? was.payload,
+        payload: was.kind === 'email' ? was.payload : (payload ?? was.payload),
       }))
     },
 
     /** Replaces the secret; the replaced one signs too for `graceMs`. */
     async rotate(tenant: string, id: string, graceMs: number): Promise<Endpoint> {
       const made = { key: makeSecret(), created_at: await now() }
-      return changed(tenant, id, (was) => ({
-        ...was,
-        secrets: was.secrets === null ? null : withSecret(was.secrets, made, graceMs),
-      }))
+      return changed(tenant, id, (was) => {
+        if (was.secrets === null) throw new ServiceError('wrong_endpoint_kind', 'Mail is not signed: it has no secret.')
+        return { ...was, secrets: withSecret(was.secrets, made, graceMs) }
+      })
     },
 
     /** Sends what was held for it. */

@@ -32,7 +32,7 @@ export function createHttpTransport({
   timeout,
   connectTimeout,
   lookup,
-}: HttpTransportOptions): Transport & {
+}: HttpTransportOptions): Transport<SendResult> & {
   close(): Promise<void>
 } {
   const isAllowed = (host: string, address: string): boolean => isAllowedForWebhook(host, address, allow)

@@ -120,6 +120,8 @@ export interface NotificationStore {
   ): Promise<{ notifications: Notification[]; more: boolean; now: number }>
   /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
   record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
+  /** Makes the notification, and whatever else waits for its destination, due again after so many ms, without an attempt. */
+  postpone(taken: Notification, ms: number): Promise<void>
   health(destination: string): Promise<DestinationHealth>
   /** Whether the progress of a job may be sent now: once in `everyMs`, over all processes. */
   mayProgress(job: string, everyMs: number): Promise<boolean>

@@ -345,6 +345,11 @@ export function createRedisNotificationStore({
       })
     },
 
+    async postpone(taken, ms) {
+      const { tries, attempts } = taken
+      await change(taken, { state: 'pending', next: ms, tries, attempts, pause: ms })
+    },
+
     async health(destination) {
       return (await destinationOf(destination)).health
     },

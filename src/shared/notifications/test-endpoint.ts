@@ -4,7 +4,7 @@ import type { Endpoint } from './rules/endpoint.ts'
 import { TEST_TYPE } from './rules/event-types.ts'
 import type { DeliveryAttempt } from './rules/notification.ts'
 import { payloadOf } from './rules/payload.ts'
-import type { Transport } from './transport-port.ts'
+import type { SendResult, Transport } from './transport-port.ts'
 
 export interface TestedEndpoint {
   attempt: DeliveryAttempt
@@ -16,7 +16,7 @@ export interface TestedEndpoint {
  * Sends a test event to an endpoint now, once, by the way of every other notification; nothing is recorded. Rejects only when
  * `signal` aborts.
  */
-export function createTestEndpoint(transport: Transport, now: () => Promise<number>) {
+export function createTestEndpoint(transport: Transport<SendResult>, now: () => Promise<number>) {
   return async (endpoint: Endpoint, signal: AbortSignal): Promise<TestedEndpoint> => {
     const at = await now()
     const data = { endpoint: { id: endpoint.id } }

@@ -1,11 +1,12 @@
 import type { SigningSecrets } from '../tenants/rules/signing-secret.ts'
 import type { EndpointKind } from './rules/endpoint.ts'
-import type { EventType, TEST_TYPE } from './rules/event-types.ts'
+import type { EventType, NotificationType } from './rules/event-types.ts'
+import type { MailError } from './rules/mail-errors.ts'
 import type { Notification } from './rules/notification.ts'
 
 /** One attempt to bring a notification to its receiver. */
 export interface Message {
-  notification: Omit<Notification, 'type'> & { type: EventType | typeof TEST_TYPE }
+  notification: Omit<Notification, 'type'> & { type: EventType | NotificationType }
   /** A URL, or an address of mail as the endpoint has it. */
   to: string
   /** The exact text to sign and send, JSON. */
@@ -17,7 +18,7 @@ export interface Message {
 }
 
 export interface SendResult {
-  /** The HTTP status of the response; null: there was none. */
+  /** The HTTP status of the response, or the code of the reply of SMTP; null: there was none. */
   status: number | null
   /** Why it was not accepted, as a stable code; null: it was, or the status says it. */
   error: SendError | null
@@ -25,9 +26,15 @@ export interface SendResult {
   detail: string
   /** The wait that the receiver asks for, ms; null: none. */
   retryAfter: number | null
+  /** false: a failure that says nothing about the other notifications of the destination. Default: it does. */
+  ofDestination?: boolean
 }
 
-/** `forbidden_address` and `refused_for_good` are permanent: the schedule ends. */
+/** Nothing was tried: the notification is due again after so many ms. */
+export interface Postponed {
+  postponed: number
+}
+
 export type SendError =
   | 'timeout'
   | 'dns'
@@ -40,9 +47,10 @@ export type SendError =
   | 'forbidden_address'
   | 'refused_for_good'
   | 'failed'
+  | MailError
 
 /** Sends to the receivers of one kind. Rejects only when `signal` aborts; the outcome is then unknown. */
-export interface Transport {
+export interface Transport<Result extends SendResult | Postponed = SendResult | Postponed> {
   kind: EndpointKind
-  send(message: Message, signal: AbortSignal): Promise<SendResult>
+  send(message: Message, signal: AbortSignal): Promise<Result>
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { BUCKET_PATTERN, patternProblem } from '../artifacts/rules/artifact-names.ts'
 import { originsProblem, splitOrigins } from '../tenants/rules/cors-origins.ts'
 import { formatDuration, parseDuration } from '../values/duration.ts'
+import { readMailbox } from '../mail/rules/address.ts'
 import { readWebhookAllow } from '../notifications/rules/webhook-url.ts'
 import { TYPE_PATTERN } from '../inputs/media-type.ts'
 import { KEEP_BOUNDS, type Keep } from '../jobs/rules/keep.ts'
@@ -177,10 +178,23 @@ export const variables = {
     .describe(
       'a comma-separated list of loopback, host names, addresses or CIDRs, such as hooks.internal, 10.1.0.0/16; link-local, multicast and metadata addresses are never allowed',
     ),
+  SMTP_URL: url(/^smtps?$/, 'path', 'query')
+    .optional()
+    .describe('smtp://user:password@host:587 or smtps://user:password@host:465'),
+  MAIL_FROM: z
+    .string()
+    .transform((text, context) => {
+      const mailbox = readMailbox(text)
+      if (mailbox === null) context.addIssue({ code: 'custom', message: 'not an address' })
+      return mailbox ?? { name: '', address: '' }
+    })
+    .optional()
+    .describe('the address that mail is sent from, such as studio@example.com or Studio <studio@example.com>'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
   TENANT_STORED_BYTES: stored.optional().describe(STORED_WORDS),
   TENANT_STORED_FILES: stored.optional().describe(STORED_WORDS),
+  TENANT_MAILS_PER_HOUR: rate.default(200).describe(RATE_WORDS),
   DISK_RESERVE: z.coerce
     .number()
     .int()
@@ -234,6 +248,7 @@ export const SECRET_VARIABLES: ReadonlySet<string> = new Set([
   'DEV_API_KEY',
   'ADMIN_PASSWORD',
   'REDIS_URL',
+  'SMTP_URL',
   'S3_ACCESS_KEY_ID',
   'S3_SECRET_ACCESS_KEY',
 ])

@@ -6,6 +6,7 @@ import { ConfigError, readEnvironment } from './environment.ts'
 import { formatDuration } from '../values/duration.ts'
 import { CLOCKS, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
 import { LOOPBACK_WEBHOOKS, type WebhookAllow } from '../notifications/rules/webhook-url.ts'
+import type { Mailbox } from '../mail/rules/address.ts'
 import type { Limits } from '../tenants/rules/tenant.ts'
 
 /** Configuration, read once: arguments, then the environment, then `.env`. `.env.example` documents every variable. */
@@ -96,6 +97,8 @@ export interface Config {
   corsOrigins: string[]
   /** Hosts and addresses to which webhooks may be sent over http and in private networks. */
   webhookAllow: WebhookAllow
+  /** null: no mail is sent. */
+  mail: { url: string; from: Mailbox } | null
   /** Limits of tenants that have none set. */
   tenantLimits: Limits
   /** Bytes of the disk of `dataDir` that files of clients leave free. */
@@ -154,6 +157,8 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
   if (!new URL(env.REPLICATE_BASE_URL).pathname.replace(/\/+$/, '').endsWith('/v1'))
     wrong.push(problem('REPLICATE_BASE_URL', env.REPLICATE_BASE_URL))
   if (env.ARTIFACT_STORE === 's3' && !env.S3_BUCKET) wrong.push(problem('S3_BUCKET', undefined))
+  if (env.SMTP_URL && !env.MAIL_FROM) wrong.push(`${problem('MAIL_FROM', undefined)}, because SMTP_URL is set`)
+  if (env.MAIL_FROM && !env.SMTP_URL) wrong.push(`${problem('SMTP_URL', undefined)}, because MAIL_FROM is set`)
   const halves = ['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const
   if (halves.some((name) => env[name]))
     wrong.push(...halves.filter((name) => !env[name]).map((name) => problem(name, undefined)))
@@ -207,7 +212,9 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     corsOrigins: env.CORS_ORIGINS,
     // With the simulator, receivers are programs of this machine.
     webhookAllow: env.WEBHOOK_ALLOW ?? (env.REPLICATE_API_TOKEN ? { hosts: [], ranges: [] } : LOOPBACK_WEBHOOKS),
+    mail: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
     tenantLimits: {
+      mails_per_hour: env.TENANT_MAILS_PER_HOUR,
       requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE,
       queued_jobs: env.TENANT_QUEUED_JOBS,
       ...(env.TENANT_STORED_BYTES === undefined ? {} : { stored_bytes: env.TENANT_STORED_BYTES }),

@@ -38,6 +38,7 @@ export interface TenantChange {
   /** null: the deployment's default */
   keep?: { [Clock in keyof OwnKeep]?: number | null | undefined } | undefined
   suspended?: boolean | undefined
+  mail_to_metadata?: boolean | undefined
   /** null: the deployment's origins */
   cors_origins?: string[] | null | undefined
 }

@@ -43,12 +43,14 @@ const FIELDS = [
   'title',
   'suspended_at',
   'cors_origins',
+  'mail_to_metadata',
   ...LIMIT_NAMES,
   ...Object.values(KEEP_FIELDS),
 ] as const
 
 /** A null number is stored as an empty string; Infinity is stored as a word. */
 const kept = (value: number | null): string => (value === null ? '' : String(value))
+const keptFlag = (flag: boolean): string => (flag ? 'yes' : '')
 const keptOrigins = (origins: readonly string[] | null): string => (origins === null ? '' : JSON.stringify(origins))
 const optional = z
   .string()
@@ -66,6 +68,8 @@ const tenantSchema = z.object({
   queued_jobs: optional,
   stored_bytes: optional,
   stored_files: optional,
+  mails_per_hour: optional,
+  mail_to_metadata: z.string().transform((text) => text === 'yes'),
   keep_payload: optional,
   keep_job: optional,
   keep_files: optional,
@@ -161,10 +165,11 @@ export function createRedisTenantStore(options: {
     return ids.flatMap((id, i) => {
       const own = values.slice(i * FIELDS.length, (i + 1) * FIELDS.length)
       if (own[0] === null) return []
-      const { created_at, title, suspended_at, cors_origins, keep_payload, keep_job, keep_files, ...limits } =
-        tenantSchema.parse(Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])))
+      const read = tenantSchema.parse(Object.fromEntries(FIELDS.map((name, at) => [name, own[at] ?? ''])))
+      const { created_at, title, suspended_at, cors_origins, mail_to_metadata, ...numbers } = read
+      const { keep_payload, keep_job, keep_files, ...limits } = numbers
       const keep = ownKeep({ payload: keep_payload, job: keep_job, files: keep_files })
-      return [{ id, title, created_at, suspended_at, limits, keep, cors_origins }]
+      return [{ id, title, created_at, suspended_at, limits, keep, mail_to_metadata, cors_origins }]
     })
   }
 
@@ -175,11 +180,13 @@ export function createRedisTenantStore(options: {
     suspended_at,
     limits,
     keep,
+    mail_to_metadata,
     cors_origins,
   }: Tenant): Promise<boolean> {
     const { payload = null, job = null, files = null } = keep
     const clocks = { keep_payload: payload, keep_job: job, keep_files: files }
-    const fields = { created_at, title, suspended_at, cors_origins: keptOrigins(cors_origins), ...limits, ...clocks }
+    const texts = { title, mail_to_metadata: keptFlag(mail_to_metadata), cors_origins: keptOrigins(cors_origins) }
+    const fields = { created_at, suspended_at, ...texts, ...limits, ...clocks }
     const transaction = redis.multi().zadd(keys.tenantIds, 0, id)
     for (const name of FIELDS) {
       const value = fields[name]
@@ -200,6 +207,7 @@ export function createRedisTenantStore(options: {
       created_at: await now(),
       suspended_at: null,
       limits,
+      mail_to_metadata: false,
       cors_origins: null,
       keep: {},
     })
@@ -245,13 +253,14 @@ export function createRedisTenantStore(options: {
       return ids.map((_id, i) => ({ bytes: Number(counts[2 * i]), files: Number(counts[2 * i + 1]) }))
     },
 
-    async changeTenant(id, { title, limits, keep, suspended, cors_origins }) {
+    async changeTenant(id, { title, limits, keep, suspended, mail_to_metadata, cors_origins }) {
       const fields: Record<string, string> = {}
       if (title !== undefined) fields[field(id, 'title')] = title
       for (const name of LIMIT_NAMES) {
         const value = limits?.[name]
         if (value !== undefined) fields[field(id, name)] = kept(value)
       }
+      if (mail_to_metadata !== undefined) fields[field(id, 'mail_to_metadata')] = keptFlag(mail_to_metadata)
       if (cors_origins !== undefined) fields[field(id, 'cors_origins')] = keptOrigins(cors_origins)
       for (const clock of CLOCKS) {
         const value = keep?.[clock]

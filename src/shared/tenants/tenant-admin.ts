@@ -100,6 +100,7 @@ export function createTenantAdmin(store: TenantStore) {
           keep,
           created_at: await store.now(),
           suspended_at: null,
+          mail_to_metadata: false,
           cors_origins: null,
         }))
       const tenant = await find(id)

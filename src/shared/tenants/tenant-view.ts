@@ -11,7 +11,7 @@ const duration = (seconds: number | undefined): string | null =>
 
 /** A tenant as the API and the command line show it. */
 const tenantView = (
-  { id, title, created_at, suspended_at, limits, keep, cors_origins }: Tenant,
+  { id, title, created_at, suspended_at, limits, keep, mail_to_metadata, cors_origins }: Tenant,
   defaults: Limits,
   stored: StoredAmount,
 ) => ({
@@ -21,9 +21,15 @@ const tenantView = (
   suspended_at: timeOrNull(suspended_at),
   limits: effectiveLimits(limits, defaults),
   /** null: the deployment's default */
-  own_limits: { ...limits, stored_bytes: limits.stored_bytes ?? null, stored_files: limits.stored_files ?? null },
+  own_limits: {
+    ...limits,
+    stored_bytes: limits.stored_bytes ?? null,
+    stored_files: limits.stored_files ?? null,
+    mails_per_hour: limits.mails_per_hour ?? null,
+  },
   /** Counted for `stored_bytes` and `stored_files`. */
   stored,
+  mail_to_metadata,
   /** null: all of CORS_ORIGINS */
   cors_origins,
   /** Retention of the tenant's jobs; null: the deployment's default */

@@ -46,7 +46,7 @@ export function NewEndpointPage() {
         submit="Create endpoint"
         save={async (request) => {
           const made = await client.createEndpoint(request)
-          shownOnce.set(made.id, made.secret.key)
+          if (made.secret !== null) shownOnce.set(made.id, made.secret.key)
           go(endpointPath(made.id), { replace: true })
         }}
       />
@@ -70,7 +70,7 @@ export function EndpointPage({ id }: { id: string }) {
   const changed = (): Promise<void> => queries.invalidateQueries({ queryKey: ['endpoint', id] })
   const rotate = async (): Promise<void> => {
     const made: NewEndpoint = await client.rotateEndpoint(id)
-    setSecret(made.secret.key)
+    setSecret(made.secret?.key ?? null)
     await changed()
   }
   return (

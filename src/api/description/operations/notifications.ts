@@ -34,14 +34,14 @@ export const notificationOperations = {
     tag: 'Notifications',
     summary: 'Create an endpoint',
     description:
-      'From now on, events of the tenant are sent to this URL, signed with the secret of the response, which is shown only here. Two requests create two endpoints.',
+      'From now on, events of the tenant are sent to this URL, signed with the secret of the response, which is shown only here. An address of mail gets a mail that asks for its confirmation, and nothing else before. Two requests create two endpoints.',
     body: {
       required: true,
       schema: newEndpointSchema,
       example: { url: 'https://shop.example.com/genqueue', description: 'orders' },
     },
     answers: { 201: { description: 'The endpoint with its secret.', schema: newEndpoint, headers: created } },
-    errors: [...POSTED, 'too_many_endpoints'],
+    errors: [...POSTED, 'too_many_endpoints', 'mail_not_configured', 'confirmation_limited'],
   },
   listEndpoints: {
     method: 'get',
@@ -92,7 +92,17 @@ export const notificationOperations = {
     params,
     body: { required: false, schema: secretRotationSchema },
     answers: { 200: { description: 'The endpoint with its new secret.', schema: newEndpoint } },
-    errors: [...POSTED, 'not_found'],
+    errors: [...POSTED, 'not_found', 'wrong_endpoint_kind'],
+  },
+  confirmEndpoint: {
+    method: 'post',
+    path: '/v1/endpoints/{id}/confirmation',
+    tag: 'Notifications',
+    summary: 'Send another confirmation mail',
+    description: 'For an address of mail that is not confirmed yet. The log shows whether the mail was sent.',
+    params,
+    answers: { 202: { description: 'The endpoint. The mail is sent soon.', schema: endpoint } },
+    errors: [...POSTED, 'not_found', 'wrong_endpoint_kind', 'mail_not_configured', 'confirmation_limited'],
   },
   disableEndpoint: {
     method: 'post',
@@ -123,7 +133,7 @@ export const notificationOperations = {
       'Sends an event `endpoint.test` now, once, also to a disabled endpoint, and returns what the receiver answered and what to do. It is not in the log.',
     params,
     answers: { 200: { description: 'The attempt.', schema: endpointTest } },
-    errors: [...POSTED, 'not_found'],
+    errors: [...POSTED, 'not_found', 'wrong_endpoint_kind'],
   },
   replayEndpoint: {
     method: 'post',

@@ -18,6 +18,7 @@ export const CHECKS = {
   presets: 'Presets and models',
   storage: 'File storage',
   storage_space: 'Free space',
+  mail: 'Mail server',
   webhook_secret: 'Webhook signing secret',
   webhook_address: 'Webhook address',
   webhook_probe: 'Webhook from outside',

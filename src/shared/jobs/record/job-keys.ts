@@ -128,6 +128,13 @@ export function createJobKeys(prefix: string) {
     notificationCounts: `${tag}:notification-counts`,
     /** set: endpoints that are disabled */
     disabledEndpoints: `${tag}:endpoints-disabled`,
+    /** hash: digest of an address -> time since when it gets no mail of the tenant, ms */
+    unsubscribed: (tenant: string) => `${tag}:tenant:${tenant}:unsubscribed`,
+    /** string: rate of the tenant's mails (take-token.lua) */
+    mailBudget: (tenant: string) => `${tag}:tenant:${tenant}:mails`,
+    /** string with a time to live: rate of confirmations of an address, by its digest (take-token.lua) */
+    confirmations: (tenant: string, use: string, address: string) =>
+      `${tag}:tenant:${tenant}:confirmations:${use}:${address}`,
     /** string with a time to live: exists while no further progress of the job is sent */
     progressSent: (job: string) => `${tag}:progress-sent:${job}`,
     /** stream of transitions */

@@ -2,11 +2,11 @@ import type { DeliveryAttempt } from './notification.ts'
 
 /** What the owner of an endpoint can do about an attempt; null: nothing, it was accepted. */
 export function adviceOf({ status, error }: Pick<DeliveryAttempt, 'status' | 'error'>): string | null {
-  if (status === null)
-    return (error === null ? undefined : OF_ERROR[error]) ?? 'Check that the receiver can be reached.'
+  const known = error === null ? undefined : OF_ERROR[error]
+  if (status === null || known !== undefined) return known ?? 'Check that the receiver can be reached.'
   if (status >= 200 && status < 300) return null
-  const known = OF_STATUS[status]
-  if (known !== undefined) return known
+  const ofStatus = OF_STATUS[status]
+  if (ofStatus !== undefined) return ofStatus
   if (status < 400) return REDIRECT
   return status < 500
     ? 'The receiver refuses the request. Its log should say why.'
@@ -39,5 +39,17 @@ const OF_ERROR: Record<string, string> = {
   reset: 'The connection was closed without a response. Check the receiver and the proxy in front of it.',
   forbidden_address:
     'The URL leads to an address to which nothing is sent. The operator can allow private addresses with WEBHOOK_ALLOW.',
+  refused_for_good:
+    'The mail server of the recipient does not accept the mail. Its reply says why: an address that does not exist, or a mail that it takes for unwanted.',
+  deferred: 'The mail server asks to send the mail later. Deliveries continue by themselves.',
+  server_refused:
+    'The mail server refuses this service. The operator has to correct SMTP_URL or MAIL_FROM; `genqueue doctor` checks them.',
+  no_recipient: 'The metadata of the job or batch has no text under this key. Submit the address with the job.',
+  invalid_recipient: 'The text under this key is not an address of mail, such as ada@example.com.',
+  metadata_not_allowed:
+    'The tenant may not write to addresses of the metadata. The operator can allow it (`mail_to_metadata`).',
+  not_confirmed: 'The address is not confirmed. Request another confirmation mail.',
+  unsubscribed:
+    'The recipient wants no mail of this tenant. Only the recipient can change that, by the link in an earlier mail.',
   endpoint_removed: 'The endpoint was deleted before this was delivered.',
 }

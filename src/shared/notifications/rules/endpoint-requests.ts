@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { PRESET_NAME } from '../../catalogue/rules/preset.ts'
 import { PAYLOADS } from './endpoint.ts'
-import { EVENT_TYPES, eventType, USUAL_TYPES } from './event-types.ts'
+import { EVENT_TYPES, eventType } from './event-types.ts'
 
 /** Schemas of requests about endpoints. */
 
@@ -10,7 +10,10 @@ const MOST_PRESETS = 50
 const url = z
   .string()
   .min(1)
-  .describe('An https URL. `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts.')
+  .max(2048)
+  .describe(
+    'An https URL; `WEBHOOK_ALLOW` of the deployment can allow http and private addresses of some hosts. Or `mailto:` and an address of mail, which has to be confirmed, or `mailto:{metadata.<key>}`, where the operator allows it.',
+  )
 const description = z
   .string()
   .max(200)
@@ -33,8 +36,10 @@ export const newEndpointSchema = z
     url,
     description: description.default(''),
     events: events
-      .default([...USUAL_TYPES])
-      .describe('Types of events to send. Default: all except `job.started` and `job.progress`.'),
+      .optional()
+      .describe(
+        'Types of events to send. Default: all except `job.started` and `job.progress`; for an address in the metadata the ends of jobs and batches, which are the only ones that it can have besides `job.started`.',
+      ),
     presets: presets
       .default(null)
       .describe(

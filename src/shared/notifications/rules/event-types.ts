@@ -23,6 +23,13 @@ export const LOSSY_TYPES = ['job.progress'] as const
 /** Sent only by `POST /v1/endpoints/:id/test`. */
 export const TEST_TYPE = 'endpoint.test'
 
+/** The mail that asks for the confirmation of an address. */
+export const CONFIRMATION_TYPE = 'endpoint.confirmation'
+
+/** What notifications are made of. */
+export const NOTIFICATION_TYPES = [...OWED_TYPES, TEST_TYPE, CONFIRMATION_TYPE] as const
+export type NotificationType = (typeof NOTIFICATION_TYPES)[number]
+
 export const EVENT_TYPES = [...OWED_TYPES, ...LOSSY_TYPES] as const
 export type EventType = (typeof EVENT_TYPES)[number]
 export const eventType = z.enum(EVENT_TYPES).meta({ id: 'NotificationType' })
@@ -38,6 +45,16 @@ export const USUAL_TYPES: readonly EventType[] = [
   'artifact.at_risk',
   'endpoint.disabled',
 ]
+
+/** What a recipient that the metadata of a job names can hear of, and hears of unless the owner names types. */
+export const CUSTOMER_TYPES: readonly EventType[] = [
+  'job.started',
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'batch.finished',
+]
+export const USUAL_CUSTOMER_TYPES = CUSTOMER_TYPES.filter((type) => type !== 'job.started')
 
 /** Types of events of a single job. */
 export const JOB_TYPES = [

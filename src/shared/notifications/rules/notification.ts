@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { OWED_TYPES, TEST_TYPE } from './event-types.ts'
+import { NOTIFICATION_TYPES } from './event-types.ts'
 
 /** One event for one receiver: what the log shows, and what is sent until the receiver has it. */
 
@@ -32,7 +32,7 @@ export const notificationSchema = z.object({
   v: z.literal(1),
   id: z.string(),
   tenant: z.string(),
-  type: z.enum([...OWED_TYPES, TEST_TYPE]),
+  type: z.enum(NOTIFICATION_TYPES),
   /** The endpoint; null: the job's or batch's own webhook. */
   endpoint: z.string().nullable(),
   /** Whose concurrency and back-off count: the endpoint, or the tenant and origin of an own webhook. */

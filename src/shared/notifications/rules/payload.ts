@@ -1,6 +1,6 @@
 import type { JobRecord } from '../../jobs/rules/job.ts'
 import type { JsonObject } from '../../values/json.ts'
-import type { EventType, TEST_TYPE } from './event-types.ts'
+import type { EventType, NotificationType } from './event-types.ts'
 
 /** What receivers read: `{ type, timestamp, data }`, as Standard Webhooks recommends it. */
 
@@ -10,12 +10,12 @@ export const jobData = ({ id, status, rev, batch, metadata, error }: JobRecord):
 })
 
 /** `at`: when the event happened, ms. */
-export const payloadOf = (type: EventType | typeof TEST_TYPE, at: number, data: JsonObject): JsonObject => ({
+export const payloadOf = (type: EventType | NotificationType, at: number, data: JsonObject): JsonObject => ({
   type,
   timestamp: new Date(at).toISOString(),
   data,
 })
 
 /** The exact text that is signed and sent. */
-export const payloadText = (type: EventType | typeof TEST_TYPE, at: number, data: JsonObject): string =>
+export const payloadText = (type: EventType | NotificationType, at: number, data: JsonObject): string =>
   JSON.stringify(payloadOf(type, at, data))

@@ -16,7 +16,7 @@ export interface Receiver extends Pick<Notification, 'endpoint' | 'destination' 
 export interface Happened {
   type: EventType
   tenant: string
-  job: Pick<JobRecord, 'preset'> | null
+  job: Pick<JobRecord, 'preset' | 'batch'> | null
   /** The own webhook of the job or batch. */
   webhook: OwnWebhook | null
   /** An endpoint that does not hear of it. */
@@ -32,6 +32,7 @@ export function receiversOf(
   endpoints: readonly Endpoint[],
 ): Receiver[] {
   const all: Receiver[] = []
+  const isInBatch = job !== null && job.batch !== null && type !== 'artifact.at_risk'
   if (webhook?.events.includes(type))
     all.push({
       name: OWN,
@@ -47,6 +48,8 @@ export function receiversOf(
     if (id === except || !events.includes(type) || !isConcerned) continue
     // Nobody has confirmed that the address wants mail.
     if (kind === 'email' && confirmed_at === null) continue
+    // One mail about the whole batch.
+    if (kind === 'email' && isInBatch && events.includes('batch.finished')) continue
     const shape = payload === 'full' && job !== null ? 'full' : 'thin'
     all.push({ name: receiverName(id), endpoint: id, destination: id, url: null, shape, isHeld: disabled !== null })
   }

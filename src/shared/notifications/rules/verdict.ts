@@ -1,5 +1,6 @@
 import type { AttemptOutcome, DestinationHealth } from '../ports.ts'
 import type { SendResult } from '../transport-port.ts'
+import { RECIPIENT_ERRORS } from './mail-errors.ts'
 import type { Notification } from './notification.ts'
 import { DISABLE_AFTER_MS, pauseAfter, waitAfter } from './retry.ts'
 
@@ -18,15 +19,17 @@ const GONE = 410
  */
 export function verdictOf(
   taken: Pick<Notification, 'endpoint' | 'tries'>,
-  { status, error, retryAfter }: SendResult,
+  { status, error, retryAfter, ofDestination = true }: SendResult,
   { health, now, random }: { health: DestinationHealth; now: number; random: number },
 ): Verdict {
   if (error === null && status !== null && status >= 200 && status < 300)
     return { outcome: { state: 'delivered', next: null, destination: 'well', pause: null }, ends: null }
   const next = isPermanent(taken, { status, error }) ? null : waitAfter(taken.tries + 1, retryAfter, random)
+  const state = next === null ? 'failed' : 'pending'
+  if (!ofDestination) return { outcome: { state, next, destination: null, pause: null }, ends: null }
   return {
     outcome: {
-      state: next === null ? 'failed' : 'pending',
+      state,
       next,
       destination: 'failing',
       pause: pauseAfter(health.failures + 1, retryAfter),
@@ -39,7 +42,9 @@ export function verdictOf(
 const isPermanent = (
   { endpoint }: Pick<Notification, 'endpoint'>,
   { status, error }: Pick<SendResult, 'status' | 'error'>,
-): boolean => error === 'forbidden_address' || error === 'refused_for_good' || (status === GONE && endpoint === null)
+): boolean => (error !== null && PERMANENT.has(error)) || (status === GONE && endpoint === null)
+
+const PERMANENT: ReadonlySet<string> = new Set(['forbidden_address', 'refused_for_good', ...RECIPIENT_ERRORS])
 
 function endOf(
   { endpoint }: Pick<Notification, 'endpoint'>,

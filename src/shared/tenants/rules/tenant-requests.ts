@@ -24,6 +24,7 @@ const limits = z
     queued_jobs: limit.optional(),
     stored_bytes: stored.optional(),
     stored_files: stored.optional(),
+    mails_per_hour: limit.optional(),
   })
   .meta({ id: 'OwnLimits', description: 'Limits of the tenant itself; null applies the default of the deployment.' })
 
@@ -59,6 +60,10 @@ export const tenantChangeSchema = z
     limits: limits.optional(),
     keep: tenantKeepSchema.optional(),
     suspended: z.boolean().optional(),
+    mail_to_metadata: z
+      .boolean()
+      .optional()
+      .describe('Whether endpoints of the tenant may send mail to addresses in the metadata of its jobs.'),
     cors_origins: cors_origins
       .nullable()
       .optional()

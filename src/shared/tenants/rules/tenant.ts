@@ -16,14 +16,21 @@ export const scope = z.enum(SCOPES).meta({ id: 'Scope' })
 /** Default scopes of a key: those of a back end. `webhooks` and `admin` must be requested. */
 export const USUAL_SCOPES: readonly Scope[] = ['jobs:write', 'jobs:read', 'credits:read']
 
-export const LIMIT_NAMES = ['requests_per_minute', 'queued_jobs', 'stored_bytes', 'stored_files'] as const
+export const LIMIT_NAMES = [
+  'requests_per_minute',
+  'queued_jobs',
+  'stored_bytes',
+  'stored_files',
+  'mails_per_hour',
+] as const
 
-/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads and outputs, where these are limited. */
+/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads and outputs and mails per hour, where these are limited. */
 export interface Limits {
   requests_per_minute: number
   queued_jobs: number
   stored_bytes?: number
   stored_files?: number
+  mails_per_hour?: number
 }
 
 /** null, or not there: the deployment's default. */
@@ -36,6 +43,8 @@ export interface Tenant {
   /** Since then its keys are refused; accepted jobs continue. */
   suspended_at: number | null
   limits: OwnLimits
+  /** Whether its endpoints may name recipients of mail by the metadata of jobs. */
+  mail_to_metadata: boolean
   /** Origins, a subset of CORS_ORIGINS, whose pages may use the API for this tenant; null: all of CORS_ORIGINS. */
   cors_origins: string[] | null
   /** Retention of its jobs; a missing clock has the deployment's default. */
@@ -67,6 +76,7 @@ export const effectiveLimits = (own: OwnLimits, defaults: Limits) => ({
   queued_jobs: own.queued_jobs ?? defaults.queued_jobs,
   stored_bytes: own.stored_bytes ?? defaults.stored_bytes ?? null,
   stored_files: own.stored_files ?? defaults.stored_files ?? null,
+  mails_per_hour: own.mails_per_hour ?? defaults.mails_per_hour ?? null,
 })
 
 /** When a key becomes invalid; null: never. */

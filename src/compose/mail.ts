@@ -1,0 +1,100 @@
+import { createLastingLinks, namedFiles } from '../shared/artifacts/rules/lasting-links.ts'
+import type { CheckGroup } from '../shared/doctor/run-checks.ts'
+import { single } from '../shared/doctor/run-checks.ts'
+import { failed, ok, skipped, warning } from '../shared/doctor/rules/check.ts'
+import { createComposeMail } from '../shared/mail/compose-mail.ts'
+import { createConfirmations } from '../shared/mail/confirmations.ts'
+import { createMailTransport } from '../shared/mail/mail-transport.ts'
+import { createPictureOf } from '../shared/mail/picture.ts'
+import type { Mailer } from '../shared/mail/ports.ts'
+import { createRedisMailStore } from '../shared/mail/redis-mail-store.ts'
+import { createMailLinks } from '../shared/mail/rules/mail-links.ts'
+import { createSmtpMailer } from '../shared/mail/smtp-mailer.ts'
+import type { Transport } from '../shared/notifications/transport-port.ts'
+import { isLoopback, type Config } from '../shared/settings/config.ts'
+import { effectiveLimits } from '../shared/tenants/rules/tenant.ts'
+import { messageOf } from '../shared/values/error-text.ts'
+import type { Core } from './core.ts'
+
+/** null: no mail server is set up. `timeout`: ms, for each step. */
+function createMailer({ mail }: Config, timeout: number): Mailer | null {
+  if (mail === null) return null
+  const host = new URL(mail.url).hostname
+  return createSmtpMailer({ ...mail, mustEncrypt: !isLoopback(host), timeout })
+}
+
+/** What the api needs: links and their pages, and the mail that asks for a confirmation. */
+export function buildMailPages(core: Core, { mail }: Config) {
+  const store = createRedisMailStore(core)
+  const { endpoints, notifications, tenants, deployment, doorbells } = core
+  const confirmations = createConfirmations({
+    endpoints,
+    notifications,
+    store,
+    wake: doorbells.send,
+    now: tenants.now,
+  })
+  return {
+    pages: { links: createMailLinks(deployment.linkKeys), confirmations, store, now: tenants.now },
+    ofEndpoints: {
+      confirmations,
+      isConfigured: mail !== null,
+      mayUseMetadata: async (tenant: string) => (await tenants.tenant(tenant))?.mail_to_metadata ?? false,
+    },
+  }
+}
+
+/** null: no mail server is set up. `origin`: where recipients reach this service. */
+export function buildMailTransport(core: Core, config: Config, origin: () => string): Transport | null {
+  const mailer = createMailer(config, core.timings.notifyTimeout)
+  if (mailer === null) return null
+  const lasting = createLastingLinks(core.deployment.linkKeys)
+  return createMailTransport({
+    mailer,
+    store: createRedisMailStore(core),
+    endpoints: core.endpoints,
+    async rulesOf(id) {
+      const tenant = await core.tenants.tenant(id)
+      const { mails_per_hour } = effectiveLimits(tenant?.limits ?? NO_LIMITS, config.tenantLimits)
+      return { perHour: mails_per_hour, toMetadata: tenant?.mail_to_metadata ?? false }
+    },
+    compose: createComposeMail({
+      jobs: core.store,
+      firstJobs: (batch, limit) => core.batchStore.jobs(batch, { limit }),
+      pictureOf: createPictureOf(core.artifacts),
+      fileUrl: (job, artifact) => origin() + lasting.path(artifact.id, '', namedFiles(job, artifact).file),
+      origin,
+    }),
+    links: createMailLinks(core.deployment.linkKeys),
+    origin,
+  })
+}
+
+const NO_LIMITS = { requests_per_minute: null, queued_jobs: null }
+const SMTP_MS = 10_000
+
+/** Connects to the mail server and signs in, without sending anything. */
+export function mailCheck(config: Config, publicUrl: () => string | null): CheckGroup {
+  const mailer = createMailer(config, SMTP_MS)
+  return single('mail', async () => {
+    if (mailer === null) return skipped('SMTP_URL is not set, so no mail is sent.')
+    const { host } = new URL(config.mail?.url ?? '')
+    const details = { server: host, from: mailer.from.address }
+    try {
+      await mailer.verify()
+    } catch (error) {
+      return failed(
+        `The mail server ${host} does not take mail from this service: ${messageOf(error).replace(/\.$/, '')}.`,
+        'Correct SMTP_URL: its host, port (587 with smtp://, 465 with smtps://), user and password.',
+        details,
+      )
+    }
+    if (publicUrl() === null)
+      return warning(
+        `The mail server ${host} accepts this service, but links in mails lead to this machine only.`,
+        'Set PUBLIC_URL.',
+        details,
+      )
+    return ok(`The mail server ${host} accepts this service.`, details)
+  })
+}
