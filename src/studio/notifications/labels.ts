@@ -50,7 +50,8 @@ export const answerOf = ({ status, error }: Pick<DeliveryAttempt, 'status' | 'er
   status === null ? (error ?? 'no response').replaceAll('_', ' ') : String(status)
 
 /** The host of a URL, which is what distinguishes receivers. */
-export const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : url)
+export const hostOf = (url: string): string =>
+  URL.canParse(url) ? new URL(url).host || url.replace(/^mailto:/, '') : url
 
 /** Where it goes: the endpoint's description or host, or that of the own webhook. */
 export function receiverOf(notification: Notification, endpoints: readonly Endpoint[]): string {
