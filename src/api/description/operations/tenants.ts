@@ -62,7 +62,7 @@ export const webhookSecretOperations = {
     tag: 'Webhooks',
     summary: 'Get the signing secret',
     description:
-      'The secret with which notifications of the tenant will be signed. The first request makes it. Requires the scope `jobs:write`.',
+      'The secret with which the webhooks of jobs and batches of the tenant are signed. The first request makes it. Requires the scope `jobs:write`.',
     answers: { 200: { description: 'The secret.', schema: webhookSecret } },
     errors: OWNED,
   },
