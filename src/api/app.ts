@@ -27,6 +27,7 @@ import { sendEvents } from './send-events.ts'
 import type { Throttle } from './throttle.ts'
 import { mountStudio } from './mount-studio.ts'
 import { namesTwoHosts, readRequest } from './read-request.ts'
+import { withoutWebhooks } from './without-webhooks.ts'
 
 export interface AppOptions {
   routes: Route[]
@@ -191,6 +192,7 @@ export function createApp(options: AppOptions): Express {
           if (route.method === 'QUERY') owned.body = await readText(request, { share, idleMs })
           answer = await route.handle(owned)
         }
+        if (principal !== null && principal.only !== null) answer = withoutWebhooks(answer)
         if (principal !== null && 'events' in answer) answer = { events: auth.whileValid(principal, answer.events) }
         sendAnswer(response, answer, log)
       } catch (error) {

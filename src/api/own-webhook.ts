@@ -13,7 +13,7 @@ const BATCH_TYPES = ['batch.finished', ...JOB_TYPES] as const
 const url = z
   .string()
   .describe(
-    'A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read the job sees it.',
+    'A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Keys that may read the job see it; job tokens do not.',
   )
 
 export const jobWebhook = z

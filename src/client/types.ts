@@ -84,8 +84,8 @@ export interface JobRequest {
 
 export interface JobWebhook {
   /**
-   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
-   * the job sees it.
+   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Keys that may read
+   * the job see it; job tokens do not.
    */
   url: string
   /** What is sent. Default: `job.succeeded`, `job.failed` and `job.canceled`. */
@@ -581,8 +581,8 @@ export interface BatchItem {
 
 export interface BatchWebhook {
   /**
-   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
-   * the job sees it.
+   * A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Keys that may read
+   * the job see it; job tokens do not.
    */
   url: string
   /** What is sent. Default: only `batch.finished`. Events of jobs are sent for each job of the batch. */

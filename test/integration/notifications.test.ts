@@ -153,6 +153,31 @@ test('the own webhook of a job is signed by the secret of its tenant', async () 
   expect(payload).toMatchObject({ type: 'job.succeeded', data: { job: { id: job.id } } })
 })
 
+test('a job token shows no address of a webhook, but what its job itself names like it', async () => {
+  const receiver = await startReceiver()
+  const webhook = { url: `${receiver.url}?secret=1` }
+  const metadata = { webhook: 'kept' }
+  const { id } = await service.client.submit({ version: HELLO, input: { text: 'Eve' }, webhook, metadata })
+  await receiver.count(1)
+  const { token } = await service.client.jobToken(id)
+  const read = async (path: string, secret: string): Promise<string> => {
+    const answer = await fetch(`${service.url}/v1/jobs/${id}${path}`, {
+      headers: { authorization: `Bearer ${secret}` },
+    })
+    expect(answer.status).toBe(200)
+    return answer.text()
+  }
+  expect(JSON.parse(await read('', TEST_KEY))).toMatchObject({ webhook, metadata })
+  expect(JSON.parse(await read('', token))).toMatchObject({ webhook: null, metadata })
+  // Both streams end with the job, which is final.
+  for (const stream of ['/events', '/output']) {
+    expect(await read(stream, TEST_KEY)).toContain('secret=1')
+    const shown = await read(stream, token)
+    expect(shown).toContain(id)
+    expect(shown).not.toContain('secret=1')
+  }
+})
+
 test('a prediction of the API of Replicate is sent as Replicate sends it, and its client accepts the signature', async () => {
   const receiver = await startReceiver()
   const replicate = new Replicate({ auth: TEST_KEY, baseUrl: `${service.url}/replicate/v1` })

@@ -199,8 +199,8 @@ class JobRequest(_JobRequest, total=False):
 
 
 class _JobWebhook(TypedDict):
-    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
-    #: the job sees it.
+    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Keys that may
+    #: read the job see it; job tokens do not.
     url: str
 
 
@@ -513,8 +513,8 @@ class BatchItem(TypedDict, total=False):
 
 
 class _BatchWebhook(TypedDict):
-    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Whoever may read
-    #: the job sees it.
+    #: A public https URL without credentials. The operator can allow others with WEBHOOK_ALLOW. Keys that may
+    #: read the job see it; job tokens do not.
     url: str
 
 
