@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { JobRequest } from '../../src/client/types.ts'
 import { finished, submitMany } from '../support/finished.ts'
+import { startOwnRedis } from '../support/redis.ts'
 import { startProcesses, type Fleet } from '../support/start-processes.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -16,7 +17,10 @@ const BYTES = 60_000
 
 let fleet: Fleet
 beforeAll(async () => {
+  // Not the one that all files share, because a test here cuts every connection to it.
+  const { url } = await startOwnRedis()
   fleet = await startProcesses({
+    redisUrl: url,
     apis: 1,
     workers: 1,
     env: { REPLICATE_CREATES_PER_MINUTE: '6000', LOG_LEVEL: 'debug' },

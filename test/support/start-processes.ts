@@ -43,6 +43,8 @@ async function serving(one: SpawnedProcess, port: number): Promise<void> {
 
 /** The service as it is run in production: a simulator, apis and workers, each a separate process. */
 export async function startProcesses(options: {
+  /** Default: the Redis that all test files share. */
+  redisUrl?: string
   apis: number
   workers: number
   env?: Record<string, string>
@@ -54,7 +56,7 @@ export async function startProcesses(options: {
 }): Promise<Fleet> {
   const dataDir = tempDir()
   const prefix = freshPrefix()
-  const redisUrl = testRedisUrl()
+  const redisUrl = options.redisUrl ?? testRedisUrl()
   const { nodeFlags = [] } = options
   const simulatorPort = await freePort()
   const simulator = spawnNode(SIMULATOR, ['--port', String(simulatorPort), ...(options.simulatorArgs ?? [])])
