@@ -33,7 +33,7 @@ export interface SweepDependencies {
 }
 
 const BATCH = 200
-/** Notifications that one sweep removes. */
+/** Notifications that are removed at once. */
 const EXPIRED = 500
 const AT_ONCE = 25
 /** Number of open predictions from which a listing takes fewer requests than individual polls. */
@@ -151,6 +151,7 @@ export function createSweep({
     await doorbells.line()
     if (await notifications.isDue()) await doorbells.send()
     await cleanUp()
-    await notifications.expire(EXPIRED)
+    for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch++)
+      if ((await notifications.expire(EXPIRED)) < EXPIRED) return
   }
 }

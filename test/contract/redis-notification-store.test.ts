@@ -336,6 +336,22 @@ describe('the log', () => {
     const left = await redis.keys(`${keys.tag}:*`)
     expect(left.sort()).toEqual([keys.destination(EP), keys.notificationCounts].sort())
   })
+
+  test('keeps no more of those that a disabled endpoint is not sent', async () => {
+    for (let n = 0; n < 8; n++) await store.add(some({ state: 'held' }))
+    expect(await store.expire(100)).toBe(3)
+    expect(await store.expire(100)).toBe(0)
+    expect((await store.list(TENANT, { limit: 100 })).notifications).toHaveLength(5)
+    expect(await figures()).toMatchObject({ held: 5 })
+  })
+
+  test('keeps no more of those that end faster than they are removed', async () => {
+    for (let n = 0; n < 150; n++) {
+      await store.add(some())
+      await store.record(await one(), attempt(), DELIVERED)
+    }
+    expect(await store.expire(1000)).toBe(145)
+  })
 })
 
 describe('a notification that carries its job', () => {

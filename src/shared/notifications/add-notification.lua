@@ -9,7 +9,7 @@
            outbox (hashes)
            ARGV[1] id, ARGV[2] its frozen fields, JSON, ARGV[3] pending or held, ARGV[4] time of the event, ms, ARGV[5] the row of
            the outbox, '' for none, ARGV[6] name of the destination, ARGV[7] its tenant, ARGV[8] ms for which it is kept,
-           ARGV[9..] members of KEYS[4]
+           ARGV[9] the number of held ones that are kept, ARGV[10..] members of KEYS[4]
   Output:  its state
 ]]
 local known = redis.call('HGET', KEYS[1], 'state')
@@ -20,7 +20,7 @@ local id, state, now = ARGV[1], ARGV[3], clock_ms()
 redis.call('HSET', KEYS[1], 'doc', ARGV[2], 'state', state, 'rev', '1', 'tries', '0', 'attempts', '[]')
 redis.call('ZADD', KEYS[2], '0', id)
 redis.call('ZADD', KEYS[3], '0', id)
-for i = 9, #ARGV do
+for i = 10, #ARGV do
   redis.call('ZADD', KEYS[4], '0', ARGV[i])
 end
 if ARGV[5] ~= '' and redis.call('EXISTS', KEYS[12]) == 1 then
@@ -34,8 +34,7 @@ if state == 'pending' then
   redis.call('ZADD', KEYS[8], ARGV[4], id)
   rank_destination(KEYS[6], KEYS[5], KEYS[7], ARGV[6])
 else
-  redis.call('ZADD', KEYS[9], whole(now), id)
-  redis.call('ZADD', KEYS[10], whole(now + tonumber(ARGV[8])), id)
+  keep_notification(KEYS[9], KEYS[10], id, now, tonumber(ARGV[8]), tonumber(ARGV[9]))
   redis.call('HINCRBY', KEYS[11], 'held', 1)
 end
 return state

@@ -46,16 +46,7 @@ else
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZREM', KEYS[6], id)
   if before ~= after then
-    local kept = after == 'held' and KEYS[8] or KEYS[7]
-    redis.call('ZADD', kept, whole(now), id)
-    redis.call('ZADD', KEYS[9], whole(now + keep), id)
-    -- The oldest of too many are removed next.
-    local over = redis.call('ZCARD', kept) - tonumber(ARGV[14])
-    if over > 0 then
-      for _, oldest in ipairs(redis.call('ZRANGE', kept, '0', tostring(math.min(over, 100) - 1))) do
-        redis.call('ZADD', KEYS[9], 'XX', whole(now), oldest)
-      end
-    end
+    keep_notification(after == 'held' and KEYS[8] or KEYS[7], KEYS[9], id, now, keep, tonumber(ARGV[14]))
     if after == 'held' then
       redis.call('HINCRBY', KEYS[11], 'held', 1)
     else

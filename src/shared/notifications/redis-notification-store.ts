@@ -26,8 +26,9 @@ import {
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const ranked = { flags: ['allow-oom'], includes: [clockLua, beside('rank-destination.lua')] } as const
-const addNotification = loadScript(beside('add-notification.lua'), ranked)
-const changeNotification = loadScript(beside('change-notification.lua'), ranked)
+const kept = { ...ranked, includes: [...ranked.includes, beside('keep-notification.lua')] } as const
+const addNotification = loadScript(beside('add-notification.lua'), kept)
+const changeNotification = loadScript(beside('change-notification.lua'), kept)
 const takeNotifications = loadScript(beside('take-notifications.lua'), ranked)
 const beginDestination = loadScript(beside('begin-destination.lua'), ranked)
 const removeNotification = loadScript(beside('remove-notification.lua'), { flags: ['allow-oom'] })
@@ -266,6 +267,7 @@ export function createRedisNotificationStore({
         destination,
         tenant,
         String(KEEP_NOTIFICATIONS_MS),
+        String(most),
         ...membersOf(notification),
       ]
       return stateReply.parse(await addNotification(redis, names, args))
