@@ -92,12 +92,14 @@ describe('genqueue listen', () => {
     receiver.answerWith(500)
     const batch = await client.runBatch({ items: [REQUEST, REQUEST] })
     await waitFor('the events of the batch', () => lines().length === 4)
-    expect(lines().map(({ type, status }) => [type, status])).toEqual([
-      ['job.succeeded', 200],
-      ...Array.from({ length: 2 }, () => ['job.succeeded', 500]),
-      ['batch.finished', 500],
+    // The order is not promised.
+    const later = lines().slice(1)
+    expect(later.map(({ type, status }) => `${type} ${status}`).toSorted()).toEqual([
+      'batch.finished 500',
+      'job.succeeded 500',
+      'job.succeeded 500',
     ])
-    const finished = payloads(receiver.received).at(-1)
+    const finished = payloads(receiver.received).find(({ type }) => type === 'batch.finished')
     expect(finished?.type === 'batch.finished' && (finished.data.batch satisfies Batch)).toMatchObject({
       id: batch.id,
       status: 'succeeded',
