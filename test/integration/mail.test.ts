@@ -327,10 +327,11 @@ test('addresses are checked, and a confirmation is requested a few times only', 
   await operator.ask(`/v1/endpoints/${body.id}`, { key: shop.key, method: 'DELETE' })
   expect((await create(shop, { url: `mailto:${address.toUpperCase()}` })).status).toBe(429)
 
-  const { id } = await subscribe(shop)
+  const { id, address: confirmed } = await subscribe(shop)
   const change = (to: object) =>
     operator.ask<Endpoint>(`/v1/endpoints/${id}`, { key: shop.key, method: 'PATCH', body: to })
   expect((await change({ url: 'mailto:eve@example.org' })).body.errors?.[0]).toMatchObject({ code: 'address_is_fixed' })
+  expect((await change({ url: `mailto:${confirmed}` })).body.url).toBe(`mailto:${confirmed}`)
   expect((await change({ events: ['job.progress'] })).body.errors?.[0]).toMatchObject({ code: 'not_by_mail' })
   expect((await change({ events: ['job.failed'] })).body.events).toEqual(['job.failed'])
   for (const route of ['rotate', 'confirmation', 'test'])

@@ -60,7 +60,8 @@ export function createEndpoints({ store, notifications, now }: EndpointsOptions)
       const { url, description, events, presets, payload } = to
       return changed(tenant, id, (was) => ({
         ...was,
-        to: url ?? was.to,
+        // An address of mail is never changed: it was asked.
+        to: was.kind === 'email' ? was.to : (url ?? was.to),
         description: description ?? was.description,
         events: events ?? was.events,
         presets: presets === undefined ? was.presets : presets,
