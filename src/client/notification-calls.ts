@@ -57,9 +57,9 @@ export interface NotificationClient {
   deleteEndpoint(id: string, options?: CallOptions): Promise<void>
   /** Makes another secret; the replaced one signs too for `grace` seconds, a day by default. */
   rotateEndpoint(id: string, grace?: number, options?: CallOptions): Promise<NewEndpoint>
-  /** Also sends what was held for it. */
   /** Sends another mail that asks to confirm the address of an endpoint. */
   confirmEndpoint(id: string, options?: CallOptions): Promise<Endpoint>
+  /** Also sends what was held for it. */
   enableEndpoint(id: string, options?: CallOptions): Promise<EnabledEndpoint>
   /** Sends a test event now, once, and returns the answer of the receiver. */
   testEndpoint(id: string, options?: CallOptions): Promise<EndpointTest>
