@@ -4,11 +4,15 @@ import type { Page } from 'playwright-core'
 import { verifyWebhook } from '../../src/client/node.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
+import { startMailServer } from '../support/mail-server.ts'
 import { startReceiver, withStatus } from '../support/receiver.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { openStudio, PHONE, serious, seriousInBoth, tooWide } from '../support/studio-page.ts'
 
-const studio = openStudio()
+const mails = await startMailServer()
+const studio = openStudio({
+  env: { SMTP_URL: `smtp://genqueue:secret@127.0.0.1:${mails.port}`, MAIL_FROM: 'studio@example.com' },
+})
 const { visit } = studio
 
 async function create(page: Page, url: string, description: string): Promise<string> {
@@ -125,6 +129,46 @@ describe('notifications', () => {
     expect(await serious(page)).toEqual([])
     await page.getByRole('button', { name: 'Send again' }).click()
     await page.getByText(/^(?:Pending|Delivered)$/).waitFor()
+  })
+
+  test('go to an address of mail, which is asked again until it is confirmed', async () => {
+    const address = 'ada@example.org'
+    const page = await visit('/notifications/endpoints/new', PHONE)
+    await page.getByText('Where the service can send mail, also mailto:you@example.com.').waitFor()
+    await page.getByLabel('URL').fill('mailto:ada')
+    await page.getByLabel('job.progress').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Create endpoint' }).click()
+    await page.getByText('Expected mailto: and one address').waitFor()
+    // Events of the tenant are not for its customers.
+    await page.getByLabel('URL').fill('mailto:{metadata.email}')
+    await page.getByLabel('credits.low').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Create endpoint' }).click()
+    await page.getByText('The operator has not allowed this tenant to write to addresses').waitFor()
+    await page.getByLabel('URL').fill(`mailto:${address}`)
+    await page.getByRole('button', { name: 'Create endpoint' }).click()
+
+    await page.getByRole('heading', { level: 1, name: address }).waitFor()
+    await page.getByText('Waits for confirmation').waitFor()
+    expect(await page.getByRole('button', { name: /^(?:Send a test|Rotate secret)$/ }).count()).toBe(0)
+    expect(await tooWide(page)).toBe(0)
+    expect(await serious(page)).toEqual([])
+    const again = page.getByRole('button', { name: 'Send the confirmation again' })
+    await again.click()
+    await page.getByText('Another mail is on its way').waitFor()
+    const [mail] = await mails.count(address, 2)
+    await again.click()
+    await mails.count(address, 3)
+    await again.click()
+    await page.getByText('This address was asked several times').waitFor()
+
+    const link = mail?.text.split('\n').find((line) => line.includes('/mail/confirm/')) ?? ''
+    expect((await fetch(link, { method: 'POST' })).status).toBe(200)
+    await again.waitFor({ state: 'detached' })
+    await page.getByLabel('Description').fill('The team')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('heading', { level: 1, name: 'The team' }).waitFor()
+    await page.goto('/notifications')
+    await page.getByRole('listitem').filter({ hasText: 'The team' }).getByText(address, { exact: true }).waitFor()
   })
 
   test('fit on a phone', async () => {

@@ -4,7 +4,7 @@ import type { Endpoint, NotificationType } from '../../client/types.ts'
 import { useCatalogue } from '../catalogue.ts'
 import { errorText } from '../error-text.ts'
 import { Problem } from '../problem.tsx'
-import { TYPES } from './labels.ts'
+import { mailOf, TYPES, typesFor } from './labels.ts'
 
 interface Wanted {
   url: string
@@ -15,11 +15,10 @@ interface Wanted {
 }
 
 const UNUSUAL: readonly NotificationType[] = ['job.started', 'job.progress']
-const typesIn = Object.keys(TYPES).filter((type): type is NotificationType => Object.hasOwn(TYPES, type))
 const FIRST: Wanted = {
   url: '',
   description: '',
-  events: typesIn.filter((type) => !UNUSUAL.includes(type)),
+  events: typesFor('').filter((type) => !UNUSUAL.includes(type)),
   presets: null,
   payload: 'thin',
 }
@@ -37,11 +36,14 @@ export function EndpointForm({ endpoint, submit, save }: Props) {
   const [state, setState] = useState<'idle' | 'saving' | 'saved'>('idle')
   const [errors, setErrors] = useState<{ pointer: string; detail: string }[]>([])
   const wanted: Wanted = { ...(endpoint ?? FIRST), ...edited }
+  const types = typesFor(wanted.url)
+  const mail = mailOf(wanted.url)
   const set = (change: Partial<Wanted>): void => {
     setEdited({ ...edited, ...change })
     setState('idle')
     setErrors([])
   }
+  const chosen = (events: readonly string[]) => types.filter((type) => events.includes(type))
   const errorOf = (name: string): string | null =>
     errors.find(({ pointer }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`))?.detail ?? null
 
@@ -49,8 +51,8 @@ export function EndpointForm({ endpoint, submit, save }: Props) {
     setState('saving')
     setErrors([])
     try {
-      const { url, description, events, presets, payload } = wanted
-      await save({ url, description, events, presets, payload })
+      const { url, description, presets, payload } = wanted
+      await save({ url, description, events: chosen(wanted.events), presets, payload })
       setState('saved')
     } catch (error) {
       setState('idle')
@@ -69,9 +71,12 @@ export function EndpointForm({ endpoint, submit, save }: Props) {
         void send()
       }}
     >
-      <TextField name="url" label="URL" value={wanted.url} error={errorOf('url')} onChange={(url) => set({ url })}>
-        It receives a POST with JSON, and answers with 2xx.
-      </TextField>
+      {/* An address of mail is never changed: it was asked. */}
+      {endpoint?.kind !== 'email' && (
+        <TextField name="url" label="URL" value={wanted.url} error={errorOf('url')} onChange={(url) => set({ url })}>
+          {urlNote(mail, endpoint === undefined)}
+        </TextField>
+      )}
       <TextField
         name="description"
         label="Description"
@@ -84,22 +89,24 @@ export function EndpointForm({ endpoint, submit, save }: Props) {
       <Checks
         legend="Events"
         error={errorOf('events')}
-        options={typesIn.map((type) => ({ value: type, label: type, note: TYPES[type] }))}
+        options={types.map((type) => ({ value: type, label: type, note: TYPES[type] }))}
         chosen={wanted.events}
-        onChange={(chosen) => set({ events: typesIn.filter((type) => chosen.includes(type)) })}
+        onChange={(events) => set({ events: chosen(events) })}
       />
       <Presets chosen={wanted.presets} error={errorOf('presets')} onChange={(presets) => set({ presets })} />
-      <div className="field field-switch">
-        <label htmlFor="endpoint-full">Send the whole run, not only its id and status</label>
-        <input
-          id="endpoint-full"
-          type="checkbox"
-          role="switch"
-          className="switch"
-          checked={wanted.payload === 'full'}
-          onChange={(event) => set({ payload: event.target.checked ? 'full' : 'thin' })}
-        />
-      </div>
+      {mail === null && (
+        <div className="field field-switch">
+          <label htmlFor="endpoint-full">Send the whole run, not only its id and status</label>
+          <input
+            id="endpoint-full"
+            type="checkbox"
+            role="switch"
+            className="switch"
+            checked={wanted.payload === 'full'}
+            onChange={(event) => set({ payload: event.target.checked ? 'full' : 'thin' })}
+          />
+        </div>
+      )}
       <Problem text={errorOf('') ?? errors.find(({ pointer }) => pointer === '')?.detail} />
       <div className="buttons">
         <button
@@ -117,6 +124,13 @@ export function EndpointForm({ endpoint, submit, save }: Props) {
       </div>
     </form>
   )
+}
+
+function urlNote(mail: string | null, isNew: boolean): string {
+  if (mail?.startsWith('{')) return 'The metadata of each run or batch names the address.'
+  if (mail !== null) return 'The address gets a mail with a link first, and nothing else before it is confirmed.'
+  const webhook = 'It receives a POST with JSON, and answers with 2xx.'
+  return isNew ? `${webhook} Where the service can send mail, also mailto:you@example.com.` : webhook
 }
 
 interface TextFieldProps {

@@ -14,7 +14,7 @@ import { every } from '../queries.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { EndpointForm } from './endpoint-form.tsx'
-import { endpointPath, hostOf, stateOf } from './labels.ts'
+import { endpointPath, hostOf, isUnconfirmed, mailOf, stateOf } from './labels.ts'
 import { Log } from './log.tsx'
 import { Attempt } from './notification-page.tsx'
 import { useAction } from './use-action.ts'
@@ -87,7 +87,12 @@ export function EndpointPage({ id }: { id: string }) {
           </div>
           {secret !== null && <Secret secret={secret} />}
           <section className="card" aria-label="Endpoint">
-            <p className="endpoint-url">{data.url}</p>
+            <p className="endpoint-url">{mailOf(data.url) ?? data.url}</p>
+            {isUnconfirmed(data) && (
+              <p className="endpoint-asked">
+                The address is asked by a mail with a link, and gets nothing else before it confirms.
+              </p>
+            )}
             <Health endpoint={data} />
             <Actions endpoint={data} rotate={rotate} changed={changed} />
           </section>
@@ -163,13 +168,15 @@ interface ActionsProps {
   changed: () => Promise<void>
 }
 
-function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) {
+function Actions({ endpoint, rotate, changed }: ActionsProps) {
+  const { id, kind, disabled } = endpoint
   const { client } = useStudio()
   const test = useAction(async () => {
     const tested = await client.testEndpoint(id)
     await changed()
     return tested
   })
+  const ask = useAction(() => client.confirmEndpoint(id))
   const toggle = useAction(async () => {
     await (disabled === null ? client.disableEndpoint(id) : client.enableEndpoint(id))
     await changed()
@@ -177,21 +184,30 @@ function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) 
   return (
     <>
       <div className="buttons endpoint-actions">
-        <button type="button" className="button" disabled={test.busy} onClick={test.run}>
-          {test.busy ? 'Sending…' : 'Send a test'}
-        </button>
+        {kind === 'webhook' && (
+          <button type="button" className="button" disabled={test.busy} onClick={test.run}>
+            {test.busy ? 'Sending…' : 'Send a test'}
+          </button>
+        )}
+        {isUnconfirmed(endpoint) && (
+          <button type="button" className="button" disabled={ask.busy} onClick={ask.run}>
+            {ask.busy ? 'Sending…' : 'Send the confirmation again'}
+          </button>
+        )}
         <button type="button" className="button" disabled={toggle.busy} onClick={toggle.run}>
           {disabled === null ? 'Disable' : 'Enable'}
         </button>
-        <ConfirmButton
-          icon={<RotateCw />}
-          label="Rotate secret"
-          busy="Rotating…"
-          question="Makes a new secret. The current one signs too for a day, so that the receiver can be changed."
-          yes="Rotate"
-          no="Keep"
-          act={rotate}
-        />
+        {kind === 'webhook' && (
+          <ConfirmButton
+            icon={<RotateCw />}
+            label="Rotate secret"
+            busy="Rotating…"
+            question="Makes a new secret. The current one signs too for a day, so that the receiver can be changed."
+            yes="Rotate"
+            no="Keep"
+            act={rotate}
+          />
+        )}
         <ConfirmButton
           icon={<Trash2 />}
           label="Delete"
@@ -205,7 +221,12 @@ function Actions({ endpoint: { id, disabled }, rotate, changed }: ActionsProps) 
           }}
         />
       </div>
-      <Problem text={toggle.problem ?? test.problem} />
+      <Problem text={toggle.problem ?? test.problem ?? ask.problem} />
+      {ask.result && isUnconfirmed(endpoint) && (
+        <p className="muted" role="status">
+          Another mail is on its way. The log shows when it was sent.
+        </p>
+      )}
       {test.result && <TestResult test={test.result} />}
     </>
   )

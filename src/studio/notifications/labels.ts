@@ -38,20 +38,37 @@ const REASONS = {
   failing: 'Disabled: it only failed for five days',
 }
 
-export function stateOf({ disabled, health }: Endpoint): { label: string; shape: Shape; bad: boolean } {
+export function stateOf(endpoint: Endpoint): { label: string; shape: Shape; bad: boolean } {
+  const { disabled, health } = endpoint
   if (disabled !== null) return { label: REASONS[disabled.reason], shape: 'canceled', bad: disabled.reason !== 'owner' }
+  if (isUnconfirmed(endpoint)) return { label: 'Waits for confirmation', shape: 'waiting', bad: false }
   if (health.failures > 0) return { label: 'Failing', shape: 'failed', bad: true }
   if (health.succeeded_at === null) return { label: 'Nothing delivered yet', shape: 'waiting', bad: false }
   return { label: 'Delivering', shape: 'done', bad: false }
+}
+
+/** The address of mail, or the metadata that names it; null: the URL is that of a webhook. */
+export const mailOf = (url: string): string | null => (/^mailto:/i.test(url) ? url.slice('mailto:'.length) : null)
+
+/** Nothing but the question is sent to this address yet. */
+export const isUnconfirmed = ({ kind, confirmed_at }: Endpoint): boolean => kind === 'email' && confirmed_at === null
+
+const ALL_TYPES = Object.keys(TYPES).filter((type): type is NotificationType => Object.hasOwn(TYPES, type))
+
+/** The types that can be sent to this URL. */
+export function typesFor(url: string): NotificationType[] {
+  const mail = mailOf(url)
+  if (mail === null) return ALL_TYPES
+  const isNamedByMetadata = mail.startsWith('{')
+  return ALL_TYPES.filter((type) => type !== 'job.progress' && (!isNamedByMetadata || /^(?:job|batch)\./.test(type)))
 }
 
 /** `404`, or the reason why there was no response. */
 export const answerOf = ({ status, error }: Pick<DeliveryAttempt, 'status' | 'error'>): string =>
   status === null ? (error ?? 'no response').replaceAll('_', ' ') : String(status)
 
-/** The host of a URL, which is what distinguishes receivers. */
-export const hostOf = (url: string): string =>
-  URL.canParse(url) ? new URL(url).host || url.replace(/^mailto:/, '') : url
+/** What distinguishes receivers: the address of mail, or the host of a URL. */
+export const hostOf = (url: string): string => mailOf(url) ?? (URL.canParse(url) ? new URL(url).host : url)
 
 /** Where it goes: the endpoint's description or host, or that of the own webhook. */
 export function receiverOf(notification: Notification, endpoints: readonly Endpoint[]): string {

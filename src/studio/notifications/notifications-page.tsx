@@ -10,7 +10,7 @@ import { useFollowAll } from '../runs.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useMay } from '../who.ts'
 import { EndpointPage, NewEndpointPage } from './endpoint-page.tsx'
-import { endpointPath, hostOf, stateOf } from './labels.ts'
+import { endpointPath, hostOf, mailOf, stateOf } from './labels.ts'
 import { Log } from './log.tsx'
 import { NotificationPage } from './notification-page.tsx'
 import { useEndpoints } from './use-endpoints.ts'
@@ -89,7 +89,7 @@ function EndpointCard({ endpoint }: { endpoint: Endpoint }) {
           {whenShort(created_at, serviceNow())}
         </time>
       </div>
-      <p className="endpoint-url muted">{url}</p>
+      <p className="endpoint-url muted">{mailOf(url) ?? url}</p>
       <p className="batch-card-foot">
         <span className={bad ? 'batch-status endpoint-bad' : 'batch-status'}>
           <StatusIcon shape={shape} size={14} />
