@@ -78,7 +78,7 @@ describe('the priority of a copy', () => {
 test('a notice waits once, and so does the request to send', async () => {
   const id = newId()
   for (let i = 0; i < 2; i++) {
-    await doorbells.effect(id, { v: 1, kind: 'notice', id: 'N', type: 'job.succeeded' })
+    await doorbells.effect(id, { v: 2, kind: 'notice', id: 'N', type: 'job.succeeded' })
     await doorbells.notice('acme', 'N')
     await doorbells.send()
   }

@@ -89,6 +89,18 @@ describe('a job', () => {
     await expectDue(tenant, [id])
   })
 
+  test('is left alone by releases that would not tell its receivers, or cannot read what is owed to them', async () => {
+    const tenant = newTenant()
+    await hearing(tenant, 'job.started')
+    const [plain, own] = [await scene.accept(tenant, null), await scene.accept(tenant, null, { webhook: WEBHOOK })]
+    const version = (id: string) => redis.hget(scene.keys.job(id), 'v')
+    expect([await version(plain.id), await version(own.id)]).toEqual(['1', '3'])
+    await scene.begin(plain.id)
+    const [row = '{}'] = await redis.hvals(scene.keys.outbox(plain.id))
+    expect(JSON.parse(row)).toMatchObject({ v: 2, kind: 'notice' })
+    expect((await scene.real.load(own.id)).state?.job).toMatchObject({ v: 1, webhook: WEBHOOK, input_bytes: null })
+  })
+
   test('owes nothing twice when its commit is repeated', async () => {
     const tenant = newTenant()
     await hearing(tenant, 'job.canceled')
@@ -111,7 +123,7 @@ describe('a job', () => {
     await scene.end(id, 'succeeded')
     const retention = async (): Promise<number> => Number(await redis.zscore(scene.keys.retention, id))
     const [row = ''] = await redis.hkeys(scene.keys.outbox(id))
-    const carry = { v: 1, kind: 'carry', notification: 'ntf_1' }
+    const carry = { v: 2, kind: 'carry', notification: 'ntf_1' }
     await redis.hset(scene.keys.outbox(id), 'carry:ntf_1', JSON.stringify(carry))
     await redis.hset(scene.keys.notification('ntf_1'), 'state', 'pending')
     for (const key of [row, null]) {

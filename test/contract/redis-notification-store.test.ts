@@ -365,6 +365,8 @@ describe('a notification that carries its job', () => {
     await store.add(added)
     await store.add(some({ job }))
     expect(await rows()).toEqual([`carry:${added.id}`])
+    // A release without notifications leaves the job alone.
+    expect(JSON.parse((await redis.hvals(keys.outbox(job)))[0] ?? '')).toMatchObject({ v: 2 })
     await store.hold(TENANT, EP)
     expect(await rows()).toEqual([`carry:${added.id}`])
     await store.resume(TENANT, EP)

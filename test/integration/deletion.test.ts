@@ -159,11 +159,11 @@ describe('is refused', () => {
     const { id } = await service.client.submit(picture('notified'))
     await finished(service, id)
     const outbox = service.keys.outbox(id)
-    const notice = { v: 1, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
+    const notice = { v: 2, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
     await service.redis.hset(outbox, `notice:${notice.id}`, JSON.stringify(notice))
     expect(await remove(id)).toEqual({ status: 409, code: 'not_deletable' })
     await service.redis.hdel(outbox, `notice:${notice.id}`)
-    await service.redis.hset(outbox, 'carry:ntf_1', JSON.stringify({ v: 1, kind: 'carry', notification: 'ntf_1' }))
+    await service.redis.hset(outbox, 'carry:ntf_1', JSON.stringify({ v: 2, kind: 'carry', notification: 'ntf_1' }))
     expect((await remove(id)).status).toBe(204)
     expect(await service.redis.exists(outbox)).toBe(0)
     await expectWhole()

@@ -180,7 +180,7 @@ describe('attempts', () => {
 })
 
 describe('the outbox', () => {
-  const carry: Effect = { v: 1, kind: 'carry', notification: 'ntf_1' }
+  const carry: Effect = { v: 2, kind: 'carry', notification: 'ntf_1' }
   const carrying = (state: string | null): LoadedJob => ({
     ...loadedFrom({ ...soundState('succeeded'), effects: [carry] }),
     carried: new Map([['ntf_1', state]]),
@@ -192,7 +192,7 @@ describe('the outbox', () => {
     expect(check(carrying(state))).toEqual([`effect_fits ${JOB}:carry:ntf_1`])
   })
   test('has a due time for each notice', () => {
-    const notice: Effect = { v: 1, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
+    const notice: Effect = { v: 2, kind: 'notice', id: '01KGX5Q8Z2V7M4N6P9R3S5T8W1', type: 'job.succeeded' }
     const loaded = loadedFrom({ ...soundState('succeeded'), effects: [notice] })
     expect(check(loaded)).toEqual([])
     expect(check({ ...loaded, due: new Map() })).toEqual([`due ${JOB}:notice:${notice.id}`])

@@ -221,7 +221,7 @@ describe('completion', () => {
       expect(only(step.all, 'owed')).toEqual(
         type === null || before.status === after.status
           ? []
-          : [{ kind: 'owed', notice: { v: 1, kind: 'notice', id: NOTICE, type }, own, due: { in: 10_000 } }],
+          : [{ kind: 'owed', notice: { v: 2, kind: 'notice', id: NOTICE, type }, own, due: { in: 10_000 } }],
       )
     })
   })

@@ -39,12 +39,12 @@ const effects: fc.Arbitrary<Effect> = fc.oneof(
     requested_at: whole,
   }),
   fc.record({
-    v: fc.constant(1 as const),
+    v: fc.constant(2 as const),
     kind: fc.constant('notice' as const),
     id: fc.constant('01KGX5Q8Z2V7M4N6P9R3S5T8W1'),
     type: fc.constantFrom(...OWED_TYPES),
   }),
-  fc.record({ v: fc.constant(1 as const), kind: fc.constant('carry' as const), notification: word }),
+  fc.record({ v: fc.constant(2 as const), kind: fc.constant('carry' as const), notification: word }),
 )
 
 const hash = (fields: object, prefix = ''): string[] =>
@@ -154,7 +154,7 @@ describe('a record', () => {
       decodeJob({ id: 'job_1', hash: ['v', '2', 'phase', 'dreaming', 'rev', '?'], documents: ['?', null, null] }),
     ).toThrow(NewerRecordError)
     expect(() => decodeAttempts(['1.v', '2', '1.state', 'dreaming', '1.orphans', '?'])).toThrow(NewerRecordError)
-    expect(() => decodeEffects(['store:1', '{"v":2,"kind":"dream"}'])).toThrow(NewerRecordError)
+    expect(() => decodeEffects(['store:1', '{"v":3,"kind":"dream"}'])).toThrow(NewerRecordError)
   })
 
   test('that is broken is an error, never a guess', () => {

@@ -44,7 +44,7 @@ export function createRedisNoticeStore({ redis, keys, timings }: RedisNoticeStor
     distributed: (tenant, id) => remove(keys.notices(tenant), id, dueNotice(tenant, id).member),
 
     async distributedOf(job, id) {
-      const key = effectKey({ v: 1, kind: 'notice', id, type: 'job.succeeded' })
+      const key = effectKey({ v: 2, kind: 'notice', id, type: 'job.succeeded' })
       await remove(keys.outbox(job), key, dueEffect(job, key).member)
     },
   }

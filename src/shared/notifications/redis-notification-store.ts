@@ -80,7 +80,7 @@ const waitedCounter = (ms: number): string =>
 const carriesJob = ({ shape, job }: Pick<Notification, 'shape' | 'job'>): boolean => shape !== 'thin' && job !== null
 
 /** The row of the outbox by which a notification keeps payload and files of its job. */
-const carryRow = (id: string): string => JSON.stringify({ v: 1, kind: 'carry', notification: id })
+const carryRow = (id: string): string => JSON.stringify({ v: 2, kind: 'carry', notification: id })
 
 const membersOf = ({ id, endpoint, job }: Pick<Notification, 'id' | 'endpoint' | 'job'>): string[] =>
   [endpoint, job].flatMap((of) => (of === null ? [] : [`${of}:${id}`]))

@@ -36,7 +36,7 @@ export function createWarnings({
     /** An output is not copied, and upstream removes it soon. */
     artifactAtRisk: (job: JobRecord): Promise<void> =>
       attempt('artifact.at_risk', async () => {
-        const notice = { v: 1, kind: 'notice', id: nextUlid(), type: 'artifact.at_risk' } as const
+        const notice = { v: 2, kind: 'notice', id: nextUlid(), type: 'artifact.at_risk' } as const
         if (await notices.oweOfJob(job, notice)) await doorbells.effect(job.id, notice)
       }),
   }

@@ -14,7 +14,7 @@ import {
 } from '../rules/job.ts'
 import { splitInput } from '../rules/long-input.ts'
 import { fold } from '../record/fold.ts'
-import { commitField, encodeDocument, encodeField, historyLines, LONG_INPUT_VERSION } from '../record/record-codec.ts'
+import { commitField, encodeDocument, encodeField, historyLines, GUARDED_VERSION } from '../record/record-codec.ts'
 import { placeOf, present } from '../record/record-fields.ts'
 
 /** Plans the writes of a commit to the record itself (format: record-codec.ts). */
@@ -70,8 +70,8 @@ export function writeNewJob(input: CommitScriptInput, keys: JobKeys, whole: JobR
     job,
   )
   input.add('hset_paused', keys.job(job.id), 'start_paused')
-  if (beside !== null)
-    input.add('hset', keys.job(job.id), 'v', LONG_INPUT_VERSION).add('set', keys.input(job.id), beside)
+  if (beside !== null || job.webhook !== null) input.add('hset', keys.job(job.id), 'v', GUARDED_VERSION)
+  if (beside !== null) input.add('set', keys.input(job.id), beside)
 }
 
 export function writeAttempt(

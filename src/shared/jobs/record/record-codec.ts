@@ -75,7 +75,7 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
     requested_at: z.number(),
   }),
   jobNoticeSchema,
-  z.object({ v: z.literal(1), kind: z.literal('carry'), notification: z.string() }),
+  z.object({ v: z.literal(2), kind: z.literal('carry'), notification: z.string() }),
 ])
 
 /** Fields of the hash that are stored as words, not as JSON. */
@@ -162,9 +162,10 @@ const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
 
 /**
- * Version of a record whose input is kept beside it: releases that do not know that leave it alone, and send no shortened input.
+ * Version of a record whose input is kept beside it, or whose job has its own webhook. Releases that do not know these leave it
+ * alone: they would send a shortened input, or end the job without a notice.
  */
-export const LONG_INPUT_VERSION = 3
+export const GUARDED_VERSION = 3
 
 /** Called before the rest of the record is decoded, because a newer release may use another format. */
 function checkVersion(text: string): void {
@@ -177,7 +178,7 @@ const unfolded = new WeakMap<readonly string[], Unfolded>()
 /** The folded value of a record; null: the record is not folded. Throws NewerRecordError for a newer version or format. */
 function unfoldedOf(hash: readonly string[]): Unfolded | null {
   const version = storedField(hash, 'v')
-  if (Number(version) === LONG_INPUT_VERSION) return null
+  if (Number(version) === GUARDED_VERSION) return null
   if (Number(version) !== FOLDED_VERSION) {
     checkVersion(version)
     return null
@@ -242,7 +243,7 @@ function valuesOf({ id, hash, documents }: StoredJob, folded: Unfolded | null): 
   eachField(hash, (name, text) => {
     if (placeOf(name) !== undefined) fields[name] = decodeField(name, text)
   })
-  if (folded || fields.v === LONG_INPUT_VERSION) fields.v = 1
+  if (folded || fields.v === GUARDED_VERSION) fields.v = 1
   fields.id = id
   fields.updated_at = newestLineAt(hash, folded) ?? fields.completed_at ?? fields.started_at ?? fields.created_at
   return fields
@@ -310,11 +311,13 @@ export function historyLines(hash: readonly string[]): [rev: number, line: strin
 }
 
 const versionSchema = z.object({ v: z.number() })
+/** The newest version of a row of the outbox: that of notices and carries. */
+const EFFECT_VERSION = 2
 
 export const decodeEffects = (flat: readonly string[]): Effect[] =>
   pairs(flat).map(([, text]) => {
     const effect: unknown = JSON.parse(text)
     const { v } = versionSchema.parse(effect)
-    if (v > 1) throw new NewerRecordError(`an effect of version ${v}`)
+    if (v > EFFECT_VERSION) throw new NewerRecordError(`an effect of version ${v}`)
     return effectSchema.parse(effect, ZOD_ERRORS)
   })

@@ -226,7 +226,7 @@ function notices(before: JobRecord, after: JobRecord, { now, timings, newNotice 
   const all: Consequence[] = []
   const type = typeOfStatus(before.status, after.status)
   if (type !== null)
-    all.push({ kind: 'owed', notice: { v: 1, kind: 'notice', id: newNotice(), type }, own: hears(type), due })
+    all.push({ kind: 'owed', notice: { v: 2, kind: 'notice', id: newNotice(), type }, own: hears(type), due })
   if (after.batch !== null && isFinal(after.phase) && !isFinal(before.phase)) {
     const notice = { v: 1, id: newNotice(), type: 'batch.finished', batch: after.batch } as const
     all.push({ kind: 'owed_by_tenant', notice, own: hears('batch.finished'), when: 'batch_done', due })

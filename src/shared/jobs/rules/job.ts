@@ -453,7 +453,7 @@ export type Work =
 
 /** A notification that is sent with the whole job needs its record, payload and files until it is over. It is never due. */
 export interface Carry {
-  v: 1
+  v: 2
   kind: 'carry'
   notification: string
 }

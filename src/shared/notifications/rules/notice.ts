@@ -12,9 +12,12 @@ import { OWED_TYPES } from './event-types.ts'
 
 const id = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/)
 
-/** About one job: a row of its outbox. What is sent is the job as it is then, which is at least this revision. */
+/**
+ * About one job: a row of its outbox. What is sent is the job as it is then, which is at least this revision. Releases without
+ * notifications leave a job with a row of version 2 alone.
+ */
 export const jobNoticeSchema = z.object({
-  v: z.literal(1),
+  v: z.literal(2),
   kind: z.literal('notice'),
   id,
   type: z.enum(OWED_TYPES),
