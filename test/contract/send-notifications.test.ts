@@ -406,6 +406,8 @@ describe('a receiver that', () => {
     sender().wake()
     for (const id of ids) await inState(id, 'failed')
     expect(receiver.received).toHaveLength(1)
+    // The next one is not given up after its first attempt.
+    expect(await store.health(destination)).toMatchObject({ failures: 0, failing_since: null, paused_until: null })
   })
 
   test('was removed gets nothing', async () => {

@@ -1,5 +1,5 @@
 --[[
-  Forgets the failures of a destination, because its owner enabled it again.
+  Forgets the failures of a destination, because its owner enabled it again, or what waited for it was given up.
 
   Input:   KEYS[1] what waits for the destination, KEYS[2] destinations in order, KEYS[3] the destination (hash), ARGV[1] its name
 ]]

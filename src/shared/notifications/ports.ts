@@ -130,7 +130,7 @@ export interface NotificationStore {
   /** Makes what was held for an endpoint due again, and forgets its failures; or holds what is due. Returns the number. */
   resume(tenant: string, endpoint: string): Promise<number>
   hold(tenant: string, endpoint: string): Promise<number>
-  /** What is pending or held for a destination has failed, as its last attempt shows with this code. Returns the number. */
+  /** What is pending or held for a destination has failed, as its last attempt shows with this code; its failures are forgotten. Returns the number. */
   abandon(tenant: string, destination: string, error: 'endpoint_removed' | 'failing_too_long'): Promise<number>
   /** Removes what is older than the log keeps; returns the number. */
   expire(limit: number): Promise<number>

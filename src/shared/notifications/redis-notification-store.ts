@@ -176,6 +176,12 @@ export function createRedisNotificationStore({
     }
   }
 
+  /** Forgets the failures of a destination. */
+  async function begin(destination: string): Promise<void> {
+    const names = [keys.waitingNotifications(destination), keys.destinations, keys.destination(destination)]
+    await beginDestination(redis, names, [destination])
+  }
+
   async function* heldFor(tenant: string, endpoint: string): AsyncGenerator<string[]> {
     let after = `(${endpoint}:`
     for (;;) {
@@ -357,8 +363,7 @@ export function createRedisNotificationStore({
     },
 
     async resume(tenant, endpoint) {
-      const names = [keys.waitingNotifications(endpoint), keys.destinations, keys.destination(endpoint)]
-      await beginDestination(redis, names, [endpoint])
+      await begin(endpoint)
       await redis.srem(keys.disabledEndpoints, endpoint)
       return moveEach(heldFor(tenant, endpoint), 'held', () => ({ state: 'pending', next: 0, tries: 0 }))
     },
@@ -376,6 +381,8 @@ export function createRedisNotificationStore({
         counter: 'failed',
       })
       await redis.srem(keys.disabledEndpoints, destination)
+      // What comes later for an own webhook has its whole schedule again.
+      await begin(destination)
       const waiting = await moveEach(waitingFor(destination), 'pending', gone)
       return waiting + (await moveEach(heldFor(tenant, destination), 'held', gone))
     },
