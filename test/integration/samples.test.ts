@@ -45,7 +45,9 @@ const RECEIVER = 'http://127.0.0.1:9/hook'
 const TENANT = 'story-app'
 
 beforeAll(async () => {
-  service = await startService({ signInLink: true, simulator: { speed: 50 }, env: { UNPRICED_MODELS: 'allow' } })
+  // Mail is accepted for sending; nothing listens there.
+  const env = { UNPRICED_MODELS: 'allow', SMTP_URL: 'smtp://127.0.0.1:9', MAIL_FROM: 'studio@example.com' }
+  service = await startService({ signInLink: true, simulator: { speed: 50 }, env })
   folder = tempDir()
   const { client } = service
   const operator = createOperator(service)
@@ -59,8 +61,8 @@ beforeAll(async () => {
   const deletable = await Promise.all(LANGUAGES.map(final))
   const { redis, keys } = service
   const endpoints = createRedisEndpointStore({ redis, keys })
-  const endpoint = async (): Promise<string> =>
-    (await operator.ask<{ id: string }>('/v1/endpoints', { body: { url: RECEIVER } })).body.id
+  const endpoint = async (url = RECEIVER): Promise<string> =>
+    (await operator.ask<{ id: string }>('/v1/endpoints', { body: { url } })).body.id
   const notified = async (): Promise<string> => {
     const id = `ntf_${ulid()}_own`
     await createRedisNotificationStore({ redis, keys, endpoints }).add({
@@ -114,6 +116,7 @@ beforeAll(async () => {
       deleteJob: [JOB, deletable[at]?.id ?? ''],
       deleteUpload: [UPLOAD, await upload()],
       deleteEndpoint: [ENDPOINT, await endpoint()],
+      confirmEndpoint: [ENDPOINT, await endpoint(`mailto:${language.toLowerCase()}@example.com`)],
       revokeKey: [KEY_ID, (await operator.newKey(tenant)).id],
       rotateKey: [KEY_ID, (await operator.newKey(tenant)).id],
       // Creates the one of the samples, while others use one that exists.
