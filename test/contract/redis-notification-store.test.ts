@@ -231,6 +231,20 @@ describe('an endpoint that is disabled', () => {
     expect(await one()).toMatchObject({ tries: 0, attempts: [{ status: 410 }] })
   })
 
+  test('whose failures are days old is not disabled by the next one', async () => {
+    await store.add(some())
+    await store.record(await one(), attempt({ status: 500 }), { ...DELIVERED, state: 'failed', destination: 'failing' })
+    const now = Date.now()
+    const old = async (days: number) => {
+      const at = String(now - days * 24 * 3_600_000)
+      await redis.hset(keys.destination(EP), { failed_at: at, failing_since: String(now - 6 * 24 * 3_600_000) })
+      await store.add(some())
+      return (await store.health(EP)).failing_since
+    }
+    expect(await old(2)).not.toBeNull()
+    expect(await old(4)).toBeNull()
+  })
+
   test('that is removed gives up what it owes', async () => {
     const [waiting, held] = [some(), some({ state: 'held' })]
     await store.add(waiting)

@@ -29,6 +29,7 @@ end
 redis.call('HSET', KEYS[7], 'tenant', ARGV[7])
 redis.call('PEXPIRE', KEYS[7], ARGV[8])
 if state == 'pending' then
+  end_old_series(KEYS[7], now)
   redis.call('HSET', KEYS[1], 'next_at', whole(now))
   redis.call('ZADD', KEYS[5], whole(now), id)
   redis.call('ZADD', KEYS[8], ARGV[4], id)

@@ -33,6 +33,7 @@ if before ~= after then
 end
 
 if after == 'pending' then
+  end_old_series(KEYS[10], now)
   local at = whole(now + tonumber(ARGV[5]))
   redis.call('HSET', KEYS[1], 'next_at', at)
   redis.call('ZADD', KEYS[4], at, id)
@@ -59,11 +60,12 @@ for i = 15, #ARGV do
   redis.call('HINCRBY', KEYS[11], ARGV[i], 1)
 end
 if ARGV[8] == 'well' then
-  redis.call('HDEL', KEYS[10], 'failures', 'failing_since', 'paused_until')
+  redis.call('HDEL', KEYS[10], 'failures', 'failing_since', 'failed_at', 'paused_until')
   redis.call('HSET', KEYS[10], 'succeeded_at', whole(now))
 elseif ARGV[8] == 'failing' then
   redis.call('HINCRBY', KEYS[10], 'failures', 1)
   redis.call('HSETNX', KEYS[10], 'failing_since', whole(now))
+  redis.call('HSET', KEYS[10], 'failed_at', whole(now))
 end
 if ARGV[9] ~= '' then
   redis.call('HSET', KEYS[10], 'paused_until', whole(now + tonumber(ARGV[9])))
