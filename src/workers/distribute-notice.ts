@@ -18,7 +18,7 @@ export interface DistributeDependencies {
   credits: Pick<CreditStore, 'account'>
   endpoints: Pick<EndpointStore, 'read' | 'list'>
   notices: Pick<NoticeStore, 'owed' | 'distributed' | 'distributedOf'>
-  store: Pick<NotificationStore, 'add' | 'resume'>
+  store: Pick<NotificationStore, 'add' | 'resume' | 'abandon'>
   batchView: (batch: BatchRecord) => JsonObject
   /** What is sent in Replicate's form once the record of the job is gone. */
   lastPrediction: (job: JobRecord) => JsonObject
@@ -58,9 +58,10 @@ export function createDistributeNotice(dependencies: DistributeDependencies) {
         state: isHeld ? 'held' : 'pending',
       })
       if (stored !== 'held' || endpoint === null) continue
-      // Its owner may have enabled it since the list was read.
+      // Its owner may have enabled or removed it since the list was read.
       const now = await endpoints.read(tenant, endpoint)
-      if (now !== null && now.disabled === null) await store.resume(tenant, endpoint)
+      if (now === null) await store.abandon(tenant, endpoint, 'endpoint_removed')
+      else if (now.disabled === null) await store.resume(tenant, endpoint)
     }
     if (receivers.length > 0) wake()
   }

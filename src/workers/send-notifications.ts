@@ -220,9 +220,10 @@ export function createSender(dependencies: SendDependencies): Sender {
         detail: DETAILS[disabled.reason],
       })
     await store.hold(tenant, id)
-    // Its owner may have enabled it at the same time.
+    // Its owner may have enabled or removed it at the same time.
     const now = await endpoints.read(tenant, id)
-    if (now !== null && now.disabled === null) await store.resume(tenant, id)
+    if (now === null) await store.abandon(tenant, id, 'endpoint_removed')
+    else if (now.disabled === null) await store.resume(tenant, id)
   }
 
   return {

@@ -59,9 +59,11 @@ interface SenderOptions {
   transport?: Partial<HttpTransportOptions>
   transports?: readonly Transport[]
   lease?: number
+  /** While a notice is owed. */
+  meanwhile?: () => Promise<unknown>
 }
 /** A worker process. A long lease and schedule: a test makes due what it waits for. */
-function sender({ transport = {}, transports, lease = HOUR }: SenderOptions = {}): Sender {
+function sender({ transport = {}, transports, lease = HOUR, meanwhile }: SenderOptions = {}): Sender {
   const http = createHttpTransport({
     allow: ALLOW ?? { hosts: [], ranges: [] },
     version: '1.2.3',
@@ -73,9 +75,10 @@ function sender({ transport = {}, transports, lease = HOUR }: SenderOptions = {}
     store,
     endpoints,
     notices: {
-      owe: (_tenant, notice) => {
+      async owe(_tenant, notice) {
         notices.push(notice)
-        return Promise.resolve(true)
+        await meanwhile?.()
+        return true
       },
     },
     secrets: signingSecrets(),
@@ -418,6 +421,15 @@ describe('a receiver that', () => {
     sender().wake()
     expect(await inState(id, 'failed')).toMatchObject({ attempts: [{ error: 'endpoint_removed' }] })
     expect(receiver.received).toEqual([])
+  })
+
+  test('was removed while it was disabled holds nothing', async () => {
+    const receiver = await startReceiver(withStatus(410))
+    const endpoint = await addEndpoint(receiver.url)
+    const id = await addFor(endpoint)
+    sender({ meanwhile: () => endpoints.remove(TENANT, endpoint.id) }).wake()
+    expect((await inState(id, 'failed')).attempts).toMatchObject([{ status: 410 }, { error: 'endpoint_removed' }])
+    expect((await store.figures()).disabled).toBe(0)
   })
 })
 
