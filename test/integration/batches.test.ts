@@ -239,17 +239,17 @@ describe('a batch', () => {
     const url = 'https://example.invalid/hook'
     const webhook = { url, events: ['batch.finished', 'job.failed'] }
     const defaults = { version: HELLO }
-    const { status, body } = await submit({ defaults, webhook, items: hellos(2, 'told') })
+    const { status, body } = await submit({ defaults, webhook, items: hellos(2, 'heard') })
     expect(status).toBe(202)
     expect(body.webhook).toEqual(webhook)
     for (const job of await jobsOf(body.id)) expect(job.webhook).toEqual(webhook)
-    const usual = await submit({ defaults, webhook: { url }, items: hellos(1, 'told') })
+    const usual = await submit({ defaults, webhook: { url }, items: hellos(1, 'heard') })
     expect(usual.body.webhook).toEqual({ url, events: ['batch.finished'] })
-    expect((await submit({ defaults, items: hellos(1, 'told') })).body.webhook).toBeNull()
+    expect((await submit({ defaults, items: hellos(1, 'heard') })).body.webhook).toBeNull()
     await Promise.all([over(body.id), over(usual.body.id)])
 
     const wrong = async (changes: object): Promise<unknown> => {
-      const refused = await ask<Refusal>('POST', '/v1/batches', { defaults, items: hellos(1, 'told'), ...changes })
+      const refused = await ask<Refusal>('POST', '/v1/batches', { defaults, items: hellos(1, 'heard'), ...changes })
       expect(refused.status).toBe(422)
       return refused.body.errors?.map(({ pointer, code }) => `${pointer} ${code}`)
     }

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isAddress, metadataKeyOf, readMailbox } from '../../src/shared/mail/rules/address.ts'
 import { CONFIRM_WITHIN_MS, createMailLinks } from '../../src/shared/mail/rules/mail-links.ts'
-import { mailText, type Told } from '../../src/shared/mail/rules/mail-content.ts'
+import { mailText, type Said } from '../../src/shared/mail/rules/mail-content.ts'
 import { oneLine, renderHtml, renderText, subjectOf, within } from '../../src/shared/mail/rules/mail-text.ts'
 import { resultOf } from '../../src/shared/mail/smtp-mailer.ts'
 import { verdictOf } from '../../src/shared/notifications/rules/verdict.ts'
@@ -107,7 +107,7 @@ describe('links', () => {
 })
 
 describe('what a mail says', () => {
-  const told = (more: Partial<Told>): Told => ({
+  const said = (more: Partial<Said>): Said => ({
     type: 'job.failed',
     tenant: 'shop',
     data: {
@@ -125,7 +125,7 @@ describe('what a mail says', () => {
     ...more,
   })
 
-  test.each<[Partial<Told>, string]>([
+  test.each<[Partial<Said>, string]>([
     [{}, 'Run has failed (4D8F5H)'],
     [
       { type: 'batch.finished', data: { batch: { id: 'bat_ABCDEF', counts: { total: 3, succeeded: 1, failed: 2 } } } },
@@ -140,10 +140,10 @@ describe('what a mail says', () => {
     [{ type: 'endpoint.confirmation', data: {} }, 'Confirm that you want mail about the runs of shop'],
     [{ type: 'endpoint.test', data: {} }, 'Test of mail to an endpoint of shop'],
     [{ type: 'artifact.at_risk' }, 'Run has a file that may be lost (4D8F5H)'],
-  ])('%j has the subject %s', (more, subject) => expect(subjectOf(mailText(told(more)))).toBe(subject))
+  ])('%j has the subject %s', (more, subject) => expect(subjectOf(mailText(said(more)))).toBe(subject))
 
   test('is escaped in HTML, and says the same in text', () => {
-    const mail = mailText(told({}))
+    const mail = mailText(said({}))
     const html = renderHtml(mail, { unsubscribe: 'https://q.example.com/?a=1&b="2"', picture: null })
     expect(html).toContain('No &lt;b&gt;face&lt;/b&gt;')
     expect(html).toContain('href="https://q.example.com/?a=1&amp;b=&quot;2&quot;"')
@@ -155,7 +155,7 @@ describe('what a mail says', () => {
   })
 
   test('to a recipient of the metadata it has nothing of the tenant', () => {
-    const text = renderText(mailText(told({ isCustomer: true, files: ['https://q.example.com/f'] })), null)
+    const text = renderText(mailText(said({ isCustomer: true, files: ['https://q.example.com/f'] })), null)
     expect(text).not.toMatch(/runs\/1|order|face|shop/)
     expect(text).toContain('https://q.example.com/f')
   })

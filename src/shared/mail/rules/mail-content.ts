@@ -5,8 +5,8 @@ import { oneLine, within, type MailText } from './mail-text.ts'
 
 type Type = EventType | NotificationType
 
-/** What happened, as a mail tells it. */
-export interface Told {
+/** What a mail says. */
+export interface Said {
   type: Type
   tenant: string
   /** `data` of the notification. */
@@ -78,7 +78,7 @@ function metadataFacts(metadata: Json | undefined): MailText['facts'] {
 
 type Body = Omit<MailText, 'footer'>
 
-function aboutJob({ type, data, job, studio, files, isCustomer }: Told, words: string): Body {
+function aboutJob({ type, data, job, studio, files, isCustomer }: Said, words: string): Body {
   const own = objectIn(data, 'job')
   const id = textIn(own, 'id')
   const name = nameOf(job)
@@ -109,7 +109,7 @@ function aboutJob({ type, data, job, studio, files, isCustomer }: Told, words: s
   }
 }
 
-function aboutBatch({ data, studio, files, isCustomer }: Told): Body {
+function aboutBatch({ data, studio, files, isCustomer }: Said): Body {
   const batch = objectIn(data, 'batch')
   const counts = objectIn(batch, 'counts')
   const id = textIn(batch, 'id')
@@ -128,7 +128,7 @@ function aboutBatch({ data, studio, files, isCustomer }: Told): Body {
   }
 }
 
-function aboutCredits({ type, tenant, data, studio }: Told): Body {
+function aboutCredits({ type, tenant, data, studio }: Said): Body {
   const credits = objectIn(data, 'credits')
   const left = numberIn(credits, 'balance') / MICRO
   const isLow = type === 'credits.low'
@@ -149,7 +149,7 @@ function aboutCredits({ type, tenant, data, studio }: Told): Body {
   }
 }
 
-function aboutEndpoint({ type, tenant, data, confirm }: Told): Body {
+function aboutEndpoint({ type, tenant, data, confirm }: Said): Body {
   const endpoint = objectIn(data, 'endpoint')
   const id = textIn(endpoint, 'id')
   const rest = { facts: [['Tenant', tenant]] as [string, string][], quote: null }
@@ -182,19 +182,19 @@ function aboutEndpoint({ type, tenant, data, confirm }: Told): Body {
   }
 }
 
-function bodyOf(told: Told): Body {
-  const words = JOB_WORDS[told.type]
-  if (words !== undefined) return aboutJob(told, words)
-  if (told.type === 'batch.finished') return aboutBatch(told)
-  return told.type.startsWith('credits.') ? aboutCredits(told) : aboutEndpoint(told)
+function bodyOf(said: Said): Body {
+  const words = JOB_WORDS[said.type]
+  if (words !== undefined) return aboutJob(said, words)
+  if (said.type === 'batch.finished') return aboutBatch(said)
+  return said.type.startsWith('credits.') ? aboutCredits(said) : aboutEndpoint(said)
 }
 
 /** What a mail says of an event. */
-export const mailText = (told: Told): MailText => ({
-  ...bodyOf(told),
-  footer: told.isCustomer
+export const mailText = (said: Said): MailText => ({
+  ...bodyOf(said),
+  footer: said.isCustomer
     ? 'You get this mail because your address was given for this result.'
-    : told.type === CONFIRMATION_TYPE
+    : said.type === CONFIRMATION_TYPE
       ? 'This mail is sent only when somebody asks for it.'
-      : `You get this mail because you confirmed this address for the runs of ${told.tenant}.`,
+      : `You get this mail because you confirmed this address for the runs of ${said.tenant}.`,
 })

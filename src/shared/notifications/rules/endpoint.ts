@@ -14,11 +14,9 @@ export type EndpointKind = (typeof ENDPOINT_KINDS)[number]
 
 /** `thin`: what happened to which job; `full`: the whole job, as it is when it is sent. */
 export const PAYLOADS = ['thin', 'full'] as const
-export type Payload = (typeof PAYLOADS)[number]
 
 /** Why nothing is sent to an endpoint: its owner's wish, a 410, or five days of failures. */
 export const DISABLED_REASONS = ['owner', 'gone', 'failing'] as const
-export type DisabledReason = (typeof DISABLED_REASONS)[number]
 
 export const endpointSchema = z.object({
   v: z.literal(1),

@@ -65,5 +65,3 @@ export const JOB_TYPES = [
   'artifact.at_risk',
   'job.progress',
 ] as const
-export type JobType = (typeof JOB_TYPES)[number]
-export const isJobType = (type: string): type is JobType => (JOB_TYPES as readonly string[]).includes(type)
