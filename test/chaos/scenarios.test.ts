@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { QueueName } from '../../src/queues/contracts.ts'
+import { startReceiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { hello, long, paidPicture, startScenarios, type Scenario } from './scenario.ts'
 
@@ -121,6 +122,31 @@ describe('a worker killed', () => {
     for (let kill = 0; kill < 3; kill++) await s.killedAt('commit:intend:before')
     await s.worker()
     expect(await s.finished(id)).toMatchObject({ status: 'succeeded', attempt: 1 })
+    expect(await s.rows(id)).toHaveLength(1)
+  })
+})
+
+describe('F9 a worker killed on the way of a notification', () => {
+  test.each([
+    ['notify:add:before', 1],
+    ['notify:add:after', 1],
+    ['notify:record:before', 2],
+    ['notify:record:after', 1],
+  ] as const)('at %s: it arrives, %d times, under one id', async (border, times) => {
+    const receiver = await startReceiver()
+    const { id } = await s.client.submit(hello(border, { webhook: { url: receiver.url } }))
+    await s.killedAt(border)
+    await s.worker()
+    const logged = async (): Promise<object[]> => {
+      const { data } = await s.client.notifications({ job: id })
+      return data
+    }
+    await waitFor('the notification to be delivered', async () =>
+      expect.objectContaining({ state: 'delivered' }).asymmetricMatch((await logged())[0]),
+    )
+    expect(await logged()).toMatchObject([{ type: 'job.succeeded', state: 'delivered', attempts: [{ status: 204 }] }])
+    expect(receiver.received).toHaveLength(times)
+    expect(new Set(receiver.ids()).size).toBe(1)
     expect(await s.rows(id)).toHaveLength(1)
   })
 })
