@@ -90,7 +90,8 @@ describe('poll, wait, stream and webhook', () => {
           return data.job.id === id ? [{ webhook: sent['webhook-id'] ?? '', type, seen: seenIn(data.job) }] : []
         })
 
-      await service.simulator.faults({ predictions: { fail: { next: Math.ceil(RUNS / TROUBLE_EVERY) } } })
+      const error = 'The text could not be written.'
+      await service.simulator.faults({ predictions: { fail: { next: Math.ceil(RUNS / TROUBLE_EVERY), error } } })
       const outcomes = new Set<string>()
 
       async function run(n: number): Promise<void> {
