@@ -31,7 +31,7 @@ import { aheadOfRedis, workerSilence } from './watch.ts'
 import { PROBES_WITHIN_MS, storageGroup } from './doctor-worker.ts'
 
 /**
- * The doctor. An api or the command line makes the checks of its own process, and asks a worker through Redis for those of
+ * The doctor. An api or the command line makes the checks of this process, and asks a worker through Redis for those of
  * the worker: its storage, and the way of webhooks from outside to the api.
  */
 export interface Doctor {

@@ -89,7 +89,7 @@ describe('a job', () => {
     await expectDue(tenant, [id])
   })
 
-  test('is left alone by releases that would not tell its receivers, or cannot read what is owed to them', async () => {
+  test('is left alone by releases that would not notify its receivers, or cannot read what is owed to them', async () => {
     const tenant = newTenant()
     await hearing(tenant, 'job.started')
     const [plain, own] = [await scene.accept(tenant, null), await scene.accept(tenant, null, { webhook: WEBHOOK })]

@@ -173,7 +173,7 @@ describe('a notification', () => {
     expect(found?.attempts.map(({ at }) => at)).toEqual(Array.from({ length: 20 }, (_, i) => i + 3))
   })
 
-  test('is taken a few at a time, and whoever takes them goes on with the rest', async () => {
+  test('is taken a few at a time, and their taker goes on with the rest', async () => {
     for (let n = 0; n < 3; n++) await store.add(some())
     const { notifications, more } = await store.take(EP, 2, LEASE)
     expect([notifications.length, more]).toEqual([2, true])

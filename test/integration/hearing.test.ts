@@ -51,7 +51,7 @@ async function polled(id: string): Promise<Seen[]> {
   return seen
 }
 
-/** Connects anew after each event. */
+/** Connects again after each event. */
 async function streamed(id: string): Promise<Seen[]> {
   const seen: Seen[] = []
   let position = ''

@@ -90,7 +90,7 @@ describe('a tarball', () => {
     '@genqueue/client': 'src/client',
     '@genqueue/replicate-simulator': 'src/simulator',
   }
-  /** Bytes of its own files; more is a reason to look. The service grew by notifications, streams, the doctor and the tools of agents. */
+  /** Bytes of its files, without those of its dependencies; more is a reason to look. The service grew by notifications, streams, the doctor and the tools of agents. */
   const LIMITS: Record<Name, number> = {
     genqueue: 5_000_000,
     '@genqueue/client': 900_000,

@@ -21,7 +21,7 @@ export const withStatus =
 /** Never answers. */
 export const hang: Answer = () => undefined
 
-/** A server of webhooks, which answers as it is told; by default with 204. */
+/** A server of webhooks, which answers as the test wants, by default with 204. */
 export async function startReceiver(first: Answer = withStatus(204)) {
   const received: Received[] = []
   let answer = first

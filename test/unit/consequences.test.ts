@@ -213,7 +213,7 @@ describe('completion', () => {
     })
   })
 
-  test('owes the first time that it is processing, and its end, to whoever hears of that', () => {
+  test('owes the first time that it is processing, and its end, to those that hear of that', () => {
     each((step) => {
       const [before, after] = [step.before.job, step.after.job]
       const type = after.status === 'processing' ? 'job.started' : isFinal(after.phase) ? `job.${after.status}` : null

@@ -16,7 +16,7 @@ export interface SmtpOptions {
   timeout: number
 }
 
-/** A whole mail takes as long as so many steps at most, so that its lease does not end meanwhile. */
+/** Steps whose time a whole mail may take, so that its lease does not end meanwhile. */
 const STEPS = 3
 const PORTS: Record<string, number> = { 'smtp:': 587, 'smtps:': 465 }
 

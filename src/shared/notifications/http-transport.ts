@@ -24,7 +24,7 @@ const MOST_READ = 64 * 1024
 
 /**
  * Sends webhooks: one POST, to checked addresses only, without redirects, cookies and proxies. A response with any status is an
- * answer, whatever becomes of its body.
+ * answer, also when its body cannot be read.
  */
 export function createHttpTransport({
   allow,

@@ -74,7 +74,7 @@ export type NewNotification = Omit<Notification, 'v' | 'state' | 'next_at' | 'tr
   state: 'pending' | 'held'
 }
 
-/** From an event to the first attempt: less than so many seconds. */
+/** Upper bounds of the time from an event to the first attempt, s. */
 export const FIRST_ATTEMPT_WITHIN = ['0.1', '1', '5', '60', '600', 'later'] as const
 
 /** Figures for metrics. Ages: ms. */
@@ -120,7 +120,7 @@ export interface NotificationStore {
   ): Promise<{ notifications: Notification[]; more: boolean; now: number }>
   /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
   record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
-  /** Makes the notification, and whatever else waits for its destination, due again after so many ms, without an attempt. */
+  /** Makes the notification, and the others of its destination, due again after `ms`, without an attempt. */
   postpone(taken: Notification, ms: number): Promise<void>
   health(destination: string): Promise<DestinationHealth>
   /** Whether the progress of a job may be sent now: once in `everyMs`, over all processes. */

@@ -30,7 +30,7 @@ export interface SendResult {
   ofDestination?: boolean
 }
 
-/** Nothing was tried: the notification is due again after so many ms. */
+/** Nothing was tried: the notification is due again after this time, ms. */
 export interface Postponed {
   postponed: number
 }

@@ -42,6 +42,6 @@ export type TenantNotice = z.output<typeof tenantNoticeSchema>
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** The id of the one notice of an event that happens to a thing at a time, ms: whoever owes it again owes the same. */
+/** The id of the one notice of an event that happens to a thing at a time, ms: owed again, it is the same. */
 export const noticeIdOf = (at: number, thing: string): string =>
   encodeTime(at, 10) + [...hash('sha256', thing, 'buffer').subarray(0, 16)].map((byte) => CROCKFORD[byte & 31]).join('')
