@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { JOB_ORDER_2 } from '../../src/shared/jobs/record/fold-format.ts'
 import { fold, type Folding } from '../../src/shared/jobs/record/fold.ts'
 import { encodeHistory } from '../../src/shared/jobs/record/history-line.ts'
 import {
@@ -165,15 +166,22 @@ describe('a folded record', () => {
     ])
   })
 
+  test('has the names of rare fields only: a new field that most jobs have belongs into a new format', () => {
+    const ordered: ReadonlySet<string> = new Set(JOB_ORDER_2)
+    const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at']
+    const named = Object.keys(JOB_FIELDS).filter((name) => !ordered.has(name) && !beside.includes(name))
+    expect(named).toEqual(['input_bytes', 'user', 'cancel_after', 'output_is_list'])
+  })
+
   test('is left alone where its format is newer, and an error of this record where it is broken', () => {
     const record = sample()
     const after = folded(record, foldStored(record) ?? { remove: [], set: [] })
     const at = after.hash.indexOf('z0') + 1
     const first = after.hash[at] ?? ''
     const changed = (value: string): StoredJob => ({ ...after, hash: after.hash.with(at, value) })
-    expect(() => decodeJob(changed(`2${first.slice(1)}`))).toThrow(NewerRecordError)
-    expect(() => decodeAttempts(changed(`2${first.slice(1)}`).hash)).toThrow(NewerRecordError)
-    for (const broken of ['1', `1${first.slice(20)}`, `1${first.slice(1).toUpperCase()}?`]) {
+    expect(() => decodeJob(changed(`3${first.slice(1)}`))).toThrow(NewerRecordError)
+    expect(() => decodeAttempts(changed(`3${first.slice(1)}`).hash)).toThrow(NewerRecordError)
+    for (const broken of ['2', `2${first.slice(20)}`, `2${first.slice(1).toUpperCase()}?`]) {
       const error: unknown = (() => {
         try {
           return decodeJob(changed(broken))

@@ -1,8 +1,9 @@
 import type { AttemptRecord, JobRecord } from '../rules/job.ts'
 
 /**
- * Format 1 of folded records (fold.ts). Part of the stored format: nothing of it ever changes, because every folded record
- * would become unreadable. A field that is not named here is folded with its name; a better dictionary becomes another format.
+ * Formats of folded records (fold.ts). Part of the stored format: nothing of one ever changes, because every folded record
+ * would become unreadable. A field that a format does not name is folded with its name; a longer order or a better dictionary
+ * becomes another format.
  */
 
 /** The fields of a job in their order: first those that nearly always have the same value. */
@@ -57,6 +58,14 @@ export const JOB_ORDER = [
   'prediction_created_at',
   'started_at',
   'completed_at',
+] as const satisfies readonly (keyof JobRecord)[]
+
+/** Further fields of format 2, after those. */
+export const JOB_ORDER_2 = [
+  ...JOB_ORDER,
+  'resolved_model',
+  'via',
+  'webhook',
 ] as const satisfies readonly (keyof JobRecord)[]
 
 /** The fields of an attempt in their order. */

@@ -2,7 +2,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { isObject } from '../../values/json.ts'
 import { fromSevenBits, toSevenBits } from '../../values/seven-bits.ts'
 import { ATTEMPT_FIELDS, JOB_FIELDS, type JobState } from '../rules/job.ts'
-import { ATTEMPT_ORDER, DICTIONARY, JOB_ORDER } from './fold-format.ts'
+import { ATTEMPT_ORDER, DICTIONARY, JOB_ORDER, JOB_ORDER_2 } from './fold-format.ts'
 import { placeOf, present } from './record-fields.ts'
 
 /**
@@ -25,8 +25,13 @@ export const FOLDED_VERSION = 2
 const KEPT: ReadonlySet<string> = new Set(['v', 'rev', 'phase', 'tenant'])
 const NOT_FOLDED: ReadonlySet<string> = new Set([...KEPT, 'id', 'partial', 'updated_at'])
 
-/** Names the format, before the compressed text. */
-const FORMAT = '1'
+/** The order of the fields of a job, by the name of the format, which stands before the compressed text. */
+const ORDERS = new Map<string, readonly string[]>([
+  ['1', JOB_ORDER],
+  ['2', JOB_ORDER_2],
+])
+/** Of what is written. */
+const FORMAT = '2'
 const CHUNK = /[^]{1,63}/g
 /** Limit of fields: Redis stores a hash compactly only while it has at most 128 (`hash-max-listpack-entries`). */
 const MAX_CHUNKS = 64
@@ -128,7 +133,7 @@ export function fold(
   const history = writeLines(lines, base)
   if (history === null) return null
   const ulid = ulidOf(job.id)
-  const own = writeValues(JOB_ORDER, fields, base)
+  const own = writeValues(JOB_ORDER_2, fields, base)
   const text = [
     ulid === null ? own : own.replaceAll(ulid, OWN_ID),
     ...attempts.map((attempt) => ATTEMPT + writeValues(ATTEMPT_ORDER, present(ATTEMPT_FIELDS, attempt), base)),
@@ -162,7 +167,8 @@ export function unfold(chunk: (name: string) => string): Unfolded | null {
     if (next === '') break
     packed += next
   }
-  if (!packed.startsWith(FORMAT)) return null
+  const order = ORDERS.get(packed.slice(0, FORMAT.length))
+  if (order === undefined) return null
   const [records = '', history = ''] = inflate(packed.slice(FORMAT.length)).split(HISTORY)
   const [own = '', ...attempts] = records.split(ATTEMPT)
   const base = Number(own.split(NEXT)[CREATED_AT])
@@ -170,7 +176,7 @@ export function unfold(chunk: (name: string) => string): Unfolded | null {
     job(id) {
       const ulid = ulidOf(id)
       const text = ulid === null ? own : own.replaceAll(OWN_ID, ulid)
-      return shiftedAll(readValues(JOB_ORDER, text), base)
+      return shiftedAll(readValues(order, text), base)
     },
     attempts: attempts.map((text) => shiftedAll(readValues(ATTEMPT_ORDER, text), base)),
     lines: readLines(history, base),
