@@ -1,5 +1,6 @@
 import type { BatchRecord } from '../shared/batches/rules/batch.ts'
-import { isFinal, type JobRecord, type Status } from '../shared/jobs/rules/job.ts'
+import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
+import { jobEventsOf } from '../shared/notifications/rules/job-events.ts'
 import type { StreamedType } from '../shared/notifications/rules/notification-requests.ts'
 import { jobData, payloadText } from '../shared/notifications/rules/payload.ts'
 import { signedHeaders } from '../shared/notifications/rules/signature.ts'
@@ -20,13 +21,6 @@ export interface NotificationStreamOptions {
 /** Events that a stream remembers, so that it sends each once. */
 const REMEMBERED = 10_000
 
-const TYPE_OF: Partial<Record<Status, StreamedType>> = {
-  processing: 'job.started',
-  succeeded: 'job.succeeded',
-  failed: 'job.failed',
-  canceled: 'job.canceled',
-}
-
 interface Happened {
   type: StreamedType
   /** ULID of its job or batch. */
@@ -45,9 +39,13 @@ export function createNotificationStream({ streams, readBatch, secrets, now }: N
     const of = job.id.slice('job_'.length)
     const data = jobData(job)
     if (isProgress) return [{ type: 'job.progress', of, at: await now(), data }]
-    const type = TYPE_OF[job.status]
-    const at = job.completed_at ?? job.started_at ?? job.updated_at
-    const own: Happened[] = type === undefined ? [] : [{ type, of, at, data }]
+    const started = job.started_at ?? job.updated_at
+    const own = jobEventsOf(job).map((type): Happened => ({
+      type,
+      of,
+      at: type === 'job.started' ? started : (job.completed_at ?? started),
+      data,
+    }))
     const batch = job.batch !== null && isFinal(job.phase) ? await readBatch(job.batch) : null
     if (batch === null || batch.completed_at === null) return own
     const finished = { type: 'batch.finished', of: batch.id.slice('bat_'.length), at: batch.completed_at } as const

@@ -187,7 +187,7 @@ const NOTHING: Movement[] = []
 function movesOf(before: JobState, after: JobState, plan: () => CommitScriptInput): Movement[] {
   const [was, is] = [before.job, after.job]
   if (was.status === is.status && !isFinal(is.phase)) return NOTHING
-  const key = `${was.phase} ${was.status} ${was.attempt} ${is.phase} ${is.status} ${is.attempt} ${is.error?.billed}`
+  const key = `${was.phase} ${was.status} ${was.attempt} ${is.phase} ${is.status} ${is.attempt} ${is.error?.billed} ${is.started_at}`
   const found = known.get(key) ?? readPlan(plan())
   known.set(key, found)
   return found
@@ -473,10 +473,10 @@ function mistakeOf({ state: { job }, moved: { settled, owed, counts } }: World):
   )
     return `a job that is ${job.phase} has its hold resolved by ${settled.join(', ') || 'nothing'}`
   const ends = owed.filter((type) => OF_AN_END.includes(type))
-  if (
-    ends.join() !== (resolved === 1 ? `job.${job.status}` : '') ||
-    owed.filter((type) => type === 'job.started').length > 1
-  )
+  const starts = owed.filter((type) => type === 'job.started').length
+  const mustHaveStarted =
+    job.status === 'processing' || job.status === 'succeeded' || (resolved === 1 && job.started_at !== null)
+  if (ends.join() !== (resolved === 1 ? `job.${job.status}` : '') || starts > 1 || (mustHaveStarted && starts === 0))
     return `a job that is ${job.phase} owes ${owed.join(', ') || 'nothing'}`
   for (const [status, count] of Object.entries(counts))
     if (count !== (status === job.status ? 1 : 0))

@@ -213,15 +213,21 @@ describe('completion', () => {
     })
   })
 
-  test('owes the first time that it is processing, and its end, to those that hear of that', () => {
+  test('owes its start, also when nobody saw it run, and its end, to those that hear of that', () => {
     each((step) => {
       const [before, after] = [step.before.job, step.after.job]
-      const type = after.status === 'processing' ? 'job.started' : isFinal(after.phase) ? `job.${after.status}` : null
-      const own = after.webhook?.events.some((one) => one === type) ?? false
+      const isOver = completes(step)
+      const ran = after.status === 'processing' || after.status === 'succeeded' || (isOver && after.started_at !== null)
+      const wasSeen = before.status === 'processing' || isFinal(before.phase)
+      const types = [...(ran && !wasSeen ? ['job.started'] : []), ...(isOver ? [`job.${after.status}`] : [])]
+      const own = (type: string): boolean => after.webhook?.events.some((one) => one === type) ?? false
       expect(only(step.all, 'owed')).toEqual(
-        type === null || before.status === after.status
-          ? []
-          : [{ kind: 'owed', notice: { v: 2, kind: 'notice', id: NOTICE, type }, own, due: { in: 10_000 } }],
+        types.map((type) => ({
+          kind: 'owed',
+          notice: { v: 2, kind: 'notice', id: NOTICE, type },
+          own: own(type),
+          due: { in: 10_000 },
+        })),
       )
     })
   })

@@ -1,12 +1,13 @@
 import { countOutputs } from '../../credits/rules/count-outputs.ts'
 import { actualPrice } from '../../credits/rules/price.ts'
 import type { OwedType } from '../../notifications/rules/event-types.ts'
+import { jobEventsOf } from '../../notifications/rules/job-events.ts'
 import { amountOf } from '../../limits/rules/stored.ts'
 import { applyCommit } from './apply-commit.ts'
 import type { Consequence, Settlement } from './consequence.ts'
 import { storedAttempt, type Commit, type Health, type PauseReason } from './decision.ts'
 import { historyLine } from './history.ts'
-import { isFinal, type Cause, type JobRecord, type JobState, type Status } from './job.ts'
+import { isFinal, type Cause, type JobRecord, type JobState } from './job.ts'
 import { FIRST_KEEP, firstCleanUp } from './keep.ts'
 import { takesSlot } from './sharing.ts'
 import type { Timings } from './timings.ts'
@@ -202,31 +203,15 @@ function accountSignals({ attempts }: JobState, commit: Commit, { cause, timings
   return all
 }
 
-/** The events that the change of a job's status is. */
-function typeOfStatus(before: Status, after: Status): OwedType | null {
-  if (before === after) return null
-  switch (after) {
-    case 'processing':
-      return 'job.started'
-    case 'succeeded':
-      return 'job.succeeded'
-    case 'failed':
-      return 'job.failed'
-    case 'canceled':
-      return 'job.canceled'
-    default:
-      return null
-  }
-}
-
 /** What is owed to receivers: the start and the end of the job, once each; what its end means for its batch and for the credits. */
 function notices(before: JobRecord, after: JobRecord, { now, timings, newNotice }: CommitContext): Consequence[] {
   const due = { in: timings.ringAgain.min }
   const hears = (type: OwedType): boolean => after.webhook?.events.includes(type) ?? false
   const all: Consequence[] = []
-  const type = typeOfStatus(before.status, after.status)
-  if (type !== null)
-    all.push({ kind: 'owed', notice: { v: 2, kind: 'notice', id: newNotice(), type }, own: hears(type), due })
+  const known = jobEventsOf(before)
+  for (const type of jobEventsOf(after))
+    if (!known.includes(type))
+      all.push({ kind: 'owed', notice: { v: 2, kind: 'notice', id: newNotice(), type }, own: hears(type), due })
   if (after.batch !== null && isFinal(after.phase) && !isFinal(before.phase)) {
     const notice = { v: 1, id: newNotice(), type: 'batch.finished', batch: after.batch } as const
     all.push({ kind: 'owed_by_tenant', notice, own: hears('batch.finished'), when: 'batch_done', due })
