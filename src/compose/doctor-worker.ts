@@ -1,13 +1,13 @@
 import { withLostBucket } from '../shared/artifacts/redis-lost-bucket.ts'
 import { createRedisDoctorAnswers, createRedisOpenProbes } from '../shared/doctor/redis-doctor-desk.ts'
 import { runChecks, type CheckGroup } from '../shared/doctor/run-checks.ts'
+import { storageChecks } from '../shared/doctor/storage-checks.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { isLoopback, type Config } from '../shared/settings/config.ts'
 import { createProbeWebhooks, PROBE_CHECKS, type ProbeWebhooksOptions } from '../workers/probe-webhooks.ts'
 import { createProbeSender } from '../workers/send-probe.ts'
 import type { Core, ServiceOptions } from './core.ts'
-import { storageChecks } from './doctor-checks.ts'
-import { mailCheck } from './mail.ts'
+import { mailCheckOf } from './mail.ts'
 
 export const PROBES_WITHIN_MS = 55_000
 const SECRET_MS = 5_000
@@ -34,7 +34,7 @@ export function buildWorkerDoctor(core: Core, { config, replicate }: ServiceOpti
   const answers = createRedisDoctorAnswers(redis, keys)
   const groups = [
     storageGroup(core, config),
-    mailCheck(config, publicUrl),
+    mailCheckOf(config, publicUrl),
     probeGroup({
       probes: createRedisOpenProbes(redis, keys),
       sender: createProbeSender(),

@@ -1,7 +1,6 @@
 import { createLastingLinks, namedFiles } from '../shared/artifacts/rules/lasting-links.ts'
 import type { CheckGroup } from '../shared/doctor/run-checks.ts'
-import { single } from '../shared/doctor/run-checks.ts'
-import { failed, ok, skipped, warning } from '../shared/doctor/rules/check.ts'
+import { mailCheck } from '../shared/doctor/mail-check.ts'
 import { createComposeMail } from '../shared/mail/compose-mail.ts'
 import { createConfirmations } from '../shared/mail/confirmations.ts'
 import { createMailTransport } from '../shared/mail/mail-transport.ts'
@@ -13,7 +12,6 @@ import { createSmtpMailer } from '../shared/mail/smtp-mailer.ts'
 import type { Transport } from '../shared/notifications/transport-port.ts'
 import { isLoopback, type Config } from '../shared/settings/config.ts'
 import { effectiveLimits } from '../shared/tenants/rules/tenant.ts'
-import { messageOf } from '../shared/values/error-text.ts'
 import type { Core } from './core.ts'
 
 /** null: no mail server is set up. `timeout`: ms, for each step. */
@@ -73,28 +71,5 @@ export function buildMailTransport(core: Core, config: Config, origin: () => str
 const NO_LIMITS = { requests_per_minute: null, queued_jobs: null }
 const SMTP_MS = 10_000
 
-/** Connects to the mail server and signs in, without sending anything. */
-export function mailCheck(config: Config, publicUrl: () => string | null): CheckGroup {
-  const mailer = createMailer(config, SMTP_MS)
-  return single('mail', async () => {
-    if (mailer === null) return skipped('SMTP_URL is not set, so no mail is sent.')
-    const { host } = new URL(config.mail?.url ?? '')
-    const details = { server: host, from: mailer.from.address }
-    try {
-      await mailer.verify()
-    } catch (error) {
-      return failed(
-        `The mail server ${host} does not take mail from this service: ${messageOf(error).replace(/\.$/, '')}.`,
-        'Correct SMTP_URL: its host, port (587 with smtp://, 465 with smtps://), user and password.',
-        details,
-      )
-    }
-    if (publicUrl() === null)
-      return warning(
-        `The mail server ${host} accepts this service, but links in mails lead to this machine only.`,
-        'Set PUBLIC_URL.',
-        details,
-      )
-    return ok(`The mail server ${host} accepts this service.`, details)
-  })
-}
+export const mailCheckOf = (config: Config, publicUrl: () => string | null): CheckGroup =>
+  mailCheck(createMailer(config, SMTP_MS), publicUrl)

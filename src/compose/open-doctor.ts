@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { createDoctorBell, createQueues, closeQueues } from '../queues/producer.ts'
+import { createQueues, closeQueues } from '../queues/producer.ts'
 import { createLostBucket, withLostBucket } from '../shared/artifacts/redis-lost-bucket.ts'
 import { createDiskReserve } from '../shared/artifacts/disk-reserve.ts'
 import { createCatalogue } from '../shared/catalogue/catalogue.ts'
@@ -7,9 +7,13 @@ import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
+import { accountChecks, accountOf, secretCheck } from '../shared/doctor/account-checks.ts'
+import { presetsCheck } from '../shared/doctor/preset-check.ts'
+import { REDIS_CHECKS, redisAway } from '../shared/doctor/redis-checks.ts'
 import { createRedisOpenProbes } from '../shared/doctor/redis-doctor-desk.ts'
 import { failed, skipped } from '../shared/doctor/rules/check.ts'
-import { runChecks, single, type CheckGroup } from '../shared/doctor/run-checks.ts'
+import { allOf, runChecks, single, type CheckGroup } from '../shared/doctor/run-checks.ts'
+import { storageChecks } from '../shared/doctor/storage-checks.ts'
 import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { createCommitRunner } from '../shared/jobs/commit/redis-commits.ts'
 import { createJobKeys, type JobKeys } from '../shared/jobs/record/job-keys.ts'
@@ -22,7 +26,6 @@ import { closeConnection, producerConnection, untilReady } from '../shared/redis
 import { findDeployment, type Deployment } from '../shared/redis/deployment.ts'
 import { createGeneration } from '../shared/redis/generation.ts'
 import { runningRedisUrl } from '../shared/redis/provide-redis.ts'
-import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
@@ -34,23 +37,10 @@ import { messageOf } from '../shared/values/error-text.ts'
 import { PROBE_CHECKS, probeUnknown } from '../workers/probe-webhooks.ts'
 import { createProbeSender } from '../workers/send-probe.ts'
 import { ACCOUNT, buildConditions, buildStorage, createRate, readBudgetOptions } from './core.ts'
-import {
-  accountChecks,
-  clockCheck,
-  conditionsCheck,
-  presetsCheck,
-  REDIS_CHECKS,
-  redisAway,
-  redisChecks,
-  secretCheck,
-  storageChecks,
-  workersCheck,
-} from './doctor-checks.ts'
-import { aheadOfRedis, workerSilence } from './watch.ts'
+import { connectedChecks, observedAccount, type Doctor } from './doctor.ts'
 import { PROBES_WITHIN_MS, isLocal, probeGroup, accountSecret, placesOf } from './doctor-worker.ts'
-import { observedAccount, needsRedis, allOf, askWorker, accountOf, delegated, type Doctor } from './doctor.ts'
 import { inputChecks } from './input-checks.ts'
-import { mailCheck } from './mail.ts'
+import { mailCheckOf } from './mail.ts'
 
 /** Wait of the command line for Redis, ms. */
 const REDIS_MS = 2_500
@@ -73,8 +63,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
   const found = await findRedis(config, keys, log, scope)
   const take = found.kind === 'found' ? budgetTake(found.redis, keys, config) : (): Promise<void> => Promise.resolve()
   const account = accountOf(observed, take)
-  const accountWith = (pause: Parameters<typeof accountChecks>[0]['pause']): CheckGroup =>
-    accountChecks({ account, seen: observed.seen, pause, token, baseUrl })
+  const publicUrl = (): string | null => config.publicUrl
   const always = [
     secretCheck(secrets, config.replicate.webhookSecret !== null),
     await presetGroup(config, upstream, take, log, scope),
@@ -90,9 +79,9 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
       { names: REDIS_CHECKS, within: 1_000, run: () => Promise.resolve(found.findings) },
       { names, within: 1_000, run: () => Promise.resolve(allOf(names, none)) },
       { names: PROBE_CHECKS, within: PROBES_WITHIN_MS, run: () => probeUnknown(config.publicUrl, probing) },
-      accountWith(null),
+      accountChecks({ account, seen: observed.seen, pause: null, token, baseUrl }),
       storageChecks({ ...stored, check: storage.artifacts.check }),
-      mailCheck(config, () => config.publicUrl),
+      mailCheckOf(config, publicUrl),
       ...always,
     ]
     return { run: () => runChecks(groups) }
@@ -111,42 +100,40 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
     commits: createCommitRunner(redis, timings, generation),
     confirmDurable: () => Promise.resolve(),
   })
-  const presence = createRedisPresence(redis, keys.presence, generation)
   const conditions = buildConditions(redis, keys, log)
   scope.defer('conditions', conditions.stop)
   const queues = createQueues(redis, keys.queues, log)
   scope.defer('queues', () => closeQueues(queues))
-  const publicUrl = (): string | null => config.publicUrl
   const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
   const groups = [
-    redisChecks(redis, keys.tried, async () => (await redis.hget(keys.deployment, 'id')) === deployment.id),
-    ...[
-      clockCheck(timings, async () => {
-        await account()
-        return { redis: await aheadOfRedis(store), upstream: observed.ahead() }
-      }),
-      workersCheck(presence, store, timings),
-      conditionsCheck(conditions),
-      accountWith(store.pause),
-      delegated({
-        isWorkerSeen: async () => ((await presence.seenAgo()) ?? Infinity) <= workerSilence(timings),
-        worker: askWorker(redis, keys, createDoctorBell(queues)),
-        publicUrl,
-        own: [
-          storageChecks({ ...stored, check: withLostBucket(storage.artifacts.check, lostBucket) }),
-          mailCheck(config, publicUrl),
-          probeGroup({
-            probes: createRedisOpenProbes(redis, keys),
-            sender: createProbeSender(),
-            tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
-            publicUrl,
-            isUpstreamLocal: isLocal(baseUrl),
-            secret: accountSecret(upstream, config.replicate.webhookSecret),
-            generation: generation.known,
-          }),
-        ],
-      }),
-    ].map(needsRedis),
+    ...connectedChecks({
+      redis,
+      keys,
+      store,
+      timings,
+      conditions,
+      queues,
+      generation,
+      publicUrl,
+      sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
+      observed,
+      account,
+      token,
+      baseUrl,
+      own: [
+        storageChecks({ ...stored, check: withLostBucket(storage.artifacts.check, lostBucket) }),
+        mailCheckOf(config, publicUrl),
+        probeGroup({
+          probes: createRedisOpenProbes(redis, keys),
+          sender: createProbeSender(),
+          tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
+          publicUrl,
+          isUpstreamLocal: isLocal(baseUrl),
+          secret: accountSecret(upstream, config.replicate.webhookSecret),
+          generation: generation.known,
+        }),
+      ],
+    }),
     ...always,
   ]
   return { run: () => runChecks(groups) }

@@ -1,10 +1,10 @@
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'
+import { clockDifference, workerSilence } from '../shared/conditions/rules/thresholds.ts'
 import { pacedLook } from '../shared/conditions/paced-look.ts'
 import { watchConditions, type Look } from '../shared/conditions/watch-conditions.ts'
 import { rememberCheck, type HealthCheck } from '../shared/process/health.ts'
 import { AT_RISK_MS, type Pause } from '../shared/jobs/ports.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
-import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
@@ -14,13 +14,8 @@ import { redisFitness } from './health.ts'
 const REDIS_CHECK_MS = 10_000
 /** How often the bucket is noted, or missed; ms. */
 const BUCKET_PACE = { calm: 60_000, first: 15_000, longest: 60_000 }
-/** Number of missed heartbeats (`workerBeat`) after which no worker counts as running. */
-const BEATS = 10
 /** Notifications that could have been sent for this long are late, ms. */
 const NOTIFICATIONS_LATE_MS = 60_000
-/** Margin above `timings.clockSkew`, ms, because the `Date` of a response has whole seconds, and the response took time. */
-const CLOCK_MARGIN_MS = 2_000
-
 /** Checks for conditions while the process runs; returns a function that stops it. `looks`: the checks of the role. */
 export function watchDeployment(core: Core, looks: readonly Look[], log: Logger): () => Promise<void> {
   return watchConditions({
@@ -99,23 +94,6 @@ export async function aheadOfRedis({ now }: { now(): Promise<number> }): Promise
   return (began + Date.now()) / 2 - redis
 }
 
-/** Which clocks differ too much; null: none. Both in ms, of this machine; `upstream` null: unknown. */
-export function clockDifference(
-  { clockSkew }: Pick<Timings, 'clockSkew'>,
-  ahead: { redis: number; upstream: number | null },
-): string | null {
-  const most = clockSkew + CLOCK_MARGIN_MS
-  const seconds = (ms: number): string => `${Math.round(Math.abs(ms) / 1000)} s`
-  const { redis, upstream } = ahead
-  const wrong = [
-    Math.abs(redis) > most ? `this machine and Redis differ by ${seconds(redis)}` : null,
-    upstream !== null && Math.abs(redis - upstream) > most
-      ? `Redis and Replicate differ by ${seconds(redis - upstream)}`
-      : null,
-  ].filter((text) => text !== null)
-  return wrong.length === 0 ? null : wrong.join('; ')
-}
-
 const clockLook =
   ({ store, timings, upstreamClock }: Core): Look =>
   async () => {
@@ -154,9 +132,6 @@ export const storageLook =
     if (!(await storageCheck()).ok) await store.pauseCreation(ACCOUNT, 2 * timings.storageCheck, 'storage')
     return {}
   }
-
-/** Time without a heartbeat after which no worker counts as running, ms. */
-export const workerSilence = ({ workerBeat }: Pick<Timings, 'workerBeat'>): number => BEATS * workerBeat
 
 /** Reports a deployment without a running worker, which would accept jobs and never begin them. */
 export function workerLook({ redis, keys, generation, timings }: Core): Look {

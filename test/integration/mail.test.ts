@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Endpoint, Job, NewEndpoint, Notification } from '../../src/client/types.ts'
 import { createOperator, type Answer, type Operator } from '../support/operator.ts'
 import { startMailServer, type ReceivedMail } from '../support/mail-server.ts'
-import { mailCheck } from '../../src/compose/mail.ts'
+import { mailCheckOf } from '../../src/compose/mail.ts'
 import { parseConfig } from '../../src/shared/settings/config.ts'
 import { freePort } from '../support/free-port.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -343,7 +343,7 @@ test('addresses are checked, and a confirmation is requested a few times only', 
 test('the doctor signs in to the mail server and says what is wrong with it', async () => {
   const MAIL_FROM = 'studio@example.com'
   const check = async (env: Record<string, string>, publicUrl: string | null = 'https://queue.example.com') =>
-    (await mailCheck(parseConfig({ DATA_DIR: 'x', ...env }), () => publicUrl).run())['mail']
+    (await mailCheckOf(parseConfig({ DATA_DIR: 'x', ...env }), () => publicUrl).run())['mail']
   const server = `127.0.0.1:${mails.port}`
   const good = { SMTP_URL: `smtp://genqueue:secret@${server}`, MAIL_FROM }
   const before = mails.received.length

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { judgeRun } from '../../src/cli/doctor-prediction.ts'
 import type { HistoryEntry, Job } from '../../src/client/types.ts'
-import { accountChecks } from '../../src/compose/doctor-checks.ts'
+import { accountChecks } from '../../src/shared/doctor/account-checks.ts'
 import type { Seen } from '../../src/shared/conditions/watch-upstream.ts'
 import { CHECK_NAMES, failed, ok, skipped, warning, worst } from '../../src/shared/doctor/rules/check.ts'
 import { judgeBuffering, judgeLargeProbe, judgeProbe } from '../../src/shared/doctor/rules/judge-probe.ts'

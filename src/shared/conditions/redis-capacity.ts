@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Conditions } from './conditions.ts'
+import { REDIS_FULL_FROM } from './rules/thresholds.ts'
 
 /** Whether Redis has room for new work. */
 export interface Capacity {
@@ -8,8 +9,6 @@ export interface Capacity {
 }
 
 const LOOK_MS = 2_000
-/** Share of maxmemory from which new work is refused; the rest is reserved for accepted jobs. */
-export const FULL_FROM = 0.75
 
 /** Checks Redis's memory use every two seconds; without maxmemory there is no limit. */
 export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>): Capacity {
@@ -18,10 +17,10 @@ export function watchCapacity(redis: Redis, conditions: Pick<Conditions, 'set'>)
     const info = await redis.info('memory')
     const figure = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
     const [used, most] = [figure('used_memory'), figure('maxmemory')]
-    full = most > 0 && used >= most * FULL_FROM
+    full = most > 0 && used >= most * REDIS_FULL_FROM
     conditions.set(
       'redis_filling',
-      full ? `Redis uses more than ${FULL_FROM * 100} % of its maxmemory of ${most} bytes` : null,
+      full ? `Redis uses more than ${REDIS_FULL_FROM * 100} % of its maxmemory of ${most} bytes` : null,
     )
   }
   // A request that needs Redis reports an unresponsive one.

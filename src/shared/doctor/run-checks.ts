@@ -1,6 +1,7 @@
+import { isRedisTrouble } from '../redis/trouble.ts'
 import { DeadlineError, withDeadline } from '../values/deadline.ts'
 import { messageOf } from '../values/error-text.ts'
-import { CHECK_NAMES, CHECKS, failed, type CheckName, type CheckResult, type Finding } from './rules/check.ts'
+import { CHECK_NAMES, CHECKS, failed, skipped, type CheckName, type CheckResult, type Finding } from './rules/check.ts'
 
 /** Findings of checks that are made together, or whole results that another process made. */
 export type Findings = Partial<Record<CheckName, Finding & { duration_ms?: number }>>
@@ -38,7 +39,7 @@ async function runGroup({ names, within, run }: CheckGroup): Promise<CheckResult
             'Run the doctor again. If it lasts, read the log of the service.',
           )
         : failed(`The check ended with an error: ${messageOf(error)}`, 'Read the log of the service.')
-    return Object.fromEntries(names.map((name) => [name, finding]))
+    return allOf(names, finding)
   })
   const duration = Math.round(performance.now() - began)
   return names.flatMap((name) => {
@@ -48,3 +49,19 @@ async function runGroup({ names, within, run }: CheckGroup): Promise<CheckResult
 }
 
 const isWhole = (finding: Partial<Finding>): finding is Finding => finding.state !== undefined
+
+/** Checks that need Redis are skipped without it: the check `redis` says why. */
+export const needsRedis = (group: CheckGroup): CheckGroup => ({
+  ...group,
+  run: async () => {
+    try {
+      return await group.run()
+    } catch (error) {
+      if (!isRedisTrouble(error)) throw error
+      return allOf(group.names, skipped('Redis does not respond.'))
+    }
+  },
+})
+
+export const allOf = (names: CheckGroup['names'], finding: Finding): Findings =>
+  Object.fromEntries(names.map((name) => [name, finding]))

@@ -17,6 +17,8 @@ export interface Mail {
 
 /** Sends mails. */
 export interface Mailer {
+  /** Host of the mail server, with its port if it is not the usual one. */
+  server: string
   from: Mailbox
   /** Rejects only when `signal` aborts; the outcome is then unknown. */
   send(mail: Mail, signal: AbortSignal): Promise<SendResult>

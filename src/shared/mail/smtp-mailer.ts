@@ -24,7 +24,7 @@ const PORTS: Record<string, number> = { 'smtp:': 587, 'smtps:': 465 }
  * Sends mails by a server of SMTP, with one connection for each, so that nothing is left of a mail that failed.
  */
 export function createSmtpMailer({ url, from, mustEncrypt, timeout }: SmtpOptions): Mailer {
-  const { protocol, hostname, port, username, password } = new URL(url)
+  const { protocol, host: server, hostname, port, username, password } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
   const options: SMTPTransportOptions = {
     host,
@@ -50,6 +50,7 @@ export function createSmtpMailer({ url, from, mustEncrypt, timeout }: SmtpOption
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1)
 
   return {
+    server,
     from,
     async send({ id, to, subject, text, html, picture, unsubscribe }, signal) {
       const smtp = await transporter()

@@ -2,8 +2,8 @@ import { z } from 'zod'
 
 /**
  * Checks of `genqueue doctor` by name, in the order of the report, each with its subject. To add one, add a row here, the
- * check in `src/compose/doctor-checks.ts`, and its use: in `doctor.ts` (api) and `open-doctor.ts` (command line), or in
- * `doctor-worker.ts` if a worker makes it. docs/troubleshooting.md explains every name.
+ * check in a file of `src/shared/doctor`, and its use: in `doctor.ts` of `src/compose`, or if a worker makes it, in
+ * `doctor-worker.ts` and `open-doctor.ts` there. docs/troubleshooting.md explains every name.
  */
 export const CHECKS = {
   redis: 'Redis',

@@ -1,0 +1,124 @@
+import type { Seen } from '../conditions/watch-upstream.ts'
+import type { Pause } from '../jobs/ports.ts'
+import type { PredictionPort } from '../replicate/prediction-port.ts'
+import type { WebhookSecrets } from '../replicate/webhook-secrets.ts'
+import { failed, ok, skipped, warning, type Details, type Finding } from './rules/check.ts'
+import { single, type CheckGroup } from './run-checks.ts'
+
+/** Token, account and credit. `seen`: the last outcome of a request to Replicate. */
+export function accountChecks(options: {
+  /** Resolves once Replicate was asked. */
+  account: () => Promise<unknown>
+  seen: () => Seen | null
+  /** Why creation is paused; null: nobody knows. */
+  pause: (() => Promise<Pause | null>) | null
+  /** null: the simulator. */
+  token: string | null
+  baseUrl: string
+}): CheckGroup {
+  const { account, seen, pause, token, baseUrl } = options
+  const { host } = new URL(baseUrl)
+
+  async function credit(isAccepted: boolean): Promise<Finding> {
+    if (token === null) return skipped('The simulator is used, which costs nothing.')
+    if (pause === null) return skipped('Redis does not respond, so refusals of creates are unknown.')
+    if (!isAccepted) return skipped('Replicate does not accept the account, so its credit is unknown.')
+    const paused = await pause()
+    if (paused?.reason === 'account')
+      return failed(
+        'Replicate refused a create for lack of credit (402). Creation is paused; no job fails.',
+        'Buy credit at replicate.com/account/billing. Creation resumes by itself within a minute or a few.',
+      )
+    if (paused?.reason === 'rate_limited')
+      return warning(
+        'Replicate limits the rate of creates (429). With less than $5 of credit the limit is 6 a minute.',
+        'Buy credit, or set REPLICATE_CREATES_PER_MINUTE to the limit of the account.',
+      )
+    return ok('No create is refused for lack of credit. Replicate has no API that shows the balance.')
+  }
+
+  return {
+    names: ['replicate', 'credit'],
+    within: 25_000,
+    async run() {
+      await account()
+      const last = seen()
+      const status = last?.kind === 'answered' ? last.status : null
+      const details = { host, status, token: token === null ? 'simulator' : 'set' }
+      return { replicate: judgeAccount(last, host, token, details), credit: await credit(status === 200) }
+    },
+  }
+}
+
+function judgeAccount(last: Seen | null, host: string, token: string | null, details: Details): Finding {
+  if (last === null || last.kind === 'unanswered')
+    return failed(
+      `${host} does not respond (${last?.reason ?? 'no request was sent'}).`,
+      token === null
+        ? 'Set REPLICATE_API_TOKEN, or start the service, which brings its simulator.'
+        : 'Check name resolution, firewall and proxy of the workers, REPLICATE_BASE_URL, and the status page of Replicate.',
+      details,
+    )
+  const { status } = last
+  if (status === 200)
+    return ok(token === null ? `The simulator at ${host} responds.` : `${host} accepts the token.`, details)
+  if (status === 401)
+    return failed(
+      `${host} refuses the token (401).`,
+      'Set REPLICATE_API_TOKEN to a token of replicate.com/account/api-tokens, and restart workers and apis.',
+      details,
+    )
+  if (status === 402 || status === 403)
+    return failed(
+      `${host} refuses the account (${status}).`,
+      'Check billing and permissions at replicate.com/account.',
+      details,
+    )
+  if (status === 429)
+    return warning(
+      `${host} limits the rate of requests (429).`,
+      'Wait a minute. Check what else uses the account.',
+      details,
+    )
+  return failed(
+    `${host} returns ${status}.`,
+    'Check the status page of Replicate, and the proxy between the workers and REPLICATE_BASE_URL.',
+    details,
+  )
+}
+
+export const secretCheck = (secrets: Pick<WebhookSecrets, 'problem'>, isConfigured: boolean): CheckGroup =>
+  single('webhook_secret', async () => {
+    const details = { source: isConfigured ? 'REPLICATE_WEBHOOK_SECRET' : 'fetched' }
+    const problem = await secrets.problem()
+    if (problem !== null)
+      return failed(
+        `${problem.charAt(0).toUpperCase()}${problem.slice(1)}.`,
+        isConfigured
+          ? 'Unset REPLICATE_WEBHOOK_SECRET of the api, or set it to the secret of this account. Until then webhooks are refused, and jobs finish by polling.'
+          : 'Correct what the check `replicate` names. Until then webhooks are refused, and jobs finish by polling.',
+        details,
+      )
+    return ok(
+      isConfigured ? 'REPLICATE_WEBHOOK_SECRET is set.' : 'The signing secret was fetched from Replicate.',
+      details,
+    )
+  })
+
+/** One request for all checks that need its outcome. */
+export function accountOf(
+  { account }: Pick<PredictionPort, 'account'>,
+  take: () => Promise<void>,
+): () => Promise<unknown> {
+  let asked: Promise<unknown> | null = null
+  const ask = async (): Promise<unknown> => {
+    await take()
+    return account()
+  }
+  return () => {
+    asked ??= ask().finally(() => {
+      asked = null
+    })
+    return asked
+  }
+}
