@@ -239,7 +239,8 @@ export function createEventStreams({ hub, store, show, epoch, limits, log }: Eve
      * Sends each changed job that is wanted. Its beginning is read before the response, which is an error if that fails. At
      * least every 15 seconds an event comes while changes can be read, and moves the position of a reader that wants few.
      */
-    async ofMany({ of: tenant, reader, last, isWanted, batch, eventsOf }: ManyJobs): Promise<ApiResponse> {
+    async ofMany(many: ManyJobs): Promise<{ events: EventSource }> {
+      const { of: tenant, reader, last, isWanted, batch, eventsOf } = many
       const from = last === null ? null : parsePosition(last, epoch)
       requireHeard()
       const leave = enter(reader)

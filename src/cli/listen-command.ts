@@ -52,8 +52,9 @@ async function forwardTo(url: URL, { headers, body }: StreamedNotification, stop
 }
 
 const aboutOf = (body: string): string => {
-  const { data = {} }: { data?: { job?: { id: string }; batch?: { id: string } } } = JSON.parse(body)
-  return data.job?.id ?? data.batch?.id ?? ''
+  const { data = {} }: { data?: { job?: { id: string }; batch?: { id: string }; endpoint?: { id: string } } } =
+    JSON.parse(body)
+  return (data.job ?? data.batch ?? data.endpoint)?.id ?? ''
 }
 
 const answerText = ({ status, error, duration }: Answer): string => `${status ?? error}  ${duration} ms`
@@ -119,7 +120,7 @@ export function addListen(program: Command, finish: Finish): void {
     .option('--forward <url>', 'where to send them, such as http://localhost:3000/hook')
     .option(
       '--events <a,b>',
-      'job.started, job.succeeded, job.failed, job.canceled, job.progress, batch.finished (default: ends of jobs and batches)',
+      'types of events, such as job.failed,credits.low (default: all except job.started and job.progress)',
       listed,
     )
     .option('--print', 'print each body')

@@ -36,7 +36,7 @@ export interface NotificationOptions extends EventRange, PageOptions, CallOption
 export type StreamedChange = ({ kind: 'notification' } & StreamedNotification) | { kind: 'reset' }
 
 export interface ListenOptions extends StreamOptions {
-  /** Types of events; ends of jobs and batches by default. */
+  /** Types of events; all except `job.started` and `job.progress` by default. */
   events?: readonly StreamedNotification['type'][] | undefined
 }
 

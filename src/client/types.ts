@@ -1213,7 +1213,7 @@ export interface Notification {
 }
 
 export interface StreamedNotification {
-  type: 'job.started' | 'job.succeeded' | 'job.failed' | 'job.canceled' | 'batch.finished' | 'job.progress'
+  type: NotificationType
   /** As a receiver gets them, signed with the default secret of the tenant. */
   headers: {
     'webhook-id': string

@@ -322,6 +322,8 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         store: core.notifications,
         stream: createNotificationStream({
           streams,
+          hub,
+          log,
           readBatch: (id) => core.batches.read(id),
           secrets: signingSecrets,
           now: core.tenants.now,

@@ -6,7 +6,7 @@ import { accountView } from '../shared/credits/rules/credit-view.ts'
 import type { JobLoader } from '../shared/jobs/ports.ts'
 import { effectKey, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { EndpointStore, NoticeStore, NotificationStore } from '../shared/notifications/ports.ts'
-import type { OwedType } from '../shared/notifications/rules/event-types.ts'
+import { ANNOUNCED_TYPES, type OwedType } from '../shared/notifications/rules/event-types.ts'
 import type { TenantNotice } from '../shared/notifications/rules/notice.ts'
 import { jobData } from '../shared/notifications/rules/payload.ts'
 import { receiversOf, type Happened } from '../shared/notifications/rules/receivers.ts'
@@ -17,7 +17,7 @@ export interface DistributeDependencies {
   batches: Pick<BatchStore, 'read'>
   credits: Pick<CreditStore, 'account'>
   endpoints: Pick<EndpointStore, 'read' | 'list'>
-  notices: Pick<NoticeStore, 'owed' | 'distributed' | 'distributedOf'>
+  notices: Pick<NoticeStore, 'owed' | 'announce' | 'distributed' | 'distributedOf'>
   store: Pick<NotificationStore, 'add' | 'resume' | 'abandon'>
   batchView: (batch: BatchRecord) => JsonObject
   /** What is sent in Replicate's form once the record of the job is gone. */
@@ -36,12 +36,16 @@ interface Event extends Happened {
   prediction?: JsonObject
 }
 
-/** Makes one notification for each receiver of a notice, then removes the notice; doing it again changes nothing. */
+/**
+ * Makes one notification for each receiver of a notice, announces it to those that follow the events of the tenant, then
+ * removes the notice; doing it again changes nothing.
+ */
 export function createDistributeNotice(dependencies: DistributeDependencies) {
   const { jobs, batches, credits, endpoints, notices, store, batchView, lastPrediction, wake } = dependencies
 
   async function distribute(event: Event): Promise<void> {
     const { id, tenant, type, about, data, prediction } = event
+    const at = decodeTime(id)
     const receivers = receiversOf(event, await endpoints.list(tenant))
     for (const { name, endpoint, destination, url, shape, isHeld } of receivers) {
       const stored = await store.add({
@@ -54,7 +58,7 @@ export function createDistributeNotice(dependencies: DistributeDependencies) {
         shape,
         ...about,
         data: shape === 'replicate' && prediction ? prediction : data,
-        created_at: decodeTime(id),
+        created_at: at,
         state: isHeld ? 'held' : 'pending',
       })
       if (stored !== 'held' || endpoint === null) continue
@@ -64,6 +68,8 @@ export function createDistributeNotice(dependencies: DistributeDependencies) {
       else if (now.disabled === null) await store.resume(tenant, endpoint)
     }
     if (receivers.length > 0) wake()
+    const announced = ANNOUNCED_TYPES.find((one) => one === type)
+    if (announced !== undefined) await notices.announce(tenant, { id, type: announced, at, data })
   }
 
   async function creditsOf(tenant: string, more: JsonObject): Promise<JsonObject> {

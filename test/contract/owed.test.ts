@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import * as fc from 'fast-check'
 import { Redis } from 'ioredis'
+import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runAudit } from '../../src/shared/audit/audit.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { createRedisNoticeStore } from '../../src/shared/notifications/redis-notice-store.ts'
 import { createRedisSingleNotices } from '../../src/shared/notifications/redis-single-notices.ts'
 import { createWarnings } from '../../src/shared/notifications/warnings.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
@@ -377,6 +379,41 @@ describe('a warning', () => {
     })
     await expect(broken.creditsExhausted('t', 1)).resolves.toBeUndefined()
   })
+})
+
+test('what no change of a job shows is owed also while a program follows the events of the tenant, and only then', async () => {
+  const tenant = newTenant()
+  const notices = createRedisNoticeStore({ redis, keys: scene.keys, timings: scene.timings })
+  const follower = redis.duplicate()
+  const happen = async (): Promise<string[]> => {
+    await scene.grant(tenant, 250)
+    await scene.credits.setLowBalance(tenant, 200)
+    const job = await scene.accept(tenant, PRICE)
+    await scene.credits.setLowBalance(tenant, 200)
+    await scene.credits.enter(
+      tenant,
+      { kind: 'adjustment', amount: -60, reason: 'x' },
+      { request: randomUUID(), body: '' },
+    )
+    const warnings = createWarnings({
+      notices: createRedisSingleNotices({ redis, keys: scene.keys, timings: scene.timings }),
+      doorbells: { effect: async () => undefined, notice: async () => undefined },
+      log: createLogger({ level: 'silent', readable: false }),
+    })
+    await warnings.creditsExhausted(tenant, 1)
+    await warnings.artifactAtRisk(job)
+    const disabled = { endpoint: 'ep_1', reason: 'gone', detail: '' } as const
+    await notices.owe(tenant, { v: 1, id: ulid(), type: 'endpoint.disabled', ...disabled })
+    await scene.lifecycle.apply(job.id, { type: 'cancel' }, 'api')
+    await scene.grant(tenant, -(await scene.account(tenant)).balance)
+    return [...(await ofTenant(tenant)), ...(await ofJob(job.id))]
+  }
+  expect(await happen()).toEqual([])
+  await follower.subscribe(scene.keys.subscribed(tenant))
+  // The end of the job is not among them: it is derived from its change.
+  const all = ['credits.exhausted', 'credits.low', 'credits.low', 'endpoint.disabled', 'artifact.at_risk']
+  expect(await happen()).toEqual(all)
+  follower.disconnect()
 })
 
 test('the audit finds rows that are not due, and members without a row, and repairs both', async () => {

@@ -5,7 +5,7 @@ import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Batch, Job, StreamedNotification } from '../../src/client/types.ts'
 import { createClient, type Client } from '../../src/client/client.ts'
-import { verifyWebhook } from '../../src/client/node.ts'
+import { verifyWebhook, type NotificationPayload } from '../../src/client/node.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
 import { ended, runGenqueue, startGenqueue, type Ended } from '../support/genqueue.ts'
@@ -43,12 +43,13 @@ async function startReceiver() {
 }
 
 let service: TestService
+let operator: ReturnType<typeof createOperator>
 let client: Client
 let key: string
 let secret: string
 beforeAll(async () => {
   service = await startService({ simulator: { speed: 50 } })
-  const operator = createOperator(service)
+  operator = createOperator(service)
   key = (await operator.newKey(await operator.newTenant(), { scopes: ['jobs:write', 'jobs:read', 'webhooks'] })).key
   client = createClient({ baseUrl: service.url, key })
   secret = (await client.webhookSecret()).key
@@ -198,6 +199,43 @@ describe('genqueue endpoints and notifications', () => {
 })
 
 describe('the stream', () => {
+  test('has what no change of a job shows, although no endpoint hears of it', async () => {
+    const tenant = await operator.newTenant()
+    const own = createClient({
+      baseUrl: service.url,
+      key: (await operator.newKey(tenant, { scopes: ['jobs:write', 'jobs:read', 'webhooks'] })).key,
+    })
+    const credits = `/v1/admin/tenants/${tenant}/credits`
+    await operator.ask(`${credits}/low-balance`, { body: { low_balance: 5 } })
+    const stop = new AbortController()
+    const seen: NotificationPayload[] = []
+    let state = ''
+    const listening = (async () => {
+      const changes = own.listen({ signal: stop.signal, onState: (now) => (state = now) })
+      for await (const change of changes) {
+        if (change.kind === 'reset') continue
+        const { body, headers } = change
+        seen.push(verifyWebhook(body, headers, (await own.webhookSecret()).key))
+      }
+    })()
+    await waitFor('the stream', () => state === 'open')
+    await operator.ask(credits, { body: { amount: 1, reason: 'a test' } })
+    await expect(own.submit(REQUEST)).rejects.toMatchObject({ status: 402 })
+    await waitFor('both events', () => seen.length === 2)
+    const notice = { data: { credits: { tenant, balance: 1, low_balance: 5 } } }
+    // The order is not promised.
+    expect(seen.toSorted((a, b) => a.type.localeCompare(b.type))).toMatchObject([
+      {
+        type: 'credits.exhausted',
+        data: { credits: { ...notice.data.credits, missing: expect.any(Number) as number } },
+      },
+      { type: 'credits.low', ...notice },
+    ])
+    expect((await own.notifications()).data).toEqual([])
+    stop.abort()
+    await expect(listening).rejects.toThrow('aborted')
+  })
+
   test('resumes after the last event, with the same id and body for the same event', async () => {
     const read = async (last: string | null, until: string): Promise<{ id: string; data: StreamedNotification }[]> => {
       const stop = new AbortController()

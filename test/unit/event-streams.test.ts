@@ -30,6 +30,7 @@ function streamsOf(options: Scene = {}) {
   const hub: EventHub = {
     onJob: () => () => undefined,
     onBatch: () => () => undefined,
+    onAnnouncement: async () => () => undefined,
     onTenant: (_tenant, listener) => {
       notified.add(listener)
       return () => void notified.delete(listener)

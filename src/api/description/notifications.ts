@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { DISABLED_REASONS, ENDPOINT_ID, ENDPOINT_KINDS, PAYLOADS } from '../../shared/notifications/rules/endpoint.ts'
 import { eventType, CONFIRMATION_TYPE, EVENT_TYPES, TEST_TYPE } from '../../shared/notifications/rules/event-types.ts'
 import { NOTIFICATION_ID, notificationState } from '../../shared/notifications/rules/notification.ts'
-import { STREAMED_TYPES } from '../../shared/notifications/rules/notification-requests.ts'
 import { batchId, jobId } from '../../shared/jobs/rules/ids.ts'
 import { jsonObject, onlyPageOf, pageOf, time, timeOrNull } from './common.ts'
 import { signingKey } from './tenants.ts'
@@ -108,7 +107,7 @@ export type Notification = z.output<typeof notification>
 
 export const streamedNotification = z
   .object({
-    type: z.enum(STREAMED_TYPES),
+    type: eventType,
     headers: z
       .object({ 'webhook-id': z.string(), 'webhook-timestamp': z.string(), 'webhook-signature': z.string() })
       .describe('As a receiver gets them, signed with the default secret of the tenant.'),

@@ -6,7 +6,7 @@
   KEYS[3]  hash: name of a request -> `<id of its entry> <digest of its body>`; kept as long as the ledger
 
   KEYS[4]  hash: the tenant's outbox of notices
-  KEYS[5]  hash: the types of events that its endpoints hear of
+  KEYS[5]  hash: the types of events that its endpoints hear of; also the channel of programs that follow its events
   KEYS[6]  sorted set: the due index, ms
 
   ARGV[1]  kind: grant | adjustment
@@ -78,7 +78,7 @@ end
 raise(amount)
 local id = enter(KEYS[1], KEYS[2], kind, amount, { 'reason', ARGV[3] })
 redis.call('HSET', KEYS[3], ARGV[4], id .. ' ' .. ARGV[5])
-if is_low and redis.call('HEXISTS', KEYS[5], ARGV[6]) == 1 then
+if is_low and (redis.call('HEXISTS', KEYS[5], ARGV[6]) == 1 or redis.call('PUBSUB', 'NUMSUB', KEYS[5])[2] > 0) then
   redis.call('HSET', KEYS[4], ARGV[7], ARGV[8])
   redis.call('ZADD', KEYS[6], micros(math.floor(clock_us() / 1000)), ARGV[9])
 end

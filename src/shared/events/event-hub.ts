@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { announcementSchema, type Announcement } from '../notifications/rules/notice.ts'
 import type { Logger } from '../process/logger.ts'
 
 /**
@@ -22,6 +23,8 @@ export interface EventHub {
   /** Changes of a tenant; null: of all tenants. */
   onTenant(tenant: string | null, listener: (change: JobChange) => void): Unsubscribe
   onBatch(batch: string, listener: (change: JobChange) => void): Unsubscribe
+  /** Announced events of a tenant, from the resolution on; they are not kept, so a lost connection loses some. */
+  onAnnouncement(tenant: string, listener: (announcement: Announcement) => void): Promise<Unsubscribe>
   /**
    * Changes of a tenant, or of all, since a stream id. null when the stream no longer holds all of them, or when it has not
    * reached this id: Redis lost its newest data.
@@ -101,6 +104,7 @@ export async function startEventHub(options: {
   const tenants = new Map<string, Set<(change: JobChange) => void>>()
   const batches = new Map<string, Set<(change: JobChange) => void>>()
   const everywhere = new Set<(change: JobChange) => void>()
+  const followers = new Map<string, Set<(announcement: Announcement) => void>>()
   let stopped = false
 
   const notify = (change: JobChange): void => {
@@ -189,7 +193,13 @@ export async function startEventHub(options: {
   }
 
   await subscriber.subscribe(keys.progress)
-  subscriber.on('message', (_channel, message) => {
+  const announced = (channel: string, message: string): void => {
+    const announcement = announcementSchema.safeParse(parseJson(message))
+    if (!announcement.success) return skip(channel)
+    for (const listener of followers.get(channel) ?? []) listener(announcement.data)
+  }
+  subscriber.on('message', (channel, message) => {
+    if (channel !== keys.progress) return announced(channel, message)
     const change = progressSchema.safeParse(parseJson(message))
     if (change.success) notify({ ...change.data, batch: '', stream: null })
     else skip(keys.progress)
@@ -205,6 +215,24 @@ export async function startEventHub(options: {
       return () => void everywhere.delete(listener)
     },
     onBatch: (batch, listener) => listen(batches, batch, listener),
+    async onAnnouncement(tenant, listener) {
+      const channel = keys.subscribed(tenant)
+      const all = followers.get(channel) ?? new Set()
+      followers.set(channel, all.add(listener))
+      const leave = (): void => {
+        if (!all.delete(listener) || all.size > 0) return
+        followers.delete(channel)
+        // When the connection is lost, the server has forgotten the channel anyway.
+        void subscriber.unsubscribe(channel).catch(() => undefined)
+      }
+      try {
+        await subscriber.subscribe(channel)
+      } catch (error) {
+        leave()
+        throw error
+      }
+      return leave
+    },
     position,
     async since(tenant, stream) {
       const [oldest] = entriesSchema.parse(await redis.xrange(keys.events, '-', '+', 'COUNT', 1))

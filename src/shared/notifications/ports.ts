@@ -1,6 +1,6 @@
 import type { NotificationState, Notification, DeliveryAttempt } from './rules/notification.ts'
 import type { Endpoint } from './rules/endpoint.ts'
-import type { JobNotice, TenantNotice } from './rules/notice.ts'
+import type { Announcement, JobNotice, TenantNotice } from './rules/notice.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
 
 /** The endpoints of tenants. */
@@ -18,11 +18,13 @@ export interface EndpointStore {
 
 /** What is owed and not yet distributed to receivers (the outbox of a tenant; those of jobs are in their records). */
 export interface NoticeStore {
-  /** Owes an event, unless nobody hears of this type. Returns whether it is owed. */
+  /** Owes an event, unless nobody hears of this type or follows the events of the tenant. Returns whether it is owed. */
   owe(tenant: string, notice: TenantNotice): Promise<boolean>
   /** null: it was distributed. */
   owed(tenant: string, id: string): Promise<TenantNotice | null>
   distributed(tenant: string, id: string): Promise<void>
+  /** For programs that follow the events of the tenant now. */
+  announce(tenant: string, announcement: Announcement): Promise<void>
   /** The row of a job's outbox is distributed. */
   distributedOf(job: string, id: string): Promise<void>
 }

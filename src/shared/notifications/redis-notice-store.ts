@@ -43,6 +43,10 @@ export function createRedisNoticeStore({ redis, keys, timings }: RedisNoticeStor
 
     distributed: (tenant, id) => remove(keys.notices(tenant), id, dueNotice(tenant, id).member),
 
+    async announce(tenant, announcement) {
+      await redis.publish(keys.subscribed(tenant), JSON.stringify(announcement))
+    },
+
     async distributedOf(job, id) {
       const key = effectKey({ v: 2, kind: 'notice', id, type: 'job.succeeded' })
       await remove(keys.outbox(job), key, dueEffect(job, key).member)

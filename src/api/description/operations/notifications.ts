@@ -164,7 +164,7 @@ export const notificationOperations = {
     tag: 'Notifications',
     summary: 'Follow events as they would be sent',
     description:
-      'For development: each event with the exact body and the headers that sign it with the default secret of the tenant, as its own webhook would get it. `genqueue listen` forwards them to a program on your machine. Events are derived from changes of jobs, and nothing is stored. With `Last-Event-ID` the events since that one are sent first; `reset` means that some are no longer available.',
+      'For development: each event with the exact body and the headers that sign it with the default secret of the tenant, as its own webhook would get it. `genqueue listen` forwards them to a program on your machine. Nothing is stored for it. With `Last-Event-ID` the events of jobs and batches since that one are sent first; `reset` means that some are no longer available. Those of credits, files at risk and endpoints come only while the client is connected.',
     headers: z.object({
       'Last-Event-ID': z
         .string()

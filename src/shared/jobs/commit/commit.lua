@@ -31,7 +31,8 @@
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
                        count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
               owe due subscribed type own when field text after member (a row of an outbox and its member of the due index, if somebody
-                  hears of the type: `own` is 1, or the hash `subscribed` has a field of it; when: '' | batch_done: this commit
+                  hears of the type: `own` is 1, or the hash `subscribed` has a field of it; of low credits also a subscriber of the channel
+                  of the same name, for programs that follow the events of the tenant; when: '' | batch_done: this commit
                   completed the batch | credits_low: it took the account below its threshold)
               in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
@@ -210,7 +211,8 @@ while at <= #ARGV do
     if not due or not subscribed then
       return redis.error_reply('ERR commit: owe is incomplete')
     end
-    if ARGV[at + 6] == '1' or hears(subscribed, ARGV[at + 5]) then
+    local is_followed = ARGV[at + 7] == 'credits_low' and redis.call('PUBSUB', 'NUMSUB', subscribed)[2] > 0
+    if ARGV[at + 6] == '1' or is_followed or hears(subscribed, ARGV[at + 5]) then
       for _, outbox in ipairs({ { key, 'hash' }, { due, 'zset' } }) do
         local found = type_found(outbox[1])
         if found ~= 'none' and found ~= outbox[2] then

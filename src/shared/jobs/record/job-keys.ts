@@ -91,7 +91,10 @@ export function createJobKeys(prefix: string) {
     spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
     /** hash: id -> JSON, where the notifications of a tenant go (shared/notifications) */
     endpoints: (tenant: string) => `${tag}:tenant:${tenant}:endpoints`,
-    /** hash: type of event -> number of these endpoints that hear of it; without those that nobody hears of */
+    /**
+     * hash: type of event -> number of these endpoints that hear of it; without those that nobody hears of. Also the channel to which
+     * processes subscribe while a program follows the events of the tenant
+     */
     subscribed: (tenant: string) => `${tag}:tenant:${tenant}:subscribed`,
     /** hash: a file that inputs may name (shared/inputs) */
     upload: (id: string) => `${tag}:upload:${id}`,

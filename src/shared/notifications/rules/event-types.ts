@@ -35,16 +35,15 @@ export type EventType = (typeof EVENT_TYPES)[number]
 export const eventType = z.enum(EVENT_TYPES).meta({ id: 'NotificationType' })
 
 /** What an endpoint hears of unless its owner names types. */
-export const USUAL_TYPES: readonly EventType[] = [
-  'job.succeeded',
-  'job.failed',
-  'job.canceled',
-  'batch.finished',
+export const USUAL_TYPES = OWED_TYPES.filter((type) => type !== 'job.started')
+
+/** What no change of a job shows: programs that follow the events of a tenant get it when it is distributed. */
+export const ANNOUNCED_TYPES = [
   'credits.low',
   'credits.exhausted',
   'artifact.at_risk',
   'endpoint.disabled',
-]
+] as const satisfies readonly OwedType[]
 
 /** What a recipient that the metadata of a job names can hear of, and hears of unless the owner names types. */
 export const CUSTOMER_TYPES: readonly EventType[] = [

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { encodeTime } from 'ulid'
 import { z } from 'zod'
 import { batchId, jobId } from '../../jobs/rules/ids.ts'
-import { OWED_TYPES } from './event-types.ts'
+import { ANNOUNCED_TYPES, OWED_TYPES } from './event-types.ts'
 
 /**
  * An event that is owed to the receivers of a tenant, before it is known who they are. The commit that makes it true writes
@@ -39,6 +39,15 @@ export const tenantNoticeSchema = z.discriminatedUnion('type', [
   }),
 ])
 export type TenantNotice = z.output<typeof tenantNoticeSchema>
+
+/** A notice as programs that follow the events of a tenant get it; it is not kept. `at`: ms. */
+export const announcementSchema = z.object({
+  id,
+  type: z.enum(ANNOUNCED_TYPES),
+  at: z.number(),
+  data: z.record(z.string(), z.json()),
+})
+export type Announcement = z.output<typeof announcementSchema>
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { jobId } from '../../jobs/rules/ids.ts'
 import { pageQuery } from '../../values/page-query.ts'
-import { USUAL_TYPES, type EventType } from './event-types.ts'
+import { eventType, EVENT_TYPES, USUAL_TYPES } from './event-types.ts'
 import { ENDPOINT_ID } from './endpoint.ts'
 import { NOTIFICATION_ID, notificationState } from './notification.ts'
 
@@ -26,25 +26,14 @@ export const notificationListSchema = pageQuery(NOTIFICATION_ID, 'notifications'
   ...range,
 })
 
-/** Types of events that can be derived from a change of a job. */
-export const STREAMED_TYPES = [
-  'job.started',
-  'job.succeeded',
-  'job.failed',
-  'job.canceled',
-  'batch.finished',
-  'job.progress',
-] as const satisfies readonly EventType[]
-export type StreamedType = (typeof STREAMED_TYPES)[number]
 export const notificationStreamSchema = z.strictObject({
   events: z
     .string()
     .transform((text) => text.split(','))
-    .pipe(z.array(z.enum(STREAMED_TYPES)).min(1).max(STREAMED_TYPES.length))
-    .default(STREAMED_TYPES.filter((type) => USUAL_TYPES.includes(type)))
+    .pipe(z.array(eventType).min(1).max(EVENT_TYPES.length))
+    .default(USUAL_TYPES)
     .meta({
-      description:
-        'Types of events, separated by commas. Default: `job.succeeded,job.failed,job.canceled,batch.finished`. The others are `job.started` and `job.progress`.',
+      description: 'Types of events, separated by commas. Default: all except `job.started` and `job.progress`.',
     }),
   since: z
     .string()
