@@ -34,6 +34,8 @@ export interface Sender {
 const CLAIMED = 100
 /** Time for attempts to complete when the process stops, ms. */
 const STOP_WITHIN_MS = 3000
+/** Unreadable notifications that are remembered, so that each is logged once. */
+const MOST_LOGGED = 1000
 
 const DETAILS = { gone: 'It responded with 410 Gone.', failing: 'Every attempt has failed for 5 days.' }
 
@@ -47,6 +49,8 @@ export function createSender(dependencies: SendDependencies): Sender {
   const places = createPlaces()
   const stopping = new AbortController()
   const inFlight = new Set<Promise<void>>()
+  /** The unreadable notifications that the log has. */
+  const logged = new Set<string>()
   const pace = timings.notifyFirstRetry / WAITS[0]
   let isClaiming = false
   let isWanted = false
@@ -97,14 +101,24 @@ export function createSender(dependencies: SendDependencies): Sender {
     void work.finally(() => inFlight.delete(work))
   }
 
+  /** They stay where they are, and are taken again after their lease: perhaps by a release that can read them. */
+  function leave(unreadable: readonly string[]): void {
+    const found = unreadable.filter((id) => !logged.has(id))
+    if (found.length === 0) return
+    if (logged.size > MOST_LOGGED) logged.clear()
+    for (const id of found) logged.add(id)
+    log.warn({ notifications: found }, 'notifications cannot be read by this release; they are left as they are')
+  }
+
   async function takeFrom(destination: Destination, seats: number): Promise<void> {
     let left = seats
     try {
       const began = performance.now()
-      const { notifications, more, now } = await store.take(destination.name, seats, timings.notifyLease)
+      const { notifications, unreadable, more, now } = await store.take(destination.name, seats, timings.notifyLease)
       places.release(destination, seats - notifications.length)
       left = notifications.length
       if (more) places.offer(destination)
+      leave(unreadable)
       const clock = (): number => Math.round(now + performance.now() - began)
       for (const notification of notifications) {
         left--
@@ -116,6 +130,8 @@ export function createSender(dependencies: SendDependencies): Sender {
           }),
         )
       }
+      // Otherwise those that are sent go on with the rest when they end.
+      if (notifications.length === 0) serve()
     } catch (error) {
       places.release(destination, left)
       log.warn(

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { ulid } from 'ulid'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { NewerRecordError } from '../../src/shared/jobs/record/record-codec.ts'
 import type { NewNotification, NotificationStore } from '../../src/shared/notifications/ports.ts'
 import { createRedisNotificationStore } from '../../src/shared/notifications/redis-notification-store.ts'
 import type { Endpoint } from '../../src/shared/notifications/rules/endpoint.ts'
@@ -365,6 +366,50 @@ describe('the log', () => {
       await store.record(await one(), attempt(), DELIVERED)
     }
     expect(await store.expire(1000)).toBe(145)
+  })
+})
+
+describe('a notification of a newer release', () => {
+  const newer = async (changes: Partial<NewNotification> = {}): Promise<string> => {
+    const added = some(changes)
+    await store.add(added)
+    const doc: unknown = JSON.parse((await redis.hget(keys.notification(added.id), 'doc')) ?? '')
+    await redis.hset(
+      keys.notification(added.id),
+      'doc',
+      JSON.stringify(Object.assign(Object(doc), { type: 'job.new' })),
+    )
+    return added.id
+  }
+
+  test('is in no list, and alone says so', async () => {
+    const first = some()
+    await store.add(first)
+    const id = await newer()
+    const last = some()
+    await store.add(last)
+    const { notifications } = await store.list(TENANT, { limit: 10 })
+    expect(notifications.map((found) => found.id).sort()).toEqual([first.id, last.id].sort())
+    await expect(store.read(TENANT, id)).rejects.toThrow(NewerRecordError)
+    await expect(store.redeliver(TENANT, id)).rejects.toThrow(NewerRecordError)
+  })
+
+  test('stays as it is where all of its endpoint are held, given up or removed from the log', async () => {
+    const ids = [await newer(), await newer({ state: 'held' })]
+    const records = () => Promise.all(ids.map((id) => redis.hgetall(keys.notification(id))))
+    const before = await records()
+    // More than are looked at together.
+    for (let n = 0; n < 130; n++) await store.add(some({ created_at: Date.now() + 1 }))
+    expect(await store.hold(TENANT, EP)).toBe(130)
+    expect(await store.abandon(TENANT, EP, 'endpoint_removed')).toBe(130)
+    const over = ids.flatMap((id) => ['0', id])
+    await redis.zadd(keys.notificationExpiry, ...over)
+    await redis.zunionstore(keys.notificationExpiry, 1, keys.notificationExpiry, 'WEIGHTS', 0)
+    // They come first once only.
+    await store.expire(2)
+    expect(await store.expire(1000)).toBeGreaterThan(100)
+    expect((await redis.zrange(keys.notificationExpiry, '0', '-1')).sort()).toEqual(ids.toSorted())
+    expect(await records()).toEqual(before)
   })
 })
 

@@ -16,7 +16,7 @@ import type { TenantNotice } from '../../src/shared/notifications/rules/notice.t
 import type { Notification } from '../../src/shared/notifications/rules/notification.ts'
 import { readWebhookAllow } from '../../src/shared/notifications/rules/webhook-url.ts'
 import type { Message, Transport } from '../../src/shared/notifications/transport-port.ts'
-import { createLogger } from '../../src/shared/process/logger.ts'
+import { createLogger, type Logger } from '../../src/shared/process/logger.ts'
 import { createRedisSigningSecrets } from '../../src/shared/tenants/redis-signing-secrets.ts'
 import { makeSecret } from '../../src/shared/tenants/rules/signing-secret.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
@@ -28,7 +28,7 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const redis = new Redis(testRedisUrl())
-const log = createLogger({ level: 'silent', readable: false })
+const silent = createLogger({ level: 'silent', readable: false })
 afterAll(() => redis.disconnect())
 
 const TENANT = 'acme'
@@ -59,11 +59,12 @@ interface SenderOptions {
   transport?: Partial<HttpTransportOptions>
   transports?: readonly Transport[]
   lease?: number
+  log?: Logger
   /** While a notice is owed. */
   meanwhile?: () => Promise<unknown>
 }
 /** A worker process. A long lease and schedule: a test makes due what it waits for. */
-function sender({ transport = {}, transports, lease = HOUR, meanwhile }: SenderOptions = {}): Sender {
+function sender({ transport = {}, transports, lease = HOUR, log = silent, meanwhile }: SenderOptions = {}): Sender {
   const http = createHttpTransport({
     allow: ALLOW ?? { hosts: [], ranges: [] },
     version: '1.2.3',
@@ -476,6 +477,48 @@ describe('an address', () => {
     }
     expect(asked).toHaveLength(4)
     expect(receiver.received).toHaveLength(1)
+  })
+})
+
+describe('a notification that this release cannot read', () => {
+  const changed = async (id: string, with_: object): Promise<void> => {
+    const doc: unknown = JSON.parse((await redis.hget(keys.notification(id), 'doc')) ?? '')
+    await redis.hset(keys.notification(id), 'doc', JSON.stringify(Object.assign(Object(doc), with_)))
+  }
+
+  test('is left as it is, logged once, and delays no other one of its endpoint', async () => {
+    const receiver = await startReceiver()
+    const endpoint = await addEndpoint(receiver.url)
+    const [type, shape, version, damaged] = [
+      await addFor(endpoint),
+      await addFor(endpoint),
+      await addFor(endpoint),
+      await addFor(endpoint),
+    ]
+    await changed(type, { type: 'job.dreamed' })
+    await changed(shape, { shape: 'tiny' })
+    await changed(version, { v: 2, body: {} })
+    await redis.hset(keys.notification(damaged), 'doc', '{"v":1,')
+    const unreadable = [type, shape, version, damaged]
+    const records = () => Promise.all(unreadable.map((id) => redis.hgetall(keys.notification(id))))
+    const before = await records()
+    const good = await addFor(endpoint)
+
+    const lines: string[] = []
+    const started = sender({
+      log: createLogger({ level: 'warn', readable: false, destination: { write: (line) => lines.push(line) } }),
+    })
+    started.wake()
+    await inState(good, 'delivered')
+    await makeDue(endpoint.id)
+    const next = await addFor(endpoint)
+    started.wake()
+    await inState(next, 'delivered')
+    expect(receiver.ids()).toEqual([good, next])
+    expect(await records()).toEqual(before)
+    const waiting = await redis.zrange(keys.waitingNotifications(endpoint.id), '0', '-1')
+    expect(waiting.toSorted()).toEqual(unreadable.toSorted())
+    for (const id of unreadable) expect(lines.filter((line) => line.includes(id))).toHaveLength(1)
   })
 })
 

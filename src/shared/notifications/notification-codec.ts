@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { attemptSchema, notificationSchema, type Notification } from './rules/notification.ts'
+import { NewerRecordError } from '../jobs/record/record-codec.ts'
+import { NOTIFICATION_TYPES } from './rules/event-types.ts'
+import { attemptSchema, notificationSchema, NOTIFICATION_SHAPES, type Notification } from './rules/notification.ts'
 import type { NewNotification } from './ports.ts'
 
 /**
@@ -28,12 +30,23 @@ const storedSchema = z.tuple([
 export const encodeFrozen = (notification: NewNotification): string =>
   JSON.stringify(frozenSchema.parse({ v: 1, ...notification }))
 
-/** null: there is none. */
+const kindSchema = z.object({ v: z.number(), type: z.string(), shape: z.string() })
+const isKnown = (words: readonly string[], word: string): boolean => words.includes(word)
+
+function decodeFrozen(doc: string): z.output<typeof frozenSchema> {
+  const value: unknown = JSON.parse(doc)
+  const { v, type, shape } = kindSchema.parse(value)
+  if (v > 1 || !isKnown(NOTIFICATION_TYPES, type) || !isKnown(NOTIFICATION_SHAPES, shape))
+    throw new NewerRecordError(`a notification of version ${v}: ${type}, ${shape}`)
+  return frozenSchema.parse(value)
+}
+
+/** null: there is none. Throws NewerRecordError for one of a type or shape that this release does not know. */
 export function decodeNotification(values: readonly (string | null)[]): Notification | null {
   if (values[0] === null || values[0] === undefined) return null
   const [doc, state, rev, tries, next_at, attempts] = storedSchema.parse(values)
   return {
-    ...frozenSchema.parse(JSON.parse(doc)),
+    ...decodeFrozen(doc),
     state,
     rev,
     tries,

@@ -104,6 +104,7 @@ export interface NotificationStore {
    * payload and files of the job until it is over.
    */
   add(notification: NewNotification): Promise<NotificationState>
+  /** Throws NewerRecordError for one that only a newer release can read; everything about many leaves those alone. */
   read(tenant: string, id: string): Promise<Notification | null>
   /** Newest first. `last`: the id after which to continue; null: there are no more. There may be more although fewer than `limit` are returned. */
   list(tenant: string, query: NotificationQuery): Promise<{ notifications: Notification[]; last: string | null }>
@@ -114,12 +115,15 @@ export interface NotificationStore {
     limit: number,
     leaseMs: number,
   ): Promise<{ destination: string; tenant: string; health: DestinationHealth }[]>
-  /** Due notifications of a destination, under a lease; `more`: further ones are due; `now`: ms, the clock of Redis. */
+  /**
+   * Due notifications of a destination, under a lease. `unreadable`: ids of due ones whose records this release cannot read; `more`:
+   * further ones are due; `now`: ms, the clock of Redis.
+   */
   take(
     destination: string,
     limit: number,
     leaseMs: number,
-  ): Promise<{ notifications: Notification[]; more: boolean; now: number }>
+  ): Promise<{ notifications: Notification[]; unreadable: string[]; more: boolean; now: number }>
   /** Records the result of the attempt of the notification as it was taken; false: another result was recorded. */
   record(taken: Notification, attempt: DeliveryAttempt, outcome: AttemptOutcome): Promise<boolean>
   /** Makes the notification, and the others of its destination, due again after `ms`, without an attempt. */

@@ -71,9 +71,10 @@ export function createRedisDestinations(redis: Redis, keys: JobKeys) {
       let last = ''
       for (;;) {
         const ids = await redis.zrange(keys.waitingNotifications(destination), '0', String(PAGE - 1))
-        // The page before stayed, because something else changes it at the same time.
-        if (ids.length === 0 || ids[0] === last) return
-        last = ids[0] ?? ''
+        const page = ids.join()
+        // The page before stayed: something else changes it at the same time, or it cannot be read.
+        if (ids.length === 0 || page === last) return
+        last = page
         yield ids
       }
     },

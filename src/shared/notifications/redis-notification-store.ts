@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { isUnreadableRecord } from '../jobs/record/record-codec.ts'
 import { redisNow } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { decodeNotification, encodeFrozen, NOTIFICATION_FIELDS } from './notification-codec.ts'
@@ -30,6 +31,9 @@ const changeNotification = loadScript(beside('change-notification.lua'), kept)
 const removeNotification = loadScript(beside('remove-notification.lua'), { flags: ['allow-oom'] })
 
 const stateReply = z.enum(['pending', 'delivered', 'failed', 'held'])
+
+/** After this time it is tried again to remove a notification that could not be read, ms. */
+const LOOK_AGAIN_MS = 86_400_000
 
 export interface RedisNotificationStoreOptions {
   redis: Redis
@@ -61,19 +65,31 @@ export function createRedisNotificationStore({
   endpoints,
   most = MOST_NOTIFICATIONS,
 }: RedisNotificationStoreOptions): NotificationStore {
-  async function readMany(ids: readonly string[]): Promise<Notification[]> {
+  const decoded = async (id: string): Promise<Notification | null> =>
+    decodeNotification(await redis.hmget(keys.notification(id), ...NOTIFICATION_FIELDS))
+
+  /** Those that exist; `unreadable`: the ids of those that a newer release wrote, or that are damaged. */
+  async function readEach(ids: readonly string[]): Promise<{ notifications: Notification[]; unreadable: string[] }> {
+    const unreadable: string[] = []
     const found = await Promise.all(
-      ids.map(async (id) => decodeNotification(await redis.hmget(keys.notification(id), ...NOTIFICATION_FIELDS))),
+      ids.map((id) =>
+        decoded(id).catch((error: unknown) => {
+          if (!isUnreadableRecord(error)) throw error
+          unreadable.push(id)
+          return null
+        }),
+      ),
     )
-    return found.filter((one) => one !== null)
+    return { notifications: found.filter((one) => one !== null), unreadable }
   }
+  const readMany = async (ids: readonly string[]): Promise<Notification[]> => (await readEach(ids)).notifications
 
   const log = createRedisNotificationLog(redis, keys, readMany)
   const destinations = createRedisDestinations(redis, keys)
 
   async function read(tenant: string, id: string): Promise<Notification | null> {
     if (!NOTIFICATION_ID.test(id)) return null
-    const [found] = await readMany([id])
+    const found = await decoded(id)
     return found?.tenant === tenant ? found : null
   }
 
@@ -189,7 +205,7 @@ export function createRedisNotificationStore({
 
     async take(destination, limit, leaseMs) {
       const { ids, more, now } = await destinations.take(destination, limit, leaseMs)
-      return { notifications: await readMany(ids), more, now }
+      return { ...(await readEach(ids)), more, now }
     },
 
     record(taken, attempt, { state, next, destination, pause }) {
@@ -242,8 +258,10 @@ export function createRedisNotificationStore({
     async expire(limit) {
       const now = String(await redisNow(redis))
       const ids = await redis.zrange(keys.notificationExpiry, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
-      const found = await readMany(ids)
-      const known = new Set(found.map(({ id }) => id))
+      const { notifications: found, unreadable } = await readEach(ids)
+      // Not in the way of the others.
+      for (const id of unreadable) await redis.zadd(keys.notificationExpiry, 'XX', Number(now) + LOOK_AGAIN_MS, id)
+      const known = new Set([...unreadable, ...found.map(({ id }) => id)])
       const lost = ids.filter((id) => !known.has(id))
       if (lost.length > 0) await redis.zrem(keys.notificationExpiry, ...lost)
       const removed = await Promise.all(

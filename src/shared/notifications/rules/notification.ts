@@ -14,6 +14,9 @@ export const NOTIFICATION_STATES = ['pending', 'delivered', 'failed', 'held'] as
 export type NotificationState = (typeof NOTIFICATION_STATES)[number]
 export const notificationState = z.enum(NOTIFICATION_STATES).meta({ id: 'NotificationState' })
 
+/** What is sent: which job, the whole job, or its prediction as Replicate's API has it. */
+export const NOTIFICATION_SHAPES = ['thin', 'full', 'replicate'] as const
+
 /** One try. Times: ms of the Redis clock. */
 export const attemptSchema = z.object({
   at: z.number(),
@@ -39,7 +42,7 @@ export const notificationSchema = z.object({
   destination: z.string(),
   /** Where an own webhook goes; null: where the endpoint says at the attempt. */
   url: z.string().nullable(),
-  shape: z.enum(['thin', 'full', 'replicate']),
+  shape: z.enum(NOTIFICATION_SHAPES),
   job: z.string().nullable(),
   batch: z.string().nullable(),
   /** `data` of the payload; of `full` and `replicate` what is sent once the job's record is gone. */
