@@ -244,12 +244,12 @@ const isAdapter = (file: string): boolean =>
   /^src\/shared\/(?!redis\/)(?:[^/]+\/)+(?:redis|disk|s3|replicate)-[a-z-]+\.ts$/.test(file)
 
 describe('an adapter', () => {
-  test('is known to the composition only; the store of jobs is put together from others', () => {
-    const jobStore = 'src/shared/jobs/commit/redis-job-store.ts'
-    expect(sources.filter(isAdapter)).toContain(jobStore)
+  test('is known to the composition only; the stores of jobs and notifications are put together from others', () => {
+    const stores = ['src/shared/jobs/commit/redis-job-store.ts', 'src/shared/notifications/redis-notification-store.ts']
+    expect(sources.filter(isAdapter)).toEqual(expect.arrayContaining(stores))
     expect(
       offences(
-        (file) => !composes(file) && file !== jobStore,
+        (file) => !composes(file) && !stores.includes(file),
         ({ target }) => !isAdapter(target),
       ),
     ).toEqual([])
