@@ -11,7 +11,7 @@ import type { Idempotency, IdempotencyOf, IdempotencyScope } from './idempotency
 import type { MayRunUnpriced } from './unpriced.ts'
 
 /** A resolved request for a job; who makes it is added at its acceptance. */
-export type RequestedJob = Omit<NewJob, 'tenant' | 'account'>
+export type RequestedJob = Omit<NewJob, 'tenant' | 'account' | 'key_id'>
 
 export interface AcceptOptions {
   /** Files that the body contained. */
@@ -46,7 +46,7 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
   const { lifecycle, mayRunUnpriced, inputs, idempotencyOf, account, warnings, full } = dependencies
 
   async function acceptNew(
-    { principal: { tenant, limits }, bodyDone }: OwnedRequest,
+    { principal: { tenant, keyId, limits }, bodyDone }: OwnedRequest,
     job: RequestedJob,
     idempotency: Idempotency | null,
     { files = new Map(), answering }: AcceptOptions,
@@ -62,7 +62,7 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
     const id = answering?.job ?? lifecycle.newJobId()
     const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
     bodyDone?.()
-    const accepted = lifecycle.accept({ ...job, input, tenant, account }, id, idempotency, {
+    const accepted = lifecycle.accept({ ...job, input, tenant, account, key_id: keyId }, id, idempotency, {
       queuedJobs: limits.queued_jobs,
       answering,
     })

@@ -17,7 +17,7 @@ import { invalidRequest, jobRequestSchema, parseWith, type JobRequest } from './
 type Target = Pick<JobRecord, 'model' | 'version'>
 
 /** Resolved request, stored in the job's record, so that presets can change while jobs run. */
-export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'retry_of'>
+export type ResolvedJob = Omit<NewJob, 'tenant' | 'account' | 'key_id' | 'retry_of'>
 
 /**
  * Resolves a request, with or without a preset, and checks its input against the schema. Throws only `invalid_request` with

@@ -133,6 +133,11 @@ export interface Job {
   metadata: JsonObject
   /** The user of your product, as submitted. */
   user: string | null
+  /**
+   * The id of the API key that submitted the job; null for the development key, and after retention has removed
+   * the payload.
+   */
+  key_id: string | null
   webhook_events: WebhookEvent[]
   /** Seconds. */
   timeout: number

@@ -180,6 +180,7 @@ describe('any interleaving', () => {
           ...sameAgain(old),
           tenant,
           account: old.account,
+          key_id: null,
           input: old.input ?? {},
           retry_of: old.id,
           keep: old.keep,

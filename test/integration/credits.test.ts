@@ -98,6 +98,7 @@ describe('a tenant with a grant', () => {
       body: { cost: { estimate: 12_000, held: 12_000, captured: null, uncollected: 0, estimated: false } },
     })
     const job = await operator.finished(key, accepted.body.id)
+    expect(job.key_id).toBe(key.split('_')[1])
     expect(job.cost).toEqual({ estimate: 12_000, held: 0, captured: 12_000, uncollected: 0, estimated: false })
     expect(await account()).toEqual({
       tenant,

@@ -66,6 +66,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     input_bytes: orNull(whole),
     metadata: object,
     user: orNull(word),
+    key_id: orNull(word),
     webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
     timeout: whole,
     start_within: whole,

@@ -147,6 +147,7 @@ export const newJob = (tenant: string, price: object | null, changes: Partial<Ne
   input: {},
   metadata: {},
   user: null,
+  key_id: null,
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,

@@ -37,6 +37,7 @@ const finals: fc.Arbitrary<JobRecord> = fc
     phase,
     status: phase,
     input: null,
+    key_id: null,
     output: null,
     partial: null,
     artifacts: job.artifacts.map((artifact) => ({ ...artifact, key: `tenant/job_${id}/${artifact.key}` })),
@@ -138,6 +139,13 @@ describe('a folded record', () => {
     expect(short).toBeGreaterThan(10)
   })
 
+  test('does not name the key that submitted the job', () => {
+    const job = { ...jobRecord('succeeded', { id: ID, input: null, completed_at: NOW + 2000 }), key_id: 'Gq1xZ8mPw2Lk' }
+    const record = stored(job, [], [[1, `${CREATED} qa0`]])
+    const after = folded(record, foldStored(record) ?? { remove: [], set: [] })
+    expect([decodeJob(record)?.key_id, decodeJob(after)?.key_id]).toEqual(['Gq1xZ8mPw2Lk', null])
+  })
+
   test('is changed by what is written later: fields of the hash one by one, documents whole', () => {
     const record = { ...sample(), documents: [...sample().documents] }
     record.documents[0] = JSON.stringify({ model: 'owner/name', metadata: { a: 1 }, timeout: 5 })
@@ -168,7 +176,7 @@ describe('a folded record', () => {
 
   test('has the names of rare fields only: a new field that most jobs have belongs into a new format', () => {
     const ordered: ReadonlySet<string> = new Set(JOB_ORDER_2)
-    const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at']
+    const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at', 'key_id']
     const named = Object.keys(JOB_FIELDS).filter((name) => !ordered.has(name) && !beside.includes(name))
     expect(named).toEqual(['input_bytes', 'user', 'cancel_after', 'output_is_list'])
   })

@@ -18,6 +18,7 @@ export const JOB_EXAMPLE = {
   input_truncated: false,
   metadata: { page: 7 },
   user: '42',
+  key_id: 'Gq1xZ8mPw2Lk',
   webhook_events: ['start', 'completed'],
   timeout: 60,
   start_within: 3600,

@@ -116,7 +116,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         const given = withDefaults(item, defaults)
         if ('webhook' in given) throw invalidRequest([{ ...ONE_WEBHOOK, pointer: `/items/${place}/webhook` }])
         const job = await resolveJob(given, principal.keep, `/items/${place}`)
-        jobs[place] = { ...job, tenant: principal.tenant, account, retry_of: null }
+        jobs[place] = { ...job, tenant: principal.tenant, account, key_id: principal.keyId, retry_of: null }
         bytes += Buffer.byteLength(JSON.stringify(job.input))
       } catch (error) {
         if (!(error instanceof ServiceError) || error.code !== 'invalid_request') throw error
@@ -222,6 +222,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
           ...sameAgain(job),
           tenant: old.tenant,
           account,
+          key_id: request.principal.keyId,
           input: job.input,
           keep: kept,
           retry_of: job.id,

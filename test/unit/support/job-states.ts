@@ -75,6 +75,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   input_bytes: null,
   metadata: {},
   user: null,
+  key_id: null,
   webhook_events: ['start', 'completed'],
   timeout: 600,
   start_within: 86_400,

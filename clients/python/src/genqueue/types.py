@@ -254,6 +254,9 @@ class _Job(TypedDict):
     metadata: dict[str, Json]
     #: The user of your product, as submitted.
     user: str | None
+    #: The id of the API key that submitted the job; null for the development key, and after retention has removed
+    #: the payload.
+    key_id: str | None
     webhook_events: list[WebhookEvent]
     #: Seconds.
     timeout: int

@@ -228,6 +228,15 @@ export const JOB_FIELDS = {
     asked: 'again',
     shown: textOrNull.describe('The user of your product, as submitted.'),
   }),
+  /** The API key that submitted it; null: the development key. Not folded: what it has spent is kept apart. */
+  key_id: field(textOrNull, {
+    in: 'order',
+    absent: null,
+    asked: 'once',
+    shown: textOrNull.describe(
+      'The id of the API key that submitted the job; null for the development key, and after retention has removed the payload.',
+    ),
+  }),
   webhook_events: field(z.array(webhookEvent), {
     in: 'order',
     absent: ['start', 'completed'],
