@@ -61,7 +61,7 @@ export interface NotificationClient {
   confirmEndpoint(id: string, options?: CallOptions): Promise<Endpoint>
   /** Also sends what was held for it. */
   enableEndpoint(id: string, options?: CallOptions): Promise<EnabledEndpoint>
-  /** Sends a test event now, once, and returns the answer of the receiver. */
+  /** Sends a test event now, once, and returns the answer of the receiver or of the mail server. */
   testEndpoint(id: string, options?: CallOptions): Promise<EndpointTest>
   disableEndpoint(id: string, options?: CallOptions): Promise<Endpoint>
   /** Sends what failed or was held for it again; repeat it while `more` is true. */
@@ -90,6 +90,9 @@ export interface NotificationTransport {
   timeOf: (time: Date | string | undefined) => string | undefined
 }
 
+/** A mail server may take 45 s to answer, ms. */
+const TEST_MS = 60_000
+
 export function createNotificationCalls({
   call,
   paged,
@@ -117,7 +120,8 @@ export function createNotificationCalls({
     confirmEndpoint: (id, options = {}) => call(`${endpointPath(id)}/confirmation`, options, sent('POST', {})),
     enableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/enable`, options, again()),
     disableEndpoint: (id, options = {}) => call(`${endpointPath(id)}/disable`, options, again()),
-    testEndpoint: (id, options = {}) => call(`${endpointPath(id)}/test`, options, again()),
+    testEndpoint: (id, options = {}) =>
+      call(`${endpointPath(id)}/test`, options, { ...sent('POST', {}), timeout: TEST_MS }),
     replayEndpoint: (id, { signal, timeout, ...range } = {}) =>
       call(`${endpointPath(id)}/replay`, { signal, timeout }, again(rangeOf(range))),
     notifications: ({ signal, timeout, createdAfter, createdBefore, ...query } = {}) =>

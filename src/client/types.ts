@@ -1145,7 +1145,7 @@ export interface EnabledEndpoint {
 export interface EndpointTest {
   delivered: boolean
   attempt: DeliveryAttempt
-  /** What was sent. */
+  /** The event; a mail says it in words. */
   body: JsonObject
 }
 
@@ -1720,8 +1720,8 @@ export type ErrorCode =
    */
   | 'mail_not_configured'
   /**
-   * 409. Mail is not signed, so it has no secret to rotate, and it is not tested; only an address of mail is
-   * confirmed, and only once.
+   * 409. Mail is not signed, so it has no secret to rotate; only an address of mail is confirmed, and only once;
+   * where metadata names the recipients, a test has none.
    */
   | 'wrong_endpoint_kind'
   /**
@@ -1758,7 +1758,7 @@ export type ErrorCode =
   | 'too_many_queued'
   /**
    * 429. The tenant has reached its request limit; `limit` is `requests_per_minute`, or
-   * `token_requests_per_minute` for a job token.
+   * `token_requests_per_minute` for a job token. A test by mail counts against `mails_per_hour` too.
    */
   | 'rate_limited'
   /**

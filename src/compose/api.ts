@@ -87,7 +87,7 @@ import { buildApiDoctor } from './doctor.ts'
 import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { buildReceiverViews } from './receiver-views.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
-import { buildMailPages } from './mail.ts'
+import { buildMailPages, buildMailTransport } from './mail.ts'
 
 /** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
@@ -311,7 +311,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
           url: (url) => checkWebhookUrl(url, config.webhookAllow),
           preset: (name) => catalogue.find(name) !== null,
         },
-        test: createTestEndpoint(webhooks, core.tenants.now),
+        test: createTestEndpoint({ webhook: webhooks, email: buildMailTransport(core, config) }, core.tenants.now),
         endpoints: createEndpoints({
           store: core.endpoints,
           notifications: core.notifications,

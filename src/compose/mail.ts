@@ -10,7 +10,7 @@ import { createRedisMailStore } from '../shared/mail/redis-mail-store.ts'
 import { createMailLinks } from '../shared/mail/rules/mail-links.ts'
 import { createSmtpMailer } from '../shared/mail/smtp-mailer.ts'
 import type { Transport } from '../shared/notifications/transport-port.ts'
-import { isLoopback, type Config } from '../shared/settings/config.ts'
+import { isLoopback, localOrigin, type Config } from '../shared/settings/config.ts'
 import { effectiveLimits } from '../shared/tenants/rules/tenant.ts'
 import type { Core } from './core.ts'
 
@@ -42,10 +42,11 @@ export function buildMailPages(core: Core, { mail }: Config) {
   }
 }
 
-/** null: no mail server is set up. `origin`: where recipients reach this service. */
-export function buildMailTransport(core: Core, config: Config, origin: () => string): Transport | null {
+/** null: no mail server is set up. */
+export function buildMailTransport(core: Core, config: Config): Transport | null {
   const mailer = createMailer(config, core.timings.notifyTimeout)
   if (mailer === null) return null
+  const origin = (): string => core.publicUrl() ?? localOrigin(config.host, config.port)
   const lasting = createLastingLinks(core.deployment.linkKeys)
   return createMailTransport({
     mailer,

@@ -3,7 +3,6 @@ import { createContent } from '../shared/notifications/content.ts'
 import { createHttpTransport } from '../shared/notifications/http-transport.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { VERSION } from '../shared/process/version.ts'
-import { localOrigin } from '../shared/settings/config.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createDistributeNotice } from '../workers/distribute-notice.ts'
@@ -17,8 +16,7 @@ import { asJson, buildReceiverViews } from './receiver-views.ts'
 export function buildNotifications(core: Core, options: ServiceOptions, scope: Scope) {
   const { redis, keys, store, timings, endpoints, notices, notifications } = core
   const views = buildReceiverViews(core, options)
-  const { host, port } = options.config
-  const mail = buildMailTransport(core, options.config, () => core.publicUrl() ?? localOrigin(host, port))
+  const mail = buildMailTransport(core, options.config)
   const http = createHttpTransport({
     allow: options.config.webhookAllow,
     version: VERSION,

@@ -164,6 +164,9 @@ describe('notifications', () => {
     const link = mail?.text.split('\n').find((line) => line.includes('/mail/confirm/')) ?? ''
     expect((await fetch(link, { method: 'POST' })).status).toBe(200)
     await again.waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Send a test' }).click()
+    await page.getByText('The test was accepted').waitFor()
+    expect((await mails.count(address, 4)).at(-1)?.headers['subject']).toContain('Test of mail')
     await page.getByLabel('Description').fill('The team')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByRole('heading', { level: 1, name: 'The team' }).waitFor()

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Endpoint, Job, NewEndpoint, Notification } from '../../src/client/types.ts'
+import type { Endpoint, EndpointTest, Job, NewEndpoint, Notification } from '../../src/client/types.ts'
 import { createOperator, type Answer, type Operator } from '../support/operator.ts'
 import { startMailServer, type ReceivedMail } from '../support/mail-server.ts'
 import { mailCheckOf } from '../../src/compose/mail.ts'
@@ -334,10 +334,44 @@ test('addresses are checked, and a confirmation is requested a few times only', 
   expect((await change({ url: `mailto:${confirmed}` })).body.url).toBe(`mailto:${confirmed}`)
   expect((await change({ events: ['job.progress'] })).body.errors?.[0]).toMatchObject({ code: 'not_by_mail' })
   expect((await change({ events: ['job.failed'] })).body.events).toEqual(['job.failed'])
-  for (const route of ['rotate', 'confirmation', 'test'])
+  for (const route of ['rotate', 'confirmation'])
     expect((await operator.ask<Job>(`/v1/endpoints/${id}/${route}`, { key: shop.key, body: {} })).body.code).toBe(
       'wrong_endpoint_kind',
     )
+})
+
+test('a test sends a mail to a confirmed address, within the rate of the tenant, and returns the reply', async () => {
+  const shop = await newShop({ mail_to_metadata: true, mails_per_hour: 4 })
+  const unconfirmed = newAddress()
+  const asked = await create(shop, { url: `mailto:${unconfirmed}` })
+  const { id, address } = await subscribe(shop)
+  const sendTest = (endpoint: string): Promise<Answer<EndpointTest>> =>
+    operator.ask(`/v1/endpoints/${endpoint}/test`, { key: shop.key, body: {} })
+  const body = { type: 'endpoint.test', data: { endpoint: { id } } }
+  expect(await sendTest(id)).toMatchObject({
+    status: 200,
+    body: { delivered: true, attempt: { status: 250, error: null, advice: null }, body },
+  })
+  const mail = (await mails.count(address, 2))[1]
+  expect(mail?.headers['subject']).toBe(`Test of mail to an endpoint of ${shop.tenant}`)
+  expect(mail?.headers['list-unsubscribe']).toContain('/mail/unsubscribe/')
+
+  mails.rules({ onRecipient: () => ({ code: 550, text: '5.1.1 No such user' }) })
+  const refused = await sendTest(id)
+  mails.rules({})
+  expect(refused.body).toMatchObject({
+    delivered: false,
+    attempt: { status: 550, error: 'refused_for_good', detail: expect.stringContaining('No such user') },
+  })
+  expect((await sendTest(asked.body.id)).body).toMatchObject({ delivered: false, attempt: { error: 'not_confirmed' } })
+  // Two confirmations and two tests.
+  const limited = await sendTest(id)
+  expect([limited.status, limited.body]).toMatchObject([429, { code: 'rate_limited', limit: 'mails_per_hour' }])
+  expect(mails.to(unconfirmed)).toHaveLength(1)
+  const byMetadata = await create(shop, { url: 'mailto:{metadata.customer_email}' })
+  expect((await sendTest(byMetadata.body.id)).body.code).toBe('wrong_endpoint_kind')
+  const { body: log } = await operator.ask<{ data: Notification[] }>('/v1/notifications', { key: shop.key })
+  expect(log.data.map(({ type }) => type)).not.toContain('endpoint.test')
 })
 
 test('the doctor signs in to the mail server and says what is wrong with it', async () => {

@@ -137,6 +137,6 @@ export const redelivered = z
   .meta({ id: 'Redelivered' })
 
 export const endpointTest = z
-  .object({ delivered: z.boolean(), attempt, body: jsonObject.describe('What was sent.') })
+  .object({ delivered: z.boolean(), attempt, body: jsonObject.describe('The event; a mail says it in words.') })
   .meta({ id: 'EndpointTest' })
 export type EndpointTest = z.output<typeof endpointTest>

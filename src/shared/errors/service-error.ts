@@ -198,7 +198,7 @@ export const ERRORS = {
     title: 'This is another kind of endpoint',
     retryable: false,
     meaning:
-      'Mail is not signed, so it has no secret to rotate, and it is not tested; only an address of mail is confirmed, and only once.',
+      'Mail is not signed, so it has no secret to rotate; only an address of mail is confirmed, and only once; where metadata names the recipients, a test has none.',
   },
   key_already_made: {
     status: 409,
@@ -258,7 +258,7 @@ export const ERRORS = {
     title: 'Too many requests',
     retryable: true,
     meaning:
-      'The tenant has reached its request limit; `limit` is `requests_per_minute`, or `token_requests_per_minute` for a job token.',
+      'The tenant has reached its request limit; `limit` is `requests_per_minute`, or `token_requests_per_minute` for a job token. A test by mail counts against `mails_per_hour` too.',
   },
   confirmation_limited: {
     status: 429,

@@ -14,7 +14,7 @@ import { every } from '../queries.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { EndpointForm } from './endpoint-form.tsx'
-import { endpointPath, hostOf, isUnconfirmed, mailOf, stateOf } from './labels.ts'
+import { endpointPath, hostOf, isTestable, isUnconfirmed, mailOf, stateOf } from './labels.ts'
 import { Log } from './log.tsx'
 import { Attempt } from './notification-page.tsx'
 import { useAction } from './use-action.ts'
@@ -184,7 +184,7 @@ function Actions({ endpoint, rotate, changed }: ActionsProps) {
   return (
     <>
       <div className="buttons endpoint-actions">
-        {kind === 'webhook' && (
+        {isTestable(endpoint) && (
           <button type="button" className="button" disabled={test.busy} onClick={test.run}>
             {test.busy ? 'Sending…' : 'Send a test'}
           </button>

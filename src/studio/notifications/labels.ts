@@ -50,17 +50,23 @@ export function stateOf(endpoint: Endpoint): { label: string; shape: Shape; bad:
 /** The address of mail, or the metadata that names it; null: the URL is that of a webhook. */
 export const mailOf = (url: string): string | null => (/^mailto:/i.test(url) ? url.slice('mailto:'.length) : null)
 
+/** Each job or batch has another recipient. */
+const isNamedByMetadata = (url: string): boolean => mailOf(url)?.startsWith('{') ?? false
+
 /** Nothing but the question is sent to this address yet. */
 export const isUnconfirmed = ({ kind, confirmed_at }: Endpoint): boolean => kind === 'email' && confirmed_at === null
+
+/** A test has a recipient. */
+export const isTestable = (endpoint: Endpoint): boolean => !isUnconfirmed(endpoint) && !isNamedByMetadata(endpoint.url)
 
 const ALL_TYPES = Object.keys(TYPES).filter((type): type is NotificationType => Object.hasOwn(TYPES, type))
 
 /** The types that can be sent to this URL. */
 export function typesFor(url: string): NotificationType[] {
-  const mail = mailOf(url)
-  if (mail === null) return ALL_TYPES
-  const isNamedByMetadata = mail.startsWith('{')
-  return ALL_TYPES.filter((type) => type !== 'job.progress' && (!isNamedByMetadata || /^(?:job|batch)\./.test(type)))
+  if (mailOf(url) === null) return ALL_TYPES
+  return ALL_TYPES.filter(
+    (type) => type !== 'job.progress' && (!isNamedByMetadata(url) || /^(?:job|batch)\./.test(type)),
+  )
 }
 
 /** `404`, or the reason why there was no response. */

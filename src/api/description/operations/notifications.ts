@@ -130,10 +130,10 @@ export const notificationOperations = {
     tag: 'Notifications',
     summary: 'Send a test to an endpoint',
     description:
-      'Sends an event `endpoint.test` now, once, also to a disabled endpoint, and returns what the receiver answered and what to do. It is not in the log.',
+      'Sends an event `endpoint.test` now, once, also to a disabled endpoint, and returns what the receiver answered and what to do. It is not in the log. An address of mail gets a mail, which counts against `mails_per_hour`.',
     params,
     answers: { 200: { description: 'The attempt.', schema: endpointTest } },
-    errors: [...POSTED, 'not_found', 'wrong_endpoint_kind'],
+    errors: [...POSTED, 'not_found', 'wrong_endpoint_kind', 'mail_not_configured'],
   },
   replayEndpoint: {
     method: 'post',
