@@ -1,3 +1,4 @@
+import { isUnreadableRecord, NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { EndpointStore, NoticeStore, NotificationStore, DestinationHealth } from '../shared/notifications/ports.ts'
 import type { Endpoint } from '../shared/notifications/rules/endpoint.ts'
@@ -7,6 +8,7 @@ import { WAITS } from '../shared/notifications/rules/retry.ts'
 import { verdictOf } from '../shared/notifications/rules/verdict.ts'
 import type { Message, Postponed, SendResult, Transport } from '../shared/notifications/transport-port.ts'
 import type { Logger } from '../shared/process/logger.ts'
+import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import type { SigningSecretStore } from '../shared/tenants/ports.ts'
 import { createPlaces, type Destination } from './notification-places.ts'
 
@@ -183,6 +185,23 @@ export function createSender(dependencies: SendDependencies): Sender {
     return endpoint && { endpoint, to: endpoint.to }
   }
 
+  /** The text to send, or why there is none. Rejects when it can be made later, or by another release: no attempt is counted. */
+  async function contentOf(notification: Notification): Promise<string | SendResult> {
+    try {
+      return await dependencies.bodyOf(notification)
+    } catch (error) {
+      if (error instanceof NewerRecordError || isRedisTrouble(error)) throw error
+      log.error(
+        { err: error, notification: notification.id, job: notification.job },
+        'cannot make what a notification sends',
+      )
+      const detail = isUnreadableRecord(error)
+        ? 'The record of the job is damaged.'
+        : 'The text to send could not be made.'
+      return { status: null, error: 'no_content', detail, retryAfter: null, ofDestination: false }
+    }
+  }
+
   async function attempt(
     notification: Notification,
     { endpoint, to }: Receiver,
@@ -197,10 +216,12 @@ export function createSender(dependencies: SendDependencies): Sender {
         retryAfter: null,
         ofDestination: false,
       }
+    const body = await contentOf(notification)
+    if (typeof body !== 'string') return body
     const message: Message = {
       notification,
       to,
-      body: await dependencies.bodyOf(notification),
+      body,
       secrets: endpoint === null ? await secrets.read(notification.tenant) : endpoint.secrets,
       at,
     }

@@ -7,6 +7,7 @@ import { Webhook as Svix } from 'svix'
 import { ulid } from 'ulid'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { NewerRecordError } from '../../src/shared/jobs/record/record-codec.ts'
 import { createHttpTransport, type HttpTransportOptions } from '../../src/shared/notifications/http-transport.ts'
 import type { EndpointStore, NewNotification, NotificationStore } from '../../src/shared/notifications/ports.ts'
 import { createRedisEndpointStore } from '../../src/shared/notifications/redis-endpoint-store.ts'
@@ -14,12 +15,14 @@ import { createRedisNotificationStore } from '../../src/shared/notifications/red
 import type { Endpoint } from '../../src/shared/notifications/rules/endpoint.ts'
 import type { TenantNotice } from '../../src/shared/notifications/rules/notice.ts'
 import type { Notification } from '../../src/shared/notifications/rules/notification.ts'
+import { WAITS } from '../../src/shared/notifications/rules/retry.ts'
 import { readWebhookAllow } from '../../src/shared/notifications/rules/webhook-url.ts'
 import type { Message, Transport } from '../../src/shared/notifications/transport-port.ts'
 import { createLogger, type Logger } from '../../src/shared/process/logger.ts'
 import { createRedisSigningSecrets } from '../../src/shared/tenants/redis-signing-secrets.ts'
 import { makeSecret } from '../../src/shared/tenants/rules/signing-secret.ts'
 import { createTenantKeys } from '../../src/shared/tenants/tenant-keys.ts'
+import { DeadlineError } from '../../src/shared/values/deadline.ts'
 import { makeCertificate } from '../../src/simulator/certificate.ts'
 import { createSender, type Sender } from '../../src/workers/send-notifications.ts'
 import { freePort } from '../support/free-port.ts'
@@ -60,11 +63,19 @@ interface SenderOptions {
   transports?: readonly Transport[]
   lease?: number
   log?: Logger
+  bodyOf?: (notification: Message['notification']) => Promise<string>
   /** While a notice is owed. */
   meanwhile?: () => Promise<unknown>
 }
 /** A worker process. A long lease and schedule: a test makes due what it waits for. */
-function sender({ transport = {}, transports, lease = HOUR, log = silent, meanwhile }: SenderOptions = {}): Sender {
+function sender({
+  transport = {},
+  transports,
+  lease = HOUR,
+  log = silent,
+  meanwhile,
+  bodyOf = async (notification) => body(notification),
+}: SenderOptions = {}): Sender {
   const http = createHttpTransport({
     allow: ALLOW ?? { hosts: [], ranges: [] },
     version: '1.2.3',
@@ -84,7 +95,7 @@ function sender({ transport = {}, transports, lease = HOUR, log = silent, meanwh
     },
     secrets: signingSecrets(),
     transports: transports ?? [http],
-    bodyOf: (notification) => Promise.resolve(body(notification)),
+    bodyOf,
     timings: { notifyLease: lease, notifyFirstRetry: HOUR },
     log,
     random: () => 0,
@@ -519,6 +530,58 @@ describe('a notification that this release cannot read', () => {
     const waiting = await redis.zrange(keys.waitingNotifications(endpoint.id), '0', '-1')
     expect(waiting.toSorted()).toEqual(unreadable.toSorted())
     for (const id of unreadable) expect(lines.filter((line) => line.includes(id))).toHaveLength(1)
+  })
+})
+
+describe('a notification', () => {
+  const bodyUnless = (bad: string, error: unknown) => async (notification: Message['notification']) => {
+    if (notification.id === bad) throw error
+    return body(notification)
+  }
+
+  test.for<[name: string, error: Error, detail: string]>([
+    ['a damaged record', new SyntaxError('Unexpected end of JSON input'), 'The record of the job is damaged.'],
+    ['an error of a view', new TypeError('x is undefined'), 'The text to send could not be made.'],
+  ])(
+    'whose text cannot be made is tried by the schedule until it has failed, and does not count for its endpoint: %s',
+    async ([, error, detail]) => {
+      const receiver = await startReceiver()
+      const endpoint = await addEndpoint(receiver.url)
+      const bad = await addFor(endpoint)
+      const started = sender({ bodyOf: bodyUnless(bad, error) })
+      started.wake()
+      const first = await settled(bad)
+      expect(first).toMatchObject({ state: 'pending', attempts: [{ status: null, error: 'no_content', detail }] })
+      expect(Number(first.next_at)).toBeGreaterThan(Date.now())
+      const good = await addFor(endpoint)
+      started.wake()
+      await inState(good, 'delivered')
+      expect(await store.health(endpoint.id)).toMatchObject({ failures: 0, paused_until: null })
+      for (let tries = 2; tries <= WAITS.length + 1; tries++) {
+        await makeDue(endpoint.id)
+        started.wake()
+        await waitFor(`try ${tries}`, async () => (await read(bad))?.tries === tries)
+      }
+      expect(await inState(bad, 'failed')).toMatchObject({ tries: 9 })
+      expect(receiver.ids()).toEqual([good])
+    },
+  )
+
+  test.for<[name: string, error: Error]>([
+    ['Redis does not respond', new DeadlineError('Redis')],
+    ['the record is newer', new NewerRecordError('a record of version 9')],
+  ])('whose text can be made later, or by another release, loses no attempt: %s', async ([, error]) => {
+    const receiver = await startReceiver()
+    const endpoint = await addEndpoint(receiver.url)
+    const later = await addFor(endpoint)
+    const lines: string[] = []
+    const log = createLogger({ level: 'warn', readable: false, destination: { write: (line) => lines.push(line) } })
+    sender({ bodyOf: bodyUnless(later, error), log }).wake()
+    await waitFor('the line of the log', () => lines.some((line) => line.includes(later)))
+    expect(await read(later)).toMatchObject({ state: 'pending', tries: 0, attempts: [] })
+    await makeDue(endpoint.id)
+    sender().wake()
+    expect(await inState(later, 'delivered')).toMatchObject({ tries: 1 })
   })
 })
 

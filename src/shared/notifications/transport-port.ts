@@ -46,6 +46,7 @@ export type SendError =
   | 'redirect'
   | 'forbidden_address'
   | 'refused_for_good'
+  | 'no_content'
   | 'failed'
   | MailError
 

@@ -39,6 +39,8 @@ const OF_ERROR: Record<string, string> = {
   reset: 'The connection was closed without a response. Check the receiver and the proxy in front of it.',
   forbidden_address:
     'The URL leads to an address to which nothing is sent. The operator can allow private addresses with WEBHOOK_ALLOW.',
+  no_content:
+    'The text to send could not be made from the record of the job. The operator finds the reason in the log of the worker.',
   refused_for_good:
     'The mail server of the recipient does not accept the mail. Its reply says why: an address that does not exist, or a mail that it takes for unwanted.',
   deferred: 'The mail server asks to send the mail later. Deliveries continue by themselves.',
